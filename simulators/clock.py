@@ -1,0 +1,48 @@
+"""The time that the pretend world lives in."""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time and waits, in the pretend world's seconds."""
+
+    def now(self) -> float:
+        """The moment, in seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for that many seconds of this clock."""
+        ...
+
+
+class ScaledClock:
+    """A clock that starts at `origin` (epoch seconds) and runs `speed` times as fast as the wall's.
+
+    `started` is the `time.time()` at which it showed `origin`; two processes that are handed the same three numbers agree.
+    """
+
+    def __init__(self, speed: float = 1.0, origin: float | None = None, started: float | None = None) -> None:
+        self.speed = speed
+        self.started = time.time() if started is None else started
+        self.origin = self.started if origin is None else origin
+
+    def now(self) -> float:
+        return self.origin + (time.time() - self.started) * self.speed
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds) / self.speed)
+
+
+class LoopClock:
+    """A clock on the running event loop's own time, so that a loop in virtual time makes hours pass at once."""
+
+    def __init__(self, origin: float = 1_800_000_000.0) -> None:
+        self.origin = origin
+
+    def now(self) -> float:
+        return self.origin + asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
