@@ -1,0 +1,395 @@
+"""DigitalOcean's API through pydo, tamed.
+
+pydo as it comes repeats a POST up to four times, sleeps out a `Retry-After` inside the call, returns some 404s as if they were the
+thing asked for, and waits five minutes for an answer. Here every method sends one request per page, once, within a deadline, and
+either returns what was asked for or raises one of `services.errors`.
+
+No text raised here holds a body, sent or received: a pool's `user_data` carries credentials.
+"""
+
+import asyncio
+import json
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+
+from services.clients.http import NEVER_CONNECTED
+from services.errors import Forbidden, NotFound, Rejected, Unreachable
+
+if TYPE_CHECKING:
+    from azure.core.pipeline.transport import AsyncHttpTransport
+
+Json = dict[str, Any]
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+CALL_SECONDS = 35.0
+PER_PAGE = 200
+MAX_PAGES = 50
+
+# What a token needs, by operation. The pool's PUT asks for droplet:create and not for droplet:update, as does a resize.
+READ_DROPLETS = "droplet:read"
+WRITE_POOL = "droplet:create (with ssh_key:read, tag:read, vpc:read and project:read for the template)"
+SCOPE_OF_ACTION = {"resize": "droplet:create and droplet:update", "snapshot": "image:create and droplet:update"}
+
+# What certainly did not happen: the request was refused before the API looked at it.
+NOT_DONE = frozenset({400, 401, 403, 404, 409, 412, 422, 429})
+
+
+class Time(Protocol):
+    """Whatever tells the time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is left of the token's requests for the hour; None when the API has not said yet."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The head of an answer, and of its error body only what may be repeated."""
+
+    status: int
+    headers: Mapping[str, str]
+    is_json: bool
+    id: str = ""
+    message: str = ""
+    request_id: str | None = None
+
+
+class _Answered(Exception):
+    """Carries an answer out of pydo's pipeline before pydo can misread it."""
+
+    def __init__(self, answer: _Answer) -> None:
+        super().__init__(f"answered {answer.status}")
+        self.answer = answer
+
+
+class DigitalOcean:
+    """One account's droplets, pools, sizes and snapshots, under one token."""
+
+    def __init__(
+        self, token: str, *, endpoint: str, clock: Time, ca_file: str | None = None, transport: "AsyncHttpTransport[Any, Any] | None" = None
+    ) -> None:
+        self._token = token
+        self._endpoint = endpoint.rstrip("/")
+        self._ca_file = ca_file
+        self._clock = clock
+        self._transport = transport
+        self._session: aiohttp.ClientSession | None = None
+        self._pydo: Any = None
+        self.budget = Budget()
+
+    def __repr__(self) -> str:
+        return f"DigitalOcean({self._endpoint})"
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        if self._pydo is not None:
+            await self._pydo.close()
+            self._pydo = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # What is there
+
+    async def droplets(self) -> list[Json]:
+        """Every droplet of the account."""
+        return await self._list("droplets", "listing droplets", READ_DROPLETS, lambda api: api.droplets.list)
+
+    async def droplet(self, droplet_id: int) -> Json:
+        """One droplet."""
+        return await self._one("droplet", f"reading droplet {droplet_id}", READ_DROPLETS, lambda api: api.droplets.get(droplet_id))
+
+    async def actions(self, droplet_id: int) -> list[Json]:
+        """What was ever asked of a droplet, newest first."""
+        what = f"listing actions of droplet {droplet_id}"
+        return await self._list("actions", what, READ_DROPLETS, lambda api: api.droplet_actions.list, droplet_id)
+
+    async def pools(self) -> list[Json]:
+        """Every autoscale pool of the account. Each holds `user_data`: a secret."""
+        return await self._list("autoscale_pools", "listing autoscale pools", READ_DROPLETS, lambda api: api.autoscalepools.list)
+
+    async def pool(self, pool_id: str) -> Json:
+        """One autoscale pool. It holds `user_data`: a secret."""
+        what = f"reading autoscale pool {pool_id}"
+        return await self._one("autoscale_pool", what, READ_DROPLETS, lambda api: api.autoscalepools.get(pool_id))
+
+    async def members(self, pool_id: str) -> list[Json]:
+        """The members of a pool (ids and states only; names and addresses stand in `droplets`)."""
+        what = f"listing members of autoscale pool {pool_id}"
+        return await self._list("droplets", what, READ_DROPLETS, lambda api: api.autoscalepools.list_members, pool_id)
+
+    async def history(self, pool_id: str) -> list[Json]:
+        """What a pool did and why."""
+        what = f"listing the history of autoscale pool {pool_id}"
+        return await self._list("history", what, READ_DROPLETS, lambda api: api.autoscalepools.list_history, pool_id)
+
+    async def sizes(self) -> list[Json]:
+        """Every droplet size with its price."""
+        return await self._list("sizes", "listing droplet sizes", "sizes:read and regions:read", lambda api: api.sizes.list)
+
+    async def account(self) -> Json:
+        """The account behind the token."""
+        return await self._one("account", "reading the account", "account:read", lambda api: api.account.get())
+
+    async def load_balancers(self) -> list[Json]:
+        """Every load balancer of the account."""
+        return await self._list("load_balancers", "listing load balancers", "load_balancer:read", lambda api: api.load_balancers.list)
+
+    async def snapshots(self) -> list[Json]:
+        """Every droplet snapshot of the account."""
+        return await self._list("snapshots", "listing snapshots", "snapshot:read", lambda api: api.snapshots.list, resource_type="droplet")
+
+    async def droplet_snapshots(self, droplet_id: int) -> list[Json]:
+        """The snapshots taken of one droplet."""
+        what = f"listing snapshots of droplet {droplet_id}"
+        return await self._list("snapshots", what, READ_DROPLETS, lambda api: api.droplets.list_snapshots, droplet_id)
+
+    # What can be asked for
+
+    async def act(self, droplet_id: int, type: str, **extra: object) -> Json:  # noqa: A002 - the API's own word
+        """Ask for an action on a droplet (shutdown, power_on, resize ...). Sent once; a lost answer says so with `sent` None."""
+        what = f"asking for {type} of droplet {droplet_id}"
+        scope = SCOPE_OF_ACTION.get(type, "droplet:update")
+        body = {"type": type, **extra}
+        return await self._one("action", what, scope, lambda api: api.droplet_actions.post(droplet_id, body=body))
+
+    async def put_pool(self, pool_id: str, body: Json) -> Json:
+        """Replace a pool's whole definition; returns the pool as the API now sees it."""
+        what = f"changing autoscale pool {pool_id}"
+        try:
+            return await self._one("autoscale_pool", what, WRITE_POOL, lambda api: api.autoscalepools.update(pool_id, body=body))
+        except Rejected as no:
+            rejected = no
+        # A validation message may quote what it did not like, and what was sent holds credentials.
+        raise _without(rejected, what, body)
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot."""
+        what = f"deleting snapshot {snapshot_id}"
+        await self._call(what, "snapshot:delete and image:delete", lambda api: api.snapshots.delete(snapshot_id))
+
+    # How it is asked
+
+    async def _one(self, key: str, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]]) -> Json:
+        answer = await self._call(what, scope, ask)
+        if isinstance(answer, dict) and isinstance(answer.get(key), dict):
+            found: Json = answer[key]
+            return found
+        raise Unreachable(f"{what}: the answer holds no {key}")
+
+    async def _list(self, key: str, what: str, scope: str, pick: Callable[[Any], Any], *args: object, **kwargs: object) -> list[Json]:
+        found: dict[str, Json] = {}
+        total: int | None = None
+        for page in range(1, MAX_PAGES + 1):
+            answer = await self._call(what, scope, _page(pick, page, args, kwargs))
+            # A list that is not there is not an empty list: "no media droplets" is what lets the masters go down.
+            if not isinstance(answer, dict) or key not in answer:
+                raise Unreachable(f"{what}: the answer holds no {key}")
+            for item in answer[key] or []:
+                found[_identity(item)] = item
+            total = (answer.get("meta") or {}).get("total")
+            if not ((answer.get("links") or {}).get("pages") or {}).get("next"):
+                if page > 1 and isinstance(total, int) and total != len(found):
+                    raise Unreachable(f"{what}: the list changed while it was being read")
+                return list(found.values())
+        raise Unreachable(f"{what}: more than {MAX_PAGES} pages")
+
+    async def _call(self, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+        from azure.core.exceptions import AzureError  # noqa: PLC0415 - pydo costs 60 MB; pay on the first call
+
+        error: Exception
+        try:
+            # A wall of the loop's own time, not the clock's: patience with a network does not speed up with a pretend world.
+            async with asyncio.timeout(CALL_SECONDS):
+                return await ask(self._api())
+        except _Answered as answered:
+            error = self._read(answered.answer, what, scope)
+        except TimeoutError:
+            error = Unreachable(f"{what}: no answer within {CALL_SECONDS:.0f} s")
+        except json.JSONDecodeError:
+            error = Unreachable(f"{what}: the answer is not JSON")
+        except AzureError as trouble:
+            error = Unreachable(f"{what}: {_cause(trouble)}", sent=False if _never_connected(trouble) else None)
+        # Raised out here so that no chained exception (some quote bodies) is printed along.
+        raise error
+
+    def _read(self, answer: _Answer, what: str, scope: str) -> Exception:
+        said = f"{what}: answered {answer.status}"
+        if answer.status == 429:
+            return Unreachable(f"{what}: too many requests", again_in=self._again_in(answer), sent=False)
+        if answer.status >= 500 or answer.status < 400 or not answer.is_json:
+            # A page of HTML is not the API's word, whatever its status: something stands in between.
+            sent = False if answer.status in NOT_DONE and answer.is_json else None
+            return Unreachable(said if answer.is_json else f"{said}, not by the API", again_in=_seconds(answer.headers), sent=sent)
+        message = _one_line(answer.message.replace(self._token, "…"))
+        details: dict[str, Any] = {"status": answer.status, "request_id": answer.request_id, "message": message}
+        if answer.status == 401:
+            return Forbidden(f"{what}: the token was refused (401); it needs {scope} for this", **details)
+        if answer.status == 403:
+            return Forbidden(f"{what}: the token may not (403); it lacks {scope}", **details)
+        if answer.status == 404:
+            return NotFound(f"{what}: there is none (404)", **details)
+        return Rejected(f"{said}: {message or answer.id or 'no reason given'}", **details)
+
+    def _again_in(self, answer: _Answer) -> float:
+        # Only the per-minute limit sends retry-after; the hourly one is over when the oldest request is an hour old.
+        told = _seconds(answer.headers)
+        if told is not None:
+            return told
+        reset = self.budget.reset
+        return max(1.0, reset - self._clock.now()) if reset is not None else 60.0
+
+    def _heard(self, headers: Mapping[str, str]) -> None:
+        if "ratelimit-remaining" in headers:
+            limit, remaining, reset = (_number(headers.get(f"ratelimit-{name}")) for name in ("limit", "remaining", "reset"))
+            self.budget = Budget(
+                limit=None if limit is None else int(limit), remaining=None if remaining is None else int(remaining), reset=reset
+            )
+
+    def _api(self) -> Any:
+        if self._pydo is None:
+            self._pydo = self._build()
+        return self._pydo
+
+    def _build(self) -> Any:
+        from azure.core.pipeline.policies import AsyncRedirectPolicy, AsyncRetryPolicy, SansIOHTTPPolicy  # noqa: PLC0415
+        from pydo.aio import Client  # noqa: PLC0415
+
+        token, heard = self._token, self._heard
+
+        class Bearer(SansIOHTTPPolicy[Any, Any]):
+            """Sends the token, and on a plain-http loopback address too: the SDK's own policy refuses those."""
+
+            def on_request(self, request: Any) -> None:
+                request.http_request.headers["Authorization"] = f"Bearer {token}"
+
+        class Answers(SansIOHTTPPolicy[Any, Any]):
+            """Takes every answer that is not a plain success out of pydo's hands."""
+
+            def on_response(self, request: Any, response: Any) -> None:  # noqa: ARG002
+                http = response.http_response
+                heard(http.headers)
+                if not 200 <= http.status_code < 300 or not _is_json(http):
+                    raise _Answered(_head(http))
+
+        return Client(
+            token,
+            endpoint=self._endpoint,
+            transport=self._transport or self._sockets(),
+            authentication_policy=Bearer(),
+            retry_policy=AsyncRetryPolicy.no_retries(),
+            redirect_policy=AsyncRedirectPolicy.no_redirects(),
+            per_call_policies=[Answers()],
+            # The SDK's two logging policies can print headers and bodies; nothing here may.
+            logging_policy=SansIOHTTPPolicy(),
+            http_logging_policy=SansIOHTTPPolicy(),
+            connection_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+        )
+
+    def _sockets(self) -> "AsyncHttpTransport[Any, Any]":
+        from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
+
+        trust = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+        connector = aiohttp.TCPConnector(ssl=trust, limit=20)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
+        transport: AsyncHttpTransport[Any, Any] = AioHttpTransport(
+            session=self._session, session_owner=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+        )
+        return transport
+
+
+def _page(pick: Callable[[Any], Any], page: int, args: tuple[object, ...], kwargs: dict[str, object]) -> Callable[[Any], Awaitable[Any]]:
+    def ask(api: Any) -> Awaitable[Any]:
+        sent: Awaitable[Any] = pick(api)(*args, per_page=PER_PAGE, page=page, **kwargs)
+        return sent
+
+    return ask
+
+
+def _is_json(http: Any) -> bool:
+    # An empty 202 or 204 is a success without a body.
+    return http.status_code in {202, 204} or "json" in (http.headers.get("content-type") or "")
+
+
+def _head(http: Any) -> _Answer:
+    body: object = None
+    if _is_json(http):
+        try:
+            body = json.loads(http.content)
+        except ValueError:
+            body = None
+    said: Mapping[str, object] = body if isinstance(body, dict) else {}
+    request_id = said.get("request_id") or http.headers.get("x-request-id")
+    return _Answer(
+        status=http.status_code,
+        headers=http.headers,
+        is_json=isinstance(body, dict),
+        id=str(said.get("id") or "").lower(),
+        message=str(said.get("message") or ""),
+        request_id=str(request_id) if request_id else None,
+    )
+
+
+def _identity(item: Json) -> str:
+    for key in ("id", "droplet_id", "history_event_id", "slug"):
+        if key in item:
+            return f"{item[key]}"
+    return json.dumps(item, sort_keys=True)
+
+
+def _one_line(message: str) -> str:
+    return re.sub(r"\s+", " ", message).strip()[:300]
+
+
+def _without(rejected: Rejected, what: str, body: Json) -> Rejected:
+    secret = (body.get("droplet_template") or {}).get("user_data")
+    message, text = rejected.message, str(rejected)
+    for line in {_one_line(line) for line in str(secret or "").splitlines()}:
+        if len(line) >= 6 and line in message:
+            message, text = "", f"{what}: answered {rejected.status} (its reason quotes user_data and is left out)"
+    return type(rejected)(text, status=rejected.status, request_id=rejected.request_id, message=message)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    return _number(headers.get("retry-after"))
+
+
+def _never_connected(trouble: BaseException) -> bool:
+    from azure.core.exceptions import ServiceRequestTimeoutError  # noqa: PLC0415
+
+    # A reset of an open connection comes as ServiceRequestError too; only what lies beneath tells them apart.
+    inner = getattr(trouble, "inner_exception", None) or trouble.__cause__
+    return isinstance(trouble, ServiceRequestTimeoutError) or isinstance(inner, NEVER_CONNECTED)
+
+
+def _cause(trouble: BaseException) -> str:
+    if _never_connected(trouble):
+        return "no connection"
+    from azure.core.exceptions import DecodeError, ServiceResponseTimeoutError  # noqa: PLC0415
+
+    if isinstance(trouble, ServiceResponseTimeoutError):
+        return "no answer in time"
+    return "the answer is not JSON" if isinstance(trouble, DecodeError) else "the connection was lost"

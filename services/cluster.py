@@ -1,0 +1,221 @@
+"""One immutable look at an OpenVidu cluster: what is there, what it runs, what it costs. Replaced, never changed."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Fact(StrEnum):
+    """What a look can include. Steps say which they need, so that a look costs no more than it must."""
+
+    DROPLETS = "droplets"  # droplets of the account: masters and everything with the media tag
+    POOL = "pool"  # the autoscale pool and its members
+    HEALTH = "health"  # each active master's own health page
+    FRONT = "front"  # the public address, through the load balancer
+    NODES = "nodes"  # what runs on each media node, by SSH
+    LOAD = "load"  # meetings, people, recordings, by LiveKit's API
+
+
+EVERYTHING = frozenset(Fact)
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long the bot waits, in seconds, before it asks again, asks people, or stops."""
+
+    look: float = 5.0
+    second_look: float = 10.0
+    shutdown_nudge: float = 120.0
+    power_off_deadline: float = 420.0
+    power_on_deadline: float = 300.0
+    masters_nudge: float = 600.0
+    masters_deadline: float = 1200.0
+    front_deadline: float = 300.0
+    pool_deadline: float = 120.0
+    members_gone_deadline: float = 1800.0
+    serving_nudge: float = 900.0
+    serving_deadline: float = 1800.0
+    drain_deadline: float = 7200.0
+    drain_reminder: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Droplet:
+    """A virtual machine at DigitalOcean. Prices in US dollars, memory in MB, disk in GB."""
+
+    id: int
+    name: str
+    status: str  # new, active, off, archive; unknown values are carried, not refused
+    locked: bool = False
+    size: str = ""
+    address: str = ""
+    private_address: str = ""
+    disk: int = 0
+    memory: int = 0
+    vcpus: int = 0
+    hourly: Decimal = Decimal(0)
+    monthly: Decimal = Decimal(0)
+    created_at: str = ""
+    region: str = ""
+    healthy: bool | None = None  # None: nobody looked, or it could not be told
+
+    @property
+    def active(self) -> bool:
+        return self.status == "active" and not self.locked
+
+    @property
+    def off(self) -> bool:
+        """Off and quiet. `status` alone is not believed while an action still holds the droplet."""
+        return self.status == "off" and not self.locked
+
+
+@dataclass(frozen=True)
+class NodeLook:
+    """What SSH saw on a media node. `start` names this start of its media server; a drain happens once per start."""
+
+    start: str = ""
+    running: tuple[str, ...] = ()  # of openvidu, ingress, egress and the agents, those that run
+    marked: bool = False  # the drain marker of this start lies on the node
+    rooms: int | None = None
+    people: int | None = None
+    recordings: int | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing that could carry a meeting, a recording or an ingress runs."""
+        return not self.running
+
+
+@dataclass(frozen=True)
+class MediaNode:
+    """A media droplet: a pool member, or a stray that carries the media tag."""
+
+    droplet: Droplet
+    member_status: str | None = None  # provisioning, active, deleting, off; None: not a member
+    look: NodeLook | None = None  # None: not looked, or not reachable
+
+    @property
+    def id(self) -> int:
+        return self.droplet.id
+
+    @property
+    def name(self) -> str:
+        return self.droplet.name
+
+    @property
+    def drained(self) -> bool:
+        """Seen with no media container running, or powered off."""
+        return self.droplet.off or (self.look is not None and self.look.idle)
+
+    @property
+    def draining(self) -> bool:
+        return self.look is not None and self.look.marked and not self.look.idle
+
+    @property
+    def serving(self) -> bool:
+        """Takes new meetings."""
+        return self.droplet.active and self.look is not None and "openvidu" in self.look.running and not self.look.marked
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A DigitalOcean droplet autoscale pool of fixed size. The template itself never leaves the client: it holds credentials."""
+
+    id: str
+    name: str
+    target: int
+    status: str = "active"
+    size: str = ""
+    template: str = ""  # digest of everything in the template
+    trouble: str = ""  # the newest history event's error, if it ended in one
+
+
+@dataclass(frozen=True)
+class Load:
+    """What people are doing now. Seconds for `longest`."""
+
+    rooms: int
+    people: int
+    recordings: int
+    ingresses: int = 0
+    longest: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Everything one look learned. `known` says which facts were looked at; the others are blank, not zero."""
+
+    name: str
+    stack: str
+    seen_at: float = 0.0
+    region: str = ""
+    known: frozenset[Fact] = frozenset()
+    masters: tuple[Droplet, ...] = ()
+    media: tuple[MediaNode, ...] = ()
+    pool: Pool | None = None
+    load: Load | None = None
+    front: bool | None = None
+    has_front: bool = False  # a public address is configured
+    problem: str = ""  # why nothing may be changed here
+    remembered: int | None = None  # media number before the last shutdown
+    zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
+    zero_policy: str = "ask"  # ask, keep_one
+    drain_method: str = "signal"
+    media_price: Decimal = Decimal(0)  # of one pool member, per hour
+    droplet_limit: int | None = None
+    droplets_in_account: int | None = None
+    timings: Timings = field(default_factory=Timings)
+
+    def master(self, name: str) -> Droplet:
+        """The master of that name; KeyError if there is none."""
+        for droplet in self.masters:
+            if droplet.name == name:
+                return droplet
+        raise KeyError(name)
+
+    @property
+    def members(self) -> tuple[MediaNode, ...]:
+        """Pool members that are not on their way out, oldest first."""
+        return tuple(
+            sorted(
+                (n for n in self.media if n.member_status not in (None, "deleting")), key=lambda n: (n.droplet.created_at, n.droplet.id)
+            )
+        )
+
+    @property
+    def serving(self) -> tuple[MediaNode, ...]:
+        return tuple(n for n in self.media if n.serving)
+
+    @property
+    def up(self) -> bool:
+        """Every master is on."""
+        return bool(self.masters) and all(m.active for m in self.masters)
+
+    @property
+    def down(self) -> bool:
+        return bool(self.masters) and all(m.off for m in self.masters)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of what an approval rests on: who is there, not how busy the minute is."""
+        basis = {
+            "stack": self.stack,
+            "masters": [(m.id, m.name, m.size) for m in self.masters],
+            "media": sorted(n.id for n in self.media if n.member_status != "deleting"),
+            "pool": [self.pool.id, self.pool.target, self.pool.template, self.pool.size] if self.pool else None,
+        }
+        return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
+
+    def with_masters(self, change: "dict[str, Droplet]") -> "Cluster":
+        """The same cluster with some masters replaced, by name."""
+        return replace(self, masters=tuple(change.get(m.name, m) for m in self.masters))
+
+
+def short(name: str, stack: str) -> str:
+    """A droplet's name as people say it: `master-2`, `media-3`, without the stack's name before it."""
+    trimmed = name.removeprefix(f"{stack}-")
+    trimmed = re.sub(r"^(master|media)-node-(?=\d+$)", r"\1-", trimmed)
+    return re.sub(r"^media-node-pool-(?:[0-9a-f-]{8,}-)?0*(\d+)$", r"media-\1", trimmed)

@@ -1,0 +1,60 @@
+"""Questions put to people: an approval is one. The default is to change nothing."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from services.plan import Plan
+from services.policy import Actor, Rules
+
+
+class RequestState(StrEnum):
+    """Where a request for approval stands."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"  # the plan changed since; another request took its place
+
+
+@dataclass(frozen=True)
+class Request:
+    """A plan that waits for other people. Bound to the plan's digest, consumed once, expires at `until` (epoch seconds)."""
+
+    id: str
+    plan: Plan
+    requester: Actor
+    reason: str
+    made_at: float
+    until: float
+    needs: int
+    why: str
+    special: tuple[str, ...] = ()
+    channel: str = ""
+    approvals: tuple[Actor, ...] = ()
+    state: RequestState = RequestState.OPEN
+    closed_by: Actor | None = None
+    closed_at: float = 0.0
+    run: str = ""
+    replaced_by: str = ""
+
+    def approved_by(self, actor: Actor) -> "Request":
+        return replace(self, approvals=(*self.approvals, actor))
+
+    def closed(self, state: RequestState, at: float, by: Actor | None = None, *, run: str = "", replaced_by: str = "") -> "Request":
+        return replace(self, state=state, closed_by=by, closed_at=at, run=run, replaced_by=replaced_by)
+
+    @property
+    def enough(self) -> bool:
+        return len(self.approvals) >= self.needs
+
+
+def grew(then: Plan, now: Plan, rules: Rules) -> str:
+    """Why an approval has to be asked for again although the plan is the same: a new recording, or many more people. "" if neither."""
+    if then.load is None or now.load is None:
+        return ""
+    if now.load.recordings > then.load.recordings:
+        return f"{now.load.recordings} recordings are running; there were {then.load.recordings} when it was asked for"
+    if now.load.people > then.load.people * (1 + rules.growth) and now.load.people > then.load.people:
+        return f"{now.load.people} people are in meetings; there were {then.load.people} when it was asked for"
+    return ""

@@ -1,0 +1,56 @@
+"""What can go wrong, drawn as the tree it is.
+
+BotError
+├── Refused          tell the operator: not allowed, busy, stale, unknown. Nothing was changed.
+├── Unreachable      nobody answered, or not now: look again, then ask again. `sent` says whether the request may have taken effect.
+├── Rejected         answered, and the answer is no: do not repeat it unchanged. Carries the provider's request id.
+│   ├── Forbidden    the credentials do not allow it; the text names what they lack
+│   └── NotFound     there is no such thing
+└── Superseded       somebody else drives this now: stop quietly
+
+Texts are lower case and say what was being done and to what. None of them holds the body of a request or of an answer: bodies carry
+credentials (`user_data`, `secrets.env`), and errors end up in logs, journals and messages.
+"""
+
+
+class BotError(Exception):
+    """Everything the bot raises on purpose."""
+
+
+class Refused(BotError):
+    """Tell the operator: not allowed, busy, stale, unknown."""
+
+
+class Unreachable(BotError):
+    """Nobody answered, or not now; look, then ask again.
+
+    `again_in` is how many seconds the other side asked us to wait, if it said. `sent` is False when the request certainly never
+    arrived, True when it certainly did, and None when nobody can know: then look before asking again.
+    """
+
+    def __init__(self, text: str, *, again_in: float | None = None, sent: bool | None = None) -> None:
+        super().__init__(text)
+        self.again_in = again_in
+        self.sent = sent
+
+
+class Rejected(BotError):
+    """The other side answered no; asking the same again gets the same answer."""
+
+    def __init__(self, text: str, *, status: int | None = None, request_id: str | None = None, message: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.request_id = request_id
+        self.message = message
+
+
+class NotFound(Rejected):
+    """There is no such thing (any more)."""
+
+
+class Forbidden(Rejected):
+    """The credentials are refused or do not allow it; the text names what is missing for what."""
+
+
+class Superseded(BotError):
+    """Somebody else drives this now: stop quietly."""

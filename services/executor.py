@@ -1,0 +1,328 @@
+"""Drives runs: look, ask, look. The one waiting place; cancel, deadlines, questions and progress are written here once."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.clock import Clock
+from services.cluster import Cluster, Fact
+from services.drains import Drains
+from services.errors import Refused, Rejected, Superseded, Unreachable
+from services.journal import Journal
+from services.locks import Keeping, Lease, Locks
+from services.memory import Memory
+from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Run, State, Stopped, Taken
+from services.steps import Step
+from services.steps.base import duration
+
+log = logging.getLogger(__name__)
+BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
+
+
+class Outside(Protocol):
+    """A cluster's world as the executor needs it."""
+
+    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster: ...
+    async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None: ...
+    async def set_target(self, cluster: Cluster, number: int) -> None: ...
+    async def signal(self, droplet_id: int, start: str) -> str: ...
+    async def restart_service(self, droplet_id: int) -> None: ...
+    def pace(self, interval: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands right now. Not journaled: the next look says it again."""
+
+    run: Run
+    cluster: Cluster | None
+    waits_for: str
+    until: float | None  # when people are asked, or the run stops
+    trouble: str
+    at: float
+
+
+Watcher = Callable[[Progress], None]
+
+
+class FencedWorld:
+    """The hands of one run: nothing leaves the bot unless the lease surely holds, and no start is drained twice."""
+
+    def __init__(self, outside: Outside, cluster: Cluster, lease: Lease, drains: Drains, memory: Memory, since: float | None) -> None:
+        self._outside = outside
+        self._cluster = cluster
+        self._lease = lease
+        self._drains = drains
+        self._memory = memory
+        self._since = since
+
+    async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+        self._lease.check()
+        await self._outside.act(droplet_id, action, self._since, **extra)
+
+    async def set_target(self, number: int, *, remember: bool) -> None:
+        await self._memory.note_target(self._cluster, number, remember=remember)
+        self._lease.check()
+        try:
+            await self._outside.set_target(self._cluster, number)
+        except Rejected as error:
+            if number == 0 and error.status in (400, 422):
+                await self._memory.zero_was_refused(self._cluster)
+            raise
+
+    async def drain(self, droplet_id: int) -> None:
+        node = next(n for n in self._cluster.media if n.id == droplet_id)
+        if node.look is None or node.look.marked or not node.look.start:
+            return
+        await self._drains.enter(droplet_id, node.look.start, self._lease)
+        self._lease.check()
+        await self._outside.signal(droplet_id, node.look.start)
+
+    async def restart_service(self, droplet_id: int) -> None:
+        self._lease.check()
+        await self._outside.restart_service(droplet_id)
+
+
+class Executor:
+    """Takes runs and walks them to an end that has a name."""
+
+    def __init__(
+        self, outsides: dict[str, Outside], journal: Journal, locks: Locks, drains: Drains, memory: Memory, clock: Clock, watch: Watcher
+    ) -> None:
+        self.outsides = outsides
+        self.journal = journal
+        self.locks = locks
+        self.drains = drains
+        self.memory = memory
+        self.clock = clock
+        self.watch = watch
+
+    async def drive(self, run_id: str) -> None:
+        """Drive a run until it ends, stops, or somebody else has it. Harmless when somebody else has it already."""
+        lease = await self.locks.take(run_id)
+        if lease is None:
+            return
+        try:
+            async with Keeping(lease):
+                run = await self.journal.run(run_id)
+                if run.over or run.state is State.STOPPED:
+                    return
+                taken = Taken(self.clock.now(), self.locks.worker, lease.epoch, again=run.takes > 0)
+                run = await self.journal.append(run, taken, lease)
+                await _Drive(self, run, lease).walk()
+        except Superseded as gone:
+            log.info("%s: %s", run_id, gone)
+
+
+class _Drive:
+    """One worker driving one run."""
+
+    def __init__(self, executor: Executor, run: Run, lease: Lease) -> None:
+        self.run = run
+        self._lease = lease
+        self._x = executor
+        self._outside = executor.outsides[run.cluster]
+        self._clock = executor.clock
+        self._journal = executor.journal
+        self._cluster: Cluster | None = None
+        self._trouble = ""
+        self._blind_since: float | None = None
+        self._blind = 0.0
+        self._seen_done: float | None = None
+        self._reminded = 0.0
+        self._redo: tuple[int, float] | None = None  # an ask whose answer was lost, and since when it may have taken effect
+
+    # The walk
+
+    async def walk(self) -> None:
+        """Step after step, until the run ends or stops. An unreachable state store is waited for while the lease lasts."""
+        self._tell()
+        while not (self.run.over or self.run.state is State.STOPPED):
+            try:
+                await self._once()
+            except Unreachable as error:
+                self._see_nothing(error)
+                if self._blind_for() > BLIND_LIMIT:
+                    await self._append(Stopped(self._clock.now(), f"nobody answered for an hour: {error}"))
+                    break
+                self._tell()
+                pause = error.again_in if error.again_in is not None else self._timings_look()
+                await self._clock.sleep(min(max(pause, 1.0), 60.0))
+            except (Rejected, Refused) as error:
+                await self._append(Stopped(self._clock.now(), str(error)))
+        self._tell()
+
+    async def _once(self) -> None:
+        self._lease.check()
+        position = self.run.position
+        self.run = await self._journal.refresh(self.run)
+        if self.run.position != position:
+            self._seen_done = self._redo = None
+        step = self.run.step
+        if self.run.over or self.run.state is State.STOPPED:
+            return
+        if step is None:
+            await self._append(Ended(self._clock.now(), State.DONE, ""))
+        elif self.run.leaving:
+            await self._append(Ended(self._clock.now(), State.LEFT, self.run.leaving, self.run.left_by))
+        elif self.run.cancel is not None and (step.breakable or self.run.asks == 0 or self._waits_for_people()):
+            await self._append(Ended(self._clock.now(), State.CANCELLED, self._stays(), self.run.cancel))
+        elif self._waits_for_people():
+            await self._remind()
+            await self._pause()
+        else:
+            await self._work(step)
+
+    def _waits_for_people(self) -> bool:
+        return self.run.question is not None and not self.run.question.meanwhile
+
+    async def _work(self, step: Step) -> None:
+        cluster = await self._look(step)
+        now = self._clock.now()
+        if step.is_done(cluster):
+            if step.twice and (self._seen_done is None or now - self._seen_done < cluster.timings.second_look):
+                self._seen_done = self._seen_done if self._seen_done is not None else now
+                await self._pause(cluster.timings.second_look - (now - self._seen_done))
+                return
+            await self._reached()
+            return
+        self._seen_done = None
+        if objection := step.objection(cluster):
+            await self._append(Stopped(now, f"{step.title()}: {objection}"))
+            return
+        again = self._due(step, cluster, now)
+        if again is not None and not await self._ask(step, cluster, again):
+            return
+        if self._late(step, cluster, now):
+            await self._overdue(step, cluster)
+            return
+        await self._remind()
+        await self._pause()
+
+    async def _reached(self) -> None:
+        if self.run.question is not None:
+            await self._append(Answered(self._clock.now(), self.run.question.id, "", None))
+        self._seen_done = self._redo = None
+        self._blind = 0.0
+        await self._append(Reached(self._clock.now(), self.run.position))
+
+    # Looking
+
+    async def _look(self, step: Step) -> Cluster:
+        since = self.run.asked_at if self.run.asks else None
+        cluster = await self._outside.observe(step.needs, since)
+        if cluster.problem:
+            raise Refused(cluster.problem)
+        self._cluster = await self._x.memory.add_to(cluster)
+        if self._blind_since is not None:
+            self._blind += self._clock.now() - self._blind_since
+            self._blind_since = None
+        self._trouble = ""
+        return self._cluster
+
+    def _see_nothing(self, error: Unreachable) -> None:
+        self._trouble = str(error)
+        if self._blind_since is None:
+            self._blind_since = self._clock.now()
+
+    def _blind_for(self) -> float:
+        return 0.0 if self._blind_since is None else self._clock.now() - self._blind_since
+
+    def _timings_look(self) -> float:
+        return self._cluster.timings.look if self._cluster else 5.0
+
+    # Asking
+
+    def _due(self, step: Step, cluster: Cluster, now: float) -> int | None:
+        """Which ask is due: 0 the first, 1 and up the nudges; None when there is nothing to ask for now."""
+        if self._redo is not None:
+            return self._redo[0] if step.wants(cluster, self._redo[0]) else None
+        if self.run.asks == 0 and step.wants(cluster, 0):
+            return 0
+        nudge = step.nudge(cluster)
+        if nudge is None or now - max(self.run.asked_at, self.run.step_began) < nudge:
+            return None
+        again = max(self.run.asks, 1)
+        return again if step.wants(cluster, again) else None
+
+    async def _ask(self, step: Step, cluster: Cluster, again: int) -> bool:
+        """Journal it, then ask. False when the run took another way because of the answer."""
+        since = self._redo[1] if self._redo else self.run.step_began if again == 0 and self.run.asked_at else None
+        await self._append(Asked(self._clock.now(), self.run.position, again))
+        hands = FencedWorld(self._outside, cluster, self._lease, self._x.drains, self._x.memory, since)
+        try:
+            await step.ask(hands, cluster, again)
+            self._redo = None
+        except Unreachable:
+            self._redo = (again, self.run.step_began if again == 0 else since or self.run.asked_at)
+            raise
+        except Rejected as error:
+            await self._refused(step, cluster, error)
+            return False
+        except Refused as error:
+            await self._append(Stopped(self._clock.now(), f"{step.title()}: {error}"))
+            return False
+        return True
+
+    async def _refused(self, step: Step, cluster: Cluster, error: Rejected) -> None:
+        question = step.refused(cluster, error)
+        if question is None:
+            await self._append(Stopped(self._clock.now(), f"{step.title()}: {error}"))
+            return
+        await self._append(Questioned(self._clock.now(), question))
+        if question.id == "zero-refused" and cluster.zero_policy == "keep_one":
+            await self._append(Answered(self._clock.now(), question.id, "keep", None))
+            await self._append(Noted(self._clock.now(), "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node"))
+
+    # Deadlines and questions
+
+    def _limit(self, step: Step, cluster: Cluster) -> float:
+        return max(self.run.step_began + step.deadline(cluster) + self._blind, self.run.wait_until)
+
+    def _late(self, step: Step, cluster: Cluster, now: float) -> bool:
+        return self.run.question is None and now > self._limit(step, cluster)
+
+    async def _overdue(self, step: Step, cluster: Cluster) -> None:
+        question = step.question(cluster)
+        now = self._clock.now()
+        if question is not None:
+            self._reminded = now
+            await self._append(Questioned(now, question))
+            return
+        waited = duration(now - self.run.step_began)
+        await self._append(Stopped(now, f"{step.title()}: not so after {waited}; still waiting for {step.waits_for(cluster)}"))
+
+    async def _remind(self) -> None:
+        question, now = self.run.question, self._clock.now()
+        if question is None or self._cluster is None:
+            return
+        if now - max(self._reminded, self.run.question_at) >= self._cluster.timings.drain_reminder:
+            self._reminded = now
+            await self._append(Noted(now, f"still waiting for an answer for {duration(now - self.run.question_at)}: {question.text}"))
+
+    def _stays(self) -> str:
+        step = self.run.step
+        done = list(self.run.stays_done)
+        if step is not None and self.run.asks:
+            done.append(f"begun and not taken back: {step.stays()}")
+        return "; ".join(done) if done else "nothing was changed"
+
+    # Writing and telling
+
+    async def _append(self, event: Event) -> None:
+        self.run = await self._journal.append(self.run, event, self._lease)
+        self._tell()
+
+    def _tell(self) -> None:
+        step, cluster = self.run.step, self._cluster
+        waits, until = "", None
+        if step is not None and cluster is not None and not self.run.over and step.needs <= cluster.known:
+            waits = step.waits_for(cluster)
+            until = self._limit(step, cluster)
+        self._x.watch(Progress(self.run, cluster, waits, until, self._trouble, self._clock.now()))
+
+    async def _pause(self, seconds: float | None = None) -> None:
+        self._tell()
+        interval = self._outside.pace(self._timings_look()) if seconds is None else max(seconds, 0.1)
+        await self._clock.sleep(interval)

@@ -1,0 +1,118 @@
+"""One cluster has one open run (the claim); one worker drives it (the lease), fenced by an epoch."""
+
+import asyncio
+from contextlib import suppress
+
+from services.clock import Clock
+from services.errors import Superseded, Unreachable
+from services.store import Commit, Store
+
+TTL = 30.0
+RENEW = 10.0
+MARGIN = 3.0  # not trusted for its last seconds: a call sent then may land after somebody else has taken over
+
+
+def claim_key(cluster: str) -> str:
+    """Where the run that has the cluster is named. No expiry: a forgotten run is worse than a held cluster."""
+    return f"claim:{cluster}"
+
+
+def lease_key(run: str) -> str:
+    """Where `epoch:worker` stands, for 30 s."""
+    return f"lease:{run}"
+
+
+class Lease:
+    """The right to drive a run. `token` is what every journal entry is fenced by."""
+
+    def __init__(self, store: Store, clock: Clock, run: str, epoch: int, worker: str, taken_at: float) -> None:
+        self._store = store
+        self._clock = clock
+        self.run = run
+        self.epoch = epoch
+        self.token = f"{epoch}:{worker}"
+        self._good_until = taken_at + TTL - MARGIN
+        self._lost = False
+
+    @property
+    def key(self) -> str:
+        return lease_key(self.run)
+
+    def check(self) -> None:
+        """Superseded unless the lease surely still holds. Called before everything that leaves the bot."""
+        if self._lost or self._clock.now() >= self._good_until:
+            raise Superseded(f"the lease on {self.run} is not ours any more")
+
+    async def renew(self) -> None:
+        """One renewal. Raises Superseded when somebody else has it."""
+        began = self._clock.now()
+        if not await self._store.commit(Commit(checks={self.key: self.token}, puts={self.key: self.token}, ttl={self.key: TTL})):
+            self._lost = True
+            raise Superseded(f"the lease on {self.run} went to somebody else")
+        self._good_until = began + TTL - MARGIN
+
+    async def keep(self) -> None:
+        """Renew until cancelled or lost. An unreachable store is tried again: the lease itself runs out if that lasts."""
+        with suppress(Superseded):
+            while True:
+                await self._clock.sleep(RENEW)
+                try:
+                    await self.renew()
+                except Unreachable:
+                    await self._clock.sleep(1.0)
+
+    async def release(self) -> None:
+        """Let go, if it is still ours."""
+        self._lost = True
+        with suppress(Unreachable):
+            await self._store.commit(Commit(checks={self.key: self.token}, puts={self.key: None}))
+
+
+class Locks:
+    """Claims and leases, seen by one worker."""
+
+    def __init__(self, store: Store, clock: Clock, worker: str) -> None:
+        self._store = store
+        self._clock = clock
+        self.worker = worker
+
+    async def holder(self, cluster: str) -> str | None:
+        """The open run that has the cluster, if any."""
+        return (await self._store.get(claim_key(cluster)))[0]
+
+    async def take(self, run: str) -> Lease | None:
+        """The lease on a run, or None while somebody else has it."""
+        began = self._clock.now()
+        epoch_key = f"epoch:{run}"
+        held, epoch = await self._store.get(lease_key(run), epoch_key)
+        if held is not None:
+            return None
+        number = int(epoch or 0) + 1
+        lease = Lease(self._store, self._clock, run, number, self.worker, began)
+        taken = await self._store.commit(
+            Commit(
+                checks={lease.key: None, epoch_key: epoch},
+                puts={lease.key: lease.token, epoch_key: str(number)},
+                ttl={lease.key: TTL},
+            )
+        )
+        return lease if taken else None
+
+
+class Keeping:
+    """`async with Keeping(lease):` renews it meanwhile and lets go at the end."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Lease:
+        self._keeper = asyncio.create_task(self._lease.keep(), name=f"lease {self._lease.run}")
+        return self._lease
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._keeper is not None, "entered before left"
+        self._keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keeper
+        await self._lease.release()

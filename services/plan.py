@@ -1,0 +1,79 @@
+"""A plan: the steps still needed and what they mean for people, time and money. Pure; a dry run stops here."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.cluster import Cluster, Load
+from services.prices import hourly
+from services.procedures import Procedure
+from services.steps import Effects, Step
+from services.wire import encode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is shown, approved, stored and run. `digest` is what an approval is bound to. Money per hour in US dollars, times in seconds."""
+
+    cluster: str
+    procedure: Procedure
+    steps: tuple[Step, ...]
+    effects: Effects
+    takes: float
+    outage: float | None  # None: nobody is without service, or until somebody starts it again
+    load: Load | None
+    media: int  # media nodes when it was made
+    saves: Decimal
+    stays_billed: Decimal
+    made_at: float
+    digest: str
+    kept: int = 0
+
+    @property
+    def empty(self) -> bool:
+        return not self.steps
+
+
+def make_plan(cluster: Cluster, procedure: Procedure) -> Plan:
+    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here."""
+    procedure.check(cluster)
+    steps: list[Step] = []
+    effects, takes, outage = Effects(), 0.0, None
+    now = cluster
+    for step in procedure.steps(cluster):
+        if step.is_done(now):
+            continue
+        effects += step.effects(now)
+        takes += step.takes(now)
+        if effects.down and outage is None:
+            outage = 0.0
+        elif outage is not None:
+            outage += step.takes(now)
+        now = step.after(now)
+        steps.append(step)
+    before, after = hourly(cluster), hourly(now)
+    return Plan(
+        cluster=cluster.name,
+        procedure=procedure,
+        steps=tuple(steps),
+        effects=effects,
+        takes=takes,
+        outage=None if _ends_down(now) else outage,
+        load=cluster.load,
+        media=len(cluster.media),
+        saves=before.total - after.total,
+        stays_billed=after.masters,
+        made_at=cluster.seen_at,
+        digest=digest(cluster, procedure, steps),
+    )
+
+
+def _ends_down(cluster: Cluster) -> bool:
+    return not cluster.up or not cluster.media
+
+
+def digest(cluster: Cluster, procedure: Procedure, steps: list[Step]) -> str:
+    """Covers procedure, parameters, steps, droplet ids, template and sizes; not the load of the minute."""
+    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint]
+    return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""Shutdown and start-up of a whole cluster. If these read differently from the vendor's page, one of the two has a bug."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from services.cluster import Cluster
+from services.errors import Refused
+from services.procedures import fleet
+from services.procedures.base import Procedure, argument, flag
+from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
+from services.steps.base import count
+
+
+@dataclass(frozen=True)
+class Shutdown(Procedure):
+    """Let the meetings end, remove the media nodes, shut the four masters down."""
+
+    command: ClassVar[str] = "shutdown"
+    verb: ClassVar[str] = "Shut down"
+    doing: ClassVar[str] = "Shutting down"
+    done: ClassVar[str] = "is down"
+
+    no_drain: bool = flag("end running meetings instead of letting them finish")
+    media_only: bool = flag("remove the media nodes and leave the masters on")
+
+    def steps(self, cluster: Cluster) -> Iterator[Step]:
+        yield from fleet.let_go(cluster, drain=not self.no_drain)
+        if not self.media_only:
+            yield PowerOff(tuple(m.name for m in cluster.masters), kept=fleet.kept(cluster))
+
+    def next_words(self, cluster: Cluster) -> str:
+        again = f" ({count(cluster.remembered, 'media node')}, as before)" if cluster.remembered else ""
+        return f"start again with `/openvidu startup`{again}"
+
+
+@dataclass(frozen=True)
+class Startup(Procedure):
+    """Start the four masters, wait until all are healthy, bring the media nodes back."""
+
+    command: ClassVar[str] = "startup"
+    verb: ClassVar[str] = "Start up"
+    doing: ClassVar[str] = "Starting up"
+    done: ClassVar[str] = "serves"
+
+    media: int | None = argument("media nodes to run; left out: as many as before the last shutdown", default=None)
+
+    def number(self, cluster: Cluster) -> int | None:
+        """How many media nodes to end with; None when nobody said and nothing is remembered."""
+        if self.media is not None:
+            return self.media
+        if cluster.remembered is not None:
+            return cluster.remembered
+        if cluster.pool is not None and cluster.pool.target > 0 and not cluster.down:
+            return cluster.pool.target
+        return None
+
+    def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
+        number = self.number(cluster)
+        if number is None:
+            raise Refused("how many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`")
+        if number < 1:
+            raise Refused("a start-up needs at least 1 media node; to run none, leave it down or use `/openvidu shutdown --media-only`")
+        if number > 1000:
+            raise Refused(f"DigitalOcean's pools hold at most 1000 droplets; {number} is more")
+        room = cluster.droplet_limit
+        if room is not None and cluster.droplets_in_account is not None:
+            after = cluster.droplets_in_account - len(cluster.members) + number
+            if after > room:
+                raise Refused(f"{number} media nodes would make {after} droplets; the account's limit is {room}")
+
+    def steps(self, cluster: Cluster) -> Iterator[Step]:
+        names = tuple(m.name for m in cluster.masters)
+        for name in names:
+            yield PowerOn(name)
+        yield Healthy(names)
+        yield FrontAnswers()
+        number = self.number(cluster)
+        assert number is not None, "check() asks for the number"
+        yield from fleet.bring_back(cluster, number)

@@ -1,0 +1,280 @@
+"""A run: one execution of a plan, told as events. Card, audit trail and the point to resume from are readings of that list."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import reduce
+
+from services import cluster as facts
+from services.decisions import Request, RequestState
+from services.plan import Plan
+from services.policy import Actor
+from services.procedures import PROCEDURES
+from services.steps import STEPS, Choice, Effects, Question, Step
+from services.wire import Classes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run exists and has the cluster."""
+
+    at: float
+    run: str
+    plan: Plan
+    requester: Actor
+    approvers: tuple[Actor, ...]
+    reason: str
+    channel: str = ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A worker drives it from here. `again` when another one, or an earlier life of this one, drove it before."""
+
+    at: float
+    worker: str
+    epoch: int
+    again: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The step is about to be asked for. Written before, never after."""
+
+    at: float
+    step: int
+    again: int
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The step's goal was seen."""
+
+    at: float
+    step: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something people should know that changes nothing about the way."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Questioned:
+    """People are asked."""
+
+    at: float
+    question: Question
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Somebody chose; or nobody had to, because the goal was reached meanwhile (`choice` is "")."""
+
+    at: float
+    question: str
+    choice: str
+    by: Actor | None
+
+
+@dataclass(frozen=True)
+class CancelAsked:
+    """Somebody wants it to stop at the next safe point."""
+
+    at: float
+    by: Actor
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """It cannot go on. The cluster stays claimed until somebody presses Resume or Abandon."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Somebody said: go on, from that step."""
+
+    at: float
+    by: Actor
+    step: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """It is over and the cluster is free."""
+
+    at: float
+    how: str
+    text: str
+    by: Actor | None = None
+
+
+Event = Opened | Taken | Asked | Reached | Noted | Questioned | Answered | CancelAsked | Stopped | Resumed | Ended
+
+
+class State(StrEnum):
+    """Every run is in one of these, and its message says the same."""
+
+    RUNNING = "running"
+    ASKING = "asking"
+    STOPPED = "stopped"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    LEFT = "left"  # a person chose to finish by hand
+
+
+OVER = frozenset({State.DONE, State.CANCELLED, State.ABANDONED, State.LEFT})
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the events add up to. `position` is the step being worked on; times are epoch seconds."""
+
+    id: str
+    plan: Plan
+    requester: Actor
+    approvers: tuple[Actor, ...]
+    reason: str
+    channel: str
+    opened_at: float
+    steps: tuple[Step, ...]
+    position: int = 0
+    state: State = State.RUNNING
+    events: int = 1
+    asks: int = 0
+    asked_at: float = 0.0
+    step_began: float = 0.0
+    wait_until: float = 0.0
+    question: Question | None = None
+    question_at: float = 0.0
+    cancel: Actor | None = None
+    leaving: str = ""  # a person chose to finish by hand
+    left_by: Actor | None = None
+    stopped: str = ""
+    notes: tuple[Noted, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    answers: tuple[Answered, ...] = ()
+    worker: str = ""
+    takes: int = 0
+    ended_at: float = 0.0
+    ended_by: Actor | None = None
+    end_text: str = ""
+    skipped: tuple[int, ...] = field(default=())
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def cluster(self) -> str:
+        return self.plan.cluster
+
+    @property
+    def step(self) -> Step | None:
+        """The step being worked on; None when all are reached."""
+        return self.steps[self.position] if self.position < len(self.steps) else None
+
+    @property
+    def stays_done(self) -> tuple[str, ...]:
+        """What stays done if it ends now."""
+        return tuple(self.steps[r.step].stays() for r in self.reached if r.step < len(self.steps))
+
+
+def _opened(event: Opened) -> Run:
+    return Run(
+        id=event.run,
+        plan=event.plan,
+        requester=event.requester,
+        approvers=event.approvers,
+        reason=event.reason,
+        channel=event.channel,
+        opened_at=event.at,
+        steps=event.plan.steps,
+        step_began=event.at,
+    )
+
+
+def _answered(run: Run, event: Answered) -> Run:
+    question = run.question
+    if question is None or question.id != event.question:
+        return run
+    run = replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event))
+    choice = next((c for c in question.choices if c.id == event.choice), None)
+    if choice is None:
+        return run
+    if choice.ends:
+        return replace(run, leaving=choice.ends, left_by=event.by)
+    if choice.wait is not None:
+        return replace(run, wait_until=event.at + choice.wait)
+    if choice.skip:
+        rest = tuple(s.forced() for s in run.steps[run.position + 1 :])
+        run = replace(run, steps=run.steps[: run.position + 1] + rest, skipped=(*run.skipped, run.position))
+        return _next(run, run.position + 1, event.at)
+    if choice.steps is not None:
+        # The step that was refused counts as skipped; what was chosen comes after it.
+        run = replace(run, steps=run.steps[: run.position + 1] + choice.steps, skipped=(*run.skipped, run.position))
+        return _next(run, run.position + 1, event.at)
+    return run
+
+
+def _next(run: Run, position: int, at: float) -> Run:
+    return replace(run, position=position, asks=0, asked_at=0.0, step_began=at, wait_until=0.0)
+
+
+def apply(run: Run, event: Event) -> Run:
+    """The run after one more event."""
+    run = replace(run, events=run.events + 1)
+    match event:
+        case Taken():
+            # Whether the last first ask took effect is not known: a new worker looks and asks again, gently.
+            return replace(run, worker=event.worker, takes=run.takes + 1, asks=0 if run.asks == 1 else run.asks)
+        case Asked():
+            return replace(run, asks=event.again + 1, asked_at=event.at)
+        case Reached():
+            return _next(replace(run, reached=(*run.reached, event)), event.step + 1, event.at)
+        case Noted():
+            return replace(run, notes=(*run.notes, event))
+        case Questioned():
+            return replace(run, question=event.question, question_at=event.at, state=State.ASKING)
+        case Answered():
+            return _answered(run, event)
+        case CancelAsked():
+            return replace(run, cancel=event.by)
+        case Stopped():
+            return replace(run, state=State.STOPPED, stopped=event.reason, question=None)
+        case Resumed():
+            return _next(replace(run, state=State.RUNNING, stopped="", cancel=None), event.step, event.at)
+        case Ended():
+            return replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
+        case Opened():
+            return run
+
+
+def fold(events: Iterable[Event]) -> Run:
+    """The run that these events tell of. The first one opens it."""
+    listed = iter(events)
+    first = next(listed)
+    if not isinstance(first, Opened):
+        raise TypeError("a run's first event opens it")
+    return reduce(apply, listed, _opened(first))
+
+
+CLASSES: Classes = {
+    kind.__name__: kind
+    for kind in (
+        *STEPS,
+        *PROCEDURES,
+        *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Stopped, Resumed, Ended),
+        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load),
+    )
+}
+
+__all__ = ["CLASSES", "OVER", "Event", "Request", "RequestState", "Run", "State", "apply", "fold"]

@@ -1,0 +1,186 @@
+"""What every step is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from services.cluster import Cluster, Fact
+from services.errors import Rejected, Unreachable
+
+
+class World(Protocol):
+    """The second door: everything the bot changes goes out through here."""
+
+    async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+        """Ask DigitalOcean for a droplet action: power_on, shutdown, power_off, resize or snapshot."""
+
+    async def set_target(self, number: int, *, remember: bool) -> None:
+        """Edit the pool's number and nothing else. `remember` keeps the number it had for the next start-up."""
+
+    async def drain(self, droplet_id: int) -> None:
+        """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens."""
+
+    async def restart_service(self, droplet_id: int) -> None:
+        """`systemctl restart openvidu` on that node."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a step means for people and money, as known before it is asked for."""
+
+    blocks: bool = False  # from here on no new meeting can be opened on the nodes concerned
+    cuts_off: bool = False  # running meetings are ended
+    down: bool = False  # the cluster serves nobody afterwards
+    stops_masters: bool = False
+    adds: int = 0  # media nodes added
+    edits_secrets: bool = False
+    irreversible: tuple[str, ...] = ()  # what cannot be taken back, in words
+    special: tuple[str, ...] = ()  # what an approval must say in as many words
+
+    def __add__(self, other: Effects) -> Effects:
+        return Effects(
+            self.blocks or other.blocks,
+            self.cuts_off or other.cuts_off,
+            self.down or other.down,
+            self.stops_masters or other.stops_masters,
+            self.adds + other.adds,
+            self.edits_secrets or other.edits_secrets,
+            _union(self.irreversible, other.irreversible),
+            _union(self.special, other.special),
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer to a question. With `steps` the rest of the run is replaced; with `wait` the question returns after that many seconds."""
+
+    id: str
+    label: str
+    steps: tuple[Step, ...] | None = None
+    skip: bool = False  # this step counts as reached, and the later ones are `forced`
+    wait: float | None = None
+    ends: str = ""  # the run ends with these words
+    loses: str = ""  # what is lost by it: answering needs an approver other than the requester, and the words in a confirm dialog
+
+
+@dataclass(frozen=True)
+class Question:
+    """Put to people when a run cannot go on by itself. No answer means that nothing more is changed."""
+
+    id: str
+    text: str
+    choices: tuple[Choice, ...]
+    meanwhile: bool = False  # looking goes on, and reaching the goal closes the question
+
+
+@dataclass(frozen=True)
+class Step(ABC):
+    """A goal. Its fields are plain values, so that it can be stored, hashed and shown."""
+
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
+    twice: ClassVar[bool] = False  # must be seen reached in two looks, `timings.second_look` apart
+    breakable: ClassVar[bool] = True  # a cancel may leave it half way; otherwise it is first brought to its end
+
+    @abstractmethod
+    def title(self) -> str:
+        """What it does, as the runbook says it. A few words, no full stop."""
+
+    @abstractmethod
+    def is_done(self, cluster: Cluster) -> bool:
+        """Whether the goal is reached in this look."""
+
+    @abstractmethod
+    def after(self, cluster: Cluster) -> Cluster:
+        """The cluster once the goal is reached."""
+
+    @abstractmethod
+    def takes(self, cluster: Cluster) -> float:
+        """Seconds it usually needs, people's meetings not counted."""
+
+    @abstractmethod
+    def deadline(self, cluster: Cluster) -> float:
+        """Seconds after which it is no longer waited for without asking or stopping."""
+
+    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002 - part of the promise
+        """Seconds after which to ask again; None: asked once."""
+        return None
+
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        """Whether asking now would ask for anything."""
+        return not self.is_done(cluster)
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: B027 - waiting steps ask nothing
+        """Ask for it. `again` counts earlier asks. Must be harmless when it was asked already."""
+
+    def effects(self, cluster: Cluster) -> Effects:  # noqa: ARG002
+        """What it means for people, given the cluster just before it."""
+        return Effects()
+
+    def objection(self, cluster: Cluster) -> str:  # noqa: ARG002
+        """Why it must not be asked for now; "" if nothing speaks against it."""
+        return ""
+
+    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+        """What is being waited for now, for the card."""
+        return ""
+
+    def question(self, cluster: Cluster) -> Question | None:  # noqa: ARG002
+        """What people may choose when the deadline has passed; None: the run stops and says so."""
+        return None
+
+    def refused(self, cluster: Cluster, error: Rejected) -> Question | None:  # noqa: ARG002
+        """What people may choose when DigitalOcean refuses; None: the run stops with DigitalOcean's words."""
+        return None
+
+    def forced(self) -> Step:
+        """This step once people have agreed to lose what it would otherwise protect."""
+        return self
+
+    def stays(self) -> str:
+        """What stays done once it is reached and the run is cancelled afterwards."""
+        return self.title()
+
+
+async def ask_each(asks: Iterable[Awaitable[None]]) -> None:
+    """Ask one after the other; one that cannot be asked does not keep the rest from being asked. Raises the first trouble at the end."""
+    trouble: Rejected | Unreachable | None = None
+    for ask in asks:
+        try:
+            await ask
+        except (Rejected, Unreachable) as error:
+            trouble = trouble or error
+    if trouble is not None:
+        raise trouble
+
+
+def _union(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*left, *right)))
+
+
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    items = list(words)
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 meeting`, `3 meetings`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {'people' if noun == 'person' else noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `5 min`, `1 h 12 min`, as people say it."""
+    whole = max(0, round(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"

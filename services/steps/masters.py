@@ -1,0 +1,186 @@
+"""Steps about the four masters and the public address in front of them."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from services.cluster import Cluster, Droplet, Fact, short
+from services.steps.base import Effects, Step, World, ask_each, listed
+
+
+def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
+    return [m for m in cluster.masters if m.name in names]
+
+
+def said(names: tuple[str, ...]) -> str:
+    """`masters 1-4`, `master 2`, `masters 1 and 3`."""
+    numbers = [name.rsplit("-", 1)[-1] for name in names]
+    if len(numbers) == 1:
+        return f"master {numbers[0]}"
+    if numbers == ["1", "2", "3", "4"]:
+        return "masters 1-4"
+    return f"masters {listed(numbers)}"
+
+
+@dataclass(frozen=True)
+class PowerOff(Step):
+    """Masters are off. Asked in order without waiting; after the nudge time the power is cut."""
+
+    names: tuple[str, ...]
+    kept: tuple[int, ...] = ()  # media droplets that may stay, because they were named and are drained
+    media_stays: bool = False  # rolling work: media nodes go on serving while one master is down
+
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES})
+    breakable: ClassVar[bool] = False
+
+    def title(self) -> str:
+        return f"Shut down {said(self.names)}"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return all(m.off for m in _masters(cluster, self.names))
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return cluster.with_masters(
+            {m.name: replace(m, status="off", locked=False, healthy=False) for m in _masters(cluster, self.names)}
+        )
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 45.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.power_off_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.shutdown_nudge
+
+    def effects(self, cluster: Cluster) -> Effects:
+        return Effects(stops_masters=True, down=len(self.names) > 1 or not cluster.up)
+
+    def objection(self, cluster: Cluster) -> str:
+        if self.media_stays:
+            return ""
+        left = [n for n in cluster.media if not (n.id in self.kept and n.drained)]
+        if left and not self.is_done(cluster):
+            names = listed(short(n.name, cluster.stack) for n in left)
+            return f"{names} still there: masters are not stopped while a media droplet exists"
+        return ""
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        # DigitalOcean's "shutdown" only promises that the request was made; power_off is the hard cut when it did not help.
+        action = "shutdown" if again == 0 else "power_off"
+        on = [m for m in _masters(cluster, self.names) if m.status != "off" and not m.locked]
+        await ask_each(world.act(m.id, action) for m in on)
+
+    def waits_for(self, cluster: Cluster) -> str:
+        names = [short(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
+        return f"{listed(names)} to power off" if names else ""
+
+    def stays(self) -> str:
+        return f"{said(self.names)} off"
+
+
+@dataclass(frozen=True)
+class PowerOn(Step):
+    """One master is on: the next is asked only when this one is active, as the vendor's page has it."""
+
+    name: str
+
+    breakable: ClassVar[bool] = False
+
+    def title(self) -> str:
+        return f"Start {said((self.name,))}"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return cluster.master(self.name).active
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return cluster.with_masters({self.name: replace(cluster.master(self.name), status="active", locked=False)})
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 35.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.power_on_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.shutdown_nudge
+
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        master = cluster.master(self.name)
+        return master.off
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await world.act(cluster.master(self.name).id, "power_on")
+
+    def waits_for(self, cluster: Cluster) -> str:
+        return f"{short(self.name, cluster.stack)} to be active"
+
+    def stays(self) -> str:
+        return f"{said((self.name,))} on"
+
+
+@dataclass(frozen=True)
+class Healthy(Step):
+    """Masters answer their own health page. All together: waiting for one before starting the next can deadlock."""
+
+    names: tuple[str, ...]
+
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH})
+
+    def title(self) -> str:
+        return f"Wait until {said(self.names)} {'is' if len(self.names) == 1 else 'are'} healthy"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return all(m.active and m.healthy for m in _masters(cluster, self.names))
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return cluster.with_masters({m.name: replace(m, healthy=True) for m in _masters(cluster, self.names)})
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 120.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.masters_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.masters_nudge
+
+    def wants(self, cluster: Cluster, again: int) -> bool:
+        # The first ask is patience itself; the one nudge restarts OpenVidu where it does not answer.
+        return again == 1 and not self.is_done(cluster)
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        sick = [m for m in _masters(cluster, self.names) if m.active and not m.healthy]
+        await ask_each(world.restart_service(m.id) for m in sick)
+
+    def waits_for(self, cluster: Cluster) -> str:
+        names = [
+            f"{short(m.name, cluster.stack)} ({'not active' if not m.active else 'health page not 200'})"
+            for m in _masters(cluster, self.names)
+            if not (m.active and m.healthy)
+        ]
+        return listed(names)
+
+
+@dataclass(frozen=True)
+class FrontAnswers(Step):
+    """The public address answers through the load balancer: masters can be healthy and yet not be reachable."""
+
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
+
+    def title(self) -> str:
+        return "Check the public address through the load balancer"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return cluster.front is True or not cluster.has_front
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return replace(cluster, front=True)
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 10.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.front_deadline
+
+    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+        return "the public address to answer through the load balancer"

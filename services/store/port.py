@@ -1,0 +1,53 @@
+"""What the bot asks of the place where its state lives: four reads, and one atomic write with conditions.
+
+Claims, leases, fenced journal entries, single-use approvals and the drain ledger are all the same thing: "write this if that is
+still so". One primitive, kept by two adapters and held to by one contract suite, is easier to trust than a script for each.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+def new_id() -> str:
+    """A name nobody else has."""
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Write all of it, or nothing.
+
+    `checks`: keys that must hold exactly this text now; None: must be absent. `puts`: keys to write; None deletes. `ttl`: seconds after
+    which a key of `puts` is gone by itself. `appends`: (log, entry) pairs. `id`: the same commit sent twice takes effect once, because
+    clients re-send what they got no reply to.
+    """
+
+    checks: Mapping[str, str | None] = field(default_factory=dict)
+    puts: Mapping[str, str | None] = field(default_factory=dict)
+    ttl: Mapping[str, float] = field(default_factory=dict)
+    appends: Sequence[tuple[str, str]] = ()
+    id: str = field(default_factory=new_id)
+
+
+class Store(Protocol):
+    """Unreachable is raised when the state cannot be reached; nothing else is ever raised for that."""
+
+    async def get(self, *keys: str) -> list[str | None]:
+        """The texts under these keys, in order; None where there is none."""
+
+    async def commit(self, commit: Commit) -> bool:
+        """True: all written. False: a check did not hold and nothing was written."""
+
+    async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
+        """Entries of a log from position `start` (0 is the oldest)."""
+
+    async def tail(self, log: str, count: int) -> list[str]:
+        """The newest entries, oldest of them first."""
+
+    async def length(self, log: str) -> int:
+        """How many entries a log has."""
+
+    async def aclose(self) -> None:
+        """Let go of connections and files."""

@@ -1,0 +1,442 @@
+"""The first door: everything the bot knows comes in through `observe`. And the plain hands that a fenced world uses to change things."""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar
+
+from services import scripts
+from services.clients.digitalocean import DigitalOcean
+from services.clients.http import Http
+from services.clients.ssh import Host, Output
+from services.clock import Clock
+from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Timings
+from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
+
+Json = dict[str, Any]
+T = TypeVar("T")
+TOGETHER = 2.0  # looks this close together share one listing
+HEALTH_SECONDS = 5.0
+SSH_SECONDS = 20.0
+RESTART_SECONDS = 180.0
+NODES_AT_ONCE = 16
+DAY = 86400.0
+CLOCKS_APART = 5.0
+ALREADY = ("already has a pending event", "blocking events processing", "already powered off", "already powered on")
+
+
+class Shell(Protocol):
+    """Runs a command on a node."""
+
+    async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output: ...
+
+
+class People(Protocol):
+    """Knows the meetings."""
+
+    async def load(self) -> Any: ...
+
+
+class Listing:
+    """One list call that serves everybody who asks at about the same time."""
+
+    def __init__(self, clock: Clock, fetch: Callable[[], Coroutine[Any, Any, list[Json]]]) -> None:
+        self._clock = clock
+        self._fetch = fetch
+        self._begun = float("-inf")
+        self._task: asyncio.Task[list[Json]] | None = None
+
+    async def since(self, moment: float) -> list[Json]:
+        """A listing that was begun at `moment` or later."""
+        task = self._task
+        if task is None or self._begun < moment or (task.done() and (task.cancelled() or task.exception() is not None)):
+            self._begun = self._clock.now()
+            task = self._task = asyncio.create_task(self._fetch(), name="listing")
+            # Whoever waits hears of an error; with nobody waiting any more it must not be reported as lost.
+            task.add_done_callback(lambda t: t.cancelled() or t.exception())
+        return await asyncio.shield(task)
+
+
+class Account:
+    """One DigitalOcean token: its listings are shared by every cluster under it, and its rate budget sets the pace."""
+
+    def __init__(self, api: DigitalOcean, clock: Clock) -> None:
+        self.api = api
+        self.droplets = Listing(clock, api.droplets)
+        self.pools = Listing(clock, api.pools)
+        self.account = Listing(clock, self._account)
+        self.sizes = Listing(clock, api.sizes)
+
+    async def _account(self) -> list[Json]:
+        return [await self.api.account()]
+
+    def pace(self, interval: float) -> float:
+        """The interval to look at, stretched as the token's hourly budget runs out."""
+        remaining = self.api.budget.remaining
+        if remaining is None or remaining > 1500:
+            return interval
+        return interval * (2 if remaining > 500 else 6)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What tells one cluster from another: names and addresses, handed over by the composition root."""
+
+    name: str
+    stack: str
+    region: str = ""
+    health_url: str = "http://{address}:7880/health/caddy"
+    public_url: str = ""
+    private_addresses: bool = False
+    zero_policy: str = "ask"
+    drain_method: str = "signal"
+    timings: Timings = field(default_factory=Timings)
+
+
+class ClusterWorld:
+    """One cluster at DigitalOcean, seen and touched through the clients."""
+
+    def __init__(self, place: Place, account: Account, shell: Shell | None, http: Http, people: People | None, clock: Clock) -> None:
+        self.place = place
+        self.account = account
+        self._shell = shell
+        self._http = http
+        self._people = people
+        self._clock = clock
+        self._where: dict[int, str] = {}
+        self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
+
+    def pace(self, interval: float) -> float:
+        """Seconds until the next look."""
+        return self.account.pace(interval)
+
+    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
+        """Look now. `since`: nothing older than that moment will do (a look after an ask). Unreachable when DigitalOcean is silent."""
+        now = self._clock.now()
+        fresh = now - TOGETHER if since is None else max(since, now - TOGETHER)
+        droplets, pools = await _both(self.account.droplets.since(fresh), self._pools(needs, fresh))
+        masters = tuple(sorted((_droplet(d) for d in droplets if self._is_master(d)), key=lambda m: m.name))
+        mine = [p for p in pools if p.get("name") == f"{self.place.stack}-media-node-pool"]
+        pool, members, trouble = await self._pool(mine, needs)
+        media = self._media(droplets, members)
+        self._where = {d.id: self._address(d) for d in (*masters, *(n.droplet for n in media))}
+        healthy, looks, load, front = await asyncio.gather(
+            self._health(masters, needs), self._looks(media, needs), self._load(needs), self._front(needs)
+        )
+        limit = await self._limit(fresh) if Fact.LOAD in needs else None
+        return Cluster(
+            name=self.place.name,
+            stack=self.place.stack,
+            seen_at=now,
+            region=self.place.region or (masters[0].region if masters else ""),
+            known=needs,
+            masters=tuple(replace(m, healthy=healthy.get(m.id)) for m in masters),
+            media=tuple(MediaNode(n.droplet, n.member_status, looks.get(n.id)) for n in media),
+            pool=pool,
+            load=load,
+            front=front,
+            has_front=bool(self.place.public_url),
+            problem=self._problem(masters, mine, pool, needs),
+            zero_policy=self.place.zero_policy,
+            drain_method=self.place.drain_method,
+            media_price=await self._price(pool, media),
+            droplet_limit=limit,
+            droplets_in_account=len(droplets),
+            timings=self.place.timings,
+        ) if not trouble else _troubled(self.place, now, trouble)
+
+    # What is there
+
+    def _is_master(self, droplet: Json) -> bool:
+        return re.fullmatch(re.escape(self.place.stack) + r"-master-node-[1-4]", droplet["name"]) is not None
+
+    def _problem(self, masters: tuple[Droplet, ...], mine: list[Json], pool: Pool | None, needs: frozenset[Fact]) -> str:
+        stack = self.place.stack
+        if not masters:
+            return f"no droplet of a stack named {stack} is visible to this token"
+        if len(masters) != 4:
+            return f"{stack} has {len(masters)} masters ({', '.join(m.name for m in masters)}); exactly four are needed"
+        if Fact.POOL not in needs:
+            return ""
+        if not mine:
+            return (
+                f"no autoscale pool named {stack}-media-node-pool: this is not an OpenVidu 3.6 pool deployment "
+                "(3.7 and later have none), and the bot does not guess"
+            )
+        if len(mine) > 1:
+            return f"{len(mine)} pools are named {stack}-media-node-pool; the bot cannot tell which one is meant"
+        if pool is None:
+            return f"the pool {stack}-media-node-pool is not of fixed size; the bot only edits fixed pools"
+        return ""
+
+    async def _pools(self, needs: frozenset[Fact], fresh: float) -> list[Json]:
+        return await self.account.pools.since(fresh) if Fact.POOL in needs else []
+
+    async def _pool(self, mine: list[Json], needs: frozenset[Fact]) -> tuple[Pool | None, list[Json], str]:
+        if Fact.POOL not in needs or len(mine) != 1:
+            return None, [], ""
+        raw = mine[0]
+        target = target_of(raw)
+        if target is None:
+            return None, [], ""
+        try:
+            members, history = await _both(self.account.api.members(raw["id"]), self._history(raw, target))
+        except NotFound:
+            return None, [], f"the pool {raw['name']} vanished while it was looked at"
+        pool = Pool(
+            id=raw["id"],
+            name=raw["name"],
+            target=target,
+            status=str(raw.get("status", "")),
+            size=raw["droplet_template"].get("size", ""),
+            template=template_digest(raw["droplet_template"]),
+            trouble=history,
+        )
+        return pool, members, ""
+
+    async def _history(self, raw: Json, target: int) -> str:
+        """The error the pool reports, asked for only while it holds fewer droplets than it should."""
+        if int(raw.get("active_resources_count") or 0) >= target:
+            return ""
+        events = await self.account.api.history(raw["id"])
+        newest = max(events, key=lambda e: str(e.get("created_at", "")), default=None)
+        if newest is None or str(newest.get("status", "")).lower() != "error":
+            return ""
+        return str(newest.get("error_reason") or newest.get("reason") or "scaling ended in an error")
+
+    def _media(self, droplets: list[Json], members: list[Json]) -> tuple[MediaNode, ...]:
+        status = {int(m["droplet_id"]): str(m.get("status", "")) for m in members}
+        tag = f"{self.place.stack}-media-node-tag"
+        seen = [d for d in droplets if int(d["id"]) in status or tag in (d.get("tags") or ())]
+        found = [MediaNode(_droplet(d), status.get(int(d["id"]))) for d in seen]
+        here = {n.id for n in found}
+        # A member whose droplet is not in the listing yet, or no more, still counts as there.
+        ghosts = [MediaNode(Droplet(i, f"{self.place.stack}-media-{i}", "new"), s) for i, s in status.items() if i not in here]
+        return tuple(sorted((*found, *ghosts), key=lambda n: (n.droplet.created_at, n.id)))
+
+    async def _price(self, pool: Pool | None, media: tuple[MediaNode, ...]) -> Decimal:
+        """Of one pool member, per hour: from a member, else from the price list (legacy sizes are not on it)."""
+        known = [n.droplet.hourly for n in media if pool is None or n.droplet.size == pool.size]
+        if known or pool is None:
+            return max(known, default=Decimal(0))
+        try:
+            sizes = await self.account.sizes.since(self._clock.now() - DAY)
+        except BotError:
+            return Decimal(0)
+        return next((_exact(s.get("price_hourly"), "0.00001") for s in sizes if s.get("slug") == pool.size), Decimal(0))
+
+    async def _limit(self, fresh: float) -> int | None:
+        try:
+            (account,) = await self.account.account.since(fresh - 3600)
+        except BotError:
+            return None
+        return int(account["droplet_limit"]) if "droplet_limit" in account else None
+
+    # How it is
+
+    async def _health(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, bool]:
+        if Fact.HEALTH not in needs:
+            return {}
+        on = [m for m in masters if m.active]
+        answers = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
+        return {m.id: False for m in masters} | {m.id: ok for m, ok in zip(on, answers, strict=True)}
+
+    async def _front(self, needs: frozenset[Fact]) -> bool | None:
+        if Fact.FRONT not in needs or not self.place.public_url:
+            return None
+        return await self._answers(self.place.public_url)
+
+    async def _answers(self, url: str) -> bool:
+        try:
+            return (await self._http.get(url, timeout=HEALTH_SECONDS)).status == 200
+        except Unreachable:
+            return False
+
+    async def _load(self, needs: frozenset[Fact]) -> Load | None:
+        if Fact.LOAD not in needs or self._people is None:
+            return None
+        try:
+            raw = await self._people.load()
+        except BotError:
+            return None  # unknown, never 0
+        return Load(
+            rooms=raw["rooms"],
+            people=raw["participants"],
+            recordings=raw["egress"],
+            ingresses=raw["ingress"],
+            longest=float(raw["longest_seconds"]),
+        )
+
+    async def _looks(self, media: tuple[MediaNode, ...], needs: frozenset[Fact]) -> dict[int, NodeLook | None]:
+        if Fact.NODES not in needs or self._shell is None:
+            return {}
+        on = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
+        looks = await asyncio.gather(*(self._look(n.droplet) for n in on))
+        return {n.id: look for n, look in zip(on, looks, strict=True)}
+
+    async def _look(self, droplet: Droplet) -> NodeLook | None:
+        try:
+            async with self._at_once:
+                output = await self._ssh(droplet.id, scripts.LOOK, SSH_SECONDS)
+        except (Unreachable, Refused):
+            return None
+        return parse_look(output.stdout) if output.exit_status == 0 else None
+
+    # What can be done
+
+    async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None:
+        """Ask for a droplet action. "Already so" and "already being done" are states, not failures.
+
+        `since`: an earlier ask at or after that moment may have taken effect though nobody heard; such an action is adopted, not repeated.
+        """
+        if since is not None and await self._asked_already(droplet_id, action, since):
+            return
+        try:
+            await self.account.api.act(droplet_id, action, **extra)
+        except Rejected as error:
+            if error.status == 422 and any(text in error.message.lower() for text in ALREADY):
+                return
+            raise
+
+    async def _asked_already(self, droplet_id: int, action: str, since: float) -> bool:
+        earliest = since - CLOCKS_APART
+        return any(
+            a.get("type") == action and a.get("status") != "errored" and _moment(a.get("started_at")) >= earliest
+            for a in await self.account.api.actions(droplet_id)
+        )
+
+    async def set_target(self, cluster: Cluster, number: int) -> None:
+        """GET, change one field, PUT the rest back as it was read; read again and compare.
+
+        Refused when the pool is not what the look saw: somebody else is editing it.
+        """
+        assert cluster.pool is not None, "only a pool that was seen is edited"
+        before = await self.account.api.pool(cluster.pool.id)
+        template = before["droplet_template"]
+        if template_digest(template) != cluster.pool.template:
+            raise Refused(f"the template of {cluster.pool.name} was changed by somebody else a moment ago; look again before editing it")
+        if target_of(before) != cluster.pool.target:
+            raise Refused(f"somebody else just set {cluster.pool.name} to {target_of(before)}; look again before editing it")
+        if not template.get("user_data"):
+            raise Refused(f"DigitalOcean did not return the user_data of {cluster.pool.name}; without it new nodes would be blank")
+        body = {"name": before["name"], "config": {**before["config"], "target_number_instances": number}, "droplet_template": template}
+        await self.account.api.put_pool(cluster.pool.id, body)
+        after = await self.account.api.pool(cluster.pool.id)
+        if template_digest(after["droplet_template"]) != cluster.pool.template:
+            raise Rejected(f"after setting {cluster.pool.name} to {number} its template reads back changed; check it before anything else")
+
+    async def signal(self, droplet_id: int, start: str) -> str:
+        """Run the guarded drain script. Only the ledger calls this."""
+        output = await self._ssh(droplet_id, scripts.drain(start, self.place.drain_method), SSH_SECONDS)
+        return output.stdout.strip()
+
+    async def restart_service(self, droplet_id: int) -> None:
+        """`systemctl restart openvidu` there."""
+        output = await self._ssh(droplet_id, scripts.RESTART, RESTART_SECONDS)
+        if output.exit_status != 0:
+            raise Rejected(f"restarting openvidu on droplet {droplet_id}: systemctl said {output.exit_status}")
+
+    async def _ssh(self, droplet_id: int, command: str, seconds: float) -> Output:
+        if self._shell is None:
+            raise Refused("SSH is not configured for this cluster, and this cannot be done without it")
+        address = self._where.get(droplet_id, "")
+        if not address:
+            raise Unreachable(f"droplet {droplet_id} has no address yet", sent=False)
+        return await self._shell.run(Host(droplet_id, address), command, timeout=seconds)
+
+    def _address(self, droplet: Droplet) -> str:
+        return droplet.private_address if self.place.private_addresses else droplet.address
+
+
+def target_of(pool: Json) -> int | None:
+    """The fixed number of a pool as it was read; None for a pool that scales by load.
+
+    A config without the number is 0: the server leaves zero values out.
+    """
+    config = pool.get("config") or {}
+    if "min_instances" in config or "max_instances" in config:
+        return None
+    return int(config.get("target_number_instances") or 0)
+
+
+def template_digest(template: Json) -> str:
+    """Tells two templates apart without keeping either: they hold credentials."""
+    return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+
+
+def parse_look(text: str) -> NodeLook:
+    """Read what `scripts.LOOK` prints."""
+    start, running, marked, recordings = "", [], False, None
+    gauges: dict[str, float] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key == "start":
+            start = value
+        elif key == "running":
+            running.append(value)
+        elif key == "marked":
+            marked = value == "yes"
+        elif key == "recordings":
+            recordings = int(value) if value.isdigit() else None
+        elif line.startswith("livekit_"):
+            name, number = re.split(r"[{ ]", line, maxsplit=1)[0], line.rsplit(" ", 1)[-1]
+            try:
+                gauges[name] = gauges.get(name, 0.0) + float(number)
+            except ValueError:
+                continue
+    rooms, people = gauges.get("livekit_room_total"), gauges.get("livekit_participant_total")
+    return NodeLook(
+        start=start,
+        running=tuple(running),
+        marked=marked,
+        rooms=None if rooms is None else int(rooms),
+        people=None if people is None else int(people),
+        recordings=recordings,
+    )
+
+
+def _droplet(raw: Json) -> Droplet:
+    size = raw.get("size") or {}
+    addresses = {n.get("type"): n.get("ip_address", "") for n in (raw.get("networks") or {}).get("v4", [])}
+    return Droplet(
+        id=int(raw["id"]),
+        name=str(raw["name"]),
+        status=str(raw["status"]),
+        locked=bool(raw.get("locked")),
+        size=str(raw.get("size_slug", "")),
+        address=addresses.get("public", ""),
+        private_address=addresses.get("private", ""),
+        disk=int(raw.get("disk") or 0),
+        memory=int(raw.get("memory") or 0),
+        vcpus=int(raw.get("vcpus") or 0),
+        hourly=_exact(size.get("price_hourly"), "0.00001"),
+        monthly=_exact(size.get("price_monthly"), "0.01"),
+        created_at=str(raw.get("created_at", "")),
+        region=str((raw.get("region") or {}).get("slug", "")),
+    )
+
+
+def _moment(text: object) -> float:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _exact(price: object, places: str) -> Decimal:
+    # The API's prices are floats with noise: 0.00743999984115362.
+    return Decimal(str(price or 0)).quantize(Decimal(places))
+
+
+def _troubled(place: Place, now: float, trouble: str) -> Cluster:
+    return Cluster(name=place.name, stack=place.stack, seen_at=now, problem=trouble, timings=place.timings)
+
+
+async def _both(first: Awaitable[Any], second: Awaitable[Any]) -> tuple[Any, Any]:
+    one, two = await asyncio.gather(first, second)
+    return one, two
