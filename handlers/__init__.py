@@ -1,0 +1,1 @@
+"""Slack in, Slack out; no decisions."""

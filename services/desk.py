@@ -14,7 +14,7 @@ from services.errors import BotError, Refused, Unreachable
 from services.executor import Executor, Outside, Progress
 from services.journal import Journal
 from services.locks import Locks
-from services.memory import Memory
+from services.memory import CardPlaces, Intake, Memory, first_time
 from services.plan import Plan, make_plan
 from services.policy import Actor, Kind, Rules, Verdict, judge, may_approve, may_operate, may_read
 from services.procedures import Procedure
@@ -111,6 +111,8 @@ class Desk:
         self._locks = Locks(store, clock, worker)
         self.journal = Journal(store, clock)
         self.memory = Memory(store)
+        self.cards = CardPlaces(store)
+        self.intake = Intake(store)
         self._executor = Executor(
             {name: site.world for name, site in self.sites.items()},
             self.journal,
@@ -175,6 +177,10 @@ class Desk:
         requests = [await self.journal.request(r) for r in json.loads(text or "[]")]
         return [r for r in requests if r.state is RequestState.OPEN and r.until > self._clock.now()]
 
+    async def first_time(self, name: str) -> bool:
+        """Whether an event of that name is seen for the first time, by any bot."""
+        return await first_time(self._store, name)
+
     # Asking for changes
 
     async def request(
@@ -185,6 +191,7 @@ class Desk:
         self._must(may_read(actor, site.rules) if dry else may_operate(actor, site.rules))
         if not dry:
             await self._must_be_free(name)
+            await self._must_be_new(name, procedure)
         plan = make_plan(await self.look(name, procedure.looks_at), procedure)
         if dry or plan.empty:
             return Planned(plan, dry)
@@ -230,6 +237,12 @@ class Desk:
         run = await self.open_run(name)
         if run is not None:
             raise Refused(self.busy(run))
+
+    async def _must_be_new(self, name: str, procedure: Procedure) -> None:
+        for request in await self.waiting(name):
+            if request.plan.procedure == procedure:
+                left = duration(request.until - self._clock.now())
+                raise Refused(f"{request.requester.mention} has asked for this already; it waits for approval for another {left}, above")
 
     def busy(self, run: Run) -> str:
         """Who has the cluster, since when, approved by whom, doing what."""
@@ -314,7 +327,7 @@ class Desk:
         for _ in range(5):
             name, counter = await self.journal.next_name(plan.cluster)
             now = self._clock.now()
-            opened = Opened(now, name, plan, requester, approvers, reason, channel)
+            opened = Opened(now, name, plan, requester, approvers, reason, channel, approved.id if approved else "")
             consumed = None
             if approved is not None and before is not None:
                 consumed = (before, approved.closed(RequestState.APPROVED, now, approvers[-1], run=name))

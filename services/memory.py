@@ -1,7 +1,9 @@
 """What the bot remembers of a cluster between runs: its media number, a refused zero, host keys."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from services.cluster import Cluster
 from services.store import Commit, Store
@@ -37,6 +39,85 @@ class Memory:
         """DigitalOcean does not take 0 for this pool: the next plan says so."""
         if cluster.pool is not None:
             await self._store.commit(Commit(puts={f"zero:{cluster.pool.id}": "refused"}))
+
+
+@dataclass(frozen=True)
+class CardPlace:
+    """Where a card stands in Slack, how many of the run's events its thread has told, and whether its final state is shown."""
+
+    channel: str
+    ts: str
+    told: int = 0
+    final: bool = False
+
+
+class CardPlaces:
+    """Which message shows which request or run: edited, never posted anew, by whichever bot drives it."""
+
+    OPEN = "cards"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, name: str) -> CardPlace | None:
+        """The place of the card of a request or run."""
+        (text,) = await self._store.get(f"card:{name}")
+        return CardPlace(**json.loads(text)) if text else None
+
+    async def put(self, name: str, place: CardPlace) -> None:
+        """Remember it; and that it is open until its final state has been shown."""
+        await self._store.commit(Commit(puts={f"card:{name}": json.dumps(asdict(place))}))
+        await self._list(name, there=not place.final)
+
+    async def unfinished(self) -> list[str]:
+        """Cards whose final state has not been shown yet."""
+        (text,) = await self._store.get(self.OPEN)
+        return list(json.loads(text or "[]"))
+
+    async def _list(self, name: str, *, there: bool) -> None:
+        while True:
+            (text,) = await self._store.get(self.OPEN)
+            names = json.loads(text or "[]")
+            if (name in names) == there:
+                return
+            after = [*names, name] if there else [n for n in names if n != name]
+            if await self._store.commit(Commit(checks={self.OPEN: text}, puts={self.OPEN: json.dumps(after)})):
+                return
+
+
+class Intake:
+    """Commands that were taken and are not answered yet, so that none is forgotten when a bot dies over it."""
+
+    KEY = "intake"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def take(self, name: str, what: dict[str, str | float]) -> None:
+        """Write it down; only then say that it was taken."""
+        await self._edit(lambda held: held | {name: what})
+
+    async def answered(self, name: str) -> None:
+        """It has its answer."""
+        await self._edit(lambda held: {k: v for k, v in held.items() if k != name})
+
+    async def held(self) -> dict[str, dict[str, str | float]]:
+        """What still waits for an answer, by name."""
+        (text,) = await self._store.get(self.KEY)
+        return dict(json.loads(text or "{}"))
+
+    async def _edit(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        while True:
+            (text,) = await self._store.get(self.KEY)
+            before = json.loads(text or "{}")
+            after = change(before)
+            if after == before or await self._store.commit(Commit(checks={self.KEY: text}, puts={self.KEY: json.dumps(after)})):
+                return
+
+
+async def first_time(store: Store, name: str) -> bool:
+    """True once per name within an hour: Slack delivers events again, also to another bot."""
+    return await store.commit(Commit(checks={f"seen:{name}": None}, puts={f"seen:{name}": "1"}, ttl={f"seen:{name}": 3600.0}))
 
 
 class HostKeys:

@@ -25,6 +25,7 @@ class Opened:
     approvers: tuple[Actor, ...]
     reason: str
     channel: str = ""
+    request: str = ""  # the approved request it came from
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class Run:
     approvers: tuple[Actor, ...]
     reason: str
     channel: str
+    request: str
     opened_at: float
     steps: tuple[Step, ...]
     position: int = 0
@@ -196,6 +198,7 @@ def _opened(event: Opened) -> Run:
         approvers=event.approvers,
         reason=event.reason,
         channel=event.channel,
+        request=event.request,
         opened_at=event.at,
         steps=event.plan.steps,
         step_began=event.at,

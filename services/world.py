@@ -249,11 +249,11 @@ class ClusterWorld:
     async def _front(self, needs: frozenset[Fact]) -> bool | None:
         if Fact.FRONT not in needs or not self.place.public_url:
             return None
-        return await self._answers(self.place.public_url)
+        return await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
 
-    async def _answers(self, url: str) -> bool:
+    async def _answers(self, url: str, *, below: int = 201) -> bool:
         try:
-            return (await self._http.get(url, timeout=HEALTH_SECONDS)).status == 200
+            return 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
         except Unreachable:
             return False
 

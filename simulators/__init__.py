@@ -1,0 +1,1 @@
+"""A pretend outside world. It imports nothing of the bot."""

@@ -9,7 +9,6 @@ No text raised here holds a body, sent or received: a pool's `user_data` carries
 
 import asyncio
 import json
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 
-from services.clients.http import NEVER_CONNECTED
+from services.clients.answers import Answer, Answered, cause, head, is_json, never_connected, number, repeatable, seconds, secrets_in
 from services.errors import Forbidden, NotFound, Rejected, Unreachable
 
 if TYPE_CHECKING:
@@ -36,9 +35,6 @@ READ_DROPLETS = "droplet:read"
 WRITE_POOL = "droplet:create (with ssh_key:read, tag:read, vpc:read and project:read for the template)"
 SCOPE_OF_ACTION = {"resize": "droplet:create and droplet:update", "snapshot": "image:create and droplet:update"}
 
-# What certainly did not happen: the request was refused before the API looked at it.
-NOT_DONE = frozenset({400, 401, 403, 404, 409, 412, 422, 429})
-
 
 class Time(Protocol):
     """Whatever tells the time."""
@@ -55,26 +51,6 @@ class Budget:
     limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """The head of an answer, and of its error body only what may be repeated."""
-
-    status: int
-    headers: Mapping[str, str]
-    is_json: bool
-    id: str = ""
-    message: str = ""
-    request_id: str | None = None
-
-
-class _Answered(Exception):
-    """Carries an answer out of pydo's pipeline before pydo can misread it."""
-
-    def __init__(self, answer: _Answer) -> None:
-        super().__init__(f"answered {answer.status}")
-        self.answer = answer
 
 
 class DigitalOcean:
@@ -171,12 +147,8 @@ class DigitalOcean:
     async def put_pool(self, pool_id: str, body: Json) -> Json:
         """Replace a pool's whole definition; returns the pool as the API now sees it."""
         what = f"changing autoscale pool {pool_id}"
-        try:
-            return await self._one("autoscale_pool", what, WRITE_POOL, lambda api: api.autoscalepools.update(pool_id, body=body))
-        except Rejected as no:
-            rejected = no
-        # A validation message may quote what it did not like, and what was sent holds credentials.
-        raise _without(rejected, what, body)
+        ask = self._call(what, WRITE_POOL, lambda api: api.autoscalepools.update(pool_id, body=body), hide=secrets_in(body))
+        return _only("autoscale_pool", what, await ask)
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Delete a snapshot."""
@@ -186,11 +158,7 @@ class DigitalOcean:
     # How it is asked
 
     async def _one(self, key: str, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]]) -> Json:
-        answer = await self._call(what, scope, ask)
-        if isinstance(answer, dict) and isinstance(answer.get(key), dict):
-            found: Json = answer[key]
-            return found
-        raise Unreachable(f"{what}: the answer holds no {key}")
+        return _only(key, what, await self._call(what, scope, ask))
 
     async def _list(self, key: str, what: str, scope: str, pick: Callable[[Any], Any], *args: object, **kwargs: object) -> list[Json]:
         found: dict[str, Json] = {}
@@ -209,7 +177,7 @@ class DigitalOcean:
                 return list(found.values())
         raise Unreachable(f"{what}: more than {MAX_PAGES} pages")
 
-    async def _call(self, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def _call(self, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]], hide: frozenset[str] = frozenset()) -> Any:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - pydo costs 60 MB; pay on the first call
 
         error: Exception
@@ -217,26 +185,25 @@ class DigitalOcean:
             # A wall of the loop's own time, not the clock's: patience with a network does not speed up with a pretend world.
             async with asyncio.timeout(CALL_SECONDS):
                 return await ask(self._api())
-        except _Answered as answered:
-            error = self._read(answered.answer, what, scope)
+        except Answered as answered:
+            error = self._read(answered.answer, what, scope, hide)
         except TimeoutError:
             error = Unreachable(f"{what}: no answer within {CALL_SECONDS:.0f} s")
         except json.JSONDecodeError:
             error = Unreachable(f"{what}: the answer is not JSON")
         except AzureError as trouble:
-            error = Unreachable(f"{what}: {_cause(trouble)}", sent=False if _never_connected(trouble) else None)
+            error = Unreachable(f"{what}: {cause(trouble)}", sent=False if never_connected(trouble) else None)
         # Raised out here so that no chained exception (some quote bodies) is printed along.
         raise error
 
-    def _read(self, answer: _Answer, what: str, scope: str) -> Exception:
+    def _read(self, answer: Answer, what: str, scope: str, hide: frozenset[str]) -> Exception:
         said = f"{what}: answered {answer.status}"
         if answer.status == 429:
             return Unreachable(f"{what}: too many requests", again_in=self._again_in(answer), sent=False)
         if answer.status >= 500 or answer.status < 400 or not answer.is_json:
             # A page of HTML is not the API's word, whatever its status: something stands in between.
-            sent = False if answer.status in NOT_DONE and answer.is_json else None
-            return Unreachable(said if answer.is_json else f"{said}, not by the API", again_in=_seconds(answer.headers), sent=sent)
-        message = _one_line(answer.message.replace(self._token, "…"))
+            return Unreachable(said if answer.is_json else f"{said}, not by the API", again_in=seconds(answer.headers))
+        message = repeatable(answer.message, hide | {self._token})
         details: dict[str, Any] = {"status": answer.status, "request_id": answer.request_id, "message": message}
         if answer.status == 401:
             return Forbidden(f"{what}: the token was refused (401); it needs {scope} for this", **details)
@@ -246,9 +213,9 @@ class DigitalOcean:
             return NotFound(f"{what}: there is none (404)", **details)
         return Rejected(f"{said}: {message or answer.id or 'no reason given'}", **details)
 
-    def _again_in(self, answer: _Answer) -> float:
+    def _again_in(self, answer: Answer) -> float:
         # Only the per-minute limit sends retry-after; the hourly one is over when the oldest request is an hour old.
-        told = _seconds(answer.headers)
+        told = seconds(answer.headers)
         if told is not None:
             return told
         reset = self.budget.reset
@@ -256,7 +223,7 @@ class DigitalOcean:
 
     def _heard(self, headers: Mapping[str, str]) -> None:
         if "ratelimit-remaining" in headers:
-            limit, remaining, reset = (_number(headers.get(f"ratelimit-{name}")) for name in ("limit", "remaining", "reset"))
+            limit, remaining, reset = (number(headers.get(f"ratelimit-{name}")) for name in ("limit", "remaining", "reset"))
             self.budget = Budget(
                 limit=None if limit is None else int(limit), remaining=None if remaining is None else int(remaining), reset=reset
             )
@@ -278,14 +245,14 @@ class DigitalOcean:
             def on_request(self, request: Any) -> None:
                 request.http_request.headers["Authorization"] = f"Bearer {token}"
 
-        class Answers(SansIOHTTPPolicy[Any, Any]):
+        class Strict(SansIOHTTPPolicy[Any, Any]):
             """Takes every answer that is not a plain success out of pydo's hands."""
 
             def on_response(self, request: Any, response: Any) -> None:  # noqa: ARG002
                 http = response.http_response
                 heard(http.headers)
-                if not 200 <= http.status_code < 300 or not _is_json(http):
-                    raise _Answered(_head(http))
+                if not 200 <= http.status_code < 300 or not is_json(http):
+                    raise Answered(head(http))
 
         return Client(
             token,
@@ -294,7 +261,7 @@ class DigitalOcean:
             authentication_policy=Bearer(),
             retry_policy=AsyncRetryPolicy.no_retries(),
             redirect_policy=AsyncRedirectPolicy.no_redirects(),
-            per_call_policies=[Answers()],
+            per_call_policies=[Strict()],
             # The SDK's two logging policies can print headers and bodies; nothing here may.
             logging_policy=SansIOHTTPPolicy(),
             http_logging_policy=SansIOHTTPPolicy(),
@@ -322,28 +289,11 @@ def _page(pick: Callable[[Any], Any], page: int, args: tuple[object, ...], kwarg
     return ask
 
 
-def _is_json(http: Any) -> bool:
-    # An empty 202 or 204 is a success without a body.
-    return http.status_code in {202, 204} or "json" in (http.headers.get("content-type") or "")
-
-
-def _head(http: Any) -> _Answer:
-    body: object = None
-    if _is_json(http):
-        try:
-            body = json.loads(http.content)
-        except ValueError:
-            body = None
-    said: Mapping[str, object] = body if isinstance(body, dict) else {}
-    request_id = said.get("request_id") or http.headers.get("x-request-id")
-    return _Answer(
-        status=http.status_code,
-        headers=http.headers,
-        is_json=isinstance(body, dict),
-        id=str(said.get("id") or "").lower(),
-        message=str(said.get("message") or ""),
-        request_id=str(request_id) if request_id else None,
-    )
+def _only(key: str, what: str, answer: object) -> Json:
+    found = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(found, dict):
+        raise Unreachable(f"{what}: the answer holds no {key}")
+    return found
 
 
 def _identity(item: Json) -> str:
@@ -351,45 +301,3 @@ def _identity(item: Json) -> str:
         if key in item:
             return f"{item[key]}"
     return json.dumps(item, sort_keys=True)
-
-
-def _one_line(message: str) -> str:
-    return re.sub(r"\s+", " ", message).strip()[:300]
-
-
-def _without(rejected: Rejected, what: str, body: Json) -> Rejected:
-    secret = (body.get("droplet_template") or {}).get("user_data")
-    message, text = rejected.message, str(rejected)
-    for line in {_one_line(line) for line in str(secret or "").splitlines()}:
-        if len(line) >= 6 and line in message:
-            message, text = "", f"{what}: answered {rejected.status} (its reason quotes user_data and is left out)"
-    return type(rejected)(text, status=rejected.status, request_id=rejected.request_id, message=message)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    return _number(headers.get("retry-after"))
-
-
-def _never_connected(trouble: BaseException) -> bool:
-    from azure.core.exceptions import ServiceRequestTimeoutError  # noqa: PLC0415
-
-    # A reset of an open connection comes as ServiceRequestError too; only what lies beneath tells them apart.
-    inner = getattr(trouble, "inner_exception", None) or trouble.__cause__
-    return isinstance(trouble, ServiceRequestTimeoutError) or isinstance(inner, NEVER_CONNECTED)
-
-
-def _cause(trouble: BaseException) -> str:
-    if _never_connected(trouble):
-        return "no connection"
-    from azure.core.exceptions import DecodeError, ServiceResponseTimeoutError  # noqa: PLC0415
-
-    if isinstance(trouble, ServiceResponseTimeoutError):
-        return "no answer in time"
-    return "the answer is not JSON" if isinstance(trouble, DecodeError) else "the connection was lost"

@@ -82,6 +82,7 @@ class Step(ABC):
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     twice: ClassVar[bool] = False  # must be seen reached in two looks, `timings.second_look` apart
+    checks: ClassVar[bool] = False  # a look that must really be taken once anything before it has changed
     breakable: ClassVar[bool] = True  # a cancel may leave it half way; otherwise it is first brought to its end
 
     @abstractmethod

@@ -125,6 +125,7 @@ class Healthy(Step):
     names: tuple[str, ...]
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH})
+    checks: ClassVar[bool] = True
 
     def title(self) -> str:
         return f"Wait until {said(self.names)} {'is' if len(self.names) == 1 else 'are'} healthy"
@@ -166,6 +167,7 @@ class FrontAnswers(Step):
     """The public address answers through the load balancer: masters can be healthy and yet not be reachable."""
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
+    checks: ClassVar[bool] = True
 
     def title(self) -> str:
         return "Check the public address through the load balancer"

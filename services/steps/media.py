@@ -120,6 +120,7 @@ class MediaGone(Step):
     keep: int = 0  # how many of `kept` may stay
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    checks: ClassVar[bool] = True
     twice: ClassVar[bool] = True
 
     def title(self) -> str:
@@ -197,6 +198,7 @@ class MediaServing(Step):
     number: int
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    checks: ClassVar[bool] = True
 
     def title(self) -> str:
         return f"Wait until {count(self.number, 'media node')} {'serves' if self.number == 1 else 'serve'}"

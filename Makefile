@@ -1,0 +1,32 @@
+# Everything starts from python3 (3.11-3.13, with venv), git and make; each target sets up what it needs.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.PHONY: help demo test test-all lint lock clean
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
+
+demo: ## The bot and a pretend world: a page that looks like a Slack channel, on this machine only
+	@$(PYTHON) scripts/env.py run
+	@$(VENV)/openvidu-bot demo $(ARGS)
+
+test: ## All checks: ruff, mypy, import contracts, tests
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/check.py
+
+test-all: ## The same, with the tests that take minutes
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/check.py --all
+
+lint: ## Only what executes nothing: ruff, mypy, import contracts
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/ruff check . && $(VENV)/mypy && $(VENV)/lint-imports --no-logo
+
+lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for newer versions)
+	@$(PYTHON) scripts/env.py dev
+	@sh scripts/lock.sh $(ARGS)
+
+clean: ## Forget everything that was installed or cached
+	rm -rf .venv .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

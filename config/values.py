@@ -1,0 +1,242 @@
+"""The shape of the settings: frozen values with their defaults and limits. Reading them is settings.py's part."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _secure(url: str) -> str:
+    """An address that credentials are sent to."""
+    parts = urlsplit(url)
+    if parts.scheme in {"https", "wss"} and parts.hostname and not parts.username:
+        return url.rstrip("/")
+    # Plain http is for stand-ins on this machine: a token would cross the network readable.
+    if parts.scheme in {"http", "ws"} and _is_loopback(parts.hostname):
+        return url.rstrip("/")
+    raise ValueError("an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), without a user in it")
+
+
+def _web(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"} and parts.hostname and not parts.username:
+        return url
+    raise ValueError("an http:// or https:// address, without a user in it")
+
+
+def _pattern(url: str) -> str:
+    names = {name for _, name, _, _ in Formatter().parse(url) if name is not None}
+    if not names or not names <= {"address", "private_address"}:
+        raise ValueError("an http:// or https:// address with {address} or {private_address} where the master's own goes")
+    return _web(url)
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("a time zone such as Europe/Madrid or UTC") from None
+    return name
+
+
+def _matching(pattern: str, what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(what)
+        return text
+
+    return AfterValidator(check)
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+SecureUrl = Annotated[str, AfterValidator(_secure)]
+WebUrl = Annotated[str, AfterValidator(_web)]
+UrlPattern = Annotated[str, AfterValidator(_pattern)]
+Zone = Annotated[str, AfterValidator(_zone)]
+UserId = Annotated[str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")]
+ChannelId = Annotated[str, _matching(r"[CG][A-Z0-9]{2,}", "a Slack channel id such as C012AB3CD (not a name)")]
+TeamId = Annotated[str, _matching(r"[TE][A-Z0-9]{2,}", "a Slack workspace id such as T012AB3CD")]
+ClusterName = Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")]
+Stack = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", "the stack name that OpenVidu was deployed with")]
+Bucket = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the bucket's name, without an address")]
+Command = Annotated[str, _matching(r"/[a-z0-9_-]{1,31}", "a slash and lower-case letters, such as /openvidu")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Value(BaseModel):
+    """Frozen, and refuses what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Slack(Value):
+    """The workspace. The tokens come from the environment."""
+
+    api_url: SecureUrl = "https://slack.com/api"
+    mode: Literal["socket", "http"] = "socket"
+    command: Command = "/openvidu"
+    teams: tuple[TeamId, ...] = ()
+    bot_token: SecretStr | None = None
+    app_token: SecretStr | None = None
+    signing_secret: SecretStr | None = None
+
+
+class State(Value):
+    """Where claims, runs and windows are kept: in Redis when REDIS_URL is set, else in one file."""
+
+    path: Path
+    redis_url: SecretStr | None = None
+
+
+class DigitalOcean(Value):
+    """The cloud's API."""
+
+    api_url: SecureUrl = "https://api.digitalocean.com"
+    ca_file: Path | None = None
+
+
+class Ssh(Value):
+    """How the bot logs in to the nodes."""
+
+    user: Text = "root"
+    port: Port = 22
+    key_file: Path | None = None
+    known_hosts: Path | None = None
+    use_private_address: bool = False
+
+
+class Spaces(Value):
+    """The bucket that holds secrets.env."""
+
+    endpoint: SecureUrl
+    bucket: Bucket
+    region: Text = "us-east-1"
+
+
+class Roles(Value):
+    """Who may do what. No operators: nobody may change anything."""
+
+    operators: tuple[UserId, ...] = ()
+    approvers: tuple[UserId, ...] | None = None
+    viewers: Literal["everyone"] | tuple[UserId, ...] = "everyone"
+
+    @property
+    def who_approves(self) -> tuple[UserId, ...]:
+        """The approvers: the operators, unless others are named."""
+        return self.operators if self.approvers is None else self.approvers
+
+
+class Policy(Value):
+    """What needs a second pair of eyes, and for how long it may wait for one."""
+
+    single_operator: bool = False
+    approvals: Annotated[int, Field(ge=1, le=10)] = 1
+    zero_refused: Literal["ask", "keep_one"] = "ask"
+    scale_up_without_approval_to: Annotated[int, Field(ge=0, le=1000)] | None = None
+    approval_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
+    growth: Annotated[float, Field(ge=0, le=10)] = 0.5
+
+
+class Drain(Value):
+    """How media nodes are let go."""
+
+    method: Literal["signal", "script"] = "signal"
+    deadline_minutes: Annotated[float, Field(gt=0, le=2880)] = 120
+    reminder_minutes: Annotated[float, Field(gt=0, le=1440)] = 60
+
+
+class Timings(Value):
+    """How long the bot waits, in seconds, before it asks again, asks people, or stops. Named as in services.cluster."""
+
+    look: Seconds = 5
+    second_look: Seconds = 10
+    shutdown_nudge: Seconds = 120
+    power_off_deadline: Seconds = 420
+    power_on_deadline: Seconds = 300
+    masters_nudge: Seconds = 600
+    masters_deadline: Seconds = 1200
+    front_deadline: Seconds = 300
+    pool_deadline: Seconds = 120
+    members_gone_deadline: Seconds = 1800
+    serving_nudge: Seconds = 900
+    serving_deadline: Seconds = 1800
+
+
+class Secrets(Value):
+    """What one cluster is reached with. In the file: the names of environment variables, never the secrets."""
+
+    digitalocean_token: SecretStr | None = None
+    spaces_access_key_id: SecretStr | None = None
+    spaces_secret_access_key: SecretStr | None = None
+    livekit_api_key: SecretStr | None = None
+    livekit_api_secret: SecretStr | None = None
+
+
+class Cluster(Value):
+    """One OpenVidu High Availability deployment."""
+
+    stack: Stack
+    region: Text
+    public_url: WebUrl
+    health_url: UrlPattern = "http://{address}:7880/health/caddy"
+    livekit_url: SecureUrl | None = None
+    ssh: Ssh = Ssh()
+    spaces: Spaces | None = None
+    roles: Roles = Roles()
+    policy: Policy = Policy()
+    drain: Drain = Drain()
+    timings: Timings = Timings()
+    channel: ChannelId | None = None
+    timezone: Zone = "UTC"
+    secrets: Secrets = Secrets()
+
+    @model_validator(mode="after")
+    def _can_be_approved(self) -> "Cluster":
+        approvers, needed = set(self.roles.who_approves), self.policy.approvals
+        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.operators]
+        if able and not any(able):
+            people = "approver" if len(approvers) == 1 else "approvers"
+            raise ValueError(
+                f"found {len(approvers)} {people} where an approval needs {needed} other than whoever asks; "
+                "allowed: more roles.approvers, fewer policy.approvals, or policy.single_operator: true"
+            )
+        return self
+
+
+class Health(Value):
+    """Where the bot says that it is well."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+
+class Log(Value):
+    """What is written, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(Value):
+    """Everything that can be set."""
+
+    clusters: dict[ClusterName, Cluster] = Field(min_length=1)
+    channels: dict[ChannelId, str] = Field(default_factory=dict)
+    slack: Slack = Slack()
+    state: State
+    digitalocean: DigitalOcean = DigitalOcean()
+    health: Health = Health()
+    log: Log = Log()

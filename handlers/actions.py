@@ -1,0 +1,64 @@
+"""Buttons: approvals and decisions. A button carries an opaque id only; authority and state are looked up when it is pressed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.commands import Counter
+from handlers.voice import Ear, Voice
+from services.desk import Desk
+from services.policy import Actor, whom_to_ask
+
+
+class Buttons:
+    """One method per button; each answers the person who pressed, in private, and the card shows the rest."""
+
+    def __init__(self, desk: Desk, voice: Voice, counter: Counter) -> None:
+        self._desk = desk
+        self._voice = voice
+        self._counter = counter
+
+    def press(self, body: Mapping[str, Any]) -> None:
+        """A button was pressed. Returns at once."""
+        action = body["actions"][0]
+        channel = (body.get("channel") or {}).get("id") or ""
+        message = body.get("message") or {}
+        ear = Ear(channel or body["user"]["id"], body["user"]["id"], str(message.get("thread_ts") or ""))
+        name = str(action["action_id"])
+        self._counter.tasks.start(self._pressed(name, str(action.get("value") or ""), body, ear), f"{name} by {ear.user}")
+
+    async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
+        async with self._counter.answering(ear):
+            actor = await self._voice.actor(body)
+            answer = await self._do(name.partition(":")[0], value, actor)
+            if answer is not None:
+                await self._voice.whisper(ear, answer)
+
+    async def _do(self, name: str, value: str, actor: Actor) -> Card | None:
+        match name:
+            case cards.APPROVE:
+                return self._counter.outcome(await self._desk.approve(value, actor))
+            case cards.REJECT:
+                await self._desk.reject(value, actor)
+            case cards.DETAILS:
+                request = await self._desk.journal.request(value)
+                return cards.details_card(request, approvers(self._desk, request.plan.cluster, request.requester))
+            case cards.CANCEL:
+                await self._desk.cancel(value, actor)
+            case cards.RESUME:
+                await self._desk.resume(value, actor)
+            case cards.ABANDON:
+                await self._desk.abandon(value, actor)
+            case cards.ANSWER:
+                run, question, choice = [*value.split("|"), "", ""][:3]
+                await self._desk.answer(run, question, choice, actor)
+        return None
+
+
+def approvers(desk: Desk, cluster: str, requester: Actor) -> str:
+    """Who may approve, in words: `operators (@ben or @carla), not @ana`."""
+    rules = desk.site(cluster).rules
+    if rules.single_operator:
+        return f"an approver ({whom_to_ask(rules.approvers)})"
+    return f"an approver ({whom_to_ask(rules.approvers - {requester.user})}), not {requester.mention}"

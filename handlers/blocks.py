@@ -1,0 +1,77 @@
+"""Block Kit, as much of it as the cards use. Pure. Everything that people typed is escaped here."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Block = dict[str, Any]
+SECTION = 2900
+TEXT = 3900
+
+
+@dataclass(frozen=True)
+class Card:
+    """A message: `text` alone carries the whole meaning, for notifications and screen readers."""
+
+    text: str
+    blocks: tuple[Block, ...]
+
+    def arguments(self) -> dict[str, Any]:
+        """As the Web API takes it."""
+        return {"text": cut(self.text, TEXT), "blocks": list(self.blocks), "unfurl_links": False, "unfurl_media": False}
+
+
+def escape(text: str) -> str:
+    """What somebody typed, so that it neither formats nor mentions anything."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # A zero-width space keeps the marks from pairing up.
+    return "".join(f"{c}\u200b" if c in "*_~`" else c for c in safe)
+
+
+def cut(text: str, limit: int) -> str:
+    """At most that many characters, with a mark where something was left out."""
+    return text if len(text) <= limit else text[: limit - 2] + " …"
+
+
+def section(text: str) -> Block:
+    """A paragraph of mrkdwn."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION)}}
+
+
+def context(text: str) -> Block:
+    """A small grey line."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(text, SECTION)}]}
+
+
+def button(label: str, action: str, value: str, *, style: str = "", confirm: str = "") -> Block:
+    """A button. `confirm`: the words of a dialog that asks again before it is sent."""
+    made: Block = {"type": "button", "text": {"type": "plain_text", "text": cut(label, 75)}, "action_id": action, "value": value}
+    if style:
+        made["style"] = style
+    if confirm:
+        made["confirm"] = {
+            "title": {"type": "plain_text", "text": cut(label, 100)},
+            "text": {"type": "mrkdwn", "text": cut(confirm, 300)},
+            "confirm": {"type": "plain_text", "text": "Yes"},
+            "deny": {"type": "plain_text", "text": "No, go back"},
+        }
+    return made
+
+
+def actions(*buttons: Block) -> Block:
+    """A row of buttons."""
+    return {"type": "actions", "elements": list(buttons)}
+
+
+def clock(moment: float) -> str:
+    """The time of day, in each reader's own zone."""
+    return f"<!date^{int(moment)}^{{time}}|{_utc(moment, '%H:%M UTC')}>"
+
+
+def day(moment: float) -> str:
+    """Day and time, in each reader's own zone."""
+    return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{_utc(moment, '%d %b %H:%M UTC')}>"
+
+
+def _utc(moment: float, form: str) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime(form)

@@ -1,0 +1,265 @@
+"""Slash commands and mentions: from a person's words to the desk, and its answer back."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.parsing import Ask, Read, Tell, Words, parse, usages
+from handlers.voice import Ear, Voice
+from services.clock import Clock
+from services.desk import Changed, Desk, Outcome, Planned
+from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
+from services.policy import Actor, Kind, may_operate
+from services.store.port import new_id
+
+log = logging.getLogger(__name__)
+KNOWN_WITHIN = 2.0  # seconds in which a change must be written down, or it counts as not taken
+SLOW = 2.0  # seconds after which a person is told that an answer is on its way
+NOT_TAKEN = "not taken, nothing was changed: the bot's memory did not answer in time; type it again"
+
+
+@dataclass(frozen=True)
+class Office:
+    """What the handlers are handed: which channel means which cluster, and where a cluster's news go."""
+
+    command: str = "/openvidu"
+    channels: Mapping[str, str] = field(default_factory=dict)  # channel id -> default cluster
+    extra_help: tuple[str, ...] = ()
+
+
+class Tasks:
+    """Background work that is tracked, so that a stop can wait for it and an error is never lost."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Awaitable[None], name: str) -> None:
+        """Run it beside everything else."""
+        task = asyncio.ensure_future(work)
+        task.set_name(name)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s ended in %r", task.get_name(), error, exc_info=error)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait that long for what runs, then cancel the rest."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        for task in list(self._running):
+            task.cancel()
+
+
+class Counter:
+    """Where people's words arrive."""
+
+    def __init__(self, desk: Desk, voice: Voice, clock: Clock, office: Office) -> None:
+        self._desk = desk
+        self._voice = voice
+        self._clock = clock
+        self._office = office
+        self.tasks = Tasks()
+        self.closing = False
+
+    def command(self, body: Mapping[str, Any]) -> None:
+        """A slash command. Returns at once; the answer follows by itself."""
+        ear = Ear(str(body["channel_id"]), str(body["user_id"]))
+        self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
+
+    def mention(self, body: Mapping[str, Any]) -> None:
+        """The same words, as a mention; the way to speak in a thread."""
+        event = body["event"]
+        ear = Ear(str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or event["ts"]))
+        text = str(event.get("text") or "").partition(">")[2]
+        who = {
+            "user_id": event["user"],
+            "team_id": event.get("user_team") or event.get("team") or body.get("team_id"),
+            "enterprise_id": body.get("enterprise_id"),
+        }
+        self.tasks.start(self._mentioned(str(body.get("event_id")), text, who, ear), "mention")
+
+    async def _mentioned(self, event_id: str, text: str, who: Mapping[str, Any], ear: Ear) -> None:
+        try:
+            first = await self._desk.first_time(f"event:{event_id}")
+        except Unreachable:
+            first = True  # reading still works; changes are written down before they are taken
+        if first:
+            await self._take(text, who, ear)
+
+    async def _take(self, text: str, body: Mapping[str, Any], ear: Ear) -> None:
+        async with self.answering(ear):
+            if self.closing:
+                raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
+            words = parse(text)
+            actor = await self._voice.actor(body)
+            answer = await self._patiently(self._do(words, text, actor, ear), ear, words)
+            if answer is not None:
+                await self._voice.whisper(ear, answer)
+
+    async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
+        """Say so once when an answer takes longer than people wait in silence."""
+        task = asyncio.ensure_future(work)
+        timer = asyncio.ensure_future(self._clock.sleep(SLOW))
+        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        if not task.done() and not isinstance(words, Tell):
+            what = "The plan" if isinstance(words, Ask) else "The answer"
+            await self._voice.whisper(ear, cards.words_card(f"Looking; DigitalOcean is slow at the moment. {what} follows here."))
+        return await task
+
+    def answering(self, ear: Ear) -> "_Answering":
+        """A block whose errors become private sentences to that person."""
+        return _Answering(self._voice, ear)
+
+    async def _do(self, words: Words, text: str, actor: Actor, ear: Ear) -> Card | None:
+        match words:
+            case Read():
+                return await self._read(words, actor, ear)
+            case Tell():
+                return await self._tell(words, actor)
+            case Ask(dry=True):
+                return await self._ask(words, actor, ear)
+            case Ask():
+                name = new_id()
+                await self._write_down(name, text, ear)
+                try:
+                    return await self._ask(words, actor, ear)
+                finally:
+                    await self._cross_out(name)
+
+    # Changing
+
+    async def _write_down(self, name: str, text: str, ear: Ear) -> None:
+        note: dict[str, str | float] = {"user": ear.user, "channel": ear.channel, "text": text, "at": self._clock.now()}
+        try:
+            async with asyncio.timeout(KNOWN_WITHIN):
+                await self._desk.intake.take(name, note)
+        except (TimeoutError, Unreachable):
+            raise Refused(NOT_TAKEN) from None
+
+    async def _cross_out(self, name: str) -> None:
+        try:
+            await self._desk.intake.answered(name)
+        except Unreachable as error:
+            log.warning("a command was answered and stays noted: %s", error)
+
+    async def _ask(self, words: Ask, actor: Actor, ear: Ear) -> Card | None:
+        cluster = self.cluster(words.cluster, ear.channel)
+        made = await self._desk.request(actor, cluster, words.procedure, reason=words.reason, dry=words.dry, channel=ear.channel)
+        return self.outcome(made)
+
+    @staticmethod
+    def outcome(made: Outcome) -> Card | None:
+        """What the person who caused it is told privately; the channel sees the card itself."""
+        match made:
+            case Planned():
+                return cards.plan_card(made.plan, dry=made.dry)
+            case Changed():
+                new = "The new plan is in the channel and needs its own approval"
+                return cards.words_card(f"Not run: {made.why}. {new}. Nothing was changed.")
+            case _:
+                return None
+
+    async def _tell(self, words: Tell, actor: Actor) -> Card:
+        match words.what:
+            case "cancel":
+                run = await self._desk.cancel(words.run, actor)
+                return cards.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
+            case "resume":
+                run = await self._desk.resume(words.run, actor)
+                return cards.words_card(f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}.")
+            case _:
+                run = await self._desk.abandon(words.run, actor)
+                return cards.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")
+
+    # Reading
+
+    async def _read(self, words: Read, actor: Actor, ear: Ear) -> Card:
+        match words.what:
+            case "help":
+                return self._help(words, actor, ear)
+            case "status":
+                return cards.status_card(await self._desk.status(self.cluster(words.cluster, ear.channel), actor), self._clock.now())
+            case "run":
+                run = await self._desk.run(words.about, actor)
+                progress = self._desk.progress(run.id)
+                return cards.one_run_card(run, progress, await self._desk.journal.events(run.id), self._clock.now())
+            case _:
+                name = self.cluster(words.cluster, ear.channel)
+                return cards.runs_card(name, await self._desk.runs(name, actor))
+
+    def _help(self, words: Read, actor: Actor, ear: Ear) -> Card:
+        try:
+            name = self.cluster(words.cluster, ear.channel)
+            verdict = may_operate(actor, self._desk.site(name).rules)
+            may = f"This channel is about {name}. "
+            may += "You may use all of these." if verdict.kind is Kind.ALLOWED else f"You may read; changes: {verdict.reason}."
+        except Refused as error:
+            may = cards.sentence(str(error))
+        return cards.help_card(usages(), may, list(self._office.extra_help))
+
+    def cluster(self, said: str | None, channel: str) -> str:
+        """The cluster that is meant: said, the channel's own, or the only one there is."""
+        if said is not None:
+            return self._desk.site(said).name
+        if channel in self._office.channels:
+            return self._office.channels[channel]
+        if len(self._desk.sites) == 1:
+            return next(iter(self._desk.sites))
+        raise Refused(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(sorted(self._desk.sites))}")
+
+    async def sweep(self, older_than: float = 180.0) -> None:
+        """Tell people whose command was taken by a bot that died over it."""
+        for name, note in (await self._desk.intake.held()).items():
+            if self._clock.now() - float(note["at"]) < older_than:
+                continue
+            typed = f"`{self._office.command} {note['text']}`"
+            words = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
+            await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
+            await self._desk.intake.answered(name)
+
+
+class _Answering:
+    """Turns errors into sentences with the next thing to do; anything unexpected gets a number that stands in the log."""
+
+    def __init__(self, voice: Voice, ear: Ear) -> None:
+        self._voice = voice
+        self._ear = ear
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        try:
+            await self._voice.whisper(self._ear, cards.words_card(say(error)))
+        except Unreachable as deaf:
+            log.warning("could not answer %s: %s", self._ear.user, deaf)
+        return True
+
+
+def say(error: Exception) -> str:
+    """An error as the person reads it: what it means for the system now, and what to do."""
+    match error:
+        case Refused():
+            return cards.sentence(str(error))
+        case Unreachable():
+            return cards.sentence(f"nobody answered: {error}. Nothing was changed by this; try again in a minute")
+        case Rejected():
+            return cards.sentence(f"refused: {error}. Nothing more was changed")
+        case Superseded():
+            return "Another bot is on it; its message says how it goes."
+        case BotError():
+            return cards.sentence(str(error))
+        case _:
+            number = new_id()[:8]
+            log.error("#%s: %r", number, error, exc_info=error)
+            return f"Something went wrong; nothing more was changed. #{number} stands in the bot's log."

@@ -1,0 +1,193 @@
+"""Keeps one message per request and run true: edited at most every two seconds, the final state always delivered."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.voice import MessageGone, Voice
+from services.clock import Clock
+from services.decisions import Request, RequestState
+from services.desk import Desk
+from services.errors import BotError, Refused, Unreachable
+from services.executor import Progress
+from services.memory import CardPlace
+from services.runs import Event, Noted, Questioned, Run, State, Stopped, Taken
+
+log = logging.getLogger(__name__)
+BETWEEN_EDITS = 2.0
+PER_LIVE_MESSAGE = 1.5  # seconds: chat.update is budgeted for the whole app, not per message
+TRY_AGAIN = 5.0
+RENDER_ANYWAY = 30.0  # the clock on a card moves at least this often
+
+
+class Reporter:
+    """Hears of changes from the desk and shows them. One worker per run, so that a slow Slack holds up nothing."""
+
+    def __init__(self, desk: Desk, voice: Voice, clock: Clock, channels: dict[str, str], approvers: Callable[[Request], str]) -> None:
+        self._desk = desk
+        self._voice = voice
+        self._clock = clock
+        self._channels = channels
+        self._approvers = approvers
+        self._newest: dict[str, Progress] = {}
+        self._workers: dict[str, asyncio.Task[None]] = {}
+        self._news: dict[str, asyncio.Event] = {}
+        self._posting: set[asyncio.Task[None]] = set()
+        desk.watchers.runs.append(self.run_changed)
+        desk.watchers.requests.append(self.request_changed)
+
+    # Requests
+
+    def request_changed(self, request: Request) -> None:
+        """Post a new request; edit the card of one that was closed."""
+        task = asyncio.create_task(self._request(request), name=f"card of request {request.id}")
+        self._posting.add(task)
+        task.add_done_callback(self._posting.discard)
+
+    async def _request(self, request: Request) -> None:
+        card = cards.request_card(request, self._approvers(request))
+        while True:
+            try:
+                place = await self._desk.cards.get(request.id)
+                if place is None:
+                    if request.state is not RequestState.OPEN:
+                        return
+                    channel = request.channel or self._channels.get(request.plan.cluster, "")
+                    ts = await self._voice.post(channel, card)
+                    await self._desk.cards.put(request.id, CardPlace(channel, ts))
+                elif request.state is not RequestState.APPROVED:
+                    await self._voice.edit(place.channel, place.ts, card)
+                    await self._desk.cards.put(request.id, replace(place, final=request.state is not RequestState.OPEN))
+            except MessageGone:
+                return
+            except Unreachable as error:
+                log.warning("card of request %s: %s", request.id, error)
+                await self._clock.sleep(TRY_AGAIN)
+            else:
+                return
+
+    # Runs
+
+    def run_changed(self, progress: Progress) -> None:
+        """Remember the newest and wake the run's worker. Never waits."""
+        name = progress.run.id
+        before = self._newest.get(name)
+        if before is not None and before.run.over:
+            return
+        if progress.cluster is None and before is not None and not progress.run.over:
+            # A person's decision carries no look; what was last seen still stands.
+            progress = replace(progress, cluster=before.cluster, waits_for=before.waits_for, until=before.until)
+        self._newest[name] = progress
+        self._news.setdefault(name, asyncio.Event()).set()
+        if name not in self._workers or self._workers[name].done():
+            self._workers[name] = asyncio.create_task(self._follow(name), name=f"card of {name}")
+
+    async def _follow(self, name: str) -> None:
+        shown = ""
+        shown_at = 0.0
+        while True:
+            progress = self._newest[name]
+            self._news[name].clear()
+            card = cards.run_card(progress)
+            now = self._clock.now()
+            if _meaning(card) != shown or now - shown_at >= RENDER_ANYWAY:
+                try:
+                    await self._show(progress.run, card)
+                except (BotError, MessageGone) as error:
+                    log.warning("card of %s: %s", name, error)
+                    await self._clock.sleep(TRY_AGAIN)
+                    continue
+                shown, shown_at = _meaning(card), now
+            if progress.run.over:
+                self._forget(name)
+                return
+            await self._clock.sleep(max(BETWEEN_EDITS, PER_LIVE_MESSAGE * len(self._workers)))
+            await self._news[name].wait()
+
+    def _forget(self, name: str) -> None:
+        for held in (self._newest, self._news, self._workers):
+            held.pop(name, None)
+
+    async def _show(self, run: Run, card: Card) -> None:
+        place = await self._place(run)
+        if place is None or not place.ts:
+            channel = run.channel or self._channels.get(run.cluster, "")
+            place = CardPlace(channel, await self._voice.post(channel, card))
+        else:
+            try:
+                await self._voice.edit(place.channel, place.ts, card)
+            except MessageGone:
+                place = CardPlace(place.channel, await self._voice.post(place.channel, card), place.told)
+        place = await self._tell_thread(run, place)
+        await self._desk.cards.put(run.id, replace(place, final=run.over))
+
+    async def _place(self, run: Run) -> CardPlace | None:
+        place = await self._desk.cards.get(run.id)
+        if place is not None or not run.request:
+            return place
+        # The request's own message becomes the run's.
+        asked = await self._desk.cards.get(run.request)
+        if asked is not None:
+            await self._desk.cards.put(run.id, CardPlace(asked.channel, asked.ts))
+            await self._desk.cards.put(run.request, replace(asked, final=True))
+        return await self._desk.cards.get(run.id)
+
+    async def _tell_thread(self, run: Run, place: CardPlace) -> CardPlace:
+        """Each event is told in the thread once, also across restarts."""
+        events = await self._desk.journal.events(run.id)
+        for index in range(place.told, len(events)):
+            said = _thread_words(events[index], run, index)
+            if said:
+                await self._voice.post(place.channel, cards.words_card(said), place.ts)
+            place = replace(place, told=index + 1)
+            if said:
+                await self._desk.cards.put(run.id, place)
+        return place
+
+    async def sweep(self) -> None:
+        """Bring every message that is not final up to date: after a restart none may go on saying "in progress"."""
+        for name in await self._desk.cards.unfinished():
+            if name in self._workers:
+                continue
+            try:
+                run = await self._desk.journal.run(name)
+            except Refused:
+                await self._sweep_request(name)
+                continue
+            if run.over or run.state is State.STOPPED:
+                self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
+
+    async def _sweep_request(self, name: str) -> None:
+        request = await self._desk.journal.request(name)
+        if request.state not in (RequestState.OPEN, RequestState.APPROVED):
+            self.request_changed(request)
+
+    async def aclose(self) -> None:
+        """Let what is being sent go out, then stop."""
+        pending = [t for t in (*self._posting, *self._workers.values()) if not t.done()]
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _meaning(card: Card) -> str:
+    return f"{card.text}{card.blocks}"
+
+
+def _thread_words(event: Event, run: Run, index: int) -> str:
+    match event:
+        case Taken(again=True):
+            return cards.picked_up(run)
+        case Noted():
+            return cards.note(event)
+        case Questioned():
+            return cards.question_notice(replace(run, question=event.question))
+        case Stopped():
+            return cards.stopped_notice(replace(run, stopped=event.reason))
+        case _ if index == run.events - 1 and run.over:
+            return cards.end_notice(run)
+        case _:
+            return ""

@@ -1,0 +1,134 @@
+"""What `make test` does once .venv is there: the tools the tests drive, ruff, mypy, import contracts, pytest. `--all`: slow tests too.
+
+The last line says what was skipped for want of a package, or that nothing was; pytest's own closing line stands just above it.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+APT_SECONDS = 420
+WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that some tests drive, and the package that brings it. Several names: the first that is there."""
+
+    names: tuple[str, ...]
+    package: str
+    distributions: tuple[str, ...]
+
+    def path(self) -> str | None:
+        """Where it is, if it is."""
+        return next((found for name in self.names if (found := shutil.which(name))), None)
+
+
+# The same names stand in tests/support/tools.py. Ubuntu's chromium package only fetches a snap, which is nothing for a container.
+TOOLS = (
+    Tool(("redis-server", "valkey-server"), "redis-server", ("debian", "ubuntu")),
+    Tool(("chromium", "chromium-browser", "google-chrome"), "chromium", ("debian",)),
+)
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    get_tools()
+    failed = check_code()
+    code = tests()
+    missing = [tool.package for tool in TOOLS if tool.path() is None]
+    print(last_line(failed, code, missing), flush=True)
+    return 1 if failed or code else 0
+
+
+def get_tools() -> None:
+    """Install what is missing where that is allowed: as root, on a system whose package manager has it."""
+    wanted = [tool for tool in TOOLS if tool.path() is None and distribution() in tool.distributions]
+    if not wanted or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    print(f"installing {' and '.join(tool.package for tool in wanted)} for the tests that drive them", flush=True)
+    deadline = time.monotonic() + APT_SECONDS
+    apt(["update"], deadline)
+    for tool in wanted:  # one by one: what is not to be had must not keep the others away
+        apt(["install", "-y", "--no-install-recommends", tool.package], deadline)
+
+
+def apt(words: list[str], deadline: float) -> bool:
+    """Whether apt-get did it in time. Quiet; its reasons are told only when it did not."""
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60", *words]
+    try:
+        left = max(1, deadline - time.monotonic())
+        done = subprocess.run(
+            command, check=False, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=left
+        )
+    except subprocess.TimeoutExpired:
+        print(f"apt-get {words[0]} took too long")
+        return False
+    if done.returncode:
+        print(f"apt-get {words[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    return done.returncode == 0
+
+
+def distribution() -> str:
+    """`debian`, `ubuntu`, or whatever it calls itself."""
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition("=")[2].strip('"') for line in lines if line.startswith("ID=")), "")
+
+
+def check_code() -> list[str]:
+    """Run the checks that execute nothing, side by side; print those that complain; return their names."""
+    commands = {
+        "ruff": [str(BIN / "ruff"), "check", "--quiet", "."],
+        "mypy": [str(BIN / "mypy"), "--no-error-summary"],
+        "import contracts": [str(BIN / "lint-imports"), "--no-logo"],
+    }
+    started = time.monotonic()
+    env = {**os.environ, "MYPYPATH": ""}
+    running = {
+        name: subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+        for name, command in commands.items()
+    }
+    failed = []
+    for name, process in running.items():
+        output, _ = process.communicate()
+        if process.returncode:
+            failed.append(name)
+            print(f"{name}:\n{output}", flush=True)
+    fine = [name for name in commands if name not in failed]
+    print(f"{', '.join(fine) or 'nothing'} passed ({time.monotonic() - started:.0f} s)", flush=True)
+    return failed
+
+
+def tests() -> int:
+    """Run pytest; returns its exit code (5, no tests, is a failure like any other)."""
+    command = [str(BIN / "python"), "-m", "pytest", *([] if "--all" in sys.argv else ["-m", "not slow"])]
+    if importlib.util.find_spec("xdist"):
+        command += ["-n", str(min(WORKERS, os.cpu_count() or 1))]
+    return subprocess.run(command, check=False).returncode
+
+
+def last_line(failed: list[str], code: int, missing: list[str]) -> str:
+    """What a person who sees only this needs to know."""
+    if failed or code:
+        names = [*failed, *(["pytest"] if code else [])]
+        wanted = f"; missing: {' '.join(missing)}" if missing else ""
+        return f"not passed: {', '.join(names)}{wanted}"
+    if missing:
+        return f"passed, with tests skipped that need more; install it with: apt-get install {' '.join(missing)}"
+    return "all checks passed; nothing was skipped for want of a package"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Makes .venv: `env.py run` with what the bot needs, `env.py dev` with what its checks need too.
+
+Runs on whatever python3 the machine has, before anything is installed, so it uses the standard library only (and old words of it: an
+older python must get as far as saying that it is too old). Where packages come from is pip's business and yours: PIP_* variables,
+pip.conf and proxies all count, and nothing is set here. Doing it again costs nothing: a stamp says what is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+SUPPORTED = ((3, 11), (3, 12), (3, 13))
+
+# Says its version and whether it can make a virtual environment that has pip in it.
+PROBE = """
+import sys
+try:
+    import ensurepip, venv
+    able = 1
+except ImportError:
+    able = 0
+print("%d %d %d" % (sys.version_info[:2] + (able,)))
+"""
+
+
+def main() -> int:
+    kind = sys.argv[1] if len(sys.argv) > 1 else "dev"
+    if kind not in LOCKS:
+        return say("env.py: found {}; allowed: {}".format(kind, " or ".join(sorted(LOCKS))))
+    if stamped("dev") or stamped(kind):
+        return 0
+    started = time.time()
+    if not usable():
+        python = find_python()
+        if python is None:
+            return 1
+        print(f"making .venv with {python}", flush=True)
+        shutil.rmtree(str(VENV), ignore_errors=True)
+        if run([python, "-m", "venv", str(VENV)]):
+            return say("the virtual environment could not be made; what python3 said stands above")
+    print("installing the packages of {} (half a minute or so, once)".format(LOCKS[kind]), flush=True)
+    # --require-hashes: exactly the files that were locked. pip compiles them too: pydo without that costs 2 s and 318 MB at each start.
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
+    if run([*pip, "--requirement", str(ROOT / LOCKS[kind])]):
+        return say("the packages could not be installed; what pip said stands above")
+    link()
+    stamp(kind).write_text(fingerprint(kind))
+    print("ready after %d s" % round(time.time() - started), flush=True)
+    return 0
+
+
+def find_python() -> str | None:
+    """The newest supported python here that can make virtual environments, or None after saying what to install."""
+    lacking = []
+    for name in ("python3", "python3.13", "python3.12", "python3.11"):
+        path = shutil.which(name)
+        try:
+            out = subprocess.run([path or name, "-c", PROBE], check=True, capture_output=True, text=True, timeout=60).stdout.split()
+        except (OSError, subprocess.SubprocessError):
+            continue
+        version = (int(out[0]), int(out[1]))
+        if version in SUPPORTED and out[2] == "1":
+            return path
+        if version in SUPPORTED:
+            lacking.append(version)
+    if lacking:
+        package = "python%d.%d-venv" % lacking[0]
+        say(f"this python3 cannot make virtual environments; install it with: apt-get install {package}")
+    else:
+        say("no python 3.11, 3.12 or 3.13 is on PATH; install one with: apt-get install python3 python3-venv")
+    return None
+
+
+def usable() -> bool:
+    """Whether .venv is there, of a supported version, at the place it was made for, and has pip."""
+    probe = "import sys, pip; print(sys.prefix); print('%d %d' % sys.version_info[:2])"
+    try:
+        out = subprocess.run([str(PYTHON), "-c", probe], check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return False
+    major, minor = out[1].split()
+    return Path(out[0]).resolve() == VENV.resolve() and (int(major), int(minor)) in SUPPORTED
+
+
+def link() -> None:
+    """Put the project on the path and its command in bin/: no build, so nothing needed to build with."""
+    site = subprocess.run(
+        [str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    Path(site, "openvidu-bot.pth").write_text(f"{ROOT}\n")
+    command = VENV / "bin" / "openvidu-bot"
+    command.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m bot "$@"\n')
+    command.chmod(0o755)
+
+
+def stamp(kind: str) -> Path:
+    return VENV / f".installed-{kind}"
+
+
+def stamped(kind: str) -> bool:
+    try:
+        return stamp(kind).read_text() == fingerprint(kind) and usable()
+    except OSError:
+        return False
+
+
+def fingerprint(kind: str) -> str:
+    """What .venv was made from: the lock, this script, and the place, which scripts in bin/ have written into them."""
+    digest = hashlib.sha256()
+    for part in ((ROOT / LOCKS[kind]).read_bytes(), Path(__file__).read_bytes(), str(ROOT).encode()):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+def run(command: list[str]) -> int:
+    # PYTHONDONTWRITEBYTECODE would leave pydo uncompiled; PYTHONPATH and PYTHONHOME would let another place's packages in.
+    dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_NO_COMPILE")
+    return subprocess.run(command, check=False, env={k: v for k, v in os.environ.items() if k not in dropped}, cwd=str(ROOT)).returncode
+
+
+def say(text: str) -> int:
+    sys.stderr.write(text + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

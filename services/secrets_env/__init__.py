@@ -1,0 +1,13 @@
+"""`secrets.env`, and what the programs that read it make of it. Pure: bytes in, bytes out, and never a value in words."""
+
+from services.secrets_env.changes import Change, Impact, Kind, changes, effects
+from services.secrets_env.file import SecretsFile
+from services.secrets_env.keys import KEYS, Key, Policy, nearest
+from services.secrets_env.lint import Verdict, lint, may_change
+from services.secrets_env.mask import Masker, mask
+from services.secrets_env.problems import Harm, Problem
+
+__all__ = [
+    "KEYS", "Change", "Harm", "Impact", "Key", "Kind", "Masker", "Policy", "Problem", "SecretsFile", "Verdict", "changes", "effects",
+    "lint", "mask", "may_change", "nearest",
+]  # fmt: skip

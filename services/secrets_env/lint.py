@@ -1,0 +1,49 @@
+"""Whether a key may get a value: a white list that every program reading the file keeps as it is."""
+
+from dataclasses import dataclass
+
+from services.secrets_env.forms import bad_character
+from services.secrets_env.keys import KEYS, Policy, nearest
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Yes, or no with the reason. The reason names the key or a place in the value, never the value."""
+
+    ok: bool
+    reason: str = ""
+
+
+YES = Verdict(ok=True)
+
+
+def _no(reason: str) -> Verdict:
+    return Verdict(ok=False, reason=reason)
+
+
+def may_change(name: str) -> Verdict:
+    """Whether the key may be changed at all; asked before anybody types a value."""
+    key = KEYS.get(name)
+    if key is None:
+        # What was typed is not repeated: some day it is a password in the wrong place.
+        meant = nearest(name)
+        hint = f"; did you mean {meant}?" if meant else ""
+        return _no(f"secrets.env has no such key, and its readers would ignore it{hint}")
+    if key.policy is Policy.REFUSED:
+        return _no(f"{name} is not changed from here: {key.why}")
+    return YES
+
+
+def lint(name: str, value: str) -> Verdict:
+    """Whether the key may get this value."""
+    verdict = may_change(name)
+    if not verdict.ok:
+        return verdict
+    if not value:
+        return _no(f"{name} cannot be made empty: the boot script skips empty values and the old one stays")
+    if complaint := bad_character(value):
+        return _no(complaint)
+    form = KEYS[name].form
+    assert form is not None, f"{name} may be changed and has no form"
+    complaint = form.complaint(value)
+    return _no(complaint) if complaint else YES

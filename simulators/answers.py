@@ -1,0 +1,40 @@
+"""What a simulated service answers, and how aiohttp is made to send it."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+from simulators.clock import Clock
+
+Fate = Literal["answer", "reset", "reset-after"]
+
+
+@dataclass
+class Answer:
+    """An HTTP answer. `delay` is in seconds of the estate's clock; a fate of reset means the caller sees a broken connection."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    delay: float = 0.0
+    fate: Fate = "answer"
+
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
+
+
+def json_answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Answer:
+    """An answer with a JSON body."""
+    return Answer(status, {"content-type": "application/json; charset=utf-8"} | (headers or {}), json.dumps(content).encode())
+
+
+async def send(answer: Answer, request: web.Request, clock: Clock) -> web.StreamResponse:
+    """Send it over a socket, or break the connection when that is its fate."""
+    if answer.delay:
+        await clock.sleep(answer.delay)
+    if answer.fate != "answer" and request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=answer.status, headers=answer.headers, body=answer.body)

@@ -1,0 +1,113 @@
+"""The operations on the account, on droplets and on actions."""
+
+from typing import Any
+
+from simulators.answers import Answer, json_answer
+from simulators.digitalocean import views
+from simulators.digitalocean.routing import Call, empty, paged, route
+from simulators.estate import Refusal
+from simulators.estate.catalog import SIZES
+from simulators.estate.things import Droplet, not_found, stamp, unprocessable
+
+BULK = ("power_cycle", "power_on", "power_off", "shutdown", "snapshot")
+
+
+def _shown(call: Call, droplet: Droplet) -> dict[str, Any]:
+    shown = views.droplet(droplet)
+    if not call.may("tag:read"):
+        shown["tags"] = []  # a token without tag:read sees no tags: whoever selects by them sees nothing
+    return shown
+
+
+@route("GET", "/v2/account", "account:read")
+def _account(call: Call) -> Answer:
+    return json_answer(200, {"account": {
+        "droplet_limit": call.estate.droplet_limit, "floating_ip_limit": 3, "email": "ops@example.com", "name": "Ops",
+        "email_verified": True, "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef", "status": "active", "status_message": "",
+        "team": {"uuid": "5df3e3004a17e242b7c20ca6c9fc25b701a47ece", "name": "My Team"}}})  # fmt: skip
+
+
+@route("GET", "/v2/customers/my/balance", "billing:read")
+def _balance(call: Call) -> Answer:
+    usage = sum(SIZES[d.size].price_hourly for d in call.estate.droplets.values()) * 24
+    return json_answer(200, {"month_to_date_balance": f"{usage:.2f}", "account_balance": "0.00", "month_to_date_usage": f"{usage:.2f}",
+                             "generated_at": stamp(call.estate.moment)})  # fmt: skip
+
+
+@route("GET", "/v2/actions", "actions:read")
+def _actions(call: Call) -> Answer:
+    return paged(call, "actions", [views.action(a) for a in reversed(call.estate.actions.values())], "/v2/actions")
+
+
+@route("GET", "/v2/actions/{action}", "actions:read")
+def _any_action(call: Call) -> Answer:
+    return _action_answer(call, call.number("action"))
+
+
+def _action_answer(call: Call, number: int, status: int = 200) -> Answer:
+    action = call.estate.actions.get(number)
+    if action is None or ("droplet" in call.params and action.droplet_id != call.number("droplet")):
+        raise not_found()
+    return json_answer(status, {"action": views.action(action)})
+
+
+@route("GET", "/v2/droplets", "droplet:read")
+def _droplets(call: Call) -> Answer:
+    tag, name = call.query.get("tag_name"), call.query.get("name")
+    if tag and (name or call.query.get("type")):
+        raise unprocessable("tag_name cannot be combined with name or type")
+    found = [d for d in call.estate.droplets.values() if (not tag or tag in d.tags) and (not name or d.name.lower() == name.lower())]
+    return paged(call, "droplets", [_shown(call, d) for d in found], "/v2/droplets")
+
+
+@route("GET", "/v2/droplets/{droplet}", "droplet:read")
+def _droplet(call: Call) -> Answer:
+    return json_answer(200, {"droplet": _shown(call, call.estate.droplet(call.number("droplet")))})
+
+
+@route("DELETE", "/v2/droplets/{droplet}", "droplet:delete")
+def _destroy(call: Call) -> Answer:
+    call.estate.power.destroy(call.number("droplet"))
+    return empty(204)
+
+
+@route("GET", "/v2/droplets/{droplet}/actions", "droplet:read")
+def _droplet_actions(call: Call) -> Answer:
+    number = call.estate.droplet(call.number("droplet")).id
+    found = [views.action(a) for a in reversed(call.estate.actions.values()) if a.droplet_id == number]
+    return paged(call, "actions", found, f"/v2/droplets/{number}/actions")
+
+
+@route("POST", "/v2/droplets/{droplet}/actions", "droplet:update")
+def _ask(call: Call) -> Answer:
+    kind = str(call.body.get("type", ""))
+    needs = {"resize": "droplet:create", "snapshot": "image:create"}.get(kind)
+    if needs and not call.may(needs):
+        raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
+    return _action_answer(call, call.estate.power.ask(call.number("droplet"), kind, dict(call.body)).id, 201)
+
+
+@route("GET", "/v2/droplets/{droplet}/actions/{action}", "droplet:read")
+def _droplet_action(call: Call) -> Answer:
+    return _action_answer(call, call.number("action"))
+
+
+@route("POST", "/v2/droplets/actions", "droplet:update")
+def _ask_by_tag(call: Call) -> Answer:
+    kind, tag = str(call.body.get("type", "")), call.query.get("tag_name", "")
+    tagged = [d for d in call.estate.droplets.values() if tag and tag in d.tags]
+    if kind not in BULK:
+        raise unprocessable("Unrecognized action type.")
+    if not tagged:
+        raise not_found()
+    if any(d.locked for d in tagged):
+        raise unprocessable("there are currently blocking events processing for one or more of the droplets")
+    actions = [call.estate.power.ask(d.id, kind, dict(call.body)) for d in tagged]
+    return json_answer(201, {"actions": [views.action(a) for a in actions]})
+
+
+@route("GET", "/v2/droplets/{droplet}/snapshots", "droplet:read")
+def _droplet_snapshots(call: Call) -> Answer:
+    droplet = call.estate.droplet(call.number("droplet"))
+    found = [views.droplet_snapshot(s) for s in call.estate.snapshots.values() if s.droplet_id == droplet.id]
+    return paged(call, "snapshots", found, f"/v2/droplets/{droplet.id}/snapshots")

@@ -1,0 +1,130 @@
+"""The API's front: token, rate limit, scopes, faults, and then the route."""
+
+import json
+import uuid
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from simulators.answers import Answer, json_answer, send
+from simulators.digitalocean import droplet_routes, pool_routes
+from simulators.digitalocean.limiter import Limiter, Reading
+from simulators.digitalocean.routing import ROUTES, Call
+from simulators.estate import Estate, Refusal
+from simulators.faults import Fault, Faults
+
+OPERATIONS = (droplet_routes, pool_routes)
+"""Importing them registers what they can do in `ROUTES`."""
+PLAIN = {
+    500: ("server_error", "Unexpected server-side error"),
+    503: ("service_unavailable", "Server currently unavailable. Please try again later."),
+}
+UNAUTHORIZED = (401, "unauthorized", "Unable to authenticate you.")
+FORBIDDEN = (403, "forbidden", "You do not have access for the attempted action.")
+LIMITED = (429, "too_many_requests", "API Rate limit exceeded.")
+
+
+class DigitalOceanFace:
+    """The HTTP API over an estate. `scopes` None means a token that may do everything; `tokens` are the ones that are known."""
+
+    def __init__(self, estate: Estate, token: str = "dop_v1_sim", faults: Faults | None = None) -> None:  # noqa: S107 - a pretend one
+        self.estate, self.faults = estate, faults or Faults()
+        self.tokens = {token}
+        self.scopes: set[str] | None = None
+        self.limiters: dict[str, Limiter] = {}
+        self._answered = 0
+        estate.switched = self.faults.switched
+        estate.outcome = lambda kind, droplet: fault.kind if (fault := self.faults.pick("action", f"{kind} {droplet.name}")) else "done"
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Answer one request, at once. Nothing is slept: `delay` and `fate` are for whoever carries the answer."""
+        self.estate.settle()
+        answer = self._answer(method, path, query, {k.lower(): v for k, v in headers.items()}, body)
+        self._answered += 1
+        answer.headers.setdefault("x-request-id", str(uuid.UUID(int=self._answered + (0x40 << 72), version=4)))
+        self.estate.requests.append((method, path, answer.status, self.estate.moment))
+        return answer
+
+    def app(self) -> web.Application:
+        """An aiohttp application that serves this face."""
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            answer = self.handle(request.method, request.path, dict(request.query), request.headers, await request.read())
+            return await send(answer, request, self.estate.clock)
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", serve)
+        return app
+
+    def _answer(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+        fault = self.faults.pick("digitalocean", f"{method} {path}")
+        if fault is not None and fault.kind == "reset-before":
+            return Answer(0, fate="reset")
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        if token not in self.tokens:
+            return self._error(*UNAUTHORIZED, headers={})
+        limiter = self.limiters.setdefault(token, Limiter())
+        now = self.estate.moment
+        reading = limiter.refuse(now, burst=fault.kind == "429-minute") if fault and fault.kind.startswith("429") else limiter.admit(now)
+        if reading.refused:
+            return self._error(*LIMITED, headers=reading.headers())
+        answer = _spoiled_before(fault) or self._route(method, path, query, headers, body)
+        answer.headers |= reading.headers()
+        return self._spoiled_after(answer, fault, reading)
+
+    def _route(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+        wanted = "GET" if method == "HEAD" else method
+        for verb, pattern, scopes, handler in ROUTES:
+            found = pattern.fullmatch(path) if verb == wanted else None
+            if found is None:
+                continue
+            if self.scopes is not None and not scopes & self.scopes:
+                return self._error(*FORBIDDEN, headers={})
+            try:
+                call = Call(self.estate, found.groupdict(), query, headers, _parsed(body), self.scopes)
+                return handler(call)
+            except Refusal as refusal:
+                return self._error(refusal.status, refusal.name, refusal.text, headers={})
+        return self._error(404, "not_found", "The resource you requested could not be found.", headers={})
+
+    def _spoiled_after(self, answer: Answer, fault: Fault | None, reading: Reading) -> Answer:
+        if fault is None:
+            return answer
+        if fault.kind == "delay":
+            answer.delay = fault.seconds
+        elif fault.kind == "reset-after":
+            answer.fate = "reset-after"
+        elif fault.kind.endswith("-after"):
+            return self._plain(int(fault.kind[:3]), reading.headers())
+        return answer
+
+    def _plain(self, status: int, headers: dict[str, str]) -> Answer:
+        return self._error(status, *PLAIN[status], headers=headers)
+
+    def _error(self, status: int, name: str, text: str, headers: dict[str, str]) -> Answer:
+        request_id = str(uuid.UUID(int=self._answered + 1 + (0x40 << 72), version=4))
+        content = {"id": name, "message": text, "request_id": request_id}
+        return json_answer(status, content, headers | {"x-request-id": request_id})
+
+
+def _spoiled_before(fault: Fault | None) -> Answer | None:
+    if fault is None:
+        return None
+    if fault.kind == "html-502":
+        return Answer(502, {"content-type": "text/html"}, b"<html><head><title>502 Bad Gateway</title></head></html>")
+    if fault.kind in ("500-before", "503-before"):
+        status = int(fault.kind[:3])
+        return json_answer(status, dict(zip(("id", "message"), PLAIN[status], strict=True)))
+    return None
+
+
+def _parsed(body: bytes | None) -> dict[str, object]:
+    if not body:
+        return {}
+    try:
+        content = json.loads(body)
+    except ValueError:
+        raise Refusal(400, "bad_request", "Unable to parse the request body.") from None
+    if not isinstance(content, dict):
+        raise Refusal(400, "bad_request", "The request body must be an object.")
+    return content

@@ -1,0 +1,56 @@
+"""The API's two sliding rate limits, per token."""
+
+from collections import deque
+from dataclasses import dataclass
+
+HOUR, MINUTE = 3600.0, 60.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the rate limit headers say; `retry_after` in seconds, only when the burst limit was hit."""
+
+    limit: int
+    remaining: int
+    reset: int
+    refused: bool = False
+    retry_after: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The headers, integers all."""
+        headers = {"ratelimit-limit": str(self.limit), "ratelimit-remaining": str(self.remaining), "ratelimit-reset": str(self.reset)}
+        return headers if self.retry_after is None else headers | {"retry-after": str(self.retry_after)}
+
+
+class Limiter:
+    """Every request expires on its own timer. A refused request does not count."""
+
+    def __init__(self, per_hour: int = 5000, per_minute: int = 250) -> None:
+        self.per_hour, self.per_minute = per_hour, per_minute
+        self._hour: deque[float] = deque()
+        self._minute: deque[float] = deque()
+
+    def admit(self, now: float) -> Reading:
+        """Count a request at this moment, if there is room for it."""
+        _expire(self._hour, now - HOUR)
+        _expire(self._minute, now - MINUTE)
+        if len(self._minute) >= self.per_minute:
+            wait = int(self._minute[0] + MINUTE - now) + 1
+            return Reading(self.per_hour, 0, self._reset(now), refused=True, retry_after=wait)
+        if len(self._hour) >= self.per_hour:
+            return Reading(self.per_hour, 0, self._reset(now), refused=True)
+        self._hour.append(now)
+        self._minute.append(now)
+        return Reading(self.per_hour, self.per_hour - len(self._hour), self._reset(now))
+
+    def refuse(self, now: float, *, burst: bool) -> Reading:
+        """A refusal out of turn, for a fault."""
+        return Reading(self.per_hour, 0, self._reset(now), refused=True, retry_after=5 if burst else None)
+
+    def _reset(self, now: float) -> int:
+        return int((self._hour[0] if self._hour else now) + HOUR)
+
+
+def _expire(times: deque[float], before: float) -> None:
+    while times and times[0] <= before:
+        times.popleft()

@@ -1,0 +1,86 @@
+"""How operations register themselves, and how lists are cut into pages."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from simulators.answers import Answer, json_answer
+from simulators.digitalocean import views
+from simulators.estate import Estate
+from simulators.estate.things import unprocessable
+
+MOST_PER_PAGE = 200
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, taken apart."""
+
+    estate: Estate
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+    scopes: set[str] | None = None
+
+    def number(self, name: str) -> int:
+        """A number of the path."""
+        return int(self.params[name])
+
+    def may(self, scope: str) -> bool:
+        """Whether the token has a scope."""
+        return self.scopes is None or scope in self.scopes
+
+
+class Route(NamedTuple):
+    """One operation; any one of the scopes is enough."""
+
+    verb: str
+    pattern: re.Pattern[str]
+    scopes: set[str]
+    handler: Callable[[Call], Answer]
+
+
+ROUTES: list[Route] = []
+
+
+def route(verb: str, path: str, *scopes: str) -> Callable[[Callable[[Call], Answer]], Callable[[Call], Answer]]:
+    """Register a handler for a path such as /v2/droplets/{id}; a name ending in `id` of a droplet or action is a number."""
+    numeric = path.replace("{droplet}", r"(?P<droplet>\d{1,18})").replace("{action}", r"(?P<action>\d{1,18})")
+    pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", numeric) if "(?P" not in numeric else numeric)
+
+    def register(handler: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+        ROUTES.append(Route(verb, pattern, set(scopes), handler))
+        return handler
+
+    return register
+
+
+def _whole(call: Call, name: str, default: int) -> int:
+    text = call.query.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit() or int(text) < 1:
+        raise unprocessable(f"{name} is invalid")
+    return int(text)
+
+
+def paged(call: Call, key: str, things: Sequence[Any], path: str, status: int = 200) -> Answer:
+    """One page of a list, with links to the sensible other ones."""
+    size = min(_whole(call, "per_page", 20), MOST_PER_PAGE)
+    page, last = _whole(call, "page", 1), max(1, -(-len(things) // size))
+    rest = "".join(f"&{k}={v}" for k, v in call.query.items() if k not in ("page", "per_page"))
+
+    def link(number: int) -> str:
+        return f"{views.API}{path}?page={number}&per_page={size}{rest}"
+
+    pages = {"first": link(1), "prev": link(page - 1)} if page > 1 else {}
+    pages |= {"next": link(page + 1), "last": link(last)} if page < last else {}
+    shown = list(things[(page - 1) * size : page * size])
+    return json_answer(status, {key: shown, "links": {"pages": pages} if pages else {}, "meta": {"total": len(things)}})
+
+
+def empty(status: int) -> Answer:
+    """An answer without a body."""
+    return Answer(status, {"content-type": "application/json"})

@@ -1,0 +1,81 @@
+"""Keeps servers on loopback addresses in step with a world in which machines come and go."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from simulators.clock import Clock
+
+LOOK = 1.0
+"""How often it looks, in seconds of the clock."""
+
+
+class Door(Protocol):
+    """Something that listens."""
+
+    async def close(self) -> None:
+        """Stop listening, and break what is connected."""
+        ...
+
+
+class HttpDoor:
+    """An aiohttp application on one address."""
+
+    def __init__(self, runner: web.AppRunner, host: str, port: int) -> None:
+        self._runner, self.host, self.port = runner, host, port
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{self.host}:{self.port}"
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+
+async def http_door(app: web.Application, host: str, port: int = 0) -> HttpDoor:
+    """Serve an application; port 0 takes a free one."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return HttpDoor(runner, host, int(runner.addresses[0][1]))
+
+
+class Doors:
+    """`wanted` names what should listen now and how to open it; it is asked again and again."""
+
+    def __init__(self, clock: Clock, wanted: Callable[[], Mapping[int, Callable[[], Awaitable[Door]]]]) -> None:
+        self.clock, self._wanted = clock, wanted
+        self._open: dict[int, Door] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open what should be open, and keep looking."""
+        await self.refresh()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Close everything."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+        for key in list(self._open):
+            await self._open.pop(key).close()
+
+    async def refresh(self) -> None:
+        """Look once, now."""
+        wanted = self._wanted()
+        for key in self._open.keys() - wanted.keys():
+            await self._open.pop(key).close()
+        for key in wanted.keys() - self._open.keys():
+            self._open[key] = await wanted[key]()
+
+    async def _watch(self) -> None:
+        while True:
+            await self.clock.sleep(LOOK)
+            await self.refresh()

@@ -1,0 +1,36 @@
+"""How long things take in the pretend world, all in one place."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Delays:
+    """How long each thing takes, in seconds of the estate's clock."""
+
+    power_on: float = 25.0
+    shutdown: float = 20.0
+    power_off: float = 5.0
+    reboot: float = 25.0
+    status_lag: float = 3.0
+    """A droplet's status is still the old one for this long after its action says completed."""
+    droplet_create: float = 33.0
+    droplet_destroy: float = 2.0
+    resize: float = 60.0
+    resize_per_used_gb: float = 6.0
+    snapshot: float = 120.0
+    media_install: float = 180.0
+    """From the first boot of a media node until its containers run."""
+    media_boot: float = 20.0
+    master_ready: float = 90.0
+    """From the last of the needed masters' start until they are healthy."""
+    drain_exit: float = 2.0
+    """From the last meeting's end until a draining media server has left."""
+    pool_notice: float = 30.0
+    """Until a pool notices that somebody destroyed one of its members."""
+    pool_retry: float = 60.0
+    pool_grace: float = 60.0
+    """Between the shutdown event that a pool sends to a member and the member's destruction."""
+    pool_cooldown: float = 600.0
+    pool_delete: float = 8.0
+    front: float = 5.0
+    """Until the load balancer sends people to a master that has become healthy."""

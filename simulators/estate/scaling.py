@@ -1,0 +1,191 @@
+"""Fixed droplet autoscale pools."""
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from simulators.estate.catalog import IMAGES, SIZES
+from simulators.estate.things import Droplet, Member, Pool, PoolEvent, Refusal, Victims, ZeroMode, not_found, unprocessable
+
+if TYPE_CHECKING:
+    from simulators.estate.estate import Estate
+
+NEEDED = ("region", "image", "size", "ssh_keys")
+MOST = 1000
+
+
+class Scaling:
+    """Keeps every pool at its number."""
+
+    def __init__(self, estate: "Estate", seed: int) -> None:
+        self.estate = estate
+        self.dice = random.Random(f"scaling {seed}")  # noqa: S311 - repeatable, not secret
+        self.victims: Victims = "newest"
+
+    def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> Pool:
+        """A new pool from the body of a POST."""
+        target, template = self._parse(body)
+        moment = self.estate.moment
+        pool = Pool(self.estate.uuid(), str(body["name"]), target, template, moment, moment, allow_zero)
+        self._check_zero(pool, target)
+        self.estate.pools[pool.id] = pool
+        self.reconcile(pool, "CONFIGURATION_CHANGE")
+        return pool
+
+    def edit(self, pool_id: str, body: dict[str, Any]) -> Pool:
+        """A PUT: the full representation replaces what was there."""
+        pool = self.find(pool_id)
+        target, template = self._parse(body)
+        self._check_zero(pool, target)
+        self.estate.watch.pool_edited(pool, self.shown_template(pool), template)
+        is_new = _same_image(template) != _same_image(pool.template)
+        if not is_new and target == pool.target:
+            return pool  # an identical template and number leave no trace, not even in updated_at
+        pool.target, pool.updated_at = target, self.estate.moment
+        if is_new:
+            pool.template = template
+            pool.generation += 1
+        self.estate.timeline.after(self._patience(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE"))
+        self.estate.timeline.settle()
+        return pool
+
+    def delete(self, pool_id: str, *, with_members: bool) -> None:
+        """The pool goes; its droplets only `with_members`."""
+        pool = self.find(pool_id)
+        pool.status = "deleting"
+        if with_members:
+            for member in pool.members:
+                self._remove(pool, member)
+        self.estate.timeline.after(self.estate.delays.pool_delete, lambda: self._forget(pool))
+
+    def find(self, pool_id: str) -> Pool:
+        """The pool with that id."""
+        if pool_id not in self.estate.pools:
+            raise not_found(f"autoscale group with id {pool_id} not found")
+        return self.estate.pools[pool_id]
+
+    def shown_template(self, pool: Pool) -> dict[str, Any]:
+        """The template as a GET shows it: an image's slug has become its number."""
+        return pool.template | {"image": _same_image(pool.template)["image"]}
+
+    def droplet_is_gone(self, droplet_id: int) -> None:
+        """Somebody destroyed a droplet: its pool notices after a while, and puts another in its place."""
+        for pool in self.estate.pools.values():
+            if any(m.droplet_id == droplet_id and m.status != "deleting" for m in pool.members):
+                self.estate.timeline.after(self.estate.delays.pool_notice, lambda pool=pool: self._drop(pool, droplet_id))  # type: ignore[misc]
+
+    def reconcile(self, pool: Pool, reason: str) -> None:
+        """Bring the pool to its number."""
+        if pool.status != "active":
+            return
+        old = [m for m in pool.members if m.generation != pool.generation and m.status != "deleting"]
+        live = pool.live()
+        if len(live) == pool.target and not old:
+            return
+        pool.modified_at = self.estate.moment
+        event = self._event(pool, len(live), reason)
+        if len(live) < pool.target:
+            self._grow(pool, event, pool.target - len(live))
+        else:
+            self._shrink(pool, event, len(live) - pool.target)
+        if old:
+            generation = pool.generation
+            self.estate.timeline.after(self.estate.delays.pool_cooldown, lambda: self._retire(pool, generation))
+
+    def _parse(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        config, template = body.get("config"), body.get("droplet_template")
+        if not body.get("name") or not isinstance(config, dict) or not isinstance(template, dict):
+            raise unprocessable("name, config and droplet_template are required")
+        missing = [key for key in NEEDED if not template.get(key)]
+        if missing or template["size"] not in SIZES:
+            raise unprocessable(f"droplet_template is invalid: {', '.join(missing) or 'size'}")
+        target = config.get("target_number_instances", 0)
+        if "min_instances" in config or isinstance(target, bool) or not isinstance(target, int) or not 0 <= target <= MOST:
+            raise unprocessable("config is invalid")
+        return target, template
+
+    def _check_zero(self, pool: Pool, target: int) -> None:
+        if target == 0 and (pool.allow_zero == "refused" or self.estate.switched("zero_refused")):
+            raise unprocessable("target_number_instances must be at least 1")
+
+    def _patience(self, pool: Pool) -> float:
+        if not self.estate.cooldown_gates_edits:
+            return 0.0
+        return max(0.0, pool.modified_at + self.estate.delays.pool_cooldown - self.estate.moment)
+
+    def _event(self, pool: Pool, current: int, reason: str) -> PoolEvent:
+        moment = self.estate.moment
+        event = PoolEvent(self.estate.uuid(), current, pool.target, reason, moment, moment)
+        pool.history.append(event)
+        return event
+
+    def _end(self, event: PoolEvent, error: str = "") -> None:
+        event.status, event.error_reason, event.updated_at = ("error" if error else "success"), error, self.estate.moment
+
+    def _grow(self, pool: Pool, event: PoolEvent, count: int) -> None:
+        for _ in range(count):
+            try:
+                self._add(pool)
+            except Refusal as refusal:
+                self._end(event, refusal.text)
+                self.estate.timeline.after(self.estate.delays.pool_retry, lambda: self.reconcile(pool, "SCALE_UP"))
+                return
+        self.estate.timeline.after(self.estate.delays.droplet_create, lambda: self._end(event))
+
+    def _add(self, pool: Pool) -> None:
+        if not self.estate.capacity or self.estate.switched("no_capacity"):
+            raise unprocessable(f"no capacity for {pool.template['size']} in {pool.template['region']}")
+        pool.serial += 1
+        droplet = self.estate.create_droplet(f"{pool.name}-{self.estate.uuid()}-{pool.serial:03d}", pool.template)
+        moment = self.estate.moment
+        member = Member(droplet.id, moment, moment, pool.generation, pool.serial)
+        pool.members.append(member)
+        self.estate.timeline.after(self.estate.delays.droplet_create, lambda: self._arrived(member))
+
+    def _arrived(self, member: Member) -> None:
+        if member.status == "provisioning":
+            member.status, member.updated_at = "active", self.estate.moment
+
+    def _shrink(self, pool: Pool, event: PoolEvent, count: int) -> None:
+        for member in self._choose(pool.live(), count):
+            self._remove(pool, member)
+        self.estate.timeline.after(self.estate.delays.pool_grace, lambda: self._end(event))
+
+    def _choose(self, members: list[Member], count: int) -> list[Member]:
+        if self.victims == "random":
+            return self.dice.sample(members, count)
+        return sorted(members, key=lambda m: m.serial, reverse=self.victims == "newest")[:count]
+
+    def _remove(self, pool: Pool, member: Member) -> None:
+        if member.status == "deleting":
+            return
+        member.status, member.updated_at = "deleting", self.estate.moment
+        droplet = self.estate.droplets.get(member.droplet_id)
+        if droplet is not None:
+            self.estate.nodes.term_all(droplet)
+            self.estate.timeline.after(self.estate.delays.shutdown, lambda: self._switch_off(droplet))
+        self.estate.timeline.after(self.estate.delays.pool_grace, lambda: self._destroy(pool, member))
+
+    def _switch_off(self, droplet: Droplet) -> None:
+        self.estate.nodes.power_down(droplet, "its pool shut it down")
+        self.estate.power.show(droplet)
+
+    def _destroy(self, pool: Pool, member: Member) -> None:
+        if member.droplet_id in self.estate.droplets:
+            self.estate.power.destroy(member.droplet_id)
+        if member in pool.members:
+            pool.members.remove(member)
+
+    def _retire(self, pool: Pool, generation: int) -> None:
+        for member in [m for m in pool.members if m.generation < generation]:
+            self._remove(pool, member)
+
+    def _drop(self, pool: Pool, droplet_id: int) -> None:
+        pool.members = [m for m in pool.members if m.droplet_id != droplet_id]
+        self.reconcile(pool, "SCALE_UP")
+
+    def _forget(self, pool: Pool) -> None:
+        self.estate.pools.pop(pool.id, None)
+
+
+def _same_image(template: dict[str, Any]) -> dict[str, Any]:
+    return template | {"image": str(IMAGES.get(str(template["image"]), template["image"]))}

@@ -1,0 +1,82 @@
+"""How a master's boot script really reads `secrets.env`: with sed and grep, and their hazards (facts/openvidu.md section 3)."""
+
+import re
+
+CLUSTER_ENV = "/opt/openvidu/config/cluster/openvidu.env"
+MEET_ENV = "/opt/openvidu/config/cluster/master_node/meet.env"
+NODE_ENV = "/opt/openvidu/config/node/master_node.env"
+ENGINES = ("pion", "mediasoup")
+RANDOM44 = "Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Qq"
+_DERIVED = {"OPENVIDU_URL": "https://{}/", "LIVEKIT_URL": "wss://{}/", "DASHBOARD_URL": "https://{}/dashboard/",
+            "GRAFANA_URL": "https://{}/grafana/", "MINIO_URL": "https://{}/minio-console/"}  # fmt: skip
+
+
+class SedError(Exception):
+    """The script died on this line, and with it the start of OpenVidu."""
+
+
+def seed(domain: str, secret: str, private_ips: list[str], key: str, api_secret: str) -> dict[str, str]:
+    """The values of a fresh deployment, in the order in which they were first written. `secret` is planted in one of them."""
+    values = {
+        "DOMAIN_NAME": domain, "MEET_INITIAL_ADMIN_USER": "admin", "MEET_INITIAL_ADMIN_PASSWORD": RANDOM44,
+        "MEET_INITIAL_API_KEY": "meet-api-key-dummy", "REDIS_PASSWORD": RANDOM44, "MONGO_ADMIN_USERNAME": "mongoadmin",
+        "MONGO_ADMIN_PASSWORD": RANDOM44, "MONGO_REPLICA_SET_KEY": RANDOM44, "MINIO_ACCESS_KEY": "minioadmin", "MINIO_SECRET_KEY": RANDOM44,
+        "DASHBOARD_ADMIN_USERNAME": "dashboardadmin", "DASHBOARD_ADMIN_PASSWORD": secret, "GRAFANA_ADMIN_USERNAME": "grafanaadmin",
+        "GRAFANA_ADMIN_PASSWORD": RANDOM44, "ENABLED_MODULES": "observability,openviduMeet", "LIVEKIT_API_KEY": key,
+        "LIVEKIT_API_SECRET": api_secret, "OPENVIDU_PRO_LICENSE": "DUMMY-LICENSE-0000", "OPENVIDU_RTC_ENGINE": "pion",
+        "OPENVIDU_VERSION": "3.6.1",
+    }  # fmt: skip
+    values |= {f"MASTER_NODE_PRIVATE_IP_{n}": ip for n, ip in enumerate(private_ips, 1)}
+    values["ALL_SECRETS_GENERATED"] = "true"
+    return values | {name: form.format(domain) for name, form in _DERIVED.items()}
+
+
+def text(values: dict[str, str]) -> bytes:
+    """The file that holds these values."""
+    return "".join(f"{key}={value}\n" for key, value in values.items()).encode()
+
+
+def home(key: str) -> str:
+    """The configuration file of a master that keeps this key."""
+    if key.startswith("MEET_INITIAL_"):
+        return MEET_ENV
+    return NODE_ENV if key == "REDIS_PASSWORD" else CLUSTER_ENV
+
+
+def first_files(values: dict[str, str]) -> dict[str, bytes]:
+    """The configuration files as the installer wrote them."""
+    files: dict[str, dict[str, str]] = {CLUSTER_ENV: {}, MEET_ENV: {}, NODE_ENV: {}}
+    for key, value in values.items():
+        if not key.startswith(("MASTER_NODE_PRIVATE_IP_", "OPENVIDU_VERSION", "ALL_SECRETS")) and not key.endswith("_URL"):
+            files[home(key)][key] = value
+    return {path: text(pairs) for path, pairs in files.items()}
+
+
+def copy_into(files: dict[str, bytes], source: bytes) -> None:
+    """Copy every key of `source` into the configuration files that have it already, as the boot script does.
+
+    Raises:
+        SedError: on the values on which sed dies.
+    """
+    for line in source.decode(errors="replace").split("\n")[:-1]:  # `while read` leaves out a last line without newline
+        key, _, value = line.partition("=")
+        if value.endswith("=") and value.count("=") == 1:  # read with IFS== drops one trailing separator
+            value = value[:-1]
+        path = home(key)
+        old = files.get(path, b"").decode()
+        was = re.search(rf"^{re.escape(key)}=(.*)$", old, re.MULTILINE)
+        if not value or was is None:
+            continue
+        files[path] = old.replace(was[0], f"{key}={_replacement(value, was[0])}", 1).encode()
+
+
+def _replacement(value: str, matched: str) -> str:
+    if "|" in value or re.search(r"\\[1-9]", value):
+        raise SedError("sed: -e expression #1, char 30: unknown option to `s'")
+    return value.replace("&", matched)
+
+
+def engine_is_known(files: dict[str, bytes]) -> bool:
+    """Whether OpenVidu's own check of its configuration passes."""
+    found = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", files.get(CLUSTER_ENV, b""), re.MULTILINE)
+    return found is None or found[1].decode(errors="replace") in ENGINES

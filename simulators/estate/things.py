@@ -1,0 +1,229 @@
+"""What the pretend world is made of. Plain records: physics lives in the modules beside this one."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+Role = Literal["master", "media", "other"]
+ZeroMode = Literal["yes", "refused", "omitted"]
+Victims = Literal["newest", "oldest", "random"]
+MEDIA_SERVERS = ("openvidu", "ingress", "egress")
+AGENT_LABEL = "openvidu-agent"
+
+
+def stamp(moment: float) -> str:
+    """The moment as the API writes it (UTC, whole seconds)."""
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def docker_stamp(moment: float, nanoseconds: int) -> str:
+    """The moment as docker writes it (UTC); the last three digits tell apart what happens in the same microsecond."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + f"{nanoseconds % 1000:03d}Z"
+
+
+class Refusal(Exception):
+    """The provider says no: HTTP status, error id and text."""
+
+    def __init__(self, status: int, name: str, text: str) -> None:
+        super().__init__(text)
+        self.status, self.name, self.text = status, name, text
+
+
+def unprocessable(text: str) -> Refusal:
+    """A 422 with this text."""
+    return Refusal(422, "unprocessable_entity", text)
+
+
+def not_found(text: str = "The resource you requested could not be found.") -> Refusal:
+    """A 404 with this text."""
+    return Refusal(404, "not_found", text)
+
+
+@dataclass
+class Action:
+    """Something asked of a droplet. Times in epoch seconds."""
+
+    id: int
+    droplet_id: int
+    type: str
+    region: str
+    started_at: float
+    status: Literal["in-progress", "completed", "errored"] = "in-progress"
+    completed_at: float | None = None
+
+
+@dataclass
+class Container:
+    """One docker container of a node."""
+
+    name: str
+    image: str
+    labels: dict[str, str] = field(default_factory=dict)
+    running: bool = False
+    started_at: str = "0001-01-01T00:00:00Z"
+    signals: int = 0
+    draining: bool = False
+    restarts: int = 0
+    exit_code: int = 0
+
+
+@dataclass
+class Node:
+    """The Linux inside a droplet."""
+
+    boot_id: str = ""
+    installed: bool = False
+    unit: Literal["active", "inactive", "failed"] = "inactive"
+    containers: dict[str, Container] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    journal: list[str] = field(default_factory=list)
+
+    def running(self, name: str) -> bool:
+        """Whether that container runs."""
+        return name in self.containers and self.containers[name].running
+
+
+@dataclass
+class Droplet:
+    """A machine: sizes in MB and GB, times in epoch seconds. `on` is the truth, `status` what the API shows."""
+
+    id: int
+    name: str
+    region: str
+    image: str
+    size: str
+    disk: int
+    tags: list[str]
+    public_ip: str
+    private_ip: str
+    vpc_uuid: str
+    created_at: float
+    role: Role = "other"
+    stack: str = ""
+    status: Literal["new", "active", "off", "archive"] = "new"
+    on: bool = False
+    action: Action | None = None
+    creating: bool = False
+    snapshot_ids: list[int] = field(default_factory=list)
+    ready_at: float = 0.0
+    """For a master: since when its own containers are up."""
+    node: Node = field(default_factory=Node)
+
+    @property
+    def locked(self) -> bool:
+        """Whether the API refuses a new action."""
+        return self.creating or self.action is not None
+
+
+@dataclass
+class Member:
+    """A droplet's place in a pool."""
+
+    droplet_id: int
+    created_at: float
+    updated_at: float
+    generation: int
+    serial: int
+    status: Literal["provisioning", "active", "deleting", "off"] = "provisioning"
+
+
+@dataclass
+class PoolEvent:
+    """One line of a pool's history."""
+
+    id: str
+    current: int
+    desired: int
+    reason: str
+    created_at: float
+    updated_at: float
+    status: Literal["in_progress", "success", "error"] = "in_progress"
+    error_reason: str = ""
+
+
+@dataclass
+class Pool:
+    """A fixed droplet autoscale pool. `template` is what was PUT, keys that nobody knows included."""
+
+    id: str
+    name: str
+    target: int
+    template: dict[str, Any]
+    created_at: float
+    updated_at: float
+    allow_zero: ZeroMode = "yes"
+    status: Literal["active", "deleting", "error"] = "active"
+    generation: int = 0
+    serial: int = 0
+    modified_at: float = float("-inf")
+    members: list[Member] = field(default_factory=list)
+    history: list[PoolEvent] = field(default_factory=list)
+
+    def live(self) -> list[Member]:
+        """Members of the current template that are not on their way out."""
+        return [m for m in self.members if m.status != "deleting" and m.generation == self.generation]
+
+
+@dataclass
+class Balancer:
+    """A load balancer in front of a tag."""
+
+    id: str
+    name: str
+    region: str
+    ip: str
+    tag: str
+    vpc_uuid: str
+    created_at: float
+
+
+@dataclass
+class Snapshot:
+    """An image of a droplet's disk."""
+
+    id: int
+    name: str
+    droplet_id: int
+    region: str
+    disk: int
+    created_at: float
+
+
+@dataclass
+class Meeting:
+    """People talking on one media node, with the recordings and ingresses that belong to them."""
+
+    id: str
+    name: str
+    stack: str
+    droplet_id: int
+    people: int
+    opened_at: float
+    ends_at: float
+    recordings: int = 0
+    ingresses: int = 0
+
+
+@dataclass
+class Cluster:
+    """One OpenVidu stack. `quorum_at` is since when its masters can serve together, None when they cannot."""
+
+    stack: str
+    region: str
+    master_ids: list[int]
+    pool_id: str
+    balancer_id: str
+    domain: str
+    bucket: str
+    quorum_at: float | None = None
+    started: set[int] = field(default_factory=set)
+    """Masters that were started since the quorum was lost: it comes back only with all four."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise broken by whoever operates this world."""
+
+    kind: str
+    text: str
+    at: float

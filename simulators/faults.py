@@ -1,0 +1,116 @@
+"""What goes wrong in the pretend world, and when. Nothing does unless a test or the demo's menu says so."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Party = Literal["digitalocean", "action", "ssh", "spaces", "web"]
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "digitalocean": (
+        "429-minute", "429-hour", "500-before", "503-before", "500-after", "503-after", "reset-before", "reset-after", "html-502", "delay",
+    ),
+    "action": ("ignored", "errored"),
+    "ssh": ("refuse", "cut-before", "cut-after", "cut-middle"),
+    "spaces": ("412", "503", "stale"),
+    "web": ("refuse", "503"),
+}  # fmt: skip
+SWITCHES = (
+    "zero_refused",  # a pool of zero is refused with 422
+    "no_capacity",  # the region has no room for new pool members
+    "shutdown_ignored",  # a shutdown completes and nothing happens
+    "api_down",  # DigitalOcean answers 503 to everything
+    "ssh_down",  # no node answers on its SSH port
+    "spaces_down",  # Spaces answers 503 SlowDown to everything
+    "rate_limited",  # DigitalOcean answers 429 to everything
+    "front_down",  # the public address does not answer
+)
+"""The names that the demo's fault menu shows."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong: `seconds` for a delay, `commands` for how many simple commands a cut session still runs."""
+
+    kind: str
+    seconds: float = 0.0
+    commands: int = 0
+
+
+@dataclass
+class Rule:
+    """`fault` befalls a party's calls whose description contains `match`: after letting `skip` pass, `times` times (-1: always)."""
+
+    party: str
+    fault: Fault
+    match: str = ""
+    times: int = 1
+    skip: int = 0
+
+    def takes(self, what: str) -> bool:
+        """Whether it strikes now; counts."""
+        if self.match not in what or self.times == 0:
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True
+
+
+@dataclass
+class Faults:
+    """Rules, random rates (chance per call, by party and kind) and switches. The same seed gives the same bad luck."""
+
+    seed: int = 0
+    rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+    switches: dict[str, bool] = field(default_factory=dict)
+    struck: list[tuple[str, str, str]] = field(default_factory=list)
+    """What has gone wrong so far: party, kind, call."""
+    _dice: dict[str, random.Random] = field(default_factory=dict, repr=False)
+
+    def switch(self, name: str, value: bool = True) -> None:
+        """Turn a named fault on or off."""
+        if name not in SWITCHES:
+            raise KeyError(name)
+        self.switches[name] = value
+
+    def switched(self, name: str) -> bool:
+        """Whether a named fault is on."""
+        return self.switches.get(name, False)
+
+    def add(self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, seconds: float = 0.0, commands: int = 0) -> None:
+        """Let this go wrong. `match` is looked for in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or a command."""
+        if kind not in KINDS[party]:
+            raise KeyError(f"{party} {kind}")
+        self.rules.append(Rule(party, Fault(kind, seconds, commands), match, times, skip))
+
+    def pick(self, party: Party, what: str) -> Fault | None:
+        """What befalls this call, if anything."""
+        fault = self._switched(party, what) or next((r.fault for r in self.rules if r.party == party and r.takes(what)), None)
+        fault = fault or self._by_chance(party)
+        if fault is not None:
+            self.struck.append((party, fault.kind, what))
+        return fault
+
+    def _switched(self, party: str, what: str) -> Fault | None:
+        table = {
+            "api_down": ("digitalocean", "503-before"), "rate_limited": ("digitalocean", "429-minute"), "ssh_down": ("ssh", "refuse"),
+            "spaces_down": ("spaces", "503"), "front_down": ("web", "503"),
+        }  # fmt: skip
+        for name, (whose, kind) in table.items():
+            if whose == party and self.switched(name) and (name != "front_down" or what.startswith("front")):
+                return Fault(kind)
+        return Fault("ignored") if party == "action" and self.switched("shutdown_ignored") and what.startswith("shutdown") else None
+
+    def _by_chance(self, party: str) -> Fault | None:
+        rates = self.rates.get(party)
+        if not rates:
+            return None
+        dice = self._dice.setdefault(party, random.Random(f"{self.seed} {party}"))  # noqa: S311 - repeatable, not secret
+        for kind, chance in rates.items():
+            if dice.random() < chance:
+                return Fault(kind, seconds=dice.uniform(1, 20), commands=dice.randint(0, 6))
+        return None

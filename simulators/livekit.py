@@ -1,0 +1,106 @@
+"""The LiveKit server API of a cluster: Twirp over JSON, with the original proto names and 64-bit numbers as text."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jwt
+
+from simulators.answers import Answer, json_answer
+from simulators.estate import Cluster, Estate, Meeting
+from simulators.estate.building import keys
+
+Json = dict[str, Any]
+LEEWAY = 60.0
+"""How far the clocks may be apart, in seconds."""
+# PyJWT would compare with the wall's clock; this world has its own.
+CHECKS: Any = {"require": ["exp", "iss"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+
+
+class LivekitFace:
+    """RoomService, Egress and Ingress, as far as listing goes. Key and secret default to the cluster's own."""
+
+    def __init__(self, estate: Estate, cluster: Cluster, api_key: str | None = None, api_secret: str | None = None) -> None:
+        default_key, default_secret = keys(cluster.stack)
+        self.estate, self.stack = estate, cluster.stack
+        self.api_key, self.api_secret = api_key or default_key, api_secret or default_secret
+        self._methods: dict[str, tuple[str, Callable[[Json], Json]]] = {
+            "/twirp/livekit.RoomService/ListRooms": ("roomList", self._rooms),
+            "/twirp/livekit.Egress/ListEgress": ("roomRecord", self._egress),
+            "/twirp/livekit.Ingress/ListIngress": ("ingressAdmin", self._ingress),
+        }
+
+    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Answer one call.
+
+        Raises:
+            ConnectionRefusedError: when no master serves.
+        """
+        self.estate.settle()
+        if not self.estate.front_is_up(self.stack):
+            raise ConnectionRefusedError(self.stack)
+        if path not in self._methods:
+            return _error(404, "bad_route", f'no handler for path "{path}"')
+        if method != "POST":
+            return _error(405, "bad_route", f'unsupported method "{method}" (only POST is allowed)')
+        grant, answer = self._methods[path]
+        refusal = self._refusal({k.lower(): v for k, v in headers.items()}, grant)
+        if refusal is not None:
+            return refusal
+        return json_answer(200, answer(Answer(200, body=body or b"{}").json()))
+
+    def _refusal(self, headers: Mapping[str, str], grant: str) -> Answer | None:
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        try:
+            claims = jwt.decode(token, self.api_secret, algorithms=["HS256"], issuer=self.api_key, options=CHECKS)
+            if not int(claims.get("nbf", 0)) <= self.estate.moment + LEEWAY <= int(claims["exp"]) + 2 * LEEWAY:
+                raise jwt.ExpiredSignatureError("token is not valid at this time")
+        except jwt.InvalidTokenError as error:
+            return Answer(401, {"content-type": "text/plain"}, f"invalid authorization token: {error}".encode())
+        if not claims.get("video", {}).get(grant):
+            return _error(401, "unauthenticated", "permissions denied")
+        return None
+
+    def _meetings(self, body: Json) -> list[Meeting]:
+        name = body.get("room_name") or body.get("roomName")
+        return [m for m in self.estate.meetings_of(self.stack) if not name or m.name == name]
+
+    def _rooms(self, body: Json) -> Json:
+        names = body.get("names") or []
+        return {"rooms": [_room(m) for m in self._meetings({}) if not names or m.name in names]}
+
+    def _egress(self, body: Json) -> Json:
+        return {"items": [_egress(m, n) for m in self._meetings(body) for n in range(m.recordings)]}
+
+    def _ingress(self, body: Json) -> Json:
+        return {"items": [_ingress(m, n) for m in self._meetings(body) for n in range(m.ingresses)]}
+
+
+def _error(status: int, code: str, text: str) -> Answer:
+    return json_answer(status, {"code": code, "msg": text})
+
+
+def _room(meeting: Meeting) -> Json:
+    return {
+        "sid": meeting.id, "name": meeting.name, "empty_timeout": 300, "departure_timeout": 20, "max_participants": 0,
+        "creation_time": str(int(meeting.opened_at)), "creation_time_ms": str(int(meeting.opened_at * 1000)), "turn_password": "",
+        "enabled_codecs": [], "metadata": "", "num_participants": meeting.people, "num_publishers": meeting.people,
+        "active_recording": meeting.recordings > 0, "version": None,
+    }  # fmt: skip
+
+
+def _egress(meeting: Meeting, n: int) -> Json:
+    began = str(int(meeting.opened_at * 1e9))
+    return {
+        "egress_id": f"EG_{meeting.id[3:]}_{n}", "room_id": meeting.id, "room_name": meeting.name, "source_type": "EGRESS_SOURCE_TYPE_WEB",
+        "status": "EGRESS_ACTIVE", "started_at": began, "ended_at": "0", "updated_at": began, "details": "", "error": "", "error_code": 0,
+        "stream_results": [], "file_results": [], "segment_results": [], "image_results": [], "manifest_location": "",
+        "backup_storage_used": False,
+    }  # fmt: skip
+
+
+def _ingress(meeting: Meeting, n: int) -> Json:
+    name = f"{meeting.id[3:]}_{n}"
+    state = {"status": "ENDPOINT_PUBLISHING", "error": "", "room_id": meeting.id, "started_at": str(int(meeting.opened_at * 1e9)),
+             "ended_at": "0", "updated_at": "0", "resource_id": "", "tracks": []}  # fmt: skip
+    return {"ingress_id": f"IN_{name}", "name": name, "stream_key": f"key-{name}", "url": "", "input_type": "RTMP_INPUT",
+            "room_name": meeting.name, "participant_identity": f"camera-{n}", "state": state}  # fmt: skip

@@ -1,0 +1,136 @@
+"""SSH servers for the nodes: each on its droplet's own loopback address, while the droplet has power."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncssh
+
+from simulators.doors import Door, Doors
+from simulators.estate import Droplet, Estate
+from simulators.node.shellface import NodeShell
+
+PATIENCE = 2.0
+"""How long a command waits for a client that neither writes nor ends its input, in seconds of the wall's clock."""
+
+
+class SshFace:
+    """One asyncssh server for each droplet that is on, at `droplet.public_ip`:`port`.
+
+    Who holds `authorized_key` (an OpenSSH public key) may come in as root, or any key when it is None.
+    `host_keys` keeps a key for each droplet id, made when one is first needed.
+    """
+
+    def __init__(
+        self,
+        estate: Estate,
+        shell: NodeShell,
+        port: int = 22,
+        host_keys: dict[int, asyncssh.SSHKey] | None = None,
+        authorized_key: str | None = None,
+    ) -> None:
+        self.estate, self.shell, self.port = estate, shell, port
+        self.host_keys = {} if host_keys is None else host_keys
+        self.authorized_key = authorized_key
+        self.doors = Doors(estate.clock, self._wanted)
+
+    async def start(self) -> None:
+        """Open the servers and keep them in step with the droplets."""
+        await self.doors.start()
+
+    async def stop(self) -> None:
+        """Close everything."""
+        await self.doors.stop()
+
+    def host_key(self, droplet_id: int) -> asyncssh.SSHKey:
+        """The droplet's own host key."""
+        if droplet_id not in self.host_keys:
+            self.host_keys[droplet_id] = asyncssh.generate_private_key("ssh-ed25519")
+        return self.host_keys[droplet_id]
+
+    def admits(self, key: asyncssh.SSHKey) -> bool:
+        """Whether that key opens the door."""
+        if self.authorized_key is None:
+            return True
+        return asyncssh.import_public_key(self.authorized_key).public_data == key.public_data
+
+    async def serve(self, droplet_id: int, process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        """Run one command; a lost connection is broken without a word."""
+        stdin = await _stdin(process)
+        try:
+            output = self.shell.execute(droplet_id, process.command or "", stdin)
+        except ConnectionRefusedError:
+            output = None
+        if output is None or output.exit_status is None:
+            process.get_extra_info("connection").abort()
+            return
+        process.stdout.write(output.stdout.encode())
+        process.stderr.write(output.stderr.encode())
+        process.exit(output.exit_status)
+
+    def _wanted(self) -> dict[int, Callable[[], Awaitable[Door]]]:
+        self.estate.settle()
+        return {d.id: self._opener(d) for d in self.estate.droplets.values() if d.on}
+
+    def _opener(self, droplet: Droplet) -> Callable[[], Awaitable[Door]]:
+        async def open_it() -> Door:
+            door = _SshDoor(self, droplet.id)
+            await door.open(droplet.public_ip, self.port)
+            return door
+
+        return open_it
+
+
+class _SshDoor:
+    """The server of one droplet, and who is connected to it."""
+
+    def __init__(self, face: SshFace, droplet_id: int) -> None:
+        self.face, self.droplet_id = face, droplet_id
+        self.connections: set[asyncssh.SSHServerConnection] = set()
+        self._server: asyncssh.SSHAcceptor | None = None
+
+    async def open(self, host: str, port: int) -> None:
+        self._server = await asyncssh.create_server(
+            lambda: _Visitor(self), host, port, server_host_keys=[self.face.host_key(self.droplet_id)], process_factory=self._serve,
+            encoding=None, login_timeout=30,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.abort()
+
+    async def _serve(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        await self.face.serve(self.droplet_id, process)
+
+
+class _Visitor(asyncssh.SSHServer):
+    """One connection."""
+
+    def __init__(self, door: _SshDoor) -> None:
+        self.door = door
+        self.connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connection = conn
+        self.door.connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncssh's signature
+        if self.connection is not None:
+            self.door.connections.discard(self.connection)
+
+    def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - asyncssh's signature
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return username == "root" and self.door.face.admits(key)
+
+
+async def _stdin(process: "asyncssh.SSHServerProcess[bytes]") -> bytes:
+    try:
+        return await asyncio.wait_for(process.stdin.read(), PATIENCE)
+    except TimeoutError:
+        return b""

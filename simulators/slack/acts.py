@@ -1,0 +1,73 @@
+"""What comes from the page or a test harness as JSON, done by a person."""
+
+from simulators.slack.elements import NotPossible
+from simulators.slack.human import Human
+from simulators.slack.model import JSON, Message, SlackError, View
+from simulators.slack.pretend import PretendSlack
+
+
+async def act(slack: PretendSlack, asked: JSON) -> JSON:
+    """Do one thing as one person; what a client would refuse comes back as `error`."""
+    try:
+        human = slack.human(str(asked.get("as")))
+        await _ACTS[str(asked.get("kind"))](slack, human, asked)
+    except (NotPossible, SlackError) as refused:
+        return {"ok": False, "error": str(refused)}
+    except KeyError as missing:
+        return {"ok": False, "error": f"unknown: {missing}"}
+    return {"ok": True}
+
+
+def where(slack: PretendSlack, asked: JSON) -> Message | View | str:
+    """The message or view that is meant."""
+    place = str(asked["where"])
+    return slack.workspace.view(place) if place.startswith("V") else place
+
+
+async def _say(_slack: PretendSlack, human: Human, asked: JSON) -> None:
+    await human.types(str(asked["channel"]), str(asked["text"]), asked.get("thread_ts"))
+
+
+async def _mention(_slack: PretendSlack, human: Human, asked: JSON) -> None:
+    await human.mentions(str(asked["channel"]), str(asked["text"]), asked.get("thread_ts"))
+
+
+async def _press(slack: PretendSlack, human: Human, asked: JSON) -> None:
+    await human.presses(where(slack, asked), str(asked["action_id"]), block_id=str(asked.get("block_id", "")))
+
+
+async def _select(slack: PretendSlack, human: Human, asked: JSON) -> None:
+    await human.selects(where(slack, asked), str(asked["action_id"]), asked["answer"], block_id=str(asked.get("block_id", "")))
+
+
+async def _overflow(slack: PretendSlack, human: Human, asked: JSON) -> None:
+    await human.overflow(where(slack, asked), str(asked["answer"]), str(asked.get("action_id", "")))
+
+
+async def _submit(slack: PretendSlack, human: Human, asked: JSON) -> None:
+    await human.fills_and_submits(slack.workspace.view(str(asked["where"])), dict(asked["answers"]))
+
+
+async def _close(slack: PretendSlack, human: Human, asked: JSON) -> None:
+    await human.closes(slack.workspace.view(str(asked["where"])), everything=bool(asked.get("everything")))
+
+
+async def _home(_slack: PretendSlack, human: Human, _asked: JSON) -> None:
+    await human.opens_home()
+
+
+async def _acting_as(slack: PretendSlack, human: Human, _asked: JSON) -> None:
+    slack.workspace.did(human.user.id, "acting_as", human.user.name)
+
+
+_ACTS = {
+    "say": _say,
+    "mention": _mention,
+    "press": _press,
+    "select": _select,
+    "overflow": _overflow,
+    "submit": _submit,
+    "close": _close,
+    "home": _home,
+    "acting_as": _acting_as,
+}

@@ -1,0 +1,50 @@
+"""What goes wrong between the bot and Slack, on request."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Fault:
+    """The next `times` calls of `method` (`*` for any) go wrong like this.
+
+    `lost` means that Slack did what was asked and the answer never arrived: the trap for whoever repeats a call.
+    """
+
+    method: str
+    times: int = 1
+    status: int = 200
+    error: str = ""
+    retry_after: int = 1
+    delay: float = 0.0
+    lost: bool = False
+
+
+@dataclass
+class Faults:
+    """The faults in force."""
+
+    calls: list[Fault] = field(default_factory=list)
+    drop_acks: int = 0
+    fail_handshakes: int = 0
+
+    def add(self, fault: Fault) -> None:
+        """Let this go wrong from now on."""
+        self.calls.append(fault)
+
+    def take(self, method: str) -> Fault | None:
+        """The fault that hits this call, used up by one."""
+        for fault in self.calls:
+            if fault.method in ("*", method) and fault.times > 0:
+                fault.times -= 1
+                return fault
+        return None
+
+    def take_ack(self) -> bool:
+        """Whether this ack gets lost."""
+        self.drop_acks, lost = max(0, self.drop_acks - 1), self.drop_acks > 0
+        return lost
+
+    def take_handshake(self) -> bool:
+        """Whether this socket is refused."""
+        self.fail_handshakes, lost = max(0, self.fail_handshakes - 1), self.fail_handshakes > 0
+        return lost

@@ -1,0 +1,82 @@
+"""Everything that went over the wire, and what was wrong with it."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from simulators.slack.model import JSON
+
+MASK = "••••"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: an API call, an envelope, its ack, an answer through a response url, or a note."""
+
+    number: int
+    at: float
+    kind: str
+    name: str
+    ok: bool
+    ms: float | None = None
+    note: str = ""
+    sent: JSON = field(default_factory=dict)
+    answer: JSON = field(default_factory=dict)
+
+    def as_json(self) -> JSON:
+        """The line as JSON."""
+        return asdict(self)
+
+
+class Journal:
+    """The bounded record of the wire, with the complaints that every test gets free of charge."""
+
+    def __init__(self, now: Callable[[], float], keep: int = 1000) -> None:
+        self._now = now
+        self.entries: deque[Entry] = deque(maxlen=keep)
+        self.problems: deque[str] = deque(maxlen=keep)
+        self.scopes_used: set[str] = set()
+        self.count = 0
+        self.listener: Callable[[], None] = lambda: None
+
+    def write(self, kind: str, name: str, *, ok: bool = True, ms: float | None = None, note: str = "", **wire: JSON) -> Entry:
+        """Add a line; what was typed into secret fields is masked before it is kept."""
+        self.count += 1
+        sent, answer = masked(wire.get("sent", {})), masked(wire.get("answer", {}))
+        entry = Entry(self.count, self._now(), kind, name, ok, ms, note, sent, answer)
+        self.entries.append(entry)
+        self.listener()
+        return entry
+
+    def complain(self, what: str) -> None:
+        """Record something that a well-behaved app does not do."""
+        self.problems.append(what)
+        self.write("problem", what, ok=False)
+
+    def calls(self, method: str = "") -> list[Entry]:
+        """The API calls in the record, all or of one method."""
+        return [entry for entry in self.entries if entry.kind == "api" and method in ("", entry.name)]
+
+    def assert_clean(self, allow: Iterable[str] = ()) -> None:
+        """Raise AssertionError unless the app kept Slack's rules; a complaint that contains a text of `allow` is forgiven."""
+        forgiven = tuple(allow)
+        left = [problem for problem in self.problems if not any(text in problem for text in forgiven)]
+        if left:
+            raise AssertionError("the app broke Slack's rules:\n- " + "\n- ".join(left))
+
+
+def masked(value: Any, *, secret: bool = False) -> Any:
+    """A copy in which no value of a field whose action_id or block_id says "secret" can be read."""
+    if isinstance(value, list):
+        return [masked(item, secret=secret) for item in value]
+    if not isinstance(value, dict):
+        return value
+    secret = secret or any("secret" in str(value.get(key, "")).lower() for key in ("action_id", "block_id"))
+    return {key: _masked_item(key, item, secret=secret) for key, item in value.items()}
+
+
+def _masked_item(key: str, item: Any, *, secret: bool) -> Any:
+    if secret and key in ("value", "initial_value", "rich_text_value") and item:
+        return MASK
+    return masked(item, secret=secret or (isinstance(item, dict) and "secret" in key.lower()))

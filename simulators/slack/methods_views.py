@@ -1,0 +1,79 @@
+"""views.*: modals and the App Home."""
+
+import json
+
+from simulators.slack.blockkit import VIEW_BYTES, check_blocks, check_view
+from simulators.slack.call import Call, refuse
+from simulators.slack.model import JSON, SlackError, View
+
+
+def open_view(call: Call) -> JSON:
+    """views.open."""
+    body = the_view(call, "modal")
+    return _shown(call, call.workspace.open_view(_whose(call), body))
+
+
+def push_view(call: Call) -> JSON:
+    """views.push."""
+    body = the_view(call, "modal")
+    return _shown(call, call.workspace.open_view(_whose(call), body, push=True))
+
+
+def update_view(call: Call) -> JSON:
+    """views.update."""
+    body = the_view(call, "")
+    view = call.workspace.view(str(call.get("view_id", "")), str(call.get("external_id", "")))
+    if body["type"] != view.body["type"]:
+        raise SlackError("invalid_arguments", ["[ERROR] view type cannot be changed [json-pointer:/view/type]"])
+    return _shown(call, call.workspace.update_view(view, body, str(call.get("hash", ""))))
+
+
+def publish(call: Call) -> JSON:
+    """views.publish."""
+    if not call.manifest.get("features", {}).get("app_home", {}).get("home_tab_enabled"):
+        raise SlackError("not_enabled")
+    user = call.workspace.users.get(str(call.need("user_id")))
+    if user is None or user.deleted:
+        raise SlackError("invalid_arguments", ["[ERROR] invalid user_id [json-pointer:/user_id]"])
+    body = the_view(call, "home")
+    return _shown(call, call.workspace.publish_home(user.id, body, str(call.get("hash", ""))))
+
+
+def validate(call: Call) -> JSON:
+    """blocks.validate: the validator itself, open to the app."""
+    view, blocks, message = call.get("view"), call.get("blocks"), call.get("message")
+    if view is None and blocks is None and message is None:
+        raise SlackError("invalid_arguments")
+    problems = check_view(view) if view is not None else check_blocks(blocks if message is None else message.get("blocks", []))
+    if problems:
+        told = [{"code": "invalid", "message": one.message, "pointer": one.pointer} for one in problems]
+        raise SlackError("invalid_blocks", errors=told)
+    return {}
+
+
+def the_view(call: Call, kind: str) -> JSON:
+    """The view of the call, as Slack would take it."""
+    view = call.need("view")
+    if isinstance(view, dict) and kind and view.get("type") != kind:
+        raise SlackError("invalid_arguments", [f"[ERROR] must be {kind} [json-pointer:/view/type]"])
+    refuse(check_view(view), "invalid_arguments")
+    if len(json.dumps(view)) > VIEW_BYTES:
+        raise SlackError("view_too_large")
+    body: JSON = view
+    taken = body.get("external_id")
+    others = [other for stack in call.workspace.views.values() for other in stack if other.id != call.get("view_id")]
+    if taken and any(other.body.get("external_id") == taken for other in others) and not call.get("external_id"):
+        raise SlackError("duplicate_external_id")
+    return body
+
+
+def _whose(call: Call) -> str:
+    try:
+        return call.workspace.redeem_trigger(str(call.need("trigger_id")))
+    except SlackError as refused:
+        call.complain(f"trigger used wrongly: {refused.code}")
+        raise
+
+
+def _shown(call: Call, view: View) -> JSON:
+    return {"view": call.workspace.view_json(view)}

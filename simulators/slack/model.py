@@ -1,0 +1,205 @@
+"""The things a Slack workspace is made of."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+JSON = dict[str, Any]
+
+
+class SlackError(Exception):
+    """Slack's refusal: a short code and whatever else the answer carries."""
+
+    def __init__(self, code: str, messages: list[str] | None = None, **extra: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.extra: JSON = dict(extra)
+        if messages:
+            self.extra["response_metadata"] = {"messages": messages}
+
+
+@dataclass
+class User:
+    """Somebody in the workspace: a person, a guest or a bot."""
+
+    id: str
+    name: str
+    real_name: str
+    tz: str = "Europe/Madrid"
+    is_bot: bool = False
+    is_restricted: bool = False
+    deleted: bool = False
+    team_id: str = "T0ACME"
+    bot_id: str = ""
+
+    def as_json(self) -> JSON:
+        """The user as `users.info` tells it."""
+        profile = {"real_name": self.real_name, "display_name": self.name}
+        return {
+            "id": self.id,
+            "team_id": self.team_id,
+            "name": self.name,
+            "real_name": self.real_name,
+            "deleted": self.deleted,
+            "tz": self.tz,
+            "is_bot": self.is_bot,
+            "is_app_user": False,
+            "is_restricted": self.is_restricted,
+            "is_ultra_restricted": False,
+            "is_admin": False,
+            "is_owner": False,
+            "profile": profile | ({"bot_id": self.bot_id} if self.bot_id else {}),
+        }
+
+
+@dataclass
+class Group:
+    """A user group such as @operators."""
+
+    id: str
+    handle: str
+    name: str
+    users: list[str]
+
+    def as_json(self, team: str) -> JSON:
+        """The group as `usergroups.list` tells it."""
+        count = len(self.users)
+        return {
+            "id": self.id,
+            "team_id": team,
+            "is_usergroup": True,
+            "handle": self.handle,
+            "name": self.name,
+            "date_delete": 0,
+            "user_count": count,
+        }
+
+
+@dataclass
+class Message:
+    """One message in a channel; with `ephemeral_to`, one that only that person sees."""
+
+    ts: str
+    channel: str
+    user: str
+    text: str
+    blocks: list[JSON] = field(default_factory=list)
+    thread_ts: str | None = None
+    ephemeral_to: str | None = None
+    edited: str | None = None
+    bot_id: str = ""
+    broadcast: bool = False
+    metadata: JSON | None = None
+    files: list[str] = field(default_factory=list)
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+    pinned: bool = False
+    error: bool = False
+
+    def as_json(self, team: str, app_id: str) -> JSON:
+        """The message as the Web API and the payloads tell it."""
+        said: JSON = {"type": "message", "user": self.user, "ts": self.ts, "text": self.text, "team": team}
+        if self.bot_id:
+            said |= {"bot_id": self.bot_id, "app_id": app_id}
+        if self.blocks:
+            said["blocks"] = self.blocks
+        if self.thread_ts:
+            said["thread_ts"] = self.thread_ts
+        if self.edited:
+            said["edited"] = {"user": self.bot_id or self.user, "ts": self.edited}
+        if self.metadata:
+            said["metadata"] = self.metadata
+        if self.reactions:
+            said["reactions"] = [{"name": name, "users": who, "count": len(who)} for name, who in self.reactions.items()]
+        return said
+
+
+@dataclass
+class Channel:
+    """A channel, or with `im_with` the conversation of one person with the bot."""
+
+    id: str
+    name: str
+    members: list[str] = field(default_factory=list)
+    is_private: bool = False
+    is_archived: bool = False
+    im_with: str | None = None
+    topic: str = ""
+    messages: dict[str, Message] = field(default_factory=dict)
+
+    def as_json(self) -> JSON:
+        """The channel as `conversations.info` tells it."""
+        if self.im_with:
+            return {"id": self.id, "is_im": True, "user": self.im_with, "is_channel": False, "is_archived": False}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "is_channel": not self.is_private,
+            "is_group": self.is_private,
+            "is_im": False,
+            "is_private": self.is_private,
+            "is_archived": self.is_archived,
+            "is_member": True,
+            "num_members": len(self.members),
+            "topic": {"value": self.topic},
+        }
+
+    def kind(self) -> str:
+        """The family of scopes that reading this conversation needs."""
+        return "im" if self.im_with else "groups" if self.is_private else "channels"
+
+
+@dataclass
+class View:
+    """A modal or an App Home as one person has it open."""
+
+    id: str
+    user: str
+    body: JSON
+    hash: str
+    root: str
+    previous: str | None = None
+    typed: dict[str, dict[str, JSON]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
+
+    @property
+    def title(self) -> str:
+        """What stands at the top of the modal."""
+        return str(self.body.get("title", {}).get("text", ""))
+
+    @property
+    def blocks(self) -> list[JSON]:
+        """The blocks of the view."""
+        blocks: list[JSON] = self.body["blocks"]
+        return blocks
+
+
+@dataclass
+class File:
+    """A file on its way in, or shared."""
+
+    id: str
+    name: str
+    length: int
+    data: bytes | None = None
+    title: str = ""
+    shared: bool = False
+
+
+@dataclass
+class Trigger:
+    """The permission to open one modal for one person, within three seconds, once."""
+
+    user: str
+    until: float
+    used: bool = False
+
+
+@dataclass
+class ResponseUrl:
+    """The permission to answer one interaction: five times, for half an hour."""
+
+    user: str
+    channel: str
+    until: float
+    message: str | None = None
+    uses: int = 0

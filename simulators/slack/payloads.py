@@ -1,0 +1,129 @@
+"""What Slack sends to an app, in Slack's own shapes."""
+
+from simulators.slack.model import JSON, Channel, Message, User, View
+from simulators.slack.workspace import Workspace
+
+VERIFICATION_TOKEN = "verification-sim"  # noqa: S105 - deprecated by Slack and checked by nobody
+
+
+def slash_command(place: Workspace, user: User, channel: Channel, command: str, text: str) -> JSON:
+    """What somebody typed after a slash."""
+    told: JSON = {
+        "token": VERIFICATION_TOKEN,
+        "team_id": place.team_id,
+        "team_domain": place.domain,
+        "channel_id": channel.id,
+        "channel_name": "directmessage" if channel.im_with else channel.name,
+        "user_id": user.id,
+        "user_name": user.name,
+        "command": command,
+        "text": text,
+        "api_app_id": place.app_id,
+        "is_enterprise_install": "false",
+        "response_url": place.issue_response_url(user.id, channel.id),
+        "trigger_id": place.issue_trigger(user.id),
+    }
+    enterprise = place.enterprise_id
+    return told | ({"enterprise_id": enterprise, "enterprise_name": place.domain.title()} if enterprise else {})
+
+
+def _interaction(place: Workspace, kind: str, user: User) -> JSON:
+    enterprise = {"id": place.enterprise_id, "name": place.domain.title()} if place.enterprise_id else None
+    team: JSON = {"id": place.team_id, "domain": place.domain}
+    if enterprise:
+        team |= {"enterprise_id": enterprise["id"], "enterprise_name": enterprise["name"]}
+    return {
+        "type": kind,
+        "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id},
+        "api_app_id": place.app_id,
+        "token": VERIFICATION_TOKEN,
+        "team": team,
+        "enterprise": enterprise,
+        "is_enterprise_install": False,
+    }
+
+
+def message_action(place: Workspace, user: User, message: Message, action: JSON, state: JSON) -> JSON:
+    """Somebody pressed or chose something in a message."""
+    channel = place.channels[message.channel]
+    container: JSON = {
+        "type": "message",
+        "message_ts": message.ts,
+        "channel_id": channel.id,
+        "is_ephemeral": message.ephemeral_to is not None,
+    }
+    if message.thread_ts:
+        container["thread_ts"] = message.thread_ts
+    told = _interaction(place, "block_actions", user) | {
+        "container": container,
+        "trigger_id": place.issue_trigger(user.id),
+        "channel": {"id": channel.id, "name": "directmessage" if channel.im_with else channel.name},
+        "state": {"values": state},
+        "response_url": place.issue_response_url(user.id, channel.id, message.ts),
+        "actions": [action],
+    }
+    # Slack does not hand out the message again when only one person saw it.
+    return told if message.ephemeral_to else told | {"message": message.as_json(place.team_id, place.app_id)}
+
+
+def view_action(place: Workspace, user: User, view: View, action: JSON, state: JSON) -> JSON:
+    """Somebody pressed or chose something in a modal or in App Home."""
+    return _interaction(place, "block_actions", user) | {
+        "container": {"type": "view", "view_id": view.id},
+        "trigger_id": place.issue_trigger(user.id),
+        "view": place.view_json(view, state),
+        "state": {"values": state},
+        "actions": [action],
+    }
+
+
+def view_submission(place: Workspace, user: User, view: View, state: JSON) -> JSON:
+    """Somebody submitted a modal."""
+    return _interaction(place, "view_submission", user) | {
+        "trigger_id": place.issue_trigger(user.id),
+        "view": place.view_json(view, state),
+        "response_urls": [],
+    }
+
+
+def view_closed(place: Workspace, user: User, view: View, *, cleared: bool) -> JSON:
+    """Somebody closed a modal that asked to be told."""
+    return _interaction(place, "view_closed", user) | {"view": place.view_json(view), "is_cleared": cleared}
+
+
+def event(place: Workspace, body: JSON) -> JSON:
+    """Something of the Events API."""
+    return {
+        "token": VERIFICATION_TOKEN,
+        "team_id": place.team_id,
+        "enterprise_id": place.enterprise_id,
+        "api_app_id": place.app_id,
+        "event": body | {"event_ts": place.next_ts()},
+        "type": "event_callback",
+        "event_id": f"Ev{place.number():010d}",
+        "event_time": int(place.clock.now()),
+        "is_ext_shared_channel": False,
+        "authorizations": [
+            {
+                "enterprise_id": place.enterprise_id,
+                "team_id": place.team_id,
+                "user_id": place.bot.id,
+                "is_bot": True,
+                "is_enterprise_install": False,
+            }
+        ],
+    }
+
+
+def home_opened(place: Workspace, user: User) -> JSON:
+    """Somebody opened the bot's App Home."""
+    body: JSON = {"type": "app_home_opened", "user": user.id, "channel": place.direct(user.id).id, "tab": "home"}
+    home = place.homes.get(user.id)
+    return event(place, body | ({"view": place.view_json(home)} if home else {}))
+
+
+def mention(place: Workspace, message: Message, kind: str = "app_mention") -> JSON:
+    """Somebody named the bot in a message, or wrote to it (`kind` "message")."""
+    body: JSON = {"type": kind, "user": message.user, "text": message.text, "ts": message.ts, "channel": message.channel}
+    body |= {"team": place.team_id} | ({"thread_ts": message.thread_ts} if message.thread_ts else {})
+    return event(place, body | ({"channel_type": "im"} if kind == "message" else {}))

@@ -1,0 +1,298 @@
+"""A Slack workspace as a value in memory: who is there, what was said, what is open on whose screen."""
+
+import copy
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from simulators.clock import Clock
+from simulators.slack.model import JSON, Channel, File, Group, Message, ResponseUrl, SlackError, Trigger, User, View
+
+TRIGGER_SECONDS = 3.0
+RESPONSE_URL_SECONDS = 1800.0
+RESPONSE_URL_USES = 5
+
+
+class Workspace:
+    """Users, channels, messages, views and files of one pretend Slack team.
+
+    `clock` dates the messages. `steady` measures Slack's own patience (trigger ids, response urls, rate limits): when the
+    town's clock runs faster than people do, hand in `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        team_id: str = "T0ACME",
+        enterprise_id: str | None = None,
+        *,
+        domain: str = "acme",
+        steady: Callable[[], float] | None = None,
+        app_name: str = "openvidu",
+    ) -> None:
+        self.clock = clock
+        self.team_id = team_id
+        self.enterprise_id = enterprise_id
+        self.domain = domain
+        self.steady = steady or clock.now
+        self.base_url = "http://slack.invalid"
+        self.app_id = "A0SIM"
+        self.bot = User("U0BOT", app_name, app_name, is_bot=True, team_id=team_id, bot_id="B0BOT")
+        self.users: dict[str, User] = {self.bot.id: self.bot}
+        self.groups: dict[str, Group] = {}
+        self.channels: dict[str, Channel] = {}
+        self.views: dict[str, list[View]] = {}
+        self.homes: dict[str, View] = {}
+        self.files: dict[str, File] = {}
+        self.typed: dict[tuple[str, str], dict[str, dict[str, JSON]]] = {}
+        self.acts: list[tuple[str, str, str]] = []
+        self.revision = 0
+        self._triggers: dict[str, Trigger] = {}
+        self.response_urls: dict[str, ResponseUrl] = {}
+        self._numbers = itertools.count(1)
+        self._last_ts = 0
+        self._listeners: list[Callable[[], None]] = []
+
+    # --- who and where -------------------------------------------------------------------------------------------------
+
+    def add_user(self, id: str, name: str, real_name: str = "", **more: Any) -> User:  # noqa: A002 - Slack's own word
+        """Let a person join the team."""
+        user = User(id, name, real_name or name.title(), **({"team_id": self.team_id} | more))
+        self.users[id] = user
+        self.changed()
+        return user
+
+    def add_group(self, id: str, handle: str, users: Iterable[str], name: str = "") -> Group:  # noqa: A002
+        """Make a user group."""
+        self.groups[id] = group = Group(id, handle, name or handle.title(), list(users))
+        return group
+
+    def add_channel(self, id: str, name: str, members: Iterable[str], *, private: bool = False, with_bot: bool = True) -> Channel:  # noqa: A002
+        """Make a channel with these people, and with the bot unless told otherwise."""
+        everyone = [*members, *([self.bot.id] if with_bot else [])]
+        self.channels[id] = channel = Channel(id, name, everyone, is_private=private)
+        self.changed()
+        return channel
+
+    def channel(self, ref: str) -> Channel:
+        """The channel with this id or `#name`; a user id means that person's conversation with the bot."""
+        if ref in self.channels:
+            return self.channels[ref]
+        if ref in self.users:
+            return self.direct(ref)
+        for channel in self.channels.values():
+            if channel.name and channel.name == ref.removeprefix("#"):
+                return channel
+        raise SlackError("channel_not_found")
+
+    def direct(self, user: str) -> Channel:
+        """The conversation of this person with the bot, opened if need be."""
+        who = self.users.get(user)
+        if who is None or who.deleted or who.is_bot:
+            raise SlackError("channel_not_found")
+        id_ = f"D{user[1:]}"
+        if id_ not in self.channels:
+            self.channels[id_] = Channel(id_, "", [user, self.bot.id], im_with=user)
+        return self.channels[id_]
+
+    # --- messages ------------------------------------------------------------------------------------------------------
+
+    def next_ts(self) -> str:
+        """A message timestamp: the clock's, but never one that was given before."""
+        self._last_ts = max(self._last_ts + 1, int(self.clock.now() * 1_000_000))
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+    def post(self, channel: Channel, user: str, text: str, blocks: list[JSON] | None = None, **more: Any) -> Message:
+        """Put a message into a channel."""
+        bot_id = self.bot.bot_id if user == self.bot.id else ""
+        message = Message(self.next_ts(), channel.id, user, text, copy.deepcopy(blocks or []), bot_id=bot_id, **more)
+        name_blocks(message.blocks)
+        channel.messages[message.ts] = message
+        self.changed()
+        return message
+
+    def find(self, channel: Channel, ts: str) -> Message:
+        """The message with this timestamp."""
+        if ts not in channel.messages:
+            raise SlackError("message_not_found")
+        return channel.messages[ts]
+
+    def edit(self, message: Message, text: str | None = None, blocks: list[JSON] | None = None, metadata: JSON | None = None) -> None:
+        """Change a message in place; metadata that is not given stays."""
+        message.text = message.text if text is None else text
+        message.blocks = copy.deepcopy(message.blocks if blocks is None else blocks)
+        name_blocks(message.blocks)
+        message.metadata = metadata or message.metadata
+        message.edited = self.next_ts()
+        self.changed()
+
+    def delete(self, message: Message) -> None:
+        """Take a message away."""
+        self.channels[message.channel].messages.pop(message.ts, None)
+        self.changed()
+
+    def tell(self, user: str, channel: str, text: str, blocks: list[JSON] | None = None, *, error: bool = False) -> Message:
+        """Show a message to one person only."""
+        return self.post(self.channel(channel), self.bot.id, text, blocks, ephemeral_to=user, error=error)
+
+    def visible(self, user: str, channel: Channel) -> list[Message]:
+        """What this person sees in a channel, oldest first."""
+        if user not in channel.members:
+            return []
+        return [m for m in channel.messages.values() if m.ephemeral_to in (None, user)]
+
+    # --- permissions that run out --------------------------------------------------------------------------------------
+
+    def number(self) -> int:
+        """A number that was not given before."""
+        return next(self._numbers)
+
+    def issue_trigger(self, user: str) -> str:
+        """A trigger id for what this person just did."""
+        now = self.steady()
+        # Ten minutes of memory are enough to say "expired" instead of "invalid".
+        self._triggers = {key: t for key, t in self._triggers.items() if t.until > now - 600}
+        id_ = f"{self.number()}.{self.team_id}.{user}"
+        self._triggers[id_] = Trigger(user, now + TRIGGER_SECONDS)
+        return id_
+
+    def redeem_trigger(self, id_: str) -> str:
+        """Whose screen this trigger id opens a modal on."""
+        trigger = self._triggers.get(id_)
+        if trigger is None:
+            raise SlackError("invalid_trigger_id")
+        if trigger.used:
+            raise SlackError("exchanged_trigger_id")
+        if self.steady() > trigger.until:
+            raise SlackError("expired_trigger_id")
+        trigger.used = True
+        return trigger.user
+
+    def issue_response_url(self, user: str, channel: str, message: str | None = None) -> str:
+        """A response url for what this person did in this channel, perhaps to this message."""
+        now = self.steady()
+        self.response_urls = {key: url for key, url in self.response_urls.items() if url.until > now - 600}
+        token = f"{self.team_id}{self.number():06d}"
+        self.response_urls[token] = ResponseUrl(user, channel, now + RESPONSE_URL_SECONDS, message)
+        return f"{self.base_url}/respond/{token}"
+
+    def redeem_response_url(self, token: str) -> ResponseUrl:
+        """The interaction that this response url belongs to, counted as one use."""
+        url = self.response_urls.get(token)
+        if url is None:
+            raise SlackError("invalid_url")
+        url.uses += 1
+        if self.steady() > url.until:
+            raise SlackError("expired_url")
+        if url.uses > RESPONSE_URL_USES:
+            raise SlackError("used_url")
+        return url
+
+    # --- views ---------------------------------------------------------------------------------------------------------
+
+    def open_view(self, user: str, body: JSON, *, push: bool = False) -> View:
+        """Put a modal on a person's screen: a new stack, or on top of the one that is there."""
+        stack = self.views.get(user, []) if push else []
+        if push and not stack:
+            raise SlackError("not_found")
+        if len(stack) >= 3:
+            raise SlackError("push_limit_reached")
+        id_ = f"V{self.number():08d}"
+        view = View(id_, user, copy.deepcopy(body), self._hash(), stack[0].id if stack else id_, stack[-1].id if stack else None)
+        name_blocks(view.blocks)
+        self.views[user] = [*stack, view]
+        self.changed()
+        return view
+
+    def view(self, view_id: str = "", external_id: str = "") -> View:
+        """The open view with this id."""
+        everything = [*itertools.chain.from_iterable(self.views.values()), *self.homes.values()]
+        for view in everything:
+            if (view_id and view.id == view_id) or (external_id and view.body.get("external_id") == external_id):
+                return view
+        raise SlackError("not_found")
+
+    def update_view(self, view: View, body: JSON, expected_hash: str = "") -> View:
+        """Change a view in place; what was typed into blocks that are still there stays."""
+        if expected_hash and expected_hash != view.hash:
+            raise SlackError("hash_conflict")
+        view.body, view.hash, view.errors, view.trouble = copy.deepcopy(body), self._hash(), {}, ""
+        name_blocks(view.blocks)
+        kept = {str(block["block_id"]) for block in view.blocks}
+        view.typed = {block: values for block, values in view.typed.items() if block in kept}
+        self.changed()
+        return view
+
+    def publish_home(self, user: str, body: JSON, expected_hash: str = "") -> View:
+        """Draw a person's App Home."""
+        if user in self.homes:
+            return self.update_view(self.homes[user], body, expected_hash)
+        id_ = f"V{self.number():08d}"
+        self.homes[user] = view = View(id_, user, copy.deepcopy(body), self._hash(), id_)
+        name_blocks(view.blocks)
+        self.changed()
+        return view
+
+    def close_view(self, view: View, *, everything: bool = False) -> None:
+        """Take a modal, or the whole stack, off a person's screen."""
+        stack = self.views.get(view.user, [])
+        self.views[view.user] = [] if everything else [other for other in stack if other is not view]
+        self.changed()
+
+    def view_json(self, view: View, state: JSON | None = None) -> JSON:
+        """The view as the Web API and the payloads tell it."""
+        shown: JSON = {
+            "id": view.id,
+            "team_id": self.team_id,
+            "app_id": self.app_id,
+            "app_installed_team_id": self.team_id,
+            "bot_id": self.bot.bot_id,
+            "hash": view.hash,
+            "root_view_id": view.root,
+            "previous_view_id": view.previous,
+            "private_metadata": "",
+            "callback_id": "",
+            "external_id": "",
+            "clear_on_close": False,
+            "notify_on_close": False,
+            "title": None,
+            "submit": None,
+            "close": None,
+            "state": {"values": state or {}},
+        }
+        return copy.deepcopy(shown | view.body)
+
+    def _hash(self) -> str:
+        return f"{int(self.clock.now())}.{self.number():08x}"
+
+    # --- being watched -------------------------------------------------------------------------------------------------
+
+    def did(self, user: str, verb: str, what: str) -> None:
+        """Remember what a person did, for a guide that ticks its steps."""
+        self.acts = [*self.acts[-199:], (user, verb, what)]
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell everybody who watches that something is different now."""
+        self.revision += 1
+        for listener in list(self._listeners):
+            listener()
+
+    def watch(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` at every change until the function that this returns is called."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+
+def name_blocks(blocks: list[JSON]) -> None:
+    """Give every block without a block_id one, as Slack does when it takes a message in."""
+    for index, block in enumerate(blocks):
+        block.setdefault("block_id", f"b{index}")
+        for place, inner in enumerate(elements_of(block)):
+            if inner.get("type") not in ("image", "mrkdwn", "plain_text"):
+                inner.setdefault("action_id", f"a{index}.{place}")
+
+
+def elements_of(block: JSON) -> list[JSON]:
+    """What stands inside a block: its accessory, its input, or its row of elements."""
+    return [inner for inner in (block.get("accessory"), block.get("element"), *block.get("elements", [])) if inner]

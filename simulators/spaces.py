@@ -1,0 +1,185 @@
+"""Spaces: as much of S3 as an operator needs, with the quirks that Spaces has."""
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+from simulators.answers import Answer, send
+from simulators.buckets import NAMESPACE, XML, Bucket, Denied, Version, access, http_date, listing, unchunked, version_listing, xml
+from simulators.estate import Cluster, Estate
+from simulators.estate.things import stamp
+from simulators.faults import Fault, Faults
+
+SECRETS = "secrets.env"
+
+
+class SpacesFace:
+    """The buckets of every cluster in the estate, `secrets.env` in each; masters read it there when they boot."""
+
+    def __init__(self, estate: Estate, faults: Faults | None = None) -> None:
+        self.estate, self.faults = estate, faults or Faults()
+        self.buckets: dict[str, Bucket] = {}
+        self.requests: list[tuple[str, str, int, float]] = []
+        self._versions = 0
+        for cluster in estate.clusters.values():
+            self.adopt(cluster)
+        estate.read_secrets = self._for_boot
+
+    def adopt(self, cluster: Cluster) -> None:
+        """Make a cluster's bucket, with the `secrets.env` that its installation left."""
+        master = self.estate.masters(cluster.stack)[0]
+        body = master.node.files["/opt/openvidu/secrets.env"]
+        self.buckets[cluster.bucket] = Bucket()
+        self.write(cluster.bucket, SECRETS, body)
+
+    def read(self, bucket: str, key: str) -> bytes | None:
+        """An object's content, for tests."""
+        found = self.buckets[bucket].current(key)
+        return found.body if found else None
+
+    def write(self, bucket: str, key: str, body: bytes, acl: str = "private", content_type: str = "binary/octet-stream") -> Version:
+        """Store an object."""
+        home = self.buckets[bucket]
+        self._versions += 1
+        version = Version(f"v{self._versions:08d}" if home.versioning else "null", body, self.estate.moment, acl, content_type)
+        self._keep(home, key, version)
+        return version
+
+    def handle(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Answer one request, path-style."""
+        self.estate.settle()
+        lower = {k.lower(): v for k, v in headers.items()}
+        try:
+            answer = self._answer(method, unquote(path), query, lower, body or b"")
+        except Denied as denied:
+            text = f"{XML}<Error><Code>{denied.code}</Code><Message>{denied}</Message><RequestId>tx-sim</RequestId></Error>"
+            answer = Answer(denied.status, {"content-type": "application/xml"}, b"" if method == "HEAD" else text.encode())
+        self.requests.append((method, path, answer.status, self.estate.moment))
+        return answer
+
+    def app(self) -> web.Application:
+        """An aiohttp application that serves this face."""
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            answer = self.handle(request.method, request.path, dict(request.query), request.headers, await request.read())
+            return await send(answer, request, self.estate.clock)
+
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_route("*", "/{path:.*}", serve)
+        return app
+
+    def _for_boot(self, stack: str) -> bytes | None:
+        if self.faults.switched("spaces_down"):
+            return None
+        return self.read(self.estate.clusters[stack].bucket, SECRETS)
+
+    def _answer(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Answer:
+        fault = self.faults.pick("spaces", f"{method} {path}")
+        if fault is not None and fault.kind == "503":
+            raise Denied(503, "SlowDown", "Please reduce your request rate.")
+        if "authorization" not in headers and "X-Amz-Signature" not in query and "Signature" not in query:
+            raise Denied(403, "AccessDenied", "Access Denied")
+        name, _, key = path.lstrip("/").partition("/")
+        if name not in self.buckets:
+            raise Denied(404, "NoSuchBucket", name)
+        bucket = self.buckets[name]
+        if not key:
+            return self._bucket(method, name, bucket, query, body)
+        if method in ("GET", "HEAD"):
+            return self._get(bucket, key, query, headers, fault, with_body=method == "GET")
+        if method == "PUT":
+            return self._set_access(bucket, key, headers) if "acl" in query else self._put(name, key, headers, body, fault)
+        if method == "DELETE":
+            return self._delete(bucket, key, query)
+        raise Denied(405, "MethodNotAllowed")
+
+    def _bucket(self, method: str, name: str, bucket: Bucket, query: Mapping[str, str], body: bytes) -> Answer:
+        if "versioning" in query and method == "PUT":
+            bucket.versioning = "Enabled" if b"<Status>Enabled" in body else "Suspended"
+            return Answer(200)
+        if "versioning" in query:
+            status = f"<Status>{bucket.versioning}</Status>" if bucket.versioning else ""
+            return xml(f"<VersioningConfiguration {NAMESPACE}>{status}</VersioningConfiguration>")
+        if method == "HEAD":
+            return Answer(200)
+        if method != "GET":
+            raise Denied(403, "AccessDenied", "Access Denied")
+        return version_listing(name, bucket, query) if "versions" in query else listing(name, bucket, query)
+
+    def _get(
+        self, bucket: Bucket, key: str, query: Mapping[str, str], headers: Mapping[str, str], fault: Fault | None, *, with_body: bool
+    ) -> Answer:
+        found = bucket.current(key, query.get("versionId"))
+        if fault is not None and fault.kind == "stale":
+            found = bucket.before.get(key, found)
+        if found is None or found.body is None:
+            raise Denied(404, "NoSuchKey", key)
+        if "acl" in query:
+            return access(found)
+        if headers.get("if-none-match") == found.etag:
+            return Answer(304, {"etag": found.etag})
+        described = {"etag": found.etag, "content-type": found.content_type, "last-modified": http_date(found.at)}
+        described |= {"x-amz-version-id": found.id} if bucket.versioning else {}
+        if with_body:
+            return Answer(200, described, found.body)
+        return Answer(200, described | {"content-length": str(len(found.body))})
+
+    def _set_access(self, bucket: Bucket, key: str, headers: Mapping[str, str]) -> Answer:
+        found = bucket.current(key)
+        if found is None:
+            raise Denied(404, "NoSuchKey", key)
+        found.acl = headers.get("x-amz-acl", "private")
+        return Answer(200)
+
+    def _put(self, name: str, key: str, headers: Mapping[str, str], body: bytes, fault: Fault | None) -> Answer:
+        bucket = self.buckets[name]
+        current = bucket.current(key)
+        self._check(current, headers, fault)
+        source = headers.get("x-amz-copy-source")
+        if source is not None:
+            body = self._source(unquote(source))
+        elif "aws-chunked" in headers.get("content-encoding", ""):
+            body = unchunked(body)
+        kind = headers.get("content-type", "binary/octet-stream")
+        version = self.write(name, key, body, headers.get("x-amz-acl", "private"), kind)
+        described = {"etag": version.etag} | ({"x-amz-version-id": version.id} if bucket.versioning else {})
+        if source is None:
+            return Answer(200, described)
+        content = f"<ETag>{escape(version.etag)}</ETag><LastModified>{stamp(version.at)}</LastModified>"
+        copied = xml(f"<CopyObjectResult {NAMESPACE}>{content}</CopyObjectResult>")
+        copied.headers |= described
+        return copied
+
+    def _check(self, current: Version | None, headers: Mapping[str, str], fault: Fault | None) -> None:
+        wanted = headers.get("if-match")
+        # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC asks for never matches.
+        is_other = wanted is not None and (current is None or wanted != current.etag.strip('"'))
+        exists = headers.get("if-none-match") == "*" and current is not None
+        if is_other or exists or (fault is not None and fault.kind == "412"):
+            raise Denied(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+
+    def _source(self, source: str) -> bytes:
+        path, _, version = source.partition("?versionId=")
+        name, _, key = path.lstrip("/").partition("/")
+        found = self.buckets[name].current(key, version or None) if name in self.buckets else None
+        if found is None or found.body is None:
+            raise Denied(404, "NoSuchKey", key)
+        return found.body
+
+    def _delete(self, bucket: Bucket, key: str, query: Mapping[str, str]) -> Answer:
+        version = query.get("versionId")
+        if version is not None:
+            bucket.objects[key] = [v for v in bucket.objects.get(key, []) if v.id != version]
+        elif bucket.versioning and key in bucket.objects:
+            self._versions += 1
+            self._keep(bucket, key, Version(f"v{self._versions:08d}", None, self.estate.moment))
+        else:
+            bucket.objects.pop(key, None)
+        return Answer(204)
+
+    def _keep(self, bucket: Bucket, key: str, version: Version) -> None:
+        if key in bucket.objects:
+            bucket.before[key] = bucket.objects[key][-1]
+        bucket.objects[key] = [*(bucket.objects.get(key, []) if bucket.versioning else []), version]

@@ -1,0 +1,38 @@
+"""What the tests of the pretend world share."""
+
+from simulators.estate import Cluster, Estate
+
+
+class SetClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.moment = now
+
+    def now(self) -> float:
+        return self.moment
+
+    async def sleep(self, seconds: float) -> None:
+        self.moment += seconds
+
+
+class World:
+    """An estate with one cluster, and its clock."""
+
+    def __init__(self, media: int = 3, **options: str) -> None:
+        self.clock = SetClock()
+        self.estate = Estate(self.clock)
+        self.cluster: Cluster = self.estate.build_cluster("acme", media=media, **options)  # type: ignore[arg-type]
+
+    def wait(self, seconds: float) -> None:
+        self.clock.moment += seconds
+        self.estate.settle()
+
+    def pool_to(self, number: int, **changes: object) -> None:
+        pool = self.estate.pool("acme")
+        template = self.estate.scaling.shown_template(pool) | changes
+        body = {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": template}
+        self.estate.scaling.edit(pool.id, body)
+
+    def kinds(self) -> list[str]:
+        return [violation.kind for violation in self.estate.violations]

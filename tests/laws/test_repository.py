@@ -1,0 +1,191 @@
+"""What holds for the repository as a whole: what it may contain, and that its parts agree with each other."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKS = ("requirements.txt", "requirements-dev.txt")
+PACKAGES = ("bot", "config", "handlers", "services", "simulators")
+PURE = ("cluster", "steps", "procedures", "plan", "prices", "policy", "windows", "runs")
+SKIPPED = {".git", ".venv", ".cache", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache", "node_modules"}
+
+# Written in two halves, so that this file does not hold what it looks for.
+INDEX_HOSTS = ["pypi" + ".org", "pythonhosted" + ".org", "registry.npm" + "js.org", "deb.deb" + "ian.org", "/simp" + "le/"]
+MACHINE_PATHS = ["/work" + "/main", "/opt/wh" + "eels", "/opt/py" + "pi", "/root" + "/.", "/home/run" + "ner"]
+SECRETS = re.compile(
+    r"dop_v1_[0-9a-f]{64}|xox[bpas]-\d{6,}-\d|xapp-\d-[A-Z0-9]+-\d+-[0-9a-f]{32}|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}"
+)
+
+
+def files() -> Iterator[Path]:
+    """Every text file that is or would be committed."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split("\0")
+        paths = [ROOT / name for name in listed if name]
+    except (OSError, subprocess.CalledProcessError):  # an unpacked archive
+        paths = list(ROOT.rglob("*"))
+    for path in paths:
+        if path.is_file() and not path.is_symlink() and not SKIPPED & set(path.relative_to(ROOT).parts):
+            yield path
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    for path in files():
+        try:
+            yield str(path.relative_to(ROOT)), path.read_text()
+        except UnicodeDecodeError:
+            continue
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            yield path, ast.parse(path.read_text())
+
+
+# The locks
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host|-e|--editable|@ )", text, re.MULTILINE)
+    for block in re.split(r"\n(?=\S)", text.strip()):
+        assert re.match(r"[A-Za-z0-9._\[\]-]+==[^\s;]+( ; [^\\]+)? \\\n", block), block[:80]
+        assert "--hash=sha256:" in block, block[:80]
+
+
+def locked(lock: str) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
+    run, dev = (locked(lock) for lock in LOCKS)
+    assert run.items() <= dev.items()
+    wanted = PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["dev"]
+    for names, lock in zip(wanted, (run, dev), strict=True):
+        for line in names:
+            name = re.split(r"[<>=\[ ]", line)[0]
+            assert name in lock, f"{name} is not locked: make lock"
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    """A package that happens to be there because of another one may be gone tomorrow."""
+    provided = {re.split(r"[<>=\[ ]", line)[0].lower().replace("-", "_") for line in PROJECT["project"]["dependencies"]}
+    provided |= {"jwt", "yaml", "azure"}  # of pyjwt, pyyaml, azure-core
+    provided |= {"botocore", "multidict"}  # boto3 and aiohttp are written in terms of these
+    known = provided | set(PACKAGES) | set(sys.stdlib_module_names)
+    strangers = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        for name in imported(node)
+        if name.partition(".")[0] not in known
+    }
+    assert not strangers
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+
+
+# What no file may hold
+
+
+def test_no_file_names_a_package_index_or_a_machine() -> None:
+    found = [f"{name}: {word}" for name, text in texts() for word in (*INDEX_HOSTS, *MACHINE_PATHS) if word in text]
+    assert not found
+
+
+def test_no_file_holds_a_secret() -> None:
+    assert not [name for name, text in texts() if SECRETS.search(text)]
+
+
+def test_host_keys_are_always_checked() -> None:
+    """asyncssh takes None as "let anybody be the host"."""
+    for path, tree in modules():
+        for node in ast.walk(tree):
+            pairs = []
+            if isinstance(node, ast.Call):
+                pairs = [(keyword.arg, keyword.value) for keyword in node.keywords]
+            elif isinstance(node, ast.Dict):
+                pairs = [(getattr(key, "value", None), value) for key, value in zip(node.keys, node.values, strict=True)]
+            off = [1 for name, value in pairs if name == "known_hosts" and isinstance(value, ast.Constant) and value.value is None]
+            if path.parts[-2] == "clients" or "asyncssh" in path.read_text():
+                assert not off, f"{path}:{getattr(node, 'lineno', '')}"
+
+
+def test_certificates_are_always_checked() -> None:
+    for path, tree in modules():
+        for node in ast.walk(tree):
+            for keyword in node.keywords if isinstance(node, ast.Call) else []:
+                off = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+                assert not (off and keyword.arg in {"ssl", "verify", "verify_ssl", "connection_verify"}), str(path)
+
+
+# Parts that have to agree
+
+
+def test_every_pure_module_stands_in_the_contract() -> None:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    pure = next(contract for contract in contracts if contract["name"].startswith("what can be thought through"))
+    there = {f"services.{name}" for name in PURE if list((ROOT / "services").glob(f"{name}.py")) or (ROOT / "services" / name).is_dir()}
+    assert set(pure["source_modules"]) == there
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    lines = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "export OPENVIDU_BOT_CI=1", "exec make test"]
+
+
+def test_make_help_tells_of_every_target() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+    assert targets == set(re.findall(r"^([a-z-]+):.*## .", text, re.MULTILINE))
+    phony = re.search(r"^\.PHONY: (.*)", text, re.MULTILINE)
+    assert phony
+    assert targets == set(phony[1].split())
+
+
+def test_the_python_versions_agree() -> None:
+    spec = PROJECT["project"]["requires-python"]
+    supported = re.search(r"SUPPORTED = (\(\(.*\)\))", (ROOT / "scripts" / "env.py").read_text())
+    assert supported
+    versions = ast.literal_eval(supported[1])
+    assert spec == f">={versions[0][0]}.{versions[0][1]},<{versions[-1][0]}.{versions[-1][1] + 1}"
+    image = re.search(r"^ARG PYTHON=(\d+)\.(\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert image
+    assert (int(image[1]), int(image[2])) in versions
+
+
+def test_compose_keeps_the_state_and_gives_away_no_rights() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert not service.get("ports"), "nothing of it is for the network"
+    redis = " ".join(services["redis"]["command"])
+    assert "--appendonly yes" in redis
+    assert "--maxmemory-policy noeviction" in redis
+
+
+def test_the_tools_that_tests_drive_have_the_same_names_in_both_places() -> None:
+    ours, theirs = ((ROOT / name).read_text() for name in ("scripts/check.py", "tests/support/tools.py"))
+    for name in ("redis-server", "valkey-server", "chromium", "chromium-browser", "google-chrome"):
+        assert f'"{name}"' in ours
+        assert f'"{name}"' in theirs

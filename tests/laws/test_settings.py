@@ -1,0 +1,297 @@
+"""What the settings file may say, and what is said about one that says something else."""
+
+# ruff: noqa: E501 - a table of lines is read by the line
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.settings import Settings, SettingsError, check_secrets, load
+from services.cluster import Timings
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "config" / "example.yaml"
+HOME = {"HOME": "/home/ana"}
+SLACK = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
+
+GOOD: dict[str, Any] = {"clusters": {"acme": {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}}}
+
+
+def read(tmp_path: Path, content: object, env: Mapping[str, str] = HOME) -> Settings:
+    path = tmp_path / "settings.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return load(path, env)
+
+
+def problems(tmp_path: Path, content: object, env: Mapping[str, str] = HOME) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        read(tmp_path, content, env)
+    assert str(raised.value) == "\n".join(raised.value.problems)
+    return raised.value.problems
+
+
+def acme(**more: object) -> dict[str, Any]:
+    return {"clusters": {"acme": {**GOOD["clusters"]["acme"], **more}}}
+
+
+def test_the_example_is_good_and_shows_every_key() -> None:
+    settings = load(EXAMPLE, HOME)
+    assert list(settings.clusters) == ["acme"]
+    assert settings.channels == {"C0123OPS": "acme"}
+    text = EXAMPLE.read_text()
+    acme = settings.clusters["acme"]
+    for value in (settings, acme, acme.ssh, acme.roles, acme.policy, acme.drain):
+        for name in type(value).model_fields:
+            assert f"{name}:" in text, f"{name} is not shown in config/example.yaml"
+
+
+def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> None:
+    """Take the comment signs away: nothing but what needs a file or a choice changes."""
+    shown = "\n".join(line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ":" in line else line for line in EXAMPLE.read_text().splitlines()[8:])
+    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket"):
+        shown = "\n".join(text for text in shown.splitlines() if not text.lstrip().startswith(line))
+    shown = shown.replace("  path: ~/.local/state", "  path: /home/ana/.local/state")
+    assert read(tmp_path, shown) == load(EXAMPLE, HOME)
+
+
+def test_everything_but_the_cluster_has_a_default(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD)
+    cluster = settings.clusters["acme"]
+    assert settings.state.path == Path("/home/ana/.local/state/openvidu-bot/state.sqlite3")
+    assert settings.slack.mode == "socket"
+    assert settings.digitalocean.api_url == "https://api.digitalocean.com"
+    assert cluster.roles.operators == ()
+    assert cluster.health_url == "http://{address}:7880/health/caddy"
+    assert cluster.drain.method == "signal"
+
+
+def test_timings_are_those_that_the_bot_knows(tmp_path: Path) -> None:
+    cluster = read(tmp_path, GOOD).clusters["acme"]
+    drain = {"drain_deadline": cluster.drain.deadline_minutes * 60, "drain_reminder": cluster.drain.reminder_minutes * 60}
+    assert {**cluster.timings.model_dump(), **drain} == dataclasses.asdict(Timings())
+
+
+def test_values_are_frozen(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.channels = {}
+    with pytest.raises(ValueError, match="frozen"):
+        settings.clusters["acme"].stack = "other"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, log (did you mean slack?)"),
+        ({}, "clusters: found nothing; allowed: a value, it has no default"),
+        ({"clusters": {}}, "clusters: found nothing; allowed: at least one"),
+        ({"clusters": ["acme"]}, "clusters: found a list; allowed: keys and values"),
+        ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
+        ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: found nothing; allowed: a value, it has no default"),
+        (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ssh, spaces, roles, "
+         "policy, drain, timings, channel, timezone, secrets (did you mean region?)"),
+        (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
+        (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
+        (acme(health_url="http://x:7880/"), "clusters.acme.health_url: found 'http://x:7880/'; allowed: an http:// or https:// address with {address} or "
+         "{private_address} where the master's own goes"),
+        (acme(ssh={"port": 99999}), "clusters.acme.ssh.port: found 99999; allowed: less than or equal to 65535"),
+        (acme(ssh={"port": "x"}), "clusters.acme.ssh.port: found 'x'; allowed: a whole number"),
+        (acme(roles={"operators": ["ana"]}), "clusters.acme.roles.operators.0: found 'ana'; allowed: a Slack member id such as U012AB3CD (not a name)"),
+        (acme(roles={"viewers": "all"}), "clusters.acme.roles.viewers: found 'all'; allowed: 'everyone' or a list of Slack member ids"),
+        (acme(drain={"method": "sginal"}), "clusters.acme.drain.method: found 'sginal'; allowed: 'signal' or 'script' (did you mean signal?)"),
+        (acme(policy={"zero_refused": "keep"}), "clusters.acme.policy.zero_refused: found 'keep'; allowed: 'ask' or 'keep_one' (did you mean keep_one?)"),
+        (acme(policy={"single_operator": "perhaps"}), "clusters.acme.policy.single_operator: found 'perhaps'; allowed: true or false"),
+        (acme(timings={"look": 0}), "clusters.acme.timings.look: found 0; allowed: greater than 0"),
+        (acme(timezone="Mars/Olympus"), "clusters.acme.timezone: found 'Mars/Olympus'; allowed: a time zone such as Europe/Madrid or UTC"),
+        (acme(timezone="../../etc/passwd"), "clusters.acme.timezone: found '../../etc/passwd'; allowed: a time zone such as Europe/Madrid or UTC"),
+        (acme(channel="#ops"), "clusters.acme.channel: found '#ops'; allowed: a Slack channel id such as C012AB3CD (not a name)"),
+        (acme(spaces={"endpoint": "https://ams3.example.com", "bucket": "https://b"}), "clusters.acme.spaces.bucket: found 'https://b'; allowed: the bucket's "
+         "name, without an address"),
+        ({**GOOD, "channels": {"C0123": "amce"}}, "channels.C0123: found 'amce'; allowed: acme (did you mean acme?)"),
+        ({**GOOD, "channels": {"ops": "acme"}}, "channels.ops: found 'ops'; allowed: a Slack channel id such as C012AB3CD (not a name)"),
+        ({**GOOD, "slack": {"mode": "sockets"}}, "slack.mode: found 'sockets'; allowed: 'socket' or 'http' (did you mean socket?)"),
+        ({**GOOD, "log": []}, "log: found a list; allowed: keys and values"),
+        ({**GOOD, "digitalocean": {"ca_file": "/nowhere.pem"}}, "digitalocean.ca_file: found /nowhere.pem, which is not a file; allowed: certificates in PEM form"),
+        (acme(ssh={"key_file": "/nowhere"}), "clusters.acme.ssh.key_file: found /nowhere, which is not a file; allowed: a file that can be read"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_says_the_key_what_was_found_and_what_is_allowed(tmp_path: Path, content: object, line: str) -> None:
+    assert problems(tmp_path, content) == [line]
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    assert len(problems(tmp_path, {**acme(region=3, ssh={"port": 0}), "slak": {}})) == 3
+
+
+@pytest.mark.parametrize("section", [("digitalocean", "api_url"), ("slack", "api_url"), ("clusters", "livekit_url")])
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://api.example.com", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost:8080/", True),
+        ("http://[::1]:80", True),
+        ("http://127.0.0.1.example.com", False),
+        ("http://10.0.0.1", False),
+        ("http://api.example.com", False),
+        ("https://user:pass@api.example.com", False),
+        ("ftp://api.example.com", False),
+        ("api.example.com", False),
+    ],
+)
+def test_credentials_are_not_sent_in_the_clear(tmp_path: Path, section: tuple[str, str], url: str, good: bool) -> None:
+    content = acme(livekit_url=url) if section[0] == "clusters" else {**GOOD, section[0]: {section[1]: url}}
+    if good:
+        assert read(tmp_path, content)
+    else:
+        assert "http:// only for this machine" in problems(tmp_path, content)[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("clusters: [", "settings.yaml:1: expected the node content, but found '<stream end>'"),
+        ("log: {}\nlog: {}\n", "settings.yaml:2: the key log stands there twice"),
+        ("- a\n", "found a list"),
+        ("", "found nothing"),
+        ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
+    ],
+)
+def test_a_file_that_is_not_yaml(tmp_path: Path, content: str, words: str) -> None:
+    assert words in problems(tmp_path, content)[0]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file or directory"):
+        load(tmp_path / "none.yaml", {})
+    with pytest.raises(SettingsError, match="OPENVIDU_BOT_CONFIG: not set"):
+        load(None, {})
+    assert load(None, {**HOME, "OPENVIDU_BOT_CONFIG": str(EXAMPLE)}) == load(EXAMPLE, HOME)
+
+
+# Who can approve
+
+
+def test_a_policy_that_nobody_could_satisfy_is_refused(tmp_path: Path) -> None:
+    alone = {"operators": ["U123"]}
+    assert "found 1 approver where an approval needs 1 other" in problems(tmp_path, acme(roles=alone))[0]
+    assert read(tmp_path, acme(roles=alone, policy={"single_operator": True}))
+    assert read(tmp_path, acme(roles={**alone, "approvers": ["U456"]})).clusters["acme"].roles.who_approves == ("U456",)
+    assert problems(tmp_path, acme(roles={"operators": ["U123", "U456"]}, policy={"approvals": 2}))
+    assert read(tmp_path, acme(roles={"operators": ["U123", "U456"]})).clusters["acme"].roles.who_approves == ("U123", "U456")
+
+
+def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
+    same = GOOD["clusters"]["acme"]
+    assert problems(tmp_path, {"clusters": {"a": same, "b": same}}) == [
+        "clusters.b.stack: found 'acme', which is a's; allowed: one cluster for each stack"
+    ]
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"slack": {"bot_token": "hunter2"}}, "slack.bot_token"),
+        ({"slack": {"signing_secret": "hunter2"}}, "slack.signing_secret"),
+        ({"state": {"redis_url": "redis://hunter2"}}, "state.redis_url"),
+        ({"state": {"path": "redis://:hunter2@host"}}, "state.path"),
+        ({"digitalocean": {"token": "hunter2"}}, "digitalocean.token"),
+        ({"digitalocean": {"api_url": "dop_v1_aahunter2"}}, "digitalocean.api_url"),
+        ({"log": {"level": ["xoxb-hunter2"]}}, "log.level.0"),
+        (acme(spaces={"spaces_access_key_id": "hunter2"}), "clusters.acme.spaces.spaces_access_key_id"),
+        (acme(secrets={"digitalocean_token": "dop_v1_aahunter2"}), "clusters.acme.secrets.digitalocean_token"),
+        (acme(secrets={"livekit_api_secret": "hunter2"}), "clusters.acme.secrets.livekit_api_secret"),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, content: dict[str, Any], key: str) -> None:
+    told = problems(tmp_path, GOOD | content)
+    assert told[0].startswith(f"{key}: found ")
+    assert "hunter2" not in str(told)
+
+
+def test_secrets_come_from_the_environment_or_files_and_are_never_shown(tmp_path: Path) -> None:
+    held = tmp_path / "token"
+    held.write_text("hunter2-do\n")
+    env = {
+        "SLACK_BOT_TOKEN": "xoxb-hunter2", "SLACK_APP_TOKEN": "xapp-hunter2", "SLACK_SIGNING_SECRET": "hunter2-sign", "LIVEKIT_API_SECRET": "hunter2-lk",
+        "LIVEKIT_API_KEY": "hunter2-key", "SPACES_ACCESS_KEY_ID": "hunter2-id", "SPACES_SECRET_ACCESS_KEY": "hunter2-spaces",
+        "DIGITALOCEAN_TOKEN_FILE": str(held), "REDIS_URL": "redis://:hunter2@127.0.0.1:6379/0", **HOME,
+    }  # fmt: skip
+    settings = read(tmp_path, GOOD, env)
+    secrets = settings.clusters["acme"].secrets
+    assert secrets.digitalocean_token is not None
+    assert secrets.digitalocean_token.get_secret_value() == "hunter2-do"
+    assert settings.slack.bot_token is not None
+    assert settings.state.redis_url is not None
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.slack), f"{settings.clusters}"):
+        assert "hunter2" not in shown
+    check_secrets(settings)
+
+
+def test_a_cluster_may_name_its_own_variables(tmp_path: Path) -> None:
+    content = acme(secrets={"digitalocean_token": "ACME_DO"})
+    settings = read(tmp_path, content, {**HOME, "DIGITALOCEAN_TOKEN": "general", "ACME_DO": "special"})
+    token = settings.clusters["acme"].secrets.digitalocean_token
+    assert token is not None
+    assert token.get_secret_value() == "special"
+    assert problems(tmp_path, content, HOME) == [
+        "clusters.acme.secrets.digitalocean_token: found ACME_DO, which is not set; allowed: a variable in the environment, or ACME_DO_FILE"
+    ]
+
+
+def test_both_a_variable_and_its_file_is_a_mistake(tmp_path: Path) -> None:
+    both = {**HOME, "REDIS_URL": "redis://h", "REDIS_URL_FILE": "/nowhere"}
+    assert problems(tmp_path, GOOD, both) == ["REDIS_URL: found REDIS_URL and REDIS_URL_FILE; allowed: one of them"]
+    lost = {**HOME, "REDIS_URL_FILE": "/nowhere"}
+    assert problems(tmp_path, GOOD, lost) == ["REDIS_URL_FILE: found /nowhere, which cannot be read; allowed: a file that holds the secret"]
+
+
+def missing(settings: Settings, *, slack: bool = True) -> list[str]:
+    try:
+        check_secrets(settings, slack=slack)
+    except SettingsError as error:
+        return [problem.split(":")[0] for problem in error.problems]
+    return []
+
+
+def test_what_the_settings_call_for_has_to_be_there(tmp_path: Path) -> None:
+    everything = acme(livekit_url="https://l", spaces={"endpoint": "https://s", "bucket": "bucket"})
+    assert missing(read(tmp_path, GOOD)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DIGITALOCEAN_TOKEN"]
+    assert missing(read(tmp_path, GOOD), slack=False) == ["DIGITALOCEAN_TOKEN"]
+    assert missing(read(tmp_path, everything, {**HOME, **SLACK, "DIGITALOCEAN_TOKEN": "d"})) == [
+        "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET",
+    ]  # fmt: skip
+    assert missing(read(tmp_path, {**GOOD, "slack": {"mode": "http"}}), slack=True) == [
+        "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "DIGITALOCEAN_TOKEN",
+    ]  # fmt: skip
+    swapped = {**HOME, "SLACK_BOT_TOKEN": "xapp-1", "SLACK_APP_TOKEN": "xoxb-1", "DIGITALOCEAN_TOKEN": "d"}
+    assert missing(read(tmp_path, GOOD, swapped)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"]
+
+
+def test_paths_are_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("")
+    settings = read(tmp_path, {**acme(ssh={"key_file": "id"}), "state": {"path": "~/x.sqlite3"}})
+    assert settings.clusters["acme"].ssh.key_file == tmp_path / "id"
+    assert settings.state.path == Path("/home/ana/x.sqlite3")
+    assert read(tmp_path, GOOD, {"XDG_STATE_HOME": "/var/x"}).state.path == Path("/var/x/openvidu-bot/state.sqlite3")
+
+
+# The Slack manifest
+
+
+def test_the_manifest_fits_slack() -> None:
+    manifest = yaml.safe_load((ROOT / "config" / "slack-manifest.yaml").read_text())
+    command = manifest["features"]["slash_commands"][0]
+    assert command["command"] == load(EXAMPLE, HOME).slack.command
+    assert command["should_escape"] is True
+    assert len(command["description"]) <= 2000
+    assert len(manifest["display_information"]["name"]) <= 35
+    assert len(manifest["display_information"]["description"]) <= 140
+    assert manifest["settings"]["socket_mode_enabled"] is True

@@ -1,0 +1,281 @@
+"""A scene: the real bot, with all its parts, in the pretend town, in virtual time."""
+
+import asyncio
+import contextvars
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from bot.app import Bot, Ways, build
+from config.settings import load
+from config.values import Settings
+from services.clients.http import Http, Reply
+from services.clients.ssh import Host, Output
+from services.clock import Clock, loop_clock
+from services.errors import Unreachable
+from services.runs import Run
+from services.store import Store
+from services.store.sqlite import SqliteStore
+from simulators.clock import LoopClock
+from simulators.faults import Faults
+from simulators.slack.human import Human
+from simulators.slack.inprocess import InProcessWebClient, bolt_receiver
+from simulators.slack.model import Message
+from simulators.slack.pretend import PretendSlack
+from simulators.slack.workspace import Workspace
+from simulators.town import Town
+from tests.support.life import Life, MortalHttp, MortalShell, MortalStore
+from tests.support.pydo_transport import InProcessTransport
+
+ORIGIN = 1_800_000_000.0
+ROOT = Path(__file__).parents[2]
+MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yaml").read_text())
+PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
+SSH_SECONDS = 0.2
+HTTP_SECONDS = 0.05
+_life: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
+
+
+class TownHttp(Http):
+    """Plain HTTP into the town, without sockets."""
+
+    def __init__(self, town: Town) -> None:
+        super().__init__()
+        self._town = town
+
+    async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
+        await asyncio.sleep(HTTP_SECONDS)
+        parts = urlsplit(url)
+        try:
+            return Reply(self._town.web.handle(parts.hostname or "", parts.port or 443, parts.path))
+        except ConnectionRefusedError:
+            raise Unreachable(f"get {url}: no connection", sent=False) from None
+
+    async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
+        await asyncio.sleep(HTTP_SECONDS)
+        parts = urlsplit(url)
+        stack = next(c.stack for c in self._town.estate.clusters.values() if c.domain == parts.hostname)
+        body = b"{}" if not json else str(json).replace("'", '"').replace("True", "true").encode()
+        try:
+            answer = self._town.livekit[stack].handle("POST", parts.path, headers or {}, body)
+        except ConnectionRefusedError:
+            raise Unreachable(f"post {url}: no connection", sent=False) from None
+        return Reply(answer.status, answer.body)
+
+
+class TownShell:
+    """SSH into the town's nodes, without sockets."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+
+    async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
+        await asyncio.sleep(SSH_SECONDS / 2)
+        try:
+            output = self._town.shell.execute(host.droplet_id, command, stdin.encode())
+        except ConnectionRefusedError as error:
+            raise Unreachable(str(error), sent=False) from None
+        await asyncio.sleep(SSH_SECONDS / 2)
+        if output.exit_status is None:
+            raise Unreachable(f"running a command on droplet {host.droplet_id}: the connection was lost")
+        return Output(output.exit_status, output.stdout, output.stderr)
+
+
+class Scene:
+    """`async with Scene() as scene:` inside `virtual.run`. The estate's promises are checked at the end, whatever the story was."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        media: int = 3,
+        stacks: tuple[str, ...] = ("acme",),
+        policy: Mapping[str, Any] | None = None,
+        roles: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        faults: Faults | None = None,
+        store: Store | None = None,
+        livekit: bool = True,
+        **cluster: Any,
+    ) -> None:
+        self.town = Town(LoopClock(ORIGIN), seed, faults)
+        for stack in stacks:
+            self.town.build_cluster(stack, media=media, **cluster)
+        self.estate = self.town.estate
+        self.clock: Clock = loop_clock(ORIGIN)
+        self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
+        self.slack = PretendSlack(_workspace(), MANIFEST)
+        self.settings = self._settings(stacks, policy or {}, roles or {}, settings or {}, livekit=livekit)
+        self.bots: list[Bot] = []
+        self.lives: list[Life] = []
+        self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
+        self.promises = True
+
+    def _settings(
+        self, stacks: tuple[str, ...], policy: Mapping[str, Any], roles: Mapping[str, Any], more: Mapping[str, Any], *, livekit: bool
+    ) -> Settings:
+        env = {"DIGITALOCEAN_TOKEN": "dop_v1_sim", "SLACK_BOT_TOKEN": "xoxb-sim", "SLACK_APP_TOKEN": "xapp-sim"}
+        clusters = {}
+        for stack in stacks:
+            domain = self.estate.clusters[stack].domain
+            face = self.town.livekit[stack]
+            env |= {f"KEY_{stack.upper()}": face.api_key, f"SECRET_{stack.upper()}": face.api_secret}
+            clusters[stack] = {
+                "stack": stack,
+                "region": "ams3",
+                "public_url": f"https://{domain}/",
+                "roles": {"operators": ["UANA", "UBEN", "UCARLA"], **roles},
+                "policy": dict(policy),
+            }
+            if livekit:
+                clusters[stack] |= {
+                    "livekit_url": f"https://{domain}",
+                    "secrets": {"livekit_api_key": f"KEY_{stack.upper()}", "livekit_api_secret": f"SECRET_{stack.upper()}"},
+                }
+        raw = {"clusters": clusters, "channels": {"COPS": stacks[0]}, **more}
+        path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"scene-{id(self)}.yaml"
+        path.write_text(yaml.safe_dump(raw))
+        try:
+            return load(path, env)
+        finally:
+            path.unlink()
+
+    async def __aenter__(self) -> "Scene":
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(self._make_task)
+        await self.start_bot()
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        for bot, life in zip(self.bots, self.lives, strict=True):
+            if not life.dead:
+                await bot.aclose()
+        for tasks in self._tasks.values():
+            for task in list(tasks):
+                task.cancel()
+        if kind is None and self.promises:
+            self.keeps_promises()
+
+    def keeps_promises(self) -> None:
+        """No promise of the estate was broken, and nothing that Slack would refuse was sent."""
+        assert self.estate.violations == []
+        self.slack.journal.assert_clean()
+
+    def _make_task(self, loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> "asyncio.Task[Any]":
+        task = asyncio.Task(coro, loop=loop, **more)
+        life = _life.get()
+        if life is not None:
+            held = self._tasks.setdefault(life, set())
+            held.add(task)
+            task.add_done_callback(held.discard)
+        return task
+
+    # Bots
+
+    async def start_bot(self, die_at: int | None = None) -> Bot:
+        """One more bot on the same state and the same Slack; the newest gets Slack's deliveries."""
+        life = Life(die_at)
+        token = _life.set(life)
+        try:
+            transport = InProcessTransport(self.town.digitalocean.handle)
+            send = transport.send
+
+            async def mortal(request: Any, **config: Any) -> Any:
+                return await life.call(f"digitalocean {request.method}", lambda: send(request, **config))
+
+            transport.send = mortal  # type: ignore[method-assign]
+            ways = Ways(
+                clock=self.clock,
+                store=MortalStore(self.store, life),
+                http=MortalHttp(TownHttp(self.town), life),
+                transport=transport,
+                shell=lambda _cluster, _keys: MortalShell(TownShell(self.town), life),
+            )
+            bot = build(self.settings, ways, InProcessWebClient(self.slack.webapi))
+            receive = bolt_receiver(bot.app, self.slack.webapi)
+
+            async def deliver(kind: str, payload: Any) -> Any:
+                mark = _life.set(life)
+                try:
+                    return await receive(kind, payload)
+                finally:
+                    _life.reset(mark)
+
+            self.slack.connect(deliver)
+            self.bots.append(bot)
+            self.lives.append(life)
+            asyncio.create_task(bot.keep_sweeping(), name="sweeping")
+            asyncio.create_task(self._bury(life), name="undertaker")
+        finally:
+            _life.reset(token)
+        return bot
+
+    async def _bury(self, life: Life) -> None:
+        await life.died.wait()
+        for task in list(self._tasks.get(life, ())):
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    def kill(self) -> None:
+        """kill -9 for the newest bot."""
+        self.lives[-1].die()
+
+    @property
+    def bot(self) -> Bot:
+        return self.bots[-1]
+
+    # People
+
+    def person(self, user: str) -> Human:
+        return self.slack.human(user)
+
+    @property
+    def ana(self) -> Human:
+        return self.person("UANA")
+
+    @property
+    def ben(self) -> Human:
+        return self.person("UBEN")
+
+    @property
+    def dora(self) -> Human:
+        return self.person("UDORA")
+
+    async def card(self, text: str, timeout: float = 3600.0, channel: str = "COPS") -> Message:
+        """The message of the channel that says this, now or soon."""
+        return await self.ana.waits_to_see(channel, text, timeout)
+
+    async def whisper(self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS") -> Message:
+        """What only that person reads."""
+        return await self.person(user).waits_to_see(channel, text, timeout)
+
+    async def passes(self, seconds: float) -> None:
+        """Time passes."""
+        await asyncio.sleep(seconds)
+
+    async def run_is(self, run_id: str, *states: str, timeout: float = 6 * 3600.0) -> Run:
+        """Wait until a run is in one of these states."""
+        waited = 0.0
+        while True:
+            if not (self.lives[-1].dead):
+                try:
+                    run = await self.bot.desk.journal.run(run_id)
+                except Exception:
+                    run = None
+                if run is not None and run.state in states:
+                    return run
+            if waited > timeout:
+                raise AssertionError(f"{run_id} is {run.state if run else 'not there'} after {timeout} s: {run}")
+            await asyncio.sleep(5)
+            waited += 5
+
+
+def _workspace() -> Workspace:
+    place = Workspace(LoopClock(ORIGIN))
+    for user, name in PEOPLE.items():
+        place.add_user(user, name, name.title())
+    place.add_channel("COPS", "ops", list(PEOPLE))
+    return place
