@@ -140,9 +140,7 @@ def _site(
 
 def _ssh(cluster: Cluster, keys: HostKeys) -> Shell | None:
     ssh = cluster.ssh
-    if ssh.key_file is None:
-        return None
-    return Ssh(ssh.user, ssh.port, str(ssh.key_file), _text(ssh.known_hosts), keys)
+    return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
 
 
 def _people(cluster: Cluster, ways: Ways) -> People | None:

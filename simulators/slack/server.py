@@ -108,6 +108,7 @@ class SlackServer:
                 web.get("/_control/wait", self._wait),
                 web.post("/_control/fault", self._fault),
                 web.post("/_control/refresh", self._refresh),
+                web.get("/archives/{channel}/{message}", self._permalink),
                 web.get("/{page:[a-z.]*}", self._page),
             ]
         )
@@ -185,6 +186,9 @@ class SlackServer:
             return web.Response(status=404)
         page = UI / name
         return web.Response(text=page.read_text("utf-8"), content_type=TYPES[page.suffix], headers=SAFE)
+
+    async def _permalink(self, request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(f"/#in={request.match_info['channel']}")
 
     async def _start_values(self, _request: web.Request) -> web.StreamResponse:
         people = [user.as_json() for user in self.workspace.users.values() if not user.is_bot and not user.deleted]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -15,10 +15,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from simulators.clock import LoopClock
 from simulators.slack.elements import NotPossible
 from simulators.slack.faults import Fault
+from simulators.slack.httpmode import HttpMode
 from simulators.slack.inprocess import InProcessWebClient, bolt_receiver
 from simulators.slack.pretend import PretendSlack
 from simulators.slack.server import SlackServer
 from tests.contracts.slack_town import MANIFEST, HandClock, button, card, modal, team
+from tests.support.virtual import run
 
 BOT, APP = "xoxb-sim", "xapp-sim"
 
@@ -328,7 +330,7 @@ class Connected:
         await self.server.start()
         client = AsyncWebClient(token=BOT, base_url=self.server.api_url)
         client.proxy = None
-        self.handler: Any = AsyncSocketModeHandler(bolt(client), APP, ping_interval=1)
+        self.handler = cast("Any", AsyncSocketModeHandler(bolt(client), APP, ping_interval=1))
         await self.handler.connect_async()
         await self.sockets(1)
         return self
@@ -387,7 +389,7 @@ def test_an_event_that_was_not_acked_comes_again_and_a_command_does_not(monkeypa
         await asyncio.sleep(600)
         assert asyncio.get_running_loop().time() - began > 600
 
-    run_virtual(story())
+    run(story())
     assert [kind for kind, _ in got] == ["slash_commands", "events_api", "events_api"]
     assert got[1][1]["event_id"] == got[2][1]["event_id"]
     slack.journal.assert_clean()
@@ -402,7 +404,7 @@ def test_bolt_in_virtual_time() -> None:
         await ana.types("ops", "/openvidu hang")
         assert "operation_timeout" in ana.sees("ops")[-1].text
 
-    run_virtual(story())
+    run(story())
 
 
 def test_a_refresh_replaces_the_socket() -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextvars
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -12,10 +12,12 @@ import yaml
 from bot.app import Bot, Ways, build
 from config.settings import load
 from config.values import Settings
+from handlers.cards import outcome
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.clock import Clock, loop_clock
 from services.errors import Unreachable
+from services.journal import Journal
 from services.runs import Run
 from services.store import Store
 from services.store.sqlite import SqliteStore
@@ -30,6 +32,7 @@ from simulators.town import Town
 from tests.support.life import Life, MortalHttp, MortalShell, MortalStore
 from tests.support.pydo_transport import InProcessTransport
 
+T = TypeVar("T")
 ORIGIN = 1_800_000_000.0
 ROOT = Path(__file__).parents[2]
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yaml").read_text())
@@ -99,6 +102,7 @@ class Scene:
         faults: Faults | None = None,
         store: Store | None = None,
         livekit: bool = True,
+        start: bool = True,
         **cluster: Any,
     ) -> None:
         self.town = Town(LoopClock(ORIGIN), seed, faults)
@@ -113,6 +117,8 @@ class Scene:
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
         self.promises = True
+        self.journal = Journal(self.store, self.clock)
+        self._start = start
 
     def _settings(
         self, stacks: tuple[str, ...], policy: Mapping[str, Any], roles: Mapping[str, Any], more: Mapping[str, Any], *, livekit: bool
@@ -146,7 +152,8 @@ class Scene:
     async def __aenter__(self) -> "Scene":
         loop = asyncio.get_running_loop()
         loop.set_task_factory(self._make_task)
-        await self.start_bot()
+        if self._start:
+            await self.start_bot()
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
@@ -222,6 +229,31 @@ class Scene:
     def kill(self) -> None:
         """kill -9 for the newest bot."""
         self.lives[-1].die()
+
+    async def by_bot(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Something that happens inside the newest bot, and dies with it."""
+        token = _life.set(self.lives[-1])
+        try:
+            task = asyncio.create_task(work)
+        finally:
+            _life.reset(token)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self.lives[-1].dead:
+                return None
+            raise
+
+    async def settled(self, run: Run) -> None:
+        """The run's message says how it ended, on whichever bot it is now."""
+        for _ in range(60):
+            if self.lives[-1].dead:
+                await self.start_bot()
+            shown = [m for m in self.ana.sees("COPS") if outcome(run) in m.text and run.id in m.text]
+            if shown:
+                return
+            await self.passes(5)
+        raise AssertionError(f"no message says {outcome(run)!r}: {[m.text for m in self.ana.sees('COPS')]}")
 
     @property
     def bot(self) -> Bot:

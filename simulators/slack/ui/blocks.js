@@ -23,7 +23,7 @@ const BLOCKS = {
       block.text && h("div", { class: "text" }, textOf(block.text, surface.world)),
       block.fields && h("div", { class: "fields" }, block.fields.map((field) => h("div", { class: "text" }, textOf(field, surface.world))))),
     block.accessory && h("div", { class: "accessory" }, drawElement(block, block.accessory, surface))),
-  header: (block, surface) => h("div", { class: "block header", role: "heading", "aria-level": "3" }, textOf(block.text, surface.world)),
+  header: (block, surface) => h("div", { class: "block header", role: "heading", "aria-level": surface.level ?? "2" }, textOf(block.text, surface.world)),
   divider: () => h("hr", { class: "block" }),
   context: (block, surface) => h("div", { class: "block context" },
     block.elements.map((one) => (one.type === "image" ? picture(one, "tiny") : h("span", {}, textOf(one, surface.world))))),
@@ -186,7 +186,7 @@ export function openMenu(button, options, pick) {
     if (event.key === "ArrowDown") { items[(at + 1) % items.length].focus(); event.preventDefault(); }
     if (event.key === "ArrowUp") { items[(at + items.length - 1) % items.length].focus(); event.preventDefault(); }
   } }, items);
-  (button.closest("dialog") ?? document.body).append(menu);
+  (button.closest("dialog, main, aside") ?? document.body).append(menu);
   const box = button.getBoundingClientRect();
   menu.style.left = `${Math.max(8, Math.min(box.left, innerWidth - menu.offsetWidth - 8))}px`;
   menu.style.top = `${box.bottom + menu.offsetHeight + 8 > innerHeight ? Math.max(8, box.top - menu.offsetHeight - 4) : box.bottom + 4}px`;

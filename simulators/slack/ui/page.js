@@ -311,7 +311,7 @@ function drawModal() {
   const drawn = [
     h("form", { novalidate: true, onsubmit: submit, data: { key: view.id } },
       h("div", { class: "modal-head" }, h("h2", { id: "modal-title" }, textOf(view.body.title, world())), h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: close }, "✕")),
-      h("div", { class: "modal-body" }, h("div", { class: "trouble error", role: "alert" }, view.trouble), drawBlocks(view.body.blocks, surface(view.id, { errors: view.errors }))),
+      h("div", { class: "modal-body" }, h("div", { class: "trouble error", role: "alert" }, view.trouble), drawBlocks(view.body.blocks, surface(view.id, { errors: view.errors, level: "3" }))),
       h("div", { class: "modal-foot" }, h("button", { type: "button", class: "button", onclick: close }, view.body.close?.text ?? (view.depth > 1 ? "Back" : "Cancel")),
         view.body.submit && h("button", { type: "submit", class: "button primary" }, view.body.submit.text))),
   ];
@@ -331,7 +331,7 @@ function drawComposer(form, id, target, thread) {
     return;
   }
   const list = h("ul", { class: "completions", id: `${id}-list`, role: "listbox", "aria-label": "Completions", hidden: true });
-  const box = h("textarea", { id, rows: 1, placeholder: `Message ${target}`, "aria-label": `Message ${target}`, autocomplete: "off", role: "combobox", "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list" });
+  const box = h("textarea", { id, rows: 1, placeholder: `Message ${target}`, "aria-label": `Message ${target}`, autocomplete: "off", "aria-controls": `${id}-list`, "aria-autocomplete": "list" });
   let chosen = -1;
   let offered = [];
   const show = () => {
@@ -341,7 +341,6 @@ function drawComposer(form, id, target, thread) {
   };
   const mark = () => {
     list.hidden = !offered.length;
-    box.setAttribute("aria-expanded", String(offered.length > 0));
     renew(list, offered.map((one, place) => h("li", { id: `${id}-${place}`, role: "option", "aria-selected": String(place === chosen), onclick: () => take(one) },
       h("strong", {}, one.text), one.hint && h("span", { class: "usage" }, ` ${one.hint}`), one.about && h("span", { class: "hint" }, one.about))));
     if (chosen >= 0) { box.setAttribute("aria-activedescendant", `${id}-${chosen}`); list.children[chosen].scrollIntoView({ block: "nearest" }); }
@@ -363,7 +362,7 @@ function drawComposer(form, id, target, thread) {
   };
   const size = () => { box.style.height = "auto"; box.style.height = `${Math.min(box.scrollHeight, 160)}px`; };
   box.oninput = () => { show(); size(); };
-  box.onblur = () => setTimeout(() => { list.hidden = true; box.setAttribute("aria-expanded", "false"); }, 150);
+  box.onblur = () => setTimeout(() => { list.hidden = true; }, 150);
   box.onkeydown = (event) => {
     if (event.isComposing) return;
     const open = !list.hidden && offered.length;
@@ -405,6 +404,20 @@ function toggleHood() {
 $("menu").onclick = () => toggle($("menu"), $("sidebar"), "open");
 $("estate-toggle").onclick = () => toggle($("estate-toggle"), $("panel"), "open");
 $("hood-toggle").onclick = toggleHood;
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href]");
+  const found = link && link.origin === location.origin && /^\/archives\/(\w+)\/p(\d+)(\d{6})$/.exec(link.pathname);
+  if (!found) return;
+  // A permalink leads to the message on this page, not to another page.
+  event.preventDefault();
+  const thread = new URLSearchParams(link.search).get("thread_ts");
+  go(found[1]);
+  if (thread) openThread(thread);
+  const message = document.querySelector(`${thread ? "#thread" : "#log"} [data-key="${found[2]}.${found[3]}"]`);
+  message?.scrollIntoView({ block: "center" });
+  message?.classList.add("pointed");
+  setTimeout(() => message?.classList.remove("pointed"), 2500);
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
   if (state.thread) { state.thread = null; draw(); $("text")?.focus(); }

@@ -81,5 +81,5 @@ function drawEntry(entry) {
     h("span", { class: "ms" }, entry.ms === null ? "" : `${entry.ms} ms`),
   ];
   if (!Object.keys(detail).length) return h("div", { class: "entry" }, row);
-  return h("details", { class: "entry" }, h("summary", {}, row), h("pre", {}, JSON.stringify(detail, null, 2)));
+  return h("details", { class: "entry" }, h("summary", {}, row), h("pre", { tabindex: "0" }, JSON.stringify(detail, null, 2)));
 }

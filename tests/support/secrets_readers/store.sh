@@ -1,7 +1,7 @@
 #!/bin/bash
 # How masters put a value into their copy of secrets.env (`save`), after facts/openvidu.md section 3. Usage: store.sh FILE
 #
-# Reads KEY NUL VALUE NUL ... and saves each. Prints, ended by NUL, what the caller would take for the value: what `save` echoes.
+# Reads KEY NUL VALUE NUL ... and saves each. Prints what `save` echoes, which its callers take for the value.
 set -e
 
 file=$1
@@ -16,6 +16,5 @@ save() {
 }
 
 while IFS= read -r -d '' key && IFS= read -r -d '' value; do
-  said="$(save "$key" "$value")"
-  printf '%s\0' "$said"
+  save "$key" "$value"
 done

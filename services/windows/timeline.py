@@ -1,0 +1,282 @@
+"""The line that action and forecast both read: who is up when, and the edges at which that changes."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from services.steps.base import duration
+from services.windows.closed import Closure, Occurrence, clock_change, closures
+from services.windows.exceptions import DAY, Exceptions, Hold, KeepUp, Manual
+from services.windows.spec import Kind, Meetings, Window
+from services.windows.zones import day_and_time, nominal, wall
+
+State = Literal["open", "closed", "no opinion"]
+HOLIDAY, EXCEPTION, SHORT = "day off", "exception", "too short"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How edges are kept, in seconds. Measured and set per cluster."""
+
+    lead: float = 0.0  # start-up begins that much before the opening time, so that it serves at that time
+    least: float = 1800.0  # a close that comes late or after an exception is worth it only for that much closed time
+    punctual: float = 120.0  # an edge acted on within this is not late
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A moment at which a cluster is to be closed or opened. `name` names the run, and is the same however often it is worked out.
+
+    `at` is when it is so (serving, for an open); `start` is when the bot begins, earlier by the lead. `until` is when a close is over
+    again: nothing is shut down after it. An edge that does not act is told with its reason.
+    """
+
+    name: str
+    kind: Literal["close", "open"]
+    at: float
+    start: float
+    until: float
+    local: str
+    zone: str
+    windows: tuple[str, ...]
+    closes: Kind
+    number: int | None
+    remembered: bool
+    meetings: Meetings
+    wait_limit: float
+    marks: tuple[str, ...] = ()
+    acts: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time in which the same is true. `why` is the exception behind it, or the closure."""
+
+    since: float
+    until: float
+    state: State
+    closure: Closure | None = None
+    why: Hold | Manual | KeepUp | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Spans without a hole between them, and the edges, in order of their start."""
+
+    spans: tuple[Span, ...]
+    edges: tuple[Edge, ...]
+    closures: tuple[Closure, ...]
+
+    def at(self, moment: float) -> Span:
+        return self.spans[max(0, bisect_right(self.spans, moment, key=lambda s: s.since) - 1)]
+
+
+@dataclass
+class _Drawing:
+    """Works a timeline out. `raw` are the moments at which windows alone change something; a manual start or stop lasts until one."""
+
+    low: float
+    high: float
+    closures: list[Closure]
+    exceptions: Exceptions
+    terms: Terms
+    raw: list[float] = field(default_factory=list)
+    manual: list[tuple[float, float, Manual]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.raw = sorted(t for c in self.closures if self.starts(c) > c.close for t in (c.close, self.starts(c)))
+        for m in self.exceptions.manual:
+            self.manual.append((m.at, next((t for t in self.raw if t > m.at), self.high), m))
+
+    def starts(self, closure: Closure) -> float:
+        """When start-up begins so that it serves at the opening time."""
+        return max(closure.close, closure.open - self.terms.lead)
+
+    def closed(self, at: float) -> Closure | None:
+        found = bisect_right(self.closures, at, key=lambda c: c.close) - 1
+        return self.closures[found] if found >= 0 and at < self.closures[found].open else None
+
+    def opinion(self, since: float, until: float) -> Span:
+        """What is true from `since` on, for a stretch in which nothing begins or ends."""
+        closure = self.closed(since)
+        if (hold := self.exceptions.hold(since)) is not None:
+            return Span(since, until, "no opinion", closure, hold)
+        if (hand := next((m for begin, end, m in reversed(self.manual) if begin <= since < end), None)) is not None:
+            return Span(since, until, "no opinion", closure, hand)
+        if closure is None or since >= self.starts(closure):
+            return Span(since, until, "open", closure)
+        if (keep := self.exceptions.keep_up(since)) is not None:
+            return Span(since, until, "open", closure, keep)
+        return Span(since, until, "closed", closure)
+
+    def spans(self) -> list[Span]:
+        moments = {self.low, self.high, *self.raw, *(t for begin, end, _ in self.manual for t in (begin, end))}
+        moments.update(t for h in self.exceptions.holds for t in (h.since, h.until))
+        moments.update(t for k in self.exceptions.keep_ups for t in (k.since, k.until))
+        inside = sorted(t for t in moments if self.low <= t <= self.high)
+        return _joined(self.opinion(a, b) for a, b in pairwise(inside))
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Neighbours that say the same thing for the same reason become one."""
+    joined: list[Span] = []
+    for span in spans:
+        last = joined[-1] if joined else None
+        if last is not None and (last.state, last.closure, last.why) == (span.state, span.closure, span.why):
+            joined[-1] = Span(last.since, span.until, last.state, last.closure, last.why)
+        else:
+            joined.append(span)
+    return joined
+
+
+def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions, terms: Terms) -> Timeline:
+    """The timeline from `since` to `until`. It is worked out from further back, so that its start changes nothing."""
+    back = min(since - 2 * DAY, exceptions.begin)
+    found, skipped = closures(windows, back, until + 2 * DAY, exceptions.off)
+    low = min([back, *(c.close - 1 for c in found)])
+    drawing = _Drawing(low, max([until + 2 * DAY, *(c.open + 1 for c in found)]), found, exceptions, terms)
+    spans: list[Span] = []
+    edges: list[Edge] = []
+    last: State | None = "open"
+    before: Closure | None = None
+    for span in drawing.spans():
+        kept = span
+        if span.state == "closed" and last != "closed" and _too_short(span, terms):
+            edges.append(_close(span, acts=False, reason=_short_words(span)))
+            kept = Span(span.since, span.until, "open", span.closure)
+        elif span.state not in ("no opinion", last):
+            edges.append(_close(span) if span.state == "closed" else _open(span, before, drawing))
+            last = span.state
+        elif isinstance(span.why, Manual):
+            last = None  # what came of it by hand is not known here: the next edge sees to it, whichever it is
+        before = span.closure or before
+        spans.append(kept)
+    edges += _swallowed(drawing, spans, edges)
+    edges += _days_off(skipped, drawing)
+    return Timeline(tuple(spans), tuple(sorted(edges, key=lambda e: (e.start, e.kind, e.name))), tuple(found))
+
+
+def _too_short(span: Span, terms: Terms) -> bool:
+    """What an exception left of a closed time is not worth stopping a cluster for; a window that is short by itself is."""
+    assert span.closure is not None, "only a closure makes it closed"
+    return span.since > span.closure.close and span.until - span.since < terms.least
+
+
+def _short_words(span: Span) -> str:
+    return f"only {duration(span.until - span.since)} of closed time would be left"
+
+
+def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
+    closure = span.closure
+    assert closure is not None, "only a closure makes it closed"
+    marks = (SHORT,) if reason else ()
+    if span.since == closure.close:
+        return _at_close(closure, span.until, marks, acts=acts, reason=reason)
+    found = closure.covering(span.since)
+    return _edge("close", found, closure, span.since, until=span.until, marks=(EXCEPTION, *marks), acts=acts, reason=reason)
+
+
+def _at_close(closure: Closure, until: float, marks: tuple[str, ...] = (), *, acts: bool = True, reason: str = "") -> Edge:
+    found = closure.first()
+    change = clock_change(found.window, closure.close, closure.open)
+    told = tuple(m for m in (found.close_mark, change, *marks) if m)
+    return _edge(
+        "close", found, closure, closure.close, until=until, marks=told, acts=acts, reason=reason, local=nominal(found.close_local)
+    )
+
+
+def _open(span: Span, before: Closure | None, drawing: _Drawing) -> Edge:
+    closure = span.closure or before
+    assert closure is not None, "it was closed before, so there is a closure"
+    if span.since == drawing.starts(closure):
+        return _at_open(closure, drawing)
+    # An exception opens it, or delayed the opening: at once, and no lead can be given.
+    found = closure.covering(span.since) if span.since < closure.open else closure.last()
+    return _edge("open", found, closure, span.since, until=span.until, marks=(EXCEPTION,))
+
+
+def _at_open(closure: Closure, drawing: _Drawing, *, acts: bool = True, reason: str = "") -> Edge:
+    found = closure.last()
+    marks = (found.open_mark,) if found.open_mark else ()
+    start, local = drawing.starts(closure), nominal(found.open_local)
+    return _edge("open", found, closure, closure.open, start=start, until=closure.open, marks=marks, acts=acts, reason=reason, local=local)
+
+
+def _edge(
+    kind: Literal["close", "open"],
+    found: Occurrence,
+    closure: Closure,
+    at: float,
+    *,
+    until: float,
+    start: float | None = None,
+    marks: tuple[str, ...] = (),
+    acts: bool = True,
+    reason: str = "",
+    local: str = "",
+) -> Edge:
+    window = found.window
+    local = local or nominal(wall(ZoneInfo(window.zone), at))
+    return Edge(
+        name=f"{window.name}-{kind}@{local}",
+        kind=kind,
+        at=at,
+        start=at if start is None else start,
+        until=until,
+        local=local,
+        zone=window.zone,
+        windows=closure.names,
+        closes=closure.kind,
+        number=closure.number,
+        remembered=closure.remembered,
+        meetings=closure.meetings,
+        wait_limit=closure.wait_limit,
+        marks=marks,
+        acts=acts,
+        reason=reason,
+    )
+
+
+def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) -> Iterator[Edge]:
+    """Edges the windows ask for and that nothing comes of, because of an exception or the lead."""
+    acted = {(e.kind, e.start) for e in edges}
+    line = Timeline(tuple(spans), (), ())
+    for closure in drawing.closures:
+        if ("close", closure.close) not in acted:
+            why = _why_not(closure, line, drawing)
+            yield _at_close(closure, drawing.starts(closure), (EXCEPTION,), acts=False, reason=why)
+        if ("open", drawing.starts(closure)) not in acted:
+            why = _exception_words(line.at(drawing.starts(closure)), closure) or "it is open already"
+            yield _at_open(closure, drawing, acts=False, reason=why)
+
+
+def _why_not(closure: Closure, line: Timeline, drawing: _Drawing) -> str:
+    if drawing.starts(closure) == closure.close:
+        return f"it would be closed for {duration(closure.open - closure.close)}, and a start-up takes {duration(drawing.terms.lead)}"
+    return _exception_words(line.at(closure.close), closure) or "it is closed already"
+
+
+def _exception_words(span: Span, closure: Closure) -> str:
+    """Which exception is in force: `kept up by <@U1> until Mon 2027-11-01 21:00`."""
+    zone = ZoneInfo(closure.windows[0].zone)
+    match span.why:
+        case Hold(until=until, by=by, reason=reason):
+            return f"held by {by} until {day_and_time(wall(zone, until))}: {reason}"
+        case Manual(at=at, state=state, by=by):
+            return f"{'started' if state == 'open' else 'stopped'} by {by} at {day_and_time(wall(zone, at))}"
+        case KeepUp(until=until, by=by, reason=reason):
+            return f"kept up by {by} until {day_and_time(wall(zone, until))}" + (f": {reason}" if reason else "")
+        case None:
+            return ""
+
+
+def _days_off(skipped: Iterable[Occurrence], drawing: _Drawing) -> Iterator[Edge]:
+    """A close that does not happen on a day off, unless another window keeps it closed at that time anyway."""
+    for occurrence in skipped:
+        if drawing.low <= occurrence.close <= drawing.high and drawing.closed(occurrence.close) is None:
+            closure = Closure(occurrence.close, occurrence.open, (occurrence,))
+            yield _at_close(closure, occurrence.open, (HOLIDAY,), acts=False, reason=occurrence.off)

@@ -1,0 +1,587 @@
+"""One suite that holds every state adapter to the same promises."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from services.clock import Clock
+from services.errors import Refused, Unreachable
+from services.store import Commit, Store
+from services.store.redis import RedisStore
+from services.store.sqlite import SqliteStore
+from tests.support.tools import redis_server
+
+FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
+ROUNDS = 1000 if FULL else 5
+ACQUIRERS = 200
+Build = Callable[[], Store]
+
+
+class RedisProcess:
+    """A real Redis on a unix socket, keeping what it is told in an append-only file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # A unix socket's path may have 107 characters; pytest's folders are longer than that on some machines.
+        self.socket = Path(f"/tmp/openvidu-bot-redis-{os.getpid()}-{folder.name[-12:]}.sock")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def start(self) -> None:
+        command = [redis_server(), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
+        command += ["--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError), self.client() as client:
+                client.ping()
+                return
+            time.sleep(0.05)
+        raise AssertionError("redis-server did not come up")
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis(unix_socket_path=str(self.socket))
+
+    def kill(self) -> None:
+        assert self.process is not None, "started before killed"
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        self.socket.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    made = RedisProcess(tmp_path_factory.mktemp("redis"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(params=["sqlite in memory", "sqlite file", "redis"])
+def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
+    """Makes a store on a fresh state."""
+    if request.param == "redis":
+        made: RedisProcess = request.getfixturevalue("server")
+        with made.client() as client:
+            client.flushall()
+        return lambda: RedisStore(made.url)
+    if request.param == "sqlite file":
+        return lambda: SqliteStore(tmp_path / "state" / "bot.db", Clock())
+    return lambda: SqliteStore(None, Clock(), threaded=False)
+
+
+def held_to(build: Build, story: Callable[[Store], Awaitable[None]]) -> None:
+    """Play a story on a store, for real."""
+
+    async def play() -> None:
+        store = build()
+        try:
+            await story(store)
+        finally:
+            await store.aclose()
+
+    asyncio.run(play())
+
+
+# What both promise
+
+
+def test_what_was_never_written_is_not_there(build: Build) -> None:
+    async def story(store: Store) -> None:
+        assert await store.get("a", "b") == [None, None]
+        assert await store.get() == []
+        assert await store.read("log") == []
+        assert await store.tail("log", 3) == []
+        assert await store.length("log") == 0
+
+    held_to(build, story)
+
+
+def test_values_come_back_in_the_order_asked(build: Build) -> None:
+    async def story(store: Store) -> None:
+        assert await store.commit(Commit(puts={"a": "1", "b": "2"}))
+        assert await store.get("b", "none", "a", "b") == ["2", None, "1", "2"]
+        assert await store.commit(Commit(puts={"a": None, "b": "3", "never": None}))
+        assert await store.get("a", "b") == [None, "3"]
+
+    held_to(build, story)
+
+
+def test_a_log_keeps_its_order(build: Build) -> None:
+    async def story(store: Store) -> None:
+        for n in range(7):
+            await store.commit(Commit(appends=[("log", f"{n}a"), ("other", "x"), ("log", f"{n}b")]))
+        everything = [f"{n}{part}" for n in range(7) for part in "ab"]
+        assert await store.read("log") == everything
+        assert await store.length("log") == 14
+        assert await store.length("other") == 7
+        assert await store.read("log", 11) == everything[11:]
+        assert await store.read("log", 2, 3) == everything[2:5]
+        assert await store.read("log", 12, 100) == everything[12:]
+        assert await store.read("log", 99) == []
+        assert await store.read("log", 1, 0) == []
+        assert await store.tail("log", 3) == everything[-3:]
+        assert await store.tail("log", 100) == everything
+        assert await store.tail("log", 0) == []
+
+    held_to(build, story)
+
+
+def test_a_log_and_a_key_of_one_name_are_two_things(build: Build) -> None:
+    async def story(store: Store) -> None:
+        assert await store.commit(Commit(puts={"run:1": "value"}, appends=[("run:1", "entry")]))
+        assert await store.get("run:1") == ["value"]
+        assert await store.read("run:1") == ["entry"]
+
+    held_to(build, story)
+
+
+@pytest.mark.parametrize(
+    ("checks", "holds"),
+    [
+        ({"there": "1"}, True),
+        ({"absent": None}, True),
+        ({"there": "1", "absent": None}, True),
+        ({"there": "2"}, False),
+        ({"there": None}, False),
+        ({"absent": "1"}, False),
+        ({"absent": ""}, False),
+        ({"empty": ""}, True),
+        ({"empty": None}, False),
+        ({"there": "1", "absent": "1"}, False),
+        ({"there": "01"}, False),
+        ({"there": "1.0"}, False),
+    ],
+)
+def test_a_check_that_does_not_hold_writes_nothing(build: Build, checks: dict[str, str | None], holds: bool) -> None:  # noqa: FBT001
+    async def story(store: Store) -> None:
+        await store.commit(Commit(puts={"there": "1", "empty": ""}, appends=[("log", "first")]))
+        puts = {"there": "new", "more": "x", "empty": None}
+        assert await store.commit(Commit(checks=checks, puts=puts, appends=[("log", "second")])) is holds
+        expected: list[str | None] = ["new", "x", None] if holds else ["1", None, ""]
+        assert await store.get("there", "more", "empty") == expected
+        assert await store.read("log") == (["first", "second"] if holds else ["first"])
+
+    held_to(build, story)
+
+
+def test_a_key_with_a_time_to_live_goes_by_itself(build: Build) -> None:
+    async def story(store: Store) -> None:
+        await store.commit(Commit(puts={"lease": "me", "other": "stays"}, ttl={"lease": 0.3}))
+        assert await store.get("lease", "other") == ["me", "stays"]
+        assert not await store.commit(Commit(checks={"lease": None}, puts={"lease": "you"}))
+        await asyncio.sleep(0.4)
+        assert await store.get("lease", "other") == [None, "stays"]
+        assert not await store.commit(Commit(checks={"lease": "me"}, puts={"lease": "me"}, ttl={"lease": 10.0}))
+        assert await store.commit(Commit(checks={"lease": None}, puts={"lease": "you"}))
+
+    held_to(build, story)
+
+
+def test_writing_again_sets_the_time_to_live_anew(build: Build) -> None:
+    async def story(store: Store) -> None:
+        await store.commit(Commit(puts={"longer": "1", "ever": "1"}, ttl={"longer": 0.2, "ever": 0.2}))
+        await store.commit(Commit(puts={"longer": "2"}, ttl={"longer": 30.0}))
+        await store.commit(Commit(puts={"ever": "2"}))
+        await asyncio.sleep(0.3)
+        assert await store.get("longer", "ever") == ["2", "2"]
+
+    held_to(build, story)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0001, -1.0])
+def test_a_time_to_live_that_is_over_leaves_nothing_for_ever(build: Build, seconds: float) -> None:
+    async def story(store: Store) -> None:
+        assert await store.commit(Commit(puts={"lease": "me"}, ttl={"lease": seconds}))
+        await asyncio.sleep(0.02)
+        assert await store.get("lease") == [None]
+
+    held_to(build, story)
+
+
+def test_the_same_commit_sent_twice_takes_effect_once(build: Build) -> None:
+    async def story(store: Store) -> None:
+        once = Commit(checks={"count": None}, puts={"count": "1"}, appends=[("log", "once")])
+        assert await store.commit(once)
+        assert await store.commit(once)
+        assert await store.read("log") == ["once"]
+        # Still true, and still without effect, when the world has moved on.
+        await store.commit(Commit(puts={"count": "2"}))
+        assert await store.commit(once)
+        assert await store.get("count") == ["2"]
+        assert await store.read("log") == ["once"]
+
+    held_to(build, story)
+
+
+def test_a_commit_that_was_refused_may_be_tried_again(build: Build) -> None:
+    async def story(store: Store) -> None:
+        again = Commit(checks={"ready": "yes"}, appends=[("log", "x")])
+        assert not await store.commit(again)
+        await store.commit(Commit(puts={"ready": "yes"}))
+        assert await store.commit(again)
+        assert await store.read("log") == ["x"]
+
+    held_to(build, story)
+
+
+def test_two_commits_with_the_same_content_are_two(build: Build) -> None:
+    async def story(store: Store) -> None:
+        for _ in range(2):
+            assert await store.commit(Commit(appends=[("log", "x")]))
+        assert await store.read("log") == ["x", "x"]
+
+    held_to(build, story)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "ñandú — 日本語 🎥👩‍💻", "line\nbreak\ttab\rreturn", "\x00 and \x01", "'\";--", "{\"is\": null}", "null", "1e999", "\u2028\u202e", "\\u0041"],
+)
+def test_every_text_comes_back_as_it_was(build: Build, text: str) -> None:
+    async def story(store: Store) -> None:
+        assert await store.commit(Commit(puts={f"key {text}": text}, appends=[(f"log {text}", text)]))
+        assert await store.get(f"key {text}") == [text]
+        assert await store.read(f"log {text}") == [text]
+        assert await store.commit(Commit(checks={f"key {text}": text}, puts={f"key {text}": "new"}))
+        assert await store.get(f"key {text}") == ["new"]
+
+    held_to(build, story)
+
+
+def test_big_values(build: Build) -> None:
+    big = random.Random(1).randbytes(1_500_000).hex()  # 3 MB
+
+    async def story(store: Store) -> None:
+        assert await store.commit(Commit(puts={"big": big}, appends=[("log", big), ("log", "after")]))
+        assert await store.get("big") == [big]
+        assert await store.read("log") == [big, "after"]
+        assert await store.commit(Commit(checks={"big": big}, puts={"big": None}))
+        assert await store.get("big") == [None]
+
+    held_to(build, story)
+
+
+def test_many_at_once_append_without_a_gap(build: Build) -> None:
+    async def story(store: Store) -> None:
+        await asyncio.gather(*(store.commit(Commit(appends=[("log", str(n))])) for n in range(100)))
+        entries = await store.read("log")
+        assert sorted(entries, key=int) == [str(n) for n in range(100)]
+        assert await store.length("log") == 100
+
+    held_to(build, story)
+
+
+def test_compare_and_set_loses_no_increment(build: Build) -> None:
+    async def add(store: Store, times: int) -> None:
+        while times:
+            (now,) = await store.get("count")
+            times -= await store.commit(Commit(checks={"count": now}, puts={"count": str(int(now or 0) + 1)}))
+
+    async def story(store: Store) -> None:
+        await asyncio.gather(*(add(store, 5) for _ in range(8)))
+        assert await store.get("count") == ["40"]
+
+    held_to(build, story)
+
+
+def test_of_200_acquirers_one_owns_it_each_round(build: Build) -> None:
+    """Story A2; 1000 rounds with OPENVIDU_BOT_FULL."""
+
+    async def story(store: Store) -> None:
+        for turn in range(ROUNDS):
+            claims = [Commit(checks={"claim": None}, puts={"claim": f"{n}"}, appends=[("owners", f"{turn}:{n}")]) for n in range(ACQUIRERS)]
+            won = await asyncio.gather(*(store.commit(c) for c in claims))
+            assert won.count(True) == 1
+            owner = str(won.index(True))
+            assert await store.get("claim") == [owner]
+            # Letting go works for the owner only.
+            releases = await asyncio.gather(*(store.commit(Commit(checks={"claim": str(n)}, puts={"claim": None})) for n in range(ACQUIRERS)))
+            assert [str(n) for n, freed in enumerate(releases) if freed] == [owner]
+        assert await store.length("owners") == ROUNDS
+
+    held_to(build, story)
+
+
+# What a file promises
+
+
+def test_a_second_bot_on_the_same_file_does_not_start(tmp_path: Path) -> None:
+    async def story() -> None:
+        path = tmp_path / "bot.db"
+        first = SqliteStore(path, Clock())
+        with pytest.raises(Refused, match=r"another bot uses .*bot\.db.*REDIS_URL"):
+            SqliteStore(path, Clock())
+        assert await first.commit(Commit(puts={"a": "1"}))
+        await first.aclose()
+        second = SqliteStore(path, Clock())
+        assert await second.get("a") == ["1"]
+        await second.aclose()
+
+    asyncio.run(story())
+
+
+def test_the_file_is_private(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = SqliteStore(tmp_path / "deep" / "bot.db", Clock())
+        await store.commit(Commit(puts={"a": "1"}))
+        modes = {p.name: p.stat().st_mode & 0o077 for p in (tmp_path / "deep").iterdir()}
+        assert modes["bot.db"] == 0
+        assert (tmp_path / "deep").stat().st_mode & 0o077 == 0
+        await store.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_file_that_cannot_be_read_any_more_is_unreachable(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = SqliteStore(tmp_path / "bot.db", Clock())
+        await store.commit(Commit(puts={"a": "1"}))
+        store._db.close()
+        for call in (lambda: store.get("a"), lambda: store.commit(Commit(puts={"a": "2"})), lambda: store.read("log")):
+            with pytest.raises(Unreachable, match="state file"):
+                await call()
+
+    asyncio.run(story())
+
+
+WRITER = """
+    import asyncio, sys
+    from pathlib import Path
+    from services.clock import Clock
+    from services.store import Commit
+    from services.store.redis import RedisStore
+    from services.store.sqlite import SqliteStore
+
+    async def write():
+        where = sys.argv[1]
+        store = RedisStore(where) if ":" in where else SqliteStore(Path(where), Clock())
+        n = 0
+        while True:
+            before = str(n) if n else None
+            assert await store.commit(Commit(checks={"count": before}, puts={"count": str(n + 1)}, appends=[("log", str(n))]))
+            print(n, flush=True)
+            n += 1
+
+    asyncio.run(write())
+"""
+
+
+def killed_in_the_middle(where: str, at_least: int, victim: Callable[[subprocess.Popen[str]], None]) -> int:
+    """Let a process write until `victim` is killed; returns how many commits it knows to have been made."""
+    writer = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WRITER), where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert writer.stdout is not None, "it has a pipe"
+    known = 0
+    for line in writer.stdout:
+        known = int(line) + 1
+        if known == at_least:
+            victim(writer)
+            break
+    rest = writer.communicate(timeout=20)[0].split()
+    return int(rest[-1]) + 1 if rest else known
+
+
+async def nothing_is_lost(store: Store, known: int) -> None:
+    entries = await store.read("log")
+    # One more may have been written whose answer was not told.
+    assert len(entries) in (known, known + 1)
+    assert entries == [str(n) for n in range(len(entries))]
+    assert await store.get("count") == [str(len(entries))]
+    await store.aclose()
+
+
+def test_kill_9_of_a_writer_loses_nothing_that_was_committed(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    known = killed_in_the_middle(str(path), 40, lambda writer: writer.kill())
+    asyncio.run(nothing_is_lost(SqliteStore(path, Clock()), known))
+
+
+def test_kill_9_of_redis_loses_nothing_that_was_committed(tmp_path: Path) -> None:
+    own = RedisProcess(tmp_path)
+    own.start()
+    try:
+        known = killed_in_the_middle(own.url, 40, lambda _: own.kill())
+        own.start()
+        asyncio.run(nothing_is_lost(RedisStore(own.url), known))
+    finally:
+        own.stop()
+
+
+# What a server over a network promises
+
+
+class Proxy:
+    """Between the bot and Redis; does what networks do."""
+
+    def __init__(self, server: RedisProcess, folder: Path) -> None:
+        self.server = server
+        self.socket = Path(f"/tmp/openvidu-bot-proxy-{os.getpid()}-{folder.name[-12:]}.sock")
+        self.lose = 0
+        self.lost: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Proxy"]:
+        serving = await asyncio.start_unix_server(self._serve, str(self.socket))
+        try:
+            yield self
+        finally:
+            serving.close()
+            self.socket.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(str(self.server.socket))
+        try:
+            while request := await reader.read(1 << 20):
+                back.write(request)
+                reply = await there.read(1 << 20)
+                # Redis did what it was asked; nobody hears of it.
+                if b"EVALSHA" in request and b"NOSCRIPT" not in reply and self.lose:
+                    self.lose -= 1
+                    self.lost.append(reply)
+                    return
+                writer.write(reply)
+                await writer.drain()
+        finally:
+            writer.close()
+            back.close()
+
+
+def test_a_lost_reply_is_sent_again_and_takes_effect_once(server: RedisProcess, tmp_path: Path) -> None:
+    async def story() -> None:
+        with server.client() as client:
+            client.flushall()
+        async with Proxy(server, tmp_path).open() as proxy:
+            store = RedisStore(proxy.url)
+            proxy.lose = 1
+            assert await store.commit(Commit(checks={"claim": None}, puts={"claim": "me"}, appends=[("log", "once")])) is True
+            assert proxy.lost == [b":1\r\n"]
+            assert await store.read("log") == ["once"]
+            assert await store.get("claim") == ["me"]
+            await store.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_reply_lost_for_good_is_unreachable_and_the_same_commit_may_be_sent_later(server: RedisProcess, tmp_path: Path) -> None:
+    async def story() -> None:
+        with server.client() as client:
+            client.flushall()
+        async with Proxy(server, tmp_path).open() as proxy:
+            store = RedisStore(proxy.url)
+            proxy.lose = 100
+            commit = Commit(checks={"claim": None}, puts={"claim": "me"}, appends=[("log", "once")])
+            with pytest.raises(Unreachable):
+                await store.commit(commit)
+            proxy.lose = 0
+            assert await store.commit(commit) is True
+            assert await store.read("log") == ["once"]
+            await store.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_server_that_forgot_the_script_is_told_it_again(server: RedisProcess) -> None:
+    async def story() -> None:
+        store = RedisStore(server.url)
+        assert await store.commit(Commit(puts={"a": "1"}))
+        with server.client() as client:
+            client.script_flush()
+        assert await store.commit(Commit(checks={"a": "1"}, puts={"a": "2"}))
+        assert await store.get("a") == ["2"]
+        await store.aclose()
+
+    asyncio.run(story())
+
+
+def calls(store: Store) -> list[Callable[[], Awaitable[object]]]:
+    return [
+        lambda: store.get("a"),
+        lambda: store.commit(Commit(puts={"a": "1"})),
+        lambda: store.read("log"),
+        lambda: store.tail("log", 1),
+        lambda: store.length("log"),
+    ]
+
+
+def test_no_server_is_unreachable_soon() -> None:
+    async def story() -> None:
+        store = RedisStore("redis://127.0.0.1:1/0", reply_within=0.5)
+        for call in calls(store):
+            began = time.monotonic()
+            with pytest.raises(Unreachable, match="asking Redis"):
+                await call()
+            assert time.monotonic() - began < 2.0
+        await store.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_server_that_never_answers_is_unreachable_within_twice_the_time(tmp_path: Path) -> None:
+    async def story() -> None:
+        socket = Path(f"/tmp/openvidu-bot-mute-{os.getpid()}.sock")
+        mute = await asyncio.start_unix_server(lambda *_: asyncio.sleep(60), str(socket))
+        store = RedisStore(f"unix://{socket}", reply_within=0.2)
+        try:
+            for call in calls(store):
+                began = time.monotonic()
+                with pytest.raises(Unreachable):
+                    await call()
+                assert time.monotonic() - began < 0.6
+        finally:
+            await store.aclose()
+            mute.close()
+            socket.unlink(missing_ok=True)
+
+    asyncio.run(story())
+
+
+def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        own = RedisProcess(tmp_path)
+        own.start()
+        store = RedisStore(own.url, reply_within=0.5)
+        try:
+            assert await store.commit(Commit(puts={"a": "1"}))
+            own.kill()
+            with pytest.raises(Unreachable):
+                await store.get("a")
+            own.start()
+            assert await store.get("a") == ["1"]
+            assert await store.commit(Commit(checks={"a": "1"}, puts={"a": "2"}))
+        finally:
+            await store.aclose()
+            own.stop()
+
+    asyncio.run(story())
+
+
+def test_it_tells_what_matters_for_keeping_state(server: RedisProcess) -> None:
+    async def story() -> None:
+        store = RedisStore(server.url)
+        told = await store.info()
+        assert told["aof_enabled"] == 1
+        assert told["maxmemory_policy"] == "noeviction"
+        await store.aclose()
+
+    asyncio.run(story())

@@ -1,0 +1,118 @@
+"""The bot is killed between any two things it does; another one goes on, and in the end nothing is different."""
+
+import asyncio
+import os
+
+import pytest
+
+from services.errors import BotError
+from services.policy import Actor
+from services.procedures import Procedure, Shutdown, Startup
+from services.runs import Run, State
+from tests.support import virtual
+from tests.support.scene import Scene
+
+ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
+FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
+
+
+async def insist(scene: Scene, procedure: Procedure) -> Run:
+    """People bring a dead bot back, ask again for what was not taken, approve what waits, and resume what has stopped."""
+    before = len(await scene.journal.latest("acme", 1000))
+    for _ in range(3000):
+        if scene.lives[-1].dead:
+            await scene.passes(2)
+            await scene.start_bot()
+        runs = await scene.journal.latest("acme", 1000)
+        if len(runs) > before:
+            run = await scene.journal.run(runs[0])
+            if run.over:
+                return run
+        else:
+            await scene.by_bot(_ask(scene, procedure))
+        await scene.passes(5)
+    raise AssertionError("it never came to an end")
+
+
+async def _ask(scene: Scene, procedure: Procedure) -> None:
+    desk = scene.bot.desk
+    try:
+        waiting = await desk.waiting("acme")
+        if not waiting:
+            await desk.request(ANA, "acme", procedure, channel="COPS")
+            waiting = await desk.waiting("acme")
+        for request in waiting:
+            await desk.approve(request.id, BEN)
+    except BotError:
+        return
+
+
+def shutdown(die_at: int | None) -> int:
+    async def story() -> int:
+        async with Scene(media=2, start=False) as scene:
+            scene.estate.open_meeting(people=4, minutes=3, recordings=1)
+            await scene.start_bot(die_at)
+            run = await insist(scene, Shutdown())
+            assert run.state is State.DONE, run.stopped
+            assert [m.status for m in scene.estate.masters("acme")] == ["off"] * 4
+            assert scene.estate.media("acme") == []
+            assert len(scene.estate.signals) == 2
+            assert set(scene.estate.signals.values()) == {1}
+            await scene.settled(run)
+            return scene.lives[0].points
+
+    return virtual.run(story())
+
+
+def startup(die_at: int | None) -> int:
+    async def story() -> int:
+        async with Scene(media=2, start=False) as scene:
+            await scene.start_bot()
+            await insist(scene, Shutdown())
+            scene.kill()
+            await scene.passes(120)
+            await scene.start_bot(die_at)
+            life = scene.lives[-1]
+            run = await insist(scene, Startup())
+            assert run.state is State.DONE, run.stopped
+            assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+            assert len(scene.estate.serving("acme")) == 2
+            assert scene.estate.pool("acme").target == 2
+            await scene.settled(run)
+            return life.points
+
+    return virtual.run(story())
+
+
+STORIES = {"shutdown": shutdown, "startup": startup}
+
+
+@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("part", range(4))
+def test_killed_at_any_point(story: str, part: int) -> None:
+    """Every point in the full run; every sixty-second, another set for each part, in the usual one."""
+    points = STORIES[story](None)
+    step = 4 if FULL else 248
+    for point in range(1 + part * (step // 4), points + 1, step):
+        try:
+            STORIES[story](point)
+        except Exception as error:
+            raise AssertionError(f"{story} killed at point {point} of {points}") from error
+
+
+def test_ten_deaths_in_one_run() -> None:
+    async def story() -> None:
+        async with Scene(media=2, start=False) as scene:
+            scene.estate.open_meeting(people=4, minutes=6)
+            await scene.start_bot(150)
+            driver = asyncio.create_task(insist(scene, Shutdown()))
+            for _ in range(9):
+                await scene.lives[-1].died.wait()
+                while scene.lives[-1].dead:
+                    await scene.passes(1)
+                scene.lives[-1].die_at = 90
+            run = await driver
+            assert run.state is State.DONE
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())
