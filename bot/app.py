@@ -53,6 +53,7 @@ class Bot:
     ways: Ways
     desk: Desk
     counter: Counter
+    voice: Voice
     reporter: Reporter
     app: AsyncApp
     accounts: list[Account]
@@ -102,7 +103,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     reporter = Reporter(desk, voice, ways.clock, channels, lambda r: approvers(desk, r.plan.cluster, r.requester))
     secret = settings.slack.signing_secret
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, Buttons(desk, voice, counter))
-    return Bot(settings, ways, desk, counter, reporter, app, list(accounts.values()), shells, worker)
+    return Bot(settings, ways, desk, counter, voice, reporter, app, list(accounts.values()), shells, worker)
 
 
 def _news_channels(settings: Settings) -> dict[str, str]:

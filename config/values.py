@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """Whether that host is this machine."""
     try:
         return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:
@@ -24,7 +25,7 @@ def _secure(url: str) -> str:
     if parts.scheme in {"https", "wss"} and parts.hostname and not parts.username:
         return url.rstrip("/")
     # Plain http is for stand-ins on this machine: a token would cross the network readable.
-    if parts.scheme in {"http", "ws"} and _is_loopback(parts.hostname):
+    if parts.scheme in {"http", "ws"} and is_loopback(parts.hostname):
         return url.rstrip("/")
     raise ValueError("an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), without a user in it")
 

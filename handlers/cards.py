@@ -10,22 +10,7 @@ from services.executor import Progress
 from services.plan import Plan
 from services.policy import Actor
 from services.prices import hourly, money
-from services.runs import (
-    Answered,
-    Asked,
-    CancelAsked,
-    Ended,
-    Event,
-    Noted,
-    Opened,
-    Questioned,
-    Reached,
-    Resumed,
-    Run,
-    State,
-    Stopped,
-    Taken,
-)
+from services.runs import Noted, Run, State
 from services.steps.base import count, duration, listed
 
 APPROVE, REJECT, DETAILS, CANCEL, RESUME, ABANDON, ANSWER = "approve", "reject", "details", "cancel", "resume", "abandon", "answer"
@@ -305,6 +290,8 @@ def outcome(run: Run) -> str:
             return f"{run.id} was cancelled"
         case State.ABANDONED:
             return f"{run.id} was given up"
+        case State.ROLLED_BACK:
+            return f"{run.id} did not work and was put back as it was"
         case _:
             return f"{run.id} was left to be finished by hand"
 
@@ -316,8 +303,10 @@ def _end_card(run: Run) -> Card:
     changed = "; ".join(run.stays_done) or "nothing was changed"
     lines = [f"*Changed* {changed}."]
     if run.end_text and run.end_text != changed:
-        lines.append(f"*As it stands* {escape(run.end_text)}.")
+        lines.append(f"*{'Because' if run.state is State.ROLLED_BACK else 'As it stands'}* {escape(run.end_text)}.")
     lines += [f"*Note* {escape(n.text)}." for n in run.notes if not n.text.startswith("still waiting")]
+    if run.state is State.DONE:
+        lines += [f"*Terraform* {line}." if "terraform" in line.lower() else f"{line}." for line in run.plan.afterwards]
     lines.append(f"*Next* {_next(run)}")
     return Card(f"{_plain(head)}. {_plain(' '.join(lines))}", (section(head), section("\n".join(lines))))
 
@@ -474,40 +463,3 @@ def sentence(text: str) -> str:
     """Lower-case words of an error as a sentence."""
     first = text[:1].upper() + text[1:] if not text.startswith(("<", "`")) else text
     return first if first.endswith((".", "?", "!")) else f"{first}."
-
-
-def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: float) -> Card:
-    """One run in full: its card as it stands, and what happened when."""
-    card = run_card(progress if progress is not None and not run.over else Progress(run, None, "", None, "", at))
-    told = "\n".join(filter(None, (_told(e, run) for e in events[-30:])))
-    shown = [b for b in card.blocks if b["type"] != "actions"]
-    return Card(card.text, (*shown, section(f"*What happened*\n{told}")))
-
-
-def _told(event: Event, run: Run) -> str:
-    at = day(event.at)
-    match event:
-        case Opened():
-            return f"{at} opened by {event.requester.mention}"
-        case Taken():
-            return f"{at} {'picked up again' if event.again else 'driven'} by {escape(event.worker)}"
-        case Asked() if event.step < len(run.steps):
-            return f"{at} asked{' again' if event.again else ''}: {run.steps[event.step].title()}"
-        case Reached() if event.step < len(run.steps):
-            return f"{at} reached: {run.steps[event.step].title()}"
-        case Noted():
-            return f"{at} {escape(event.text)}"
-        case Questioned():
-            return f"{at} asked people: {escape(event.question.text)}"
-        case Answered():
-            return f"{at} {event.by.mention if event.by else 'nobody had to answer'}: {event.choice or 'it settled itself'}"
-        case CancelAsked():
-            return f"{at} {event.by.mention} cancelled"
-        case Stopped():
-            return f"{at} stopped: {escape(event.reason)}"
-        case Resumed():
-            return f"{at} resumed by {event.by.mention}"
-        case Ended():
-            return f"{at} {event.how}{f' by {event.by.mention}' if event.by else ''}"
-        case _:
-            return ""

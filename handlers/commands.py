@@ -4,16 +4,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card
-from handlers.parsing import Ask, Read, Tell, Words, parse, usages
+from handlers.parsing import SPOKEN, Words, parse
+from handlers.talks import Asked, Talk
 from handlers.voice import Ear, Voice
 from services.clock import Clock
 from services.desk import Changed, Desk, Outcome, Planned
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
-from services.policy import Actor, Kind, may_operate
+from services.policy import Actor
+from services.procedures import Procedure
 from services.store.port import new_id
 
 log = logging.getLogger(__name__)
@@ -28,7 +31,6 @@ class Office:
 
     command: str = "/openvidu"
     channels: Mapping[str, str] = field(default_factory=dict)  # channel id -> default cluster
-    extra_help: tuple[str, ...] = ()
 
 
 class Tasks:
@@ -99,7 +101,7 @@ class Counter:
                 raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
             words = parse(text)
             actor = await self._voice.actor(body)
-            answer = await self._patiently(self._do(words, text, actor, ear), ear, words)
+            answer = await self._patiently(self._do(words, text, actor, ear, str(body.get("trigger_id") or "")), ear, words)
             if answer is not None:
                 await self._voice.whisper(ear, answer)
 
@@ -109,8 +111,8 @@ class Counter:
         timer = asyncio.ensure_future(self._clock.sleep(SLOW))
         await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
-        if not task.done() and not isinstance(words, Tell):
-            what = "The plan" if isinstance(words, Ask) else "The answer"
+        if not task.done():
+            what = "The plan" if isinstance(words.said, Procedure) else "The answer"
             await self._voice.whisper(ear, cards.words_card(f"Looking; DigitalOcean is slow at the moment. {what} follows here."))
         return await task
 
@@ -118,21 +120,18 @@ class Counter:
         """A block whose errors become private sentences to that person."""
         return _Answering(self._voice, ear)
 
-    async def _do(self, words: Words, text: str, actor: Actor, ear: Ear) -> Card | None:
-        match words:
-            case Read():
-                return await self._read(words, actor, ear)
-            case Tell():
-                return await self._tell(words, actor)
-            case Ask(dry=True):
-                return await self._ask(words, actor, ear)
-            case Ask():
-                name = new_id()
-                await self._write_down(name, text, ear)
-                try:
-                    return await self._ask(words, actor, ear)
-                finally:
-                    await self._cross_out(name)
+    async def _do(self, words: Words, text: str, actor: Actor, ear: Ear, trigger: str) -> Card | None:
+        if isinstance(words.said, Talk):
+            meant = partial(self.cluster, words.cluster, ear.channel)
+            return await words.said.answer(Asked(self._desk, actor, ear.channel, self._clock, meant, trigger, SPOKEN))
+        if words.dry:
+            return await self._ask(words.said, words, actor, ear)
+        name = new_id()
+        await self._write_down(name, text, ear)
+        try:
+            return await self._ask(words.said, words, actor, ear)
+        finally:
+            await self._cross_out(name)
 
     # Changing
 
@@ -150,9 +149,9 @@ class Counter:
         except Unreachable as error:
             log.warning("a command was answered and stays noted: %s", error)
 
-    async def _ask(self, words: Ask, actor: Actor, ear: Ear) -> Card | None:
+    async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
         cluster = self.cluster(words.cluster, ear.channel)
-        made = await self._desk.request(actor, cluster, words.procedure, reason=words.reason, dry=words.dry, channel=ear.channel)
+        made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=ear.channel)
         return self.outcome(made)
 
     @staticmethod
@@ -166,44 +165,6 @@ class Counter:
                 return cards.words_card(f"Not run: {made.why}. {new}. Nothing was changed.")
             case _:
                 return None
-
-    async def _tell(self, words: Tell, actor: Actor) -> Card:
-        match words.what:
-            case "cancel":
-                run = await self._desk.cancel(words.run, actor)
-                return cards.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
-            case "resume":
-                run = await self._desk.resume(words.run, actor)
-                return cards.words_card(f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}.")
-            case _:
-                run = await self._desk.abandon(words.run, actor)
-                return cards.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")
-
-    # Reading
-
-    async def _read(self, words: Read, actor: Actor, ear: Ear) -> Card:
-        match words.what:
-            case "help":
-                return self._help(words, actor, ear)
-            case "status":
-                return cards.status_card(await self._desk.status(self.cluster(words.cluster, ear.channel), actor), self._clock.now())
-            case "run":
-                run = await self._desk.run(words.about, actor)
-                progress = self._desk.progress(run.id)
-                return cards.one_run_card(run, progress, await self._desk.journal.events(run.id), self._clock.now())
-            case _:
-                name = self.cluster(words.cluster, ear.channel)
-                return cards.runs_card(name, await self._desk.runs(name, actor))
-
-    def _help(self, words: Read, actor: Actor, ear: Ear) -> Card:
-        try:
-            name = self.cluster(words.cluster, ear.channel)
-            verdict = may_operate(actor, self._desk.site(name).rules)
-            may = f"This channel is about {name}. "
-            may += "You may use all of these." if verdict.kind is Kind.ALLOWED else f"You may read; changes: {verdict.reason}."
-        except Refused as error:
-            may = cards.sentence(str(error))
-        return cards.help_card(usages(), may, list(self._office.extra_help))
 
     def cluster(self, said: str | None, channel: str) -> str:
         """The cluster that is meant: said, the channel's own, or the only one there is."""

@@ -2,88 +2,86 @@
 
 import re
 import shlex
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, dataclass
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from handlers.talks import TALKS, Talk
 from services.errors import Refused
 from services.procedures import PROCEDURES, Procedure
+from services.spoken import Spoken
 
 LONGEST = 1000  # characters; Slack documents no limit of its own
 CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"})
+SPOKEN: tuple[type[Spoken], ...] = (*TALKS[:3], *PROCEDURES, *TALKS[3:])
+COMMON = ("reason", "cluster", "dry-run")
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A procedure to plan and, unless `dry`, to run."""
+class Words:
+    """What was said: a procedure to plan and, unless `dry`, to run; or a talk to answer."""
 
-    procedure: Procedure
-    cluster: str | None
-    reason: str
-    dry: bool
-
-
-@dataclass(frozen=True)
-class Read:
-    """A question that changes nothing: help, status, runs; `about` is a run's name."""
-
-    what: str
-    cluster: str | None
-    about: str = ""
-
-
-@dataclass(frozen=True)
-class Tell:
-    """A decision about a run: cancel, resume, abandon."""
-
-    what: str
-    run: str
-
-
-Words = Ask | Read | Tell
-READS = {
-    "help": "what can be asked for, and how",
-    "status": "masters, media nodes, meetings, the open run, cost per hour",
-    "runs": "the newest runs; with a name, one run in full",
-}
-TELLS = {
-    "cancel": "stop a run at its next safe point; what is done stays done and is named",
-    "resume": "go on with a run that has stopped",
-    "abandon": "give up a run that has stopped, and free the cluster",
-}
-
-
-def usages() -> list[tuple[str, str]]:
-    """Every command with its one-line meaning, from the procedures themselves."""
-    reads = [("runs [RUN]" if w == "runs" else w, text) for w, text in READS.items()]
-    return reads + [(p.usage(), p.summary()) for p in PROCEDURES] + [(f"{w} RUN", text) for w, text in TELLS.items()]
+    said: Procedure | Talk
+    cluster: str | None = None
+    reason: str = ""
+    dry: bool = False
 
 
 def parse(text: str) -> Words:
     """The value that the words mean. Refused with what was not understood, the nearest command, and an example."""
-    words = _split(text)
-    words, options = _options(words)
-    if not words:
-        return Read("help", options.get("cluster"))
-    first = words[0].lower()
-    if first in READS:
-        return _read(first, words[1:], options)
-    if first in TELLS:
-        if len(words) != 2 or options:
-            raise Refused(f"`{first}` takes the name of one run, as in `/openvidu {first} acme-17`")
-        return Tell(first, words[1])
-    kind, rest = _procedure(words)
-    return Ask(_build(kind, rest, options), options.get("cluster"), options.get("reason", ""), "dry-run" in options)
+    if len(text) > LONGEST:
+        raise Refused(f"that is {len(text)} characters; at most {LONGEST} are read")
+    words = _split(text) or ["help"]
+    kind, rest = _kind(words)
+    last = kind.parameters()[-1:]
+    if last and last[0].metadata["kind"] == "rest":
+        return _with_rest(kind, rest)
+    plain, options = _options(rest)
+    _known(kind, options)
+    said = kind(**_flags(kind, options), **_arguments(kind, plain))
+    assert isinstance(said, Procedure | Talk), "everything that is spoken is one of the two"
+    return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options)
+
+
+def _with_rest(kind: type[Spoken], rest: list[str]) -> Words:
+    """A kind whose last field takes the remaining words keeps their options too, but for `--cluster`."""
+    cluster = None
+    if "--cluster" in rest[:-1]:
+        at = rest.index("--cluster")
+        cluster, rest = rest[at + 1], rest[:at] + rest[at + 2 :]
+    fields = kind.parameters()
+    head, tail = rest[: len(fields) - 1], rest[len(fields) - 1 :]
+    if not tail and fields[-1].default is MISSING:
+        raise Refused(f"{fields[-1].name.upper()} is missing; usage: `/openvidu {kind.usage()}`")
+    values = _arguments(kind, head, fields[:-1])
+    if tail:
+        values[fields[-1].name] = " ".join(tail)
+    said = kind(**values)
+    assert isinstance(said, Procedure | Talk), "everything that is spoken is one of the two"
+    return Words(said, cluster)
 
 
 def _split(text: str) -> list[str]:
-    if len(text) > LONGEST:
-        raise Refused(f"that is {len(text)} characters; at most {LONGEST} are read")
     try:
         return shlex.split(text.translate(CURLY))
     except ValueError:
         raise Refused('a quote is not closed; write it as in --reason "power work in ams3"') from None
+
+
+def _kind(words: list[str]) -> tuple[type[Spoken], list[str]]:
+    for kind in sorted(SPOKEN, key=lambda s: -len(s.command.split())):
+        name = kind.command.split()
+        if [w.lower() for w in words[: len(name)]] == name:
+            return kind, words[len(name) :]
+    known = [s.command for s in SPOKEN]
+    near = get_close_matches(" ".join(words[:2]).lower(), known, 1, 0.6) or get_close_matches(words[0].lower(), known, 1, 0.5)
+    begun = [k for k in known if k.split()[0] == words[0].lower()]
+    if begun:
+        raise Refused(f"“{words[0]}” needs a second word: {', '.join(f'`{k}`' for k in begun)}")
+    hint = f"did you mean `/openvidu {near[0]}`?" if near else "`/openvidu help` lists what there is"
+    raise Refused(f"“{words[0]}” is not a command; {hint}")
 
 
 def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -106,54 +104,43 @@ def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
     return plain, options
 
 
-def _read(what: str, rest: list[str], options: dict[str, str]) -> Read:
-    unknown = set(options) - {"cluster"}
-    most = 1 if what == "runs" else 0
-    if unknown or len(rest) > most:
-        raise Refused(f"`{what}` takes {'one run at most' if most else 'nothing else'}; this was not understood: {_said(rest, unknown)}")
-    return Read("run" if what == "runs" and rest else what, options.get("cluster"), rest[0] if rest else "")
+def _flag_names(kind: type[Spoken]) -> dict[str, str]:
+    return {f.name.replace("_", "-"): f.name for f in kind.parameters() if f.metadata["kind"] == "flag"}
 
 
-def _procedure(words: list[str]) -> tuple[type[Procedure], list[str]]:
-    for kind in sorted(PROCEDURES, key=lambda p: -len(p.command)):
-        name = kind.command.split()
-        if [w.lower() for w in words[: len(name)]] == name:
-            return kind, words[len(name) :]
-    known = [*READS, *TELLS, *(p.command for p in PROCEDURES)]
-    near = get_close_matches(" ".join(words[:2]).lower(), known, 1, 0.6) or get_close_matches(words[0].lower(), known, 1, 0.5)
-    hint = f"did you mean `/openvidu {near[0]}`?" if near else "`/openvidu help` lists what there is"
-    raise Refused(f"“{words[0]}” is not a command; {hint}")
+def _known(kind: type[Spoken], options: dict[str, str]) -> None:
+    common = COMMON if issubclass(kind, Procedure) else ("cluster",)
+    known = [*_flag_names(kind), *common]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean --{near[0]}?" if near else f"usage: `/openvidu {kind.usage()}`"
+            raise Refused(f"`{kind.command}` does not know --{name}; {hint}")
 
 
-def _build(kind: type[Procedure], rest: list[str], options: dict[str, str]) -> Procedure:
-    values: dict[str, Any] = {}
-    hints = get_type_hints(kind)
-    arguments = [f for f in kind.parameters() if f.metadata["kind"] == "argument"]
-    flags = {f.name.replace("_", "-"): f.name for f in kind.parameters() if f.metadata["kind"] == "flag"}
-    unknown = set(options) - set(flags) - {"reason", "cluster", "dry-run"}
-    if unknown or len(rest) > len(arguments):
-        raise Refused(f"this was not understood: {_said(rest[len(arguments) :], unknown)}; usage: `/openvidu {kind.usage()}`")
-    values |= {field: True for name, field in flags.items() if name in options}
-    for field, word in zip(arguments, rest, strict=False):
-        values[field.name] = _value(word, hints[field.name], field.name, kind)
-    missing = [f.name.upper() for f in arguments[len(rest) :] if f.default is MISSING]
+def _flags(kind: type[Spoken], options: dict[str, str]) -> dict[str, Any]:
+    return {field: True for name, field in _flag_names(kind).items() if name in options}
+
+
+def _arguments(kind: type[Spoken], words: list[str], fields: Sequence[Field[Any]] | None = None) -> dict[str, Any]:
+    arguments = [f for f in (kind.parameters() if fields is None else fields) if f.metadata["kind"] == "argument"]
+    if len(words) > len(arguments):
+        extra = ", ".join(f"“{w}”" for w in words[len(arguments) :])
+        raise Refused(f"this was not understood: {extra}; usage: `/openvidu {kind.usage()}`")
+    missing = [f.name.upper() for f in arguments[len(words) :] if f.default is MISSING]
     if missing:
         raise Refused(f"{' and '.join(missing)} is missing; usage: `/openvidu {kind.usage()}`")
-    return kind(**values)
+    hints = get_type_hints(kind)
+    return {f.name: _value(word, hints[f.name], f, kind) for f, word in zip(arguments, words, strict=False)}
 
 
-def _value(word: str, hint: Any, name: str, kind: type[Procedure]) -> Any:
+def _value(word: str, hint: Any, field: Field[Any], kind: type[Spoken]) -> Any:
     options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if int in options:
         if not re.fullmatch(r"\d{1,6}", word):
-            raise Refused(f"{name.upper()} is a whole number, not “{word}”; usage: `/openvidu {kind.usage()}`")
+            raise Refused(f"{field.name.upper()} is a whole number, not “{word}”; usage: `/openvidu {kind.usage()}`")
         return int(word)
-    field = next(f for f in fields(kind) if f.name == name)
     choices = field.metadata.get("choices") or ()
     if choices and word.lower() not in choices:
-        raise Refused(f"{name.upper()} is one of {', '.join(choices)}, not “{word}”; usage: `/openvidu {kind.usage()}`")
+        raise Refused(f"{field.name.upper()} is one of {', '.join(choices)}, not “{word}”; usage: `/openvidu {kind.usage()}`")
     return word.lower() if choices else word
-
-
-def _said(words: list[str], options: set[str]) -> str:
-    return ", ".join([f"“{w}”" for w in words] + [f"--{o}" for o in sorted(options)])

@@ -40,6 +40,11 @@ class Voice:
         self._teams = teams
         self._people: dict[str, tuple[float, str, str]] = {}
 
+    def is_of(self, team: str) -> None:
+        """The workspace that the bot's token is for: the only one it serves, unless others were named."""
+        if team and not self._teams:
+            self._teams = frozenset({team})
+
     async def post(self, channel: str, card: Card, thread: str = "") -> str:
         """A new message; returns its ts."""
         more = {"thread_ts": thread} if thread else {}

@@ -145,6 +145,38 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What only the bot should change while it has a cluster. None: not looked at."""
+
+    target: int | None = None
+    template: str | None = None
+    sizes: tuple[tuple[str, str], ...] | None = None  # of the masters, by name
+
+    def merged(self, newer: "Basis") -> "Basis":
+        """This, with what the newer one knows."""
+        return Basis(
+            self.target if newer.target is None else newer.target,
+            self.template if newer.template is None else newer.template,
+            self.sizes if newer.sizes is None else newer.sizes,
+        )
+
+    def changed(self, now: "Basis") -> str:
+        """What another hand changed since, in words; "" when nothing known to both differs."""
+        said = []
+        if None not in (self.target, now.target) and self.target != now.target:
+            said.append(f"the pool's number from {self.target} to {now.target}")
+        if None not in (self.template, now.template) and self.template != now.template:
+            said.append("the pool's template")
+        if self.sizes is not None and now.sizes is not None and self.sizes != now.sizes:
+            before = dict(self.sizes)
+            said += [f"{name} to {size or 'another size'}" for name, size in now.sizes if before.get(name) != size]
+        return ", ".join(said)
+
+
+NOTHING_KNOWN = Basis()
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Everything one look learned. `known` says which facts were looked at; the others are blank, not zero."""
 
@@ -197,6 +229,15 @@ class Cluster:
     @property
     def down(self) -> bool:
         return bool(self.masters) and all(m.off for m in self.masters)
+
+    @property
+    def basis(self) -> Basis:
+        """What an executor compares before it writes: has somebody else been at the wheel?"""
+        return Basis(
+            target=self.pool.target if self.pool else None,
+            template=self.pool.template if self.pool else None,
+            sizes=tuple((m.name, m.size) for m in self.masters) if Fact.DROPLETS in self.known else None,
+        )
 
     @property
     def fingerprint(self) -> str:

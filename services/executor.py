@@ -12,8 +12,9 @@ from services.errors import Refused, Rejected, Superseded, Unreachable
 from services.journal import Journal
 from services.locks import Keeping, Lease, Locks
 from services.memory import Memory
-from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Run, State, Stopped, Taken
-from services.steps import Step
+from services.plan import make_plan
+from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
+from services.steps import Choice, Question, Step
 from services.steps.base import duration
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,8 @@ class _Drive:
         if self.run.over or self.run.state is State.STOPPED:
             return
         if step is None:
-            await self._append(Ended(self._clock.now(), State.DONE, ""))
+            how = State.ROLLED_BACK if self.run.recovering else State.DONE
+            await self._append(Ended(self._clock.now(), how, self.run.recovering))
         elif self.run.leaving:
             await self._append(Ended(self._clock.now(), State.LEFT, self.run.leaving, self.run.left_by))
         elif self.run.cancel is not None and (step.breakable or self.run.asks == 0 or self._waits_for_people()):
@@ -189,9 +191,12 @@ class _Drive:
             return
         self._seen_done = None
         if objection := step.objection(cluster):
-            await self._append(Stopped(now, f"{step.title()}: {objection}"))
+            await self._stop(f"{step.title()}: {objection}", step, cluster)
             return
         again = self._due(step, cluster, now)
+        if again == 0 and not self.run.asked_at and (other := self.run.basis.changed(cluster.basis)):
+            await self._other_hand(other)
+            return
         if again is not None and not await self._ask(step, cluster, again):
             return
         if self._late(step, cluster, now):
@@ -205,7 +210,8 @@ class _Drive:
             await self._append(Answered(self._clock.now(), self.run.question.id, "", None))
         self._seen_done = self._redo = None
         self._blind = 0.0
-        await self._append(Reached(self._clock.now(), self.run.position))
+        basis = self._cluster.basis if self._cluster is not None else None
+        await self._append(Reached(self._clock.now(), self.run.position, basis))
 
     # Looking
 
@@ -261,14 +267,14 @@ class _Drive:
             await self._refused(step, cluster, error)
             return False
         except Refused as error:
-            await self._append(Stopped(self._clock.now(), f"{step.title()}: {error}"))
+            await self._stop(f"{step.title()}: {error}", step, cluster)
             return False
         return True
 
     async def _refused(self, step: Step, cluster: Cluster, error: Rejected) -> None:
         question = step.refused(cluster, error)
         if question is None:
-            await self._append(Stopped(self._clock.now(), f"{step.title()}: {error}"))
+            await self._stop(f"{step.title()}: {error}", step, cluster)
             return
         await self._append(Questioned(self._clock.now(), question))
         if question.id == "zero-refused" and cluster.zero_policy == "keep_one":
@@ -291,7 +297,29 @@ class _Drive:
             await self._append(Questioned(now, question))
             return
         waited = duration(now - self.run.step_began)
-        await self._append(Stopped(now, f"{step.title()}: not so after {waited}; still waiting for {step.waits_for(cluster)}"))
+        await self._stop(f"{step.title()}: not so after {waited}; still waiting for {step.waits_for(cluster)}", step, cluster)
+
+    async def _stop(self, reason: str, step: Step, cluster: Cluster) -> None:
+        """Go back to a safe state if the procedure knows a way; else stop and keep the cluster until a person decides."""
+        now = self._clock.now()
+        back = () if self.run.recovering else tuple(self.run.plan.procedure.recover(cluster, step))
+        await self._append(Recovering(now, reason, back) if back else Stopped(now, reason))
+
+    async def _other_hand(self, what: str) -> None:
+        """Somebody else changed what this run is about: nothing more is written until a person says how to go on."""
+        procedure = self.run.plan.procedure
+        cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at))
+        choices = [Choice("stop", "Stop here", ends=f"stopped, because somebody else changed {what}")]
+        try:
+            plan = make_plan(cluster, procedure)
+        except Refused as error:
+            what += f" ({error})"
+        else:
+            ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
+            choices.insert(0, Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis))
+            what += f". From the new state it would be: {ways}"
+        text = f"somebody else changed {what}. Nothing more was changed since."
+        await self._append(Questioned(self._clock.now(), Question("other-hand", text, tuple(choices))))
 
     async def _remind(self) -> None:
         question, now = self.run.question, self._clock.now()

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.cluster import Cluster, Load
+from services.cluster import NOTHING_KNOWN, Basis, Cluster, Load
 from services.prices import hourly
 from services.procedures import Procedure
 from services.steps import Effects, Step
@@ -28,7 +28,8 @@ class Plan:
     stays_billed: Decimal
     made_at: float
     digest: str
-    kept: int = 0
+    basis: Basis = NOTHING_KNOWN
+    afterwards: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -66,6 +67,8 @@ def make_plan(cluster: Cluster, procedure: Procedure) -> Plan:
         stays_billed=after.masters,
         made_at=cluster.seen_at,
         digest=digest(cluster, procedure, steps),
+        basis=cluster.basis,
+        afterwards=procedure.afterwards(cluster) if steps else (),
     )
 
 

@@ -53,7 +53,7 @@ class Reached:
 
     at: float
     step: int
-    note: str = ""
+    basis: facts.Basis | None = None  # what the bot leaves behind for the next look to compare with
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,15 @@ class CancelAsked:
 
 
 @dataclass(frozen=True)
+class Recovering:
+    """A step cannot be reached; these lead back to a safe state."""
+
+    at: float
+    reason: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Stopped:
     """It cannot go on. The cluster stays claimed until somebody presses Resume or Abandon."""
 
@@ -117,7 +126,7 @@ class Ended:
     by: Actor | None = None
 
 
-Event = Opened | Taken | Asked | Reached | Noted | Questioned | Answered | CancelAsked | Stopped | Resumed | Ended
+Event = Opened | Taken | Asked | Reached | Noted | Questioned | Answered | CancelAsked | Recovering | Stopped | Resumed | Ended
 
 
 class State(StrEnum):
@@ -129,10 +138,11 @@ class State(StrEnum):
     DONE = "done"
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"
+    ROLLED_BACK = "rolled back"
     LEFT = "left"  # a person chose to finish by hand
 
 
-OVER = frozenset({State.DONE, State.CANCELLED, State.ABANDONED, State.LEFT})
+OVER = frozenset({State.DONE, State.CANCELLED, State.ABANDONED, State.ROLLED_BACK, State.LEFT})
 
 
 @dataclass(frozen=True)
@@ -161,6 +171,8 @@ class Run:
     leaving: str = ""  # a person chose to finish by hand
     left_by: Actor | None = None
     stopped: str = ""
+    recovering: str = ""  # why it is on its way back
+    basis: facts.Basis = facts.NOTHING_KNOWN
     notes: tuple[Noted, ...] = ()
     reached: tuple[Reached, ...] = ()
     answers: tuple[Answered, ...] = ()
@@ -201,6 +213,7 @@ def _opened(event: Opened) -> Run:
         request=event.request,
         opened_at=event.at,
         steps=event.plan.steps,
+        basis=event.plan.basis,
         step_began=event.at,
     )
 
@@ -213,6 +226,8 @@ def _answered(run: Run, event: Answered) -> Run:
     choice = next((c for c in question.choices if c.id == event.choice), None)
     if choice is None:
         return run
+    if choice.basis is not None:
+        run = replace(run, basis=run.basis.merged(choice.basis))
     if choice.ends:
         return replace(run, leaving=choice.ends, left_by=event.by)
     if choice.wait is not None:
@@ -232,7 +247,7 @@ def _next(run: Run, position: int, at: float) -> Run:
     return replace(run, position=position, asks=0, asked_at=0.0, step_began=at, wait_until=0.0)
 
 
-def apply(run: Run, event: Event) -> Run:
+def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape of a match
     """The run after one more event."""
     run = replace(run, events=run.events + 1)
     match event:
@@ -242,7 +257,8 @@ def apply(run: Run, event: Event) -> Run:
         case Asked():
             return replace(run, asks=event.again + 1, asked_at=event.at)
         case Reached():
-            return _next(replace(run, reached=(*run.reached, event)), event.step + 1, event.at)
+            basis = run.basis if event.basis is None else run.basis.merged(event.basis)
+            return _next(replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at)
         case Noted():
             return replace(run, notes=(*run.notes, event))
         case Questioned():
@@ -251,6 +267,10 @@ def apply(run: Run, event: Event) -> Run:
             return _answered(run, event)
         case CancelAsked():
             return replace(run, cancel=event.by)
+        case Recovering():
+            steps = run.steps[: run.position + 1] + event.steps
+            run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
+            return _next(run, run.position + 1, event.at)
         case Stopped():
             return replace(run, state=State.STOPPED, stopped=event.reason, question=None)
         case Resumed():
@@ -275,8 +295,8 @@ CLASSES: Classes = {
     for kind in (
         *STEPS,
         *PROCEDURES,
-        *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load),
+        *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
+        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis),
     )
 }
 

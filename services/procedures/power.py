@@ -7,7 +7,8 @@ from typing import ClassVar
 from services.cluster import Cluster
 from services.errors import Refused
 from services.procedures import fleet
-from services.procedures.base import Procedure, argument, flag
+from services.procedures.base import Procedure
+from services.spoken import argument, flag
 from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
 from services.steps.base import count
 

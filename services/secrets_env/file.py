@@ -88,4 +88,4 @@ class SecretsFile:
 
 
 def _ended(raw: bytes) -> bytes:
-    return raw.removesuffix(b"\n").removesuffix(b"\r") + b"\n"
+    return raw.removesuffix(b"\n").rstrip(b"\r") + b"\n"

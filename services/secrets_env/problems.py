@@ -45,7 +45,7 @@ class Line:
 
     @property
     def text(self) -> str:
-        return self.raw.removesuffix(b"\n").removesuffix(b"\r").decode(errors="surrogateescape")
+        return self.raw.removesuffix(b"\n").rstrip(b"\r").decode(errors="surrogateescape")
 
     @property
     def name(self) -> str:

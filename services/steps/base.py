@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from services.cluster import Cluster, Fact
+from services.cluster import Basis, Cluster, Fact
 from services.errors import Rejected, Unreachable
 
 
@@ -63,6 +63,7 @@ class Choice:
     skip: bool = False  # this step counts as reached, and the later ones are `forced`
     wait: float | None = None
     ends: str = ""  # the run ends with these words
+    basis: Basis | None = None  # the state that somebody else made, accepted by this answer
     loses: str = ""  # what is lost by it: answering needs an approver other than the requester, and the words in a confirm dialog
 
 

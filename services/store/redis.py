@@ -33,18 +33,33 @@ for _, append in ipairs(c.appends) do redis.call('rpush', KEYS[append[1]], appen
 redis.call('set', KEYS[1], '1', 'ex', 3600)
 return 1
 """
+CONNECTIONS = 50
 T = TypeVar("T")
 
 
 class RedisStore:
-    """`url` as redis-py takes it (redis://, rediss://, unix://). `reply_within` bounds each call, in seconds."""
+    """`url` as redis-py takes it (redis://, rediss://, unix://). `reply_within` bounds each call, in seconds.
 
-    def __init__(self, url: str, *, reply_within: float = 5.0, client: "redis.Redis | None" = None) -> None:
+    `speed`: how many seconds of the bot's clock pass in one of Redis's; a ttl is meant in the clock's.
+    """
+
+    def __init__(self, url: str, *, reply_within: float = 5.0, speed: float = 1.0, client: "redis.Redis | None" = None) -> None:
         retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2)
-        self._redis = client or redis.Redis.from_url(
-            url, decode_responses=True, socket_timeout=reply_within, socket_connect_timeout=reply_within, retry=retry, protocol=2
+        # A burst waits for a free connection; redis-py's own pool would raise at its hundredth.
+        self._redis = client or redis.Redis.from_pool(
+            redis.BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=reply_within,
+                decode_responses=True,
+                socket_timeout=reply_within,
+                socket_connect_timeout=reply_within,
+                retry=retry,
+                protocol=2,
+            )
         )
         self._reply_within = reply_within
+        self._speed = speed
         self._commit = self._redis.register_script(COMMIT)
 
     async def _do(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -71,17 +86,22 @@ class RedisStore:
 
         order = {
             "checks": [[index(k), v] for k, v in commit.checks.items()],
-            "puts": [[index(k), v, int(commit.ttl.get(k, 0) * 1000)] for k, v in commit.puts.items()],
+            # 0 means for ever in the script: a time to live that is over already becomes the shortest one there is.
+            "puts": [[index(k), v, max(1, int(commit.ttl[k] * 1000 / self._speed)) if k in commit.ttl else 0] for k, v in commit.puts.items()],
             "appends": [[index("log:" + log), entry] for log, entry in commit.appends],
         }
         result = await self._do(lambda: cast("Awaitable[Any]", self._commit(keys=keys, args=[json.dumps(order)])))
         return int(result) == 1
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
+        if count == 0:
+            return []  # Redis counts -1 as "to the end"
         end = -1 if count is None else start + count - 1
         return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(PREFIX + "log:" + log, start, end)))
 
     async def tail(self, log: str, count: int) -> list[str]:
+        if count == 0:
+            return []
         return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(PREFIX + "log:" + log, -count, -1)))
 
     async def length(self, log: str) -> int:

@@ -1,12 +1,15 @@
 """Off-hours windows: when a cluster is closed to save money, what should be true now, and what it saved. Pure."""
 
 from services.windows.closed import Closure, Occurrence, closures, lint, occurrences
-from services.windows.due import Due, Late, Missed, Notice, Row, Settled, due, edges, forecast, keep_up, late, notice, notices, settle
+from services.windows.due import Due, due, edges
+from services.windows.edge import Edge, Terms
 from services.windows.exceptions import NONE, Exceptions, Hold, KeepUp, Manual
+from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Holiday, holidays
+from services.windows.keep import keep_up
 from services.windows.ready import lead, will_miss
+from services.windows.settle import Late, Missed, Settled, late, settle
 from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, check, parse_window
-from services.windows.timeline import Edge, Terms
 
 __all__ = [
     "EXAMPLE",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import ceil, isfinite
 
-from services.windows.timeline import Edge
+from services.windows.edge import Edge
 
 RECENT = 50  # start-ups that count
 FEW = 5  # with fewer, the slowest seen is not trusted to be the slowest there is

@@ -5,51 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from services.steps.base import duration
-from services.windows.closed import Closure, Occurrence, clock_change, closures
+from services.windows.closed import Closure, Occurrence, closures
+from services.windows.edge import ALREADY, EXCEPTION, HOLIDAY, SHORT, Edge, Terms, at_close, at_open, edge, why_words
 from services.windows.exceptions import DAY, Exceptions, Hold, KeepUp, Manual
-from services.windows.spec import Kind, Meetings, Window
-from services.windows.zones import day_and_time, nominal, wall
+from services.windows.spec import Window
 
 State = Literal["open", "closed", "no opinion"]
-HOLIDAY, EXCEPTION, SHORT = "day off", "exception", "too short"
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How edges are kept, in seconds. Measured and set per cluster."""
-
-    lead: float = 0.0  # start-up begins that much before the opening time, so that it serves at that time
-    least: float = 1800.0  # a close that comes late or after an exception is worth it only for that much closed time
-    punctual: float = 120.0  # an edge acted on within this is not late
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A moment at which a cluster is to be closed or opened. `name` names the run, and is the same however often it is worked out.
-
-    `at` is when it is so (serving, for an open); `start` is when the bot begins, earlier by the lead. `until` is when a close is over
-    again: nothing is shut down after it. An edge that does not act is told with its reason.
-    """
-
-    name: str
-    kind: Literal["close", "open"]
-    at: float
-    start: float
-    until: float
-    local: str
-    zone: str
-    windows: tuple[str, ...]
-    closes: Kind
-    number: int | None
-    remembered: bool
-    meetings: Meetings
-    wait_limit: float
-    marks: tuple[str, ...] = ()
-    acts: bool = True
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,8 +114,8 @@ def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exce
         elif span.state not in ("no opinion", last):
             edges.append(_close(span) if span.state == "closed" else _open(span, before, drawing))
             last = span.state
-        elif isinstance(span.why, Manual):
-            last = None  # what came of it by hand is not known here: the next edge sees to it, whichever it is
+        elif span.state == "no opinion":
+            last = None  # what people did meanwhile is not known here: what is due afterwards is seen to anew, whichever it is
         before = span.closure or before
         spans.append(kept)
     edges += _swallowed(drawing, spans, edges)
@@ -175,70 +138,19 @@ def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
     assert closure is not None, "only a closure makes it closed"
     marks = (SHORT,) if reason else ()
     if span.since == closure.close:
-        return _at_close(closure, span.until, marks, acts=acts, reason=reason)
+        return at_close(closure, span.until, marks, acts=acts, reason=reason)
     found = closure.covering(span.since)
-    return _edge("close", found, closure, span.since, until=span.until, marks=(EXCEPTION, *marks), acts=acts, reason=reason)
-
-
-def _at_close(closure: Closure, until: float, marks: tuple[str, ...] = (), *, acts: bool = True, reason: str = "") -> Edge:
-    found = closure.first()
-    change = clock_change(found.window, closure.close, closure.open)
-    told = tuple(m for m in (found.close_mark, change, *marks) if m)
-    return _edge(
-        "close", found, closure, closure.close, until=until, marks=told, acts=acts, reason=reason, local=nominal(found.close_local)
-    )
+    return edge("close", found, closure, span.since, until=span.until, marks=(EXCEPTION, *marks), acts=acts, reason=reason)
 
 
 def _open(span: Span, before: Closure | None, drawing: _Drawing) -> Edge:
     closure = span.closure or before
     assert closure is not None, "it was closed before, so there is a closure"
     if span.since == drawing.starts(closure):
-        return _at_open(closure, drawing)
+        return at_open(closure, drawing.starts(closure))
     # An exception opens it, or delayed the opening: at once, and no lead can be given.
     found = closure.covering(span.since) if span.since < closure.open else closure.last()
-    return _edge("open", found, closure, span.since, until=span.until, marks=(EXCEPTION,))
-
-
-def _at_open(closure: Closure, drawing: _Drawing, *, acts: bool = True, reason: str = "") -> Edge:
-    found = closure.last()
-    marks = (found.open_mark,) if found.open_mark else ()
-    start, local = drawing.starts(closure), nominal(found.open_local)
-    return _edge("open", found, closure, closure.open, start=start, until=closure.open, marks=marks, acts=acts, reason=reason, local=local)
-
-
-def _edge(
-    kind: Literal["close", "open"],
-    found: Occurrence,
-    closure: Closure,
-    at: float,
-    *,
-    until: float,
-    start: float | None = None,
-    marks: tuple[str, ...] = (),
-    acts: bool = True,
-    reason: str = "",
-    local: str = "",
-) -> Edge:
-    window = found.window
-    local = local or nominal(wall(ZoneInfo(window.zone), at))
-    return Edge(
-        name=f"{window.name}-{kind}@{local}",
-        kind=kind,
-        at=at,
-        start=at if start is None else start,
-        until=until,
-        local=local,
-        zone=window.zone,
-        windows=closure.names,
-        closes=closure.kind,
-        number=closure.number,
-        remembered=closure.remembered,
-        meetings=closure.meetings,
-        wait_limit=closure.wait_limit,
-        marks=marks,
-        acts=acts,
-        reason=reason,
-    )
+    return edge("open", found, closure, span.since, until=span.until, marks=(EXCEPTION,))
 
 
 def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) -> Iterator[Edge]:
@@ -248,30 +160,16 @@ def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) 
     for closure in drawing.closures:
         if ("close", closure.close) not in acted:
             why = _why_not(closure, line, drawing)
-            yield _at_close(closure, drawing.starts(closure), (EXCEPTION,), acts=False, reason=why)
+            yield at_close(closure, drawing.starts(closure), (EXCEPTION,), acts=False, reason=why)
         if ("open", drawing.starts(closure)) not in acted:
-            why = _exception_words(line.at(drawing.starts(closure)), closure) or "it is open already"
-            yield _at_open(closure, drawing, acts=False, reason=why)
+            why = why_words(line.at(drawing.starts(closure)).why, closure.windows[0].zone)
+            yield at_open(closure, drawing.starts(closure), () if why else (ALREADY,), acts=False, reason=why or "it is open already")
 
 
 def _why_not(closure: Closure, line: Timeline, drawing: _Drawing) -> str:
     if drawing.starts(closure) == closure.close:
         return f"it would be closed for {duration(closure.open - closure.close)}, and a start-up takes {duration(drawing.terms.lead)}"
-    return _exception_words(line.at(closure.close), closure) or "it is closed already"
-
-
-def _exception_words(span: Span, closure: Closure) -> str:
-    """Which exception is in force: `kept up by <@U1> until Mon 2027-11-01 21:00`."""
-    zone = ZoneInfo(closure.windows[0].zone)
-    match span.why:
-        case Hold(until=until, by=by, reason=reason):
-            return f"held by {by} until {day_and_time(wall(zone, until))}: {reason}"
-        case Manual(at=at, state=state, by=by):
-            return f"{'started' if state == 'open' else 'stopped'} by {by} at {day_and_time(wall(zone, at))}"
-        case KeepUp(until=until, by=by, reason=reason):
-            return f"kept up by {by} until {day_and_time(wall(zone, until))}" + (f": {reason}" if reason else "")
-        case None:
-            return ""
+    return why_words(line.at(closure.close).why, closure.windows[0].zone) or "it is closed already"
 
 
 def _days_off(skipped: Iterable[Occurrence], drawing: _Drawing) -> Iterator[Edge]:
@@ -279,4 +177,4 @@ def _days_off(skipped: Iterable[Occurrence], drawing: _Drawing) -> Iterator[Edge
     for occurrence in skipped:
         if drawing.low <= occurrence.close <= drawing.high and drawing.closed(occurrence.close) is None:
             closure = Closure(occurrence.close, occurrence.open, (occurrence,))
-            yield _at_close(closure, occurrence.open, (HOLIDAY,), acts=False, reason=occurrence.off)
+            yield at_close(closure, occurrence.open, (HOLIDAY,), acts=False, reason=occurrence.off)

@@ -1,0 +1,178 @@
+"""What stands beside the chat: the estate as it really is, and a menu of things that can go wrong."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bot.demo.child import Child
+from bot.demo.world import STACK, World
+from simulators.estate import Droplet, Meeting
+from simulators.estate.catalog import SIZES
+from simulators.faults import Rule
+
+Json = dict[str, Any]
+ZONE = ZoneInfo("Europe/Madrid")
+SLOW_SECONDS = 30.0
+BURST = 6
+ENDLESS = 24 * 60.0  # minutes
+ACTIONS: Sequence[Json] = (
+    {"id": "meeting", "label": "One more meeting", "hint": "6 people, 6 minutes, recorded"},
+    {"id": "kill", "label": "Kill the bot now", "hint": "kill -9; it is started again a second later"},
+    {"id": "zero", "label": "DigitalOcean refuses a pool of 0", "hint": "422; on or off"},
+    {"id": "endless", "label": "A meeting never ends", "hint": "so the drain does not either; on or off"},
+    {"id": "slow", "label": "DigitalOcean is slow", "hint": f"{SLOW_SECONDS:.0f} s for every answer; on or off"},
+    {"id": "burst", "label": "DigitalOcean answers 500 and 503", "hint": f"the next {BURST} calls, half of them after doing what was asked"},
+)
+
+
+class Panel:
+    """Draws and disturbs one world."""
+
+    actions = ACTIONS
+
+    def __init__(self, world: World, child: Child) -> None:
+        self._world = world
+        self._child = child
+        self._slow: Rule | None = None
+        self._endless: Meeting | None = None
+        self._acts: dict[str, Callable[[], str]] = {
+            "meeting": self._one_more,
+            "kill": self._kill,
+            "zero": self._zero,
+            "endless": self._never_ends,
+            "slow": self._slower,
+            "burst": self._fails,
+        }
+
+    # The picture
+
+    def picture(self) -> Json:
+        """The estate, its cost, the time, and what is switched on."""
+        estate = self._world.estate
+        estate.settle()
+        droplets = [*estate.masters(STACK), *estate.media(STACK)]
+        time = datetime.fromtimestamp(estate.moment, ZONE).strftime("%H:%M:%S")
+        return {
+            "title": "DigitalOcean",
+            "cost": f"${sum(SIZES[d.size].price_hourly for d in droplets):.2f}/h",
+            "clock": f"{time} · {self._world.clock.speed:g}× as fast",
+            "note": self._note(),
+            "clusters": [self._cluster()],
+        }
+
+    def _cluster(self) -> Json:
+        estate = self._world.estate
+        meetings = estate.meetings_of(STACK)
+        people = sum(m.people for m in meetings)
+        state, tone = self._state()
+        return {
+            "name": STACK,
+            "state": state,
+            "tone": tone,
+            "summary": f"{len(meetings)} meetings, {people} people · pool at {estate.pool(STACK).target}",
+            "nodes": [*map(self._master, estate.masters(STACK)), *map(self._media, estate.media(STACK))],
+        }
+
+    def _state(self) -> tuple[str, str]:
+        estate = self._world.estate
+        masters = estate.masters(STACK)
+        if estate.serving(STACK):
+            return "serves", "good"
+        if all(not m.on for m in masters):
+            return "down", "off"
+        return "nobody can meet", "busy"
+
+    def _master(self, droplet: Droplet) -> Json:
+        health = ("healthy" if self._world.estate.healthy(droplet) else "starting") if droplet.on else None
+        return self._node(droplet, f"master-{droplet.name[-1]}") | {"health": health}
+
+    def _media(self, droplet: Droplet) -> Json:
+        estate = self._world.estate
+        meetings = estate.meetings_on(droplet.id)
+        node = self._node(droplet, f"media-{droplet.name.rsplit('-', 1)[-1].lstrip('0')}")
+        server = droplet.node.containers.get("openvidu")
+        member = next((m for m in estate.pool(STACK).members if m.droplet_id == droplet.id), None)
+        if member is not None and member.status == "deleting":
+            node["state"] = "stopping"
+        elif droplet.on and server is not None and server.running:
+            node["state"] = "draining" if server.draining else "serving"
+        elif droplet.on:
+            node["state"] = "drained" if server is not None and droplet.node.installed else "new, installing"
+        if meetings:
+            node |= {"meetings": len(meetings), "people": sum(m.people for m in meetings)}
+            recordings = sum(m.recordings for m in meetings)
+            node["note"] = f"{recordings} recorded" if recordings else None
+        return node
+
+    @staticmethod
+    def _node(droplet: Droplet, name: str) -> Json:
+        doing = droplet.action.type.replace("_", " ") if droplet.action else ""
+        states = {"shutdown": "shutting down", "power on": "starting", "power off": "powering off", "resize": "resizing"}
+        return {"name": name, "state": states.get(doing, doing) or droplet.status}
+
+    def _note(self) -> str:
+        faults = self._world.town.faults
+        on = [
+            "refuses a pool of 0" if faults.switched("zero_refused") else "",
+            f"takes {SLOW_SECONDS:.0f} s to answer" if self._slow else "",
+            "fails" if any(r.times > 0 and r.party == "digitalocean" for r in faults.rules) else "",
+        ]
+        said = [f"DigitalOcean {' and '.join(filter(None, on))} now."] if any(on) else []
+        if self._endless:
+            said.append("One meeting never ends.")
+        if not self._child.alive:
+            said.append("The bot is dead.")
+        return " ".join(said)
+
+    # The menu
+
+    async def act(self, action: str, _args: Json) -> str:
+        """Do what a button of the menu says; returns what was done."""
+        self._world.estate.settle()
+        return self._acts[action]()
+
+    def _one_more(self) -> str:
+        opened = self._world.estate.open_meeting(people=6, minutes=6, recordings=1, cluster=STACK)
+        return "Six people meet for six minutes." if opened else "Nobody can open a meeting now: no media node takes new ones."
+
+    def _kill(self) -> str:
+        return "The bot was killed; watch it pick up where it was." if self._child.kill() else "The bot is dead already."
+
+    def _zero(self) -> str:
+        faults = self._world.town.faults
+        faults.switch("zero_refused", not faults.switched("zero_refused"))
+        return "DigitalOcean refuses 0 now." if faults.switched("zero_refused") else "DigitalOcean takes 0 again."
+
+    def _never_ends(self) -> str:
+        estate = self._world.estate
+        if self._endless is not None:
+            ended, self._endless = self._endless, None
+            estate.people.end(ended)
+            return "They have said goodbye at last."
+        meetings = sorted(estate.meetings_of(STACK), key=lambda m: m.ends_at)
+        if meetings:
+            # The same people go on under another id, so that the end that is due does not find them.
+            before = estate.meetings.pop(meetings[-1].id)
+            self._endless = replace(before, id=f"{before.id}-endless", ends_at=before.ends_at + ENDLESS * 60)
+            estate.meetings[self._endless.id] = self._endless
+        else:
+            self._endless = estate.open_meeting(people=2, minutes=ENDLESS, recordings=1, cluster=STACK)
+        return "One meeting never ends now." if self._endless else "Nobody meets now, and no media node takes a new meeting."
+
+    def _slower(self) -> str:
+        faults = self._world.town.faults
+        if self._slow is not None:
+            faults.rules.remove(self._slow)
+            self._slow = None
+            return "DigitalOcean answers at once again."
+        faults.add("digitalocean", "delay", times=-1, seconds=SLOW_SECONDS)
+        self._slow = faults.rules[-1]
+        return f"DigitalOcean takes {SLOW_SECONDS:.0f} s for every answer now."
+
+    def _fails(self) -> str:
+        for number in range(BURST):
+            kind = ("503-before", "500-after")[number % 2]
+            self._world.town.faults.add("digitalocean", kind)
+        return f"The next {BURST} calls to DigitalOcean fail; half of them have an effect all the same."

@@ -1,0 +1,169 @@
+"""The pretend world of the demo: one cluster, a small team, and the settings by which a bot finds them."""
+
+import asyncio
+import os
+import random
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncssh
+import yaml
+
+import config
+from handlers.parsing import SPOKEN
+from simulators.clock import ScaledClock
+from simulators.slack.server import SlackServer
+from simulators.slack.workspace import Workspace
+from simulators.town import Addresses, Town
+
+Json = dict[str, Any]
+STACK = "acme"
+PEOPLE = {"UANA": ("ana", "Ana Ruiz"), "UBEN": ("ben", "Ben Okafor"), "UCARLA": ("carla", "Carla Silva"), "UDORA": ("dora", "Dora Weiss")}
+OPERATORS = ["UANA", "UBEN", "UCARLA"]
+OPS, GENERAL = "COPS", "CGENERAL"
+NEW_MEETING_SECONDS = (45.0, 120.0)
+MEETING_MINUTES = (2.0, 4.5)  # short, so that a drain is over within the patience of somebody who watches
+FIRST_MEETINGS = ((5, 4.0, 1), (6, 3.0, 0), (3, 5.0, 0))
+SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
+GUIDE: list[Json] = [
+    {"text": "Ask for a shutdown", "as": "UANA", "fill": SHUTDOWN, "done": {"typed": "/openvidu shutdown"}},
+    {"text": "Become Ben", "as": "UBEN", "done": {"acting_as": "UBEN", "by": "UBEN"}},
+    {"text": "Press *Approve*", "as": "UBEN", "done": {"pressed": "Approve", "by": "UBEN"}},
+    {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is down"}},
+    {"text": "Bring it back", "fill": "/openvidu startup", "done": {"typed": "/openvidu startup"}},
+    {"text": "acme serves again", "done": {"message": "acme serves"}},
+]
+
+
+class Page(Protocol):
+    """What is shown beside the chat, and what can be done there."""
+
+    actions: Sequence[Json]
+
+    def picture(self) -> Json: ...
+    async def act(self, action: str, args: Json) -> str: ...
+
+
+class World:
+    """Town and Slack in one process. `folder` takes the key, the settings and the bot's state."""
+
+    def __init__(self, folder: Path, clock: ScaledClock, *, seed: int = 0, media: int = 3, redis_url: str = "") -> None:
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        self.folder, self.clock = folder, clock
+        self._redis_url = redis_url
+        self._key = folder / "id_ed25519"
+        key.write_private_key(str(self._key))
+        self._key.chmod(0o600)
+        self.town = Town(clock, seed, authorized_key=key.export_public_key().decode())
+        self.estate = self.town.estate
+        self.cluster = self.town.build_cluster(STACK, media=media)
+        self._dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
+
+    async def start(self, port: int = 0, page: Page | None = None) -> None:
+        """Open every door and write the settings."""
+        manifest = yaml.safe_load(Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8"))
+        self.slack = SlackServer(
+            _workspace(self.clock),
+            manifest,
+            self.clock,
+            port=port,
+            completions=_completions(manifest) if page else (),
+            guide=GUIDE if page else (),
+            panel_state=page.picture if page else None,
+            panel_act=page.act if page else None,
+            panel_actions=page.actions if page else (),
+        )
+        await self.slack.start()
+        self.addresses = await self.town.start()
+        self.settings_file.write_text(yaml.safe_dump(self._settings(self.addresses)), "utf-8")
+
+    async def stop(self) -> None:
+        """Close every door."""
+        await self.town.stop()
+        await self.slack.stop()
+
+    async def town_life(self) -> None:
+        """People meet, now and then, for ever."""
+        for people, minutes, recordings in FIRST_MEETINGS:
+            self.estate.open_meeting(people, minutes, recordings, STACK)
+        while True:
+            await self.clock.sleep(self._dice.uniform(*NEW_MEETING_SECONDS))
+            self.estate.open_meeting(self._dice.randint(2, 9), self._dice.uniform(*MEETING_MINUTES), int(self._dice.random() < 0.3), STACK)
+
+    # How a bot gets here
+
+    @property
+    def settings_file(self) -> Path:
+        """The bot's settings."""
+        return self.folder / "settings.yaml"
+
+    def bot_command(self) -> list[str]:
+        """Starts a bot that lives by this world's clock."""
+        clock = f"{self.clock.speed}:{self.clock.origin}:{self.clock.started}"
+        return [sys.executable, "-m", "bot", "serve", "--config", str(self.settings_file), "--clock", clock]
+
+    def bot_environment(self) -> dict[str, str]:
+        """This process's, with the pretend secrets and without any proxy: everything is on loopback."""
+        livekit = self.town.livekit[STACK]
+        kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k not in ("REDIS_URL", "OPENVIDU_BOT_CONFIG")}
+        root = str(Path(config.__file__).resolve().parent.parent)
+        redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}
+        return kept | redis | {
+            "PYTHONPATH": root,
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_SIGNING_SECRET": self.slack.signing_secret,
+            "DIGITALOCEAN_TOKEN": "dop_v1_sim",
+            "SPACES_ACCESS_KEY_ID": "sim-spaces-key",
+            "SPACES_SECRET_ACCESS_KEY": "sim-spaces-secret",
+            "LIVEKIT_API_KEY": livekit.api_key,
+            "LIVEKIT_API_SECRET": livekit.api_secret,
+        }
+
+    def _settings(self, at: Addresses) -> Mapping[str, Any]:
+        front = at.fronts[STACK]
+        return {
+            "clusters": {
+                STACK: {
+                    "stack": STACK,
+                    "region": self.cluster.region,
+                    "public_url": f"{front}/",
+                    "health_url": f"http://{{address}}:{at.health_port}/health/caddy",
+                    "livekit_url": front,
+                    "ssh": {"port": at.ssh_port, "key_file": str(self._key)},
+                    "spaces": {"endpoint": at.spaces, "bucket": self.cluster.bucket},
+                    "roles": {"operators": OPERATORS},
+                    "channel": OPS,
+                    "timezone": "Europe/Madrid",
+                }
+            },
+            "channels": {OPS: STACK},
+            "slack": {"api_url": self.slack.api_url},
+            "state": {"path": str(self.folder / "state.sqlite3")},
+            "digitalocean": {"api_url": at.digitalocean},
+            "health": {"port": 0},
+        }
+
+
+def _workspace(clock: ScaledClock) -> Workspace:
+    # Slack's patience (triggers, rate limits) is measured by the wall: neither its people nor its clients live faster here.
+    place = Workspace(clock, steady=time.monotonic)
+    for user, (name, real_name) in PEOPLE.items():
+        place.add_user(user, name, real_name)
+    place.add_channel(OPS, "ops", PEOPLE)
+    place.add_channel(GENERAL, "general", PEOPLE)
+    return place
+
+
+def _completions(manifest: Json) -> list[Json]:
+    (command,) = manifest["features"]["slash_commands"]
+    return [
+        {"text": f"{command['command']} {said.command}", "hint": said.usage().removeprefix(said.command).strip(), "about": said.summary()}
+        for said in SPOKEN
+        if not said.hidden
+    ]
+
+

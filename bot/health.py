@@ -1,0 +1,41 @@
+"""/healthz: whether restarting the process could help. /readyz: whether people can be served now."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+Problems = Callable[[], Awaitable[list[str]]]
+
+
+class Health:
+    """A small HTTP server; in HTTP mode Slack's requests come in by it too. Problems are sentences; none means well."""
+
+    def __init__(self, host: str, port: int, alive: Problems, ready: Problems, routes: Sequence[web.AbstractRouteDef] = ()) -> None:
+        self.host, self.port = host, port
+        self._alive, self._ready = alive, ready
+        self._routes = routes
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen. OSError when the port is taken."""
+        app = web.Application(client_max_size=1024 * 1024)
+        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), *self._routes])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.host, self.port).start()
+        self.port = int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _healthz(self, _request: web.Request) -> web.StreamResponse:
+        return _answer(await self._alive())
+
+    async def _readyz(self, _request: web.Request) -> web.StreamResponse:
+        return _answer([*await self._alive(), *await self._ready()])
+
+
+def _answer(problems: list[str]) -> web.Response:
+    return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)

@@ -1,0 +1,102 @@
+"""What is written to stderr: one line per event, as text or JSON, with the run or the person it is about, and no secret in it."""
+
+import asyncio
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+from config.values import Settings
+from services.secrets_env.mask import Masker
+
+# Tasks are named after what they are for; that name is all it takes to tell whose lines are whose.
+ABOUT = re.compile(r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.+ by) (?P<actor>[UW][A-Z0-9]+)$")
+
+# Ours follow the settings. Libraries speak only when something is wrong: some of them print bodies and headers below that.
+OURS = ("bot", "handlers", "services")
+QUIET = {"apscheduler": logging.ERROR, "asyncio": logging.WARNING, "slack_sdk": logging.WARNING, "slack_bolt": logging.WARNING}
+
+
+def set_up(settings: Settings) -> None:
+    """Send everything to stderr as the settings say."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines(as_json=settings.log.format == "json", masker=Masker(secrets_of(settings))))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for name in OURS:
+        logging.getLogger(name).setLevel(settings.log.level.upper())
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def secrets_of(value: BaseModel) -> Iterator[str]:
+    """Every secret in the settings, and the password inside of a Redis address."""
+    for name in type(value).model_fields:
+        held = getattr(value, name)
+        if isinstance(held, SecretStr):
+            yield held.get_secret_value()
+            if password := _password(held.get_secret_value()):
+                yield password
+        for inner in held.values() if isinstance(held, dict) else (held,):
+            if isinstance(inner, BaseModel):
+                yield from secrets_of(inner)
+
+
+def _password(text: str) -> str:
+    try:
+        return urlsplit(text).password or ""
+    except ValueError:
+        return ""
+
+
+class Lines(logging.Formatter):
+    """Formats records; masks last, so that nothing on the way can put a secret back."""
+
+    def __init__(self, *, as_json: bool, masker: Masker) -> None:
+        super().__init__()
+        self._as_json = as_json
+        self._masker = masker
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._json(record) if self._as_json else self._text(record)
+        return self._masker(line)
+
+    def _text(self, record: logging.LogRecord) -> str:
+        about = "".join(f" [{value}]" for value in about_now().values())
+        line = f"{_stamp(record.created)} {record.levelname.lower()} {record.name}{about}: {record.getMessage()}"
+        return f"{line}\n{self._trace(record)}" if record.exc_info else line
+
+    def _json(self, record: logging.LogRecord) -> str:
+        told = {
+            "at": _stamp(record.created),
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "text": record.getMessage(),
+            **about_now(),
+        }
+        if record.exc_info:
+            told["trace"] = self._trace(record)
+        return json.dumps(told, ensure_ascii=False)
+
+    def _trace(self, record: logging.LogRecord) -> str:
+        return self.formatException(record.exc_info) if record.exc_info else ""
+
+
+def about_now() -> dict[str, str]:
+    """The run or the person that the code running now works for, when its task says so."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return {}
+    found = ABOUT.match(task.get_name()) if task is not None else None
+    return {name: value for name, value in found.groupdict().items() if value} if found else {}
+
+
+def _stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,47 @@
+"""The tick that wakes the bot up. It decides nothing: what is due is asked of the state and the clock, so a tick may be late or missing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from services.clock import Clock
+
+
+class Tick:
+    """Calls `work` at once and then every so many seconds of the clock, never twice at the same time."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]], every: float, clock: Clock) -> None:
+        self._work = work
+        self._last = 0.0
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler.add_job(
+            self._once,
+            "interval",
+            seconds=every / clock.speed,
+            next_run_time=datetime.now(UTC),
+            max_instances=1,
+            coalesce=True,  # ten missed ticks are one
+            misfire_grace_time=None,  # and none is too late
+        )
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._last = asyncio.get_running_loop().time()
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """No further tick. A round that runs is left to its own end."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def silent_for(self) -> float:
+        """Seconds since the last round ended."""
+        return asyncio.get_running_loop().time() - self._last
+
+    async def _once(self) -> None:
+        try:
+            await self._work()
+        finally:
+            self._last = asyncio.get_running_loop().time()

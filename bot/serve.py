@@ -1,0 +1,251 @@
+"""`openvidu-bot serve`: one bot, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sqlite3
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import (
+    AsyncConnectionErrorRetryHandler,
+    AsyncRateLimitErrorRetryHandler,
+    AsyncServerErrorRetryHandler,
+)
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.app import Bot, Ways, build
+from bot.health import Health
+from bot.requests import PATH, slack_route
+from bot.scheduler import Tick
+from bot.sockets import Sockets
+from config.values import Settings, is_loopback
+from services.clients.http import Http
+from services.clock import Clock
+from services.desk import SWEEP
+from services.errors import Refused, Unreachable
+from services.store import Store
+from services.store.redis import RedisStore
+from services.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+ANSWERS_WITHIN = 2.5  # seconds that answers on their way are given when the bot is stopped
+CLOSE_WITHIN = 8.0
+GONE_WITHIN = 10
+SLACK_PATIENCE = 10.0
+SLACK_AGAIN = 5.0
+STATE_PATIENCE = 2.0
+SILENT_TOO_LONG = 300.0
+
+# What Slack says when asking again gets the same answer, and what to do about it.
+HOPELESS = {
+    "invalid_auth": "is not valid (revoked, mistyped, or of another app)",
+    "not_authed": "is empty",
+    "account_inactive": "belongs to a deleted app or workspace",
+    "token_revoked": "was revoked; install the app again",
+    "token_expired": "has expired; token rotation must be off for this app",
+    "not_allowed_token_type": "is of the wrong kind",
+    "missing_scope": "lacks a scope: connections:write for the app-level token, the manifest's for the bot token",
+    "no_permission": "lacks a permission",
+    "not_allowed": "may not open sockets: switch Socket Mode on in the app's settings",
+}
+
+
+class CannotStart(Exception):
+    """A sentence for whoever started the bot."""
+
+
+async def serve(settings: Settings, clock: Clock) -> None:
+    """Run a bot until SIGTERM or SIGINT. CannotStart when that cannot work."""
+    loop = asyncio.get_running_loop()
+    life = asyncio.ensure_future(_live(settings, clock))
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        if asked:
+            os._exit(1)  # asked twice: somebody is in a hurry
+        asked = True
+        signal.alarm(GONE_WITHIN)  # whatever may hang, the process is gone then
+        life.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await life
+    except asyncio.CancelledError:
+        if not asked:
+            raise
+        log.info("stopped")
+
+
+async def _live(settings: Settings, clock: Clock) -> None:
+    async with contextlib.AsyncExitStack() as parts:
+        session = await parts.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        client = slack_client(settings, session)
+        team = await introduce(settings, client)
+        store = open_store(settings, clock)
+        bot = build(settings, Ways(clock, store, Http()), client)
+        serving = Serving(bot, client)
+        parts.push_async_callback(serving.close)
+        await serving.start(team)
+        await serving.until_trouble()
+
+
+class Serving:
+    """A bot with its sockets, its tick and its health page."""
+
+    def __init__(self, bot: Bot, client: AsyncWebClient) -> None:
+        settings = bot.settings
+        self._bot = bot
+        self._client = client
+        self._sockets: Sockets | None = None
+        if settings.slack.mode == "socket":
+            token = settings.slack.app_token
+            self._sockets = Sockets(bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None)
+        routes = [] if self._sockets else [slack_route(bot.app)]
+        self._health = Health(settings.health.host, settings.health.port, self._alive, self._ready, routes)
+        self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._introduced = False
+
+    async def start(self, team: str | None) -> None:
+        """Open everything. `team` None: Slack does not answer yet; open runs are driven all the same."""
+        try:
+            await self._health.start()
+        except OSError as error:
+            health = self._bot.settings.health
+            raise CannotStart(f"health.port: {health.host}:{health.port} cannot be listened on ({error.strerror}); set another") from None
+        where = f"http://{self._health.host}:{self._health.port}"
+        log.info("health on %s/healthz%s", where, "" if self._sockets else f", Slack's requests on {where}{PATH}")
+        self._tick.start()
+        self._tasks = [
+            asyncio.create_task(self._speak(team), name="slack"),
+            asyncio.create_task(check_state(self._bot.ways.store), name="look at the state store"),
+        ]
+
+    async def until_trouble(self) -> None:
+        """Return never; raise what ends the connection to Slack for good."""
+        await self._tasks[0]
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Take nothing new, let answers go out, hand runs over, hang up."""
+        bot = self._bot
+        bot.counter.closing = True
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                self._tick.stop()
+                await bot.counter.tasks.settle(ANSWERS_WITHIN)
+                for task in self._tasks:
+                    task.cancel()
+                if self._sockets is not None:
+                    await self._sockets.close()
+                await bot.aclose()
+                await self._health.close()
+        except TimeoutError:
+            log.warning("not everything could be closed within %.0f s", CLOSE_WITHIN)
+
+    async def _speak(self, team: str | None) -> None:
+        while team is None:
+            await asyncio.sleep(SLACK_AGAIN)
+            team = await introduce(self._bot.settings, self._client)
+        self._bot.voice.is_of(team)
+        self._introduced = True
+        if self._sockets is not None:
+            await self._sockets.run()
+
+    async def _alive(self) -> list[str]:
+        silent = self._tick.silent_for()
+        return [f"no round of looking after runs has ended for {silent:.0f} s"] if silent > SILENT_TOO_LONG else []
+
+    async def _ready(self) -> list[str]:
+        problems = ["stopping"] if self._bot.counter.closing else []
+        if not self._introduced:
+            problems.append("Slack does not answer")
+        elif self._sockets is not None and not await self._sockets.connected():
+            problems.append("no socket to Slack is open")
+        try:
+            async with asyncio.timeout(STATE_PATIENCE):
+                await self._bot.ways.store.get("ready")
+        except (Unreachable, TimeoutError):
+            problems.append("the state store does not answer: no change can be made, reading works")
+        return problems
+
+
+def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
+    """Slack's Web API with one session and patience for hiccups; past loopback no proxy is asked."""
+    token = settings.slack.bot_token
+    client = AsyncWebClient(
+        token=token.get_secret_value() if token else "",
+        base_url=f"{settings.slack.api_url}/",
+        session=session,
+        retry_handlers=[
+            AsyncConnectionErrorRetryHandler(max_retry_count=2),
+            AsyncRateLimitErrorRetryHandler(max_retry_count=3),
+            AsyncServerErrorRetryHandler(max_retry_count=2),
+        ],
+    )
+    if is_loopback(urlsplit(settings.slack.api_url).hostname):
+        # The SDK reads HTTPS_PROXY but not NO_PROXY.
+        client.proxy = None
+    return client
+
+
+async def introduce(settings: Settings, client: AsyncWebClient) -> str | None:
+    """The workspace the tokens are for; None when Slack does not answer now. CannotStart when it refuses them."""
+    variable = "SLACK_BOT_TOKEN"
+    try:
+        async with asyncio.timeout(SLACK_PATIENCE):
+            known = await client.auth_test()
+            if settings.slack.mode == "socket" and settings.slack.app_token:
+                variable = "SLACK_APP_TOKEN"
+                await client.apps_connections_open(app_token=settings.slack.app_token.get_secret_value())
+    except SlackApiError as error:
+        code = str(error.response.get("error"))
+        if code in HOPELESS:
+            raise CannotStart(f"{variable}: Slack answered {code}: the token {HOPELESS[code]}") from None
+        log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_AGAIN)
+        return None
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        log.warning("Slack does not answer at %s (%s); asking again in %.0f s", settings.slack.api_url, type(error).__name__, SLACK_AGAIN)
+        return None
+    team = str(known.get("team_id") or known.get("enterprise_id") or "")
+    log.info("speaking as %s in %s (%s)", known.get("user"), known.get("team"), team)
+    return team
+
+
+def open_store(settings: Settings, clock: Clock) -> Store:
+    """Redis when there is an address of one, else the file. CannotStart when the file cannot be used."""
+    if settings.state.redis_url is not None:
+        try:
+            return RedisStore(settings.state.redis_url.get_secret_value(), speed=clock.speed)
+        except ValueError as error:
+            raise CannotStart(f"REDIS_URL: {error}") from None
+    try:
+        return SqliteStore(settings.state.path, clock)
+    except Refused as error:
+        raise CannotStart(str(error)) from None
+    except (OSError, sqlite3.Error) as error:
+        raise CannotStart(f"state.path: {settings.state.path} cannot be used ({error})") from None
+
+
+async def check_state(store: Store) -> None:
+    """Warn of a Redis that may forget what it was told."""
+    if not isinstance(store, RedisStore):
+        return
+    while True:
+        try:
+            info = await store.info()
+        except Unreachable as error:
+            log.warning("%s; no change is made until it answers, reading works", error)
+            await asyncio.sleep(SLACK_AGAIN)
+            continue
+        if not info.get("aof_enabled"):
+            log.warning("Redis keeps no append-only file: after a crash it may have forgotten who changes what (appendonly yes)")
+        if (policy := info.get("maxmemory_policy", "noeviction")) != "noeviction":
+            log.warning("Redis may throw state away when it is full (maxmemory-policy %s; set noeviction)", policy)
+        return

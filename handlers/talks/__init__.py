@@ -1,0 +1,9 @@
+"""What is answered at once: questions, and decisions about the bot's own state. A new one is a dataclass and its name in this tuple."""
+
+from handlers.talks.base import Asked, Talk
+from handlers.talks.deciding import Abandon, Cancel, Resume
+from handlers.talks.reading import Help, Runs, ShowStatus
+
+TALKS: tuple[type[Talk], ...] = (Help, ShowStatus, Runs, Cancel, Resume, Abandon)
+
+__all__ = ["TALKS", "Asked", "Talk"]

@@ -1,0 +1,33 @@
+"""What every talk is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from handlers.blocks import Card
+from services.clock import Clock
+from services.desk import Desk
+from services.policy import Actor
+from services.spoken import Spoken
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The circumstances a talk is held in: who, where, about which cluster."""
+
+    desk: Desk
+    actor: Actor
+    channel: str
+    clock: Clock
+    cluster: Callable[[], str]  # the cluster that is meant; Refused when nobody can tell
+    trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
+    spoken: Sequence[type[Spoken]] = ()  # everything that can be said
+
+
+@dataclass(frozen=True)
+class Talk(Spoken, ABC):
+    """Words that are answered at once, in private. Changes no cluster."""
+
+    @abstractmethod
+    async def answer(self, asked: Asked) -> Card | None:
+        """The private answer; None when something else (a modal, a card in the channel) answers."""

@@ -1,0 +1,45 @@
+"""Decisions about runs."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.talks.base import Asked, Talk
+from services.spoken import argument
+
+
+@dataclass(frozen=True)
+class Cancel(Talk):
+    """Stop a run at its next safe point; what is done stays done and is named."""
+
+    command: ClassVar[str] = "cancel"
+    run: str = argument("the run's name, such as acme-17")
+
+    async def answer(self, asked: Asked) -> Card:
+        run = await asked.desk.cancel(self.run, asked.actor)
+        return cards.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
+
+
+@dataclass(frozen=True)
+class Resume(Talk):
+    """Go on with a run that has stopped."""
+
+    command: ClassVar[str] = "resume"
+    run: str = argument("the run's name, such as acme-17")
+
+    async def answer(self, asked: Asked) -> Card:
+        run = await asked.desk.resume(self.run, asked.actor)
+        return cards.words_card(f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}.")
+
+
+@dataclass(frozen=True)
+class Abandon(Talk):
+    """Give up a run that has stopped, and free the cluster."""
+
+    command: ClassVar[str] = "abandon"
+    run: str = argument("the run's name, such as acme-17")
+
+    async def answer(self, asked: Asked) -> Card:
+        run = await asked.desk.abandon(self.run, asked.actor)
+        return cards.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

@@ -1,0 +1,55 @@
+"""Questions: help, status, runs."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.history import one_run_card
+from handlers.talks.base import Asked, Talk
+from services.errors import Refused
+from services.policy import Kind, may_operate
+from services.spoken import argument
+
+
+@dataclass(frozen=True)
+class Help(Talk):
+    """What can be asked for, and how."""
+
+    command: ClassVar[str] = "help"
+
+    async def answer(self, asked: Asked) -> Card:
+        try:
+            name = asked.cluster()
+            verdict = may_operate(asked.actor, asked.desk.site(name).rules)
+            may = f"This channel is about {name}. "
+            may += "You may use all of these." if verdict.kind is Kind.ALLOWED else f"You may read; changes: {verdict.reason}."
+        except Refused as error:
+            may = cards.sentence(str(error))
+        return cards.help_card([(s.usage(), s.summary()) for s in asked.spoken if not s.hidden], may, [])
+
+
+@dataclass(frozen=True)
+class ShowStatus(Talk):
+    """Masters, media nodes, meetings, the open run, cost per hour."""
+
+    command: ClassVar[str] = "status"
+
+    async def answer(self, asked: Asked) -> Card:
+        return cards.status_card(await asked.desk.status(asked.cluster(), asked.actor), asked.clock.now())
+
+
+@dataclass(frozen=True)
+class Runs(Talk):
+    """The newest runs; with a name, one run in full."""
+
+    command: ClassVar[str] = "runs"
+    run: str | None = argument("the run's name, such as acme-17", default=None)
+
+    async def answer(self, asked: Asked) -> Card:
+        desk = asked.desk
+        if self.run is None:
+            name = asked.cluster()
+            return cards.runs_card(name, await desk.runs(name, asked.actor))
+        run = await desk.run(self.run, asked.actor)
+        return one_run_card(run, desk.progress(run.id), await desk.journal.events(run.id), asked.clock.now())

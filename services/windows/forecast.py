@@ -1,0 +1,70 @@
+"""What is coming, told ahead: the forecast, and the notices before a close."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from services.steps.base import duration
+from services.windows.due import USUAL, edges
+from services.windows.edge import EXCEPTION, Edge, Terms
+from services.windows.exceptions import NONE, Exceptions
+from services.windows.spec import Window
+from services.windows.zones import day_and_time, wall
+
+NOTICES = (30, 5)  # minutes before a close
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Said before a close, once, by its name."""
+
+    name: str
+    edge: Edge
+    minutes: int
+    at: float
+
+
+def notices(edge: Edge) -> tuple[Notice, ...]:
+    """What is to be said ahead of an edge, earliest first. Nothing before an open: nobody has to act on it."""
+    if edge.kind != "close" or not edge.acts:
+        return ()
+    return tuple(Notice(f"{edge.name}/{m}min", edge, m, edge.start - m * 60) for m in NOTICES)
+
+
+def notice(edge: Edge, now: float) -> Notice | None:
+    """The one to be said now, if it was not yet: after a break the nearest only, not all that were missed."""
+    passed = [n for n in notices(edge) if n.at <= now < edge.start]
+    return passed[-1] if passed else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the forecast. `what`: closes, opens, or stays as it is."""
+
+    edge: Edge
+    local: str
+    utc: str
+    what: str
+    notes: tuple[str, ...]
+
+
+def forecast(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: Terms = USUAL) -> tuple[Row, ...]:
+    """The coming edges as people read them, by the time at which they are so."""
+    return tuple(_row(e) for e in edges(windows, since, until, exceptions, terms))
+
+
+def _row(edge: Edge) -> Row:
+    what = {"close": "closes", "open": "opens"}[edge.kind] if edge.acts else "stays as it is"
+    local = wall(ZoneInfo(edge.zone), edge.at)
+    notes = [m for m in edge.marks if m != EXCEPTION or edge.acts]
+    if edge.start != edge.at:
+        notes.append(f"start-up begins {duration(edge.at - edge.start)} earlier")
+    if edge.reason:
+        notes.append(edge.reason)
+    return Row(
+        edge,
+        f"{day_and_time(local)} {local.tzname() or ''}".strip(),
+        f"{wall(ZoneInfo('UTC'), edge.at):%Y-%m-%d %H:%MZ}",
+        what,
+        tuple(notes),
+    )

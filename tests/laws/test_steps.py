@@ -1,0 +1,196 @@
+"""What is true of every step, in every cluster."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.cluster import Cluster, Fact
+from services.errors import Rejected
+from services.plan import make_plan
+from services.procedures import Procedure
+from services.steps import STEPS, Effects, Question, Step
+from tests.support.clusters import clusters, folded, law, plan_of, procedures, steps
+
+about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
+
+
+class Hands:
+    """Records what is asked for, and does nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+        self.asked.append((droplet_id, action, *extra.items()))
+
+    async def set_target(self, number: int, *, remember: bool) -> None:
+        self.asked.append(("pool", number, remember))
+
+    async def drain(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "drain"))
+
+    async def restart_service(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "restart"))
+
+
+def ask(step: Step, cluster: Cluster, again: int) -> list[tuple[object, ...]]:
+    hands = Hands()
+    asyncio.run(step.ask(hands, cluster, again))
+    return hands.asked
+
+
+@law
+@given(clusters(), procedures())
+def test_the_goal_is_reached_afterwards(cluster: Cluster, procedure: Procedure) -> None:
+    plan = plan_of(cluster, procedure)
+    for step, _, after in folded(cluster, plan.steps if plan else ()):
+        assert step.is_done(after), f"{step} is not so in {after}"
+        assert step.is_done(step.after(after)), "reaching it twice is reaching it"
+        assert not step.objection(after)
+
+
+@law
+@given(clusters(), procedures())
+def test_no_step_objects_when_its_turn_comes(cluster: Cluster, procedure: Procedure) -> None:
+    """A plan that stops at its own safety net would be found out after approval, half way."""
+    plan = plan_of(cluster, procedure)
+    for step, before, _ in folded(cluster, plan.steps if plan else ()):
+        assert step.objection(before) == "", f"{step} in {procedure}"
+
+
+@law
+@given(clusters(), procedures())
+def test_the_ways_people_may_choose_lead_there_too(cluster: Cluster, procedure: Procedure) -> None:
+    """`steps` of a choice begin where the refused step left the cluster: unchanged."""
+    plan = plan_of(cluster, procedure)
+    for step, before, _ in folded(cluster, plan.steps if plan else ()):
+        question = step.refused(before, Rejected("refused", status=422, message="at least 1"))
+        for choice in question.choices if question else ():
+            for chosen, at, after in folded(before, choice.steps or ()):
+                assert chosen.is_done(after), f"{chosen} of {choice.id} is not so in {after}"
+                assert chosen.objection(at) == "", f"{chosen} of {choice.id}"
+
+
+@law
+@given(about)
+def test_looking_changes_nothing(both: tuple[Cluster, Step]) -> None:
+    cluster, step = both
+    seen = [(step.is_done(cluster), step.effects(cluster), step.wants(cluster, n), step.waits_for(cluster)) for n in (0, 1, 1, 0)]
+    assert seen[0] == seen[3]
+    assert seen[1] == seen[2]
+    assert step.after(cluster) == step.after(cluster)
+    assert isinstance(step.effects(cluster), Effects)
+
+
+@law
+@given(about)
+def test_words_and_times_are_fit_to_be_shown(both: tuple[Cluster, Step]) -> None:
+    cluster, step = both
+    for text in (step.title(), step.stays(), step.forced().title()):
+        assert text
+        assert text == text.strip().rstrip(".")
+        assert "\n" not in text
+    assert step.title()[0].isupper()
+    assert "\n" not in step.waits_for(cluster) + step.objection(cluster)
+    assert step.takes(cluster) > 0
+    assert step.deadline(cluster) > step.takes(cluster) or step.deadline(cluster) >= 60
+    nudge = step.nudge(cluster)
+    assert nudge is None or 0 < nudge < step.deadline(cluster)
+
+
+@law
+@given(about)
+def test_questions_can_be_answered(both: tuple[Cluster, Step]) -> None:
+    cluster, step = both
+    error = Rejected("putting the pool: refused (422)", status=422, message="must be at least 1")
+    for question in filter(None, (step.question(cluster), step.refused(cluster, error))):
+        assert isinstance(question, Question)
+        assert question.text
+        ids = [c.id for c in question.choices]
+        assert len(ids) == len(set(ids)) <= 5
+        for choice in question.choices:
+            ways = [choice.steps is not None, choice.skip, choice.wait is not None, bool(choice.ends)]
+            assert ways.count(True) == 1, f"{choice.id} says what happens in one way"
+            assert 0 < len(choice.label) <= 75
+        assert any(not c.loses for c in question.choices), "there is an answer that loses nothing"
+
+
+@law
+@given(about, st.integers(0, 3))
+def test_only_what_it_is_about_is_asked_for(both: tuple[Cluster, Step], again: int) -> None:
+    cluster, step = both
+    mine = {m.id for m in cluster.masters} | {n.id for n in cluster.media}
+    for who, *_ in ask(step, cluster, again):
+        assert who == "pool" or who in mine
+
+
+@law
+@given(about, st.integers(0, 3))
+def test_a_node_that_cannot_be_seen_is_neither_drained_nor_restarted(both: tuple[Cluster, Step], again: int) -> None:
+    cluster, step = both
+    looks = {n.id: n.look for n in cluster.media}
+    for who, what, *_ in ask(step, cluster, again):
+        if what == "drain":
+            look = looks[int(str(who))]
+            assert look is not None
+            assert not look.marked, "no second signal"
+            assert look.running
+        if what == "restart" and who in looks:
+            look = looks[int(str(who))]
+            assert look is not None
+            assert look.idle, "a restart would end what runs there"
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=lambda k: k.__name__)
+def test_every_step_says_what_it_is(kind: type[Step]) -> None:
+    assert kind.__doc__
+    assert kind.__doc__ != Step.__doc__
+    assert kind.needs
+    assert kind.needs <= set(Fact)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_every_step_is_used_somewhere() -> None:
+    """By a procedure or by an answer: a step that nothing yields is not kept."""
+    used: set[type[Step]] = set()
+
+    @law
+    @given(clusters(), procedures())
+    def collect(cluster: Cluster, procedure: Procedure) -> None:
+        plan = plan_of(cluster, procedure)
+        for step, before, _ in folded(cluster, plan.steps if plan else ()):
+            used.add(type(step))
+            question = step.refused(before, Rejected("", status=422))
+            used.update(type(s) for c in (question.choices if question else ()) for s in c.steps or ())
+
+    collect()
+    assert used == set(STEPS)
+
+
+@law
+@given(clusters(), procedures())
+def test_masters_are_touched_last_on_the_way_down_and_first_on_the_way_up(cluster: Cluster, procedure: Procedure) -> None:
+    """Decision 1: no master is stopped while a media droplet is left that is not named as kept and drained."""
+    plan = plan_of(cluster, procedure)
+    for step, before, after in folded(cluster, plan.steps if plan else ()):
+        stopped = [m.name for m in before.masters if m.status != "off" and after.master(m.name).off]
+        rolling = getattr(step, "media_stays", False)
+        if stopped and not rolling:
+            assert all(n.drained and n.id in getattr(step, "kept", ()) for n in before.media)
+        grew = after.pool is not None and before.pool is not None and after.pool.target > before.pool.target
+        if grew and after.pool is not None and after.pool.target > 1:
+            assert all(m.active and m.healthy for m in before.masters), "the pool comes up last"
+
+
+def test_a_plan_of_an_up_cluster_reads_like_the_runbook() -> None:
+    from services.procedures import Shutdown  # noqa: PLC0415
+    from tests.support.clusters import ready  # noqa: PLC0415
+
+    assert [s.title() for s in make_plan(ready(), Shutdown()).steps] == [
+        "Let 3 media nodes finish",
+        "Media pool 3 → 0",
+        "See that no media droplet is left",
+        "Shut down masters 1-4",
+    ]

@@ -1,0 +1,326 @@
+"""Clusters, steps, procedures and runs as hypothesis makes them up: everything that a look could show, and then some."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, replace
+from decimal import Decimal
+from typing import Any, get_args, get_type_hints
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from services.cluster import EVERYTHING, Cluster, Droplet, Load, MediaNode, NodeLook, Pool
+from services.decisions import Request, RequestState
+from services.errors import Refused
+from services.plan import Plan, make_plan
+from services.policy import Actor
+from services.procedures import PROCEDURES, Procedure
+from services.runs import (
+    Answered,
+    Asked,
+    CancelAsked,
+    Ended,
+    Event,
+    Noted,
+    Opened,
+    Questioned,
+    Reached,
+    Resumed,
+    State,
+    Stopped,
+    Taken,
+)
+from services.steps import STEPS, Choice, Question, Step
+
+NOW = 1_800_000_000.0
+law = settings(max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+"""The same examples every time: a red test must be red for everybody."""
+
+SIZES = ("s-4vcpu-8gb", "s-8vcpu-16gb", "c-4")
+HOSTILE = ("<!channel> <@U666> *bold* _it_ `code` ~no~ & <https://evil.example|click>", "'; drop table runs; --", "a" * 900, "ñ 🎥 \n line")
+START = "2027-01-15T08:00:00.000000000Z"
+SERVING = NodeLook(start=START, running=("openvidu", "ingress", "egress"), rooms=1, people=4, recordings=0)
+DRAINING = replace(SERVING, marked=True)
+IDLE = NodeLook(start=START, running=(), marked=True)
+INSTALLING = NodeLook()
+
+
+def names(stack: str = "acme") -> tuple[str, ...]:
+    return tuple(f"{stack}-master-node-{n}" for n in range(1, 5))
+
+
+# Clusters
+
+
+@st.composite
+def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
+    """Four of them: mostly all up or all down, sometimes in between."""
+    way = draw(st.sampled_from(("up", "up", "down", "mixed")))
+    made = []
+    for number, name in enumerate(names(), 1):
+        status = {"up": "active", "down": "off"}.get(way) or draw(st.sampled_from(("active", "off", "active", "new")))
+        locked = way == "mixed" and draw(st.booleans())
+        healthy = status == "active" and (way == "up" or draw(st.booleans()))
+        size = draw(st.sampled_from(SIZES)) if way == "mixed" else SIZES[0]
+        disk, hourly = 160, Decimal("0.07143")
+        made.append(Droplet(number, name, status, locked, size, f"127.0.0.{number}", "", disk, 8192, 4, hourly, Decimal(48), healthy=healthy))
+    return tuple(made)
+
+
+@st.composite
+def media_node(draw: st.DrawFn, number: int) -> MediaNode:
+    """A pool member in any state, or a stray with the media tag."""
+    member = draw(st.sampled_from(("active", "active", "active", "provisioning", "deleting", "off", None)))
+    status = {"provisioning": "new", "off": "off"}.get(member or "") or "active"
+    look = draw(st.sampled_from((SERVING, SERVING, DRAINING, IDLE, INSTALLING, None))) if status == "active" else None
+    if look in (SERVING, DRAINING):
+        rooms = draw(st.integers(0, 3))
+        look = replace(look, rooms=rooms, people=rooms * 3, recordings=draw(st.integers(0, rooms))) if look else None
+    created = f"2027-01-{10 + number:02d}T08:00:00Z"
+    name = f"acme-media-node-pool-0a1b2c3d-{number:03d}"
+    droplet = Droplet(100 + number, name, status, False, SIZES[0], f"127.0.1.{number}", hourly=Decimal("0.07143"), created_at=created)
+    return MediaNode(droplet, member, look)
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> Load | None:
+    """What people do, or that nobody knows."""
+    if not draw(st.booleans()):
+        return None
+    rooms = draw(st.integers(0, 20))
+    return Load(rooms, rooms * draw(st.integers(1, 6)), draw(st.integers(0, rooms)), draw(st.integers(0, 2)), rooms * 60.0)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Cluster:
+    """A cluster that nothing is wrong with, in any state of going up or down."""
+    media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
+    here = len([n for n in media if n.member_status not in (None, "deleting")])
+    target = draw(st.sampled_from((here, here, here, 0, here + 1)))
+    return Cluster(
+        name="acme",
+        stack="acme",
+        seen_at=NOW,
+        region="ams3",
+        known=EVERYTHING,
+        masters=draw(masters()),
+        media=media,
+        pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
+        load=draw(loads()),
+        front=draw(st.sampled_from((True, False, None))),
+        has_front=draw(st.booleans()),
+        remembered=draw(st.sampled_from((None, 1, 3, 6))),
+        zero_refused=draw(st.booleans()),
+        zero_policy=draw(st.sampled_from(("ask", "keep_one"))),
+        media_price=Decimal("0.07143"),
+        droplet_limit=draw(st.sampled_from((None, 25, 8))),
+        droplets_in_account=4 + len(media),
+    )
+
+
+def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
+    """A plain cluster that serves, for examples."""
+    nodes = tuple(
+        MediaNode(
+            Droplet(100 + n, f"acme-media-node-pool-0a1b2c3d-{n:03d}", "active", False, SIZES[0], hourly=Decimal("0.07143"), created_at=f"2027-01-{10 + n}"),
+            "active",
+            replace(SERVING, rooms=rooms if n == 1 else 0, people=5 * rooms if n == 1 else 0),
+        )
+        for n in range(1, media + 1)
+    )
+    made = tuple(
+        Droplet(i, name, "active", False, SIZES[0], f"127.0.0.{i}", hourly=Decimal("0.07143"), healthy=True) for i, name in enumerate(names(), 1)
+    )
+    return replace(
+        Cluster(
+            name="acme", stack="acme", seen_at=NOW, region="ams3", known=EVERYTHING, masters=made, media=nodes,
+            pool=Pool("pool-1", "acme-media-node-pool", media, size=SIZES[0], template="t-1"),
+            load=Load(rooms, 5 * rooms, 0, 0, 720.0), front=True, has_front=True, media_price=Decimal("0.07143"),
+        ),
+        **more,
+    )  # fmt: skip
+
+
+def down(cluster: Cluster) -> Cluster:
+    """The same cluster after a shutdown."""
+    off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
+    assert cluster.pool is not None, "it has one"
+    return replace(cluster, masters=off, media=(), pool=replace(cluster.pool, target=0), load=None, front=False, remembered=len(cluster.media))
+
+
+# Procedures
+
+ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
+    "media": st.integers(1, 8),
+    "size": st.sampled_from(SIZES),
+}
+"""What a procedure's argument of that name may be; by its type when it is not here."""
+
+
+def _argument(name: str, hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
+    if metadata["kind"] == "flag":
+        return st.booleans()
+    if metadata.get("choices"):
+        return st.sampled_from(metadata["choices"])
+    kinds = get_args(hint) or (hint,)
+    found = ARGUMENTS.get(name)
+    if found is None:
+        if int in kinds:
+            found = st.integers(1, 8)
+        elif str in kinds:
+            found = st.from_regex(r"[a-z][a-z0-9-]{1,12}", fullmatch=True)
+        else:
+            raise NotImplementedError(f"say in tests/support/clusters.py what the argument {name} may be")
+    return st.none() | found if type(None) in kinds else found
+
+
+def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
+    """Any of these procedures (all there are), with any arguments."""
+
+    def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
+        hints = get_type_hints(kind)
+        values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
+        return st.builds(kind, **values)
+
+    return st.one_of([of(k) for k in kinds or PROCEDURES])
+
+
+def plan_of(cluster: Cluster, procedure: Procedure) -> Plan | None:
+    """The plan, or None where the procedure refuses."""
+    try:
+        return make_plan(cluster, procedure)
+    except Refused:
+        return None
+
+
+def folded(cluster: Cluster, steps: tuple[Step, ...]) -> Iterator[tuple[Step, Cluster, Cluster]]:
+    """Each step with the cluster before and after it."""
+    for step in steps:
+        after = step.after(cluster)
+        yield step, cluster, after
+        cluster = after
+
+
+# Steps
+
+FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
+    "names": lambda c: st.sampled_from([names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]),
+    "name": lambda c: st.sampled_from([m.name for m in c.masters]),
+    "ids": lambda c: st.sampled_from([tuple(n.id for n in c.media), tuple(n.id for n in c.media[:1])]),
+    "kept": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:1]), tuple(n.id for n in c.media)]),
+    "keep": lambda _: st.integers(0, 1),
+    "number": lambda _: st.integers(0, 5),
+    "was": lambda _: st.integers(0, 5),
+    "size": lambda _: st.sampled_from(SIZES),
+}
+"""What a step's field of that name may be, in that cluster; by its type when it is not here."""
+
+
+def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
+    """Any of these steps (all there are), about that cluster."""
+
+    def value(name: str, hint: Any) -> st.SearchStrategy[Any]:
+        if name in FIELDS:
+            return FIELDS[name](cluster)
+        if hint is bool:
+            return st.booleans()
+        if hint is int:
+            return st.integers(0, 5)
+        if hint is str:
+            return st.sampled_from(("x", *HOSTILE[:2]))
+        raise NotImplementedError(f"say in tests/support/clusters.py what the field {name} may be")
+
+    def of(kind: type[Step]) -> st.SearchStrategy[Step]:
+        hints = get_type_hints(kind)
+        required = {f.name: value(f.name, hints[f.name]) for f in fields(kind)}
+        optional = [f.name for f in fields(kind) if f.default is not MISSING]
+        # Either everything is said, or only what has to be.
+        least = {n: s for n, s in required.items() if n not in optional}
+        return st.builds(kind, **required) | st.builds(kind, **least)
+
+    return st.one_of([of(k) for k in kinds or STEPS])
+
+
+# People, requests, runs
+
+ANA, BEN = Actor("UANA", "T0ACME", name="Ana"), Actor("UBEN", "T0ACME", name="Ben")
+texts = st.sampled_from(("power work in ams3", "", *HOSTILE))
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[Cluster, Plan]:
+    """A plan with something to do, and the cluster it was made for."""
+    found = draw(
+        st.tuples(clusters(), procedures()).map(lambda both: (both[0], plan_of(*both))).filter(lambda both: both[1] and both[1].steps)
+    )
+    assert found[1] is not None, "filtered"
+    return found[0], found[1]
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Request:
+    """A request in any state."""
+    plan = draw(plans())[1]
+    state = draw(st.sampled_from(list(RequestState)))
+    needs = draw(st.integers(1, 3))
+    made = Request("a" * 32, plan, ANA, draw(texts), NOW, NOW + 1800, needs, "it stops masters", plan.effects.special, "COPS")
+    for n in range(draw(st.integers(0, needs - 1))):
+        made = made.approved_by(Actor(f"UX{n}", "T0ACME", name=draw(texts)))
+    if state is RequestState.OPEN:
+        return made
+    by = None if state is RequestState.EXPIRED else BEN
+    return made.closed(state, NOW + 60, by, run="acme-7" if state is RequestState.APPROVED else "")
+
+
+@st.composite
+def question_of(draw: st.DrawFn) -> Question:
+    """A question, with every kind of answer among its choices."""
+    choices = (
+        Choice("wait", "Wait another 30 min", wait=1800.0),
+        Choice("force", "End these meetings and go on", skip=True, loses=f"ends {draw(texts)}"),
+        Choice("stop", "Stop here", ends=f"stopped: {draw(texts) or 'here'}"),
+        Choice("other", "Another way", steps=(draw(steps(ready())),)),
+    )
+    return Question(draw(st.sampled_from(("drain-deadline", "zero-refused"))), f"what now? {draw(texts)}", choices, draw(st.booleans()))
+
+
+@st.composite
+def events(draw: st.DrawFn) -> list[Event]:
+    """A run's events: the first opens it, the others come in any order, sensible or not."""
+    plan = draw(plans())[1]
+    at = itertools.count(int(NOW))
+    opened = Opened(next(at), "acme-7", plan, ANA, draw(st.sampled_from(((), (BEN,)))), draw(texts), "COPS", "")
+    told: list[Event] = [opened]
+    here = st.integers(0, len(plan.steps))
+    question = draw(question_of())
+    for _ in range(draw(st.integers(0, 12))):
+        moment = float(next(at))
+        told.append(
+            draw(
+                st.one_of(
+                    st.builds(Taken, at=st.just(moment), worker=texts, epoch=st.integers(1, 9), again=st.booleans()),
+                    st.builds(Asked, at=st.just(moment), step=here, again=st.integers(0, 3)),
+                    st.builds(Reached, at=st.just(moment), step=st.integers(0, len(plan.steps) - 1)),
+                    st.builds(Noted, at=st.just(moment), text=texts),
+                    st.builds(Questioned, at=st.just(moment), question=st.just(question)),
+                    st.builds(
+                        Answered,
+                        at=st.just(moment),
+                        question=st.sampled_from((question.id, "gone")),
+                        choice=st.sampled_from(("", "wait", "force", "stop", "other", "nonsense")),
+                        by=st.sampled_from((None, BEN)),
+                    ),
+                    st.builds(CancelAsked, at=st.just(moment), by=st.just(BEN)),
+                    st.builds(Stopped, at=st.just(moment), reason=texts),
+                    st.builds(Resumed, at=st.just(moment), by=st.just(BEN), step=here),
+                    st.builds(
+                        Ended,
+                        at=st.just(moment),
+                        how=st.sampled_from((State.DONE, State.CANCELLED, State.ABANDONED, State.LEFT)),
+                        text=texts,
+                        by=st.sampled_from((None, BEN)),
+                    ),
+                )
+            )
+        )
+    return told
