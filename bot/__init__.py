@@ -1,0 +1,1 @@
+"""The process: puts the bot together from its settings, and runs it."""

@@ -19,7 +19,7 @@ ABOUT = re.compile(r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.
 
 # Ours follow the settings. Libraries speak only when something is wrong: some of them print bodies and headers below that.
 OURS = ("bot", "handlers", "services")
-QUIET = {"apscheduler": logging.ERROR, "asyncio": logging.WARNING, "slack_sdk": logging.WARNING, "slack_bolt": logging.WARNING}
+QUIET = {"apscheduler": logging.ERROR, "asyncio": logging.WARNING, "slack_sdk": logging.WARNING, "slack_bolt": logging.ERROR}
 
 
 def set_up(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -121,11 +122,12 @@ class Serving:
             raise CannotStart(f"health.port: {health.host}:{health.port} cannot be listened on ({error.strerror}); set another") from None
         where = f"http://{self._health.host}:{self._health.port}"
         log.info("health on %s/healthz%s", where, "" if self._sockets else f", Slack's requests on {where}{PATH}")
-        self._tick.start()
         self._tasks = [
             asyncio.create_task(self._speak(team), name="slack"),
             asyncio.create_task(check_state(self._bot.ways.store), name="look at the state store"),
         ]
+        await asyncio.to_thread(_warm_up)
+        self._tick.start()
 
     async def until_trouble(self) -> None:
         """Return never; raise what ends the connection to Slack for good."""
@@ -174,6 +176,12 @@ class Serving:
         except (Unreachable, TimeoutError):
             problems.append("the state store does not answer: no change can be made, reading works")
         return problems
+
+
+def _warm_up() -> None:
+    """Import what is slow to import beside the loop: on it, the first look at a cluster would hold up everything for half a second."""
+    for name in ("pydo.aio", "azure.core.pipeline.transport", "asyncssh"):
+        importlib.import_module(name)
 
 
 def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:

@@ -57,7 +57,7 @@ class _Line:
             self._handler.client.proxy = None
         self._handler.client.message_listeners.append(_listen)
         self._well_at = asyncio.get_running_loop().time()
-        self._connecting = asyncio.create_task(self._handler.connect_async(), name="connecting to slack")
+        self._connecting = asyncio.create_task(self._handler.connect_async(), name="connecting to slack")  # type: ignore[no-untyped-call]
 
     async def connected(self) -> bool:
         """Whether it is up. `is_connected` is a coroutine: forgetting to await it makes it always true."""
@@ -82,7 +82,7 @@ class _Line:
         handler, self._handler = self._handler, None
         if handler is not None:
             with contextlib.suppress(TimeoutError, OSError):
-                await asyncio.wait_for(handler.close_async(), CLOSE_WITHIN)
+                await asyncio.wait_for(handler.close_async(), CLOSE_WITHIN)  # type: ignore[no-untyped-call]
 
 
 async def _listen(_client: object, message: dict[str, Any], _raw: str | None = None) -> None:

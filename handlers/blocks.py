@@ -29,8 +29,14 @@ def escape(text: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """At most that many characters, with a mark where something was left out."""
-    return text if len(text) <= limit else text[: limit - 2] + " …"
+    """At most that many characters, with a mark where something was left out; never half a mention, date or entity."""
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 2]
+    for opening, closing in (("<", ">"), ("&", ";")):
+        if head.rfind(opening) > head.rfind(closing):
+            head = head[: head.rfind(opening)]
+    return head + " …"
 
 
 def section(text: str) -> Block:

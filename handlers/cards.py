@@ -1,8 +1,9 @@
 """What people read: plans, runs, questions, status. Pure functions from values to cards; impact before steps, numbers with units."""
 
+import re
 from decimal import Decimal
 
-from handlers.blocks import Block, Card, actions, button, clock, context, day, escape, section
+from handlers.blocks import Block, Card, actions, button, clock, context, cut, day, escape, section
 from services.cluster import Cluster, Droplet, Load, MediaNode, short
 from services.decisions import Request, RequestState
 from services.desk import Status
@@ -13,6 +14,7 @@ from services.prices import hourly, money
 from services.runs import Noted, Run, State
 from services.steps.base import count, duration, listed
 
+REASON = 300  # characters of a reason that a card shows
 APPROVE, REJECT, DETAILS, CANCEL, RESUME, ABANDON, ANSWER = "approve", "reject", "details", "cancel", "resume", "abandon", "answer"
 
 
@@ -106,11 +108,19 @@ def steps_line(plan: Plan) -> str:
 
 
 def _asked(who: Actor, reason: str) -> str:
-    return f"asked by {who.mention}" + (f" · _{escape(reason)}_" if reason else "")
+    return f"asked by {who.mention}{_why(reason)}"
+
+
+def _why(reason: str) -> str:
+    """The reason as one line of italics, short enough to leave room for the rest."""
+    line = " ".join(reason.split())
+    return f" · _{escape(cut(line, REASON))}_" if line else ""
 
 
 def _plain(text: str) -> str:
-    return text.replace("*", "").replace("_", "").replace("`", "").replace(":warning: ", "")
+    """Without the marks of formatting; mentions and dates stay whole."""
+    parts = re.split(r"(<[^>]*>)", text.replace(":warning: ", ""))
+    return "".join(part if part.startswith("<") else re.sub(r"[*_`]", "", part) for part in parts)
 
 
 def request_card(request: Request, approvers: str) -> Card:
@@ -119,7 +129,7 @@ def request_card(request: Request, approvers: str) -> Card:
     head = f"*{title(plan)}* · {_asked(request.requester, request.reason)}"
     if request.state is not RequestState.OPEN:
         said = _closed(request)
-        return Card(f"{title(plan)}: {_plain(said)}", (section(f"{head}\n{said}"),))
+        return Card(f"{title(plan)}, asked by {request.requester.mention}: {_plain(said)}", (section(f"{head}\n{said}"),))
     left = request.needs - len(request.approvals)
     so_far = f"approved by {listed(a.mention for a in request.approvals)}; " if request.approvals else ""
     waits = (
@@ -196,11 +206,11 @@ def run_card(progress: Progress) -> Card:
         held = f"{run.cluster} stays claimed until somebody presses Resume or Abandon"
         said = f":warning: *{run.id} has stopped*: {escape(run.stopped)}. {held}."
         blocks += [section(said), actions(*_stopped_buttons(run))]
-        return Card(f"{run.id} has stopped: {run.stopped}. Press Resume or Abandon. {_plain(head)}", tuple(blocks))
+        return Card(f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. {_plain(head)}", tuple(blocks))
     if run.question is not None:
         said = f":warning: *{run.id} needs a decision* · {escape(run.question.text)}"
         blocks += [section(said), actions(*_answer_buttons(run))]
-        return Card(f"{run.id} needs a decision: {run.question.text} {_plain(head)}", tuple(blocks))
+        return Card(f"{run.id} needs a decision: {escape(run.question.text)} {_plain(head)}", tuple(blocks))
     foot = _foot(progress)
     blocks.append(context(foot))
     if run.cancel is None:
@@ -212,8 +222,7 @@ def run_card(progress: Progress) -> Card:
 
 def _by(run: Run) -> str:
     approved = f", approved by {listed(a.mention for a in run.approvers)}" if run.approvers else ""
-    reason = f" · _{escape(run.reason)}_" if run.reason else ""
-    return f"asked by {run.requester.mention}{approved} {clock(run.opened_at)}{reason}"
+    return f"asked by {run.requester.mention}{approved} {clock(run.opened_at)}{_why(run.reason)}"
 
 
 def _begun(run: Run) -> str:
@@ -267,7 +276,7 @@ def _answer_buttons(run: Run) -> list[Block]:
     assert question is not None, "only asked while there is one"
     made = []
     for choice in question.choices:
-        confirm = f"{choice.label}: {choice.loses}." if choice.loses else ""
+        confirm = f"{choice.label}: {escape(choice.loses)}." if choice.loses else ""
         value = f"{run.id}|{question.id}|{choice.id}"
         made.append(button(choice.label, f"{ANSWER}:{choice.id}", value, style="danger" if choice.loses else "", confirm=confirm))
     return made

@@ -108,7 +108,7 @@ class Counter:
     async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
         task = asyncio.ensure_future(work)
-        timer = asyncio.ensure_future(self._clock.sleep(SLOW))
+        timer = asyncio.ensure_future(asyncio.sleep(SLOW))  # people's patience does not speed up with a pretend world
         await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
         if not task.done():

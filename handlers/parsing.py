@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from handlers.blocks import cut, escape
 from handlers.talks import TALKS, Talk
 from services.errors import Refused
 from services.procedures import PROCEDURES, Procedure
@@ -17,6 +18,7 @@ LONGEST = 1000  # characters; Slack documents no limit of its own
 CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"})
 SPOKEN: tuple[type[Spoken], ...] = (*TALKS[:3], *PROCEDURES, *TALKS[3:])
 COMMON = ("reason", "cluster", "dry-run")
+PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")  # a name, a size, a time: nothing that formats or mentions
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def _with_rest(kind: type[Spoken], rest: list[str]) -> Words:
     cluster = None
     if "--cluster" in rest[:-1]:
         at = rest.index("--cluster")
-        cluster, rest = rest[at + 1], rest[:at] + rest[at + 2 :]
+        cluster, rest = _cluster(rest[at + 1]), rest[:at] + rest[at + 2 :]
     fields = kind.parameters()
     head, tail = rest[: len(fields) - 1], rest[len(fields) - 1 :]
     if not tail and fields[-1].default is MISSING:
@@ -65,7 +67,9 @@ def _with_rest(kind: type[Spoken], rest: list[str]) -> Words:
 
 def _split(text: str) -> list[str]:
     try:
-        return shlex.split(text.translate(CURLY))
+        # Slack sends what was typed with these three escaped.
+        typed = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        return shlex.split(typed.translate(CURLY))
     except ValueError:
         raise Refused('a quote is not closed; write it as in --reason "power work in ams3"') from None
 
@@ -79,9 +83,9 @@ def _kind(words: list[str]) -> tuple[type[Spoken], list[str]]:
     near = get_close_matches(" ".join(words[:2]).lower(), known, 1, 0.6) or get_close_matches(words[0].lower(), known, 1, 0.5)
     begun = [k for k in known if k.split()[0] == words[0].lower()]
     if begun:
-        raise Refused(f"“{words[0]}” needs a second word: {', '.join(f'`{k}`' for k in begun)}")
+        raise Refused(f"“{_echo(words[0])}” needs a second word: {', '.join(f'`{k}`' for k in begun)}")
     hint = f"did you mean `/openvidu {near[0]}`?" if near else "`/openvidu help` lists what there is"
-    raise Refused(f"“{words[0]}” is not a command; {hint}")
+    raise Refused(f"“{_echo(words[0])}” is not a command; {hint}")
 
 
 def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -99,9 +103,20 @@ def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
             if not value or value.startswith("--"):
                 raise Refused(f"--{name} needs a value after it")
         elif equals:
-            raise Refused(f"--{name} takes no value")
-        options[name] = value
+            raise Refused(f"--{_echo(name)} takes no value")
+        options[name] = _cluster(value) if name == "cluster" else value
     return plain, options
+
+
+def _cluster(name: str) -> str:
+    if not PLAIN.fullmatch(name):
+        raise Refused(f"--cluster takes a cluster's name, not “{_echo(name)}”")
+    return name
+
+
+def _echo(word: str) -> str:
+    """What somebody typed, fit to be said back: short, and without a meaning of its own to Slack."""
+    return escape(cut(word, 40))
 
 
 def _flag_names(kind: type[Spoken]) -> dict[str, str]:
@@ -115,7 +130,7 @@ def _known(kind: type[Spoken], options: dict[str, str]) -> None:
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"did you mean --{near[0]}?" if near else f"usage: `/openvidu {kind.usage()}`"
-            raise Refused(f"`{kind.command}` does not know --{name}; {hint}")
+            raise Refused(f"`{kind.command}` does not know --{_echo(name)}; {hint}")
 
 
 def _flags(kind: type[Spoken], options: dict[str, str]) -> dict[str, Any]:
@@ -125,7 +140,7 @@ def _flags(kind: type[Spoken], options: dict[str, str]) -> dict[str, Any]:
 def _arguments(kind: type[Spoken], words: list[str], fields: Sequence[Field[Any]] | None = None) -> dict[str, Any]:
     arguments = [f for f in (kind.parameters() if fields is None else fields) if f.metadata["kind"] == "argument"]
     if len(words) > len(arguments):
-        extra = ", ".join(f"“{w}”" for w in words[len(arguments) :])
+        extra = ", ".join(f"“{_echo(w)}”" for w in words[len(arguments) :][:5])
         raise Refused(f"this was not understood: {extra}; usage: `/openvidu {kind.usage()}`")
     missing = [f.name.upper() for f in arguments[len(words) :] if f.default is MISSING]
     if missing:
@@ -137,10 +152,12 @@ def _arguments(kind: type[Spoken], words: list[str], fields: Sequence[Field[Any]
 def _value(word: str, hint: Any, field: Field[Any], kind: type[Spoken]) -> Any:
     options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if int in options:
-        if not re.fullmatch(r"\d{1,6}", word):
-            raise Refused(f"{field.name.upper()} is a whole number, not “{word}”; usage: `/openvidu {kind.usage()}`")
+        if not re.fullmatch(r"[0-9]{1,6}", word):
+            raise Refused(f"{field.name.upper()} is a whole number, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`")
         return int(word)
     choices = field.metadata.get("choices") or ()
     if choices and word.lower() not in choices:
-        raise Refused(f"{field.name.upper()} is one of {', '.join(choices)}, not “{word}”; usage: `/openvidu {kind.usage()}`")
+        raise Refused(f"{field.name.upper()} is one of {', '.join(choices)}, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`")
+    if not choices and not PLAIN.fullmatch(word):
+        raise Refused(f"{field.name.upper()} is a plain word, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`")
     return word.lower() if choices else word

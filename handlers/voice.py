@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -102,7 +103,7 @@ class Voice:
             if code in GONE:
                 raise MessageGone(code) from error
             raise Unreachable(f"asking Slack for {method}: {code}") from error
-        except (OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"asking Slack for {method}: {type(error).__name__}") from error
 
 

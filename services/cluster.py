@@ -116,8 +116,10 @@ class MediaNode:
 
     @property
     def serving(self) -> bool:
-        """Takes new meetings."""
-        return self.droplet.active and self.look is not None and "openvidu" in self.look.running and not self.look.marked
+        """Takes new meetings, and is not on its way out."""
+        if self.member_status == "deleting" or not self.droplet.active:
+            return False
+        return self.look is not None and "openvidu" in self.look.running and not self.look.marked
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,8 @@ class _Drive:
             await self._stop(f"{step.title()}: {error}", step, cluster)
             return
         await self._append(Questioned(self._clock.now(), question))
-        if question.id == "zero-refused" and cluster.zero_policy == "keep_one":
+        can_keep = any(c.id == "keep" for c in question.choices)
+        if question.id == "zero-refused" and cluster.zero_policy == "keep_one" and can_keep:
             await self._append(Answered(self._clock.now(), question.id, "keep", None))
             await self._append(Noted(self._clock.now(), "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node"))
 

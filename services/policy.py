@@ -10,7 +10,7 @@ EVERYONE = "everyone"
 
 @dataclass(frozen=True)
 class Actor:
-    """A person, as Slack identifies them. Compared by enterprise, team and user id, never by name."""
+    """A person, as Slack identifies them. Compared by member id, as roles are: never by name, nor by the door they came through."""
 
     user: str
     team: str = ""
@@ -20,7 +20,7 @@ class Actor:
 
     @property
     def key(self) -> str:
-        return "/".join((self.enterprise, self.team, self.user))
+        return self.user  # the team differs between a command and a button of one person in an organisation or a shared channel
 
     @property
     def mention(self) -> str:

@@ -23,7 +23,7 @@ ACTIONS: Sequence[Json] = (
     {"id": "zero", "label": "DigitalOcean refuses a pool of 0", "hint": "422; on or off"},
     {"id": "endless", "label": "A meeting never ends", "hint": "so the drain does not either; on or off"},
     {"id": "slow", "label": "DigitalOcean is slow", "hint": f"{SLOW_SECONDS:.0f} s for every answer; on or off"},
-    {"id": "burst", "label": "DigitalOcean answers 500 and 503", "hint": f"the next {BURST} calls, half of them after doing what was asked"},
+    {"id": "burst", "label": "DigitalOcean answers 500 and 503", "hint": f"the next {BURST} calls; half of them do what was asked"},
 )
 
 

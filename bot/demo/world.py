@@ -1,6 +1,5 @@
 """The pretend world of the demo: one cluster, a small team, and the settings by which a bot finds them."""
 
-import asyncio
 import os
 import random
 import sys
@@ -32,9 +31,9 @@ GUIDE: list[Json] = [
     {"text": "Ask for a shutdown", "as": "UANA", "fill": SHUTDOWN, "done": {"typed": "/openvidu shutdown"}},
     {"text": "Become Ben", "as": "UBEN", "done": {"acting_as": "UBEN", "by": "UBEN"}},
     {"text": "Press *Approve*", "as": "UBEN", "done": {"pressed": "Approve", "by": "UBEN"}},
-    {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is down"}},
+    {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is down ·"}},
     {"text": "Bring it back", "fill": "/openvidu startup", "done": {"typed": "/openvidu startup"}},
-    {"text": "acme serves again", "done": {"message": "acme serves"}},
+    {"text": "acme serves again", "done": {"message": "acme serves ·"}},
 ]
 
 

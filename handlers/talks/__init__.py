@@ -2,8 +2,8 @@
 
 from handlers.talks.base import Asked, Talk
 from handlers.talks.deciding import Abandon, Cancel, Resume
-from handlers.talks.reading import Help, Runs, ShowStatus
+from handlers.talks.reading import Help, OneRun, Runs, ShowStatus
 
-TALKS: tuple[type[Talk], ...] = (Help, ShowStatus, Runs, Cancel, Resume, Abandon)
+TALKS: tuple[type[Talk], ...] = (Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun)
 
 __all__ = ["TALKS", "Asked", "Talk"]

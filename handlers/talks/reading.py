@@ -51,5 +51,18 @@ class Runs(Talk):
         if self.run is None:
             name = asked.cluster()
             return cards.runs_card(name, await desk.runs(name, asked.actor))
+        return await OneRun(self.run).answer(asked)
+
+
+@dataclass(frozen=True)
+class OneRun(Talk):
+    """One run in full: what it does, what happened when."""
+
+    command: ClassVar[str] = "run"
+    hidden: ClassVar[bool] = True  # help lists it as `runs [RUN]`
+    run: str = argument("the run's name, such as acme-17")
+
+    async def answer(self, asked: Asked) -> Card:
+        desk = asked.desk
         run = await desk.run(self.run, asked.actor)
         return one_run_card(run, desk.progress(run.id), await desk.journal.events(run.id), asked.clock.now())

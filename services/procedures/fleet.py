@@ -7,18 +7,16 @@ from services.steps import Drain, MediaGone, MediaServing, PoolTarget, Revive, S
 from services.steps.pool import keep_one
 
 
-def let_go(cluster: Cluster, *, drain: bool = True) -> Iterator[Step]:
-    """Every media node finishes and is removed; nothing with the media tag is left."""
+def let_go(cluster: Cluster, *, drain: bool = True, alone: bool = False) -> Iterator[Step]:
+    """Every media node finishes and is removed; nothing with the media tag is left. `alone`: the masters stay on afterwards."""
     assert cluster.pool is not None, "checked before: a cluster without a pool is refused"
     was = cluster.pool.target
     if drain:
         yield Drain(number=len(cluster.media))
-    if cluster.zero_refused and cluster.zero_policy == "keep_one":
-        target, gone, _ = keep_one(tuple(n.id for n in cluster.members), (), was)
-        yield target
-        yield gone
+    if kept(cluster):
+        yield from keep_one(cluster, (), was, harsh=not drain)
         return
-    yield PoolTarget(0, remember=True, was=was, harsh=not drain)
+    yield PoolTarget(0, remember=True, was=was, harsh=not drain, alone=alone)
     yield MediaGone()
 
 

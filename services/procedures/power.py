@@ -26,7 +26,7 @@ class Shutdown(Procedure):
     media_only: bool = flag("remove the media nodes and leave the masters on")
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        yield from fleet.let_go(cluster, drain=not self.no_drain)
+        yield from fleet.let_go(cluster, drain=not self.no_drain, alone=self.media_only)
         if not self.media_only:
             yield PowerOff(tuple(m.name for m in cluster.masters), kept=fleet.kept(cluster))
 
@@ -50,11 +50,10 @@ class Startup(Procedure):
         """How many media nodes to end with; None when nobody said and nothing is remembered."""
         if self.media is not None:
             return self.media
+        target = cluster.pool.target if cluster.pool is not None else 0
         if cluster.remembered is not None:
-            return cluster.remembered
-        if cluster.pool is not None and cluster.pool.target > 0 and not cluster.down:
-            return cluster.pool.target
-        return None
+            return max(cluster.remembered, target)  # it may have been grown by hand since; a start-up takes nothing away
+        return target if target > 0 and not cluster.down else None
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -65,6 +64,9 @@ class Startup(Procedure):
             raise Refused("a start-up needs at least 1 media node; to run none, leave it down or use `/openvidu shutdown --media-only`")
         if number > 1000:
             raise Refused(f"DigitalOcean's pools hold at most 1000 droplets; {number} is more")
+        if number < len(cluster.members) and any(not n.drained for n in cluster.members):
+            have = count(len(cluster.members), "media node")
+            raise Refused(f"{cluster.name} has {have} and a start-up takes none away; leave the number out, or say {len(cluster.members)}")
         room = cluster.droplet_limit
         if room is not None and cluster.droplets_in_account is not None:
             after = cluster.droplets_in_account - len(cluster.members) + number

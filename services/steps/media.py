@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Fact, MediaNode, NodeLook, short
+from services.cluster import Cluster, Droplet, Fact, MediaNode, NodeLook, short
 from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count, listed
 
 POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
@@ -11,6 +11,18 @@ NODE_FACTS = POOL_FACTS | {Fact.NODES}
 QUIET = NodeLook(start="planned", running=(), marked=True)
 SERVES = NodeLook(start="planned", running=("openvidu",))
 STANDING = ("provisioning", "active", "off")
+
+
+def newcomer(cluster: Cluster, index: int) -> MediaNode:
+    """A pool member that is not there yet, as a plan imagines it."""
+    size = cluster.pool.size if cluster.pool else ""
+    droplet = Droplet(id=-1 - index, name=f"new-{index + 1}", status="active", size=size, hourly=cluster.media_price)
+    return MediaNode(droplet, member_status="active", look=None)
+
+
+def in_service(node: MediaNode) -> MediaNode:
+    """The same node, taking meetings."""
+    return replace(node, droplet=replace(node.droplet, status="active", locked=False), look=SERVES)
 
 
 def _names(cluster: Cluster, nodes: list[MediaNode]) -> str:
@@ -168,7 +180,7 @@ class Revive(Step):
         return not self._left(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, media=tuple(replace(n, look=SERVES) if n.id in self.ids else n for n in cluster.media))
+        return replace(cluster, media=tuple(in_service(n) if n.id in self.ids else n for n in cluster.media))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 40.0
@@ -207,7 +219,10 @@ class MediaServing(Step):
         return len(cluster.serving) >= self.number
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, media=tuple(replace(n, look=SERVES) for n in cluster.media))
+        media = tuple(n if n.member_status == "deleting" else in_service(n) for n in cluster.media)
+        missing = self.number - len([n for n in media if n.serving])
+        born = tuple(in_service(newcomer(cluster, len(media) + i)) for i in range(missing))
+        return replace(cluster, media=media + born)
 
     def takes(self, cluster: Cluster) -> float:
         return 240.0 if len(cluster.serving) < self.number else 5.0

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Droplet, Fact, MediaNode, short
+from services.cluster import Cluster, Fact, short
 from services.errors import Rejected
 from services.steps.base import Choice, Effects, Question, Step, World, count, listed
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, MediaGone, MediaServing, Revive
+from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, newcomer
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class PoolTarget(Step):
     remember: bool = False  # keep the number it had, for the next start-up
     was: int = 0
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
+    alone: bool = False  # the masters stay on afterwards
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
     breakable: ClassVar[bool] = False
@@ -34,7 +35,7 @@ class PoolTarget(Step):
         # Documented: the most recently created members go first.
         gone = {n.id for n in members[self.number :]}
         media = tuple(n for n in cluster.media if n.id not in gone)
-        born = tuple(_newcomer(cluster, i) for i in range(self.number - len(members)))
+        born = tuple(newcomer(cluster, i) for i in range(self.number - len(members)))
         return replace(cluster, pool=replace(cluster.pool, target=self.number), media=media + born)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
@@ -77,19 +78,23 @@ class PoolTarget(Step):
             return None
         members = cluster.members
         ids = tuple(n.id for n in members)
-        names = tuple(m.name for m in cluster.masters)
-        price = f"${cluster.media_price:.2f}/h"
-        keep = keep_one(ids, names, self.was)
+        drained = len([n for n in members if n.drained])
+        choices = (
+            Choice("revive", f"Put the {count(len(members), 'node')} back into service", steps=(Revive(ids), MediaServing(len(members)))),
+            Choice("leave", "Leave it, I will do it by hand", ends="left as it is, for a person to finish by hand"),
+        )
         return Question(
             id="zero-refused",
             text=f'DigitalOcean refused to set the pool to 0 ("{error.message}", {error.status}). The masters are untouched and on; '
-            f"{count(len(members), 'drained media node')} take no meetings.",
-            choices=(
-                Choice("keep", f"Keep 1 media node running ({price}) and shut the masters down", steps=keep),
-                Choice("revive", f"Put the {count(len(members), 'node')} back into service", steps=(Revive(ids), MediaServing(self.was))),
-                Choice("leave", "Leave it, I will do it by hand", ends="left as it is, for a person to finish by hand"),
-            ),
+            f"{count(drained, 'drained media node')} {'takes' if drained == 1 else 'take'} no meetings.",
+            choices=(self._keep(cluster), *choices) if members else choices[1:],
         )
+
+    def _keep(self, cluster: Cluster) -> Choice:
+        names = () if self.alone else tuple(m.name for m in cluster.masters)
+        then = "" if self.alone else " and shut the masters down"
+        steps = keep_one(cluster, names, self.was, harsh=self.harsh)
+        return Choice("keep", f"Keep 1 media node running (${cluster.media_price:.2f}/h){then}", steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'})"
@@ -98,12 +103,10 @@ class PoolTarget(Step):
         return f"the media pool at {self.number}"
 
 
-def keep_one(ids: tuple[int, ...], masters: tuple[str, ...], was: int) -> tuple[Step, ...]:
-    """The way down when 0 is refused: one drained member stays, named, and the masters go off."""
-    return (PoolTarget(1, remember=True, was=was), MediaGone(kept=ids, keep=1), PowerOff(masters, kept=ids))
-
-
-def _newcomer(cluster: Cluster, index: int) -> MediaNode:
-    size = cluster.pool.size if cluster.pool else ""
-    droplet = Droplet(id=-1 - index, name=f"new-{index + 1}", status="active", size=size, hourly=cluster.media_price)
-    return MediaNode(droplet, member_status="active", look=None)
+def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:
+    """The way down when 0 is refused: one drained member stays, named, and these masters go off."""
+    ids = tuple(n.id for n in cluster.members)
+    # Even where the others are removed harshly: the pool keeps its oldest, and masters only go off with that one drained.
+    first: tuple[Step, ...] = (Drain(ids[:1], number=1, pool_follows=False),) if harsh else ()
+    last: tuple[Step, ...] = (PowerOff(masters, kept=ids),) if masters else ()
+    return (*first, PoolTarget(1, remember=True, was=was, harsh=harsh), MediaGone(kept=ids, keep=1), *last)

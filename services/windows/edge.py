@@ -27,7 +27,7 @@ class Edge:
     """A moment at which a cluster is to be closed or opened. `name` names the run, and is the same however often it is worked out.
 
     `at` is when it is so (serving, for an open); `start` is when the bot begins, earlier by the lead. `until` is when a close is over
-    again: nothing is shut down after it. An edge that does not act is told with its reason.
+    again: nothing is shut down after it (an open has no such time, and says its start). An edge that does not act is told with its reason.
     """
 
     name: str
@@ -97,7 +97,7 @@ def at_open(closure: Closure, start: float, marks: tuple[str, ...] = (), *, acts
     found = closure.last()
     told = tuple(m for m in (found.open_mark, *marks) if m)
     local = nominal(found.open_local)
-    return edge("open", found, closure, closure.open, start=start, until=closure.open, marks=told, acts=acts, reason=reason, local=local)
+    return edge("open", found, closure, closure.open, start=start, until=start, marks=told, acts=acts, reason=reason, local=local)
 
 
 def why_words(why: Hold | Manual | KeepUp | None, zone: str) -> str:

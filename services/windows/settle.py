@@ -62,7 +62,8 @@ def settle(
     last = wanted.since_edge
     act = last if last is not None and wanted.state != "no opinion" and last.name not in done else None
     how = late(act, now, terms) if act else Late(acts=True, reason="")
-    passed = [e for e in edges(windows, since, now, exceptions, terms) if e.name not in done and e != act and ALREADY not in e.marks]
+    name = act.name if act else ""
+    passed = [e for e in edges(windows, since, now, exceptions, terms) if e.name not in done and e.name != name and ALREADY not in e.marks]
     missed = [Missed(e, _missed_words(e, wanted, last)) for e in passed]
     if act is not None and not how.acts:
         missed.append(Missed(act, how.reason))
@@ -73,6 +74,6 @@ def settle(
 def _missed_words(edge: Edge, wanted: Due, last: Edge | None) -> str:
     if not edge.acts:
         return edge.reason
-    if edge == last:
+    if last is not None and edge.name == last.name:
         return wanted.reason
     return f"nobody acted on it in time, and {wanted.reason}"

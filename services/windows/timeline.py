@@ -112,7 +112,8 @@ def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exce
             edges.append(_close(span, acts=False, reason=_short_words(span)))
             kept = Span(span.since, span.until, "open", span.closure)
         elif span.state not in ("no opinion", last):
-            edges.append(_close(span) if span.state == "closed" else _open(span, before, drawing))
+            before = span.closure or before or _earlier(windows, low, exceptions.off)
+            edges += _close_or_open(span, before, drawing)
             last = span.state
         elif span.state == "no opinion":
             last = None  # what people did meanwhile is not known here: what is due afterwards is seen to anew, whichever it is
@@ -143,14 +144,28 @@ def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
     return edge("close", found, closure, span.since, until=span.until, marks=(EXCEPTION, *marks), acts=acts, reason=reason)
 
 
-def _open(span: Span, before: Closure | None, drawing: _Drawing) -> Edge:
-    closure = span.closure or before
-    assert closure is not None, "it was closed before, so there is a closure"
+def _earlier(windows: Sequence[Window], moment: float, off: Iterable[str]) -> Closure | None:
+    """The last closed time before; wanted after a hold, when the last thing that was due may be long ago."""
+    for days in (9, 40, 400):
+        found = [c for c in closures(windows, moment - days * DAY, moment, off)[0] if c.open <= moment]
+        if found:
+            return found[-1]
+    return None
+
+
+def _close_or_open(span: Span, closure: Closure | None, drawing: _Drawing) -> list[Edge]:
+    """None when there never was anything to open from."""
+    if span.state == "closed":
+        return [_close(span)]
+    return [_open(span, closure, drawing)] if closure else []
+
+
+def _open(span: Span, closure: Closure, drawing: _Drawing) -> Edge:
     if span.since == drawing.starts(closure):
         return at_open(closure, drawing.starts(closure))
     # An exception opens it, or delayed the opening: at once, and no lead can be given.
     found = closure.covering(span.since) if span.since < closure.open else closure.last()
-    return edge("open", found, closure, span.since, until=span.until, marks=(EXCEPTION,))
+    return edge("open", found, closure, span.since, until=span.since, marks=(EXCEPTION,))
 
 
 def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) -> Iterator[Edge]:

@@ -1,6 +1,7 @@
 """A scene: the real bot, with all its parts, in the pretend town, in virtual time."""
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from handlers.cards import outcome
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.clock import Clock, loop_clock
-from services.errors import Unreachable
+from services.errors import Refused, Unreachable
 from services.journal import Journal
 from services.runs import Run
 from services.store import Store
@@ -117,6 +118,7 @@ class Scene:
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
         self.promises = True
+        self._kept: list[asyncio.Task[None]] = []
         self.journal = Journal(self.store, self.clock)
         self._start = start
 
@@ -214,8 +216,7 @@ class Scene:
             self.slack.connect(deliver)
             self.bots.append(bot)
             self.lives.append(life)
-            asyncio.create_task(bot.keep_sweeping(), name="sweeping")
-            asyncio.create_task(self._bury(life), name="undertaker")
+            self._kept += [asyncio.create_task(bot.keep_sweeping(), name="sweeping"), asyncio.create_task(self._bury(life), name="undertaker")]
         finally:
             _life.reset(token)
         return bot
@@ -290,19 +291,14 @@ class Scene:
 
     async def run_is(self, run_id: str, *states: str, timeout: float = 6 * 3600.0) -> Run:
         """Wait until a run is in one of these states."""
-        waited = 0.0
-        while True:
-            if not (self.lives[-1].dead):
-                try:
-                    run = await self.bot.desk.journal.run(run_id)
-                except Exception:
-                    run = None
-                if run is not None and run.state in states:
+        until = self.clock.now() + timeout
+        while self.clock.now() < until:
+            with contextlib.suppress(Refused):
+                run = await self.journal.run(run_id)
+                if run.state in states:
                     return run
-            if waited > timeout:
-                raise AssertionError(f"{run_id} is {run.state if run else 'not there'} after {timeout} s: {run}")
-            await asyncio.sleep(5)
-            waited += 5
+            await self.passes(5)
+        raise AssertionError(f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}")
 
 
 def _workspace() -> Workspace:

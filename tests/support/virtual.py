@@ -48,7 +48,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Move on to the next timer."""
         self._now += seconds
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         self.busy += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(lambda _: self._idle())

@@ -1,0 +1,310 @@
+"""Every card in every state: valid for Slack, whole in its text alone, and deaf to what people typed.
+
+`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_cards.py` writes the golden files anew; read the difference before keeping it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers import cards
+from handlers.blocks import TEXT, Card, cut, escape
+from handlers.history import one_run_card
+from services.cluster import Cluster, Load
+from services.decisions import Request, RequestState
+from services.desk import Status
+from services.errors import Rejected
+from services.executor import Progress
+from services.plan import Plan, make_plan
+from services.policy import Actor
+from services.procedures import Shutdown, Startup
+from services.runs import (
+    OVER,
+    Answered,
+    Asked,
+    CancelAsked,
+    Ended,
+    Event,
+    Noted,
+    Opened,
+    Questioned,
+    Reached,
+    Run,
+    State,
+    Stopped,
+    Taken,
+    fold,
+)
+from simulators.slack.blockkit import check_blocks
+from tests.support.clusters import ANA, BEN, DRAINING, HOSTILE, IDLE, NOW, clusters, down, events, law, loads, plans, ready, requests
+
+GOLDEN = Path(__file__).parent / "golden"
+UPDATE = bool(os.environ.get("OPENVIDU_BOT_UPDATE"))
+APPROVERS = "an approver (<@UBEN> or <@UCARLA>), not <@UANA>"
+HELD = re.compile(r"<(@[A-Z0-9]+|!date\^\d+\^[^|<>]*\|[^<>]*)>")
+DATE = re.compile(r"<!date\^\d+\^(\{time\}|\{date_short_pretty\} \{time\})\|[^<>]+>")
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Every mrkdwn text inside."""
+    if isinstance(value, dict):
+        if value.get("type") == "mrkdwn":
+            yield value["text"]
+        for inner in value.values():
+            yield from texts_of(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from texts_of(inner)
+
+
+def fit_to_send(card: Card) -> None:
+    """What Slack and a screen reader ask of every message."""
+    sent = card.arguments()
+    assert check_blocks(sent["blocks"]) == []
+    assert 0 < len(sent["text"].strip()) <= TEXT
+    for text in (sent["text"], *texts_of(sent["blocks"])):
+        left = HELD.sub("", text)
+        assert "<" not in left, f"a mark that is not ours, or half a one of ours: {left}"
+        assert ">" not in left.replace("->", "")
+        assert "<@U666>" not in text
+        assert "*bold*" not in text, "formatting that somebody typed"
+        assert "`code`" not in text
+        assert all(DATE.fullmatch(found) for found in re.findall(r"<!date[^>]*>", text))
+        assert not re.search(r"&(?!amp;|lt;|gt;)", text)
+    for element in (e for b in sent["blocks"] if b["type"] == "actions" for e in b["elements"]):
+        assert re.fullmatch(r"[\w|:-]{1,200}", element["value"]), "opaque ids only"
+
+
+def says(card: Card, *words: str) -> None:
+    """The text alone says it."""
+    for word in words:
+        assert word in card.text, f"{word!r} is not in {card.text!r}"
+
+
+# Laws
+
+
+@law
+@given(requests())
+def test_requests(request: Request) -> None:
+    card = cards.request_card(request, APPROVERS)
+    fit_to_send(card)
+    says(card, cards.title(request.plan), "<@UANA>")
+    if request.state is RequestState.OPEN:
+        says(card, APPROVERS, "Money", "Takes")
+        assert [e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]] == ["approve", "reject", "details"]
+        for special in request.plan.effects.special:
+            says(card, special)
+    else:
+        assert not [b for b in card.blocks if b["type"] == "actions"], "nothing to press any more"
+    if request.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED):
+        says(card, "Nothing was changed")
+    fit_to_send(cards.details_card(request, APPROVERS))
+
+
+@law
+@given(plans(), st.booleans())
+def test_plans(both: tuple[Cluster, Plan], dry: bool) -> None:  # noqa: FBT001
+    cluster, plan = both
+    card = cards.plan_card(plan, dry=dry)
+    fit_to_send(card)
+    says(card, cards.title(plan), "othing was changed")
+    empty = make_plan(down(ready(3)), Shutdown())
+    fit_to_send(cards.plan_card(empty, dry=dry))
+    says(cards.plan_card(empty, dry=dry), "Shut down acme", "nothing to do")
+
+
+progress_words = st.sampled_from(("", "media-2: 1 meeting, 2 people", *HOSTILE))
+
+
+@law
+@given(events(), clusters() | st.none(), progress_words, progress_words, st.booleans())
+def test_runs(told: list[Event], cluster: Cluster | None, waits: str, trouble: str, limited: bool) -> None:  # noqa: FBT001
+    run = fold(told)
+    at = told[-1].at + 60
+    progress = Progress(run, cluster, waits, at + 600 if limited else None, trouble, at)
+    card = cards.run_card(progress)
+    fit_to_send(card)
+    says(card, "acme", "<@UANA>")
+    pressable = {e["action_id"].partition(":")[0] for b in card.blocks if b["type"] == "actions" for e in b["elements"]}
+    if run.over:
+        assert not pressable
+        says(card, cards.outcome(run))
+        if run.state is not State.DONE:
+            assert run.plan.procedure.done not in card.text.split("Changed")[0], "no success without success (story A14)"
+    elif run.state is State.STOPPED:
+        assert pressable == {"resume", "abandon"}
+        says(card, "acme-7 has stopped", "Resume or Abandon", run.plan.procedure.doing)
+    elif run.question is not None:
+        assert pressable == {"answer"}
+        says(card, "acme-7 needs a decision")
+    else:
+        assert pressable == (set() if run.cancel else {"cancel"})
+        says(card, run.plan.procedure.doing, "running for")
+    for by in run.approvers:
+        says(card, by.mention)
+    fit_to_send(one_run_card(run, progress, told, at))
+    for words in (cards.end_notice(run), cards.picked_up(run), cards.stopped_notice(run), cards.question_notice(run)):
+        fit_to_send(cards.words_card(words))
+    fit_to_send(cards.runs_card("acme", [run] * 10))
+    says(cards.runs_card("acme", [run]), "acme-7", run.state, "<@UANA>")
+
+
+@law
+@given(clusters(), events(), requests(), st.sampled_from(("", *HOSTILE)), st.booleans())
+def test_status(cluster: Cluster, told: list[Event], request: Request, problem: str, busy: bool) -> None:  # noqa: FBT001
+    run = fold(told)
+    status = Status(replace(cluster, problem=problem), run if busy else None, None, (request,) if busy else ())
+    card = cards.status_card(status, NOW)
+    fit_to_send(card)
+    says(card, "acme")
+    if cluster.load is None:
+        says(card, "unknown")
+        assert "no meetings now" not in card.text
+        assert "0 meetings" not in card.text
+    if busy:
+        says(card, "acme-7", "<@UANA>")
+
+
+@law
+@given(loads())
+def test_people_are_counted_or_unknown(found: Load | None) -> None:
+    words = cards.people(found)
+    assert ("unknown" in words) == (found is None)
+    assert not re.search(r"\b1 (meetings|people|recordings|ingresses)\b", words)
+
+
+def test_status_of_a_cluster_with_very_many_nodes() -> None:
+    fit_to_send(cards.status_card(Status(ready(400), None, None), NOW))
+
+
+def test_help() -> None:
+    card = cards.help_card([("shutdown [--no-drain]", "Let go.")], "You may read.", [])
+    fit_to_send(card)
+    says(card, "/openvidu shutdown", "You may read")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_was_typed_is_shown_and_does_nothing(text: str) -> None:
+    safe = escape(text)
+    assert "<" not in safe
+    assert ">" not in safe
+    assert re.sub(r"\u200b", "", safe).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
+
+
+@law
+@given(st.text(alphabet="ab <>&;@!|", max_size=80), st.integers(10, 60))
+def test_a_cut_leaves_no_half_mark(text: str, limit: int) -> None:
+    safe = f"{escape(text)} <@UANA> {escape(text)} <!date^1^{{time}}|x>"
+    short = cut(safe, limit)
+    assert len(short) <= limit
+    assert "<" not in HELD.sub("", short)
+    assert not re.search(r"&(?!amp;|lt;|gt;)", short)
+    if len(safe) <= limit:
+        assert short == safe
+
+
+def test_a_long_reason_leaves_room_for_the_rest() -> None:
+    plan = make_plan(ready(3), Shutdown())
+    request = Request("a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops masters")
+    card = cards.request_card(request, APPROVERS)
+    fit_to_send(card)
+    says(card, "power work", "Money", APPROVERS)
+    run = fold([Opened(NOW, "acme-7", plan, ANA, (), "power work " * 90)])
+    shown = cards.run_card(Progress(run, None, "", None, "", NOW))
+    assert "run `acme-7`" in str(shown.blocks[0])
+
+
+# Golden files
+
+
+def a_run(*more: Event, procedure: Shutdown | Startup | None = None) -> Run:
+    plan = make_plan(down(ready(3)) if isinstance(procedure, Startup) else ready(3), procedure or Shutdown())
+    opened = Opened(NOW, "acme-7", plan, ANA, (BEN,), "power work in ams3", "COPS", "r")
+    return fold([opened, Taken(NOW, "host:1", 1, again=False), *more])
+
+
+def halfway(cluster: Cluster) -> Cluster:
+    look = replace(DRAINING, rooms=1, people=2, recordings=1)
+    first, *rest = cluster.media
+    return replace(cluster, media=(replace(first, look=look), *(replace(n, look=IDLE) for n in rest)))
+
+
+def shown() -> dict[str, Card]:
+    """The cards that people see most, by name."""
+    up = ready(3)
+    plan, harsh = make_plan(up, Shutdown()), make_plan(up, Shutdown(no_drain=True))
+    asked = Request("a" * 32, plan, ANA, "power work in ams3", NOW, NOW + 1800, 1, "it keeps people from opening meetings and stops masters")
+    drain = halfway(up)
+    step = plan.steps[0]
+    question = step.question(drain)
+    zero = plan.steps[1].refused(replace(up, media=tuple(replace(n, look=IDLE) for n in up.media)), Rejected("", status=422, message="at least 1"))
+    assert question is not None
+    assert zero is not None
+    done = [Reached(NOW + 60 * n, n - 1) for n in range(1, 5)]
+
+    def run(*more: Event, at: float = NOW + 600, waits: str = "", until: float | None = None, trouble: str = "") -> Card:
+        return cards.run_card(Progress(a_run(*more), drain, waits, until, trouble, at))
+
+    started = a_run(*(Reached(NOW + 60 * n, n - 1) for n in range(1, 9)), Ended(NOW + 600, State.DONE, ""), procedure=Startup())
+    return {
+        "request": cards.request_card(asked, APPROVERS),
+        "request-no-drain": cards.request_card(replace(asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"), APPROVERS),
+        "request-expired": cards.request_card(asked.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-rejected": cards.request_card(asked.closed(RequestState.REJECTED, NOW + 60, BEN), APPROVERS),
+        "request-superseded": cards.request_card(asked.closed(RequestState.SUPERSEDED, NOW + 60, BEN, replaced_by="b"), APPROVERS),
+        "request-details": cards.details_card(asked, APPROVERS),
+        "dry-run": cards.plan_card(plan, dry=True),
+        "nothing-to-do": cards.plan_card(make_plan(down(up), Shutdown()), dry=False),
+        "run-draining": run(Asked(NOW + 1, 0, 0), waits=step.waits_for(drain), until=NOW + 7200),
+        "run-trouble": run(Asked(NOW + 1, 0, 0), trouble="listing droplets: answered 503"),
+        "run-cancelling": run(Asked(NOW + 1, 0, 0), CancelAsked(NOW + 9, BEN)),
+        "run-drain-question": run(Asked(NOW + 1, 0, 0), Questioned(NOW + 7200, question), at=NOW + 7260),
+        "run-zero-question": run(done[0], Asked(NOW + 1, 1, 0), Questioned(NOW + 70, zero)),
+        "run-stopped": run(done[0], Asked(NOW + 61, 1, 0), Stopped(NOW + 300, "Media pool 3 → 0: not so after 2 min")),
+        "run-done": run(*done, Ended(NOW + 300, State.DONE, "")),
+        "run-cancelled": run(done[0], CancelAsked(NOW + 62, BEN), Ended(NOW + 65, State.CANCELLED, "the drained media nodes take no meetings", BEN)),
+        "run-abandoned": run(done[0], Stopped(NOW + 70, "why"), Ended(NOW + 99, State.ABANDONED, "half of it; why", BEN)),
+        "run-left": run(Questioned(NOW, question), Answered(NOW + 9, question.id, "stop", BEN), Ended(NOW + 10, State.LEFT, "stopped at the drain", BEN)),
+        "run-startup-done": cards.run_card(Progress(started, None, "", None, "", NOW + 600)),
+        "run-noted": run(*done, Noted(NOW + 70, "DigitalOcean refused 0"), Ended(NOW + 300, State.DONE, "")),
+        "status-up": cards.status_card(Status(up, None, None), NOW),
+        "status-down": cards.status_card(Status(down(up), None, None), NOW),
+        "status-unknown": cards.status_card(Status(replace(up, load=None), a_run(), None, (asked,)), NOW),
+        "status-problem": cards.status_card(Status(Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed"), None, None), NOW),
+    }  # fmt: skip
+
+
+NAMES = sorted(shown())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_look_as_they_did(name: str) -> None:
+    card = shown()[name]
+    fit_to_send(card)
+    made = json.dumps({"text": card.text, "blocks": list(card.blocks)}, indent=1, ensure_ascii=False) + "\n"
+    path = GOLDEN / f"{name}.json"
+    if UPDATE:
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(made)
+    assert path.exists(), f"{path.name} is missing: run with OPENVIDU_BOT_UPDATE=1"
+    assert made == path.read_text()
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert sorted(p.stem for p in GOLDEN.glob("*.json")) == NAMES
+
+
+def test_every_end_has_a_golden_or_a_law() -> None:
+    ends = {a_run(Ended(NOW, how, "")).state for how in OVER}
+    assert ends == OVER
+    outcomes = [cards.outcome(a_run(Ended(NOW, how, "", Actor("UBEN")))) for how in sorted(OVER)]
+    assert len(set(outcomes)) == len(outcomes), "no two ends read alike"

@@ -1,0 +1,143 @@
+"""What is true of every procedure, on every cluster."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from services.cluster import Cluster
+from services.errors import Refused
+from services.plan import make_plan
+from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
+from services.steps import Step
+from tests.support.clusters import clusters, down, folded, law, plan_of, procedures, ready
+
+
+@law
+@given(clusters(), procedures())
+def test_done_is_done(cluster: Cluster, procedure: Procedure) -> None:
+    """At the end of a plan there is nothing left to do, whether the procedure says a number or not."""
+    plan = plan_of(cluster, procedure)
+    if plan is None:
+        return
+    end = cluster
+    for _, _, end in folded(cluster, plan.steps):
+        pass
+    assert make_plan(end, procedure).steps == ()
+
+
+@law
+@given(clusters(), procedures())
+def test_half_way_is_on_the_way(cluster: Cluster, procedure: Procedure) -> None:
+    """From any point of a plan the same procedure leads to an end where nothing is left: resuming is planning anew."""
+    plan = plan_of(cluster, procedure)
+    for _, _, here in folded(cluster, plan.steps if plan else ()):
+        anew = make_plan(here, procedure)
+        end = here
+        for _, _, end in folded(here, anew.steps):
+            pass
+        assert make_plan(end, procedure).steps == ()
+
+
+@law
+@given(clusters(), procedures())
+def test_planning_is_pure(cluster: Cluster, procedure: Procedure) -> None:
+    assert plan_of(cluster, procedure) == plan_of(cluster, procedure)
+
+
+@law
+@given(clusters(), procedures())
+def test_a_troubled_cluster_is_refused_by_its_trouble(cluster: Cluster, procedure: Procedure) -> None:
+    with pytest.raises(Refused, match=r"^two pools$"):
+        make_plan(replace(cluster, problem="two pools"), procedure)
+
+
+@law
+@given(clusters(), procedures())
+def test_the_way_back_is_a_way(cluster: Cluster, procedure: Procedure) -> None:
+    """`recover` yields steps whatever could not be reached, and each of them can be reached."""
+    plan = plan_of(cluster, procedure)
+    for step, before, _ in folded(cluster, plan.steps if plan else ()):
+        for back, _, after in folded(before, tuple(procedure.recover(before, step))):
+            assert isinstance(back, Step)
+            assert back.is_done(after)
+
+
+@law
+@given(clusters(), procedures())
+def test_words_for_people(cluster: Cluster, procedure: Procedure) -> None:
+    for text in (procedure.words(), procedure.next_words(cluster), *procedure.afterwards(cluster)):
+        assert "\n" not in text
+        assert not text.endswith(".")
+
+
+@pytest.mark.parametrize("kind", PROCEDURES, ids=lambda k: k.__name__)
+def test_every_procedure_says_what_it_is(kind: type[Procedure]) -> None:
+    assert kind.__doc__
+    assert len(kind.summary()) < 120
+    assert kind.summary().endswith(".")
+    assert re.fullmatch(r"[a-z]+( [a-z]+)?", kind.command)
+    assert kind.verb[0].isupper()
+    assert kind.doing[0].isupper()
+    assert kind.done[0].islower()
+    assert kind.usage().startswith(kind.command)
+    for field in kind.parameters():
+        assert field.metadata["help"], f"{kind.__name__}.{field.name} explains itself"
+
+
+def test_every_command_is_a_word_of_its_own() -> None:
+    commands = [k.command for k in PROCEDURES]
+    assert len(commands) == len(set(commands))
+
+
+# Start-up and the number of media nodes
+
+
+def test_a_startup_remembers_or_asks() -> None:
+    cold = down(ready(3))
+    assert Startup().number(cold) == 3
+    assert Startup(5).number(cold) == 5
+    with pytest.raises(Refused, match="how many media nodes"):
+        make_plan(replace(cold, remembered=None), Startup())
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, "needs at least 1 media node"), (1001, "at most 1000 droplets"), (40, "the account's limit is 25")],
+)
+def test_numbers_that_make_no_sense_are_refused_with_the_limit(number: int, words: str) -> None:
+    cold = replace(down(ready(3)), droplet_limit=25, droplets_in_account=4)
+    with pytest.raises(Refused, match=words):
+        make_plan(cold, Startup(number))
+
+
+def test_a_startup_takes_nothing_away() -> None:
+    grown = replace(ready(5), remembered=3)
+    assert make_plan(grown, Startup()).empty, "five are there, whatever was remembered"
+    with pytest.raises(Refused, match="has 5 media nodes and a start-up takes none away"):
+        make_plan(grown, Startup(3))
+
+
+# Zero is refused
+
+
+def known_to_refuse(media: int = 3) -> Cluster:
+    return replace(ready(media), zero_refused=True, zero_policy="keep_one")
+
+
+def test_a_refused_zero_is_planned_with_when_the_policy_keeps_one() -> None:
+    titles = [s.title() for s in make_plan(known_to_refuse(), Shutdown()).steps]
+    assert titles == ["Let 3 media nodes finish", "Media pool 3 → 1", "See that only 1 drained media node is left", "Shut down masters 1-4"]
+
+
+def test_even_without_a_drain_the_node_that_is_kept_finishes_first() -> None:
+    titles = [s.title() for s in make_plan(known_to_refuse(), Shutdown(no_drain=True)).steps]
+    assert titles[:2] == ["Let 1 media node finish", "Media pool 3 → 1"]
+
+
+def test_the_masters_stay_on_when_only_the_media_nodes_were_to_go() -> None:
+    for cluster in (known_to_refuse(), ready()):
+        plan = make_plan(cluster, Shutdown(media_only=True))
+        assert not plan.effects.stops_masters
+        assert not any("master" in s.title() for s in plan.steps)

@@ -1,0 +1,167 @@
+"""What is claimed to be saved is what the bill says, to the cent. Every figure here was worked out by hand first."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.windows.billing import Closing, Stay
+from services.windows.savings import Facts, Kept, MastersOff, add_up, bars, report
+
+HOUR, DAY = 3600, 86400
+RATE, MONTHLY = Decimal("0.07143"), Decimal("48.00")  # s-4vcpu-8gb
+LATER = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+
+
+def utc(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def stay(droplet: int, since: str, until: str | None) -> Stay:
+    return Stay(droplet, utc(since), utc(until) if until else None, RATE, MONTHLY)
+
+
+def test_a_month_worked_out_by_hand() -> None:
+    """October 2026 has 744 h; three media nodes at $0.07143/h, $48.00 at most.
+
+    Real droplets, in October:
+      1 2 3   1 Oct 00:00 -  5 Oct 18:06   114.1 h each        342.3 h
+      4 5 6   6 Oct 05:24 -  9 Oct 18:10    84 h 46 min each   254.3 h
+      7 8    12 Oct 05:24 -  1 Nov 00:00   474.6 h each        949.2 h
+                                                       total  1545.8 h x 0.07143 = 110.416494 -> $110.42
+
+    Had nothing been closed:
+      two places all month: 744 h, capped                              2 x 48.00 = 96.00
+      the third until the night of the 9th ended with one node less,
+      12 Oct 05:30: 269.5 h                                  269.5 x 0.07143 = 19.250385
+                                                                     115.250385 -> $115.25
+    Saved: 115.25 - 110.42 = $4.83, and not 211.7 h x 0.07143 = $15.12, which is what an hour counter would claim.
+
+    Away: 11 h 18 min three times, 59 h 14 min twice, 59 h 20 min once = 33.9 + 118.4667 + 59.3333 = 211.70 h.
+    Of those the two capped places' 2 x 70.5333 = 141.07 h would not have been billed.
+    """
+    facts = Facts(
+        stays=(
+            *(stay(n, "2026-09-20T08:00", "2026-10-05T18:06") for n in (1, 2, 3)),
+            *(stay(n, "2026-10-06T05:24", "2026-10-09T18:10") for n in (4, 5, 6)),
+            *(stay(n, "2026-10-12T05:24", None) for n in (7, 8)),
+        ),
+        closings=(
+            Closing("nights-close@2026-10-05T20:00", utc("2026-10-05T18:00"), utc("2026-10-06T05:30"), (1, 2, 3), (4, 5, 6)),
+            Closing("nights-close@2026-10-09T20:00", utc("2026-10-09T18:00"), utc("2026-10-12T05:30"), (4, 5, 6), (7, 8)),
+        ),
+        # Four masters at $0.07143/h: 11 h off. 11 x 0.28572 = 3.14292
+        masters_off=(MastersOff(utc("2026-10-05T18:20"), utc("2026-10-06T05:20"), RATE * 4),),
+        # Three nodes for 1 h: 0.21429 -> $0.21; and for 2 h 30 min: 0.535725 -> $0.54
+        kept=(
+            Kept(utc("2026-10-07T18:00"), utc("2026-10-07T19:00"), "<@U1>", RATE * 3, "demo"),
+            Kept(utc("2026-10-08T18:00"), utc("2026-10-08T20:30"), "<@U1>", RATE * 3),
+            Kept(utc("2026-10-13T18:00"), utc("2026-10-13T19:00"), "<@U2>", RATE * 2),  # 0.14286
+        ),
+    )
+    got = report("acme", 2026, 10, facts, LATER)
+    assert (got.month, got.as_if, got.billed, got.saving) == ("2026-10", Decimal("115.25"), Decimal("110.42"), Decimal("4.83"))
+    assert (got.absent, got.free, got.closed) == (Decimal("211.70"), Decimal("141.07"), Decimal("71.00"))  # 11.5 + 59.5
+    assert (got.masters_off, got.masters_billed) == (Decimal("11.00"), Decimal("3.14"))
+    assert [(k.by, k.times, k.hours, k.cost, k.reasons) for k in got.kept] == [
+        ("<@U1>", 2, Decimal("3.50"), Decimal("0.75"), ("demo",)),
+        ("<@U2>", 1, Decimal("1.00"), Decimal("0.14"), ()),
+    ]
+    assert got.kept_cost == Decimal("0.89")
+    assert not got.so_far
+    # The 5th: closed 18:00 - 24:00. The 9th too, then two whole days.
+    assert [str(d.closed) for d in got.days[4:12]] == ["6.00", "5.50", "0.00", "0.00", "6.00", "24.00", "24.00", "5.50"]
+    assert bars(got.days) == "....22..2##2..................."
+    both = add_up([got, got])
+    assert (both.saving, both.kept[0].cost, both.kept[0].times) == (Decimal("9.66"), Decimal("1.50"), 4)
+
+
+def test_the_month_of_the_price_list() -> None:
+    """12 h on each of 22 days is 264 h: 264 x 0.07143 = 18.85752. Always on: $48.00. Saved: 48.00 - 18.86 = $29.14."""
+    begin = utc("2026-10-01T00:00")
+    stays = [Stay(0, begin - 40 * DAY, begin, RATE, MONTHLY)]  # there before the month, gone as it begins
+    stays += [Stay(n, begin + (n - 1) * DAY + 8 * HOUR, begin + (n - 1) * DAY + 20 * HOUR, RATE, MONTHLY) for n in range(1, 23)]
+    closings = [Closing(f"n{a.droplet}", a.until or 0, b.since, (a.droplet,), (b.droplet,)) for a, b in pairwise(stays)]
+    closings.append(Closing("last", stays[-1].until or 0, None, (22,)))
+    got = report("acme", 2026, 10, Facts(tuple(stays), tuple(closings)), LATER)
+    assert (got.as_if, got.billed, got.saving) == (Decimal("48.00"), Decimal("18.86"), Decimal("29.14"))
+    assert got.absent == Decimal("480.00")
+
+
+def test_masters_that_are_off_save_nothing() -> None:
+    off = MastersOff(utc("2026-10-01T00:00"), utc("2026-11-01T00:00"), RATE * 4)
+    got = report("acme", 2026, 10, Facts(masters_off=(off,)), LATER)
+    # All month: 744 h off, billed for 672 of them at most. 672 x 0.28572 = 192.00384
+    assert (got.saving, got.masters_off, got.masters_billed) == (Decimal("0.00"), Decimal("744.00"), Decimal("192.00"))
+
+
+def test_a_short_closing_in_a_long_month_costs_more_and_is_not_hidden() -> None:
+    """Away for 1 h: 743 h of two droplets are billed instead of 672 of one. 743 x 0.07143 = 53.07249; 48.00 - 53.07."""
+    facts = Facts(
+        (stay(1, "2026-09-01T00:00", "2026-10-15T12:00"), stay(2, "2026-10-15T13:00", None)),
+        (Closing("n", utc("2026-10-15T12:00"), utc("2026-10-15T13:00"), (1,), (2,)),),
+    )
+    got = report("acme", 2026, 10, facts, LATER)
+    assert (got.as_if, got.billed, got.saving) == (Decimal("48.00"), Decimal("53.07"), Decimal("-5.07"))
+
+
+def test_replacing_or_removing_a_node_by_hand_is_not_claimed() -> None:
+    facts = Facts((stay(1, "2026-10-01T00:00", "2026-10-10T00:00"), stay(2, "2026-10-20T00:00", None)))
+    got = report("acme", 2026, 10, facts, LATER)
+    assert (got.saving, got.absent) == (Decimal("0.00"), Decimal("0.00"))
+
+
+def test_the_least_that_is_billed() -> None:
+    """10 s cost $0.01, and not 10/3600 x 0.07143 = $0.0002."""
+    short = Stay(1, utc("2026-10-01T00:00"), utc("2026-10-01T00:00:10"), RATE, MONTHLY)
+    assert report("acme", 2026, 10, Facts((short,)), LATER).billed == Decimal("0.01")
+    # At $3.60/h a second is a tenth of a cent; 60 s are $0.06.
+    dear = Stay(1, utc("2026-10-01T00:00"), utc("2026-10-01T00:00:10"), Decimal("3.60"))
+    assert report("acme", 2026, 10, Facts((dear,)), LATER).billed == Decimal("0.06")
+
+
+def test_another_size_after_the_night_is_another_droplet() -> None:
+    """1-10 Oct at $0.07143, then a smaller one at $0.03571 that came back 12 h later: the night counts at the old price.
+
+    216 h + 12 h = 228 h x 0.07143 = 16.28604; 516 h x 0.03571 = 18.42636; together 34.7124 -> $34.71
+    Billed: 216 x 0.07143 = 15.42888, and 18.42636: 33.85524 -> $33.86. Saved $0.85 (12 h x 0.07143 = 0.857).
+    """
+    small = Stay(2, utc("2026-10-10T12:00"), None, Decimal("0.03571"), Decimal("24.00"))
+    night = Closing("n", utc("2026-10-10T00:00"), utc("2026-10-10T12:00"), (1,), (2,))
+    got = report("acme", 2026, 10, Facts((stay(1, "2026-10-01T00:00", "2026-10-10T00:00"), small), (night,)), LATER)
+    assert (got.as_if, got.billed, got.saving) == (Decimal("34.71"), Decimal("33.86"), Decimal("0.85"))
+    assert got.absent == Decimal("12.00")
+
+
+def test_a_month_that_is_not_over_is_reported_so_far() -> None:
+    night = Closing("n", utc("2026-10-02T00:00"), None, (1,))
+    got = report("acme", 2026, 10, Facts((stay(1, "2026-10-01T00:00", "2026-10-02T00:00"),), (night,)), utc("2026-10-02T10:00"))
+    assert got.so_far
+    assert (got.absent, got.saving, len(got.days)) == (Decimal("10.00"), Decimal("0.72"), 2)  # 34 h 2.42862; 24 h 1.71432; 2.43 - 1.71
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(HOUR, 3 * DAY), st.integers(HOUR, DAY)), min_size=1, max_size=12), st.integers(1, 4))
+def test_what_was_away_and_what_was_there_make_up_the_places(nights: list[tuple[int, int]], nodes: int) -> None:
+    """Short of the cap, every node-hour away saves its price: nothing less, and nothing is counted twice."""
+    stays: list[Stay] = []
+    closings: list[Closing] = []
+    now, number = utc("2026-10-01T00:00"), 0
+    before: tuple[int, ...] = ()
+    for up, down in nights:
+        if now + up + down > utc("2026-10-27T00:00"):
+            break
+        here = tuple(range(number, number + nodes))
+        number += nodes
+        stays += [Stay(n, now, now + up, RATE, MONTHLY) for n in here]
+        if before:
+            closings[-1] = Closing("n", closings[-1].since, now, before, here)
+        closings.append(Closing("n", now + up, now + up + down, here))
+        now, before = now + up + down, here
+    got = report("acme", 2026, 10, Facts(tuple(stays), tuple(closings)), LATER)
+    away = sum(c.until - c.since for c in closings if c.until) * nodes
+    assert abs(got.saving - Decimal(away) / HOUR * RATE) <= Decimal("0.01") + Decimal("0.00001")
+    assert got.as_if - got.billed == got.saving
+    assert got.free == 0

@@ -1,0 +1,748 @@
+"""What is true of every window, in every zone of the tz database, 2020 to 2040; and the evenings that went wrong for others.
+
+`OPENVIDU_BOT_FULL=1` looks at every day in every zone instead of the days around each clock change in every distinct history.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services import windows as w
+from services.errors import Refused
+from services.windows import Exceptions, Hold, KeepUp, Manual, Terms, Window, due, edges, parse_window, settle
+from services.windows.closed import occurrences
+from services.windows.edge import ALREADY
+from services.windows.zones import REPEATED, SKIPPED, exists
+from services.wire import decode, encode
+
+FULL = os.environ.get("OPENVIDU_BOT_FULL") == "1"
+HOUR, DAY = 3600, 86400
+FIRST, LAST = date(2020, 1, 1), date(2040, 12, 31)
+LAWS = settings(derandomize=True, deadline=None, max_examples=1500 if FULL else 150)
+NAMES = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+
+
+def at(zone: str, text: str, fold: int = 0) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp()
+
+
+def utc(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def spell(line: tuple[w.Edge, ...]) -> list[str]:
+    return [f"{e.name} {datetime.fromtimestamp(e.at, UTC):%d %H:%M}Z{'' if e.acts else ' -'}" for e in line]
+
+
+# --- every zone, every clock change ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """The clocks change at `at` (UTC seconds) from `before` to `after` (seconds ahead of UTC)."""
+
+    at: int
+    before: int
+    after: int
+
+
+def _offset(zone: ZoneInfo, moment: int) -> int:
+    ahead = datetime.fromtimestamp(moment, zone).utcoffset()
+    assert ahead is not None
+    return int(ahead.total_seconds())
+
+
+def _changes(zone: ZoneInfo) -> Iterator[Change]:
+    """Found by looking every five days and halving: nothing of how the bot resolves local times is used."""
+    begin, end = int(utc("2020-01-01")), int(utc("2041-01-01"))
+    for low, high in pairwise(range(begin, end, 5 * DAY)):
+        before, after = _offset(zone, low), _offset(zone, high)
+        if before == after:
+            continue
+        left, right = low, high
+        while right - left > 1:
+            middle = (left + right) // 2
+            left, right = (middle, right) if _offset(zone, middle) == before else (left, middle)
+        yield Change(right, before, after)
+
+
+@cache
+def histories() -> dict[tuple[int, tuple[Change, ...]], list[str]]:
+    """Zones by what their clocks do: the many names of one history are looked at once."""
+    found: dict[tuple[int, tuple[Change, ...]], list[str]] = {}
+    for name in sorted(available_timezones() - {"Factory", "localtime", "posixrules"}):
+        zone = ZoneInfo(name)
+        found.setdefault((_offset(zone, int(utc("2020-01-01"))), tuple(_changes(zone))), []).append(name)
+    return found
+
+
+def first_showing(change: Change, local: datetime) -> int:
+    """The first second at which a wall there shows `local` or later. True near that change; worked out, not looked up."""
+    shown = int((local - datetime.fromisoformat("1970-01-01")).total_seconds())
+    early = shown - change.before
+    return early if early < change.at else max(change.at, shown - change.after)
+
+
+def times_around(change: Change) -> list[int]:
+    """Minutes after midnight: before, at the beginning, within, at the end of and after what is skipped or repeated."""
+    low, high = sorted((change.at + change.before, change.at + change.after))
+    marks = [low - 1800, low, (low + high) // 2 // 60 * 60, high - 60, high, high + 1800]
+    return sorted({(m % DAY) // 60 for m in marks})
+
+
+def test_every_scheduled_day_has_one_close_and_one_open_around_every_clock_change_on_earth() -> None:
+    looked = 0
+    for (_, changes), names in histories().items():
+        for change in changes:
+            day = datetime.fromtimestamp(change.at + change.before, UTC).date()
+            times = times_around(change)
+            pairs = [(a, b) for a in times for b in times if a != b]
+            for closes, opens in pairs if FULL else random.Random(change.at + closes_seed(names[0])).sample(pairs, 5):
+                looked += check_days(names[0], change, day, closes, opens)
+    assert looked > 20_000
+
+
+def closes_seed(name: str) -> int:
+    return sum(name.encode())
+
+
+def check_days(zone: str, change: Change, day: date, closes: int, opens: int) -> int:
+    window = Window("nights", tuple(range(7)), closes, opens, zone)
+    first, last = day - timedelta(1), day + timedelta(1)
+    found = list(occurrences(window, first, last))
+    there = [d for d in (first, day, last) if exists(ZoneInfo(zone), d)]
+    assert [o.day for o in found] == [d.isoformat() for d in there]
+    for o in found:
+        midnight = datetime.fromisoformat(o.day)
+        local = midnight + timedelta(minutes=closes), midnight + timedelta(minutes=opens, days=1 if opens <= closes else 0)
+        close, opened = (first_showing(change, moment) for moment in local)
+        assert o.close == close, (zone, o)
+        assert o.open == (opened if opened > close else close + (local[1] - local[0]).total_seconds()), (zone, o)
+        assert o.open > o.close
+        assert o.close_name == f"nights-close@{local[0]:%Y-%m-%dT%H:%M}"
+    return len(found)
+
+
+def test_what_the_clocks_show_is_what_is_meant_in_every_zone() -> None:
+    """Away from clock changes too, from outside: at the moment of an edge the wall shows its nominal time, or it is marked."""
+    chance = random.Random(4)
+    for names in histories().values():
+        for name in names if FULL else names[:1]:
+            zone = ZoneInfo(name)
+            for _ in range(21 if FULL else 3):
+                day = FIRST + timedelta(chance.randrange((LAST - FIRST).days))
+                closes, opens = chance.sample(range(1440), 2)
+                for o in occurrences(Window("n", tuple(range(7)), closes, opens, name), day, day + timedelta(7)):
+                    for moment, local, mark in ((o.close, o.close_local, o.close_mark), (o.open, o.open_local, o.open_mark)):
+                        shown = datetime.fromtimestamp(moment, zone)
+                        assert (shown.replace(tzinfo=None) == local) == (mark != SKIPPED)
+                        assert shown.fold == 0
+                        assert shown.replace(tzinfo=None) >= local
+
+
+@pytest.mark.skipif(not FULL, reason="OPENVIDU_BOT_FULL=1: every day of 21 years in every zone")
+def test_every_day_of_every_zone() -> None:
+    for names in histories().values():
+        for name in names:
+            found = list(occurrences(Window("n", tuple(range(7)), 1200, 450, name), FIRST, LAST))
+            assert len(found) == sum(exists(ZoneInfo(name), FIRST + timedelta(n)) for n in range((LAST - FIRST).days + 1))
+            assert all(a.open <= b.close for a, b in pairwise(found))
+
+
+# --- laws over generated windows ------------------------------------------------------------------------------------------------
+
+
+@cache
+def zones() -> list[str]:
+    """Distinct histories, those with clock changes first: examples shrink towards them."""
+    ordered = sorted(histories().items(), key=lambda item: (-len(item[0][1]), item[1][0]))
+    return [names[0] for _, names in ordered]
+
+
+@st.composite
+def window(draw: st.DrawFn, name: str = "nights") -> Window:
+    closes = draw(st.integers(0, 287)) * 5
+    opens = draw(st.integers(0, 288).map(lambda n: n * 5).filter(lambda m: m != closes))
+    days = tuple(sorted(draw(st.sets(st.integers(0, 6), min_size=1, max_size=6))))
+    return Window(
+        name,
+        days,
+        closes,
+        opens,
+        draw(st.sampled_from(zones())),
+        number=draw(st.none() | st.integers(1, 9)),
+        kind=draw(st.sampled_from(["shutdown", "media-only"])),
+        meetings=draw(st.sampled_from(["wait", "ask", "skip"])),
+    )
+
+
+@st.composite
+def scene(draw: st.DrawFn) -> tuple[tuple[Window, ...], float]:
+    """One to three windows, and a moment near a clock change of the first one's zone, or anywhere."""
+    made = tuple(draw(window(name)) for name in ("nights", "lunch", "weekend")[: draw(st.integers(1, 3))])
+    changes = next((c for (_, c), names in histories().items() if names[0] == made[0].zone), ())
+    begin = draw(st.sampled_from(changes)).at if changes else utc("2020-01-01") + draw(st.integers(0, 7000)) * DAY
+    return made, begin + draw(st.integers(-3 * DAY, DAY))
+
+
+@st.composite
+def exceptions(draw: st.DrawFn, begin: float, days: int) -> Exceptions:
+    """Keep-ups, holds and work by hand, anywhere in those days."""
+    moment = st.integers(0, days * 24 * 12).map(lambda n: begin + n * 300 + 7)
+    length = st.sampled_from([600, HOUR, 5 * HOUR, DAY])
+    keep = [KeepUp(m, m + draw(length), "<@U1>") for m in draw(st.lists(moment, max_size=3))]
+    holds = [Hold(m, m + draw(length), "<@U2>", "audit") for m in draw(st.lists(moment, max_size=2))]
+    hands = [Manual(m, draw(st.sampled_from(["open", "closed"])), "<@U3>") for m in draw(st.lists(moment, max_size=2))]
+    return Exceptions(tuple(keep), tuple(holds), tuple(sorted(hands, key=lambda h: h.at)))
+
+
+@LAWS
+@given(scene())
+def test_what_is_due_changes_at_edges_only_and_they_alternate(given_: tuple[tuple[Window, ...], float]) -> None:
+    windows, begin = given_
+    line = edges(windows, begin, begin + 6 * DAY)
+    assert all(e.acts for e in line)
+    assert len({e.name for e in line}) == len(line)
+    for a, b in pairwise(line):
+        assert (a.kind, b.kind) in {("close", "open"), ("open", "close")}, spell(line)
+        assert a.at < b.at
+    for a, b in pairwise(line):
+        for moment in (a.at, a.at + 0.25, (a.at + b.at) / 2, b.at - 0.25):
+            now = due(windows, moment)
+            assert now.state == ("closed" if a.kind == "close" else "open")
+            assert (now.since_edge, now.next_edge) == (a, b)
+
+
+@LAWS
+@given(scene())
+def test_closed_means_that_a_window_says_so_and_open_that_none_does(given_: tuple[tuple[Window, ...], float]) -> None:
+    """Against the windows' own days, one by one: closed times are united, nothing more and nothing less."""
+    windows, begin = given_
+    near = [o for x in windows for o in occurrences(x, day_of(begin, -4), day_of(begin, 8))]
+    for n in range(0, 5 * DAY, 4177):
+        moment = begin + n
+        assert (due(windows, moment).state == "closed") == any(o.close <= moment < o.open for o in near)
+
+
+def day_of(moment: float, days: int) -> date:
+    return datetime.fromtimestamp(moment, UTC).date() + timedelta(days)
+
+
+@LAWS
+@given(st.data())
+def test_the_forecast_does_not_depend_on_where_one_begins_to_look(data: st.DataObject) -> None:
+    windows, begin = data.draw(scene())
+    given_ = data.draw(exceptions(begin, 5))
+    middle = begin + data.draw(st.integers(1, 5 * DAY - 1))
+    terms = Terms(lead=data.draw(st.sampled_from([0, 600, 3600])))
+    whole = edges(windows, begin, begin + 5 * DAY, given_, terms)
+    assert whole == edges(windows, begin, middle, given_, terms) + edges(windows, middle, begin + 5 * DAY, given_, terms)
+
+
+# --- a bot that is not always there ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Bot:
+    """Ticks, as the desk would: acts on what it is told to, tells what was missed, and remembers both by name."""
+
+    windows: tuple[Window, ...]
+    exceptions: Exceptions
+    terms: Terms
+    since: float
+
+    def __post_init__(self) -> None:
+        before = due(self.windows, self.since, self.exceptions, self.terms).since_edge
+        self.done = {before.name} if before else set()
+        self.acted: list[tuple[str, float]] = []
+        self.missed: list[str] = []
+
+    def tick(self, now: float) -> w.Settled:
+        settled = settle(self.windows, self.since, now, self.done, self.exceptions, self.terms)
+        names = [m.edge.name for m in settled.missed]
+        assert all(m.reason for m in settled.missed)
+        if settled.act is not None:
+            self.acted.append((settled.act.name, now))
+            names.append(settled.act.name)
+        assert not self.done.intersection(names), "nothing is done or told twice"
+        self.missed += [m.edge.name for m in settled.missed]
+        self.done.update(names)
+        self.since = now
+        return settled
+
+
+@LAWS
+@given(st.data())
+def test_a_bot_that_is_always_there_does_exactly_what_was_forecast(data: st.DataObject) -> None:
+    windows, begin = data.draw(scene())
+    given_ = data.draw(exceptions(begin, 4))
+    terms = Terms(lead=data.draw(st.sampled_from([0, 600])))
+    bot = Bot(windows, given_, terms, begin)
+    told = edges(windows, begin, begin + 5 * DAY, given_, terms)
+    for moment in sorted({*(e.start for e in told), *(begin + n * 7919 for n in range(1, 50))}):
+        bot.tick(moment)
+    assert bot.acted == [(e.name, e.start) for e in told if e.acts and e.start <= bot.since]
+    assert sorted(bot.missed) == sorted(e.name for e in told if not e.acts and ALREADY not in e.marks and e.start <= bot.since)
+
+
+@LAWS
+@given(st.data())
+def test_whenever_it_is_away_every_edge_is_acted_on_or_told_once_and_nothing_closes_late(data: st.DataObject) -> None:
+    windows, begin = data.draw(scene())
+    given_ = data.draw(exceptions(begin, 4))
+    terms = Terms(lead=data.draw(st.sampled_from([0, 600])))
+    bot = Bot(windows, given_, terms, begin)
+    ticks = sorted(data.draw(st.sets(st.integers(1, 5 * DAY), min_size=1, max_size=30)))
+    told = edges(windows, begin, begin + ticks[-1], given_, terms)
+    by_name = {e.name: e for e in told}
+    for n in ticks:
+        settled = bot.tick(begin + n)
+        if settled.act is not None:
+            assert settled.due is not None
+            assert settled.due.state == ("closed" if settled.act.kind == "close" else "open")
+            if settled.act.kind == "close":
+                behind = begin + n - settled.act.start
+                assert begin + n < settled.act.until
+                assert behind <= terms.punctual or settled.act.until - begin - n >= terms.least
+    assert sorted([n for n, _ in bot.acted] + bot.missed) == sorted(e.name for e in told if ALREADY not in e.marks)
+    assert all(by_name[n].acts for n, _ in bot.acted)
+
+
+@LAWS
+@given(st.data())
+def test_a_hold_means_nothing_is_done_and_a_keep_up_means_nothing_closes(data: st.DataObject) -> None:
+    windows, begin = data.draw(scene())
+    given_ = data.draw(exceptions(begin, 3))
+    for n in range(0, 4 * DAY, 5003):
+        moment = begin + n
+        now = due(windows, moment, given_)
+        if given_.hold(moment):
+            assert now.state == "no opinion"
+        if given_.keep_up(moment):
+            assert now.state != "closed"
+
+
+# --- named evenings -------------------------------------------------------------------------------------------------------------
+
+
+def one(zone: str, words: str, day: str) -> tuple[str, str, str, str]:
+    """Close and open in UTC, with their marks, of the window on that day."""
+    made = parse_window(f"n {words} {zone}")
+    (o,) = occurrences(made, date.fromisoformat(day), date.fromisoformat(day))
+    close, opened = (f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d %H:%M}" for t in (o.close, o.open))
+    return close, opened, o.close_mark, o.open_mark
+
+
+@pytest.mark.parametrize(
+    ("zone", "words", "day", "close", "opened", "marks"),
+    [
+        # 02:30 happens twice: the first counts.
+        ("Europe/Madrid", "daily 02:30-07:30", "2026-10-25", "2026-10-25 00:30", "2026-10-25 06:30", (REPEATED, "")),
+        # 02:30 does not happen: 03:00 summer time, the first moment after.
+        ("Europe/Madrid", "daily 02:30-07:30", "2027-03-28", "2027-03-28 01:00", "2027-03-28 05:30", (SKIPPED, "")),
+        ("Europe/Madrid", "daily 20:00-02:30", "2027-03-27", "2027-03-27 19:00", "2027-03-28 01:00", ("", SKIPPED)),
+        ("America/New_York", "daily 01:30-06:00", "2026-11-01", "2026-11-01 05:30", "2026-11-01 11:00", (REPEATED, "")),
+        # Cairo's clocks jump from 00:00 to 01:00; the day begins at 01:00.
+        ("Africa/Cairo", "Fri 00:00-06:00", "2027-04-30", "2027-04-29 22:00", "2027-04-30 03:00", (SKIPPED, "")),
+        ("Africa/Cairo", "Thu 20:00-24:00", "2027-04-29", "2027-04-29 18:00", "2027-04-29 22:00", ("", SKIPPED)),
+        # Lord Howe moves by half an hour: back from 02:00 to 01:30, forward from 02:00 to 02:30.
+        ("Australia/Lord_Howe", "daily 01:45-06:00", "2027-04-04", "2027-04-03 14:45", "2027-04-03 19:30", (REPEATED, "")),
+        ("Australia/Lord_Howe", "daily 02:15-06:00", "2026-10-04", "2026-10-03 15:30", "2026-10-03 19:00", (SKIPPED, "")),
+        # Both ends in the same gap: as long as on any other day, never of no length.
+        ("Europe/Madrid", "daily 02:10-02:50", "2027-03-28", "2027-03-28 01:00", "2027-03-28 01:40", (SKIPPED, SKIPPED)),
+    ],
+)
+def test_named_clock_changes(zone: str, words: str, day: str, close: str, opened: str, marks: tuple[str, str]) -> None:
+    assert one(zone, words, day) == (close, opened, *marks)
+
+
+def test_a_day_that_a_country_skipped_has_no_edges_and_the_one_before_still_opens() -> None:
+    nights = parse_window("nights daily 20:00-07:30 Pacific/Apia")
+    line = edges([nights], at("Pacific/Apia", "2011-12-29T12:00"), at("Pacific/Apia", "2011-12-31T23:00"))
+    # Thursday the 29th is followed by Saturday the 31st; Friday 07:30 means the first moment after Thursday.
+    assert spell(line) == [
+        "nights-close@2011-12-29T20:00 30 06:00Z",
+        "nights-open@2011-12-30T07:30 30 10:00Z",
+        "nights-close@2011-12-31T20:00 31 06:00Z",
+    ]
+    assert line[1].marks == (SKIPPED,)
+
+
+def test_a_repeated_hour_fires_once_whatever_the_ticks() -> None:
+    nights = (parse_window("nights daily 02:30-07:30 Europe/Madrid"),)
+    bot = Bot(nights, w.NONE, Terms(), at("Europe/Madrid", "2026-10-25T00:00"))
+    begin = bot.since
+    for n in range(1, 6 * 60):
+        bot.tick(begin + n * 60)
+    assert [name for name, _ in bot.acted] == ["nights-close@2026-10-25T02:30"]
+
+
+NIGHTS = parse_window("nights Mon-Fri 20:00-07:30 Europe/Madrid")
+
+
+def madrid(text: str) -> float:
+    return at("Europe/Madrid", text)
+
+
+def test_windows_that_touch_are_one_closed_time_and_open_once() -> None:
+    """Friday night opens on Saturday morning, unless the weekend keeps it closed."""
+    friday, monday = madrid("2027-11-05T12:00"), madrid("2027-11-08T12:00")
+    assert spell(edges([NIGHTS], friday, monday)) == ["nights-close@2027-11-05T20:00 05 19:00Z", "nights-open@2027-11-06T07:30 06 06:30Z"]
+    days = parse_window("weekend Sat,Sun 07:30-20:00 Europe/Madrid --media-only --number 5")
+    eves = parse_window("eves Sat,Sun 20:00-07:30 Europe/Madrid --number 3")
+    (close, opened) = edges([NIGHTS, days, eves], friday, monday)
+    assert (close.name, opened.name) == ("nights-close@2027-11-05T20:00", "eves-open@2027-11-08T07:30")
+    # They differ in kind and number: more stays up, and both are named.
+    assert (close.closes, opened.number, opened.remembered) == ("media-only", 5, True)
+    said = due([NIGHTS, days, eves], madrid("2027-11-06T12:00")).conflicts
+    assert len(said) == 2
+    assert "eves shuts everything down" in said[0]
+    assert "weekend leaves the masters on" in said[0]
+    assert "as many as before" in said[1]
+    assert w.lint([NIGHTS, days, eves], friday) == said
+
+
+def test_a_holiday_does_not_close_and_the_forecast_says_why() -> None:
+    nights = replace(NIGHTS, off=("2027-12-24",))
+    (row,) = w.forecast([nights], madrid("2027-12-24T12:00"), madrid("2027-12-25T12:00"))
+    assert (row.what, row.notes) == ("stays as it is", ("day off", "2027-12-24 is an exception of nights"))
+    assert due([nights], madrid("2027-12-24T23:00")).state == "open"
+    bot = Bot((nights,), w.NONE, Terms(), madrid("2027-12-24T12:00"))
+    assert [m.reason for m in bot.tick(madrid("2027-12-24T20:00")).missed] == ["2027-12-24 is an exception of nights"]
+    everybody = Exceptions(off=("2027-12-23",))
+    assert due([nights], madrid("2027-12-23T23:00"), everybody).state == "open"
+
+
+def test_a_holiday_closed_all_day_is_a_window_of_its_own() -> None:
+    xmas = parse_window("xmas 2027-12-24 00:00-24:00 Europe/Madrid")
+    line = edges([NIGHTS, xmas], madrid("2027-12-23T12:00"), madrid("2027-12-26T12:00"))
+    assert [e.name for e in line] == ["nights-close@2027-12-23T20:00", "nights-open@2027-12-25T07:30"]
+
+
+def test_an_edit_seconds_from_an_edge_does_what_the_last_version_says() -> None:
+    bot = Bot((NIGHTS,), w.NONE, Terms(), madrid("2027-11-03T19:59"))
+    later = replace(NIGHTS, close=20 * 60 + 5, version=2)
+    eight = madrid("2027-11-03T20:00")
+    bot.windows = (later,)
+    for second in range(-5, 300):
+        assert bot.tick(eight + second).act is None
+    assert bot.tick(eight + 300).act is not None
+    # Back to 20:00 while it closes: a name of its own, and what it wants is so already; the run it starts is empty.
+    bot.windows = (replace(NIGHTS, open=8 * 60, version=3),)
+    assert [bot.tick(eight + 301 + n).act for n in range(20)].count(None) == 19
+    assert [n for n, _ in bot.acted] == ["nights-close@2027-11-03T20:05", "nights-close@2027-11-03T20:00"]
+
+
+@pytest.mark.parametrize("edit_ms", range(-5000, 5001, 250))
+def test_an_edit_of_anything_but_the_time_near_the_edge_closes_once(edit_ms: int) -> None:
+    eight = madrid("2027-11-03T20:00")
+    bot = Bot((NIGHTS,), w.NONE, Terms(), eight - 10)
+    for ms in range(-6000, 6001, 125):
+        if ms == edit_ms:
+            bot.windows = (replace(NIGHTS, number=4, version=2),)
+        bot.tick(eight + ms / 1000)
+    assert [n for n, _ in bot.acted] == ["nights-close@2027-11-03T20:00"]
+
+
+def test_a_newer_tz_database_does_not_repeat_what_was_done() -> None:
+    """The country moves its clocks: the same nominal time is another moment, and the same name."""
+    old, new = replace(NIGHTS, zone="Etc/GMT-1"), replace(NIGHTS, zone="Etc/GMT-2")
+    bot = Bot((new,), w.NONE, Terms(), at("Etc/GMT-2", "2027-11-03T19:00"))
+    assert bot.tick(at("Etc/GMT-2", "2027-11-03T20:00")).act is not None
+    bot.windows = (old,)
+    assert bot.tick(at("Etc/GMT-2", "2027-11-03T20:30")).act is None
+    assert bot.tick(at("Etc/GMT-1", "2027-11-03T20:00")).act is None
+
+
+@pytest.mark.parametrize(
+    ("back", "acts", "said"),
+    [
+        ("2027-11-03T20:01", True, ""),
+        ("2027-11-03T23:00", True, "3 h late, 8 h 30 min of closed time left"),
+        ("2027-11-04T07:10", False, "11 h 10 min late, and only 20 min of closed time is left"),
+        ("2027-11-04T07:30", False, "nobody acted on it in time, and open until Thu 2027-11-04 20:00"),
+        ("2027-11-04T16:00", False, "nobody acted on it in time, and open until Thu 2027-11-04 20:00"),
+    ],
+)
+def test_a_bot_that_was_away_at_the_edge_still_closes_if_it_is_worth_it_and_never_into_working_hours(
+    back: str, acts: bool, said: str
+) -> None:
+    bot = Bot((NIGHTS,), w.NONE, Terms(), madrid("2027-11-03T19:00"))
+    settled = bot.tick(madrid(back))
+    closed = settled.act is not None and settled.act.kind == "close"
+    assert closed is acts
+    assert (settled.reason if acts else settled.missed[0].reason) == said
+
+
+# --- people first ---------------------------------------------------------------------------------------------------------------
+
+
+def test_keep_up_one_hour_twice_then_it_closes_by_itself() -> None:
+    half_past = madrid("2027-11-03T19:35")
+    once = w.keep_up([NIGHTS], half_past, HOUR, "<@U1>", reason="demo")
+    assert once.until == madrid("2027-11-03T21:00")
+    twice = w.keep_up([NIGHTS], half_past + 600, HOUR, "<@U1>", exceptions=Exceptions((once,)))
+    assert twice.until == madrid("2027-11-03T22:00")
+    both = Exceptions((once, twice))
+    line = edges([NIGHTS], half_past, madrid("2027-11-04T08:00"), both)
+    assert spell(line) == [
+        "nights-close@2027-11-03T20:00 03 19:00Z -",
+        "nights-close@2027-11-03T22:00 03 21:00Z",
+        "nights-open@2027-11-04T07:30 04 06:30Z",
+    ]
+    assert line[0].reason == "kept up by <@U1> until Wed 2027-11-03 22:00"
+    assert due([NIGHTS], madrid("2027-11-03T21:59"), both).state == "open"
+    assert due([NIGHTS], madrid("2027-11-03T22:00"), both).state == "closed"
+
+
+def test_keep_up_while_it_closes_brings_it_back_and_ends_by_itself() -> None:
+    ten_past = madrid("2027-11-03T20:10")
+    keep = Exceptions((w.keep_up([NIGHTS], ten_past, HOUR, "<@U1>"),))
+    names = [e.name for e in edges([NIGHTS], ten_past - HOUR, ten_past + DAY // 2, keep) if e.acts]
+    assert names == [
+        "nights-close@2027-11-03T20:00",
+        "nights-open@2027-11-03T20:10",
+        "nights-close@2027-11-03T21:10",
+        "nights-open@2027-11-04T07:30",
+    ]
+
+
+def test_keep_up_tonight_is_tonight_and_not_the_weekend_that_follows() -> None:
+    weekend = parse_window("weekend Sat 07:30-20:00 Europe/Madrid")
+    keep = w.keep_up([NIGHTS, weekend], madrid("2027-11-05T19:30"), "tonight", "<@U1>")
+    assert keep.until == madrid("2027-11-06T07:30")
+    tonight = w.keep_up([NIGHTS], madrid("2027-11-03T19:30"), "tonight", "<@U1>")
+    with pytest.raises(Refused, match="kept up until Thu 2027-11-04 07:30 already"):
+        w.keep_up([NIGHTS], madrid("2027-11-03T19:40"), HOUR, "<@U1>", exceptions=Exceptions((tonight,)))
+
+
+def test_what_a_keep_up_leaves_of_a_night_may_not_be_worth_closing_for() -> None:
+    keep = Exceptions((KeepUp(madrid("2027-11-03T19:30"), madrid("2027-11-04T07:10"), "<@U1>"),))
+    line = edges([NIGHTS], madrid("2027-11-03T19:00"), madrid("2027-11-04T08:00"), keep)
+    assert not [e for e in line if e.acts]
+    assert "only 20 min of closed time would be left" in [e.reason for e in line]
+    assert due([NIGHTS], madrid("2027-11-04T07:20"), keep).state == "open"
+
+
+def test_a_start_by_hand_is_respected_until_the_next_edge_and_said_so() -> None:
+    hand = Exceptions(manual=(Manual(madrid("2027-11-03T22:00"), "open", "<@U1>"),))
+    now = due([NIGHTS], madrid("2027-11-03T23:00"), hand)
+    assert now.state == "no opinion"
+    assert now.reason == "started by <@U1> at Wed 2027-11-03 22:00; left like that until the next edge, Thu 2027-11-04 07:30"
+    assert due([NIGHTS], madrid("2027-11-04T07:30"), hand).state == "open"
+    assert due([NIGHTS], madrid("2027-11-04T20:00"), hand).state == "closed"
+
+
+def test_a_stop_by_hand_during_the_day_lasts_until_the_evening_and_it_opens_the_next_morning() -> None:
+    hand = Exceptions(manual=(Manual(madrid("2027-11-03T12:00"), "closed", "<@U1>"),))
+    assert due([NIGHTS], madrid("2027-11-03T19:59"), hand).state == "no opinion"
+    names = [e.name for e in edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-04T12:00"), hand) if e.acts]
+    assert names == ["nights-close@2027-11-03T20:00", "nights-open@2027-11-04T07:30"]
+
+
+def test_a_hold_swallows_the_close_which_is_told_and_made_up_for_when_it_ends() -> None:
+    hold = Exceptions(holds=(Hold(madrid("2027-11-03T19:00"), madrid("2027-11-03T21:00"), "<@U1>", "audit"),))
+    bot = Bot((NIGHTS,), hold, Terms(), madrid("2027-11-03T19:30"))
+    assert [m.reason for m in bot.tick(madrid("2027-11-03T20:00")).missed] == ["held by <@U1> until Wed 2027-11-03 21:00: audit"]
+    settled = bot.tick(madrid("2027-11-03T21:00"))
+    assert settled.act is not None
+    assert settled.act.name == "nights-close@2027-11-03T21:00"
+
+
+def test_exceptions_are_remembered_past_their_end_then_let_go() -> None:
+    keep = KeepUp(1000, 2000, "<@U1>")
+    assert Exceptions((keep,)).kept(2001).keep_ups == (keep,)
+    assert Exceptions((keep,)).kept(2000 + 11 * DAY) == w.NONE
+
+
+def test_notices_come_before_a_close_once_each_and_only_the_nearest_after_a_break() -> None:
+    close, opened = edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-04T12:00"))
+    assert [(n.minutes, n.at) for n in w.notices(close)] == [(30, madrid("2027-11-03T19:30")), (5, madrid("2027-11-03T19:55"))]
+    assert not w.notices(opened)
+    assert [
+        getattr(w.notice(close, madrid(f"2027-11-03T{t}")), "minutes", None) for t in ("19:29", "19:30", "19:54", "19:57", "20:00")
+    ] == [
+        None,
+        30,
+        30,
+        5,
+        None,
+    ]
+
+
+# --- ready by -------------------------------------------------------------------------------------------------------------------
+
+
+def test_it_begins_early_to_serve_at_the_time() -> None:
+    terms = Terms(lead=600)
+    assert due([NIGHTS], madrid("2027-11-04T07:19"), terms=terms).state == "closed"
+    now = due([NIGHTS], madrid("2027-11-04T07:20"), terms=terms)
+    assert now.state == "open"
+    assert now.since_edge is not None
+    assert now.since_edge.name == "nights-open@2027-11-04T07:30"
+    assert w.will_miss(madrid("2027-11-04T07:26"), now.since_edge, 310) == 70
+    assert w.will_miss(madrid("2027-11-04T07:20"), now.since_edge, 310) == 0
+
+
+def test_a_window_shorter_than_a_start_up_is_left_out_and_told() -> None:
+    short = parse_window("lunch daily 13:00-13:05 Europe/Madrid")
+    line = edges([short], madrid("2027-11-03T12:00"), madrid("2027-11-03T18:00"), terms=Terms(lead=600))
+    assert [(e.acts, e.reason) for e in line if e.kind == "close"] == [(False, "it would be closed for 5 min, and a start-up takes 10 min")]
+
+
+def test_the_lead_is_learnt_and_stays_sane() -> None:
+    assert w.lead([]) == 600
+    assert w.lead([100], floor=60) == 125
+    assert w.lead([300.0] * 19 + [3000.0], floor=60) == 300
+    assert w.lead([float("nan"), -5.0, 100000.0], floor=60) == 3600
+    assert w.lead([5000.0] * 30 + [400.0] * 50, floor=60) == 400
+
+
+# --- words ----------------------------------------------------------------------------------------------------------------------
+
+
+@LAWS
+@given(window(), st.sets(st.dates(FIRST, LAST), max_size=6), st.sets(st.dates(FIRST, LAST), max_size=6), st.integers(1, 600))
+def test_words_and_back(made: Window, dates: set[date], off: set[date], minutes: int) -> None:
+    both = replace(made, dates=tuple(sorted(d.isoformat() for d in dates)), off=tuple(sorted(d.isoformat() for d in off - dates)))
+    both = replace(both, wait_limit=minutes * 60.0) if both.meetings == "wait" else both
+    assert parse_window(both.words()) == both
+    assert decode(encode(both), {"Window": Window}) == both
+
+
+@pytest.mark.parametrize(
+    ("said", "canonical"),
+    [
+        ("Nights mon-FRI 20:00 - 7:30 madrid".replace("madrid", "europe/madrid"), "nights Mon-Fri 20:00-07:30 Europe/Madrid"),
+        ("n Fri-Mon 20:00–07:30 UTC —media-only", "n Fri-Mon 20:00-07:30 UTC --media-only"),
+        ("n Monday, wed,Friday 20:00-24:00", "n Mon,Wed,Fri 20:00-24:00 Asia/Tokyo"),
+        ("n weekdays 24:00-06:00", "n Tue-Sat 00:00-06:00 Asia/Tokyo"),
+        ("n daily 20:00-06:00 UTC --meetings=wait:90 --number 3", "n daily 20:00-06:00 UTC --number 3 --meetings wait:90"),
+        ("n weekends,2027-12-24..2027-12-26 00:00-24:00 UTC", "n Sat,Sun,2027-12-24..2027-12-26 00:00-24:00 UTC"),
+        ("n daily 20:00-06:00 UTC --except 2027-12-24,2027-12-25", "n daily 20:00-06:00 UTC --except 2027-12-24..2027-12-25"),
+    ],
+)
+def test_it_is_written_the_way_people_say_it(said: str, canonical: str) -> None:
+    assert parse_window(said, "Asia/Tokyo").words() == canonical
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", "found nothing"),
+        ("nights Mon-Fri", r"found 2: nights Mon-Fri"),
+        ("n Mon-Fry 20:00-07:00 UTC", "'Mon-Fry' is not a day; write days as Mon-Fri"),
+        ("n M 20:00-07:00 UTC", "'M' is not a day"),
+        ("n Mon 20-7 UTC", "'20-7' is not a pair of times"),
+        ("n Mon 24:30-07:00 UTC", "there is no 24:30 on the clock"),
+        ("n Mon 20:00-20:00 UTC", "two different times"),
+        ("n daily 00:00-24:00 UTC", "it never opens"),
+        ("n Mon 20:00-07:00 madrid", r"did you mean Europe/Madrid\?"),
+        ("n Mon 20:00-07:00 Europe/Madird", r"did you mean Europe/Madrid"),
+        ("n Mon 20:00-07:00 ../etc/passwd", "there is no time zone"),
+        ("n! Mon 20:00-07:00 UTC", "a window's name"),
+        ("n Mon 20:00-07:00 UTC --number 0", "1 to 1000"),
+        ("n Mon 20:00-07:00 UTC --number", "1 to 1000"),
+        ("n Mon 20:00-07:00 UTC --no-drain", "--no-drain is not known for a window; allowed are --media-only"),
+        ("n Mon 20:00-07:00 UTC --meetings maybe", "wait, wait:MINUTES, ask or skip"),
+        ("n Mon 20:00-07:00 UTC --except Tue", "names weekdays"),
+        ("n 2027-02-29 20:00-07:00 UTC", "'2027-02-29' is not in the calendar"),
+        ("n 2027-02-20 20:00-07:00 UTC --except 2027-02-20", "which is it"),
+    ],
+)
+def test_what_is_refused_says_what_was_found_and_what_is_allowed(said: str, told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        parse_window(said)
+
+
+def test_nothing_that_people_type_is_anything_but_a_window_or_refused() -> None:
+    chance = random.Random(1)
+    pieces = [
+        "n",
+        "Mon-",
+        "-",
+        "--",
+        "20:00-07:30",
+        "99:99-1:1",
+        "UTC",
+        '"',
+        "2027-13-40",
+        "..",
+        "--number",
+        "wait:",
+        "—",
+        "Mon,,Tue",
+        "9" * 30,
+    ]
+    for _ in range(3000):
+        text = " ".join(chance.choices(pieces, k=chance.randrange(8)))
+        with suppress(Refused):
+            assert isinstance(parse_window(text), Window)
+
+
+def test_no_window_no_opinion() -> None:
+    assert due([], 0).state == "no opinion"
+    over = parse_window("once 2021-05-05 20:00-22:00 UTC")
+    assert due([over], utc("2027-01-01")).reason == "open and nothing changes that in the coming year"
+    always = [parse_window("a Mon-Sat 00:00-24:00 UTC"), parse_window("b Sun 00:00-24:00 UTC")]
+    assert due(always, utc("2027-01-01")).state == "closed"
+    assert "leave no time to open" in w.lint(always, utc("2027-01-01"))[0]
+
+
+ICS = """BEGIN:VCALENDAR\r
+VERSION:2.0\r
+PRODID:-//x//y//EN\r
+BEGIN:VEVENT\r
+UID:1\r
+DTSTART;VALUE=DATE:20201225\r
+RRULE:FREQ=YEARLY\r
+EXDATE;VALUE=DATE:20281225\r
+SUMMARY:Navidad\r
+END:VEVENT\r
+BEGIN:VEVENT\r
+UID:2\r
+DTSTART;VALUE=DATE:20270325\r
+DTEND;VALUE=DATE:20270327\r
+SUMMARY:Easter\r
+END:VEVENT\r
+BEGIN:VEVENT\r
+UID:3\r
+DTSTART;TZID=Europe/Madrid:20270401T090000\r
+DTEND;TZID=Europe/Madrid:20270401T100000\r
+SUMMARY:Stand-up\r
+END:VEVENT\r
+END:VCALENDAR\r
+"""
+
+
+def test_holidays_come_out_of_an_ics_file() -> None:
+    found = w.holidays(ICS, date(2027, 1, 1), date(2029, 12, 31))
+    assert [(h.date, h.name) for h in found] == [
+        ("2027-03-25", "Easter"),
+        ("2027-03-26", "Easter"),
+        ("2027-12-25", "Navidad"),
+        ("2029-12-25", "Navidad"),
+    ]
+    for bad in ("", "hello", "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"):
+        with pytest.raises(Refused, match="not a calendar"):
+            w.holidays(bad, FIRST, LAST)
+
+
+def test_a_thousand_windows_are_thought_through_within_a_second_or_so() -> None:
+    """Counted in due() of one busy minute; bounded loosely, since machines differ."""
+    made = [replace(NIGHTS, name=f"n{n}") for n in range(1000)]
+    eight = madrid("2027-11-03T20:00")
+    begin = datetime.now(UTC)
+    for each in made:
+        assert settle([each], eight - 60, eight, set()).act is not None
+    assert datetime.now(UTC) - begin < timedelta(seconds=10)

@@ -1,0 +1,122 @@
+"""Everything that is stored comes back as it was."""
+
+import json
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.cluster import Cluster, Load
+from services.decisions import Request
+from services.journal import dump, load
+from services.plan import Plan
+from services.procedures import PROCEDURES, Procedure
+from services.runs import CLASSES, Event
+from services.steps import STEPS, Question, Step
+from services.wire import decode, encode
+from tests.support.clusters import clusters, events, law, loads, plans, procedures, question_of, requests, steps
+
+about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
+
+
+def there_and_back(value: object) -> Any:
+    return decode(json.loads(json.dumps(encode(value))), CLASSES)
+
+
+@law
+@given(about)
+def test_every_step(both: tuple[Cluster, Step]) -> None:
+    step = both[1]
+    back = there_and_back(step)
+    assert back == step
+    assert type(back) is type(step)
+
+
+@law
+@given(procedures())
+def test_every_procedure(procedure: Procedure) -> None:
+    assert there_and_back(procedure) == procedure
+
+
+@law
+@given(plans())
+def test_every_plan(both: tuple[Cluster, Plan]) -> None:
+    plan = both[1]
+    back = there_and_back(plan)
+    assert back == plan
+    assert isinstance(back.saves, Decimal)
+    assert back.steps[0].is_done(both[0]) in (True, False), "what comes back works"
+
+
+@law
+@given(events())
+def test_every_event(told: list[Event]) -> None:
+    for event in told:
+        assert load(dump(event)) == event
+
+
+@law
+@given(requests())
+def test_every_request(request: Request) -> None:
+    assert load(dump(request)) == request
+    # An approval is consumed by comparing texts: the text of what was read has to be the text that is stored.
+    assert dump(load(dump(request))) == dump(request)
+
+
+@law
+@given(question_of(), loads())
+def test_questions_and_loads(question: Question, found: Load | None) -> None:
+    assert there_and_back(question) == question
+    assert there_and_back(found) == found
+
+
+@pytest.mark.parametrize("kind", [*STEPS, *PROCEDURES, *get_args(Event), Plan, Request, Question], ids=lambda k: k.__name__)
+def test_every_stored_class_is_known(kind: type) -> None:
+    assert CLASSES[kind.__name__] is kind
+    assert is_dataclass(kind)
+
+
+def test_no_two_stored_classes_have_one_name() -> None:
+    kinds = [*STEPS, *PROCEDURES, *get_args(Event)]
+    assert len({k.__name__ for k in kinds}) == len(kinds)
+    assert not {k.__name__ for k in kinds} & {"Decimal", "dict", "frozenset"}
+
+
+@law
+@given(about)
+def test_a_field_that_an_older_bot_did_not_write_takes_its_default(both: tuple[Cluster, Step]) -> None:
+    step = both[1]
+    written = encode(step)
+    for field in fields(step):
+        if repr(field.default) != repr(type(step).__dataclass_fields__[field.name].default) or "MISSING" in repr(field.default):
+            continue
+        older = {k: v for k, v in written.items() if k != field.name}
+        assert getattr(decode(older, CLASSES), field.name) == field.default
+
+
+@law
+@given(about)
+def test_a_field_that_a_newer_bot_wrote_is_left_out(both: tuple[Cluster, Step]) -> None:
+    assert decode(encode(both[1]) | {"colour": "blue"}, CLASSES) == both[1]
+
+
+def test_a_class_that_is_not_known_is_said() -> None:
+    with pytest.raises(ValueError, match="stored by a newer version: Teleport"):
+        decode({"is": "Teleport"}, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, -1, 1.5, "", "é🎥", (), (1, ("a", None)), Decimal("0.10"), frozenset({"b", "a"}), {"a": 1, "b": (Decimal(1),)}],
+    ids=repr,
+)
+def test_plain_values(value: object) -> None:
+    assert there_and_back(value) == value
+
+
+def test_what_cannot_be_stored_is_said() -> None:
+    with pytest.raises(TypeError, match="object cannot be stored"):
+        encode(object())
