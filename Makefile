@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all lint lock clean
+.PHONY: help demo test test-all lint lock screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -27,6 +27,10 @@ lint: ## Only what executes nothing: ruff, mypy, import contracts
 lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for newer versions)
 	@$(PYTHON) scripts/env.py dev
 	@sh scripts/lock.sh $(ARGS)
+
+screenshots: ## Take the README's picture of the demo anew (needs chromium)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/screenshots.py
 
 clean: ## Forget everything that was installed or cached
 	rm -rf .venv .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

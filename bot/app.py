@@ -166,6 +166,7 @@ def _place(name: str, cluster: Cluster) -> Place:
         private_addresses=cluster.ssh.use_private_address,
         zero_policy=cluster.policy.zero_refused,
         drain_method=cluster.drain.method,
+        keep_backups=cluster.policy.keep_backups,
         timings=timings,
     )
 

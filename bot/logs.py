@@ -12,7 +12,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, SecretStr
 
 from config.values import Settings
+from services.decisions import Request
+from services.executor import Progress
 from services.secrets_env.mask import Masker
+
+log = logging.getLogger(__name__)
+REMEMBERED = 100
 
 # Tasks are named after what they are for; that name is all it takes to tell whose lines are whose.
 ABOUT = re.compile(r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.+ by) (?P<actor>[UW][A-Z0-9]+)$")
@@ -86,6 +91,29 @@ class Lines(logging.Formatter):
 
     def _trace(self, record: logging.LogRecord) -> str:
         return self.formatException(record.exc_info) if record.exc_info else ""
+
+
+class Chronicle:
+    """Writes down what becomes of requests and runs: one line for each step and state, not for each look."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+
+    def request(self, request: Request) -> None:
+        """A request was made, approved, rejected or has expired."""
+        who, plan = request.closed_by or request.requester, request.plan
+        log.info("request %s: %s of %s, %s by %s", request.id[:8], plan.procedure.words(), plan.cluster, request.state, who.user)
+
+    def run(self, progress: Progress) -> None:
+        """A run moved."""
+        run = progress.run
+        doing = run.stopped or run.end_text if run.over or run.stopped else run.step.title() if run.step else "finishing"
+        said = f"{run.state}: {doing or run.plan.procedure.words()}"
+        if self._said.get(run.id) != said:
+            self._said[run.id] = said
+            log.info("%s %s", run.id, said)
+        while len(self._said) > REMEMBERED:
+            del self._said[next(iter(self._said))]
 
 
 def about_now() -> dict[str, str]:

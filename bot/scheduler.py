@@ -14,7 +14,7 @@ class Tick:
 
     def __init__(self, work: Callable[[], Awaitable[None]], every: float, clock: Clock) -> None:
         self._work = work
-        self._last = 0.0
+        self._last: float | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.add_job(
             self._once,
@@ -37,8 +37,8 @@ class Tick:
             self._scheduler.shutdown(wait=False)
 
     def silent_for(self) -> float:
-        """Seconds since the last round ended."""
-        return asyncio.get_running_loop().time() - self._last
+        """Seconds since the last round ended, or since the start."""
+        return asyncio.get_running_loop().time() - self._last if self._last is not None else 0.0
 
     async def _once(self) -> None:
         try:

@@ -20,6 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.app import Bot, Ways, build
 from bot.health import Health
+from bot.logs import Chronicle
 from bot.requests import PATH, slack_route
 from bot.scheduler import Tick
 from bot.sockets import Sockets
@@ -88,8 +89,13 @@ async def _live(settings: Settings, clock: Clock) -> None:
         session = await parts.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         client = slack_client(settings, session)
         team = await introduce(settings, client)
+        # Before anybody can be heard: on the loop, these imports would hold up an acknowledgement for half a second or more.
+        await asyncio.to_thread(_warm_up)
         store = open_store(settings, clock)
         bot = build(settings, Ways(clock, store, Http()), client)
+        chronicle = Chronicle()
+        bot.desk.watchers.runs.append(chronicle.run)
+        bot.desk.watchers.requests.append(chronicle.request)
         serving = Serving(bot, client)
         parts.push_async_callback(serving.close)
         await serving.start(team)
@@ -126,7 +132,6 @@ class Serving:
             asyncio.create_task(self._speak(team), name="slack"),
             asyncio.create_task(check_state(self._bot.ways.store), name="look at the state store"),
         ]
-        await asyncio.to_thread(_warm_up)
         self._tick.start()
 
     async def until_trouble(self) -> None:
@@ -179,7 +184,7 @@ class Serving:
 
 
 def _warm_up() -> None:
-    """Import what is slow to import beside the loop: on it, the first look at a cluster would hold up everything for half a second."""
+    """Import what the clients would only import at their first call."""
     for name in ("pydo.aio", "azure.core.pipeline.transport", "asyncssh"):
         importlib.import_module(name)
 

@@ -9,6 +9,9 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 
 log = logging.getLogger(__name__)
+# The SDK's own lines: a traceback every three seconds while Slack is away. The watchdog tells it once.
+sdk_log = logging.getLogger("slack_bolt.sockets")
+sdk_log.setLevel(logging.CRITICAL)
 LINES = 2  # Slack replaces a socket now and then, and the SDK closes the old one first: with one line commands get lost meanwhile
 PING = 3.0  # seconds; a connection that was silently cut is noticed after about two of these
 LOOK = 2.0
@@ -48,10 +51,11 @@ class _Line:
         self._handler: AsyncSocketModeHandler | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._well_at = 0.0
+        self._was_well = True
 
     def open(self) -> None:
         """Begin to connect. The SDK's `connect` only returns once it has, so it is a task of its own."""
-        self._handler = AsyncSocketModeHandler(self._app, self._app_token, ping_interval=PING)
+        self._handler = AsyncSocketModeHandler(self._app, self._app_token, logger=sdk_log, ping_interval=PING)
         if not self._proxied:
             # The SDK reads HTTPS_PROXY but not NO_PROXY.
             self._handler.client.proxy = None
@@ -65,8 +69,11 @@ class _Line:
 
     async def check(self) -> None:
         """After a failed handshake the SDK would try its single-use address for ever; without the address it asks for a new one."""
-        now = asyncio.get_running_loop().time()
-        if await self.connected():
+        now, well = asyncio.get_running_loop().time(), await self.connected()
+        if well != self._was_well:
+            log.log(logging.INFO if well else logging.WARNING, "a socket to Slack is %s", "up again" if well else "down; it is tried again")
+        self._was_well = well
+        if well:
             self._well_at = now
         elif self._handler is not None:
             self._handler.client.wss_uri = None

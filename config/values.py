@@ -149,6 +149,7 @@ class Policy(Value):
     scale_up_without_approval_to: Annotated[int, Field(ge=0, le=1000)] | None = None
     approval_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
     growth: Annotated[float, Field(ge=0, le=10)] = 0.5
+    keep_backups: Annotated[int, Field(ge=1, le=100)] = 3
 
 
 class Drain(Value):
@@ -174,6 +175,8 @@ class Timings(Value):
     members_gone_deadline: Seconds = 1800
     serving_nudge: Seconds = 900
     serving_deadline: Seconds = 1800
+    resize_deadline: Seconds = 3600
+    snapshot_deadline: Seconds = 7200
 
 
 class Secrets(Value):

@@ -33,9 +33,10 @@ def cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     head = text[: limit - 2]
-    for opening, closing in (("<", ">"), ("&", ";")):
-        if head.rfind(opening) > head.rfind(closing):
-            head = head[: head.rfind(opening)]
+    for opening, closing, longest in (("<", ">", 100), ("&", ";", 5)):
+        begun = head.rfind(opening, max(0, len(head) - longest))
+        if begun > head.rfind(closing):
+            head = head[:begun]
     return head + " …"
 
 

@@ -11,6 +11,7 @@ from services.executor import Progress
 from services.plan import Plan
 from services.policy import Actor
 from services.prices import hourly, money
+from services.procedures.backup import newest_words
 from services.runs import Noted, Run, State
 from services.steps.base import count, duration, listed
 
@@ -23,7 +24,7 @@ APPROVE, REJECT, DETAILS, CANCEL, RESUME, ABANDON, ANSWER = "approve", "reject",
 
 def title(plan: Plan) -> str:
     """`Shut down acme`."""
-    return f"{plan.procedure.verb} {plan.cluster}"
+    return f"{plan.procedure.verb} {escape(plan.procedure.about(plan.cluster))}"
 
 
 def people(load: Load | None) -> str:
@@ -71,13 +72,16 @@ def saving(plan: Plan) -> str:
     """What it does to the bill."""
     change = plan.saves
     if change > 0:
-        first = f"saves {money(change)}/h"
+        gone = plan.media if plan.effects.down or plan.effects.special else 0
+        first = f"saves {money(change)}/h" + (f" ({count(gone, 'media node')})" if gone else "")
     elif change < 0:
         first = f"costs {money(-change)}/h more"
     else:
         first = "changes nothing"
     if plan.effects.stops_masters:
         first += f". The masters stay billed while off ({money(plan.stays_billed)}/h)"
+    if plan.money:
+        return f"{plan.money}." if first == "changes nothing" else f"{first}. {plan.money}."
     return first + "."
 
 
@@ -97,6 +101,7 @@ def impact(plan: Plan) -> str:
     if plan.effects.irreversible:
         last += f" *Cannot be taken back*: {'; '.join(plan.effects.irreversible)}."
     lines.append(last)
+    lines += [f"{note}." for note in plan.notes]
     if plan.effects.special:
         lines.append(f":warning: *Approving this says*: {'; '.join(plan.effects.special)}.")
     return "\n".join(lines)
@@ -199,7 +204,7 @@ def run_card(progress: Progress) -> Card:
     run = progress.run
     if run.over:
         return _end_card(run)
-    head = f"*{run.plan.procedure.doing} {run.cluster}* · {_by(run)} · run `{run.id}`"
+    head = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}* · {_by(run)} · run `{run.id}`"
     lines = "\n".join(_step_lines(progress))
     blocks: list[Block] = [section(head), section(lines)]
     if run.state is State.STOPPED:
@@ -294,12 +299,14 @@ def outcome(run: Run) -> str:
     """`acme is down`, `acme-17 was cancelled`."""
     match run.state:
         case State.DONE:
-            return f"{run.cluster} {run.plan.procedure.done}"
+            return escape(run.plan.procedure.ended(run.cluster))
         case State.CANCELLED:
             return f"{run.id} was cancelled"
         case State.ABANDONED:
             return f"{run.id} was given up"
         case State.ROLLED_BACK:
+            if run.end_text != run.recovering:  # something more has to be said: not everything is as it was
+                return f"{run.id} did not work, and {run.cluster} was brought back"
             return f"{run.id} did not work and was put back as it was"
         case _:
             return f"{run.id} was left to be finished by hand"
@@ -375,13 +382,19 @@ def status_card(status: Status, at: float) -> Card:
     blocks.append(section("*Media nodes* " + _pool_lines(cluster)))
     blocks.append(section(f"*Meetings* {people(cluster.load)}."))
     blocks.append(section(f"*Cost now* {_cost(cluster)}"))
+    kept = newest_words(cluster)
+    backups = f"*Backups* {kept}. " if kept else ""
+    if backups:
+        blocks.append(section(backups.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
     media = f"Media nodes {_plain(_pool_lines(cluster))} Meetings: {people(cluster.load)}."
-    return Card(f"{_plain(head)}. {media} Cost {_cost(cluster)} {_plain(run)}", tuple(blocks))
+    return Card(f"{_plain(head).rstrip('.')}. {media} Cost {_cost(cluster)} {_plain(backups)}{_plain(run)}", tuple(blocks))
 
 
 def _state_of(cluster: Cluster) -> str:
+    if not cluster.masters:
+        return "not found"
     if cluster.down:
         return "down"
     if cluster.up and all(m.healthy for m in cluster.masters):
@@ -397,7 +410,8 @@ def _masters_line(master: Droplet, cluster: Cluster) -> str:
     return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (f" · {health}" if master.status == "active" else "")
 
 
-def _node_state(node: MediaNode) -> str:
+def node_state(node: MediaNode) -> str:
+    """What a media node does now: `serving`, `finishing its meetings`."""
     if node.member_status == "deleting":
         return "going"
     if node.serving:
@@ -414,7 +428,7 @@ def _node_state(node: MediaNode) -> str:
 def _pool_lines(cluster: Cluster) -> str:
     pool = cluster.pool
     lines = [f"pool at {pool.target}, {count(len(cluster.media), 'droplet')} of {pool.size}." if pool else "no pool is known."]
-    lines += [f"{short(n.name, cluster.stack)} · {_node_state(n)}" for n in cluster.media]
+    lines += [f"{short(n.name, cluster.stack)} · {node_state(n)}" for n in cluster.media]
     if pool is not None and pool.trouble:
         lines.append(f":warning: DigitalOcean says: {escape(pool.trouble)}")
     return "\n".join(lines)
@@ -448,6 +462,12 @@ def runs_card(name: str, runs: list[Run]) -> Card:
 
 
 # Help
+
+PAGES = "https://openvidu.io/latest/docs/self-hosting"
+OUTSIDE = (
+    f"Not from chat, but at a keyboard: editing files under `config/` ({PAGES}/configuration/changing-config/), in-place upgrades "
+    f"({PAGES}/ha/digitalocean/upgrade/), restic and mongodump backups, restore, uninstall ({PAGES}/ha/digitalocean/admin/)."
+)
 
 
 def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card:

@@ -17,9 +17,12 @@ class Fact(StrEnum):
     FRONT = "front"  # the public address, through the load balancer
     NODES = "nodes"  # what runs on each media node, by SSH
     LOAD = "load"  # meetings, people, recordings, by LiveKit's API
+    SIZES = "sizes"  # what DigitalOcean sells, and for how much
+    SERVICES = "services"  # which start of OpenVidu's unit runs on each master, by SSH
+    SNAPSHOTS = "snapshots"  # of the masters, and the copies of secrets.env that go with them
 
 
-EVERYTHING = frozenset(Fact)
+EVERYTHING = frozenset(Fact) - {Fact.SERVICES}  # what only a restart asks for is not worth four connections at every look
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Timings:
     serving_deadline: float = 1800.0
     drain_deadline: float = 7200.0
     drain_reminder: float = 3600.0
+    resize_deadline: float = 3600.0
+    snapshot_deadline: float = 7200.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Droplet:
     created_at: str = ""
     region: str = ""
     healthy: bool | None = None  # None: nobody looked, or it could not be told
+    start: str = ""  # names this start of OpenVidu's unit on a master; "": not looked, or not reachable
 
     @property
     def active(self) -> bool:
@@ -70,6 +76,31 @@ class Droplet:
     def off(self) -> bool:
         """Off and quiet. `status` alone is not believed while an action still holds the droplet."""
         return self.status == "off" and not self.locked
+
+
+@dataclass(frozen=True)
+class Size:
+    """A droplet size that DigitalOcean sells. Prices in US dollars, memory in MB, disk in GB."""
+
+    slug: str
+    vcpus: int = 0
+    memory: int = 0
+    disk: int = 0
+    hourly: Decimal = Decimal(0)
+    monthly: Decimal = Decimal(0)
+    regions: tuple[str, ...] = ()
+    available: bool = True
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An image of one master's disk, whoever made it. Size in GB, as it is billed."""
+
+    id: str
+    name: str
+    droplet: int
+    created_at: str = ""
+    size: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -113,6 +144,11 @@ class MediaNode:
     @property
     def draining(self) -> bool:
         return self.look is not None and self.look.marked and not self.look.idle
+
+    @property
+    def resting(self) -> bool:
+        """Its media server ran once and does not now: a restart brings it back. A node that still installs itself is not resting."""
+        return self.look is not None and self.look.idle and bool(self.look.start)
 
     @property
     def serving(self) -> bool:
@@ -201,6 +237,11 @@ class Cluster:
     media_price: Decimal = Decimal(0)  # of one pool member, per hour
     droplet_limit: int | None = None
     droplets_in_account: int | None = None
+    sizes: tuple[Size, ...] = ()  # empty: not looked at, or the token may not read them
+    snapshots: tuple[Snapshot, ...] | None = None  # of the masters; None: not looked at, or the token may not read them
+    copies: tuple[str, ...] | None = None  # labels of backups that hold a copy of secrets.env; None: not looked, or nobody answered
+    has_bucket: bool = False  # a bucket is configured, so secrets.env can be copied
+    keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
 
     def master(self, name: str) -> Droplet:
@@ -209,6 +250,10 @@ class Cluster:
             if droplet.name == name:
                 return droplet
         raise KeyError(name)
+
+    def size(self, slug: str) -> Size | None:
+        """What that size is; None when DigitalOcean does not list it (legacy sizes are not on the list)."""
+        return next((s for s in self.sizes if s.slug == slug), None)
 
     @property
     def members(self) -> tuple[MediaNode, ...]:

@@ -7,17 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from services.clock import Clock
-from services.cluster import EVERYTHING, Cluster, Fact
+from services.cluster import EVERYTHING, Cluster, Droplet, Fact
 from services.decisions import Request, RequestState, grew
 from services.drains import Drains
-from services.errors import BotError, Refused, Unreachable
+from services.errors import BotError, Refused, Rejected, Unreachable
 from services.executor import Executor, Outside, Progress
+from services.inspection import NodeReport, read_inspection
 from services.journal import Journal
 from services.locks import Locks
 from services.memory import CardPlaces, Intake, Memory, first_time
 from services.plan import Plan, make_plan
 from services.policy import Actor, Kind, Rules, Verdict, judge, may_approve, may_operate, may_read
 from services.procedures import Procedure
+from services.procedures.nodes import master_or_media
 from services.runs import Answered, CancelAsked, Ended, Opened, Resumed, Run, State
 from services.steps import Choice
 from services.steps.base import duration
@@ -151,6 +153,21 @@ class Desk:
             return Status(cluster, None, None)
         return Status(cluster, run, self._progress.get(run.id) if run else None, waiting)
 
+    async def node(self, name: str, said: str, actor: Actor) -> NodeReport:
+        """One node as it is now: what DigitalOcean, its health page and the node itself say. Log lines are masked."""
+        site = self.site(name)
+        self._must(may_read(actor, site.rules))
+        cluster = await site.world.observe(EVERYTHING)
+        if not cluster.masters:
+            raise Refused(cluster.problem)
+        node = master_or_media(cluster, said)
+        droplet = node if isinstance(node, Droplet) else node.droplet
+        try:
+            inside, trouble = read_inspection(await site.world.inspect(droplet.id)), ""
+        except (Unreachable, Refused, Rejected) as error:
+            inside, trouble = None, str(error)
+        return NodeReport(cluster, node, inside, trouble)
+
     async def open_run(self, name: str) -> Run | None:
         """The run that has the cluster now."""
         holder = await self._locks.holder(name)
@@ -220,9 +237,15 @@ class Desk:
         )
 
     async def _file(self, request: Request) -> None:
-        await self.journal.put_request(request)
-        await self._edit_pending(request.plan.cluster, lambda ids: [*ids, request.id])
-        self.watchers.request(request)
+        """Store it and list it, in one act: of two people who ask for the same at once, the second is told of the first."""
+        name = request.plan.cluster
+        for _ in range(50):
+            pending = (await self._store.get(f"pending:{name}"))[0]
+            await self._must_be_new(name, request.plan.procedure)
+            if await self.journal.put_request(request, pending):
+                self.watchers.request(request)
+                return
+        raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
 
     async def _edit_pending(self, name: str, change: Callable[[list[str]], list[str]]) -> None:
         key = f"pending:{name}"
@@ -333,9 +356,9 @@ class Desk:
                 consumed = (before, approved.closed(RequestState.APPROVED, now, approvers[-1], run=name))
             if await self.journal.open(opened, counter, consumed):
                 break
-            await self._must_be_free(plan.cluster)
             if before is not None:
-                await self._open_request(before.id)
+                await self._open_request(before.id)  # of two who press at once, the second is told of the first
+            await self._must_be_free(plan.cluster)
         else:
             raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
         if consumed is not None:
@@ -358,12 +381,10 @@ class Desk:
     async def resume(self, run_id: str, actor: Actor) -> Run:
         """Go on with a stopped run, from the first step that is not so now."""
         run = await self._stopped(run_id, actor)
-        cluster = await self.look(run.cluster)
+        cluster = await self.look(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
         if cluster.problem:
             raise Refused(f"{run.id} cannot go on: {cluster.problem}")
-        position = next(
-            (i for i, s in enumerate(run.steps) if i not in run.skipped and not s.is_done(cluster)), len(run.steps)
-        )
+        position = _from_where(run, cluster)
         run = await self._say(run, Resumed(self._clock.now(), actor, position))
         self._drive(run.id)
         return run
@@ -473,6 +494,18 @@ class Desk:
         if verdict.kind is Kind.DENIED:
             raise Refused(verdict.reason)
         return verdict
+
+
+def _from_where(run: Run, cluster: Cluster) -> int:
+    """The step to go on from: the first that is not so now, of those reached only one that no later one was meant to undo."""
+    meant = cluster
+    for index, step in enumerate(run.steps[: run.position]):
+        meant = meant if index in run.skipped else step.after(meant)
+    for index, step in enumerate(run.steps):
+        lasts = index >= run.position or step.is_done(meant)  # a master that was shut down and started is not shut down again
+        if index not in run.skipped and lasts and not step.is_done(cluster):
+            return index
+    return len(run.steps)
 
 
 def _choice(choices: tuple[Choice, ...], choice_id: str) -> Choice:

@@ -29,6 +29,13 @@ class Outside(Protocol):
     async def set_target(self, cluster: Cluster, number: int) -> None: ...
     async def signal(self, droplet_id: int, start: str) -> str: ...
     async def restart_service(self, droplet_id: int) -> None: ...
+    async def stop_service(self, droplet_id: int) -> None: ...
+    async def set_template_size(self, cluster: Cluster, size: str) -> None: ...
+    async def inspect(self, droplet_id: int) -> str: ...
+    async def failed(self, droplet_id: int, action: str) -> bool: ...
+    async def delete_snapshot(self, snapshot_id: str) -> None: ...
+    async def keep_secrets(self, label: str) -> None: ...
+    async def drop_secrets(self, label: str) -> None: ...
     def pace(self, interval: float) -> float: ...
 
 
@@ -84,6 +91,29 @@ class FencedWorld:
         self._lease.check()
         await self._outside.restart_service(droplet_id)
 
+    async def stop_service(self, droplet_id: int) -> None:
+        self._lease.check()
+        await self._outside.stop_service(droplet_id)
+
+    async def set_template_size(self, size: str) -> None:
+        self._lease.check()
+        await self._outside.set_template_size(self._cluster, size)
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        return await self._outside.failed(droplet_id, action)
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        self._lease.check()
+        await self._outside.delete_snapshot(snapshot_id)
+
+    async def keep_secrets(self, label: str) -> None:
+        self._lease.check()
+        await self._outside.keep_secrets(label)
+
+    async def drop_secrets(self, label: str) -> None:
+        self._lease.check()
+        await self._outside.drop_secrets(label)
+
 
 class Executor:
     """Takes runs and walks them to an end that has a name."""
@@ -127,6 +157,7 @@ class _Drive:
         self._clock = executor.clock
         self._journal = executor.journal
         self._cluster: Cluster | None = None
+        self._looked_at: int | None = None  # the step that this look was for
         self._trouble = ""
         self._blind_since: float | None = None
         self._blind = 0.0
@@ -164,11 +195,10 @@ class _Drive:
         if self.run.over or self.run.state is State.STOPPED:
             return
         if step is None:
-            how = State.ROLLED_BACK if self.run.recovering else State.DONE
-            await self._append(Ended(self._clock.now(), how, self.run.recovering))
+            await self._append(await self._end())
         elif self.run.leaving:
             await self._append(Ended(self._clock.now(), State.LEFT, self.run.leaving, self.run.left_by))
-        elif self.run.cancel is not None and (step.breakable or self.run.asks == 0 or self._waits_for_people()):
+        elif self.run.cancel is not None and self._may_end(step):
             await self._append(Ended(self._clock.now(), State.CANCELLED, self._stays(), self.run.cancel))
         elif self._waits_for_people():
             await self._remind()
@@ -176,11 +206,31 @@ class _Drive:
         else:
             await self._work(step)
 
+    async def _end(self) -> Ended:
+        if not self.run.recovering:
+            return Ended(self._clock.now(), State.DONE, "")
+        procedure = self.run.plan.procedure
+        left = procedure.left(self.run.plan.basis, await self._outside.observe(procedure.looks_at))
+        return Ended(self._clock.now(), State.ROLLED_BACK, "; ".join(t for t in (self.run.recovering, left) if t))
+
+    def _may_end(self, step: Step) -> bool:
+        """Whether a cancel may take effect here."""
+        if self._waits_for_people():
+            return True
+        done = [s for i, s in enumerate(self.run.steps[: self.run.position]) if i not in self.run.skipped and s.leads_on]
+        if self._cluster is None:
+            between = bool(done) and done[-1] is self.run.steps[self.run.position - 1]
+        else:
+            between = any(s.is_done(self._cluster) for s in done)
+        return not between and (step.breakable or self.run.asks == 0)
+
     def _waits_for_people(self) -> bool:
         return self.run.question is not None and not self.run.question.meanwhile
 
     async def _work(self, step: Step) -> None:
+        before = self._cluster if self._looked_at == self.run.position else None
         cluster = await self._look(step)
+        self._looked_at = self.run.position
         now = self._clock.now()
         if step.is_done(cluster):
             if step.twice and (self._seen_done is None or now - self._seen_done < cluster.timings.second_look):
@@ -190,13 +240,17 @@ class _Drive:
             await self._reached()
             return
         self._seen_done = None
+        if other := self._others_did(step, before, cluster):
+            await self._other_hand(f"somebody else changed {other}")
+            return
         if objection := step.objection(cluster):
-            await self._stop(f"{step.title()}: {objection}", step, cluster)
+            await self._objected(f"{step.title()}: {objection}", step, cluster)
+            return
+        if self._redo is not None and self._late(step, cluster, now):
+            # Looks come through and asks do not: that too has its end.
+            await self._overdue(step, cluster)
             return
         again = self._due(step, cluster, now)
-        if again == 0 and not self.run.asked_at and (other := self.run.basis.changed(cluster.basis)):
-            await self._other_hand(other)
-            return
         if again is not None and not await self._ask(step, cluster, again):
             return
         if self._late(step, cluster, now):
@@ -211,6 +265,9 @@ class _Drive:
         self._seen_done = self._redo = None
         self._blind = 0.0
         basis = self._cluster.basis if self._cluster is not None else None
+        remark = self.run.step.remark(self._cluster) if self.run.step is not None and self._cluster is not None else ""
+        if remark and all(n.text != remark for n in self.run.notes):
+            await self._append(Noted(self._clock.now(), remark))
         await self._append(Reached(self._clock.now(), self.run.position, basis))
 
     # Looking
@@ -267,9 +324,18 @@ class _Drive:
             await self._refused(step, cluster, error)
             return False
         except Refused as error:
-            await self._stop(f"{step.title()}: {error}", step, cluster)
+            await self._turned_down(f"{step.title()}: {error}", step)
             return False
         return True
+
+    async def _turned_down(self, reason: str, step: Step) -> None:
+        """Our own hands would not do it: most often because somebody else's were there since the look."""
+        cluster = await self._look(step)
+        other = "" if self.run.recovering or self.run.question else self.run.basis.changed(cluster.basis)
+        if other:
+            await self._other_hand(f"somebody else changed {other}")
+        else:
+            await self._stop(reason, step, cluster)
 
     async def _refused(self, step: Step, cluster: Cluster, error: Rejected) -> None:
         question = step.refused(cluster, error)
@@ -304,23 +370,44 @@ class _Drive:
         """Go back to a safe state if the procedure knows a way; else stop and keep the cluster until a person decides."""
         now = self._clock.now()
         back = () if self.run.recovering else tuple(self.run.plan.procedure.recover(cluster, step))
-        await self._append(Recovering(now, reason, back) if back else Stopped(now, reason))
+        basis = cluster.basis
+        await self._append(Recovering(now, reason, back, basis) if back else Stopped(now, reason, basis))
 
-    async def _other_hand(self, what: str) -> None:
-        """Somebody else changed what this run is about: nothing more is written until a person says how to go on."""
+    def _others_did(self, step: Step, before: Cluster | None, cluster: Cluster) -> str:
+        """What another hand changed that this step rests on, in words; looked for until the step's own asks could be the reason."""
+        if self.run.question is not None:
+            return ""
+        if before is not None and (back := step.undone(before, cluster)):
+            return back
+        return "" if self.run.asked_at else self.run.basis.changed(cluster.basis)
+
+    async def _other_hand(self, what: str, *, objected: bool = False) -> bool:
+        """It is not as it was planned for: nothing more is written until a person says how to go on.
+
+        False, and nobody is asked, when something was `objected` to and the way from here would begin with an objection too.
+        """
         procedure = self.run.plan.procedure
         cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at))
-        choices = [Choice("stop", "Stop here", ends=f"stopped, because somebody else changed {what}")]
+        choices = [Choice("stop", "Stop here", ends=f"stopped, because {what}")]
         try:
             plan = make_plan(cluster, procedure)
         except Refused as error:
             what += f" ({error})"
         else:
+            if objected and plan.steps and plan.steps[0].objection(cluster):
+                return False
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
             choices.insert(0, Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis))
             what += f". From the new state it would be: {ways}"
-        text = f"somebody else changed {what}. Nothing more was changed since."
+        text = f"{what}. Nothing more was changed since."
         await self._append(Questioned(self._clock.now(), Question("other-hand", text, tuple(choices))))
+        return True
+
+    async def _objected(self, objection: str, step: Step, cluster: Cluster) -> None:
+        """Something speaks against asking: often a node that somebody else brought, and then there is another way to the same end."""
+        fresh = not (self.run.asked_at or self.run.recovering or self.run.question)
+        if not (fresh and await self._other_hand(objection, objected=True)):
+            await self._stop(objection, step, cluster)
 
     async def _remind(self) -> None:
         question, now = self.run.question, self._clock.now()
@@ -331,11 +418,7 @@ class _Drive:
             await self._append(Noted(now, f"still waiting for an answer for {duration(now - self.run.question_at)}: {question.text}"))
 
     def _stays(self) -> str:
-        step = self.run.step
-        done = list(self.run.stays_done)
-        if step is not None and self.run.asks:
-            done.append(f"begun and not taken back: {step.stays()}")
-        return "; ".join(done) if done else "nothing was changed"
+        return "; ".join(self.run.stays_done) or "nothing was changed"
 
     # Writing and telling
 

@@ -130,9 +130,12 @@ class Journal:
         assert isinstance(found, Request), "only requests are stored there"
         return _fresh(found)
 
-    async def put_request(self, request: Request) -> None:
-        """Store a new request."""
-        await self._store.commit(Commit(checks={f"request:{request.id}": None}, puts={f"request:{request.id}": dump(request)}))
+    async def put_request(self, request: Request, pending: str | None) -> bool:
+        """Store a new request and add it to those that wait, which were `pending`. False: that list has changed meanwhile."""
+        waiting = f"pending:{request.plan.cluster}"
+        after = json.dumps([*json.loads(pending or "[]"), request.id])
+        checks = {f"request:{request.id}": None, waiting: pending}
+        return await self._store.commit(Commit(checks=checks, puts={f"request:{request.id}": dump(request), waiting: after}))
 
     async def change_request(self, before: Request, after: Request) -> bool:
         """Replace a request as it was read. False: somebody changed it meanwhile."""

@@ -32,7 +32,7 @@ class Memory:
                 return
             known = {"number": cluster.pool.target, "down": True}
         else:
-            known = {"number": known["number"] if known["number"] is not None else number, "down": False}
+            known = {"number": number, "down": False}
         await self._store.commit(Commit(checks={key: text}, puts={key: json.dumps(known)}))
 
     async def zero_was_refused(self, cluster: Cluster) -> None:

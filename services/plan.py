@@ -30,6 +30,8 @@ class Plan:
     digest: str
     basis: Basis = NOTHING_KNOWN
     afterwards: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    money: str = ""
 
     @property
     def empty(self) -> bool:
@@ -41,6 +43,7 @@ def make_plan(cluster: Cluster, procedure: Procedure) -> Plan:
     procedure.check(cluster)
     steps: list[Step] = []
     effects, takes, outage = Effects(), 0.0, None
+    serves_again = False
     now = cluster
     for step in procedure.steps(cluster):
         if step.is_done(now) and not (step.checks and steps):
@@ -49,9 +52,10 @@ def make_plan(cluster: Cluster, procedure: Procedure) -> Plan:
         takes += step.takes(now)
         if effects.down and outage is None:
             outage = 0.0
-        elif outage is not None:
+        elif outage is not None and not serves_again:
             outage += step.takes(now)
         now = step.after(now)
+        serves_again = now.up and bool(now.serving)
         steps.append(step)
     before, after = hourly(cluster), hourly(now)
     return Plan(
@@ -69,11 +73,13 @@ def make_plan(cluster: Cluster, procedure: Procedure) -> Plan:
         digest=digest(cluster, procedure, steps),
         basis=cluster.basis,
         afterwards=procedure.afterwards(cluster) if steps else (),
+        notes=procedure.notes(cluster) if steps else (),
+        money=procedure.money(cluster) if steps else "",
     )
 
 
 def _ends_down(cluster: Cluster) -> bool:
-    return not cluster.up or not cluster.media
+    return not cluster.up or all(n.drained or n.draining for n in cluster.media)
 
 
 def digest(cluster: Cluster, procedure: Procedure, steps: list[Step]) -> str:

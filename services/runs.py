@@ -97,6 +97,7 @@ class Recovering:
     at: float
     reason: str
     steps: tuple[Step, ...]
+    basis: facts.Basis | None = None  # as it was left by the step that could not be reached
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Stopped:
 
     at: float
     reason: str
+    basis: facts.Basis | None = None  # as it was left
 
 
 @dataclass(frozen=True)
@@ -198,8 +200,14 @@ class Run:
 
     @property
     def stays_done(self) -> tuple[str, ...]:
-        """What stays done if it ends now."""
-        return tuple(self.steps[r.step].stays() for r in self.reached if r.step < len(self.steps))
+        """What stays done if it ends now, what was begun and is not taken back among it."""
+        steps = [self.steps[r.step] for r in self.reached if r.step < len(self.steps)]
+        # What a later step made of it is what stays: drained nodes that are gone do not wait for a restart.
+        done = [s.stays() for i, s in enumerate(steps) if not any(later.settles(s) for later in steps[i + 1 :])]
+        step = self.step
+        if step is not None and self.asked_at and type(step).ask is not Step.ask:
+            done.append(f"begun and not taken back: {step.stays()}")
+        return tuple(done)
 
 
 def _opened(event: Opened) -> Run:
@@ -212,7 +220,7 @@ def _opened(event: Opened) -> Run:
         channel=event.channel,
         request=event.request,
         opened_at=event.at,
-        steps=event.plan.steps,
+        steps=tuple(s.begun(event.run, event.at) for s in event.plan.steps),
         basis=event.plan.basis,
         step_began=event.at,
     )
@@ -238,9 +246,15 @@ def _answered(run: Run, event: Answered) -> Run:
         return _next(run, run.position + 1, event.at)
     if choice.steps is not None:
         # The step that was refused counts as skipped; what was chosen comes after it.
-        run = replace(run, steps=run.steps[: run.position + 1] + choice.steps, skipped=(*run.skipped, run.position))
+        chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
+        run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
         return _next(run, run.position + 1, event.at)
     return run
+
+
+def _left(run: Run, basis: facts.Basis | None) -> Run:
+    """What the bot itself left behind half way is not another hand's doing."""
+    return run if basis is None else replace(run, basis=run.basis.merged(basis))
 
 
 def _next(run: Run, position: int, at: float) -> Run:
@@ -270,9 +284,12 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Recovering():
             steps = run.steps[: run.position + 1] + event.steps
             run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
+            run = _left(run, event.basis)
+            # What was begun may still change the sizes: they are known again once the first step of the way back is reached.
+            run = replace(run, basis=replace(run.basis, sizes=None))
             return _next(run, run.position + 1, event.at)
         case Stopped():
-            return replace(run, state=State.STOPPED, stopped=event.reason, question=None)
+            return _left(replace(run, state=State.STOPPED, stopped=event.reason, question=None), event.basis)
         case Resumed():
             return _next(replace(run, state=State.RUNNING, stopped="", cancel=None), event.step, event.at)
         case Ended():

@@ -26,6 +26,22 @@ done
 _VENDOR = "/usr/local/bin/graceful_shutdown.sh"
 
 RESTART = "systemctl restart openvidu"
+STOP = "systemctl stop openvidu"
+START = "systemctl show --property=InvocationID --value openvidu"
+"""Names this start of the unit: systemd makes a new id each time."""
+
+ERRORS, LOG = "--- nodes_errors.log", "--- journal"
+INSPECT = f"""
+echo "unit=$(systemctl is-active openvidu 2>/dev/null)"
+for name in $(docker ps -a --format '{{{{.Names}}}}' 2>/dev/null); do
+  echo "container=$name $(docker inspect --format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' $name 2>/dev/null)"
+done
+echo "{ERRORS}"
+tail -n 20 /var/log/openvidu/nodes_errors.log 2>/dev/null | cut -c1-300
+echo "{LOG}"
+journalctl -u openvidu -n 20 --no-pager 2>/dev/null | cut -c1-300
+exit 0
+"""
 
 
 def drain(start: str, method: str) -> str:

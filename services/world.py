@@ -4,18 +4,19 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from services import scripts
+from services.backups import made_by_bot
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
 from services.clients.ssh import Host, Output
 from services.clock import Clock
-from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Timings
+from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
 from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
 
 Json = dict[str, Any]
@@ -27,7 +28,11 @@ RESTART_SECONDS = 180.0
 NODES_AT_ONCE = 16
 DAY = 86400.0
 CLOCKS_APART = 5.0
-ALREADY = ("already has a pending event", "blocking events processing", "already powered off", "already powered on")
+BACKUPS = "openvidu-bot/backups/"
+SECRETS = "secrets.env"
+LONG = ("resize", "snapshot")  # actions that must be this very one: another that is under way does not stand for it
+PENDING = ("already has a pending event", "blocking events processing")
+ALREADY = (*PENDING, "already powered off", "already powered on")
 
 
 class Shell(Protocol):
@@ -40,6 +45,14 @@ class People(Protocol):
     """Knows the meetings."""
 
     async def load(self) -> Any: ...
+
+
+class Bucket(Protocol):
+    """Keeps the cluster's objects: `services.clients.spaces.Spaces`."""
+
+    async def copy(self, source: str, target: str) -> str: ...
+    async def delete(self, key: str) -> None: ...
+    async def list(self, prefix: str = "") -> Sequence[Any]: ...
 
 
 class Listing:
@@ -71,6 +84,7 @@ class Account:
         self.pools = Listing(clock, api.pools)
         self.account = Listing(clock, self._account)
         self.sizes = Listing(clock, api.sizes)
+        self.snapshots = Listing(clock, api.snapshots)
 
     async def _account(self) -> list[Json]:
         return [await self.api.account()]
@@ -95,19 +109,30 @@ class Place:
     private_addresses: bool = False
     zero_policy: str = "ask"
     drain_method: str = "signal"
+    keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
 
 
 class ClusterWorld:
     """One cluster at DigitalOcean, seen and touched through the clients."""
 
-    def __init__(self, place: Place, account: Account, shell: Shell | None, http: Http, people: People | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        place: Place,
+        account: Account,
+        shell: Shell | None,
+        http: Http,
+        people: People | None,
+        clock: Clock,
+        bucket: Bucket | None = None,
+    ) -> None:
         self.place = place
         self.account = account
         self._shell = shell
         self._http = http
         self._people = people
         self._clock = clock
+        self._bucket = bucket
         self._where: dict[int, str] = {}
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
@@ -128,14 +153,16 @@ class ClusterWorld:
         healthy, looks, load, front = await asyncio.gather(
             self._health(masters, needs), self._looks(media, needs), self._load(needs), self._front(needs)
         )
+        starts = await self._starts(masters, needs)
         limit = await self._limit(fresh) if Fact.LOAD in needs else None
+        snapshots, copies = await _both(self._snapshots(masters, needs, fresh), self._copies(needs))
         return Cluster(
             name=self.place.name,
             stack=self.place.stack,
             seen_at=now,
             region=self.place.region or (masters[0].region if masters else ""),
             known=needs,
-            masters=tuple(replace(m, healthy=healthy.get(m.id)) for m in masters),
+            masters=tuple(replace(m, healthy=healthy.get(m.id), start=starts.get(m.id, "")) for m in masters),
             media=tuple(MediaNode(n.droplet, n.member_status, looks.get(n.id)) for n in media),
             pool=pool,
             load=load,
@@ -147,6 +174,11 @@ class ClusterWorld:
             media_price=await self._price(pool, media),
             droplet_limit=limit,
             droplets_in_account=len(droplets),
+            sizes=await self._sizes(needs),
+            snapshots=snapshots,
+            copies=copies,
+            has_bucket=self._bucket is not None,
+            keep_backups=self.place.keep_backups,
             timings=self.place.timings,
         ) if not trouble else _troubled(self.place, now, trouble)
 
@@ -237,6 +269,36 @@ class ClusterWorld:
             return None
         return int(account["droplet_limit"]) if "droplet_limit" in account else None
 
+    async def _sizes(self, needs: frozenset[Fact]) -> tuple[Size, ...]:
+        if Fact.SIZES not in needs:
+            return ()
+        try:
+            listed = await self.account.sizes.since(self._clock.now() - DAY)
+        except BotError:
+            return ()
+        return tuple(_size(s) for s in listed)
+
+    async def _snapshots(self, masters: tuple[Droplet, ...], needs: frozenset[Fact], fresh: float) -> tuple[Snapshot, ...] | None:
+        if Fact.SNAPSHOTS not in needs:
+            return None
+        ids = {str(m.id) for m in masters}
+        try:
+            listed = await self.account.snapshots.since(fresh)
+        except Rejected:
+            return None  # unknown, never none: a token without snapshot:read sees nothing
+        # Those of a master that is gone are known by their names.
+        mine = [s for s in listed if str(s.get("resource_id")) in ids or made_by_bot(self.place.stack, str(s.get("name")))]
+        return tuple(_snapshot(s) for s in mine)
+
+    async def _copies(self, needs: frozenset[Fact]) -> tuple[str, ...] | None:
+        if Fact.SNAPSHOTS not in needs or self._bucket is None:
+            return None
+        try:
+            stored = await self._bucket.list(BACKUPS)
+        except BotError:
+            return None
+        return tuple(s.key.removeprefix(BACKUPS).partition("/")[0] for s in stored if s.key.endswith(f"/{SECRETS}"))
+
     # How it is
 
     async def _health(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, bool]:
@@ -287,6 +349,21 @@ class ClusterWorld:
             return None
         return parse_look(output.stdout) if output.exit_status == 0 else None
 
+    async def _starts(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, str]:
+        """Which start of OpenVidu runs on each master that is on and can be reached."""
+        if Fact.SERVICES not in needs or self._shell is None:
+            return {}
+        on = [m for m in masters if m.active]
+        return dict(zip([m.id for m in on], await asyncio.gather(*(self._start(m) for m in on)), strict=True))
+
+    async def _start(self, master: Droplet) -> str:
+        try:
+            async with self._at_once:
+                output = await self._ssh(master.id, scripts.START, SSH_SECONDS)
+        except (Unreachable, Refused):
+            return ""
+        return output.stdout.strip() if output.exit_status == 0 else ""
+
     # What can be done
 
     async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None:
@@ -299,6 +376,9 @@ class ClusterWorld:
         try:
             await self.account.api.act(droplet_id, action, **extra)
         except Rejected as error:
+            if error.status == 422 and action in LONG and any(text in error.message.lower() for text in PENDING):
+                await self._must_be_ours(droplet_id, action)
+                return
             if error.status == 422 and any(text in error.message.lower() for text in ALREADY):
                 return
             raise
@@ -310,6 +390,41 @@ class ClusterWorld:
             for a in await self.account.api.actions(droplet_id)
         )
 
+    async def _must_be_ours(self, droplet_id: int, action: str) -> None:
+        """Something is under way there: adopted if it is what was asked for; otherwise to be asked again later."""
+        newest = await self._newest(droplet_id)
+        if newest is None or newest.get("type") != action or newest.get("status") != "in-progress":
+            raise Unreachable(f"asking for {action} of droplet {droplet_id}: another action is under way there", again_in=10.0, sent=False)
+
+    async def _newest(self, droplet_id: int, action: str = "") -> Json | None:
+        found = [a for a in await self.account.api.actions(droplet_id) if not action or a.get("type") == action]
+        return max(found, key=lambda a: (_moment(a.get("started_at")), int(a.get("id") or 0)), default=None)
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        """Whether the newest action of that kind there ended in an error. DigitalOcean does not say why."""
+        newest = await self._newest(droplet_id, action)
+        return newest is not None and newest.get("status") == "errored"
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot for good; one that is gone is deleted already."""
+        try:
+            await self.account.api.delete_snapshot(snapshot_id)
+        except NotFound:
+            return
+
+    async def keep_secrets(self, label: str) -> None:
+        """Copy the bucket's secrets.env to where the backup of that label keeps it, private."""
+        await self._the_bucket().copy(SECRETS, f"{BACKUPS}{label}/{SECRETS}")
+
+    async def drop_secrets(self, label: str) -> None:
+        """Delete the copy of secrets.env that belongs to the backup of that label."""
+        await self._the_bucket().delete(f"{BACKUPS}{label}/{SECRETS}")
+
+    def _the_bucket(self) -> Bucket:
+        if self._bucket is None:
+            raise Refused("no bucket is configured for this cluster, and secrets.env lies in it")
+        return self._bucket
+
     async def set_target(self, cluster: Cluster, number: int) -> None:
         """GET, change one field, PUT the rest back as it was read; read again and compare.
 
@@ -317,18 +432,33 @@ class ClusterWorld:
         """
         assert cluster.pool is not None, "only a pool that was seen is edited"
         before = await self.account.api.pool(cluster.pool.id)
+        if target_of(before) == number:
+            return  # an earlier ask took effect though nobody heard, or somebody else did the same
+        await self._put_pool(cluster.pool, before, {"target_number_instances": number}, {})
+
+    async def set_template_size(self, cluster: Cluster, size: str) -> None:
+        """The same for the droplet size in the template: the one key that is changed."""
+        assert cluster.pool is not None, "only a pool that was seen is edited"
+        before = await self.account.api.pool(cluster.pool.id)
+        if before["droplet_template"].get("size") == size:
+            return
+        await self._put_pool(cluster.pool, before, {}, {"size": size})
+
+    async def _put_pool(self, seen: Pool, before: Json, config: Json, changes: Json) -> None:
         template = before["droplet_template"]
-        if template_digest(template) != cluster.pool.template:
-            raise Refused(f"the template of {cluster.pool.name} was changed by somebody else a moment ago; look again before editing it")
-        if target_of(before) != cluster.pool.target:
-            raise Refused(f"somebody else just set {cluster.pool.name} to {target_of(before)}; look again before editing it")
+        if template_digest(template) != seen.template:
+            raise Refused(f"the template of {seen.name} was changed by somebody else a moment ago; look again before editing it")
+        if target_of(before) != seen.target:
+            raise Refused(f"somebody else just set {seen.name} to {target_of(before)}; look again before editing it")
         if not template.get("user_data"):
-            raise Refused(f"DigitalOcean did not return the user_data of {cluster.pool.name}; without it new nodes would be blank")
-        body = {"name": before["name"], "config": {**before["config"], "target_number_instances": number}, "droplet_template": template}
-        await self.account.api.put_pool(cluster.pool.id, body)
-        after = await self.account.api.pool(cluster.pool.id)
-        if template_digest(after["droplet_template"]) != cluster.pool.template:
-            raise Rejected(f"after setting {cluster.pool.name} to {number} its template reads back changed; check it before anything else")
+            raise Refused(f"DigitalOcean did not return the user_data of {seen.name}; without it new nodes would be blank")
+        wanted = {**template, **changes}
+        await self.account.api.put_pool(
+            seen.id, {"name": before["name"], "config": {**before["config"], **config}, "droplet_template": wanted}
+        )
+        after = await self.account.api.pool(seen.id)
+        if template_digest(after["droplet_template"]) != template_digest(wanted):
+            raise Rejected(f"after editing {seen.name} its template reads back changed; check it before anything else")
 
     async def signal(self, droplet_id: int, start: str) -> str:
         """Run the guarded drain script. Only the ledger calls this."""
@@ -340,6 +470,16 @@ class ClusterWorld:
         output = await self._ssh(droplet_id, scripts.RESTART, RESTART_SECONDS)
         if output.exit_status != 0:
             raise Rejected(f"restarting openvidu on droplet {droplet_id}: systemctl said {output.exit_status}")
+
+    async def stop_service(self, droplet_id: int) -> None:
+        """`systemctl stop openvidu` there."""
+        output = await self._ssh(droplet_id, scripts.STOP, RESTART_SECONDS)
+        if output.exit_status != 0:
+            raise Rejected(f"stopping openvidu on droplet {droplet_id}: systemctl said {output.exit_status}")
+
+    async def inspect(self, droplet_id: int) -> str:
+        """What `scripts.INSPECT` prints there. It holds log lines: nobody may be shown them before they are masked."""
+        return (await self._ssh(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
 
     async def _ssh(self, droplet_id: int, command: str, seconds: float) -> Output:
         if self._shell is None:
@@ -418,6 +558,29 @@ def _droplet(raw: Json) -> Droplet:
         monthly=_exact(size.get("price_monthly"), "0.01"),
         created_at=str(raw.get("created_at", "")),
         region=str((raw.get("region") or {}).get("slug", "")),
+    )
+
+
+def _size(raw: Json) -> Size:
+    return Size(
+        slug=str(raw.get("slug", "")),
+        vcpus=int(raw.get("vcpus") or 0),
+        memory=int(raw.get("memory") or 0),
+        disk=int(raw.get("disk") or 0),
+        hourly=_exact(raw.get("price_hourly"), "0.00001"),
+        monthly=_exact(raw.get("price_monthly"), "0.01"),
+        regions=tuple(raw.get("regions") or ()),
+        available=bool(raw.get("available", True)),
+    )
+
+
+def _snapshot(raw: Json) -> Snapshot:
+    return Snapshot(
+        id=str(raw.get("id", "")),
+        name=str(raw.get("name", "")),
+        droplet=int(raw.get("resource_id") or 0),
+        created_at=str(raw.get("created_at", "")),
+        size=_exact(raw.get("size_gigabytes"), "0.01"),
     )
 
 

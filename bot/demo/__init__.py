@@ -1,6 +1,7 @@
 """`openvidu-bot demo`: a pretend world in this process, the real bot in another, and a page to watch and disturb both."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ from bot.demo.world import World
 from simulators.clock import ScaledClock
 
 BEGINS = (18, 10)  # an evening in Madrid: cards speak of times of day, and these read well
+LISTENS_WITHIN = 10.0  # the page is announced once the bot listens, so that nobody's first command fails
 ZONE = ZoneInfo("Europe/Madrid")
 
 
@@ -43,6 +45,8 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool) -> int:
         return 1
     tasks = [asyncio.create_task(child.keep(world.bot_command(), world.bot_environment())), asyncio.create_task(world.town_life())]
     try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(world.slack.sockets.until(bool), LISTENS_WITHIN)
         _invite(world.slack.url, browser=browser)
         ended = asyncio.create_task(stop.wait())
         await asyncio.wait({ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)

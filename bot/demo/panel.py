@@ -18,7 +18,7 @@ SLOW_SECONDS = 30.0
 BURST = 6
 ENDLESS = 24 * 60.0  # minutes
 ACTIONS: Sequence[Json] = (
-    {"id": "meeting", "label": "One more meeting", "hint": "6 people, 6 minutes, recorded"},
+    {"id": "meeting", "label": "One more meeting", "hint": "6 people, 6 minutes, recorded: a plan that waits for approval asks again"},
     {"id": "kill", "label": "Kill the bot now", "hint": "kill -9; it is started again a second later"},
     {"id": "zero", "label": "DigitalOcean refuses a pool of 0", "hint": "422; on or off"},
     {"id": "endless", "label": "A meeting never ends", "hint": "so the drain does not either; on or off"},
@@ -71,7 +71,7 @@ class Panel:
             "name": STACK,
             "state": state,
             "tone": tone,
-            "summary": f"{len(meetings)} meetings, {people} people · pool at {estate.pool(STACK).target}",
+            "summary": f"{len(meetings)} meeting{'' if len(meetings) == 1 else 's'}, {people} people · pool at {estate.pool(STACK).target}",
             "nodes": [*map(self._master, estate.masters(STACK)), *map(self._media, estate.media(STACK))],
         }
 

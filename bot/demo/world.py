@@ -14,6 +14,7 @@ import yaml
 import config
 from handlers.parsing import SPOKEN
 from simulators.clock import ScaledClock
+from simulators.estate import Meeting
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace
 from simulators.town import Addresses, Town
@@ -23,9 +24,8 @@ STACK = "acme"
 PEOPLE = {"UANA": ("ana", "Ana Ruiz"), "UBEN": ("ben", "Ben Okafor"), "UCARLA": ("carla", "Carla Silva"), "UDORA": ("dora", "Dora Weiss")}
 OPERATORS = ["UANA", "UBEN", "UCARLA"]
 OPS, GENERAL = "COPS", "CGENERAL"
-NEW_MEETING_SECONDS = (45.0, 120.0)
 MEETING_MINUTES = (2.0, 4.5)  # short, so that a drain is over within the patience of somebody who watches
-FIRST_MEETINGS = ((5, 4.0, 1), (6, 3.0, 0), (3, 5.0, 0))
+TEAMS = ((5, 1), (6, 0), (3, 0))  # people, recordings
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
 GUIDE: list[Json] = [
     {"text": "Ask for a shutdown", "as": "UANA", "fill": SHUTDOWN, "done": {"typed": "/openvidu shutdown"}},
@@ -47,12 +47,12 @@ class Page(Protocol):
 
 
 class World:
-    """Town and Slack in one process. `folder` takes the key, the settings and the bot's state."""
+    """Town and Slack in one process. `folder` takes the key, the settings and the bot's state; `more` are further settings."""
 
-    def __init__(self, folder: Path, clock: ScaledClock, *, seed: int = 0, media: int = 3, redis_url: str = "") -> None:
+    def __init__(self, folder: Path, clock: ScaledClock, *, seed: int = 0, media: int = 3, redis_url: str = "", **more: Any) -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
         self.folder, self.clock = folder, clock
-        self._redis_url = redis_url
+        self._redis_url, self._more = redis_url, more
         self._key = folder / "id_ed25519"
         key.write_private_key(str(self._key))
         self._key.chmod(0o600)
@@ -77,7 +77,7 @@ class World:
         )
         await self.slack.start()
         self.addresses = await self.town.start()
-        self.settings_file.write_text(yaml.safe_dump(self._settings(self.addresses)), "utf-8")
+        self.settings_file.write_text(yaml.safe_dump({**self._settings(self.addresses), **self._more}), "utf-8")
 
     async def stop(self) -> None:
         """Close every door."""
@@ -85,12 +85,19 @@ class World:
         await self.slack.stop()
 
     async def town_life(self) -> None:
-        """People meet, now and then, for ever."""
-        for people, minutes, recordings in FIRST_MEETINGS:
-            self.estate.open_meeting(people, minutes, recordings, STACK)
+        """Three teams meet, and meet again as soon as they are done and somebody takes them, for ever.
+
+        Always the same load: a plan that was shown is still true when a colleague has read it.
+        """
+        meetings: dict[int, Meeting | None] = {}
         while True:
-            await self.clock.sleep(self._dice.uniform(*NEW_MEETING_SECONDS))
-            self.estate.open_meeting(self._dice.randint(2, 9), self._dice.uniform(*MEETING_MINUTES), int(self._dice.random() < 0.3), STACK)
+            for number, (people, recordings) in enumerate(TEAMS):
+                held = meetings.get(number)
+                if held is None or held.ends_at <= self.estate.moment:
+                    minutes = self._dice.uniform(*MEETING_MINUTES)
+                    meetings[number] = self.estate.open_meeting(people, minutes, recordings, STACK)
+            await self.clock.sleep(1)
+            self.estate.settle()
 
     # How a bot gets here
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 from handlers import cards
 from handlers.blocks import Card
 from handlers.history import one_run_card
+from handlers.nodes import node_card
 from handlers.talks.base import Asked, Talk
 from services.errors import Refused
 from services.policy import Kind, may_operate
@@ -26,16 +27,19 @@ class Help(Talk):
             may += "You may use all of these." if verdict.kind is Kind.ALLOWED else f"You may read; changes: {verdict.reason}."
         except Refused as error:
             may = cards.sentence(str(error))
-        return cards.help_card([(s.usage(), s.summary()) for s in asked.spoken if not s.hidden], may, [])
+        return cards.help_card([(s.usage(), s.summary()) for s in asked.spoken if not s.hidden], may, [cards.OUTSIDE])
 
 
 @dataclass(frozen=True)
 class ShowStatus(Talk):
-    """Masters, media nodes, meetings, the open run, cost per hour."""
+    """Masters, media nodes, meetings, the open run, cost per hour; with a node: its health, containers, errors, last log lines."""
 
     command: ClassVar[str] = "status"
+    node: str | None = argument("master-2, media-3, a droplet's name or its id", default=None)
 
     async def answer(self, asked: Asked) -> Card:
+        if self.node is not None:
+            return node_card(await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now())
         return cards.status_card(await asked.desk.status(asked.cluster(), asked.actor), asked.clock.now())
 
 

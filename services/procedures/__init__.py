@@ -1,8 +1,27 @@
 """Procedures: what an operator can ask for. A new one is a dataclass, its name in this tuple, and a test file."""
 
+from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
+from services.procedures.capacity import DrainNodes, ResizeMedia, Scale
 from services.procedures.power import Shutdown, Startup
+from services.procedures.resize import ResizeMasters
+from services.procedures.restart import Restart
 
-PROCEDURES: tuple[type[Procedure], ...] = (Shutdown, Startup)
+PROCEDURES: tuple[type[Procedure], ...] = (
+    *(Shutdown, Startup, Scale, DrainNodes, Restart),
+    *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
+)
 
-__all__ = ["PROCEDURES", "Procedure", "Shutdown", "Startup"]
+__all__ = [
+    "PROCEDURES",
+    "BackupCreate",
+    "BackupPrune",
+    "DrainNodes",
+    "Procedure",
+    "ResizeMasters",
+    "ResizeMedia",
+    "Restart",
+    "Scale",
+    "Shutdown",
+    "Startup",
+]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from services.cluster import EVERYTHING, Cluster, Fact
+from services.cluster import EVERYTHING, Basis, Cluster, Fact
 from services.errors import Refused
 from services.spoken import Spoken
 from services.steps import Step
@@ -21,6 +21,15 @@ class Procedure(Spoken, ABC):
     doing: ClassVar[str]  # "Shutting down"
     done: ClassVar[str]  # "is down"
     looks_at: ClassVar[frozenset[Fact]] = EVERYTHING
+    each_time: ClassVar[bool] = False  # asked for again it is done again: a restart is an act, not a state
+
+    def about(self, name: str) -> str:
+        """What it is about, said after its verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`."""
+        return name
+
+    def ended(self, name: str) -> str:
+        """What is so when it is done: `acme is down`."""
+        return f"{name} {self.done}"
 
     @abstractmethod
     def steps(self, cluster: Cluster) -> Iterator[Step]:
@@ -34,6 +43,18 @@ class Procedure(Spoken, ABC):
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:  # noqa: ARG002
         """The way to a safe state when `step` cannot be reached."""
         return iter(())
+
+    def left(self, was: Basis, cluster: Cluster) -> str:  # noqa: ARG002
+        """What is not as it was after the way back, in words; "" when everything is."""
+        return ""
+
+    def notes(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
+        """What people should know before they agree, beside what its steps say."""
+        return ()
+
+    def money(self, cluster: Cluster) -> str:  # noqa: ARG002
+        """What it does to the bill, beside the droplets' price per hour."""
+        return ""
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
         """What people should know or do once it is done, such as what the vendor's Terraform would undo. `cluster` as planned."""

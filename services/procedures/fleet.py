@@ -31,7 +31,7 @@ def bring_back(cluster: Cluster, number: int) -> Iterator[Step]:
     """The pool has that many members and all of them serve."""
     assert cluster.pool is not None, "checked before: a cluster without a pool is refused"
     yield PoolTarget(number, was=cluster.pool.target)
-    drained = tuple(n.id for n in cluster.members[:number] if n.drained or n.draining)
+    drained = tuple(n.id for n in cluster.members[:number] if n.resting or n.draining)
     if drained:
         yield Revive(drained)
     yield MediaServing(number)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from services.cluster import Cluster
 from services.errors import Refused
-from services.procedures import fleet
+from services.procedures import fleet, reminders
 from services.procedures.base import Procedure
 from services.spoken import argument, flag
 from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
@@ -70,8 +70,11 @@ class Startup(Procedure):
         room = cluster.droplet_limit
         if room is not None and cluster.droplets_in_account is not None:
             after = cluster.droplets_in_account - len(cluster.members) + number
-            if after > room:
+            if after > room and number > len(cluster.members):
                 raise Refused(f"{number} media nodes would make {after} droplets; the account's limit is {room}")
+
+    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+        return (reminders.number(self.media),) if self.media is not None and self.media != cluster.remembered else ()
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)

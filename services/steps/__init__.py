@@ -1,26 +1,42 @@
 """Steps: goals that can say whether they are reached, what the cluster looks like afterwards, and how to ask for it."""
 
+from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, World
-from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
-from services.steps.media import Drain, MediaGone, MediaServing, Revive
-from services.steps.pool import PoolTarget
+from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
+from services.steps.media import Drain, MediaGone, MediaServing, OldGone, Revive, Shrunk, StopService
+from services.steps.pool import PoolTarget, TemplateSize
+from services.steps.resize import Resize, Settled
 
-STEPS: tuple[type[Step], ...] = (Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers)
+STEPS: tuple[type[Step], ...] = (
+    *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
+    *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
+    *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
+)
 
 __all__ = [
     "STEPS",
     "Choice",
     "Drain",
+    "DropBackups",
     "Effects",
     "FrontAnswers",
     "Healthy",
+    "KeepSecrets",
     "MediaGone",
     "MediaServing",
+    "OldGone",
     "PoolTarget",
     "PowerOff",
     "PowerOn",
     "Question",
+    "Resize",
+    "RestartService",
     "Revive",
+    "Settled",
+    "Shrunk",
+    "Snapshots",
     "Step",
+    "StopService",
+    "TemplateSize",
     "World",
 ]

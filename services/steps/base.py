@@ -20,11 +20,29 @@ class World(Protocol):
     async def set_target(self, number: int, *, remember: bool) -> None:
         """Edit the pool's number and nothing else. `remember` keeps the number it had for the next start-up."""
 
+    async def set_template_size(self, size: str) -> None:
+        """Edit the droplet size in the pool's template and nothing else. The pool then replaces every member."""
+
     async def drain(self, droplet_id: int) -> None:
         """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens."""
 
     async def restart_service(self, droplet_id: int) -> None:
         """`systemctl restart openvidu` on that node."""
+
+    async def stop_service(self, droplet_id: int) -> None:
+        """`systemctl stop openvidu` on that node: whatever runs there ends now."""
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        """Whether the newest action of that kind there ended in an error."""
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot for good."""
+
+    async def keep_secrets(self, label: str) -> None:
+        """Copy the bucket's secrets.env, private, so that it lies with the backup of that label."""
+
+    async def drop_secrets(self, label: str) -> None:
+        """Delete that copy."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +104,11 @@ class Step(ABC):
     checks: ClassVar[bool] = False  # a look that must really be taken once anything before it has changed
     breakable: ClassVar[bool] = True  # a cancel may leave it half way; otherwise it is first brought to its end
 
+    @property
+    def leads_on(self) -> bool:
+        """Whether the place it reaches is no place to stop at: a cancel then waits until the next step is reached too."""
+        return False
+
     @abstractmethod
     def title(self) -> str:
         """What it does, as the runbook says it. A few words, no full stop."""
@@ -125,6 +148,14 @@ class Step(ABC):
         """Why it must not be asked for now; "" if nothing speaks against it."""
         return ""
 
+    def undone(self, before: Cluster, now: Cluster) -> str:  # noqa: ARG002
+        """What another hand took back between two looks at this step, in words; "" if nothing."""
+        return ""
+
+    def remark(self, cluster: Cluster) -> str:  # noqa: ARG002
+        """What people should be told about the way it was reached; "" when it went as planned."""
+        return ""
+
     def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
         """What is being waited for now, for the card."""
         return ""
@@ -137,9 +168,17 @@ class Step(ABC):
         """What people may choose when DigitalOcean refuses; None: the run stops with DigitalOcean's words."""
         return None
 
+    def begun(self, run: str, at: float) -> Step:  # noqa: ARG002
+        """This step once its run exists: what it makes is named after the run's start, so that making it again is harmless."""
+        return self
+
     def forced(self) -> Step:
         """This step once people have agreed to lose what it would otherwise protect."""
         return self
+
+    def settles(self, earlier: Step) -> bool:  # noqa: ARG002
+        """Whether what `earlier` left behind is no more once this is reached."""
+        return False
 
     def stays(self) -> str:
         """What stays done once it is reached and the run is cancelled afterwards."""

@@ -32,6 +32,10 @@ class PowerOff(Step):
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES})
     breakable: ClassVar[bool] = False
 
+    @property
+    def leads_on(self) -> bool:
+        return self.media_stays  # one master of a cluster that serves: it is not left off
+
     def title(self) -> str:
         return f"Shut down {said(self.names)}"
 
@@ -57,7 +61,8 @@ class PowerOff(Step):
 
     def objection(self, cluster: Cluster) -> str:
         if self.media_stays:
-            return ""
+            down = [m.name for m in cluster.masters if m.name not in self.names and m.status != "active"]
+            return f"{said(tuple(down))} not on: two masters are never down at once" if down and not self.is_done(cluster) else ""
         left = [n for n in cluster.media if not (n.id in self.kept and n.drained)]
         if left and not self.is_done(cluster):
             names = listed(short(n.name, cluster.stack) for n in left)
@@ -73,6 +78,11 @@ class PowerOff(Step):
     def waits_for(self, cluster: Cluster) -> str:
         names = [short(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
         return f"{listed(names)} to power off" if names else ""
+
+    def undone(self, before: Cluster, now: Cluster) -> str:
+        was_off = {m.name for m in _masters(before, self.names) if m.off}
+        back = tuple(m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active")
+        return f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again" if back else ""
 
     def stays(self) -> str:
         return f"{said(self.names)} off"
@@ -161,6 +171,60 @@ class Healthy(Step):
         ]
         return listed(names)
 
+    def stays(self) -> str:
+        return f"{said(self.names)} healthy"
+
+    def settles(self, earlier: Step) -> bool:
+        return isinstance(earlier, PowerOff) and set(earlier.names) <= set(self.names)
+
+
+@dataclass(frozen=True)
+class RestartService(Step):
+    """OpenVidu was restarted on one master: another start of its unit runs there than the one seen when it was planned."""
+
+    name: str
+    was: str  # that start, as systemd names it
+
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.SERVICES})
+    breakable: ClassVar[bool] = False
+
+    def title(self) -> str:
+        return f"Restart OpenVidu on {said((self.name,))}"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        start = cluster.master(self.name).start
+        return bool(start) and start != self.was
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return cluster.with_masters({self.name: replace(cluster.master(self.name), start=f"after {self.was}", healthy=False)})
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 20.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.power_on_deadline
+
+    def wants(self, cluster: Cluster, again: int) -> bool:
+        # Asked once, and only when it is seen that it has not happened: a second restart would begin the waiting anew.
+        return again == 0 and cluster.master(self.name).start == self.was
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await world.restart_service(cluster.master(self.name).id)
+
+    def effects(self, cluster: Cluster) -> Effects:  # noqa: ARG002
+        return Effects(stops_masters=True)
+
+    def objection(self, cluster: Cluster) -> str:
+        down = tuple(m.name for m in cluster.masters if m.name != self.name and m.status != "active")
+        return f"{said(down)} not on: two masters are never down at once" if down and not self.is_done(cluster) else ""
+
+    def waits_for(self, cluster: Cluster) -> str:
+        name = short(self.name, cluster.stack)
+        return f"OpenVidu on {name} to start again" if cluster.master(self.name).start else f"{name} to answer by SSH"
+
+    def stays(self) -> str:
+        return f"OpenVidu restarted on {said((self.name,))}"
+
 
 @dataclass(frozen=True)
 class FrontAnswers(Step):
@@ -186,3 +250,6 @@ class FrontAnswers(Step):
 
     def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
         return "the public address to answer through the load balancer"
+
+    def stays(self) -> str:
+        return "the public address answers"

@@ -11,11 +11,12 @@ NODE_FACTS = POOL_FACTS | {Fact.NODES}
 QUIET = NodeLook(start="planned", running=(), marked=True)
 SERVES = NodeLook(start="planned", running=("openvidu",))
 STANDING = ("provisioning", "active", "off")
+POOL_COOLDOWN = 600.0  # documented for pools of fixed size, and not to be changed
 
 
-def newcomer(cluster: Cluster, index: int) -> MediaNode:
+def newcomer(cluster: Cluster, index: int, size: str = "") -> MediaNode:
     """A pool member that is not there yet, as a plan imagines it."""
-    size = cluster.pool.size if cluster.pool else ""
+    size = size or (cluster.pool.size if cluster.pool else "")
     droplet = Droplet(id=-1 - index, name=f"new-{index + 1}", status="active", size=size, hourly=cluster.media_price)
     return MediaNode(droplet, member_status="active", look=None)
 
@@ -53,6 +54,9 @@ class Drain(Step):
     ids: tuple[int, ...] = ()
     number: int = 0  # how many there were when it was planned, for its title
     pool_follows: bool = True  # the nodes are removed afterwards
+    returns: bool = False  # OpenVidu is restarted on them afterwards
+    alone: bool = False  # nothing comes afterwards: they stay, and take no meetings
+    who: str = ""  # their names, for its title, when they are few
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
 
@@ -64,7 +68,7 @@ class Drain(Step):
         return [n for n in self._nodes(cluster) if not n.drained]
 
     def title(self) -> str:
-        return f"Let {count(self.number, 'media node')} finish"
+        return f"Let {self.who or count(self.number, 'media node')} finish"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._left(cluster)
@@ -95,12 +99,19 @@ class Drain(Step):
         nodes = self._nodes(cluster)
         if not nodes:
             return Effects()
-        everything = len(nodes) >= len([n for n in cluster.media if n.member_status != "deleting"])
+        mine = {n.id for n in nodes}
+        others = [n for n in cluster.media if n.id not in mine and n.member_status != "deleting" and not (n.drained or n.draining)]
         return Effects(
             blocks=True,
-            down=everything,
+            down=not others,
             irreversible=("a draining node serves again only after its meetings have ended and its media server was restarted",),
+            special=() if others or not self.ids else (f"nobody can meet on {cluster.name} {self._until()}",),
         )
+
+    def _until(self) -> str:
+        if self.alone:
+            return "afterwards, until OpenVidu is restarted there"
+        return "until OpenVidu has been restarted there" if self.returns else "until another media node serves"
 
     def waits_for(self, cluster: Cluster) -> str:
         return carrying(cluster, self._left(cluster))
@@ -114,14 +125,64 @@ class Drain(Step):
             "Nothing is cut off unless you say so.",
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),
-                Choice("force", "End these meetings and go on", skip=True, loses=loses),
+                self._force(left, loses),
                 Choice("stop", "Stop here", ends=f"stopped at the drain; {_names(cluster, left)} take no new meetings until restarted"),
             ),
             meanwhile=True,
         )
 
+    def _force(self, left: list[MediaNode], loses: str) -> Choice:
+        if not (self.returns or self.alone):
+            return Choice("force", "End these meetings and go on", skip=True, loses=loses)
+        # No pool takes these nodes away: what runs on them is ended by stopping OpenVidu.
+        ids = tuple(n.id for n in left)
+        after: tuple[Step, ...] = () if self.alone else (Revive(ids),)
+        return Choice("force", "End these meetings and go on", steps=(StopService(ids), *after), loses=loses)
+
     def stays(self) -> str:
         return "the drained media nodes take no meetings until OpenVidu is restarted on them"
+
+
+@dataclass(frozen=True)
+class StopService(Step):
+    """OpenVidu is stopped on media nodes, whatever still runs there. Only people choose this."""
+
+    ids: tuple[int, ...]
+
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+
+    def _left(self, cluster: Cluster) -> list[MediaNode]:
+        return [n for n in cluster.media if n.id in self.ids and not n.drained]
+
+    def title(self) -> str:
+        return f"Stop OpenVidu on {count(len(self.ids), 'media node')}"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return not self._left(cluster)
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return replace(cluster, media=tuple(replace(n, look=QUIET) if n.id in self.ids else n for n in cluster.media))
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 20.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.power_on_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.look * 6
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await ask_each(world.stop_service(n.id) for n in self._left(cluster) if n.look is not None)
+
+    def effects(self, cluster: Cluster) -> Effects:
+        return Effects(cuts_off=bool(self._left(cluster)))
+
+    def waits_for(self, cluster: Cluster) -> str:
+        return f"{_names(cluster, self._left(cluster))} to stop" if self._left(cluster) else ""
+
+    def stays(self) -> str:
+        return f"OpenVidu stopped on {count(len(self.ids), 'media node')}"
 
 
 @dataclass(frozen=True)
@@ -158,6 +219,9 @@ class MediaGone(Step):
         left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.drained)]
         return f"{_names(cluster, left)} to be gone" if left else "a second look"
 
+    def settles(self, earlier: Step) -> bool:
+        return isinstance(earlier, Drain) and not self.keep
+
     def stays(self) -> str:
         return "the media droplets gone"
 
@@ -167,6 +231,7 @@ class Revive(Step):
     """Drained nodes take meetings again: OpenVidu is restarted on them once their last meeting has ended."""
 
     ids: tuple[int, ...]
+    who: str = ""  # their names, for its title, when they are few
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
 
@@ -174,7 +239,7 @@ class Revive(Step):
         return [n for n in cluster.media if n.id in self.ids and not n.serving]
 
     def title(self) -> str:
-        return f"Put {count(len(self.ids), 'drained media node')} back into service"
+        return f"Restart OpenVidu on {self.who}" if self.who else f"Put {count(len(self.ids), 'drained media node')} back into service"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._left(cluster)
@@ -192,15 +257,18 @@ class Revive(Step):
         return cluster.timings.power_on_deadline
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return any(n.look is not None and n.look.idle for n in self._left(cluster))
+        return any(n.resting for n in self._left(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         # Only an idle node: a restart ends what still runs there.
-        idle = [n for n in self._left(cluster) if n.look is not None and n.look.idle and n.droplet.active]
+        idle = [n for n in self._left(cluster) if n.resting and n.droplet.active]
         await ask_each(world.restart_service(n.id) for n in idle)
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"{_names(cluster, self._left(cluster))} to serve again"
+
+    def stays(self) -> str:
+        return f"{count(len(self.ids), 'media node')} back in service"
 
 
 @dataclass(frozen=True)
@@ -208,24 +276,32 @@ class MediaServing(Step):
     """That many media nodes take meetings. A pool that says active says nothing about OpenVidu on its members."""
 
     number: int
+    size: str = ""  # only droplets of this size count
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
     checks: ClassVar[bool] = True
 
     def title(self) -> str:
-        return f"Wait until {count(self.number, 'media node')} {'serves' if self.number == 1 else 'serve'}"
+        of_size = f" of {self.size}" if self.size else ""
+        return f"Wait until {count(self.number, 'media node')}{of_size} {'serves' if self.number == 1 else 'serve'}"
+
+    def _counts(self, node: MediaNode) -> bool:
+        return not self.size or node.droplet.size == self.size
+
+    def _serving(self, cluster: Cluster) -> list[MediaNode]:
+        return [n for n in cluster.serving if self._counts(n)]
 
     def is_done(self, cluster: Cluster) -> bool:
-        return len(cluster.serving) >= self.number
+        return len(self._serving(cluster)) >= self.number
 
     def after(self, cluster: Cluster) -> Cluster:
-        media = tuple(n if n.member_status == "deleting" else in_service(n) for n in cluster.media)
-        missing = self.number - len([n for n in media if n.serving])
-        born = tuple(in_service(newcomer(cluster, len(media) + i)) for i in range(missing))
+        media = tuple(in_service(n) if self._counts(n) and n.member_status != "deleting" else n for n in cluster.media)
+        missing = self.number - len([n for n in media if n.serving and self._counts(n)])
+        born = tuple(in_service(newcomer(cluster, len(media) + i, self.size)) for i in range(missing))
         return replace(cluster, media=media + born)
 
     def takes(self, cluster: Cluster) -> float:
-        return 240.0 if len(cluster.serving) < self.number else 5.0
+        return 5.0 if self.is_done(cluster) else 240.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.serving_deadline
@@ -238,16 +314,122 @@ class MediaServing(Step):
         return bool(self._stuck(cluster)) and again == 1
 
     def _stuck(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.members if n.droplet.active and n.look is not None and n.look.idle]
+        return [n for n in cluster.members if self._counts(n) and n.droplet.active and n.look is not None and n.look.idle]
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.restart_service(n.id) for n in self._stuck(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
-        text = f"{len(cluster.serving)} of {count(self.number, 'media node')} serving"
-        waiting = [n for n in cluster.media if n.member_status in STANDING and not n.serving]
+        text = f"{len(self._serving(cluster))} of {count(self.number, 'media node')} serving"
+        waiting = [n for n in cluster.media if self._counts(n) and n.member_status in STANDING and not n.serving]
         if waiting:
             text += f"; {_names(cluster, waiting)} coming up"
         if cluster.pool is not None and cluster.pool.trouble:
             text += f"; DigitalOcean says: {cluster.pool.trouble}"
         return text
+
+    def stays(self) -> str:
+        return f"{count(self.number, 'media node')} serving"
+
+
+@dataclass(frozen=True)
+class Shrunk(Step):
+    """The pool has shrunk, and it is seen who went. A drained member that stayed instead of another is brought back into service."""
+
+    number: int
+    ids: tuple[int, ...]  # those that were drained to go
+    stay: tuple[tuple[int, str], ...] = ()  # those that were to stay, with their names
+    who: str = ""  # the names of those that go, for its title, when they are few
+
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    checks: ClassVar[bool] = True
+
+    def title(self) -> str:
+        return f"See that {self.who or count(len(self.ids), 'media node')} {'is' if len(self.ids) == 1 else 'are'} gone"
+
+    def _standing(self, cluster: Cluster) -> list[MediaNode]:
+        return [n for n in cluster.media if n.member_status is not None]
+
+    def _survivors(self, cluster: Cluster) -> list[MediaNode]:
+        return [n for n in cluster.members if n.id in self.ids]
+
+    def _settled(self, cluster: Cluster) -> bool:
+        return len(self._standing(cluster)) <= self.number
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return self._settled(cluster) and all(n.serving for n in self._survivors(cluster))
+
+    def after(self, cluster: Cluster) -> Cluster:
+        gone = {n.id for n in cluster.media if n.id in self.ids or n.member_status == "deleting"}
+        return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 75.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.members_gone_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.power_on_deadline
+
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        return self._settled(cluster) and any(n.resting for n in self._survivors(cluster))
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        idle = [n for n in self._survivors(cluster) if n.resting and n.droplet.active]
+        await ask_each(world.restart_service(n.id) for n in idle)
+
+    def remark(self, cluster: Cluster) -> str:
+        here = {n.id for n in self._standing(cluster)}
+        lost = [short(name, cluster.stack) for droplet, name in self.stay if droplet not in here]
+        if not lost:
+            return ""
+        said = f"DigitalOcean removed {listed(lost)}, which {'was' if len(lost) == 1 else 'were'} to stay: meetings there were cut off"
+        survivors = self._survivors(cluster)
+        return f"{said}; {_names(cluster, survivors)} had been drained to go, stayed instead and serve again" if survivors else said
+
+    def waits_for(self, cluster: Cluster) -> str:
+        survivors = [n for n in self._survivors(cluster) if not n.serving]
+        if self._settled(cluster):
+            return f"{_names(cluster, survivors)} to serve again: DigitalOcean removed others instead" if survivors else ""
+        return f"{count(len(self._standing(cluster)), 'pool member')} to become {self.number}"
+
+    def stays(self) -> str:
+        return f"{self.who or count(len(self.ids), 'media node')} gone"
+
+
+@dataclass(frozen=True)
+class OldGone(Step):
+    """No pool member of another size is left: the pool destroys the old ones itself when its cooldown is over."""
+
+    size: str
+    ids: tuple[int, ...] = ()  # those that were there before
+
+    needs: ClassVar[frozenset[Fact]] = POOL_FACTS
+    checks: ClassVar[bool] = True
+
+    def _left(self, cluster: Cluster) -> list[MediaNode]:
+        return [n for n in cluster.media if n.member_status is not None and (n.id in self.ids or n.droplet.size != self.size)]
+
+    def title(self) -> str:
+        return "See that the media nodes of the old size are gone"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return not self._left(cluster)
+
+    def after(self, cluster: Cluster) -> Cluster:
+        gone = {n.id for n in self._left(cluster)}
+        return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return POOL_COOLDOWN - 240.0 + 75.0  # it began when the template was changed, and the new ones were waited for meanwhile
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.members_gone_deadline + POOL_COOLDOWN
+
+    def waits_for(self, cluster: Cluster) -> str:
+        left = self._left(cluster)
+        return f"{_names(cluster, left)} to be gone; the pool keeps old nodes for about {POOL_COOLDOWN / 60:.0f} min" if left else ""
+
+    def stays(self) -> str:
+        return "the media nodes of the old size gone"

@@ -55,7 +55,7 @@ class PoolTarget(Step):
 
     def objection(self, cluster: Cluster) -> str:
         # Lowering the number shuts members down: on a node that still finishes, that is the second signal.
-        hit = [n for n in cluster.members if not n.drained] if self.number < len(cluster.members) else []
+        hit = [n for n in cluster.members[self.number :] if not n.drained]
         if self.harsh or not hit or self.is_done(cluster):
             return ""
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
@@ -101,6 +101,66 @@ class PoolTarget(Step):
 
     def stays(self) -> str:
         return f"the media pool at {self.number}"
+
+
+@dataclass(frozen=True)
+class TemplateSize(Step):
+    """The droplet size in the pool's template. Edited losslessly, as the number is; the pool then replaces every member it has."""
+
+    size: str
+    was: str = ""
+    harsh: bool = False  # people agreed that nodes go before their meetings have ended
+
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    breakable: ClassVar[bool] = False
+
+    def title(self) -> str:
+        return f"Size in the media pool's template {self.was} → {self.size}"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return cluster.pool is not None and cluster.pool.size == self.size
+
+    def after(self, cluster: Cluster) -> Cluster:
+        assert cluster.pool is not None, "a plan about a pool has one"
+        size = cluster.size(self.size)
+        pool = replace(cluster.pool, size=self.size, template=f"{cluster.pool.template} with {self.size}")
+        now = replace(cluster, pool=pool, media_price=size.hourly if size else cluster.media_price)
+        # Documented: the new ones come at once, and the old ones stay until the pool's cooldown is over.
+        born = tuple(newcomer(now, len(cluster.media) + i) for i in range(pool.target))
+        return replace(now, media=cluster.media + born)
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 5.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.pool_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.pool_deadline / 4
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await world.set_template_size(self.size)
+
+    def forced(self) -> Step:
+        return replace(self, harsh=True)
+
+    def objection(self, cluster: Cluster) -> str:
+        hit = [n for n in cluster.members if not n.drained]
+        if self.harsh or not hit or self.is_done(cluster):
+            return ""
+        return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
+
+    def effects(self, cluster: Cluster) -> Effects:
+        hit = [n for n in cluster.members if not n.drained]
+        cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
+        special = (f"removes {count(len(hit), 'media node')} without letting meetings finish, about 10 min later",) if hit else ()
+        return Effects(cuts_off=cut, special=special)
+
+    def waits_for(self, cluster: Cluster) -> str:
+        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'})"
+
+    def stays(self) -> str:
+        return f"the media pool's template at {self.size}, so that every new node is of that size"
 
 
 def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:

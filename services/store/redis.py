@@ -86,12 +86,15 @@ class RedisStore:
 
         order = {
             "checks": [[index(k), v] for k, v in commit.checks.items()],
-            # 0 means for ever in the script: a time to live that is over already becomes the shortest one there is.
-            "puts": [[index(k), v, max(1, int(commit.ttl[k] * 1000 / self._speed)) if k in commit.ttl else 0] for k, v in commit.puts.items()],
+            "puts": [[index(k), v, self._milliseconds(commit.ttl.get(k))] for k, v in commit.puts.items()],
             "appends": [[index("log:" + log), entry] for log, entry in commit.appends],
         }
         result = await self._do(lambda: cast("Awaitable[Any]", self._commit(keys=keys, args=[json.dumps(order)])))
         return int(result) == 1
+
+    def _milliseconds(self, ttl: float | None) -> int:
+        # 0 means for ever in the script: a time to live that is over already becomes the shortest one there is.
+        return 0 if ttl is None else max(1, int(ttl * 1000 / self._speed))
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
         if count == 0:

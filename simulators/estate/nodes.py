@@ -1,5 +1,6 @@
 """The Linux inside the droplets: boots, containers, signals and the unit `openvidu`."""
 
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -163,6 +164,7 @@ class Nodes:
         node = droplet.node
         names = MASTER_CONTAINERS if droplet.role == "master" else (*MEDIA_CONTAINERS, AGENT)
         started = docker_stamp(self.estate.moment, self.estate.number())
+        node.invocation = uuid.uuid5(uuid.NAMESPACE_OID, f"{droplet.id} {started}").hex
         for name in names:
             labels = {AGENT_LABEL: "true"} if name == AGENT else {}
             node.containers[name] = Container(name, f"docker.io/openvidu/{name}:3.6.1", labels, running=True, started_at=started)

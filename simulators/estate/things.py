@@ -74,6 +74,8 @@ class Node:
     boot_id: str = ""
     installed: bool = False
     unit: Literal["active", "inactive", "failed"] = "inactive"
+    invocation: str = ""
+    """What systemd calls this start of the unit."""
     containers: dict[str, Container] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)

@@ -33,11 +33,14 @@ class System:
         return table
 
     def systemctl(self, _shell: Shell, fields: list[str], streams: Streams) -> int:
-        """`systemctl is-active|start|stop|restart openvidu`."""
+        """`systemctl is-active|start|stop|restart openvidu`, and `show --property=InvocationID --value`."""
         words = [w.removesuffix(".service") for w in fields[1:] if not w.startswith("-")]
         if words[1:] != ["openvidu"] or (not self.droplet.node.installed and words[:1] != ["is-active"]):
             streams.complain(f"Failed to {words[0]} {' '.join(words[1:])}.service: Unit {' '.join(words[1:])}.service not found.")
             return 5
+        if words[0] == "show":
+            streams.say(self.droplet.node.invocation if "--value" in fields else f"InvocationID={self.droplet.node.invocation}")
+            return 0
         return self._unit(words[0], streams, quiet="--quiet" in fields or "-q" in fields)
 
     def _unit(self, verb: str, streams: Streams, *, quiet: bool) -> int:

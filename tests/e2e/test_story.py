@@ -2,35 +2,22 @@
 
 import asyncio
 import contextlib
-import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from bot.demo.child import Child
 from bot.demo.world import OPS, STACK, World
-from simulators.clock import ScaledClock
 from simulators.slack.elements import NotPossible
 from simulators.slack.human import Human
 from simulators.slack.model import Message
-from tests.support.redis import SlowDoor, running_redis
+from tests.support.live import bot_of, world_of
+from tests.support.redis import running_redis, slow_door
 from tests.support.tools import redis_server
 
 SPEED = 60.0
-KILLS = 6
-
-
-@contextlib.asynccontextmanager
-async def world_of(folder: Path, speed: float, redis_url: str) -> AsyncIterator[World]:
-    # Another seed is another network: worlds side by side do not take each other's addresses.
-    world = World(folder, ScaledClock(speed), seed=os.getpid(), redis_url=redis_url)
-    await world.start()
-    try:
-        yield world
-    finally:
-        await world.stop()
+KILLS = 5
 
 
 async def sees(human: Human, text: str, seconds: float = 60.0) -> Message:
@@ -53,6 +40,7 @@ async def until_seen(human: Human, text: str, act: Callable[[], Awaitable[object
 
 async def shut_down_and_start_up(world: World) -> None:
     ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
+    world.estate.delays = replace(world.estate.delays, media_install=60.0)
     world.estate.open_meeting(people=5, minutes=4, recordings=1)
     world.estate.open_meeting(people=2, minutes=2)
     media_left: list[int] = []
@@ -62,7 +50,7 @@ async def shut_down_and_start_up(world: World) -> None:
         media_left.append(len(world.estate.media(STACK)))
         stops(master)  # type: ignore[arg-type]
 
-    world.estate.watch.master_stops = master_stops  # type: ignore[method-assign, assignment]
+    world.estate.watch.master_stops = master_stops  # type: ignore[method-assign]
     await until_seen(ana, "Approve", lambda: ana.types(OPS, '/openvidu shutdown --reason "power work in ams3"'))
     card = await sees(ana, "Shut down acme")
 
@@ -87,84 +75,54 @@ def keeps_promises(world: World) -> None:
 
 def test_shutdown_and_startup(tmp_path: Path) -> None:
     async def story() -> None:
-        async with running_redis(redis_server()) as socket, world_of(tmp_path, SPEED, f"unix://{socket}") as world:
-            bot = Child(tmp_path / "bot.log")
-            await bot.start(world.bot_command(), world.bot_environment())
-            try:
+        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world:
+            async with bot_of(world) as bot:
+                await world.slack.sockets.until(bool)
                 await shut_down_and_start_up(world)
                 assert await bot.stop() == 0
-            except BaseException:
-                print(bot.last_words())
-                raise
-            finally:
-                await bot.stop()
             keeps_promises(world)
             world.slack.slack.journal.assert_clean()
 
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("seed", [1])
-def test_killed_at_random_moments(tmp_path: Path, seed: int) -> None:
+def test_killed_at_random_moments(tmp_path: Path) -> None:
     async def story() -> None:
-        dice = random.Random(seed)
-        async with running_redis(redis_server()) as socket, world_of(tmp_path, SPEED, f"unix://{socket}") as world:
-            bot = Child(tmp_path / "bot.log")
-            kills = 0
-
-            async def reaper() -> None:
-                nonlocal kills
-                while True:
-                    await bot.start(world.bot_command(), world.bot_environment())
-                    if kills == KILLS:
-                        await bot.wait()
-                        raise AssertionError(f"the bot died by itself: {bot.last_words()}")
-                    await world.slack.sockets.until(bool)  # it lives when it listens
-                    await asyncio.sleep(dice.uniform(0.3, 2.0))
-                    bot.kill()
-                    kills += 1
-                    await bot.wait()
-
-            killing = asyncio.create_task(reaper())
-            try:
-                await shut_down_and_start_up(world)
-            except BaseException:
-                print(bot.last_words())
-                raise
-            finally:
-                killing.cancel()
-                await asyncio.gather(killing, return_exceptions=True)
-                await bot.stop()
-            assert kills >= KILLS - 1
+        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world, bot_of(world) as bot:
+            killing = asyncio.create_task(kills(world, bot, random.Random(1)))
+            await shut_down_and_start_up(world)
+            assert await asyncio.wait_for(killing, 1) == KILLS
             keeps_promises(world)
 
     asyncio.run(story())
 
 
+async def kills(world: World, bot: Child, dice: random.Random) -> int:
+    """kill -9 again and again; the last bot lives."""
+    for number in range(KILLS):
+        await world.slack.sockets.until(bool)  # it lives when it listens
+        await asyncio.sleep(dice.uniform(0.3, 2.0))
+        assert bot.kill(), f"the bot had died by itself before kill {number + 1}"
+        await bot.wait()
+        await bot.start(world.bot_command(), world.bot_environment())
+    return KILLS
+
+
 def test_answers_in_time_while_everything_is_slow(tmp_path: Path) -> None:
-    """DigitalOcean takes 30 s for every answer and Redis 1 s: every command is acknowledged at once and answered within 3 s."""
+    """DigitalOcean takes 30 s for every answer and Redis 1 s: every command is acknowledged and answered within 3 s."""
 
     async def story() -> None:
-        async with running_redis(redis_server()) as socket:
-            door = SlowDoor(socket, 1.0)
-            async with world_of(tmp_path, 1.0, await door.start()) as world:
-                world.town.faults.add("digitalocean", "delay", times=-1, seconds=30.0)
-                bot = Child(tmp_path / "bot.log")
-                await bot.start(world.bot_command(), world.bot_environment())
-                try:
-                    await world.slack.sockets.until(lambda sockets: len(sockets) == 2)
-                    await asyncio.gather(*(answered(world, user, words) for user, words in COMMANDS))
-                except BaseException:
-                    print(bot.last_words())
-                    raise
-                finally:
-                    began = asyncio.get_running_loop().time()
-                    assert await bot.stop() == 0
-                    assert asyncio.get_running_loop().time() - began < 10
-                acks = [e.ms for e in world.slack.slack.journal.entries if e.kind == "ack"]
-                assert len(acks) == len(COMMANDS)
-                assert max(ms for ms in acks if ms is not None) < 3000
-                await door.stop()
+        async with running_redis(redis_server()) as url, slow_door(url, 1.0) as slow, world_of(tmp_path, 1.0, redis_url=slow) as world:
+            world.town.faults.add("digitalocean", "delay", times=-1, seconds=30.0)
+            async with bot_of(world) as bot:
+                await world.slack.sockets.until(lambda sockets: len(sockets) == 2)
+                await asyncio.gather(*(answered(world, user, words) for user, words in COMMANDS))
+                began = asyncio.get_running_loop().time()
+                assert await bot.stop() == 0
+                assert asyncio.get_running_loop().time() - began < 10
+            acks = [entry.ms for entry in world.slack.slack.journal.entries if entry.kind == "ack"]
+            assert len(acks) == len(COMMANDS)
+            assert max(ms for ms in acks if ms is not None) < 3000
 
     asyncio.run(story())
 

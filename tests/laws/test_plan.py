@@ -18,7 +18,9 @@ from tests.support.clusters import SIZES, clusters, down, folded, law, loads, pl
 
 @law
 @given(clusters(), procedures(), loads(), st.integers(0, 9))
-def test_the_digest_does_not_depend_on_how_busy_the_minute_is(cluster: Cluster, procedure: Procedure, load: Load | None, rooms: int) -> None:
+def test_the_digest_does_not_depend_on_how_busy_the_minute_is(
+    cluster: Cluster, procedure: Procedure, load: Load | None, rooms: int
+) -> None:
     busy = replace(
         cluster,
         load=load,

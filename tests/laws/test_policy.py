@@ -71,7 +71,12 @@ def test_outsiders_are_denied_whatever_their_role(plan: Plan) -> None:
 @pytest.mark.parametrize("requester", PEOPLE, ids=lambda p: p.user)
 def test_nobody_approves_what_they_asked_for(requester: Actor) -> None:
     everybody = replace(RULES, approvers=frozenset(p.user for p in PEOPLE))
-    for same in (requester, replace(requester, name="Another Name"), replace(requester, team="T0OTHER"), replace(requester, enterprise="E1")):
+    for same in (
+        requester,
+        replace(requester, name="Another Name"),
+        replace(requester, team="T0OTHER"),
+        replace(requester, enterprise="E1"),
+    ):
         verdict = may_approve(same, requester, everybody)
         assert verdict.kind is Kind.DENIED, "the person counts, not the name, the workspace or the door they come through"
         assert "you asked for this" in verdict.reason

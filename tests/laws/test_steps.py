@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.cluster import Cluster, Fact
 from services.errors import Rejected
 from services.plan import make_plan
-from services.procedures import Procedure
+from services.procedures import PROCEDURES, Procedure
 from services.steps import STEPS, Effects, Question, Step
 from tests.support.clusters import clusters, folded, law, plan_of, procedures, steps
 
@@ -21,6 +21,8 @@ class Hands:
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
+        self.gone: list[str] = []
+        self.kept: list[str] = []
 
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
         self.asked.append((droplet_id, action, *extra.items()))
@@ -33,6 +35,24 @@ class Hands:
 
     async def restart_service(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "restart"))
+
+    async def stop_service(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "stop"))
+
+    async def set_template_size(self, size: str) -> None:
+        self.asked.append(("pool", size))
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        return False
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        self.gone.append(snapshot_id)
+
+    async def keep_secrets(self, label: str) -> None:
+        self.kept.append(label)
+
+    async def drop_secrets(self, label: str) -> None:
+        self.gone.append(label)
 
 
 def ask(step: Step, cluster: Cluster, again: int) -> list[tuple[object, ...]]:
@@ -153,19 +173,19 @@ def test_every_step_says_what_it_is(kind: type[Step]) -> None:
 
 
 def test_every_step_is_used_somewhere() -> None:
-    """By a procedure or by an answer: a step that nothing yields is not kept."""
+    """By a procedure, by its way back or by an answer: a step that nothing yields is not kept."""
     used: set[type[Step]] = set()
 
-    @law
-    @given(clusters(), procedures())
     def collect(cluster: Cluster, procedure: Procedure) -> None:
         plan = plan_of(cluster, procedure)
         for step, before, _ in folded(cluster, plan.steps if plan else ()):
             used.add(type(step))
-            question = step.refused(before, Rejected("", status=422))
-            used.update(type(s) for c in (question.choices if question else ()) for s in c.steps or ())
+            for question in filter(None, (step.question(before), step.refused(before, Rejected("", status=422)))):
+                used.update(type(s) for c in question.choices for s in c.steps or ())
+            used.update(type(s) for s in procedure.recover(before, step))
 
-    collect()
+    for kind in PROCEDURES:
+        law(given(clusters(), procedures(kind))(collect))()
     assert used == set(STEPS)
 
 

@@ -559,6 +559,52 @@ def test_a_hold_swallows_the_close_which_is_told_and_made_up_for_when_it_ends() 
     assert settled.act.name == "nights-close@2027-11-03T21:00"
 
 
+def test_after_a_hold_what_is_due_is_seen_to_anew_whatever_was_done_before_it() -> None:
+    """The hold came while it closed, and may have stopped that half way; or before it opened, and somebody waits."""
+    hold = Exceptions(holds=(Hold(madrid("2027-11-03T20:10"), madrid("2027-11-03T22:00"), "<@U1>", "audit"),))
+    names = [e.name for e in edges([NIGHTS], madrid("2027-11-03T19:00"), madrid("2027-11-04T00:00"), hold)]
+    assert names == ["nights-close@2027-11-03T20:00", "nights-close@2027-11-03T22:00"]
+    hold = Exceptions(holds=(Hold(madrid("2027-11-04T07:35"), madrid("2027-11-04T09:00"), "<@U1>", "audit"),))
+    bot = Bot((NIGHTS,), hold, Terms(), madrid("2027-11-04T07:00"))
+    assert bot.tick(madrid("2027-11-04T07:40")).act is None
+    settled = bot.tick(madrid("2027-11-04T09:00"))
+    assert settled.act is not None
+    assert settled.act.name == "nights-open@2027-11-04T09:00"
+
+
+def test_a_stop_by_hand_before_an_evening_that_is_kept_up_ends_with_it() -> None:
+    """Nothing closes at 20:00, but 20:00 is still the edge until which the stop is respected: more being up wins."""
+    given_ = Exceptions(
+        (KeepUp(madrid("2027-11-03T11:00"), madrid("2027-11-04T07:30"), "<@U1>"),),
+        manual=(Manual(madrid("2027-11-03T12:00"), "closed", "<@U2>"),),
+    )
+    assert due([NIGHTS], madrid("2027-11-03T13:00"), given_).conflicts == (
+        "<@U1> kept it up, and <@U2> stopped it by hand; it is left stopped",
+    )
+    names = [e.name for e in edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-04T12:00"), given_) if e.acts]
+    assert names == ["nights-open@2027-11-03T20:00"]
+
+
+def test_a_stop_by_hand_last_week_is_over_though_it_is_still_remembered() -> None:
+    weekly = parse_window("weekly Mon 20:00-21:00 Europe/Madrid")
+    given_ = Exceptions(
+        (KeepUp(madrid("2027-11-08T19:00"), madrid("2027-11-08T21:00"), "<@U1>"),),
+        manual=(Manual(madrid("2027-11-01T12:00"), "closed", "<@U2>"),),
+    )
+    assert not [e for e in edges([weekly], madrid("2027-11-07T12:00"), madrid("2027-11-09T12:00"), given_) if e.acts]
+    assert due([weekly], madrid("2027-11-07T12:00"), given_).state == "open"
+
+
+def test_a_summer_closed_without_a_break_is_one_closed_time() -> None:
+    summer = parse_window("summer 2027-07-01..2027-08-31 00:00-24:00 Europe/Madrid")
+    for day in ("2027-07-02", "2027-07-20", "2027-08-31"):
+        now = due([summer], madrid(f"{day}T12:00"))
+        assert now.since_edge is not None
+        assert now.next_edge is not None
+        assert (now.since_edge.name, now.next_edge.name) == ("summer-close@2027-07-01T00:00", "summer-open@2027-09-01T00:00")
+    assert [e.name for e in edges([summer], madrid("2027-08-20T00:00"), madrid("2027-09-02T00:00"))] == ["summer-open@2027-09-01T00:00"]
+
+
 def test_exceptions_are_remembered_past_their_end_then_let_go() -> None:
     keep = KeepUp(1000, 2000, "<@U1>")
     assert Exceptions((keep,)).kept(2001).keep_ups == (keep,)

@@ -111,7 +111,7 @@ def test_a_class_that_is_not_known_is_said() -> None:
 @pytest.mark.parametrize(
     "value",
     [None, True, 0, -1, 1.5, "", "é🎥", (), (1, ("a", None)), Decimal("0.10"), frozenset({"b", "a"}), {"a": 1, "b": (Decimal(1),)}],
-    ids=repr,
+    ids=range(12),  # a set's repr differs between workers
 )
 def test_plain_values(value: object) -> None:
     assert there_and_back(value) == value

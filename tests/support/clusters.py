@@ -3,19 +3,23 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
+from functools import cache, partial
 from typing import Any, get_args, get_type_hints
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, find, settings
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
 
-from services.cluster import EVERYTHING, Cluster, Droplet, Load, MediaNode, NodeLook, Pool
+from services.backups import backups
+from services.cluster import EVERYTHING, Cluster, Droplet, Load, MediaNode, NodeLook, Pool, Size, Snapshot
 from services.decisions import Request, RequestState
 from services.errors import Refused
 from services.plan import Plan, make_plan
 from services.policy import Actor
-from services.procedures import PROCEDURES, Procedure
+from services.procedures import PROCEDURES, Procedure, Shutdown
 from services.runs import (
     OVER,
     Answered,
@@ -35,11 +39,16 @@ from services.runs import (
 from services.steps import STEPS, Choice, Question, Step
 
 NOW = 1_800_000_000.0
-EXAMPLES = 2000 if os.environ.get("OPENVIDU_BOT_FULL") else 60
+EXAMPLES = 500 if os.environ.get("OPENVIDU_BOT_FULL") else 30
 law = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 """The same examples every time: a red test must be red for everybody. OPENVIDU_BOT_FULL=1 looks further."""
 
 SIZES = ("s-4vcpu-8gb", "s-8vcpu-16gb", "c-4")
+SOLD = (
+    Size(SIZES[0], 4, 8192, 160, Decimal("0.07143"), Decimal(48), ("ams3", "fra1")),
+    Size(SIZES[1], 8, 16384, 320, Decimal("0.14286"), Decimal(96), ("ams3",)),
+    Size(SIZES[2], 4, 8192, 50, Decimal("0.12500"), Decimal(84), ("ams3",)),
+)
 HOSTILE = ("<!channel> <@U666> *bold* _it_ `code` ~no~ & <https://evil.example|click>", "'; drop table runs; --", "a" * 900, "ñ 🎥 \n line")
 START = "2027-01-15T08:00:00.000000000Z"
 SERVING = NodeLook(start=START, running=("openvidu", "ingress", "egress"), rooms=1, people=4, recordings=0)
@@ -66,7 +75,25 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
         healthy = status == "active" and (way == "up" or draw(st.booleans()))
         size = draw(st.sampled_from(SIZES)) if way == "mixed" else SIZES[0]
         disk, hourly = 160, Decimal("0.07143")
-        made.append(Droplet(number, name, status, locked, size, f"127.0.0.{number}", "", disk, 8192, 4, hourly, Decimal(48), healthy=healthy))
+        start = draw(st.sampled_from(("", "a1", "a1"))) if status == "active" else ""
+        made.append(
+            Droplet(
+                number,
+                name,
+                status,
+                locked,
+                size,
+                f"127.0.0.{number}",
+                "",
+                disk,
+                8192,
+                4,
+                hourly,
+                Decimal(48),
+                healthy=healthy,
+                start=start,
+            )
+        )
     return tuple(made)
 
 
@@ -95,6 +122,22 @@ def loads(draw: st.DrawFn) -> Load | None:
 
 
 @st.composite
+def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
+    """Backups of the bot's, whole ones and broken ones, and somebody else's snapshot; or nobody knows."""
+    if draw(st.integers(0, 5)) == 0:
+        return None
+    made = [Snapshot("other", "before the upgrade", 1, size=Decimal(9))] if draw(st.booleans()) else []
+    for day in range(1, draw(st.sampled_from((0, 1, 3, 6, 6))) + 1):
+        kind, off = draw(st.sampled_from(("backup", "backup", "backup", "resize"))), draw(st.sampled_from(("", "-off")))
+        of = draw(st.sampled_from((4, 4, 4, 4, 2)))
+        made += [
+            Snapshot(f"{day}-{n}", f"acme-{kind}-202701{day:02d}T000000Z-master-{n}{off}", n, size=Decimal("5.20"))
+            for n in range(1, of + 1)
+        ]
+    return tuple(made)
+
+
+@st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
     """A cluster that nothing is wrong with, in any state of going up or down."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
@@ -118,6 +161,11 @@ def clusters(draw: st.DrawFn) -> Cluster:
         media_price=Decimal("0.07143"),
         droplet_limit=draw(st.sampled_from((None, 25, 8))),
         droplets_in_account=4 + len(media),
+        sizes=draw(st.sampled_from((SOLD, SOLD, SOLD, ()))),
+        snapshots=draw(snapshots()),
+        copies=draw(st.sampled_from((None, (), ("acme-backup-20270101T000000Z",)))),
+        has_bucket=draw(st.booleans()),
+        keep_backups=draw(st.integers(1, 3)),
     )
 
 
@@ -125,14 +173,23 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     """A plain cluster that serves, for examples."""
     nodes = tuple(
         MediaNode(
-            Droplet(100 + n, f"acme-media-node-pool-0a1b2c3d-{n:03d}", "active", False, SIZES[0], hourly=Decimal("0.07143"), created_at=f"2027-01-{10 + n}"),
+            Droplet(
+                100 + n,
+                f"acme-media-node-pool-0a1b2c3d-{n:03d}",
+                "active",
+                False,
+                SIZES[0],
+                hourly=Decimal("0.07143"),
+                created_at=f"2027-01-{10 + n}",
+            ),
             "active",
             replace(SERVING, rooms=rooms if n == 1 else 0, people=5 * rooms if n == 1 else 0),
         )
         for n in range(1, media + 1)
     )
     made = tuple(
-        Droplet(i, name, "active", False, SIZES[0], f"127.0.0.{i}", hourly=Decimal("0.07143"), healthy=True) for i, name in enumerate(names(), 1)
+        Droplet(i, name, "active", False, SIZES[0], f"127.0.0.{i}", hourly=Decimal("0.07143"), healthy=True)
+        for i, name in enumerate(names(), 1)
     )
     return replace(
         Cluster(
@@ -148,7 +205,9 @@ def down(cluster: Cluster) -> Cluster:
     """The same cluster after a shutdown."""
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
     assert cluster.pool is not None, "it has one"
-    return replace(cluster, masters=off, media=(), pool=replace(cluster.pool, target=0), load=None, front=False, remembered=len(cluster.media))
+    return replace(
+        cluster, masters=off, media=(), pool=replace(cluster.pool, target=0), load=None, front=False, remembered=len(cluster.media)
+    )
 
 
 # Procedures
@@ -156,6 +215,7 @@ def down(cluster: Cluster) -> Cluster:
 ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
+    "node": st.sampled_from(("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody")),
 }
 """What a procedure's argument of that name may be; by its type when it is not here."""
 
@@ -204,6 +264,13 @@ def folded(cluster: Cluster, steps: tuple[Step, ...]) -> Iterator[tuple[Step, Cl
         cluster = after
 
 
+def end_of(cluster: Cluster, steps: tuple[Step, ...]) -> Cluster:
+    """The cluster once all of them are reached."""
+    for step in steps:
+        cluster = step.after(cluster)
+    return cluster
+
+
 # Steps
 
 FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
@@ -215,6 +282,14 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "number": lambda _: st.integers(0, 5),
     "was": lambda _: st.integers(0, 5),
     "size": lambda _: st.sampled_from(SIZES),
+    "who": lambda _: st.sampled_from(("", "media-2", "media-2 and media-3")),
+    "stay": lambda c: st.sampled_from([(), tuple((n.id, n.name) for n in c.media[:2]), ((99, "acme-media-node-pool-0a1b2c3d-009"),)]),
+    "disk": lambda _: st.sampled_from((0, 320)),
+    "kind": lambda _: st.sampled_from(("backup", "resize")),
+    "stamp": lambda _: st.sampled_from(("", "20270115T080000Z")),
+    "stack": lambda c: st.just(c.stack),
+    "labels": lambda c: st.sampled_from([("acme-backup-20270101T000000Z",), tuple(sorted({b.label for b in backups(c)})) or ("x",)]),
+    "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
 """What a step's field of that name may be, in that cluster; by its type when it is not here."""
 
@@ -260,10 +335,26 @@ def plans(draw: st.DrawFn) -> tuple[Cluster, Plan]:
     return found[0], found[1]
 
 
+def _has_work(cluster: Cluster, procedure: Procedure) -> bool:
+    plan = plan_of(cluster, procedure)
+    return plan is not None and not plan.empty
+
+
+@cache
+def prepared() -> tuple[Plan, ...]:
+    """A plan of every procedure, on a cluster that is up and on one that is down: enough where the plan is not what is looked at."""
+    made = [make_plan(ready(3), Shutdown(no_drain=True)), make_plan(ready(3), Shutdown(media_only=True))]
+    for cluster in (ready(3), down(ready(3))):
+        for kind in PROCEDURES:
+            with suppress(NoSuchExample):
+                made.append(make_plan(cluster, find(procedures(kind), partial(_has_work, cluster), settings=law)))
+    return tuple(made)
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     """A request in any state."""
-    plan = draw(plans())[1]
+    plan = draw(st.sampled_from(prepared()))
     state = draw(st.sampled_from(list(RequestState)))
     needs = draw(st.integers(1, 3))
     made = Request("a" * 32, plan, ANA, draw(texts), NOW, NOW + 1800, needs, "it stops masters", plan.effects.special, "COPS")
@@ -290,7 +381,7 @@ def question_of(draw: st.DrawFn) -> Question:
 @st.composite
 def events(draw: st.DrawFn) -> list[Event]:
     """A run's events: the first opens it, the others come in any order, sensible or not."""
-    plan = draw(plans())[1]
+    plan = draw(st.sampled_from(prepared()))
     at = itertools.count(int(NOW))
     opened = Opened(next(at), "acme-7", plan, ANA, draw(st.sampled_from(((), (BEN,)))), draw(texts), "COPS", "")
     told: list[Event] = [opened]

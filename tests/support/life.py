@@ -22,11 +22,17 @@ class Life:
         self.dead = False
         self.died = asyncio.Event()
         self.where = ""
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._calls: list[tuple[int, str]] = []
 
     async def call(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
         """One call to the outside, with a point to die at on either side."""
+        await self._awake.wait()
         self._point(f"before {what}")
+        self._calls.append((self.points, what))
         result = await work()
+        await self._awake.wait()
         self._point(f"after {what}")
         return result
 
@@ -37,6 +43,18 @@ class Life:
                 self.die(where)
         if self.dead:
             raise asyncio.CancelledError
+
+    def pause(self) -> None:
+        """SIGSTOP: nothing goes out or comes in until `go_on`."""
+        self._awake.clear()
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._awake.set()
+
+    def writes_since(self, points: int) -> list[str]:
+        """What it did to the world outside its own state since it had come that far: looks do not count."""
+        return [what for at, what in self._calls if at > points and what.startswith("digitalocean") and not what.endswith("GET")]
 
     def die(self, where: str = "killed") -> None:
         """From now on nothing of this bot reaches the world."""

@@ -100,6 +100,7 @@ class Scene:
         policy: Mapping[str, Any] | None = None,
         roles: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
+        site: Mapping[str, Any] | None = None,
         faults: Faults | None = None,
         store: Store | None = None,
         livekit: bool = True,
@@ -113,6 +114,7 @@ class Scene:
         self.clock: Clock = loop_clock(ORIGIN)
         self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
         self.slack = PretendSlack(_workspace(), MANIFEST)
+        self.site = dict(site or {})  # more about each cluster: drain, timings, another stack's name
         self.settings = self._settings(stacks, policy or {}, roles or {}, settings or {}, livekit=livekit)
         self.bots: list[Bot] = []
         self.lives: list[Life] = []
@@ -137,6 +139,7 @@ class Scene:
                 "public_url": f"https://{domain}/",
                 "roles": {"operators": ["UANA", "UBEN", "UCARLA"], **roles},
                 "policy": dict(policy),
+                **self.site,
             }
             if livekit:
                 clusters[stack] |= {

@@ -1,0 +1,252 @@
+"""Another droplet size for the masters: all together inside a shutdown, or one after the other."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import ClassVar
+
+from services.cluster import Basis, Cluster, Droplet, Size, short
+from services.errors import Refused
+from services.procedures import fleet, reminders
+from services.procedures.base import Procedure
+from services.spoken import argument, flag
+from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Resize, Settled, Snapshots, Step
+from services.steps.base import count, listed
+from services.steps.masters import said
+
+NEW_PLANS = ("g5-", "s5-")  # DigitalOcean resizes these only among themselves, and all others only among themselves
+OFFERED = 4
+
+
+@dataclass(frozen=True)
+class ResizeMasters(Procedure):
+    """Change the droplet size of the masters: CPU and memory, and the disk only when asked to."""
+
+    command: ClassVar[str] = "resize masters"
+    verb: ClassVar[str] = "Resize the masters of"
+    doing: ClassVar[str] = "Resizing the masters of"
+    done: ClassVar[str] = "has its masters at the new size"
+
+    size: str = argument("the new size, such as s-8vcpu-16gb")
+    rolling: bool = flag("one master at a time, while the cluster serves")
+    grow_disk: bool = flag("grow the disks too, which can never be taken back")
+    snapshot: bool = flag("take a snapshot of each master first, while it is off")
+
+    def about(self, name: str) -> str:
+        return f"{name} to {self.size}"
+
+    def ended(self, name: str) -> str:
+        return f"{name} has its masters at {self.size}"
+
+    def steps(self, cluster: Cluster) -> Iterator[Step]:
+        wrong = self._wrong(cluster)
+        if not wrong:
+            return
+        if self.rolling:
+            yield from self._one_by_one(cluster, wrong)
+        elif cluster.down:
+            yield from self._change(cluster, wrong, down=True)
+        else:
+            number = media_number(cluster)
+            here = cluster
+            for step in shut(cluster):
+                yield step
+                here = here if step.is_done(here) else step.after(here)
+            yield from self._change(cluster, wrong)
+            yield from opened(here, number)
+
+    def _wrong(self, cluster: Cluster) -> list[Droplet]:
+        return [m for m in cluster.masters if m.size != self.size]
+
+    def _change(self, cluster: Cluster, wrong: list[Droplet], *, down: bool = False) -> Iterator[Step]:
+        names = tuple(m.name for m in wrong)
+        if self.snapshot:
+            kind = "resize" if self.rolling else "backup"
+            yield Snapshots(names if self.rolling else tuple(m.name for m in cluster.masters), off=True, kind=kind, down=down)
+        yield Resize(names, self.size, disk=self._disk(cluster), down=down)
+
+    def _one_by_one(self, cluster: Cluster, wrong: list[Droplet]) -> Iterator[Step]:
+        everybody = tuple(m.name for m in cluster.masters)
+        # Whichever is not well now goes first: the others may only be stopped while all are healthy.
+        sick = [m for m in cluster.masters if not (m.active and m.healthy)]
+        if sick and sick[0] not in wrong:
+            yield PowerOn(sick[0].name)
+        if not sick or sick[0] not in wrong:
+            yield Healthy(everybody)
+        for master in sorted(wrong, key=lambda m: (m not in sick, m.name)):
+            yield PowerOff((master.name,), media_stays=True)
+            yield from self._change(cluster, [master])
+            yield PowerOn(master.name)
+            yield Healthy(everybody)
+            yield FrontAnswers()
+
+    def _disk(self, cluster: Cluster) -> int:
+        size = cluster.size(self.size)
+        grows = self.grow_disk and size is not None and any(m.disk < size.disk for m in self._wrong(cluster))
+        return size.disk if grows and size is not None else 0
+
+    # What makes no sense
+
+    def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
+        if not self._wrong(cluster):
+            self._check_disks(cluster)
+            return
+        self._check_size(cluster)
+        if self.rolling:
+            self._check_health(cluster)
+
+    def _check_disks(self, cluster: Cluster) -> None:
+        size = cluster.size(self.size)
+        if self.grow_disk and size is not None and any(m.disk < size.disk for m in cluster.masters):
+            raise Refused(
+                f"the masters have {self.size} already, and DigitalOcean grows a disk only together with a change of size: "
+                f"go to another size first, or to a larger one with `--grow-disk`; {_offer(cluster, self.size)}"
+            )
+
+    def _check_size(self, cluster: Cluster) -> None:
+        if not cluster.sizes:
+            raise Refused("DigitalOcean's list of sizes cannot be read (the token needs sizes:read), so no size can be checked")
+        size = cluster.size(self.size)
+        if size is None:
+            near = get_close_matches(self.size, [s.slug for s in legal(cluster)], 1, 0.7)
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            raise Refused(f"DigitalOcean lists no size {self.size}; {meant}{_offer(cluster, self.size)}")
+        if not _sold(size, cluster.region):
+            raise Refused(f"{self.size} is not to be had in {cluster.region} now; {_offer(cluster, self.size)}")
+        disk = max((m.disk for m in self._wrong(cluster)), default=0)
+        if size.disk < disk:
+            why = f"{self.size} has {size.disk} GB of disk and the masters have {disk} GB; a disk cannot shrink"
+            raise Refused(f"{why}; {_offer(cluster, self.size)}")
+        if any(_new_plan(m.size) != _new_plan(self.size) for m in self._wrong(cluster)):
+            kind = "g5- and s5- sizes" if not _new_plan(self.size) else "other sizes"
+            raise Refused(f"DigitalOcean does not resize {kind} to {self.size}: they do not mix; {_offer(cluster, self.size)}")
+
+    def _check_health(self, cluster: Cluster) -> None:
+        sick = [m for m in cluster.masters if not (m.active and m.healthy)]
+        if len(sick) > 1:
+            names = listed(short(m.name, cluster.stack) for m in sick)
+            raise Refused(
+                f"{names} are not healthy, and a rolling resize stops one master only while the other three are; "
+                "leave `--rolling` out to do all four inside a shutdown"
+            )
+
+    # The way back
+
+    def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
+        if not isinstance(step, Resize | Snapshots):
+            return
+        yield Settled(step.names)
+        if self.rolling:
+            yield from (PowerOn(n) for n in step.names)
+            yield Healthy(tuple(m.name for m in cluster.masters))
+            yield FrontAnswers()
+        elif not step.down:
+            yield from opened(cluster, media_number(cluster))
+
+    def left(self, was: Basis, cluster: Cluster) -> str:
+        before = dict(was.sizes or ())
+        changed = [m.name for m in cluster.masters if before.get(m.name, m.size) != m.size]
+        same = [m for m in cluster.masters if m.name not in changed]
+        if not changed:
+            return ""
+        rest = f", {said(tuple(m.name for m in same))} still {listed(sorted({m.size for m in same}))}" if same else ""
+        have = f"{said(tuple(changed))} {'has' if len(changed) == 1 else 'have'} {self.size} now"
+        return f"{have}{rest}: `/openvidu {self.words()}` does the rest"
+
+    # What people are told
+
+    def notes(self, cluster: Cluster) -> tuple[str, ...]:
+        wrong = self._wrong(cluster)
+        told = []
+        if self.rolling:
+            told.append(
+                "*One master at a time*: the other three serve, and the next one goes only when all four are healthy. People who are "
+                "connected through the one that goes may see “Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
+            )
+        if not self._disk(cluster):
+            old = sorted({m.size for m in wrong})
+            told.append(f"*Can be taken back*: only CPU and memory change; `/openvidu resize masters {old[0]}` goes back")
+        if not self.snapshot:
+            told.append(
+                "*No snapshot is taken first*; DigitalOcean recommends one: `--snapshot`, $0.06 for each GB and month until it is deleted"
+            )
+        told.append("DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it takes a few minutes")
+        return tuple(told)
+
+    def money(self, cluster: Cluster) -> str:
+        size, wrong = cluster.size(self.size), self._wrong(cluster)
+        if size is None:
+            return ""
+        was, now = sum((m.monthly for m in wrong), Decimal(0)), size.monthly * len(wrong)
+        before = listed(f"{slug} at ${price:.2f}" for slug, price in sorted({(m.size, m.monthly) for m in wrong}))
+        change = f"${abs(now - was):.2f} {'more' if now >= was else 'less'} a month"
+        return (
+            f"{count(len(wrong), 'master')} from {before} to {self.size} at ${size.monthly:.2f} a month each: {change}, "
+            "on or off: masters are billed while off too"
+        )
+
+    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+        down = (f"{cluster.name} was down and stays down; `/openvidu startup` starts it",) if cluster.down else ()
+        return (reminders.masters_size(self.size), *down)
+
+
+# A shutdown with something in the middle
+
+
+def media_number(cluster: Cluster) -> int:
+    """How many media nodes to bring back after the masters were off: as many as there were."""
+    target = cluster.pool.target if cluster.pool is not None else 0
+    if cluster.up or target > 1 or (target and not cluster.zero_refused):
+        return target
+    return cluster.remembered or target
+
+
+def shut(cluster: Cluster) -> Iterator[Step]:
+    """The whole way down, as a shutdown goes it."""
+    yield from fleet.let_go(cluster)
+    yield PowerOff(tuple(m.name for m in cluster.masters), kept=fleet.kept(cluster))
+
+
+def opened(cluster: Cluster, number: int) -> Iterator[Step]:
+    """The whole way up, as a start-up goes it; no media nodes where there were none."""
+    names = tuple(m.name for m in cluster.masters)
+    for name in names:
+        yield PowerOn(name)
+    yield Healthy(names)
+    yield FrontAnswers()
+    if number and cluster.pool is not None:
+        yield from fleet.bring_back(cluster, number)
+
+
+# Sizes
+
+
+def legal(cluster: Cluster) -> list[Size]:
+    """The sizes that every master could have instead of its own, cheapest first."""
+    now = {m.size for m in cluster.masters}
+    disk = max((m.disk for m in cluster.masters), default=0)
+    fits = [s for s in cluster.sizes if _sold(s, cluster.region) and s.disk >= disk and s.slug not in now]
+    return sorted((s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=lambda s: (s.monthly, s.slug))
+
+
+def _sold(size: Size, region: str) -> bool:
+    return size.available and (not region or region in size.regions)
+
+
+def _new_plan(slug: str) -> bool:
+    return slug.startswith(NEW_PLANS)
+
+
+def _offer(cluster: Cluster, wanted: str) -> str:
+    """A few sizes that are possible, those nearest to what was asked for first."""
+    size = cluster.size(wanted)
+    price = size.monthly if size is not None else max((m.monthly for m in cluster.masters), default=Decimal(0))
+    near = sorted(legal(cluster), key=lambda s: (abs(s.monthly - price), s.slug))[:OFFERED]
+    return f"possible: {', '.join(_said(near))}" if near else "no other size fits these masters"
+
+
+def _said(sizes: Iterable[Size]) -> Iterator[str]:
+    for s in sizes:
+        yield f"`{s.slug}` ({s.vcpus} vCPU, {s.memory / 1024:g} GB, {s.disk} GB disk, ${s.monthly:.2f}/month)"

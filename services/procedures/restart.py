@@ -1,0 +1,100 @@
+"""One node restarted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from services.cluster import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short
+from services.errors import Refused
+from services.procedures import nodes
+from services.procedures.base import Procedure
+from services.spoken import argument, flag
+from services.steps import Drain, FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Revive, Step
+from services.steps.base import listed
+
+
+@dataclass(frozen=True)
+class Restart(Procedure):
+    """Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have ended."""
+
+    command: ClassVar[str] = "restart"
+    verb: ClassVar[str] = "Restart"
+    doing: ClassVar[str] = "Restarting"
+    done: ClassVar[str] = "was restarted"
+    looks_at: ClassVar[frozenset[Fact]] = EVERYTHING | {Fact.SERVICES}
+    each_time: ClassVar[bool] = True
+
+    node: str = argument("master-2, media-3, a droplet's name or its id")
+    service: bool = flag("of a master: only OpenVidu on it, not its droplet")
+
+    def about(self, name: str) -> str:
+        return f"{self.node} of {name}"
+
+    def ended(self, name: str) -> str:
+        return f"{self.node} of {name} {self.done}"
+
+    def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
+        node = nodes.master_or_media(cluster, self.node)
+        if isinstance(node, Droplet):
+            self._check_master(cluster, node)
+        else:
+            self._check_media(cluster, node)
+
+    def _check_master(self, cluster: Cluster, master: Droplet) -> None:
+        if cluster.down:
+            raise Refused(f"{cluster.name} is down; `/openvidu startup` starts all of it")
+        sick = [short(m.name, cluster.stack) for m in cluster.masters if m.name != master.name and not (m.active and m.healthy)]
+        if sick:
+            raise Refused(
+                f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and two masters are never down at once; "
+                f"see `/openvidu status {sick[0]}`, and restart that one first"
+            )
+        if self.service and not master.active:
+            raise Refused(f"{self.node} is {master.status}: nothing runs there; `/openvidu restart {self.node}` starts its droplet")
+        if self.service and not master.start:
+            raise Refused(f"{self.node} cannot be reached by SSH; leave `--service` out to restart its droplet")
+
+    def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
+        if self.service:
+            raise Refused(f"`--service` is for masters; of a media node only OpenVidu is ever restarted: `/openvidu restart {self.node}`")
+        if node.member_status == "deleting":
+            raise Refused(f"DigitalOcean is removing {self.node} already")
+        if not node.droplet.active or node.look is None:
+            more = f"`/openvidu status {self.node}` shows what is known"
+            raise Refused(f"{self.node} is {node.droplet.status} and cannot be reached by SSH; {more}")
+        if not node.look.start:
+            raise Refused(f"{self.node} is still installing OpenVidu; there is nothing to restart yet")
+        if not cluster.up:
+            raise Refused(f"not every master is on; a media node serves only with them: `/openvidu startup` for {cluster.name}")
+
+    def steps(self, cluster: Cluster) -> Iterator[Step]:
+        node = nodes.master_or_media(cluster, self.node)
+        if isinstance(node, MediaNode):
+            name = short(node.name, cluster.stack)
+            yield Drain((node.id,), number=1, pool_follows=False, returns=True, who=name)
+            yield Revive((node.id,), who=name)
+            return
+        if self.service:
+            yield RestartService(node.name, was=node.start)
+        else:
+            yield PowerOff((node.name,), media_stays=True)
+            yield PowerOn(node.name)
+        yield Healthy((node.name,))
+        yield FrontAnswers()
+
+    def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
+        # A master that would not go off in time is left on, if it is: nothing else is stopped because of it.
+        if isinstance(step, PowerOff) and not all(cluster.master(n).status == "active" for n in step.names):
+            yield from (PowerOn(n) for n in step.names)
+            yield Healthy(step.names)
+
+    def notes(self, cluster: Cluster) -> tuple[str, ...]:
+        node = nodes.master_or_media(cluster, self.node)
+        if isinstance(node, MediaNode):
+            return ()
+        how = "only OpenVidu on it" if self.service else "its droplet"
+        return (
+            f"Restarts {how}; the other three masters go on serving. People who are connected through {self.node} may see “Reconnecting” "
+            "for some seconds",
+        )

@@ -1,0 +1,1121 @@
+"""Wrong input and trouble, and what happens: each line of the issue as a scene, in the operator's words."""
+
+import asyncio
+import contextlib
+import copy
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from services.errors import Refused
+from services.runs import Run
+from simulators.answers import Answer
+from simulators.estate.things import Droplet
+from simulators.slack import payloads
+from simulators.slack.elements import find
+from simulators.slack.human import Human
+from simulators.slack.model import Message
+from tests.support import virtual
+from tests.support.scene import Scene
+
+Story = Callable[[Scene], Awaitable[None]]
+
+
+def play(story: Story, prepare: Callable[[Scene], None] = lambda _: None, **scene: Any) -> None:
+    """One scene from its beginning to its end, with the estate's promises checked."""
+
+    async def whole() -> None:
+        made = Scene(**scene)
+        prepare(made)
+        async with made:
+            await story(made)
+
+    virtual.run(whole())
+
+
+# What people do
+
+
+async def types(scene: Scene, text: str, who: str = "UANA") -> None:
+    await scene.person(who).types("COPS", f"/openvidu {text}")
+
+
+async def told(scene: Scene, text: str, answer: str, who: str = "UANA") -> Message:
+    """Type it, and read the private answer."""
+    before = {m.ts for m in scene.person(who).sees("COPS")}
+    await types(scene, text, who)
+
+    def new() -> Message | None:
+        seen = [m for m in scene.person(who).sees("COPS") if m.ts not in before]
+        return next((m for m in seen if m.ephemeral_to == who and answer.lower() in m.text.lower()), None)
+
+    try:
+        return await scene.person(who).wait_for(new, 300.0)
+    except TimeoutError:
+        said = [m.text for m in scene.person(who).sees("COPS") if m.ts not in before]
+        raise AssertionError(f"{answer!r} was not said in private; {said}") from None
+
+
+async def hears(scene: Scene, who: str, text: str) -> Message:
+    """What only that person reads, now or soon."""
+
+    def heard() -> Message | None:
+        seen = [m for m in scene.person(who).sees("COPS") if m.ephemeral_to == who]
+        return next((m for m in reversed(seen) if text.lower() in m.text.lower()), None)
+
+    try:
+        return await scene.person(who).wait_for(heard, 120.0)
+    except TimeoutError:
+        raise AssertionError(
+            f"{text!r} was not said; {[m.text for m in scene.person(who).sees('COPS') if m.ephemeral_to == who]}"
+        ) from None
+
+
+async def shown(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
+    """The card that says this: in the channel, not in its thread."""
+
+    def seen() -> Message | None:
+        posted = [m for m in scene.ana.sees("COPS") if m.ephemeral_to is None and not m.thread_ts]
+        return next((m for m in reversed(posted) if text in m.text), None)
+
+    return await scene.ana.wait_for(seen, timeout)
+
+
+async def pressable(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
+    """The card that says this and has buttons."""
+
+    def seen() -> Message | None:
+        with_buttons = [m for m in scene.ana.sees("COPS") if any(b["type"] == "actions" for b in m.blocks)]
+        return next((m for m in reversed(with_buttons) if text in m.text or text in str(m.blocks)), None)
+
+    return await scene.ana.wait_for(seen, timeout)
+
+
+async def approved(scene: Scene, text: str = "shutdown", title: str = "Shut down acme") -> Run:
+    """Ana asks, Ben approves; the run that comes of it."""
+    await types(scene, text)
+    card = await scene.card(title)
+    await scene.ben.presses(card, "Approve")
+    return await newest(scene)
+
+
+async def newest(scene: Scene, number: int = 1) -> Run:
+    return await scene.run_is(f"acme-{number}", "running", "asking", "stopped", "done")
+
+
+async def press_old(who: Human, old: Message, label: str) -> None:
+    """Press a button on a screen that has not been drawn anew yet."""
+    block, element = find(old.blocks, label, ("button",))
+    action = {"type": "button", "action_id": element["action_id"], "block_id": block["block_id"], "text": element["text"]}
+    action |= {"value": element["value"], "action_ts": who.workspace.next_ts()}
+    await who.delivery.deliver("interactive", payloads.message_action(who.workspace, who.user, old, action, {}))
+
+
+async def until(scene: Scene, so: Callable[[], bool], timeout: float = 3600.0) -> None:
+    waited = 0.0
+    while not so():
+        assert waited < timeout, "it never came to that"
+        await scene.passes(1)
+        waited += 1
+
+
+async def at_step(scene: Scene, position: int, run: str = "acme-1") -> Run:
+    """Wait until the run works on that step and has asked for it."""
+    for _ in range(7200):
+        with contextlib.suppress(Refused):
+            found = await scene.journal.run(run)
+            if found.position == position and found.asked_at and found.asks:
+                return found
+        await scene.passes(1)
+    raise AssertionError(f"{run} never came to step {position}")
+
+
+# What must be so
+
+
+def untouched(scene: Scene) -> None:
+    """Nothing was asked of DigitalOcean but to look, and no node was signalled."""
+    assert {method for method, *_ in scene.estate.requests} <= {"GET"}
+    assert scene.estate.signals == {}
+    assert scene.estate.thrown_out == 0
+
+
+def asked_of(scene: Scene, droplet: Droplet) -> list[str]:
+    return [a.type for a in scene.estate.actions.values() if a.droplet_id == droplet.id]
+
+
+def is_down(scene: Scene) -> None:
+    assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
+    assert scene.estate.media("acme") == []
+    signalled_once(scene)
+
+
+def signalled_once(scene: Scene) -> None:
+    assert all(times == 1 for times in scene.estate.signals.values()), scene.estate.signals
+
+
+def channel(scene: Scene) -> list[str]:
+    """What everybody reads."""
+    return [m.text for m in scene.ana.sees("COPS") if m.ephemeral_to is None]
+
+
+# Not in any role, a guest, a bot, another workspace
+
+
+def test_people_without_a_role_are_told_whom_to_ask() -> None:
+    async def story(scene: Scene) -> None:
+        for text in ("shutdown", "startup 3", "shutdown --no-drain"):
+            await told(scene, text, "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>", "UDORA")
+        await told(scene, "status", "acme · up", "UDORA")  # viewers: everyone
+        await told(scene, "shutdown --dry-run", "Dry run of Shut down acme", "UDORA")
+        assert channel(scene) == []
+        await types(scene, "shutdown")
+        card = await scene.card("Shut down acme")
+        await scene.dora.presses(card, "Approve")
+        await hears(scene, "UDORA", "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>")
+        await scene.dora.presses(card, "Reject")
+        await scene.passes(5)
+        assert await scene.bot.desk.open_run("acme") is None
+        await told(scene, "cancel acme-1", "There is no run acme-1", "UDORA")
+        untouched(scene)
+
+    play(story)
+
+
+def test_guests_bots_and_strangers_may_not_even_look() -> None:
+    async def story(scene: Scene) -> None:
+        place = scene.slack.workspace
+        place.add_user("UGUEST", "gus", is_restricted=True)
+        place.add_user("UROBOT", "robot", is_bot=True)
+        place.add_user("UFAR", "fay", team_id="T0OTHER")
+        place.add_user("UGONE", "gone")
+        place.channels["COPS"].members += ["UGUEST", "UROBOT", "UFAR", "UGONE"]
+        why = {"UGUEST": "Guests of the workspace may not", "UROBOT": "Bots may not operate", "UFAR": "You belong to another workspace"}
+        for user, words in why.items():
+            for text in ("status", "shutdown"):
+                await told(scene, text, words, user)
+        await types(scene, "shutdown")
+        card = await scene.card("Shut down acme")
+        for user, words in why.items():
+            await scene.person(user).presses(card, "Approve")
+            await hears(scene, user, words)
+        await scene.passes(5)
+        assert await scene.bot.desk.open_run("acme") is None
+        untouched(scene)
+
+    everybody = ["UANA", "UBEN", "UGUEST", "UROBOT", "UFAR"]
+    play(story, roles={"operators": everybody}, settings={"slack": {"teams": ["T0ACME"]}})
+
+
+def test_with_empty_roles_nobody_may_change_anything() -> None:
+    async def story(scene: Scene) -> None:
+        for user in ("UANA", "UBEN"):
+            for text in ("shutdown", "startup 3"):
+                await told(scene, text, "ask the person who keeps the bot's settings", user)
+        await told(scene, "status", "acme · up")
+        untouched(scene)
+
+    play(story, roles={"operators": []})
+
+
+# Approvals
+
+
+def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
+    async def story(scene: Scene) -> None:
+        await types(scene, "shutdown")
+        card = copy.deepcopy(await scene.card("Shut down acme"))
+        await scene.ana.presses(card, "Approve")
+        await hears(scene, "UANA", "You asked for this, so somebody else has to approve it: ask <@UBEN> or <@UCARLA>")
+        await told(scene, "shutdown", "<@UANA> has asked for this already; it waits for approval for another 30 min", "UBEN")
+        await scene.ben.presses(card, "Details")
+        await hears(scene, "UBEN", "Steps: 1. Let 3 media nodes finish · 2. Media pool 3 → 0")
+        untouched(scene)
+        await scene.passes(31 * 60)
+        await scene.card("expired")
+        assert "nobody approved it in time. Nothing was changed; ask again with /openvidu shutdown" in channel(scene)[0]
+        await press_old(scene.ben, card, "Approve")
+        await hears(scene, "UBEN", "This request expired")
+        await press_old(scene.ben, card, "Reject")
+        # Rejected by another person, or taken back by the requester.
+        for number, who in ((1, scene.ben), (2, scene.ana)):
+            await types(scene, "shutdown")
+            await scene.ana.wait_for(lambda number=number: len(channel(scene)) == number + 1, 60)  # type: ignore[misc]
+            again = scene.ana.sees("COPS")[-1]
+            old = copy.deepcopy(again)
+            await who.presses(again, "Reject")
+            await scene.card(f"rejected by <@{who.user.id}>")
+            await press_old(scene.person("UCARLA"), old, "Approve")
+            await hears(scene, "UCARLA", f"Rejected by <@{who.user.id}>")
+        assert await scene.bot.desk.open_run("acme") is None
+        untouched(scene)
+
+    play(story)
+
+
+def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=10)
+        await types(scene, "shutdown")
+        card = copy.deepcopy(await scene.card("Shut down acme"))
+        carla = scene.person("UCARLA")
+        await asyncio.gather(*(press_old(who, card, "Approve") for who in (scene.ben, carla, scene.ben, carla)))
+        await scene.passes(10)
+        first = (await newest(scene)).approvers[0].user
+        second = "UCARLA" if first == "UBEN" else "UBEN"
+        await hears(scene, second, f"Approved by <@{first}>")
+        await hears(scene, second, "already, as `acme-1`; your press changed nothing")
+        assert await scene.journal.latest("acme", 9) == ["acme-1"]
+        await scene.passes(120)
+        await press_old(carla, card, "Approve")
+        await hears(scene, "UCARLA", f"Approved by <@{first}> 2 min ago already, as `acme-1`")
+        # A second change while a run is open: the run, its owner, its age.
+        for text in ("startup 3", "shutdown", "shutdown --no-drain"):
+            answer = await told(scene, text, "Acme is busy: `acme-1` shutdown, started by <@UANA> 2 min ago", "UBEN")
+            assert f"approved by <@{first}>" in answer.text
+            assert "now: Let 3 media nodes finish" in answer.text
+        await scene.card("acme is down ·")
+        is_down(scene)
+        assert await scene.journal.latest("acme", 9) == ["acme-1"]
+
+    play(story)
+
+
+def edit_by_hand(scene: Scene, number: int) -> None:
+    """Somebody uses DigitalOcean's own page."""
+    scene.estate.settle()
+    pool = scene.estate.pool("acme")
+    template = scene.estate.scaling.shown_template(pool)
+    scene.estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": template})
+
+
+def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
+    async def story(scene: Scene) -> None:
+        await types(scene, "shutdown")
+        old = copy.deepcopy(await scene.card("Media pool 3 → 0"))
+        edit_by_hand(scene, 4)
+        await scene.passes(60)
+        await press_old(scene.ben, old, "Approve")
+        await hears(scene, "UBEN", "Not run: the cluster changed since it was asked for")
+        await scene.card("the cluster changed since this was asked for")
+        untouched(scene)
+        assert await scene.bot.desk.open_run("acme") is None
+        new = await scene.card("Media pool 4 → 0")
+        assert new.ts != old.ts
+        await press_old(scene.ben, old, "Approve")
+        await hears(scene, "UBEN", "a newer request has taken this one's place; nothing was changed")
+        await scene.ana.presses(new, "Approve")
+        await scene.passes(5)
+        assert await scene.bot.desk.open_run("acme") is None, "the requester is still the requester"
+        await scene.ben.presses(new, "Approve")
+        await scene.card("acme is down ·")
+        is_down(scene)
+
+    play(story)
+
+
+def test_many_more_people_or_a_new_recording_ask_again() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=30, recordings=0)
+        await types(scene, "shutdown")
+        card = await scene.card("Shut down acme")
+        scene.estate.open_meeting(people=1, minutes=30, recordings=1)
+        await scene.ben.presses(card, "Approve")
+        await hears(scene, "UBEN", "when it was asked for. The new plan is in the channel and needs its own approval")
+        untouched(scene)
+
+    play(story)
+
+
+# Clusters that the bot does not understand
+
+
+def _patched_pools(scene: Scene, change: Callable[[dict[str, Any]], None]) -> None:
+    handle = scene.town.digitalocean.handle
+
+    def answer(method: str, path: str, *rest: Any) -> Answer:
+        given = handle(method, path, *rest)
+        if path == "/v2/droplets/autoscale" and given.status == 200:
+            body = json.loads(given.body)
+            change(body)
+            given.body = json.dumps(body).encode()
+        return given
+
+    scene.town.digitalocean.handle = answer  # type: ignore[assignment,method-assign]
+
+
+def _three_masters(scene: Scene) -> None:
+    del scene.estate.droplets[scene.estate.named("acme-master-node-3").id]
+
+
+def _no_pool(scene: Scene) -> None:
+    scene.estate.pools.clear()
+
+
+def _dynamic(scene: Scene) -> None:
+    config = {"min_instances": 1, "max_instances": 9, "target_cpu_utilization": 0.5}
+    _patched_pools(scene, lambda body: body["autoscale_pools"][0].update(config=config))
+
+
+def _two_pools(scene: Scene) -> None:
+    _patched_pools(scene, lambda body: body["autoscale_pools"].append(body["autoscale_pools"][0] | {"id": "another"}))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words", "site"),
+    [
+        (lambda _: None, "No droplet of a stack named nowhere is visible to this token", {"stack": "nowhere"}),
+        (_three_masters, "Acme has 3 masters (acme-master-node-1, acme-master-node-2, acme-master-node-4); exactly four are needed", {}),
+        (_no_pool, "No autoscale pool named acme-media-node-pool", {}),
+        (_dynamic, "The pool acme-media-node-pool is not of fixed size", {}),
+        (_two_pools, "2 pools are named acme-media-node-pool", {}),
+    ],
+    ids=["stack not found", "three masters", "no pool", "dynamic pool", "two pools"],
+)
+def test_what_is_not_understood_is_refused_by_name_and_not_touched(
+    prepare: Callable[[Scene], None], words: str, site: dict[str, str]
+) -> None:
+    async def story(scene: Scene) -> None:
+        for text in ("shutdown", "startup 3", "shutdown --dry-run", "shutdown --media-only"):
+            await told(scene, text, words)
+        status = await told(scene, "status", words[1:])
+        assert "Nothing can be changed here" in status.text
+        assert channel(scene) == []
+        untouched(scene)
+
+    play(story, prepare, site=site)
+
+
+# DigitalOcean in trouble
+
+
+def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
+    async def story(scene: Scene) -> None:
+        api = scene.town.digitalocean
+        api.tokens = set()
+        await told(scene, "status", "the token was refused (401); it needs droplet:read")
+        await told(scene, "shutdown", "the token was refused (401); it needs droplet:read")
+        api.tokens, api.scopes = {"dop_v1_sim"}, {"account:read"}
+        await told(scene, "shutdown", "Refused: listing ")
+        await hears(scene, "UANA", "the token may not (403); it lacks droplet:read")
+        untouched(scene)
+        # It may look, and not act: the run stops at what it may not, and says so.
+        api.scopes = {
+            "droplet:read",
+            "tag:read",
+            "regions:read",
+            "sizes:read",
+            "actions:read",
+            "account:read",
+            "image:read",
+            "snapshot:read",
+        }
+        await approved(scene)
+        await scene.run_is("acme-1", "stopped")
+        card = await pressable(scene, "acme-1 has stopped", 7200)
+        assert "Media pool 3 → 0: changing autoscale pool" in card.text
+        assert "the token may not (403); it lacks " in card.text
+        assert [d.on for d in scene.estate.masters("acme")] == [True] * 4
+        # With a better token a person resumes it.
+        api.scopes = None
+        await scene.ana.presses(card, "Resume")
+        await scene.card("acme is down ·")
+        is_down(scene)
+
+    play(story)
+
+
+@pytest.mark.parametrize(("kind", "times"), [("429-minute", 4), ("429-hour", 1)])
+def test_too_many_requests_are_waited_out_and_nothing_is_lost(kind: str, times: int) -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=3, minutes=2)
+        await approved(scene)
+        for match in ("GET /v2/droplets", "PUT /v2/droplets/autoscale", "POST /v2/droplets/"):
+            scene.town.faults.add("digitalocean", kind, match=match, times=times)
+        await scene.card("acme is down ·", 6 * 3600)
+        assert len([s for s in scene.town.faults.struck if s[1] == kind]) == 3 * times
+        is_down(scene)
+        for master in scene.estate.masters("acme"):
+            assert asked_of(scene, master) == ["shutdown"]
+
+    play(story)
+
+
+@pytest.mark.parametrize("kind", ["500-before", "503-after", "reset-before", "reset-after", "html-502"])
+def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
+    """Whether the POST took effect or not: each master is asked to stop once, and the pool is set once."""
+
+    async def story(scene: Scene) -> None:
+        scene.town.faults.add("digitalocean", kind, match="PUT /v2/droplets/autoscale")
+        scene.town.faults.add("digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1)
+        scene.town.faults.add("digitalocean", kind, match="GET /v2/droplets", times=3, skip=5)
+        await approved(scene)
+        await scene.card("acme is down ·")
+        is_down(scene)
+        for master in scene.estate.masters("acme"):
+            assert asked_of(scene, master) == ["shutdown"]
+        assert len(scene.estate.pool("acme").history) == 1, "one edit that changed something"
+        # And up again through the same weather.
+        scene.town.faults.add("digitalocean", kind, match="PUT /v2/droplets/autoscale")
+        scene.town.faults.add("digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1)
+        await types(scene, "startup")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 3
+        for master in scene.estate.masters("acme"):
+            assert asked_of(scene, master) == ["shutdown", "power_on"]
+
+    play(story)
+
+
+def test_a_long_silence_of_digitalocean_is_told_and_waited_for() -> None:
+    async def story(scene: Scene) -> None:
+        await approved(scene)
+        await at_step(scene, 3)
+        scene.town.faults.switch("api_down")
+        await told(scene, "status", "Nobody answered: listing ")
+        await scene.card("trying again, nothing is lost")
+        await scene.passes(15 * 60)
+        scene.town.faults.switch("api_down", False)
+        await scene.card("acme is down ·")
+        is_down(scene)
+
+    play(story)
+
+
+# DigitalOcean refuses 0
+
+
+async def zero_is_refused(scene: Scene, text: str = "shutdown") -> Message:
+    await approved(scene, text)
+    card = await pressable(scene, "acme-1 needs a decision")
+    assert "DigitalOcean refused to set the pool to 0" in card.text
+    assert "3 drained media nodes take no meetings" in card.text
+    assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
+    assert len(scene.estate.media("acme")) == 3
+    return card
+
+
+def test_zero_refused_and_one_is_kept() -> None:
+    async def story(scene: Scene) -> None:
+        card = await zero_is_refused(scene)
+        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        old = copy.deepcopy(card)
+        await scene.person("UDORA").presses(card, "Keep 1 media node running ($0.07/h) and shut the masters down")
+        await hears(scene, "UDORA", "Only operators of this cluster may change it")
+        await scene.person("UCARLA").presses(card, "Keep 1 media node running ($0.07/h) and shut the masters down")
+        await scene.passes(10)
+        await press_old(scene.ben, old, "Leave it, I will do it by hand")
+        await hears(scene, "UBEN", "This question is not open any more: <@UCARLA> answered it")
+        await scene.card("acme is down ·")
+        assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
+        (kept,) = scene.estate.media("acme")
+        assert not kept.node.running("openvidu")
+        signalled_once(scene)
+        # It comes back as it was, the kept node too.
+        await types(scene, "startup")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 3
+
+    play(story, allow_zero="refused")
+
+
+def test_zero_refused_and_everything_is_put_back() -> None:
+    async def story(scene: Scene) -> None:
+        card = await zero_is_refused(scene)
+        await scene.ana.presses(card, "Put the 3 nodes back into service")
+        await scene.run_is("acme-1", "done")
+        assert len(scene.estate.serving("acme")) == 3
+        assert scene.estate.open_meeting(people=2, minutes=1) is not None
+        signalled_once(scene)
+
+    play(story, allow_zero="refused")
+
+
+def test_zero_refused_and_left_to_a_person() -> None:
+    async def story(scene: Scene) -> None:
+        card = await zero_is_refused(scene)
+        await scene.ana.presses(card, "Leave it, I will do it by hand")
+        card = await shown(scene, "acme-1 was left to be finished by hand")
+        assert "left as it is, for a person to finish by hand" in card.text
+        assert "the drained media nodes take no meetings until OpenVidu is restarted on them" in card.text
+        assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
+        assert len(scene.estate.media("acme")) == 3
+        assert await scene.bot.desk.open_run("acme") is None, "the cluster is free"
+
+    play(story, allow_zero="refused")
+
+
+def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        await approved(scene)
+        card = await scene.card("acme is down ·")
+        assert "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node" in card.text
+        assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
+        assert len(scene.estate.media("acme")) == 1
+        signalled_once(scene)
+        # The next plan knows.
+        await types(scene, "startup")
+        await scene.card("acme serves ·")
+        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        await told(scene, "shutdown --dry-run", "Media pool 3 → 1 · 3. See that only 1 drained media node is left")
+
+    play(story, policy={"zero_refused": "keep_one"}, allow_zero="refused")
+
+
+def test_zero_refused_never_takes_masters_down_that_were_to_stay() -> None:
+    """What was approved was `--media-only`: neither the policy nor an answer may make more of it."""
+
+    async def story(scene: Scene) -> None:
+        await approved(scene, "shutdown --media-only")
+        await scene.run_is("acme-1", "done")
+        assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
+        assert len(scene.estate.media("acme")) == 1
+
+    play(story, policy={"zero_refused": "keep_one"}, allow_zero="refused")
+
+
+# The state store is away
+
+
+def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -> None:
+    async def story(scene: Scene) -> None:
+        store: Any = scene.bot.ways.store
+        await types(scene, "shutdown")
+        card = copy.deepcopy(await scene.card("Shut down acme"))
+        store.away = True
+        for text in ("shutdown --media-only", "startup 3"):
+            await told(scene, text, "Not taken, nothing was changed: the bot's memory did not answer in time; type it again")
+        status = await told(scene, "status", "acme · up")
+        assert "Media nodes pool at 3" in status.text
+        await told(scene, "help", "Commands: ")
+        await told(scene, "runs", "Nobody answered: asking Redis")
+        await press_old(scene.ben, card, "Approve")
+        await hears(scene, "UBEN", "Nobody answered: asking Redis: ConnectionError. Nothing was changed by this")
+        await scene.passes(60)
+        untouched(scene)
+        store.away = False
+        await scene.ben.presses(card, "Approve")
+        await at_step(scene, 0)
+        # And in the middle of a run: nothing new is asked for, and it goes on afterwards.
+        store.away = True
+        before = len([r for r in scene.estate.requests if r[0] != "GET"])
+        await scene.passes(120)
+        assert len([r for r in scene.estate.requests if r[0] != "GET"]) == before
+        store.away = False
+        await scene.card("acme is down ·")
+        is_down(scene)
+
+    play(story)
+
+
+def test_a_slow_state_store_takes_nothing_half() -> None:
+    async def story(scene: Scene) -> None:
+        store: Any = scene.bot.ways.store
+        store.delay = 3.0
+        await told(scene, "shutdown", "Not taken, nothing was changed")
+        await told(scene, "status", "acme · up")
+        store.delay = 0.0
+        await scene.passes(300)
+        untouched(scene)
+        assert not any("Shut down acme" in text for text in channel(scene))
+
+    play(story)
+
+
+# SSH
+
+
+@pytest.mark.parametrize(
+    ("kind", "commands"),
+    [("refuse", 0), ("cut-before", 0), ("cut-after", 0), ("cut-middle", 1), ("cut-middle", 3)],
+)
+def test_ssh_that_breaks_in_a_drain_signals_nobody_twice(kind: str, commands: int) -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=6)
+        scene.town.faults.add("ssh", kind, match="nohup setsid", times=4, commands=commands)
+        scene.town.faults.add("ssh", kind, match="livekit_", times=5, skip=4, commands=commands)
+        await approved(scene)
+        await scene.card("acme is down ·")
+        is_down(scene)
+        assert len(scene.estate.signals) == 3
+        assert scene.estate.thrown_out == 0
+
+    play(story)
+
+
+def test_nodes_that_cannot_be_reached_are_not_guessed_about() -> None:
+    async def story(scene: Scene) -> None:
+        scene.town.faults.switch("ssh_down")
+        await approved(scene)
+        await scene.card("media-1: not reachable by SSH")
+        await scene.passes(6 * 60)
+        assert scene.estate.signals == {}
+        assert len(scene.estate.media("acme")) == 3
+        card = await pressable(scene, "acme-1 needs a decision")
+        assert "not reachable by SSH" in card.text
+        scene.town.faults.switch("ssh_down", False)
+        await scene.card("acme is down ·")
+        is_down(scene)
+
+    play(story, site={"drain": {"deadline_minutes": 5}})
+
+
+# A drain that does not end
+
+
+LONG = {"drain": {"deadline_minutes": 3, "reminder_minutes": 5}}
+
+
+def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=300, recordings=1)
+        await approved(scene)
+        card = await pressable(scene, "acme-1 needs a decision")
+        assert "media-1 did not finish in time. Still there: media-1: 1 meeting, 5 people, 1 recording" in card.text
+        await scene.card("<@UANA> and <@UBEN>, acme-1 needs a decision")
+        old = copy.deepcopy(card)
+        await scene.ana.presses(card, "End these meetings and go on")
+        await hears(scene, "UANA", "You asked for this, so somebody else has to approve it")
+        await scene.ana.presses(card, "Wait another 30 min")
+        await scene.passes(10)
+        assert (await scene.journal.run("acme-1")).question is None
+        await press_old(scene.ben, old, "End these meetings and go on")
+        await hears(scene, "UBEN", "This question is not open any more: <@UANA> answered it")
+        await scene.passes(28 * 60)
+        assert (await scene.journal.run("acme-1")).question is None, "it waits as long as it was told to"
+        await scene.passes(3 * 60)
+        run = await scene.journal.run("acme-1")
+        assert run.question is not None
+        # Nobody answers: it keeps waiting, and says so now and then. Never forced silently.
+        await scene.passes(11 * 60)
+        assert len([t for t in channel(scene) if t.startswith("still waiting for an answer")]) == 2
+        assert scene.estate.thrown_out == 0
+        assert len(scene.estate.media("acme")) == 3
+        signalled_once(scene)
+        scene.estate.allow_thrown_out = True
+        await scene.ben.presses(card, "End these meetings and go on")
+        await scene.card("acme is down ·")
+        assert scene.estate.thrown_out == 5
+        assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
+
+    play(story, site=LONG)
+
+
+def test_a_drain_deadline_may_be_answered_with_stop() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=300)
+        await approved(scene)
+        card = await pressable(scene, "acme-1 needs a decision")
+        old = copy.deepcopy(card)
+        await scene.ana.presses(card, "Stop here")
+        await scene.run_is("acme-1", "left")
+        await press_old(scene.ben, old, "Wait another 30 min")
+        await hears(scene, "UBEN", "acme-1 is over: left by <@UANA>")
+        assert len((await scene.journal.run("acme-1")).answers) == 1, "one answer counts"
+        card = await shown(scene, "acme-1 was left to be finished by hand")
+        assert "media-1 take no new meetings until restarted" in card.text
+        assert "nothing was changed" not in card.text
+        assert scene.estate.thrown_out == 0
+        assert len(scene.estate.media("acme")) == 3
+        # Start-up puts the drained nodes back, once the meeting on one of them has ended.
+        await types(scene, "startup")
+        await scene.passes(600)
+        assert len(scene.estate.serving("acme")) == 2
+        assert len(scene.estate.meetings) == 1
+
+    play(story, site=LONG)
+
+
+def test_a_question_closes_by_itself_when_the_meeting_ends() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=6)
+        await approved(scene)
+        old = copy.deepcopy(await pressable(scene, "acme-1 needs a decision"))
+        await scene.card("acme is down ·")
+        await press_old(scene.ben, old, "End these meetings and go on")
+        await hears(scene, "UBEN", "Acme-1 is over: done")
+        is_down(scene)
+
+    play(story, site=LONG)
+
+
+# Without a drain, only the media nodes
+
+
+def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=7, minutes=90, recordings=1)
+        await types(scene, "shutdown --no-drain")
+        card = await scene.card("Shut down acme")
+        for words in ("1 meeting, 7 people, 1 recording now", "They are cut off", "Recordings that are running are lost",
+                      "Approving this says: removes 3 media nodes without letting meetings finish"):  # fmt: skip
+            assert words in card.text
+        await scene.ana.presses(card, "Approve")
+        await scene.passes(120)
+        untouched(scene)
+        scene.estate.allow_thrown_out = True
+        await scene.ben.presses(card, "Approve")
+        await scene.card("acme is down ·")
+        assert scene.estate.thrown_out == 7
+        assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
+        assert scene.estate.media("acme") == []
+        assert scene.estate.signals == {} or max(scene.estate.signals.values()) == 1
+
+    play(story)
+
+
+def test_media_only_leaves_the_masters_on() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=3, minutes=3)
+        run = await approved(scene, "shutdown --media-only")
+        assert not any("master" in s.title() for s in run.steps)
+        await scene.run_is("acme-1", "done")
+        assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
+        assert all(asked_of(scene, m) == [] for m in scene.estate.masters("acme"))
+        assert scene.estate.media("acme") == []
+        signalled_once(scene)
+        assert scene.estate.thrown_out == 0
+        await told(scene, "status", "masters up, nobody can meet: no media node serves")
+        await types(scene, "startup")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 3
+
+    play(story)
+
+
+# Start-up
+
+
+def test_startup_takes_a_number_or_remembers_or_asks() -> None:
+    async def story(scene: Scene) -> None:
+        await told(scene, "startup", "Start up acme: nothing to do")
+        await told(scene, "startup 2", "Acme has 3 media nodes and a start-up takes none away")
+        untouched(scene)
+        await approved(scene)
+        await scene.card("acme is down ·")
+        await told(scene, "shutdown", "Shut down acme: nothing to do")
+        await told(scene, "startup --dry-run", "Media pool 0 → 3")
+        for text, words in (
+            ("startup 0", "needs at least 1 media node"),
+            ("startup 99", "the account's limit is 25"),
+            ("startup x", "whole number"),
+        ):
+            await told(scene, text, words)
+        # A cluster that somebody else shut down: nothing is remembered.
+        await scene.store.commit(_forget("acme"))
+        await told(scene, "startup", "How many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`")
+        await types(scene, "startup 2")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 2
+
+    play(story)
+
+
+def _forget(cluster: str) -> Any:
+    from services.store import Commit  # noqa: PLC0415
+
+    return Commit(puts={f"media:{cluster}": None})
+
+
+# Words
+
+
+def test_words_that_are_not_understood_change_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        for text, words in (
+            ("shutdwon", "did you mean `/openvidu shutdown`?"),
+            ("strtup 3", "did you mean `/openvidu startup`?"),
+            ("xyzzy", "`/openvidu help` lists what there is"),
+            ("shutdown now", "this was not understood: “now”"),
+            ("shutdown --no-drian", "did you mean --no-drain?"),
+            ("shutdown --cluster globex", "There is no cluster globex; there are: acme"),
+            ("status --cluster globex", "There is no cluster globex"),
+            ("run acme-99", "There is no run acme-99; `/openvidu runs` lists them"),
+            ("cancel acme-99", "There is no run acme-99"),
+            ("resume acme-99", "There is no run acme-99"),
+            ("abandon acme-99", "There is no run acme-99"),
+            ("cancel", "RUN is missing; usage: `/openvidu cancel RUN`"),
+            ('shutdown --reason "open', "A quote is not closed"),
+            ("runs", "acme has had no runs yet"),
+            ("", "Commands: "),
+            ("help", "/openvidu shutdown [--no-drain] [--media-only]: Let the meetings end"),
+            ("shutdown --dry-run", "Dry run of Shut down acme, nothing was changed"),
+            ("shutdown --no-drain --dry-run", "removes 3 media nodes without letting meetings finish"),
+        ):
+            await told(scene, text, words)
+        helps = await told(scene, "help", "This channel is about acme. You may use all of these")
+        assert all(word in helps.text for word in ("status", "startup", "cancel", "resume", "abandon", "runs", "--dry-run", "--reason"))
+        await told(scene, "help", "You may read; changes: only operators of this cluster may change it; ask <@UANA>", "UDORA")
+        assert channel(scene) == []
+        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.desk.waiting("acme") == []
+        untouched(scene)
+
+    play(story)
+
+
+def test_a_mention_in_a_thread_works_too() -> None:
+    async def story(scene: Scene) -> None:
+        await types(scene, "shutdown")
+        card = await scene.card("Shut down acme")
+        await scene.ana.mentions("COPS", "status", card.ts)
+        answer = await hears(scene, "UANA", "acme · up")
+        assert answer.thread_ts == card.ts
+        await scene.ben.mentions("COPS", "what?", card.ts)
+        await hears(scene, "UBEN", "“what?” is not a command")
+        await scene.dora.mentions("COPS", "shutdown --media-only", card.ts)
+        await hears(scene, "UDORA", "Only operators of this cluster may change it")
+        await scene.ben.mentions("COPS", 'shutdown --media-only --reason "from a thread"', card.ts)
+        other = await pressable(scene, "from a thread")
+        assert "asked by <@UBEN>" in other.text
+        untouched(scene)
+
+    play(story)
+
+
+HOSTILE = "<!channel> @dora *now* _or_ `never` ~not~ <https://evil.example|click here> & " + "very " * 120 + "long"
+
+
+def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
+    async def story(scene: Scene) -> None:
+        await types(scene, f'shutdown --reason "{HOSTILE}"')
+        card = await scene.card("Shut down acme")
+        await scene.ben.presses(card, "Approve")
+        await scene.card("acme is down ·")
+        await told(scene, "run acme-1", "acme is down")
+        for message in scene.ana.sees("COPS"):
+            if message.user != scene.slack.workspace.bot.id:
+                continue
+            shown = message.text + json.dumps(message.blocks)
+            for mark in ("<!channel>", "<@UDORA", "*now*", "`never`", "<https", "|click here>"):
+                assert mark not in shown
+        final = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
+        assert "acme-1" in final.text
+        assert "very very" in final.text
+        assert (await scene.journal.run("acme-1")).reason.endswith("long"), "kept whole where it is evidence"
+
+    play(story)
+
+
+# LiveKit
+
+
+def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=30)
+        status = await told(scene, "status", "acme · up")
+        assert "1 meeting, 5 people" in status.text
+        scene.town.livekit["acme"].api_secret = "rotated" * 8
+        status = await told(scene, "status", "how many meetings are running is unknown")
+        assert "no meetings now" not in status.text
+        dry = await told(scene, "shutdown --no-drain --dry-run", "They are cut off")
+        assert "how many meetings are running is unknown" in dry.text
+
+    play(story)
+
+
+# Cancel, stop, resume, abandon
+
+
+@pytest.mark.parametrize(
+    ("position", "stays", "masters"),
+    [
+        (0, "begun and not taken back: the drained media nodes take no meetings until OpenVidu is restarted on them", "active"),
+        (1, "the media pool at 0", "active"),
+        (2, "the media pool at 0", "active"),
+        (3, "masters 1-4 off", "off"),
+    ],
+    ids=["drain", "pool", "media gone", "masters"],
+)
+def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(position: int, stays: str, masters: str) -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=4)
+        await approved(scene)
+        await at_step(scene, position)
+        await told(scene, "cancel acme-1", "Only operators of this cluster may change it", "UDORA")
+        await told(scene, "cancel acme-1", "Acme-1 stops at its next safe point", "UBEN")
+        if position == 3:
+            run = await scene.journal.run("acme-1")
+            assert not run.over, "masters that were asked to stop are first seen off"
+            again = await told(scene, "cancel acme-1", "<@UBEN> has cancelled acme-1 already", "UANA")
+            assert "stops at the next safe point" in again.text
+        run = await scene.run_is("acme-1", "cancelled", "done")
+        await scene.settled(run)
+        card = next(m for m in scene.ana.sees("COPS") if run.id in m.text and "Changed" in m.text)
+        assert stays in card.text
+        assert [d.status for d in scene.estate.masters("acme")] == [masters] * 4
+        await told(scene, "cancel acme-1", f"Acme-1 is over: {run.state}", "UBEN")
+        await scene.passes(1200)
+        assert scene.estate.thrown_out == 0
+        signalled_once(scene)
+        # The cluster is free, and comes back.
+        await types(scene, "startup 3")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 3
+
+    play(story)
+
+
+def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
+    async def story(scene: Scene) -> None:
+        await approved(scene)
+        await scene.card("acme is down ·")
+        await types(scene, "startup")
+        await at_step(scene, 1, "acme-2")
+        await told(scene, "cancel acme-2", "Acme-2 stops at its next safe point")
+        await scene.card("acme-2 was cancelled")
+        scene.estate.settle()
+        assert [d.status for d in scene.estate.masters("acme")] == ["active", "active", "off", "off"]
+        assert await scene.bot.desk.open_run("acme") is None
+        await types(scene, "startup")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 3
+
+    play(story)
+
+
+async def stopped_at_the_masters(scene: Scene) -> Message:
+    """Master 2 does not obey, neither softly nor hard."""
+    for action in ("shutdown", "power_off"):
+        scene.town.faults.add("action", "ignored", match=f"{action} acme-master-node-2", times=99)
+    await approved(scene)
+    card = await pressable(scene, "acme-1 has stopped", 7200)
+    assert "Shut down masters 1-4: not so after 7 min; still waiting for master-2 to power off" in card.text
+    await scene.card("<@UANA>, acme-1 has stopped")
+    scene.town.faults.rules.clear()
+    return card
+
+
+def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> None:
+    async def story(scene: Scene) -> None:
+        card = await stopped_at_the_masters(scene)
+        await told(scene, "startup 3", "Acme is busy: `acme-1` shutdown, started by <@UANA>")
+        await hears(scene, "UANA", "Resume or Abandon it first")
+        await told(scene, "cancel acme-1", "Acme-1 has stopped by itself: press Resume or Abandon")
+        await scene.dora.presses(card, "Resume")
+        await hears(scene, "UDORA", "Only operators of this cluster may change it")
+        old = copy.deepcopy(card)
+        await asyncio.gather(*(press_old(who, old, "Resume") for who in (scene.ana, scene.ben, scene.ana)))
+        await scene.card("acme is down ·")
+        is_down(scene)
+        run = await scene.journal.run("acme-1")
+        assert [type(e).__name__ for e in await scene.journal.events("acme-1")].count("Resumed") == 1
+        await press_old(scene.ben, old, "Abandon")
+        await hears(scene, "UBEN", "Acme-1 is over: done")
+        await told(scene, "resume acme-1", "Acme-1 is over: done")
+        await told(scene, "runs", "acme-1 shutdown · done")
+        full = await told(scene, "run acme-1", "acme is down")
+        history = json.dumps(full.blocks, ensure_ascii=False)
+        assert "stopped: Shut down masters 1-4" in history
+        assert "resumed by" in history
+        assert run.approvers[0].user == "UBEN"
+
+    play(story)
+
+
+def test_a_run_that_stopped_may_be_given_up() -> None:
+    async def story(scene: Scene) -> None:
+        card = await stopped_at_the_masters(scene)
+        await told(scene, "abandon acme-1", "Only operators of this cluster may change it", "UDORA")
+        old = copy.deepcopy(card)
+        answer = await told(scene, "abandon acme-1", "Acme-1 is given up; acme is free", "UBEN")
+        assert "the media pool at 0" in answer.text
+        await scene.card("acme-1 was given up by <@UBEN>")
+        await press_old(scene.ana, old, "Resume")
+        await hears(scene, "UANA", "Acme-1 is over: abandoned by <@UBEN>")
+        asked = {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")}
+        await scene.passes(600)
+        assert {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")} == asked, "nothing more is done"
+        await types(scene, "startup")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 3
+
+    play(story)
+
+
+def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed() -> None:
+    async def story(scene: Scene) -> None:
+        await approved(scene)
+        await scene.card("acme is down ·")
+        scene.town.faults.add("web", "503", match="acme-master-node-4", times=-1)
+        await types(scene, "startup")
+        card = await pressable(scene, "acme-2 has stopped", 7200)
+        assert "Wait until masters 1-4 are healthy: not so after 20 min" in card.text
+        assert "master-4 (health page not 200)" in card.text
+        assert scene.estate.media("acme") == [], "the pool comes up last"
+        restarts = [d for d, command, _ in scene.town.shell.commands if command == "systemctl restart openvidu"]
+        assert restarts == [scene.estate.named("acme-master-node-4").id], "one restart, of that one"
+        scene.town.faults.rules.clear()
+        await scene.ben.presses(card, "Resume")
+        await scene.card("acme serves ·")
+        assert len(scene.estate.serving("acme")) == 3
+
+    play(story)
+
+
+def test_nodes_that_another_hand_adds_during_a_drain_are_drained_too() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=10)
+        await approved(scene)
+        await at_step(scene, 0)
+        edit_by_hand(scene, 5)
+        run = await scene.run_is("acme-1", "asking", "done")
+        if run.question is not None:
+            assert "the pool's number from 3 to 5" in run.question.text
+            await scene.ben.presses(await pressable(scene, "somebody else changed"), "Go on from the new state")
+        await shown(scene, "acme is down ·")
+        is_down(scene)
+        assert scene.estate.thrown_out == 0
+
+    play(story)
+
+
+def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
+    async def story(scene: Scene) -> None:
+        await approved(scene)
+        await at_step(scene, 2)
+        edit_by_hand(scene, 2)
+        run = await scene.run_is("acme-1", "asking", "stopped")
+        assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
+        assert len(scene.estate.serving("acme")) == 2
+        if run.question is not None:
+            await scene.ben.presses(await pressable(scene, "somebody else changed"), "Stop here")
+        else:
+            card = await pressable(scene, "acme-1 has stopped")
+            assert "still waiting for media-4 and media-5 to be gone" in card.text
+            await scene.ben.presses(card, "Abandon")
+        await scene.run_is("acme-1", "abandoned", "left")
+        await types(scene, "shutdown")
+        await scene.ben.presses(await pressable(scene, "Media pool 2 → 0"), "Approve")
+        await shown(scene, "acme is down ·")
+        is_down(scene)
+
+    play(story, site={"timings": {"members_gone_deadline": 240}})
+
+
+def test_a_command_is_answered_once_even_if_slack_delivers_it_again() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=10)
+        await types(scene, "shutdown")
+        await scene.card("Shut down acme")
+        await asyncio.gather(*(types(scene, "shutdown") for _ in range(3)))
+        await scene.passes(30)
+        assert len([t for t in channel(scene) if t.startswith("Shut down acme")]) == 1
+        assert len(await scene.bot.desk.waiting("acme")) == 1
+
+    play(story)
+
+
+def test_the_same_command_typed_twice_at_once_is_one_request() -> None:
+    async def story(scene: Scene) -> None:
+        await asyncio.gather(types(scene, "shutdown", "UANA"), types(scene, "shutdown", "UBEN"))
+        await scene.passes(30)
+        waiting = await scene.bot.desk.waiting("acme")
+        assert len({r.plan.procedure.words() for r in waiting}) == len(waiting) == 1
+        assert waiting[0].requester.user in ("UANA", "UBEN")
+        untouched(scene)
+
+    play(story)

@@ -1,0 +1,53 @@
+"""`openvidu-bot demo` as two processes, without a browser."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+
+
+def test_the_bot_is_killed_and_comes_back_and_nothing_stays(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--no-browser"]
+    demo = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(tmp_path))
+    try:
+        assert demo.stdout is not None
+        url = demo.stdout.readline().split(" open ")[1].split()[0]
+        assert list(tmp_path.iterdir())
+        asyncio.run(_kill_and_wait(url))
+    finally:
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(20)
+    assert code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(folder), "https_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+
+
+async def _kill_and_wait(url: str) -> None:
+    async with aiohttp.ClientSession(trust_env=False) as http:
+
+        async def until(number: int) -> None:
+            for _ in range(200):
+                async with http.get(f"{url}/_control/journal") as answer:
+                    entries = (await answer.json())["entries"]
+                if sum(entry["name"] == "opened, 2 now" for entry in entries) >= number:
+                    return
+                await asyncio.sleep(0.1)
+            raise AssertionError(f"no bot listens: {entries}")
+
+        await until(1)
+        async with http.post(f"{url}/_ui/panel", json={"id": "kill"}) as answer:
+            assert "killed" in (await answer.json())["text"]
+        await until(2)
+        typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
+        async with http.post(f"{url}/_control/act", json=typed) as said:
+            assert (await said.json())["ok"]
+        wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": "20"}
+        async with http.get(f"{url}/_control/wait", params=wanted) as seen:
+            assert seen.status == 200

@@ -1,0 +1,359 @@
+"""Backups: taken live or inside a shutdown, listed, pruned; brought back only by a person, whom the bot tells how."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.backups import backups, label, made_by_bot, name, superseded
+from services.cluster import Cluster, Snapshot
+from services.errors import NotFound, Refused
+from services.plan import make_plan
+from services.policy import Actor
+from services.procedures import BackupCreate, BackupPrune
+from services.runs import State
+from simulators.estate.things import Droplet
+from simulators.estate.things import Snapshot as Image
+from tests.support import virtual
+from tests.support.clusters import down, ready
+from tests.support.scene import Scene
+
+ANA = Actor("UANA", "T0ACME")
+
+
+@dataclass
+class Stored:
+    key: str
+
+
+@dataclass
+class Bucket:
+    """The cluster's bucket, in memory."""
+
+    objects: dict[str, bytes] = field(default_factory=lambda: {"secrets.env": b"DOMAIN_NAME=acme.example.com\n"})
+
+    async def copy(self, source: str, target: str) -> str:
+        await asyncio.sleep(0.1)
+        if source not in self.objects:
+            raise NotFound(f"copying {source}: there is none")
+        self.objects[target] = self.objects[source]
+        return "etag"
+
+    async def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+    async def list(self, prefix: str = "") -> list[Any]:
+        return [Stored(k) for k in self.objects if k.startswith(prefix)]
+
+
+def with_bucket(scene: Scene) -> Bucket:
+    bucket = Bucket()
+    scene.bot.desk.sites["acme"].world._bucket = bucket  # type: ignore[attr-defined]
+    return bucket
+
+
+def held(*days: int, kind: str = "backup", masters: int = 4, off: str = "") -> tuple[Snapshot, ...]:
+    return tuple(
+        Snapshot(f"{d}-{n}", f"acme-{kind}-202701{d:02d}T080000Z-master-{n}{off}", n, size=Decimal("5.20"))
+        for d in days
+        for n in range(1, masters + 1)
+    )
+
+
+def stocked(*snapshots: Snapshot, **more: Any) -> Cluster:
+    return replace(ready(), snapshots=snapshots, **more)
+
+
+def labels(cluster: Cluster) -> list[str]:
+    return [b.label for b in superseded(cluster)]
+
+
+# What is a backup
+
+
+def test_a_name_tells_the_stack_the_moment_and_the_master() -> None:
+    made = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
+    assert made == "acme-backup-20270115T080000Z-master-2-off"
+    assert made_by_bot("acme", made)
+    for other in ("before the upgrade", "acme-2-backup-20270115T080000Z-master-1", "acme-backup-20270115T080000Z", f"{made}-copy"):
+        assert not made_by_bot("acme", other), other
+    assert made_by_bot("acme-2", "acme-2-backup-20270115T080000Z-master-1")
+
+
+def test_the_newest_come_first_and_only_whole_ones_count() -> None:
+    cluster = stocked(*held(1, 3), *held(2, masters=3), *held(4, kind="resize"), Snapshot("x", "before the upgrade", 1))
+    made = backups(cluster)
+    assert [b.label[-16:-8] for b in made] == ["20270104", "20270103", "20270102", "20270101"]
+    assert [b.complete for b in made] == [False, True, False, True]
+    assert made[1].size == Decimal("20.80")
+    assert made[1].monthly == Decimal("1.248")
+
+
+# Pruning
+
+
+def test_the_newest_ones_stay_and_what_is_older_goes() -> None:
+    cluster = stocked(*held(1, 2, 3, 4, 5), keep_backups=3)
+    assert labels(cluster) == ["acme-backup-20270102T080000Z", "acme-backup-20270101T080000Z"]
+
+
+def test_the_last_whole_one_is_never_pruned_and_broken_ones_do_not_count() -> None:
+    assert labels(stocked(*held(1), keep_backups=1)) == []
+    assert labels(stocked(*held(1), *held(2, 3, masters=2), keep_backups=1)) == []
+    assert labels(stocked(*held(1, 2, masters=2))) == [], "nothing whole is there: everything stays"
+    assert labels(stocked(*held(1, masters=2), *held(2, 3), keep_backups=1)) == [
+        "acme-backup-20270102T080000Z",
+        "acme-backup-20270101T080000Z",
+    ]
+
+
+def test_snapshots_of_others_are_never_touched() -> None:
+    mine, other = held(1, 2, 3, 4), Snapshot("x", "before the upgrade", 1)
+    near = Snapshot("y", "acme-2-backup-20270101T080000Z-master-1", 99)
+    plan = make_plan(stocked(*mine, other, near, keep_backups=1), BackupPrune())
+    assert [s.title() for s in plan.steps] == ["Delete 3 old backups (12 snapshots)"]
+    assert {"x", "y"}.isdisjoint(plan.steps[0].snapshots)  # type: ignore[attr-defined]
+    assert plan.money == "saves $3.74 a month (62.4 GB of snapshots at $0.06)"
+    assert plan.effects.special[0].startswith("deletes acme-backup-20270103T080000Z, ")
+
+
+def test_an_unknown_list_is_not_an_empty_one() -> None:
+    for procedure in (BackupCreate(), BackupPrune()):
+        with pytest.raises(Refused, match="snapshot:read"):
+            make_plan(replace(ready(), snapshots=None), procedure)
+
+
+# The plan
+
+
+def test_the_plan_says_whether_the_disks_are_at_rest() -> None:
+    live = make_plan(stocked(), BackupCreate())
+    assert [s.title() for s in live.steps] == ["Snapshot masters 1-4"]
+    assert "crash-consistent" in live.notes[0]
+    assert not live.effects.down
+    off = make_plan(stocked(has_bucket=True), BackupCreate(offline=True))
+    assert [s.title() for s in off.steps][:6] == [
+        "Copy secrets.env within the bucket",
+        "Let 3 media nodes finish",
+        "Media pool 3 → 0",
+        "See that no media droplet is left",
+        "Shut down masters 1-4",
+        "Snapshot masters 1-4",
+    ]
+    assert off.steps[-1].title() == "Wait until 3 media nodes serve"
+    assert "at rest" in off.notes[0]
+    assert off.outage is not None
+
+
+def test_a_cluster_that_is_down_is_backed_up_as_it_is() -> None:
+    plan = make_plan(replace(down(ready()), snapshots=()), BackupCreate())
+    assert [s.title() for s in plan.steps] == ["Snapshot masters 1-4"]
+    assert "at rest" in plan.notes[0]
+
+
+def test_the_digest_does_not_depend_on_the_minute() -> None:
+    cluster = stocked()
+    assert make_plan(cluster, BackupCreate()).digest == make_plan(replace(cluster, seen_at=cluster.seen_at + 60), BackupCreate()).digest
+
+
+# In Slack's words
+
+
+def images(scene: Scene) -> list[str]:
+    return sorted(s.name for s in scene.estate.snapshots.values())
+
+
+def test_a_live_backup_disturbs_nobody() -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            bucket = with_bucket(scene)
+            scene.estate.open_meeting(people=5, minutes=30, recordings=1)
+            await scene.ana.types("COPS", "/openvidu backup create --dry-run")
+            said = (await scene.whisper("UANA", "Dry run of Back up acme")).text
+            wanted = ("nobody is disturbed", "only crash-consistent", "$0.06 a month", "Takes about", "1. Copy secrets.env", "2. Snapshot")
+            for words in wanted:
+                assert words in said, f"{words!r} in {said}"
+            assert images(scene) == []
+            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.card("acme is backed up ·")
+            made = images(scene)
+            assert len(made) == 4
+            text = made[0].removesuffix("-master-1")
+            assert made == [f"{text}-master-{n}" for n in range(1, 5)]
+            assert bucket.objects[f"openvidu-bot/backups/{text}/secrets.env"] == bucket.objects["secrets.env"]
+            assert len(scene.estate.serving("acme")) == 3
+            await scene.ana.types("COPS", "/openvidu status")
+            await scene.whisper("UANA", "Backups newest")
+
+    virtual.run(story())
+
+
+def test_an_offline_backup_goes_down_and_comes_back() -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            scene.estate.open_meeting(people=5, minutes=12)
+            await scene.ana.types("COPS", "/openvidu backup create --offline")
+            card = await scene.card("Back up acme")
+            assert "nobody can open a new meeting, for about" in card.text
+            await scene.ben.presses(card, "Approve")
+            await scene.card("acme is backed up ·")
+            assert [n.endswith("-off") for n in images(scene)] == [True] * 4
+            assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+            assert len(scene.estate.serving("acme")) == 3
+
+    virtual.run(story())
+
+
+def test_a_snapshot_that_fails_is_said_and_an_offline_one_starts_everything_again() -> None:
+    def fails(kind: str, droplet: Droplet) -> str:
+        return "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
+
+    async def story() -> None:
+        async with Scene() as scene:
+            scene.estate.outcome = fails
+            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.card("acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2")
+            await scene.bot.desk.abandon("acme-1", ANA)
+            await scene.ana.types("COPS", "/openvidu backup create --offline")
+            await scene.ben.presses(await scene.card("Back up acme, asked by"), "Approve")
+            await scene.card("acme-2 did not work and was put back as it was ·")
+            assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+            assert len(scene.estate.serving("acme")) == 3
+            await scene.ana.types("COPS", "/openvidu backup list")
+            said = (await scene.whisper("UANA", "Backups of acme:")).text
+            assert said.count("incomplete: only master-1, master-3, master-4") == 2
+
+    virtual.run(story())
+
+
+def test_a_failed_backup_is_gone_on_with_where_it_failed() -> None:
+    """Resume asks for the one snapshot that is missing, under the same label."""
+
+    async def story() -> None:
+        async with Scene() as scene:
+            scene.estate.outcome = lambda kind, droplet: "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
+            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.card("acme-1 has stopped")
+            scene.estate.outcome = lambda _kind, _droplet: "done"
+            await scene.bot.desk.resume("acme-1", ANA)
+            await scene.card("acme is backed up ·")
+            assert len(images(scene)) == 4
+            assert len({n[: n.index("-master")] for n in images(scene)}) == 1
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("kind", ["500-after", "reset-after", "503-before", "429-minute"])
+def test_a_lost_answer_does_not_make_a_second_snapshot(kind: str) -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            scene.town.faults.add("digitalocean", kind, match="POST", skip=1, times=2)
+            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.card("acme is backed up ·")
+            assert len(images(scene)) == 4
+            assert len([a for a in scene.estate.actions.values() if a.type == "snapshot"]) == 4
+
+    virtual.run(story())
+
+
+def test_a_master_that_is_busy_with_something_else_is_snapshotted_afterwards() -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            second = scene.estate.masters("acme")[1]
+            scene.estate.power.ask(second.id, "snapshot", {"name": "by hand"})
+            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.card("acme is backed up ·")
+            assert len(images(scene)) == 5
+            assert len([n for n in images(scene) if n.startswith("acme-backup-")]) == 4
+
+    virtual.run(story())
+
+
+def old_backups(scene: Scene, count: int) -> None:
+    """As if the bot had taken some on earlier days, and somebody else one by hand."""
+    for day in range(1, count + 1):
+        for n, m in enumerate(scene.estate.masters("acme"), 1):
+            text = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
+            made = Image(scene.estate.number(), text, m.id, m.region, m.disk, scene.clock.now())
+            scene.estate.snapshots[made.id] = made
+    hand = Image(scene.estate.number(), "before the upgrade", scene.estate.masters("acme")[0].id, "ams3", 160, scene.clock.now())
+    scene.estate.snapshots[hand.id] = hand
+
+
+def test_pruning_needs_approval_and_leaves_the_newest() -> None:
+    async def story() -> None:
+        async with Scene(policy={"keep_backups": 2}) as scene:
+            old_backups(scene, 4)
+            bucket = with_bucket(scene)
+            for day in (1, 4):
+                bucket.objects[f"openvidu-bot/backups/acme-backup-202701{day:02d}T020000Z/secrets.env"] = b""
+            await scene.ana.types("COPS", "/openvidu backup list")
+            said = (await scene.whisper("UANA", "Backups of acme:")).text
+            assert "keeps the newest 2 complete ones and would delete 2" in said
+            await scene.ana.types("COPS", "/openvidu backup prune")
+            card = await scene.card("Prune the backups of acme")
+            assert "Approving this says: deletes acme-backup-20270102T020000Z and acme-backup-20270101T020000Z for good" in card.text
+            assert len(images(scene)) == 17, "nothing before the approval"
+            await scene.ben.presses(card, "Approve")
+            await scene.card("acme has only its newest backups left ·")
+            left = images(scene)
+            assert len(left) == 9
+            assert "before the upgrade" in left
+            assert {n[12:20] for n in left if n.startswith("acme")} == {"20270103", "20270104"}
+            assert [k for k in bucket.objects if "20270101" in k] == []
+            assert [k for k in bucket.objects if "20270104" in k]
+            await scene.ana.types("COPS", "/openvidu backup prune")
+            await scene.whisper("UANA", "nothing to do")
+
+    virtual.run(story())
+
+
+def test_show_tells_a_person_what_to_type_and_restores_nothing() -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            bucket = with_bucket(scene)
+            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.card("acme is backed up ·")
+            before = len(scene.estate.actions)
+            text = images(scene)[0].removesuffix("-master-1")
+            await scene.ana.types("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
+            said = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
+            for m, image in zip(scene.estate.masters("acme"), sorted(scene.estate.snapshots.values(), key=lambda s: s.name), strict=True):
+                assert f"{m.name}: doctl compute droplet-action rebuild {m.id} --image {image.id} --wait" in said
+            assert f"openvidu-bot/backups/{text}/secrets.env" in said
+            assert "the bot never does this" in said
+            assert len(scene.estate.actions) == before
+            assert bucket.objects
+            await scene.ana.types("COPS", "/openvidu backup show 20200101")
+            await scene.whisper("UANA", f"There is no backup 20200101; there are: `{text}`")
+            await scene.dora.types("COPS", "/openvidu backup create")
+            await scene.whisper("UDORA", "Only operators")
+
+    virtual.run(story())
+
+
+def test_before_the_first_backup_that_is_said() -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            await scene.ana.types("COPS", "/openvidu backup list")
+            await scene.whisper("UANA", "acme has no backup yet")
+            await scene.ana.types("COPS", "/openvidu backup")
+            await scene.whisper("UANA", "needs a second word")
+
+    virtual.run(story())
+
+
+def test_a_cancel_ends_after_the_snapshots_that_were_begun() -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            await scene.ana.types("COPS", "/openvidu backup create")
+            run = await scene.run_is("acme-1", State.RUNNING)
+            await scene.passes(10)
+            await scene.bot.desk.cancel(run.id, ANA)
+            run = await scene.run_is("acme-1", State.DONE, State.CANCELLED)
+            assert len(images(scene)) == 4
+            assert run.state is State.DONE
+
+    virtual.run(story())

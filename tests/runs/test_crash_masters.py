@@ -1,0 +1,129 @@
+"""The bot is killed while it resizes masters or takes backups: in the end the cluster is as planned, and nothing was made twice."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.procedures import BackupCreate, BackupPrune, ResizeMasters
+from services.runs import State
+from simulators.estate.things import Snapshot
+from tests.runs.test_crash import FULL, insist
+from tests.support import virtual
+from tests.support.scene import Scene
+
+BIG = "s-8vcpu-16gb"
+
+
+def serves(scene: Scene) -> None:
+    assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+    assert len(scene.estate.serving("acme")) == 2
+    assert scene.estate.pool("acme").target == 2
+
+
+def asked(scene: Scene, kind: str) -> list[int]:
+    return sorted(a.droplet_id for a in scene.estate.actions.values() if a.type == kind)
+
+
+def resized(scene: Scene) -> None:
+    masters = scene.estate.masters("acme")
+    assert [m.size for m in masters] == [BIG] * 4
+    assert asked(scene, "resize") == sorted(m.id for m in masters), "each exactly once"
+    serves(scene)
+
+
+def one_snapshot_each(scene: Scene) -> None:
+    made = list(scene.estate.snapshots.values())
+    assert sorted(s.droplet_id for s in made) == sorted(m.id for m in scene.estate.masters("acme")), "each exactly once"
+    assert len({s.name.partition("-master-")[0] for s in made}) == 1, "under one label"
+    assert asked(scene, "snapshot") == sorted(s.droplet_id for s in made)
+
+
+def resize(die_at: int | None) -> int:
+    def check(scene: Scene) -> None:
+        resized(scene)
+        one_snapshot_each(scene)
+        assert len(scene.estate.signals) == 2
+        assert set(scene.estate.signals.values()) == {1}
+
+    return _killed(ResizeMasters(BIG, snapshot=True), check, die_at)
+
+
+def rolling(die_at: int | None) -> int:
+    def check(scene: Scene) -> None:
+        resized(scene)
+        assert scene.estate.signals == {}
+
+    return _killed(ResizeMasters(BIG, rolling=True), check, die_at, rolling=True)
+
+
+def live(die_at: int | None) -> int:
+    def check(scene: Scene) -> None:
+        one_snapshot_each(scene)
+        assert asked(scene, "shutdown") == []
+        serves(scene)
+
+    return _killed(BackupCreate(), check, die_at)
+
+
+def offline(die_at: int | None) -> int:
+    def check(scene: Scene) -> None:
+        one_snapshot_each(scene)
+        assert all(s.name.endswith("-off") for s in scene.estate.snapshots.values())
+        serves(scene)
+
+    return _killed(BackupCreate(offline=True), check, die_at)
+
+
+def prune(die_at: int | None) -> int:
+    def before(scene: Scene) -> None:
+        for day in range(1, 6):
+            for n, m in enumerate(scene.estate.masters("acme"), 1):
+                name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
+                made = Snapshot(scene.estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
+                scene.estate.snapshots[made.id] = made
+
+    def check(scene: Scene) -> None:
+        days = sorted(s.name[12:20] for s in scene.estate.snapshots.values())
+        assert days == ["20270103"] * 4 + ["20270104"] * 4 + ["20270105"] * 4
+
+    return _killed(BackupPrune(), check, die_at, before=before)
+
+
+def _killed(
+    procedure: ResizeMasters | BackupCreate | BackupPrune,
+    check: Callable[[Scene], None],
+    die_at: int | None,
+    *,
+    rolling: bool = False,
+    before: Callable[[Scene], None] = lambda _: None,
+) -> int:
+    async def story() -> int:
+        async with Scene(media=2, start=False) as scene:
+            scene.estate.rolling = rolling
+            before(scene)
+            await scene.start_bot(die_at)
+            run = await insist(scene, procedure)
+            assert run.state is State.DONE, run.stopped
+            check(scene)
+            await scene.settled(run)
+            return scene.lives[0].points
+
+    return virtual.run(story())
+
+
+STORIES = {"resize": resize, "rolling": rolling, "live": live, "offline": offline, "prune": prune}
+USUAL = {"resize": 2, "rolling": 2, "live": 3, "offline": 2, "prune": 2}
+PARTS = 4 if FULL else 1
+
+
+@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_at_any_point(story: str, part: int) -> None:
+    """Every point in the full run; a few, spread over the whole story, in the usual one."""
+    points = STORIES[story](None)
+    some = range(1 + part, points + 1, PARTS) if FULL else [points * (2 * i + 1) // (2 * USUAL[story]) for i in range(USUAL[story])]
+    for point in some:
+        try:
+            STORIES[story](point)
+        except Exception as error:
+            raise AssertionError(f"{story} killed at point {point} of {points}") from error

@@ -1,0 +1,99 @@
+"""Several bots on one state: they share Slack's events and the clusters, and take over from each other."""
+
+import asyncio
+
+from services.procedures import Shutdown
+from services.runs import State, Taken
+from tests.runs.test_crash import ANA, BEN, insist
+from tests.support import virtual
+from tests.support.scene import Scene
+
+
+def test_a_dead_bots_run_is_taken_over_within_its_lease_and_one_sweep() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.open_meeting(people=4, minutes=30)
+            await scene.by_bot(_open(scene))
+            await scene.passes(60)
+            first = scene.lives[0]
+            await scene.start_bot()
+            await scene.passes(60)
+            first.die()
+            died_at = scene.clock.now()
+            await scene.passes(45)
+            taken = [e for e in await scene.journal.events("acme-1") if isinstance(e, Taken)]
+            assert [t.again for t in taken] == [False, True]
+            assert taken[0].worker != taken[1].worker
+            assert taken[1].at - died_at <= 30 + 10 + 1
+            run = await scene.run_is("acme-1", State.DONE)
+            assert set(scene.estate.signals.values()) == {1}
+            await scene.settled(run)
+            shown = [m for m in scene.ana.sees("COPS") if "acme-1" in m.text and "bot restarted" not in m.text]
+            assert len([m for m in shown if m.ts == shown[0].ts]) == 1
+
+    virtual.run(story())
+
+
+def test_three_bots_one_run_one_message() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            await scene.start_bot()
+            await scene.start_bot()
+            scene.estate.open_meeting(people=4, minutes=10)
+            run = await insist(scene, Shutdown())
+            assert run.state is State.DONE
+            assert len([e for e in await scene.journal.events(run.id) if isinstance(e, Taken)]) == 1
+            assert set(scene.estate.signals.values()) == {1}
+            await scene.settled(run)
+            top = [m for m in scene.ana.sees("COPS") if m.thread_ts in (None, m.ts)]
+            assert len(top) == 1
+
+    virtual.run(story())
+
+
+def test_a_paused_bot_that_wakes_up_cannot_act() -> None:
+    """It was stopped (SIGSTOP) longer than its lease: whatever it still had in hand is not done any more."""
+
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.open_meeting(people=4, minutes=20)
+            await scene.by_bot(_open(scene))
+            await scene.passes(30)
+            sleeper = scene.lives[0]
+            sleeper.pause()
+            await scene.start_bot()
+            await scene.passes(120)
+            taken = [e for e in await scene.journal.events("acme-1") if isinstance(e, Taken)]
+            assert len(taken) == 2
+            before = sleeper.points
+            sleeper.go_on()
+            await scene.passes(5)
+            assert sleeper.writes_since(before) == []
+            run = await scene.run_is("acme-1", State.DONE)
+            assert run.takes == 2
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())
+
+
+def test_a_hundred_presses_at_once_are_one_run() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            desk = scene.bot.desk
+            await desk.request(ANA, "acme", Shutdown(), channel="COPS")
+            (request,) = await desk.waiting("acme")
+            presses = await asyncio.gather(*(desk.approve(request.id, BEN) for _ in range(100)), return_exceptions=True)
+            assert len([p for p in presses if not isinstance(p, Exception)]) == 1
+            told = {str(p).split(" ago")[0] for p in presses if isinstance(p, Exception)}
+            assert all("approved by <@UBEN>" in t or "at the same moment" in t or "is busy" in t for t in told), told
+            assert await scene.journal.latest("acme", 10) == ["acme-1"]
+            await scene.run_is("acme-1", State.DONE)
+
+    virtual.run(story())
+
+
+async def _open(scene: Scene) -> None:
+    desk = scene.bot.desk
+    await desk.request(ANA, "acme", Shutdown(), channel="COPS")
+    for request in await desk.waiting("acme"):
+        await desk.approve(request.id, BEN)
