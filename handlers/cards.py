@@ -71,18 +71,13 @@ def outage(plan: Plan) -> str:
 def saving(plan: Plan) -> str:
     """What it does to the bill."""
     change = plan.saves
-    if change > 0:
-        gone = plan.media if plan.effects.down or plan.effects.special else 0
-        first = f"saves {money(change)}/h" + (f" ({count(gone, 'media node')})" if gone else "")
-    elif change < 0:
-        first = f"costs {money(-change)}/h more"
-    else:
-        first = "changes nothing"
-    if plan.effects.stops_masters:
-        first += f". The masters stay billed while off ({money(plan.stays_billed)}/h)"
+    said = [f"saves {money(change)}/h"] if change > 0 else [f"costs {money(-change)}/h more"] if change < 0 else []
     if plan.money:
-        return f"{plan.money}." if first == "changes nothing" else f"{first}. {plan.money}."
-    return first + "."
+        said.append(plan.money)
+    said = said or ["changes nothing"]
+    if plan.effects.stops_masters:
+        said.append(f"the masters stay billed while off ({money(plan.stays_billed)}/h)")
+    return ". ".join([said[0], *(s[:1].upper() + s[1:] for s in said[1:])]) + "."
 
 
 def takes(plan: Plan) -> str:

@@ -69,35 +69,40 @@ def _parts(steps: list[str]) -> list[str]:
 
 def _steps(cluster: Cluster, backup: Backup) -> list[str]:
     there = {m.id: m for m in cluster.masters}
-    stack, bucket = cluster.stack, "s3://BUCKET"
     steps = ["`/openvidu shutdown`, and wait until it says that the cluster is down. Nobody else may change anything: tell the channel."]
+    steps.append(_secrets(backup))
     gone: list[tuple[str, Snapshot]] = []
     for master, snapshot in backup.snapshots:
         if snapshot.droplet in there:
-            name = there[snapshot.droplet].name
-            steps.append(f"{name}: `doctl compute droplet-action rebuild {snapshot.droplet} --image {snapshot.id} --wait`")
+            steps.append(f"{there[snapshot.droplet].name}: {_rebuild(snapshot.droplet, snapshot)}")
         else:
             gone.append((master, snapshot))
     steps += [_create(cluster, master, snapshot) for master, snapshot in gone]
     steps.append(
-        "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts it. "
-        f"Stop each at once, until all are done: `doctl compute droplet-action power-off ID --wait` "
-        f"({', '.join(str(s.droplet) for _, s in backup.snapshots)})."
+        "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts it; that is why each is shut down "
+        "again until all four have their disk. See that all are off: `doctl compute droplet list --format ID,Name,Status`"
     )
-    if backup.secrets:
-        steps.append(
-            "Put the secrets back that belong to these disks, before any master starts (each reads them when it boots): "
-            f"`aws s3 cp {bucket}/openvidu-bot/backups/{backup.label}/secrets.env {bucket}/secrets.env --acl private "
-            "--endpoint-url https://REGION.digitaloceanspaces.com`"
-        )
-    else:
-        steps.append(
-            "No copy of secrets.env goes with this backup. Compare the bucket's with `/opt/openvidu/secrets.env` on the disks: "
-            "MONGO_* and REDIS_PASSWORD have to be those of the backup."
-        )
     steps.append("`/openvidu startup`: it starts the four in order and waits until all are healthy, then the media nodes.")
-    steps.append(f"Sign in, look at recordings and users; `/openvidu status` has to say that {stack} is up.")
+    steps.append(f"Sign in, look at recordings and users; `/openvidu status` has to say that {cluster.name} is up.")
     return steps
+
+
+def _secrets(backup: Backup) -> str:
+    if not backup.secrets:
+        return (
+            "No copy of secrets.env goes with this backup: the bucket's has to hold the database and Redis passwords of that time, "
+            "because every master reads it when it boots. Compare it with `/opt/openvidu/secrets.env` on a rebuilt master."
+        )
+    kept = f"s3://BUCKET/openvidu-bot/backups/{backup.label}/secrets.env"
+    return (
+        "Put the secrets back that belong to these disks, before any master starts (each reads them when it boots), in the cluster-data "
+        f"bucket: `aws s3 cp {kept} s3://BUCKET/secrets.env --acl private --endpoint-url https://REGION.digitaloceanspaces.com`"
+    )
+
+
+def _rebuild(droplet: int, snapshot: Snapshot) -> str:
+    action = "doctl compute droplet-action"
+    return f"`{action} rebuild {droplet} --image {snapshot.id} --wait && {action} shutdown {droplet} --wait`"
 
 
 def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
@@ -107,8 +112,8 @@ def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
     if now is not None:
         return (
             f"{name} is another droplet now ({now.id}) than the one that was saved ({snapshot.droplet}): "
-            f"`doctl compute droplet-action rebuild {now.id} --image {snapshot.id} --wait`, and check in step “secrets” that "
-            f"MASTER_NODE_PRIVATE_IP_{number} is {now.private_address or 'its private address'}."
+            f"{_rebuild(now.id, snapshot)}, and see that MASTER_NODE_PRIVATE_IP_{number} in secrets.env is "
+            f"{now.private_address or 'its private address'}"
         )
     size = next((m.size for m in cluster.masters), "SIZE")
     return (

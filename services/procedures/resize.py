@@ -172,6 +172,8 @@ class ResizeMasters(Procedure):
             told.append(
                 "*No snapshot is taken first*; DigitalOcean recommends one: `--snapshot`, $0.06 for each GB and month until it is deleted"
             )
+        else:
+            told.append("*A snapshot of each master is taken* while it is off; it costs $0.06 for each GB and month until it is deleted")
         told.append("DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it takes a few minutes")
         return tuple(told)
 

@@ -113,7 +113,7 @@ def test_nonsense_gets_help() -> None:
         ("shutdown --reason --dry-run", "--reason needs a value after it"),
         ("shutdown --cluster", "--cluster needs a value after it"),
         ('shutdown --reason "open', "a quote is not closed"),
-        ("status now", "this was not understood: “now”"),
+        ("help now", "this was not understood: “now”"),
         ("status --dry-run", "does not know --dry-run"),
         ("cancel", "RUN is missing; usage: `/openvidu cancel RUN`"),
         ("cancel a b", "this was not understood: “b”"),

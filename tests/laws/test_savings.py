@@ -122,6 +122,16 @@ def test_the_least_that_is_billed() -> None:
     assert report("acme", 2026, 10, Facts((dear,)), LATER).billed == Decimal("0.06")
 
 
+def test_the_cap_is_the_monthly_price_and_not_672_rounded_hours() -> None:
+    """30 nodes all month are 30 x 48.00 = 1440.00; 30 x 672 x 0.07143 would be 1440.0288, and plans without a cap pay 744 h."""
+    always = tuple(stay(n, "2026-10-01T00:00", None) for n in range(30))
+    assert report("acme", 2026, 10, Facts(always), LATER).billed == Decimal("1440.00")
+    unknown = Stay(1, utc("2026-10-01T00:00"), None, Decimal("1.00"))
+    assert report("acme", 2026, 10, Facts((unknown,)), LATER).billed == Decimal("672.00")
+    uncapped = Stay(1, utc("2026-10-01T00:00"), None, Decimal("1.00"), capped=False)
+    assert report("acme", 2026, 10, Facts((uncapped,)), LATER).billed == Decimal("744.00")
+
+
 def test_another_size_after_the_night_is_another_droplet() -> None:
     """1-10 Oct at $0.07143, then a smaller one at $0.03571 that came back 12 h later: the night counts at the old price.
 

@@ -278,8 +278,10 @@ def old_backups(scene: Scene, count: int) -> None:
             text = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
             made = Image(scene.estate.number(), text, m.id, m.region, m.disk, scene.clock.now())
             scene.estate.snapshots[made.id] = made
+            m.snapshot_ids.append(made.id)
     hand = Image(scene.estate.number(), "before the upgrade", scene.estate.masters("acme")[0].id, "ams3", 160, scene.clock.now())
     scene.estate.snapshots[hand.id] = hand
+    scene.estate.masters("acme")[0].snapshot_ids.append(hand.id)
 
 
 def test_pruning_needs_approval_and_leaves_the_newest() -> None:
@@ -321,7 +323,7 @@ def test_show_tells_a_person_what_to_type_and_restores_nothing() -> None:
             await scene.ana.types("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
             said = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
             for m, image in zip(scene.estate.masters("acme"), sorted(scene.estate.snapshots.values(), key=lambda s: s.name), strict=True):
-                assert f"{m.name}: doctl compute droplet-action rebuild {m.id} --image {image.id} --wait" in said
+                assert f"{m.name}: doctl compute droplet-action rebuild {m.id} --image {image.id} --wait && " in said
             assert f"openvidu-bot/backups/{text}/secrets.env" in said
             assert "the bot never does this" in said
             assert len(scene.estate.actions) == before

@@ -1,6 +1,7 @@
 """The bot is killed while it resizes masters or takes backups: in the end the cluster is as planned, and nothing was made twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,7 @@ def prune(die_at: int | None) -> int:
                 name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
                 made = Snapshot(scene.estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
                 scene.estate.snapshots[made.id] = made
+                m.snapshot_ids.append(made.id)
 
     def check(scene: Scene) -> None:
         days = sorted(s.name[12:20] for s in scene.estate.snapshots.values())
@@ -101,6 +103,8 @@ def _killed(
         async with Scene(media=2, start=False) as scene:
             scene.estate.rolling = rolling
             before(scene)
+            # A short story has fewer points to die at; what happens between them is the same.
+            scene.estate.delays = replace(scene.estate.delays, snapshot=30, resize=10, master_ready=20, media_install=20, pool_grace=10)
             await scene.start_bot(die_at)
             run = await insist(scene, procedure)
             assert run.state is State.DONE, run.stopped
