@@ -15,6 +15,7 @@ from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
 from handlers.app import build_app
 from handlers.commands import Counter, Office
+from handlers.notices import Notices
 from handlers.reporter import Reporter
 from handlers.voice import Voice
 from services.clients.digitalocean import DigitalOcean
@@ -25,10 +26,12 @@ from services.clock import Clock
 from services.cluster import Timings
 from services.desk import SWEEP, Desk, Site
 from services.errors import BotError
+from services.hours import Hours
 from services.memory import HostKeys
 from services.policy import EVERYONE, Rules
 from services.store import Store
 from services.store.port import new_id
+from services.windows import parse_window
 from services.world import Account, ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ class Bot:
     settings: Settings
     ways: Ways
     desk: Desk
+    hours: Hours
+    notices: Notices
     counter: Counter
     voice: Voice
     reporter: Reporter
@@ -59,14 +64,25 @@ class Bot:
     accounts: list[Account]
     shells: list[Shell]
     worker: str
+    _seeded: bool = False
 
     async def sweep(self) -> None:
         """One round of looking after what nobody looks after. Each part on its own: one that fails holds up no other."""
-        for work in (self.desk.sweep, self.reporter.sweep, self.counter.sweep):
+        for work in (self.desk.sweep, self._seed, self.hours.tick, self.notices.sweep, self.reporter.sweep, self.counter.sweep):
             try:
                 await work()
             except BotError as error:
                 log.warning("sweep: %s", error)
+
+    async def _seed(self) -> None:
+        """Windows of the settings file, for clusters that have no book of hours yet."""
+        if self._seeded:
+            return
+        for name, cluster in self.settings.clusters.items():
+            if cluster.windows:
+                windows = tuple(parse_window(text, cluster.timezone) for text in cluster.windows)
+                await self.hours.books.seed(name, windows, self.ways.clock.now())
+        self._seeded = True
 
     async def keep_sweeping(self) -> None:
         """A round at once, and then every ten seconds."""
@@ -98,12 +114,16 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     sites = {name: _site(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     desk = Desk(sites, ways.store, ways.clock, worker)
     voice = Voice(client, ways.clock, frozenset(settings.slack.teams))
-    counter = Counter(desk, voice, ways.clock, Office(settings.slack.command, dict(settings.channels)))
+    hours = Hours(desk, ways.clock)
+    zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
+    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones))
     channels = _news_channels(settings)
+    notices = Notices(desk, hours, voice, ways.clock, channels)
     reporter = Reporter(desk, voice, ways.clock, channels, lambda r: approvers(desk, r.plan.cluster, r.requester))
     secret = settings.slack.signing_secret
-    app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, Buttons(desk, voice, counter))
-    return Bot(settings, ways, desk, counter, voice, reporter, app, list(accounts.values()), shells, worker)
+    buttons = Buttons(desk, hours, voice, counter)
+    app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons)
+    return Bot(settings, ways, desk, hours, notices, counter, voice, reporter, app, list(accounts.values()), shells, worker)
 
 
 def _news_channels(settings: Settings) -> dict[str, str]:

@@ -205,6 +205,7 @@ class Cluster(Value):
     timings: Timings = Timings()
     channel: ChannelId | None = None
     timezone: Zone = "UTC"
+    windows: tuple[Text, ...] = ()
     secrets: Secrets = Secrets()
 
     @model_validator(mode="after")

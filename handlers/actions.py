@@ -4,18 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers import cards
-from handlers.blocks import Card
+from handlers.blocks import Card, day
 from handlers.commands import Counter
 from handlers.voice import Ear, Voice
 from services.desk import Desk
+from services.hours import Hours
 from services.policy import Actor, whom_to_ask
 
 
 class Buttons:
     """One method per button; each answers the person who pressed, in private, and the card shows the rest."""
 
-    def __init__(self, desk: Desk, voice: Voice, counter: Counter) -> None:
+    def __init__(self, desk: Desk, hours: Hours, voice: Voice, counter: Counter) -> None:
         self._desk = desk
+        self._hours = hours
         self._voice = voice
         self._counter = counter
 
@@ -31,12 +33,12 @@ class Buttons:
     async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
         async with self._counter.answering(ear):
             actor = await self._voice.actor(body)
-            answer = await self._do(name.partition(":")[0], value, actor)
+            answer = await self._do(name, value, actor)
             if answer is not None:
                 await self._voice.whisper(ear, answer)
 
     async def _do(self, name: str, value: str, actor: Actor) -> Card | None:
-        match name:
+        match name.partition(":")[0]:
             case cards.APPROVE:
                 return self._counter.outcome(await self._desk.approve(value, actor))
             case cards.REJECT:
@@ -50,6 +52,13 @@ class Buttons:
                 await self._desk.resume(value, actor)
             case cards.ABANDON:
                 await self._desk.abandon(value, actor)
+            case "keepup":
+                length = name.partition(":")[2]
+                kept = await self._hours.keep(value, "tonight" if length == "tonight" else float(length), actor)
+                return cards.words_card(f"{value} stays up until {day(kept.until)}.")
+            case "closenow":
+                cluster, _, edge = value.partition("|")
+                await self._hours.close_now(cluster, edge, actor)
             case cards.ANSWER:
                 run, question, choice = [*value.split("|"), "", ""][:3]
                 await self._desk.answer(run, question, choice, actor)

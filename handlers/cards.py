@@ -71,7 +71,9 @@ def outage(plan: Plan) -> str:
 def saving(plan: Plan) -> str:
     """What it does to the bill."""
     change = plan.saves
-    said = [f"saves {money(change)}/h"] if change > 0 else [f"costs {money(-change)}/h more"] if change < 0 else []
+    gone = plan.media if (plan.effects.down or plan.effects.special) and not plan.money else 0
+    what = f" ({count(gone, 'media node')})" if gone else ""
+    said = [f"saves {money(change)}/h{what}"] if change > 0 else [f"costs {money(-change)}/h more"] if change < 0 else []
     if plan.money:
         said.append(plan.money)
     said = said or ["changes nothing"]
@@ -117,8 +119,8 @@ def _why(reason: str) -> str:
     return f" · _{escape(cut(line, REASON))}_" if line else ""
 
 
-def _plain(text: str) -> str:
-    """Without the marks of formatting; mentions and dates stay whole."""
+def plain(text: str) -> str:
+    """The words of a card for its `text`: without the marks of formatting; mentions and dates stay whole."""
     parts = re.split(r"(<[^>]*>)", text.replace(":warning: ", ""))
     return "".join(part if part.startswith("<") else re.sub(r"[*_`]", "", part) for part in parts)
 
@@ -129,7 +131,7 @@ def request_card(request: Request, approvers: str) -> Card:
     head = f"*{title(plan)}* · {_asked(request.requester, request.reason)}"
     if request.state is not RequestState.OPEN:
         said = _closed(request)
-        return Card(f"{title(plan)}, asked by {request.requester.mention}: {_plain(said)}", (section(f"{head}\n{said}"),))
+        return Card(f"{title(plan)}, asked by {request.requester.mention}: {plain(said)}", (section(f"{head}\n{said}"),))
     left = request.needs - len(request.approvals)
     so_far = f"approved by {listed(a.mention for a in request.approvals)}; " if request.approvals else ""
     waits = (
@@ -137,7 +139,7 @@ def request_card(request: Request, approvers: str) -> Card:
         f"· until {clock(request.until)}"
     )
     confirm = "; ".join(plan.effects.special) or ("this ends running meetings" if plan.effects.cuts_off else "")
-    text = f"{title(plan)}, {_asked(request.requester, request.reason)}. {_plain(impact(plan))} {_plain(waits)}"
+    text = f"{title(plan)}, {_asked(request.requester, request.reason)}. {plain(impact(plan))} {plain(waits)}"
     return Card(
         text,
         (
@@ -176,7 +178,7 @@ def plan_card(plan: Plan, *, dry: bool) -> Card:
         return Card(text, (section(f"*{title(plan)}* · nothing to do: {plan.cluster} is so already. Nothing was changed."),))
     head = f"*{title(plan)}* · dry run, nothing was changed" if dry else f"*{title(plan)}*"
     numbered = "\n".join(f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1))
-    text = f"Dry run of {title(plan)}, nothing was changed. {_plain(impact(plan))} Steps: {steps_line(plan)}"
+    text = f"Dry run of {title(plan)}, nothing was changed. {plain(impact(plan))} Steps: {steps_line(plan)}"
     return Card(text, (section(head), section(impact(plan)), section(numbered)))
 
 
@@ -188,7 +190,7 @@ def details_card(request: Request, approvers: str) -> Card:
         f"Made {clock(plan.made_at)}. The approval is bound to exactly this (`{plan.digest[:12]}`): if a droplet, the pool or a step "
         f"changes, the new plan is shown instead. It may be given by {approvers}, once."
     )
-    return Card(f"{title(plan)}. Steps: {steps_line(plan)}. {_plain(bound)}", (section(numbered), context(bound)))
+    return Card(f"{title(plan)}. Steps: {steps_line(plan)}. {plain(bound)}", (section(numbered), context(bound)))
 
 
 # Runs
@@ -206,18 +208,18 @@ def run_card(progress: Progress) -> Card:
         held = f"{run.cluster} stays claimed until somebody presses Resume or Abandon"
         said = f":warning: *{run.id} has stopped*: {escape(run.stopped)}. {held}."
         blocks += [section(said), actions(*_stopped_buttons(run))]
-        return Card(f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. {_plain(head)}", tuple(blocks))
+        return Card(f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. {plain(head)}", tuple(blocks))
     if run.question is not None:
         said = f":warning: *{run.id} needs a decision* · {escape(run.question.text)}"
         blocks += [section(said), actions(*_answer_buttons(run))]
-        return Card(f"{run.id} needs a decision: {escape(run.question.text)} {_plain(head)}", tuple(blocks))
+        return Card(f"{run.id} needs a decision: {escape(run.question.text)} {plain(head)}", tuple(blocks))
     foot = _foot(progress)
     blocks.append(context(foot))
     if run.cancel is None:
         stays = "; ".join(run.stays_done) or "nothing so far"
         cancel = button("Cancel…", CANCEL, run.id, confirm=f"It stops at the next safe point. Stays done: {stays}. {_begun(run)}")
         blocks.append(actions(cancel))
-    return Card(f"{_plain(head)}. {_plain(lines)}. {_plain(foot)}", tuple(blocks))
+    return Card(f"{plain(head)}. {plain(lines)}. {plain(foot)}", tuple(blocks))
 
 
 def _by(run: Run) -> str:
@@ -319,7 +321,7 @@ def _end_card(run: Run) -> Card:
     if run.state is State.DONE:
         lines += [f"*Terraform* {line}." if "terraform" in line.lower() else f"{line}." for line in run.plan.afterwards]
     lines.append(f"*Next* {_next(run)}")
-    return Card(f"{_plain(head)}. {_plain(' '.join(lines))}", (section(head), section("\n".join(lines))))
+    return Card(f"{plain(head)}. {plain(' '.join(lines))}", (section(head), section("\n".join(lines))))
 
 
 def _next(run: Run) -> str:
@@ -383,8 +385,8 @@ def status_card(status: Status, at: float) -> Card:
         blocks.append(section(backups.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
-    media = f"Media nodes {_plain(_pool_lines(cluster))} Meetings: {people(cluster.load)}."
-    return Card(f"{_plain(head).rstrip('.')}. {media} Cost {_cost(cluster)} {_plain(backups)}{_plain(run)}", tuple(blocks))
+    media = f"Media nodes {plain(_pool_lines(cluster))} Meetings: {people(cluster.load)}."
+    return Card(f"{plain(head).rstrip('.')}. {media} Cost {_cost(cluster)} {plain(backups)}{plain(run)}", tuple(blocks))
 
 
 def _state_of(cluster: Cluster) -> str:
@@ -453,7 +455,7 @@ def runs_card(name: str, runs: list[Run]) -> Card:
     if not runs:
         return Card(f"{name} has had no runs yet.", (section(f"*{name}* has had no runs yet."),))
     lines = [f"`{r.id}` {r.plan.procedure.words()} · {r.state} · {day(r.opened_at)} · by {r.requester.mention}" for r in runs]
-    return Card(f"Runs of {name}: {_plain('; '.join(lines))}", (section(f"*Runs of {name}*\n" + "\n".join(lines)),))
+    return Card(f"Runs of {name}: {plain('; '.join(lines))}", (section(f"*Runs of {name}*\n" + "\n".join(lines)),))
 
 
 # Help
@@ -474,7 +476,7 @@ def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card
         *extra,
         may,
     ]
-    text = "Commands: " + "; ".join(f"/openvidu {usage}: {t}" for usage, t in usages) + ". " + _plain(" ".join(tail))
+    text = "Commands: " + "; ".join(f"/openvidu {usage}: {t}" for usage, t in usages) + ". " + plain(" ".join(tail))
     return Card(text, (section("\n".join(lines)), context("\n".join(tail))))
 
 

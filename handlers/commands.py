@@ -15,6 +15,7 @@ from handlers.voice import Ear, Voice
 from services.clock import Clock
 from services.desk import Changed, Desk, Outcome, Planned
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
+from services.hours import Hours
 from services.policy import Actor
 from services.procedures import Procedure
 from services.store.port import new_id
@@ -31,6 +32,11 @@ class Office:
 
     command: str = "/openvidu"
     channels: Mapping[str, str] = field(default_factory=dict)  # channel id -> default cluster
+    zones: Mapping[str, str] = field(default_factory=dict)  # cluster -> time zone
+
+    def zone(self, cluster: str) -> str:
+        """The time zone that a cluster's people live in."""
+        return self.zones.get(cluster, "UTC")
 
 
 class Tasks:
@@ -62,8 +68,9 @@ class Tasks:
 class Counter:
     """Where people's words arrive."""
 
-    def __init__(self, desk: Desk, voice: Voice, clock: Clock, office: Office) -> None:
+    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, office: Office) -> None:
         self._desk = desk
+        self._hours = hours
         self._voice = voice
         self._clock = clock
         self._office = office
@@ -123,7 +130,8 @@ class Counter:
     async def _do(self, words: Words, text: str, actor: Actor, ear: Ear, trigger: str) -> Card | None:
         if isinstance(words.said, Talk):
             meant = partial(self.cluster, words.cluster, ear.channel)
-            return await words.said.answer(Asked(self._desk, actor, ear.channel, self._clock, meant, trigger, SPOKEN))
+            asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, trigger, SPOKEN)
+            return await words.said.answer(asked)
         if words.dry:
             return await self._ask(words.said, words, actor, ear)
         name = new_id()

@@ -231,6 +231,7 @@ class Cluster:
     has_front: bool = False  # a public address is configured
     problem: str = ""  # why nothing may be changed here
     remembered: int | None = None  # media number before the last shutdown
+    windows: tuple[str, ...] = ()  # the words of its off-hours windows
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one
     drain_method: str = "signal"

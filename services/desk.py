@@ -184,6 +184,10 @@ class Desk:
         self._must(may_read(actor, self.site(run.cluster).rules))
         return run
 
+    def may_read(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster."""
+        self._must(may_read(actor, self.site(name).rules))
+
     def progress(self, run_id: str) -> Progress | None:
         """Where a run stands, if this process drives it."""
         return self._progress.get(run_id)
@@ -194,9 +198,9 @@ class Desk:
         requests = [await self.journal.request(r) for r in json.loads(text or "[]")]
         return [r for r in requests if r.state is RequestState.OPEN and r.until > self._clock.now()]
 
-    async def first_time(self, name: str) -> bool:
+    async def first_time(self, name: str, within: float = 3600.0) -> bool:
         """Whether an event of that name is seen for the first time, by any bot."""
-        return await first_time(self._store, name)
+        return await first_time(self._store, name, within)
 
     # Asking for changes
 
@@ -260,6 +264,15 @@ class Desk:
         run = await self.open_run(name)
         if run is not None:
             raise Refused(self.busy(run))
+        await self._must_not_be_held(name)
+
+    async def _must_not_be_held(self, name: str) -> None:
+        now = self._clock.now()
+        _, book = await self.memory.books.read(name)
+        hold = book.exceptions.hold(now)
+        if hold is not None:
+            left = duration(hold.until - now)
+            raise Refused(f"{name} is on hold for another {left}: {hold.by}, {hold.reason}; `/openvidu unhold` ends it")
 
     async def _must_be_new(self, name: str, procedure: Procedure) -> None:
         for request in await self.waiting(name):
@@ -286,6 +299,7 @@ class Desk:
         request = await self._open_request(request_id)
         site = self.site(request.plan.cluster)
         self._must(may_approve(actor, request.requester, site.rules, tuple(a.key for a in request.approvals)))
+        await self._must_not_be_held(site.name)
         approved = request.approved_by(actor)
         if not approved.enough:
             await self._change(request, approved)
@@ -366,6 +380,32 @@ class Desk:
             self.watchers.request(consumed[1])
         self._drive(name)
         return await self.journal.run(name)
+
+    async def open_for_window(
+        self,
+        plan: Plan,
+        requester: Actor,
+        approvers: tuple[Actor, ...],
+        reason: str,
+        checks: Mapping[str, str | None],
+        puts: Mapping[str, str | None],
+    ) -> Run:
+        """Open a run under a window's standing approval, if what it rests on is still so. Refused with who has the cluster."""
+        name, counter = await self.journal.next_name(plan.cluster)
+        opened = Opened(self._clock.now(), name, plan, requester, approvers, reason)
+        if not await self.journal.open(opened, counter, None, checks, puts):
+            await self._must_be_free(plan.cluster)
+            raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
+        self._drive(name)
+        return await self.journal.run(name)
+
+    async def usage(self, name: str, count: int) -> list[str]:
+        """The newest records of what was billed, oldest of them first."""
+        return await self._store.tail(f"usage:{name}", count)
+
+    async def note_usage(self, name: str, entry: str) -> None:
+        """One more record of what is billed."""
+        await self._store.commit(Commit(appends=[(f"usage:{name}", entry)]))
 
     # People's decisions on runs
 

@@ -16,6 +16,7 @@ from services.plan import make_plan
 from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
 from services.steps import Choice, Question, Step
 from services.steps.base import duration
+from services.windows import parse_window
 
 log = logging.getLogger(__name__)
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
@@ -78,6 +79,11 @@ class FencedWorld:
             if number == 0 and error.status in (400, 422):
                 await self._memory.zero_was_refused(self._cluster)
             raise
+
+    async def save_window(self, words: str) -> None:
+        self._lease.check()
+        window = parse_window(words)
+        await self._memory.books.edit(self._cluster.name, lambda book: book.with_window(window, self._lease.run, self._cluster.seen_at))
 
     async def drain(self, droplet_id: int) -> None:
         node = next(n for n in self._cluster.media if n.id == droplet_id)
@@ -412,6 +418,9 @@ class _Drive:
     async def _remind(self) -> None:
         question, now = self.run.question, self._clock.now()
         if question is None or self._cluster is None:
+            return
+        if question.default and now - self.run.question_at >= question.default_after:
+            await self._append(Answered(now, question.id, question.default, None))
             return
         if now - max(self._reminded, self.run.question_at) >= self._cluster.timings.drain_reminder:
             self._reminded = now

@@ -1,6 +1,7 @@
 """The append-only list of what happened to each run, and the atomic acts on it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from services.clock import Clock
@@ -70,11 +71,21 @@ class Journal:
         last = (await self._store.get(f"number:{cluster}"))[0]
         return f"{cluster}-{int(last or 0) + 1}", last
 
-    async def open(self, opened: Opened, counter: str | None, request: tuple[Request, Request] | None = None) -> bool:
-        """Claim the cluster, consume the approval and write the first entry, in one act. False: somebody was first."""
+    async def open(
+        self,
+        opened: Opened,
+        counter: str | None,
+        request: tuple[Request, Request] | None = None,
+        checks: Mapping[str, str | None] | None = None,
+        puts: Mapping[str, str | None] | None = None,
+    ) -> bool:
+        """Claim the cluster, consume the approval and write the first entry, in one act. False: somebody was first.
+
+        `checks` and `puts` belong to the same act: what else must be so, and what else is written.
+        """
         cluster = opened.plan.cluster
-        checks: dict[str, str | None] = {claim_key(cluster): None, f"number:{cluster}": counter}
-        puts: dict[str, str | None] = {claim_key(cluster): opened.run, f"number:{cluster}": str(int(counter or 0) + 1)}
+        checks = {claim_key(cluster): None, f"number:{cluster}": counter, **(checks or {})}
+        puts = {**(puts or {}), claim_key(cluster): opened.run, f"number:{cluster}": str(int(counter or 0) + 1)}
         if request is not None:
             before, after = request
             checks[f"request:{before.id}"] = dump(before)

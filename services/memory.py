@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from services.books import Books, book_key, read_book
 from services.cluster import Cluster
 from services.store import Commit, Store
 
@@ -14,13 +15,15 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.books = Books(store)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """The cluster with what is remembered of it."""
         pool = cluster.pool.id if cluster.pool else ""
-        media, zero = await self._store.get(f"media:{cluster.name}", f"zero:{pool}")
+        media, zero, book = await self._store.get(f"media:{cluster.name}", f"zero:{pool}", book_key(cluster.name))
         number = json.loads(media)["number"] if media else None
-        return replace(cluster, remembered=number, zero_refused=zero is not None)
+        windows = tuple(w.words() for w in read_book(book).windows)
+        return replace(cluster, remembered=number, zero_refused=zero is not None, windows=windows)
 
     async def note_target(self, cluster: Cluster, number: int, *, remember: bool) -> None:
         """Before the pool's number is lowered on a way down, keep the number it had; once, however often the way down is tried."""
@@ -115,9 +118,9 @@ class Intake:
                 return
 
 
-async def first_time(store: Store, name: str) -> bool:
-    """True once per name within an hour: Slack delivers events again, also to another bot."""
-    return await store.commit(Commit(checks={f"seen:{name}": None}, puts={f"seen:{name}": "1"}, ttl={f"seen:{name}": 3600.0}))
+async def first_time(store: Store, name: str, within: float = 3600.0) -> bool:
+    """True once per name within that many seconds: Slack delivers events again, also to another bot."""
+    return await store.commit(Commit(checks={f"seen:{name}": None}, puts={f"seen:{name}": "1"}, ttl={f"seen:{name}": within}))
 
 
 class HostKeys:

@@ -23,7 +23,14 @@ class Actor:
         return self.user  # the team differs between a command and a button of one person in an organisation or a shared channel
 
     @property
+    def window(self) -> bool:
+        """A window is a colleague who types commands punctually; people have other ids."""
+        return self.user.startswith("window:")
+
+    @property
     def mention(self) -> str:
+        if self.window:
+            return f"window *{self.user.removeprefix('window:')}*"
         return f"<@{self.user}>"
 
 
@@ -101,7 +108,7 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
     if effects.cuts_off:
         reasons.append("ends running meetings")
     if effects.blocks:
-        reasons.append("keeps people from opening meetings")
+        reasons.append("keeps people from opening meetings" if effects.down else "takes media nodes out of service")
     if effects.stops_masters:
         reasons.append("stops masters")
     if effects.edits_secrets:

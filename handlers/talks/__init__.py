@@ -4,7 +4,11 @@ from handlers.talks.backup import BackupList, BackupShow
 from handlers.talks.base import Asked, Talk
 from handlers.talks.deciding import Abandon, Cancel, Resume
 from handlers.talks.reading import Help, OneRun, Runs, ShowStatus
+from handlers.talks.windows import Cost, Forecast, HoldTalk, KeepUpTalk, ListWindows, RemoveWindow, Unhold
 
-TALKS: tuple[type[Talk], ...] = (Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow)
+TALKS: tuple[type[Talk], ...] = (
+    *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
+    *(ListWindows, Forecast, RemoveWindow, KeepUpTalk, HoldTalk, Unhold, Cost),
+)
 
 __all__ = ["TALKS", "Asked", "Talk"]

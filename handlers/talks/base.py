@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from handlers.blocks import Card
 from services.clock import Clock
 from services.desk import Desk
+from services.hours import Hours
 from services.policy import Actor
 from services.spoken import Spoken
 
@@ -16,10 +17,12 @@ class Asked:
     """The circumstances a talk is held in: who, where, about which cluster."""
 
     desk: Desk
+    hours: Hours
     actor: Actor
     channel: str
     clock: Clock
     cluster: Callable[[], str]  # the cluster that is meant; Refused when nobody can tell
+    zone: Callable[[str], str] = lambda _cluster: "UTC"  # a cluster's own time zone
     trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
     spoken: Sequence[type[Spoken]] = ()  # everything that can be said
 

@@ -6,14 +6,17 @@ from services.procedures.capacity import DrainNodes, ResizeMedia, Scale
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize import ResizeMasters
 from services.procedures.restart import Restart
+from services.procedures.windows import AddWindow
 
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
+    AddWindow,
 )
 
 __all__ = [
     "PROCEDURES",
+    "AddWindow",
     "BackupCreate",
     "BackupPrune",
     "DrainNodes",

@@ -73,12 +73,9 @@ class Scale(Procedure):
         yield Shrunk(self.number, ids, stay=tuple((n.id, n.name) for n in stay), who=said)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        going = cluster.members[self.number :]
-        if not going:
+        if not cluster.members[self.number :]:
             return ()
-        meetings = _meetings(cluster, going) if self.no_drain else ""
-        lost = (f":warning: *Lost*: {meetings}",) if meetings else ()
-        return (*lost, "DigitalOcean chooses which nodes go, by its word the newest; whoever really went is checked afterwards and told")
+        return ("DigitalOcean chooses which nodes go, by its word the newest; who really went is checked afterwards and told",)
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
         return (reminders.number(self.number),) if self.number != _target(cluster) else ()
@@ -124,7 +121,7 @@ class DrainNodes(Procedure):
         yield Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=who(cluster, chosen))
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
-        return (f"Nothing is removed, so nothing is saved: drained nodes stay and are billed. They take meetings again after {self._back()}",)
+        return (f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {self._back()}",)
 
     def next_words(self, cluster: Cluster) -> str:  # noqa: ARG002
         return f"bring {'them' if self._all else 'it'} back with {self._back()}"
@@ -200,9 +197,8 @@ class ResizeMedia(Procedure):
             return ()
         extra = size.hourly * number * int(POOL_COOLDOWN) / 3600
         minutes = f"{POOL_COOLDOWN / 60:.0f} min"
-        lost = (f":warning: *Lost*: {meetings}",) if self.no_drain and (meetings := _meetings(cluster, cluster.members)) else ()
-        doubles = f"DigitalOcean doubles the pool to {2 * number} nodes for about {minutes}, then removes the old ones: about ${extra:.2f}, once"
-        return (*lost, doubles)
+        doubles = f"DigitalOcean doubles the pool to {2 * number} nodes for about {minutes}, then removes the old ones"
+        return (f"{doubles}: about ${extra:.2f}, once",)
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
         return (reminders.media_size(self.size),)
@@ -220,15 +216,3 @@ def _masters_must_serve(cluster: Cluster) -> None:
             f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and new media nodes register with the masters: "
             f"see `/openvidu status {sick[0]}`, then `/openvidu restart {sick[0]}` or `/openvidu startup`"
         )
-
-
-def _meetings(cluster: Cluster, going: tuple[MediaNode, ...]) -> str:
-    """What runs on those nodes now, or that nobody can tell."""
-    seen = [n.look for n in going if n.look is not None and n.look.rooms is not None]
-    if len(seen) < len(going):
-        return f"whatever runs on {listed(short(n.name, cluster.stack) for n in going)} at that moment (not everything can be seen now)"
-    rooms, people, tapes = (sum(getattr(look, name) or 0 for look in seen) for name in ("rooms", "people", "recordings"))
-    if not (rooms or tapes):
-        return ""
-    taped = f", {count(tapes, 'recording')}" if tapes else ""
-    return f"{count(rooms, 'meeting')}, {count(people, 'person')}{taped} as of now"

@@ -1,7 +1,7 @@
 """Shutdown and start-up of a whole cluster. If these read differently from the vendor's page, one of the two has a bug."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from services.cluster import Cluster
@@ -9,7 +9,7 @@ from services.errors import Refused
 from services.procedures import fleet, reminders
 from services.procedures.base import Procedure
 from services.spoken import argument, flag
-from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
+from services.steps import Drain, FrontAnswers, Healthy, PowerOff, PowerOn, Step
 from services.steps.base import count
 
 
@@ -25,8 +25,12 @@ class Shutdown(Procedure):
     no_drain: bool = flag("end running meetings instead of letting them finish")
     media_only: bool = flag("remove the media nodes and leave the masters on")
 
+    limit: float | None = None  # of a window: seconds that running meetings may take
+    gives_up: float = 0.0  # of a window: seconds until an unanswered question leaves the cluster up
+
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        yield from fleet.let_go(cluster, drain=not self.no_drain, alone=self.media_only)
+        for step in fleet.let_go(cluster, drain=not self.no_drain, alone=self.media_only):
+            yield replace(step, limit=self.limit, gives_up=self.gives_up) if isinstance(step, Drain) else step
         if not self.media_only:
             yield PowerOff(tuple(m.name for m in cluster.masters), kept=fleet.kept(cluster))
 

@@ -2,13 +2,14 @@
 
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, World
+from services.steps.hours import SaveWindow
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media import Drain, MediaGone, MediaServing, OldGone, Revive, Shrunk, StopService
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.resize import Resize, Settled
 
 STEPS: tuple[type[Step], ...] = (
-    *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
+    SaveWindow, *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Resize",
     "RestartService",
     "Revive",
+    "SaveWindow",
     "Settled",
     "Shrunk",
     "Snapshots",

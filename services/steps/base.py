@@ -26,6 +26,9 @@ class World(Protocol):
     async def drain(self, droplet_id: int) -> None:
         """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens."""
 
+    async def save_window(self, words: str) -> None:
+        """Write the window of these words into the cluster's book of hours."""
+
     async def restart_service(self, droplet_id: int) -> None:
         """`systemctl restart openvidu` on that node."""
 
@@ -81,6 +84,7 @@ class Choice:
     skip: bool = False  # this step counts as reached, and the later ones are `forced`
     wait: float | None = None
     ends: str = ""  # the run ends with these words
+    back: str = ""  # with `steps`: they lead back, and the run ends as rolled back because of this
     basis: Basis | None = None  # the state that somebody else made, accepted by this answer
     loses: str = ""  # what is lost by it: answering needs an approver other than the requester, and the words in a confirm dialog
 
@@ -93,6 +97,8 @@ class Question:
     text: str
     choices: tuple[Choice, ...]
     meanwhile: bool = False  # looking goes on, and reaching the goal closes the question
+    default: str = ""  # what is chosen when nobody answers within `default_after` seconds; "": nothing ever
+    default_after: float = 0.0
 
 
 @dataclass(frozen=True)

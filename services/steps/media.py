@@ -57,6 +57,8 @@ class Drain(Step):
     returns: bool = False  # OpenVidu is restarted on them afterwards
     alone: bool = False  # nothing comes afterwards: they stay, and take no meetings
     who: str = ""  # their names, for its title, when they are few
+    limit: float | None = None  # seconds that meetings may take, when it is not the cluster's own drain deadline
+    gives_up: float = 0.0  # seconds that an unanswered question stays open; then the nodes serve again. 0: for ever
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
 
@@ -82,7 +84,7 @@ class Drain(Step):
         return 30.0
 
     def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.drain_deadline
+        return cluster.timings.drain_deadline if self.limit is None else self.limit
 
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 6
@@ -126,10 +128,20 @@ class Drain(Step):
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),
                 self._force(left, loses),
-                Choice("stop", "Stop here", ends=f"stopped at the drain; {_names(cluster, left)} take no new meetings until restarted"),
+                *self._ways_out(cluster, left),
             ),
             meanwhile=True,
+            default="up" if self.gives_up else "",
+            default_after=self.gives_up,
         )
+
+    def _ways_out(self, cluster: Cluster, left: list[MediaNode]) -> tuple[Choice, ...]:
+        stop = Choice("stop", "Stop here", ends=f"stopped at the drain; {_names(cluster, left)} take no new meetings until restarted")
+        if not self.gives_up:
+            return (stop,)
+        nodes = self._nodes(cluster)
+        again: tuple[Step, ...] = (Revive(tuple(n.id for n in nodes)), MediaServing(len(nodes)))
+        return (Choice("up", f"Keep {cluster.name} up", steps=again, back=f"meetings went on; {cluster.name} stays up"), stop)
 
     def _force(self, left: list[MediaNode], loses: str) -> Choice:
         if not (self.returns or self.alone):
@@ -251,7 +263,8 @@ class Revive(Step):
         return 40.0
 
     def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.serving_deadline
+        # A node whose last meeting has not ended cannot be restarted; people are not sent away for it.
+        return cluster.timings.serving_deadline + 4 * cluster.timings.drain_deadline
 
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.power_on_deadline

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Fact, short
+from services.cluster import Cluster, Fact, MediaNode, short
 from services.errors import Rejected
 from services.steps.base import Choice, Effects, Question, Step, World, count, listed
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, newcomer
+from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PoolTarget(Step):
         members = cluster.members
         hit = [n for n in members[self.number :] if not n.drained]
         cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
-        special = (f"removes {count(len(hit), 'media node')} without letting meetings finish",) if hit else ()
+        special = (f"removes {count(len(hit), 'media node')} without letting meetings finish{_losing(cluster, hit)}",) if hit else ()
         return Effects(
             blocks=bool(hit) and self.number == 0,
             cuts_off=cut,
@@ -153,7 +153,8 @@ class TemplateSize(Step):
     def effects(self, cluster: Cluster) -> Effects:
         hit = [n for n in cluster.members if not n.drained]
         cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
-        special = (f"removes {count(len(hit), 'media node')} without letting meetings finish, about 10 min later",) if hit else ()
+        said = f"removes {count(len(hit), 'media node')} without letting meetings finish, about 10 min later{_losing(cluster, hit)}"
+        special = (said,) if hit else ()
         return Effects(cuts_off=cut, special=special)
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -161,6 +162,12 @@ class TemplateSize(Step):
 
     def stays(self) -> str:
         return f"the media pool's template at {self.size}, so that every new node is of that size"
+
+
+def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """What is lost with them as it is now, or that nobody can tell; "" when nothing runs there."""
+    busy = [n for n in nodes if n.look is None or n.look.rooms is None or n.look.rooms or n.look.recordings]
+    return f" ({carrying(cluster, busy)} now)" if busy else ""
 
 
 def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:

@@ -31,8 +31,16 @@ CANNED = {
         "ps --filter label=openvidu-agent=true --format {{.Names}}": (0, "agent-speech-processing\n"),
         "top egress": (0, "UID CMD\nroot egress\nroot egress run-handler --a\nroot egress run-handler --b\n"),
         "container kill --signal=SIGQUIT openvidu": (0, "openvidu\n"),
+        "ps -a --format {{.Names}}": (0, "openvidu\ncaddy\n"),
+        "inspect --format {{.State.Status}} {{.RestartCount}} openvidu": (0, "running 0\n"),
+        "inspect --format {{.State.Status}} {{.RestartCount}} caddy": (0, "restarting 7\n"),
     },
-    "systemctl": {"is-active openvidu": (3, "inactive\n"), "restart openvidu": (0, "")},
+    "systemctl": {
+        "is-active openvidu": (3, "inactive\n"),
+        "restart openvidu": (0, ""),
+        "show --property=InvocationID --value openvidu": (0, "4f1c\n"),
+    },
+    "journalctl": {"-u openvidu -n 20 --no-pager": (0, "Started openvidu.service - OpenVidu.\n" + "x" * 400 + "\n")},
     "curl": {"-s -m 2 http://127.0.0.1:6789/metrics": (0, "# HELP x\nlivekit_room_total 2\nother 1\n")},
 }
 SCRIPTS = [
@@ -144,6 +152,26 @@ def test_the_scripts_of_the_bot_do_the_same_in_both(tmp_path: Path) -> None:
     drained = in_the_interpreter(scripts.drain(START, "signal").replace(scripts.MARKERS, f"{real}/marks"), real)
     assert kills == [call for call in drained[2] if " kill " in call]
     assert drained[1] == "signalled\n"
+
+
+@needs_shell
+def test_what_is_asked_of_one_node_does_the_same_in_both(tmp_path: Path) -> None:
+    real, programs = tmp_path / "real", tmp_path / "programs"
+    real.mkdir()
+    programs.mkdir()
+    (real / "errors").write_text("10.0.0.7: connection refused\n")
+    in_a_real_shell(scripts.STOP, real, programs)
+    seen = ""
+    for log in ("errors", "none"):
+        text = scripts.INSPECT.replace("/var/log/openvidu/nodes_errors.log", f"{real}/{log}")
+        status, seen, _ = in_a_real_shell(text, real, programs)
+        files = Files({f"{real}/": b"", f"{real}/errors": (real / "errors").read_bytes()})
+        streams = Streams()
+        table = builtins(time.time) | TEXT | {name: canned(name, []) for name in CANNED}
+        assert (Shell(files, table.get).run(text, streams), "".join(streams.out)) == (status, seen)
+        assert ("refused" in seen) == (log == "errors")
+    assert "unit=inactive\ncontainer=openvidu running 0\ncontainer=caddy restarting 7\n" in seen
+    assert in_a_real_shell(scripts.START, real, programs)[:2] == in_the_interpreter(scripts.START, real)[:2] == (0, "4f1c\n")
 
 
 def test_on_a_node_it_reads_and_changes_the_world() -> None:

@@ -24,7 +24,7 @@ SPEED = 12.0
 
 async def dies(world: World, env: Mapping[str, str]) -> tuple[int, str]:
     async with bot_of(world, env) as bot:
-        return await asyncio.wait_for(bot.wait(), 15), bot.last_words()
+        return await asyncio.wait_for(bot.wait(), 30), bot.last_words()
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
             world.slack.slack.faults.fail_handshakes = 1
             async with bot_of(world) as bot, aiohttp.ClientSession() as http:
                 # The first handshake of one of the two failed; the SDK alone would never come back from that.
-                await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 2), 15)
+                await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 2), 30)
                 assert await answer(http, f"http://127.0.0.1:{port}/healthz") == (200, [])
                 assert await answer(http, f"http://127.0.0.1:{port}/readyz") == (200, [])
                 refreshing = asyncio.create_task(world.slack.sockets.refresh(0.2))
@@ -130,7 +130,7 @@ def test_http_mode(tmp_path: Path) -> None:
 
 
 async def until_up(http: aiohttp.ClientSession, url: str) -> None:
-    for _ in range(100):
+    for _ in range(300):
         with contextlib.suppress(aiohttp.ClientError):
             if (await answer(http, url))[0] == 200:
                 return

@@ -28,7 +28,7 @@ async def sees(human: Human, text: str, seconds: float = 60.0) -> Message:
         raise AssertionError(f"nobody said {text!r} within {seconds} s; what was said:\n{shown}") from None
 
 
-async def until_seen(human: Human, text: str, act: Callable[[], Awaitable[object]], tries: int = 12) -> Message:
+async def until_seen(human: Human, text: str, act: Callable[[], Awaitable[object]], tries: int = 20) -> Message:
     """People type and press again when nothing comes of it: the bot may have been dead."""
     for _ in range(tries):
         with contextlib.suppress(NotPossible):

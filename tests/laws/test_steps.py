@@ -33,6 +33,9 @@ class Hands:
     async def drain(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "drain"))
 
+    async def save_window(self, words: str) -> None:
+        self.asked.append(("window", words))
+
     async def restart_service(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "restart"))
 

@@ -326,6 +326,23 @@ def test_when_only_some_could_be_resized_all_serve_and_the_card_says_which(way: 
     virtual.run(story())
 
 
+def test_resizes_that_end_one_after_the_other_are_not_another_hands_doing() -> None:
+    """Two masters still get their new size, at different moments, while the way back has begun because of the third."""
+
+    async def story() -> None:
+        async with Scene() as scene:
+            refuses(scene, "-3")
+            lasts = iter((40.0, 120.0))
+            plain = scene.estate.power._duration
+            scene.estate.power._duration = lambda kind: next(lasts) if kind == "resize" else plain(kind)  # type: ignore[method-assign]
+            await approved(scene, f"resize masters {BIG}")
+            await scene.card("did not work, and acme was brought back ·")
+            assert sizes(scene) == [BIG, BIG, OLD, OLD]
+            all_serve(scene)
+
+    virtual.run(story())
+
+
 def test_a_rolling_resize_that_fails_stops_at_that_master() -> None:
     async def story() -> None:
         async with Scene() as scene:

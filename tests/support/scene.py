@@ -105,15 +105,16 @@ class Scene:
         store: Store | None = None,
         livekit: bool = True,
         start: bool = True,
+        origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
-        self.town = Town(LoopClock(ORIGIN), seed, faults)
+        self.town = Town(LoopClock(origin), seed, faults)
         for stack in stacks:
             self.town.build_cluster(stack, media=media, **cluster)
         self.estate = self.town.estate
-        self.clock: Clock = loop_clock(ORIGIN)
+        self.clock: Clock = loop_clock(origin)
         self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
-        self.slack = PretendSlack(_workspace(), MANIFEST)
+        self.slack = PretendSlack(_workspace(origin), MANIFEST)
         self.site = dict(site or {})  # more about each cluster: drain, timings, another stack's name
         self.settings = self._settings(stacks, policy or {}, roles or {}, settings or {}, livekit=livekit)
         self.bots: list[Bot] = []
@@ -219,7 +220,8 @@ class Scene:
             self.slack.connect(deliver)
             self.bots.append(bot)
             self.lives.append(life)
-            self._kept += [asyncio.create_task(bot.keep_sweeping(), name="sweeping"), asyncio.create_task(self._bury(life), name="undertaker")]
+            self._kept.append(asyncio.create_task(bot.keep_sweeping(), name="sweeping"))
+            self._kept.append(asyncio.create_task(self._bury(life), name="undertaker"))
         finally:
             _life.reset(token)
         return bot
@@ -304,8 +306,8 @@ class Scene:
         raise AssertionError(f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}")
 
 
-def _workspace() -> Workspace:
-    place = Workspace(LoopClock(ORIGIN))
+def _workspace(origin: float) -> Workspace:
+    place = Workspace(LoopClock(origin))
     for user, name in PEOPLE.items():
         place.add_user(user, name, name.title())
     place.add_channel("COPS", "ops", list(PEOPLE))

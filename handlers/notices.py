@@ -1,0 +1,69 @@
+"""Posts what the hours have to tell, once, and takes buttons away when they are of no use any more."""
+
+import logging
+from dataclasses import replace
+
+from handlers.blocks import Block, Card, actions, button, section
+from handlers.cards import plain
+from handlers.voice import MessageGone, Voice
+from services.books import Announcement, Book, Posted
+from services.clock import Clock
+from services.desk import Desk
+from services.errors import BotError
+from services.hours import Hours
+
+log = logging.getLogger(__name__)
+
+
+class Notices:
+    """Empties the outboxes. What was posted is crossed out only afterwards: told twice is better than never told."""
+
+    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, channels: dict[str, str]) -> None:
+        self._desk = desk
+        self._hours = hours
+        self._voice = voice
+        self._clock = clock
+        self._channels = channels
+
+    async def sweep(self) -> None:
+        """One round over every cluster's book."""
+        for name in self._desk.sites:
+            try:
+                await self._sweep(name)
+            except BotError as error:
+                log.warning("notices of %s: %s", name, error)
+
+    async def _sweep(self, name: str) -> None:
+        _, book = await self._hours.books.read(name)
+        channel = self._channels.get(name, "")
+        for announcement in book.outbox:
+            if channel and await self._desk.first_time(f"telling:{name}:{announcement.name}", 30.0):
+                ts = await self._voice.post(channel, notice_card(announcement, buttons=self._clock.now() < announcement.until))
+                await self._hours.books.edit(name, lambda b, a=announcement, t=ts: _posted(b, a, channel, t))  # type: ignore[misc]
+        for posted in book.posted:
+            if posted.announcement.until <= self._clock.now():
+                await self._take_buttons_away(posted)
+                await self._hours.books.edit(name, lambda b, p=posted: _settled(b, p))  # type: ignore[misc]
+
+    async def _take_buttons_away(self, posted: Posted) -> None:
+        try:
+            await self._voice.edit(posted.channel, posted.ts, notice_card(posted.announcement, buttons=False))
+        except MessageGone:
+            return
+
+
+def notice_card(announcement: Announcement, *, buttons: bool) -> Card:
+    """An announcement as people read it."""
+    blocks: list[Block] = [section(announcement.text)]
+    if buttons and announcement.buttons:
+        blocks.append(actions(*(button(label, action, value) for label, action, value in announcement.buttons)))
+    return Card(plain(announcement.text), tuple(blocks))
+
+
+def _posted(book: Book, announcement: Announcement, channel: str, ts: str) -> Book:
+    book = replace(book, outbox=tuple(a for a in book.outbox if a.name != announcement.name))
+    return replace(book, posted=(*book.posted, Posted(announcement, channel, ts))) if announcement.buttons else book
+
+
+def _settled(book: Book, posted: Posted) -> Book:
+    return replace(book, posted=tuple(p for p in book.posted if p.ts != posted.ts))

@@ -1,0 +1,126 @@
+"""A cluster's book of hours: its windows, what people put in their way, and what has been done and said about each edge.
+
+One document per cluster, changed by compare-and-set. A run for an edge is opened in the same commit that writes the edge down as done
+and that checks the book unchanged: an edit seconds before an edge counts, and two bots open one run.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from services.store import Commit, Store
+from services.windows import NONE, Exceptions, Hold, KeepUp, Manual, Window, due
+from services.wire import Classes, decode, encode
+
+REMEMBERED = 300  # names of edges and notices; about half a year of a daily window
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """Something to tell a cluster's people once. `buttons` (label, action, value) are of use until `until` (epoch seconds)."""
+
+    name: str
+    text: str
+    buttons: tuple[tuple[str, str, str], ...] = ()
+    until: float = 0.0
+
+
+@dataclass(frozen=True)
+class Posted:
+    """An announcement with buttons that stands in a channel, until its buttons are of no use any more."""
+
+    announcement: Announcement
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True)
+class Book:
+    """`since`: up to when edges have been looked at. `runs`: by window, the approved run that added it."""
+
+    windows: tuple[Window, ...] = ()
+    exceptions: Exceptions = NONE
+    since: float = 0.0
+    done: tuple[str, ...] = ()
+    outbox: tuple[Announcement, ...] = ()
+    posted: tuple[Posted, ...] = ()
+    runs: tuple[tuple[str, str], ...] = ()
+
+    def window(self, name: str) -> Window | None:
+        """The window of that name."""
+        return next((w for w in self.windows if w.name == name), None)
+
+    def with_window(self, window: Window, run: str, now: float) -> "Book":
+        """With a new window, or another one in the place of its namesake. What it would already want is left to its next edge."""
+        old = self.window(window.name)
+        new = replace(window, version=old.version + 1 if old else 1)
+        runs = tuple(r for r in self.runs if r[0] != window.name)
+        windows = (*(w for w in self.windows if w.name != window.name), new)
+        wanted = due(windows, now, self.exceptions).since_edge
+        book = replace(self, windows=windows, runs=(*runs, (window.name, run)), since=now)
+        return book.finished(wanted.name) if wanted is not None else book
+
+    def without_window(self, name: str) -> "Book":
+        """Without the window of that name."""
+        return replace(self, windows=tuple(w for w in self.windows if w.name != name), runs=tuple(r for r in self.runs if r[0] != name))
+
+    def finished(self, *names: str) -> "Book":
+        """With these edges or notices dealt with."""
+        fresh = tuple(n for n in names if n not in self.done)
+        return replace(self, done=(*self.done, *fresh)[-REMEMBERED:])
+
+    def telling(self, announcement: Announcement) -> "Book":
+        """With one more thing to tell; told once by its name."""
+        if announcement.name in self.done:
+            return self
+        return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
+
+
+CLASSES: Classes = {k.__name__: k for k in (Book, Window, Exceptions, KeepUp, Hold, Manual, Announcement, Posted)}
+EMPTY = Book()
+
+
+def book_key(cluster: str) -> str:
+    """Where a cluster's book lies."""
+    return f"hours:{cluster}"
+
+
+def read_book(text: str | None) -> Book:
+    """The book in stored text."""
+    if text is None:
+        return EMPTY
+    found = decode(json.loads(text), CLASSES)
+    assert isinstance(found, Book), "only books are stored there"
+    return found
+
+
+def write_book(book: Book) -> str:
+    """The text of a book; equal books give equal text."""
+    return json.dumps(encode(book), sort_keys=True, separators=(",", ":"))
+
+
+class Books:
+    """The books of all clusters."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, cluster: str) -> tuple[str | None, Book]:
+        """The stored text, to check against, and what it says."""
+        (text,) = await self._store.get(book_key(cluster))
+        return text, read_book(text)
+
+    async def edit(self, cluster: str, change: Callable[[Book], Book]) -> Book:
+        """Change it, whoever else is at it too."""
+        while True:
+            text, book = await self.read(cluster)
+            after = change(book)
+            if after == book and text is not None:
+                return book
+            if await self._store.commit(Commit(checks={book_key(cluster): text}, puts={book_key(cluster): write_book(after)})):
+                return after
+
+    async def seed(self, cluster: str, windows: tuple[Window, ...], now: float) -> None:
+        """What the settings say, if there is no book yet; afterwards the book alone counts."""
+        book = replace(EMPTY, windows=windows, since=now, runs=tuple((w.name, "") for w in windows))
+        await self._store.commit(Commit(checks={book_key(cluster): None}, puts={book_key(cluster): write_book(book)}))

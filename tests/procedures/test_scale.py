@@ -1,0 +1,210 @@
+"""Changing the number of media nodes, in Slack's words."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Cluster
+from services.errors import Refused
+from services.plan import make_plan
+from services.policy import Actor, Kind, Rules, judge
+from services.procedures import Scale
+from services.runs import State
+from tests.support import virtual
+from tests.support.clusters import IDLE, down, ready
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, titles, told
+
+OPERATOR = Actor("UANA")
+RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+
+
+def steps(cluster: Cluster, procedure: Scale) -> list[str]:
+    return [s.title() for s in make_plan(cluster, procedure).steps]
+
+
+def test_more_is_a_pool_edit_and_patience() -> None:
+    assert steps(ready(3), Scale(5)) == ["Media pool 3 → 5", "Wait until 5 media nodes serve"]
+
+
+def test_fewer_drains_exactly_those_that_will_go_and_looks_who_went() -> None:
+    assert steps(ready(5), Scale(3)) == [
+        "Let media-4 and media-5 finish",
+        "Media pool 5 → 3",
+        "See that media-4 and media-5 are gone",
+        "Wait until 3 media nodes serve",
+    ]
+    drain = make_plan(ready(5), Scale(3)).steps[0]
+    assert getattr(drain, "ids", None) == (104, 105), "the newest"
+
+
+def test_the_same_number_is_nothing_to_do_if_all_serve() -> None:
+    assert make_plan(ready(3), Scale(3)).empty
+    tired = ready(3)
+    tired = replace(tired, media=(replace(tired.media[0], look=IDLE), *tired.media[1:]))
+    assert steps(tired, Scale(3)) == ["Put 1 drained media node back into service", "Wait until 3 media nodes serve"]
+
+
+def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
+    one_drained = ready(2)
+    one_drained = replace(one_drained, media=(replace(one_drained.media[0], look=IDLE), one_drained.media[1]))
+    plan = make_plan(one_drained, Scale(1))
+    assert [s.title() for s in plan.steps][:2] == ["Put 1 drained media node back into service", "Let media-2 finish"]
+    assert not plan.effects.down
+
+
+@pytest.mark.parametrize(
+    ("cluster", "number", "words"),
+    [
+        (ready(3), 0, "0 media nodes is a shutdown: `/openvidu shutdown --media-only`"),
+        (ready(3), 1001, "at most 1000 droplets; 1001 is more"),
+        (replace(ready(3), droplet_limit=10, droplets_in_account=7), 7, "would make 11 droplets; the account's limit is 10 and it has 7 now"),
+        (down(ready(3)), 4, "acme is down; `/openvidu startup 4` starts it with 4 media nodes"),
+        (replace(ready(3), masters=(replace(ready(3).masters[0], healthy=False), *ready(3).masters[1:])), 4, "master-1 is not healthy"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_way(cluster: Cluster, number: int, words: str) -> None:
+    with pytest.raises(Refused, match="(?s).*" + words.replace("(", r"\(").replace("`", "`")):
+        make_plan(cluster, Scale(number))
+
+
+def test_growing_is_free_within_the_quota_and_shrinking_is_not() -> None:
+    assert judge(make_plan(ready(3), Scale(5)), OPERATOR, RULES).kind is Kind.ALLOWED
+    assert judge(make_plan(ready(3), Scale(5)), OPERATOR, replace(RULES, scale_up_to=4)).kind is Kind.NEEDS_APPROVAL
+    assert judge(make_plan(ready(3), Scale(2)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+
+
+def test_without_a_drain_the_approval_names_what_is_lost() -> None:
+    plan = make_plan(ready(1 + 2, rooms=0), Scale(2, no_drain=True))
+    assert plan.effects.special == ("removes 1 media node without letting meetings finish",)
+    busy = ready(3)
+    busy = replace(busy, media=(*busy.media[:2], replace(busy.media[2], look=busy.media[0].look)))
+    verdict = judge(make_plan(busy, Scale(2, no_drain=True)), OPERATOR, RULES)
+    assert verdict.special == ("removes 1 media node without letting meetings finish (media-3: 1 meeting, 5 people now)",)
+
+
+# Stories
+
+
+def test_up_in_slack() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            await scene.ana.types("COPS", "/openvidu scale 4 --dry-run")
+            dry = await scene.whisper("UANA", "Dry run of Scale acme to 4 media nodes, nothing was changed")
+            assert "nobody is disturbed. 2 media nodes more can take meetings" in dry.text
+            assert "costs $0.14/h more" in dry.text
+            assert "about 4 min" in dry.text
+            assert scene.estate.pool("acme").target == 2
+            await scene.ana.types("COPS", "/openvidu scale 4")
+            run = await over(scene)
+            card = await scene.card("acme has 4 media nodes ·")
+            assert "fixedNumberOfMediaNodes = 4" in card.text
+            assert len(scene.estate.serving("acme")) == 4
+            assert run.approvers == ()
+            await scene.ana.types("COPS", "/openvidu scale 4")
+            await scene.whisper("UANA", "nothing to do, acme is so already")
+
+    virtual.run(story())
+
+
+def test_down_in_slack_the_meeting_on_the_newest_is_waited_for() -> None:
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            for _ in range(3):
+                scene.estate.open_meeting(people=4, minutes=20)
+            newest = scene.estate.media("acme")[-1]
+            await scene.ana.types("COPS", "/openvidu scale 2")
+            card = await scene.card("Scale acme to 2 media nodes")
+            assert "From the moment it starts no new meeting can be opened on the nodes concerned" in card.text
+            assert "saves $0.07/h" in card.text
+            assert "takes media nodes out of service" in card.text
+            await scene.ben.presses(card, "Approve")
+            await scene.card("media-3: 1 meeting, 4 people, 1 recording")
+            run = await over(scene)
+            assert run.ended_at - run.opened_at > 19 * 60
+            assert len(scene.estate.media("acme")) == 2
+            assert newest.id not in scene.estate.droplets
+            assert len(scene.estate.signals) == 1
+            assert "fixedNumberOfMediaNodes = 2" in (await scene.card("acme has 2 media nodes ·")).text
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("victims", ["oldest", "random"])
+def test_when_digitalocean_removes_others_it_is_told_and_the_survivor_serves_again(victims: str) -> None:
+    async def story() -> None:
+        async with Scene(media=4, seed=3) as scene:
+            scene.estate.scaling.victims = victims  # type: ignore[assignment]
+            scene.estate.allow_thrown_out = True  # not by the bot: it drained those that by DigitalOcean's word go
+            oldest, newest = scene.estate.media("acme")[0], scene.estate.media("acme")[-1]
+            await asked(scene, "scale 3", "Scale acme to 3 media nodes")
+            run = await over(scene)
+            serving = scene.estate.serving("acme")
+            assert len(serving) == 3
+            if newest.id in scene.estate.droplets:
+                assert newest in serving, "the survivor was restarted"
+                (note,) = [n.text for n in run.notes]
+                assert "media-4 had been drained to go, stayed instead and serve again" in note
+                assert note in told(scene).replace("\u200b", "")
+            if victims == "oldest":
+                assert newest.id in scene.estate.droplets
+                assert "DigitalOcean removed media-1, which was to stay: meetings there were cut off" in run.notes[0].text
+                assert oldest.id not in scene.estate.droplets
+
+    virtual.run(story())
+
+
+def test_without_a_drain_in_slack() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.open_meeting(people=2, minutes=60, recordings=0)
+            scene.estate.open_meeting(people=3, minutes=60, recordings=1)
+            scene.estate.allow_thrown_out = True
+            await asked(scene, "scale 1 --no-drain", "without letting meetings finish (media-2: 1 meeting, 3 people, 1 recording now)")
+            run = await over(scene)
+            assert "Let" not in " ".join(titles(run))
+            assert scene.estate.thrown_out == 3
+            assert scene.estate.signals == {k: v for k, v in scene.estate.signals.items() if v == 1}
+
+    virtual.run(story())
+
+
+def test_the_deadline_asks_and_force_takes_only_those_that_go() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.open_meeting(people=2, minutes=600)
+            scene.estate.open_meeting(people=3, minutes=600)
+            scene.estate.allow_thrown_out = True
+            await asked(scene, "scale 1", "Scale acme to 1 media node")
+            card = await scene.card("media-2 did not finish in time", timeout=3 * 3600.0)
+            await scene.ana.presses(card, "End these meetings and go on")
+            await scene.whisper("UANA", "somebody else has to approve it")
+            await scene.ben.presses(card, "End these meetings and go on")
+            await over(scene)
+            assert scene.estate.thrown_out == 3
+            assert len(scene.estate.serving("acme")) == 1
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("after", [1, 20, 61, 80, 160, 300])
+def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            newest = scene.estate.media("acme")[-1]
+            for _ in range(3):
+                scene.estate.open_meeting(people=4, minutes=1)
+            await asked(scene, "scale 2", "Scale acme to 2 media nodes")
+            run = (await scene.run_is("acme-1", State.RUNNING)).id
+            await scene.passes(after)
+            if (await scene.journal.run(run)).over:
+                return
+            await scene.ana.types("COPS", f"/openvidu cancel {run}")
+            ended = await scene.run_is(run, State.CANCELLED, State.DONE)
+            await scene.passes(300)
+            lowered = scene.estate.pool("acme").target == 2
+            assert ("the media pool at 2" in ended.end_text) == (lowered and ended.state == State.CANCELLED)
+            drained = newest.id in scene.estate.droplets and not newest.node.running("openvidu")
+            assert not drained or "take no meetings until OpenVidu is restarted on them" in ended.end_text
+
+    virtual.run(story())

@@ -1,0 +1,306 @@
+"""Off-hours in Slack's words: windows that people can trust."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.runs import State
+from tests.support import virtual
+from tests.support.scene import Scene
+
+MADRID = ZoneInfo("Europe/Madrid")
+Story = Callable[[Scene], Awaitable[None]]
+
+
+def at(text: str) -> float:
+    """A moment in Madrid."""
+    return datetime.fromisoformat(text).replace(tzinfo=MADRID).timestamp()
+
+
+def play(story: Story, start: str = "2026-11-25T19:00", **more: object) -> None:
+    async def scene_of_it() -> None:
+        site = {"timezone": "Europe/Madrid", "channel": "COPS"}
+        async with Scene(media=2, origin=at(start), site=site, **more) as scene:  # type: ignore[arg-type]
+            await story(scene)
+
+    virtual.run(scene_of_it())
+
+
+async def add(scene: Scene, words: str) -> None:
+    await scene.ana.types("COPS", f"/openvidu window add {words}")
+    card = await scene.card("Add a window to acme")
+    assert "without asking again; always gracefully, never by force" in card.text
+    await scene.ben.presses(card, "Approve")
+    await scene.card("acme has its window ·")
+
+
+async def until(scene: Scene, when: str) -> None:
+    await scene.passes(at(when) - scene.clock.now())
+
+
+def down(scene: Scene) -> bool:
+    return all(m.status == "off" for m in scene.estate.masters("acme")) and not scene.estate.media("acme")
+
+
+def up(scene: Scene) -> bool:
+    return len(scene.estate.serving("acme")) == 2 and scene.estate.front_is_up("acme")
+
+
+def test_a_night() -> None:
+    """Added, announced, closed without a word, serves by the time it says."""
+
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await until(scene, "2026-11-25T19:31")
+        notice = await scene.card("acme closes at 20:00 (in 30 min)")
+        assert "0 meetings now" in notice.text
+        await until(scene, "2026-11-25T19:56")
+        await scene.card("acme closes at 20:00 (in 5 min)")
+        await until(scene, "2026-11-25T20:20")
+        assert down(scene)
+        card = await scene.card("acme is down ·")
+        assert "asked by window nights, approved by <@UBEN>" in card.text
+        stale = [b for b in notice.blocks if b["type"] == "actions"]
+        assert not stale
+        await until(scene, "2026-11-26T07:30")
+        assert up(scene)
+        card = await scene.card("acme serves ·")
+        assert "serves by 07:30" in card.text
+        assert not [m for m in scene.ana.sees("COPS") if "did not" in m.text]
+
+    play(story)
+
+
+def test_keep_up_an_hour_by_a_button() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await until(scene, "2026-11-25T19:31")
+        notice = await scene.card("acme closes at 20:00 (in 30 min)")
+        await scene.dora.presses(notice, "Keep up 1 h")
+        await scene.whisper("UDORA", "Only operators")
+        await scene.ben.presses(notice, "Keep up 1 h")
+        await scene.card("acme stays up")
+        await until(scene, "2026-11-25T20:30")
+        assert up(scene)
+        await until(scene, "2026-11-25T21:20")
+        assert down(scene)
+
+    play(story)
+
+
+def test_keep_up_tonight_ends_by_itself() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await until(scene, "2026-11-25T19:40")
+        await scene.ana.types("COPS", "/openvidu keepup tonight")
+        await scene.whisper("UANA", "acme stays up until")
+        await until(scene, "2026-11-26T07:00")
+        assert up(scene)
+        told = [m for m in scene.ana.sees("COPS") if "did not close at 20:00" in m.text]
+        assert len(told) == 1
+        await until(scene, "2026-11-26T20:20")
+        assert down(scene)
+
+    play(story)
+
+
+def test_a_meeting_may_finish_and_nobody_answers() -> None:
+    """It waits as long as the window says, asks, and stays up when nobody answers; told once."""
+
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings wait:60")
+        await until(scene, "2026-11-25T19:58")
+        scene.estate.open_meeting(people=4, minutes=200)
+        await until(scene, "2026-11-25T20:30")
+        assert not down(scene)
+        await until(scene, "2026-11-25T21:10")
+        card = await scene.card("needs a decision")
+        assert "did not finish in time" in card.text
+        await until(scene, "2026-11-25T21:40")
+        assert scene.estate.thrown_out == 0
+        await until(scene, "2026-11-25T23:59")
+        assert up(scene)
+        await scene.card("was put back as it was")
+        run = await scene.run_is("acme-2", State.ROLLED_BACK)
+        assert "stays up" in run.end_text
+
+    play(story)
+
+
+def test_a_meeting_that_ends_in_time() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await until(scene, "2026-11-25T19:58")
+        scene.estate.open_meeting(people=4, minutes=20)
+        await until(scene, "2026-11-25T20:10")
+        assert not down(scene)
+        await until(scene, "2026-11-25T20:40")
+        assert down(scene)
+        assert scene.estate.thrown_out == 0
+
+    play(story)
+
+
+def test_skip_tonight_when_people_meet() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings skip")
+        await until(scene, "2026-11-25T19:58")
+        scene.estate.open_meeting(people=4, minutes=20)
+        await until(scene, "2026-11-25T20:01")
+        await scene.card("acme did not close at 20:00")
+        await until(scene, "2026-11-26T07:00")
+        assert up(scene)
+        assert len([m for m in scene.ana.sees("COPS") if "did not close" in m.text]) == 1
+
+    play(story)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_ask_first_when_people_meet(answer: bool) -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings ask")
+        await until(scene, "2026-11-25T19:58")
+        scene.estate.open_meeting(people=4, minutes=20)
+        await until(scene, "2026-11-25T20:01")
+        card = await scene.card("acme would close now")
+        assert "1 meeting with 4 people run" in card.text
+        if answer:
+            await scene.ben.presses(card, "Close now, gracefully")
+        await until(scene, "2026-11-25T21:00")
+        assert down(scene) == answer
+        assert scene.estate.thrown_out == 0
+
+    play(story)
+
+
+def test_media_only_leaves_the_masters_on() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --media-only")
+        await until(scene, "2026-11-25T20:20")
+        assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
+        assert scene.estate.media("acme") == []
+        await until(scene, "2026-11-26T07:30")
+        assert up(scene)
+
+    play(story)
+
+
+def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await until(scene, "2026-11-25T21:00")
+        assert down(scene)
+        await scene.ana.types("COPS", "/openvidu startup")
+        await until(scene, "2026-11-25T22:00")
+        assert up(scene)
+        await scene.ana.types("COPS", "/openvidu window list")
+        await scene.whisper("UANA", "<@UANA>")
+        await until(scene, "2026-11-26T07:00")
+        assert up(scene)
+        await until(scene, "2026-11-26T20:20")
+        assert down(scene)
+
+    play(story)
+
+
+def test_a_hold_stops_every_change_and_says_who_and_why() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await scene.ana.types("COPS", '/openvidu hold "exam week" until tomorrow 12:00')
+        await scene.card("acme is on hold")
+        await scene.ben.types("COPS", "/openvidu shutdown")
+        told = await scene.whisper("UBEN", "is on hold for another")
+        assert "exam week" in told.text
+        await until(scene, "2026-11-26T07:00")
+        assert up(scene)
+        told_once = [m for m in scene.ana.sees("COPS") if "did not close at 20:00" in m.text]
+        assert len(told_once) == 1
+        assert "exam week" in told_once[0].text
+        await until(scene, "2026-11-26T12:01")
+        await scene.card("The hold on acme is over")
+        await until(scene, "2026-11-26T20:20")
+        assert down(scene)
+
+    play(story)
+
+
+@pytest.mark.parametrize(("minutes", "closes"), [(10, True), (300, True), (690, False)])
+def test_the_bot_was_away_over_the_edge(minutes: int, closes: bool) -> None:
+    """Late but with enough of the night left it closes; never late into working hours; and never without a word."""
+
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await until(scene, "2026-11-25T19:59")
+        scene.kill()
+        await scene.passes(minutes * 60)
+        await scene.start_bot()
+        await scene.passes(1200)
+        assert down(scene) == closes
+        if not closes:
+            await scene.card("acme did not close at 20:00")
+        await until(scene, "2026-11-26T08:00")
+        assert up(scene)
+
+    play(story)
+
+
+@pytest.mark.parametrize(("start", "close", "opens"), [
+    ("2026-10-24T19:00", "2026-10-25T02:30", "2026-10-25T07:30"),
+    ("2027-03-27T19:00", "2027-03-28T02:30", "2027-03-28T07:30"),
+])
+def test_the_night_when_the_clocks_change(start: str, close: str, opens: str) -> None:
+    """02:30 comes twice or not at all; it closes once and opens once."""
+
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Sun 02:30-07:30 Europe/Madrid")
+        await until(scene, close.replace("02:30", "05:00"))
+        assert down(scene)
+        await until(scene, opens)
+        assert up(scene)
+        runs = [await scene.journal.run(r) for r in await scene.journal.latest("acme", 10)]
+        assert [r.plan.procedure.command for r in reversed(runs)] == ["window add", "shutdown", "startup"]
+
+    play(story, start)
+
+
+def test_holidays_and_forecast() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --except 2026-11-26")
+        await scene.ana.types("COPS", "/openvidu window forecast 3d")
+        told = await scene.whisper("UANA", "Forecast for acme")
+        assert "2026-11-25 19:00Z" in told.text
+        assert "stays as it is" in told.text
+        await until(scene, "2026-11-26T21:00")
+        assert up(scene)
+
+    play(story)
+
+
+def test_removing_a_window_needs_no_approval() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await scene.ana.types("COPS", "/openvidu window remove nights")
+        await scene.card("acme has no window nights any more")
+        await until(scene, "2026-11-26T07:00")
+        assert up(scene)
+
+    play(story)
+
+
+def test_what_was_saved_to_the_cent() -> None:
+    """Two nodes of $0.07143/h away from 20:02 or so until the morning: the record of what was really there decides."""
+
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await until(scene, "2026-11-26T09:00")
+        await scene.ana.types("COPS", "/openvidu cost 2026-11")
+        told = await scene.whisper("UANA", "saved so far")
+        assert "still billed" in told.text
+        away = [float(w) for w in told.text.split() if w.replace(".", "").isdigit() and "." in w]
+        assert away
+        records = await scene.bot.desk.usage("acme", 100)
+        assert len(records) >= 3
+
+    play(story)
