@@ -186,13 +186,11 @@ class Counter:
 
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""
-        for name, note in (await self._desk.intake.held()).items():
-            if self._clock.now() - float(note["at"]) < older_than:
-                continue
+        for note in await self._desk.intake.forgotten(self._clock.now() - older_than):
             typed = f"`{self._office.command} {note['text']}`"
             words = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
             await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
-            await self._desk.intake.answered(name)
+            await self._desk.intake.answered(str(note["name"]))
 
 
 class _Answering:

@@ -31,7 +31,7 @@ TOLD: dict[type, Callable[[Any, Run], str]] = {
     Reached: lambda e, run: f"reached: {_title(run, e.step)}",
     Noted: lambda e, _: escape(e.text),
     Questioned: lambda e, _: f"asked people: {escape(e.question.text)}",
-    Answered: lambda e, _: f"{e.by.mention if e.by else 'nobody had to answer'}: {e.choice or 'it settled itself'}",
+    Answered: lambda e, run: f"{e.by.mention if e.by else 'nobody answered'}: {_label(run, e)}",
     CancelAsked: lambda e, _: f"{e.by.mention} cancelled",
     Recovering: lambda e, _: f"on the way back: {escape(e.reason)}",
     Stopped: lambda e, _: f"stopped: {escape(e.reason)}",
@@ -50,3 +50,9 @@ def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: f
 
 def _title(run: Run, step: int) -> str:
     return run.steps[step].title() if step < len(run.steps) else "a step that was replaced"
+
+
+def _label(run: Run, answer: Answered) -> str:
+    if not answer.choice:
+        return "it settled itself"
+    return f"“{escape(run.labels.get((answer.question, answer.choice), answer.choice))}”"

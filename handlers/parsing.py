@@ -47,12 +47,9 @@ def parse(text: str) -> Words:
     return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options)
 
 
-def _with_rest(kind: type[Spoken], rest: list[str]) -> Words:
-    """A kind whose last field takes the remaining words keeps their options too, but for `--cluster`."""
-    cluster = None
-    if "--cluster" in rest[:-1]:
-        at = rest.index("--cluster")
-        cluster, rest = _cluster(rest[at + 1]), rest[:at] + rest[at + 2 :]
+def _with_rest(kind: type[Spoken], words: list[str]) -> Words:
+    """A kind whose last field takes the remaining words keeps their options too, but for those that every command knows."""
+    rest, options = _common(words)
     fields = kind.parameters()
     head, tail = rest[: len(fields) - 1], rest[len(fields) - 1 :]
     if not tail and fields[-1].default is MISSING:
@@ -62,7 +59,26 @@ def _with_rest(kind: type[Spoken], rest: list[str]) -> Words:
         values[fields[-1].name] = " ".join(tail)
     said = kind(**values)
     assert isinstance(said, Procedure | Talk), "everything that is spoken is one of the two"
-    return Words(said, cluster)
+    return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options)
+
+
+def _common(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The options that every command knows, apart from everything else as it stands."""
+    rest: list[str] = []
+    options: dict[str, str] = {}
+    left = iter(words)
+    for word in left:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name not in COMMON:
+            rest.append(word)
+        elif name == "dry-run":
+            options[name] = ""
+        else:
+            value = value if equals else next(left, "")
+            if not value:
+                raise Refused(f"--{name} needs a value after it")
+            options[name] = _cluster(value) if name == "cluster" else value
+    return rest, options
 
 
 def _split(text: str) -> list[str]:

@@ -54,7 +54,8 @@ def grew(then: Plan, now: Plan, rules: Rules) -> str:
     if then.load is None or now.load is None:
         return ""
     if now.load.recordings > then.load.recordings:
-        return f"{now.load.recordings} recordings are running; there were {then.load.recordings} when it was asked for"
+        running = "1 recording is" if now.load.recordings == 1 else f"{now.load.recordings} recordings are"
+        return f"{running} running; there were {then.load.recordings} when it was asked for"
     if now.load.people > then.load.people * (1 + rules.growth) and now.load.people > then.load.people:
         return f"{now.load.people} people are in meetings; there were {then.load.people} when it was asked for"
     return ""

@@ -209,9 +209,10 @@ class Desk:
     ) -> Outcome:
         """Plan it; then run it, or ask others, or stop at the plan. Refused with who or what is in the way."""
         site = self.site(name)
-        self._must(may_read(actor, site.rules) if dry else may_operate(actor, site.rules))
+        self._must(may_read(actor, site.rules))
         if not dry:
-            await self._must_be_free(name)
+            await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
+            self._must(may_operate(actor, site.rules))
             await self._must_be_new(name, procedure)
         plan = make_plan(await self.look(name, procedure.looks_at), procedure)
         if dry or plan.empty:

@@ -1,9 +1,7 @@
 """What the bot remembers of a cluster between runs: its media number, a refused zero, host keys."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from services.books import Books, book_key, read_book
 from services.cluster import Cluster
@@ -89,33 +87,40 @@ class CardPlaces:
 
 
 class Intake:
-    """Commands that were taken and are not answered yet, so that none is forgotten when a bot dies over it."""
+    """Commands that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip to the state."""
 
-    KEY = "intake"
+    LOG = "intake"
+    SEEN = "intake:seen"
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def take(self, name: str, what: dict[str, str | float]) -> None:
         """Write it down; only then say that it was taken."""
-        await self._edit(lambda held: held | {name: what})
+        await self._store.commit(Commit(appends=[(self.LOG, json.dumps({"name": name, **what}))]))
 
     async def answered(self, name: str) -> None:
         """It has its answer."""
-        await self._edit(lambda held: {k: v for k, v in held.items() if k != name})
+        key = f"answered:{name}"
+        await self._store.commit(Commit(puts={key: "1"}, ttl={key: 86400.0}))
 
-    async def held(self) -> dict[str, dict[str, str | float]]:
-        """What still waits for an answer, by name."""
-        (text,) = await self._store.get(self.KEY)
-        return dict(json.loads(text or "{}"))
-
-    async def _edit(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        while True:
-            (text,) = await self._store.get(self.KEY)
-            before = json.loads(text or "{}")
-            after = change(before)
-            if after == before or await self._store.commit(Commit(checks={self.KEY: text}, puts={self.KEY: json.dumps(after)})):
-                return
+    async def forgotten(self, before: float, most: int = 100) -> list[dict[str, str | float]]:
+        """Commands older than that moment that nobody answered; each is returned until it counts as answered."""
+        (seen,) = await self._store.get(self.SEEN)
+        position = start = int(seen or 0)
+        left: list[dict[str, str | float]] = []
+        for text in await self._store.read(self.LOG, start, most):
+            note = json.loads(text)
+            if float(note["at"]) >= before:
+                break
+            (done,) = await self._store.get(f"answered:{note['name']}")
+            if done is None:
+                left.append(note)
+            elif not left:
+                position += 1
+        if position != start:
+            await self._store.commit(Commit(checks={self.SEEN: seen}, puts={self.SEEN: str(position)}))
+        return left
 
 
 async def first_time(store: Store, name: str, within: float = 3600.0) -> bool:

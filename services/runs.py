@@ -184,6 +184,7 @@ class Run:
     ended_by: Actor | None = None
     end_text: str = ""
     skipped: tuple[int, ...] = field(default=())
+    asked: tuple[Question, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -197,6 +198,11 @@ class Run:
     def step(self) -> Step | None:
         """The step being worked on; None when all are reached."""
         return self.steps[self.position] if self.position < len(self.steps) else None
+
+    @property
+    def labels(self) -> dict[tuple[str, str], str]:
+        """What the answers to its questions were called, by question and choice."""
+        return {(q.id, c.id): c.label for q in self.asked for c in q.choices}
 
     @property
     def stays_done(self) -> tuple[str, ...]:
@@ -277,7 +283,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Noted():
             return replace(run, notes=(*run.notes, event))
         case Questioned():
-            return replace(run, question=event.question, question_at=event.at, state=State.ASKING)
+            return replace(run, asked=(*run.asked, event.question), question=event.question, question_at=event.at, state=State.ASKING)
         case Answered():
             return _answered(run, event)
         case CancelAsked():

@@ -18,7 +18,7 @@ CAP_HOURS = 672
 
 @dataclass(frozen=True)
 class AddWindow(Procedure):
-    """Close the cluster every time at these hours: `nights Mon-Fri 20:00-07:30 Europe/Madrid`, with `--media-only` to leave masters on."""
+    """Close the cluster at these hours from now on, as in `nights Mon-Fri 20:00-07:30 Europe/Madrid`."""
 
     command: ClassVar[str] = "window add"
     verb: ClassVar[str] = "Add a window to"

@@ -235,7 +235,7 @@ class MediaGone(Step):
         return isinstance(earlier, Drain) and not self.keep
 
     def stays(self) -> str:
-        return "the media droplets gone"
+        return f"the media droplets gone but for {count(self.keep, 'drained one')}" if self.keep else "the media droplets gone"
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
 def test_what_is_imported_is_asked_for() -> None:
     """A package that happens to be there because of another one may be gone tomorrow."""
     provided = {re.split(r"[<>=\[ ]", line)[0].lower().replace("-", "_") for line in PROJECT["project"]["dependencies"]}
-    provided |= {"jwt", "yaml", "azure"}  # of pyjwt, pyyaml, azure-core
+    provided |= {"jwt", "yaml", "azure", "dateutil"}  # of pyjwt, pyyaml, azure-core, python-dateutil
     provided |= {"botocore", "multidict"}  # boto3 and aiohttp are written in terms of these
     known = provided | set(PACKAGES) | set(sys.stdlib_module_names)
     strangers = {

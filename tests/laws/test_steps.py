@@ -146,7 +146,7 @@ def test_only_what_it_is_about_is_asked_for(both: tuple[Cluster, Step], again: i
     cluster, step = both
     mine = {m.id for m in cluster.masters} | {n.id for n in cluster.media}
     for who, *_ in ask(step, cluster, again):
-        assert who == "pool" or who in mine
+        assert who in ("pool", "window") or who in mine
 
 
 @law

@@ -213,6 +213,7 @@ def down(cluster: Cluster) -> Cluster:
 # Procedures
 
 ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
+    "window": st.sampled_from(("nights Mon-Fri 20:00-07:30 Europe/Madrid", "weekend Sat,Sun 00:00-24:00 UTC --media-only --meetings skip")),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
     "node": st.sampled_from(("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody")),
@@ -289,6 +290,10 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "stamp": lambda _: st.sampled_from(("", "20270115T080000Z")),
     "stack": lambda c: st.just(c.stack),
     "labels": lambda c: st.sampled_from([("acme-backup-20270101T000000Z",), tuple(sorted({b.label for b in backups(c)})) or ("x",)]),
+    "words": lambda _: st.just("nights Mon-Fri 20:00-07:30 Europe/Madrid"),
+    "title_words": lambda _: st.just("*nights* 20:00-07:30 (Mon-Fri, Europe/Madrid)"),
+    "limit": lambda _: st.sampled_from((None, 3600.0)),
+    "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
 """What a step's field of that name may be, in that cluster; by its type when it is not here."""

@@ -1,44 +1,41 @@
 """What people do in most stories: ask, approve, look how it ended."""
 
-import re
-
 from services.runs import Run, State
 from simulators.slack.model import Message
 from tests.support.scene import Scene
 
 
-async def asked(scene: Scene, words: str, sees: str, *, by_ben: bool = True) -> Message:
+async def asked(scene: Scene, words: str, sees: str) -> Message:
     """Ana types it and Ben approves. Returns the card that was approved."""
     await scene.ana.types("COPS", f"/openvidu {words}")
-    card = await scene.card(sees)
-    if by_ben:
-        await scene.ben.presses(card, "Approve")
+    card = await with_buttons(scene, sees)
+    await scene.ben.presses(card, "Approve")
     return card
 
 
-async def the_run(scene: Scene) -> Run:
-    """The newest run, once there is one."""
-    for _ in range(60):
-        names = await scene.journal.latest("acme", 1)
-        if names:
-            return await scene.journal.run(names[0])
+async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Message:
+    """The newest message of the channel that says this and can be answered, now or soon."""
+    for _ in range(int(seconds)):
+        cards = [m for m in scene.ana.sees("COPS") if text in f"{m.text} {m.blocks}" and "actions" in [b["type"] for b in m.blocks]]
+        if cards:
+            return cards[-1]
         await scene.passes(1)
-    raise AssertionError("no run was opened")
+    raise AssertionError(f"no card says {text!r} and has buttons: {[m.text for m in scene.ana.sees('COPS')]}")
 
 
-async def over(scene: Scene, state: State = State.DONE, timeout: float = 6 * 3600.0) -> Run:
-    """The newest run, when it has ended like that."""
-    run = await scene.run_is((await the_run(scene)).id, state, State.STOPPED, timeout=timeout)
-    assert run.state == state, f"{run.state}: {run.stopped or run.end_text}"
-    await scene.settled(run)
-    return run
+async def over(scene: Scene, state: State = State.DONE, *, run: str = "acme-1", timeout: float = 6 * 3600.0) -> Run:
+    """That run, when it has ended like that."""
+    ended = await scene.run_is(run, state, State.STOPPED, timeout=timeout)
+    assert ended.state == state, f"{ended.state}: {ended.stopped or ended.end_text}"
+    await scene.settled(ended)
+    return ended
 
 
-async def question(scene: Scene, timeout: float = 6 * 3600.0) -> Message:
-    """The card of the newest run, once it asks people something."""
-    run = await scene.run_is((await the_run(scene)).id, State.ASKING, State.STOPPED, timeout=timeout)
-    assert run.state == State.ASKING, f"{run.state}: {run.stopped}"
-    return await scene.card(f"{run.id} needs a decision")
+async def question(scene: Scene, *, run: str = "acme-1", timeout: float = 6 * 3600.0) -> Message:
+    """The card of that run, once it asks people something."""
+    found = await scene.run_is(run, State.ASKING, State.STOPPED, timeout=timeout)
+    assert found.state == State.ASKING, f"{found.state}: {found.stopped}"
+    return await with_buttons(scene, f"{run} needs a decision")
 
 
 def titles(run: Run) -> list[str]:
@@ -49,8 +46,3 @@ def titles(run: Run) -> list[str]:
 def told(scene: Scene) -> str:
     """Everything the channel's people can read, as one text."""
     return "\n".join(f"{m.text} {m.blocks}" for m in scene.ana.sees("COPS"))
-
-
-def money_in(text: str) -> list[str]:
-    """The amounts that a card names."""
-    return re.findall(r"\$\d+\.\d\d", text)

@@ -1,0 +1,144 @@
+"""Letting media nodes finish without removing them, in Slack's words."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Cluster
+from services.errors import Refused
+from services.plan import make_plan
+from services.policy import Actor, Kind, Rules, judge
+from services.procedures import DrainNodes
+from services.runs import State
+from tests.support import virtual
+from tests.support.clusters import DRAINING, IDLE, ready
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question
+
+OPERATOR = Actor("UANA")
+RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+
+
+def looking(cluster: Cluster, *looks: object) -> Cluster:
+    return replace(cluster, media=tuple(replace(n, look=look) for n, look in zip(cluster.media, looks, strict=True)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("said", ["media-2", "MEDIA-2", "acme-media-node-pool-0a1b2c3d-002", "102"])
+def test_a_node_has_the_names_that_people_use(said: str) -> None:
+    plan = make_plan(ready(3), DrainNodes(said))
+    assert [s.title() for s in plan.steps] == ["Let media-2 finish"]
+    assert not plan.effects.down
+    assert plan.effects.special == ()
+    assert judge(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL, "it cannot be taken back"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("media-9", "acme has no media node “media-9”; there are: media-1, media-2, media-3"),
+        ("master-1", "master-1 is a master; only media nodes have meetings to finish"),
+    ],
+)
+def test_another_is_refused_with_those_there_are(said: str, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        make_plan(ready(3), DrainNodes(said))
+
+
+def test_two_nodes_of_one_name_are_told_apart_by_their_ids() -> None:
+    twice = ready(2)
+    twin = replace(twice.media[1], droplet=replace(twice.media[1].droplet, name=twice.media[0].name))
+    with pytest.raises(Refused, match="“media-1” means 2 nodes of acme; say which by its id: 101 and 102"):
+        make_plan(replace(twice, media=(twice.media[0], twin)), DrainNodes("media-1"))
+
+
+def test_the_last_node_that_serves_goes_only_when_the_approver_says_so() -> None:
+    serving = ready(1).media[0].look
+    for cluster, said in ((ready(3), "all"), (looking(ready(3), IDLE, serving, DRAINING), "media-2"), (ready(1), "media-1")):
+        plan = make_plan(cluster, DrainNodes(said))
+        assert plan.effects.down
+        assert plan.outage is None, "nobody knows when somebody brings it back"
+        verdict = judge(plan, OPERATOR, RULES)
+        assert verdict.special == ("nobody can meet on acme afterwards, until OpenVidu is restarted there",)
+
+
+def test_what_is_drained_is_drained() -> None:
+    assert make_plan(looking(ready(2), IDLE, IDLE), DrainNodes()).empty
+    assert make_plan(looking(ready(2), IDLE, ready(1).media[0].look), DrainNodes("media-1")).empty
+
+
+# Stories
+
+
+def test_one_node_in_slack_and_back_again() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            for _ in range(2):
+                scene.estate.open_meeting(people=3, minutes=15)
+            await scene.ana.types("COPS", "/openvidu drain media-1 --dry-run")
+            dry = await scene.whisper("UANA", "Dry run of Drain media-1 of acme")
+            assert "changes nothing" in dry.text
+            assert "Nothing is removed, so nothing is saved" in dry.text
+            card = await asked(scene, "drain media-1", "Drain media-1 of acme")
+            assert "Nobody is cut off" in card.text
+            await over(scene)
+            end = await scene.card("media-1 of acme is drained ·")
+            assert "/openvidu restart media-1" in end.text
+            assert len(scene.estate.media("acme")) == 2
+            assert len(scene.estate.serving("acme")) == 1
+            await scene.ana.types("COPS", "/openvidu restart media-1")
+            await over(scene, run="acme-2")
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            await scene.ana.types("COPS", "/openvidu drain")
+            card = await scene.card("Drain all media nodes of acme")
+            assert "Approving this says: nobody can meet on acme afterwards" in card.text
+            await scene.ben.presses(card, "Approve")
+            await over(scene)
+            assert scene.estate.serving("acme") == []
+            assert scene.estate.pool("acme").target == 2
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run="acme-2")
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize(("answer", "lost"), [("Wait another 30 min", 0), ("Stop here", 0), ("End these meetings and go on", 6)])
+def test_at_the_deadline_people_choose(answer: str, lost: int) -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.allow_thrown_out = lost > 0
+            scene.estate.open_meeting(people=6, minutes=140)
+            busy = next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
+            name = f"media-{scene.estate.media('acme').index(busy) + 1}"
+            await asked(scene, f"drain {name}", f"Drain {name} of acme")
+            await scene.ben.presses(await question(scene), answer)
+            run = await over(scene, State.LEFT if answer == "Stop here" else State.DONE)
+            assert scene.estate.thrown_out == lost
+            assert len(scene.estate.media("acme")) == 2, "nothing is removed"
+            if answer == "Stop here":
+                assert f"{name} take no new meetings until restarted" in run.end_text
+            else:
+                assert not busy.node.running("openvidu")
+
+    virtual.run(story())
+
+
+def test_cancelled_it_says_that_a_drain_cannot_be_taken_back() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.open_meeting(people=6, minutes=30)
+            await asked(scene, "drain all", "Drain all media nodes of acme")
+            await scene.passes(60)
+            await scene.ana.types("COPS", "/openvidu cancel acme-1")
+            run = await over(scene, State.CANCELLED)
+            assert "take no meetings until OpenVidu is restarted on them" in run.end_text
+            assert len(scene.estate.signals) == 2
+
+    virtual.run(story())

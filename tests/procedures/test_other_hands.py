@@ -1,0 +1,187 @@
+"""Somebody else at the wheel: what changed is said, nothing more is written, and people decide how to go on."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.runs import State
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question
+
+
+def set_pool(scene: Scene, number: int) -> None:
+    """As the control panel or Terraform does it."""
+    pool = scene.estate.pool("acme")
+    body = {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": pool.template}
+    scene.estate.settle()
+    scene.estate.scaling.edit(pool.id, body)
+
+
+def set_size(scene: Scene, size: str) -> None:
+    pool = scene.estate.pool("acme")
+    scene.estate.allow_template_keys.add("size")
+    template = {**scene.estate.scaling.shown_template(pool), "size": size}
+    scene.estate.settle()
+    scene.estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": pool.target}, "droplet_template": template})
+
+
+async def drains(scene: Scene, words: str, sees: str) -> None:
+    """It runs, and waits for a meeting that lasts for 10 min more."""
+    for _ in scene.estate.media("acme"):
+        scene.estate.open_meeting(people=4, minutes=10)
+    await asked(scene, words, sees)
+    await scene.passes(30)
+
+
+CASES: dict[str, tuple[str, str, Callable[[Scene], None], str]] = {
+    "grown during a scale": ("scale 2", "Scale acme to 2", lambda s: set_pool(s, 4), "the pool's number from 3 to 4"),
+    "grown during a shutdown": ("shutdown", "Shut down acme", lambda s: set_pool(s, 4), "the pool's number from 3 to 4"),
+    "another template during a resize": ("resize media c-8", "Resize the media", lambda s: set_size(s, "c-4"), "the pool's template"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("answer", ["Go on from the new state", "Stop here"])
+def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
+    words, sees, change, said = CASES[case]
+
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            scene.estate.allow_template_keys.update({"size"} if "resize" in words else ())
+            scene.estate.allow_thrown_out = "template" in case  # the other hand's doing: it replaced nodes that still had meetings
+            await drains(scene, words, sees)
+            change(scene)
+            card = await question(scene)
+            assert f"somebody else changed {said}" in card.text
+            assert "Nothing more was changed since" in card.text
+            target, template = scene.estate.pool("acme").target, scene.estate.pool("acme").template
+            await scene.passes(1800)
+            assert (scene.estate.pool("acme").target, scene.estate.pool("acme").template) == (target, template)
+            assert all(m.on for m in scene.estate.masters("acme"))
+            await scene.ana.presses(card, answer)
+            if answer == "Stop here":
+                run = await over(scene, State.LEFT)
+                assert run.end_text.startswith(f"stopped, because somebody else changed {said}")
+                assert scene.estate.pool("acme").target == target
+                return
+            await over(scene)
+            match words.split()[0]:
+                case "scale":
+                    assert len(scene.estate.media("acme")) == len(scene.estate.serving("acme")) == 2
+                case "shutdown":
+                    assert scene.estate.media("acme") == []
+                    assert not any(m.on for m in scene.estate.masters("acme"))
+                case _:
+                    assert [d.size for d in scene.estate.media("acme")] == ["c-8"] * 3
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("words", ["scale 2", "shutdown"])
+def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(words: str) -> None:
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            await scene.ana.types("COPS", f"/openvidu {words}")
+            card = await scene.card("needs one approval")
+            set_pool(scene, 5)
+            await scene.passes(300)
+            await scene.ben.presses(card, "Approve")
+            await scene.whisper("UBEN", "the cluster changed since it was asked for")
+            assert scene.estate.signals == {}
+            assert scene.estate.pool("acme").target == 5
+
+    virtual.run(story())
+
+
+def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritten() -> None:
+    """The look still showed the old number; the read right before the write does not."""
+
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            world = scene.bot.desk.site("acme").world
+            api = world.account.api  # type: ignore[attr-defined]
+            read = api.pool
+
+            async def slow(pool_id: str) -> object:
+                if scene.estate.pool("acme").target == 2:
+                    set_pool(scene, 5)
+                return await read(pool_id)
+
+            api.pool = slow
+            await scene.ana.types("COPS", "/openvidu scale 3")
+            card = await question(scene)
+            assert "the pool's number from 2 to 5" in card.text
+            assert scene.estate.pool("acme").target == 5
+            await scene.ana.presses(card, "Stop here")
+            await over(scene, State.LEFT)
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("answer", ["Go on from the new state", "Stop here"])
+def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str) -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            masters = scene.estate.masters("acme")
+            stubborn = masters[3]
+            scene.estate.outcome = lambda kind, d: "ignored" if kind == "shutdown" and d is stubborn else "done"
+            await asked(scene, "shutdown", "Shut down acme")
+            while masters[1].on or masters[1].status != "off":
+                await scene.passes(2)
+            await scene.passes(15)
+            scene.estate.settle()
+            scene.estate.power.ask(masters[1].id, "power_on")
+            card = await question(scene)
+            assert "somebody else changed master 2, which had gone off and is on again" in card.text
+            await scene.passes(900)
+            assert masters[1].on, "nobody fights over it"
+            await scene.ana.presses(card, answer)
+            scene.estate.outcome = lambda _kind, _d: "done"
+            if answer == "Stop here":
+                run = await over(scene, State.LEFT)
+                assert "master 2, which had gone off and is on again" in run.end_text
+                assert masters[1].on
+            else:
+                await over(scene)
+                assert not any(m.on for m in masters)
+
+    virtual.run(story())
+
+
+def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
+    """The pool refills itself, and the newcomer is now the newest: it would go undrained."""
+
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            scene.estate.allow_thrown_out = True
+            await drains(scene, "scale 2", "Scale acme to 2")
+            scene.estate.settle()
+            scene.estate.power.destroy(scene.estate.media("acme")[0].id)
+            card = await question(scene)
+            assert "media-4 not drained: the pool would end what still runs there" in card.text
+            assert "From the new state it would be: " in card.text
+            assert len(scene.estate.media("acme")) == 3
+            await scene.ana.presses(card, "Go on from the new state")
+            await over(scene)
+            assert len(scene.estate.serving("acme")) == len(scene.estate.media("acme")) == 2
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("which", [0, 2])
+def test_a_node_was_destroyed_by_hand_during_a_shutdown(which: int) -> None:
+    """Every media node there is finishes, so the one that the pool put in its place does too."""
+
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            scene.estate.allow_thrown_out = True
+            await drains(scene, "shutdown", "Shut down acme")
+            scene.estate.settle()
+            scene.estate.power.destroy(scene.estate.media("acme")[which].id)
+            await over(scene)
+            assert scene.estate.media("acme") == []
+            assert not any(m.on for m in scene.estate.masters("acme"))
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())

@@ -1,0 +1,181 @@
+"""Another droplet size for the media nodes, in Slack's words."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Cluster
+from services.errors import Refused
+from services.plan import make_plan
+from services.policy import Actor, Kind, Rules, judge
+from services.procedures import ResizeMedia
+from services.runs import State
+from tests.support import virtual
+from tests.support.clusters import SIZES, SOLD, down, ready
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, titles, with_buttons
+
+OPERATOR = Actor("UANA")
+RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+
+
+def shop(media: int = 3, **more: object) -> Cluster:
+    return replace(ready(media), sizes=SOLD, **more)  # type: ignore[arg-type]
+
+
+def steps(cluster: Cluster, procedure: ResizeMedia) -> list[str]:
+    return [s.title() for s in make_plan(cluster, procedure).steps]
+
+
+def test_it_reads_like_the_vendors_page() -> None:
+    assert steps(shop(), ResizeMedia("c-4")) == [
+        "Let 3 media nodes finish",
+        "Size in the media pool's template s-4vcpu-8gb → c-4",
+        "Wait until 3 media nodes of c-4 serve",
+        "See that the media nodes of the old size are gone",
+    ]
+
+
+def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> None:
+    plan = make_plan(shop(), ResizeMedia("c-4"))
+    assert plan.notes == ("DigitalOcean doubles the pool to 6 nodes for about 10 min, then removes the old ones: about $0.06, once",)
+    assert plan.outage is not None
+    assert 240 <= plan.outage < 300, "until the new ones serve, not until the old ones are gone"
+    assert 600 < plan.takes < 800
+    assert plan.saves == 3 * (SOLD[0].hourly - SOLD[2].hourly)
+    assert plan.effects.special == (), "a media resize may take the last node that serves"
+    assert judge(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert "mediaNodeInstanceType" in plan.afterwards[0]
+
+
+def test_without_a_drain_there_is_no_outage_and_the_approval_says_who_is_cut_off() -> None:
+    plan = make_plan(shop(), ResizeMedia("c-4", no_drain=True))
+    assert plan.outage is None
+    assert not plan.effects.down
+    lost = "removes 3 media nodes without letting meetings finish, about 10 min later (media-1: 1 meeting, 5 people now)"
+    assert judge(plan, OPERATOR, RULES).special == (lost,)
+
+
+def test_the_size_it_has_is_nothing_to_do() -> None:
+    assert make_plan(shop(), ResizeMedia(SIZES[0])).empty
+
+
+def test_a_pool_of_zero_only_learns_the_new_size() -> None:
+    assert steps(replace(down(ready(3)), sizes=SOLD), ResizeMedia("c-4")) == ["Size in the media pool's template s-4vcpu-8gb → c-4"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "size", "words"),
+    [
+        (shop(), "c-44", "DigitalOcean has no size c-44 for this account; near it: `c-4`"),
+        (shop(sizes=(replace(SOLD[2], available=False), SOLD[0])), "c-4", "c-4 is not to be had in ams3 now"),
+        (shop(sizes=(replace(SOLD[2], regions=("fra1",)), SOLD[0])), "c-4", "c-4 is not to be had in ams3 now"),
+        (shop(sizes=()), "c-4", "list of sizes could not be read"),
+        (shop(droplet_limit=9, droplets_in_account=7), "c-4", "3 nodes more would make 10 droplets; the account's limit is 9 and it has 7 now"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_before_anybody_is_disturbed(cluster: Cluster, size: str, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        make_plan(cluster, ResizeMedia(size))
+
+
+# Stories
+
+
+def test_in_slack() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.allow_template_keys.add("size")
+            scene.estate.open_meeting(people=4, minutes=15, recordings=1)
+            old = {d.id for d in scene.estate.media("acme")}
+            await scene.ana.types("COPS", "/openvidu resize media c-8 --dry-run")
+            dry = await scene.whisper("UANA", "Dry run of Resize the media nodes of acme to c-8")
+            for words in ("1 meeting, 4 people, 1 recording now", "for about 4 min", "costs $0.36/h more", "doubles the pool to 4 nodes"):
+                assert words in dry.text, words
+            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
+            await over(scene)
+            assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]
+            assert len(scene.estate.serving("acme")) == 2
+            assert old.isdisjoint(scene.estate.droplets)
+            assert scene.estate.thrown_out == 0
+            end = await scene.card("acme has media nodes of c-8 ·")
+            assert 'mediaNodeInstanceType = "c-8"' in end.text
+            await scene.ana.types("COPS", "/openvidu resize media c-8")
+            await scene.whisper("UANA", "nothing to do, acme is so already")
+
+    virtual.run(story())
+
+
+def test_no_drain_in_slack_keeps_people_meeting_until_the_old_nodes_go() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.allow_template_keys.add("size")
+            scene.estate.allow_thrown_out = True
+            scene.estate.open_meeting(people=4, minutes=120)
+            await asked(scene, "resize media c-8 --no-drain", "without letting meetings finish, about 10 min later (media-1: 1 meeting")
+            await scene.passes(300)
+            assert scene.estate.thrown_out == 0
+            assert len(scene.estate.serving("acme")) == 2
+            await over(scene)
+            assert scene.estate.thrown_out == 4
+
+    virtual.run(story())
+
+
+def test_when_digitalocean_refuses_the_size_the_drained_nodes_serve_again() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            edit = scene.estate.scaling.edit
+
+            def refuse(pool_id: str, body: dict[str, object]) -> object:
+                from simulators.estate.things import unprocessable  # noqa: PLC0415
+
+                template = body["droplet_template"]
+                assert isinstance(template, dict)
+                if template["size"] == "c-8":
+                    raise unprocessable("size is not available for autoscale pools")
+                return edit(pool_id, body)  # type: ignore[arg-type]
+
+            scene.estate.scaling.edit = refuse  # type: ignore[method-assign,assignment]
+            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
+            run = await over(scene, State.ROLLED_BACK)
+            assert "size is not available for autoscale pools" in run.end_text
+            assert len(scene.estate.serving("acme")) == 2
+            assert titles(run)[-2:] == ["Put 2 drained media nodes back into service", "Wait until 2 media nodes serve"]
+
+    virtual.run(story())
+
+
+def test_when_there_is_no_capacity_it_stops_with_digitaloceans_words_and_can_be_resumed() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.allow_template_keys.add("size")
+            scene.estate.capacity = False
+            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
+            run = await scene.run_is("acme-1", State.STOPPED)
+            assert "no capacity for c-8 in ams3" in run.stopped
+            scene.estate.capacity = True
+            await scene.passes(120)
+            await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+            await scene.run_is("acme-1", State.RUNNING, State.DONE)
+            await over(scene)
+            assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("after", [1, 31, 45, 200, 400])
+def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.allow_template_keys.add("size")
+            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
+            await scene.run_is("acme-1", State.RUNNING)
+            await scene.passes(after)
+            await scene.ana.types("COPS", "/openvidu cancel acme-1")
+            run = await over(scene, State.CANCELLED)
+            changed = scene.estate.pool("acme").template["size"] == "c-8"
+            assert ("the media pool's template at c-8" in run.end_text) == changed
+            assert changed or "take no meetings until OpenVidu is restarted on them" in run.end_text or "nothing" in run.end_text
+
+    virtual.run(story())

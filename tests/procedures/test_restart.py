@@ -1,0 +1,272 @@
+"""Restarting one node, and looking at one, in Slack's words."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Cluster
+from services.errors import Refused
+from services.plan import make_plan
+from services.policy import Actor, Kind, Rules, judge
+from services.procedures import Restart
+from services.runs import State
+from tests.support import virtual
+from tests.support.clusters import IDLE, INSTALLING, down, ready
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question, titles, told
+
+OPERATOR = Actor("UANA")
+RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+
+
+def started(cluster: Cluster) -> Cluster:
+    return replace(cluster, masters=tuple(replace(m, start="a1") for m in cluster.masters))
+
+
+def steps(cluster: Cluster, procedure: Restart) -> list[str]:
+    return [s.title() for s in make_plan(cluster, procedure).steps]
+
+
+def test_a_master_goes_off_and_on_and_everybody_waits_for_its_health() -> None:
+    assert steps(ready(3), Restart("master-2")) == [
+        "Shut down master 2",
+        "Start master 2",
+        "Wait until master 2 is healthy",
+        "Check the public address through the load balancer",
+    ]
+    plan = make_plan(ready(3), Restart("master-2"))
+    assert judge(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert not plan.effects.down
+
+
+def test_only_openvidu_on_a_master() -> None:
+    assert steps(started(ready(3)), Restart("acme-master-node-2", service=True)) == [
+        "Restart OpenVidu on master 2",
+        "Wait until master 2 is healthy",
+        "Check the public address through the load balancer",
+    ]
+    assert judge(make_plan(started(ready(3)), Restart("master-2", service=True)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+
+
+def test_a_media_node_finishes_first() -> None:
+    assert steps(ready(3), Restart("media-2")) == ["Let media-2 finish", "Restart OpenVidu on media-2"]
+    idle = ready(2)
+    idle = replace(idle, media=(replace(idle.media[0], look=IDLE), idle.media[1]))
+    plan = make_plan(idle, Restart("media-1"))
+    assert [s.title() for s in plan.steps] == ["Restart OpenVidu on media-1"]
+    assert judge(plan, OPERATOR, RULES).kind is Kind.ALLOWED, "nothing runs there that could be disturbed"
+
+
+def test_the_last_media_node_that_serves_is_named_in_the_approval() -> None:
+    plan = make_plan(ready(1), Restart("media-1"))
+    assert plan.effects.special == ("nobody can meet on acme until OpenVidu has been restarted there",)
+    assert plan.outage is not None
+    assert 0 < plan.outage < 120
+
+
+def _with_master(cluster: Cluster, index: int, **change: object) -> Cluster:
+    masters = tuple(replace(m, **change) if i == index else m for i, m in enumerate(cluster.masters))  # type: ignore[arg-type]
+    return replace(cluster, masters=masters)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "procedure", "words"),
+    [
+        (_with_master(ready(2), 3, healthy=False), Restart("master-1"), "master-4 is not healthy, and two masters are never down at once"),
+        (_with_master(ready(2), 3, status="off"), Restart("master-1"), "master-4 is not healthy"),
+        (down(ready(2)), Restart("master-1"), "acme is down; `/openvidu startup` starts all of it"),
+        (ready(2), Restart("master-1", service=True), "master-1 cannot be reached by SSH; leave `--service` out"),
+        (ready(2), Restart("media-1", service=True), "`--service` is for masters"),
+        (ready(2), Restart("master-7"), "acme has no node “master-7”; there are: master-1, master-2, master-3, master-4, media-1, media-2"),
+        (replace(ready(1), media=(replace(ready(1).media[0], look=INSTALLING),)), Restart("media-1"), "still installing"),
+        (replace(ready(1), media=(replace(ready(1).media[0], look=None),)), Restart("media-1"), "cannot be reached by SSH"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_way(cluster: Cluster, procedure: Restart, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        make_plan(cluster, procedure)
+
+
+def test_the_sick_master_itself_may_be_restarted() -> None:
+    assert steps(_with_master(ready(2), 1, healthy=False), Restart("master-2"))[0] == "Shut down master 2"
+    assert steps(_with_master(ready(2), 1, status="off", healthy=False), Restart("master-2"))[0] == "Start master 2"
+
+
+# Stories
+
+
+def test_a_masters_droplet_in_slack() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.rolling = True
+            scene.estate.open_meeting(people=5, minutes=60)
+            master = scene.estate.masters("acme")[1]
+            boot = master.node.boot_id
+            await scene.ana.types("COPS", "/openvidu restart master-2 --dry-run")
+            dry = await scene.whisper("UANA", "Dry run of Restart master-2 of acme")
+            assert "the other three masters go on serving" in dry.text
+            card = await asked(scene, "restart master-2", "Restart master-2 of acme")
+            assert "because it stops masters" in card.text
+            await over(scene)
+            await scene.card("master-2 of acme was restarted ·")
+            assert master.node.boot_id != boot
+            assert scene.estate.healthy(master)
+            assert scene.estate.thrown_out == 0
+
+    virtual.run(story())
+
+
+def test_only_openvidu_on_a_master_in_slack() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            master = scene.estate.masters("acme")[2]
+            boot, start = master.node.boot_id, master.node.invocation
+            await asked(scene, "restart master-3 --service", "Restart master-3 of acme")
+            run = await over(scene)
+            assert master.node.boot_id == boot
+            assert master.node.invocation != start
+            assert scene.estate.healthy(master)
+            asked_for = [d for d, c, _ in scene.town.shell.commands if c == "systemctl restart openvidu"]
+            assert asked_for == [master.id], "once, and nowhere else"
+            assert "OpenVidu restarted on master 3" in run.stays_done
+
+    virtual.run(story())
+
+
+def test_a_media_node_in_slack_keeps_its_meeting_to_the_end() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.open_meeting(people=5, minutes=25)
+            busy = next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
+            start = busy.node.containers["openvidu"].started_at
+            name = f"media-{scene.estate.media('acme').index(busy) + 1}"
+            await asked(scene, f"restart {name}", f"Restart {name} of acme")
+            run = await over(scene)
+            assert run.ended_at - run.opened_at > 24 * 60
+            assert busy.node.containers["openvidu"].started_at != start
+            assert len(scene.estate.serving("acme")) == 2
+            assert scene.estate.thrown_out == 0
+
+    virtual.run(story())
+
+
+def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.allow_thrown_out = True
+            scene.estate.open_meeting(people=5, minutes=600)
+            await asked(scene, "restart media-1", "Approving this says: nobody can meet on acme until OpenVidu has been restarted there")
+            card = await question(scene)
+            await scene.ben.presses(card, "End these meetings and go on")
+            run = await over(scene)
+            assert titles(run)[-2:] == ["Stop OpenVidu on 1 media node", "Put 1 drained media node back into service"]
+            assert scene.estate.thrown_out == 5
+            assert len(scene.estate.serving("acme")) == 1
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("after", [0, 2, 15, 30, 45, 70, 150])
+def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.rolling = True
+            master = scene.estate.masters("acme")[1]
+            await asked(scene, "restart master-2", "Restart master-2 of acme")
+            await scene.run_is("acme-1", State.RUNNING)
+            await scene.passes(after)
+            await scene.ana.types("COPS", "/openvidu cancel acme-1")
+            run = await scene.run_is("acme-1", State.CANCELLED, State.DONE)
+            assert master.on
+            assert run.end_text == "nothing was changed" or run.state == State.DONE or "master 2 on" in run.end_text
+
+    virtual.run(story())
+
+
+def test_resumed_it_does_not_go_off_a_second_time() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.rolling = True
+            master = scene.estate.masters("acme")[1]
+            scene.town.faults.add("web", "503", times=-1, match=f"{master.name} ")
+            await asked(scene, "restart master-2", "Restart master-2 of acme")
+            await scene.run_is("acme-1", State.STOPPED)
+            boot = master.node.boot_id
+            scene.town.faults.rules.clear()
+            await scene.ana.types("COPS", "/openvidu resume acme-1")
+            await scene.run_is("acme-1", State.RUNNING, State.DONE)
+            await over(scene)
+            assert master.node.boot_id == boot
+
+    virtual.run(story())
+
+
+# Looking at one node
+
+
+def test_status_of_a_master() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            master = scene.estate.masters("acme")[0]
+            master.node.containers["grafana"].restarts = 4
+            master.node.files["/var/log/openvidu/nodes_errors.log"] = b"10.10.10.9: media node cannot reach redis\n"
+            master.node.journal += [
+                "redis-server --requirepass hunter2hunter2 started",
+                "export DO_TOKEN=dop_v1_" + "ab12" * 16,
+                "LIVEKIT_API_SECRET=short mongo://mongoadmin:sesame@10.10.10.2/db",
+                "<!channel> *hello*",
+            ]
+            await scene.dora.types("COPS", "/openvidu status master-1")
+            shown = await scene.whisper("UDORA", "master-1 of acme: ")
+            text = f"{shown.text} {shown.blocks}"
+            for words in (
+                "droplet: active",
+                "health page: answers",
+                "public address, through the load balancer: answers",
+                "OpenVidu's unit: active",
+                "12 of 12 containers run; look at grafana (running, 4 restarts)",
+                "media node cannot reach redis",
+                "Started openvidu.service",
+                "--requirepass •••",
+                "LIVEKIT",
+            ):
+                assert words in text.replace("\u200b", "").replace("&gt;", ">"), words
+            for secret in ("hunter2", "ab12ab12", "short", "sesame", "<!channel>"):
+                assert secret not in text, secret
+            assert not any(canary in text for canary in scene.estate.canaries)
+
+    virtual.run(story())
+
+
+def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.estate.open_meeting(people=7, minutes=60, recordings=1)
+            busy = next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
+            name = f"media-{scene.estate.media('acme').index(busy) + 1}"
+            await scene.ana.types("COPS", f"/openvidu status {name}")
+            shown = await scene.whisper("UANA", f"{name} of acme: ")
+            assert "meetings: serving, 1 meeting, 7 people, 1 recording" in shown.text
+            assert "nodes_errors.log: nothing in it" in shown.text
+            scene.town.faults.switch("ssh_down")
+            await scene.ana.types("COPS", "/openvidu status master-2")
+            dark = await scene.whisper("UANA", "master-2 of acme: ")
+            assert "droplet: active" in dark.text
+            assert "inside: Connect call failed" in dark.text or "inside: " in dark.text
+            await scene.ana.types("COPS", "/openvidu status master-9")
+            await scene.whisper("UANA", "Acme has no node “master-9”; there are: master-1")
+
+    virtual.run(story())
+
+
+def test_help_says_what_stays_outside_chat() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            await scene.ana.types("COPS", "/openvidu help")
+            shown = await scene.whisper("UANA", "Not from chat, but at a keyboard")
+            for word in ("scale NUMBER", "drain", "restart NODE", "resize media SIZE", "status"):
+                assert word in f"{shown.text} {shown.blocks}"
+            for word in ("editing files", "in-place upgrades", "restic and mongodump", "restore", "uninstall", "openvidu.io"):
+                assert word in told(scene)
+
+    virtual.run(story())
