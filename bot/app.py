@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,26 @@ from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
 from handlers.app import build_app
 from handlers.commands import Counter, Office
+from handlers.modals import Forms
 from handlers.notices import Notices
 from handlers.reporter import Reporter
 from handlers.voice import Voice
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
 from services.clients.livekit import Livekit
+from services.clients.spaces import Spaces
 from services.clients.ssh import Ssh
 from services.clock import Clock
 from services.cluster import Timings
 from services.desk import SWEEP, Desk, Site
-from services.errors import BotError
+from services.errors import BotError, Refused
 from services.hours import Hours
 from services.memory import HostKeys
 from services.policy import EVERYONE, Rules
 from services.store import Store
 from services.store.port import new_id
-from services.windows import parse_window
+from services.vault import Objects
+from services.windows import Window, parse_window
 from services.world import Account, ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,7 @@ class Ways:
     http: Http
     transport: Any = None  # of pydo
     shell: Callable[[Cluster, HostKeys], Shell] | None = None
+    bucket: Callable[[Cluster], Objects] | None = None
 
 
 @dataclass
@@ -64,6 +68,7 @@ class Bot:
     accounts: list[Account]
     shells: list[Shell]
     worker: str
+    seeds: Mapping[str, tuple[Window, ...]]
     _seeded: bool = False
 
     async def sweep(self) -> None:
@@ -78,10 +83,8 @@ class Bot:
         """Windows of the settings file, for clusters that have no book of hours yet."""
         if self._seeded:
             return
-        for name, cluster in self.settings.clusters.items():
-            if cluster.windows:
-                windows = tuple(parse_window(text, cluster.timezone) for text in cluster.windows)
-                await self.hours.books.seed(name, windows, self.ways.clock.now())
+        for name, windows in self.seeds.items():
+            await self.hours.books.seed(name, windows, self.ways.clock.now())
         self._seeded = True
 
     async def keep_sweeping(self) -> None:
@@ -94,6 +97,7 @@ class Bot:
         """No new work, answers in flight go out, runs are handed over."""
         self.counter.closing = True
         await self.counter.tasks.settle(2.5)
+        await self.hours.aclose()
         await self.desk.aclose()
         await self.reporter.aclose()
         for shell in self.shells:
@@ -122,8 +126,21 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     reporter = Reporter(desk, voice, ways.clock, channels, lambda r: approvers(desk, r.plan.cluster, r.requester))
     secret = settings.slack.signing_secret
     buttons = Buttons(desk, hours, voice, counter)
-    app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons)
-    return Bot(settings, ways, desk, hours, notices, counter, voice, reporter, app, list(accounts.values()), shells, worker)
+    forms = Forms(desk, voice, counter)
+    app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms)
+    seeds = _seeds(settings)
+    return Bot(settings, ways, desk, hours, notices, counter, voice, reporter, app, list(accounts.values()), shells, worker, seeds)
+
+
+def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
+    """The windows that the settings name. Refused with the cluster and what is wrong, before anything is started."""
+    seeds = {}
+    for name, cluster in settings.clusters.items():
+        try:
+            seeds[name] = tuple(parse_window(text, cluster.timezone) for text in cluster.windows)
+        except Refused as error:
+            raise Refused(f"clusters.{name}.windows: {error}") from None
+    return {name: windows for name, windows in seeds.items() if windows}
 
 
 def _news_channels(settings: Settings) -> dict[str, str]:
@@ -155,13 +172,27 @@ def _site(
     shell = ways.shell(cluster, keys) if ways.shell else _ssh(cluster, keys)
     if shell is not None:
         shells.append(shell)
-    world = ClusterWorld(_place(name, cluster), accounts[token], shell, ways.http, _people(cluster, ways), ways.clock)
+    world = ClusterWorld(
+        _place(name, cluster), accounts[token], shell, ways.http, _people(cluster, ways), ways.clock, _bucket(cluster, ways)
+    )
     return Site(name, world, _rules(cluster))
 
 
 def _ssh(cluster: Cluster, keys: HostKeys) -> Shell | None:
     ssh = cluster.ssh
     return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
+
+
+def _bucket(cluster: Cluster, ways: Ways) -> Objects | None:
+    if cluster.spaces is None:
+        return None
+    if ways.bucket is not None:
+        return ways.bucket(cluster)
+    key, secret = cluster.secrets.spaces_access_key_id, cluster.secrets.spaces_secret_access_key
+    if not (key and secret):
+        return None
+    spaces = cluster.spaces
+    return Spaces(spaces.endpoint, spaces.bucket, key.get_secret_value(), secret.get_secret_value(), spaces.region)
 
 
 def _people(cluster: Cluster, ways: Ways) -> People | None:
@@ -187,6 +218,7 @@ def _place(name: str, cluster: Cluster) -> Place:
         zero_policy=cluster.policy.zero_refused,
         drain_method=cluster.drain.method,
         keep_backups=cluster.policy.keep_backups,
+        zone=cluster.timezone,
         timings=timings,
     )
 

@@ -92,7 +92,10 @@ async def _live(settings: Settings, clock: Clock) -> None:
         # Before anybody can be heard: on the loop, these imports would hold up an acknowledgement for half a second or more.
         await asyncio.to_thread(_warm_up)
         store = open_store(settings, clock)
-        bot = build(settings, Ways(clock, store, Http()), client)
+        try:
+            bot = build(settings, Ways(clock, store, Http()), client)
+        except Refused as error:
+            raise CannotStart(str(error)) from None
         chronicle = Chronicle()
         bot.desk.watchers.runs.append(chronicle.run)
         bot.desk.watchers.requests.append(chronicle.request)

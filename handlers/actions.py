@@ -54,11 +54,11 @@ class Buttons:
                 await self._desk.abandon(value, actor)
             case "keepup":
                 length = name.partition(":")[2]
-                kept = await self._hours.keep(value, "tonight" if length == "tonight" else float(length), actor)
+                kept = await self._hours.wishes.keep(value, "tonight" if length == "tonight" else float(length), actor)
                 return cards.words_card(f"{value} stays up until {day(kept.until)}.")
             case "closenow":
                 cluster, _, edge = value.partition("|")
-                await self._hours.close_now(cluster, edge, actor)
+                await self._hours.wishes.close_now(cluster, edge, actor)
             case cards.ANSWER:
                 run, question, choice = [*value.split("|"), "", ""][:3]
                 await self._desk.answer(run, question, choice, actor)

@@ -13,12 +13,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from handlers import cards
 from handlers.actions import Buttons
 from handlers.commands import Counter, say
+from handlers.modals import CONFIG, Forms
 
 log = logging.getLogger(__name__)
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
 
 
-def build_app(client: AsyncWebClient, signing_secret: str, command: str, counter: Counter, buttons: Buttons) -> AsyncApp:
+def build_app(client: AsyncWebClient, signing_secret: str, command: str, counter: Counter, buttons: Buttons, forms: Forms) -> AsyncApp:
     """An app whose every listener acknowledges first and works afterwards."""
     bolt_log = logging.getLogger("slack_bolt")
     app = AsyncApp(client=client, signing_secret=signing_secret, raise_error_for_unhandled_request=True, logger=bolt_log)
@@ -34,6 +35,14 @@ def build_app(client: AsyncWebClient, signing_secret: str, command: str, counter
     async def mentioned(body: Mapping[str, Any]) -> None:
         counter.mention(body)
 
+    async def submitted(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        problems = forms.problems(body["view"])
+        if problems:
+            await ack(response_action="errors", errors=problems)
+            return
+        await ack()
+        forms.submit(body)
+
     async def failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
         # A response of our own, always: otherwise the person waits three seconds and reads "operation_timeout".
         text = say(error)
@@ -43,6 +52,7 @@ def build_app(client: AsyncWebClient, signing_secret: str, command: str, counter
 
     app.command(command)(typed)
     app.action(ANY)(pressed)
+    app.view(CONFIG)(submitted)
     app.event("app_mention")(mentioned)
     app.error(failed)
     return app

@@ -77,7 +77,7 @@ def saving(plan: Plan) -> str:
     if plan.money:
         said.append(plan.money)
     said = said or ["changes nothing"]
-    if plan.effects.stops_masters:
+    if plan.effects.stops_masters and plan.effects.down:
         said.append(f"the masters stay billed while off ({money(plan.stays_billed)}/h)")
     return ". ".join([said[0], *(s[:1].upper() + s[1:] for s in said[1:])]) + "."
 
@@ -98,7 +98,7 @@ def impact(plan: Plan) -> str:
     if plan.effects.irreversible:
         last += f" *Cannot be taken back*: {'; '.join(plan.effects.irreversible)}."
     lines.append(last)
-    lines += [f"{note}." for note in plan.notes]
+    lines += [f"{note[:1].upper()}{note[1:]}." for note in plan.notes]
     if plan.effects.special:
         lines.append(f":warning: *Approving this says*: {'; '.join(plan.effects.special)}.")
     return "\n".join(lines)
@@ -122,7 +122,7 @@ def _why(reason: str) -> str:
 def plain(text: str) -> str:
     """The words of a card for its `text`: without the marks of formatting; mentions and dates stay whole."""
     parts = re.split(r"(<[^>]*>)", text.replace(":warning: ", ""))
-    return "".join(part if part.startswith("<") else re.sub(r"[*_`]", "", part) for part in parts)
+    return "".join(part if part.startswith("<") else re.sub(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", "", part) for part in parts)
 
 
 def request_card(request: Request, approvers: str) -> Card:
@@ -301,6 +301,8 @@ def outcome(run: Run) -> str:
             return f"{run.id} was cancelled"
         case State.ABANDONED:
             return f"{run.id} was given up"
+        case State.ROLLED_BACK if run.turned_back:
+            return f"{run.cluster} stays up"
         case State.ROLLED_BACK:
             if run.end_text != run.recovering:  # something more has to be said: not everything is as it was
                 return f"{run.id} did not work, and {run.cluster} was brought back"
@@ -314,7 +316,8 @@ def _end_card(run: Run) -> Card:
     by = f" by {run.ended_by.mention}" if run.ended_by else ""
     head = f"*{what}*{by} · {clock(run.ended_at)}, {duration(run.ended_at - run.opened_at)} · {_by(run)} · run `{run.id}`"
     changed = "; ".join(run.stays_done) or "nothing was changed"
-    lines = [f"*Changed* {changed}."]
+    lines = [f"*{cut(sentence(_ready(run)), REASON)}*"] if run.by and run.state is State.DONE else []
+    lines.append(f"*Changed* {changed}.")
     if run.end_text and run.end_text != changed:
         lines.append(f"*{'Because' if run.state is State.ROLLED_BACK else 'As it stands'}* {escape(run.end_text)}.")
     lines += [f"*Note* {escape(n.text)}." for n in run.notes if not n.text.startswith("still waiting")]
@@ -324,10 +327,17 @@ def _end_card(run: Run) -> Card:
     return Card(f"{plain(head)}. {plain(' '.join(lines))}", (section(head), section("\n".join(lines))))
 
 
+def _ready(run: Run) -> str:
+    """`ready 2 min before 07:30 · start-up took 5 min`: a window says when it serves, not when it starts."""
+    early = run.by - run.ended_at
+    when = f"{duration(abs(early))} {'before' if early >= 0 else 'after'}" if abs(early) >= 1 else "just at"
+    return f"ready {when} {run.edge.partition('T')[2][:5]} · start-up took {duration(run.ended_at - run.opened_at)}"
+
+
 def _next(run: Run) -> str:
     if run.state is State.DONE:
         return run.plan.procedure.next_words(_remembered(run)) or f"`/openvidu status` shows {run.cluster} now"
-    if run.plan.effects.blocks:
+    if run.plan.effects.blocks and not run.turned_back:
         return "`/openvidu status` shows what serves; `/openvidu startup` brings everything back"
     return f"`/openvidu status` shows {run.cluster} now"
 
@@ -349,13 +359,18 @@ def picked_up(run: Run) -> str:
 
 def stopped_notice(run: Run) -> str:
     """Calls people to a run that cannot go on."""
-    return f"{run.requester.mention}, {run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon above."
+    return f"{_called(run)}, {run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon above."
 
 
 def question_notice(run: Run) -> str:
     """Calls people to a question."""
-    called = listed(dict.fromkeys(a.mention for a in (run.requester, *run.approvers)))
-    return f"{called}, {run.id} needs a decision: {escape(run.question.text) if run.question else ''}"
+    return f"{_called(run, *run.approvers)}, {run.id} needs a decision: {escape(run.question.text) if run.question else ''}"
+
+
+def _called(run: Run, *others: Actor) -> str:
+    """Who asked for it, and others; for a window those who approved it, as nobody is behind it at this hour."""
+    people = run.approvers if run.requester.window else (run.requester, *others)
+    return listed(dict.fromkeys(a.mention for a in people)) or run.requester.mention
 
 
 def note(event: Noted) -> str:
@@ -366,8 +381,8 @@ def note(event: Noted) -> str:
 # Status
 
 
-def status_card(status: Status, at: float) -> Card:
-    """A cluster as it is now."""
+def status_card(status: Status, at: float, hours: str = "") -> Card:
+    """A cluster as it is now. `hours`: what its windows say, if there are any."""
     cluster = status.cluster
     head = f"*{cluster.name}* · {_state_of(cluster)} · {clock(at)}"
     if cluster.problem:
@@ -383,10 +398,13 @@ def status_card(status: Status, at: float) -> Card:
     backups = f"*Backups* {kept}. " if kept else ""
     if backups:
         blocks.append(section(backups.strip()))
+    hours = f"*Hours* {hours}. " if hours else ""
+    if hours:
+        blocks.append(section(hours.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
     media = f"Media nodes {plain(_pool_lines(cluster))} Meetings: {people(cluster.load)}."
-    return Card(f"{plain(head).rstrip('.')}. {media} Cost {_cost(cluster)} {plain(backups)}{plain(run)}", tuple(blocks))
+    return Card(f"{plain(head).rstrip('.')}. {media} Cost {_cost(cluster)} {plain(backups)}{plain(hours)}{plain(run)}", tuple(blocks))
 
 
 def _state_of(cluster: Cluster) -> str:

@@ -130,7 +130,8 @@ class Counter:
     async def _do(self, words: Words, text: str, actor: Actor, ear: Ear, trigger: str) -> Card | None:
         if isinstance(words.said, Talk):
             meant = partial(self.cluster, words.cluster, ear.channel)
-            asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, trigger, SPOKEN)
+            form = partial(self._voice.open_modal, trigger)
+            asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
             return await words.said.answer(asked)
         if words.dry:
             return await self._ask(words.said, words, actor, ear)

@@ -1,5 +1,6 @@
 """Posts what the hours have to tell, once, and takes buttons away when they are of no use any more."""
 
+import asyncio
 import logging
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from services.errors import BotError
 from services.hours import Hours
 
 log = logging.getLogger(__name__)
+AT_ONCE = 16
 
 
 class Notices:
@@ -27,11 +29,16 @@ class Notices:
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
-        for name in self._desk.sites:
-            try:
-                await self._sweep(name)
-            except BotError as error:
-                log.warning("notices of %s: %s", name, error)
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with gate:
+                try:
+                    await self._sweep(name)
+                except BotError as error:
+                    log.warning("notices of %s: %s", name, error)
+
+        await asyncio.gather(*(one(name) for name in self._desk.sites))
 
     async def _sweep(self, name: str) -> None:
         _, book = await self._hours.books.read(name)

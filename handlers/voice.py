@@ -66,6 +66,10 @@ class Voice:
                 raise
             await self._call("chat.postMessage", {"channel": ear.user, **card.arguments()})
 
+    async def open_modal(self, trigger: str, view: dict[str, Any]) -> None:
+        """Show a form to the person who typed; their trigger lasts three seconds."""
+        await self._call("views.open", {"trigger_id": trigger, "view": view})
+
     async def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who did this, from a payload. Somebody who can never change anything carries the reason."""
         user = body.get("user") if isinstance(body.get("user"), Mapping) else {}

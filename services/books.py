@@ -7,7 +7,9 @@ and that checks the book unchanged: an edit seconds before an edge counts, and t
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from services.policy import Actor
 from services.store import Commit, Store
 from services.windows import NONE, Exceptions, Hold, KeepUp, Manual, Window, due
 from services.wire import Classes, decode, encode
@@ -44,6 +46,7 @@ class Book:
     done: tuple[str, ...] = ()
     outbox: tuple[Announcement, ...] = ()
     posted: tuple[Posted, ...] = ()
+    answers: tuple[tuple[str, Actor], ...] = ()  # to questions, by the announcement's name: who said yes
     runs: tuple[tuple[str, str], ...] = ()
 
     def window(self, name: str) -> Window | None:
@@ -69,6 +72,19 @@ class Book:
         fresh = tuple(n for n in names if n not in self.done)
         return replace(self, done=(*self.done, *fresh)[-REMEMBERED:])
 
+    def told(self, name: str) -> Announcement | None:
+        """The announcement of that name, while its buttons are of use."""
+        return next((a for a in (*self.outbox, *(p.announcement for p in self.posted)) if a.name == name), None)
+
+    def over(self, name: str, now: float, why: str = "") -> "Book":
+        """With the buttons of that announcement taken away now, and why said below it."""
+
+        def ended(a: Announcement) -> Announcement:
+            return replace(a, until=min(a.until, now), text=f"{a.text}\n{why}" if why else a.text) if a.name == name else a
+
+        posted = tuple(replace(p, announcement=ended(p.announcement)) for p in self.posted)
+        return replace(self, outbox=tuple(ended(a) for a in self.outbox), posted=posted)
+
     def telling(self, announcement: Announcement) -> "Book":
         """With one more thing to tell; told once by its name."""
         if announcement.name in self.done:
@@ -76,8 +92,9 @@ class Book:
         return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
 
 
-CLASSES: Classes = {k.__name__: k for k in (Book, Window, Exceptions, KeepUp, Hold, Manual, Announcement, Posted)}
+CLASSES: Classes = {k.__name__: k for k in (Book, Window, Exceptions, KeepUp, Hold, Manual, Announcement, Posted, Actor)}
 EMPTY = Book()
+ANSWERS = 20
 
 
 def book_key(cluster: str) -> str:
@@ -85,6 +102,7 @@ def book_key(cluster: str) -> str:
     return f"hours:{cluster}"
 
 
+@lru_cache(maxsize=2048)  # the same text is read at every tick
 def read_book(text: str | None) -> Book:
     """The book in stored text."""
     if text is None:
@@ -109,6 +127,10 @@ class Books:
         """The stored text, to check against, and what it says."""
         (text,) = await self._store.get(book_key(cluster))
         return text, read_book(text)
+
+    async def put(self, cluster: str, text: str | None, book: Book) -> bool:
+        """Write it in the place of that text. False: somebody else was first."""
+        return await self._store.commit(Commit(checks={book_key(cluster): text}, puts={book_key(cluster): write_book(book)}))
 
     async def edit(self, cluster: str, change: Callable[[Book], Book]) -> Book:
         """Change it, whoever else is at it too."""

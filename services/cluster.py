@@ -19,10 +19,11 @@ class Fact(StrEnum):
     LOAD = "load"  # meetings, people, recordings, by LiveKit's API
     SIZES = "sizes"  # what DigitalOcean sells, and for how much
     SERVICES = "services"  # which start of OpenVidu's unit runs on each master, by SSH
+    SECRETS = "secrets"  # secrets.env in the bucket: its digest, never its values
     SNAPSHOTS = "snapshots"  # of the masters, and the copies of secrets.env that go with them
 
 
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES}  # what only a restart asks for is not worth four connections at every look
+EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS}  # what one procedure asks for is not worth its cost at every look
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,16 @@ NOTHING_KNOWN = Basis()
 
 
 @dataclass(frozen=True)
+class SecretsSeen:
+    """What may be known of `secrets.env`. `lock_age` in seconds: another writer's lock lies in the bucket; None: none does."""
+
+    digest: str
+    lock_age: float | None = None
+    stops: tuple[str, ...] = ()  # what in it would stop a master, in words without values
+    staged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Cluster:
     """Everything one look learned. `known` says which facts were looked at; the others are blank, not zero."""
 
@@ -232,6 +243,7 @@ class Cluster:
     problem: str = ""  # why nothing may be changed here
     remembered: int | None = None  # media number before the last shutdown
     windows: tuple[str, ...] = ()  # the words of its off-hours windows
+    zone: str = "UTC"  # where its people live
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one
     drain_method: str = "signal"
@@ -241,6 +253,7 @@ class Cluster:
     sizes: tuple[Size, ...] = ()  # empty: not looked at, or the token may not read them
     snapshots: tuple[Snapshot, ...] | None = None  # of the masters; None: not looked at, or the token may not read them
     copies: tuple[str, ...] | None = None  # labels of backups that hold a copy of secrets.env; None: not looked, or nobody answered
+    secrets: SecretsSeen | None = None
     has_bucket: bool = False  # a bucket is configured, so secrets.env can be copied
     keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
@@ -294,6 +307,7 @@ class Cluster:
             "stack": self.stack,
             "masters": [(m.id, m.name, m.size) for m in self.masters],
             "media": sorted(n.id for n in self.media if n.member_status != "deleting"),
+            "secrets": self.secrets.digest if self.secrets else None,
             "pool": [self.pool.id, self.pool.target, self.pool.template, self.pool.size] if self.pool else None,
         }
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()

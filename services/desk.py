@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from services.books import book_key
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
 from services.decisions import Request, RequestState, grew
@@ -14,21 +15,24 @@ from services.errors import BotError, Refused, Rejected, Unreachable
 from services.executor import Executor, Outside, Progress
 from services.inspection import NodeReport, read_inspection
 from services.journal import Journal
-from services.locks import Locks
+from services.locks import Locks, claim_key
 from services.memory import CardPlaces, Intake, Memory, first_time
 from services.plan import Plan, make_plan
 from services.policy import Actor, Kind, Rules, Verdict, judge, may_approve, may_operate, may_read
-from services.procedures import Procedure
+from services.procedures import Configure, Procedure
 from services.procedures.nodes import master_or_media
 from services.runs import Answered, CancelAsked, Ended, Opened, Resumed, Run, State
+from services.secrets_env import SecretsFile, changes
 from services.steps import Choice
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
+from services.vault import Vault, digest
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
 LISTED = 10
+STAGED_SWEEP = 600.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ class Desk:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, Progress] = {}
         self._closing = False
+        self._swept_staged: dict[str, float] = {}
+        self._tidying: set[asyncio.Task[None]] = set()
 
     # Reading
 
@@ -202,6 +208,10 @@ class Desk:
         """Whether an event of that name is seen for the first time, by any bot."""
         return await first_time(self._store, name, within)
 
+    def may_operate(self, name: str, actor: Actor) -> None:
+        """Refused unless that person operates the cluster."""
+        self._must(may_operate(actor, self.site(name).rules))
+
     # Asking for changes
 
     async def request(
@@ -267,13 +277,15 @@ class Desk:
             raise Refused(self.busy(run))
         await self._must_not_be_held(name)
 
-    async def _must_not_be_held(self, name: str) -> None:
+    async def _must_not_be_held(self, name: str) -> Mapping[str, str | None]:
+        """What has to be so still when something is written: nobody has put the cluster on hold meanwhile."""
         now = self._clock.now()
-        _, book = await self.memory.books.read(name)
+        text, book = await self.memory.books.read(name)
         hold = book.exceptions.hold(now)
         if hold is not None:
             left = duration(hold.until - now)
             raise Refused(f"{name} is on hold for another {left}: {hold.by}, {hold.reason}; `/openvidu unhold` ends it")
+        return {book_key(name): text}
 
     async def _must_be_new(self, name: str, procedure: Procedure) -> None:
         for request in await self.waiting(name):
@@ -292,6 +304,59 @@ class Desk:
             f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{approved}, "
             f"{doing}; {todo}"
         )
+
+    # secrets.env
+
+    def vault(self, name: str) -> Vault:
+        """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
+        vault = self.site(name).world.vault
+        if vault is None:
+            raise Refused(f"no bucket is configured for {name}, and secrets.env lies in it (`spaces` in the settings)")
+        return vault
+
+    async def configure(
+        self, actor: Actor, name: str, change: Callable[[SecretsFile], SecretsFile], *, reason: str = "", channel: str = ""
+    ) -> Outcome:
+        """Stage a changed secrets.env and ask for it to be applied. The staged object is deleted when nothing comes of it."""
+        self._must(may_operate(actor, self.site(name).rules))
+        await self._must_be_free(name)
+        vault = self.vault(name)
+        before = await vault.read()
+        after = change(before)
+        keys = tuple(c.name for c in changes(before, after))
+        if not keys:
+            raise Refused("secrets.env says so already; nothing was changed")
+        staged = new_id()[:16]
+        procedure = Configure(keys, staged, digest(bytes(before)), digest(bytes(after)))
+        await vault.stage(staged, after)
+        try:
+            return await self.request(actor, name, procedure, reason=reason, channel=channel)
+        except BaseException:
+            await asyncio.shield(self._drop_staged(name, procedure))
+            raise
+
+    async def _drop_staged(self, name: str, procedure: Procedure) -> None:
+        if isinstance(procedure, Configure):
+            try:
+                await self.vault(name).drop(procedure.staged)
+            except BotError as error:
+                log.warning("a staged file of %s is left for the next sweep: %s", name, error)
+
+    async def _sweep_staged(self, name: str) -> None:
+        """Delete staged files that no open request and no open run is about."""
+        vault = self.site(name).world.vault
+        if vault is None or self._clock.now() - self._swept_staged.get(name, 0.0) < STAGED_SWEEP:
+            return
+        self._swept_staged[name] = self._clock.now()
+        old = await vault.old_staged(self._clock.now() - STAGED_SWEEP)
+        if not old:
+            return
+        run = await self.open_run(name)
+        plans = [r.plan for r in await self.waiting(name)] + ([run.plan] if run else [])
+        wanted = {p.procedure.staged for p in plans if isinstance(p.procedure, Configure)}
+        for staged in old:
+            if staged not in wanted:
+                await vault.drop(staged)
 
     # Approval
 
@@ -337,6 +402,8 @@ class Desk:
             if current.state is RequestState.OPEN:
                 raise Refused("somebody pressed at the same moment; look again")
             raise Refused(_closed_words(current, self._clock.now()))
+        if after.state in (RequestState.REJECTED, RequestState.EXPIRED):
+            await self._drop_staged(after.plan.cluster, after.plan.procedure)
         if after.state is not RequestState.OPEN:
             await self._edit_pending(after.plan.cluster, lambda ids: [i for i in ids if i != after.id])
         self.watchers.request(after)
@@ -366,10 +433,11 @@ class Desk:
             name, counter = await self.journal.next_name(plan.cluster)
             now = self._clock.now()
             opened = Opened(now, name, plan, requester, approvers, reason, channel, approved.id if approved else "")
+            unheld = await self._must_not_be_held(plan.cluster)
             consumed = None
             if approved is not None and before is not None:
                 consumed = (before, approved.closed(RequestState.APPROVED, now, approvers[-1], run=name))
-            if await self.journal.open(opened, counter, consumed):
+            if await self.journal.open(opened, counter, consumed, unheld):
                 break
             if before is not None:
                 await self._open_request(before.id)  # of two who press at once, the second is told of the first
@@ -388,17 +456,23 @@ class Desk:
         requester: Actor,
         approvers: tuple[Actor, ...],
         reason: str,
+        edge: str,
+        by: float,
         checks: Mapping[str, str | None],
         puts: Mapping[str, str | None],
     ) -> Run:
         """Open a run under a window's standing approval, if what it rests on is still so. Refused with who has the cluster."""
         name, counter = await self.journal.next_name(plan.cluster)
-        opened = Opened(self._clock.now(), name, plan, requester, approvers, reason)
+        opened = Opened(self._clock.now(), name, plan, requester, approvers, reason, edge=edge, by=by)
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
             raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
         self._drive(name)
         return await self.journal.run(name)
+
+    async def stamp(self, name: str) -> tuple[str | None, ...]:
+        """A cluster's book of hours, the run that has it, the number of its newest run: while they are the same, nothing has happened."""
+        return tuple(await self._store.get(book_key(name), claim_key(name), f"number:{name}"))
 
     async def usage(self, name: str, count: int) -> list[str]:
         """The newest records of what was billed, oldest of them first."""
@@ -422,6 +496,7 @@ class Desk:
     async def resume(self, run_id: str, actor: Actor) -> Run:
         """Go on with a stopped run, from the first step that is not so now."""
         run = await self._stopped(run_id, actor)
+        await self._must_not_be_held(run.cluster)
         cluster = await self.look(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
         if cluster.problem:
             raise Refused(f"{run.id} cannot go on: {cluster.problem}")
@@ -487,6 +562,7 @@ class Desk:
         holder = await self._locks.holder(name)
         if holder is not None and not self._closing:
             self._drive(holder)
+        await self._sweep_staged(name)
         (text,) = await self._store.get(f"pending:{name}")
         for request_id in json.loads(text or "[]"):
             request = await self.journal.request(request_id)
@@ -500,6 +576,7 @@ class Desk:
         if await self.journal.change_request(request, closed):
             await self._edit_pending(request.plan.cluster, lambda ids: [i for i in ids if i != request.id])
             self.watchers.request(closed)
+            await self._drop_staged(request.plan.cluster, request.plan.procedure)
 
     def _drive(self, run_id: str) -> None:
         task = self._driving.get(run_id)
@@ -520,7 +597,14 @@ class Desk:
             self._progress[progress.run.id] = progress
         if progress.run.over:
             self._progress.pop(progress.run.id, None)
+            self._tidy(progress.run)
         self.watchers.run(progress)
+
+    def _tidy(self, run: Run) -> None:
+        if isinstance(run.plan.procedure, Configure):
+            task = asyncio.create_task(self._drop_staged(run.cluster, run.plan.procedure), name=f"staged file of {run.id}")
+            self._tidying.add(task)
+            task.add_done_callback(self._tidying.discard)
 
     async def aclose(self) -> None:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""

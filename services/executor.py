@@ -16,6 +16,7 @@ from services.plan import make_plan
 from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
 from services.steps import Choice, Question, Step
 from services.steps.base import duration
+from services.vault import Vault
 from services.windows import parse_window
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class Outside(Protocol):
     async def delete_snapshot(self, snapshot_id: str) -> None: ...
     async def keep_secrets(self, label: str) -> None: ...
     async def drop_secrets(self, label: str) -> None: ...
+    vault: Vault | None
+
     def pace(self, interval: float) -> float: ...
 
 
@@ -79,6 +82,27 @@ class FencedWorld:
             if number == 0 and error.status in (400, 422):
                 await self._memory.zero_was_refused(self._cluster)
             raise
+
+    async def promote_secrets(self, staged: str, before: str) -> None:
+        self._lease.check()
+        await self._vault().promote(staged, before)
+
+    async def restore_secrets(self, staged: str) -> None:
+        self._lease.check()
+        await self._vault().restore(staged)
+
+    async def drop_staged(self, staged: str) -> None:
+        self._lease.check()
+        await self._vault().drop(staged)
+
+    async def break_secrets_lock(self) -> None:
+        self._lease.check()
+        await self._vault().break_lock()
+
+    def _vault(self) -> Vault:
+        if self._outside.vault is None:
+            raise Refused("no bucket is configured for this cluster, and secrets.env lies in it")
+        return self._outside.vault
 
     async def save_window(self, words: str) -> None:
         self._lease.check()
@@ -270,7 +294,8 @@ class _Drive:
             await self._append(Answered(self._clock.now(), self.run.question.id, "", None))
         self._seen_done = self._redo = None
         self._blind = 0.0
-        basis = self._cluster.basis if self._cluster is not None else None
+        # What the bot leaves behind; whatever else is different by now is somebody else's, and still to be noticed.
+        basis = self._cluster.basis if self._cluster is not None and self.run.step is not None and self.run.step.edits else None
         remark = self.run.step.remark(self._cluster) if self.run.step is not None and self._cluster is not None else ""
         if remark and all(n.text != remark for n in self.run.notes):
             await self._append(Noted(self._clock.now(), remark))
@@ -381,11 +406,11 @@ class _Drive:
 
     def _others_did(self, step: Step, before: Cluster | None, cluster: Cluster) -> str:
         """What another hand changed that this step rests on, in words; looked for until the step's own asks could be the reason."""
-        if self.run.question is not None:
-            return ""
+        if self.run.question is not None or self.run.recovering:
+            return ""  # on the way back to a safe state nobody is asked
         if before is not None and (back := step.undone(before, cluster)):
             return back
-        return "" if self.run.asked_at else self.run.basis.changed(cluster.basis)
+        return "" if step.edits and self.run.asked_at else self.run.basis.changed(cluster.basis)
 
     async def _other_hand(self, what: str, *, objected: bool = False) -> bool:
         """It is not as it was planned for: nothing more is written until a person says how to go on.

@@ -1,47 +1,75 @@
 """Keeps the hours: at each tick, what the windows want is compared with what is, and acted on or told. Ticks may come when they like.
 
 A window is a colleague who types commands punctually: it asks for the same procedures, on the same desk, with the approval that its
-adding was given. What it does, and what came of each edge, stands in the cluster's book, written in the same act.
+adding was given. A tick works out what the cluster's book should say afterwards and writes it in one act, the opening of a run
+included, if nobody has changed the book since it was read: an edit seconds before an edge counts, and of two bots one acts.
 """
 
 import asyncio
-import json
 import logging
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Literal
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from services.books import Announcement, Book, Books, book_key, write_book
+from services.books import Announcement, Book, Books, read_book, write_book
 from services.clock import Clock
-from services.cluster import Cluster, Fact
-from services.desk import Desk
+from services.cluster import Cluster, Fact, Load
+from services.desk import SWEEP, Desk
 from services.errors import BotError, Refused
 from services.metrics import METRICS
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, may_operate
-from services.prices import hourly
+from services.policy import Actor
 from services.procedures import Procedure, Shutdown, Startup
 from services.runs import Run, State
 from services.steps.base import count, duration
-from services.windows import Due, Edge, Exceptions, Hold, KeepUp, Manual, Missed, Terms, due, keep_up, lead, notice, settle, will_miss
+from services.usage import Usage
+from services.windows import Due, Edge, Exceptions, Manual, Missed, Settled, Terms, due, lead, notice, notices, settle, will_miss
+from services.wishes import Wishes, at
 
 log = logging.getLogger(__name__)
-AT_ONCE = 32  # clusters that are looked after side by side
+AT_ONCE = 64  # clusters that are looked at side by side
 NEWEST = 20  # runs that start-ups are measured by
+TRIES = 5
 UNANSWERED = 1800.0  # seconds until nobody's answer means that it stays up
-USAGE_EVERY = 60.0
+TURNING_BACK = 600.0  # kept free before the opening time, so that a closing that is given up has been undone by then
 LATE_BY = 60.0  # seconds of lateness worth a warning
+USUAL_START = 360.0  # how long a start-up takes where none was measured
 REMIND_HOLD = 86400.0
+SINCE_EVERY = 600.0
+LOOK_AGAIN = 60.0  # a cluster of which nothing is new is not thought about more often, unless something is due
+AHEAD = SWEEP * 1.5  # an edge this near is looked at before, so that at its time only its run has to be opened
+
+
+@dataclass
+class _Turn:
+    """One tick of one cluster: the book as it was read, and as it is to be written."""
+
+    name: str
+    text: str | None
+    holder: str | None
+    now: float
+    before: Book
+    book: Book
+    missed: list[str] = field(default_factory=list)  # kinds of edges, counted once the book is written
+    why: str = ""  # nothing was done about the edge that is due
+
+    def tell(self, name: str, text: str) -> None:
+        self.book = self.book.telling(Announcement(name, text))
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What was billed from that moment on: media droplets (id, per hour, per month) and whether the masters were off."""
+class _Opening:
+    """A run to be opened for an edge."""
 
-    at: float
-    media: tuple[tuple[int, str, str], ...]
-    masters_off: bool
-    masters_hourly: str
+    plan: Plan
+    edge: Edge
+    requester: Actor
+    approvers: tuple[Actor, ...]
+    reason: str
+
+
+class _Never(BotError):
+    """This edge comes to nothing, whatever the next tick finds."""
 
 
 class Hours:
@@ -51,320 +79,386 @@ class Hours:
         self._desk = desk
         self._clock = clock
         self.books: Books = desk.memory.books
-        self._ended: dict[str, Run] = {}
-        self._why: dict[str, str] = {}
-        self._recorded: dict[str, tuple[float, str]] = {}
+        self.usage = Usage(desk, clock)
+        self.wishes = Wishes(desk, clock, self.usage, self.look_after)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ended: dict[str, dict[str, Run]] = {}
+        self._why: dict[tuple[str, str], str] = {}
+        self._quiet: dict[str, tuple[tuple[str | None, ...], float]] = {}
+        self._ahead: dict[str, asyncio.Task[None]] = {}
 
     async def tick(self) -> None:
         """One look at every cluster. Each on its own: what goes wrong with one holds up no other."""
-        gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(name: str) -> None:
-            async with gate:
-                try:
-                    await self._tick(name)
-                except BotError as error:
-                    log.warning("hours of %s: %s", name, error)
+            async with self._gate:
+                await self.look_after(name)
+                await self._record(name)
 
         await asyncio.gather(*(one(name) for name in self._desk.sites))
 
-    # What is due
+    async def look_after(self, name: str, seen: Cluster | None = None) -> None:
+        """Do what is due on one cluster. `seen`: a look at it that is seconds old."""
+        try:
+            async with self._turns[name]:
+                for _ in range(TRIES):
+                    if await self._turn(name, seen):
+                        return
+        except BotError as error:
+            log.warning("hours of %s: %s", name, error)
 
-    async def _tick(self, name: str) -> None:
-        text, book = await self.books.read(name)
-        now = self._clock.now()
-        if book.exceptions.holds or book.posted:
-            await self._look_at_holds(name, book, now)
-        if not book.windows:
-            return
-        exceptions = await self.exceptions(name, book)
-        terms = await self.terms(name)
-        settled = settle(book.windows, book.since or now, now, frozenset(book.done), exceptions, terms)
-        for missed in settled.missed:
-            await self._tell_missed(name, missed)
-        if settled.act is not None:
-            text, book = await self.books.read(name)
-            await self._act(name, settled.act, settled.reason, text, book)
-        coming = settled.due.next_edge if settled.due else None
-        if coming is not None:
-            await self._notice(name, coming, now)
-        if settled.due is not None and settled.due.state == "open":
-            await self._warn_if_late(name, settled.due.since_edge, now)
-        await self._record_usage(name, now)
-        if now - book.since > 600:
-            await self.books.edit(name, lambda b: replace(b, since=now, exceptions=b.exceptions.kept(now)))
+    async def _record(self, name: str) -> None:
+        try:
+            text, _ = await self.books.read(name)
+            if text is not None:
+                await self.usage.record(name)
+        except BotError as error:
+            log.warning("usage of %s: %s", name, error)
+
+    async def aclose(self) -> None:
+        """Nothing more is opened by this bot."""
+        tasks = list(self._ahead.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Reading
 
     async def due(self, name: str) -> Due:
         """What the windows want now, and why."""
         _, book = await self.books.read(name)
         return due(book.windows, self._clock.now(), await self.exceptions(name, book), await self.terms(name))
 
+    async def words(self, name: str) -> str:
+        """One line about a cluster's hours, for its status; "" where there are none."""
+        _, book = await self.books.read(name)
+        hold = book.exceptions.hold(self._clock.now())
+        held = f"on hold until {at(hold.until)} by {hold.by}: {hold.reason}" if hold else ""
+        if not book.windows:
+            return held
+        found = await self.due(name)
+        coming = found.next_edge
+        verb = "closes" if coming and coming.kind == "close" else "opens"
+        then = f"{verb} {at(coming.at)} ({_windows(coming)})" if coming else ""
+        return " · ".join(filter(None, (held or found.reason, then)))
+
     async def terms(self, name: str) -> Terms:
         """Start-ups begin as early as this cluster's own, measured, need."""
+        return Terms(lead=lead(await self._took(name)))
+
+    async def _took(self, name: str) -> list[float]:
         runs = await self._newest(name)
-        took = [r.ended_at - r.opened_at for r in reversed(runs) if isinstance(r.plan.procedure, Startup) and r.state is State.DONE]
-        return Terms(lead=lead(took))
+        return [r.ended_at - r.opened_at for r in reversed(runs) if isinstance(r.plan.procedure, Startup) and r.state is State.DONE]
 
     async def exceptions(self, name: str, book: Book) -> Exceptions:
         """What people put in the windows' way, their own starts and stops among it."""
         return replace(book.exceptions, manual=tuple(m for r in await self._newest(name) if (m := _manual(r)) is not None))
 
     async def _newest(self, name: str) -> list[Run]:
-        runs = []
+        """The newest runs that are over, newest first."""
+        known = self._ended.get(name, {})
+        found: dict[str, Run] = {}
         for run_id in await self._desk.journal.latest(name, NEWEST):
-            if run_id not in self._ended:
-                run = await self._desk.journal.run(run_id)
-                if not run.over:
-                    continue
-                self._ended[run_id] = run
-            runs.append(self._ended[run_id])
-        return runs
+            run = known.get(run_id) or await self._desk.journal.run(run_id)
+            if run.over:
+                found[run_id] = run
+        self._ended[name] = found
+        return list(found.values())
+
+    # A turn
+
+    async def _turn(self, name: str, seen: Cluster | None) -> bool:
+        """False: somebody wrote at the same moment, and it has to be thought through anew."""
+        now = self._clock.now()
+        stamp = await self._desk.stamp(name)
+        text, holder, number = stamp
+        quiet, until = self._quiet.get(name, ((), 0.0))
+        if text is None or (quiet == stamp and now < until):
+            return True
+        book = read_book(text)
+        turn = _Turn(name, text, holder, now, book, book)
+        self._look_at_holds(turn)
+        settled = await self._settle(turn) if book.windows else Settled()
+        opening = await self._see_to(turn, settled, seen)
+        self._take_buttons_away(turn, settled.due)
+        if not await self._write(turn, opening):
+            return False
+        if opening is None and holder is None and not turn.why:
+            self._quiet[name] = ((write_book(turn.book), holder, number), self._until(now, settled.due))
+        self._meet(name, settled.due)
+        return True
+
+    async def _settle(self, turn: _Turn) -> Settled:
+        exceptions = await self.exceptions(turn.name, turn.book)
+        terms = await self.terms(turn.name)
+        return settle(turn.book.windows, turn.book.since, turn.now, frozenset(turn.book.done), exceptions, terms)
+
+    async def _see_to(self, turn: _Turn, settled: Settled, seen: Cluster | None) -> _Opening | None:
+        if settled.due is None:
+            return None
+        for missed in settled.missed:
+            self._miss(turn, missed)
+        opening = await self._act(turn, settled.act, settled.reason, seen) if settled.act else None
+        for run in await self._newest(turn.name):
+            _tell_what_came_of_it(turn, run)
+        await self._notice(turn, settled.due.next_edge)
+        if opening is None:
+            await self._warn(turn, settled)
+        waits = settled.act is not None and opening is None and settled.act.name not in turn.book.done
+        if not waits and (turn.book != turn.before or opening is not None or turn.now - turn.book.since > SINCE_EVERY):
+            turn.book = replace(turn.book, since=turn.now, exceptions=turn.book.exceptions.kept(turn.now))
+        if waits:
+            turn.why = turn.why or "it is not settled yet"
+        return opening
+
+    async def _write(self, turn: _Turn, opening: _Opening | None) -> bool:
+        if opening is not None:
+            if not await self._open(turn, opening):
+                return False
+        elif turn.book != turn.before and not await self.books.put(turn.name, turn.text, turn.book):
+            return False
+        for kind in turn.missed:
+            METRICS.add("openvidu_bot_missed_edges_total", cluster=turn.name, kind=kind)
+        return True
+
+    async def _open(self, turn: _Turn, opening: _Opening) -> bool:
+        """Open the run, write the edge down as done, and check that the book is the one that was read: one act."""
+        edge = opening.edge
+        key = f"hours:{turn.name}"
+        after = write_book(turn.book.finished(edge.name))
+        by = edge.at if edge.kind == "open" else 0.0
+        try:
+            await self._desk.open_for_window(
+                opening.plan, opening.requester, opening.approvers, opening.reason, edge.name, by, {key: turn.text}, {key: after}
+            )
+        except Refused as error:
+            log.info("%s of %s: %s", edge.name, turn.name, error)
+            return False
+        self._why.pop((turn.name, edge.name), None)
+        return True
+
+    def _until(self, now: float, wanted: Due | None) -> float:
+        """Until when nothing is to be thought about, as things stand."""
+        moments = [now + LOOK_AGAIN]
+        if wanted is not None and wanted.next_edge is not None:
+            moments += [wanted.next_edge.start, *(n.at for n in notices(wanted.next_edge) if n.at > now)]
+        return min(moments)
+
+    def _meet(self, name: str, wanted: Due | None) -> None:
+        """Be there when an edge that is near comes, with a look taken before."""
+        coming = wanted.next_edge if wanted else None
+        task = self._ahead.get(name)
+        if coming is None or coming.start - self._clock.now() > AHEAD or (task is not None and not task.done()):
+            return
+        self._ahead[name] = asyncio.create_task(self._wait_for(name, coming.start), name=f"the hours of {name}")
+        self._ahead[name].add_done_callback(lambda t: self._ahead.pop(name, None) if self._ahead.get(name) is t else None)
+
+    async def _wait_for(self, name: str, start: float) -> None:
+        seen = None
+        async with self._gate:
+            with suppress(BotError):
+                seen = await self._desk.look(name)
+        while (left := start - self._clock.now()) > 0:
+            await self._clock.sleep(left + 0.001)
+        await self.look_after(name, seen)
 
     # Acting on an edge
 
-    async def _act(self, name: str, edge: Edge, reason: str, text: str | None, book: Book) -> None:
+    async def _act(self, turn: _Turn, edge: Edge, late: str, seen: Cluster | None) -> _Opening | None:
+        """What is to be opened for it. Tried again at each tick while it still makes sense; the reason is told if it comes to nothing."""
         try:
-            procedure = await self._wanted(name, edge)
-            if procedure is None:
-                return
-            cluster = await self._desk.look(name, procedure.looks_at)
-            plan = make_plan(cluster, procedure)
-            if plan.empty:
-                await self.books.edit(name, lambda b: b.finished(edge.name))
-                return
-            if plan.effects.special or plan.effects.cuts_off:
-                raise _Never(f"it would not be graceful: {'; '.join(plan.effects.special) or 'it ends running meetings'}")
-            await self._open(name, plan, edge, reason, text, book)
-            self._why.pop(edge.name, None)
+            return await self._opening(turn, edge, late, seen)
         except _Never as error:
-            await self._tell_missed(name, Missed(edge, str(error)))
+            self._miss(turn, Missed(edge, str(error)))
         except BotError as error:
-            # Tried again at each tick while it still makes sense; the reason is told if it comes to nothing.
-            self._why[edge.name] = str(error)
-            log.info("%s of %s: %s", edge.name, name, error)
-
-    async def _wanted(self, name: str, edge: Edge) -> Procedure | None:
-        """What the edge asks for. None when people are asked first, or the meetings of the minute decide against it."""
-        if edge.kind == "open":
-            number = edge.number
-            if number is not None and edge.remembered:
-                number = max(number, (await self._desk.look(name, frozenset({Fact.DROPLETS}))).remembered or 0)
-            return Startup(number)
-        media_only = edge.closes == "media-only"
-        if edge.meetings == "wait":
-            return Shutdown(media_only=media_only, limit=edge.wait_limit, gives_up=min(UNANSWERED, max(60.0, edge.until - edge.at)))
-        load = (await self._desk.look(name, frozenset({Fact.DROPLETS, Fact.LOAD}))).load
-        if load is not None and load.rooms == 0:
-            return Shutdown(media_only=media_only, gives_up=UNANSWERED)
-        said = "how many meetings run is unknown"
-        if load is not None:
-            said = f"{count(load.rooms, 'meeting')} with {count(load.people, 'person')} run"
-        if edge.meetings == "skip":
-            raise _Never(f"{said}, and this window skips then")
-        buttons = (
-            ("Close now, gracefully", "closenow", f"{name}|{edge.name}"),
-            ("Keep up tonight", "keepup:tonight", name),
-        )
-        words = f"*{name} would close now* · {_windows(edge)} · {said}. If nobody answers, {name} stays up."
-        ask = Announcement(f"{edge.name}/ask", words, buttons, edge.until)
-        await self.books.edit(name, lambda b: b.telling(ask).finished(edge.name))
+            turn.why = self._why[turn.name, edge.name] = str(error)
+            log.info("%s of %s: %s", edge.name, turn.name, error)
         return None
 
-    async def _open(self, name: str, plan: Plan, edge: Edge, reason: str, text: str | None, book: Book) -> None:
-        """Open the run, write the edge down as done, and check that the book is the one that was read: one act."""
-        window = edge.windows[0]
-        approvers = await self._approvers(book, window)
-        said = f"{_windows(edge)}, {'serves by' if edge.kind == 'open' else 'closes at'} {edge.local[-5:]}{f', {reason}' if reason else ''}"
-        actor = Actor(user=f"window:{window}", name=f"window {window}")
-        after = write_book(book.finished(edge.name))
-        await self._desk.open_for_window(plan, actor, approvers, said, {book_key(name): text}, {book_key(name): after})
+    async def _opening(self, turn: _Turn, edge: Edge, late: str, seen: Cluster | None) -> _Opening | None:
+        if turn.holder is not None:
+            run = await self._desk.journal.run(turn.holder)
+            stands = f"which has stopped: {run.stopped}" if run.state is State.STOPPED else f"which is {run.state}"
+            raise Refused(f"{run.id} ({run.plan.procedure.words()}) has {turn.name}, {stands}")
+        answered = self._answered(turn, edge)
+        if answered is False:
+            return None
+        cluster = seen or await self._desk.look(turn.name)
+        if answered is None and edge.kind == "close" and edge.meetings != "wait" and not _nobody_meets(cluster.load):
+            self._ask(turn, edge, cluster.load)
+            return None
+        plan = make_plan(cluster, _wanted(edge, cluster, turn.now))
+        if plan.empty:
+            turn.book = turn.book.finished(edge.name)
+            return None
+        if plan.effects.special or plan.effects.cuts_off:
+            raise _Never(f"it would not be graceful: {'; '.join(plan.effects.special) or 'it ends running meetings'}")
+        window = edge.name.partition(f"-{edge.kind}@")[0]
+        said = f"{'serves by' if edge.kind == 'open' else 'closes at'} {_time(edge)}{f', {late}' if late else ''}"
+        who = Actor(user=f"window:{window}", name=f"window {window}")
+        return _Opening(plan, edge, who, await self._approvers(turn.book, edge), said)
 
-    async def _approvers(self, book: Book, window: str) -> tuple[Actor, ...]:
-        run_id = dict(book.runs).get(window, "")
-        if not run_id:
-            return ()
-        run = await self._desk.journal.run(run_id)
-        return run.approvers or (run.requester,)
+    async def _approvers(self, book: Book, edge: Edge) -> tuple[Actor, ...]:
+        """Whose approval this rests on: of adding its windows, and of closing now where a window asks first."""
+        found: list[Actor] = []
+        for window in edge.windows:
+            if run_id := dict(book.runs).get(window, ""):
+                run = await self._desk.journal.run(run_id)
+                found += run.approvers or (run.requester,)
+        if (yes := dict(book.answers).get(f"{edge.name}/ask")) is not None:
+            found.append(yes)
+        return tuple({a.key: a for a in found}.values())
 
-    async def close_now(self, name: str, edge_name: str, actor: Actor) -> Run:
-        """A person answered "close now" to a window that asks first."""
-        self._may(name, actor)
-        text, book = await self.books.read(name)
-        ask = f"{edge_name}/ask"
-        if ask not in book.done or f"{ask}/answered" in book.done:
-            raise Refused("this question is not open any more")
-        window = book.window(edge_name.split("-close@", maxsplit=1)[0])
-        if window is None:
-            raise Refused("that window is not there any more; nothing was changed")
-        plan = make_plan(await self._desk.look(name), Shutdown(media_only=window.kind == "media-only", gives_up=UNANSWERED))
-        after = write_book(book.finished(f"{ask}/answered"))
-        approvers = await self._approvers(book, window.name)
-        said = f"window {window.name}"
-        return await self._desk.open_for_window(plan, actor, approvers, said, {book_key(name): text}, {book_key(name): after})
+    # Asking first
+
+    def _answered(self, turn: _Turn, edge: Edge) -> bool | None:
+        """Whether people said yes to this edge; False while they may still, None when they were not asked."""
+        question = f"{edge.name}/ask"
+        if question in dict(turn.book.answers):
+            return True
+        if question not in turn.book.done:
+            return None
+        asked = turn.book.told(question)
+        if asked is not None and asked.until > turn.now:
+            return False
+        raise _Never(f"people were asked and nobody answered, so {turn.name} stays up")
+
+    def _ask(self, turn: _Turn, edge: Edge, load: Load | None) -> None:
+        said = "how many meetings are running is unknown"
+        if load is not None:
+            said = f"{count(load.rooms, 'meeting')} with {count(load.people, 'person')} {'is' if load.rooms == 1 else 'are'} running"
+        if edge.meetings == "skip":
+            raise _Never(f"{said}, and this window skips then")
+        until = min(turn.now + UNANSWERED, edge.until)
+        words = f"*{turn.name} would close now* · {_windows(edge)} · {said}. If nobody answers until {at(until)}, {turn.name} stays up."
+        buttons = (
+            ("Close now, gracefully", "closenow", f"{turn.name}|{edge.name}"),
+            ("Keep up tonight", "keepup:tonight", turn.name),
+        )
+        turn.book = turn.book.telling(Announcement(f"{edge.name}/ask", words, buttons, until))
 
     # Telling
 
-    async def _tell_missed(self, name: str, missed: Missed) -> None:
+    def _miss(self, turn: _Turn, missed: Missed) -> None:
+        """Told once, whoever finds out, and with the reason that stood in the way."""
         edge = missed.edge
-        reason = self._why.pop(edge.name, "") or missed.reason
-        what = "did not close" if edge.kind == "close" else "did not open"
-        words = f"*{name} {what} at {edge.local[-5:]}* · {_windows(edge)} · {reason}."
-        told = Announcement(f"{edge.name}/missed", words)
-        METRICS.add("openvidu_bot_missed_edges_total", cluster=name, kind=edge.kind)
-        await self.books.edit(name, lambda b: b.telling(told).finished(edge.name))
+        reason = self._why.pop((turn.name, edge.name), "") or missed.reason
+        verb = "close" if edge.kind == "close" else "open"
+        turn.tell(f"{edge.name}/missed", f"*{turn.name} did not {verb} at {_time(edge)}* · {_windows(edge)} · {reason}.")
+        turn.book = turn.book.finished(edge.name)
+        turn.missed.append(edge.kind)
 
-    async def _notice(self, name: str, edge: Edge, now: float) -> None:
-        said = notice(edge, now)
-        _, book = await self.books.read(name)
-        if said is None or said.name in book.done:
+    async def _notice(self, turn: _Turn, edge: Edge | None) -> None:
+        said = notice(edge, turn.now) if edge is not None else None
+        if said is None or edge is None or said.name in turn.book.done:
             return
-        load = (await self._desk.look(name, frozenset({Fact.DROPLETS, Fact.LOAD}))).load
-        meetings = "how many meetings run is unknown" if load is None else f"{count(load.rooms, 'meeting')} now"
-        what = _meetings_words(edge, name) if load is None or load.rooms else ""
-        words = f"*{name} closes at {edge.local[-5:]} (in {duration(edge.start - now)})* · {_windows(edge)} · {meetings}{what}"
-        buttons = (("Keep up 1 h", "keepup:3600", name), ("Keep up tonight", "keepup:tonight", name))
-        await self.books.edit(name, lambda b: b.telling(Announcement(said.name, words, buttons, edge.start)))
+        load = None
+        with suppress(BotError):
+            load = (await self._desk.look(turn.name, frozenset({Fact.DROPLETS, Fact.LOAD}))).load
+        meetings = "how many meetings are running is unknown" if load is None else f"{count(load.rooms, 'meeting')} now"
+        what = "" if _nobody_meets(load) else _meetings_words(edge, turn.name)
+        left = duration(edge.start - turn.now)
+        words = f"*{turn.name} closes at {_time(edge)} (in {left})* · {_windows(edge)} · {meetings}{what}"
+        buttons = (("Keep up 1 h", "keepup:3600", turn.name), ("Keep up tonight", "keepup:tonight", turn.name))
+        turn.book = turn.book.telling(Announcement(said.name, words, buttons, edge.start))
 
-    async def _warn_if_late(self, name: str, edge: Edge | None, now: float) -> None:
-        """Before the deadline, when it will be missed."""
-        if edge is None or edge.kind != "open" or now >= edge.at:
+    def _take_buttons_away(self, turn: _Turn, wanted: Due | None) -> None:
+        """Of notices whose edge does not come any more: it is kept up, skipped, or its window is gone."""
+        coming = wanted.next_edge.name if wanted and wanted.next_edge else ""
+        for posted in turn.book.posted:
+            told = posted.announcement
+            edge, _, what = told.name.rpartition("/")
+            if what.endswith("min") and edge != coming and told.until > turn.now:
+                turn.book = turn.book.over(told.name, turn.now, wanted.reason if wanted else "the window is gone")
+
+    async def _warn(self, turn: _Turn, settled: Settled) -> None:
+        """Before the opening time, when it will be missed."""
+        found = settled.due.since_edge if settled.due and settled.due.state == "open" else None
+        if found is None or found.kind != "open" or turn.now >= found.at or f"{found.name}/late" in turn.book.done:
             return
-        run = await self._desk.open_run(name)
+        if found is settled.act and turn.why:
+            took = sorted(await self._took(turn.name))
+            late, why = will_miss(turn.now, found, took[len(took) // 2] if took else USUAL_START), turn.why
+        else:
+            late, why = await self._running_late(turn, found)
+        if late >= LATE_BY:
+            turn.tell(f"{found.name}/late", f"*{turn.name} will not serve by {_time(found)}* · about {duration(late)} late · {why}.")
+
+    async def _running_late(self, turn: _Turn, opens: Edge) -> tuple[float, str]:
+        run = await self._desk.journal.run(turn.holder) if turn.holder else None
         progress = self._desk.progress(run.id) if run else None
         if run is None or progress is None or progress.cluster is None or not isinstance(run.plan.procedure, Startup):
-            return
-        left = sum(s.takes(progress.cluster) for s in run.steps[run.position :])
-        late = will_miss(now, edge, left)
-        if late < LATE_BY and run.state is State.RUNNING:
-            return
-        doing = f"{run.id} is {run.state}" if run.state is not State.RUNNING else f"{run.id} is at “{run.step.title() if run.step else ''}”"
-        words = f"*{name} will not serve by {edge.local[-5:]}* · about {duration(max(late, LATE_BY))} late · {doing}."
-        await self.books.edit(name, lambda b: b.telling(Announcement(f"{edge.name}/late", words)))
+            return 0.0, ""
+        cluster = progress.cluster
+        late = will_miss(turn.now, opens, sum(s.takes(cluster) for s in run.steps[run.position :]))
+        doing = f"{run.id} is at “{run.step.title() if run.step else 'its end'}”"
+        if run.state is State.RUNNING:
+            return late, doing
+        return max(late, LATE_BY), f"{run.id} is {run.state}"
 
-    # People first
-
-    async def keep(self, name: str, length: float | Literal["tonight"], actor: Actor, reason: str = "") -> KeepUp:
-        """Stay up for a while. The safe direction: an operator may, without approval, and it ends by itself."""
-        self._may(name, actor)
-        _, book = await self.books.read(name)
-        kept = keep_up(book.windows, self._clock.now(), length, actor.mention, reason=reason, exceptions=await self.exceptions(name, book))
-        words = f"*{name} stays up* until {_at(kept.until)} · {actor.mention}{f' · {reason}' if reason else ''}"
-
-        def change(b: Book) -> Book:
-            exceptions = replace(b.exceptions, keep_ups=(*b.exceptions.keep_ups, kept))
-            return replace(b, exceptions=exceptions).telling(Announcement(f"kept/{kept.since:.3f}/{actor.user}", words))
-
-        await self.books.edit(name, change)
-        return kept
-
-    async def hold(self, name: str, reason: str, until: float, actor: Actor) -> Hold:
-        """Nobody changes this cluster until then, windows neither."""
-        self._may(name, actor)
-        hold = Hold(self._clock.now(), until, actor.mention, reason)
-        words = f"*{name} is on hold* until {_at(until)} · {actor.mention} · {reason}. Nobody changes it meanwhile, windows neither."
-
-        def change(b: Book) -> Book:
-            exceptions = replace(b.exceptions, holds=(*b.exceptions.holds, hold))
-            return replace(b, exceptions=exceptions).telling(Announcement(f"hold/{hold.since:.3f}", words))
-
-        await self.books.edit(name, change)
-        return hold
-
-    async def unhold(self, name: str, actor: Actor) -> Hold:
-        """End the hold now."""
-        self._may(name, actor)
-        now = self._clock.now()
-        _, book = await self.books.read(name)
-        hold = book.exceptions.hold(now)
-        if hold is None:
-            raise Refused(f"nothing holds {name}")
-
-        def change(b: Book) -> Book:
-            holds = tuple(replace(h, until=now) if h.until > now else h for h in b.exceptions.holds)
-            told = Announcement(f"unhold/{hold.since:.3f}", f"*{name} is not on hold any more* · {actor.mention}")
-            return replace(b, exceptions=replace(b.exceptions, holds=holds)).telling(told).finished(f"hold/{hold.since:.3f}/over")
-
-        await self.books.edit(name, change)
-        return hold
-
-    async def remove(self, name: str, window: str, actor: Actor) -> None:
-        """Take a window out: staying up needs no approval."""
-        self._may(name, actor)
-        _, book = await self.books.read(name)
-        if book.window(window) is None:
-            there = ", ".join(w.name for w in book.windows) or "none"
-            raise Refused(f"{name} has no window {window}; there are: {there}")
-        told = Announcement(f"removed/{window}/{self._clock.now():.3f}", f"*{name} has no window {window} any more* · {actor.mention}")
-        await self.books.edit(name, lambda b: b.without_window(window).telling(told))
-
-    async def _look_at_holds(self, name: str, book: Book, now: float) -> None:
-        for hold in book.exceptions.holds:
+    def _look_at_holds(self, turn: _Turn) -> None:
+        for hold in turn.book.exceptions.holds:
             key = f"hold/{hold.since:.3f}"
-            if hold.until <= now < hold.until + REMIND_HOLD:
-                over = Announcement(f"{key}/over", f"*The hold on {name} is over* · it was {hold.by}'s · {hold.reason}")
-                await self.books.edit(name, lambda b, a=over: b.telling(a))  # type: ignore[misc]
-            elif now < hold.until and (days := int((now - hold.since) // REMIND_HOLD)):
-                words = f"*{name} is still on hold* until {_at(hold.until)} · {hold.by} · {hold.reason}"
-                still = Announcement(f"{key}/day{days}", words)
-                await self.books.edit(name, lambda b, a=still: b.telling(a))  # type: ignore[misc]
-
-    def _may(self, name: str, actor: Actor) -> None:
-        verdict = may_operate(actor, self._desk.site(name).rules)
-        if verdict.kind is Kind.DENIED:
-            raise Refused(verdict.reason)
-
-    # What was billed
-
-    async def _record_usage(self, name: str, now: float) -> None:
-        """Note, at most once a minute and only on change, what is being billed."""
-        at, before = self._recorded.get(name, (0.0, ""))
-        if now - at < USAGE_EVERY:
-            return
-        cluster = await self._desk.look(name, frozenset({Fact.DROPLETS}))
-        usage = usage_of(cluster, now)
-        text = json.dumps([usage.media, usage.masters_off, usage.masters_hourly])
-        if not before:
-            newest = await self._desk.usage(name, 1)
-            before = json.dumps(json.loads(newest[-1])[1:]) if newest else ""
-        if text != before:
-            await self._desk.note_usage(name, json.dumps([now, *json.loads(text)]))
-        self._recorded[name] = (now, text)
+            if hold.until <= turn.now < hold.until + REMIND_HOLD:
+                turn.tell(f"{key}/over", f"*The hold on {turn.name} is over* · it was {hold.by}'s · {hold.reason}")
+            elif turn.now < hold.until and (days := int((turn.now - hold.since) // REMIND_HOLD)):
+                turn.tell(f"{key}/day{days}", f"*{turn.name} is still on hold* until {at(hold.until)} · {hold.by} · {hold.reason}")
 
 
-class _Never(BotError):
-    """This edge comes to nothing, whatever the next tick finds."""
-
-
-def usage_of(cluster: Cluster, now: float) -> Usage:
-    """What is billed for a cluster as it was seen."""
-    media = tuple((n.id, str(n.droplet.hourly), str(n.droplet.monthly)) for n in cluster.media if n.droplet.hourly)
-    return Usage(now, media, cluster.down, str(hourly(cluster).masters))
+def _wanted(edge: Edge, cluster: Cluster, now: float) -> Procedure:
+    """The procedure that an edge asks for."""
+    if edge.kind == "close":
+        left = max(0.0, edge.until - now)
+        gives_up = min(UNANSWERED, max(60.0, left / 4))
+        limit = max(60.0, min(edge.wait_limit, left - gives_up - TURNING_BACK))
+        return Shutdown(media_only=edge.closes == "media-only", limit=limit, gives_up=gives_up)
+    if edge.number is None:
+        return Startup()
+    # A start-up takes nothing away: neither what others have added meanwhile nor, where a window says so, what was there before.
+    before = Startup().number(cluster) or 0 if edge.remembered else 0
+    return Startup(max(edge.number, before, len(cluster.members)))
 
 
 def _manual(run: Run) -> Manual | None:
-    """A start or stop by a person, which windows respect until their next edge."""
+    """A start or stop by a person, which windows respect until their next edge. In doubt which came first, more stays up."""
     if run.requester.window or run.state is not State.DONE:
         return None
     if isinstance(run.plan.procedure, Startup):
         return Manual(run.ended_at, "open", run.requester.mention)
-    return Manual(run.ended_at, "closed", run.requester.mention) if isinstance(run.plan.procedure, Shutdown) else None
+    return Manual(run.opened_at, "closed", run.requester.mention) if isinstance(run.plan.procedure, Shutdown) else None
+
+
+def _tell_what_came_of_it(turn: _Turn, run: Run) -> None:
+    """A window's run that began and did not end as the window wanted."""
+    if not run.edge or run.state is State.DONE or turn.now - run.ended_at > REMIND_HOLD or f"{run.edge}/came" in turn.book.done:
+        return
+    if run.state is State.CANCELLED:
+        return  # by a person, in front of everybody
+    name, closes = turn.name, isinstance(run.plan.procedure, Shutdown)
+    what = f"{name} stays up" if run.turned_back else f"{name} was not {'closed' if closes else 'opened'}"
+    turn.tell(f"{run.edge}/came", f"*{what}* · {run.requester.mention}, `{run.id}` · {run.turned_back or run.end_text}.")
+    turn.missed.append("close" if closes else "open")
+
+
+def _nobody_meets(load: Load | None) -> bool:
+    return load is not None and not (load.rooms or load.recordings or load.ingresses)
 
 
 def _windows(edge: Edge) -> str:
     return f"window {' and '.join(f'*{w}*' for w in edge.windows)} ({edge.zone})"
 
 
+def _time(edge: Edge) -> str:
+    """`20:00`, as the wall shows it there."""
+    return edge.local.partition("T")[2][:5]
+
+
 def _meetings_words(edge: Edge, name: str) -> str:
     match edge.meetings:
         case "wait":
-            until = _at(edge.at + edge.wait_limit)
-            return f"; they may finish until {until}; then I ask, and if nobody answers {name} stays up"
+            return f"; they may finish until {at(edge.at + edge.wait_limit)}; then I ask, and if nobody answers {name} stays up"
         case "skip":
             return f"; if some still run, {name} stays up tonight"
         case _:
             return "; if some still run, I ask first"
-
-
-def _at(moment: float) -> str:
-    """A time that each reader sees in their own zone."""
-    return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{datetime.fromtimestamp(moment, UTC):%d %b %H:%M UTC}>"

@@ -113,6 +113,8 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
         reasons.append("stops masters")
     if effects.edits_secrets:
         reasons.append("edits secrets")
+    if effects.standing:
+        reasons.append("closes the cluster by itself from then on")
     if effects.adds and rules.scale_up_to is not None and plan.media + effects.adds > rules.scale_up_to:
         reasons.append(f"adds media nodes beyond the {rules.scale_up_to} that need no approval")
     return tuple(reasons)

@@ -26,6 +26,8 @@ class Opened:
     reason: str
     channel: str = ""
     request: str = ""  # the approved request it came from
+    edge: str = ""  # of a window: the edge that asked for it
+    by: float = 0.0  # of a window that opens: when it is to serve
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,9 @@ class Run:
     ended_at: float = 0.0
     ended_by: Actor | None = None
     end_text: str = ""
+    edge: str = ""
+    by: float = 0.0
+    turned_back: str = ""  # people, or their silence, chose the way back
     skipped: tuple[int, ...] = field(default=())
     asked: tuple[Question, ...] = ()
 
@@ -229,6 +234,8 @@ def _opened(event: Opened) -> Run:
         steps=tuple(s.begun(event.run, event.at) for s in event.plan.steps),
         basis=event.plan.basis,
         step_began=event.at,
+        edge=event.edge,
+        by=event.by,
     )
 
 
@@ -254,7 +261,7 @@ def _answered(run: Run, event: Answered) -> Run:
         # The step that was refused counts as skipped; what was chosen comes after it.
         chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
         run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
-        run = replace(run, recovering=choice.back or run.recovering)
+        run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back)
         return _next(run, run.position + 1, event.at)
     return run
 

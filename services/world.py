@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from services.clients.ssh import Host, Output
 from services.clock import Clock
 from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
 from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
+from services.vault import Objects, Vault
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -45,14 +46,6 @@ class People(Protocol):
     """Knows the meetings."""
 
     async def load(self) -> Any: ...
-
-
-class Bucket(Protocol):
-    """Keeps the cluster's objects: `services.clients.spaces.Spaces`."""
-
-    async def copy(self, source: str, target: str) -> str: ...
-    async def delete(self, key: str) -> None: ...
-    async def list(self, prefix: str = "") -> Sequence[Any]: ...
 
 
 class Listing:
@@ -110,6 +103,7 @@ class Place:
     zero_policy: str = "ask"
     drain_method: str = "signal"
     keep_backups: int = 3
+    zone: str = "UTC"
     timings: Timings = field(default_factory=Timings)
 
 
@@ -124,7 +118,7 @@ class ClusterWorld:
         http: Http,
         people: People | None,
         clock: Clock,
-        bucket: Bucket | None = None,
+        bucket: Objects | None = None,
     ) -> None:
         self.place = place
         self.account = account
@@ -133,6 +127,7 @@ class ClusterWorld:
         self._people = people
         self._clock = clock
         self._bucket = bucket
+        self.vault = Vault(bucket, clock) if bucket is not None else None
         self._where: dict[int, str] = {}
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
@@ -177,8 +172,10 @@ class ClusterWorld:
             sizes=await self._sizes(needs),
             snapshots=snapshots,
             copies=copies,
+            secrets=await self.vault.look() if Fact.SECRETS in needs and self.vault is not None else None,
             has_bucket=self._bucket is not None,
             keep_backups=self.place.keep_backups,
+            zone=self.place.zone,
             timings=self.place.timings,
         ) if not trouble else _troubled(self.place, now, trouble)
 
@@ -420,7 +417,7 @@ class ClusterWorld:
         """Delete the copy of secrets.env that belongs to the backup of that label."""
         await self._the_bucket().delete(f"{BACKUPS}{label}/{SECRETS}")
 
-    def _the_bucket(self) -> Bucket:
+    def _the_bucket(self) -> Objects:
         if self._bucket is None:
             raise Refused("no bucket is configured for this cluster, and secrets.env lies in it")
         return self._bucket

@@ -2,13 +2,17 @@
 
 from handlers.talks.backup import BackupList, BackupShow
 from handlers.talks.base import Asked, Talk
+from handlers.talks.config import ConfigHistory, ConfigList, ConfigRollback, ConfigSet
+from handlers.talks.cost import Cost
 from handlers.talks.deciding import Abandon, Cancel, Resume
+from handlers.talks.holds import HoldTalk, Unhold
 from handlers.talks.reading import Help, OneRun, Runs, ShowStatus
-from handlers.talks.windows import Cost, Forecast, HoldTalk, KeepUpTalk, ListWindows, RemoveWindow, Unhold
+from handlers.talks.windows import Forecast, KeepUpTalk, ListWindows, RemoveWindow, SkipDays
 
 TALKS: tuple[type[Talk], ...] = (
     *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
-    *(ListWindows, Forecast, RemoveWindow, KeepUpTalk, HoldTalk, Unhold, Cost),
+    *(ListWindows, Forecast, RemoveWindow, SkipDays, KeepUpTalk, HoldTalk, Unhold, Cost),
+    *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
 )
 
 __all__ = ["TALKS", "Asked", "Talk"]

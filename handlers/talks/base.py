@@ -1,15 +1,21 @@
 """What every talk is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from handlers.blocks import Card
 from services.clock import Clock
 from services.desk import Desk
+from services.errors import Refused
 from services.hours import Hours
 from services.policy import Actor
 from services.spoken import Spoken
+
+
+async def _no_modal(_view: dict[str, Any]) -> None:
+    raise Refused("no form can be opened here")
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Asked:
     clock: Clock
     cluster: Callable[[], str]  # the cluster that is meant; Refused when nobody can tell
     zone: Callable[[str], str] = lambda _cluster: "UTC"  # a cluster's own time zone
+    open_modal: Callable[[dict[str, Any]], Awaitable[None]] = _no_modal
     trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
     spoken: Sequence[type[Spoken]] = ()  # everything that can be said
 

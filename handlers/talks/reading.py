@@ -8,7 +8,7 @@ from handlers.blocks import Card
 from handlers.history import one_run_card
 from handlers.nodes import node_card
 from handlers.talks.base import Asked, Talk
-from services.errors import Refused
+from services.errors import Refused, Unreachable
 from services.policy import Kind, may_operate
 from services.spoken import argument
 
@@ -40,7 +40,12 @@ class ShowStatus(Talk):
     async def answer(self, asked: Asked) -> Card:
         if self.node is not None:
             return node_card(await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now())
-        return cards.status_card(await asked.desk.status(asked.cluster(), asked.actor), asked.clock.now())
+        status = await asked.desk.status(asked.cluster(), asked.actor)
+        try:
+            hours = await asked.hours.words(status.cluster.name)
+        except Unreachable:
+            hours = ""  # reading works without the state store
+        return cards.status_card(status, asked.clock.now(), hours)
 
 
 @dataclass(frozen=True)

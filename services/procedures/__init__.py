@@ -3,6 +3,7 @@
 from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
 from services.procedures.capacity import DrainNodes, ResizeMedia, Scale
+from services.procedures.configure import Configure
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize import ResizeMasters
 from services.procedures.restart import Restart
@@ -11,7 +12,7 @@ from services.procedures.windows import AddWindow
 PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
-    AddWindow,
+    *(AddWindow, Configure),
 )
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "AddWindow",
     "BackupCreate",
     "BackupPrune",
+    "Configure",
     "DrainNodes",
     "Procedure",
     "ResizeMasters",

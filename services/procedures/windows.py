@@ -1,9 +1,11 @@
 """Off-hours windows as a procedure: adding one is approved once, and covers graceful closings of that kind only."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from services.cluster import Cluster, Fact
 from services.prices import hourly, money
@@ -11,9 +13,10 @@ from services.procedures.base import Procedure
 from services.spoken import rest
 from services.steps import Step
 from services.steps.hours import SaveWindow
-from services.windows import KIND_WORDS, Window, check, closures, parse_window
+from services.windows import KIND_WORDS, USAGE, Window, closures, edges, lint, parse_window
+from services.windows.zones import day_and_time, wall
 
-CAP_HOURS = 672
+FOUR_WEEKS = 28 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -26,32 +29,46 @@ class AddWindow(Procedure):
     done: ClassVar[str] = "has its window"
     looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL})
 
-    window: str = rest("NAME DAYS HH:MM-HH:MM [ZONE] [--media-only] [--number N] [--meetings wait[:MINUTES]|ask|skip] [--except DATES]")
+    window: str = rest(USAGE)
 
-    @property
-    def parsed(self) -> Window:
-        """The window that the words mean. Refused when they mean none."""
-        return parse_window(self.window)
+    def parsed(self, cluster: Cluster) -> Window:
+        """The window that the words mean, in the cluster's own zone where they name none. Refused when they mean none."""
+        # Slack's clients make a long dash of a short one, which is read as two.
+        return parse_window(re.sub(r"(?<=\w)--(?=\w)", "-", self.window), cluster.zone)
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
-        check(self.parsed)
+        self.parsed(cluster)
 
-    def steps(self, cluster: Cluster) -> Iterator[Step]:  # noqa: ARG002
-        window = self.parsed
+    def steps(self, cluster: Cluster) -> Iterator[Step]:
+        window = self.parsed(cluster)
         yield SaveWindow(window.words(), f"*{window.name}* {window.times} ({window.title.partition('(')[2]}")
 
-    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
-        window = self.parsed
-        return (KIND_WORDS[window.kind], saving_words(window, cluster), "`/openvidu window forecast` shows when it closes and opens")
+    def notes(self, cluster: Cluster) -> tuple[str, ...]:
+        window = self.parsed(cluster)
+        old = [w for w in cluster.windows if w.split(" ", 1)[0] == window.name]
+        others = tuple(parse_window(w) for w in cluster.windows if w not in old)
+        first = next((e for e in edges((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS) if e.kind == "close" and e.acts), None)
+        return (
+            f"*{window.kind}*: {KIND_WORDS[window.kind]}",
+            *(f"it takes the place of `{w}`" for w in old),
+            *((f"closes first on {day_and_time(wall(ZoneInfo(first.zone), first.at))} ({first.zone})",) if first else ()),
+            *lint((*others, window), cluster.seen_at),
+        )
+
+    def money(self, cluster: Cluster) -> str:
+        return saving_words(self.parsed(cluster), cluster)
+
+    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
+        return ("`/openvidu window forecast` shows when it closes and opens",)
 
 
 def saving_words(window: Window, cluster: Cluster) -> str:
     """What it would save in four weeks, told honestly: media nodes only, and nothing of the hours that would be free anyway."""
-    begin = cluster.seen_at
-    found, _ = closures((window,), begin, begin + 28 * 86400.0)
-    shut = sum((c.open - c.close) / 3600 for c in found)
+    found, _ = closures((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS)
+    shut = sum((min(c.open, cluster.seen_at + FOUR_WEEKS) - max(c.close, cluster.seen_at)) / 3600 for c in found)
     # In 28 days all 672 hours are billed; a longer month's further hours are free for a droplet that stays.
-    saved = (hourly(cluster).media * Decimal(str(min(shut, CAP_HOURS)))).quantize(Decimal("0.01"))
+    media = hourly(cluster).media or cluster.media_price * (cluster.remembered or 0)
+    saved = (media * Decimal(str(shut))).quantize(Decimal("0.01"))
     masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
     return f"saves about {money(saved)} in four weeks (media nodes only{masters})"

@@ -7,18 +7,22 @@ from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, Res
 from services.steps.media import Drain, MediaGone, MediaServing, OldGone, Revive, Shrunk, StopService
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.resize import Resize, Settled
+from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
 
 STEPS: tuple[type[Step], ...] = (
-    SaveWindow, *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
+    *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
+    *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
 )
 
 __all__ = [
     "STEPS",
+    "BreakLock",
     "Choice",
     "Drain",
     "DropBackups",
+    "DropStaged",
     "Effects",
     "FrontAnswers",
     "Healthy",
@@ -29,9 +33,11 @@ __all__ = [
     "PoolTarget",
     "PowerOff",
     "PowerOn",
+    "PromoteSecrets",
     "Question",
     "Resize",
     "RestartService",
+    "RestoreSecrets",
     "Revive",
     "SaveWindow",
     "Settled",

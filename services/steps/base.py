@@ -26,6 +26,18 @@ class World(Protocol):
     async def drain(self, droplet_id: int) -> None:
         """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens."""
 
+    async def promote_secrets(self, staged: str, before: str) -> None:
+        """Put the staged file in the place of secrets.env, whose digest must be `before`; the old one is kept."""
+
+    async def restore_secrets(self, staged: str) -> None:
+        """Put the file that this staged one replaced back."""
+
+    async def drop_staged(self, staged: str) -> None:
+        """Delete the staged file."""
+
+    async def break_secrets_lock(self) -> None:
+        """Delete the lock that another writer of secrets.env left."""
+
     async def save_window(self, words: str) -> None:
         """Write the window of these words into the cluster's book of hours."""
 
@@ -60,6 +72,7 @@ class Effects:
     edits_secrets: bool = False
     irreversible: tuple[str, ...] = ()  # what cannot be taken back, in words
     special: tuple[str, ...] = ()  # what an approval must say in as many words
+    standing: bool = False  # later, the same is done again and again without asking
 
     def __add__(self, other: Effects) -> Effects:
         return Effects(
@@ -71,6 +84,7 @@ class Effects:
             self.edits_secrets or other.edits_secrets,
             _union(self.irreversible, other.irreversible),
             _union(self.special, other.special),
+            self.standing or other.standing,
         )
 
 
@@ -108,6 +122,7 @@ class Step(ABC):
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     twice: ClassVar[bool] = False  # must be seen reached in two looks, `timings.second_look` apart
     checks: ClassVar[bool] = False  # a look that must really be taken once anything before it has changed
+    edits: ClassVar[bool] = False  # what it asks for changes the pool or a master's size; a change during any other step is somebody else's
     breakable: ClassVar[bool] = True  # a cancel may leave it half way; otherwise it is first brought to its end
 
     @property

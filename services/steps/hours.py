@@ -40,10 +40,11 @@ class SaveWindow(Step):
 
     def effects(self, cluster: Cluster) -> Effects:
         return Effects(
+            standing=True,
             special=(
                 f"{cluster.name} is closed by {self.title_words} every time from now on without asking again; "
                 "always gracefully, never by force",
-            )
+            ),
         )
 
     def stays(self) -> str:

@@ -80,7 +80,7 @@ class PowerOff(Step):
         return f"{listed(names)} to power off" if names else ""
 
     def undone(self, before: Cluster, now: Cluster) -> str:
-        was_off = {m.name for m in _masters(before, self.names) if m.off}
+        was_off = {m.name for m in _masters(before, self.names) if m.status == "off"}
         back = tuple(m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active")
         return f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again" if back else ""
 
@@ -133,6 +133,7 @@ class Healthy(Step):
     """Masters answer their own health page. All together: waiting for one before starting the next can deadlock."""
 
     names: tuple[str, ...]
+    restarts: bool = True  # False: what did not come up by itself is a failure, not something to help along
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH})
     checks: ClassVar[bool] = True
@@ -157,7 +158,7 @@ class Healthy(Step):
 
     def wants(self, cluster: Cluster, again: int) -> bool:
         # The first ask is patience itself; the one nudge restarts OpenVidu where it does not answer.
-        return again == 1 and not self.is_done(cluster)
+        return self.restarts and again == 1 and not self.is_done(cluster)
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         sick = [m for m in _masters(cluster, self.names) if m.active and not m.healthy]

@@ -23,7 +23,8 @@ def set_size(scene: Scene, size: str) -> None:
     scene.estate.allow_template_keys.add("size")
     template = {**scene.estate.scaling.shown_template(pool), "size": size}
     scene.estate.settle()
-    scene.estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": pool.target}, "droplet_template": template})
+    body = {"name": pool.name, "config": {"target_number_instances": pool.target}, "droplet_template": template}
+    scene.estate.scaling.edit(pool.id, body)
 
 
 async def drains(scene: Scene, words: str, sees: str) -> None:

@@ -1,6 +1,7 @@
 """Another droplet size for the media nodes, in Slack's words."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from services.plan import make_plan
 from services.policy import Actor, Kind, Rules, judge
 from services.procedures import ResizeMedia
 from services.runs import State
+from simulators.estate.things import Pool, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SIZES, SOLD, down, ready
 from tests.support.scene import Scene
@@ -20,7 +22,7 @@ RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
 def shop(media: int = 3, **more: object) -> Cluster:
-    return replace(ready(media), sizes=SOLD, **more)  # type: ignore[arg-type]
+    return replace(ready(media), **{"sizes": SOLD, **more})  # type: ignore[arg-type]
 
 
 def steps(cluster: Cluster, procedure: ResizeMedia) -> list[str]:
@@ -71,7 +73,7 @@ def test_a_pool_of_zero_only_learns_the_new_size() -> None:
         (shop(sizes=(replace(SOLD[2], available=False), SOLD[0])), "c-4", "c-4 is not to be had in ams3 now"),
         (shop(sizes=(replace(SOLD[2], regions=("fra1",)), SOLD[0])), "c-4", "c-4 is not to be had in ams3 now"),
         (shop(sizes=()), "c-4", "list of sizes could not be read"),
-        (shop(droplet_limit=9, droplets_in_account=7), "c-4", "3 nodes more would make 10 droplets; the account's limit is 9 and it has 7 now"),
+        (shop(droplet_limit=9, droplets_in_account=7), "c-4", "make 10 droplets; the account's limit is 9 and it has 7 now"),
     ],
 )
 def test_what_cannot_be_had_is_refused_before_anybody_is_disturbed(cluster: Cluster, size: str, words: str) -> None:
@@ -127,16 +129,12 @@ def test_when_digitalocean_refuses_the_size_the_drained_nodes_serve_again() -> N
         async with Scene(media=2) as scene:
             edit = scene.estate.scaling.edit
 
-            def refuse(pool_id: str, body: dict[str, object]) -> object:
-                from simulators.estate.things import unprocessable  # noqa: PLC0415
-
-                template = body["droplet_template"]
-                assert isinstance(template, dict)
-                if template["size"] == "c-8":
+            def refuse(pool_id: str, body: dict[str, Any]) -> Pool:
+                if body["droplet_template"]["size"] == "c-8":
                     raise unprocessable("size is not available for autoscale pools")
-                return edit(pool_id, body)  # type: ignore[arg-type]
+                return edit(pool_id, body)
 
-            scene.estate.scaling.edit = refuse  # type: ignore[method-assign,assignment]
+            scene.estate.scaling.edit = refuse  # type: ignore[method-assign]
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             run = await over(scene, State.ROLLED_BACK)
             assert "size is not available for autoscale pools" in run.end_text

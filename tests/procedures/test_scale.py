@@ -1,5 +1,6 @@
 """Changing the number of media nodes, in Slack's words."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from services.cluster import Cluster
 from services.errors import Refused
 from services.plan import make_plan
 from services.policy import Actor, Kind, Rules, judge
-from services.procedures import Scale
+from services.procedures import Scale, Startup
 from services.runs import State
 from tests.support import virtual
 from tests.support.clusters import IDLE, down, ready
@@ -58,13 +59,13 @@ def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
     [
         (ready(3), 0, "0 media nodes is a shutdown: `/openvidu shutdown --media-only`"),
         (ready(3), 1001, "at most 1000 droplets; 1001 is more"),
-        (replace(ready(3), droplet_limit=10, droplets_in_account=7), 7, "would make 11 droplets; the account's limit is 10 and it has 7 now"),
+        (replace(ready(3), droplet_limit=10, droplets_in_account=7), 7, "make 11 droplets; the account's limit is 10 and it has 7 now"),
         (down(ready(3)), 4, "acme is down; `/openvidu startup 4` starts it with 4 media nodes"),
         (replace(ready(3), masters=(replace(ready(3).masters[0], healthy=False), *ready(3).masters[1:])), 4, "master-1 is not healthy"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_way(cluster: Cluster, number: int, words: str) -> None:
-    with pytest.raises(Refused, match="(?s).*" + words.replace("(", r"\(").replace("`", "`")):
+    with pytest.raises(Refused, match=re.escape(words)):
         make_plan(cluster, Scale(number))
 
 
@@ -81,6 +82,14 @@ def test_without_a_drain_the_approval_names_what_is_lost() -> None:
     busy = replace(busy, media=(*busy.media[:2], replace(busy.media[2], look=busy.media[0].look)))
     verdict = judge(make_plan(busy, Scale(2, no_drain=True)), OPERATOR, RULES)
     assert verdict.special == ("removes 1 media node without letting meetings finish (media-3: 1 meeting, 5 people now)",)
+
+
+def test_what_terraform_would_undo_is_said_by_its_variable() -> None:
+    (line,) = make_plan(ready(3), Scale(5)).afterwards
+    assert "fixedNumberOfMediaNodes = 5" in line
+    assert "ignore_changes" in line
+    assert "fixedNumberOfMediaNodes = 5" in make_plan(down(ready(3)), Startup(5)).afterwards[0]
+    assert make_plan(down(ready(3)), Startup()).afterwards == (), "as many as before is what Terraform knows"
 
 
 # Stories
@@ -207,5 +216,21 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
             assert ("the media pool at 2" in ended.end_text) == (lowered and ended.state == State.CANCELLED)
             drained = newest.id in scene.estate.droplets and not newest.node.running("openvidu")
             assert not drained or "take no meetings until OpenVidu is restarted on them" in ended.end_text
+
+    virtual.run(story())
+
+
+def test_a_startup_keeps_to_the_number_that_was_last_said() -> None:
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene)
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run="acme-2")
+            await asked(scene, "scale 2", "Scale acme to 2 media nodes")
+            await over(scene, run="acme-3")
+            await scene.ana.types("COPS", "/openvidu startup")
+            await scene.whisper("UANA", "nothing to do, acme is so already")
+            assert scene.estate.pool("acme").target == 2
 
     virtual.run(story())

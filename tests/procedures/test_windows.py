@@ -123,7 +123,7 @@ def test_a_meeting_may_finish_and_nobody_answers() -> None:
         assert scene.estate.thrown_out == 0
         await until(scene, "2026-11-25T23:59")
         assert up(scene)
-        await scene.card("was put back as it was")
+        await scene.card("acme stays up ·")
         run = await scene.run_is("acme-2", State.ROLLED_BACK)
         assert "stays up" in run.end_text
 
@@ -166,7 +166,7 @@ def test_ask_first_when_people_meet(answer: bool) -> None:
         scene.estate.open_meeting(people=4, minutes=20)
         await until(scene, "2026-11-25T20:01")
         card = await scene.card("acme would close now")
-        assert "1 meeting with 4 people run" in card.text
+        assert "1 meeting with 4 people is running" in card.text
         if answer:
             await scene.ben.presses(card, "Close now, gracefully")
         await until(scene, "2026-11-25T21:00")

@@ -30,6 +30,7 @@ from simulators.slack.model import Message
 from simulators.slack.pretend import PretendSlack
 from simulators.slack.workspace import Workspace
 from simulators.town import Town
+from tests.support.bucket import TownBucket
 from tests.support.life import Life, MortalHttp, MortalShell, MortalStore
 from tests.support.pydo_transport import InProcessTransport
 
@@ -140,6 +141,7 @@ class Scene:
                 "public_url": f"https://{domain}/",
                 "roles": {"operators": ["UANA", "UBEN", "UCARLA"], **roles},
                 "policy": dict(policy),
+                "spaces": {"endpoint": "https://ams3.digitaloceanspaces.com", "bucket": self.estate.clusters[stack].bucket},
                 **self.site,
             }
             if livekit:
@@ -206,6 +208,7 @@ class Scene:
                 http=MortalHttp(TownHttp(self.town), life),
                 transport=transport,
                 shell=lambda _cluster, _keys: MortalShell(TownShell(self.town), life),
+                bucket=lambda cluster: TownBucket(self.town, self.estate.clusters[cluster.stack].bucket, life),
             )
             bot = build(self.settings, ways, InProcessWebClient(self.slack.webapi))
             receive = bolt_receiver(bot.app, self.slack.webapi)

@@ -1,0 +1,59 @@
+"""Forms. What is typed into a secret field is checked at once and goes to the bucket; it is in no log, message or memory of the bot."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from handlers.commands import Counter
+from handlers.forms import CONFIG, REASON, VALUE
+from handlers.voice import Ear, Voice
+from services.desk import Desk
+from services.secrets_env import SecretsFile, lint
+
+
+class Forms:
+    """Takes what was filled in."""
+
+    def __init__(self, desk: Desk, voice: Voice, counter: Counter) -> None:
+        self._desk = desk
+        self._voice = voice
+        self._counter = counter
+
+    def problems(self, view: Mapping[str, Any]) -> dict[str, str]:
+        """What is wrong with it, by block; empty when it can be taken. Never repeats the value."""
+        verdict = lint(_meant(view)["key"], _typed(view, VALUE))
+        return {} if verdict.ok else {VALUE: verdict.reason}
+
+    def submit(self, body: Mapping[str, Any]) -> None:
+        """A form without problems was sent. Returns at once; the card follows in the channel."""
+        view = body["view"]
+        meant = _meant(view)
+        ear = Ear(meant["channel"], str(body["user"]["id"]))
+        value, reason = _typed(view, VALUE), _typed(view, REASON)
+        self._counter.tasks.start(self._submitted(meant, value, reason, body, ear), f"form of {ear.user}")
+
+    async def _submitted(self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: Ear) -> None:
+        key = meant["key"]
+
+        def change(file: SecretsFile) -> SecretsFile:
+            changed = file.set(key, value)
+            return changed.with_fresh_urls() if key == "DOMAIN_NAME" else changed
+
+        async with self._counter.answering(ear):
+            actor = await self._voice.actor(body)
+            made = await self._desk.configure(actor, meant["cluster"], change, reason=reason, channel=ear.channel)
+            answer = self._counter.outcome(made)
+            if answer is not None:
+                await self._voice.whisper(ear, answer)
+
+
+def _meant(view: Mapping[str, Any]) -> dict[str, str]:
+    found = json.loads(view["private_metadata"])
+    return {k: str(found[k]) for k in ("cluster", "key", "channel")}
+
+
+def _typed(view: Mapping[str, Any], block: str) -> str:
+    return str(view["state"]["values"].get(block, {}).get(block, {}).get("value") or "")
+
+
+__all__ = ["CONFIG", "Forms"]

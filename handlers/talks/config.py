@@ -1,0 +1,115 @@
+"""Talks about `secrets.env`. Values are typed into a form and go to the bucket; they are never said in a channel."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers import cards
+from handlers.blocks import Card, day, escape, section
+from handlers.forms import config_form
+from handlers.talks.base import Asked, Talk
+from services.errors import Refused
+from services.policy import Kind, may_operate
+from services.procedures import Configure
+from services.runs import Run, State
+from services.secrets_env import KEYS, Policy, changes, effects, may_change
+from services.spoken import argument
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class ConfigList(Talk):
+    """The keys of secrets.env: which are secret, which may be changed, and why the others may not."""
+
+    command: ClassVar[str] = "config list"
+
+    async def answer(self, asked: Asked) -> Card:
+        name = asked.cluster()
+        _may(asked, name)
+        file = await asked.desk.vault(name).read()
+        lines = []
+        for key in file.names():
+            known = KEYS.get(key)
+            if known is None:
+                lines.append(f"`{escape(key[:40])}` · not known here; the programs ignore it")
+                continue
+            value = "secret" if known.secret else f"`{escape((file.value(key) or '')[:60])}`"
+            verdict = may_change(key)
+            how = {Policy.ALLOW: "may be changed", Policy.GUARDED: "may be changed, with care"}.get(known.policy, verdict.reason)
+            lines.append(f"`{key}` · {value} · {escape(how)}")
+        lines += [f":warning: {escape(str(p))}" for p in file.problems()]
+        blocks = [section("\n".join(lines[n : n + 12])) for n in range(0, len(lines), 12)]
+        return Card(cards.plain(f"secrets.env of {name}: " + "; ".join(lines)), (section(f"*secrets.env of {name}*"), *blocks))
+
+
+@dataclass(frozen=True)
+class ConfigSet(Talk):
+    """Change one key of secrets.env: opens a form for the value, then asks for approval."""
+
+    command: ClassVar[str] = "config set"
+    key: str = argument("the key, such as DASHBOARD_ADMIN_PASSWORD")
+
+    async def answer(self, asked: Asked) -> Card | None:
+        name = asked.cluster()
+        _may(asked, name)
+        key = self.key.upper()
+        verdict = may_change(key)
+        if not verdict.ok:
+            raise Refused(verdict.reason)
+        asked.desk.vault(name)
+        if not asked.trigger:
+            raise Refused(f"a form can only be opened by the slash command: type `/openvidu config set {key}` in the channel")
+        await asked.open_modal(config_form(name, key, asked.channel))
+        return None
+
+
+@dataclass(frozen=True)
+class ConfigHistory(Talk):
+    """Earlier versions of secrets.env: when, by whom, which keys. No values."""
+
+    command: ClassVar[str] = "config history"
+
+    async def answer(self, asked: Asked) -> Card:
+        name = asked.cluster()
+        _may(asked, name)
+        versions = await asked.desk.vault(name).versions()
+        newest = await asked.desk.runs(name, asked.actor, 200)
+        runs = {r.plan.procedure.staged: r for r in newest if isinstance(r.plan.procedure, Configure)}
+        lines = [f"`{escape(v.name)}` · replaced {day(v.at)}{_by(runs.get(v.name))}" for v in versions[:SHOWN]]
+        if not lines:
+            return cards.words_card(f"secrets.env of {name} has no earlier versions: the bot has not changed it yet.")
+        lines.append("Put one back with `/openvidu config rollback VERSION`; it needs approval like any change.")
+        head = f"*Versions of secrets.env of {name}*"
+        return Card(cards.plain(f"{head}: {'; '.join(lines)}"), (section("\n".join([head, *lines])),))
+
+
+def _by(run: Run | None) -> str:
+    if run is None or not isinstance(run.plan.procedure, Configure):
+        return ""
+    put_back = ", which did not work and was put back" if run.state is State.ROLLED_BACK else ""
+    return f" · by {run.requester.mention}, changing {', '.join(run.plan.procedure.keys)}{put_back} (`{run.id}`)"
+
+
+@dataclass(frozen=True)
+class ConfigRollback(Talk):
+    """Put an earlier version of secrets.env back; shows which keys change and asks for approval."""
+
+    command: ClassVar[str] = "config rollback"
+    version: str = argument("from config history")
+
+    async def answer(self, asked: Asked) -> Card | None:
+        name = asked.cluster()
+        _may(asked, name)
+        vault = asked.desk.vault(name)
+        old = await vault.version(self.version)
+        refused = effects([c.name for c in changes(await vault.read(), old)]).refused
+        if refused:
+            raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
+        made = await asked.desk.configure(asked.actor, name, lambda _: old, reason=f"back to version {self.version}", channel=asked.channel)
+        return cards.plan_card(made.plan, dry=False) if hasattr(made, "plan") else None
+
+
+def _may(asked: Asked, name: str) -> None:
+    verdict = may_operate(asked.actor, asked.desk.site(name).rules)
+    if verdict.kind is Kind.DENIED:
+        raise Refused(verdict.reason)

@@ -1,0 +1,64 @@
+"""Changing `secrets.env`: applied and seen to work, or put back by itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from services.cluster import EVERYTHING, Cluster, Fact
+from services.errors import Refused
+from services.procedures.base import Procedure
+from services.secrets_env import effects
+from services.steps import Step
+from services.steps.base import listed
+from services.steps.secrets import DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
+
+
+@dataclass(frozen=True)
+class Configure(Procedure):
+    """Put a new value into secrets.env and apply it. Asked for through `config set` and `config rollback`."""
+
+    command: ClassVar[str] = "config apply"
+    hidden: ClassVar[bool] = True
+    verb: ClassVar[str] = "Change the configuration of"
+    doing: ClassVar[str] = "Changing the configuration of"
+    done: ClassVar[str] = "has its new configuration"
+    looks_at: ClassVar[frozenset[Fact]] = EVERYTHING | {Fact.SECRETS}
+
+    keys: tuple[str, ...] = ()
+    staged: str = ""
+    before: str = ""
+    after_digest: str = ""
+
+    def words(self) -> str:
+        return f"config set {' '.join(self.keys)}"
+
+    def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
+        if not self.staged:
+            raise Refused("say `/openvidu config set KEY`: the value is typed into a form, never into the channel")
+        if cluster.secrets is None:
+            raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
+        if not cluster.up or not all(m.healthy for m in cluster.masters):
+            raise Refused("all four masters have to be on and healthy, since one of them is restarted to apply it")
+        if cluster.secrets.stops:
+            raise Refused(f"secrets.env would stop master 1 as it is: {'; '.join(cluster.secrets.stops)}. Mend that first")
+        if cluster.secrets.digest not in (self.before, self.after_digest):
+            raise Refused("somebody else has changed secrets.env since the form was filled in; nothing was written, ask again")
+
+    def _promote(self) -> PromoteSecrets:
+        return PromoteSecrets(self.keys, self.staged, self.before, self.after_digest)
+
+    def steps(self, cluster: Cluster) -> Iterator[Step]:
+        yield from the_way(cluster, self._promote())
+
+    def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
+        if isinstance(step, PromoteSecrets):
+            return  # nothing was written
+        yield RestoreSecrets(self.staged, self.before)
+        yield from restart_first(cluster)
+        yield DropStaged(self.staged)
+
+    def notes(self, cluster: Cluster) -> tuple[str, ...]:
+        impact = effects(self.keys)
+        said = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere", *impact.breaks, *impact.todo]
+        return (*super().notes(cluster), *said)

@@ -1,0 +1,191 @@
+"""Steps that change `secrets.env` in the bucket. The new file lies there already, staged and private; no value ever passes through here."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from services.cluster import Cluster, Fact
+from services.steps.base import Choice, Effects, Question, Step, World, duration, listed
+from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
+
+LOST = "another writer's change may be lost"
+SECRET_FACTS = frozenset({Fact.DROPLETS, Fact.SECRETS})
+
+
+@dataclass(frozen=True)
+class PromoteSecrets(Step):
+    """The staged file is `secrets.env`. `before` and `after` are digests of the whole file, so that nobody's edit is overwritten."""
+
+    keys: tuple[str, ...]
+    staged: str
+    before: str
+    after_digest: str
+
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+    breakable: ClassVar[bool] = False
+
+    def title(self) -> str:
+        return f"Put the new {listed(self.keys)} into secrets.env, the old file kept"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return cluster.secrets is not None and cluster.secrets.digest == self.after_digest
+
+    def after(self, cluster: Cluster) -> Cluster:
+        assert cluster.secrets is not None, "planned only where the file was read"
+        return replace(cluster, secrets=replace(cluster.secrets, digest=self.after_digest))
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 5.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.front_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.look * 3
+
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        # A master that writes the file holds lock.lock meanwhile; it is waited for.
+        return cluster.secrets is not None and cluster.secrets.lock_age is None and not self.is_done(cluster)
+
+    def objection(self, cluster: Cluster) -> str:
+        if cluster.secrets is not None and cluster.secrets.digest not in (self.before, self.after_digest):
+            return "somebody else has changed secrets.env since this was asked for; nothing was written, ask again"
+        return ""
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await world.promote_secrets(self.staged, self.before)
+
+    def effects(self, cluster: Cluster) -> Effects:  # noqa: ARG002
+        return Effects(edits_secrets=True)
+
+    def waits_for(self, cluster: Cluster) -> str:
+        if cluster.secrets is None:
+            return "the bucket to answer"
+        age = cluster.secrets.lock_age
+        return "the file to read back as written" if age is None else f"lock.lock, which another writer made {duration(age)} ago"
+
+    def question(self, cluster: Cluster) -> Question | None:
+        if cluster.secrets is None or cluster.secrets.lock_age is None:
+            return None
+        age = duration(cluster.secrets.lock_age)
+        return Question(
+            id="secrets-lock",
+            text=f"lock.lock lies in the bucket since {age}: a master is writing secrets.env, or died over it. Nothing was written.",
+            choices=(
+                Choice("wait", "Wait another 10 min", wait=600.0),
+                Choice("break", "Delete the lock and go on", steps=(BreakLock(), *the_way(cluster, self)), loses=LOST),
+                Choice("stop", "Stop here", ends="nothing was written to secrets.env"),
+            ),
+            meanwhile=True,
+        )
+
+    def stays(self) -> str:
+        return f"secrets.env with the new {listed(self.keys)}"
+
+
+@dataclass(frozen=True)
+class BreakLock(Step):
+    """No `lock.lock` lies in the bucket."""
+
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+
+    def title(self) -> str:
+        return "Delete the lock that another writer left"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return cluster.secrets is not None and cluster.secrets.lock_age is None
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return replace(cluster, secrets=replace(cluster.secrets, lock_age=None)) if cluster.secrets else cluster
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 2.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.pool_deadline
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await world.break_secrets_lock()
+
+    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+        return "the lock to be gone"
+
+
+@dataclass(frozen=True)
+class RestoreSecrets(Step):
+    """`secrets.env` is again the file that it was before the change."""
+
+    staged: str
+    before: str
+
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+    breakable: ClassVar[bool] = False
+
+    def title(self) -> str:
+        return "Put the old secrets.env back"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return cluster.secrets is not None and cluster.secrets.digest == self.before
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return replace(cluster, secrets=replace(cluster.secrets, digest=self.before)) if cluster.secrets else cluster
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 5.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.front_deadline
+
+    def nudge(self, cluster: Cluster) -> float | None:
+        return cluster.timings.look * 3
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await world.restore_secrets(self.staged)
+
+    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+        return "the old file to read back"
+
+
+@dataclass(frozen=True)
+class DropStaged(Step):
+    """The staged object is gone from the bucket."""
+
+    staged: str
+
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+
+    def title(self) -> str:
+        return "Delete the staged file"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return cluster.secrets is not None and self.staged not in cluster.secrets.staged
+
+    def after(self, cluster: Cluster) -> Cluster:
+        if cluster.secrets is None:
+            return cluster
+        return replace(cluster, secrets=replace(cluster.secrets, staged=tuple(s for s in cluster.secrets.staged if s != self.staged)))
+
+    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+        return 2.0
+
+    def deadline(self, cluster: Cluster) -> float:
+        return cluster.timings.pool_deadline
+
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+        await world.drop_staged(self.staged)
+
+    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+        return "the staged file to be gone"
+
+
+def restart_first(cluster: Cluster) -> tuple[Step, ...]:
+    """Master 1 reads the file at boot, and what it applies goes to all: three masters serve meanwhile.
+
+    A restart of the service alone would start it with what it had before, and hide that the new file was not applied.
+    """
+    names = tuple(m.name for m in cluster.masters)
+    return (PowerOff(names[:1], media_stays=True), PowerOn(names[0]), Healthy(names, restarts=False), FrontAnswers())
+
+
+def the_way(cluster: Cluster, promote: PromoteSecrets) -> tuple[Step, ...]:
+    """Promote, restart master 1, see all four healthy, tidy up."""
+    return (promote, *restart_first(cluster), DropStaged(promote.staged))

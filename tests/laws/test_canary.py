@@ -1,0 +1,96 @@
+"""Planted secrets: wherever the bot sends, logs, journals, stores or raises, none of them is found. Only the bucket holds them."""
+
+import logging
+import sqlite3
+from typing import Any
+
+import pytest
+
+from services.store.sqlite import SqliteStore
+from tests.procedures.test_config import NEW, ask, bucket, secrets
+from tests.support import virtual
+from tests.support.scene import Scene
+
+QUIET = ("hypothesis", "asyncio")
+
+
+class Ears(logging.Handler):
+    """Everything that is logged, however low its level."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith(QUIET):
+            self.heard.append(self.format(record))
+
+
+def planted(scene: Scene) -> set[str]:
+    """The value typed into the form, the token, everything secret in secrets.env, and what was baked into user_data."""
+    lines = secrets(scene).decode().splitlines()
+    words = ("PASSWORD", "SECRET", "LICENSE", "REPLICA_SET_KEY", "API_KEY")
+    from_file = {v for k, _, v in (line.partition("=") for line in lines) if any(w in k for w in words) and len(v) > 6}
+    return {NEW, "dop_v1_sim", *from_file, *scene.estate.canaries}
+
+
+def stored(scene: Scene) -> str:
+    """The whole state store as text."""
+    assert isinstance(scene.store, SqliteStore)
+    database: sqlite3.Connection = scene.store._db
+    return "\n".join(database.iterdump())
+
+
+
+async def one_evening(scene: Scene) -> None:
+    for words in ("status", "shutdown --dry-run", "config list", "config history", "backup list", "help", "status master-1"):
+        await scene.ana.types("COPS", f"/openvidu {words}")
+        await scene.passes(20)
+    card = await ask(scene)
+    await scene.ben.presses(card, "Approve")
+    await scene.card("acme has its new configuration ·")
+    await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+    view = await scene.ana.wait_for(scene.ana.modal)
+    await scene.ana.fills_and_submits(view, {"New value": f"{NEW}|x"})
+    await scene.ana.closes(scene.ana.modal())
+    scene.town.faults.add("digitalocean", "500-before", times=3)
+    scene.town.faults.add("spaces", "503", times=2)
+    await scene.ana.types("COPS", "/openvidu config list")
+    await scene.ana.types("COPS", f"/openvidu config set {NEW}")
+    await scene.passes(60)
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG])
+def test_no_planted_value_is_found_anywhere(level: int) -> None:
+    ears = Ears()
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(ears)
+    root.setLevel(level)
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.rolling = True
+            secret = planted(scene)
+            await one_evening(scene)
+            places: dict[str, Any] = {"the state": stored(scene), "the log": "\n".join(ears.heard), "Slack": _bot_said(scene)}
+            for value in secret:
+                for place, text in places.items():
+                    assert value not in text, f"a secret of {len(value)} characters is in {place}: …{_around(text, value)}…"
+            assert NEW.encode() in (scene.town.spaces.read(bucket(scene), "secrets.env") or b"")
+
+    try:
+        virtual.run(story())
+    finally:
+        root.removeHandler(ears)
+        root.setLevel(before)
+
+
+def _bot_said(scene: Scene) -> str:
+    """What the bot sent; what people typed themselves is theirs."""
+    return "\n".join(str(vars(e)) for e in scene.slack.journal.entries if e.kind == "api")
+
+
+def _around(text: str, value: str) -> str:
+    at = text.index(value)
+    return text[max(0, at - 60) : at] + "•" + text[at + len(value) : at + len(value) + 20]

@@ -1,0 +1,135 @@
+"""A pool edit changes one field, whatever else is in it; and nothing at all when somebody else was there first."""
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.clock import loop_clock
+from services.cluster import Cluster, Pool
+from services.errors import Refused, Rejected
+from services.world import Account, ClusterWorld, Place, target_of, template_digest
+from tests.support.clusters import law
+
+HARD = ("#!/bin/bash -x\nexport DO_TOKEN=dop_v1_x\n", "ñ 🎥 \u2028 \x00 \\u0041", "null")
+texts = st.text(min_size=1, max_size=60) | st.sampled_from(HARD)
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> dict[str, Any]:
+    """As DigitalOcean might return one: known keys, keys that nobody knows yet, a number that is left out when it is 0."""
+    template = draw(st.dictionaries(st.text(min_size=1, max_size=12), values, max_size=5))
+    template |= {"size": draw(st.sampled_from(("s-4vcpu-8gb", "c-4"))), "user_data": draw(texts), "tags": draw(st.none() | st.just(["t"]))}
+    template |= {"region": "ams3", "image": draw(st.sampled_from(("195932981", "ubuntu-24-04-x64"))), "ssh_keys": ["372862"]}
+    config = draw(st.dictionaries(st.sampled_from(("cooldown_minutes", "future_key")), values, max_size=2))
+    target = draw(st.integers(0, 1000))
+    if target or draw(st.booleans()):
+        config |= {"target_number_instances": target}
+    extra = draw(st.dictionaries(st.sampled_from(("status", "created_at", "new_thing")), values, max_size=3))
+    name = draw(st.sampled_from(("acme-media-node-pool", "ñame")))
+    return {**extra, "id": "p-1", "name": name, "config": config, "droplet_template": template}
+
+
+class Api:
+    """DigitalOcean, as far as one pool goes: what is PUT is what is read next."""
+
+    def __init__(self, pool: dict[str, Any], *, mangles: bool = False) -> None:
+        self.stored = copy.deepcopy(pool)
+        self.puts: list[dict[str, Any]] = []
+        self.mangles = mangles
+
+    async def pool(self, _pool_id: str) -> dict[str, Any]:
+        return copy.deepcopy(self.stored)
+
+    async def put_pool(self, _pool_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.puts.append(copy.deepcopy(body))
+        self.stored |= copy.deepcopy(body)
+        if self.mangles:
+            self.stored["droplet_template"]["user_data"] += "x"
+        return self.stored
+
+    def __getattr__(self, name: str) -> Any:
+        return name  # its listings are not asked for here
+
+
+def edit(pool: dict[str, Any], api: Api, *, number: int | None = None, size: str = "") -> None:
+    """The edit that a run makes, whose last look showed `pool`."""
+
+    async def story() -> None:
+        clock = loop_clock(0.0)
+        world = ClusterWorld(Place("acme", "acme"), Account(api, clock), None, None, None, clock)  # type: ignore[arg-type]
+        template = pool["droplet_template"]
+        seen = Pool(pool["id"], pool["name"], target_of(pool) or 0, size=template["size"], template=template_digest(template))
+        cluster = Cluster("acme", "acme", pool=seen)
+        await (world.set_target(cluster, number) if number is not None else world.set_template_size(cluster, size))
+
+    asyncio.run(story())
+
+
+@law
+@given(pools(), st.integers(0, 1000))
+def test_the_number_and_nothing_else(pool: dict[str, Any], number: int) -> None:
+    api = Api(pool)
+    edit(pool, api, number=number)
+    if number == target_of(pool):
+        assert api.puts == [], "nothing to change, so nothing is written"
+        return
+    (body,) = api.puts
+    assert body == {
+        "name": pool["name"],
+        "config": {**pool["config"], "target_number_instances": number},
+        "droplet_template": pool["droplet_template"],
+    }
+    assert body["config"]["target_number_instances"] == number, "a 0 is sent as 0"
+
+
+@law
+@given(pools(), st.sampled_from(("s-4vcpu-8gb", "c-4", "c-8")))
+def test_the_size_and_nothing_else(pool: dict[str, Any], size: str) -> None:
+    api = Api(pool)
+    edit(pool, api, size=size)
+    if size == pool["droplet_template"]["size"]:
+        assert api.puts == []
+        return
+    (body,) = api.puts
+    assert body == {"name": pool["name"], "config": pool["config"], "droplet_template": {**pool["droplet_template"], "size": size}}
+
+
+@law
+@given(pools(), pools())
+def test_what_somebody_else_just_wrote_is_not_overwritten(seen: dict[str, Any], now: dict[str, Any]) -> None:
+    for change in ({"number": 1001}, {"size": "c-8"}):
+        api = Api(now)
+        if target_of(seen) == target_of(now) and seen["droplet_template"] == now["droplet_template"]:
+            continue
+        with pytest.raises(Refused, match="somebody else"):
+            edit(seen, api, **change)  # type: ignore[arg-type]
+        assert api.puts == []
+
+
+@law
+@given(pools(), st.sampled_from(("", None)))
+def test_without_its_user_data_nothing_is_written(pool: dict[str, Any], empty: str | None) -> None:
+    pool["droplet_template"]["user_data"] = empty
+    api = Api(pool)
+    with pytest.raises(Refused, match="did not return the user_data"):
+        edit(pool, api, number=1001)
+    assert api.puts == []
+
+
+@law
+@given(pools())
+def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_it(pool: dict[str, Any]) -> None:
+    pool["droplet_template"]["user_data"] = "export TOKEN=dop_v1_canary"
+    for change in ({"number": 1001}, {"size": "c-8"}):
+        with pytest.raises(Rejected, match="reads back changed") as raised:
+            edit(pool, Api(pool, mangles=True), **change)  # type: ignore[arg-type]
+        assert "canary" not in str(raised.value)

@@ -1,0 +1,184 @@
+"""Changing `secrets.env` in Slack's words: applied and seen to work, or put back by itself; values only in the bucket."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from services.runs import State
+from simulators.slack.model import Message
+from tests.support import virtual
+from tests.support.scene import Scene
+
+Story = Callable[[Scene], Awaitable[None]]
+NEW = "Correct-Horse-Battery-9"
+
+
+def play(story: Story) -> None:
+    async def scene_of_it() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.rolling = True
+            await story(scene)
+
+    virtual.run(scene_of_it())
+
+
+def bucket(scene: Scene) -> str:
+    return scene.estate.clusters["acme"].bucket
+
+
+def secrets(scene: Scene) -> bytes:
+    return scene.town.spaces.read(bucket(scene), "secrets.env") or b""
+
+
+def staged(scene: Scene) -> list[str]:
+    return [k for k in scene.town.spaces.buckets[bucket(scene)].objects if k.startswith("openvidu-bot/staged/") and _there(scene, k)]
+
+
+def _there(scene: Scene, key: str) -> bool:
+    return scene.town.spaces.read(bucket(scene), key) is not None
+
+
+async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW) -> Message:
+    await scene.ana.types("COPS", f"/openvidu config set {key}")
+    view = await scene.ana.wait_for(scene.ana.modal)
+    assert await scene.ana.fills_and_submits(view, {"New value": value, "Why (optional, shown to others)": "rotation"}) is None
+    card = await scene.card("Change the configuration of acme")
+    assert value not in str(card.blocks) + card.text
+    return card
+
+
+def test_a_value_is_changed_applied_and_seen_to_work() -> None:
+    async def story(scene: Scene) -> None:
+        before = secrets(scene)
+        card = await ask(scene)
+        assert "Changes DASHBOARD_ADMIN_PASSWORD in secrets.env" in card.text
+        assert "edits secrets" in card.text
+        assert secrets(scene) == before
+        assert len(staged(scene)) == 1
+        await scene.ben.presses(card, "Approve")
+        await scene.card("acme has its new configuration ·")
+        after = secrets(scene)
+        assert f"DASHBOARD_ADMIN_PASSWORD={NEW}\n".encode() in after
+        changed = [a for a, b in zip(after.splitlines(), before.splitlines(), strict=True) if a != b]
+        assert changed == [f"DASHBOARD_ADMIN_PASSWORD={NEW}".encode()]
+        assert staged(scene) == []
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+        await scene.ben.types("COPS", "/openvidu config history")
+        told = await scene.whisper("UBEN", "Versions of secrets.env of acme")
+        assert "DASHBOARD_ADMIN_PASSWORD" in told.text
+        assert "<@UANA>" in told.text
+        version = told.text.split("acme: ")[-1].split("versions: ")[-1]
+        name = next(k for k in scene.town.spaces.buckets[bucket(scene)].objects if k.startswith("openvidu-bot/versions/")).rsplit("/", 1)[-1]
+        assert name in version
+        await scene.ben.types("COPS", f"/openvidu config rollback {name}")
+        back = await scene.card("back to version")
+        await scene.ana.presses(back, "Approve")
+        await scene.run_is("acme-2", State.DONE)
+        assert secrets(scene) == before
+
+    play(story)
+
+
+@pytest.mark.parametrize("value", ["with|pipe-and-more", "short", "with space in it"])
+def test_what_the_readers_would_break_is_refused_in_the_form(value: str) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        view = await scene.ana.wait_for(scene.ana.modal)
+        again = await scene.ana.fills_and_submits(view, {"New value": value})
+        assert again is not None
+        assert again.errors
+        assert value not in str(again.errors)
+        assert staged(scene) == []
+
+    play(story)
+
+
+def test_keys_that_must_never_change_are_refused_with_the_reason() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu config set REDIS_PASSWORD")
+        await scene.whisper("UANA", "REDIS_PASSWORD")
+        await scene.dora.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        await scene.whisper("UDORA", "Only operators")
+        assert scene.ana.modal() is None
+        assert scene.dora.modal() is None
+
+    play(story)
+
+
+def test_a_master_that_does_not_come_back_brings_the_old_file_back() -> None:
+    async def story(scene: Scene) -> None:
+        before = secrets(scene)
+        card = await ask(scene)
+        broken = True
+        read = scene.estate.read_secrets
+        assert read is not None
+        scene.estate.read_secrets = lambda stack: None if broken and NEW.encode() in secrets(scene) else read(stack)
+        await scene.ben.presses(card, "Approve")
+        run = await scene.run_is("acme-1", State.ROLLED_BACK, State.STOPPED)
+        assert run.state is State.ROLLED_BACK, run.stopped
+        assert secrets(scene) == before
+        assert staged(scene) == []
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+        shown = await scene.card("was put back as it was ·")
+        assert "not so after" in shown.text
+
+    play(story)
+
+
+def test_another_writer_between_asking_and_doing() -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        other = secrets(scene).replace(b"pion", b"mediasoup")
+        scene.town.spaces.write(bucket(scene), "secrets.env", other)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "else has changed secrets.env")
+        assert secrets(scene) == other
+
+    play(story)
+
+
+def test_a_foreign_lock_is_waited_for_and_only_deleted_when_asked() -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        scene.town.spaces.write(bucket(scene), "lock.lock", b"")
+        await scene.ben.presses(card, "Approve")
+        await scene.card("lock.lock, which another writer made")
+        await scene.card("acme-1 needs a decision")
+        asked = next(m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision"))
+        assert _there(scene, "lock.lock")
+        await scene.ana.presses(asked, "Delete the lock and go on")
+        await scene.whisper("UANA", "somebody else has to")
+        await scene.ben.presses(asked, "Delete the lock and go on")
+        await scene.card("acme has its new configuration ·")
+        assert NEW.encode() in secrets(scene)
+
+    play(story)
+
+
+@pytest.mark.parametrize("expires", [False, True])
+def test_what_is_not_approved_leaves_nothing_behind(expires: bool) -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        if expires:
+            await scene.passes(2000)
+        else:
+            await scene.ben.presses(card, "Reject")
+            await scene.passes(30)
+        assert staged(scene) == []
+        assert NEW.encode() not in secrets(scene)
+
+    play(story)
+
+
+def test_the_list_shows_names_and_no_secret() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu config list")
+        told = await scene.whisper("UANA", "secrets.env of acme")
+        shown = told.text + str(told.blocks)
+        for line in secrets(scene).decode().splitlines():
+            key, _, value = line.partition("=")
+            assert key in shown
+            if len(value) > 8 and any(word in key for word in ("PASSWORD", "API_SECRET", "LICENSE")):
+                assert value not in shown
+
+    play(story)

@@ -1,0 +1,76 @@
+"""Killed between any two things it does while it scales, drains, resizes or restarts: in the end it is as it was planned."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.procedures import DrainNodes, Procedure, ResizeMedia, Restart, Scale
+from services.runs import State
+from tests.runs.test_crash import FULL, insist
+from tests.support import virtual
+from tests.support.scene import Scene
+
+Check = Callable[[Scene], None]
+
+
+def _serving(number: int, size: str = "s-4vcpu-8gb", signals: int = 0) -> Check:
+    def check(scene: Scene) -> None:
+        media = scene.estate.media("acme")
+        assert len(media) == len(scene.estate.serving("acme")) == scene.estate.pool("acme").target == number
+        assert {d.size for d in media} == {size}
+        assert len(scene.estate.signals) == signals
+        assert set(scene.estate.signals.values()) <= {1}
+
+    return check
+
+
+def _drained(scene: Scene) -> None:
+    assert len(scene.estate.media("acme")) == 2
+    assert len(scene.estate.serving("acme")) == 1
+    assert set(scene.estate.signals.values()) == {1}
+
+
+def _master_is_well(scene: Scene) -> None:
+    assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+
+
+STORIES: dict[str, tuple[Procedure, int, Check]] = {
+    "scale up": (Scale(3), 2, _serving(3)),
+    "scale down": (Scale(1), 2, _serving(1, signals=1)),
+    "drain": (DrainNodes("media-2"), 2, _drained),
+    "resize media": (ResizeMedia("c-8"), 1, _serving(1, "c-8", signals=1)),
+    "restart media": (Restart("media-1"), 2, _serving(2, signals=1)),
+    "restart master": (Restart("master-2"), 1, _master_is_well),
+    "restart service": (Restart("master-2", service=True), 1, _master_is_well),
+}
+
+
+def tell(name: str, die_at: int | None) -> int:
+    procedure, media, check = STORIES[name]
+
+    async def story() -> int:
+        async with Scene(media=media, start=False) as scene:
+            scene.estate.rolling = True
+            scene.estate.allow_template_keys.add("size")
+            for _ in range(media):
+                scene.estate.open_meeting(people=4, minutes=1, recordings=1)
+            await scene.start_bot(die_at)
+            run = await insist(scene, procedure)
+            assert run.state is State.DONE, run.stopped
+            check(scene)
+            await scene.settled(run)
+            return scene.lives[0].points
+
+    return virtual.run(story())
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_killed_at_any_point(name: str) -> None:
+    """Every point in the full run; a few, spread over all of it, in the usual one."""
+    points = tell(name, None)
+    step = 1 if FULL else max(1, points // 3)
+    for point in range(1 + points % step, points + 1, step):
+        try:
+            tell(name, point)
+        except Exception as error:
+            raise AssertionError(f"{name} killed at point {point} of {points}") from error
