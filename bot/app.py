@@ -103,6 +103,9 @@ class Bot:
         for shell in self.shells:
             if isinstance(shell, Ssh):
                 await shell.aclose()
+        for site in self.desk.sites.values():
+            if isinstance(site.world, ClusterWorld):
+                await site.world.aclose()
         for account in self.accounts:
             await account.api.aclose()
         await self.ways.http.aclose()

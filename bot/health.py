@@ -1,8 +1,10 @@
-"""/healthz: whether restarting the process could help. /readyz: whether people can be served now."""
+"""/healthz: whether restarting the process could help. /readyz: whether people can be served now. /metrics: what was counted."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
+
+from services.metrics import METRICS
 
 Problems = Callable[[], Awaitable[list[str]]]
 
@@ -19,7 +21,7 @@ class Health:
     async def start(self) -> None:
         """Listen. OSError when the port is taken."""
         app = web.Application(client_max_size=1024 * 1024)
-        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), *self._routes])
+        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", _metrics), *self._routes])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
@@ -35,6 +37,10 @@ class Health:
 
     async def _readyz(self, _request: web.Request) -> web.StreamResponse:
         return _answer([*await self._alive(), *await self._ready()])
+
+
+async def _metrics(_request: web.Request) -> web.StreamResponse:
+    return web.Response(text=METRICS.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 def _answer(problems: list[str]) -> web.Response:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -135,14 +136,20 @@ class Counter:
             return await words.said.answer(asked)
         if words.dry:
             return await self._ask(words.said, words, actor, ear)
+        async with self.taken(text, ear):
+            return await self._ask(words.said, words, actor, ear)
+
+    # Changing
+
+    @asynccontextmanager
+    async def taken(self, text: str, ear: Ear) -> AsyncIterator[None]:
+        """Written down for as long as it is worked on: who asked is told when the bot dies over it. Refused when it cannot be."""
         name = new_id()
         await self._write_down(name, text, ear)
         try:
-            return await self._ask(words.said, words, actor, ear)
+            yield
         finally:
             await self._cross_out(name)
-
-    # Changing
 
     async def _write_down(self, name: str, text: str, ear: Ear) -> None:
         note: dict[str, str | float] = {"user": ear.user, "channel": ear.channel, "text": text, "at": self._clock.now()}

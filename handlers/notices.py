@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from handlers.blocks import Block, Card, actions, button, section
 from handlers.cards import plain
+from handlers.pictures import described, month_picture
+from handlers.talks.cost import cost_card
 from handlers.voice import MessageGone, Voice
 from services.books import Announcement, Book, Posted
 from services.clock import Clock
 from services.desk import Desk
 from services.errors import BotError
-from services.hours import Hours
+from services.hours import REPORT, Hours
+from services.windows.savings import report
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16
@@ -45,12 +48,30 @@ class Notices:
         channel = self._channels.get(name, "")
         for announcement in book.outbox:
             if channel and await self._desk.first_time(f"telling:{name}:{announcement.name}", 30.0):
-                ts = await self._voice.post(channel, notice_card(announcement, buttons=self._clock.now() < announcement.until))
+                if announcement.name.startswith(REPORT):
+                    ts = await self._report(name, channel, announcement)
+                else:
+                    ts = await self._voice.post(channel, notice_card(announcement, buttons=self._clock.now() < announcement.until))
                 await self._hours.books.edit(name, lambda b, a=announcement, t=ts: _posted(b, a, channel, t))  # type: ignore[misc]
         for posted in book.posted:
             if posted.announcement.until <= self._clock.now():
                 await self._take_buttons_away(posted)
                 await self._hours.books.edit(name, lambda b, p=posted: _settled(b, p))  # type: ignore[misc]
+
+    async def _report(self, name: str, channel: str, announcement: Announcement) -> str:
+        """The month that has ended, and its picture below. Nothing where nothing was recorded."""
+        year, month = map(int, announcement.name.removeprefix(REPORT).split("-"))
+        facts = await self._hours.usage.facts(name)
+        if facts is None:
+            return ""
+        made = report(name, year, month, facts, self._clock.now())
+        ts = await self._voice.post(channel, cost_card(made))
+        try:
+            title = f"{name} {made.month}: hours closed per day"
+            await self._voice.picture(channel, ts, month_picture(made.days), title, described(made.days))
+        except BotError as error:
+            log.warning("the picture of %s: %s", name, error)  # its text says the same
+        return ts
 
     async def _take_buttons_away(self, posted: Posted) -> None:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.blocks import Card
@@ -69,6 +69,17 @@ class Voice:
     async def open_modal(self, trigger: str, view: dict[str, Any]) -> None:
         """Show a form to the person who typed; their trigger lasts three seconds."""
         await self._call("views.open", {"trigger_id": trigger, "view": view})
+
+    async def picture(self, channel: str, thread: str, png: bytes, title: str, described: str) -> None:
+        """A picture below a message, with its description for those who do not see it."""
+        try:
+            await self._client.files_upload_v2(
+                channel=channel, thread_ts=thread, content=png, filename="hours.png", title=title, alt_txt=described
+            )
+        except SlackApiError as error:
+            raise Unreachable(f"sending a picture to Slack: {error.response.get('error')}") from error
+        except (aiohttp.ClientError, OSError, TimeoutError, SlackRequestError) as error:
+            raise Unreachable(f"sending a picture to Slack: {type(error).__name__}") from error
 
     async def actor(self, body: Mapping[str, Any]) -> Actor:
         """Who did this, from a payload. Somebody who can never change anything carries the reason."""

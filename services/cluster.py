@@ -221,7 +221,6 @@ class SecretsSeen:
 
     digest: str
     lock_age: float | None = None
-    stops: tuple[str, ...] = ()  # what in it would stop a master, in words without values
     staged: tuple[str, ...] = ()
 
 

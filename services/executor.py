@@ -83,13 +83,13 @@ class FencedWorld:
                 await self._memory.zero_was_refused(self._cluster)
             raise
 
-    async def promote_secrets(self, staged: str, before: str) -> None:
+    async def promote_secrets(self, staged: str, before: str, after: str) -> None:
         self._lease.check()
-        await self._vault().promote(staged, before)
+        await self._vault().promote(staged, before, after)
 
-    async def restore_secrets(self, staged: str) -> None:
+    async def restore_secrets(self, staged: str, after: str) -> None:
         self._lease.check()
-        await self._vault().restore(staged)
+        await self._vault().restore(staged, after)
 
     async def drop_staged(self, staged: str) -> None:
         self._lease.check()

@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from services.books import Announcement, Book, Books, read_book, write_book
 from services.clock import Clock
@@ -32,12 +33,14 @@ NEWEST = 20  # runs that start-ups are measured by
 TRIES = 5
 UNANSWERED = 1800.0  # seconds until nobody's answer means that it stays up
 TURNING_BACK = 600.0  # kept free before the opening time, so that a closing that is given up has been undone by then
+REPORT = "report/"
+REPORT_DAYS, REPORT_HOUR = (1, 2, 3), 7  # of a month (UTC): when the last one is told, the first time somebody is there to tell it
 LATE_BY = 60.0  # seconds of lateness worth a warning
 USUAL_START = 360.0  # how long a start-up takes where none was measured
 REMIND_HOLD = 86400.0
-SINCE_EVERY = 600.0
-LOOK_AGAIN = 60.0  # a cluster of which nothing is new is not thought about more often, unless something is due
-AHEAD = SWEEP * 1.5  # an edge this near is looked at before, so that at its time only its run has to be opened
+SINCE_EVERY = 3600.0
+LOOK_AGAIN = 3600.0  # a cluster of which nothing is new is not thought about more often, unless something is due
+AHEAD = SWEEP * 2.5  # an edge this near is looked at before, so that at its time only its run has to be opened
 
 
 @dataclass
@@ -94,7 +97,8 @@ class Hours:
         async def one(name: str) -> None:
             async with self._gate:
                 await self.look_after(name)
-                await self._record(name)
+                if name not in self._ahead:  # looks are scarce in these seconds
+                    await self._record(name)
 
         await asyncio.gather(*(one(name) for name in self._desk.sites))
 
@@ -179,13 +183,14 @@ class Hours:
         book = read_book(text)
         turn = _Turn(name, text, holder, now, book, book)
         self._look_at_holds(turn)
+        _tell_the_month(turn)
         settled = await self._settle(turn) if book.windows else Settled()
         opening = await self._see_to(turn, settled, seen)
         self._take_buttons_away(turn, settled.due)
         if not await self._write(turn, opening):
             return False
         if opening is None and holder is None and not turn.why:
-            self._quiet[name] = ((write_book(turn.book), holder, number), self._until(now, settled.due))
+            self._quiet[name] = ((write_book(turn.book), holder, number), self._until(turn, settled.due))
         self._meet(name, settled.due)
         return True
 
@@ -238,9 +243,11 @@ class Hours:
         self._why.pop((turn.name, edge.name), None)
         return True
 
-    def _until(self, now: float, wanted: Due | None) -> float:
+    @staticmethod
+    def _until(turn: _Turn, wanted: Due | None) -> float:
         """Until when nothing is to be thought about, as things stand."""
-        moments = [now + LOOK_AGAIN]
+        now = turn.now
+        moments = [now + LOOK_AGAIN, *(h.until for h in turn.book.exceptions.holds if h.until > now)]
         if wanted is not None and wanted.next_edge is not None:
             moments += [wanted.next_edge.start, *(n.at for n in notices(wanted.next_edge) if n.at > now)]
         return min(moments)
@@ -439,6 +446,13 @@ def _tell_what_came_of_it(turn: _Turn, run: Run) -> None:
     what = f"{name} stays up" if run.turned_back else f"{name} was not {'closed' if closes else 'opened'}"
     turn.tell(f"{run.edge}/came", f"*{what}* · {run.requester.mention}, `{run.id}` · {run.turned_back or run.end_text}.")
     turn.missed.append("close" if closes else "open")
+
+
+def _tell_the_month(turn: _Turn) -> None:
+    """On the first days of a month, once: what the last one saved."""
+    today = datetime.fromtimestamp(turn.now, UTC)
+    if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
+        turn.tell(f"{REPORT}{today.replace(day=1) - timedelta(days=1):%Y-%m}", "what the last month saved")
 
 
 def _nobody_meets(load: Load | None) -> bool:

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from services.clock import Clock
 from services.cluster import SecretsSeen
-from services.errors import NotFound, Refused, Rejected
+from services.errors import NotFound, Refused, Rejected, Unreachable
 from services.secrets_env import Harm, SecretsFile
 
 FILE, LOCK = "secrets.env", "lock.lock"
 STAGED = "openvidu-bot/staged/"
 VERSIONS = "openvidu-bot/versions/"
+OVERWRITTEN = "somebody else has changed secrets.env since the bot did; their file was left as it is"
 
 
 class Objects(Protocol):
@@ -34,6 +35,13 @@ class Version:
     at: float
 
 
+def must_boot(file: SecretsFile) -> None:
+    """Refused, with lines and keys but no value, when the boot script of a master would end over this file."""
+    stops = [str(p) for p in file.problems() if p.harm is Harm.STOPS]
+    if stops:
+        raise Refused(f"a master that reads this secrets.env would stay stopped: {'; '.join(stops)}; nothing was written")
+
+
 def digest(content: bytes) -> str:
     """Tells two versions of the file apart. Of the whole file: nothing can be told from it about one value."""
     return hashlib.sha256(content).hexdigest()
@@ -47,11 +55,10 @@ class Vault:
         self._clock = clock
 
     async def look(self) -> SecretsSeen:
-        """What may be known of the file: its digest, whether a writer holds the lock, what would stop a master, what is staged."""
+        """What may be known of the file: its digest, whether a writer holds the lock, what is staged."""
         content, _ = await self._objects.get(FILE)
-        stops = tuple(str(p) for p in SecretsFile(content).problems() if p.harm is Harm.STOPS)
         staged = tuple(s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED))
-        return SecretsSeen(digest(content), await self._lock_age(), stops, staged)
+        return SecretsSeen(digest(content), await self._lock_age(), staged)
 
     async def _lock_age(self) -> float | None:
         try:
@@ -77,7 +84,11 @@ class Vault:
         return sorted(found, key=lambda v: -v.at)
 
     async def stage(self, name: str, file: SecretsFile) -> None:
-        """Put a new file beside the old one, private: the one thing that is written before an approval."""
+        """Put a new file beside the old one, private: the one thing that is written before an approval.
+
+        Refused when a master that reads it would stay stopped.
+        """
+        must_boot(file)
         await self._objects.put(f"{STAGED}{name}", bytes(file), if_none_match=True)
 
     async def drop(self, name: str) -> None:
@@ -88,30 +99,40 @@ class Vault:
         """Staged files made before that moment."""
         return [s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED) if float(s.modified) < older_than]
 
-    async def promote(self, name: str, before: str) -> None:
-        """Keep the current file as a version, then put the staged one in its place, if nobody has changed it meanwhile."""
+    async def promote(self, name: str, before: str, after: str) -> None:
+        """Keep the current file as a version, then put the staged one in its place, if neither is another than was approved."""
         new, _ = await self._objects.get(f"{STAGED}{name}")
         old, etag = await self._objects.get(FILE)
-        if digest(old) == digest(new):
+        if digest(old) == after:
             return
+        if digest(new) != after:
+            raise Refused("the staged file is not the one that was approved; nothing was written")
         if digest(old) != before:
             raise Refused("somebody else has changed secrets.env since this was asked for; nothing was written")
+        must_boot(SecretsFile(new))
         await self._objects.put(f"{VERSIONS}{name}", old)
+        await self._replace(new, etag)
+
+    async def restore(self, name: str, after: str) -> None:
+        """Put the version that this change replaced back, if the file is still the one that the change made."""
+        old, _ = await self._objects.get(f"{VERSIONS}{name}")
+        now, etag = await self._objects.get(FILE)
+        if digest(now) == digest(old):
+            return
+        if digest(now) != after:
+            raise Refused(OVERWRITTEN)
+        await self._replace(old, etag)
+
+    async def _replace(self, content: bytes, etag: str) -> None:
         try:
-            await self._objects.put(FILE, new, if_match=etag)
+            await self._objects.put(FILE, content, if_match=etag)
         except Rejected as error:
             if error.status == 412:
                 raise Refused("somebody else changed secrets.env at this very moment; nothing was written") from None
             raise
-        if digest((await self._objects.get(FILE))[0]) != digest(new):
-            raise Rejected("secrets.env does not read back as it was written")
-
-    async def restore(self, name: str) -> None:
-        """Put the version that this change replaced back."""
-        old, _ = await self._objects.get(f"{VERSIONS}{name}")
-        await self._objects.put(FILE, old)
-        if digest((await self._objects.get(FILE))[0]) != digest(old):
-            raise Rejected("the old secrets.env does not read back as it was written")
+        if (await self._objects.get(FILE))[0] != content:
+            # Either it is not to be seen yet, or somebody else wrote at once: the next look tells.
+            raise Unreachable("secrets.env does not read back as it was written yet", sent=True)
 
     async def break_lock(self) -> None:
         """Delete another writer's lock, because a person said so."""

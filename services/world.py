@@ -14,6 +14,7 @@ from services import scripts
 from services.backups import made_by_bot
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
+from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
 from services.clock import Clock
 from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
@@ -27,6 +28,8 @@ HEALTH_SECONDS = 5.0
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
 NODES_AT_ONCE = 16
+MOVING = 60.0
+LOOKS_A_MINUTE = 120.0
 DAY = 86400.0
 CLOCKS_APART = 5.0
 BACKUPS = "openvidu-bot/backups/"
@@ -78,12 +81,18 @@ class Account:
         self.account = Listing(clock, self._account)
         self.sizes = Listing(clock, api.sizes)
         self.snapshots = Listing(clock, api.snapshots)
+        self._clock = clock
+        self._moving: dict[str, float] = {}  # clusters that are looked at again and again, and when last
 
     async def _account(self) -> list[Json]:
         return [await self.api.account()]
 
-    def pace(self, interval: float) -> float:
-        """The interval to look at, stretched as the token's hourly budget runs out."""
+    def pace(self, interval: float, who: str = "") -> float:
+        """The interval to look at: stretched when many clusters are in motion, and as the token's hourly budget runs out."""
+        now = self._clock.now()
+        self._moving = {w: at for w, at in self._moving.items() if now - at < MOVING} | {who: now}
+        # DigitalOcean takes 250 calls a minute; a look at one cluster of many costs about one, the rest is shared.
+        interval = max(interval, len(self._moving) * 60.0 / LOOKS_A_MINUTE)
         remaining = self.api.budget.remaining
         if remaining is None or remaining > 1500:
             return interval
@@ -131,9 +140,14 @@ class ClusterWorld:
         self._where: dict[int, str] = {}
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
+    async def aclose(self) -> None:
+        """Let go of the bucket's threads."""
+        if isinstance(self._bucket, Spaces):
+            await self._bucket.aclose()
+
     def pace(self, interval: float) -> float:
         """Seconds until the next look."""
-        return self.account.pace(interval)
+        return self.account.pace(interval, self.place.name)
 
     async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
         """Look now. `since`: nothing older than that moment will do (a look after an ask). Unreachable when DigitalOcean is silent."""

@@ -12,6 +12,7 @@ from services.policy import Kind, may_operate
 from services.procedures import Configure
 from services.runs import Run, State
 from services.secrets_env import KEYS, Policy, changes, effects, may_change
+from services.secrets_env.keys import URLS
 from services.spoken import argument
 
 SHOWN = 20
@@ -102,7 +103,9 @@ class ConfigRollback(Talk):
         _may(asked, name)
         vault = asked.desk.vault(name)
         old = await vault.version(self.version)
-        refused = effects([c.name for c in changes(await vault.read(), old)]).refused
+        names = [c.name for c in changes(await vault.read(), old)]
+        derived = URLS if "DOMAIN_NAME" in names else ()  # they go with the domain that they are made from
+        refused = [n for n in names if n not in derived and effects([n]).refused]
         if refused:
             raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
         made = await asked.desk.configure(asked.actor, name, lambda _: old, reason=f"back to version {self.version}", channel=asked.channel)

@@ -10,7 +10,7 @@ from services.procedures.base import Procedure
 from services.secrets_env import effects
 from services.steps import Step
 from services.steps.base import listed
-from services.steps.secrets import DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
+from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Configure(Procedure):
     doing: ClassVar[str] = "Changing the configuration of"
     done: ClassVar[str] = "has its new configuration"
     looks_at: ClassVar[frozenset[Fact]] = EVERYTHING | {Fact.SECRETS}
+    each_time: ClassVar[bool] = True  # nobody can see whether master 1 has read the file: it is restarted again
 
     keys: tuple[str, ...] = ()
     staged: str = ""
@@ -30,7 +31,7 @@ class Configure(Procedure):
     after_digest: str = ""
 
     def words(self) -> str:
-        return f"config set {' '.join(self.keys)}"
+        return f"config set {' '.join(self.keys)}" if self.keys else self.command
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -38,10 +39,8 @@ class Configure(Procedure):
             raise Refused("say `/openvidu config set KEY`: the value is typed into a form, never into the channel")
         if cluster.secrets is None:
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
-        if not cluster.up or not all(m.healthy for m in cluster.masters):
-            raise Refused("all four masters have to be on and healthy, since one of them is restarted to apply it")
-        if cluster.secrets.stops:
-            raise Refused(f"secrets.env would stop master 1 as it is: {'; '.join(cluster.secrets.stops)}. Mend that first")
+        if not all(m.active and m.healthy for m in cluster.masters[1:]):
+            raise Refused("masters 2-4 have to be on and healthy, since master 1 is restarted to apply it")
         if cluster.secrets.digest not in (self.before, self.after_digest):
             raise Refused("somebody else has changed secrets.env since the form was filled in; nothing was written, ask again")
 
@@ -52,13 +51,15 @@ class Configure(Procedure):
         yield from the_way(cluster, self._promote())
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        if isinstance(step, PromoteSecrets):
-            return  # nothing was written
-        yield RestoreSecrets(self.staged, self.before)
+        if isinstance(step, PromoteSecrets | BreakLock | DropStaged):
+            return  # nothing was written yet, or all of it has been seen to work
+        yield RestoreSecrets(self.staged, self.before, self.after_digest)
         yield from restart_first(cluster)
         yield DropStaged(self.staged)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact = effects(self.keys)
-        said = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere", *impact.breaks, *impact.todo]
+        said = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere"]
+        said += [f"Restarts {what}; the other three masters serve meanwhile" for what in impact.restarts]
+        said += [*impact.breaks, *impact.todo]
         return (*super().notes(cluster), *said)

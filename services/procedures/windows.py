@@ -12,6 +12,7 @@ from services.prices import hourly, money
 from services.procedures.base import Procedure
 from services.spoken import rest
 from services.steps import Step
+from services.steps.base import duration
 from services.steps.hours import SaveWindow
 from services.windows import KIND_WORDS, USAGE, Window, closures, edges, lint, parse_window
 from services.windows.zones import day_and_time, wall
@@ -27,7 +28,7 @@ class AddWindow(Procedure):
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"
     done: ClassVar[str] = "has its window"
-    looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL})
+    looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
 
     window: str = rest(USAGE)
 
@@ -51,6 +52,7 @@ class AddWindow(Procedure):
         first = next((e for e in edges((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS) if e.kind == "close" and e.acts), None)
         return (
             f"*{window.kind}*: {KIND_WORDS[window.kind]}",
+            _meetings(window),
             *(f"it takes the place of `{w}`" for w in old),
             *((f"closes first on {day_and_time(wall(ZoneInfo(first.zone), first.at))} ({first.zone})",) if first else ()),
             *lint((*others, window), cluster.seen_at),
@@ -61,6 +63,16 @@ class AddWindow(Procedure):
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
         return ("`/openvidu window forecast` shows when it closes and opens",)
+
+
+def _meetings(window: Window) -> str:
+    match window.meetings:
+        case "wait":
+            return f"running meetings may go on for {duration(window.wait_limit)}; then people are asked, and without an answer it stays up"
+        case "skip":
+            return "it stays up for that time when somebody meets as it would close"
+        case _:
+            return "people are asked first when somebody meets as it would close, and without an answer it stays up"
 
 
 def saving_words(window: Window, cluster: Cluster) -> str:

@@ -26,11 +26,11 @@ class World(Protocol):
     async def drain(self, droplet_id: int) -> None:
         """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens."""
 
-    async def promote_secrets(self, staged: str, before: str) -> None:
-        """Put the staged file in the place of secrets.env, whose digest must be `before`; the old one is kept."""
+    async def promote_secrets(self, staged: str, before: str, after: str) -> None:
+        """Put the staged file, of digest `after`, in the place of secrets.env, of digest `before`; the old one is kept."""
 
-    async def restore_secrets(self, staged: str) -> None:
-        """Put the file that this staged one replaced back."""
+    async def restore_secrets(self, staged: str, after: str) -> None:
+        """Put the file that this staged one replaced back, if secrets.env has the digest `after` still."""
 
     async def drop_staged(self, staged: str) -> None:
         """Delete the staged file."""

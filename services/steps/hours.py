@@ -12,7 +12,7 @@ class SaveWindow(Step):
     """The window stands in the cluster's book, by these words."""
 
     words: str
-    title_words: str = ""
+    title_words: str
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
 

@@ -81,7 +81,12 @@ class PoolTarget(Step):
         ids = tuple(n.id for n in members)
         drained = len([n for n in members if n.drained])
         choices = (
-            Choice("revive", f"Put the {count(len(members), 'node')} back into service", steps=(Revive(ids), MediaServing(len(members)))),
+            Choice(
+                "revive",
+                f"Put the {count(len(members), 'node')} back into service",
+                steps=(Revive(ids), MediaServing(len(members))),
+                back="DigitalOcean refused 0 and the nodes were put back into service",
+            ),
             Choice("leave", "Leave it, I will do it by hand", ends="left as it is, for a person to finish by hand"),
         )
         return Question(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Fact
+from services.cluster import Cluster, Fact, SecretsSeen
 from services.steps.base import Choice, Effects, Question, Step, World, duration, listed
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 
@@ -23,6 +23,10 @@ class PromoteSecrets(Step):
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
     breakable: ClassVar[bool] = False
 
+    @property
+    def leads_on(self) -> bool:
+        return True  # a file that no master has read yet would surprise whoever restarts one next
+
     def title(self) -> str:
         return f"Put the new {listed(self.keys)} into secrets.env, the old file kept"
 
@@ -30,8 +34,7 @@ class PromoteSecrets(Step):
         return cluster.secrets is not None and cluster.secrets.digest == self.after_digest
 
     def after(self, cluster: Cluster) -> Cluster:
-        assert cluster.secrets is not None, "planned only where the file was read"
-        return replace(cluster, secrets=replace(cluster.secrets, digest=self.after_digest))
+        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.after_digest))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
@@ -52,7 +55,7 @@ class PromoteSecrets(Step):
         return ""
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await world.promote_secrets(self.staged, self.before)
+        await world.promote_secrets(self.staged, self.before, self.after_digest)
 
     def effects(self, cluster: Cluster) -> Effects:  # noqa: ARG002
         return Effects(edits_secrets=True)
@@ -95,7 +98,7 @@ class BreakLock(Step):
         return cluster.secrets is not None and cluster.secrets.lock_age is None
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, secrets=replace(cluster.secrets, lock_age=None)) if cluster.secrets else cluster
+        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), lock_age=None))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0
@@ -116,18 +119,28 @@ class RestoreSecrets(Step):
 
     staged: str
     before: str
+    after_digest: str
 
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
     breakable: ClassVar[bool] = False
 
+    @property
+    def leads_on(self) -> bool:
+        return True  # master 1 does not run with it yet
+
     def title(self) -> str:
         return "Put the old secrets.env back"
+
+    def objection(self, cluster: Cluster) -> str:
+        if cluster.secrets is not None and cluster.secrets.digest not in (self.before, self.after_digest):
+            return "somebody else has changed secrets.env since the bot did; their file was left as it is"
+        return ""
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.secrets is not None and cluster.secrets.digest == self.before
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, secrets=replace(cluster.secrets, digest=self.before)) if cluster.secrets else cluster
+        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.before))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
@@ -139,7 +152,7 @@ class RestoreSecrets(Step):
         return cluster.timings.look * 3
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await world.restore_secrets(self.staged)
+        await world.restore_secrets(self.staged, self.after_digest)
 
     def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
         return "the old file to read back"
@@ -160,9 +173,8 @@ class DropStaged(Step):
         return cluster.secrets is not None and self.staged not in cluster.secrets.staged
 
     def after(self, cluster: Cluster) -> Cluster:
-        if cluster.secrets is None:
-            return cluster
-        return replace(cluster, secrets=replace(cluster.secrets, staged=tuple(s for s in cluster.secrets.staged if s != self.staged)))
+        seen = cluster.secrets or SecretsSeen("")
+        return replace(cluster, secrets=replace(seen, staged=tuple(s for s in seen.staged if s != self.staged)))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from services.runs import State
 from services.store.sqlite import SqliteStore
 from tests.procedures.test_config import NEW, ask, bucket, secrets
 from tests.support import virtual
 from tests.support.scene import Scene
 
+AGAIN = "Another-Horse-Battery-7"
 QUIET = ("hypothesis", "asyncio")
 
 
@@ -31,7 +33,7 @@ def planted(scene: Scene) -> set[str]:
     lines = secrets(scene).decode().splitlines()
     words = ("PASSWORD", "SECRET", "LICENSE", "REPLICA_SET_KEY", "API_KEY")
     from_file = {v for k, _, v in (line.partition("=") for line in lines) if any(w in k for w in words) and len(v) > 6}
-    return {NEW, "dop_v1_sim", *from_file, *scene.estate.canaries}
+    return {NEW, AGAIN, "dop_v1_sim", *from_file, *scene.estate.canaries}
 
 
 def stored(scene: Scene) -> str:
@@ -41,6 +43,24 @@ def stored(scene: Scene) -> str:
     return "\n".join(database.iterdump())
 
 
+async def there_and_back(scene: Scene) -> None:
+    """The old file by rollback; then the new value again, with which a master does not come up."""
+    version = next(k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k).rsplit("/", 1)[-1]
+    await scene.ben.types("COPS", f"/openvidu config rollback {version}")
+    await scene.ana.presses(await scene.card("back to version"), "Approve")
+    await scene.run_is("acme-2", State.DONE)
+    read, broken = scene.estate.read_secrets, True
+    assert read is not None
+    scene.estate.read_secrets = lambda stack: None if broken and AGAIN.encode() in secrets(scene) else read(stack)
+    await scene.ben.presses(await ask(scene, value=AGAIN), "Approve")
+    await scene.run_is("acme-3", State.ROLLED_BACK)
+    broken = False
+    await scene.ben.presses(await ask(scene), "Approve")
+    await scene.run_is("acme-4", State.DONE)
+    for words in ("runs acme-3", "config history", "status master-1"):
+        await scene.ana.types("COPS", f"/openvidu {words}")
+        await scene.passes(20)
+
 
 async def one_evening(scene: Scene) -> None:
     for words in ("status", "shutdown --dry-run", "config list", "config history", "backup list", "help", "status master-1"):
@@ -49,6 +69,7 @@ async def one_evening(scene: Scene) -> None:
     card = await ask(scene)
     await scene.ben.presses(card, "Approve")
     await scene.card("acme has its new configuration ·")
+    await there_and_back(scene)
     await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
     view = await scene.ana.wait_for(scene.ana.modal)
     await scene.ana.fills_and_submits(view, {"New value": f"{NEW}|x"})

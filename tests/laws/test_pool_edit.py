@@ -111,7 +111,7 @@ def test_what_somebody_else_just_wrote_is_not_overwritten(seen: dict[str, Any], 
         if target_of(seen) == target_of(now) and seen["droplet_template"] == now["droplet_template"]:
             continue
         with pytest.raises(Refused, match="somebody else"):
-            edit(seen, api, **change)  # type: ignore[arg-type]
+            edit(seen, api, **change)
         assert api.puts == []
 
 
@@ -131,5 +131,5 @@ def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_
     pool["droplet_template"]["user_data"] = "export TOKEN=dop_v1_canary"
     for change in ({"number": 1001}, {"size": "c-8"}):
         with pytest.raises(Rejected, match="reads back changed") as raised:
-            edit(pool, Api(pool, mangles=True), **change)  # type: ignore[arg-type]
+            edit(pool, Api(pool, mangles=True), **change)
         assert "canary" not in str(raised.value)

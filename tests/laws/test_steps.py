@@ -1,17 +1,18 @@
 """What is true of every step, in every cluster."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster import Cluster, Fact
+from services.cluster import Cluster, Fact, SecretsSeen
 from services.errors import Rejected
 from services.plan import make_plan
 from services.procedures import PROCEDURES, Procedure
 from services.steps import STEPS, Effects, Question, Step
-from tests.support.clusters import clusters, folded, law, plan_of, procedures, steps
+from tests.support.clusters import SOLD, clusters, folded, law, plan_of, procedures, ready, steps
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
 
@@ -32,6 +33,18 @@ class Hands:
 
     async def drain(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "drain"))
+
+    async def promote_secrets(self, staged: str, before: str, after: str) -> None:
+        self.asked.append(("bucket", staged, before, after))
+
+    async def restore_secrets(self, staged: str, after: str) -> None:
+        self.asked.append(("bucket", staged, after))
+
+    async def drop_staged(self, staged: str) -> None:
+        self.asked.append(("bucket", staged))
+
+    async def break_secrets_lock(self) -> None:
+        self.asked.append(("bucket", "lock"))
 
     async def save_window(self, words: str) -> None:
         self.asked.append(("window", words))
@@ -146,7 +159,7 @@ def test_only_what_it_is_about_is_asked_for(both: tuple[Cluster, Step], again: i
     cluster, step = both
     mine = {m.id for m in cluster.masters} | {n.id for n in cluster.media}
     for who, *_ in ask(step, cluster, again):
-        assert who in ("pool", "window") or who in mine
+        assert who in ("pool", "window", "bucket") or who in mine
 
 
 @law
@@ -187,8 +200,10 @@ def test_every_step_is_used_somewhere() -> None:
                 used.update(type(s) for c in question.choices for s in c.steps or ())
             used.update(type(s) for s in procedure.recover(before, step))
 
+    up = ready(3, sizes=SOLD, has_bucket=True, snapshots=(), copies=(), secrets=SecretsSeen("d1", 60.0))
+    up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
     for kind in PROCEDURES:
-        law(given(clusters(), procedures(kind))(collect))()
+        law(given(st.just(up) | clusters(), procedures(kind))(collect))()
     assert used == set(STEPS)
 
 

@@ -1,7 +1,7 @@
 """Off-hours in Slack's words: windows that people can trust."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -20,9 +20,9 @@ def at(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=MADRID).timestamp()
 
 
-def play(story: Story, start: str = "2026-11-25T19:00", **more: object) -> None:
+def play(story: Story, start: str = "2026-11-25T19:00", windows: Sequence[str] = (), **more: object) -> None:
     async def scene_of_it() -> None:
-        site = {"timezone": "Europe/Madrid", "channel": "COPS"}
+        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows)}
         async with Scene(media=2, origin=at(start), site=site, **more) as scene:  # type: ignore[arg-type]
             await story(scene)
 
@@ -69,6 +69,7 @@ def test_a_night() -> None:
         assert up(scene)
         card = await scene.card("acme serves ·")
         assert "serves by 07:30" in card.text
+        assert re.search(r"Ready \d+ min before 07:30 · start-up took \d+ min", card.text)
         assert not [m for m in scene.ana.sees("COPS") if "did not" in m.text]
 
     play(story)
@@ -111,21 +112,23 @@ def test_a_meeting_may_finish_and_nobody_answers() -> None:
     """It waits as long as the window says, asks, and stays up when nobody answers; told once."""
 
     async def story(scene: Scene) -> None:
-        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings wait:60")
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings wait:5")
         await until(scene, "2026-11-25T19:58")
-        scene.estate.open_meeting(people=4, minutes=200)
-        await until(scene, "2026-11-25T20:30")
+        scene.estate.open_meeting(people=4, minutes=55)
+        await until(scene, "2026-11-25T20:04")
         assert not down(scene)
-        await until(scene, "2026-11-25T21:10")
+        await until(scene, "2026-11-25T20:07")
         card = await scene.card("needs a decision")
         assert "did not finish in time" in card.text
-        await until(scene, "2026-11-25T21:40")
-        assert scene.estate.thrown_out == 0
-        await until(scene, "2026-11-25T23:59")
+        assert [m for m in scene.ana.sees("COPS") if "<@UBEN>, acme-2 needs a decision" in m.text]
+        await until(scene, "2026-11-25T21:00")
         assert up(scene)
-        await scene.card("acme stays up ·")
+        assert scene.estate.thrown_out == 0
         run = await scene.run_is("acme-2", State.ROLLED_BACK)
         assert "stays up" in run.end_text
+        await scene.card("acme stays up ·")
+        told = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme stays up · window nights")]
+        assert len(told) == 1
 
     play(story)
 
@@ -169,9 +172,16 @@ def test_ask_first_when_people_meet(answer: bool) -> None:
         assert "1 meeting with 4 people is running" in card.text
         if answer:
             await scene.ben.presses(card, "Close now, gracefully")
-        await until(scene, "2026-11-25T21:00")
+        await until(scene, "2026-11-25T20:45")
         assert down(scene) == answer
         assert scene.estate.thrown_out == 0
+        told = [m for m in scene.ana.sees("COPS") if "acme did not close at 20:00" in m.text and "nobody answered" in m.text]
+        assert len(told) == (0 if answer else 1)
+        (asked,) = [m for m in scene.ana.sees("COPS") if "acme would close now" in m.text]
+        assert not [b for b in asked.blocks if b["type"] == "actions"], "no button is left that does nothing"
+        if answer:
+            run = await scene.run_is("acme-2", State.DONE)
+            assert [a.user for a in run.approvers] == ["UBEN"]
 
     play(story)
 
@@ -307,3 +317,86 @@ def test_what_was_saved_to_the_cent() -> None:
         assert len(records) >= 3
 
     play(story)
+
+
+def test_a_window_is_written_as_people_say_it() -> None:
+    """The cluster's own zone where none is named, and the long dashes that phones make."""
+
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu window add nights Mon\N{EN DASH}Fri 20:00\N{EN DASH}07:30 --dry-run")
+        told = await scene.whisper("UANA", "dry run")
+        assert "nights 20:00-07:30 (Mon-Fri, Europe/Madrid)" in told.text
+        assert "saves about $" in told.text
+        assert "starting again takes minutes" in told.text
+        await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only")
+        card = await scene.card("needs one approval")
+        assert "closes the cluster by itself from then on" in card.text
+        assert "starting again is quicker" in card.text
+        assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid)" in card.text
+        await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri")
+        await scene.whisper("UANA", "A window is written NAME DAYS")
+
+    play(story)
+
+
+def test_adding_one_inside_its_own_hours_closes_nothing_before_its_next_edge() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 18:00-19:40 Europe/Madrid")
+        await until(scene, "2026-11-25T19:35")
+        assert up(scene)
+
+    play(story)
+
+
+def test_days_off_status_and_what_people_type_is_harmless() -> None:
+    async def story(scene: Scene) -> None:
+        await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
+        await scene.ana.types("COPS", "/openvidu window skip 2026-11-25,2026-12-24..2026-12-26")
+        await scene.card("acme stays up on 2026-11-25")
+        await scene.ana.types("COPS", '/openvidu hold "<!channel> look" for 30m')
+        told = await scene.card("acme is on hold")
+        assert "<!channel>" not in told.text + str(told.blocks)
+        await scene.ana.types("COPS", "/openvidu status")
+        told = await scene.whisper("UANA", "Hours on hold until")
+        await scene.dora.types("COPS", "/openvidu unhold")
+        await scene.whisper("UDORA", "Only operators")
+        await scene.ana.types("COPS", "/openvidu unhold")
+        await scene.card("acme is not on hold any more")
+        await until(scene, "2026-11-25T20:05")
+        assert up(scene)
+        told = await scene.card("acme did not close at 20:00")
+        assert "2026-11-25 is a day off" in told.text
+
+    play(story)
+
+
+def test_windows_of_the_settings_file_are_taken_once() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.passes(15)
+        await scene.ana.types("COPS", "/openvidu window list")
+        told = await scene.whisper("UANA", "Windows of acme")
+        assert "from the settings file" in told.text
+        await scene.ana.types("COPS", "/openvidu window remove nights")
+        await scene.card("acme has no window nights any more")
+        scene.kill()
+        await scene.start_bot()
+        await scene.passes(60)
+        await scene.ana.types("COPS", "/openvidu window list")
+        await scene.whisper("UANA", "acme has no off-hours windows")
+
+    play(story, windows=["nights Mon-Fri 20:00-07:30"])
+
+
+def test_the_month_is_told_with_a_picture() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.passes(15)
+        await until(scene, "2026-12-01T09:30")
+        told = await scene.card("acme 2026-11:")
+        assert "saved" in told.text
+        assert "still billed" in told.text
+        (file,) = scene.slack.workspace.files.values()
+        assert file.data is not None
+        assert file.data.startswith(b"\x89PNG\r\n")
+        assert len([m for m in scene.ana.sees("COPS") if "acme 2026-11:" in m.text]) == 1
+
+    play(story, "2026-11-30T19:50", windows=["nights Mon-Fri 20:00-07:30"])

@@ -69,7 +69,8 @@ class TownBucket:
         return found[0]
 
     async def list(self, prefix: str = "") -> list[Stored]:
-        answer = await self._ask("GET", "", **{"list-type": "2", "prefix": prefix})
+        query = {"list-type": "2", "prefix": prefix}
+        answer = await self._ask("GET", "", None, b"", **query)
         return [_stored(c) for c in ET.fromstring(answer.body).iter(f"{NAMESPACE}Contents")]
 
 

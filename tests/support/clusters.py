@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from services.backups import backups
-from services.cluster import EVERYTHING, Cluster, Droplet, Load, MediaNode, NodeLook, Pool, Size, Snapshot
+from services.cluster import EVERYTHING, Cluster, Droplet, Load, MediaNode, NodeLook, Pool, SecretsSeen, Size, Snapshot
 from services.decisions import Request, RequestState
 from services.errors import Refused
 from services.plan import Plan, make_plan
 from services.policy import Actor
-from services.procedures import PROCEDURES, Procedure, Shutdown
+from services.procedures import PROCEDURES, Configure, Procedure, Shutdown
 from services.runs import (
     OVER,
     Answered,
@@ -165,6 +165,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         snapshots=draw(snapshots()),
         copies=draw(st.sampled_from((None, (), ("acme-backup-20270101T000000Z",)))),
         has_bucket=draw(st.booleans()),
+        secrets=draw(st.sampled_from((None, SecretsSeen("d1"), SecretsSeen("d1", 60.0, staged=("0a1b2c3d4e5f6071",)), SecretsSeen("d2")))),
         keep_backups=draw(st.integers(1, 3)),
     )
 
@@ -244,6 +245,8 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
     def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
         hints = get_type_hints(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
+        if kind is Configure:  # made by the desk, not from words
+            values |= {name: FIELDS[name](ready(secrets=SecretsSeen("d1"))) for name in ("keys", "staged", "before", "after_digest")}
         return st.builds(kind, **values)
 
     return st.one_of([of(k) for k in kinds or PROCEDURES])
@@ -290,6 +293,10 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "stamp": lambda _: st.sampled_from(("", "20270115T080000Z")),
     "stack": lambda c: st.just(c.stack),
     "labels": lambda c: st.sampled_from([("acme-backup-20270101T000000Z",), tuple(sorted({b.label for b in backups(c)})) or ("x",)]),
+    "keys": lambda _: st.just(("DASHBOARD_ADMIN_PASSWORD",)),
+    "staged": lambda _: st.sampled_from(("0a1b2c3d4e5f6071", "")),
+    "before": lambda c: st.just(c.secrets.digest if c.secrets else "d1"),
+    "after_digest": lambda _: st.just("d2"),
     "words": lambda _: st.just("nights Mon-Fri 20:00-07:30 Europe/Madrid"),
     "title_words": lambda _: st.just("*nights* 20:00-07:30 (Mon-Fri, Europe/Madrid)"),
     "limit": lambda _: st.sampled_from((None, 3600.0)),

@@ -1,0 +1,210 @@
+"""What can go wrong around a change of `secrets.env`: nobody's edit is lost, nothing that works is undone, nothing half done is left."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.runs import State
+from simulators.buckets import Denied
+from simulators.faults import Fault, Rule
+from tests.procedures.test_config import NEW, ask, bucket, play, secrets, staged
+from tests.support.scene import Scene
+
+ENDS = (State.DONE, State.ROLLED_BACK, State.STOPPED, State.CANCELLED)
+ENGINE, OTHER = b"OPENVIDU_RTC_ENGINE=pion", b"OPENVIDU_RTC_ENGINE=mediasoup"
+
+
+def refuse_deletes(scene: Scene) -> None:
+    def refuse(*_: Any) -> Any:
+        raise Denied(403, "AccessDenied")
+
+    scene.town.spaces._delete = refuse  # type: ignore[method-assign,assignment]
+
+
+def version(scene: Scene) -> str:
+    return next(k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k).rsplit("/", 1)[-1]
+
+
+async def until(scene: Scene, so: Callable[[], bool]) -> None:
+    for _ in range(10_000):
+        if so():
+            return
+        await scene.passes(0.5)
+    raise AssertionError("it never came to that")
+
+
+def test_the_way_back_does_not_overwrite_what_another_hand_wrote_meanwhile() -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        read = scene.estate.read_secrets
+        assert read is not None
+        scene.estate.read_secrets = lambda stack: None if NEW.encode() in secrets(scene) else read(stack)
+        await scene.ben.presses(card, "Approve")
+        await until(scene, lambda: NEW.encode() in secrets(scene))
+        await scene.passes(200)
+        theirs = secrets(scene).replace(ENGINE, OTHER)
+        scene.town.spaces.write(bucket(scene), "secrets.env", theirs)
+        run = await scene.run_is("acme-1", *ENDS)
+        assert run.state is State.STOPPED
+        assert "somebody else has changed secrets.env" in run.stopped
+        assert secrets(scene) == theirs
+
+    play(story)
+
+
+@pytest.mark.parametrize("reads", [1, 2])
+def test_a_read_that_is_late_is_taken_for_what_it_is(reads: int) -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        put, late = scene.town.spaces._put, Rule("spaces", Fault("stale"), f"GET /{bucket(scene)}/secrets.env", reads)
+
+        def putting(name: str, key: str, *more: Any) -> Any:
+            answer = put(name, key, *more)
+            if key == "secrets.env":
+                scene.town.faults.rules.append(late)
+            return answer
+
+        scene.town.spaces._put = putting  # type: ignore[method-assign,assignment]
+        await scene.ben.presses(card, "Approve")
+        run = await scene.run_is("acme-1", *ENDS)
+        assert run.state is State.DONE, run.stopped
+        assert NEW.encode() in secrets(scene)
+
+    play(story)
+
+
+def test_tidying_that_fails_does_not_undo_what_works() -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        refuse_deletes(scene)
+        await scene.ben.presses(card, "Approve")
+        run = await scene.run_is("acme-1", *ENDS)
+        assert (run.state, run.recovering) == (State.STOPPED, "")
+        assert NEW.encode() in secrets(scene)
+
+    play(story)
+
+
+def test_a_lock_that_cannot_be_deleted_restarts_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        before = secrets(scene)
+        card = await ask(scene)
+        scene.town.spaces.write(bucket(scene), "lock.lock", b"")
+        refuse_deletes(scene)
+        boots = [m.node.boot_id for m in scene.estate.masters("acme")]
+        await scene.ben.presses(card, "Approve")
+        await scene.card("acme-1 needs a decision")
+        asked = next(m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision"))
+        await scene.ben.presses(asked, "Delete the lock and go on")
+        run = await scene.run_is("acme-1", *ENDS)
+        assert run.state is State.STOPPED
+        assert [m.node.boot_id for m in scene.estate.masters("acme")] == boots
+        assert secrets(scene) == before
+
+    play(story)
+
+
+def test_a_file_that_would_stop_a_master_is_not_brought_back() -> None:
+    async def story(scene: Scene) -> None:
+        bad = secrets(scene).replace(b"DASHBOARD_ADMIN_PASSWORD=", b"DASHBOARD_ADMIN_PASSWORD=a|")
+        scene.town.spaces.write(bucket(scene), "openvidu-bot/versions/byhand", bad)
+        await scene.ana.types("COPS", "/openvidu config rollback byhand")
+        told = await scene.whisper("UANA", "would stay stopped")
+        assert "a pipe character" in told.text
+        assert "a|" not in told.text
+        assert staged(scene) == []
+
+    play(story)
+
+
+def test_a_value_that_would_stop_a_master_can_be_mended_from_here() -> None:
+    async def story(scene: Scene) -> None:
+        bad = secrets(scene).replace(b"DASHBOARD_ADMIN_PASSWORD=", b"DASHBOARD_ADMIN_PASSWORD=a|")
+        scene.town.spaces.write(bucket(scene), "secrets.env", bad)
+        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        assert f"DASHBOARD_ADMIN_PASSWORD={NEW}\n".encode() in secrets(scene)
+
+    play(story)
+
+
+def test_another_domain_brings_its_addresses_and_goes_back_with_them() -> None:
+    async def story(scene: Scene) -> None:
+        before = secrets(scene)
+        card = await ask(scene, "DOMAIN_NAME", "meet.example.org")
+        assert "the old address stops working" in card.text
+        assert "Restarts OpenVidu on master 1" in card.text
+        await scene.ben.presses(card, "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        assert b"\nOPENVIDU_URL=https://meet.example.org/\n" in secrets(scene)
+        await scene.ben.types("COPS", f"/openvidu config rollback {version(scene)}")
+        await scene.ana.presses(await scene.card("back to version"), "Approve")
+        await scene.run_is("acme-2", State.DONE)
+        assert secrets(scene) == before
+
+    play(story)
+
+
+def test_a_version_with_another_key_that_must_not_change_is_refused_by_name() -> None:
+    async def story(scene: Scene) -> None:
+        old = secrets(scene).replace(b"REDIS_PASSWORD=", b"REDIS_PASSWORD=x")
+        scene.town.spaces.write(bucket(scene), "openvidu-bot/versions/old", old)
+        await scene.ana.types("COPS", "/openvidu config rollback old")
+        await scene.whisper("UANA", "would also change REDIS_PASSWORD, which must never change")
+        assert staged(scene) == []
+
+    play(story)
+
+
+def test_a_cancel_waits_until_master_1_runs_with_the_new_file() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ben.presses(await ask(scene), "Approve")
+        await until(scene, lambda: NEW.encode() in secrets(scene))
+        await scene.ana.types("COPS", "/openvidu cancel acme-1")
+        run = await scene.run_is("acme-1", *ENDS)
+        assert run.state is State.CANCELLED
+        assert "secrets.env with the new DASHBOARD_ADMIN_PASSWORD" in run.end_text
+        await scene.passes(300)
+        scene.estate.settle()
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+        master = scene.estate.masters("acme")[0]
+        assert any(NEW.encode() in content for content in master.node.files.values()), "it reads the file at boot"
+        assert staged(scene) == []
+
+    play(story)
+
+
+def test_what_waits_is_kept_when_the_plan_is_shown_anew() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=600)
+        card = await ask(scene)
+        scene.estate.open_meeting(people=40, minutes=600, recordings=1)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "needs its own approval")
+        (request,) = await scene.bot.desk.waiting("acme")
+        assert len(staged(scene)) == 1
+        again = next(m for m in reversed(scene.ana.sees("COPS")) if m.text.startswith("Change the configuration") and "needs" in m.text)
+        await scene.ben.presses(again, "Approve")
+        run = await scene.run_is("acme-1", *ENDS)
+        assert run.state is State.DONE, run.stopped
+        assert run.request == request.id
+        assert staged(scene) == []
+
+    play(story)
+
+
+def test_a_form_whose_bot_died_is_not_forgotten_and_leaves_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        view = await scene.ana.wait_for(scene.ana.modal)
+        await scene.ana.fills_and_submits(view, {"New value": NEW})
+        await until(scene, lambda: bool(staged(scene)))
+        scene.kill()
+        await scene.start_bot()
+        told = await scene.whisper("UANA", "restarted before it could plan", timeout=900)
+        assert "config set DASHBOARD" in told.text
+        await scene.passes(1500)
+        assert staged(scene) == []
+
+    play(story)

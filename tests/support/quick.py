@@ -1,0 +1,92 @@
+"""Clusters that do at once what they are asked for: where many of them, or many weeks, are looked at."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from services.clock import Clock
+from services.cluster import Cluster, Droplet, Fact, Load
+from services.desk import Desk, Site
+from services.hours import Hours
+from services.policy import Rules
+from services.store import Store
+from services.windows import parse_window
+from tests.support.clusters import SERVING, ready
+
+OPERATORS = frozenset({"UANA", "UBEN"})
+
+
+class Quick:
+    """A cluster's world. Every look takes `latency` seconds."""
+
+    def __init__(self, name: str, clock: Clock, *, media: int = 2, latency: float = 0.3, hosted: int = 0) -> None:
+        made = ready(media, rooms=0)
+        masters = tuple(replace(m, id=hosted + m.id, name=f"{name}{m.name.removeprefix('acme')}") for m in made.masters)
+        nodes = tuple(replace(n, droplet=replace(n.droplet, id=hosted + n.id)) for n in made.media)
+        self.cluster = replace(made, name=name, stack=name, masters=masters, media=nodes, load=Load(0, 0, 0))
+        self.looks = 0
+        self.vault = None
+        self._clock = clock
+        self._latency = latency
+        self._born = 1000
+
+    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
+        await asyncio.sleep(self._latency)
+        self.looks += 1
+        return replace(self.cluster, seen_at=self._clock.now(), known=needs)
+
+    async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None:
+        on = action == "power_on"
+
+        def asked(m: Droplet) -> Droplet:
+            return replace(m, status="active" if on else "off", healthy=on) if m.id == droplet_id else m
+
+        self.cluster = replace(self.cluster, masters=tuple(asked(m) for m in self.cluster.masters))
+
+    async def set_target(self, cluster: Cluster, number: int) -> None:
+        assert self.cluster.pool is not None
+        media = self.cluster.media[:number]
+        while len(media) < number:
+            self._born += 1
+            droplet = replace(ready(1).media[0].droplet, id=self._born, name=f"{self.cluster.stack}-media-{self._born}")
+            media = (*media, replace(ready(1).media[0], droplet=droplet, look=replace(SERVING, rooms=0, people=0)))
+        self.cluster = replace(self.cluster, media=media, pool=replace(self.cluster.pool, target=number))
+
+    async def signal(self, droplet_id: int, start: str) -> str:
+        quiet = tuple(
+            replace(n, look=replace(n.look, running=(), marked=True)) if n.id == droplet_id and n.look else n for n in self.cluster.media
+        )
+        self.cluster = replace(self.cluster, media=quiet)
+        return ""
+
+    async def restart_service(self, droplet_id: int) -> None:
+        self.cluster = replace(
+            self.cluster, media=tuple(replace(n, look=SERVING) if n.id == droplet_id else n for n in self.cluster.media)
+        )
+
+    async def nothing(self, *_: object, **__: object) -> None:
+        """What no window asks for."""
+
+    stop_service = set_template_size = delete_snapshot = keep_secrets = drop_secrets = nothing
+
+    async def inspect(self, droplet_id: int) -> str:
+        return ""
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        return False
+
+    def pace(self, interval: float) -> float:
+        return interval
+
+
+def staffed(worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w") -> tuple[Desk, Hours]:
+    """A desk with its hours, on clusters of that kind."""
+    rules = Rules(operators=OPERATORS, approvers=OPERATORS)
+    desk = Desk({name: Site(name, world, rules) for name, world in worlds.items()}, store, clock, worker)  # type: ignore[arg-type]
+    return desk, Hours(desk, clock)
+
+
+async def keeps(hours: Hours, name: str, words: str, now: float) -> None:
+    """A cluster has a window, as if it had been approved long ago."""
+    window = parse_window(words)
+    await hours.books.edit(name, lambda b: b.with_window(window, "", now))
