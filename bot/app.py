@@ -49,7 +49,7 @@ class Ways:
     http: Http
     transport: Any = None  # of pydo
     shell: Callable[[Cluster, HostKeys], Shell] | None = None
-    bucket: Callable[[Cluster], Objects] | None = None
+    bucket: Callable[[Cluster], Objects | None] | None = None
 
 
 @dataclass

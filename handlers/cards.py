@@ -478,6 +478,8 @@ def runs_card(name: str, runs: list[Run]) -> Card:
 
 # Help
 
+HELP_LINES = 10  # commands in a block; Slack takes 3,000 characters
+
 PAGES = "https://openvidu.io/latest/docs/self-hosting"
 OUTSIDE = (
     f"Not from chat, but at a keyboard: editing files under `config/` ({PAGES}/configuration/changing-config/), in-place upgrades "
@@ -494,8 +496,10 @@ def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card
         *extra,
         may,
     ]
-    text = "Commands: " + "; ".join(f"/openvidu {usage}: {t}" for usage, t in usages) + ". " + plain(" ".join(tail))
-    return Card(text, (section("\n".join(lines)), context("\n".join(tail))))
+    # What somebody may do comes first: a long text is cut at its end.
+    text = f"{plain(may)} Commands: " + "; ".join(f"/openvidu {usage}" for usage, _ in usages) + ". " + plain(" ".join(tail[:-1]))
+    parts = [section("\n".join(lines[n : n + HELP_LINES])) for n in range(0, len(lines), HELP_LINES)]
+    return Card(text, (*parts, context("\n".join(tail))))
 
 
 def words_card(text: str) -> Card:

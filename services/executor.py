@@ -470,5 +470,8 @@ class _Drive:
 
     async def _pause(self, seconds: float | None = None) -> None:
         self._tell()
-        interval = self._outside.pace(self._timings_look()) if seconds is None else max(seconds, 0.1)
+        waited = self._clock.now() - self.run.step_began
+        # What takes long is not over within seconds: a drain of an hour is looked at every twenty.
+        often = 1 if waited < 120 else 2 if waited < 600 else 4
+        interval = self._outside.pace(self._timings_look() * often) if seconds is None else max(seconds, 0.1)
         await self._clock.sleep(interval)

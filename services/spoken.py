@@ -15,7 +15,7 @@ def flag(help_text: str) -> Any:
 
 
 def rest(help_text: str, *, default: Any = MISSING) -> Any:
-    """A last field that takes everything that is left, as it was typed."""
+    """A last field that takes everything that is left, as it was typed. `help_text` is its shape, as usage shows it."""
     return field(default=default, metadata={"help": help_text, "kind": "rest"})
 
 
@@ -39,6 +39,8 @@ class Spoken:
             name = f.name.replace("_", "-")
             if f.metadata["kind"] == "flag":
                 words.append(f"[--{name}]")
+            elif f.metadata["kind"] == "rest":
+                words.append(f.metadata["help"])  # what is written there has a shape of its own
             else:
                 shown = "|".join(f.metadata.get("choices") or ()) or name.upper()
                 words.append(shown if f.default is MISSING else f"[{shown}]")

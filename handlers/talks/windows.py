@@ -107,7 +107,7 @@ class SkipDays(Talk):
     """Days on which no window closes this cluster, such as `2026-12-24..2026-12-26,2027-01-06`."""
 
     command: ClassVar[str] = "window skip"
-    dates: str = rest("dates")
+    dates: str = rest("DATE[..DATE][,DATE]")
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()

@@ -842,7 +842,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ('shutdown --reason "open', "A quote is not closed"),
             ("runs", "acme has had no runs yet"),
             ("", "Commands: "),
-            ("help", "/openvidu shutdown [--no-drain] [--media-only]: Let the meetings end"),
+            ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
             ("shutdown --dry-run", "Dry run of Shut down acme, nothing was changed"),
             ("shutdown --no-drain --dry-run", "removes 3 media nodes without letting meetings finish"),
         ):
@@ -1081,7 +1081,7 @@ def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
         edit_by_hand(scene, 2)
         run = await scene.run_is("acme-1", "asking", "stopped")
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
-        assert len(scene.estate.serving("acme")) == 2
+        assert scene.estate.pool("acme").target == 2
         if run.question is not None:
             await scene.ben.presses(await pressable(scene, "somebody else changed"), "Stop here")
         else:

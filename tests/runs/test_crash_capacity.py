@@ -68,7 +68,7 @@ def tell(name: str, die_at: int | None) -> int:
 def test_killed_at_any_point(name: str) -> None:
     """Every point in the full run; a few, spread over all of it, in the usual one."""
     points = tell(name, None)
-    step = 1 if FULL else max(1, points // 3)
+    step = 1 if FULL else max(1, points // 2)
     for point in range(1 + points % step, points + 1, step):
         try:
             tell(name, point)
