@@ -144,7 +144,7 @@ def test_the_scripts_of_the_bot_do_the_same_in_both(tmp_path: Path) -> None:
         if script is scripts.LOOK:
             assert (status, out) == in_the_interpreter(text, real)[:2]
             assert "recordings=2" in out
-    for _ in range(100):
+    for _ in range(500):
         kills = [line for line in (programs / "calls").read_text().splitlines() if " kill " in line]
         if len(kills) >= 4:
             break
