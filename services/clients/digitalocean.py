@@ -10,6 +10,7 @@ No text raised here holds a body, sent or received: a pool's `user_data` carries
 import asyncio
 import json
 import ssl
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +30,8 @@ READ_SECONDS = 30.0
 CALL_SECONDS = 35.0
 PER_PAGE = 200
 MAX_PAGES = 50
+MINUTE = 60.0
+LOOKS_PER_MINUTE = 215  # of the 250 that are allowed; the rest is for changes, and for whoever else has the token
 
 # What a token needs, by operation. The pool's PUT asks for droplet:create and not for droplet:update, as does a resize.
 READ_DROPLETS = "droplet:read"
@@ -41,6 +44,10 @@ class Time(Protocol):
 
     def now(self) -> float:
         """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
         ...
 
 
@@ -59,6 +66,7 @@ class DigitalOcean:
     def __init__(
         self, token: str, *, endpoint: str, clock: Time, ca_file: str | None = None, transport: "AsyncHttpTransport[Any, Any] | None" = None
     ) -> None:
+        self._sent: deque[float] = deque(maxlen=1000)
         self._token = token
         self._endpoint = endpoint.rstrip("/")
         self._ca_file = ca_file
@@ -158,12 +166,27 @@ class DigitalOcean:
     # How it is asked
 
     async def _one(self, key: str, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]]) -> Json:
+        await self._room()
         return _only(key, what, await self._call(what, scope, ask))
+
+    async def _room(self) -> None:
+        """Wait until a look fits into the minute: DigitalOcean refuses more than 250 requests, and a token serves many clusters.
+
+        Only looks wait. What changes something is counted and sent at once: it has been decided on what was seen just now.
+        """
+        while True:
+            now = self._clock.now()
+            while self._sent and now - self._sent[0] >= MINUTE:
+                self._sent.popleft()
+            if len(self._sent) < LOOKS_PER_MINUTE:
+                return
+            await self._clock.sleep(MINUTE - (now - self._sent[0]) + 0.05)
 
     async def _list(self, key: str, what: str, scope: str, pick: Callable[[Any], Any], *args: object, **kwargs: object) -> list[Json]:
         found: dict[str, Json] = {}
         total: int | None = None
         for page in range(1, MAX_PAGES + 1):
+            await self._room()
             answer = await self._call(what, scope, _page(pick, page, args, kwargs))
             # A list that is not there is not an empty list: "no media droplets" is what lets the masters go down.
             if not isinstance(answer, dict) or key not in answer:
@@ -180,6 +203,7 @@ class DigitalOcean:
     async def _call(self, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]], hide: frozenset[str] = frozenset()) -> Any:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - pydo costs 60 MB; pay on the first call
 
+        self._sent.append(self._clock.now())
         error: Exception
         try:
             # A wall of the loop's own time, not the clock's: patience with a network does not speed up with a pretend world.

@@ -110,6 +110,7 @@ class Scene:
         **cluster: Any,
     ) -> None:
         self.town = Town(LoopClock(origin), seed, faults)
+        self.town.estate.droplet_limit = max(25, (media * 2 + 4) * len(stacks))
         for stack in stacks:
             self.town.build_cluster(stack, media=media, **cluster)
         self.estate = self.town.estate
