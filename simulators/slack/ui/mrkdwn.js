@@ -44,7 +44,7 @@ export function textOf(object, world) {
 }
 
 function emojiOnly(text) {
-  return text.split(/:([a-z0-9_+-]+):/).map((part, place) => (place % 2 ? emoji(part) : part));
+  return text.split(/:([a-z][a-z0-9_+-]*|[+-]1):/).map((part, place) => (place % 2 ? emoji(part) : part));
 }
 
 function lines(text, world) {
@@ -82,7 +82,7 @@ function inline(text, world) {
     else if (bold) out.push(h("strong", {}, inline(bold, world)));
     else if (italic) out.push(h("em", {}, inline(italic, world)));
     else if (struck) out.push(h("s", {}, inline(struck, world)));
-    else if (name) out.push(/^\d+$/.test(name) ? found[0] : emoji(name));
+    else if (name) out.push(/^[\d-]/.test(name) ? found[0] : emoji(name));
     else if (char) out.push(emoji(BY_CHAR[char]));
     else if (broken) out.push(h("br"));
   }
