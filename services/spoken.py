@@ -24,6 +24,7 @@ class Spoken:
     """Something that can be said. A field named like a Python keyword or with `_` is said with `-`."""
 
     command: ClassVar[str]
+    operators: ClassVar[bool] = False  # takes an operator's role
     hidden: ClassVar[bool] = False  # understood, but not listed in help
 
     @classmethod

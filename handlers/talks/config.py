@@ -23,6 +23,7 @@ class ConfigList(Talk):
     """The keys of secrets.env: which are secret, which may be changed, and why the others may not."""
 
     command: ClassVar[str] = "config list"
+    operators: ClassVar[bool] = True
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
@@ -48,6 +49,7 @@ class ConfigSet(Talk):
     """Change one key of secrets.env: opens a form for the value, then asks for approval."""
 
     command: ClassVar[str] = "config set"
+    operators: ClassVar[bool] = True
     key: str = argument("the key, such as DASHBOARD_ADMIN_PASSWORD")
 
     async def answer(self, asked: Asked) -> Card | None:
@@ -69,6 +71,7 @@ class ConfigHistory(Talk):
     """Earlier versions of secrets.env: when, by whom, which keys. No values."""
 
     command: ClassVar[str] = "config history"
+    operators: ClassVar[bool] = True
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
@@ -96,6 +99,7 @@ class ConfigRollback(Talk):
     """Put an earlier version of secrets.env back; shows which keys change and asks for approval."""
 
     command: ClassVar[str] = "config rollback"
+    operators: ClassVar[bool] = True
     version: str = argument("from config history")
 
     async def answer(self, asked: Asked) -> Card | None:

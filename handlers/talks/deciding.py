@@ -14,6 +14,7 @@ class Cancel(Talk):
     """Stop a run at its next safe point; what is done stays done and is named."""
 
     command: ClassVar[str] = "cancel"
+    operators: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
@@ -26,6 +27,7 @@ class Resume(Talk):
     """Go on with a run that has stopped."""
 
     command: ClassVar[str] = "resume"
+    operators: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
@@ -38,6 +40,7 @@ class Abandon(Talk):
     """Give up a run that has stopped, and free the cluster."""
 
     command: ClassVar[str] = "abandon"
+    operators: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:

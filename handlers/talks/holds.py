@@ -21,6 +21,7 @@ class HoldTalk(Talk):
     """Stop every change on this cluster, windows too: `hold "reason" until 18:00` (or `for 2h`, `until tomorrow 08:00`)."""
 
     command: ClassVar[str] = "hold"
+    operators: ClassVar[bool] = True
     what: str = rest('"reason" until TIME | for LENGTH')
 
     async def answer(self, asked: Asked) -> Card:
@@ -35,6 +36,7 @@ class Unhold(Talk):
     """End a hold now."""
 
     command: ClassVar[str] = "unhold"
+    operators: ClassVar[bool] = True
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()

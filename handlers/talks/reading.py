@@ -11,6 +11,7 @@ from handlers.talks.base import Asked, Talk
 from services.errors import Refused, Unreachable
 from services.policy import Kind, may_operate
 from services.spoken import argument
+from services.steps.base import listed
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,22 @@ class Help(Talk):
     command: ClassVar[str] = "help"
 
     async def answer(self, asked: Asked) -> Card:
+        spoken = [s for s in asked.spoken if not s.hidden]
+        others: list[str] = []
         try:
             name = asked.cluster()
             verdict = may_operate(asked.actor, asked.desk.site(name).rules)
             may = f"This channel is about {name}. "
-            may += "You may use all of these." if verdict.kind is Kind.ALLOWED else f"You may read; changes: {verdict.reason}."
+            if verdict.kind is Kind.ALLOWED:
+                may += "You may use all of these."
+            else:
+                may += f"You may read; changes: {verdict.reason}."
+                others = [f"`{s.command}`" for s in spoken if s.operators]
+                spoken = [s for s in spoken if not s.operators]
         except Refused as error:
             may = cards.sentence(str(error))
-        return cards.help_card([(s.usage(), s.summary()) for s in asked.spoken if not s.hidden], may, [cards.OUTSIDE])
+        more = [f"Operators may also say {listed(others)}."] if others else []
+        return cards.help_card([(s.usage(), s.summary()) for s in spoken], may, [*more, cards.OUTSIDE])
 
 
 @dataclass(frozen=True)

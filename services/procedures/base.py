@@ -20,6 +20,7 @@ class Procedure(Spoken, ABC):
     verb: ClassVar[str]  # "Shut down", for "Shut down acme"
     doing: ClassVar[str]  # "Shutting down"
     done: ClassVar[str]  # "is down"
+    operators: ClassVar[bool] = True
     looks_at: ClassVar[frozenset[Fact]] = EVERYTHING
     each_time: ClassVar[bool] = False  # asked for again it is done again: a restart is an act, not a state
 
