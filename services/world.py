@@ -177,7 +177,7 @@ class ClusterWorld:
             load=load,
             front=front,
             has_front=bool(self.place.public_url),
-            problem=self._problem(masters, mine, pool, needs),
+            problem=self._problem(masters, mine, pool, needs) or self._blind(droplets),
             zero_policy=self.place.zero_policy,
             drain_method=self.place.drain_method,
             media_price=await self._price(pool, media),
@@ -197,6 +197,13 @@ class ClusterWorld:
 
     def _is_master(self, droplet: Json) -> bool:
         return re.fullmatch(re.escape(self.place.stack) + r"-master-node-[1-4]", droplet["name"]) is not None
+
+    def _blind(self, droplets: list[Json]) -> str:
+        """Without tags a media droplet that is no pool member would be overlooked, and masters stopped while it serves."""
+        masters = [d for d in droplets if self._is_master(d)]
+        if not masters or any(d.get("tags") for d in masters):
+            return ""
+        return "this token sees no tags (it lacks tag:read): a media droplet could be overlooked"
 
     def _problem(self, masters: tuple[Droplet, ...], mine: list[Json], pool: Pool | None, needs: frozenset[Fact]) -> str:
         stack = self.place.stack

@@ -1120,3 +1120,15 @@ def test_the_same_command_typed_twice_at_once_is_one_request() -> None:
         untouched(scene)
 
     play(story)
+
+
+def test_a_token_that_sees_no_tags_changes_nothing() -> None:
+    """It could overlook a media droplet that is no member of the pool; reading still works."""
+
+    async def story(scene: Scene) -> None:
+        scene.town.digitalocean.scopes = {"droplet:read", "droplet:update", "droplet:create", "account:read", "sizes:read", "snapshot:read"}
+        await told(scene, "shutdown", "This token sees no tags (it lacks tag:read)")
+        await told(scene, "status", "it lacks tag:read")
+        untouched(scene)
+
+    play(story)
