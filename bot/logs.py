@@ -24,7 +24,13 @@ ABOUT = re.compile(r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.
 
 # Ours follow the settings. Libraries speak only when something is wrong: some of them print bodies and headers below that.
 OURS = ("bot", "handlers", "services")
-QUIET = {"apscheduler": logging.ERROR, "asyncio": logging.WARNING, "slack_sdk": logging.WARNING, "slack_bolt": logging.ERROR}
+QUIET = {
+    "apscheduler": logging.ERROR,
+    "asyncio": logging.WARNING,
+    "botocore": logging.WARNING,  # prints the id of the access key below that
+    "slack_sdk": logging.WARNING,
+    "slack_bolt": logging.ERROR,
+}
 
 
 def set_up(settings: Settings) -> None:

@@ -122,7 +122,8 @@ def _why(reason: str) -> str:
 def plain(text: str) -> str:
     """The words of a card for its `text`: without the marks of formatting; mentions and dates stay whole."""
     parts = re.split(r"(<[^>]*>)", text.replace(":warning: ", ""))
-    return "".join(part if part.startswith("<") else re.sub(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", "", part) for part in parts)
+    marks = r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])"  # an underscore inside of a name is part of it, escaped or not
+    return "".join(part if part.startswith("<") else re.sub(marks, "", part) for part in parts)
 
 
 def request_card(request: Request, approvers: str) -> Card:
@@ -165,10 +166,16 @@ def _closed(request: Request) -> str:
         case RequestState.REJECTED:
             return f"rejected{by} {at}. Nothing was changed."
         case RequestState.EXPIRED:
-            again = f"`/openvidu {request.plan.procedure.words()}`"
-            return f"expired {at}: nobody approved it in time. Nothing was changed; ask again with {again}."
+            return f"expired {at}: nobody approved it in time. Nothing was changed; ask again with {_again(request)}."
+        case _ if not request.replaced_by:
+            changed = f"what it was about has changed since ({at}), so it cannot be done as asked"
+            return f"{changed}. Nothing was changed; ask again with {_again(request)}."
         case _:
             return f"the cluster changed since this was asked for ({at}): the new plan is below. Nothing was changed."
+
+
+def _again(request: Request) -> str:
+    return f"`/openvidu {request.plan.procedure.words()}`"
 
 
 def plan_card(plan: Plan, *, dry: bool) -> Card:

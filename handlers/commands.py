@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -133,7 +133,7 @@ class Counter:
             meant = partial(self.cluster, words.cluster, ear.channel)
             form = partial(self._voice.open_modal, trigger)
             asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
-            return await words.said.answer(asked)
+            return await words.said.answer(replace(asked, reason=words.reason, dry=words.dry))
         if words.dry:
             return await self._ask(words.said, words, actor, ear)
         async with self.taken(text, ear):

@@ -10,7 +10,7 @@ CONFIG = "config_set"
 VALUE, REASON = "secret_value", "reason"
 
 
-def config_form(cluster: str, key: str, channel: str) -> dict[str, Any]:
+def config_form(cluster: str, key: str, channel: str, reason: str = "") -> dict[str, Any]:
     """The form for one key's new value."""
     known = KEYS[key]
     return {
@@ -29,7 +29,7 @@ def config_form(cluster: str, key: str, channel: str) -> dict[str, Any]:
                 },
             },
             _input(VALUE, "New value", known.form.hint[:2000] if known.form else ""),
-            _input(REASON, "Why (optional, shown to others)", "", optional=True),
+            _input(REASON, "Why (optional, shown to others)", "", optional=True, initial=reason[:300]),
         ],
     }
 
@@ -38,7 +38,7 @@ def _plain(text: str) -> dict[str, str]:
     return {"type": "plain_text", "text": text}
 
 
-def _input(block: str, label: str, hint: str, *, optional: bool = False) -> Block:
+def _input(block: str, label: str, hint: str, *, optional: bool = False, initial: str = "") -> Block:
     made: Block = {
         "type": "input",
         "block_id": block,
@@ -46,6 +46,8 @@ def _input(block: str, label: str, hint: str, *, optional: bool = False) -> Bloc
         "label": _plain(label),
         "element": {"type": "plain_text_input", "action_id": block, "max_length": 1000 if block == VALUE else 300},
     }
+    if initial:
+        made["element"]["initial_value"] = initial
     if hint:
         made["hint"] = _plain(hint)
     return made

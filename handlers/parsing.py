@@ -50,6 +50,7 @@ def parse(text: str) -> Words:
 def _with_rest(kind: type[Spoken], words: list[str]) -> Words:
     """A kind whose last field takes the remaining words keeps their options too, but for those that every command knows."""
     rest, options = _common(words)
+    _known(kind, options)
     fields = kind.parameters()
     head, tail = rest[: len(fields) - 1], rest[len(fields) - 1 :]
     if not tail and fields[-1].default is MISSING:
@@ -140,7 +141,7 @@ def _flag_names(kind: type[Spoken]) -> dict[str, str]:
 
 
 def _known(kind: type[Spoken], options: dict[str, str]) -> None:
-    common = COMMON if issubclass(kind, Procedure) else ("cluster",)
+    common = COMMON if issubclass(kind, Procedure) or (issubclass(kind, Talk) and kind.plans) else ("cluster",)
     known = [*_flag_names(kind), *common]
     for name in options:
         if name not in known:

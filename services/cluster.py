@@ -217,10 +217,14 @@ NOTHING_KNOWN = Basis()
 
 @dataclass(frozen=True)
 class SecretsSeen:
-    """What may be known of `secrets.env`. `lock_age` in seconds: another writer's lock lies in the bucket; None: none does."""
+    """What may be known of `secrets.env`. `lock_age` in seconds: another writer's lock lies in the bucket; None: none does.
+
+    `lock` tells that lock from a later one.
+    """
 
     digest: str
     lock_age: float | None = None
+    lock: str = ""
     staged: tuple[str, ...] = ()
 
 

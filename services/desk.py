@@ -27,7 +27,7 @@ from services.steps import Choice
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
-from services.vault import Vault, digest
+from services.vault import Vault, digest, must_boot
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
@@ -132,6 +132,7 @@ class Desk:
         self._progress: dict[str, Progress] = {}
         self._closing = False
         self._swept_staged: dict[str, float] = {}
+        self._unwanted: dict[str, frozenset[str]] = {}
         self._tidying: set[asyncio.Task[None]] = set()
 
     # Reading
@@ -315,20 +316,28 @@ class Desk:
         return vault
 
     async def configure(
-        self, actor: Actor, name: str, change: Callable[[SecretsFile], SecretsFile], *, reason: str = "", channel: str = ""
+        self,
+        actor: Actor,
+        name: str,
+        change: Callable[[SecretsFile], SecretsFile],
+        *,
+        reason: str = "",
+        channel: str = "",
+        words: str = "",
+        dry: bool = False,
     ) -> Outcome:
         """Stage a changed secrets.env and ask for it to be applied. The staged object is deleted when nothing comes of it."""
         self._must(may_operate(actor, self.site(name).rules))
-        await self._must_be_free(name)
+        if not dry:
+            await self._must_be_free(name)
         vault = self.vault(name)
         before = await vault.read()
         after = change(before)
-        keys = tuple(c.name for c in changes(before, after))
-        if not keys:
-            raise Refused("secrets.env says so already; nothing was changed")
-        staged = new_id()[:16]
-        procedure = Configure(keys, staged, digest(bytes(before)), digest(bytes(after)))
-        await vault.stage(staged, after)
+        must_boot(after)
+        if dry:
+            return await self.request(actor, name, _configure(before, after, "dry-run", words), dry=True)
+        procedure = _configure(before, after, new_id()[:16], words)
+        await vault.stage(procedure.staged, after)
         try:
             return await self.request(actor, name, procedure, reason=reason, channel=channel)
         except BaseException:
@@ -343,20 +352,21 @@ class Desk:
                 log.warning("a staged file of %s is left for the next sweep: %s", name, error)
 
     async def _sweep_staged(self, name: str) -> None:
-        """Delete staged files that no open request and no open run is about."""
-        vault = self.site(name).world.vault
-        if vault is None or self._clock.now() - self._swept_staged.get(name, 0.0) < STAGED_SWEEP:
+        """Delete staged files that no open request and no open run is about, seen so in two sweeps."""
+        vault, now = self.site(name).world.vault, self._clock.now()
+        before = self._unwanted.get(name, frozenset())
+        if vault is None or (not before and now - self._swept_staged.get(name, 0.0) < STAGED_SWEEP):
             return
-        self._swept_staged[name] = self._clock.now()
-        old = await vault.old_staged(self._clock.now() - STAGED_SWEEP)
-        if not old:
-            return
-        run = await self.open_run(name)
-        plans = [r.plan for r in await self.waiting(name)] + ([run.plan] if run else [])
-        wanted = {p.procedure.staged for p in plans if isinstance(p.procedure, Configure)}
-        for staged in old:
-            if staged not in wanted:
-                await vault.drop(staged)
+        self._swept_staged[name] = now
+        old = await vault.old_staged(now - STAGED_SWEEP)
+        # Requests first: one that is approved meanwhile has its run by then. One that is replaced by another is in neither for a moment.
+        plans = [r.plan for r in await self.waiting(name)] if old else []
+        run = await self.open_run(name) if old else None
+        plans += [run.plan] if run else []
+        unwanted = frozenset(old) - {p.procedure.staged for p in plans if isinstance(p.procedure, Configure)}
+        self._unwanted[name] = unwanted - before
+        for staged in unwanted & before:
+            await vault.drop(staged)
 
     # Approval
 
@@ -370,7 +380,11 @@ class Desk:
         if not approved.enough:
             await self._change(request, approved)
             return Waiting(approved)
-        plan = make_plan(await self.look(site.name, request.plan.procedure.looks_at), request.plan.procedure)
+        cluster = await self.look(site.name, request.plan.procedure.looks_at)
+        if outdated := request.plan.procedure.outdated(cluster):
+            await self._change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
+            raise Refused(outdated)
+        plan = make_plan(cluster, request.plan.procedure)
         why = "the cluster changed since it was asked for" if plan.digest != request.plan.digest else grew(request.plan, plan, site.rules)
         if why:
             return await self._replace(request, plan, actor, why)
@@ -402,11 +416,11 @@ class Desk:
             if current.state is RequestState.OPEN:
                 raise Refused("somebody pressed at the same moment; look again")
             raise Refused(_closed_words(current, self._clock.now()))
-        if after.state in (RequestState.REJECTED, RequestState.EXPIRED):
-            await self._drop_staged(after.plan.cluster, after.plan.procedure)
         if after.state is not RequestState.OPEN:
             await self._edit_pending(after.plan.cluster, lambda ids: [i for i in ids if i != after.id])
         self.watchers.request(after)
+        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not after.replaced_by:
+            await self._drop_staged(after.plan.cluster, after.plan.procedure)
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """Show the new plan instead; nothing was changed."""
@@ -562,7 +576,6 @@ class Desk:
         holder = await self._locks.holder(name)
         if holder is not None and not self._closing:
             self._drive(holder)
-        await self._sweep_staged(name)
         (text,) = await self._store.get(f"pending:{name}")
         for request_id in json.loads(text or "[]"):
             request = await self.journal.request(request_id)
@@ -570,6 +583,7 @@ class Desk:
                 await self._edit_pending(name, lambda ids, gone=request_id: [i for i in ids if i != gone])  # type: ignore[misc]
             elif request.until <= self._clock.now():
                 await self._expire(request)
+        await self._sweep_staged(name)
 
     async def _expire(self, request: Request) -> None:
         closed = request.closed(RequestState.EXPIRED, request.until)
@@ -621,6 +635,16 @@ class Desk:
         return verdict
 
 
+def _configure(before: SecretsFile, after: SecretsFile, staged: str, words: str) -> Configure:
+    """What leads from one file to the other, in names and digests."""
+    keys = tuple(c.name or "only its layout" for c in changes(before, after))
+    if not keys:
+        raise Refused("secrets.env says so already; nothing was changed")
+    wrong, left = [str(p) for p in before.problems()], [str(p) for p in after.problems()]
+    mends, brings = tuple(p for p in wrong if p not in left), tuple(p for p in left if p not in wrong)
+    return Configure(keys, staged, digest(bytes(before)), digest(bytes(after)), mends, brings, words)
+
+
 def _from_where(run: Run, cluster: Cluster) -> int:
     """The step to go on from: the first that is not so now, of those reached only one that no later one was meant to undo."""
     meant = cluster
@@ -650,5 +674,7 @@ def _closed_words(request: Request, now: float) -> str:
             return f"rejected by {who} {ago} ago; nothing was changed"
         case RequestState.EXPIRED:
             return f"this request expired {ago} ago; nothing was changed, ask again with the command"
+        case _ if not request.replaced_by:
+            return f"what it was about has changed since, as was seen {ago} ago; nothing was changed, ask again with the command"
         case _:
             return "the plan changed, and a newer request has taken this one's place; nothing was changed"

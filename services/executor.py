@@ -85,19 +85,19 @@ class FencedWorld:
 
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
         self._lease.check()
-        await self._vault().promote(staged, before, after)
+        await self._vault().promote(staged, before, after, self._lease.check)
 
     async def restore_secrets(self, staged: str, after: str) -> None:
         self._lease.check()
-        await self._vault().restore(staged, after)
+        await self._vault().restore(staged, after, self._lease.check)
 
     async def drop_staged(self, staged: str) -> None:
         self._lease.check()
         await self._vault().drop(staged)
 
-    async def break_secrets_lock(self) -> None:
+    async def break_secrets_lock(self, lock: str) -> None:
         self._lease.check()
-        await self._vault().break_lock()
+        await self._vault().break_lock(lock)
 
     def _vault(self) -> Vault:
         if self._outside.vault is None:

@@ -1,7 +1,7 @@
 """`secrets.env` in the bucket: what is known of it without its values, and the few things that may be done with it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,14 +58,16 @@ class Vault:
         """What may be known of the file: its digest, whether a writer holds the lock, what is staged."""
         content, _ = await self._objects.get(FILE)
         staged = tuple(s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED))
-        return SecretsSeen(digest(content), await self._lock_age(), staged)
+        lock, made_at = await self._lock()
+        return SecretsSeen(digest(content), max(0.0, self._clock.now() - made_at) if lock else None, lock, staged)
 
-    async def _lock_age(self) -> float | None:
+    async def _lock(self) -> tuple[str, float]:
+        """Another writer's lock, told from a later one, and when it was made; "" when there is none."""
         try:
             lock = await self._objects.head(LOCK)
         except NotFound:
-            return None
-        return max(0.0, self._clock.now() - float(lock.modified))
+            return "", 0.0
+        return f"{lock.modified:.0f} {lock.etag}", float(lock.modified)
 
     async def read(self) -> SecretsFile:
         """The file itself; for linting and staging only."""
@@ -99,8 +101,11 @@ class Vault:
         """Staged files made before that moment."""
         return [s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED) if float(s.modified) < older_than]
 
-    async def promote(self, name: str, before: str, after: str) -> None:
-        """Keep the current file as a version, then put the staged one in its place, if neither is another than was approved."""
+    async def promote(self, name: str, before: str, after: str, may: Callable[[], None]) -> None:
+        """Keep the current file as a version, then put the staged one in its place, if neither is another than was approved.
+
+        `may` raises when it must not be written any more; it is asked last.
+        """
         new, _ = await self._objects.get(f"{STAGED}{name}")
         old, etag = await self._objects.get(FILE)
         if digest(old) == after:
@@ -111,9 +116,9 @@ class Vault:
             raise Refused("somebody else has changed secrets.env since this was asked for; nothing was written")
         must_boot(SecretsFile(new))
         await self._objects.put(f"{VERSIONS}{name}", old)
-        await self._replace(new, etag)
+        await self._replace(new, etag, may)
 
-    async def restore(self, name: str, after: str) -> None:
+    async def restore(self, name: str, after: str, may: Callable[[], None]) -> None:
         """Put the version that this change replaced back, if the file is still the one that the change made."""
         old, _ = await self._objects.get(f"{VERSIONS}{name}")
         now, etag = await self._objects.get(FILE)
@@ -121,9 +126,12 @@ class Vault:
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
-        await self._replace(old, etag)
+        await self._replace(old, etag, may)
 
-    async def _replace(self, content: bytes, etag: str) -> None:
+    async def _replace(self, content: bytes, etag: str, may: Callable[[], None]) -> None:
+        if (await self._lock())[0]:
+            raise Unreachable(f"{LOCK} was just put into the bucket: another writer is at secrets.env", sent=False)
+        may()
         try:
             await self._objects.put(FILE, content, if_match=etag)
         except Rejected as error:
@@ -134,6 +142,7 @@ class Vault:
             # Either it is not to be seen yet, or somebody else wrote at once: the next look tells.
             raise Unreachable("secrets.env does not read back as it was written yet", sent=True)
 
-    async def break_lock(self) -> None:
-        """Delete another writer's lock, because a person said so."""
-        await self._objects.delete(LOCK)
+    async def break_lock(self, lock: str) -> None:
+        """Delete another writer's lock, because a person said so of this one: not a later one, whose writer is alive."""
+        if (await self._lock())[0] == lock:
+            await self._objects.delete(LOCK)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from handlers.blocks import Card
 from services.clock import Clock
@@ -32,11 +32,15 @@ class Asked:
     open_modal: Callable[[dict[str, Any]], Awaitable[None]] = _no_modal
     trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
     spoken: Sequence[type[Spoken]] = ()  # everything that can be said
+    reason: str = ""  # with these two, for talks that lead to a plan
+    dry: bool = False
 
 
 @dataclass(frozen=True)
 class Talk(Spoken, ABC):
     """Words that are answered at once, in private. Changes no cluster."""
+
+    plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
 
     @abstractmethod
     async def answer(self, asked: Asked) -> Card | None:

@@ -1,21 +1,30 @@
 """Talks about `secrets.env`. Values are typed into a form and go to the bucket; they are never said in a channel."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from handlers import cards
 from handlers.blocks import Card, day, escape, section
 from handlers.forms import config_form
 from handlers.talks.base import Asked, Talk
+from services.desk import Outcome, Planned
 from services.errors import Refused
 from services.policy import Kind, may_operate
 from services.procedures import Configure
 from services.runs import Run, State
-from services.secrets_env import KEYS, Policy, changes, effects, may_change
+from services.secrets_env import KEYS, Policy, SecretsFile, changes, effects, lint, may_change
 from services.secrets_env.keys import URLS
-from services.spoken import argument
+from services.spoken import argument, rest
 
 SHOWN = 20
+# For a dry run: of each form two values, so that one of them is another than the file's.
+SAMPLES = ("example-value-of-a-dry-run-0000000001", "Example-value-of-a-dry-run-0000000002", "dry.example", "run.example", "observability",
+           "openviduMeet", "pion", "mediasoup")  # fmt: skip
+NOT_HERE = (
+    "the value is not typed here: say only the key, as in `/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
+    "What you typed was not kept by the bot; if it was a real secret, Slack has seen it: choose another one"
+)
 
 
 @dataclass(frozen=True)
@@ -50,19 +59,25 @@ class ConfigSet(Talk):
 
     command: ClassVar[str] = "config set"
     operators: ClassVar[bool] = True
-    key: str = argument("the key, such as DASHBOARD_ADMIN_PASSWORD")
+    plans: ClassVar[bool] = True
+    key: str = rest("the key, such as DASHBOARD_ADMIN_PASSWORD; never the value")  # all words, so that none of them is ever said back
 
     async def answer(self, asked: Asked) -> Card | None:
         name = asked.cluster()
         _may(asked, name)
-        key = self.key.upper()
+        words = self.key.split()
+        if len(words) != 1 or "=" in words[0]:
+            raise Refused(NOT_HERE)
+        key = words[0].upper()
         verdict = may_change(key)
         if not verdict.ok:
             raise Refused(verdict.reason)
         asked.desk.vault(name)
+        if asked.dry:
+            return _shown(await asked.desk.configure(asked.actor, name, partial(_imagined, key), words=self.words(), dry=True))
         if not asked.trigger:
             raise Refused(f"a form can only be opened by the slash command: type `/openvidu config set {key}` in the channel")
-        await asked.open_modal(config_form(name, key, asked.channel))
+        await asked.open_modal(config_form(name, key, asked.channel, asked.reason))
         return None
 
 
@@ -100,6 +115,7 @@ class ConfigRollback(Talk):
 
     command: ClassVar[str] = "config rollback"
     operators: ClassVar[bool] = True
+    plans: ClassVar[bool] = True
     version: str = argument("from config history")
 
     async def answer(self, asked: Asked) -> Card | None:
@@ -112,8 +128,19 @@ class ConfigRollback(Talk):
         refused = [n for n in names if n not in derived and effects([n]).refused]
         if refused:
             raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
-        made = await asked.desk.configure(asked.actor, name, lambda _: old, reason=f"back to version {self.version}", channel=asked.channel)
-        return cards.plan_card(made.plan, dry=False) if hasattr(made, "plan") else None
+        why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
+        configure = partial(asked.desk.configure, reason=why, channel=asked.channel, words=self.words(), dry=asked.dry)
+        return _shown(await configure(asked.actor, name, lambda _: old))
+
+
+def _imagined(key: str, file: SecretsFile) -> SecretsFile:
+    """The file as if a value had been typed that it does not have, to see what such a change would do."""
+    sample = next(v for v in SAMPLES if lint(key, v).ok and v != file.value(key))
+    return file.set(key, sample).with_fresh_urls() if key == "DOMAIN_NAME" else file.set(key, sample)
+
+
+def _shown(made: Outcome) -> Card | None:
+    return cards.plan_card(made.plan, dry=made.dry) if isinstance(made, Planned) else None
 
 
 def _may(asked: Asked, name: str) -> None:

@@ -32,6 +32,10 @@ class Procedure(Spoken, ABC):
         """What is so when it is done: `acme is down`."""
         return f"{name} {self.done}"
 
+    def outdated(self, cluster: Cluster) -> str:  # noqa: ARG002
+        """Why it can never be done any more as it was asked for; "" when it can."""
+        return ""
+
     @abstractmethod
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         """The way from this cluster to the goal, in order. Steps that are reached already are left out of the plan."""

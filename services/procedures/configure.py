@@ -12,6 +12,8 @@ from services.steps import Step
 from services.steps.base import listed
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
 
+SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Configure(Procedure):
@@ -29,9 +31,12 @@ class Configure(Procedure):
     staged: str = ""
     before: str = ""
     after_digest: str = ""
+    mends: tuple[str, ...] = ()  # what is wrong with the file and will not be any more; lines and keys, no values
+    brings: tuple[str, ...] = ()  # what will be wrong with it and is not now: an earlier version may have its own faults
+    said: str = ""  # the command that asked for it
 
     def words(self) -> str:
-        return f"config set {' '.join(self.keys)}" if self.keys else self.command
+        return self.said or (f"config set {self.keys[0]}" if self.keys else self.command)
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -39,10 +44,17 @@ class Configure(Procedure):
             raise Refused("say `/openvidu config set KEY`: the value is typed into a form, never into the channel")
         if cluster.secrets is None:
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
+        if cluster.down:
+            raise Refused(f"{cluster.name} is down, and a change has to be seen to work: `/openvidu startup` first")
         if not all(m.active and m.healthy for m in cluster.masters[1:]):
             raise Refused("masters 2-4 have to be on and healthy, since master 1 is restarted to apply it")
-        if cluster.secrets.digest not in (self.before, self.after_digest):
-            raise Refused("somebody else has changed secrets.env since the form was filled in; nothing was written, ask again")
+        if self.outdated(cluster):
+            raise Refused(self.outdated(cluster))
+
+    def outdated(self, cluster: Cluster) -> str:
+        if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
+            return ""
+        return "somebody else has changed secrets.env since the form was filled in; nothing was written, ask again"
 
     def _promote(self) -> PromoteSecrets:
         return PromoteSecrets(self.keys, self.staged, self.before, self.after_digest)
@@ -62,4 +74,6 @@ class Configure(Procedure):
         said = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere"]
         said += [f"Restarts {what}; the other three masters serve meanwhile" for what in impact.restarts]
         said += [*impact.breaks, *impact.todo]
+        said += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
+        said += [f":warning: Brings what is not wrong with the file now: {text}" for text in self.brings[:SHOWN]]
         return (*super().notes(cluster), *said)

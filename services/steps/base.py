@@ -35,8 +35,8 @@ class World(Protocol):
     async def drop_staged(self, staged: str) -> None:
         """Delete the staged file."""
 
-    async def break_secrets_lock(self) -> None:
-        """Delete the lock that another writer of secrets.env left."""
+    async def break_secrets_lock(self, lock: str) -> None:
+        """Delete this lock, which another writer of secrets.env left; a later one stays."""
 
     async def save_window(self, words: str) -> None:
         """Write the window of these words into the cluster's book of hours."""

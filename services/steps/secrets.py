@@ -69,17 +69,7 @@ class PromoteSecrets(Step):
     def question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
-        age = duration(cluster.secrets.lock_age)
-        return Question(
-            id="secrets-lock",
-            text=f"lock.lock lies in the bucket since {age}: a master is writing secrets.env, or died over it. Nothing was written.",
-            choices=(
-                Choice("wait", "Wait another 10 min", wait=600.0),
-                Choice("break", "Delete the lock and go on", steps=(BreakLock(), *the_way(cluster, self)), loses=LOST),
-                Choice("stop", "Stop here", ends="nothing was written to secrets.env"),
-            ),
-            meanwhile=True,
-        )
+        return _locked(cluster.secrets, the_way(cluster, self), "nothing was written to secrets.env")
 
     def stays(self) -> str:
         return f"secrets.env with the new {listed(self.keys)}"
@@ -87,7 +77,9 @@ class PromoteSecrets(Step):
 
 @dataclass(frozen=True)
 class BreakLock(Step):
-    """No `lock.lock` lies in the bucket."""
+    """This `lock.lock` does not lie in the bucket any more. A later one is another writer's, and is waited for again."""
+
+    lock: str
 
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
 
@@ -95,10 +87,10 @@ class BreakLock(Step):
         return "Delete the lock that another writer left"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.secrets is not None and cluster.secrets.lock_age is None
+        return cluster.secrets is not None and (cluster.secrets.lock_age is None or cluster.secrets.lock != self.lock)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), lock_age=None))
+        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), lock_age=None, lock=""))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0
@@ -107,7 +99,7 @@ class BreakLock(Step):
         return cluster.timings.pool_deadline
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await world.break_secrets_lock()
+        await world.break_secrets_lock(self.lock)
 
     def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
         return "the lock to be gone"
@@ -151,11 +143,21 @@ class RestoreSecrets(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 3
 
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        return cluster.secrets is not None and cluster.secrets.lock_age is None and not self.is_done(cluster)
+
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.restore_secrets(self.staged, self.after_digest)
 
-    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
-        return "the old file to read back"
+    def waits_for(self, cluster: Cluster) -> str:
+        age = cluster.secrets.lock_age if cluster.secrets is not None else None
+        return "the old file to read back" if age is None else f"lock.lock, which another writer made {duration(age)} ago"
+
+    def question(self, cluster: Cluster) -> Question | None:
+        if cluster.secrets is None or cluster.secrets.lock_age is None:
+            return None
+        back = (self, *restart_first(cluster), DropStaged(self.staged))
+        return _locked(cluster.secrets, back, "the new secrets.env still lies in the bucket, and was not seen to work")
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,21 @@ class DropStaged(Step):
 
     def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
         return "the staged file to be gone"
+
+
+def _locked(seen: SecretsSeen, way: tuple[Step, ...], ends: str) -> Question:
+    """What people may choose when another writer's lock does not go away."""
+    age = duration(seen.lock_age or 0.0)
+    return Question(
+        id="secrets-lock",
+        text=f"lock.lock lies in the bucket since {age}: a master is writing secrets.env, or died over it. Nothing was written over it.",
+        choices=(
+            Choice("wait", "Wait another 10 min", wait=600.0),
+            Choice("break", "Delete the lock and go on", steps=(BreakLock(seen.lock), *way), loses=LOST),
+            Choice("stop", "Stop here", ends=ends),
+        ),
+        meanwhile=True,
+    )
 
 
 def restart_first(cluster: Cluster) -> tuple[Step, ...]:

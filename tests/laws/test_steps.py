@@ -43,7 +43,7 @@ class Hands:
     async def drop_staged(self, staged: str) -> None:
         self.asked.append(("bucket", staged))
 
-    async def break_secrets_lock(self) -> None:
+    async def break_secrets_lock(self, lock: str) -> None:
         self.asked.append(("bucket", "lock"))
 
     async def save_window(self, words: str) -> None:

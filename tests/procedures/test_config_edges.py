@@ -208,3 +208,160 @@ def test_a_form_whose_bot_died_is_not_forgotten_and_leaves_nothing() -> None:
         assert staged(scene) == []
 
     play(story)
+
+
+def said_so(scene: Scene, text: str) -> str:
+    """What Ana reads now that says this."""
+    return next(m.text for m in reversed(scene.ana.sees("COPS")) if text in m.text)
+
+
+def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        before, boots = secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]
+        await scene.ana.types("COPS", "/openvidu config set LIVEKIT_API_SECRET --dry-run")
+        plan = (await scene.whisper("UANA", "Dry run of Change the configuration of acme")).text
+        changes = ("Changes LIVEKIT_API_SECRET in secrets.env", "Restarts OpenVidu on master 1")
+        for words in (*changes, "Shut down master 1", "masters 1-4 are healthy"):
+            assert words in plan, f"{words!r} in {plan}"
+        assert scene.ana.modal() is None
+        scene.town.spaces.write(bucket(scene), "openvidu-bot/versions/old", before.replace(ENGINE, OTHER))
+        await scene.ana.types("COPS", "/openvidu config rollback old --dry-run")
+        await scene.passes(10)
+        assert "Changes OPENVIDU_RTC_ENGINE" in said_so(scene, "Dry run")
+        assert staged(scene) == []
+        assert await scene.bot.desk.waiting("acme") == []
+        assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (before, boots)
+
+    play(story)
+
+
+def test_what_is_done_at_once_knows_no_dry_run() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu hold "exam week" until 18:00 --dry-run')
+        await scene.whisper("UANA", "does not know --dry-run")
+        await scene.ana.types("COPS", "/openvidu hold")
+        await scene.passes(10)
+        assert not any("exam week" in m.text for m in scene.ana.sees("COPS") if m.user != "UANA")
+
+    play(story)
+
+
+@pytest.mark.parametrize("words", ["{key} {value}", "{key}={value}", "{key} --value={value}", "{value}"])
+def test_a_value_in_the_channel_is_refused_and_not_said_back(words: str) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", f"/openvidu config set {words.format(key='DASHBOARD_ADMIN_PASSWORD', value=NEW)}")
+        await scene.passes(10)
+        (told,) = [m for m in scene.ana.sees("COPS") if m.user != "UANA"]
+        assert NEW not in told.text + str(told.blocks)
+        assert "no such key" in told.text or "the value is not typed here" in told.text.lower()
+        assert scene.ana.modal() is None
+
+    play(story)
+
+
+def test_the_plan_names_what_it_mends() -> None:
+    async def story(scene: Scene) -> None:
+        scene.town.spaces.write(bucket(scene), "secrets.env", secrets(scene).rstrip(b"\n"))
+        card = await ask(scene)
+        assert "Mends what is wrong with the file now: line 30, MINIO_URL: has no line end" in card.text
+        await scene.ben.presses(card, "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        assert secrets(scene).endswith(b"\n")
+
+    play(story)
+
+
+def test_a_request_that_can_never_be_done_any_more_is_closed_and_leaves_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        scene.town.spaces.write(bucket(scene), "secrets.env", secrets(scene).replace(ENGINE, OTHER))
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "else has changed secrets.env")
+        await scene.passes(10)
+        told = said_so(scene, "Change the configuration")
+        assert "cannot be done as asked. Nothing was changed; ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in told
+        assert staged(scene) == []
+        assert await scene.bot.desk.waiting("acme") == []
+
+    play(story)
+
+
+async def asked_about_the_lock(scene: Scene) -> Any:
+    await scene.card("acme-1 needs a decision")
+    return next(m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision"))
+
+
+def test_only_the_lock_that_was_asked_about_is_deleted() -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        scene.town.spaces.write(bucket(scene), "lock.lock", b"")
+        await scene.ben.presses(card, "Approve")
+        asked = await asked_about_the_lock(scene)
+        await scene.passes(30)
+        scene.town.spaces.write(bucket(scene), "lock.lock", b"")  # the first writer is done, another one has begun
+        await scene.ben.presses(asked, "Delete the lock and go on")
+        await scene.passes(60)
+        assert scene.town.spaces.read(bucket(scene), "lock.lock") is not None
+        assert NEW.encode() not in secrets(scene)
+        scene.town.spaces.buckets[bucket(scene)].objects.pop("lock.lock")
+        await scene.run_is("acme-1", State.DONE)
+        assert NEW.encode() in secrets(scene)
+
+    play(story)
+
+
+def test_a_lock_that_comes_at_the_last_moment_is_seen() -> None:
+    async def story(scene: Scene) -> None:
+        card = await ask(scene)
+        put = scene.town.spaces._put
+
+        def putting(name: str, key: str, *more: Any) -> Any:
+            if "/versions/" in key:
+                scene.town.spaces.write(name, "lock.lock", b"")
+            return put(name, key, *more)
+
+        scene.town.spaces._put = putting  # type: ignore[method-assign,assignment]
+        await scene.ben.presses(card, "Approve")
+        await scene.passes(60)
+        assert NEW.encode() not in secrets(scene)
+        scene.town.spaces.buckets[bucket(scene)].objects.pop("lock.lock")
+        scene.town.spaces._put = put  # type: ignore[method-assign]
+        await scene.run_is("acme-1", State.DONE)
+        assert NEW.encode() in secrets(scene)
+
+    play(story)
+
+
+def test_the_way_back_waits_for_a_lock_too() -> None:
+    async def story(scene: Scene) -> None:
+        before = secrets(scene)
+        card = await ask(scene)
+        read = scene.estate.read_secrets
+        assert read is not None
+        scene.estate.read_secrets = lambda stack: None if NEW.encode() in secrets(scene) else read(stack)
+        await scene.ben.presses(card, "Approve")
+        await until(scene, lambda: NEW.encode() in secrets(scene))
+        scene.town.spaces.write(bucket(scene), "lock.lock", b"")
+        asked = await asked_about_the_lock(scene)
+        assert NEW.encode() in secrets(scene)
+        await scene.ben.presses(asked, "Delete the lock and go on")
+        run = await scene.run_is("acme-1", *ENDS)
+        assert run.state is State.ROLLED_BACK, run.stopped
+        assert secrets(scene) == before
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+
+    play(story)
+
+
+def test_a_cluster_that_is_down_is_started_first() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.rolling = False
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        await scene.ana.fills_and_submits(await scene.ana.wait_for(scene.ana.modal), {"New value": NEW})
+        await scene.whisper("UANA", "`/openvidu startup` first")
+        assert staged(scene) == []
+
+    play(story)
