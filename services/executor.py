@@ -20,6 +20,8 @@ from services.vault import Vault
 from services.windows import parse_window
 
 log = logging.getLogger(__name__)
+EAGER = 0.5
+NEAR = 0.3
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
 
 
@@ -107,7 +109,9 @@ class FencedWorld:
     async def save_window(self, words: str) -> None:
         self._lease.check()
         window = parse_window(words)
-        await self._memory.books.edit(self._cluster.name, lambda book: book.with_window(window, self._lease.run, self._cluster.seen_at))
+        run, now = self._lease.run, self._cluster.seen_at
+        fence = {self._lease.key: self._lease.token}
+        await self._memory.books.edit(self._cluster.name, lambda book: book.with_window(window, run, now), fence)
 
     async def drain(self, droplet_id: int) -> None:
         node = next(n for n in self._cluster.media if n.id == droplet_id)
@@ -470,8 +474,19 @@ class _Drive:
 
     async def _pause(self, seconds: float | None = None) -> None:
         self._tell()
-        waited = self._clock.now() - self.run.step_began
-        # What takes long is not over within seconds: a drain of an hour is looked at every twenty.
-        often = 1 if waited < 120 else 2 if waited < 600 else 4
-        interval = self._outside.pace(self._timings_look() * often) if seconds is None else max(seconds, 0.1)
+        step, cluster = self.run.step, self._cluster
+        takes = step.takes(cluster) if step is not None and cluster is not None and step.needs <= cluster.known else 0.0
+        takes -= cluster.timings.second_look if step is not None and step.twice and cluster is not None else 0.0
+        waited = self._clock.now() - max(self.run.step_began, self.run.asked_at)
+        interval = self._outside.pace(rhythm(waited, takes, self._timings_look())) if seconds is None else max(seconds, 0.1)
         await self._clock.sleep(interval)
+
+
+def rhythm(waited: float, takes: float, look: float) -> float:
+    """Seconds to the next look: often at first and about when it usually happens, seldom between; a drain of an hour every twenty.
+
+    Looked at in a fixed rhythm, a change is noticed half an interval late on average; asked every second all along, it would cost
+    several times the requests.
+    """
+    most = look * (1 if waited < 60 else 3 if waited < 600 else 4)
+    return max(min(look, EAGER), min(most, abs(takes - waited) * NEAR))

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from services import scripts
 from services.backups import made_by_bot
-from services.clients.digitalocean import DigitalOcean
+from services.clients.digitalocean import PER_PAGE, DigitalOcean
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
@@ -23,7 +23,7 @@ from services.vault import Objects, Vault
 
 Json = dict[str, Any]
 T = TypeVar("T")
-TOGETHER = 2.0  # looks this close together share one listing
+SHARED, CROWD = 0.45, 4  # looks this many seconds together share one listing, for each page of it; twice that for a crowd of clusters
 HEALTH_SECONDS = 5.0
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
@@ -59,6 +59,7 @@ class Listing:
         self._fetch = fetch
         self._begun = float("-inf")
         self._task: asyncio.Task[list[Json]] | None = None
+        self.pages = 1  # requests that it takes
 
     async def since(self, moment: float) -> list[Json]:
         """A listing that was begun at `moment` or later."""
@@ -68,7 +69,9 @@ class Listing:
             task = self._task = asyncio.create_task(self._fetch(), name="listing")
             # Whoever waits hears of an error; with nobody waiting any more it must not be reported as lost.
             task.add_done_callback(lambda t: t.cancelled() or t.exception())
-        return await asyncio.shield(task)
+        found = await asyncio.shield(task)
+        self.pages = max(1, -(-len(found) // PER_PAGE))
+        return found
 
 
 class Account:
@@ -86,6 +89,11 @@ class Account:
 
     async def _account(self) -> list[Json]:
         return [await self.api.account()]
+
+    def together(self) -> float:
+        """Looks this many seconds apart share one listing: long lists are many requests, and a crowd of clusters asks for much else."""
+        pages = self.droplets.pages + self.pools.pages
+        return pages * SHARED * (1 if len(self._moving) <= CROWD else 2)
 
     def pace(self, interval: float, who: str = "") -> float:
         """The interval to look at: stretched when many clusters are in motion, and as the token's hourly budget runs out."""
@@ -152,7 +160,8 @@ class ClusterWorld:
     async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
         """Look now. `since`: nothing older than that moment will do (a look after an ask). Unreachable when DigitalOcean is silent."""
         now = self._clock.now()
-        fresh = now - TOGETHER if since is None else max(since, now - TOGETHER)
+        fresh = now - self.account.together()
+        fresh = fresh if since is None else max(since, fresh)
         droplets, pools = await _both(self.account.droplets.since(fresh), self._pools(needs, fresh))
         masters = tuple(sorted((_droplet(d) for d in droplets if self._is_master(d)), key=lambda m: m.name))
         mine = [p for p in pools if p.get("name") == f"{self.place.stack}-media-node-pool"]

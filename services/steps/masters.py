@@ -48,7 +48,7 @@ class PowerOff(Step):
         )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 45.0
+        return 25.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.power_off_deadline

@@ -81,7 +81,7 @@ class Drain(Step):
         return replace(cluster, media=media)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 30.0
+        return 3.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.drain_deadline if self.limit is None else self.limit
@@ -222,7 +222,7 @@ class MediaGone(Step):
         return replace(cluster, media=stay)
 
     def takes(self, cluster: Cluster) -> float:
-        return 75.0 + cluster.timings.second_look
+        return 65.0 + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.members_gone_deadline
@@ -377,7 +377,7 @@ class Shrunk(Step):
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 75.0
+        return 65.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.members_gone_deadline

@@ -40,7 +40,7 @@ class PoolTarget(Step):
         return replace(cluster, pool=replace(cluster.pool, target=self.number), media=media + born)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0
+        return 1.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline
@@ -137,7 +137,7 @@ class TemplateSize(Step):
         return replace(now, media=cluster.media + born)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0
+        return 1.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline

@@ -32,5 +32,11 @@ class Delays:
     """Between the shutdown event that a pool sends to a member and the member's destruction."""
     pool_cooldown: float = 600.0
     pool_delete: float = 8.0
+    metadata: float = 10.0
+    """Until a droplet reads a new tag in its own metadata."""
     front: float = 5.0
     """Until the load balancer sends people to a master that has become healthy."""
+
+
+PUBLISHED = Delays(power_on=30.0, shutdown=30.0, resize=0.0, resize_per_used_gb=60.0)
+"""By DigitalOcean's own word: a resize takes "about one minute per GB of used disk", power actions up to half a minute."""

@@ -1,0 +1,29 @@
+"""How often a run looks: never in a rush, never asleep, and closest when the change is usually there."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.executor import EAGER, rhythm
+
+seconds = st.floats(0, 86400)
+
+
+@given(seconds, seconds, st.floats(0.01, 60))
+def test_it_stays_within_bounds(waited: float, takes: float, look: float) -> None:
+    assert min(EAGER, look) <= rhythm(waited, takes, look) <= max(EAGER, 4 * look)
+
+
+@given(st.floats(10, 3600))
+def test_it_looks_closest_when_the_change_is_usually_there(takes: float) -> None:
+    assert rhythm(takes, takes, 5.0) == EAGER
+    assert rhythm(takes - 9, takes, 5.0) < 5.0
+    assert rhythm(0, takes, 5.0) > EAGER
+
+
+def test_a_change_is_noticed_late_by_a_twentieth_of_the_wait_when_it_comes_as_usual() -> None:
+    takes = 60.0
+    for late in range(-10, 11):
+        now, comes = 0.0, takes + late
+        while now < comes:
+            now += rhythm(now, takes, 5.0)
+        assert now - comes < 0.05 * comes + EAGER, comes
