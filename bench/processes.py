@@ -1,0 +1,170 @@
+"""Bots as processes of their own: how soon they answer, how soon they are there, how much they weigh. Real sockets, real seconds."""
+
+import asyncio
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from bench.figures import Figure
+from bot.demo.child import Child
+from bot.demo.world import OPS, World
+from tests.support.live import world_of
+from tests.support.redis import running_redis, slow_door
+from tests.support.tools import redis_server
+
+RATE = 50.0
+SECONDS = 30.0
+SLOW_DIGITALOCEAN, SLOW_REDIS = 30.0, 0.05
+ANSWER = 1.5
+STARTS = 5
+SETTLES = 5.0
+WORDS = ("status", "runs", "help", "window list", "scale 5 --dry-run")
+PEOPLE = ("UANA", "UBEN", "UCARLA", "UDORA")
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Acks:
+    """Milliseconds from a command to its acknowledgement; `lost` had none within Slack's three seconds."""
+
+    times: tuple[float, ...]
+    lost: int
+
+    def at(self, percent: int) -> float:
+        return statistics.quantiles(self.times, n=100, method="inclusive")[percent - 1]
+
+
+@contextlib.asynccontextmanager
+async def running(kind: str, world: World) -> AsyncIterator[Child]:
+    """A bot, or the bare app."""
+    child = Child(world.folder / f"{kind}.log")
+    command = world.bot_command() if kind == "bot" else [sys.executable, "-m", "bench.bare", world.slack.api_url]
+    await child.start(command, world.bot_environment())
+    try:
+        yield child
+    finally:
+        await child.stop()
+
+
+async def acks(kind: str, seconds: float, redis_url: str) -> Acks:
+    """Commands at a steady rate, whatever becomes of the earlier ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with world_of(Path(folder), 1.0, redis_url=redis_url) as world, running(kind, world):
+            await world.slack.sockets.until(bool)
+            await asyncio.sleep(1.0)
+            world.slack.slack.journal.entries.clear()
+            world.town.faults.add("digitalocean", "delay", times=-1, seconds=SLOW_DIGITALOCEAN)
+            found: list[float] = []
+            lost = 0
+
+            async def says(number: int) -> None:
+                nonlocal lost
+                human = world.slack.human(PEOPLE[number % len(PEOPLE)])
+                began = time.perf_counter()
+                failed = await human.types(OPS, f"/openvidu {WORDS[number % len(WORDS)]}")
+                found.append((time.perf_counter() - began) * 1000)
+                lost += failed is not None and "trouble" in failed.text.lower()
+
+            pending: set[asyncio.Task[None]] = set()
+            began = time.perf_counter()
+            for number in range(int(RATE * seconds)):
+                await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
+                task = asyncio.create_task(says(number))
+                pending.add(task)
+                task.add_done_callback(pending.discard)
+            await asyncio.gather(*pending)
+            return Acks(tuple(found), lost)
+
+
+def answers(seconds: float = SECONDS) -> list[Figure]:
+    """The bot beside the bare app, one after the other, each with the machine to itself."""
+
+    async def measure() -> tuple[Acks, Acks]:
+        async with running_redis(redis_server()) as url, slow_door(url, SLOW_REDIS) as slow:
+            bare = await acks("bare", seconds, slow)
+            return await acks("bot", seconds, slow), bare
+
+    bot, bare = asyncio.run(measure())
+    group = f"Acknowledging {RATE:.0f} commands a second for {seconds:.0f} s, DigitalOcean {SLOW_DIGITALOCEAN:.0f} s and Redis 50 ms late"
+    beside = "a bare Bolt app that only acknowledges"
+    return [
+        Figure(group, "half of them within", bot.at(50), bare.at(50), "ms", beside),
+        Figure(group, "99 of 100 within", bot.at(99), bare.at(99), "ms", beside, ANSWER),
+        Figure(group, "not acknowledged in 3 s", bot.lost, max(bare.lost, 1), "", beside, 1.0),
+    ]
+
+
+# Weight
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Seconds from the start of the process to its first open socket, and megabytes resident when it idles."""
+
+    ready: float
+    memory: float
+
+
+async def weigh(kind: str) -> Weight:
+    """Started several times, the best of it: what it costs, not what else the machine did."""
+    ready: list[float] = []
+    memory: list[float] = []
+    for _ in range(STARTS):
+        with tempfile.TemporaryDirectory() as folder:
+            async with world_of(Path(folder), 1.0) as world:
+                began = time.perf_counter()
+                async with running(kind, world) as child:
+                    await world.slack.sockets.until(bool)
+                    ready.append(time.perf_counter() - began)
+                    await asyncio.sleep(SETTLES)
+                    memory.append(resident(child.pid))
+    return Weight(min(ready), min(memory))
+
+
+def resident(pid: int) -> float:
+    """Megabytes of memory that the process holds now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
+
+
+def installed(names: Sequence[str]) -> float:
+    """Megabytes on disk of these distributions and all they need."""
+    seen: set[str] = set()
+    todo = list(names)
+    total = 0
+    while todo:
+        name = todo.pop().lower().replace("_", "-")
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # for another platform
+        total += sum(path.stat().st_size for file in found.files or () if (path := Path(str(file.locate()))).is_file())
+        todo += [r.name for line in found.requires or () if (r := Requirement(line)).marker is None or r.marker.evaluate({"extra": ""})]
+    return total / MEGABYTE
+
+
+def weights() -> list[Figure]:
+    """The bot beside the bare app."""
+
+    async def measure() -> tuple[Weight, Weight]:
+        return await weigh("bot"), await weigh("bare")
+
+    bot, bare = asyncio.run(measure())
+    group, beside = "Weight", "a bare Bolt app"
+    return [
+        Figure(group, "process start to listening", bot.ready, bare.ready, "s", beside),
+        Figure(group, "memory, idle", bot.memory, bare.memory, "MB", beside),
+        Figure(group, "installed", installed(["openvidu-bot"]), installed(["slack-bolt", "aiohttp"]), "MB", "slack-bolt and aiohttp"),
+    ]
