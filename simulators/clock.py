@@ -28,6 +28,15 @@ class ScaledClock:
         self.started = time.time() if started is None else started
         self.origin = self.started if origin is None else origin
 
+    def run_at(self, speed: float) -> None:
+        """Another speed from now on. Who was handed the three numbers has to be handed them anew."""
+        self.origin, self.started, self.speed = self.now(), time.time(), speed
+
+    def jump_to(self, moment: float) -> None:
+        """That moment from now on, which is later. Here, too, the three numbers are other ones afterwards."""
+        assert moment >= self.now(), "time does not go back"
+        self.origin, self.started = moment, time.time()
+
     def now(self) -> float:
         return self.origin + (time.time() - self.started) * self.speed
 

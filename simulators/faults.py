@@ -87,6 +87,10 @@ class Faults:
             raise KeyError(f"{party} {kind}")
         self.rules.append(Rule(party, Fault(kind, seconds, commands), match, times, skip))
 
+    def calm(self) -> None:
+        """Nothing goes wrong any more."""
+        self.rates, self.rules, self.switches = {}, [], {}
+
     def pick(self, party: Party, what: str) -> Fault | None:
         """What befalls this call, if anything."""
         fault = self._switched(party, what) or next((r.fault for r in self.rules if r.party == party and r.takes(what)), None)

@@ -2,7 +2,7 @@
 
 from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
-from services.procedures.capacity import DrainNodes, ResizeMedia, Scale
+from services.procedures.capacity import DrainNodes, Freeze, Park, ResizeMedia, Roll, Scale, Unfreeze, Unpark
 from services.procedures.configure import Configure
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize import ResizeMasters
@@ -13,6 +13,7 @@ PROCEDURES: tuple[type[Procedure], ...] = (
     *(Shutdown, Startup, Scale, DrainNodes, Restart),
     *(ResizeMedia, ResizeMasters, BackupCreate, BackupPrune),
     *(AddWindow, Configure),
+    *(Freeze, Unfreeze, Roll, Park, Unpark),
 )
 
 __all__ = [
@@ -22,11 +23,16 @@ __all__ = [
     "BackupPrune",
     "Configure",
     "DrainNodes",
+    "Freeze",
+    "Park",
     "Procedure",
     "ResizeMasters",
     "ResizeMedia",
     "Restart",
+    "Roll",
     "Scale",
     "Shutdown",
     "Startup",
+    "Unfreeze",
+    "Unpark",
 ]

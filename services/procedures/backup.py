@@ -8,10 +8,11 @@ from typing import ClassVar
 from services.backups import PER_GB, backups, superseded
 from services.cluster import Cluster
 from services.errors import Refused
+from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.procedures.resize import media_number, opened, shut
+from services.procedures.resize import opened, round_trip
 from services.spoken import flag
-from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
+from services.steps import DropBackups, KeepSecrets, PowerOn, Settled, Snapshots, Step
 from services.steps.backup import UNKNOWN
 from services.steps.base import count, duration
 
@@ -33,22 +34,26 @@ class BackupCreate(Procedure):
         super().check(cluster)
         if cluster.snapshots is None:
             raise Refused(UNKNOWN)
+        if self.offline and not cluster.down:
+            fleet.of(cluster).check_round()
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)
         # Before anything is shut down: a bucket that does not answer must not make an outage longer.
         secrets = (KeepSecrets(cluster.stack),) if cluster.has_bucket else ()
         take = Snapshots(names, off=self._off(cluster), down=cluster.down)
-        if take.is_done(cluster) or not self.offline or cluster.down:
-            yield from (*secrets, take)
-            return
-        number, here = media_number(cluster), cluster
         yield from secrets
-        for step in shut(cluster):
-            yield step
-            here = here if step.is_done(here) else step.after(here)
-        yield take
-        yield from opened(here, number)
+        if take.is_done(cluster) or not self.offline or cluster.down:
+            yield take
+        else:
+            yield from round_trip(cluster, iter((take,)))
+
+    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        if any(isinstance(s, PowerOn) for s in left):  # it was up before, and is to be up again
+            yield from (s for s in left if isinstance(s, KeepSecrets))
+            yield from round_trip(cluster, (s for s in left if isinstance(s, Snapshots)))
+        else:
+            yield from self.steps(cluster)
 
     def _off(self, cluster: Cluster) -> bool:
         return self.offline or cluster.down
@@ -56,7 +61,7 @@ class BackupCreate(Procedure):
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         if isinstance(step, Snapshots) and step.off and not step.down:
             yield Settled(step.names)
-            yield from opened(cluster, media_number(cluster))
+            yield from opened(cluster, fleet.of(cluster).before)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):

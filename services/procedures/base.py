@@ -40,6 +40,10 @@ class Procedure(Spoken, ABC):
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         """The way from this cluster to the goal, in order. Steps that are reached already are left out of the plan."""
 
+    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:  # noqa: ARG002
+        """The way from this cluster when it is half done and no longer as it was planned for; `left` are the steps still to come."""
+        return self.steps(cluster)
+
     def check(self, cluster: Cluster) -> None:
         """Refuse, with the right alternative, what makes no sense here."""
         if cluster.problem:

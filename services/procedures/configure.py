@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from services.cluster import EVERYTHING, Cluster, Fact
 from services.errors import Refused
+from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.secrets_env import effects
-from services.steps import Step
+from services.steps import Autoscaling, RunsOver, Step
 from services.steps.base import listed
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
 
@@ -60,14 +61,15 @@ class Configure(Procedure):
         return PromoteSecrets(self.keys, self.staged, self.before, self.after_digest)
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        yield from the_way(cluster, self._promote())
+        yield from fleet.of(cluster).unmoved(the_way(cluster, self._promote()))
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        if isinstance(step, PromoteSecrets | BreakLock | DropStaged):
-            return  # nothing was written yet, or all of it has been seen to work
-        yield RestoreSecrets(self.staged, self.before, self.after_digest)
-        yield from restart_first(cluster)
-        yield DropStaged(self.staged)
+        if not isinstance(step, PromoteSecrets | BreakLock | DropStaged | Autoscaling | RunsOver):
+            yield RestoreSecrets(self.staged, self.before, self.after_digest)
+            yield from restart_first(cluster)
+            yield DropStaged(self.staged)
+        # Else nothing was written yet, or all of it has been seen to work.
+        yield from fleet.of(cluster).moved()
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact = effects(self.keys)

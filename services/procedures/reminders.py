@@ -20,6 +20,14 @@ def media_size(slug: str) -> str:
     )
 
 
+def fixed_size(slug: str) -> str:
+    """After the size of fixed media nodes was changed."""
+    return (
+        f'set `mediaNodeInstanceType = "{slug}"` {WHERE} before any apply: otherwise it cuts the power of every media node at once and '
+        "resizes them back, disks included, whoever meets there"
+    )
+
+
 def masters_size(slug: str) -> str:
     """After the size of the masters was changed."""
     return (

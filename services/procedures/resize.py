@@ -48,13 +48,20 @@ class ResizeMasters(Procedure):
         elif cluster.down:
             yield from self._change(cluster, wrong, down=True)
         else:
-            number = media_number(cluster)
-            here = cluster
-            for step in shut(cluster):
-                yield step
-                here = here if step.is_done(here) else step.after(here)
-            yield from self._change(cluster, wrong)
-            yield from opened(here, number)
+            yield from round_trip(cluster, self._change(cluster, wrong))
+
+    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        wrong = self._wrong(cluster)
+        to_start = [s.name for s in left if isinstance(s, PowerOn)]
+        if not to_start or (self.rolling and wrong):
+            yield from self.steps(cluster)
+        elif self.rolling:  # all have their size; none is left off for it
+            yield from (PowerOn(name) for name in to_start)
+            yield Healthy(tuple(m.name for m in cluster.masters))
+            yield FrontAnswers()
+        else:  # it was up before, and is to be up again, whatever is left to change
+            snapshots = (s for s in left if isinstance(s, Snapshots))
+            yield from round_trip(cluster, self._change(cluster, wrong) if wrong else snapshots)
 
     def _wrong(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.size != self.size]
@@ -96,6 +103,8 @@ class ResizeMasters(Procedure):
         self._check_size(cluster)
         if self.rolling:
             self._check_health(cluster)
+        elif not cluster.down:
+            fleet.of(cluster).check_round()
 
     def _check_disks(self, cluster: Cluster) -> None:
         size = cluster.size(self.size)
@@ -143,7 +152,7 @@ class ResizeMasters(Procedure):
             yield Healthy(tuple(m.name for m in cluster.masters))
             yield FrontAnswers()
         elif not step.down:
-            yield from opened(cluster, media_number(cluster))
+            yield from opened(cluster, fleet.of(cluster).before)
 
     def left(self, was: Basis, cluster: Cluster) -> str:
         before = dict(was.sizes or ())
@@ -197,18 +206,21 @@ class ResizeMasters(Procedure):
 # A shutdown with something in the middle
 
 
-def media_number(cluster: Cluster) -> int:
-    """How many media nodes to bring back after the masters were off: as many as there were."""
-    target = cluster.pool.target if cluster.pool is not None else 0
-    if cluster.up or target > 1 or (target and not cluster.zero_refused):
-        return target
-    return cluster.remembered or target
-
-
 def shut(cluster: Cluster) -> Iterator[Step]:
     """The whole way down, as a shutdown goes it."""
-    yield from fleet.let_go(cluster)
-    yield PowerOff(tuple(m.name for m in cluster.masters), kept=fleet.kept(cluster))
+    media = fleet.of(cluster)
+    yield from media.let_go()
+    yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.kept)
+
+
+def round_trip(cluster: Cluster, middle: Iterator[Step]) -> Iterator[Step]:
+    """All the way down, that, and all the way up to as many media nodes as before."""
+    number, here = fleet.of(cluster).before, cluster
+    for step in shut(cluster):
+        yield step
+        here = here if step.is_done(here) else step.after(here)
+    yield from middle
+    yield from opened(here, number)
 
 
 def opened(cluster: Cluster, number: int) -> Iterator[Step]:
@@ -218,8 +230,8 @@ def opened(cluster: Cluster, number: int) -> Iterator[Step]:
         yield PowerOn(name)
     yield Healthy(names)
     yield FrontAnswers()
-    if number and cluster.pool is not None:
-        yield from fleet.bring_back(cluster, number)
+    if number:
+        yield from fleet.of(cluster).bring_back(number)
 
 
 # Sizes

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short
 from services.errors import Refused
-from services.procedures import nodes
+from services.procedures import fleet, nodes
 from services.procedures.base import Procedure
 from services.spoken import argument, flag
 from services.steps import Drain, FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Revive, Step
@@ -58,6 +58,7 @@ class Restart(Procedure):
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
         if self.service:
             raise Refused(f"`--service` is for masters; of a media node only OpenVidu is ever restarted: `/openvidu restart {self.node}`")
+        fleet.of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
             raise Refused(f"DigitalOcean is removing {self.node} already")
         if not node.droplet.active or node.look is None:

@@ -8,16 +8,19 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from services.cluster import Cluster, Fact
+from services.errors import Refused
 from services.prices import hourly, money
+from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.spoken import rest
 from services.steps import Step
 from services.steps.base import duration
 from services.steps.hours import SaveWindow
-from services.windows import KIND_WORDS, USAGE, Window, closures, edges, lint, parse_window
+from services.windows import KIND_WORDS, USAGE, Window, begin_window, closures, edges, lint, parse_window
 from services.windows.zones import day_and_time, wall
 
 FOUR_WEEKS = 28 * 86400.0
+ANYWAY = "--saves-nothing"
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,35 @@ class AddWindow(Procedure):
     done: ClassVar[str] = "has its window"
     looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
 
-    window: str = rest(USAGE)
+    window: str = rest(USAGE, default="")
 
     def parsed(self, cluster: Cluster) -> Window:
         """The window that the words mean, in the cluster's own zone where they name none. Refused when they mean none."""
+        return parse_window(self._typed(), cluster.zone)
+
+    def begun(self, zone: str) -> Window | None:
+        """Where the words are only the beginning, what there is to be filled in. Refused when they are no beginning either."""
+        return begin_window(self._typed(), zone)
+
+    def _typed(self) -> str:
         # Slack's clients make a long dash of a short one, which is read as two.
-        return parse_window(re.sub(r"(?<=\w)--(?=\w)", "-", self.window), cluster.zone)
+        return re.sub(r"(?<=\w)--(?=\w)", "-", self.window).replace(ANYWAY, "").strip()
+
+    @property
+    def _for_its_own_sake(self) -> bool:
+        return ANYWAY in self.window
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
-        self.parsed(cluster)
+        window = self.parsed(cluster)
+        media = fleet.of(cluster)
+        if window.number is not None:
+            media.check_opening(window.number)
+        if not media.saves and not self._for_its_own_sake:
+            raise Refused(
+                f"a window would save nothing on {cluster.name}: it has {media.name}, and droplets that are off are billed in full. "
+                f"To close it for another reason, say so: `/openvidu window add {self.window.strip()} {ANYWAY}`"
+            )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         window = self.parsed(cluster)
@@ -77,6 +99,8 @@ def _meetings(window: Window) -> str:
 
 def saving_words(window: Window, cluster: Cluster) -> str:
     """What it would save in four weeks, told honestly: media nodes only, and nothing of the hours that would be free anyway."""
+    if not fleet.of(cluster).saves:
+        return "saves nothing: droplets that are off are billed in full"
     found, _ = closures((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS)
     shut = sum((min(c.open, cluster.seen_at + FOUR_WEEKS) - max(c.close, cluster.seen_at)) / 3600 for c in found)
     # In 28 days all 672 hours are billed; a longer month's further hours are free for a droplet that stays.

@@ -1,7 +1,9 @@
 """Steps: goals that can say whether they are reached, what the cluster looks like afterwards, and how to ask for it."""
 
+from services.steps.autoscaler import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, World
+from services.steps.fixed import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.hours import SaveWindow
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
 from services.steps.media import Drain, MediaGone, MediaServing, OldGone, Revive, Shrunk, StopService
@@ -13,22 +15,33 @@ STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),
     *(Drain, PoolTarget, MediaGone, MediaServing, Revive, PowerOff, PowerOn, Healthy, FrontAnswers),
     *(TemplateSize, Shrunk, OldGone, StopService, RestartService),
+    *(Autoscaling, RunsOver, Left, Uncounted, Deleted, FleetGone, Arrived),
+    *(NodesOff, NodesOn, NodesServe, NodeSize),
     *(Resize, Settled, Snapshots, KeepSecrets, DropBackups),
 )
 
 __all__ = [
     "STEPS",
+    "Arrived",
+    "Autoscaling",
     "BreakLock",
     "Choice",
+    "Deleted",
     "Drain",
     "DropBackups",
     "DropStaged",
     "Effects",
+    "FleetGone",
     "FrontAnswers",
     "Healthy",
     "KeepSecrets",
+    "Left",
     "MediaGone",
     "MediaServing",
+    "NodeSize",
+    "NodesOff",
+    "NodesOn",
+    "NodesServe",
     "OldGone",
     "PoolTarget",
     "PowerOff",
@@ -39,6 +52,7 @@ __all__ = [
     "RestartService",
     "RestoreSecrets",
     "Revive",
+    "RunsOver",
     "SaveWindow",
     "Settled",
     "Shrunk",
@@ -46,5 +60,6 @@ __all__ = [
     "Step",
     "StopService",
     "TemplateSize",
+    "Uncounted",
     "World",
 ]

@@ -23,8 +23,29 @@ class World(Protocol):
     async def set_template_size(self, size: str) -> None:
         """Edit the droplet size in the pool's template and nothing else. The pool then replaces every member."""
 
-    async def drain(self, droplet_id: int) -> None:
-        """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens."""
+    async def drain(self, droplet_id: int, *, stays: bool) -> None:
+        """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens.
+
+        `stays`: the droplet is kept afterwards, so it must not delete itself.
+        """
+
+    async def pause_autoscaler(self, *, frozen: bool) -> None:
+        """Pause the autoscaler, noting first that this run did. `frozen`: for its own sake, so that no start-up lifts it."""
+
+    async def resume_autoscaler(self) -> None:
+        """Let the autoscaler run by its clock again."""
+
+    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+        """Tag a node that the autoscaler made, so that it finishes and deletes itself. `uncount`: so that another comes for it."""
+
+    async def uncount(self, droplet_id: int) -> None:
+        """Take a node that leaves out of the autoscaler's count. Only while the autoscaler runs: it loses its firewalls by that."""
+
+    async def delete_node(self, droplet_id: int) -> None:
+        """Delete a media droplet that the autoscaler made."""
+
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        """Keep which media droplets are on, for the next start-up; none of them: that they are on again."""
 
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
         """Put the staged file, of digest `after`, in the place of secrets.env, of digest `before`; the old one is kept."""
@@ -125,6 +146,10 @@ class Step(ABC):
     edits: ClassVar[bool] = False  # what it asks for changes the pool or a master's size; a change during any other step is somebody else's
     breakable: ClassVar[bool] = True  # a cancel may leave it half way; otherwise it is first brought to its end
 
+    def apart(self, cluster: Cluster) -> float:
+        """Seconds between the two looks of a step that must be seen twice."""
+        return cluster.timings.second_look
+
     @property
     def leads_on(self) -> bool:
         """Whether the place it reaches is no place to stop at: a cancel then waits until the next step is reached too."""
@@ -192,6 +217,10 @@ class Step(ABC):
     def begun(self, run: str, at: float) -> Step:  # noqa: ARG002
         """This step once its run exists: what it makes is named after the run's start, so that making it again is harmless."""
         return self
+
+    def passes_on(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """The way that takes this step's place, with what people agreed to for this one."""
+        return steps
 
     def forced(self) -> Step:
         """This step once people have agreed to lose what it would otherwise protect."""

@@ -63,10 +63,12 @@ class PowerOff(Step):
         if self.media_stays:
             down = [m.name for m in cluster.masters if m.name not in self.names and m.status != "active"]
             return f"{said(tuple(down))} not on: two masters are never down at once" if down and not self.is_done(cluster) else ""
-        left = [n for n in cluster.media if not (n.id in self.kept and n.drained)]
+        left = [n for n in cluster.media if not (n.id in self.kept and n.parked)]
         if left and not self.is_done(cluster):
             names = listed(short(n.name, cluster.stack) for n in left)
             return f"{names} still there: masters are not stopped while a media droplet exists"
+        if cluster.autoscaler is not None and cluster.autoscaler.enabled and not self.is_done(cluster):
+            return "the autoscaler is on: it would bring media nodes all the time that the masters are off"
         return ""
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:

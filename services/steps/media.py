@@ -59,6 +59,7 @@ class Drain(Step):
     who: str = ""  # their names, for its title, when they are few
     limit: float | None = None  # seconds that meetings may take, when it is not the cluster's own drain deadline
     gives_up: float = 0.0  # seconds that an unanswered question stays open; then the nodes serve again. 0: for ever
+    stay: tuple[int, ...] = ()  # of those that are let go to be removed, the ones that stay, drained
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
 
@@ -67,7 +68,11 @@ class Drain(Step):
         return [n for n in wanted if n.member_status != "deleting"]
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in self._nodes(cluster) if not n.drained]
+        # What is removed afterwards need only be empty; what stays must not begin to serve by itself.
+        return [n for n in self._nodes(cluster) if not (n.parked if self._stays(n) else n.drained)]
+
+    def _stays(self, node: MediaNode) -> bool:
+        return not self.pool_follows or node.id in self.stay
 
     def title(self) -> str:
         return f"Let {self.who or count(self.number, 'media node')} finish"
@@ -90,12 +95,14 @@ class Drain(Step):
         return cluster.timings.look * 6
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return any(n.look is not None and not n.look.marked for n in self._left(cluster))
+        return bool(self._waiting(cluster))
+
+    def _waiting(self, cluster: Cluster) -> list[MediaNode]:
+        # A node that cannot be seen, or that still installs itself, is not signalled: first look, then ask.
+        return [n for n in self._left(cluster) if n.look is not None and n.look.start and not n.look.marked]
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        # A node that cannot be seen is not signalled: first look, then ask.
-        seen = [n for n in self._left(cluster) if n.look is not None and not n.look.marked]
-        await ask_each(world.drain(n.id) for n in seen)
+        await ask_each(world.drain(n.id, stays=self._stays(n)) for n in self._waiting(cluster))
 
     def effects(self, cluster: Cluster) -> Effects:
         nodes = self._nodes(cluster)
@@ -139,7 +146,7 @@ class Drain(Step):
         stop = Choice("stop", "Stop here", ends=f"stopped at the drain; {_names(cluster, left)} take no new meetings until restarted")
         if not self.gives_up:
             return (stop,)
-        nodes = self._nodes(cluster)
+        nodes = [n for n in self._nodes(cluster) if not n.droplet.off]
         again: tuple[Step, ...] = (Revive(tuple(n.id for n in nodes)), MediaServing(len(nodes)))
         return (Choice("up", f"Keep {cluster.name} up", steps=again, back=f"meetings went on; {cluster.name} stays up"), stop)
 
@@ -214,7 +221,7 @@ class MediaGone(Step):
         return "See that no media droplet is left"
 
     def is_done(self, cluster: Cluster) -> bool:
-        stay = [n for n in cluster.media if n.id in self.kept and n.drained]
+        stay = [n for n in cluster.media if n.id in self.kept and n.parked]
         return len(cluster.media) == len(stay) and len(stay) <= self.keep
 
     def after(self, cluster: Cluster) -> Cluster:
@@ -228,7 +235,7 @@ class MediaGone(Step):
         return cluster.timings.members_gone_deadline
 
     def waits_for(self, cluster: Cluster) -> str:
-        left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.drained)]
+        left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.parked)]
         return f"{_names(cluster, left)} to be gone" if left else "a second look"
 
     def settles(self, earlier: Step) -> bool:

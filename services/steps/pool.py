@@ -54,6 +54,11 @@ class PoolTarget(Step):
     def forced(self) -> Step:
         return replace(self, harsh=True)
 
+    def passes_on(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        if not self.harsh:
+            return steps
+        return tuple(s.forced() for s in steps if not (isinstance(s, Drain) and s.pool_follows))
+
     def objection(self, cluster: Cluster) -> str:
         # Lowering the number shuts members down: on a node that still finishes, that is the second signal.
         hit = [n for n in cluster.members[self.number :] if not n.drained]
@@ -180,7 +185,8 @@ def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
 def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:
     """The way down when 0 is refused: one drained member stays, named, and these masters go off."""
     ids = tuple(n.id for n in cluster.members)
-    # Even where the others are removed harshly: the pool keeps its oldest, and masters only go off with that one drained.
-    first: tuple[Step, ...] = (Drain(ids[:1], number=1, pool_follows=False),) if harsh else ()
+    # The pool keeps its oldest, and masters only go off with that one drained: even where the others are removed harshly, and where it is
+    # a newcomer that still installs itself.
+    first: tuple[Step, ...] = (Drain(ids[:1], number=1, pool_follows=False),)
     last: tuple[Step, ...] = (PowerOff(masters, kept=ids),) if masters else ()
     return (*first, PoolTarget(1, remember=True, was=was, harsh=harsh), MediaGone(kept=ids, keep=1), *last)

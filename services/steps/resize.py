@@ -65,14 +65,13 @@ class Resize(Step):
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         wrong = self._wrong(cluster)
-        if again == 0:
-            # One after the other, and none after a refusal: what is not asked for need not be waited for.
-            for master in wrong:
-                await world.act(master.id, "resize", size=self.size, disk=self.disk > 0)
-            return
-        failed = [m.name for m in wrong if await world.failed(m.id, "resize")]
+        failed = [m.name for m in wrong if await world.failed(m.id, "resize")] if again else []
         if failed:
             raise Rejected(f"DigitalOcean could not resize {said(tuple(failed))}, and does not say why")
+        # One after the other, and none after a refusal: what is not asked for need not be waited for. A nudge asks once more: an action may
+        # complete and change nothing.
+        for master in wrong:
+            await world.act(master.id, "resize", size=self.size, disk=self.disk > 0)
 
     def effects(self, cluster: Cluster) -> Effects:
         if not self.disk:

@@ -67,7 +67,7 @@ def _droplet(call: Call) -> Answer:
 
 @route("DELETE", "/v2/droplets/{droplet}", "droplet:delete")
 def _destroy(call: Call) -> Answer:
-    call.estate.power.destroy(call.number("droplet"))
+    call.estate.power.destroy(call.number("droplet"), by="the operator")
     return empty(204)
 
 
@@ -84,6 +84,7 @@ def _ask(call: Call) -> Answer:
     needs = {"resize": "droplet:create", "snapshot": "image:create"}.get(kind)
     if needs and not call.may(needs):
         raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
+    call.estate.watch.asked(call.estate.droplet(call.number("droplet")), kind)
     return _action_answer(call, call.estate.power.ask(call.number("droplet"), kind, dict(call.body)).id, 201)
 
 
@@ -102,6 +103,8 @@ def _ask_by_tag(call: Call) -> Answer:
         raise not_found()
     if any(d.locked for d in tagged):
         raise unprocessable("there are currently blocking events processing for one or more of the droplets")
+    for droplet in tagged:
+        call.estate.watch.asked(droplet, kind)
     actions = [call.estate.power.ask(d.id, kind, dict(call.body)) for d in tagged]
     return json_answer(201, {"actions": [views.action(a) for a in actions]})
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from simulators.answers import Answer, json_answer, send
-from simulators.digitalocean import droplet_routes, pool_routes
+from simulators.digitalocean import droplet_routes, function_routes, pool_routes, shelf_routes
 from simulators.digitalocean.limiter import Limiter, Reading
 from simulators.digitalocean.routing import ROUTES, Call
 from simulators.estate import Estate, Refusal
 from simulators.faults import Fault, Faults
 
-OPERATIONS = (droplet_routes, pool_routes)
+OPERATIONS = (droplet_routes, pool_routes, function_routes, shelf_routes)
 """Importing them registers what they can do in `ROUTES`."""
 PLAIN = {
     500: ("server_error", "Unexpected server-side error"),
@@ -34,6 +34,7 @@ class DigitalOceanFace:
         self.limiters: dict[str, Limiter] = {}
         self._answered = 0
         estate.switched = self.faults.switched
+        estate.functions.answers = self._answers_function
         estate.outcome = lambda kind, droplet: fault.kind if (fault := self.faults.pick("action", f"{kind} {droplet.name}")) else "done"
 
     def handle(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
@@ -71,6 +72,11 @@ class DigitalOceanFace:
         answer = _spoiled_before(fault) or self._route(method, path, query, headers, body)
         answer.headers |= reading.headers()
         return self._spoiled_after(answer, fault, reading)
+
+    def _answers_function(self, what: str) -> bool:
+        """The function asks by a token of its own, and treats every failure alike."""
+        fault = self.faults.pick("digitalocean", f"function {what}")
+        return fault is None or fault.kind == "delay"
 
     def _route(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
         wanted = "GET" if method == "HEAD" else method

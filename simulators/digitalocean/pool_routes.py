@@ -133,9 +133,10 @@ def _tag(call: Call) -> Answer:
 @route("POST", "/v2/tags/{tag}/resources", "tag:create")
 def _assign(call: Call) -> Answer:
     name = _known_tag(call)
+    if not call.may("droplet:update"):
+        raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
     for droplet in _resources(call):
-        if name not in droplet.tags:
-            droplet.tags.append(name)
+        call.estate.tag(droplet, name)
     return empty(204)
 
 
@@ -143,8 +144,8 @@ def _assign(call: Call) -> Answer:
 def _unassign(call: Call) -> Answer:
     name = _known_tag(call)
     for droplet in _resources(call):
-        if name in droplet.tags:
-            droplet.tags.remove(name)
+        call.estate.watch.untagged(droplet, name)
+        call.estate.untag(droplet, name)
     return empty(204)
 
 

@@ -1,9 +1,9 @@
-"""Builds a whole OpenVidu stack the way the vendor's Terraform does (generation 3.6)."""
+"""Builds a whole OpenVidu stack the way the vendor's Terraform does: with a pool (3.6), fixed media nodes or the autoscaler (3.7)."""
 
 from typing import TYPE_CHECKING, Any
 
 from simulators.estate import secrets
-from simulators.estate.things import Balancer, Cluster, Droplet, Member, Pool, ZeroMode
+from simulators.estate.things import Autoscaler, Balancer, Cluster, Droplet, Kind, Member, Pool, ZeroMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +21,13 @@ def build(
     allow_zero: ZeroMode,
     addresses: "Callable[[int], str] | None",
     domain: str | None,
+    kind: Kind,
+    autoscaler: dict[str, Any],
 ) -> Cluster:
-    """Masters, pool and load balancer, all up and healthy."""
+    """Masters, media nodes and load balancer, all up and healthy."""
     vpc, hexadecimal = estate.uuid(), estate.uuid().replace("-", "")[:10]
     cluster = Cluster(stack, region, [], "", "", domain or f"{stack}.example.com", f"{stack}-space-clusterdata-{hexadecimal}")
+    cluster.kind = kind
     estate.clusters[stack] = cluster
     count = len(estate.droplets)
 
@@ -37,10 +40,16 @@ def build(
         master.role, master.stack = "master", stack
         master.private_ip = f"10.10.10.{n + 1}"
         cluster.master_ids.append(master.id)
-    pool = _pool(estate, stack, region, size, vpc, allow_zero, media)
-    cluster.pool_id = pool.id
-    for n in range(1, media + 1):
-        _member(estate, pool, public(4 + n))
+    if kind == "pool":
+        pool = _pool(estate, stack, region, size, vpc, allow_zero, media)
+        cluster.pool_id = pool.id
+        for n in range(1, media + 1):
+            _member(estate, pool, public(4 + n))
+    else:
+        estate.tags.add(cluster.draining_tag)
+        _nodes(estate, cluster, [public(4 + n) for n in range(1, media + 1)], size, vpc)
+    if kind == "autoscaler":
+        estate.functions.deploy(Autoscaler(stack, region, vpc, size, **{"minimum": media, "initial": media, **autoscaler}))
     cluster.balancer_id = _balancer(estate, stack, region, vpc)
     _wake(estate, cluster)
     return cluster
@@ -70,6 +79,15 @@ def _member(estate: "Estate", pool: Pool, public_ip: str | None) -> None:
     pool.serial += 1
     droplet = estate.create_droplet(f"{pool.name}-{estate.uuid()}-{pool.serial:03d}", pool.template, public_ip)
     pool.members.append(Member(droplet.id, estate.moment, estate.moment, pool.generation, pool.serial, "active"))
+
+
+def _nodes(estate: "Estate", cluster: Cluster, addresses: list[str | None], size: str, vpc: str) -> None:
+    """Media nodes as Terraform numbers them, or as the function names them: four minutes apart, in its own time."""
+    plain = ["openvidu", cluster.stack, "media-node"] if cluster.kind == "fixed" else []
+    template = {"region": cluster.region, "size": size, "tags": [*plain, cluster.media_tag], "vpc_uuid": vpc}
+    for n, address in enumerate(addresses, 1):
+        name = f"{int(estate.moment) - 7200 + 240 * n}-{1000 + n}" if cluster.kind == "autoscaler" else f"node-{n}"
+        estate.create_droplet(f"{cluster.stack}-media-{name}", template, address)
 
 
 def _balancer(estate: "Estate", stack: str, region: str, vpc: str) -> str:
@@ -102,6 +120,7 @@ def _boot(estate: "Estate", droplet: Droplet) -> None:
         estate.read_secrets = reader
     else:
         droplet.on, droplet.node.boot_id = True, estate.uuid()
+        droplet.node.watcher = estate.clusters[droplet.stack].kind == "autoscaler"
         estate.nodes.start_unit(droplet)
 
 

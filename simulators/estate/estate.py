@@ -9,6 +9,7 @@ from simulators.clock import Clock
 from simulators.estate.building import build
 from simulators.estate.catalog import SIZES
 from simulators.estate.delays import Delays
+from simulators.estate.functions import Functions
 from simulators.estate.nodes import Nodes
 from simulators.estate.people import People
 from simulators.estate.power import Power
@@ -18,6 +19,7 @@ from simulators.estate.things import (
     Balancer,
     Cluster,
     Droplet,
+    Kind,
     Meeting,
     Pool,
     Snapshot,
@@ -61,10 +63,15 @@ class Estate:
         """Whether a named fault is switched on."""
         self.read_secrets: Callable[[str], bytes | None] | None = None
         """What a master's boot script finds in the bucket of that stack; None when no bucket is simulated."""
+        self.install_fails: Callable[[Droplet], bool] = lambda _droplet: False
+        """Whether the installation of a media node comes to nothing."""
+        self.deletes_itself: Callable[[Droplet], bool] = lambda _droplet: True
+        """Whether the vendor's script can destroy the droplet that it runs on; it says nothing when it cannot."""
         self._numbers, self._addresses = FIRST_ID, 0
         self.watch = Watch(self)
         self.nodes, self.power = Nodes(self), Power(self)
         self.scaling, self.people = Scaling(self, seed), People(self, seed)
+        self.functions = Functions(self, seed)
 
     @property
     def moment(self) -> float:
@@ -89,10 +96,15 @@ class Estate:
         allow_zero: ZeroMode = "yes",
         addresses: Addresses | None = None,
         domain: str | None = None,
+        kind: Kind = "pool",
+        **autoscaler: Any,
     ) -> Cluster:
-        """A whole OpenVidu stack, up and healthy. `addresses` gives the public address of the n-th droplet of the estate."""
+        """A whole OpenVidu stack, up and healthy. `addresses` gives the public address of the n-th droplet of the estate.
+
+        `autoscaler`: what stands in the function's code, where it is not as usual.
+        """
         self.settle()
-        return build(self, stack, region, media, size, masters_size, allow_zero, addresses, domain)
+        return build(self, stack, region, media, size, masters_size, allow_zero, addresses, domain, kind, autoscaler)
 
     # --- looking
 
@@ -126,14 +138,24 @@ class Estate:
         return [self.droplets[i] for i in self.clusters[stack].master_ids if i in self.droplets]
 
     def media(self, stack: str) -> list[Droplet]:
-        """Every media droplet of a stack: members of its pool and whatever carries its media tag."""
-        pool = self.pools.get(self.clusters[stack].pool_id)
+        """Every media droplet of a stack: members of its pool, what carries its media tag, and what has lost it."""
+        cluster = self.clusters[stack]
+        pool = self.pools.get(cluster.pool_id)
         ids = {m.droplet_id for m in pool.members} if pool else set()
-        return [d for d in self.droplets.values() if d.id in ids or f"{stack}-media-node-tag" in d.tags]
+
+        def is_media(droplet: Droplet) -> bool:
+            mine = droplet.stack == stack and droplet.role == "media"
+            return droplet.id in ids or mine or cluster.media_tag in droplet.tags
+
+        return [d for d in self.droplets.values() if is_media(d)]
 
     def pool(self, stack: str) -> Pool:
         """The pool of a stack."""
         return self.pools[self.clusters[stack].pool_id]
+
+    def exposed(self, stack: str) -> list[Droplet]:
+        """The media nodes that serve outside their firewalls, which hold by the media tag."""
+        return [d for d in self.serving(stack) if self.clusters[stack].media_tag not in d.tags]
 
     def up(self, master: Droplet) -> bool:
         """Whether that master runs, healthy or not."""
@@ -202,6 +224,17 @@ class Estate:
         """Meetings begin by themselves from now on; 0 stops it."""
         self.settle()
         self.people.traffic(cluster, per_hour)
+
+    def tag(self, droplet: Droplet, name: str) -> None:
+        """A droplet is given a tag."""
+        if name not in droplet.tags:
+            droplet.tags.append(name)
+            self.nodes.tagged(droplet)
+
+    def untag(self, droplet: Droplet, name: str) -> None:
+        """A tag is taken from a droplet."""
+        if name in droplet.tags:
+            droplet.tags.remove(name)
 
     # --- making things
 

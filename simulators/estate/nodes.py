@@ -20,6 +20,7 @@ NEVER = float("inf")
 STOPPING = ("SIGQUIT", "SIGTERM", "SIGINT")
 RESTART_LOG = "/var/log/openvidu-restart.log"
 GRACEFUL_POLL = 10.0
+WATCH_EVERY = 120.0  # the tag watcher's cron: every even minute
 VOLATILE = ("/run/", "/tmp/", "/var/run/")  # noqa: S108 - the node's, not ours
 
 
@@ -39,9 +40,10 @@ class Nodes:
             node.installed = True
             self.estate.clusters[droplet.stack].started.add(droplet.id)
             self._boot_master(droplet)
-        elif droplet.role == "media":
+        elif droplet.role == "media" and (node.boots or not node.installed):
             delays = self.estate.delays
             self._later(droplet, delays.media_boot if node.installed else delays.media_install, self._install)
+        self.tagged(droplet)
 
     def power_down(self, droplet: Droplet, why: str) -> None:
         """The droplet is off from now on, whatever ran on it."""
@@ -101,6 +103,17 @@ class Nodes:
         for name in (*MEDIA_SERVERS, AGENT):
             self.signal(droplet, name, "SIGTERM")
 
+    def tagged(self, droplet: Droplet) -> None:
+        """Its tags changed, or it has booted: a node with a watcher looks at them on the next even minute."""
+        if droplet.node.watcher:
+            seen = self.estate.moment + self.estate.delays.metadata
+            self._later(droplet, (seen // WATCH_EVERY + 1) * WATCH_EVERY - self.estate.moment, self._look_at_tags)
+
+    def _look_at_tags(self, droplet: Droplet) -> None:
+        if droplet.node.watcher and self.estate.clusters[droplet.stack].draining_tag in droplet.tags:
+            droplet.node.watcher = False  # its cron file goes first, so that it never acts twice
+            self.graceful_shutdown(droplet)
+
     def graceful_shutdown(self, droplet: Droplet) -> None:
         """The vendor's script: signal everything, wait without end, destroy the droplet that it runs on."""
         if droplet.node.installed:
@@ -111,8 +124,8 @@ class Nodes:
     def _destroy_when_drained(self, droplet: Droplet) -> None:
         if any(droplet.node.running(name) for name in (*MEDIA_SERVERS, AGENT)):
             self._later(droplet, GRACEFUL_POLL, self._destroy_when_drained)
-        else:
-            self.estate.power.destroy(droplet.id)
+        elif self.estate.deletes_itself(droplet):
+            self.estate.power.destroy(droplet.id, by="itself")
 
     def work(self, droplet: Droplet, name: str) -> int:
         """How many jobs that container still has: meetings, recordings or ingresses."""
@@ -157,7 +170,12 @@ class Nodes:
         self.estate.people.throw_out(self.estate.meetings_on(droplet.id), f"{droplet.name}: {why}")
 
     def _install(self, droplet: Droplet) -> None:
-        droplet.node.installed = True
+        if not droplet.node.installed and self.estate.install_fails(droplet):
+            return
+        first, droplet.node.installed = not droplet.node.installed, True
+        if first and self.estate.clusters[droplet.stack].kind == "autoscaler":
+            droplet.node.watcher = True
+            self.tagged(droplet)
         self.start_unit(droplet)
 
     def _start_containers(self, droplet: Droplet) -> None:

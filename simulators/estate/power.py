@@ -35,9 +35,11 @@ class Power:
             self.estate.watch.master_stops(droplet)
         return self._begin(droplet, kind, options)
 
-    def destroy(self, droplet_id: int) -> None:
-        """Destroy a droplet: at once, and for good."""
+    def destroy(self, droplet_id: int, by: str = "") -> None:
+        """Destroy a droplet: at once, and for good. `by`: who, when it matters."""
         droplet = self.estate.droplet(droplet_id)
+        if by:
+            self.estate.watch.destroyed(droplet, by)
         self.estate.nodes.power_down(droplet, "the droplet was destroyed")
         del self.estate.droplets[droplet_id]
         self.estate.scaling.droplet_is_gone(droplet_id)

@@ -146,7 +146,10 @@ class Scaling:
             member.status, member.updated_at = "active", self.estate.moment
 
     def _shrink(self, pool: Pool, event: PoolEvent, count: int) -> None:
-        for member in self._choose(pool.live(), count):
+        documented = sorted(pool.live(), key=lambda m: m.serial, reverse=True)[:count]
+        chosen = self._choose(pool.live(), count)
+        self.estate.watch.whims.update(m.droplet_id for m in chosen if m not in documented)
+        for member in chosen:
             self._remove(pool, member)
         self.estate.timeline.after(self.estate.delays.pool_grace, lambda: self._end(event))
 

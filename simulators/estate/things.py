@@ -7,6 +7,7 @@ from typing import Any, Literal
 Role = Literal["master", "media", "other"]
 ZeroMode = Literal["yes", "refused", "omitted"]
 Victims = Literal["newest", "oldest", "random"]
+Kind = Literal["pool", "fixed", "autoscaler"]
 MEDIA_SERVERS = ("openvidu", "ingress", "egress")
 AGENT_LABEL = "openvidu-agent"
 
@@ -79,6 +80,10 @@ class Node:
     containers: dict[str, Container] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)
+    watcher: bool = False
+    """Whether the cron file lies there that looks for the draining tag; whoever acts on the tag removes it first."""
+    boots: bool = True
+    """Whether the unit starts at boot; a media node's only."""
 
     def running(self, name: str) -> bool:
         """Whether that container runs."""
@@ -220,6 +225,58 @@ class Cluster:
     quorum_at: float | None = None
     started: set[int] = field(default_factory=set)
     """Masters that were started since the quorum was lost: it comes back only with all four."""
+    kind: Kind = "pool"
+
+    @property
+    def media_tag(self) -> str:
+        """What a media droplet carries while its firewalls hold."""
+        return f"{self.stack}-media-node-tag"
+
+    @property
+    def draining_tag(self) -> str:
+        """What a node that was made by the autoscaler looks for every other minute."""
+        return f"{self.stack}-draining"
+
+
+@dataclass
+class Trigger:
+    """What starts a function by the clock. Times in epoch seconds."""
+
+    name: str
+    function: str
+    cron: str
+    created_at: float
+    updated_at: float
+    is_enabled: bool = True
+    last_run_at: float | None = None
+
+
+@dataclass
+class Namespace:
+    """A place for functions. `key` opens all of it: a planted secret."""
+
+    id: str
+    label: str
+    region: str
+    key: str
+    created_at: float
+    triggers: dict[str, Trigger] = field(default_factory=dict)
+
+
+@dataclass
+class Autoscaler:
+    """The function of one stack, with the numbers that stand in its code."""
+
+    stack: str
+    region: str
+    vpc_uuid: str
+    size: str = "s-4vcpu-8gb"
+    generation: Literal[2, 3] = 2
+    minimum: int = 2
+    maximum: int = 6
+    initial: int = 2
+    target: float = 50.0
+    token_works: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What must never be seen in this world, whoever operates it. Knows nothing of how the operator works."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulators.estate.things import MEDIA_SERVERS, Droplet, Meeting, Pool, Violation
@@ -9,6 +10,16 @@ if TYPE_CHECKING:
     from simulators.estate.estate import Estate
 
 IMAGE_KEY = "image"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What people have agreed to on one stack at this moment. Whoever tells this world of them must not ask the operator's own code."""
+
+    rolling: bool = False  # masters go one at a time, with the media nodes up
+    kept: frozenset[int] = frozenset()  # media droplets that may stay, drained, while the masters stop
+    thrown_out: bool = False  # people may lose their meetings
+    template_keys: frozenset[str] = frozenset()  # of the pool's template, that may change
 
 
 class Watch:
@@ -21,6 +32,10 @@ class Watch:
         self.rolling = False
         self.allow_thrown_out = False
         self.allow_template_keys: set[str] = set()
+        self.ask_terms: Callable[[str], Terms] | None = None
+        """Tells a stack's terms when something happens; without it, those that were declared for all stacks hold."""
+        self.whims: set[int] = set()
+        """Droplets that their pool removed against its own documented order: nobody could know."""
         self.thrown_out = 0
         self.signals: dict[tuple[int, str], int] = {}
 
@@ -28,18 +43,47 @@ class Watch:
         """Write a violation down."""
         self.violations.append(Violation(kind, text, self.estate.moment))
 
+    def terms(self, stack: str) -> Terms:
+        """What people have agreed to on this stack."""
+        if self.ask_terms is not None:
+            return self.ask_terms(stack)
+        return Terms(self.rolling, frozenset(self.kept), self.allow_thrown_out, frozenset(self.allow_template_keys))
+
     def master_stops(self, master: Droplet) -> None:
         """A master was asked to stop, or went down."""
-        if self.rolling:
+        terms = self.terms(master.stack)
+        if terms.rolling:
             self._one_at_a_time(master)
             return
-        left = [d.name for d in self.estate.media(master.stack) if d.id not in self.kept and not drained(d)]
+        left = [d.name for d in self.estate.media(master.stack) if not (d.id in terms.kept and drained(d))]
         if left:
-            self.report("master-before-media", f"{master.name} stops while {', '.join(left)} can still serve")
+            self.report("master-before-media", f"{master.name} stops while {', '.join(left)} is there")
+        if self.estate.functions.scales(master.stack):
+            self.report("masters-off-while-scaling", f"{master.name} stops while the autoscaler may still bring media nodes")
+
+    def asked(self, droplet: Droplet, action: str) -> None:
+        """Whoever operates asks for an action on a droplet."""
+        if droplet.role == "media" and self.estate.clusters[droplet.stack].kind == "autoscaler":
+            self.report("autoscaled-node-touched", f"{action} of {droplet.name}: the autoscaler goes on counting it")
+
+    def destroyed(self, droplet: Droplet, by: str) -> None:
+        """A droplet is destroyed, by itself or by whoever operates."""
+        if droplet.role == "media" and self.estate.clusters[droplet.stack].kind == "fixed":
+            self.report("fixed-node-destroyed", f"{droplet.name} was destroyed by {by}: only an apply brings it back")
+
+    def untagged(self, droplet: Droplet, name: str) -> None:
+        """Whoever operates takes a tag from a droplet."""
+        cluster = self.estate.clusters.get(droplet.stack)
+        if cluster is not None and name == cluster.media_tag and not self.estate.functions.scales(droplet.stack):
+            self.report("outside-its-firewalls", f"{droplet.name} has lost its firewalls, and nothing scales that would need it")
+
+    def credentials_read(self, what: str) -> None:
+        """Whoever operates reads what holds credentials and is no concern of theirs."""
+        self.report("credentials-read", what)
 
     def _one_at_a_time(self, master: Droplet) -> None:
         others = [self.estate.droplets[i] for i in self.estate.clusters[master.stack].master_ids if i != master.id]
-        down = [d.name for d in others if not self.estate.up(d)]
+        down = [d.name for d in others if not self.estate.healthy(d)]
         if down:
             self.report("two-masters-down", f"{master.name} stops while {', '.join(down)} is down")
 
@@ -47,24 +91,25 @@ class Watch:
         """A drain signal reached the media server that started then."""
         key = (droplet.id, started_at)
         self.signals[key] = self.signals.get(key, 0) + 1
-        if self.signals[key] > 1 and not self.allow_thrown_out:
+        if self.signals[key] > 1 and droplet.id not in self.whims and not self.terms(droplet.stack).thrown_out:
             self.report("second-signal", f"{droplet.name} was signalled {self.signals[key]} times since {started_at}")
 
     def people_lost(self, meetings: Iterable[Meeting], why: str) -> None:
         """People were in these meetings, and are not any more."""
         lost = list(meetings)
-        people = sum(m.people for m in lost)
-        self.thrown_out += people
-        if people and not self.allow_thrown_out:
-            self.report("thrown-out", f"{people} people in {len(lost)} meetings: {why}")
+        self.thrown_out += sum(m.people for m in lost)
+        known = [m for m in lost if m.people and m.droplet_id not in self.whims and not self.terms(m.stack).thrown_out]
+        if known:
+            self.report("thrown-out", f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}")
 
     def pool_edited(self, pool: Pool, shown: dict[str, Any], sent: dict[str, Any]) -> None:
         """Somebody PUT `sent` over a template that was read as `shown`."""
         keys = {k for k in shown.keys() | sent.keys() if shown.get(k, ...) != sent.get(k, ...)}
         if sent.get(IMAGE_KEY) == pool.template.get(IMAGE_KEY):  # the slug and the number name the same image
             keys.discard(IMAGE_KEY)
-        if keys - self.allow_template_keys:
-            self.report("pool-edit-lossy", f"{pool.name}: {', '.join(sorted(keys - self.allow_template_keys))} changed")
+        stack = next((c.stack for c in self.estate.clusters.values() if c.pool_id == pool.id), "")
+        if lost := keys - self.terms(stack).template_keys:
+            self.report("pool-edit-lossy", f"{pool.name}: {', '.join(sorted(lost))} changed")
 
 
 def drained(droplet: Droplet) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from simulators.estate import Container, Droplet, Estate
 from simulators.node.shell import Shell
@@ -152,7 +153,12 @@ class Docker:
 
 
 def _identity(container: Container) -> str:
-    return f"{abs(sum(ord(c) * 31**n for n, c in enumerate(container.name + container.started_at))) % 16**12:012x}"
+    return _hash(container.name + container.started_at)
+
+
+@lru_cache(maxsize=1024)
+def _hash(text: str) -> str:
+    return f"{abs(sum(ord(c) * 31**n for n, c in enumerate(text))) % 16**12:012x}"
 
 
 def _passes(container: Container, condition: str) -> bool:

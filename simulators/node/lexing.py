@@ -1,5 +1,7 @@
 """Cuts a script into words and operators."""
 
+from functools import lru_cache
+
 OPERATORS = ("&&", "||", ">>", ">&", ";;", ";", "&", "|", ">", "<", "(", ")", "\n")
 DIGITS = "0123456789"
 
@@ -8,6 +10,7 @@ class Syntax(Exception):
     """The text is not in the subset."""
 
 
+@lru_cache(maxsize=4096)
 def closing(text: str, start: int) -> int:
     """Where the quote, or the parenthesis of a `$(`, that opens at `start` ends (the index after it)."""
     opener = text[start]

@@ -6,7 +6,7 @@ from simulators.estate import Droplet, Estate
 from simulators.faults import Fault, Faults
 from simulators.node.files import Files
 from simulators.node.programs import builtins
-from simulators.node.shell import Program, Shell
+from simulators.node.shell import Shell
 from simulators.node.streams import Cut, Streams
 from simulators.node.system import BOOT_ID, System
 from simulators.node.textutils import TEXT
@@ -61,9 +61,5 @@ class NodeShell:
     def shell(self, droplet: Droplet) -> Shell:
         """A shell on that droplet."""
         files = Files(droplet.node.files, {BOOT_ID: lambda: droplet.node.boot_id + "\n"})
-        small = builtins(lambda: self.estate.moment) | TEXT
-
-        def find(name: str) -> Program | None:
-            return small.get(name) or System(self.estate, droplet).table().get(name)
-
-        return Shell(files, find)
+        programs = System(self.estate, droplet).table() | builtins(lambda: self.estate.moment) | TEXT
+        return Shell(files, programs.get)

@@ -4,11 +4,15 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from simulators.node.lexing import Syntax, closing
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9#?@*$!]")
 ARITHMETIC = re.compile(r"[\d\s+*/%()<>=!-]*")
+ALL = "\0@"
+"""What `"$@"` is until it becomes the arguments."""
+Part = tuple[str, bool, bool]
 
 
 class Unset(Exception):
@@ -30,7 +34,7 @@ class Words:
         fields: list[str] = [""]
         started = pattern = False
         for text, quoted, is_expansion in self._parts(word):
-            if text == "\0@":
+            if text == ALL:
                 fields[-1:] = [fields[-1] + (self.arguments or [""])[0], *self.arguments[1:]] if self.arguments else fields[-1:]
                 started = started or bool(self.arguments)
             elif quoted or not is_expansion:
@@ -47,7 +51,7 @@ class Words:
 
     def text(self, word: str) -> str:
         """The word without splitting, as in an assignment."""
-        return "".join(" ".join(self.arguments) if text == "\0@" else text for text, _, _ in self._parts(word))
+        return "".join(" ".join(self.arguments) if text == ALL else text for text, _, _ in self._parts(word))
 
     def _split(self, text: str, fields: list[str], *, started: bool) -> bool:
         pieces = text.split()
@@ -67,46 +71,9 @@ class Words:
         depth = pattern.count("/")
         return sorted({p for p in self.paths() if p.count("/") == depth and fnmatch.fnmatchcase(p, pattern)}) or [pattern]
 
-    def _parts(self, word: str) -> list[tuple[str, bool, bool]]:
+    def _parts(self, word: str) -> list[Part]:
         """(text, was quoted, came from an expansion)"""
-        parts: list[tuple[str, bool, bool]] = []
-        i = 0
-        while i < len(word):
-            c = word[i]
-            if c == "'":
-                end = closing(word, i)
-                parts.append((word[i + 1 : end - 1], True, False))
-            elif c == '"':
-                end = closing(word, i)
-                parts.extend(self._double(word[i + 1 : end - 1]))
-            elif c == "\\":
-                end = i + 2
-                parts.append((word[i + 1 : end], True, False))
-            elif c in "$`":
-                text, end = self._dollar(word, i)
-                parts.append((text, False, True))
-            else:
-                end = i + 1
-                parts.append((c, False, False))
-            i = end
-        return parts
-
-    def _double(self, text: str) -> list[tuple[str, bool, bool]]:
-        parts: list[tuple[str, bool, bool]] = [("", True, False)]
-        if text == "$@":
-            return [("\0@", True, True)]
-        i = 0
-        while i < len(text):
-            if text[i] == "\\" and text[i + 1 : i + 2] in ("$", "`", '"', "\\", "\n"):
-                parts.append((text[i + 1].replace("\n", ""), True, False))
-                i += 2
-            elif text[i] in "$`":
-                value, i = self._dollar(text, i)
-                parts.append((value, True, True))
-            else:
-                parts.append((text[i], True, False))
-                i += 1
-        return parts
+        return [(self._dollar(text, 0)[0] if is_expansion else text, quoted, is_expansion) for text, quoted, is_expansion in cut(word)]
 
     def _dollar(self, text: str, i: int) -> tuple[str, int]:
         if text[i] == "`":
@@ -164,6 +131,71 @@ class Words:
         if not ARITHMETIC.fullmatch(plain):
             raise Syntax(f"arithmetic expression: {text}")
         return str(int(eval(plain.replace("/", "//") or "0", {"__builtins__": {}})))  # noqa: S307 - digits and operators only
+
+
+@lru_cache(maxsize=4096)
+def cut(word: str) -> tuple[Part, ...]:
+    """A word's parts: (text, was quoted, is an expansion that is still to be made)."""
+    parts: list[Part] = []
+    i = 0
+    while i < len(word):
+        c = word[i]
+        if c == "'":
+            end = closing(word, i)
+            parts.append((word[i + 1 : end - 1], True, False))
+        elif c == '"':
+            end = closing(word, i)
+            parts.extend(_cut_quoted(word[i + 1 : end - 1]))
+        elif c == "\\":
+            end = i + 2
+            parts.append((word[i + 1 : end], True, False))
+        elif c in "$`":
+            end = _expansion_end(word, i)
+            parts.append((word[i:end], False, True))
+        else:
+            end = i + 1
+            parts.append((c, False, False))
+        i = end
+    return tuple(_joined(parts))
+
+
+def _cut_quoted(text: str) -> list[Part]:
+    parts: list[Part] = [("", True, False)]
+    if text == "$@":
+        return [(ALL, True, False)]
+    i = 0
+    while i < len(text):
+        if text[i] == "\\" and text[i + 1 : i + 2] in ("$", "`", '"', "\\", "\n"):
+            parts.append((text[i + 1].replace("\n", ""), True, False))
+            i += 2
+        elif text[i] in "$`":
+            end = _expansion_end(text, i)
+            parts.append((text[i:end], True, True))
+            i = end
+        else:
+            parts.append((text[i], True, False))
+            i += 1
+    return parts
+
+
+def _expansion_end(text: str, i: int) -> int:
+    if text[i] == "`":
+        return closing(text, i)
+    if text.startswith(("$(", "${"), i):
+        return closing(text, i + 1)
+    found = NAME.match(text, i + 1)
+    return i + 1 if found is None else found.end()
+
+
+def _joined(parts: list[Part]) -> list[Part]:
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if last is not None and ALL not in (last[0], part[0]) and not (last[2] or part[2]) and last[1] == part[1]:
+            joined[-1] = (last[0] + part[0], part[1], False)
+        else:
+            joined.append(part)
+    return joined
 
 
 def _trim(value: str, rest: str, text: Callable[[str], str]) -> str:

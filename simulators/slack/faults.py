@@ -1,6 +1,11 @@
 """What goes wrong between the bot and Slack, on request."""
 
+import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+KINDS = ("429", "500", "lost", "slow")
+"""What may befall a call by chance."""
 
 
 @dataclass
@@ -26,6 +31,9 @@ class Faults:
     calls: list[Fault] = field(default_factory=list)
     drop_acks: int = 0
     fail_handshakes: int = 0
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """The chance per call of each of `KINDS`."""
+    dice: random.Random = field(default_factory=lambda: random.Random(0), repr=False)  # noqa: S311 - repeatable, not secret
 
     def add(self, fault: Fault) -> None:
         """Let this go wrong from now on."""
@@ -37,7 +45,17 @@ class Faults:
             if fault.method in ("*", method) and fault.times > 0:
                 fault.times -= 1
                 return fault
-        return None
+        return self._by_chance(method)
+
+    def _by_chance(self, method: str) -> Fault | None:
+        kind = next((k for k, chance in self.rates.items() if self.dice.random() < chance), "")
+        if kind == "429":
+            return Fault(method, status=429, retry_after=self.dice.randint(1, 10))
+        if kind == "500":
+            return Fault(method, status=500)
+        if kind == "slow":
+            return Fault(method, delay=self.dice.uniform(1, 20))
+        return Fault(method, lost=True) if kind == "lost" else None
 
     def take_ack(self) -> bool:
         """Whether this ack gets lost."""

@@ -30,6 +30,9 @@ class User:
     deleted: bool = False
     team_id: str = "T0ACME"
     bot_id: str = ""
+    enterprise_id: str = ""
+    teams: tuple[str, ...] = ()
+    """With `enterprise_id`: the workspaces of the organisation that they are in."""
 
     def as_json(self) -> JSON:
         """The user as `users.info` tells it."""
@@ -48,7 +51,11 @@ class User:
             "is_admin": False,
             "is_owner": False,
             "profile": profile | ({"bot_id": self.bot_id} if self.bot_id else {}),
-        }
+        } | ({"enterprise_user": self._in_the_organisation()} if self.enterprise_id else {})
+
+    def _in_the_organisation(self) -> JSON:
+        teams = list(self.teams or (self.team_id,))
+        return {"id": self.id, "enterprise_id": self.enterprise_id, "enterprise_name": "Org", "is_admin": False, "teams": teams}
 
 
 @dataclass

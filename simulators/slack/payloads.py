@@ -8,9 +8,11 @@ VERIFICATION_TOKEN = "verification-sim"  # noqa: S105 - deprecated by Slack and 
 
 def slash_command(place: Workspace, user: User, channel: Channel, command: str, text: str) -> JSON:
     """What somebody typed after a slash."""
+    # In an organisation a command comes from the workspace that it was typed in.
+    own = bool(place.enterprise_id) and user.enterprise_id == place.enterprise_id
     told: JSON = {
         "token": VERIFICATION_TOKEN,
-        "team_id": place.team_id,
+        "team_id": user.team_id if own else place.team_id,
         "team_domain": place.domain,
         "channel_id": channel.id,
         "channel_name": "directmessage" if channel.im_with else channel.name,
@@ -125,5 +127,5 @@ def home_opened(place: Workspace, user: User) -> JSON:
 def mention(place: Workspace, message: Message, kind: str = "app_mention") -> JSON:
     """Somebody named the bot in a message, or wrote to it (`kind` "message")."""
     body: JSON = {"type": kind, "user": message.user, "text": message.text, "ts": message.ts, "channel": message.channel}
-    body |= {"team": place.team_id} | ({"thread_ts": message.thread_ts} if message.thread_ts else {})
+    body |= {"team": place.users[message.user].team_id} | ({"thread_ts": message.thread_ts} if message.thread_ts else {})
     return event(place, body | ({"channel_type": "im"} if kind == "message" else {}))

@@ -13,8 +13,9 @@ class Guide:
     """Steps for a newcomer, ticked as they happen.
 
     A step is `{"text": ..., "done": {...}}` with one of: `typed` (how the text begins), `pressed` (a label), `acting_as` (a user id),
-    `opened` ("home"), `submitted` (a modal's title), `message` (a text in any message); `by` narrows the first ones to a
-    person. Optional: `fill` (put into the composer at a click on the step) and `as` (person to switch to at a click).
+    `opened` ("home"), `submitted` (a modal's title), `message` (a text in any message, or several in the same one); `by` narrows the
+    first ones to a person, `exactly` to that text alone. Optional: `fill` (put into the composer at a click on the step) and `as` (person
+    to switch to at a click).
     """
 
     def __init__(self, slack: PretendSlack, steps: Sequence[JSON]) -> None:
@@ -34,12 +35,14 @@ class Guide:
 
     def _is_done(self, done: JSON) -> bool:
         if "message" in done:
-            channels = self.slack.workspace.channels.values()
-            return any(done["message"] in m.text or done["message"] in str(m.blocks) for c in channels for m in c.messages.values())
+            texts = [done["message"]] if isinstance(done["message"], str) else done["message"]
+            said = (m.text + str(m.blocks) for c in self.slack.workspace.channels.values() for m in c.messages.values())
+            return any(all(text in message for text in texts) for message in said)
         verb = next((verb for verb in ("typed", "pressed", "opened", "submitted") if verb in done), "acting_as")
         wanted, by = str(done.get(verb, "")), done.get("by")
         for user, did, what in self.slack.workspace.acts:
-            if did == verb and by in (None, user) and (user == wanted if verb == "acting_as" else what.startswith(wanted)):
+            meant = what == wanted if done.get("exactly") else what.startswith(wanted)
+            if did == verb and by in (None, user) and (user == wanted if verb == "acting_as" else meant):
                 return True
         return False
 

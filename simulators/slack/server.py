@@ -21,7 +21,8 @@ from simulators.slack.webapi import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 from simulators.slack.workspace import Workspace
 
 UI = Path(__file__).with_name("ui")
-PAGES = {"": "index.html"} | {name: name for name in ("page.js", "blocks.js", "mrkdwn.js", "panel.js", "dom.js", "page.css")}
+PAGES = {"": "index.html"} | {name: name for name in ("page.js", "blocks.js", "mrkdwn.js", "panel.js", "dom.js", "page.css", "gallery.js")}
+PAGES |= {"gallery": "gallery.html"}
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -40,7 +41,8 @@ FRAME, PANEL = 0.05, 1.0
 class SlackServer:
     """A workspace that bots reach over HTTP and sockets, and people over a page. It listens on this machine only.
 
-    `panel_state` and `panel_act` let the page show and disturb a world that this simulator knows nothing about.
+    `panel_state` and `panel_act` let the page show and disturb a world that this simulator knows nothing about. `gallery` (a name, and
+    text and blocks or a view) is what /gallery draws, to be looked at.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class SlackServer:
         panel_state: Callable[[], JSON] | None = None,
         panel_act: Callable[[str, JSON], Awaitable[str]] | None = None,
         panel_actions: Sequence[JSON] = (),
+        gallery: Sequence[JSON] = (),
     ) -> None:
         if host not in ("127.0.0.1", "localhost"):
             raise ValueError(f"the pretend Slack has no locks and listens on this machine only, not on {host}")
@@ -66,6 +69,7 @@ class SlackServer:
         self.sockets = SocketMode(self.slack.journal, self.slack.faults, workspace.app_id)
         self.slack.connect(delivery or self.sockets)
         self.slack.webapi.open_socket = self.sockets.open_url
+        self.gallery = list(gallery)
         self.panel_state, self.panel_act, self.panel_actions = panel_state, panel_act, list(panel_actions)
         self.screen = Screen(self.slack, completions, Guide(self.slack, guide), panel_state)
         self.bot_token, self.app_token, self.signing_secret = BOT_TOKEN, APP_TOKEN, SIGNING_SECRET
@@ -98,6 +102,7 @@ class SlackServer:
                 web.get("/files/{file}", self._file),
                 web.get("/_ui/stream", self._stream),
                 web.get("/_ui/start", self._start_values),
+                web.get("/_ui/gallery", self._gallery),
                 web.get("/_ui/journal", self._journal),
                 web.post("/_ui/act", self._act),
                 web.post("/_ui/panel", self._panel),
@@ -194,6 +199,11 @@ class SlackServer:
         people = [user.as_json() for user in self.workspace.users.values() if not user.is_bot and not user.deleted]
         told = {"people": people, "completions": self.screen.completions, "panel_actions": self.panel_actions}
         return web.json_response(told, headers=SAFE)
+
+    async def _gallery(self, request: web.Request) -> web.StreamResponse:
+        """Messages and views to be looked at, beside what a client knows when it draws them."""
+        shown = [one for one in self.gallery if str(one["name"]).startswith(request.query.get("only", ""))]
+        return web.json_response(self.screen.snapshot(next(iter(self.workspace.users))) | {"gallery": shown}, headers=SAFE)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         user = request.query.get("as", "")

@@ -24,6 +24,7 @@ class SocketMode(Delivery):
         self.app_id = app_id
         self.base_url = base_url
         self.sockets: list[web.WebSocketResponse] = []
+        self._deaf: set[web.WebSocketResponse] = set()
         self._tickets: set[str] = set()
         self._numbers = itertools.count(1)
         self._turn = 0
@@ -43,10 +44,13 @@ class SocketMode(Delivery):
             self._tickets.discard(ticket)
             return web.Response(status=401)
         self._tickets.discard(ticket)
-        if len(self.sockets) >= MOST_SOCKETS:
-            return web.Response(status=429)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        if len(self.sockets) >= MOST_SOCKETS:
+            # Not refused: let in, told, and shown out.
+            await self._disconnect(socket, "too_many_websockets")
+            await socket.close()
+            return socket
         self.sockets.append(socket)
         self._came_or_went("opened")
         try:
@@ -55,6 +59,7 @@ class SocketMode(Delivery):
                 if message.type == WSMsgType.TEXT:
                     self._read(message.data)
         finally:
+            self._deaf.discard(socket)
             if socket in self.sockets:
                 self.sockets.remove(socket)
             self._came_or_went("closed")
@@ -77,7 +82,9 @@ class SocketMode(Delivery):
         ack: asyncio.Future[JSON | None] = asyncio.get_running_loop().create_future()
         self._pending[envelope.id] = ack
         try:
-            await live[self._turn % len(live)].send_json(wire)
+            chosen = live[self._turn % len(live)]
+            if chosen not in self._deaf:
+                await chosen.send_json(wire)
             return await ack
         except ConnectionError as gone:
             raise Undelivered("dispatch_failed") from gone
@@ -107,9 +114,16 @@ class SocketMode(Delivery):
     def reset(self) -> None:
         """Every connection breaks, with no word of goodbye."""
         for socket in list(self.sockets):
-            transport = socket.get_extra_info("socket") and socket._req and socket._req.transport  # noqa: SLF001 - no public way to abort
-            if transport:
+            if transport := _transport(socket):
                 transport.abort()
+
+    def fall_silent(self, noticed_after: float = 15.0) -> None:
+        """Every connection stays open and nothing comes through, in either direction; Slack counts it until it notices by itself."""
+        for socket in list(self.sockets):
+            if transport := _transport(socket):
+                transport.pause_reading()
+                self._deaf.add(socket)
+                asyncio.get_running_loop().call_later(noticed_after, transport.abort)
 
     async def close(self) -> None:
         for socket in list(self.sockets):
@@ -147,3 +161,8 @@ class SocketMode(Delivery):
             self.journal.complain(f"ack for an envelope that nobody waits for: {ack.get('envelope_id')}")
         elif not waiting.done():
             waiting.set_result(ack.get("payload"))
+
+
+def _transport(socket: web.WebSocketResponse) -> asyncio.Transport | None:
+    held = socket.get_extra_info("socket") and socket._req and socket._req.transport  # noqa: SLF001 - there is no public way
+    return held if isinstance(held, asyncio.Transport) else None

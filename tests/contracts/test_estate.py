@@ -193,13 +193,23 @@ def test_stopping_masters_under_serving_media_is_seen(world: World) -> None:
     assert world.kinds() == ["master-before-media"]
 
 
-def test_drained_or_agreed_media_may_stay(world: World) -> None:
-    drain(world, 0)
-    drain(world, 1)
+def test_media_may_stay_when_it_was_agreed_and_is_drained(world: World) -> None:
+    for n in range(3):
+        drain(world, n)
     world.wait(5)
-    world.estate.allow_kept([world.estate.media("acme")[2].id])
+    world.estate.allow_kept(d.id for d in world.estate.media("acme"))
     world.estate.power.ask(world.cluster.master_ids[0], "shutdown")
     assert world.kinds() == []
+
+
+@pytest.mark.parametrize(("drained", "kept"), [(2, 3), (3, 2)])
+def test_neither_drained_nor_agreed_is_enough(world: World, drained: int, kept: int) -> None:
+    for n in range(drained):
+        drain(world, n)
+    world.wait(5)
+    world.estate.allow_kept([d.id for d in world.estate.media("acme")][:kept])
+    world.estate.power.ask(world.cluster.master_ids[0], "shutdown")
+    assert world.kinds() == ["master-before-media"]
 
 
 def test_status_lags_behind_the_action(world: World) -> None:

@@ -315,10 +315,13 @@ function drawModal() {
       h("div", { class: "modal-foot" }, h("button", { type: "button", class: "button", onclick: close }, view.body.close?.text ?? (view.depth > 1 ? "Back" : "Cancel")),
         view.body.submit && h("button", { type: "submit", class: "button primary" }, view.body.submit.text))),
   ];
+  const field = ".modal-body input, .modal-body select, .modal-body textarea";
+  const asked = Boolean(dialog.querySelector(field));
   renew(dialog, drawn);
   dialog.oncancel = (event) => { event.preventDefault(); close(); };
   if (!dialog.open) dialog.showModal();
-  if (fresh) (dialog.querySelector("[data-focus]") ?? dialog.querySelector(".modal-body input, .modal-body select, .modal-body textarea"))?.focus();
+  // Also when the fields came only now, in the place of a word that they are being looked for.
+  if (fresh || !asked) (dialog.querySelector("[data-focus]") ?? dialog.querySelector(field))?.focus();
   else if (Object.keys(view.errors).length) dialog.querySelector("[aria-invalid]")?.focus();
 }
 

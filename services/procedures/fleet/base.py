@@ -1,0 +1,176 @@
+"""What every kind of media fleet can be asked."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from services.cluster import Cluster, MediaNode, short
+from services.errors import Refused
+from services.procedures import nodes
+from services.steps import Step
+from services.steps.base import listed
+
+PLAN_FIRST = "read the plan before you apply it"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How something is done with a fleet: the steps, what people should know before, and what they should do afterwards."""
+
+    steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+    afterwards: tuple[str, ...] = ()
+    next: str = ""  # what to do next, said at the end
+
+
+class Fleet(ABC):
+    """The media nodes of one look at a cluster: how they are seen, let go and brought back. Refused where a kind cannot do a thing."""
+
+    name: str  # as people say it: "an autoscale pool"
+    saves = True  # nodes that are let go are not billed any more
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    # The way down and up
+
+    @abstractmethod
+    def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
+        """Every media node finishes and is let go. `alone`: the masters stay on; `limit` and `gives_up`: of a window."""
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Media droplets that may stay while the masters are off."""
+        return ()
+
+    @abstractmethod
+    def bring_back(self, number: int) -> Iterator[Step]:
+        """That many media nodes serve again."""
+
+    @property
+    @abstractmethod
+    def before(self) -> int:
+        """How many to bring back when the masters were off for something."""
+
+    def check_round(self) -> None:  # noqa: B027 - most can
+        """Refused when they could be let go, and not be brought back."""
+
+    @abstractmethod
+    def startup_number(self, said: int | None) -> int | None:
+        """How many media nodes a start-up ends with; None when nobody said and nothing tells."""
+
+    @abstractmethod
+    def check_startup(self, said: int | None) -> None:
+        """Refused when that number makes no sense."""
+
+    def check_opening(self, number: int) -> None:  # noqa: B027 - a pool takes any
+        """Refused when a window cannot open with that number."""
+
+    def down_notes(self) -> tuple[str, ...]:
+        """What people should know before a shutdown."""
+        return ()
+
+    def up_notes(self) -> tuple[str, ...]:
+        """What people should know before a start-up."""
+        return ()
+
+    def up_afterwards(self, said: int | None) -> tuple[str, ...]:  # noqa: ARG002
+        """What people should do after a start-up."""
+        return ()
+
+    @abstractmethod
+    def down_next(self) -> str:
+        """How it is started again, said after a shutdown."""
+
+    def unmoved(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """These steps, while nothing adds a media node."""
+        return iter(steps)
+
+    def moved(self) -> Iterator[Step]:
+        """What holds still only because of us moves again: the way back."""
+        return iter(())
+
+    # Numbers and sizes
+
+    @abstractmethod
+    def scale(self, number: int, *, harsh: bool) -> Way:
+        """Another number of media nodes."""
+
+    @abstractmethod
+    def resize(self, size: str, *, harsh: bool) -> Way:
+        """Media nodes of another size."""
+
+    def resize_back(self, step: Step) -> Iterator[Step]:  # noqa: ARG002
+        """The way back when a resize cannot be done."""
+        return iter(())
+
+    # Single nodes
+
+    def pick(self, said: str) -> tuple[MediaNode, ...]:
+        """The nodes that are meant: all of them, one by its name or id."""
+        if said.lower() == "all":
+            return tuple(n for n in self.cluster.media if n.member_status != "deleting")
+        return (nodes.media(self.cluster, said),)
+
+    @abstractmethod
+    def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
+        """These nodes finish their meetings."""
+
+    def check_restart(self, node: MediaNode, said: str) -> None:  # noqa: B027 - most may
+        """Refused when OpenVidu is not to be restarted there."""
+
+    # What only one kind can do
+
+    def freeze(self) -> Way:
+        """The number of nodes stays as it is."""
+        raise Refused(f"{self.cluster.name} has {self.name}, which changes nothing by itself; there is nothing to freeze")
+
+    def unfreeze(self) -> Way:
+        """The number of nodes changes by itself again."""
+        raise Refused(f"{self.cluster.name} has {self.name}, which changes nothing by itself; there is nothing to unfreeze")
+
+    def park(self, said: str, *, harsh: bool) -> Way:  # noqa: ARG002
+        """Nodes are drained and switched off."""
+        raise Refused(f"parking is for fixed media nodes; {self.cluster.name} has {self.name}: {self.fewer}")
+
+    def unpark(self, said: str) -> Way:  # noqa: ARG002
+        """Parked nodes serve again."""
+        raise Refused(f"parking is for fixed media nodes; {self.cluster.name} has {self.name}")
+
+    def roll(self, size: str) -> Way:  # noqa: ARG002
+        """Nodes of another size go one after the other, as new ones come."""
+        raise Refused(f"rolling is for an autoscaler; {self.cluster.name} has {self.name}: `/openvidu resize media` changes their size")
+
+    fewer = ""  # how to run fewer, said where something else was asked for
+
+    # What is told
+
+    @abstractmethod
+    def words(self) -> str:
+        """What keeps the media nodes, in one line."""
+
+    def means(self) -> str:
+        """What that means for who operates it."""
+        return ""
+
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look at."""
+        return ()
+
+    def who(self, chosen: tuple[MediaNode, ...]) -> str:
+        """Their names, when they are few; else ""."""
+        return nodes.who(self.cluster, chosen)
+
+    def short(self, chosen: Iterable[MediaNode]) -> str:
+        """All their names."""
+        return listed(short(n.name, self.cluster.stack) for n in chosen)
+
+
+def masters_must_serve(cluster: Cluster) -> None:
+    """Refused while a master is not healthy: new media nodes register with them."""
+    sick = [short(m.name, cluster.stack) for m in cluster.masters if not (m.active and m.healthy)]
+    if sick:
+        raise Refused(
+            f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and new media nodes register with the masters: "
+            f"see `/openvidu status {sick[0]}`, then `/openvidu restart {sick[0]}` or `/openvidu startup`"
+        )

@@ -1,0 +1,79 @@
+"""The operations on functions: namespaces and what triggers them. The code itself lies behind another address."""
+
+from typing import Any
+
+from simulators.answers import Answer, json_answer
+from simulators.digitalocean.routing import Call, route
+from simulators.estate import Refusal
+from simulators.estate.things import Namespace, Trigger, not_found, stamp
+
+NAMESPACES = "/v2/functions/namespaces"
+TRIGGER = NAMESPACES + "/{namespace}/triggers/{name}"
+READ, UPDATE, ADMIN = "function:read", "function:update", "function:admin"
+
+
+@route("GET", NAMESPACES, READ, ADMIN)
+def _namespaces(call: Call) -> Answer:
+    functions = call.estate.functions
+    return json_answer(200, {"namespaces": [] if functions.invisible else [_namespace(n) for n in functions.namespaces.values()]})
+
+
+@route("GET", NAMESPACES + "/{namespace}", ADMIN)
+def _one(call: Call) -> Answer:
+    call.estate.watch.credentials_read(f"the namespace {call.params['namespace']} with its key")
+    return json_answer(200, {"namespace": _namespace(_found(call))})
+
+
+@route("GET", NAMESPACES + "/{namespace}/triggers", READ, ADMIN)
+def _triggers(call: Call) -> Answer:
+    namespace = _found(call)
+    return json_answer(200, {"triggers": [_trigger(call, namespace, t) for t in namespace.triggers.values()]})
+
+
+@route("GET", TRIGGER, READ, ADMIN)
+def _look(call: Call) -> Answer:
+    return json_answer(200, {"trigger": _trigger(call, _found(call), _asked(call))})
+
+
+@route("PUT", TRIGGER, UPDATE, ADMIN)
+def _change(call: Call) -> Answer:
+    namespace, trigger = _found(call), _asked(call)
+    wanted = call.body.get("is_enabled", trigger.is_enabled)
+    if not isinstance(wanted, bool):
+        raise Refusal(400, "bad_request", "is_enabled must be a boolean")
+    if "scheduled_details" in call.body:
+        raise Refusal(400, "bad_request", "changing the schedule is not simulated")
+    trigger.is_enabled, trigger.updated_at = wanted, call.estate.moment
+    return json_answer(200, {"trigger": _trigger(call, namespace, trigger)})
+
+
+def _found(call: Call) -> Namespace:
+    functions = call.estate.functions
+    if call.params["namespace"] not in functions.namespaces or functions.invisible:
+        raise not_found("namespace not found")
+    return functions.namespaces[call.params["namespace"]]
+
+
+def _asked(call: Call) -> Trigger:
+    return call.estate.functions.trigger(call.params["namespace"], call.params["name"])
+
+
+def _namespace(thing: Namespace) -> dict[str, Any]:
+    return {
+        "api_host": "https://faas-ams3-2a2df116.doserverless.co", "namespace": thing.id, "created_at": stamp(thing.created_at),
+        "updated_at": stamp(thing.created_at), "label": thing.label, "region": thing.region, "uuid": thing.id.removeprefix("fn-"),
+        "key": thing.key,
+    }  # fmt: skip
+
+
+def _trigger(call: Call, namespace: Namespace, thing: Trigger) -> dict[str, Any]:
+    following = call.estate.functions.next_run_at(thing)
+    return {
+        "namespace": namespace.id, "name": thing.name, "function": thing.function, "type": "SCHEDULED", "is_enabled": thing.is_enabled,
+        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
+        "scheduled_details": {"cron": thing.cron, "body": {}},
+        "scheduled_runs": {
+            "last_run_at": None if thing.last_run_at is None else stamp(thing.last_run_at),
+            "next_run_at": None if following is None else stamp(following),
+        },
+    }  # fmt: skip

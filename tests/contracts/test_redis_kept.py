@@ -1,0 +1,287 @@
+"""What Redis keeps: through Sentinel and a fail-over, over TLS, and what it says of itself."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.clock import Clock
+from services.drains import Drains
+from services.errors import Superseded, Unreachable
+from services.locks import Keeping, Locks
+from services.store import Commit
+from services.store.address import Address, parse_address
+from services.store.durability import judge
+from services.store.redis import RedisStore
+from simulators.town import free_port
+from tests.support.sentinel import HOST, Authority, Group, Server, make_authority, sentinel_group
+from tests.support.tools import redis_server
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "means"),
+    [
+        ("redis://h:1/2", Address("redis://h:1/2")),
+        ("rediss://u:p@h", Address("rediss://u:p@h", tls=True)),
+        ("unix:///run/redis.sock", Address("unix:///run/redis.sock")),
+        ("redis+sentinel://a,b:7,[::1]:8/main", Address("", (("a", 26379), ("b", 7), ("::1", 8)), "main")),
+        ("rediss+sentinel://:p%40ss@a/main/3", Address("", (("a", 26379),), "main", 3, None, "p@ss", tls=True)),
+        ("redis+sentinel://bot:x@a/main", Address("", (("a", 26379),), "main", 0, "bot", "x")),
+    ],
+)
+def test_an_address_is_read(url: str, means: Address) -> None:
+    assert parse_address(url) == means
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("hunter2", "found an address of another kind; allowed: redis://"),
+        ("http://:hunter2@h", "found an address of another kind"),
+        ("redis+sentinel://:hunter2@h", "found no name of a service"),
+        ("redis+sentinel://:hunter2@h/a/b", "found no name of a service"),
+        ("redis+sentinel://:hunter2@h:no/main", "found something that is not HOST or HOST:PORT"),
+        ("redis+sentinel://:hunter2@h,/main", "found something that is not HOST or HOST:PORT"),
+        ("rediss://:hunter2@h?ssl_cert_reqs=none", "found ssl_cert_reqs; allowed: none of it, certificates are always checked"),
+        ("rediss://:hunter2@h?ssl_check_hostname=false", "found ssl_check_hostname; allowed: none of it"),
+    ],
+)
+def test_a_wrong_address_is_told_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(ValueError, match="found") as wrong:
+        parse_address(url)
+    assert str(wrong.value).startswith(says)
+    assert "hunter2" not in str(wrong.value)
+
+
+# What it says of itself
+
+
+@pytest.mark.parametrize(
+    ("info", "config", "weak", "unknown", "notes"),
+    [
+        ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, {"appendfsync": "always"}, 0, 0, 0),
+        ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, {"appendfsync": "everysec"}, 0, 0, 1),
+        ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, {"appendfsync": "no"}, 1, 0, 0),
+        ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, None, 0, 0, 1),
+        ({"aof_enabled": 0, "maxmemory_policy": "allkeys-lru"}, {}, 2, 0, 0),
+        ({}, {"appendonly": "no", "maxmemory-policy": "volatile-ttl"}, 2, 0, 0),
+        ({}, {"appendonly": "yes", "maxmemory-policy": "noeviction", "appendfsync": "always"}, 0, 0, 0),
+        ({}, None, 0, 2, 0),
+    ],
+)
+def test_what_a_redis_may_forget(info: dict[str, Any], config: dict[str, str] | None, weak: int, unknown: int, notes: int) -> None:
+    found = judge(info, config, "NoPermissionError NOPERM")
+    assert (len(found.weak), len(found.unknown), len(found.notes)) == (weak, unknown, notes)
+    for text in (*found.unknown, *found.notes) if config is None else ():
+        assert "was not checked, because" in text
+        assert "NOPERM" in text
+
+
+def test_missing_replicas_are_told() -> None:
+    good = {"aof_enabled": 1, "maxmemory_policy": "noeviction", "connected_slaves": 1}
+    assert judge(good, {"appendfsync": "always"}, replicas=1).weak == ()
+    (told,) = judge(good, {"appendfsync": "always"}, replicas=2).weak
+    assert "1 of the 2 replicas" in told
+
+
+def test_a_real_one_is_asked(tmp_path: Path) -> None:
+    """As it is, as it may be set, and as a guest sees it whom nobody lets see the settings."""
+
+    async def looked(url: str) -> tuple[int, int, int]:
+        store = RedisStore(url)
+        found = await store.durability()
+        await store.aclose()
+        return len(found.weak), len(found.unknown), len(found.notes)
+
+    async def story(server: Server) -> None:
+        url = f"redis://{HOST}:{server.port}"
+        assert await looked(url) == (1, 0, 0)
+        with server.client() as client:
+            client.config_set("appendonly", "yes")
+            client.config_set("appendfsync", "always")
+            assert await looked(url) == (0, 0, 0)
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            assert await looked(url) == (1, 0, 0)
+            client.execute_command("ACL", "SETUSER", "guest", "on", ">pw", "~*", "+@all", "-config")
+            assert await looked(f"redis://guest:pw@{HOST}:{server.port}") == (1, 0, 1)
+            client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+@all", "-info")
+            with pytest.raises(Unreachable, match="NoPermissionError"):
+                await looked(f"redis://blind:pw@{HOST}:{server.port}")
+
+    with one_server(tmp_path, []) as server:
+        asyncio.run(story(server))
+
+
+@contextlib.contextmanager
+def one_server(folder: Path, words: list[str], tls: dict[str, Any] | None = None) -> Iterator[Server]:
+    port = free_port()
+    listening = ["--port", str(port)] if tls is None else ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
+    made = Server(redis_server(), folder / str(port), ["--bind", HOST, *listening, "--save", "", *words], port, tls or {})
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+# TLS
+
+
+def test_certificates_are_checked(tmp_path: Path) -> None:
+    ours, others = make_authority(tmp_path / "ours"), make_authority(tmp_path / "others")
+
+    async def reached(server: Server, ca: Path | None) -> bool:
+        store = RedisStore(f"rediss://{HOST}:{server.port}", ca_file=str(ca) if ca else None, reply_within=2.0)
+        try:
+            return await store.commit(Commit(puts={"a": "1"})) and await store.get("a") == ["1"]
+        except Unreachable:
+            return False
+        finally:
+            await store.aclose()
+
+    with tls_server(tmp_path, ours) as server:
+        assert [asyncio.run(reached(server, ca)) for ca in (ours.ca, others.ca, None)] == [True, False, False]
+        plain = RedisStore(f"redis://{HOST}:{server.port}", reply_within=2.0)
+        with pytest.raises(Unreachable):
+            asyncio.run(plain.get("a"))
+    elsewhere = make_authority(tmp_path / "elsewhere", "redis.example.com")
+    with tls_server(tmp_path, elsewhere, check=False) as server:
+        assert not asyncio.run(reached(server, elsewhere.ca)), "it is for another host"
+
+
+@contextlib.contextmanager
+def tls_server(folder: Path, authority: Authority, *, check: bool = True) -> Iterator[Server]:
+    files = ["--tls-cert-file", str(authority.cert), "--tls-key-file", str(authority.key), "--tls-ca-cert-file", str(authority.ca)]
+    with one_server(folder, files, {"ssl": True, "ssl_ca_certs": str(authority.ca), "ssl_check_hostname": check}) as server:
+        yield server
+
+
+# Through Sentinel
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "over TLS"])
+def test_a_fail_over_loses_nothing_that_was_acknowledged(tmp_path: Path, tls: bool) -> None:
+    authority = make_authority(tmp_path / "authority") if tls else None
+
+    async def story(group: Group) -> None:
+        store = RedisStore(group.url, ca_file=str(authority.ca) if authority else None)
+        lost = group.primary()
+        await count_up(store, 200)
+        writing = asyncio.create_task(count_up(store, 600))
+        await asyncio.sleep(0.02)
+        lost.signal(signal.SIGKILL)
+        await asyncio.wait_for(writing, 60)
+        assert await store.read("log") == [str(n) for n in range(600)]
+        assert await store.get("count") == ["600"]
+        assert group.primary() is not lost
+        lost.start()
+        await count_up(store, 620)
+        assert group.primary() is not lost
+        assert await store.read("log") == [str(n) for n in range(620)]
+        await store.aclose()
+
+    with sentinel_group(redis_server(), tmp_path / "group", authority=authority) as group:
+        asyncio.run(story(group))
+
+
+async def count_up(store: RedisStore, to: int) -> None:
+    """A chain: each link rests on the one before, so none can be missing or there twice. A link that nobody answered is sent again."""
+    (at,) = await store.get("count")
+    for n in range(int(at or 0), to):
+        link = Commit(checks={"count": str(n) if n else None}, puts={"count": str(n + 1)}, appends=[("log", str(n))])
+        while True:
+            with contextlib.suppress(Unreachable):
+                assert await store.commit(link), f"link {n} does not fit"
+                break
+            await asyncio.sleep(0.05)
+
+
+def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
+    async def story(group: Group) -> None:
+        store = RedisStore(group.url, kept_within=0.3)
+        assert await store.commit(Commit(puts={"a": "0"}))
+        for replica in group.replicas():
+            replica.signal(signal.SIGSTOP)
+        claim = Commit(checks={"claim": None}, puts={"claim": "me"}, appends=[("log", "once")])
+        for _ in range(2):
+            with pytest.raises(Unreachable, match="0 of 1 replicas have it, so it is not known to be kept"):
+                await store.commit(claim)
+        assert await store.get("a") == ["0"], "reading works"
+        for replica in group.replicas():
+            replica.signal(signal.SIGCONT)
+        assert await store.commit(claim)
+        assert await store.read("log") == ["once"]
+        assert (await store.durability()).weak == ()
+        await store.aclose()
+        loose = RedisStore(group.url, replicas=0)
+        assert await loose.commit(Commit(puts={"a": "1"}))
+        await loose.aclose()
+
+    with sentinel_group(redis_server(), tmp_path / "group", replicas=2) as group:
+        asyncio.run(story(group))
+
+
+def test_a_primary_that_was_away_for_the_fail_over_is_not_believed(tmp_path: Path) -> None:
+    """It still thinks that it is the primary when it wakes up, and a bot still has a connection to it."""
+
+    async def story(group: Group) -> None:
+        store, other = RedisStore(group.url, reply_within=1.0, kept_within=0.3), RedisStore(group.url, reply_within=1.0)
+        assert await store.commit(Commit(puts={"a": "0"}))
+        sleeper = group.primary()
+        sleeper.signal(signal.SIGSTOP)
+        await replaced(group, sleeper)
+        await insists(other, Commit(checks={"claim": None}, puts={"claim": "other"}))
+        sleeper.signal(signal.SIGCONT)
+        mine = Commit(checks={"claim": None}, puts={"claim": "mine"})
+        assert not await insists(store, mine)
+        assert await store.get("claim") == ["other"]
+        await store.aclose()
+        await other.aclose()
+
+    with sentinel_group(redis_server(), tmp_path / "group") as group:
+        asyncio.run(story(group))
+
+
+async def replaced(group: Group, primary: Server) -> None:
+    for _ in range(300):
+        if group.primary() is not primary:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("nobody took the primary's place")
+
+
+async def insists(store: RedisStore, commit: Commit) -> bool:
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(Unreachable):
+                return await store.commit(commit)
+            await asyncio.sleep(0.05)
+
+
+def test_a_lease_outlives_a_fail_over_and_the_ledger_is_fenced(tmp_path: Path) -> None:
+    async def story(group: Group) -> None:
+        store = RedisStore(group.url)
+        locks = Locks(store, Clock(), "first")
+        lease = await locks.take("acme-1")
+        assert lease is not None
+        async with Keeping(lease):
+            await Drains(store, Clock()).enter(1, "now", lease)
+            group.primary().signal(signal.SIGKILL)
+            await insists(store, Commit(puts={"a": "1"}))
+            await lease.renew()
+            assert await Locks(store, Clock(), "second").take("acme-1") is None
+            assert await Drains(store, Clock()).entered(1, "now")
+        second = await Locks(store, Clock(), "second").take("acme-1")
+        assert second is not None
+        with pytest.raises(Superseded):
+            await Drains(store, Clock()).enter(2, "now", lease)
+        await store.aclose()
+
+    with sentinel_group(redis_server(), tmp_path / "group") as group:
+        asyncio.run(story(group))
