@@ -5,15 +5,21 @@ and that checks the book unchanged: an edit seconds before an edge counts, and t
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 
+from services.book_deeds import book_deeds
+from services.chain import Chain
+from services.errors import Superseded
 from services.policy import Actor
 from services.store import Commit, Store
-from services.windows import NONE, Exceptions, Hold, KeepUp, Manual, Window, due
+from services.windows import NONE, Exceptions, Hold, Holiday, KeepUp, Manual, Window, due
 from services.wire import Classes, decode, encode
 
+Fence = Mapping[str, str]
+NO_FENCE: Fence = MappingProxyType({})
 REMEMBERED = 300  # names of edges and notices; about half a year of a daily window
 
 
@@ -92,7 +98,7 @@ class Book:
         return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
 
 
-CLASSES: Classes = {k.__name__: k for k in (Book, Window, Exceptions, KeepUp, Hold, Manual, Announcement, Posted, Actor)}
+CLASSES: Classes = {k.__name__: k for k in (Book, Window, Exceptions, Holiday, KeepUp, Hold, Manual, Announcement, Posted, Actor)}
 EMPTY = Book()
 ANSWERS = 20
 
@@ -120,8 +126,9 @@ def write_book(book: Book) -> str:
 class Books:
     """The books of all clusters."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, chain: Chain) -> None:
         self._store = store
+        self._chain = chain
 
     async def read(self, cluster: str) -> tuple[str | None, Book]:
         """The stored text, to check against, and what it says."""
@@ -130,19 +137,30 @@ class Books:
 
     async def put(self, cluster: str, text: str | None, book: Book) -> bool:
         """Write it in the place of that text. False: somebody else was first."""
-        return await self._store.commit(Commit(checks={book_key(cluster): text}, puts={book_key(cluster): write_book(book)}))
+        return await self._write(cluster, text, book)
 
-    async def edit(self, cluster: str, change: Callable[[Book], Book]) -> Book:
-        """Change it, whoever else is at it too."""
+    async def _write(self, cluster: str, text: str | None, book: Book, by: Actor | None = None, fence: Fence = NO_FENCE) -> bool:
+        """In one act with what the audit is told of it."""
+        key = book_key(cluster)
+        commit = Commit(checks={key: text, **fence}, puts={key: write_book(book)})
+        return await self._chain.commit(commit, cluster, *book_deeds(read_book(text), book, by))
+
+    async def edit(self, cluster: str, change: Callable[[Book], Book], fence: Fence = NO_FENCE, by: Actor | None = None) -> Book:
+        """Change it, whoever else is at it too. `fence`: what must still stand elsewhere, such as a lease; Superseded when it does not.
+
+        `by`: whose decision it is, if it is somebody's.
+        """
         while True:
             text, book = await self.read(cluster)
             after = change(book)
             if after == book and text is not None:
                 return book
-            if await self._store.commit(Commit(checks={book_key(cluster): text}, puts={book_key(cluster): write_book(after)})):
+            if await self._write(cluster, text, after, by, fence):
                 return after
+            if fence and await self._store.get(*fence) != list(fence.values()):
+                raise Superseded(f"the hours of {cluster} are somebody else's to change by now")
 
     async def seed(self, cluster: str, windows: tuple[Window, ...], now: float) -> None:
         """What the settings say, if there is no book yet; afterwards the book alone counts."""
         book = replace(EMPTY, windows=windows, since=now, runs=tuple((w.name, "") for w in windows))
-        await self._store.commit(Commit(checks={book_key(cluster): None}, puts={book_key(cluster): write_book(book)}))
+        await self._write(cluster, None, book)

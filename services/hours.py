@@ -36,6 +36,7 @@ TURNING_BACK = 600.0  # kept free before the opening time, so that a closing tha
 REPORT = "report/"
 REPORT_DAYS, REPORT_HOUR = (1, 2, 3), 7  # of a month (UTC): when the last one is told, the first time somebody is there to tell it
 LATE_BY = 60.0  # seconds of lateness worth a warning
+SOON = LATE_BY + SWEEP * 3  # what a step that overruns is thought to need still: so the warning comes before the deadline
 USUAL_START = 360.0  # how long a start-up takes where none was measured
 REMIND_HOLD = 86400.0
 SINCE_EVERY = 3600.0
@@ -249,7 +250,8 @@ class Hours:
         now = turn.now
         moments = [now + LOOK_AGAIN, *(h.until for h in turn.book.exceptions.holds if h.until > now)]
         if wanted is not None and wanted.next_edge is not None:
-            moments += [wanted.next_edge.start, *(n.at for n in notices(wanted.next_edge) if n.at > now)]
+            start = wanted.next_edge.start
+            moments += [start - AHEAD if start - AHEAD > now else start, *(n.at for n in notices(wanted.next_edge) if n.at > now)]
         return min(moments)
 
     def _meet(self, name: str, wanted: Due | None) -> None:
@@ -398,7 +400,7 @@ class Hours:
         if run is None or progress is None or progress.cluster is None or not isinstance(run.plan.procedure, Startup):
             return 0.0, ""
         cluster = progress.cluster
-        late = will_miss(turn.now, opens, sum(s.takes(cluster) for s in run.steps[run.position :]))
+        late = will_miss(turn.now, opens, _left(run, cluster, turn.now))
         doing = f"{run.id} is at “{run.step.title() if run.step else 'its end'}”"
         if run.state is State.RUNNING:
             return late, doing
@@ -453,6 +455,13 @@ def _tell_the_month(turn: _Turn) -> None:
     today = datetime.fromtimestamp(turn.now, UTC)
     if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
         turn.tell(f"{REPORT}{today.replace(day=1) - timedelta(days=1):%Y-%m}", "what the last month saved")
+
+
+def _left(run: Run, cluster: Cluster, now: float) -> float:
+    """Seconds that its steps still need. One that takes longer than usual is never just about to be done: else nobody is told in time."""
+    now_doing, *further = [s.takes(cluster) for s in run.steps[run.position :]] or [0.0]
+    began = run.step_began or run.opened_at
+    return max(now_doing - (now - began), min(now_doing, SOON)) + sum(further)
 
 
 def _nobody_meets(load: Load | None) -> bool:

@@ -44,7 +44,7 @@ class Wishes:
             b = b.finished(wanted.name).over(f"{wanted.name}/ask", now) if wanted and wanted.kind == "close" else b
             return replace(b, exceptions=exceptions).telling(Announcement(f"kept/{kept.since:.3f}/{actor.user}", words))
 
-        await self._books.edit(name, change)
+        await self._books.edit(name, change, by=actor)
         await self._usage.keeps(name, begin, kept.until, actor.mention, reason)
         await self._call_back(name, actor)
         await self._look_after(name)
@@ -73,7 +73,7 @@ class Wishes:
             answers = (*b.answers, (question, actor))[-ANSWERS:]
             return replace(b, answers=answers).over(question, now, f"{actor.mention}: close now")
 
-        await self._books.edit(name, change)
+        await self._books.edit(name, change, by=actor)
         await self._look_after(name)
 
     async def hold(self, name: str, reason: str, until: float, actor: Actor) -> Hold:
@@ -88,7 +88,7 @@ class Wishes:
             exceptions = replace(b.exceptions, holds=(*b.exceptions.holds, hold))
             return replace(b, exceptions=exceptions).telling(Announcement(f"hold/{hold.since:.3f}", words))
 
-        await self._books.edit(name, change)
+        await self._books.edit(name, change, by=actor)
         return hold
 
     async def unhold(self, name: str, actor: Actor) -> Hold:
@@ -106,7 +106,7 @@ class Wishes:
             told = Announcement(f"unhold/{hold.since:.3f}", f"*{name} is not on hold any more* · {actor.mention}")
             return replace(b, exceptions=replace(b.exceptions, holds=holds)).telling(told).finished(*over)
 
-        await self._books.edit(name, change)
+        await self._books.edit(name, change, by=actor)
         await self._look_after(name)
         return hold
 
@@ -123,7 +123,7 @@ class Wishes:
 
         _, before = await self._books.read(name)
         was = due(before.windows, now, before.exceptions)
-        await self._books.edit(name, change)
+        await self._books.edit(name, change, by=actor)
         await self._look_after(name)
         return was
 
@@ -135,7 +135,7 @@ class Wishes:
         def change(b: Book) -> Book:
             if not b.windows:
                 raise Refused(f"{name} has no windows, so nothing closes it on any day")
-            begun = [o.day for c in closures(b.windows, now, now, b.exceptions.off)[0] for o in c.occurrences if o.close <= now]
+            begun = [o.day for c in closures(b.windows, now, now, b.exceptions.free)[0] for o in c.occurrences if o.close <= now]
             if late := sorted({*begun} & {*dates}):
                 raise Refused(f"{name} has closed for {late[0]} already; `/openvidu keepup tonight` brings it up")
             off = tuple(sorted({*b.exceptions.off, *dates}))
@@ -143,13 +143,13 @@ class Wishes:
             exceptions = replace(b.exceptions, off=off)
             return replace(b, exceptions=exceptions).telling(Announcement(f"skip/{now:.3f}/{actor.user}", words))
 
-        await self._books.edit(name, change)
+        await self._books.edit(name, change, by=actor)
         await self._look_after(name)
 
 
 def _kept_from(book: Book, kept: KeepUp) -> float:
     """From when on it is up because of this, and not because of the hour or an earlier wish."""
-    found, _ = closures(book.windows, kept.since, kept.until, book.exceptions.off)
+    found, _ = closures(book.windows, kept.since, kept.until, book.exceptions.free)
     begin = max(kept.since, min((float(c.close) for c in found if c.open > kept.since), default=kept.since))
     while begin < kept.until and (earlier := book.exceptions.keep_up(begin)) is not None:
         begin = earlier.until

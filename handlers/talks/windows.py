@@ -16,6 +16,7 @@ from services.windows import EXAMPLE, KIND_WORDS, Row, forecast, lint
 from services.windows.days import parse_dates
 
 MOST_ROWS = 40
+MOST_HOLIDAYS = 12
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class ListWindows(Talk):
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
         if off := [d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
             lines.append(f"*Days off* {', '.join(off)}")
+        if coming := [h for h in book.exceptions.holidays if h.date >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
+            more = f" and {len(coming) - MOST_HOLIDAYS} more" if len(coming) > MOST_HOLIDAYS else ""
+            named = ", ".join(f"{h.date} {h.name}".strip() for h in coming[:MOST_HOLIDAYS])
+            lines.append(f"*Holidays*, on which no window closes unless it names the date: {named}{more}")
         return Card(cards.plain(f"Windows of {name}: " + "; ".join(lines)), (section(f"*Windows of {name}*\n" + "\n".join(lines)),))
 
 
@@ -68,7 +73,7 @@ class Forecast(Talk):
         shown = [_row(r) for r in rows[:MOST_ROWS]]
         more = f"{len(rows) - MOST_ROWS} more after that" if len(rows) > MOST_ROWS else f"{len(rows)} edges"
         text = "\n".join(shown)
-        return Card(cards.plain(f"Forecast for {name}: " + "; ".join(shown)), (*_sections(f"*Forecast for {name}*\n{text}"), context(more)))
+        return Card(cards.plain(f"Forecast for {name}: " + "; ".join(shown)), (*sections(f"*Forecast for {name}*\n{text}"), context(more)))
 
 
 def _row(row: Row) -> str:
@@ -76,7 +81,8 @@ def _row(row: Row) -> str:
     return f"{row.local} ({row.utc}) {row.what} · {' and '.join(row.edge.windows)}{notes}"
 
 
-def _sections(text: str) -> list[dict[str, object]]:
+def sections(text: str) -> list[dict[str, object]]:
+    """As many paragraphs as the lines need."""
     parts, held = [], ""
     for line in text.split("\n"):
         if len(held) + len(line) > 2800:

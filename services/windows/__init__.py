@@ -9,7 +9,7 @@ from services.windows.holidays import Holiday, holidays
 from services.windows.keep import keep_up
 from services.windows.ready import lead, will_miss
 from services.windows.settle import Late, Missed, Settled, late, settle
-from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, check, parse_window
+from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
 
 __all__ = [
     "EXAMPLE",
@@ -32,6 +32,7 @@ __all__ = [
     "Settled",
     "Terms",
     "Window",
+    "begin_window",
     "check",
     "closures",
     "due",

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
-from services.windows.exceptions import DAY
+from services.windows.exceptions import DAY, NO_DAYS_OFF, DaysOff
 from services.windows.spec import Kind, Meetings, Window
 from services.windows.zones import SKIPPED, exists, instant, nominal, offset, wall
 
@@ -116,13 +116,20 @@ def _numbers_differ(closure: Closure) -> Iterator[str]:
         yield f"they open with different numbers of media nodes, {', '.join(parts)}: the greatest is started"
 
 
-def occurrences(window: Window, first: date, last: date, off: Iterable[str] = ()) -> Iterator[Occurrence]:
+def occurrences(window: Window, first: date, last: date, free: DaysOff = NO_DAYS_OFF) -> Iterator[Occurrence]:
     """One for each day from `first` to `last` that the window is written for and the local calendar has."""
     zone = ZoneInfo(window.zone)
-    everybody_off = frozenset(off)
+    why = _why_off(window, free)
     for day in _days(window, first, last):
-        if (found := _occurrence(window, zone, day, everybody_off)) is not None:
+        if (found := _occurrence(window, zone, day, why.get(day.isoformat(), ""))) is not None:
             yield found
+
+
+def _why_off(window: Window, free: DaysOff) -> dict[str, str]:
+    """By date, why this window does not close on it. A holiday is none to a window that names the date itself."""
+    why = {h.date: h.words for h in free.holidays if h.date not in window.dates}
+    why |= {d: f"{d} is a day off" for d in free.named}
+    return why | {d: f"{d} is an exception of {window.name}" for d in window.off}
 
 
 def _days(window: Window, first: date, last: date) -> Iterator[date]:
@@ -136,7 +143,7 @@ def _days(window: Window, first: date, last: date) -> Iterator[date]:
 
 # The same days are asked for at every tick. A newer tz database is seen by the next start of the bot, as by zoneinfo itself.
 @lru_cache(maxsize=65536)
-def _occurrence(window: Window, zone: ZoneInfo, day: date, everybody_off: frozenset[str]) -> Occurrence | None:
+def _occurrence(window: Window, zone: ZoneInfo, day: date, off: str) -> Occurrence | None:
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a local, nominal time
     wraps = 1440 if window.open <= window.close else 0
     close_local = midnight + timedelta(minutes=window.close)
@@ -148,16 +155,16 @@ def _occurrence(window: Window, zone: ZoneInfo, day: date, everybody_off: frozen
     if opens <= close:
         # Both times fell into the same gap. It stays closed for as long as it would have been on any other day.
         opens = close + int((open_local - close_local).total_seconds())
-    iso = day.isoformat()
-    why = f"{iso} is an exception of {window.name}" if iso in window.off else f"{iso} is a day off" if iso in everybody_off else ""
-    return Occurrence(window, iso, close, opens, close_local, open_local, close_mark, open_mark, why)
+    return Occurrence(window, day.isoformat(), close, opens, close_local, open_local, close_mark, open_mark, off)
 
 
-def closures(windows: Sequence[Window], since: float, until: float, off: Iterable[str] = ()) -> tuple[list[Closure], list[Occurrence]]:
+def closures(
+    windows: Sequence[Window], since: float, until: float, free: DaysOff = NO_DAYS_OFF
+) -> tuple[list[Closure], list[Occurrence]]:
     """Closed times that touch `since` to `until`, each to its true ends, and the occurrences that are off."""
     low, high = since - _MARGIN, until + _MARGIN
     while True:
-        happening, skipped = _between(windows, low, high, off)
+        happening, skipped = _between(windows, low, high, free)
         touching = [c for c in unite(happening) if c.open >= since and c.close <= until]
         early = bool(touching) and touching[0].close < low + _LONGEST and since - low < FARTHEST
         late = bool(touching) and touching[-1].open > high - _LONGEST and high - until < FARTHEST
@@ -167,11 +174,11 @@ def closures(windows: Sequence[Window], since: float, until: float, off: Iterabl
         high += (high - until) if late else 0
 
 
-def _between(windows: Sequence[Window], low: float, high: float, off: Iterable[str]) -> tuple[list[Occurrence], list[Occurrence]]:
+def _between(windows: Sequence[Window], low: float, high: float, free: DaysOff) -> tuple[list[Occurrence], list[Occurrence]]:
     found: list[Occurrence] = []
     for window in windows:
         zone = ZoneInfo(window.zone)
-        found += occurrences(window, wall(zone, low).date(), wall(zone, high).date(), off)
+        found += occurrences(window, wall(zone, low).date(), wall(zone, high).date(), free)
     return [o for o in found if not o.off], [o for o in found if o.off]
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from services.windows.holidays import Holiday
+
 DAY = 86400.0
 KEPT = 10 * DAY  # how long an exception that is over is remembered
 
@@ -37,13 +39,27 @@ class Manual:
 
 
 @dataclass(frozen=True)
+class DaysOff:
+    """Days on which windows do not close: those that people named, and those of a calendar."""
+
+    named: frozenset[str] = frozenset()
+    holidays: tuple[Holiday, ...] = ()
+
+
+@dataclass(frozen=True)
 class Exceptions:
-    """All of a cluster's. `off` are dates (ISO) on which none of its windows closes."""
+    """All of a cluster's. `off` are dates (ISO) on which none of its windows closes; on `holidays` only one that names the date does."""
 
     keep_ups: tuple[KeepUp, ...] = ()
     holds: tuple[Hold, ...] = ()
     manual: tuple[Manual, ...] = ()
     off: tuple[str, ...] = ()
+    holidays: tuple[Holiday, ...] = ()
+
+    @property
+    def free(self) -> "DaysOff":
+        """What they say about days."""
+        return DaysOff(frozenset(self.off), self.holidays)
 
     def kept(self, now: float) -> "Exceptions":
         """Without those that are long over.
@@ -73,3 +89,4 @@ class Exceptions:
 
 
 NONE = Exceptions()
+NO_DAYS_OFF = DaysOff()

@@ -40,7 +40,7 @@ def keep_up(
 
 def _next_closed(windows: Sequence[Window], now: float, exceptions: Exceptions) -> Closure | None:
     for days in REACHES:
-        found, _ = closures(windows, now, now + days * DAY, exceptions.off)
+        found, _ = closures(windows, now, now + days * DAY, exceptions.free)
         if (closure := next((c for c in found if c.open > now), None)) is not None:
             return closure
     return None

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
-from services.windows.billing import CAP, Closing, Month, Stay, as_if_cost, away, bill, cents, hours, month_of, places, unbilled
+from services.windows.billing import CAP, CENT, Closing, Month, Stay, as_if_cost, away, bill, cents, hours, month_of, places, unbilled
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Rep
 
 
 def add_up(reports: Iterable[Report]) -> Report:
-    """All clusters together, cent by cent as they are shown apart. They are of one month."""
+    """All clusters together, cent by cent as they are shown apart. They are of one month; its days are the mean of theirs."""
     listed = list(reports)
     assert listed, "there is something to add up"
     return Report(
@@ -135,6 +135,7 @@ def add_up(reports: Iterable[Report]) -> Report:
         masters_off=_total(r.masters_off for r in listed),
         masters_billed=_total(r.masters_billed for r in listed),
         kept=_by_person(line for r in listed for line in r.kept),
+        days=_means([r.days for r in listed]),
         so_far=any(r.so_far for r in listed),
     )
 
@@ -186,6 +187,13 @@ def _days(facts: Facts, span: Month) -> tuple[Day, ...]:
         days.append(Day(f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d}", hours(away), hours(kept)))
         since += 86400
     return tuple(days)
+
+
+def _means(months: Sequence[Sequence[Day]]) -> tuple[Day, ...]:
+    def mean(hours: Iterable[Decimal]) -> Decimal:
+        return (_total(hours) / len(months)).quantize(CENT, ROUND_HALF_UP)
+
+    return tuple(Day(days[0].date, mean(d.closed for d in days), mean(d.kept for d in days)) for days in zip(*months, strict=True))
 
 
 def bars(days: Sequence[Day]) -> str:

@@ -15,6 +15,7 @@ Meetings = Literal["wait", "ask", "skip"]
 USAGE = "NAME DAYS HH:MM-HH:MM [ZONE] [--media-only] [--number N] [--meetings wait[:MINUTES]|ask|skip] [--except DATES]"
 EXAMPLE = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
 WAIT_LIMIT = 3600.0
+MOST_NODES = 1000
 KIND_WORDS: dict[Kind, str] = {
     "shutdown": "everything is shut down; the masters are billed while off, and starting again takes minutes",
     "media-only": "the masters stay on; saves the same money, because only removed media nodes save any, and starting again is quicker",
@@ -89,6 +90,19 @@ def parse_window(text: str, zone: str | None = None) -> Window:
     return check(_with_flags(Window(words[0].casefold(), days, closes, opens, zone_named(words[3]).key, dates=dates), flags))
 
 
+def begin_window(text: str, zone: str) -> Window | None:
+    """What is to be filled in, where the words are only the beginning of a window's; None when they go on to its times.
+
+    What they leave open is that of an ordinary night. It is no window yet: it may have no name.
+    """
+    words, flags = _split(text)
+    if len(words) > 2:
+        return None
+    name, days, *_ = (*words, "", "")
+    weekdays, dates = parse_days(days or "weekdays")
+    return _with_flags(Window(name.casefold(), weekdays, 20 * 60, 7 * 60 + 30, zone, dates=dates), flags)
+
+
 def check(window: Window) -> Window:
     """The same window. Refused when it makes no sense, however it was put together."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", window.name):
@@ -101,8 +115,8 @@ def check(window: Window) -> Window:
         raise Refused(f"it closes and opens at {clock(window.close)}: write two different times, or 00:00-24:00 for whole days")
     if len(set(window.days)) == 7 and window.open - window.close == 1440:
         raise Refused("closed all day, every day, it never opens; use `/openvidu shutdown` for that")
-    if window.number is not None and not 1 <= window.number <= 1000:
-        raise Refused(f"it opens with 1 to 1000 media nodes; found {window.number}")
+    if window.number is not None and not 1 <= window.number <= MOST_NODES:
+        raise Refused(f"it opens with 1 to {MOST_NODES} media nodes; found {window.number}")
     if window.wait_limit <= 0:
         raise Refused("waiting for meetings needs at least a minute; write --meetings skip to leave the cluster up when there are any")
     both = sorted({*window.dates} & {*window.off})

@@ -9,7 +9,7 @@ from typing import Literal
 from services.steps.base import duration
 from services.windows.closed import Closure, Occurrence, closures
 from services.windows.edge import ALREADY, EXCEPTION, HOLIDAY, SHORT, Edge, Terms, at_close, at_open, edge, why_words
-from services.windows.exceptions import DAY, Exceptions, Hold, KeepUp, Manual
+from services.windows.exceptions import DAY, DaysOff, Exceptions, Hold, KeepUp, Manual
 from services.windows.spec import Window
 
 State = Literal["open", "closed", "no opinion"]
@@ -99,7 +99,7 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
 def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions, terms: Terms) -> Timeline:
     """The timeline from `since` to `until`. It is worked out from further back, so that its start changes nothing."""
     back = min(since - 2 * DAY, exceptions.begin)
-    found, skipped = closures(windows, back, until + 2 * DAY, exceptions.off)
+    found, skipped = closures(windows, back, until + 2 * DAY, exceptions.free)
     low = min([back, *(c.close - 1 for c in found)])
     drawing = _Drawing(low, max([until + 2 * DAY, *(c.open + 1 for c in found)]), found, exceptions, terms)
     spans: list[Span] = []
@@ -112,7 +112,7 @@ def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exce
             edges.append(_close(span, acts=False, reason=_short_words(span)))
             kept = Span(span.since, span.until, "open", span.closure)
         elif span.state not in ("no opinion", last):
-            before = span.closure or before or _earlier(windows, low, exceptions.off)
+            before = span.closure or before or _earlier(windows, low, exceptions.free)
             edges += _close_or_open(span, before, drawing)
             last = span.state
         elif span.state == "no opinion":
@@ -144,10 +144,10 @@ def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
     return edge("close", found, closure, span.since, until=span.until, marks=(EXCEPTION, *marks), acts=acts, reason=reason)
 
 
-def _earlier(windows: Sequence[Window], moment: float, off: Iterable[str]) -> Closure | None:
+def _earlier(windows: Sequence[Window], moment: float, free: DaysOff) -> Closure | None:
     """The last closed time before; wanted after a hold, when the last thing that was due may be long ago."""
     for days in (9, 40, 400):
-        found = [c for c in closures(windows, moment - days * DAY, moment, off)[0] if c.open <= moment]
+        found = [c for c in closures(windows, moment - days * DAY, moment, free)[0] if c.open <= moment]
         if found:
             return found[-1]
     return None
