@@ -1,60 +1,70 @@
-"""The command line: `openvidu-bot serve`, `demo`, `manifest`."""
+"""The command line: `openvidu-bot serve`, `demo`, `init`, `doctor`, `manifest`, and the desk from a terminal."""
 
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-import config
-from services.clock import Clock
+from bot.audit import add_audit_to
+from bot.init.command import add_init_to
+from bot.start import add_settings_to, read_settings
+from bot.terminal.command import add_terminal_to
+from bot.version import own_version
+from config.settings import SettingsError
 
 DESCRIPTION = "Operate OpenVidu High Availability on DigitalOcean from Slack."
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 it could not be done, 2 it was asked for wrongly."""
-    asked = _parser().parse_args(words)
-    with contextlib.suppress(KeyboardInterrupt):
+    asked = parser().parse_args(words)
+    try:
         return int(asked.run(asked))
-    return 130
+    except SettingsError as error:
+        return _say(str(error), 2)
+    except KeyboardInterrupt:
+        return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="openvidu-bot", description=DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"openvidu-bot {_version()}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    made = argparse.ArgumentParser(prog="openvidu-bot", description=DESCRIPTION)
+    made.add_argument("--version", action="version", version=f"openvidu-bot {own_version()}")
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
 
     serve = commands.add_parser("serve", help="the bot: listens to Slack and looks after runs, until it is stopped")
-    serve.add_argument("--config", type=Path, metavar="FILE", help="the settings (else OPENVIDU_BOT_CONFIG names them)")
-    serve.add_argument("--clock", type=_clock, default=Clock(), help=argparse.SUPPRESS)
+    add_settings_to(serve)
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="the bot with a pretend Slack, DigitalOcean and OpenVidu, on this machine only")
     demo.add_argument("--port", type=_port, default=8300, help="where the page is (default 8300; 0 takes a free one)")
-    demo.add_argument("--speed", type=_speed, default=12.0, help="how many seconds pass there in one of ours (default 12)")
+    demo.add_argument("--speed", type=_speed, help="how many seconds pass there in one of ours (default 12; with --world-only 1)")
     demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
+    demo.add_argument("--world-only", action="store_true", help="no bot: print what `init`, `doctor` and `serve` need to meet this world")
     demo.set_defaults(run=_demo)
 
     manifest = commands.add_parser("manifest", help="print the manifest to make the Slack app from")
+    manifest.add_argument("--http", metavar="URL", default="", help="requests over HTTP, to this public address, instead of sockets")
     manifest.set_defaults(run=_manifest)
-    return parser
+
+    add_init_to(commands)
+    doctor = commands.add_parser("doctor", help="look at everything the settings name: what is fine, what is wrong, and the remedy")
+    add_settings_to(doctor)
+    doctor.add_argument("--json", action="store_true", help="for scripts (exit code 0: fine, 1: something wrong, 2: something not checked)")
+    doctor.add_argument("--write-probe", action="store_true", help="also put, read and delete an object of its own in each bucket")
+    doctor.set_defaults(run=_doctor)
+    add_terminal_to(commands)
+    add_audit_to(commands)
+    return made
 
 
 def _serve(asked: argparse.Namespace) -> int:
     # Here, so that --help and --version do not wait for what only serving needs.
     from bot import logs  # noqa: PLC0415
     from bot.serve import CannotStart, serve  # noqa: PLC0415
-    from config.settings import SettingsError, check_secrets, load  # noqa: PLC0415
 
-    try:
-        settings = load(asked.config, os.environ)
-        check_secrets(settings)
-    except SettingsError as error:
-        return _say(str(error), 2)
+    settings = read_settings(asked)
     logs.set_up(settings)
     try:
         asyncio.run(serve(settings, asked.clock))
@@ -64,34 +74,33 @@ def _serve(asked: argparse.Namespace) -> int:
 
 
 def _demo(asked: argparse.Namespace) -> int:
-    from bot.demo import run  # noqa: PLC0415
+    from bot.demo import run, run_world  # noqa: PLC0415
 
-    return run(asked.port, asked.speed, browser=not asked.no_browser)
+    if asked.world_only:
+        return run_world(asked.port, asked.speed or 1.0)
+    return run(asked.port, asked.speed or 12.0, browser=not asked.no_browser)
 
 
-def _manifest(_asked: argparse.Namespace) -> int:
-    sys.stdout.write(Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8"))
+def _manifest(asked: argparse.Namespace) -> int:
+    from bot.manifest import manifest  # noqa: PLC0415
+
+    sys.stdout.write(manifest(asked.http))
     return 0
 
 
+def _doctor(asked: argparse.Namespace) -> int:
+    from bot import logs  # noqa: PLC0415
+    from bot.doctor import doctor  # noqa: PLC0415
+
+    settings = read_settings(asked, secrets=False)
+    logs.set_up(settings, quiet=True)
+    return asyncio.run(doctor(settings, asked.clock, json=asked.json, write_probe=asked.write_probe))
+
+
 def _say(text: str, code: int) -> int:
-    sys.stderr.write(f"{text}\n")
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"{text}\n")
     return code
-
-
-def _version() -> str:
-    try:
-        return version("openvidu-bot")
-    except PackageNotFoundError:
-        import tomllib  # noqa: PLC0415 - run from a clone, which is not installed
-
-        project = Path(__file__).resolve().parent.parent / "pyproject.toml"
-        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"]) if project.is_file() else "unknown"
-
-
-def _clock(text: str) -> Clock:
-    speed, origin, started = (float(part) for part in text.split(":"))
-    return Clock(speed=speed, origin=origin, started=started)
 
 
 def _port(text: str) -> int:

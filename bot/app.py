@@ -15,22 +15,30 @@ from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
 from handlers.app import build_app
 from handlers.commands import Counter, Office
+from handlers.glances import Glances
+from handlers.groups import Groups
+from handlers.home import Home
+from handlers.menus import Menus
 from handlers.modals import Forms
 from handlers.notices import Notices
 from handlers.reporter import Reporter
 from handlers.voice import Voice
+from services.calendars import Calendar, Calendars
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
 from services.clients.livekit import Livekit
 from services.clients.spaces import Spaces
+from services.clients.ssh import HostKeys as Pins
 from services.clients.ssh import Ssh
 from services.clock import Clock
 from services.cluster import Timings
+from services.decisions import Request
 from services.desk import SWEEP, Desk, Site
 from services.errors import BotError, Refused
 from services.hours import Hours
+from services.membership import Roster
 from services.memory import HostKeys
-from services.policy import EVERYONE, Rules
+from services.policy import EVERYONE, Impact, Rules
 from services.store import Store
 from services.store.port import new_id
 from services.vault import Objects
@@ -48,7 +56,7 @@ class Ways:
     store: Store
     http: Http
     transport: Any = None  # of pydo
-    shell: Callable[[Cluster, HostKeys], Shell] | None = None
+    shell: Callable[[Cluster, Pins], Shell] | None = None
     bucket: Callable[[Cluster], Objects | None] | None = None
 
 
@@ -60,10 +68,13 @@ class Bot:
     ways: Ways
     desk: Desk
     hours: Hours
+    calendars: Calendars
     notices: Notices
     counter: Counter
     voice: Voice
+    groups: Groups
     reporter: Reporter
+    home: Home
     app: AsyncApp
     accounts: list[Account]
     shells: list[Shell]
@@ -71,9 +82,15 @@ class Bot:
     seeds: Mapping[str, tuple[Window, ...]]
     _seeded: bool = False
 
+    def is_of(self, team: str, enterprise: str = "") -> None:
+        """The workspace and organisation whose people count, unless the settings name others."""
+        self.voice.is_of(team, enterprise)
+        self.desk.roster.is_of(team, enterprise)
+
     async def sweep(self) -> None:
         """One round of looking after what nobody looks after. Each part on its own: one that fails holds up no other."""
-        for work in (self.desk.sweep, self._seed, self.hours.tick, self.notices.sweep, self.reporter.sweep, self.counter.sweep):
+        hours = (self.desk.heads.sweep, self._seed, self.calendars.sweep, self.hours.tick, self.notices.sweep)
+        for work in (self.groups.sweep, self.desk.sweep, *hours, self.reporter.sweep, self.counter.sweep, self.home.sweep):
             try:
                 await work()
             except BotError as error:
@@ -97,9 +114,11 @@ class Bot:
         """No new work, answers in flight go out, runs are handed over."""
         self.counter.closing = True
         await self.counter.tasks.settle(2.5)
+        await self.groups.aclose()
         await self.hours.aclose()
         await self.desk.aclose()
         await self.reporter.aclose()
+        await self.home.aclose()
         for shell in self.shells:
             if isinstance(shell, Ssh):
                 await shell.aclose()
@@ -118,21 +137,31 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     keys = HostKeys(ways.store)
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
-    sites = {name: _site(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
-    desk = Desk(sites, ways.store, ways.clock, worker)
-    voice = Voice(client, ways.clock, frozenset(settings.slack.teams))
+    sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
+    teams = frozenset(settings.slack.teams)
+    desk = Desk(sites, ways.store, ways.clock, worker, Roster(teams))
+    voice = Voice(client, ways.clock, teams)
     hours = Hours(desk, ways.clock)
+    calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones))
-    channels = _news_channels(settings)
+    channels = news_channels(settings)
     notices = Notices(desk, hours, voice, ways.clock, channels)
-    reporter = Reporter(desk, voice, ways.clock, channels, lambda r: approvers(desk, r.plan.cluster, r.requester))
+
+    def who_approves(request: Request) -> str:
+        return approvers(desk, request.plan.cluster, request.requester, everybody=request.glass)
+
+    reporter = Reporter(desk, voice, ways.clock, channels, who_approves)
+    home = Home(desk, Glances(desk, hours, ways.clock), voice, ways.clock, who_approves)
+    menus = Menus(desk, voice, counter, channels)
     secret = settings.slack.signing_secret
-    buttons = Buttons(desk, hours, voice, counter)
+    buttons = Buttons(desk, hours, voice, counter, menus, home)
     forms = Forms(desk, voice, counter)
-    app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms)
+    app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
-    return Bot(settings, ways, desk, hours, notices, counter, voice, reporter, app, list(accounts.values()), shells, worker, seeds)
+    groups = Groups(desk, voice, ways.clock)
+    parts = (settings, ways, desk, hours, calendars, notices, counter, voice, groups, reporter, home, app)
+    return Bot(*parts, list(accounts.values()), shells, worker, seeds)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
@@ -146,21 +175,33 @@ def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
     return {name: windows for name, windows in seeds.items() if windows}
 
 
-def _news_channels(settings: Settings) -> dict[str, str]:
+def _calendars(settings: Settings, clock: Clock) -> dict[str, Calendar]:
+    """The calendars that the settings name, each read once. Refused with the cluster and the place to look."""
+    found = {name: Calendar(c.holidays, c.timezone) for name, c in settings.clusters.items() if c.holidays is not None}
+    for name, calendar in found.items():
+        try:
+            calendar.read(clock.now())
+        except Refused as error:
+            raise Refused(f"clusters.{name}.holidays: {error}") from None
+    return found
+
+
+def news_channels(settings: Settings) -> dict[str, str]:
     """Where a cluster's news go when nobody asked in a channel: its own channel, else the first that has it as default."""
     found = {name: channel for channel, name in reversed(settings.channels.items())}
     return found | {name: c.channel for name, c in settings.clusters.items() if c.channel}
 
 
-def _site(
+def site_of(
     name: str,
     cluster: Cluster,
     settings: Settings,
     ways: Ways,
-    keys: HostKeys,
+    keys: Pins,
     accounts: dict[str, Account],
     shells: list[Shell],
 ) -> Site:
+    """One cluster under the desk's care. Those under one token share an account; every shell that is made is added to `shells`."""
     secrets = cluster.secrets
     token = secrets.digitalocean_token.get_secret_value() if secrets.digitalocean_token else ""
     if token not in accounts:
@@ -172,21 +213,23 @@ def _site(
             clock=ways.clock,
         )
         accounts[token] = Account(api, ways.clock)
-    shell = ways.shell(cluster, keys) if ways.shell else _ssh(cluster, keys)
+    shell = ways.shell(cluster, keys) if ways.shell else ssh_of(cluster, keys)
     if shell is not None:
         shells.append(shell)
     world = ClusterWorld(
-        _place(name, cluster), accounts[token], shell, ways.http, _people(cluster, ways), ways.clock, _bucket(cluster, ways)
+        _place(name, cluster), accounts[token], shell, ways.http, people_of(cluster, ways), ways.clock, bucket_of(cluster, ways)
     )
     return Site(name, world, _rules(cluster))
 
 
-def _ssh(cluster: Cluster, keys: HostKeys) -> Shell | None:
+def ssh_of(cluster: Cluster, keys: Pins) -> Shell:
+    """The way to a cluster's nodes."""
     ssh = cluster.ssh
     return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
 
 
-def _bucket(cluster: Cluster, ways: Ways) -> Objects | None:
+def bucket_of(cluster: Cluster, ways: Ways) -> Objects | None:
+    """A cluster's bucket; None when none is configured."""
     if cluster.spaces is None:
         return None
     if ways.bucket is not None:
@@ -198,7 +241,8 @@ def _bucket(cluster: Cluster, ways: Ways) -> Objects | None:
     return Spaces(spaces.endpoint, spaces.bucket, key.get_secret_value(), secret.get_secret_value(), spaces.region)
 
 
-def _people(cluster: Cluster, ways: Ways) -> People | None:
+def people_of(cluster: Cluster, ways: Ways) -> People | None:
+    """A cluster's LiveKit; None when none is configured."""
     key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
     if not (cluster.livekit_url and key and secret):
         return None
@@ -231,9 +275,12 @@ def _rules(cluster: Cluster) -> Rules:
     viewers = frozenset({EVERYONE}) if roles.viewers == "everyone" else frozenset(roles.viewers)
     return Rules(
         operators=frozenset(roles.operators),
-        approvers=frozenset(roles.who_approves),
+        approvers=frozenset(cluster.who_approves),
         viewers=viewers,
+        breakers=frozenset(roles.break_glass),
         approvals=policy.approvals,
+        approvals_for=tuple((Impact(name), needed) for name, needed in policy.approvals_for.items()),
+        approvals_from=policy.approvals_from,
         single_operator=policy.single_operator,
         scale_up_to=policy.scale_up_without_approval_to,
         approval_seconds=policy.approval_minutes * 60,

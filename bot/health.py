@@ -1,4 +1,7 @@
-"""/healthz: whether restarting the process could help. /readyz: whether people can be served now. /metrics: what was counted."""
+"""/healthz: whether restarting the process could help. /readyz: whether people can be served now. /metrics: what was counted.
+
+Both answer in JSON: `problems` are why it is not so; `cautions` are worth knowing and change nothing about the answer.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -12,16 +15,26 @@ Problems = Callable[[], Awaitable[list[str]]]
 class Health:
     """A small HTTP server; in HTTP mode Slack's requests come in by it too. Problems are sentences; none means well."""
 
-    def __init__(self, host: str, port: int, alive: Problems, ready: Problems, routes: Sequence[web.AbstractRouteDef] = ()) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        alive: Problems,
+        ready: Problems,
+        cautions: Problems,
+        measure: Callable[[], Awaitable[None]],
+        routes: Sequence[web.AbstractRouteDef] = (),
+    ) -> None:
         self.host, self.port = host, port
-        self._alive, self._ready = alive, ready
+        self._alive, self._ready, self._cautions, self._measure = alive, ready, cautions, measure
         self._routes = routes
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Listen. OSError when the port is taken."""
         app = web.Application(client_max_size=1024 * 1024)
-        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", _metrics), *self._routes])
+        own = [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)]
+        app.add_routes([*own, *self._routes])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
@@ -33,15 +46,15 @@ class Health:
             await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
-        return _answer(await self._alive())
+        return _answer(await self._alive(), [])
 
     async def _readyz(self, _request: web.Request) -> web.StreamResponse:
-        return _answer([*await self._alive(), *await self._ready()])
+        return _answer([*await self._alive(), *await self._ready()], await self._cautions())
+
+    async def _metrics(self, _request: web.Request) -> web.StreamResponse:
+        await self._measure()
+        return web.Response(text=METRICS.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
-async def _metrics(_request: web.Request) -> web.StreamResponse:
-    return web.Response(text=METRICS.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
-
-
-def _answer(problems: list[str]) -> web.Response:
-    return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)
+def _answer(problems: list[str], cautions: list[str]) -> web.Response:
+    return web.json_response({"ok": not problems, "problems": problems, "cautions": cautions}, status=503 if problems else 200)

@@ -33,15 +33,15 @@ QUIET = {
 }
 
 
-def set_up(settings: Settings) -> None:
-    """Send everything to stderr as the settings say."""
+def set_up(settings: Settings, *, quiet: bool = False) -> None:
+    """Send everything to stderr as the settings say; `quiet`: warnings only, for commands that speak on stdout."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines(as_json=settings.log.format == "json", masker=Masker(secrets_of(settings))))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     for name in OURS:
-        logging.getLogger(name).setLevel(settings.log.level.upper())
+        logging.getLogger(name).setLevel("WARNING" if quiet else settings.log.level.upper())
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
 

@@ -15,6 +15,7 @@ class Tick:
     def __init__(self, work: Callable[[], Awaitable[None]], every: float, clock: Clock) -> None:
         self._work = work
         self._last: float | None = None
+        self._stopping = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.add_job(
             self._once,
@@ -32,7 +33,8 @@ class Tick:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """No further tick. A round that runs is left to its own end."""
+        """No further tick. A round that runs is cut short: what it looks after is looked after by the next bot, or the next start."""
+        self._stopping = True
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
@@ -43,5 +45,9 @@ class Tick:
     async def _once(self) -> None:
         try:
             await self._work()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            # Told to APScheduler it would be an error, with a traceback at every stop.
         finally:
             self._last = asyncio.get_running_loop().time()

@@ -6,7 +6,8 @@ import importlib
 import logging
 import os
 import signal
-import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,17 +22,22 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.app import Bot, Ways, build
 from bot.health import Health
 from bot.logs import Chronicle
+from bot.measures import Measures
 from bot.requests import PATH, slack_route
 from bot.scheduler import Tick
 from bot.sockets import Sockets
+from bot.state import Unusable, keep_looking, must_be_durable, open_store
+from bot.terminal.control import Control
+from bot.terminal.people import actor_of
+from bot.terminal.worker import circle_of
+from bot.version import own_version
 from config.values import Settings, is_loopback
+from handlers.terminal import Terminal
 from services.clients.http import Http
 from services.clock import Clock
 from services.desk import SWEEP
 from services.errors import Refused, Unreachable
-from services.store import Store
-from services.store.redis import RedisStore
-from services.store.sqlite import SqliteStore
+from services.policy import Actor
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds that answers on their way are given when the bot is stopped
@@ -58,6 +64,14 @@ HOPELESS = {
 
 class CannotStart(Exception):
     """A sentence for whoever started the bot."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The workspace that the tokens are for, and its organisation if it is part of one."""
+
+    team: str
+    enterprise: str = ""
 
 
 async def serve(settings: Settings, clock: Clock) -> None:
@@ -88,10 +102,14 @@ async def _live(settings: Settings, clock: Clock) -> None:
     async with contextlib.AsyncExitStack() as parts:
         session = await parts.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         client = slack_client(settings, session)
-        team = await introduce(settings, client)
+        home = await introduce(settings, client)
         # Before anybody can be heard: on the loop, these imports would hold up an acknowledgement for half a second or more.
         await asyncio.to_thread(_warm_up)
-        store = open_store(settings, clock)
+        try:
+            store = open_store(settings.state, clock)
+            await must_be_durable(settings, store)
+        except Unusable as error:
+            raise CannotStart(str(error)) from None
         try:
             bot = build(settings, Ways(clock, store, Http()), client)
         except Refused as error:
@@ -101,7 +119,7 @@ async def _live(settings: Settings, clock: Clock) -> None:
         bot.desk.watchers.requests.append(chronicle.request)
         serving = Serving(bot, client)
         parts.push_async_callback(serving.close)
-        await serving.start(team)
+        await serving.start(home)
         await serving.until_trouble()
 
 
@@ -116,24 +134,33 @@ class Serving:
         if settings.slack.mode == "socket":
             token = settings.slack.app_token
             self._sockets = Sockets(bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None)
-        routes = [] if self._sockets else [slack_route(bot.app)]
-        self._health = Health(settings.health.host, settings.health.port, self._alive, self._ready, routes)
+        secret = settings.slack.signing_secret
+        routes = [] if self._sockets else [slack_route(bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time)]
+        self._health = Health(settings.health.host, settings.health.port, self._alive, self._ready, self._cautions, self._measure, routes)
+        self._measures = Measures(bot.desk, bot.ways.clock.now, own_version())
         self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
+        terminal = Terminal(bot.desk, bot.hours, bot.ways.clock, circle_of(settings), drives=False)
+        self._control = Control(settings.control_socket, terminal, self._who)
         self._tasks: list[asyncio.Task[None]] = []
         self._introduced = False
 
-    async def start(self, team: str | None) -> None:
-        """Open everything. `team` None: Slack does not answer yet; open runs are driven all the same."""
+    async def start(self, home: Home | None) -> None:
+        """Open everything. `home` None: Slack does not answer yet; open runs are driven all the same."""
+        settings = self._bot.settings
         try:
             await self._health.start()
         except OSError as error:
-            health = self._bot.settings.health
+            health = settings.health
             raise CannotStart(f"health.port: {health.host}:{health.port} cannot be listened on ({error.strerror}); set another") from None
+        try:
+            await self._control.start()
+        except OSError as error:
+            log.warning("%s cannot be listened on (%s): this bot cannot be asked from a terminal", settings.control_socket, error.strerror)
         where = f"http://{self._health.host}:{self._health.port}"
         log.info("health on %s/healthz%s", where, "" if self._sockets else f", Slack's requests on {where}{PATH}")
         self._tasks = [
-            asyncio.create_task(self._speak(team), name="slack"),
-            asyncio.create_task(check_state(self._bot.ways.store), name="look at the state store"),
+            asyncio.create_task(self._speak(home), name="slack"),
+            asyncio.create_task(keep_looking(self._bot.ways.store, self._state_is), name="look at the state store"),
         ]
         self._tick.start()
 
@@ -149,6 +176,7 @@ class Serving:
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 self._tick.stop()
+                await self._control.close()
                 await bot.counter.tasks.settle(ANSWERS_WITHIN)
                 for task in self._tasks:
                     task.cancel()
@@ -159,11 +187,15 @@ class Serving:
         except TimeoutError:
             log.warning("not everything could be closed within %.0f s", CLOSE_WITHIN)
 
-    async def _speak(self, team: str | None) -> None:
-        while team is None:
+    def _who(self, uid: int, pid: int) -> Actor:
+        """Who asks from a terminal: what the kernel says, and what the settings make of it."""
+        return actor_of(self._bot.settings, uid, pid, self._bot.desk.roster.known.homes)
+
+    async def _speak(self, home: Home | None) -> None:
+        while home is None:
             await asyncio.sleep(SLACK_AGAIN)
-            team = await introduce(self._bot.settings, self._client)
-        self._bot.voice.is_of(team)
+            home = await introduce(self._bot.settings, self._client)
+        self._bot.is_of(home.team, home.enterprise)
         self._introduced = True
         if self._sockets is not None:
             await self._sockets.run()
@@ -176,14 +208,35 @@ class Serving:
         problems = ["stopping"] if self._bot.counter.closing else []
         if not self._introduced:
             problems.append("Slack does not answer")
-        elif self._sockets is not None and not await self._sockets.connected():
-            problems.append("no socket to Slack is open")
+        elif self._sockets is not None:
+            problems += await self._sockets.problems()
+        if self._bot.settings.state.require_durable:
+            problems += self._bot.desk.cautions
+        if not await self._state_up():
+            problems.append("the state store does not answer: no change can be made, reading works")
+        return problems
+
+    async def _state_up(self) -> bool:
         try:
             async with asyncio.timeout(STATE_PATIENCE):
                 await self._bot.ways.store.get("ready")
         except (Unreachable, TimeoutError):
-            problems.append("the state store does not answer: no change can be made, reading works")
-        return problems
+            return False
+        return True
+
+    async def _measure(self) -> None:
+        """What /metrics shows of this moment."""
+        up = await self._state_up()
+        ready = not [*await self._alive(), *await self._ready()]
+        sockets = await self._sockets.connected() if self._sockets is not None else 0
+        await self._measures.measure(ready=ready, state_up=up, sockets=sockets, silent=self._tick.silent_for())
+
+    async def _cautions(self) -> list[str]:
+        held = await self._sockets.cautions() if self._sockets is not None else []
+        return [*self._bot.desk.cautions, *held]
+
+    def _state_is(self, cautions: Sequence[str]) -> None:
+        self._bot.desk.cautions = tuple(cautions)
 
 
 def _warm_up() -> None:
@@ -211,7 +264,7 @@ def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWeb
     return client
 
 
-async def introduce(settings: Settings, client: AsyncWebClient) -> str | None:
+async def introduce(settings: Settings, client: AsyncWebClient) -> Home | None:
     """The workspace the tokens are for; None when Slack does not answer now. CannotStart when it refuses them."""
     variable = "SLACK_BOT_TOKEN"
     try:
@@ -229,39 +282,6 @@ async def introduce(settings: Settings, client: AsyncWebClient) -> str | None:
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         log.warning("Slack does not answer at %s (%s); asking again in %.0f s", settings.slack.api_url, type(error).__name__, SLACK_AGAIN)
         return None
-    team = str(known.get("team_id") or known.get("enterprise_id") or "")
-    log.info("speaking as %s in %s (%s)", known.get("user"), known.get("team"), team)
-    return team
-
-
-def open_store(settings: Settings, clock: Clock) -> Store:
-    """Redis when there is an address of one, else the file. CannotStart when the file cannot be used."""
-    if settings.state.redis_url is not None:
-        try:
-            return RedisStore(settings.state.redis_url.get_secret_value(), speed=clock.speed)
-        except ValueError as error:
-            raise CannotStart(f"REDIS_URL: {error}") from None
-    try:
-        return SqliteStore(settings.state.path, clock)
-    except Refused as error:
-        raise CannotStart(str(error)) from None
-    except (OSError, sqlite3.Error) as error:
-        raise CannotStart(f"state.path: {settings.state.path} cannot be used ({error})") from None
-
-
-async def check_state(store: Store) -> None:
-    """Warn of a Redis that may forget what it was told."""
-    if not isinstance(store, RedisStore):
-        return
-    while True:
-        try:
-            info = await store.info()
-        except Unreachable as error:
-            log.warning("%s; no change is made until it answers, reading works", error)
-            await asyncio.sleep(SLACK_AGAIN)
-            continue
-        if not info.get("aof_enabled"):
-            log.warning("Redis keeps no append-only file: after a crash it may have forgotten who changes what (appendonly yes)")
-        if (policy := info.get("maxmemory_policy", "noeviction")) != "noeviction":
-            log.warning("Redis may throw state away when it is full (maxmemory-policy %s; set noeviction)", policy)
-        return
+    home = Home(str(known.get("team_id") or ""), str(known.get("enterprise_id") or ""))
+    log.info("speaking as %s in %s (%s)", known.get("user"), known.get("team"), home.team or home.enterprise)
+    return home

@@ -18,13 +18,13 @@ Raw = dict[Any, Any]
 # Where each secret comes from; `_FILE` behind the name names a file that holds it.
 SLACK_SECRETS = {"bot_token": "SLACK_BOT_TOKEN", "app_token": "SLACK_APP_TOKEN", "signing_secret": "SLACK_SIGNING_SECRET"}
 CLUSTER_SECRETS = {name: name.upper() for name in Secrets.model_fields}
-REDIS_URL = "REDIS_URL"
-SECRET_KEYS = {**SLACK_SECRETS, **CLUSTER_SECRETS, "redis_url": REDIS_URL, "token": "an environment variable"}
-SECRET_LOOKS = re.compile(r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?://[^/]*@")
+STATE_SECRETS = {"redis_url": "REDIS_URL", "redis_sentinel_password": "REDIS_SENTINEL_PASSWORD"}
+SECRET_KEYS = {**SLACK_SECRETS, **CLUSTER_SECRETS, **STATE_SECRETS, "token": "an environment variable"}
+SECRET_LOOKS = re.compile(r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@")
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 # Files named in the settings are looked for beside the settings file.
-PATHS = (("digitalocean", "ca_file"), ("state", "path"))
+PATHS = (("digitalocean", "ca_file"), ("state", "path"), ("state", "redis_ca_file"), ("terminal", "socket"))
 CLUSTER_PATHS = (("ssh", "key_file"), ("ssh", "known_hosts"))
 
 
@@ -129,13 +129,13 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     state = raw.setdefault("state", {})
     if isinstance(state, dict):
         state.setdefault("path", str(_state_path(env)))
-        if url := reader.get(REDIS_URL):
-            state["redis_url"] = url
+        state |= {name: found for name, variable in STATE_SECRETS.items() if (found := reader.get(variable))}
     _beside(raw, PATHS, beside, env)
     clusters = raw.get("clusters")
     for name, cluster in (clusters if isinstance(clusters, dict) else {}).items():
         if isinstance(cluster, dict):
             _beside(cluster, CLUSTER_PATHS, beside, env)
+            _beside(raw["clusters"], ((name, "holidays"),), beside, env)
             cluster["secrets"] = _cluster_secrets(f"clusters.{name}.secrets", cluster.get("secrets", {}), reader)
     return reader.problems
 
@@ -212,9 +212,11 @@ def _crosswise(settings: Settings) -> Iterator[str]:
             file = getattr(cluster.ssh, key)
             if file is not None and not file.is_file():
                 yield f"clusters.{name}.ssh.{key}: found {file}, which is not a file; allowed: a file that can be read"
-    ca_file = settings.digitalocean.ca_file
-    if ca_file is not None and not ca_file.is_file():
-        yield f"digitalocean.ca_file: found {ca_file}, which is not a file; allowed: certificates in PEM form"
+        if cluster.holidays is not None and not cluster.holidays.is_file():
+            yield f"clusters.{name}.holidays: found {cluster.holidays}, which is not a file; allowed: a calendar (.ics) of days off"
+    for at, ca_file in (("digitalocean.ca_file", settings.digitalocean.ca_file), ("state.redis_ca_file", settings.state.redis_ca_file)):
+        if ca_file is not None and not ca_file.is_file():
+            yield f"{at}: found {ca_file}, which is not a file; allowed: certificates in PEM form"
 
 
 def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:

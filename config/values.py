@@ -67,6 +67,9 @@ WebUrl = Annotated[str, AfterValidator(_web)]
 UrlPattern = Annotated[str, AfterValidator(_pattern)]
 Zone = Annotated[str, AfterValidator(_zone)]
 UserId = Annotated[str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")]
+MEMBER_OR_GROUP = "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
+RoleId = Annotated[str, _matching(r"[UWS][A-Z0-9]{2,}", MEMBER_OR_GROUP)]
+GroupId = Annotated[str, _matching(r"S[A-Z0-9]{2,}", "the id of a Slack user group such as S012AB3CD (not a name)")]
 ChannelId = Annotated[str, _matching(r"[CG][A-Z0-9]{2,}", "a Slack channel id such as C012AB3CD (not a name)")]
 TeamId = Annotated[str, _matching(r"[TE][A-Z0-9]{2,}", "a Slack workspace id such as T012AB3CD")]
 ClusterName = Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")]
@@ -100,6 +103,10 @@ class State(Value):
 
     path: Path
     redis_url: SecretStr | None = None
+    redis_ca_file: Path | None = None
+    redis_sentinel_password: SecretStr | None = None
+    replicas: Annotated[int, Field(ge=0, le=10)] | None = None
+    require_durable: bool = False
 
 
 class DigitalOcean(Value):
@@ -128,23 +135,28 @@ class Spaces(Value):
 
 
 class Roles(Value):
-    """Who may do what. No operators: nobody may change anything."""
+    """Who may do what: people, and user groups that stand for their members. No operators: nobody may change anything."""
 
-    operators: tuple[UserId, ...] = ()
-    approvers: tuple[UserId, ...] | None = None
-    viewers: Literal["everyone"] | tuple[UserId, ...] = "everyone"
+    operators: tuple[RoleId, ...] = ()
+    approvers: tuple[RoleId, ...] | None = None
+    viewers: Literal["everyone"] | tuple[RoleId, ...] = "everyone"
+    break_glass: tuple[RoleId, ...] = ()
 
-    @property
-    def who_approves(self) -> tuple[UserId, ...]:
-        """The approvers: the operators, unless others are named."""
-        return self.operators if self.approvers is None else self.approvers
+
+# Named as in services.policy.
+ImpactName = Literal[
+    "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
+]
+Approvals = Annotated[int, Field(ge=1, le=10)]
 
 
 class Policy(Value):
     """What needs a second pair of eyes, and for how long it may wait for one."""
 
     single_operator: bool = False
-    approvals: Annotated[int, Field(ge=1, le=10)] = 1
+    approvals: Approvals = 1
+    approvals_for: dict[ImpactName, Approvals] = Field(default_factory=dict)
+    approvals_from: Annotated[tuple[GroupId, ...], Field(max_length=5)] = ()
     zero_refused: Literal["ask", "keep_one"] = "ask"
     scale_up_without_approval_to: Annotated[int, Field(ge=0, le=1000)] | None = None
     approval_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
@@ -206,11 +218,31 @@ class Cluster(Value):
     channel: ChannelId | None = None
     timezone: Zone = "UTC"
     windows: tuple[Text, ...] = ()
+    holidays: Path | None = None
     secrets: Secrets = Secrets()
+
+    @property
+    def who_approves(self) -> tuple[RoleId, ...]:
+        """The approvers: those named, and whoever is in a group that an approval has to come from. None of either: the operators."""
+        named = self.roles.approvers
+        if named is None and not self.policy.approvals_from:
+            return self.roles.operators
+        return (*(named or ()), *self.policy.approvals_from)
+
+    @model_validator(mode="after")
+    def _glass_is_for_operators(self) -> "Cluster":
+        operators = self.roles.operators
+        strangers = [who for who in self.roles.break_glass if who not in operators and not who.startswith("S")]
+        if strangers and not any(who.startswith("S") for who in operators):
+            raise ValueError(f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators")
+        return self
 
     @model_validator(mode="after")
     def _can_be_approved(self) -> "Cluster":
-        approvers, needed = set(self.roles.who_approves), self.policy.approvals
+        approvers, policy = set(self.who_approves), self.policy
+        needed = max(policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1)
+        if any(who.startswith("S") for who in (*approvers, *self.roles.operators)):
+            return self  # who is in a group only Slack knows
         able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.operators]
         if able and not any(able):
             people = "approver" if len(approvers) == 1 else "approvers"
@@ -226,6 +258,13 @@ class Health(Value):
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+
+class Terminal(Value):
+    """The same desk from a shell of the machine, for when Slack is down. `users`: who each of the system's users is in Slack."""
+
+    socket: Path | None = None
+    users: dict[Text, UserId] = Field(default_factory=dict)
 
 
 class Log(Value):
@@ -244,4 +283,10 @@ class Settings(Value):
     state: State
     digitalocean: DigitalOcean = DigitalOcean()
     health: Health = Health()
+    terminal: Terminal = Terminal()
     log: Log = Log()
+
+    @property
+    def control_socket(self) -> Path:
+        """Where a running bot is asked from a terminal."""
+        return self.terminal.socket or self.state.path.with_name("control.sock")

@@ -12,13 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from bot.demo.alone import run_world as run_world
 from bot.demo.child import Child
 from bot.demo.panel import Panel
 from bot.demo.world import World
 from simulators.clock import ScaledClock
 
 BEGINS = (18, 10)  # an evening in Madrid: cards speak of times of day, and these read well
-LISTENS_WITHIN = 10.0  # the page is announced once the bot listens, so that nobody's first command fails
+LISTENS_WITHIN = 30.0  # the page is announced once the bot listens, so that nobody's first command fails
 ZONE = ZoneInfo("Europe/Madrid")
 
 
@@ -43,7 +44,7 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool) -> int:
     except OSError as error:
         sys.stderr.write(f"port {port} cannot be listened on ({error.strerror}); try --port 0 for a free one\n")
         return 1
-    tasks = [asyncio.create_task(child.keep(world.bot_command(), world.bot_environment())), asyncio.create_task(world.town_life())]
+    tasks = [asyncio.create_task(child.keep(world.bot_command, world.bot_environment())), asyncio.create_task(world.town_life())]
     try:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(world.slack.sockets.until(bool), LISTENS_WITHIN)

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 AGAIN = 1.0  # seconds until a dead bot is started again
@@ -24,20 +24,27 @@ class Child:
         self.log = log
         self.starts = 0
         self._process: asyncio.subprocess.Process | None = None
+        self._stopped = False
 
     @property
     def alive(self) -> bool:
         """Whether a bot runs now."""
         return self._process is not None and self._process.returncode is None
 
-    async def keep(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start it, and again whenever it dies. Returns when it keeps dying at once."""
+    @property
+    def pid(self) -> int:
+        """The process that runs now."""
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
+    async def keep(self, command: Callable[[], Sequence[str]], env: Mapping[str, str]) -> None:
+        """Start it, and again whenever it dies or was stopped. Returns when it keeps dying at once."""
         quick = 0
         while quick < TOO_OFTEN:
             began = time.monotonic()
-            await self.start(command, env)
+            await self.start(command(), env)
             await self.wait()
-            quick = quick + 1 if time.monotonic() - began < QUICK else 0
+            quick = quick + 1 if time.monotonic() - began < QUICK and not self._stopped else 0
             await asyncio.sleep(AGAIN)
 
     async def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
@@ -53,6 +60,7 @@ class Child:
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
         self.starts += 1
+        self._stopped = False
 
     async def wait(self) -> int:
         """Its exit code, once it is over."""
@@ -68,6 +76,7 @@ class Child:
 
     async def stop(self) -> int:
         """Ask it to stop; kill it if it does not."""
+        self._stopped = True
         if self._process is None or self._process.returncode is not None:
             return self._process.returncode or 0 if self._process is not None else 0
         with contextlib.suppress(ProcessLookupError):

@@ -1,8 +1,8 @@
 """What stands beside the chat: the estate as it really is, and a menu of things that can go wrong."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,12 +16,16 @@ Json = dict[str, Any]
 ZONE = ZoneInfo("Europe/Madrid")
 SLOW_SECONDS = 30.0
 BURST = 6
+FAST = 60.0
+EVENING = (19, 58)
 ENDLESS = 24 * 60.0  # minutes
 ACTIONS: Sequence[Json] = (
+    {"id": "fast", "label": "An hour a minute", "hint": f"{FAST:.0f}× as fast, with a restart of the bot; on or off"},
+    {"id": "evening", "label": f"Clock to {EVENING[0]}:{EVENING[1]}", "hint": "the next one, with a restart of the bot"},
     {"id": "meeting", "label": "One more meeting", "hint": "6 people, 6 minutes, recorded: a plan that waits for approval asks again"},
     {"id": "kill", "label": "Kill the bot now", "hint": "kill -9; it is started again a second later"},
     {"id": "zero", "label": "DigitalOcean refuses a pool of 0", "hint": "422; on or off"},
-    {"id": "endless", "label": "A meeting never ends", "hint": "so the drain does not either; on or off"},
+    {"id": "endless", "label": "This drain never ends", "hint": "one meeting goes on for ever; on or off"},
     {"id": "slow", "label": "DigitalOcean is slow", "hint": f"{SLOW_SECONDS:.0f} s for every answer; on or off"},
     {"id": "burst", "label": "DigitalOcean answers 500 and 503", "hint": f"the next {BURST} calls; half of them do what was asked"},
 )
@@ -37,6 +41,8 @@ class Panel:
         self._child = child
         self._slow: Rule | None = None
         self._endless: Meeting | None = None
+        self._usual = world.clock.speed
+        self._times: dict[str, Callable[[], Awaitable[str]]] = {"fast": self._faster, "evening": self._to_the_evening}
         self._acts: dict[str, Callable[[], str]] = {
             "meeting": self._one_more,
             "kill": self._kill,
@@ -131,6 +137,8 @@ class Panel:
     async def act(self, action: str, _args: Json) -> str:
         """Do what a button of the menu says; returns what was done."""
         self._world.estate.settle()
+        if action in self._times:
+            return await self._times[action]()
         return self._acts[action]()
 
     def _one_more(self) -> str:
@@ -139,6 +147,25 @@ class Panel:
 
     def _kill(self) -> str:
         return "The bot was killed; watch it pick up where it was." if self._child.kill() else "The bot is dead already."
+
+    async def _faster(self) -> str:
+        """The bot first: while it runs, it and its world have to agree on the time."""
+        clock = self._world.clock
+        await self._child.stop()
+        clock.run_at(FAST if clock.speed != FAST else self._usual)
+        return f"Time passes {clock.speed:g} times as fast as yours now; the bot is back in a second."
+
+    async def _to_the_evening(self) -> str:
+        """Everything that would have happened until then has happened, for the world; the bot finds it so."""
+        hour, minute = EVENING
+        clock = self._world.clock
+        await self._child.stop()
+        now = datetime.fromtimestamp(clock.now(), ZONE)
+        then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        then = then if then > now else (now + timedelta(days=1)).replace(hour=hour, minute=minute, second=0, microsecond=0)
+        clock.jump_to(then.timestamp())
+        self._world.estate.settle()
+        return f"It is {hour}:{minute}; the bot is back in a second and catches up."
 
     def _zero(self) -> str:
         faults = self._world.town.faults

@@ -5,8 +5,10 @@ import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import asyncssh
 import yaml
@@ -21,6 +23,7 @@ from simulators.town import Addresses, Town
 
 Json = dict[str, Any]
 STACK = "acme"
+ZONE = "Europe/Madrid"
 PEOPLE = {"UANA": ("ana", "Ana Ruiz"), "UBEN": ("ben", "Ben Okafor"), "UCARLA": ("carla", "Carla Silva"), "UDORA": ("dora", "Dora Weiss")}
 OPERATORS = ["UANA", "UBEN", "UCARLA"]
 OPS, GENERAL = "COPS", "CGENERAL"
@@ -34,7 +37,19 @@ GUIDE: list[Json] = [
     {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is down ·"}},
     {"text": "Bring it back", "fill": "/openvidu startup", "done": {"typed": "/openvidu startup"}},
     {"text": "acme serves again", "done": {"message": "acme serves ·"}},
+    {"text": "Look at App Home", "open": "home", "done": {"opened": "home"}},
+    {"text": "Say `/openvidu` alone: what may I do?", "fill": "/openvidu", "done": {"typed": "/openvidu", "exactly": True}},
+    {"text": "Let it close by itself tonight", "as": "UANA", "done": {"typed": "/openvidu window add"}},
+    {"text": "Ben approves: once, for every night", "as": "UBEN", "done": {"message": "acme has its window ·"}},
+    {"text": "Press *An hour a minute* on the right; a notice comes half an hour ahead", "done": {"message": "acme closes at"}},
+    {"text": "Press *Keep up 1 h* below it", "done": {"pressed": "Keep up 1 h"}},
+    {"text": "See what comes", "fill": "/openvidu window forecast 2d", "done": {"typed": "/openvidu window forecast"}},
+    {"text": "Watch it close an hour later", "done": {"message": ["acme is down ·", "asked by window nights"]}},
+    {"text": "It serves again by the time that it said", "done": {"message": ["acme serves ·", "asked by window nights"]}},
+    {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
 ]
+WINDOW_STEP = next(number for number, step in enumerate(GUIDE) if step["done"].get("typed") == "/openvidu window add")
+CLOSES_IN, OPENS_AFTER = 36 * 60.0, 150 * 60.0  # so that its first notice comes soon, and an hour longer leaves enough of a night
 
 
 class Page(Protocol):
@@ -53,12 +68,13 @@ class World:
         key = asyncssh.generate_private_key("ssh-ed25519")
         self.folder, self.clock = folder, clock
         self._redis_url, self._more = redis_url, more
-        self._key = folder / "id_ed25519"
-        key.write_private_key(str(self._key))
-        self._key.chmod(0o600)
+        self.key_file = folder / "id_ed25519"
+        key.write_private_key(str(self.key_file))
+        self.key_file.chmod(0o600)
         self.town = Town(clock, seed, authorized_key=key.export_public_key().decode())
         self.estate = self.town.estate
         self.cluster = self.town.build_cluster(STACK, media=media)
+        self.guide = [dict(step) for step in GUIDE]
         self._dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
 
     async def start(self, port: int = 0, page: Page | None = None) -> None:
@@ -70,7 +86,7 @@ class World:
             self.clock,
             port=port,
             completions=_completions(manifest) if page else (),
-            guide=GUIDE if page else (),
+            guide=self.guide if page else (),
             panel_state=page.picture if page else None,
             panel_act=page.act if page else None,
             panel_actions=page.actions if page else (),
@@ -96,6 +112,7 @@ class World:
                 if held is None or held.ends_at <= self.estate.moment:
                     minutes = self._dice.uniform(*MEETING_MINUTES)
                     meetings[number] = self.estate.open_meeting(people, minutes, recordings, STACK)
+            self.guide[WINDOW_STEP]["fill"] = _window_words(self.clock.now())
             await self.clock.sleep(1)
             self.estate.settle()
 
@@ -139,11 +156,11 @@ class World:
                     "public_url": f"{front}/",
                     "health_url": f"http://{{address}}:{at.health_port}/health/caddy",
                     "livekit_url": front,
-                    "ssh": {"port": at.ssh_port, "key_file": str(self._key)},
+                    "ssh": {"port": at.ssh_port, "key_file": str(self.key_file)},
                     "spaces": {"endpoint": at.spaces, "bucket": self.cluster.bucket},
                     "roles": {"operators": OPERATORS},
                     "channel": OPS,
-                    "timezone": "Europe/Madrid",
+                    "timezone": ZONE,
                 }
             },
             "channels": {OPS: STACK},
@@ -152,6 +169,12 @@ class World:
             "digitalocean": {"api_url": at.digitalocean},
             "health": {"port": 0},
         }
+
+
+def _window_words(now: float) -> str:
+    """A window that closes soon, whenever somebody comes to that step."""
+    closes, opens = (datetime.fromtimestamp(now + s, ZoneInfo(ZONE)) for s in (CLOSES_IN, CLOSES_IN + OPENS_AFTER))
+    return f"/openvidu window add nights daily {closes:%H:%M}-{opens:%H:%M} {ZONE}"
 
 
 def _workspace(clock: ScaledClock) -> Workspace:

@@ -1,0 +1,64 @@
+"""`openvidu-bot doctor`: looks at everything that the settings name, and says line by line what is fine, what is not, and the remedy.
+
+Nothing is changed anywhere. A new check is a module with `checks(case)` and its name in `PARTS`; what it finds are plain values.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from bot.doctor import addresses, bucket, clocks, cloud, nodes, slack, state
+from bot.doctor.case import Case, open_case
+from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
+from bot.doctor.report import as_json, closing, line
+from config.settings import SettingsError, check_secrets
+from config.values import Settings
+from services.clock import Clock
+
+
+def secrets(case: Case) -> Iterator[Check]:
+    """Whether the secrets are there that the settings call for."""
+    yield Check("secrets", partial(_secrets, case))
+
+
+async def _secrets(case: Case) -> Sequence[Finding]:
+    try:
+        check_secrets(case.settings)
+    except SettingsError as error:
+        remedy = "set it in the environment or in the file of --env-file"
+        return [wrong(f"secrets: {problem.partition(':')[0]}", problem.partition(": ")[2], remedy) for problem in error.problems]
+    return [fine("secrets", "every secret that the settings call for is there")]
+
+
+PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
+    secrets,
+    slack.checks,
+    cloud.checks,
+    nodes.checks,
+    addresses.checks,
+    bucket.checks,
+    state.checks,
+    clocks.checks,
+)
+
+
+async def doctor(settings: Settings, clock: Clock, *, json: bool = False, write_probe: bool = False) -> int:
+    """Look at everything and print it; returns the exit code."""
+    found: list[Finding] = []
+    async with open_case(settings, clock, write_probe=write_probe) as case:
+        async for finding in examine(checks(case)):
+            found.append(finding)
+            if not json:
+                _print(line(finding))
+    _print(as_json(found) if json else closing(found))
+    return exit_code(found)
+
+
+def checks(case: Case) -> list[Check]:
+    """Everything there is to look at."""
+    return [check for part in PARTS for check in part(case)]
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,46 @@
+"""The bucket that holds secrets.env: listing, reading, and with --write-probe also writing an object of the doctor's own."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from bot.doctor.case import Case, Patient
+from bot.doctor.check import Check, Finding, fine, skipped, wrong
+from services.errors import Forbidden, NotFound
+from services.store.port import new_id
+from services.vault import Objects
+
+SECRETS = "secrets.env"
+PROBE = "openvidu-bot/doctor/"
+
+
+def checks(case: Case) -> Iterator[Check]:
+    """For each cluster that names one."""
+    for patient in case.patients:
+        yield Check(f"{patient.name}: bucket", partial(_bucket, patient, write=case.write_probe), seconds=60.0)
+
+
+async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
+    name = f"{patient.name}: bucket"
+    if patient.bucket is None:
+        return [skipped(name, "clusters.NAME.spaces is not set: secrets.env cannot be changed from chat")]
+    try:
+        await patient.bucket.list("openvidu-bot/")
+        content, _ = await patient.bucket.get(SECRETS)
+    except NotFound:
+        return [wrong(name, f"there is no {SECRETS} in it", "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)")]
+    except Forbidden as error:
+        return [wrong(name, str(error), "make a Spaces key with readwrite on this bucket")]
+    found = [fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")]
+    writing = f"{name}: writing"
+    return [*found, await _write(writing, patient.bucket) if write else skipped(writing, "--write-probe was not said")]
+
+
+async def _write(name: str, bucket: Objects) -> Finding:
+    key = f"{PROBE}{new_id()}"
+    try:
+        await bucket.put(key, b"written by openvidu-bot doctor --write-probe\n")
+        await bucket.get(key)
+        await bucket.delete(key)
+    except Forbidden as error:
+        return wrong(name, str(error), "make a Spaces key with readwrite on this bucket")
+    return fine(name, "an object of the doctor's own was put, read and deleted")

@@ -1,0 +1,134 @@
+"""What the checks are handed: the settings, and the ways to the outside that they name. Nothing of it changes anything."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from bot.app import Ways, bucket_of, people_of, site_of
+from bot.state import open_store
+from config.values import Cluster, Settings
+from services.clients.http import Http
+from services.clients.spaces import Spaces
+from services.clients.ssh import Ssh
+from services.clock import Clock
+from services.store import Commit, Store
+from services.vault import Objects
+from services.world import Account, ClusterWorld, People, Shell
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One cluster, and what it is reached with."""
+
+    name: str
+    settings: Cluster
+    world: ClusterWorld
+    shell: Shell
+    pins: "Pins"
+    people: People | None
+    bucket: Objects | None
+
+    async def aclose(self) -> None:
+        """Let go of connections and threads."""
+        if isinstance(self.shell, Ssh):
+            await self.shell.aclose()
+        if isinstance(self.bucket, Spaces):
+            await self.bucket.aclose()
+        await self.world.aclose()
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything to look at. `wall` is this machine's own time, `clock` the bot's, which the nodes' clocks are compared with."""
+
+    settings: Settings
+    clock: Clock
+    session: aiohttp.ClientSession
+    store: Store
+    patients: tuple[Patient, ...]
+    accounts: tuple[Account, ...]  # one for each DigitalOcean token
+    write_probe: bool = False
+    wall: Callable[[], float] = field(default=time.time)
+
+
+class Pins:
+    """The host keys that the bot has pinned. Looking at a host pins nothing."""
+
+    def __init__(self, pinned: Callable[[int], Awaitable[str | None]]) -> None:
+        self._pinned = pinned
+        self.seen: dict[int, str] = {}
+
+    async def get(self, droplet_id: int) -> str | None:
+        return await self._pinned(droplet_id)
+
+    async def put(self, droplet_id: int, key: str) -> None:
+        self.seen[droplet_id] = key
+
+
+class FileLook:
+    """The state file, opened for reading only: a bot may be running on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    async def get(self, *keys: str) -> list[str | None]:
+        return await asyncio.to_thread(self._read, keys)
+
+    def _read(self, keys: tuple[str, ...]) -> list[str | None]:
+        if not self.path.is_file():
+            return [None] * len(keys)
+        with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
+            rows = [db.execute("select text from value where key = ?", (key,)).fetchone() for key in keys]
+        return [row[0] if row else None for row in rows]
+
+    async def commit(self, commit: Commit) -> bool:
+        raise AssertionError(f"the doctor writes nothing, and this would write {sorted(commit.puts)}")
+
+    async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:  # noqa: ARG002 - the port's own words
+        return []
+
+    async def tail(self, log: str, count: int) -> list[str]:  # noqa: ARG002 - the port's own words
+        return []
+
+    async def length(self, log: str) -> int:  # noqa: ARG002 - the port's own words
+        return 0
+
+    async def aclose(self) -> None:
+        return None
+
+
+@contextlib.asynccontextmanager
+async def open_case(settings: Settings, clock: Clock, *, write_probe: bool = False) -> AsyncIterator[Case]:
+    """Open the ways that the settings name, for as long as the examination lasts. Nothing is connected yet."""
+    store: Store = open_store(settings.state, clock) if settings.state.redis_url is not None else FileLook(settings.state.path)
+
+    async def pinned(droplet_id: int) -> str | None:
+        return (await store.get(f"hostkey:{droplet_id}"))[0]
+
+    ways = Ways(clock, store, Http())
+    shells: list[Shell] = []
+    accounts: dict[str, Account] = {}
+    patients = []
+    for name, cluster in settings.clusters.items():
+        pins = Pins(pinned)
+        site = site_of(name, cluster, settings, ways, pins, accounts, shells)
+        assert isinstance(site.world, ClusterWorld), "what the composition root makes"
+        people, bucket = people_of(cluster, ways), bucket_of(cluster, ways)
+        patients.append(Patient(name, cluster, site.world, shells[-1], pins, people, bucket))
+    async with aiohttp.ClientSession(trust_env=True, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        try:
+            yield Case(settings, clock, session, store, tuple(patients), tuple(accounts.values()), write_probe)
+        finally:
+            for patient in patients:
+                await patient.aclose()
+            for account in accounts.values():
+                await account.api.aclose()
+            await ways.http.aclose()
+            await store.aclose()
+

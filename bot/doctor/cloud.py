@@ -1,0 +1,91 @@
+"""DigitalOcean: the token, its scopes as far as reading shows them, and the shape of each stack."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from bot.doctor.case import Case, Patient
+from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
+from services.clients.digitalocean import SCOPES_SEEN_BY_READING
+from services.cluster import Cluster, Fact
+from services.errors import Forbidden, Rejected, Unreachable
+from services.world import Account
+
+FOR = {
+    "droplet:read": "looking at anything",
+    "account:read": "the droplet limit",
+    "actions:read": "what was asked of droplets",
+    "image:read": "switching droplets",
+    "project:read": "editing the media pool",
+    "regions:read": "prices",
+    "sizes:read": "prices and resizing",
+    "snapshot:read": "backups",
+    "ssh_key:read": "editing the media pool",
+    "tag:read": "telling media droplets from others",
+    "vpc:read": "editing the media pool",
+}
+UNSEEN = "only using it would show, and that changes something; the how-to names what it is for"
+LOW = 500
+
+
+def checks(case: Case) -> Iterator[Check]:
+    """The tokens first, then each stack."""
+    for number, account in enumerate(case.accounts, 1):
+        which = f" {number}" if len(case.accounts) > 1 else ""
+        yield Check(f"DigitalOcean{which}: token", partial(_token, account, f"DigitalOcean{which}"), seconds=60.0)
+    for patient in case.patients:
+        yield Check(f"{patient.name}: stack", partial(_stack, patient), seconds=60.0)
+
+
+async def _token(account: Account, name: str) -> Sequence[Finding]:
+    try:
+        await account.api.may("droplet:read")
+    except Forbidden as error:
+        if error.status == 401:
+            remedy = "put a valid token into the variable that holds it (DIGITALOCEAN_TOKEN unless the settings name another)"
+            return [wrong(f"{name}: token", "the token was refused (401)", remedy)]
+    except Unreachable as error:
+        return [unknown(f"{name}: token", str(error), "see whether this machine reaches DigitalOcean (proxy, firewall, DNS)")]
+    found = [fine(f"{name}: token", "is taken")]
+    found += [await _scope(account, f"{name}: {scope}", scope) for scope in SCOPES_SEEN_BY_READING]
+    for scope in ("droplet:update", "droplet:create", "image:create"):
+        found.append(skipped(f"{name}: {scope}", UNSEEN))
+    found.append(skipped(f"{name}: droplet:delete", "only deleting would show that it is granted; it should not be"))
+    return [*found, *_budget(account, name)]
+
+
+async def _scope(account: Account, name: str, scope: str) -> Finding:
+    try:
+        await account.api.may(scope)
+    except Forbidden:
+        return wrong(name, f"is not granted; it is for {FOR[scope]}", f"make a token that has {scope} too")
+    except Rejected as error:
+        return unknown(name, str(error), "look whether the address is DigitalOcean's API")
+    except Unreachable as error:
+        return unknown(name, str(error), "try again")
+    return fine(name, "granted")
+
+
+def _budget(account: Account, name: str) -> list[Finding]:
+    budget = account.api.budget
+    if budget.remaining is None:
+        return []
+    said = f"{budget.remaining} of {budget.limit} requests are left this hour"
+    if budget.remaining < LOW:
+        return [wrong(f"{name}: requests", said, "find who else uses this token, and give the bot one of its own")]
+    return [fine(f"{name}: requests", said)]
+
+
+async def _stack(patient: Patient) -> Sequence[Finding]:
+    name = f"{patient.name}: stack"
+    cluster = await patient.world.observe(frozenset({Fact.POOL}))
+    if cluster.problem:
+        remedy = "correct clusters.NAME.stack, or use a token of the right account; reading works, nothing is changed until then"
+        return [wrong(name, cluster.problem, remedy)]
+    return [fine(name, shape(cluster))]
+
+
+def shape(cluster: Cluster) -> str:
+    """What kind of deployment it is, in a line."""
+    on = sum(m.active for m in cluster.masters)
+    media = f"media pool {cluster.pool.name} at {cluster.pool.target}" if cluster.pool else "media nodes without a pool"
+    return f"4 masters ({on} on) in {cluster.region}, {media}, {len(cluster.media)} media droplets now"

@@ -1,0 +1,35 @@
+"""Where the bot's state is kept, and whether it stays there."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from bot.doctor.case import Case, FileLook
+from bot.doctor.check import Check, Finding, fine, unknown, wrong
+from services.store.redis import RedisStore
+
+
+def checks(case: Case) -> Iterator[Check]:
+    """Redis or the file, whichever the settings mean."""
+    if isinstance(case.store, RedisStore):
+        yield Check("state: Redis", partial(_redis, case.store))
+    elif isinstance(case.store, FileLook):
+        yield Check("state: file", partial(_file, case.store))
+
+
+async def _redis(store: RedisStore) -> Sequence[Finding]:
+    found = await store.durability()
+    told = [wrong("state: Redis", text, "the message says which setting; the how-to on state has a configuration") for text in found.weak]
+    told += [unknown("state: Redis", text, "ask whoever runs Redis") for text in found.unknown]
+    said = "; ".join(("it answers and keeps what it is told", *found.notes))
+    return told or [fine("state: Redis", said)]
+
+
+async def _file(look: FileLook) -> Sequence[Finding]:
+    name, path = "state: file", look.path
+    folder = next(p for p in (path.parent, *path.parents) if p.exists())
+    if not os.access(folder, os.W_OK):
+        return [wrong(name, f"{folder} cannot be written to by this user", "set state.path to a folder of the bot's own")]
+    await look.get("ready")
+    there = "is there and can be read" if path.is_file() else "is made at the first start"
+    return [fine(name, f"{path} {there}; one bot may use it (set REDIS_URL for more)")]

@@ -1,0 +1,1 @@
+"""`openvidu-bot init`: the first settings file, without an editor."""

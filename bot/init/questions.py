@@ -1,0 +1,155 @@
+"""What `init` has to know: each question with where the answer is found, its default and its check. Pure."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from config.values import Bucket, ChannelId, ClusterName, SecureUrl, Stack, Text, UserId, WebUrl, Zone
+
+Answers = Mapping[str, str]
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One answer that is wanted. `key` is also the flag: `public_url` is `--public-url`."""
+
+    key: str
+    asks: str
+    where: str
+    type: Any
+    default: Callable[[Answers], str] = lambda _: ""
+    optional: bool = False
+    many: bool = False
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.key.replace('_', '-')}"
+
+    def check(self, said: str) -> str:
+        """The answer as it is kept. ValueError says what is allowed."""
+        if said in ("", NONE):
+            if self.optional:
+                return ""
+            raise ValueError("an answer; this one has no default")
+        parts = re.split(r"[\s,]+", said.strip(" ,")) if self.many else [said]
+        return ",".join(_valid(self.type, part) for part in parts)
+
+
+def _valid(kind: Any, said: str) -> str:
+    try:
+        return str(TypeAdapter(kind).validate_python(said))
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should be ")) from None
+
+
+def file_that_is_there(said: str) -> str:
+    """A path whose file can be read; `~` is kept, the settings know it."""
+    if not Path(said).expanduser().is_file():
+        raise ValueError("a file that is there")
+    return said
+
+
+class _File:
+    """A file that is there, for pydantic."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        from pydantic_core import core_schema  # noqa: PLC0415 - as pydantic documents it
+
+        return core_schema.no_info_plain_validator_function(file_that_is_there)
+
+
+def _name(answers: Answers) -> str:
+    return re.sub(r"[^a-z0-9-]+", "-", answers.get("stack", "").lower()).strip("-")[:40]
+
+
+def _key_file(_answers: Answers) -> str:
+    usual = "~/.ssh/openvidu-bot"
+    return usual if Path(usual).expanduser().is_file() else NONE
+
+
+def system_zone() -> str:
+    """The machine's own time zone, by its name."""
+    if named := os.environ.get("TZ"):
+        return named.lstrip(":")
+    at = str(Path("/etc/localtime").resolve())
+    return at.partition("/zoneinfo/")[2] or "UTC"
+
+
+QUESTIONS: tuple[Question, ...] = (
+    Question(
+        "stack",
+        "The stack's name",
+        "what OpenVidu was deployed as: its masters are the droplets STACK-master-node-1 to 4",
+        Stack,
+    ),
+    Question("name", "What people call the cluster", "they type it as --cluster NAME", ClusterName, _name),
+    Question("region", "Its region", "as DigitalOcean abbreviates it: ams3", Text),
+    Question("public_url", "Its public address", "where people open meetings; it must answer before a start-up counts as done", WebUrl),
+    Question(
+        "operators",
+        "Who may ask for changes and approve those of others (Slack member ids, with commas)",
+        "in Slack: profile, then the three dots, then “Copy member ID”; two or more, as nobody approves their own",
+        UserId,
+        many=True,
+    ),
+    Question(
+        "channel",
+        "The Slack channel for it",
+        "channel details, at the bottom: C0123OPS; `none` for no default channel",
+        ChannelId,
+        lambda _: NONE,
+        optional=True,
+    ),
+    Question("timezone", "The time zone that its people live in", "for windows and times of day", Zone, lambda _: system_zone()),
+    Question(
+        "key_file",
+        "The private SSH key for its nodes",
+        "the deployment's own, STACK-ssh-key; `none` for this user's keys and agent",
+        _File,
+        _key_file,
+        optional=True,
+    ),
+    Question(
+        "livekit_url",
+        "LiveKit's address, to tell how many people would notice",
+        "the public address as a rule; `none`: the bot says “unknown”",
+        SecureUrl,
+        lambda answers: answers.get("public_url", "").rstrip("/") or NONE,
+        optional=True,
+    ),
+    Question(
+        "bucket",
+        "The bucket that holds secrets.env",
+        "STACK-space-clusterdata-..., among the Spaces; `none`: secrets.env cannot be changed from chat",
+        Bucket,
+        lambda _: NONE,
+        optional=True,
+    ),
+    Question(
+        "me",
+        "Your own Slack member id",
+        "lets you use `openvidu-bot run` in this shell when Slack is down; `none` to leave it",
+        UserId,
+        lambda _: NONE,
+        optional=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Standins:
+    """Addresses that only differ where stand-ins on this machine are met instead of the real things."""
+
+    digitalocean_api: str = ""
+    slack_api: str = ""
+    spaces_endpoint: str = ""
+    health_url: str = ""
+    ssh_port: int = 22
+    health_port: int = 8080

@@ -1,0 +1,33 @@
+"""What every command that works on real clusters begins with: the settings, with the secrets of the environment and of a file."""
+
+import argparse
+import os
+from pathlib import Path
+
+from config.env_file import with_env_file
+from config.settings import check_secrets, load
+from config.values import Settings
+from services.clock import Clock
+
+
+def add_settings_to(parser: argparse.ArgumentParser) -> None:
+    """The options that name the settings."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the settings (else OPENVIDU_BOT_CONFIG names them)")
+    parser.add_argument("--env-file", type=Path, metavar="FILE", help="secrets, NAME=VALUE in each line; the environment counts first")
+    parser.add_argument("--clock", type=_clock, default=Clock(), help=argparse.SUPPRESS)
+
+
+def read_settings(asked: argparse.Namespace, *, secrets: bool = True, slack: bool = True) -> Settings:
+    """The settings that were asked for. SettingsError when they, or the secrets they call for, are not right.
+
+    `secrets` False: for who can do with some of them missing. `slack` False: for who does not speak to it.
+    """
+    settings = load(asked.config, with_env_file(asked.env_file, os.environ))
+    if secrets:
+        check_secrets(settings, slack=slack)
+    return settings
+
+
+def _clock(text: str) -> Clock:
+    speed, origin, started = (float(part) for part in text.split(":"))
+    return Clock(speed=speed, origin=origin, started=started)

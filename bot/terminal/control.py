@@ -1,0 +1,110 @@
+"""The socket of a running bot: people of this machine ask it there, and the kernel says who they are. One order, many lines."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import struct
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from handlers.terminal import Line, Order, Terminal
+from services.policy import Actor
+
+log = logging.getLogger(__name__)
+LONGEST = 16 * 1024
+ORDER_WITHIN = 5.0
+GUESTS = 20  # at the same time
+
+
+class NoBot(Exception):
+    """Nobody listens there."""
+
+
+class Control:
+    """Listens for as long as the bot runs. `who` tells a process's user from its ids."""
+
+    def __init__(self, path: Path, terminal: Terminal, who: Callable[[int, int], Actor]) -> None:
+        self._path = path
+        self._terminal = terminal
+        self._who = who
+        self._server: asyncio.Server | None = None
+        self._guests: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen, where nobody does. OSError when the socket cannot be made."""
+        if await asyncio.to_thread(_answers, self._path):
+            log.warning("another bot listens on %s; this one cannot be asked from a terminal", self._path)
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path.unlink(missing_ok=True)  # left behind by a bot that was killed
+        self._server = await asyncio.start_unix_server(self._enter, str(self._path), limit=LONGEST)
+        # Who may pass is a question of the folder; who they are is asked of the kernel for each of them.
+        self._path.chmod(0o660)
+
+    async def close(self) -> None:
+        """Stop listening; whoever watches is let go."""
+        if self._server is None:
+            return
+        self._server.close()
+        for guest in list(self._guests):
+            guest.cancel()
+        await asyncio.gather(*self._guests, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._guests) >= GUESTS:
+            writer.close()
+            return
+        peer: socket.socket = writer.get_extra_info("socket")
+        pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        actor = self._who(uid, pid)
+        guest = asyncio.create_task(self._serve(reader, writer, actor), name=f"terminal of {actor.user}")
+        self._guests.add(guest)
+        guest.add_done_callback(self._guests.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, actor: Actor) -> None:
+        try:
+            async with asyncio.timeout(ORDER_WITHIN):
+                asked = json.loads(await reader.readline())
+            order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]))
+            log.info("asked from a terminal: %s %s", order.verb, order.words)
+            async with contextlib.aclosing(self._terminal.hear(order, actor, int(asked["width"]))) as lines:
+                async for line in lines:
+                    writer.write(json.dumps(asdict(line)).encode() + b"\n")
+                    await writer.drain()
+        except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            log.info("a terminal went away: %s", type(error).__name__)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), 1.0)
+
+
+async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
+    """What the bot that listens there says. NoBot when none does."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=1024 * 1024)
+    except PermissionError:
+        raise NoBot(f"{path} may not be opened by you: ask for the group that owns its folder") from None
+    except OSError:
+        raise NoBot("") from None
+    try:
+        writer.write(json.dumps({**asdict(order), "width": width}).encode() + b"\n")
+        await writer.drain()
+        while said := await reader.readline():
+            yield Line(**json.loads(said))
+    finally:
+        writer.close()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True

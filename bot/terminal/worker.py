@@ -1,0 +1,65 @@
+"""One more worker on the same state, without Slack: for when no bot runs on this machine."""
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncGenerator
+
+from bot.app import Ways, news_channels, site_of
+from bot.state import Unusable, open_store
+from bot.terminal.people import actor_of
+from config.values import Settings
+from handlers.absent import Absent
+from handlers.commands import Office
+from handlers.terminal import Circle, Line, Order, Terminal
+from services.clients.http import Http
+from services.clients.ssh import Ssh
+from services.clock import Clock
+from services.desk import Desk
+from services.hours import Hours
+from services.memory import HostKeys
+from services.store.port import new_id
+from services.world import Account, ClusterWorld, Shell
+
+
+def circle_of(settings: Settings) -> Circle:
+    """What a terminal's words are understood in."""
+    zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
+    names = {member: user for user, member in settings.terminal.users.items()}
+    return Circle(Office(settings.slack.command, dict(settings.channels), zones), names)
+
+
+async def work(settings: Settings, clock: Clock, order: Order, width: int) -> AsyncGenerator[Line]:
+    """Do it here. What is started is driven by this process for as long as it follows; then, or when it is left, by whoever comes."""
+    try:
+        store = open_store(settings.state, clock)
+    except Unusable as error:
+        held = "; ask that bot in Slack, or stop it first" if "another bot" in str(error) else ""
+        yield Line(f"{error}{held}", code=1)
+        return
+    ways = Ways(clock, store, Http())
+    accounts: dict[str, Account] = {}
+    shells: list[Shell] = []
+    keys = HostKeys(store)
+    sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
+    desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
+    absent = Absent(desk, news_channels(settings))
+    terminal = Terminal(desk, Hours(desk, clock), clock, circle_of(settings), drives=True)
+    actor = actor_of(settings, os.getuid(), "self")
+    try:
+        async with contextlib.aclosing(terminal.hear(order, actor, width)) as lines:
+            async for line in lines:
+                yield line
+    finally:
+        await desk.aclose()
+        await absent.settle()
+        for shell in shells:
+            if isinstance(shell, Ssh):
+                await shell.aclose()
+        for site in sites.values():
+            if isinstance(site.world, ClusterWorld):
+                await site.world.aclose()
+        for account in accounts.values():
+            await account.api.aclose()
+        await ways.http.aclose()
+        await store.aclose()
