@@ -1,37 +1,54 @@
 """Buttons: approvals and decisions. A button carries an opaque id only; authority and state are looked up when it is pressed."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card, day
 from handlers.commands import Counter
+from handlers.home import Home
+from handlers.menus import Menus
 from handlers.voice import Ear, Voice
 from services.desk import Desk
+from services.errors import Refused
 from services.hours import Hours
 from services.policy import Actor, whom_to_ask
+
+OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
+OFFERED = ("form", "say", "more", "which")
 
 
 class Buttons:
     """One method per button; each answers the person who pressed, in private, and the card shows the rest."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, counter: Counter) -> None:
+    def __init__(self, desk: Desk, hours: Hours, voice: Voice, counter: Counter, menus: Menus, home: Home) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice
         self._counter = counter
+        self._menus = menus
+        self._home = home
 
     def press(self, body: Mapping[str, Any]) -> None:
         """A button was pressed. Returns at once."""
         action = body["actions"][0]
         channel = (body.get("channel") or {}).get("id") or ""
         message = body.get("message") or {}
-        ear = Ear(channel or body["user"]["id"], body["user"]["id"], str(message.get("thread_ts") or ""))
+        trigger = str(body.get("trigger_id") or "")
+        ear = Ear(channel, body["user"]["id"], str(message.get("thread_ts") or ""), trigger=trigger)
         name = str(action["action_id"])
-        self._counter.tasks.start(self._pressed(name, str(action.get("value") or ""), body, ear), f"{name} by {ear.user}")
+        picked = action.get("selected_option") or {}
+        value = str(picked.get("value") or action.get("value") or "")
+        self._counter.tasks.start(self._pressed(name, value, body, ear), f"{name} by {ear.user}")
 
     async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
         async with self._counter.answering(ear):
+            if not OPAQUE.fullmatch(value):
+                raise Refused("this button is not one of the bot's; nothing was changed")
+            if name.partition(":")[0] in OFFERED:
+                await self._menus.press(name, value, body, ear)
+                return
             actor = await self._voice.actor(body)
             answer = await self._do(name, value, actor)
             if answer is not None:
@@ -39,6 +56,8 @@ class Buttons:
 
     async def _do(self, name: str, value: str, actor: Actor) -> Card | None:
         match name.partition(":")[0]:
+            case cards.REFRESH:
+                await self._home.refresh(actor)
             case cards.APPROVE:
                 return self._counter.outcome(await self._desk.approve(value, actor))
             case cards.REJECT:
@@ -65,9 +84,11 @@ class Buttons:
         return None
 
 
-def approvers(desk: Desk, cluster: str, requester: Actor) -> str:
-    """Who may approve, in words: `operators (@ben or @carla), not @ana`."""
+def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:
+    """Who may approve, in words: `operators (@ben or @carla), not @ana`. With `everybody` all of them by name."""
     rules = desk.site(cluster).rules
+    if everybody:
+        return cards.called(rules.approvers, requester)
     if rules.single_operator:
         return f"an approver ({whom_to_ask(rules.approvers)})"
     return f"an approver ({whom_to_ask(rules.approvers - {requester.user})}), not {requester.mention}"

@@ -1,28 +1,53 @@
 """The Bolt app: routes payloads to handlers, acknowledges at once, and turns what goes wrong into a sentence."""
 
+import json
 import logging
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from slack_bolt import BoltResponse
 from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import cards
 from handlers.actions import Buttons
+from handlers.blocks import modal, section
 from handlers.commands import Counter, say
-from handlers.modals import CONFIG, Forms
+from handlers.dialogs import FORM, PLAN, Meant
+from handlers.home import Home
+from handlers.menus import Menus
+from handlers.modals import CONFIG, WINDOW, Forms
+from services.errors import Refused
 
 log = logging.getLogger(__name__)
+AS_JSON: dict[str, str | Sequence[str]] = {"content-type": ["application/json;charset=utf-8"]}
+T = TypeVar("T")
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
 
 
-def build_app(client: AsyncWebClient, signing_secret: str, command: str, counter: Counter, buttons: Buttons, forms: Forms) -> AsyncApp:
+def build_app(
+    client: AsyncWebClient,
+    signing_secret: str,
+    command: str,
+    counter: Counter,
+    buttons: Buttons,
+    forms: Forms,
+    menus: Menus,
+    home: Home,
+) -> AsyncApp:
     """An app whose every listener acknowledges first and works afterwards."""
     bolt_log = logging.getLogger("slack_bolt")
-    app = AsyncApp(client=client, signing_secret=signing_secret, raise_error_for_unhandled_request=True, logger=bolt_log)
+
+    app = AsyncApp(
+        client=AsyncWebClient(),  # it has nothing to say: what is said goes through `Voice`
+        authorize=_allows(client.token),
+        signing_secret=signing_secret,
+        raise_error_for_unhandled_request=True,
+        logger=bolt_log,
+    )
 
     async def typed(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
@@ -36,23 +61,61 @@ def build_app(client: AsyncWebClient, signing_secret: str, command: str, counter
         counter.mention(body)
 
     async def submitted(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        problems = forms.problems(body["view"])
+        problems = whole(lambda: forms.problems(body["view"]))
         if problems:
             await ack(response_action="errors", errors=problems)
             return
         await ack()
         forms.submit(body)
 
-    async def failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
-        # A response of our own, always: otherwise the person waits three seconds and reads "operation_timeout".
-        text = say(error)
-        if "command" in body:
-            return BoltResponse(status=200, body={"response_type": "ephemeral", "text": cards.sentence(text)})
-        return BoltResponse(status=200, body="")
+    async def filled(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        await ack(**whole(lambda: menus.filled(body)))
+
+    async def asked(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        meant = whole(lambda: Meant.of(body["view"]))
+        await ack()
+        menus.asked(body, meant)
+
+    async def opened(body: Mapping[str, Any]) -> None:
+        if body["event"].get("tab") == "home":
+            home.opened(body)
 
     app.command(command)(typed)
     app.action(ANY)(pressed)
     app.view(CONFIG)(submitted)
+    app.view(WINDOW)(submitted)
+    app.view(FORM)(filled)
+    app.view(PLAN)(asked)
     app.event("app_mention")(mentioned)
-    app.error(failed)
+    app.event("app_home_opened")(opened)
+    app.error(_failed)
     return app
+
+
+async def _failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
+    # A response of our own, always: otherwise the person waits three seconds and reads "operation_timeout".
+    text = say(error)
+    if "command" in body:
+        return BoltResponse(status=200, body={"response_type": "ephemeral", "text": cards.sentence(text)})
+    if body.get("type") == "view_submission":
+        # The form would close as if all were well.
+        told = modal("told", "Not taken", [section(text)])
+        return BoltResponse(status=200, body=json.dumps({"response_action": "update", "view": told}), headers=AS_JSON)
+    return BoltResponse(status=200, body="")
+
+
+def whole(read: Callable[[], T]) -> T:
+    """What a form says. Refused when it is not as the bot's own are: it was changed on its way, or is of another version."""
+    try:
+        return read()
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as broken:
+        log.warning("a form that cannot be read: %r", broken)
+        raise Refused("this form is not one of the bot's; nothing was changed, open it again with the command") from None
+
+
+def _allows(token: str | None) -> Callable[..., Awaitable[AuthorizeResult]]:
+    async def allowed(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+        # Bolt itself would ask Slack at the first press or command, and where Slack does not answer tell people to install the app anew.
+        return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=token)
+
+    return allowed

@@ -1,12 +1,17 @@
 """Block Kit, as much of it as the cards use. Pure. Everything that people typed is escaped here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from services.printable import printable
+
 Block = dict[str, Any]
 SECTION = 2900
 TEXT = 3900
+VIEW_WORDS = 24  # characters of a modal's title and buttons
+OPTION, OPTIONS = 75, 100  # characters of one, and how many fit into a list
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,8 @@ class Card:
 
 
 def escape(text: str) -> str:
-    """What somebody typed, so that it neither formats nor mentions anything."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """What somebody typed, so that it neither formats nor mentions anything, nor hides or turns around what stands beside it."""
+    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps the marks from pairing up.
     return "".join(f"{c}\u200b" if c in "*_~`" else c for c in safe)
 
@@ -65,9 +70,52 @@ def button(label: str, action: str, value: str, *, style: str = "", confirm: str
     return made
 
 
-def actions(*buttons: Block) -> Block:
-    """A row of buttons."""
-    return {"type": "actions", "elements": list(buttons)}
+def actions(*elements: Block) -> Block:
+    """A row of buttons and menus."""
+    return {"type": "actions", "elements": list(elements)}
+
+
+def words(text: str, limit: int) -> Block:
+    """Text without any formatting."""
+    return {"type": "plain_text", "text": cut(text, limit)}
+
+
+def option(label: str, value: str, about: str = "") -> Block:
+    """One thing that can be picked."""
+    more = {"description": words(about, OPTION)} if about else {}
+    return {"text": words(label, OPTION), "value": value, **more}
+
+
+def menu(placeholder: str, action: str, options: Sequence[Block], initial: Block | None = None) -> Block:
+    """A list to pick one thing from."""
+    begins = {"initial_option": initial} if initial is not None else {}
+    return {
+        "type": "static_select",
+        "action_id": action,
+        "placeholder": words(placeholder, 150),
+        "options": list(options[:OPTIONS]),
+        **begins,
+    }
+
+
+def divider() -> Block:
+    """A line between two things."""
+    return {"type": "divider"}
+
+
+def modal(callback: str, title: str, blocks: Sequence[Block], *, meant: str = "", submit: str = "", close: str = "Close") -> Block:
+    """A modal. `meant` travels with it; `submit` is what sending it is called."""
+    more: Block = {"submit": words(submit, VIEW_WORDS)} if submit else {}
+    if meant:
+        more["private_metadata"] = meant
+    return {
+        "type": "modal",
+        "callback_id": callback,
+        "title": words(title, VIEW_WORDS),
+        "close": words(close, VIEW_WORDS),
+        "blocks": list(blocks),
+        **more,
+    }
 
 
 def clock(moment: float) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Container, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,12 +13,14 @@ from handlers.blocks import Card
 from handlers.parsing import SPOKEN, Words, parse
 from handlers.talks import Asked, Talk
 from handlers.voice import Ear, Voice
+from handlers.window_form import window_form
 from services.clock import Clock
 from services.desk import Changed, Desk, Outcome, Planned
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.hours import Hours
 from services.policy import Actor
-from services.procedures import Procedure
+from services.procedures import AddWindow, Procedure
+from services.spoken import Spoken
 from services.store.port import new_id
 
 log = logging.getLogger(__name__)
@@ -105,13 +107,20 @@ class Counter:
 
     async def _take(self, text: str, body: Mapping[str, Any], ear: Ear) -> None:
         async with self.answering(ear):
-            if self.closing:
-                raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
-            words = parse(text)
-            actor = await self._voice.actor(body)
-            answer = await self._patiently(self._do(words, text, actor, ear, str(body.get("trigger_id") or "")), ear, words)
-            if answer is not None:
-                await self._voice.whisper(ear, answer)
+            await self._carry_out(parse(text), text, body, ear)
+
+    async def do(self, words: Words, body: Mapping[str, Any], ear: Ear) -> None:
+        """The same for words that were picked instead of typed."""
+        async with self.answering(ear):
+            await self._carry_out(words, f"{words.said.words()} --cluster {words.cluster}", body, ear)
+
+    async def _carry_out(self, words: Words, text: str, body: Mapping[str, Any], ear: Ear) -> None:
+        if self.closing:
+            raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
+        actor = await self._voice.actor(body)
+        answer = await self._patiently(self._do(words, text, actor, ear, str(body.get("trigger_id") or "")), ear, words)
+        if answer is not None:
+            await self._voice.whisper(ear, answer)
 
     async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
@@ -119,25 +128,40 @@ class Counter:
         timer = asyncio.ensure_future(asyncio.sleep(SLOW))  # people's patience does not speed up with a pretend world
         await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
-        if not task.done():
+        if not task.done() and not ear.view:
             what = "The plan" if isinstance(words.said, Procedure) else "The answer"
             await self._voice.whisper(ear, cards.words_card(f"Looking; DigitalOcean is slow at the moment. {what} follows here."))
         return await task
 
     def answering(self, ear: Ear) -> "_Answering":
         """A block whose errors become private sentences to that person."""
-        return _Answering(self._voice, ear)
+        return _Answering(self._voice, ear, frozenset(self._desk.sites))
 
     async def _do(self, words: Words, text: str, actor: Actor, ear: Ear, trigger: str) -> Card | None:
         if isinstance(words.said, Talk):
             meant = partial(self.cluster, words.cluster, ear.channel)
             form = partial(self._voice.open_modal, trigger)
             asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
-            return await words.said.answer(replace(asked, reason=words.reason, dry=words.dry))
+            picture = partial(self._voice.private_picture, ear.user)
+            return await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said))
         if words.dry:
             return await self._ask(words.said, words, actor, ear)
+        if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
+            await self._voice.open_modal(trigger, view)
+            return None
         async with self.taken(text, ear):
             return await self._ask(words.said, words, actor, ear)
+
+    async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: Ear) -> dict[str, Any] | None:
+        """The form, where the words are only the beginning of a window; with the window of that name in it, if there is one."""
+        name = self.cluster(words.cluster, ear.channel)
+        begun = add.begun(self._office.zone(name))
+        if begun is None:
+            return None
+        self._desk.may_operate(name, actor)
+        _, book = await self._hours.books.read(name)
+        there = book.window(begun.name)
+        return window_form(name, ear.channel, there or begun, words.reason, known=there is not None)
 
     # Changing
 
@@ -201,12 +225,17 @@ class Counter:
             await self._desk.intake.answered(str(note["name"]))
 
 
+def _said(text: str) -> Spoken:
+    return parse(text).said
+
+
 class _Answering:
     """Turns errors into sentences with the next thing to do; anything unexpected gets a number that stands in the log."""
 
-    def __init__(self, voice: Voice, ear: Ear) -> None:
+    def __init__(self, voice: Voice, ear: Ear, clusters: Container[str]) -> None:
         self._voice = voice
         self._ear = ear
+        self._clusters = clusters
 
     async def __aenter__(self) -> None:
         return None
@@ -215,19 +244,19 @@ class _Answering:
         if error is None or not isinstance(error, Exception):
             return False
         try:
-            await self._voice.whisper(self._ear, cards.words_card(say(error)))
+            await self._voice.whisper(self._ear, cards.words_card(say(error, self._clusters)))
         except Unreachable as deaf:
             log.warning("could not answer %s: %s", self._ear.user, deaf)
         return True
 
 
-def say(error: Exception) -> str:
-    """An error as the person reads it: what it means for the system now, and what to do."""
+def say(error: Exception, names: Container[str] = ()) -> str:
+    """An error as the person reads it: what it means for the system now, and what to do. `names` of clusters stay as they are."""
     match error:
         case Refused():
-            return cards.sentence(str(error))
+            return cards.sentence(str(error), names)
         case Unreachable():
-            return cards.sentence(f"nobody answered: {error}. Nothing was changed by this; try again in a minute")
+            return cards.sentence(f"no usable answer: {error}. Nothing was changed by this; try again in a minute")
         case Rejected():
             return cards.sentence(f"refused: {error}. Nothing more was changed")
         case Superseded():

@@ -6,8 +6,11 @@ from typing import Any
 
 from handlers.commands import Counter
 from handlers.forms import CONFIG, REASON, VALUE
+from handlers.parsing import Words
 from handlers.voice import Ear, Voice
+from handlers.window_form import WINDOW, meant_in, read_window
 from services.desk import Desk
+from services.procedures import AddWindow
 from services.secrets_env import SecretsFile, lint
 
 
@@ -20,17 +23,30 @@ class Forms:
         self._counter = counter
 
     def problems(self, view: Mapping[str, Any]) -> dict[str, str]:
-        """What is wrong with it, by block; empty when it can be taken. Never repeats the value."""
+        """What is wrong with it, by block; empty when it can be taken. Never repeats a secret."""
+        if view["callback_id"] == WINDOW:
+            return read_window(view).problems
         verdict = lint(_meant(view)["key"], _typed(view, VALUE))
         return {} if verdict.ok else {VALUE: verdict.reason}
 
     def submit(self, body: Mapping[str, Any]) -> None:
         """A form without problems was sent. Returns at once; the card follows in the channel."""
         view = body["view"]
+        if view["callback_id"] == WINDOW:
+            self._ask_for_window(body)
+            return
         meant = _meant(view)
         ear = Ear(meant["channel"], str(body["user"]["id"]))
         value, reason = _typed(view, VALUE), _typed(view, REASON)
         self._counter.tasks.start(self._submitted(meant, value, reason, body, ear), f"form of {ear.user}")
+
+    def _ask_for_window(self, body: Mapping[str, Any]) -> None:
+        window = read_window(body["view"]).window
+        assert window is not None, "looked at when it was sent"
+        cluster, channel, reason = meant_in(body["view"])
+        ear = Ear(channel, str(body["user"]["id"]))
+        words = Words(AddWindow(window.words()), cluster, reason)
+        self._counter.tasks.start(self._counter.do(words, body, ear), f"window of {ear.user}")
 
     async def _submitted(self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: Ear) -> None:
         key = meant["key"]
@@ -58,4 +74,4 @@ def _typed(view: Mapping[str, Any], block: str) -> str:
     return str(view["state"]["values"].get(block, {}).get(block, {}).get("value") or "")
 
 
-__all__ = ["CONFIG", "Forms"]
+__all__ = ["CONFIG", "WINDOW", "Forms"]

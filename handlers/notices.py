@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from handlers.blocks import Block, Card, actions, button, section
-from handlers.cards import plain
+from handlers.cards import digest_card, plain
 from handlers.pictures import described, month_picture
 from handlers.talks.cost import cost_card
 from handlers.voice import MessageGone, Voice
@@ -53,10 +53,18 @@ class Notices:
                 else:
                     ts = await self._voice.post(channel, notice_card(announcement, buttons=self._clock.now() < announcement.until))
                 await self._hours.books.edit(name, lambda b, a=announcement, t=ts: _posted(b, a, channel, t))  # type: ignore[misc]
+        await self._tell_head(name, channel)
         for posted in book.posted:
             if posted.announcement.until <= self._clock.now():
                 await self._take_buttons_away(posted)
                 await self._hours.books.edit(name, lambda b, p=posted: _settled(b, p))  # type: ignore[misc]
+
+    async def _tell_head(self, name: str, channel: str) -> None:
+        """The audit's head, once a day if something was decided."""
+        digest = await self._desk.heads.daily(name) if channel else None
+        if digest is not None and await self._desk.first_time(f"head:{name}:{digest.head.number}", 30.0):
+            await self._voice.post(channel, digest_card(name, digest))
+            await self._desk.heads.was_told(name, digest)
 
     async def _report(self, name: str, channel: str, announcement: Announcement) -> str:
         """The month that has ended, and its picture below. Nothing where nothing was recorded."""

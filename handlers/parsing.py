@@ -14,6 +14,7 @@ from services.errors import Refused
 from services.procedures import PROCEDURES, Procedure
 from services.spoken import Spoken
 
+UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
 CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"})
 SPOKEN: tuple[type[Spoken], ...] = (*TALKS[:3], *PROCEDURES, *TALKS[3:])
@@ -35,7 +36,7 @@ def parse(text: str) -> Words:
     """The value that the words mean. Refused with what was not understood, the nearest command, and an example."""
     if len(text) > LONGEST:
         raise Refused(f"that is {len(text)} characters; at most {LONGEST} are read")
-    words = _split(text) or ["help"]
+    words = _split(text) or ["menu"]
     kind, rest = _kind(words)
     last = kind.parameters()[-1:]
     if last and last[0].metadata["kind"] == "rest":
@@ -57,7 +58,8 @@ def _with_rest(kind: type[Spoken], words: list[str]) -> Words:
         raise Refused(f"{fields[-1].name.upper()} is missing; usage: `/openvidu {kind.usage()}`")
     values = _arguments(kind, head, fields[:-1])
     if tail:
-        values[fields[-1].name] = " ".join(tail)
+        # What is behind this door knows no Slack and quotes words when it refuses them: none of them may be a mention by then.
+        values[fields[-1].name] = " ".join(tail).translate(UNMARKED)
     said = kind(**values)
     assert isinstance(said, Procedure | Talk), "everything that is spoken is one of the two"
     return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options)

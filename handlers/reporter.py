@@ -14,7 +14,7 @@ from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
-from services.runs import Event, Noted, Questioned, Run, State, Stopped, Taken
+from services.runs import Event, Noted, Opened, Questioned, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
 BETWEEN_EDITS = 2.0
@@ -52,15 +52,17 @@ class Reporter:
         while True:
             try:
                 place = await self._desk.cards.get(request.id)
-                if place is None:
+                if place is None or not place.ts:
                     if request.state is not RequestState.OPEN:
+                        await self._never_shown(request.id, place)
                         return
-                    channel = request.channel or self._channels.get(request.plan.cluster, "")
+                    channel = self._channel(request.plan.cluster, request.channel, loud=request.glass)
                     ts = await self._voice.post(channel, card)
                     await self._desk.cards.put(request.id, CardPlace(channel, ts))
                 elif request.state is not RequestState.APPROVED:
                     await self._voice.edit(place.channel, place.ts, card)
-                    await self._desk.cards.put(request.id, replace(place, final=request.state is not RequestState.OPEN))
+                    over = request.state is not RequestState.OPEN
+                    await self._desk.cards.put(request.id, replace(place, final=over, unattended=False))
             except MessageGone:
                 return
             except Unreachable as error:
@@ -68,6 +70,16 @@ class Reporter:
                 await self._clock.sleep(TRY_AGAIN)
             else:
                 return
+
+    async def _never_shown(self, name: str, place: CardPlace | None) -> None:
+        """It is over and nobody in Slack ever saw it: there is nothing to keep true."""
+        if place is not None:
+            await self._desk.cards.put(name, replace(place, final=True))
+
+    def _channel(self, cluster: str, asked_in: str, *, loud: bool) -> str:
+        """Where it was asked for, or the cluster's own; that one first when everybody is to hear of it."""
+        own = self._channels.get(cluster, "")
+        return (own or asked_in) if loud else (asked_in or own)
 
     # Runs
 
@@ -91,7 +103,7 @@ class Reporter:
         while True:
             progress = self._newest[name]
             self._news[name].clear()
-            card = cards.run_card(progress)
+            card = await self._card(progress)
             now = self._clock.now()
             if _meaning(card) != shown or now - shown_at >= RENDER_ANYWAY:
                 try:
@@ -108,6 +120,15 @@ class Reporter:
             await asyncio.sleep(max(BETWEEN_EDITS, PER_LIVE_MESSAGE * len(self._workers)))
             await self._news[name].wait()
 
+    async def _card(self, progress: Progress) -> Card:
+        """With what the audit was sealed with, once it is over: a message is out of reach for whoever rewrites the state."""
+        card = cards.run_card(progress)
+        try:
+            head = await self._desk.journal.chain.sealed(progress.run.id) if progress.run.over else None
+        except Unreachable:
+            head = None  # the head of a later run covers it too
+        return replace(card, blocks=(*card.blocks, cards.seal(head))) if head else card
+
     def _forget(self, name: str) -> None:
         for held in (self._newest, self._news, self._workers):
             held.pop(name, None)
@@ -115,7 +136,7 @@ class Reporter:
     async def _show(self, run: Run, card: Card) -> None:
         place = await self._place(run)
         if place is None or not place.ts:
-            channel = run.channel or self._channels.get(run.cluster, "")
+            channel = self._channel(run.cluster, run.channel, loud=run.glass)
             place = CardPlace(channel, await self._voice.post(channel, card))
         else:
             try:
@@ -123,7 +144,8 @@ class Reporter:
             except MessageGone:
                 place = CardPlace(place.channel, await self._voice.post(place.channel, card), place.told)
         place = await self._tell_thread(run, place)
-        await self._desk.cards.put(run.id, replace(place, final=run.over))
+        owed = place.unattended and self._desk.progress(run.id) is None
+        await self._desk.cards.put(run.id, replace(place, final=run.over, unattended=owed))
 
     async def _place(self, run: Run) -> CardPlace | None:
         place = await self._desk.cards.get(run.id)
@@ -140,7 +162,7 @@ class Reporter:
         """Each event is told in the thread once, also across restarts."""
         events = await self._desk.journal.events(run.id)
         for index in range(place.told, len(events)):
-            said = _thread_words(events[index], run, index)
+            said = self._thread_words(events[index], run, index)
             if said:
                 await self._voice.post(place.channel, cards.words_card(said), place.ts)
             place = replace(place, told=index + 1)
@@ -148,22 +170,36 @@ class Reporter:
                 await self._desk.cards.put(run.id, place)
         return place
 
+    def _thread_words(self, event: Event, run: Run, index: int) -> str:
+        if isinstance(event, Opened) and event.glass:
+            return cards.glass_notice(run, cards.called(self._desk.site(run.cluster).rules.approvers, run.requester))
+        return _thread_words(event, run, index)
+
     async def sweep(self) -> None:
         """Bring every message that is not final up to date: after a restart none may go on saying "in progress"."""
         for name in await self._desk.cards.unfinished():
-            if name in self._workers:
+            place = await self._desk.cards.get(name)
+            owed = place is not None and place.unattended and self._desk.progress(name) is None
+            if name in self._workers and not owed:
                 continue
             try:
                 run = await self._desk.journal.run(name)
             except Refused:
-                await self._sweep_request(name)
+                await self._sweep_request(name, owed=owed)
                 continue
-            if run.over or run.state is State.STOPPED:
+            if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
                 self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
-    async def _sweep_request(self, name: str) -> None:
+    async def _is_news(self, run: Run) -> bool:
+        """Whether the journal knows more of a run than was shown, by any bot: a process without Slack drives it."""
+        shown = self._newest.get(run.id)
+        new = shown is None or shown.run.events < run.events
+        return new and await self._desk.first_time(f"owed:{run.id}:{run.events}", within=600.0)
+
+    async def _sweep_request(self, name: str, *, owed: bool) -> None:
         request = await self._desk.journal.request(name)
-        if request.state not in (RequestState.OPEN, RequestState.APPROVED):
+        first = owed and request.state is RequestState.OPEN and await self._desk.first_time(f"owed:{name}", within=60.0)
+        if first or request.state not in (RequestState.OPEN, RequestState.APPROVED):
             self.request_changed(request)
 
     async def aclose(self) -> None:

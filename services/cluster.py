@@ -12,7 +12,7 @@ class Fact(StrEnum):
     """What a look can include. Steps say which they need, so that a look costs no more than it must."""
 
     DROPLETS = "droplets"  # droplets of the account: masters and everything with the media tag
-    POOL = "pool"  # the autoscale pool and its members
+    POOL = "pool"  # what keeps the media nodes: the autoscale pool and its members, or the autoscaler's trigger
     HEALTH = "health"  # each active master's own health page
     FRONT = "front"  # the public address, through the load balancer
     NODES = "nodes"  # what runs on each media node, by SSH
@@ -23,7 +23,20 @@ class Fact(StrEnum):
     SNAPSHOTS = "snapshots"  # of the masters, and the copies of secrets.env that go with them
 
 
+RUN_SECONDS = 120.0  # the longest run of the autoscaler
+TURN_SECONDS = 240.0  # from one run to the next
 EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS}  # what one procedure asks for is not worth its cost at every look
+
+
+class FleetKind(StrEnum):
+    """What keeps the media nodes, told from what exists at DigitalOcean; never from a version or a setting."""
+
+    POOL = "pool"  # an autoscale pool of fixed size, as OpenVidu 3.6 is deployed
+    FIXED = "fixed"  # droplets that Terraform made one by one
+    AUTOSCALER = "autoscaler"  # a function that adds and drains them every four minutes
+    NONE = "none"  # nothing is there: parked the vendor's way, or every node was deleted
+    MIXED = "mixed"  # two of them at once: an apply in progress, or interrupted
+    UNKNOWN = "unknown"  # not looked at, or it could not be read
 
 
 @dataclass(frozen=True)
@@ -123,11 +136,12 @@ class NodeLook:
 
 @dataclass(frozen=True)
 class MediaNode:
-    """A media droplet: a pool member, or a stray that carries the media tag."""
+    """A media droplet: a pool member, a node that Terraform or the autoscaler named, or a stray that carries the media tag."""
 
     droplet: Droplet
-    member_status: str | None = None  # provisioning, active, deleting, off; None: not a member
+    member_status: str | None = None  # provisioning, active, deleting (also: told by a tag to leave), off; None: a stray
     look: NodeLook | None = None  # None: not looked, or not reachable
+    counted: bool = True  # it carries the media tag: the autoscaler counts it, and its firewalls hold
 
     @property
     def id(self) -> int:
@@ -152,6 +166,11 @@ class MediaNode:
         return self.look is not None and self.look.idle and bool(self.look.start)
 
     @property
+    def parked(self) -> bool:
+        """Drained to stay so: powered off, or its media server ran and was let go. One that still installs itself will serve soon."""
+        return self.droplet.off or self.resting
+
+    @property
     def serving(self) -> bool:
         """Takes new meetings, and is not on its way out."""
         if self.member_status == "deleting" or not self.droplet.active:
@@ -173,6 +192,35 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Autoscaler:
+    """The function that keeps media nodes, as far as its trigger shows. Its code is never fetched: it holds credentials.
+
+    Times in epoch seconds. A run lasts up to two minutes, and acts at its end.
+    """
+
+    namespace: str
+    trigger: str = ""  # "": deleted, so that nobody scales
+    enabled: bool = False
+    last_run: float = 0.0
+    next_run: float | None = None
+    paused_by: str = ""  # the run of ours that paused it, while it is paused
+    paused_at: float = 0.0
+    frozen: bool = False  # and that run was asked to freeze it: no start-up lifts that
+
+    @property
+    def ours(self) -> bool:
+        """Paused by this bot on the way down, so that the way up resumes it."""
+        return not self.enabled and bool(self.paused_by) and not self.frozen
+
+    @property
+    def quiet_at(self) -> float:
+        """From when on no run that began before the pause can be under way."""
+        pause = max(self.last_run, self.paused_at)
+        # Whether a paused trigger shows no next run is not known for sure: where it shows one, a whole turn is waited out.
+        return pause + RUN_SECONDS + 60.0 + (0.0 if self.next_run is None else TURN_SECONDS)
+
+
+@dataclass(frozen=True)
 class Load:
     """What people are doing now. Seconds for `longest`."""
 
@@ -190,6 +238,7 @@ class Basis:
     target: int | None = None
     template: str | None = None
     sizes: tuple[tuple[str, str], ...] | None = None  # of the masters, by name
+    scaling: bool | None = None  # the autoscaler is on
 
     def merged(self, newer: "Basis") -> "Basis":
         """This, with what the newer one knows."""
@@ -197,6 +246,7 @@ class Basis:
             self.target if newer.target is None else newer.target,
             self.template if newer.template is None else newer.template,
             self.sizes if newer.sizes is None else newer.sizes,
+            self.scaling if newer.scaling is None else newer.scaling,
         )
 
     def changed(self, now: "Basis") -> str:
@@ -206,6 +256,8 @@ class Basis:
             said.append(f"the pool's number from {self.target} to {now.target}")
         if None not in (self.template, now.template) and self.template != now.template:
             said.append("the pool's template")
+        if None not in (self.scaling, now.scaling) and self.scaling != now.scaling:
+            said.append(f"the autoscaler, which is {'on again' if now.scaling else 'paused now'}")
         if self.sizes is not None and now.sizes is not None and self.sizes != now.sizes:
             before = dict(self.sizes)
             said += [f"{name} to {size or 'another size'}" for name, size in now.sizes if before.get(name) != size]
@@ -240,11 +292,16 @@ class Cluster:
     masters: tuple[Droplet, ...] = ()
     media: tuple[MediaNode, ...] = ()
     pool: Pool | None = None
+    kind: FleetKind = FleetKind.POOL
+    autoscaler: Autoscaler | None = None
+    declared: int | None = None  # media nodes that the autoscaler keeps at least, by the settings: it does not tell itself
     load: Load | None = None
     front: bool | None = None
     has_front: bool = False  # a public address is configured
     problem: str = ""  # why nothing may be changed here
     remembered: int | None = None  # media number before the last shutdown
+    remembered_ids: tuple[int, ...] = ()  # and which droplets, where they stay and are only powered off
+    last_kind: str = ""  # of its fleet, when it was last seen, and how many media nodes there were then
     windows: tuple[str, ...] = ()  # the words of its off-hours windows
     zone: str = "UTC"  # where its people live
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
@@ -300,6 +357,7 @@ class Cluster:
         return Basis(
             target=self.pool.target if self.pool else None,
             template=self.pool.template if self.pool else None,
+            scaling=self.autoscaler.enabled if self.autoscaler else None,
             sizes=tuple((m.name, m.size) for m in self.masters) if Fact.DROPLETS in self.known else None,
         )
 
@@ -313,7 +371,14 @@ class Cluster:
             "secrets": self.secrets.digest if self.secrets else None,
             "pool": [self.pool.id, self.pool.target, self.pool.template, self.pool.size] if self.pool else None,
         }
+        if self.autoscaler is not None:
+            # Which nodes there are is the autoscaler's to change at any minute; what it is, is not.
+            basis |= {"media": [], "autoscaler": self.autoscaler.namespace}
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
+
+    def with_media(self, change: "dict[int, MediaNode]") -> "Cluster":
+        """The same cluster with some media nodes replaced, by id."""
+        return replace(self, media=tuple(change.get(n.id, n) for n in self.media))
 
     def with_masters(self, change: "dict[str, Droplet]") -> "Cluster":
         """The same cluster with some masters replaced, by name."""
@@ -324,4 +389,5 @@ def short(name: str, stack: str) -> str:
     """A droplet's name as people say it: `master-2`, `media-3`, without the stack's name before it."""
     trimmed = name.removeprefix(f"{stack}-")
     trimmed = re.sub(r"^(master|media)-node-(?=\d+$)", r"\1-", trimmed)
+    trimmed = re.sub(r"^media-\d{10,}-(?=\d{4}$)", "media-", trimmed)
     return re.sub(r"^media-node-pool-(?:[0-9a-f-]{8,}-)?0*(\d+)$", r"media-\1", trimmed)

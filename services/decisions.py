@@ -37,16 +37,16 @@ class Request:
     closed_at: float = 0.0
     run: str = ""
     replaced_by: str = ""
+    glass: bool = False  # break-glass: no approval is asked for, and whoever asked confirms it
+    lacks: tuple[str, ...] = ()  # user groups of which nobody has approved it yet, and somebody has to
 
-    def approved_by(self, actor: Actor) -> "Request":
-        return replace(self, approvals=(*self.approvals, actor))
+    @property
+    def left(self) -> int:
+        """How many approvals are missing."""
+        return 0 if self.glass else max(0, self.needs - len(self.approvals))
 
     def closed(self, state: RequestState, at: float, by: Actor | None = None, *, run: str = "", replaced_by: str = "") -> "Request":
         return replace(self, state=state, closed_by=by, closed_at=at, run=run, replaced_by=replaced_by)
-
-    @property
-    def enough(self) -> bool:
-        return len(self.approvals) >= self.needs
 
 
 def grew(then: Plan, now: Plan, rules: Rules) -> str:

@@ -12,6 +12,7 @@ from services.errors import Superseded
 from services.locks import Lease
 from services.store import Commit, Store
 
+TAGGED = "tag"  # in the place of a start: the node was told to leave by a tag, which it obeys once in its life
 
 class Drains:
     """The ledger."""
@@ -29,13 +30,10 @@ class Drains:
         key = self.key(droplet, start)
         lease.check()
         (known,) = await self._store.get(key)
-        if known is not None:
-            return
-        entry = json.dumps({"run": lease.run, "at": self._clock.now()})
-        if not await self._store.commit(Commit(checks={lease.key: lease.token, key: None}, puts={key: entry})):
-            (known,) = await self._store.get(key)
-            if known is None:
-                raise Superseded(f"{lease.run} is driven by somebody else")
+        # An entry that is there already may have been written by a commit that was never answered: written again, it is known to be kept.
+        entry = known or json.dumps({"run": lease.run, "at": self._clock.now()})
+        if not await self._store.commit(Commit(checks={lease.key: lease.token, key: known}, puts={key: entry})):
+            raise Superseded(f"{lease.run} is driven by somebody else")
 
     async def entered(self, droplet: int, start: str) -> bool:
         """Whether this start was ever about to be signalled."""

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.clock import Clock
-from services.cluster import Cluster, Fact
-from services.drains import Drains
+from services.cluster import Autoscaler, Cluster, Fact, FleetKind, MediaNode
+from services.drains import TAGGED, Drains
 from services.errors import Refused, Rejected, Superseded, Unreachable
 from services.journal import Journal
 from services.locks import Keeping, Lease, Locks
@@ -31,10 +31,15 @@ class Outside(Protocol):
     async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster: ...
     async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None: ...
     async def set_target(self, cluster: Cluster, number: int) -> None: ...
-    async def signal(self, droplet_id: int, start: str) -> str: ...
+    async def signal(self, droplet_id: int, start: str, *, stays: bool) -> str: ...
     async def restart_service(self, droplet_id: int) -> None: ...
     async def stop_service(self, droplet_id: int) -> None: ...
     async def set_template_size(self, cluster: Cluster, size: str) -> None: ...
+    async def pause(self, autoscaler: Autoscaler) -> None: ...
+    async def resume(self, autoscaler: Autoscaler) -> None: ...
+    async def send_away(self, droplet_id: int, *, uncount: bool) -> None: ...
+    async def uncount(self, droplet_id: int) -> None: ...
+    async def delete(self, droplet_id: int) -> None: ...
     async def inspect(self, droplet_id: int) -> str: ...
     async def failed(self, droplet_id: int, action: str) -> bool: ...
     async def delete_snapshot(self, snapshot_id: str) -> None: ...
@@ -72,6 +77,9 @@ class FencedWorld:
         self._since = since
 
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+        if self._cluster.kind is FleetKind.AUTOSCALER and any(n.id == droplet_id for n in self._cluster.media):
+            # Switched off it goes on being counted, and the autoscaler may then send the only live one away.
+            raise Refused(f"{action} of a node that the autoscaler made: it is drained, never powered or resized")
         self._lease.check()
         await self._outside.act(droplet_id, action, self._since, **extra)
 
@@ -113,13 +121,61 @@ class FencedWorld:
         fence = {self._lease.key: self._lease.token}
         await self._memory.books.edit(self._cluster.name, lambda book: book.with_window(window, run, now), fence)
 
-    async def drain(self, droplet_id: int) -> None:
+    async def drain(self, droplet_id: int, *, stays: bool) -> None:
         node = next(n for n in self._cluster.media if n.id == droplet_id)
         if node.look is None or node.look.marked or not node.look.start:
             return
+        if await self._drains.entered(droplet_id, TAGGED):
+            raise Refused(f"{node.name} was told to leave by its tag already: a signal on top would throw everybody out")
         await self._drains.enter(droplet_id, node.look.start, self._lease)
         self._lease.check()
-        await self._outside.signal(droplet_id, node.look.start)
+        await self._outside.signal(droplet_id, node.look.start, stays=stays)
+
+    async def pause_autoscaler(self, *, frozen: bool) -> None:
+        await self._memory.note_pause(self._cluster, self._lease.run, frozen=frozen)
+        self._lease.check()
+        await self._outside.pause(self._autoscaler())
+
+    async def resume_autoscaler(self) -> None:
+        # Forgotten first: whoever goes on after a crash in between does not take another's pause for this one.
+        await self._memory.forget_pause(self._cluster)
+        self._lease.check()
+        await self._outside.resume(self._autoscaler())
+
+    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+        node = self._media(droplet_id)
+        if node.look is not None and node.look.marked and not node.look.idle:
+            return  # it finishes already, told by a signal: the tag would be a second one
+        await self._drains.enter(droplet_id, TAGGED, self._lease)
+        self._lease.check()
+        await self._outside.send_away(droplet_id, uncount=uncount and self._autoscaler().enabled)
+
+    async def uncount(self, droplet_id: int) -> None:
+        if not self._autoscaler().enabled:
+            raise Refused("the autoscaler is paused: a node that it does not count would only lose its firewalls")
+        self._lease.check()
+        await self._outside.uncount(droplet_id)
+
+    async def delete_node(self, droplet_id: int) -> None:
+        self._media(droplet_id)
+        self._lease.check()
+        await self._outside.delete(droplet_id)
+
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        self._lease.check()
+        await self._memory.note_media(self._cluster, droplet_ids)
+
+    def _autoscaler(self) -> Autoscaler:
+        if self._cluster.autoscaler is None or not self._cluster.autoscaler.trigger:
+            raise Refused("the autoscaler has no trigger: it was deleted, and only Terraform makes another")
+        return self._cluster.autoscaler
+
+    def _media(self, droplet_id: int) -> MediaNode:
+        """The node of that id, among those that the look saw as the autoscaler's."""
+        node = next((n for n in self._cluster.media if n.id == droplet_id), None)
+        if node is None or self._cluster.kind is not FleetKind.AUTOSCALER or node.member_status is None:
+            raise Refused(f"droplet {droplet_id} is none of the autoscaler's")
+        return node
 
     async def restart_service(self, droplet_id: int) -> None:
         self._lease.check()
@@ -267,9 +323,10 @@ class _Drive:
         self._looked_at = self.run.position
         now = self._clock.now()
         if step.is_done(cluster):
-            if step.twice and (self._seen_done is None or now - self._seen_done < cluster.timings.second_look):
+            apart = step.apart(cluster)
+            if step.twice and (self._seen_done is None or now - self._seen_done < apart):
                 self._seen_done = self._seen_done if self._seen_done is not None else now
-                await self._pause(cluster.timings.second_look - (now - self._seen_done))
+                await self._pause(apart - (now - self._seen_done))
                 return
             await self._reached()
             return
@@ -377,11 +434,28 @@ class _Drive:
         if question is None:
             await self._stop(f"{step.title()}: {error}", step, cluster)
             return
+        question = await self._rerouted(step, question)
         await self._append(Questioned(self._clock.now(), question))
         can_keep = any(c.id == "keep" for c in question.choices)
         if question.id == "zero-refused" and cluster.zero_policy == "keep_one" and can_keep:
             await self._append(Answered(self._clock.now(), question.id, "keep", None))
             await self._append(Noted(self._clock.now(), "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node"))
+
+    async def _rerouted(self, step: Step, question: Question) -> Question:
+        """With one media node kept, the whole way on is another: whatever was to come after the pool's number comes after that too."""
+        procedure = self.run.plan.procedure
+        if all(c.id != "keep" for c in question.choices):
+            return question
+        cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at))
+        try:
+            plan = make_plan(replace(cluster, zero_refused=True, zero_policy="keep_one"), procedure, self._to_come())
+        except Refused:
+            return replace(question, choices=tuple(c for c in question.choices if c.id != "keep"))
+        way = step.passes_on(plan.steps)
+        return replace(question, choices=tuple(replace(c, steps=way) if c.id == "keep" else c for c in question.choices))
+
+    def _to_come(self) -> tuple[Step, ...]:
+        return self.run.steps[self.run.position :]
 
     # Deadlines and questions
 
@@ -425,7 +499,7 @@ class _Drive:
         cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at))
         choices = [Choice("stop", "Stop here", ends=f"stopped, because {what}")]
         try:
-            plan = make_plan(cluster, procedure)
+            plan = make_plan(cluster, procedure, self._to_come())
         except Refused as error:
             what += f" ({error})"
         else:

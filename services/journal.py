@@ -4,12 +4,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from services.audit import journal_digest
+from services.chain import Chain, sealed_key
 from services.clock import Clock
 from services.decisions import Request, RequestState
-from services.errors import Refused, Superseded
+from services.errors import Refused, Superseded, Unreachable
 from services.locks import Lease, claim_key
+from services.policy import Actor, Rules
 from services.runs import CLASSES, Answered, CancelAsked, Ended, Event, Opened, Questioned, Resumed, Run, State, Stopped, apply, fold
 from services.store import Commit, Store
+from services.store.port import new_id
+from services.testimony import of_end, of_opening, of_policy, of_request, of_saying, of_vote, policy_words
 from services.wire import decode, encode
 
 
@@ -28,6 +33,16 @@ def halt_key(run: str) -> str:
     return f"halt:{run}"
 
 
+def said_key(run: str) -> str:
+    """Changes with everything that people say about a run, so that its end is not written past it."""
+    return f"said:{run}"
+
+
+Checks = dict[str, str | None]
+VOTES_KEPT = 30 * 86400.0
+TRIES = 50
+
+
 def dump(value: object) -> str:
     """The value as text; equal values give equal text, so that it can be compared."""
     return json.dumps(encode(value), sort_keys=True, separators=(",", ":"))
@@ -44,6 +59,7 @@ class Journal:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self.chain = Chain(store, clock)
 
     async def run(self, run: str) -> Run:
         """The run as it stands. Refused when there is none of that name."""
@@ -62,9 +78,9 @@ class Journal:
         """Ids of the newest runs of a cluster, newest first."""
         return (await self._store.tail(f"runs:{cluster}", count))[::-1]
 
-    async def events(self, run: str) -> list[Event]:
-        """Everything that happened, in order."""
-        return [_event(e) for e in await self._store.read(log_of(run))]
+    async def events(self, run: str, start: int = 0) -> list[Event]:
+        """Everything that happened, in order, from that event on."""
+        return [_event(e) for e in await self._store.read(log_of(run), start)]
 
     async def next_name(self, cluster: str) -> tuple[str, str | None]:
         """The name of the next run, and the counter it rests on."""
@@ -91,7 +107,8 @@ class Journal:
             checks[f"request:{before.id}"] = dump(before)
             puts[f"request:{before.id}"] = dump(after)
         appends = [(log_of(opened.run), dump(opened)), (f"runs:{cluster}", opened.run)]
-        return await self._store.commit(Commit(checks=checks, puts=puts, appends=appends))
+        deeds = ([of_request(*request)] if request is not None else []) + [of_opening(opened)]
+        return await self.chain.commit(Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds)
 
     async def append(self, run: Run, event: Event, lease: Lease) -> Run:
         """Write what the driving worker did or saw. Superseded when the lease is not ours any more."""
@@ -109,7 +126,7 @@ class Journal:
                 checks[claim_key(run.cluster)] = run.id
                 puts |= {claim_key(run.cluster): None, question_key(run.id): None}
         lease.check()
-        if not await self._store.commit(Commit(checks=checks, puts=puts, appends=[(log_of(run.id), dump(event))])):
+        if not await self._write(run, event, checks, puts):
             current = await self.refresh(run)
             if isinstance(event, Answered) and current.question is None:
                 return current  # a person was quicker
@@ -130,7 +147,42 @@ class Journal:
             case Ended():
                 checks[halt_key(run.id)] = "stopped"
                 puts |= {halt_key(run.id): None, claim_key(run.cluster): None}
+        if isinstance(event, Ended):
+            return await self._write_end(run, event, checks, puts)
+        puts[said_key(run.id)] = new_id()  # what the end's digest is over has grown
+        return await self.chain.commit(Commit(checks, puts, {}, [(log_of(run.id), dump(event))]), run.cluster, of_saying(run, event))
+
+    async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
+        """What the worker did or saw is in the journal only; what it ends with is a decision too."""
+        if isinstance(event, Ended):
+            return await self._write_end(run, event, checks, puts)
         return await self._store.commit(Commit(checks=checks, puts=puts, appends=[(log_of(run.id), dump(event))]))
+
+    async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
+        """The last entry, sealed with the digest of the whole journal: read again while people have their say meanwhile."""
+        log, key = log_of(run.id), said_key(run.id)
+        for _ in range(TRIES):
+            (said,) = await self._store.get(key)
+            digest = journal_digest([*await self._store.read(log), dump(event)])
+            commit = Commit({**checks, key: said}, puts, {}, [(log, dump(event))])
+            if await self.chain.commit(commit, run.cluster, of_end(run, event, digest), note=sealed_key(run.id)):
+                return True
+            if (await self._store.get(key))[0] == said:
+                return False
+        raise Unreachable(f"{run.id} is decided about faster than its end can be written", sent=False)
+
+    async def vote(self, run: Run, question: str, choice: str, by: Actor) -> tuple[str, ...]:
+        """Note that this person wants that answer, where one is not enough. Returns all who do, the newest last."""
+        key = f"votes:{run.id}:{question}:{choice}"
+        while True:
+            (text,) = await self._store.get(key)
+            found = tuple(json.loads(text or "[]"))
+            if by.user in found:
+                return (*(v for v in found if v != by.user), by.user)
+            after = json.dumps([*found, by.user])
+            commit = Commit(checks={key: text}, puts={key: after}, ttl={key: VOTES_KEPT})
+            if await self.chain.commit(commit, run.cluster, of_vote(run, choice, by)):
+                return (*found, by.user)
 
     async def request(self, request: str) -> Request:
         """A request for approval as it stands. Refused when there is none of that id."""
@@ -141,17 +193,26 @@ class Journal:
         assert isinstance(found, Request), "only requests are stored there"
         return _fresh(found)
 
+    async def note_policy(self, cluster: str, rules: Rules) -> None:
+        """What the settings say about a cluster is a decision, too, and somebody's who is not known here."""
+        key, words = f"policy:{cluster}", policy_words(rules)
+        (before,) = await self._store.get(key)
+        if before != words:
+            await self.chain.commit(Commit(checks={key: before}, puts={key: words}), cluster, of_policy(before or "", rules))
+
     async def put_request(self, request: Request, pending: str | None) -> bool:
         """Store a new request and add it to those that wait, which were `pending`. False: that list has changed meanwhile."""
         waiting = f"pending:{request.plan.cluster}"
         after = json.dumps([*json.loads(pending or "[]"), request.id])
         checks = {f"request:{request.id}": None, waiting: pending}
-        return await self._store.commit(Commit(checks=checks, puts={f"request:{request.id}": dump(request), waiting: after}))
+        commit = Commit(checks=checks, puts={f"request:{request.id}": dump(request), waiting: after})
+        return await self.chain.commit(commit, request.plan.cluster, of_request(None, request))
 
     async def change_request(self, before: Request, after: Request) -> bool:
         """Replace a request as it was read. False: somebody changed it meanwhile."""
         key = f"request:{before.id}"
-        return await self._store.commit(Commit(checks={key: dump(before)}, puts={key: dump(after)}))
+        commit = Commit(checks={key: dump(before)}, puts={key: dump(after)})
+        return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))
 
 
 def _event(text: str) -> Event:

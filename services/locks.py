@@ -9,6 +9,7 @@ from services.store import Commit, Store
 
 TTL = 30.0
 RENEW = 10.0
+AGAIN = 1.0  # after a renewal that the state did not answer
 MARGIN = 3.0  # not trusted for its last seconds: a call sent then may land after somebody else has taken over
 
 
@@ -52,14 +53,16 @@ class Lease:
         self._good_until = began + TTL - MARGIN
 
     async def keep(self) -> None:
-        """Renew until cancelled or lost. An unreachable store is tried again: the lease itself runs out if that lasts."""
+        """Renew until cancelled or lost. An unreachable store is tried again soon: the lease itself runs out if that lasts."""
+        pause = RENEW
         with suppress(Superseded):
             while True:
-                await self._clock.sleep(RENEW)
+                await self._clock.sleep(pause)
                 try:
                     await self.renew()
+                    pause = RENEW
                 except Unreachable:
-                    await self._clock.sleep(1.0)
+                    pause = AGAIN
 
     async def release(self) -> None:
         """Let go, if it is still ours."""

@@ -1,27 +1,52 @@
 """What the bot remembers of a cluster between runs: its media number, a refused zero, host keys."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from services.books import Books, book_key, read_book
-from services.cluster import Cluster
+from services.chain import Chain
+from services.cluster import Autoscaler, Cluster, FleetKind
 from services.store import Commit, Store
+
+KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
 
 
 class Memory:
     """Small facts in the state store, by cluster or droplet."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, chain: Chain) -> None:
         self._store = store
-        self.books = Books(store)
+        self.books = Books(store, chain)
+        self.groups = KnownGroups(store)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """The cluster with what is remembered of it."""
         pool = cluster.pool.id if cluster.pool else ""
-        media, zero, book = await self._store.get(f"media:{cluster.name}", f"zero:{pool}", book_key(cluster.name))
-        number = json.loads(media)["number"] if media else None
+        name = cluster.name
+        media, zero, book, paused, seen = await self._store.get(
+            f"media:{name}", f"zero:{pool}", book_key(name), f"pause:{name}", f"kind:{name}"
+        )
+        known: dict[str, Any] = json.loads(media) if media else {"number": None}
         windows = tuple(w.words() for w in read_book(book).windows)
-        return replace(cluster, remembered=number, zero_refused=zero is not None, windows=windows)
+        await self._note_kind(cluster, seen)
+        return replace(
+            cluster,
+            remembered=known["number"],
+            remembered_ids=tuple(known.get("ids", ())),
+            zero_refused=zero is not None,
+            windows=windows,
+            last_kind=seen or "",
+            autoscaler=_with_pause(cluster.autoscaler, paused),
+        )
+
+    async def _note_kind(self, cluster: Cluster, seen: str | None) -> None:
+        """Where nothing keeps media nodes any more, only this tells what did."""
+        kind = cluster.kind
+        is_news = kind in KNOWN_AGAIN and kind.value != seen and not cluster.problem
+        if is_news and (seen or kind is not FleetKind.POOL):  # a pool is never absent without a trace
+            await self._store.commit(Commit(checks={f"kind:{cluster.name}": seen}, puts={f"kind:{cluster.name}": cluster.kind.value}))
 
     async def note_target(self, cluster: Cluster, number: int, *, remember: bool) -> None:
         """Before the pool's number is lowered on a way down, keep the number it had; once, however often the way down is tried."""
@@ -36,10 +61,38 @@ class Memory:
             known = {"number": number, "down": False}
         await self._store.commit(Commit(checks={key: text}, puts={key: json.dumps(known)}))
 
+    async def note_media(self, cluster: Cluster, ids: tuple[int, ...]) -> None:
+        """Before droplets that stay are powered off on a way down, keep which; once, however often it is tried. None: they are on."""
+        key = f"media:{cluster.name}"
+        (text,) = await self._store.get(key)
+        known = json.loads(text) if text else {"number": None, "down": False}
+        if ids and not known["down"]:
+            known = {"number": len(ids), "down": True, "ids": list(ids)}
+        elif not ids:
+            known["down"] = False
+        await self._store.commit(Commit(checks={key: text}, puts={key: json.dumps(known)}))
+
+    async def note_pause(self, cluster: Cluster, run: str, *, frozen: bool) -> None:
+        """Before the autoscaler is paused, keep which run does, and when."""
+        note = json.dumps({"run": run, "at": cluster.seen_at, "frozen": frozen})
+        await self._store.commit(Commit(puts={f"pause:{cluster.name}": note}))
+
+    async def forget_pause(self, cluster: Cluster) -> None:
+        """No run of ours keeps it paused."""
+        await self._store.commit(Commit(puts={f"pause:{cluster.name}": None}))
+
     async def zero_was_refused(self, cluster: Cluster) -> None:
         """DigitalOcean does not take 0 for this pool: the next plan says so."""
         if cluster.pool is not None:
             await self._store.commit(Commit(puts={f"zero:{cluster.pool.id}": "refused"}))
+
+
+def _with_pause(autoscaler: Autoscaler | None, note: str | None) -> Autoscaler | None:
+    """What is remembered of a pause counts only while it is paused."""
+    if autoscaler is None or autoscaler.enabled or not note:
+        return autoscaler
+    known = json.loads(note)
+    return replace(autoscaler, paused_by=known["run"], paused_at=known["at"], frozen=known["frozen"])
 
 
 @dataclass(frozen=True)
@@ -50,6 +103,7 @@ class CardPlace:
     ts: str
     told: int = 0
     final: bool = False
+    unattended: bool = False  # last changed by a process without Slack: whoever has it shows what becomes of it
 
 
 class CardPlaces:
@@ -83,6 +137,40 @@ class CardPlaces:
                 return
             after = [*names, name] if there else [n for n in names if n != name]
             if await self._store.commit(Commit(checks={self.OPEN: text}, puts={self.OPEN: json.dumps(after)})):
+                return
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Somebody who has opened App Home, and until when it is kept true for them."""
+
+    user: str
+    team: str
+    enterprise: str
+    until: float
+
+
+class Homes:
+    """Who has App Home open: kept true by whichever bot is there, so that none goes on showing what was so before a restart."""
+
+    KEY = "homes"
+    MOST = 200
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def viewers(self, now: float) -> list[Viewer]:
+        """Those whose Home is kept true now."""
+        (text,) = await self._store.get(self.KEY)
+        return [v for raw in json.loads(text or "[]") if (v := Viewer(*raw)).until > now]
+
+    async def opened(self, viewer: Viewer, now: float) -> None:
+        """Remember it. The newest count when there are very many."""
+        while True:
+            (text,) = await self._store.get(self.KEY)
+            kept = [raw for raw in json.loads(text or "[]") if raw[0] != viewer.user and raw[3] > now]
+            after = json.dumps([*kept, [viewer.user, viewer.team, viewer.enterprise, viewer.until]][-self.MOST :])
+            if await self._store.commit(Commit(checks={self.KEY: text}, puts={self.KEY: after})):
                 return
 
 
@@ -126,6 +214,24 @@ class Intake:
 async def first_time(store: Store, name: str, within: float = 3600.0) -> bool:
     """True once per name within that many seconds: Slack delivers events again, also to another bot."""
     return await store.commit(Commit(checks={f"seen:{name}": None}, puts={f"seen:{name}": "1"}, ttl={f"seen:{name}": within}))
+
+
+class KnownGroups:
+    """Who was in which user group, as one bot was told: the others need not ask."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, groups: Iterable[str]) -> list[tuple[str, str]]:
+        """What is noted of these groups, as far as anything is."""
+        names = list(groups)
+        texts = await self._store.get(*(f"members:{g}" for g in names))
+        return [(g, text) for g, text in zip(names, texts, strict=True) if text is not None]
+
+    async def put(self, group: str, text: str) -> None:
+        """Note it, until something newer is known or it is of no use any more."""
+        key = f"members:{group}"
+        await self._store.commit(Commit(puts={key: text}, ttl={key: 86400.0}))
 
 
 class HostKeys:

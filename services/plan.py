@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from services.cluster import NOTHING_KNOWN, Basis, Cluster, Load
@@ -32,20 +32,24 @@ class Plan:
     afterwards: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     money: str = ""
+    following: str = ""  # what to do next, said at the end
 
     @property
     def empty(self) -> bool:
         return not self.steps
 
 
-def make_plan(cluster: Cluster, procedure: Procedure) -> Plan:
-    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here."""
+def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | None = None) -> Plan:
+    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here.
+
+    `left`: it is under way already, these steps were still to come, and another way on has to be found from here.
+    """
     procedure.check(cluster)
     steps: list[Step] = []
     effects, takes, outage = Effects(), 0.0, None
     serves_again = False
     now = cluster
-    for step in procedure.steps(cluster):
+    for step in procedure.steps(cluster) if left is None else procedure.onward(cluster, left):
         if step.is_done(now) and not (step.checks and steps):
             continue
         effects += step.effects(now)
@@ -75,6 +79,7 @@ def make_plan(cluster: Cluster, procedure: Procedure) -> Plan:
         afterwards=procedure.afterwards(cluster) if steps else (),
         notes=procedure.notes(cluster) if steps else (),
         money=procedure.money(cluster) if steps else "",
+        following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
     )
 
 

@@ -1,5 +1,6 @@
 """Who may do what. Pure: sees the plan and the person, returns a verdict with its reason."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +11,7 @@ EVERYONE = "everyone"
 
 @dataclass(frozen=True)
 class Actor:
-    """A person, as Slack identifies them. Compared by member id, as roles are: never by name, nor by the door they came through."""
+    """A person, as Slack identifies them: a member id, and the workspace and organisation that they are at home in."""
 
     user: str
     team: str = ""
@@ -20,7 +21,11 @@ class Actor:
 
     @property
     def key(self) -> str:
-        return self.user  # the team differs between a command and a button of one person in an organisation or a shared channel
+        """Tells whether two acts may be one person's. The member id alone: in doubt two are the same, and one has to be somebody else.
+
+        Whether a role may rest on the id is another question: it counts only with the workspace or organisation (`Rules.homes`).
+        """
+        return self.user
 
     @property
     def window(self) -> bool:
@@ -34,18 +39,44 @@ class Actor:
         return f"<@{self.user}>"
 
 
+class Impact(StrEnum):
+    """What a plan does that somebody else may have to look at, by the name it has in the settings."""
+
+    MEETINGS_CUT = "meetings_cut"
+    MEETINGS_BLOCKED = "meetings_blocked"
+    MASTERS_STOPPED = "masters_stopped"
+    SECRETS_EDITED = "secrets_edited"
+    WINDOWS_ADDED = "windows_added"
+    MEDIA_ADDED = "media_added"
+    IRREVERSIBLE = "irreversible"
+
+
 @dataclass(frozen=True)
 class Rules:
-    """A cluster's policy. Empty roles mean that nobody may change anything."""
+    """A cluster's policy. Empty roles mean that nobody may change anything.
+
+    Roles hold member ids, and ids of user groups (`S…`) that stand for their members: `services.membership` puts people in their place.
+    """
 
     operators: frozenset[str] = frozenset()
     approvers: frozenset[str] = frozenset()
     viewers: frozenset[str] = frozenset({EVERYONE})
+    breakers: frozenset[str] = frozenset()  # operators who may skip the approval, loudly
+    homes: frozenset[str] = frozenset()  # workspaces and organisations whose people count; empty: the caller has looked at that
     approvals: int = 1
+    approvals_for: tuple[tuple[Impact, int], ...] = ()  # where an impact asks for more
+    approvals_from: tuple[str, ...] = ()  # user groups: one approval from each
+    members: tuple[tuple[str, frozenset[str]], ...] = ()  # of these groups
+    unsure: str = ""  # why nobody's role can rest on a user group now
     single_operator: bool = False
     scale_up_to: int | None = None  # media nodes that may be added up to without approval; None: any number
     approval_seconds: float = 1800.0
     growth: float = 0.5  # this much more load than at approval asks again
+
+    def demand(self, impacts: Iterable[Impact]) -> int:
+        """How many approvals a plan with these impacts takes."""
+        more = dict(self.approvals_for)
+        return max([self.approvals, len(self.approvals_from), *(more.get(i, 0) for i in impacts)])
 
 
 class Kind(StrEnum):
@@ -58,7 +89,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An answer with its reason, and for an approval what it must say in as many words."""
+    """An answer with its reason, and for an approval what it must say in as many words and how many it takes."""
 
     kind: Kind
     reason: str
@@ -72,22 +103,51 @@ def whom_to_ask(people: frozenset[str]) -> str:
     return " or ".join(named) if named else "the person who keeps the bot's settings (no operators are named there)"
 
 
+def _denied(reason: str) -> Verdict:
+    return Verdict(Kind.DENIED, reason)
+
+
+def _stranger(actor: Actor, rules: Rules) -> str:
+    """Why this one counts for nothing here, whatever their member id; "" when they are at home here."""
+    if actor.outsider:
+        return actor.outsider
+    # From Slack nobody comes without a workspace; for the user of a terminal the settings vouch.
+    elsewhere = {actor.team, actor.enterprise} - {""}
+    if rules.homes and elsewhere and not rules.homes & elsewhere:
+        return "you belong to another workspace; only members of this one may use it"
+    return ""
+
+
+def _lacks_role(rules: Rules, otherwise: str) -> Verdict:
+    """No role is known for somebody: because there is none, or because Slack does not say who is in the groups."""
+    return _denied(rules.unsure or otherwise)
+
+
 def may_read(actor: Actor, rules: Rules) -> Verdict:
     """Whether somebody may see the cluster's state."""
-    if actor.outsider:
-        return Verdict(Kind.DENIED, actor.outsider)
+    if stranger := _stranger(actor, rules):
+        return _denied(stranger)
     if EVERYONE in rules.viewers or actor.user in rules.viewers | rules.operators | rules.approvers:
         return Verdict(Kind.ALLOWED, "may read")
-    return Verdict(Kind.DENIED, f"you have no role for this cluster; ask {whom_to_ask(rules.operators)}")
+    return _denied(f"you have no role for this cluster; ask {whom_to_ask(rules.operators)}")
 
 
 def may_operate(actor: Actor, rules: Rules) -> Verdict:
     """Whether somebody may ask for changes, cancel and resume."""
-    if actor.outsider:
-        return Verdict(Kind.DENIED, actor.outsider)
+    if stranger := _stranger(actor, rules):
+        return _denied(stranger)
     if actor.user not in rules.operators:
-        return Verdict(Kind.DENIED, f"only operators of this cluster may change it; ask {whom_to_ask(rules.operators)}")
+        return _lacks_role(rules, f"only operators of this cluster may change it; ask {whom_to_ask(rules.operators)}")
     return Verdict(Kind.ALLOWED, "is an operator")
+
+
+def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
+    """Whether this operator may go on without the approval that a plan needs."""
+    may = may_operate(actor, rules)
+    if may.kind is Kind.DENIED or actor.user in rules.breakers:
+        return may
+    named = f"; it is open to {whom_to_ask(rules.breakers)}" if rules.breakers else ""
+    return _lacks_role(rules, f"break-glass is not open to you{named}: `roles.break_glass` in the bot's settings names who may use it")
 
 
 def judge(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
@@ -95,40 +155,97 @@ def judge(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
     may = may_operate(actor, rules)
     if may.kind is Kind.DENIED:
         return may
-    reasons = approval_reasons(plan, rules)
-    if not reasons and not plan.effects.special:
+    found = impacts(plan, rules)
+    if not found:
         return Verdict(Kind.ALLOWED, "nobody is disturbed by it")
-    return Verdict(Kind.NEEDS_APPROVAL, "it " + " and ".join(reasons or ("cannot be taken back",)), rules.approvals, plan.effects.special)
+    return Verdict(Kind.NEEDS_APPROVAL, "it " + " and ".join(approval_reasons(plan, rules)), rules.demand(found), plan.effects.special)
+
+
+def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
+    """What somebody else has to look at."""
+    effects = plan.effects
+    beyond = effects.adds and rules.scale_up_to is not None and plan.media + effects.adds > rules.scale_up_to
+    found = {
+        Impact.MEETINGS_CUT: effects.cuts_off,
+        Impact.MEETINGS_BLOCKED: effects.blocks,
+        Impact.MASTERS_STOPPED: effects.stops_masters,
+        Impact.SECRETS_EDITED: effects.edits_secrets,
+        Impact.WINDOWS_ADDED: effects.standing,
+        Impact.MEDIA_ADDED: beyond,
+        Impact.IRREVERSIBLE: effects.special,
+    }
+    return tuple(impact for impact, there in found.items() if there)
 
 
 def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
-    """Why somebody else has to look at it."""
-    effects = plan.effects
-    reasons = []
-    if effects.cuts_off:
-        reasons.append("ends running meetings")
-    if effects.blocks:
-        reasons.append("keeps people from opening meetings" if effects.down else "takes media nodes out of service")
-    if effects.stops_masters:
-        reasons.append("stops masters")
-    if effects.edits_secrets:
-        reasons.append("edits secrets")
-    if effects.standing:
-        reasons.append("closes the cluster by itself from then on")
-    if effects.adds and rules.scale_up_to is not None and plan.media + effects.adds > rules.scale_up_to:
-        reasons.append(f"adds media nodes beyond the {rules.scale_up_to} that need no approval")
-    return tuple(reasons)
+    """Why somebody else has to look at it, in words."""
+    words = {
+        Impact.MEETINGS_CUT: "ends running meetings",
+        Impact.MEETINGS_BLOCKED: "keeps people from opening meetings" if plan.effects.down else "takes media nodes out of service",
+        Impact.MASTERS_STOPPED: "stops masters",
+        Impact.SECRETS_EDITED: "edits secrets",
+        Impact.WINDOWS_ADDED: "closes the cluster by itself from then on",
+        Impact.MEDIA_ADDED: f"adds media nodes beyond the {rules.scale_up_to} that need no approval",
+        Impact.IRREVERSIBLE: "cannot be taken back",
+    }
+    found = impacts(plan, rules)
+    if found != (Impact.IRREVERSIBLE,):
+        found = tuple(i for i in found if i is not Impact.IRREVERSIBLE)  # its own words stand in the plan
+    return tuple(words[i] for i in found)
+
+
+# Approvals
 
 
 def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()) -> Verdict:
     """Whether this person's approval counts. `already` holds the keys of those who approved before."""
-    if actor.outsider:
-        return Verdict(Kind.DENIED, actor.outsider)
+    if stranger := _stranger(actor, rules):
+        return _denied(stranger)
     others = rules.approvers - {requester.user}
     if actor.user not in rules.approvers:
-        return Verdict(Kind.DENIED, f"only approvers of this cluster may approve; ask {whom_to_ask(others)}")
+        return _lacks_role(rules, f"only approvers of this cluster may approve; ask {whom_to_ask(others)}")
     if actor.key == requester.key and not rules.single_operator:
-        return Verdict(Kind.DENIED, f"you asked for this, so somebody else has to approve it: ask {whom_to_ask(others)}")
+        return _denied(f"you asked for this, so somebody else has to approve it: ask {whom_to_ask(others)}")
     if actor.key in already:
-        return Verdict(Kind.DENIED, "you have approved this already; somebody else is needed too")
+        return _denied("you have approved this already; somebody else is needed too")
     return Verdict(Kind.ALLOWED, "may approve")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How far approvals have come: `left` are missing, among them one from each group of `lacks`."""
+
+    left: int
+    lacks: tuple[str, ...] = ()
+
+
+def tally(approvers: Sequence[str], needs: int, rules: Rules) -> Tally:
+    """Count these people's approvals. Everybody counts once, and somebody who is in two groups counts for one of them."""
+    members = dict(rules.members)
+    for_group: dict[str, str] = {}
+
+    def place(who: str, tried: set[str]) -> bool:
+        for group in rules.approvals_from:
+            if group in tried or who not in members.get(group, frozenset()):
+                continue
+            tried.add(group)
+            if group not in for_group or place(for_group[group], tried):
+                for_group[group] = who
+                return True
+        return False
+
+    people = tuple(dict.fromkeys(approvers))
+    for who in people:
+        place(who, set())
+    lacks = tuple(g for g in rules.approvals_from if g not in for_group)
+    anybody = max(0, needs - len(rules.approvals_from) - (len(people) - len(for_group)))
+    return Tally(len(lacks) + anybody, lacks)
+
+
+def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Verdict:
+    """Whether one more approval, of this person, brings the plan any nearer to being run."""
+    was, now = tally(before, needs, rules), tally((*before, actor.user), needs, rules)
+    if now.left < was.left:
+        return Verdict(Kind.ALLOWED, "counts")
+    groups = " and ".join(f"<!subteam^{g}>" for g in was.lacks)
+    return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")

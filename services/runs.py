@@ -28,6 +28,7 @@ class Opened:
     request: str = ""  # the approved request it came from
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
+    glass: bool = False  # break-glass: nobody else approved it
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ class Run:
     by: float = 0.0
     turned_back: str = ""  # people, or their silence, chose the way back
     skipped: tuple[int, ...] = field(default=())
+    glass: bool = False
     asked: tuple[Question, ...] = ()
 
     @property
@@ -236,6 +238,7 @@ def _opened(event: Opened) -> Run:
         step_began=event.at,
         edge=event.edge,
         by=event.by,
+        glass=event.glass,
     )
 
 

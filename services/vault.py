@@ -1,10 +1,12 @@
 """`secrets.env` in the bucket: what is known of it without its values, and the few things that may be done with it."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from services.audit import Head
 from services.clock import Clock
 from services.cluster import SecretsSeen
 from services.errors import NotFound, Refused, Rejected, Unreachable
@@ -13,6 +15,7 @@ from services.secrets_env import Harm, SecretsFile
 FILE, LOCK = "secrets.env", "lock.lock"
 STAGED = "openvidu-bot/staged/"
 VERSIONS = "openvidu-bot/versions/"
+HEADS = "openvidu-bot/audit/"
 OVERWRITTEN = "somebody else has changed secrets.env since the bot did; their file was left as it is"
 
 
@@ -141,6 +144,24 @@ class Vault:
         if (await self._objects.get(FILE))[0] != content:
             # Either it is not to be seen yet, or somebody else wrote at once: the next look tells.
             raise Unreachable("secrets.env does not read back as it was written yet", sent=True)
+
+    async def keep_head(self, cluster: str, head: Head) -> None:
+        """Keep the head of an audit here, private and under a name of its own: nothing is ever written over, nor deleted."""
+        content = json.dumps({"cluster": cluster, "number": head.number, "hash": head.hash}, sort_keys=True)
+        try:
+            await self._objects.put(f"{HEADS}{cluster}/{head.number:010d}-{head.hash[:16]}", content.encode(), if_none_match=True)
+        except Rejected as error:
+            if error.status != 412:
+                raise  # else it lies there already
+
+    async def heads(self, cluster: str) -> list[Head]:
+        """All heads that were kept of a cluster's audit, oldest first."""
+        found = []
+        for stored in sorted(await self._objects.list(f"{HEADS}{cluster}/"), key=lambda s: str(s.key)):
+            number, _, start = stored.key.rsplit("/", 1)[-1].partition("-")
+            if number.isdigit() and start:
+                found.append(Head(start, int(number), cluster))  # its name says it all
+        return found
 
     async def break_lock(self, lock: str) -> None:
         """Delete another writer's lock, because a person said so of this one: not a later one, whose writer is alive."""

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 Classes = Mapping[str, type]
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
 
 
 def encode(value: Any) -> Any:
@@ -21,7 +27,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"is": "dict", "value": [[encode(k), encode(v)] for k, v in value.items()]}
     if is_dataclass(value) and not isinstance(value, type):
-        return {"is": type(value).__name__, **{f.name: encode(getattr(value, f.name)) for f in fields(value)}}
+        return {"is": type(value).__name__, **{name: encode(getattr(value, name)) for name in _names(type(value))}}
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
@@ -41,5 +47,5 @@ def decode(data: Any, classes: Classes) -> Any:
     if name not in classes:
         raise ValueError(f"stored by a newer version: {name} is not known here")
     kind = classes[name]
-    known = {f.name for f in fields(kind)}
+    known = _names(kind)
     return kind(**{k: decode(v, classes) for k, v in data.items() if k in known})

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,25 +13,31 @@ from typing import Any, Protocol, TypeVar
 
 from services import scripts
 from services.backups import made_by_bot
+from services.clients.answers import repeatable
 from services.clients.digitalocean import PER_PAGE, DigitalOcean
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
 from services.clock import Clock
-from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
-from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
+from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
+from services.errors import BotError, Forbidden, NotFound, Refused, Rejected, Unreachable
+from services.kinds import Names, Signs, tell
+from services.printable import namelike
+from services.roster import Roster
 from services.vault import Objects, Vault
 
 Json = dict[str, Any]
 T = TypeVar("T")
-SHARED, CROWD = 0.45, 4  # looks this many seconds together share one listing, for each page of it; twice that for a crowd of clusters
+SHARED, CROWD = 0.45, 4  # looks this many seconds together share one listing, for each page of it; four times that for a crowd
 HEALTH_SECONDS = 5.0
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
 NODES_AT_ONCE = 16
 MOVING = 60.0
-LOOKS_A_MINUTE = 120.0
+LOOKS_A_MINUTE = 240.0
+OLDEST = 600.0
 DAY = 86400.0
+SELDOM = 300.0  # what a cluster with a pool is asked about functions: only whether there is one too
 CLOCKS_APART = 5.0
 BACKUPS = "openvidu-bot/backups/"
 SECRETS = "secrets.env"
@@ -81,11 +88,19 @@ class Account:
         self.api = api
         self.droplets = Listing(clock, api.droplets)
         self.pools = Listing(clock, api.pools)
+        self.namespaces = Listing(clock, self._namespaces)
         self.account = Listing(clock, self._account)
         self.sizes = Listing(clock, api.sizes)
         self.snapshots = Listing(clock, api.snapshots)
         self._clock = clock
         self._moving: dict[str, float] = {}  # clusters that are looked at again and again, and when last
+
+    async def _namespaces(self) -> list[Json]:
+        """The namespaces; or one entry `unreadable` where the token may not know."""
+        try:
+            return await self.api.namespaces()
+        except Forbidden as error:
+            return [{"unreadable": str(error)}]
 
     async def _account(self) -> list[Json]:
         return [await self.api.account()]
@@ -93,13 +108,17 @@ class Account:
     def together(self) -> float:
         """Looks this many seconds apart share one listing: long lists are many requests, and a crowd of clusters asks for much else."""
         pages = self.droplets.pages + self.pools.pages
-        return pages * SHARED * (1 if len(self._moving) <= CROWD else 2)
+        return pages * SHARED * (1 if len(self._moving) <= CROWD else 4)
+
+    def patience(self) -> float:
+        """Seconds that a list of members may be old while nothing else changes."""
+        return min(MOVING * len(self._moving), OLDEST)
 
     def pace(self, interval: float, who: str = "") -> float:
         """The interval to look at: stretched when many clusters are in motion, and as the token's hourly budget runs out."""
         now = self._clock.now()
         self._moving = {w: at for w, at in self._moving.items() if now - at < MOVING} | {who: now}
-        # DigitalOcean takes 250 calls a minute; a look at one cluster of many costs about one, the rest is shared.
+        # DigitalOcean takes 250 calls a minute; a look at one cluster of many costs less than one, the rest is shared.
         interval = max(interval, len(self._moving) * 60.0 / LOOKS_A_MINUTE)
         remaining = self.api.budget.remaining
         if remaining is None or remaining > 1500:
@@ -121,6 +140,7 @@ class Place:
     drain_method: str = "signal"
     keep_backups: int = 3
     zone: str = "UTC"
+    declared: int | None = None
     timings: Timings = field(default_factory=Timings)
 
 
@@ -145,7 +165,10 @@ class ClusterWorld:
         self._clock = clock
         self._bucket = bucket
         self.vault = Vault(bucket, clock) if bucket is not None else None
+        self._names = Names(place.stack)
         self._where: dict[int, str] = {}
+        self._fixed: frozenset[int] = frozenset()
+        self._roster = Roster(clock)
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
     async def aclose(self) -> None:
@@ -165,9 +188,11 @@ class ClusterWorld:
         droplets, pools = await _both(self.account.droplets.since(fresh), self._pools(needs, fresh))
         masters = tuple(sorted((_droplet(d) for d in droplets if self._is_master(d)), key=lambda m: m.name))
         mine = [p for p in pools if p.get("name") == f"{self.place.stack}-media-node-pool"]
-        pool, members, trouble = await self._pool(mine, needs)
-        media = self._media(droplets, members)
+        pool, members, trouble = await self._pool(mine, needs, droplets, since or float("-inf"))
+        kind, strange, autoscaler = await self._kind(droplets, mine, needs, fresh)
+        media = self._media(droplets, members, kind)
         self._where = {d.id: self._address(d) for d in (*masters, *(n.droplet for n in media))}
+        self._fixed = frozenset(n.id for n in media if self._names.is_fixed(n.name))
         healthy, looks, load, front = await asyncio.gather(
             self._health(masters, needs), self._looks(media, needs), self._load(needs), self._front(needs)
         )
@@ -181,12 +206,15 @@ class ClusterWorld:
             region=self.place.region or (masters[0].region if masters else ""),
             known=needs,
             masters=tuple(replace(m, healthy=healthy.get(m.id), start=starts.get(m.id, "")) for m in masters),
-            media=tuple(MediaNode(n.droplet, n.member_status, looks.get(n.id)) for n in media),
+            media=tuple(replace(n, look=looks.get(n.id)) for n in media),
             pool=pool,
+            kind=kind,
+            autoscaler=autoscaler,
+            declared=self.place.declared,
             load=load,
             front=front,
             has_front=bool(self.place.public_url),
-            problem=self._problem(masters, mine, pool, needs) or self._blind(droplets),
+            problem=self._problem(masters, mine, pool, strange) or self._blind(droplets),
             zero_policy=self.place.zero_policy,
             drain_method=self.place.drain_method,
             media_price=await self._price(pool, media),
@@ -205,7 +233,56 @@ class ClusterWorld:
     # What is there
 
     def _is_master(self, droplet: Json) -> bool:
-        return re.fullmatch(re.escape(self.place.stack) + r"-master-node-[1-4]", droplet["name"]) is not None
+        return self._names.is_master(droplet["name"])
+
+    async def _kind(
+        self, droplets: list[Json], pools: list[Json], needs: frozenset[Fact], fresh: float
+    ) -> tuple[FleetKind, str, Autoscaler | None]:
+        """What keeps the media nodes, why nothing may be changed because of it, and the autoscaler if it is one."""
+        if Fact.POOL not in needs:
+            return FleetKind.UNKNOWN, "", None
+        names = self._names
+        here, is_readable = await self._namespace(seldom=bool(pools), fresh=fresh)
+        fixed = len([d for d in droplets if names.is_fixed(d["name"])])
+        autoscaled = len([d for d in droplets if names.is_autoscaled(d["name"])])
+        nothing = not (pools or here or fixed or autoscaled)
+        tag = await self._tag_is_there() if nothing else None
+        kind, problem = tell(names, Signs(len(pools), bool(here) if is_readable else None, fixed, autoscaled, tag))
+        return kind, problem, await self._autoscaler(here) if kind is FleetKind.AUTOSCALER else None
+
+    async def _namespace(self, *, seldom: bool, fresh: float) -> tuple[str, bool]:
+        """The id of the stack's namespace, "" if there is none, and whether that is known."""
+        try:
+            listed = await self.account.namespaces.since(fresh - SELDOM if seldom else fresh)
+        except BotError:
+            if seldom:
+                return "", False
+            raise
+        if any("unreadable" in n for n in listed):
+            return "", False
+        return next((str(n["namespace"]) for n in listed if n["label"] == self._names.namespace), ""), True
+
+    async def _tag_is_there(self) -> bool:
+        try:
+            await self.account.api.tag(self._names.draining_tag)
+        except Rejected:
+            return False
+        return True
+
+    async def _autoscaler(self, namespace: str) -> Autoscaler:
+        try:
+            raw = await self.account.api.trigger(namespace, self._names.trigger)
+        except NotFound:
+            return Autoscaler(namespace)
+        runs = raw.get("scheduled_runs") or {}
+        following = runs.get("next_run_at")
+        return Autoscaler(
+            namespace,
+            trigger=self._names.trigger,
+            enabled=bool(raw.get("is_enabled")),
+            last_run=_moment(runs.get("last_run_at")),
+            next_run=_moment(following) if following else None,
+        )
 
     def _blind(self, droplets: list[Json]) -> str:
         """Without tags a media droplet that is no pool member would be overlooked, and masters stopped while it serves."""
@@ -214,29 +291,26 @@ class ClusterWorld:
             return ""
         return "this token sees no tags (it lacks tag:read): a media droplet could be overlooked"
 
-    def _problem(self, masters: tuple[Droplet, ...], mine: list[Json], pool: Pool | None, needs: frozenset[Fact]) -> str:
+    def _problem(self, masters: tuple[Droplet, ...], mine: list[Json], pool: Pool | None, strange: str) -> str:
         stack = self.place.stack
         if not masters:
             return f"no droplet of a stack named {stack} is visible to this token"
         if len(masters) != 4:
             return f"{stack} has {len(masters)} masters ({', '.join(m.name for m in masters)}); exactly four are needed"
-        if Fact.POOL not in needs:
-            return ""
-        if not mine:
-            return (
-                f"no autoscale pool named {stack}-media-node-pool: this is not an OpenVidu 3.6 pool deployment "
-                "(3.7 and later have none), and the bot does not guess"
-            )
+        if strange:
+            return strange
         if len(mine) > 1:
             return f"{len(mine)} pools are named {stack}-media-node-pool; the bot cannot tell which one is meant"
-        if pool is None:
+        if mine and pool is None:
             return f"the pool {stack}-media-node-pool is not of fixed size; the bot only edits fixed pools"
         return ""
 
     async def _pools(self, needs: frozenset[Fact], fresh: float) -> list[Json]:
         return await self.account.pools.since(fresh) if Fact.POOL in needs else []
 
-    async def _pool(self, mine: list[Json], needs: frozenset[Fact]) -> tuple[Pool | None, list[Json], str]:
+    async def _pool(
+        self, mine: list[Json], needs: frozenset[Fact], droplets: list[Json], since: float
+    ) -> tuple[Pool | None, list[Json], str]:
         if Fact.POOL not in needs or len(mine) != 1:
             return None, [], ""
         raw = mine[0]
@@ -244,7 +318,9 @@ class ClusterWorld:
         if target is None:
             return None, [], ""
         try:
-            members, history = await _both(self.account.api.members(raw["id"]), self._history(raw, target))
+            nodes = [d for d in droplets if self._is_media(d)]
+            listed = self._roster.members(raw, nodes, since, self.account.patience(), self.account.api.members)
+            members, history = await _both(listed, self._history(raw, target))
         except NotFound:
             return None, [], f"the pool {raw['name']} vanished while it was looked at"
         pool = Pool(
@@ -266,17 +342,32 @@ class ClusterWorld:
         newest = max(events, key=lambda e: str(e.get("created_at", "")), default=None)
         if newest is None or str(newest.get("status", "")).lower() != "error":
             return ""
-        return str(newest.get("error_reason") or newest.get("reason") or "scaling ended in an error")
+        return repeatable(str(newest.get("error_reason") or newest.get("reason") or "scaling ended in an error"), frozenset())
 
-    def _media(self, droplets: list[Json], members: list[Json]) -> tuple[MediaNode, ...]:
+    def _media(self, droplets: list[Json], members: list[Json], kind: FleetKind) -> tuple[MediaNode, ...]:
         status = {int(m["droplet_id"]): str(m.get("status", "")) for m in members}
-        tag = f"{self.place.stack}-media-node-tag"
-        seen = [d for d in droplets if int(d["id"]) in status or tag in (d.get("tags") or ())]
-        found = [MediaNode(_droplet(d), status.get(int(d["id"]))) for d in seen]
+        tag = self._names.media_tag
+        seen = [d for d in droplets if int(d["id"]) in status or self._is_media(d)]
+        found = [
+            MediaNode(_droplet(d), status.get(int(d["id"])) or self._standing(d, kind), counted=tag in (d.get("tags") or ())) for d in seen
+        ]
         here = {n.id for n in found}
         # A member whose droplet is not in the listing yet, or no more, still counts as there.
         ghosts = [MediaNode(Droplet(i, f"{self.place.stack}-media-{i}", "new"), s) for i, s in status.items() if i not in here]
         return tuple(sorted((*found, *ghosts), key=lambda n: (n.droplet.created_at, n.id)))
+
+    def _is_media(self, droplet: Json) -> bool:
+        """By any sign: a node without its tag is found by no query, and serves all the same."""
+        tags, names = droplet.get("tags") or (), self._names
+        by_tag = names.media_tag in tags or names.draining_tag in tags
+        return by_tag or names.is_fixed(droplet["name"]) or names.is_autoscaled(droplet["name"])
+
+    def _standing(self, droplet: Json, kind: FleetKind) -> str | None:
+        """Where no pool says it: what Terraform or the autoscaler named is theirs, and the tag sends away those of the second only."""
+        names, name = self._names, droplet["name"]
+        if kind is FleetKind.AUTOSCALER and names.is_autoscaled(name):
+            return "deleting" if names.draining_tag in (droplet.get("tags") or ()) else "active"
+        return "active" if kind is FleetKind.FIXED and names.is_fixed(name) else None
 
     async def _price(self, pool: Pool | None, media: tuple[MediaNode, ...]) -> Decimal:
         """Of one pool member, per hour: from a member, else from the price list (legacy sizes are not on it)."""
@@ -487,9 +578,38 @@ class ClusterWorld:
         if template_digest(after["droplet_template"]) != template_digest(wanted):
             raise Rejected(f"after editing {seen.name} its template reads back changed; check it before anything else")
 
-    async def signal(self, droplet_id: int, start: str) -> str:
-        """Run the guarded drain script. Only the ledger calls this."""
-        output = await self._ssh(droplet_id, scripts.drain(start, self.place.drain_method), SSH_SECONDS)
+    async def pause(self, autoscaler: Autoscaler) -> None:
+        """Nothing is added, drained or replaced from now on, but for what a run under way still does."""
+        await self.account.api.set_trigger(autoscaler.namespace, autoscaler.trigger, enabled=False)
+
+    async def resume(self, autoscaler: Autoscaler) -> None:
+        """The autoscaler runs by its clock again."""
+        await self.account.api.set_trigger(autoscaler.namespace, autoscaler.trigger, enabled=True)
+
+    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+        """Tag a node so that it finishes and deletes itself. `uncount`: then take it out of the autoscaler's count, in this order."""
+        try:
+            await self.account.api.give_tag(droplet_id, self._names.draining_tag)
+            if uncount:
+                await self.account.api.take_tag(droplet_id, self._names.media_tag)
+        except NotFound:
+            return  # it has gone meanwhile
+
+    async def uncount(self, droplet_id: int) -> None:
+        """Take a node that leaves out of the autoscaler's count, so that another comes for it. It loses its firewalls by that."""
+        with suppress(NotFound):
+            await self.account.api.take_tag(droplet_id, self._names.media_tag)
+
+    async def delete(self, droplet_id: int) -> None:
+        """Delete a media droplet; one that is gone is deleted already."""
+        with suppress(NotFound):
+            await self.account.api.delete_droplet(droplet_id)
+
+    async def signal(self, droplet_id: int, start: str, *, stays: bool) -> str:
+        """Run the guarded drain script. Only the ledger calls this. `stays`: the droplet is kept, drained."""
+        # The vendor's script deletes its own droplet, and of a fixed one only an apply makes another.
+        method = "signal" if stays or droplet_id in self._fixed else self.place.drain_method
+        output = await self._ssh(droplet_id, scripts.drain(start, method), SSH_SECONDS)
         return output.stdout.strip()
 
     async def restart_service(self, droplet_id: int) -> None:
@@ -572,10 +692,10 @@ def _droplet(raw: Json) -> Droplet:
     addresses = {n.get("type"): n.get("ip_address", "") for n in (raw.get("networks") or {}).get("v4", [])}
     return Droplet(
         id=int(raw["id"]),
-        name=str(raw["name"]),
-        status=str(raw["status"]),
+        name=namelike(str(raw["name"])),
+        status=namelike(str(raw["status"])),
         locked=bool(raw.get("locked")),
-        size=str(raw.get("size_slug", "")),
+        size=namelike(str(raw.get("size_slug", ""))),
         address=addresses.get("public", ""),
         private_address=addresses.get("private", ""),
         disk=int(raw.get("disk") or 0),
@@ -590,7 +710,7 @@ def _droplet(raw: Json) -> Droplet:
 
 def _size(raw: Json) -> Size:
     return Size(
-        slug=str(raw.get("slug", "")),
+        slug=namelike(str(raw.get("slug", ""))),
         vcpus=int(raw.get("vcpus") or 0),
         memory=int(raw.get("memory") or 0),
         disk=int(raw.get("disk") or 0),
@@ -604,7 +724,7 @@ def _size(raw: Json) -> Size:
 def _snapshot(raw: Json) -> Snapshot:
     return Snapshot(
         id=str(raw.get("id", "")),
-        name=str(raw.get("name", "")),
+        name=namelike(str(raw.get("name", ""))),
         droplet=int(raw.get("resource_id") or 0),
         created_at=str(raw.get("created_at", "")),
         size=_exact(raw.get("size_gigabytes"), "0.01"),

@@ -8,14 +8,22 @@ from typing import Any, ClassVar
 from handlers.blocks import Card
 from services.clock import Clock
 from services.desk import Desk
-from services.errors import Refused
+from services.errors import Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor
 from services.spoken import Spoken
 
 
+async def _no_picture(_card: Card, _png: bytes, _title: str, _described: str) -> None:
+    raise Unreachable("no picture can be shown here")
+
+
 async def _no_modal(_view: dict[str, Any]) -> None:
     raise Refused("no form can be opened here")
+
+
+def _unread(_text: str) -> Spoken:
+    raise Refused("no words are understood here")
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,13 @@ class Asked:
     clock: Clock
     cluster: Callable[[], str]  # the cluster that is meant; Refused when nobody can tell
     zone: Callable[[str], str] = lambda _cluster: "UTC"  # a cluster's own time zone
-    open_modal: Callable[[dict[str, Any]], Awaitable[None]] = _no_modal
+    open_modal: Callable[[dict[str, Any]], Awaitable[object]] = _no_modal
     trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
     spoken: Sequence[type[Spoken]] = ()  # everything that can be said
+    read: Callable[[str], Spoken] = _unread  # what is meant by some words; Refused when nobody can tell
     reason: str = ""  # with these two, for talks that lead to a plan
     dry: bool = False
+    picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture  # with a card, for this person's eyes only
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.clients.http import NEVER_CONNECTED
+from services.printable import printable
 
 Json = dict[str, Any]
 
@@ -69,7 +70,7 @@ def repeatable(message: str, hide: frozenset[str]) -> str:
     # A validation message may quote what it did not like, and what was sent holds credentials.
     if any(secret in message for secret in hide):
         return "(its reason quotes a secret and is left out)"
-    return re.sub(r"\s+", " ", message).strip()[:300]
+    return re.sub(r"\s+", " ", printable(message)).strip()[:300]
 
 
 def number(text: str | None) -> float | None:

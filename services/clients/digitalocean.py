@@ -35,7 +35,21 @@ LOOKS_PER_MINUTE = 215  # of the 250 that are allowed; the rest is for changes, 
 
 # What a token needs, by operation. The pool's PUT asks for droplet:create and not for droplet:update, as does a resize.
 READ_DROPLETS = "droplet:read"
+READ_FUNCTIONS = "function:read"
 WRITE_POOL = "droplet:create (with ssh_key:read, tag:read, vpc:read and project:read for the template)"
+SCOPES_SEEN_BY_READING: dict[str, Callable[[Any], Any]] = {
+    "droplet:read": lambda api: api.droplets.list,
+    "account:read": lambda api: lambda **_: api.account.get(),
+    "actions:read": lambda api: api.actions.list,
+    "image:read": lambda api: api.images.list,
+    "project:read": lambda api: api.projects.list,
+    "regions:read": lambda api: api.regions.list,
+    "sizes:read": lambda api: api.sizes.list,
+    "snapshot:read": lambda api: api.snapshots.list,
+    "ssh_key:read": lambda api: api.ssh_keys.list,
+    "tag:read": lambda api: api.tags.list,
+    "vpc:read": lambda api: api.vpcs.list,
+}
 SCOPE_OF_ACTION = {"resize": "droplet:create and droplet:update", "snapshot": "image:create and droplet:update"}
 
 
@@ -143,7 +157,54 @@ class DigitalOcean:
         what = f"listing snapshots of droplet {droplet_id}"
         return await self._list("snapshots", what, READ_DROPLETS, lambda api: api.droplets.list_snapshots, droplet_id)
 
+    async def namespaces(self) -> list[Json]:
+        """The functions namespaces that the token's user sees: id, label and region. The key in each opens it, and is dropped here."""
+        what = "listing functions namespaces"
+        await self._room()
+        answer = await self._call(what, READ_FUNCTIONS, lambda api: api.functions.list_namespaces())
+        if not isinstance(answer, dict) or "namespaces" not in answer:
+            raise Unreachable(f"{what}: the answer holds no namespaces")
+        return [{k: n.get(k, "") for k in ("namespace", "label", "region")} for n in answer["namespaces"] or []]
+
+    async def trigger(self, namespace: str, name: str) -> Json:
+        """What starts a function by the clock."""
+        what = f"reading the trigger {name}"
+        return await self._one("trigger", what, READ_FUNCTIONS, lambda api: api.functions.get_trigger(namespace, name))
+
+    async def tag(self, name: str) -> Json:
+        """A tag, and how much carries it."""
+        return await self._one("tag", f"reading the tag {name}", "tag:read", lambda api: api.tags.get(name))
+
+    async def may(self, scope: str) -> None:
+        """See whether the token has a scope, by reading one thing that needs it. Forbidden when it has not."""
+        await self._room()
+        pick = SCOPES_SEEN_BY_READING[scope]
+        await self._call(f"trying {scope}", scope, lambda api: pick(api)(per_page=1, page=1))
+
     # What can be asked for
+
+    async def set_trigger(self, namespace: str, name: str, *, enabled: bool) -> Json:
+        """Let a trigger run, or pause it; doing so again changes nothing."""
+        what = f"{'resuming' if enabled else 'pausing'} the trigger {name}"
+        body = {"is_enabled": enabled}
+        ask = self._call(what, "function:update", lambda api: api.functions.update_trigger(namespace, name, body=body))
+        return _only("trigger", what, await ask)
+
+    async def give_tag(self, droplet_id: int, name: str) -> None:
+        """Tag a droplet; doing so again changes nothing."""
+        what = f"tagging droplet {droplet_id} with {name}"
+        body = _resources(droplet_id)
+        await self._call(what, "tag:create and droplet:update", lambda api: api.tags.assign_resources(name, body=body))
+
+    async def take_tag(self, droplet_id: int, name: str) -> None:
+        """Take a tag from a droplet; doing so again changes nothing."""
+        what = f"taking the tag {name} from droplet {droplet_id}"
+        body = _resources(droplet_id)
+        await self._call(what, "tag:delete", lambda api: api.tags.unassign_resources(name, body=body))
+
+    async def delete_droplet(self, droplet_id: int) -> None:
+        """Delete one droplet, by its id and for good. Deleting by tag is not in reach of this client, and must not be."""
+        await self._call(f"deleting droplet {droplet_id}", "droplet:delete", lambda api: api.droplets.destroy(droplet_id))
 
     async def act(self, droplet_id: int, type: str, **extra: object) -> Json:  # noqa: A002 - the API's own word
         """Ask for an action on a droplet (shutdown, power_on, resize ...). Sent once; a lost answer says so with `sent` None."""
@@ -311,6 +372,10 @@ def _page(pick: Callable[[Any], Any], page: int, args: tuple[object, ...], kwarg
         return sent
 
     return ask
+
+
+def _resources(droplet_id: int) -> Json:
+    return {"resources": [{"resource_id": str(droplet_id), "resource_type": "droplet"}]}
 
 
 def _only(key: str, what: str, answer: object) -> Json:

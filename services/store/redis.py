@@ -1,23 +1,27 @@
-"""State in Redis or Valkey: any number of bots. Every write is one Lua script, idempotent by commit id."""
+"""State in Redis or Valkey: any number of bots. Every write is one Lua script, idempotent by commit id.
+
+A primary acknowledges before its replicas have a write, so what it acknowledged can be lost with it. Where replicas are waited for, a
+commit counts only when they have it; otherwise it is "not known to be kept", and nothing is done on the strength of it.
+"""
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from services.errors import Unreachable
+from services.store.address import connect, parse_address
+from services.store.durability import Durability, judge
 from services.store.port import Commit
 
 # One hash slot for everything, so that one script may touch several keys on a Redis Cluster too.
 PREFIX = "{openvidu-bot}:"
 COMMIT = """
 local c = cjson.decode(ARGV[1])
-if redis.call('exists', KEYS[1]) == 1 then return 1 end
+if redis.call('expire', KEYS[1], 3600) == 1 then return 1 end
 for _, check in ipairs(c.checks) do
   local now = redis.call('get', KEYS[check[1]])
   if check[2] == cjson.null then
@@ -38,36 +42,41 @@ T = TypeVar("T")
 
 
 class RedisStore:
-    """`url` as redis-py takes it (redis://, rediss://, unix://). `reply_within` bounds each call, in seconds.
+    """`url` as `parse_address` takes it. `reply_within` bounds each call, in seconds; `kept_within` how long replicas are waited for.
 
+    `replicas`: how many must have a write before it counts; None: one where Sentinel may put another in the primary's place, else none.
     `speed`: how many seconds of the bot's clock pass in one of Redis's; a ttl is meant in the clock's.
     """
 
-    def __init__(self, url: str, *, reply_within: float = 5.0, speed: float = 1.0, client: "redis.Redis | None" = None) -> None:
-        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2)
-        # A burst waits for a free connection; redis-py's own pool would raise at its hundredth.
-        self._redis = client or redis.Redis.from_pool(
-            redis.BlockingConnectionPool.from_url(
-                url,
-                max_connections=CONNECTIONS,
-                timeout=reply_within,
-                decode_responses=True,
-                socket_timeout=reply_within,
-                socket_connect_timeout=reply_within,
-                retry=retry,
-                protocol=2,
-            )
+    def __init__(
+        self,
+        url: str,
+        *,
+        reply_within: float = 5.0,
+        speed: float = 1.0,
+        ca_file: str | None = None,
+        sentinel_password: str | None = None,
+        replicas: int | None = None,
+        kept_within: float = 1.0,
+    ) -> None:
+        address = parse_address(url)
+        self._redis, self._sentinel = connect(
+            address, reply_within=reply_within, connections=CONNECTIONS, ca_file=ca_file, sentinel_password=sentinel_password
         )
+        self.replicas = replicas if replicas is not None else 1 if address.sentinels else 0
         self._reply_within = reply_within
+        self._kept_within = kept_within
         self._speed = speed
         self._commit = self._redis.register_script(COMMIT)
+        # A burst waits for a free connection; redis-py's own pool would raise at the first too many.
+        self._room = asyncio.Semaphore(CONNECTIONS)
 
     async def _do(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(self._reply_within * 2):
+            async with asyncio.timeout(self._reply_within * 2), self._room:
                 return await call()
         except (RedisError, OSError, TimeoutError) as error:
-            raise Unreachable(f"asking Redis: {type(error).__name__}") from error
+            raise Unreachable(f"asking Redis: {_kind(error)}") from error
 
     async def get(self, *keys: str) -> list[str | None]:
         if not keys:
@@ -89,8 +98,26 @@ class RedisStore:
             "puts": [[index(k), v, self._milliseconds(commit.ttl.get(k))] for k, v in commit.puts.items()],
             "appends": [[index("log:" + log), entry] for log, entry in commit.appends],
         }
-        result = await self._do(lambda: cast("Awaitable[Any]", self._commit(keys=keys, args=[json.dumps(order)])))
+        text = json.dumps(order)
+        if self.replicas:
+            return await self._commit_and_wait(keys, text)
+        result = await self._do(lambda: cast("Awaitable[Any]", self._commit(keys=keys, args=[text])))
         return int(result) == 1
+
+    async def _commit_and_wait(self, keys: list[str], text: str) -> bool:
+        """In one breath on one connection: WAIT is about the writes of its own connection, and a repetition must repeat both."""
+
+        async def both() -> list[int]:
+            async with self._redis.pipeline(transaction=False) as line:
+                line.eval(COMMIT, len(keys), *keys, text)
+                line.wait(self.replicas, int(self._kept_within * 1000))
+                return cast("list[int]", await line.execute())
+
+        written, kept = await self._do(both)
+        if written == 1 and kept < self.replicas:
+            lacking = f"{kept} of {self.replicas} replicas have it"
+            raise Unreachable(f"asking Redis: it wrote this down, but {lacking}, so it is not known to be kept")
+        return written == 1
 
     def _milliseconds(self, ttl: float | None) -> int:
         # 0 means for ever in the script: a time to live that is over already becomes the shortest one there is.
@@ -110,9 +137,30 @@ class RedisStore:
     async def length(self, log: str) -> int:
         return int(await self._do(lambda: self._redis.llen(PREFIX + "log:" + log)))
 
-    async def info(self) -> dict[str, Any]:
-        """Server facts that matter for keeping state: `aof_enabled`, `maxmemory_policy`, `redis_version`."""
-        return await self._do(self._redis.info)
+    async def durability(self) -> Durability:
+        """Whether it keeps what it is told. CONFIG is often refused where somebody else runs Redis; INFO says most of it."""
+        info = await self._do(self._redis.info)
+        try:
+            config = await self._do(self._settings)
+        except Unreachable as error:
+            if not isinstance(error.__cause__, ResponseError):
+                raise
+            return judge(info, None, _kind(error.__cause__), self.replicas)
+        return judge(info, config, "", self.replicas)
+
+    async def _settings(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in ("appendonly", "appendfsync", "maxmemory-policy"):
+            found |= cast("dict[str, str]", await self._redis.config_get(name))
+        return found
 
     async def aclose(self) -> None:
         await self._redis.aclose()
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
+
+
+def _kind(error: BaseException) -> str:
+    """The name of an error, and Redis's own code (NOREPLICAS, MISCONF, OOM) where it has one; never its text, which may hold a value."""
+    name, code = type(error).__name__, str(error).partition(" ")[0]
+    return f"{name} {code}" if isinstance(error, ResponseError) and re.fullmatch(r"[A-Z]{3,20}", code) else name

@@ -23,11 +23,18 @@ T = TypeVar("T")
 
 
 class SqliteStore:
-    """`path` None keeps everything in memory, for tests. With `threaded` False calls run on the loop itself (virtual time)."""
+    """`path` None keeps everything in memory, for tests. With `threaded` False calls run on the loop itself (virtual time).
 
-    def __init__(self, path: Path | None, clock: Clock, *, threaded: bool = True) -> None:
+    With `reading` nothing is written, and a bot may be at work on the file meanwhile.
+    """
+
+    def __init__(self, path: Path | None, clock: Clock, *, threaded: bool = True, reading: bool = False) -> None:
         self._clock = clock
         self._guard: IO[str] | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="state") if threaded else None
+        if path is not None and reading:
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+            return
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._guard = _only_one(path)
@@ -37,7 +44,6 @@ class SqliteStore:
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = full")
         self._db.executescript(SCHEMA)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="state") if threaded else None
 
     async def _do(self, work: Callable[[], T]) -> T:
         try:

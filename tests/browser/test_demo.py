@@ -1,56 +1,28 @@
 """The demo as a newcomer plays it, in a real browser."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.support.tools import chromium
-
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-SPEED = "24"
-PATIENCE = 30_000.0  # milliseconds: two cores may have four tests on them
+from tests.browser.play import PATIENCE, Watched, running_browser, running_demo
 
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    path = chromium()
-    with sync_playwright() as play:
-        running = play.chromium.launch(executable_path=path, args=list(FLAGS))
+    with running_browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture
 def demo() -> Iterator[str]:
-    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--speed", SPEED, "--no-browser"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert "http://127.0.0.1:" in line
-    yield line.split(" open ")[1].split()[0]
-    process.terminate()
-    assert process.wait(20) == 0
-    assert process.stdout.read() == "", "one line, and nothing more"
+    with running_demo(24) as url:
+        yield url
 
 
 def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
-    page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(request.url) if "/_ui/stream" not in request.url else None)
-    page.goto(demo)
+    watched = Watched(browser, demo)
+    page = watched.page
     log = page.locator("#log")
     expect(page.get_by_role("radio", name="Ana Ruiz")).to_have_attribute("aria-checked", "true")
 
@@ -74,6 +46,4 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
     expect(log).to_contain_text("acme is down", timeout=2 * PATIENCE)
     expect(page.locator("#panel .cluster")).to_contain_text("down")
     expect(page.locator("#guide .now")).to_contain_text("Bring it back", timeout=PATIENCE)
-    assert page.evaluate("fetch('/_control/problems').then(r => r.json())")["problems"] == []
-    assert page.get_by_text("not rendered").count() == 0
-    assert complaints == []
+    watched.has_no_complaints()

@@ -474,7 +474,7 @@ def test_a_long_silence_of_digitalocean_is_told_and_waited_for() -> None:
         await approved(scene)
         await at_step(scene, 3)
         scene.town.faults.switch("api_down")
-        await told(scene, "status", "Nobody answered: listing ")
+        await told(scene, "status", "No usable answer: listing ")
         await scene.card("trying again, nothing is lost")
         await scene.passes(15 * 60)
         scene.town.faults.switch("api_down", False)
@@ -590,11 +590,12 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         for text in ("shutdown --media-only", "startup 3"):
             await told(scene, text, "Not taken, nothing was changed: the bot's memory did not answer in time; type it again")
         status = await told(scene, "status", "acme · up")
-        assert "Media nodes pool at 3" in status.text
+        assert "Media nodes: pool at 3" in status.text
+        assert "runs and requests are not known" in status.text
         await told(scene, "help", "Commands: ")
-        await told(scene, "runs", "Nobody answered: asking Redis")
+        await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
-        await hears(scene, "UBEN", "Nobody answered: asking Redis: ConnectionError. Nothing was changed by this")
+        await hears(scene, "UBEN", "No usable answer: asking Redis: ConnectionError. Nothing was changed by this")
         await scene.passes(60)
         untouched(scene)
         store.away = False
@@ -841,7 +842,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("cancel", "RUN is missing; usage: `/openvidu cancel RUN`"),
             ('shutdown --reason "open', "A quote is not closed"),
             ("runs", "acme has had no runs yet"),
-            ("", "Commands: "),
+            ("", "You may: Status, Shut down"),
             ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
             ("shutdown --dry-run", "Dry run of Shut down acme, nothing was changed"),
             ("shutdown --no-drain --dry-run", "removes 3 media nodes without letting meetings finish"),

@@ -1,7 +1,9 @@
 """The watchdog over the sockets to Slack."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import pytest
@@ -9,34 +11,162 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import sockets
+from bot.sockets import ONE_LINE, Sockets
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace
 from tests.support.scene import MANIFEST
 
+PING, LOOK = sockets.PING, sockets.LOOK
 
-@pytest.mark.parametrize("patience", [0.5, 60.0], ids=["made anew", "given a new address"])
-def test_comes_back_from_failed_handshakes(monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "LOOK", 0.1)
     monkeypatch.setattr(sockets, "PING", 0.3)
-    monkeypatch.setattr(sockets, "PATIENCE", patience)
+    monkeypatch.setattr(sockets, "HOLD_BACK", 1.0)
 
-    async def story() -> None:
-        clock = ScaledClock()
-        server = SlackServer(Workspace(clock, steady=time.monotonic), MANIFEST, clock)
-        await server.start()
-        server.slack.faults.fail_handshakes = 4
-        async with aiohttp.ClientSession() as session:
-            client = AsyncWebClient(token=server.bot_token, base_url=server.api_url, session=session)
-            client.proxy = None
-            lines = sockets.Sockets(AsyncApp(client=client, signing_secret=""), server.app_token, proxied=False)
-            running = asyncio.create_task(lines.run())
-            await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 2), 10)
-            await asyncio.sleep(0.2)
-            assert await lines.connected() == 2
+
+@contextlib.asynccontextmanager
+async def slack() -> AsyncIterator[SlackServer]:
+    clock = ScaledClock()
+    server = SlackServer(Workspace(clock, steady=time.monotonic), MANIFEST, clock)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def lines_to(server: SlackServer) -> AsyncIterator[Sockets]:
+    """One bot's lines, watched over."""
+    async with aiohttp.ClientSession() as session:
+        client = AsyncWebClient(token=server.bot_token, base_url=server.api_url, session=session)
+        client.proxy = None
+        lines = Sockets(AsyncApp(client=client, signing_secret=""), server.app_token, proxied=False)
+        running = asyncio.create_task(lines.run())
+        try:
+            yield lines
+        finally:
             running.cancel()
             await lines.close()
             assert await lines.connected() == 0
-        await server.stop()
+
+
+async def until(what: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    for _ in range(int(seconds / 0.02)):
+        if await what():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not so after {seconds} s")
+
+
+@pytest.mark.parametrize("patience", [0.5, 60.0], ids=["made anew", "given a new address"])
+def test_comes_back_from_failed_handshakes(monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+    monkeypatch.setattr(sockets, "PATIENCE", patience)
+
+    async def story() -> None:
+        async with slack() as server:
+            server.slack.faults.fail_handshakes = 4
+            async with lines_to(server) as lines:
+                await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 2), 10)
+                await asyncio.sleep(0.2)
+                assert await lines.connected() == 2
 
     asyncio.run(story())
+
+
+def test_a_silent_socket_is_noticed_and_replaced() -> None:
+    """Half open: it looks fine and nothing comes through. Noticed after four pings and a look, which is far within a minute."""
+    async def story() -> None:
+        async with slack() as server, lines_to(server) as lines:
+            await until(lambda: has(lines, 2))
+            assert (await lines.problems(), await lines.cautions()) == ([], [])
+            server.slack.faults.fail_handshakes = 1000
+            server.sockets.fall_silent()
+            await until(lambda: has(lines, 0))
+            assert await lines.problems() == ["no socket to Slack is open"]
+            server.slack.faults.fail_handshakes = 0
+            await until(lambda: has(lines, 2), 20)
+            assert await lines.problems() == []
+
+    asyncio.run(story())
+
+
+def test_in_real_life_that_takes_less_than_a_minute() -> None:
+    """The test above plays it quickly. The SDK gives up after four pings at the latest, and then somebody has to look."""
+    assert 4 * PING + LOOK < 60
+
+
+async def has(lines: Sockets, number: int) -> bool:
+    return await lines.connected() == number
+
+
+def test_the_sixth_bot_says_so_and_does_not_flap() -> None:
+    """Slack lets an app have ten sockets: five bots with two each."""
+
+    async def story() -> None:
+        async with slack() as server, contextlib.AsyncExitStack() as bots:
+            five = [await bots.enter_async_context(lines_to(server)) for _ in range(5)]
+            await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 10), 10)
+            async with lines_to(server) as sixth:
+                await until(lambda: turned_away(sixth))
+                (told,) = await sixth.problems()
+                assert "at most five bots" in told
+                assert "slack.mode: http" in told
+                before = asked(server)
+                await asyncio.sleep(3.0)
+                # Two lines, tried again after 1 s, 2 s and so on: the SDK alone would have asked some hundred times.
+                assert asked(server) - before <= 10
+                assert [await lines.connected() for lines in five] == [2] * 5
+                # One of the five leaves: there is room, and it is taken by itself.
+                await five[0].close()
+                await until(lambda: has(sixth, 2), 20)
+                assert await sixth.problems() == []
+
+    asyncio.run(story())
+
+
+async def turned_away(lines: Sockets) -> bool:
+    return any("Slack gives this bot no socket" in text for text in await lines.problems())
+
+
+def asked(server: SlackServer) -> int:
+    return len([e for e in server.slack.journal.entries if e.kind == "api" and e.name == "apps.connections.open"])
+
+
+def test_one_line_of_two_is_told() -> None:
+    async def story() -> None:
+        async with slack() as server, contextlib.AsyncExitStack() as bots:
+            for _ in range(4):
+                await bots.enter_async_context(lines_to(server))
+            await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 8), 10)
+            async with aiohttp.ClientSession() as session, session.ws_connect(server.sockets.open_url()) as forgotten:
+                assert (await forgotten.receive_json())["num_connections"] == 9
+                async with lines_to(server) as fifth:
+                    await until(lambda: has(fifth, 1))
+                    await until(lambda: only_one(fifth))
+                    assert await fifth.problems() == []
+
+    asyncio.run(story())
+
+
+async def only_one(lines: Sockets) -> bool:
+    return await lines.cautions() == [ONE_LINE]
+
+
+def test_socket_mode_switched_off_is_told() -> None:
+    async def story() -> None:
+        async with slack() as server, lines_to(server) as lines:
+            await until(lambda: has(lines, 2))
+            before = asked(server)
+            await server.sockets.disable_link()
+            await until(lambda: told_off(lines))
+            assert asked(server) - before <= 4
+
+    asyncio.run(story())
+
+
+async def told_off(lines: Sockets) -> bool:
+    return any("Socket Mode is switched off" in text for text in await lines.problems())

@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from handlers import cards
 from handlers.blocks import TEXT, Card, cut, escape
 from handlers.history import one_run_card
+from services.audit import Deed, Entry, What, link
 from services.cluster import Cluster, Load
 from services.decisions import Request, RequestState
 from services.desk import Status
 from services.errors import Rejected
 from services.executor import Progress
+from services.heads import Digest
 from services.plan import Plan, make_plan
 from services.policy import Actor
 from services.procedures import Shutdown, Startup
@@ -44,12 +46,12 @@ from services.runs import (
     fold,
 )
 from simulators.slack.blockkit import check_blocks
-from tests.support.clusters import ANA, BEN, DRAINING, HOSTILE, IDLE, NOW, clusters, down, events, law, loads, plans, ready, requests
+from tests.support.clusters import ANA, BEN, DRAINING, HOSTILE, IDLE, NOW, clusters, down, events, law, loads, plans, ready, requests, texts
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = bool(os.environ.get("OPENVIDU_BOT_UPDATE"))
 APPROVERS = "an approver (<@UBEN> or <@UCARLA>), not <@UANA>"
-HELD = re.compile(r"<(@[A-Z0-9]+|!date\^\d+\^[^|<>]*\|[^<>]*)>")
+HELD = re.compile(r"<(@[A-Z0-9]+|!subteam\^[A-Z0-9]+|!date\^\d+\^[^|<>]*\|[^<>]*)>")
 DATE = re.compile(r"<!date\^\d+\^(\{time\}|\{date_short_pretty\} \{time\})\|[^<>]+>")
 
 
@@ -80,7 +82,8 @@ def fit_to_send(card: Card) -> None:
         assert all(DATE.fullmatch(found) for found in re.findall(r"<!date[^>]*>", text))
         assert not re.search(r"&(?!amp;|lt;|gt;)", text)
     for element in (e for b in sent["blocks"] if b["type"] == "actions" for e in b["elements"]):
-        assert re.fullmatch(r"[\w|:-]{1,200}", element["value"]), "opaque ids only"
+        for pressed in element.get("options", [element]):
+            assert re.fullmatch(r"[\w|:-]{1,150}", pressed["value"]), "opaque ids only"
 
 
 def says(card: Card, *words: str) -> None:
@@ -90,6 +93,20 @@ def says(card: Card, *words: str) -> None:
 
 
 # Laws
+
+
+@law
+@given(st.lists(st.builds(Deed, st.sampled_from(list(What)), st.sampled_from((None, ANA, BEN)), *[texts] * 5), max_size=30))
+def test_the_audit(deeds: list[Deed]) -> None:
+    entries: list[Entry] = []
+    for deed in deeds:
+        entries.append(link("acme", entries[-1].head if entries else None, deed, NOW))
+    head = entries[-1].head if entries else None
+    card = cards.audit_card("acme", entries[::-1], head)
+    fit_to_send(card)
+    says(card, f"{len(entries)} decision" if entries else "Nothing was decided")
+    if head is not None:
+        fit_to_send(cards.digest_card("acme", Digest(head, len(entries))))
 
 
 @law

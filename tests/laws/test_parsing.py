@@ -61,8 +61,8 @@ def test_everything_that_can_be_said_is_found_by_its_command(kind: type[Procedur
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n", "\t  "])
-def test_nothing_is_a_call_for_help(text: str) -> None:
-    assert type(parse(text).said).__name__ == "Help"
+def test_nothing_is_a_call_for_the_menu(text: str) -> None:
+    assert type(parse(text).said).__name__ == "Menu"
 
 
 def test_commands_of_the_issue() -> None:

@@ -1,17 +1,36 @@
 """Who may do what: roles, procedures and clusters, exhaustively."""
 
 import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import find, given
 from hypothesis import strategies as st
 
 from services.cluster import Cluster
+from services.membership import STALE, Group, Membership, Roster, groups_of
 from services.plan import Plan, make_plan
-from services.policy import EVERYONE, Actor, Kind, Rules, approval_reasons, judge, may_approve, may_operate, may_read
+from services.policy import (
+    EVERYONE,
+    Actor,
+    Impact,
+    Kind,
+    Rules,
+    Verdict,
+    adds_up,
+    approval_reasons,
+    impacts,
+    judge,
+    may_approve,
+    may_break_glass,
+    may_operate,
+    may_read,
+    tally,
+)
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
-from tests.support.clusters import clusters, down, law, plan_of, plans, procedures, ready
+from services.steps import Effects
+from tests.support.clusters import clusters, down, law, plan_of, plans, prepared, procedures, ready
 
 OPERATOR, APPROVER, BOTH, VIEWER, NOBODY = (Actor(u, "T0ACME") for u in ("UOP", "UAPP", "UBOTH", "UVIEW", "UNONE"))
 PEOPLE = (OPERATOR, APPROVER, BOTH, VIEWER, NOBODY)
@@ -139,3 +158,220 @@ def test_starting_up_is_free_and_scaling_up_within_the_quota() -> None:
 def test_a_shutdown_says_why_it_needs_somebody() -> None:
     assert approval_reasons(make_plan(ready(3), Shutdown()), RULES) == ("keeps people from opening meetings", "stops masters")
     assert approval_reasons(make_plan(ready(3), Shutdown(no_drain=True)), RULES)[0] == "ends running meetings"
+
+
+# Every role, procedure, cluster and impact
+
+
+GROUPS = {"S0OPS": frozenset({"UOP", "UBOTH"}), "S0SEC": frozenset({"UAPP", "UBOTH"}), "S0VIEW": frozenset({"UVIEW"})}
+HOME, AWAY, OFFICE = Actor("UOP", "T0ACME", "E0ORG"), Actor("UOP", "T0OTHER", "E0OTHER"), Actor("UOP", "T0BRANCH", "E0ORG")
+EVERY_RULE = [
+    replace(RULES, approvals=general, approvals_for=more, approvals_from=tuple(groups), members=tuple(groups.items()), scale_up_to=quota)
+    for general in (1, 2)
+    for more in ((), tuple((impact, n) for n, impact in enumerate(Impact, 1)))
+    for groups in ({}, {g: GROUPS[g] for g in ("S0OPS", "S0SEC")})
+    for quota in (None, 8)
+]
+
+
+def every_effect() -> Iterator[Effects]:
+    """Each combination of what a plan can do."""
+    for cuts, blocks, masters, secrets, standing, special, adds in itertools.product((False, True), repeat=7):
+        words = ("says so",) if special else ()
+        yield Effects(blocks, cuts, blocks, masters, 9 * adds, secrets, special=words, standing=standing)
+
+
+def one_of_each() -> list[Procedure]:
+    return [find(procedures(kind), lambda _: True, settings=law) for kind in PROCEDURES]
+
+
+def expected(plan: Plan, rules: Rules) -> set[Impact]:
+    """What the plan does, said once more and in another way."""
+    effects, found = plan.effects, set()
+    if effects.cuts_off:
+        found.add(Impact.MEETINGS_CUT)
+    if effects.blocks:
+        found.add(Impact.MEETINGS_BLOCKED)
+    if effects.stops_masters:
+        found.add(Impact.MASTERS_STOPPED)
+    if effects.edits_secrets:
+        found.add(Impact.SECRETS_EDITED)
+    if effects.standing:
+        found.add(Impact.WINDOWS_ADDED)
+    if effects.special:
+        found.add(Impact.IRREVERSIBLE)
+    if rules.scale_up_to is not None and effects.adds and plan.media + effects.adds > rules.scale_up_to:
+        found.add(Impact.MEDIA_ADDED)
+    return found
+
+
+def test_every_role_procedure_and_impact() -> None:
+    """The whole table: who gets nowhere, who may at once, and how many others it takes. The command's name has no say in it."""
+    some, seen = prepared()[0], set()
+    made = [replace(some, procedure=procedure, effects=effects) for procedure in one_of_each() for effects in every_effect()]
+    assert {p.procedure.command for p in made} == {kind.command for kind in PROCEDURES}
+    for plan, rules in itertools.product(made, EVERY_RULE):
+        wants = expected(plan, rules)
+        seen |= wants
+        needs = max([rules.approvals, len(rules.approvals_from), *(n for i, n in rules.approvals_for if i in wants)]) if wants else 0
+        for person in (*PEOPLE, OUTSIDERS[2]):
+            verdict = judge(plan, person, rules)
+            if person.outsider or person.user not in ("UOP", "UBOTH"):
+                assert (verdict.kind, verdict.approvals) == (Kind.DENIED, 0)
+            else:
+                assert (verdict.kind, verdict.approvals) == (Kind.NEEDS_APPROVAL if wants else Kind.ALLOWED, needs)
+    assert seen == set(Impact)
+
+
+@pytest.mark.parametrize("plan", ALL)
+def test_what_a_plan_of_any_cluster_does_is_what_it_is_judged_by(plan: Plan) -> None:
+    for rules in EVERY_RULE:
+        wants = expected(plan, rules)
+        assert set(impacts(plan, rules)) == wants
+        assert (judge(plan, OPERATOR, rules).kind is Kind.NEEDS_APPROVAL) == bool(wants)
+        assert len(approval_reasons(plan, rules)) >= bool(wants)
+
+
+def test_a_role_in_one_cluster_is_none_in_another() -> None:
+    acme, beta = RULES, Rules(operators=frozenset({"UVIEW"}), approvers=frozenset({"UNONE"}), viewers=frozenset())
+    for plan in prepared():
+        for person in PEOPLE:
+            assert (judge(plan, person, acme).kind is Kind.DENIED) == (person.user not in acme.operators)
+            assert (judge(plan, person, beta).kind is Kind.DENIED) == (person.user not in beta.operators)
+            assert (may_approve(person, NOBODY, beta).kind is Kind.ALLOWED) == (person is not NOBODY and person.user in beta.approvers)
+            assert (may_read(person, beta).kind is Kind.ALLOWED) == (person.user in {"UVIEW", "UNONE"})
+
+
+# Several approvers
+
+
+@law
+@given(
+    st.lists(st.sampled_from("ABCDEF"), max_size=6),
+    st.integers(1, 4),
+    st.lists(st.frozensets(st.sampled_from("ABCDEF"), max_size=4), max_size=3),
+)
+def test_approvals_are_counted_as_by_trying_every_way(approvers: list[str], more: int, groups: list[frozenset[str]]) -> None:
+    names = tuple(f"S{n}" for n in range(len(groups)))
+    rules = Rules(approvals_from=names, members=tuple(zip(names, groups, strict=True)))
+    needs = max(more, len(names))
+    people = sorted(set(approvers))
+    best = 0
+    for size in range(len(names) + 1):
+        for chosen in itertools.permutations(people, size):
+            for which in itertools.combinations(range(len(names)), size):
+                if all(who in groups[g] for who, g in zip(chosen, which, strict=True)):
+                    best = max(best, size)
+    found = tally(approvers, needs, rules)
+    assert len(found.lacks) == len(names) - best
+    assert found.left == len(names) - best + max(0, needs - len(names) - (len(people) - best))
+    assert tally(approvers[::-1], needs, rules).left == found.left, "who came first does not matter"
+
+
+def test_one_from_each_group_and_who_is_in_both_counts_for_one() -> None:
+    rules = replace(RULES, approvals_from=("S0OPS", "S0SEC"), members=tuple(GROUPS.items()))
+    assert tally(["UBOTH"], 2, rules).left == 1
+    assert tally(["UBOTH", "UAPP"], 2, rules).left == 0, "the one who is in both makes room for the other"
+    assert tally(["UBOTH", "UOP"], 2, rules).left == 0
+    assert tally(["UOP"], 2, rules) == tally(["UOP", "UOP"], 2, rules)
+    ops = replace(rules, members=(("S0OPS", frozenset({"UOP", "UBOTH"})), ("S0SEC", frozenset({"UAPP"}))))
+    more = adds_up(BOTH, ["UOP"], 2, ops)
+    assert more.kind is Kind.DENIED
+    assert "somebody of <!subteam^S0SEC> is needed too" in more.reason
+    assert adds_up(APPROVER, ["UOP"], 2, ops).kind is Kind.ALLOWED
+    assert adds_up(BOTH, ["UOP"], 3, ops).kind is Kind.ALLOWED, "a third is needed in any case"
+
+
+# Who somebody is
+
+
+def test_the_same_id_in_another_workspace_never_counts_and_another_door_of_the_own_organisation_does() -> None:
+    rules = replace(RULES, homes=frozenset({"T0ACME", "E0ORG"}), viewers=frozenset({EVERYONE}))
+    plan = prepared()[0]
+    checks: tuple[Callable[[Actor], Verdict], ...] = (
+        lambda who: may_read(who, rules),
+        lambda who: may_operate(who, rules),
+        lambda who: judge(plan, who, rules),
+        lambda who: may_approve(replace(who, user="UAPP"), NOBODY, rules),
+        lambda who: may_break_glass(who, replace(rules, breakers=frozenset({"UOP"}))),
+    )
+    for check in checks:
+        assert check(HOME).kind is not Kind.DENIED
+        assert check(OFFICE).kind is not Kind.DENIED, "one organisation, whatever the channel's workspace"
+        assert check(AWAY).kind is Kind.DENIED
+        assert "another workspace" in check(AWAY).reason
+        assert check(replace(AWAY, enterprise="")).kind is Kind.DENIED
+    everybody = replace(rules, approvers=frozenset({"UOP"}))
+    assert "you asked for this" in may_approve(OFFICE, HOME, everybody).reason, "another door does not make another person"
+    assert may_approve(HOME, BOTH, everybody, (OFFICE.key,)).kind is Kind.DENIED
+
+
+def test_break_glass_takes_an_operator_whom_the_settings_name() -> None:
+    for breakers in (frozenset(), frozenset({"UOP"}), frozenset({"UVIEW", "UAPP"})):
+        rules = replace(RULES, breakers=breakers)
+        for person in (*PEOPLE, *OUTSIDERS):
+            allowed = may_break_glass(person, rules).kind is Kind.ALLOWED
+            assert allowed == (not person.outsider and person.user in breakers & RULES.operators)
+    assert "`roles.break_glass`" in may_break_glass(OPERATOR, RULES).reason
+
+
+# User groups
+
+
+NAMED = Rules(
+    operators=frozenset({"S0OPS", "UVIEW"}), approvers=frozenset({"S0SEC"}), viewers=frozenset({"S0VIEW"}), breakers=frozenset({"S0OPS"}),
+    approvals_from=("S0OPS", "S0SEC"),
+)  # fmt: skip
+KNOWN = Membership({g: Group(m, 1000.0) for g, m in GROUPS.items()}, frozenset({"T0ACME"}))
+
+
+def test_groups_stand_for_their_members_while_that_is_known() -> None:
+    fresh = KNOWN.resolve(NAMED, 1000.0 + STALE)
+    assert groups_of(NAMED) == ("S0OPS", "S0SEC", "S0VIEW")
+    assert groups_of(fresh) == ("S0OPS", "S0SEC"), "only those that approvals have to come from are still spoken of"
+    assert fresh.operators == {"UOP", "UBOTH", "UVIEW"}
+    assert fresh.approvers == GROUPS["S0SEC"]
+    assert fresh.breakers == GROUPS["S0OPS"]
+    assert dict(fresh.members) == {g: GROUPS[g] for g in ("S0OPS", "S0SEC")}
+    assert fresh.unsure == ""
+    assert fresh.homes == {"T0ACME"}
+    assert [may_read(p, fresh).kind is Kind.ALLOWED for p in PEOPLE] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize("plan", prepared(), ids=lambda p: p.procedure.words())
+def test_after_ten_minutes_no_role_rests_on_a_group_and_reading_goes_on(plan: Plan) -> None:
+    stale = Membership({**KNOWN.groups, "S0OPS": Group(GROUPS["S0OPS"], 999.0, "Slack answers ratelimited")}, KNOWN.homes)
+    rules = stale.resolve(NAMED, 1000.0 + STALE)
+    for person in (OPERATOR, BOTH):
+        verdict = judge(plan, person, rules)
+        assert verdict.kind is Kind.DENIED
+        assert "not said since 00:16 UTC (10 min ago) who is in the user group S0OPS (Slack answers ratelimited)" in verdict.reason
+        assert may_read(person, rules).kind is Kind.ALLOWED
+        assert may_break_glass(person, rules).kind is Kind.DENIED
+    assert judge(plan, VIEWER, rules).kind is not Kind.DENIED, "named one by one, which Slack has no part in"
+    unknown = Membership().resolve(NAMED, 2000.0)
+    assert "has not said yet who is in the user group" in may_operate(OPERATOR, unknown).reason
+    assert may_read(OPERATOR, unknown).kind is Kind.DENIED
+    assert may_approve(APPROVER, OPERATOR, unknown).kind is Kind.DENIED
+    assert dict(unknown.members) == {"S0OPS": frozenset(), "S0SEC": frozenset()}
+
+
+def test_groups_that_nobody_put_people_in_the_place_of_are_nobody() -> None:
+    for person in PEOPLE:
+        allowed = person is VIEWER
+        assert (may_operate(person, NAMED).kind is Kind.ALLOWED) == allowed
+        assert may_approve(person, NOBODY, NAMED).kind is Kind.DENIED
+
+
+def test_what_is_known_of_a_later_time_stays() -> None:
+    roster = Roster()
+    roster.note("S1", ["UA"], 20.0)
+    roster.note("S1", ["UB"], 10.0)
+    assert roster.known.groups["S1"] == Group(frozenset({"UA"}), 20.0)
+    roster.missed("S1", "no answer")
+    assert roster.known.groups["S1"] == Group(frozenset({"UA"}), 20.0, "no answer")
+    roster.note("S1", [], 30.0)
+    assert roster.known.groups["S1"] == Group(frozenset(), 30.0)
+    roster.is_of("T1", "")
+    roster.is_of("T2")
+    assert roster.known.homes == {"T1"}

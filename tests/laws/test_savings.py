@@ -76,6 +76,9 @@ def test_a_month_worked_out_by_hand() -> None:
     assert bars(got.days) == "....22..2##2..................."
     both = add_up([got, got])
     assert (both.saving, both.kept[0].cost, both.kept[0].times) == (Decimal("9.66"), Decimal("1.50"), 4)
+    with_one_that_never_closes = add_up([got, report("beta", 2026, 10, Facts(), LATER)])
+    assert [str(d.closed) for d in with_one_that_never_closes.days[4:7]] == ["3.00", "2.75", "0.00"]
+    assert (with_one_that_never_closes.saving, with_one_that_never_closes.masters_billed) == (Decimal("4.83"), Decimal("3.14"))
 
 
 def test_the_month_of_the_price_list() -> None:

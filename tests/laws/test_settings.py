@@ -44,7 +44,7 @@ def test_the_example_is_good_and_shows_every_key() -> None:
     assert settings.channels == {"C0123OPS": "acme"}
     text = EXAMPLE.read_text()
     acme = settings.clusters["acme"]
-    for value in (settings, acme, acme.ssh, acme.roles, acme.policy, acme.drain):
+    for value in (settings, settings.terminal, acme, acme.ssh, acme.roles, acme.policy, acme.drain):
         for name in type(value).model_fields:
             assert f"{name}:" in text, f"{name} is not shown in config/example.yaml"
 
@@ -52,7 +52,7 @@ def test_the_example_is_good_and_shows_every_key() -> None:
 def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> None:
     """Take the comment signs away: nothing but what needs a file or a choice changes."""
     shown = "\n".join(line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ":" in line else line for line in EXAMPLE.read_text().splitlines()[8:])
-    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket"):
+    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "socket"):
         shown = "\n".join(text for text in shown.splitlines() if not text.lstrip().startswith(line))
     shown = shown.replace("  path: ~/.local/state", "  path: /home/ana/.local/state")
     assert read(tmp_path, shown) == load(EXAMPLE, HOME)
@@ -86,21 +86,21 @@ def test_values_are_frozen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, log (did you mean slack?)"),
+        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, terminal, log (did you mean slack?)"),
         ({}, "clusters: found nothing; allowed: a value, it has no default"),
         ({"clusters": {}}, "clusters: found nothing; allowed: at least one"),
         ({"clusters": ["acme"]}, "clusters: found a list; allowed: keys and values"),
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: found nothing; allowed: a value, it has no default"),
         (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ssh, spaces, roles, "
-         "policy, drain, timings, channel, timezone, windows, secrets (did you mean region?)"),
+         "policy, drain, timings, channel, timezone, windows, holidays, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
         (acme(health_url="http://x:7880/"), "clusters.acme.health_url: found 'http://x:7880/'; allowed: an http:// or https:// address with {address} or "
          "{private_address} where the master's own goes"),
         (acme(ssh={"port": 99999}), "clusters.acme.ssh.port: found 99999; allowed: less than or equal to 65535"),
         (acme(ssh={"port": "x"}), "clusters.acme.ssh.port: found 'x'; allowed: a whole number"),
-        (acme(roles={"operators": ["ana"]}), "clusters.acme.roles.operators.0: found 'ana'; allowed: a Slack member id such as U012AB3CD (not a name)"),
+        (acme(roles={"operators": ["ana"]}), "clusters.acme.roles.operators.0: found 'ana'; allowed: the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"),
         (acme(roles={"viewers": "all"}), "clusters.acme.roles.viewers: found 'all'; allowed: 'everyone' or a list of Slack member ids"),
         (acme(drain={"method": "sginal"}), "clusters.acme.drain.method: found 'sginal'; allowed: 'signal' or 'script' (did you mean signal?)"),
         (acme(policy={"zero_refused": "keep"}), "clusters.acme.policy.zero_refused: found 'keep'; allowed: 'ask' or 'keep_one' (did you mean keep_one?)"),
@@ -116,6 +116,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({**GOOD, "slack": {"mode": "sockets"}}, "slack.mode: found 'sockets'; allowed: 'socket' or 'http' (did you mean socket?)"),
         ({**GOOD, "log": []}, "log: found a list; allowed: keys and values"),
         ({**GOOD, "digitalocean": {"ca_file": "/nowhere.pem"}}, "digitalocean.ca_file: found /nowhere.pem, which is not a file; allowed: certificates in PEM form"),
+        (acme(holidays="/nowhere.ics"), "clusters.acme.holidays: found /nowhere.ics, which is not a file; allowed: a calendar (.ics) of days off"),
         (acme(ssh={"key_file": "/nowhere"}), "clusters.acme.ssh.key_file: found /nowhere, which is not a file; allowed: a file that can be read"),
     ],
 )  # fmt: skip
@@ -180,9 +181,9 @@ def test_a_policy_that_nobody_could_satisfy_is_refused(tmp_path: Path) -> None:
     alone = {"operators": ["U123"]}
     assert "found 1 approver where an approval needs 1 other" in problems(tmp_path, acme(roles=alone))[0]
     assert read(tmp_path, acme(roles=alone, policy={"single_operator": True}))
-    assert read(tmp_path, acme(roles={**alone, "approvers": ["U456"]})).clusters["acme"].roles.who_approves == ("U456",)
+    assert read(tmp_path, acme(roles={**alone, "approvers": ["U456"]})).clusters["acme"].who_approves == ("U456",)
     assert problems(tmp_path, acme(roles={"operators": ["U123", "U456"]}, policy={"approvals": 2}))
-    assert read(tmp_path, acme(roles={"operators": ["U123", "U456"]})).clusters["acme"].roles.who_approves == ("U123", "U456")
+    assert read(tmp_path, acme(roles={"operators": ["U123", "U456"]})).clusters["acme"].who_approves == ("U123", "U456")
 
 
 def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
@@ -277,8 +278,10 @@ def test_what_the_settings_call_for_has_to_be_there(tmp_path: Path) -> None:
 
 def test_paths_are_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "id").write_text("")
-    settings = read(tmp_path, {**acme(ssh={"key_file": "id"}), "state": {"path": "~/x.sqlite3"}})
+    (tmp_path / "spain.ics").write_text("")
+    settings = read(tmp_path, {**acme(ssh={"key_file": "id"}, holidays="spain.ics"), "state": {"path": "~/x.sqlite3"}})
     assert settings.clusters["acme"].ssh.key_file == tmp_path / "id"
+    assert settings.clusters["acme"].holidays == tmp_path / "spain.ics"
     assert settings.state.path == Path("/home/ana/x.sqlite3")
     assert read(tmp_path, GOOD, {"XDG_STATE_HOME": "/var/x"}).state.path == Path("/var/x/openvidu-bot/state.sqlite3")
 

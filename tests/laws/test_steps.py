@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from services.cluster import Cluster, Fact, SecretsSeen
 from services.errors import Rejected
 from services.plan import make_plan
-from services.procedures import PROCEDURES, Procedure
+from services.procedures import PROCEDURES, Procedure, ResizeMedia, Shutdown
 from services.steps import STEPS, Effects, Question, Step
-from tests.support.clusters import SOLD, clusters, folded, law, plan_of, procedures, ready, steps
+from tests.support.clusters import SOLD, autoscaled, clusters, fixed, folded, law, plan_of, procedures, ready, steps
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
 
@@ -31,7 +31,7 @@ class Hands:
     async def set_target(self, number: int, *, remember: bool) -> None:
         self.asked.append(("pool", number, remember))
 
-    async def drain(self, droplet_id: int) -> None:
+    async def drain(self, droplet_id: int, *, stays: bool) -> None:
         self.asked.append((droplet_id, "drain"))
 
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
@@ -57,6 +57,24 @@ class Hands:
 
     async def set_template_size(self, size: str) -> None:
         self.asked.append(("pool", size))
+
+    async def pause_autoscaler(self, *, frozen: bool) -> None:
+        self.asked.append(("autoscaler", "pause", frozen))
+
+    async def resume_autoscaler(self) -> None:
+        self.asked.append(("autoscaler", "resume"))
+
+    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+        self.asked.append((droplet_id, "send away"))
+
+    async def uncount(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "uncount"))
+
+    async def delete_node(self, droplet_id: int) -> None:
+        self.asked.append((droplet_id, "delete"))
+
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        self.asked.append(("memory", droplet_ids))
 
     async def failed(self, droplet_id: int, action: str) -> bool:
         return False
@@ -159,7 +177,7 @@ def test_only_what_it_is_about_is_asked_for(both: tuple[Cluster, Step], again: i
     cluster, step = both
     mine = {m.id for m in cluster.masters} | {n.id for n in cluster.media}
     for who, *_ in ask(step, cluster, again):
-        assert who in ("pool", "window", "bucket") or who in mine
+        assert who in ("pool", "window", "bucket", "autoscaler", "memory") or who in mine
 
 
 @law
@@ -204,6 +222,9 @@ def test_every_step_is_used_somewhere() -> None:
     up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
+    for cluster in (fixed(2, sizes=SOLD), autoscaled(2)):
+        for said in (Shutdown(), Shutdown(no_drain=True), Shutdown(gives_up=1800.0), ResizeMedia("s-8vcpu-16gb")):
+            collect(cluster, said)
     assert used == set(STEPS)
 
 
@@ -223,7 +244,6 @@ def test_masters_are_touched_last_on_the_way_down_and_first_on_the_way_up(cluste
 
 
 def test_a_plan_of_an_up_cluster_reads_like_the_runbook() -> None:
-    from services.procedures import Shutdown  # noqa: PLC0415
     from tests.support.clusters import ready  # noqa: PLC0415
 
     assert [s.title() for s in make_plan(ready(), Shutdown()).steps] == [

@@ -745,45 +745,6 @@ def test_no_window_no_opinion() -> None:
     assert "leave no time to open" in w.lint(always, utc("2027-01-01"))[0]
 
 
-ICS = """BEGIN:VCALENDAR\r
-VERSION:2.0\r
-PRODID:-//x//y//EN\r
-BEGIN:VEVENT\r
-UID:1\r
-DTSTART;VALUE=DATE:20201225\r
-RRULE:FREQ=YEARLY\r
-EXDATE;VALUE=DATE:20281225\r
-SUMMARY:Navidad\r
-END:VEVENT\r
-BEGIN:VEVENT\r
-UID:2\r
-DTSTART;VALUE=DATE:20270325\r
-DTEND;VALUE=DATE:20270327\r
-SUMMARY:Easter\r
-END:VEVENT\r
-BEGIN:VEVENT\r
-UID:3\r
-DTSTART;TZID=Europe/Madrid:20270401T090000\r
-DTEND;TZID=Europe/Madrid:20270401T100000\r
-SUMMARY:Stand-up\r
-END:VEVENT\r
-END:VCALENDAR\r
-"""
-
-
-def test_holidays_come_out_of_an_ics_file() -> None:
-    found = w.holidays(ICS, date(2027, 1, 1), date(2029, 12, 31))
-    assert [(h.date, h.name) for h in found] == [
-        ("2027-03-25", "Easter"),
-        ("2027-03-26", "Easter"),
-        ("2027-12-25", "Navidad"),
-        ("2029-12-25", "Navidad"),
-    ]
-    for bad in ("", "hello", "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"):
-        with pytest.raises(Refused, match="not a calendar"):
-            w.holidays(bad, FIRST, LAST)
-
-
 def test_a_thousand_windows_are_thought_through_within_a_second_or_so() -> None:
     """Counted in due() of one busy minute; bounded loosely, since machines differ."""
     made = [replace(NIGHTS, name=f"n{n}") for n in range(1000)]

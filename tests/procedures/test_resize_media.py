@@ -103,7 +103,7 @@ def test_in_slack() -> None:
             end = await scene.card("acme has media nodes of c-8 ·")
             assert 'mediaNodeInstanceType = "c-8"' in end.text
             await scene.ana.types("COPS", "/openvidu resize media c-8")
-            await scene.whisper("UANA", "nothing to do, acme is so already")
+            await scene.whisper("UANA", "nothing to do: acme has media nodes of c-8 already")
 
     virtual.run(story())
 

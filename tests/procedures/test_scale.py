@@ -111,7 +111,7 @@ def test_up_in_slack() -> None:
             assert len(scene.estate.serving("acme")) == 4
             assert run.approvers == ()
             await scene.ana.types("COPS", "/openvidu scale 4")
-            await scene.whisper("UANA", "nothing to do, acme is so already")
+            await scene.whisper("UANA", "nothing to do: acme has 4 media nodes already")
 
     virtual.run(story())
 
@@ -230,7 +230,7 @@ def test_a_startup_keeps_to_the_number_that_was_last_said() -> None:
             await asked(scene, "scale 2", "Scale acme to 2 media nodes")
             await over(scene, run="acme-3")
             await scene.ana.types("COPS", "/openvidu startup")
-            await scene.whisper("UANA", "nothing to do, acme is so already")
+            await scene.whisper("UANA", "nothing to do: acme serves already")
             assert scene.estate.pool("acme").target == 2
 
     virtual.run(story())

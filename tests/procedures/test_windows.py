@@ -1,12 +1,15 @@
 """Off-hours in Slack's words: windows that people can trust."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.errors import Refused
 from services.runs import State
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -20,10 +23,16 @@ def at(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=MADRID).timestamp()
 
 
-def play(story: Story, start: str = "2026-11-25T19:00", windows: Sequence[str] = (), **more: object) -> None:
+def play(
+    story: Story,
+    start: str = "2026-11-25T19:00",
+    windows: Sequence[str] = (),
+    site: Mapping[str, object] = MappingProxyType({}),
+    **more: object,
+) -> None:
     async def scene_of_it() -> None:
-        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows)}
-        async with Scene(media=2, origin=at(start), site=site, **more) as scene:  # type: ignore[arg-type]
+        about = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows), **site}
+        async with Scene(media=2, origin=at(start), site=about, **more) as scene:  # type: ignore[arg-type]
             await story(scene)
 
     virtual.run(scene_of_it())
@@ -70,7 +79,7 @@ def test_a_night() -> None:
         card = await scene.card("acme serves ·")
         assert "serves by 07:30" in card.text
         assert re.search(r"Ready \d+ min before 07:30 · start-up took \d+ min", card.text)
-        assert not [m for m in scene.ana.sees("COPS") if "did not" in m.text]
+        assert not [m for m in scene.ana.sees("COPS") if "did not" in m.text or "will not" in m.text]
 
     play(story)
 
@@ -329,11 +338,11 @@ def test_a_window_is_written_as_people_say_it() -> None:
         assert "saves about $" in told.text
         assert "starting again takes minutes" in told.text
         await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only")
-        card = await scene.card("needs one approval")
+        card = await scene.card("Needs one approval")
         assert "closes the cluster by itself from then on" in card.text
         assert "starting again is quicker" in card.text
         assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid)" in card.text
-        await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri")
+        await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid now")
         await scene.whisper("UANA", "A window is written NAME DAYS")
 
     play(story)
@@ -400,3 +409,108 @@ def test_the_month_is_told_with_a_picture() -> None:
         assert len([m for m in scene.ana.sees("COPS") if "acme 2026-11:" in m.text]) == 1
 
     play(story, "2026-11-30T19:50", windows=["nights Mon-Fri 20:00-07:30"])
+
+
+REYES = b"""BEGIN:VCALENDAR\r
+VERSION:2.0\r
+PRODID:-//town hall//EN\r
+BEGIN:VEVENT\r
+UID:1\r
+DTSTART;VALUE=DATE:20261126\r
+DTEND;VALUE=DATE:20261127\r
+SUMMARY:Local feast\r
+END:VEVENT\r
+END:VCALENDAR\r
+"""
+
+
+def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
+    """It stays up on them and says why; the file is read again each hour, and one that broke changes nothing."""
+    file = tmp_path / "holidays.ics"
+    file.write_bytes(REYES)
+
+    async def story(scene: Scene) -> None:
+        await scene.passes(15)
+        await scene.ana.types("COPS", "/openvidu window list")
+        told = await scene.whisper("UANA", "Windows of acme")
+        assert "2026-11-26 Local feast" in told.text
+        await scene.ana.types("COPS", "/openvidu window forecast 3d")
+        told = await scene.whisper("UANA", "Forecast for acme")
+        assert "stays as it is · nights · day off; holiday: Local feast" in told.text
+        file.write_bytes(REYES.replace(b"DTSTART;VALUE=DATE:20261126", b"DTSTART;VALUE=DATE:26"))
+        await scene.card("The holidays of acme could not be read again · holidays.ics: line 4, the event “Local feast”")
+        await until(scene, "2026-11-26T21:00")
+        assert up(scene)
+        await scene.card("acme did not close at 20:00 · window nights (Europe/Madrid) · holiday: Local feast.")
+        file.write_bytes(REYES.replace(b"20261126", b"20261127").replace(b"20261127\r\nSUMMARY", b"20261128\r\nSUMMARY"))
+        await until(scene, "2026-11-27T21:00")
+        assert up(scene)
+        assert len([m for m in scene.ana.sees("COPS") if "could not be read again" in m.text]) == 1
+
+    play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
+
+
+def test_a_calendar_that_cannot_be_read_refuses_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "holidays.ics"
+    file.write_bytes(b"<html>404</html>")
+
+    async def story(_scene: Scene) -> None:
+        raise AssertionError("it started")
+
+    with pytest.raises(Refused, match=r"clusters\.acme\.holidays: holidays\.ics: this is not a calendar"):
+        play(story, site={"holidays": str(file)})
+
+
+def test_what_every_cluster_cost_together_with_its_picture() -> None:
+    """Each cluster and the sum, cents exact; and the picture where nobody else sees it."""
+
+    async def story(scene: Scene) -> None:
+        await until(scene, "2026-11-26T09:00")
+        await scene.ana.types("COPS", "/openvidu cost --all")
+        told = await scene.whisper("UANA", "2 clusters · 2026-11")
+        sums = [float(s) for s in re.findall(r"\$(\d+\.\d\d) saved", told.text)]
+        assert len(sums) == 3
+        assert round(sums[1] + sums[2], 2) == sums[0]
+        assert sums[0] > 0
+        assert re.search(r"beta \$\S+ saved, media nodes away 22\.\d node-hours, masters off 11\.\d h and still billed \$\d", told.text)
+        assert "kept up by <@UBEN>: 1 time, 1.0 h, $0.14" in told.text
+        assert "your own conversation" in told.text
+        (mine,) = [c for c in scene.slack.workspace.channels.values() if c.im_with == "UANA"]
+        words, picture = scene.ana.sees(mine.id)
+        assert words.text.startswith("2 clusters · 2026-11")
+        (file,) = scene.slack.workspace.files.values()
+        assert picture.files == [file.id]
+        assert file.title == "2026-11: hours closed per day, mean of 2 clusters"
+        assert (file.data or b"").startswith(b"\x89PNG\r\n")
+        assert not [m for m in scene.ben.sees("COPS") if m.files]
+
+    async def begun(scene: Scene) -> None:
+        await scene.passes(15)
+        await scene.ben.types("COPS", "/openvidu keepup 1h --cluster acme")
+        await story(scene)
+
+    play(begun, windows=["nights Mon-Fri 20:00-07:30"], stacks=("acme", "beta"))
+
+
+def test_the_sum_is_of_what_a_person_may_see() -> None:
+    async def story(scene: Scene) -> None:
+        await until(scene, "2026-11-26T09:00")
+        await scene.dora.types("COPS", "/openvidu cost --all")
+        await scene.whisper("UDORA", "You have no role for this cluster")
+
+    play(story, windows=["nights Mon-Fri 20:00-07:30"], stacks=("acme", "beta"), roles={"viewers": ["UBEN"]})
+
+
+def test_a_hold_is_told_again_each_day_until_it_is_over() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu hold "exam week" until 2026-11-28 12:00')
+        await scene.card("acme is on hold until")
+        await until(scene, "2026-11-26T18:59")
+        assert not [m for m in scene.ana.sees("COPS") if "still on hold" in m.text]
+        await until(scene, "2026-11-28T12:01")
+        again = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme is still on hold")]
+        assert len(again) == 2
+        assert all("exam week" in m.text for m in again)
+        await scene.card("The hold on acme is over")
+
+    play(story)

@@ -6,17 +6,28 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from services.books import Announcement
+from services.chain import Chain
 from services.clock import loop_clock
+from services.drains import Drains
+from services.errors import Superseded
+from services.executor import FencedWorld
+from services.locks import Locks
+from services.memory import Memory
 from services.metrics import METRICS
 from services.runs import Run, State
+from services.store import Commit
 from services.store.sqlite import SqliteStore
 from services.windows import forecast, parse_window
 from tests.support import virtual
+from tests.support.accounts import Accounts, looked_after
+from tests.support.clusters import ready
 from tests.support.quick import Quick, keeps, staffed
 from tests.support.scene import Scene
 
@@ -288,6 +299,51 @@ def test_a_thousand_windows_at_the_same_minute() -> None:
         await hours.aclose()
         assert max(opened) - min(opened) < 1.0
         assert max(w.looks for w in worlds.values()) <= 5
+
+    virtual.run(story())
+
+
+def test_every_account_closes_at_the_same_minute_within_its_own_budget(tmp_path: Path) -> None:
+    """Real clusters' steps under many tokens: all claimed within a second of each other, all down, and no account is refused a request."""
+    number, stacks = (50, 20) if FULL else (3, 4)
+    begin = T - 330
+
+    async def story() -> None:
+        accounts = Accounts(number, stacks, begin)
+        async with looked_after(accounts, [NIGHTS], begin, tmp_path) as bot:
+            await asyncio.sleep(T + 1200 - begin)
+            journal = bot.desk.journal
+            runs = [await journal.run(f"{stack}-1") for town in accounts.towns for stack in town.estate.clusters]
+        opened = [run.opened_at for run in runs]
+        assert min(opened) >= T
+        assert max(opened) - min(opened) < 1.0
+        assert {run.state for run in runs} == {State.DONE}
+        for town in accounts.towns:
+            assert town.estate.violations == []
+            assert all(m.status == "off" for stack in town.estate.clusters for m in town.estate.masters(stack))
+            assert [r for r in town.estate.requests if r[2] == 429] == []
+        assert accounts.busiest_minute(begin) <= 250
+
+    virtual.run(story())
+
+
+def test_nobody_saves_a_window_whose_lease_went_to_somebody_else() -> None:
+    """The last check before the write was good, and the lease is lost while the write is under way."""
+
+    async def story() -> None:
+        clock = loop_clock(T)
+        store = SqliteStore(None, clock, threaded=False)
+        lease = await Locks(store, clock, "w1").take("acme-1")
+        assert lease is not None
+        memory, cluster = Memory(store, Chain(store, clock)), ready()
+        outside: Any = Quick("acme", clock)
+        world = FencedWorld(outside, cluster, lease, Drains(store, clock), memory, None)
+        await world.save_window(NIGHTS)
+        assert [w.name for w in (await memory.books.read("acme"))[1].windows] == ["nights"]
+        await store.commit(Commit(puts={lease.key: "2:w2"}))
+        with pytest.raises(Superseded):
+            await world.save_window(NIGHTS.replace("20:00", "12:00"))
+        assert [w.words() for w in (await memory.books.read("acme"))[1].windows] == [NIGHTS]
 
     virtual.run(story())
 

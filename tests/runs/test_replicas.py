@@ -1,9 +1,12 @@
 """Several bots on one state: they share Slack's events and the clusters, and take over from each other."""
 
 import asyncio
+from typing import Any
 
 from services.procedures import Shutdown
 from services.runs import State, Taken
+from simulators.slack import payloads
+from simulators.slack.model import Message
 from tests.runs.test_crash import ANA, BEN, insist
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -90,6 +93,35 @@ def test_a_hundred_presses_at_once_are_one_run() -> None:
             await scene.run_is("acme-1", State.DONE)
 
     virtual.run(story())
+
+
+def test_an_event_that_comes_again_to_another_bot_is_answered_once() -> None:
+    """Slack delivers events at least once, each time to any bot."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            first = scene.slack.delivery
+            await scene.start_bot()
+            second = scene.slack.delivery
+            event = mention(scene, "status")
+            taken = [d.deliver("events_api", event) for d in (first, second, first, second) for _ in range(3)]
+            assert all(d.acked for d in await asyncio.gather(*taken))
+            await scene.passes(30)
+            assert len(whispers(scene, "UANA")) == 1
+            await second.deliver("events_api", mention(scene, "status"))
+            await scene.passes(30)
+            assert len(whispers(scene, "UANA")) == 2
+
+    virtual.run(story())
+
+
+def mention(scene: Scene, words: str) -> dict[str, Any]:
+    place = scene.slack.workspace
+    return payloads.mention(place, place.post(place.channel("COPS"), "UANA", f"<@{place.bot.id}> {words}"))
+
+
+def whispers(scene: Scene, user: str) -> list[Message]:
+    return [m for m in scene.person(user).sees("COPS") if m.ephemeral_to == user]
 
 
 async def _open(scene: Scene) -> None:

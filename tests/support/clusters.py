@@ -14,7 +14,20 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from services.backups import backups
-from services.cluster import EVERYTHING, Cluster, Droplet, Load, MediaNode, NodeLook, Pool, SecretsSeen, Size, Snapshot
+from services.cluster import (
+    EVERYTHING,
+    Autoscaler,
+    Cluster,
+    Droplet,
+    FleetKind,
+    Load,
+    MediaNode,
+    NodeLook,
+    Pool,
+    SecretsSeen,
+    Size,
+    Snapshot,
+)
 from services.decisions import Request, RequestState
 from services.errors import Refused
 from services.plan import Plan, make_plan
@@ -139,7 +152,47 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    """A cluster that nothing is wrong with, in any state of going up or down."""
+    """A cluster that nothing is wrong with, in any state of going up or down, with any kind of media fleet."""
+    made = draw(pooled())
+    kind = draw(st.sampled_from((FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)))
+    if kind is FleetKind.POOL:
+        return made
+    media = () if kind is FleetKind.NONE else tuple(_of_kind(draw, n, i, kind) for i, n in enumerate(made.media, 1))
+    autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
+    kept = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
+    declared = draw(st.sampled_from((None, 1, 2)))
+    return replace(
+        made, kind=kind, pool=None, media=media, autoscaler=autoscaler, remembered_ids=kept, declared=declared, zero_refused=False
+    )
+
+
+def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> MediaNode:
+    """The same node as Terraform or the autoscaler makes it."""
+    if kind is FleetKind.FIXED:
+        off = node.member_status == "off"
+        droplet = replace(node.droplet, name=f"acme-media-node-{number}", status="off" if off else "active")
+        return replace(node, droplet=droplet, member_status="active", look=None if off else node.look)
+    standing = "deleting" if node.member_status == "deleting" else "active"
+    droplet = replace(node.droplet, name=f"acme-media-17999{number:05d}-{1000 + number}")
+    return replace(node, droplet=droplet, member_status=standing, counted=draw(st.sampled_from((True, True, False))))
+
+
+@st.composite
+def autoscalers(draw: st.DrawFn) -> Autoscaler:
+    """On, paused by somebody, by us, or frozen; long ago or just now; rarely without its trigger."""
+    by = draw(st.sampled_from(("", "acme-3")))
+    ago = draw(st.sampled_from((20.0, 5000.0)))
+    enabled = draw(st.booleans())
+    trigger = draw(st.sampled_from(("acme-autoscale-cron",) * 5 + ("",)))
+    if enabled and trigger:
+        return Autoscaler("fn-1", trigger, enabled=True, last_run=NOW - 100, next_run=NOW + 140)
+    following = draw(st.sampled_from((None, NOW + 100)))
+    return Autoscaler("fn-1", trigger, False, NOW - ago, following, by, NOW - ago if by else 0.0, bool(by) and draw(st.booleans()))
+
+
+@st.composite
+def pooled(draw: st.DrawFn) -> Cluster:
+    """One with a pool."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
@@ -202,13 +255,35 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     )  # fmt: skip
 
 
+def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
+    """The same with media nodes that Terraform made one by one."""
+    made = ready(media, rooms)
+    nodes = tuple(replace(n, droplet=replace(n.droplet, name=f"acme-media-node-{i}", disk=160)) for i, n in enumerate(made.media, 1))
+    return replace(made, kind=FleetKind.FIXED, pool=None, media=nodes, **more)
+
+
+def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
+    """The same with a function that adds and drains media nodes."""
+    made = ready(media, rooms)
+    nodes = tuple(
+        replace(n, droplet=replace(n.droplet, name=f"acme-media-17999{i:05d}-{1000 + i}")) for i, n in enumerate(made.media, 1)
+    )
+    running = Autoscaler("fn-1", "acme-autoscale-cron", enabled=True, last_run=NOW - 100, next_run=NOW + 140)
+    return replace(replace(made, kind=FleetKind.AUTOSCALER, pool=None, media=nodes, autoscaler=running), **more)
+
+
 def down(cluster: Cluster) -> Cluster:
     """The same cluster after a shutdown."""
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
+    resting = replace(cluster, masters=off, load=None, front=False, remembered=len(cluster.media))
+    if cluster.kind is FleetKind.FIXED:
+        media = tuple(replace(n, droplet=replace(n.droplet, status="off"), look=None) for n in cluster.media)
+        return replace(resting, media=media, remembered_ids=tuple(n.id for n in media))
+    if cluster.autoscaler is not None:
+        paused = replace(cluster.autoscaler, enabled=False, next_run=None, paused_by="acme-1", paused_at=NOW - 5000)
+        return replace(resting, media=(), autoscaler=paused, remembered=None)
     assert cluster.pool is not None, "it has one"
-    return replace(
-        cluster, masters=off, media=(), pool=replace(cluster.pool, target=0), load=None, front=False, remembered=len(cluster.media)
-    )
+    return replace(resting, media=(), pool=replace(cluster.pool, target=0))
 
 
 # Procedures
@@ -217,7 +292,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "window": st.sampled_from(("nights Mon-Fri 20:00-07:30 Europe/Madrid", "weekend Sat,Sun 00:00-24:00 UTC --media-only --meetings skip")),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
-    "node": st.sampled_from(("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody")),
+    "node": st.sampled_from(("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")),
 }
 """What a procedure's argument of that name may be; by its type when it is not here."""
 
@@ -281,6 +356,7 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "names": lambda c: st.sampled_from([names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
     "ids": lambda c: st.sampled_from([tuple(n.id for n in c.media), tuple(n.id for n in c.media[:1])]),
+    "id": lambda c: st.sampled_from([n.id for n in c.media] or [0]),
     "kept": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:1]), tuple(n.id for n in c.media)]),
     "keep": lambda _: st.integers(0, 1),
     "number": lambda _: st.integers(0, 5),
@@ -371,7 +447,8 @@ def requests(draw: st.DrawFn) -> Request:
     needs = draw(st.integers(1, 3))
     made = Request("a" * 32, plan, ANA, draw(texts), NOW, NOW + 1800, needs, "it stops masters", plan.effects.special, "COPS")
     for n in range(draw(st.integers(0, needs - 1))):
-        made = made.approved_by(Actor(f"UX{n}", "T0ACME", name=draw(texts)))
+        made = replace(made, approvals=(*made.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts))))
+    made = replace(made, lacks=draw(st.sampled_from(((), ("S0OPS",), ("S0OPS", "S0SEC")))), glass=draw(st.booleans()))
     if state is RequestState.OPEN:
         return made
     by = None if state is RequestState.EXPIRED else BEN
@@ -395,7 +472,7 @@ def events(draw: st.DrawFn) -> list[Event]:
     """A run's events: the first opens it, the others come in any order, sensible or not."""
     plan = draw(st.sampled_from(prepared()))
     at = itertools.count(int(NOW))
-    opened = Opened(next(at), "acme-7", plan, ANA, draw(st.sampled_from(((), (BEN,)))), draw(texts), "COPS", "")
+    opened = Opened(next(at), "acme-7", plan, ANA, draw(st.sampled_from(((), (BEN,)))), draw(texts), "COPS", "", glass=draw(st.booleans()))
     told: list[Event] = [opened]
     here = st.integers(0, len(plan.steps))
     question = draw(question_of())

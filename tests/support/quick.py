@@ -52,7 +52,7 @@ class Quick:
             media = (*media, replace(ready(1).media[0], droplet=droplet, look=replace(SERVING, rooms=0, people=0)))
         self.cluster = replace(self.cluster, media=media, pool=replace(self.cluster.pool, target=number))
 
-    async def signal(self, droplet_id: int, start: str) -> str:
+    async def signal(self, droplet_id: int, start: str, *, stays: bool) -> str:
         quiet = tuple(
             replace(n, look=replace(n.look, running=(), marked=True)) if n.id == droplet_id and n.look else n for n in self.cluster.media
         )
@@ -67,6 +67,7 @@ class Quick:
     async def nothing(self, *_: object, **__: object) -> None:
         """What no window asks for."""
 
+    pause = resume = send_away = uncount = delete = nothing
     stop_service = set_template_size = delete_snapshot = keep_secrets = drop_secrets = nothing
 
     async def inspect(self, droplet_id: int) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,8 +24,9 @@ from services.store import Store
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.faults import Faults
+from simulators.slack.delivery import Undelivered
 from simulators.slack.human import Human
-from simulators.slack.inprocess import InProcessWebClient, bolt_receiver
+from simulators.slack.inprocess import InProcessWebClient, Receive, bolt_receiver
 from simulators.slack.model import Message
 from simulators.slack.pretend import PretendSlack
 from simulators.slack.workspace import Workspace
@@ -33,6 +34,7 @@ from simulators.town import Town
 from tests.support.bucket import TownBucket
 from tests.support.life import Life, MortalHttp, MortalShell, MortalStore
 from tests.support.pydo_transport import InProcessTransport
+from tests.support.straight import straight
 
 T = TypeVar("T")
 ORIGIN = 1_800_000_000.0
@@ -90,7 +92,10 @@ class TownShell:
 
 
 class Scene:
-    """`async with Scene() as scene:` inside `virtual.run`. The estate's promises are checked at the end, whatever the story was."""
+    """`async with Scene() as scene:` inside `virtual.run`. The estate's promises are checked at the end, whatever the story was.
+
+    `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False leaves pydo's pipeline out.
+    """
 
     def __init__(
         self,
@@ -104,6 +109,9 @@ class Scene:
         site: Mapping[str, Any] | None = None,
         faults: Faults | None = None,
         store: Store | None = None,
+        reach: Callable[[Store], Store] = lambda store: store,
+        road: Callable[[Receive], Receive] = lambda receive: receive,
+        pydo: bool = True,
         livekit: bool = True,
         start: bool = True,
         origin: float = ORIGIN,
@@ -122,11 +130,13 @@ class Scene:
         self.bots: list[Bot] = []
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
+        self._ears: dict[Life, Receive] = {}
         self.promises = True
         self.forgiven: list[str] = []  # what Slack may complain of in this story
         self._kept: list[asyncio.Task[None]] = []
         self.journal = Journal(self.store, self.clock)
         self._start = start
+        self._reach, self._road, self._pydo = reach, road, pydo
 
     def _settings(
         self, stacks: tuple[str, ...], policy: Mapping[str, Any], roles: Mapping[str, Any], more: Mapping[str, Any], *, livekit: bool
@@ -193,7 +203,7 @@ class Scene:
     # Bots
 
     async def start_bot(self, die_at: int | None = None) -> Bot:
-        """One more bot on the same state and the same Slack; the newest gets Slack's deliveries."""
+        """One more bot on the same state and the same Slack; the newest gets Slack's deliveries while it lives."""
         life = Life(die_at)
         token = _life.set(life)
         try:
@@ -206,23 +216,20 @@ class Scene:
             transport.send = mortal  # type: ignore[method-assign]
             ways = Ways(
                 clock=self.clock,
-                store=MortalStore(self.store, life),
+                store=MortalStore(self._reach(self.store), life),
                 http=MortalHttp(TownHttp(self.town), life),
                 transport=transport,
                 shell=lambda _cluster, _keys: MortalShell(TownShell(self.town), life),
                 bucket=lambda cluster: TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None,
             )
             bot = build(self.settings, ways, InProcessWebClient(self.slack.webapi))
+            if not self._pydo:
+                for account in bot.accounts:
+                    straight(account.api, "dop_v1_sim", self.town.digitalocean.handle, life.call)
             receive = bolt_receiver(bot.app, self.slack.webapi)
 
-            async def deliver(kind: str, payload: Any) -> Any:
-                mark = _life.set(life)
-                try:
-                    return await receive(kind, payload)
-                finally:
-                    _life.reset(mark)
-
-            self.slack.connect(deliver)
+            self._ears[life] = receive
+            self.slack.connect(self._road(self._deliver))
             self.bots.append(bot)
             self.lives.append(life)
             self._kept.append(asyncio.create_task(bot.keep_sweeping(), name="sweeping"))
@@ -230,6 +237,21 @@ class Scene:
         finally:
             _life.reset(token)
         return bot
+
+    async def _deliver(self, kind: str, payload: Any) -> Any:
+        """To the newest bot that is alive."""
+        life = next((n for n in reversed(self.lives) if not n.dead), None)
+        if life is None:
+            raise Undelivered("operation_timeout")
+        mark = _life.set(life)
+        try:
+            return await self._ears[life](kind, payload)
+        except asyncio.CancelledError:
+            if not life.dead:
+                raise
+            raise Undelivered("operation_timeout") from None  # the bot died over it; the person goes on living
+        finally:
+            _life.reset(mark)
 
     async def _bury(self, life: Life) -> None:
         await life.died.wait()

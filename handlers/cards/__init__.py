@@ -1,0 +1,36 @@
+"""What people read: plans, runs, questions, status. Pure functions from values to cards; impact before steps, numbers with units."""
+
+from handlers.cards.audit import audit_card as audit_card
+from handlers.cards.audit import digest_card as digest_card
+from handlers.cards.audit import seal as seal
+from handlers.cards.ends import end_notice as end_notice
+from handlers.cards.ends import outcome as outcome
+from handlers.cards.glass import called as called
+from handlers.cards.glass import glass_notice as glass_notice
+from handlers.cards.home import REFRESH as REFRESH
+from handlers.cards.lists import OUTSIDE as OUTSIDE
+from handlers.cards.lists import help_card as help_card
+from handlers.cards.lists import runs_card as runs_card
+from handlers.cards.plans import impact as impact
+from handlers.cards.plans import plan_card as plan_card
+from handlers.cards.plans import title as title
+from handlers.cards.requests import APPROVE as APPROVE
+from handlers.cards.requests import DETAILS as DETAILS
+from handlers.cards.requests import REJECT as REJECT
+from handlers.cards.requests import details_card as details_card
+from handlers.cards.requests import request_card as request_card
+from handlers.cards.runs import ABANDON as ABANDON
+from handlers.cards.runs import ANSWER as ANSWER
+from handlers.cards.runs import CANCEL as CANCEL
+from handlers.cards.runs import RESUME as RESUME
+from handlers.cards.runs import note as note
+from handlers.cards.runs import picked_up as picked_up
+from handlers.cards.runs import question_notice as question_notice
+from handlers.cards.runs import run_card as run_card
+from handlers.cards.runs import stopped_notice as stopped_notice
+from handlers.cards.status import node_state as node_state
+from handlers.cards.status import status_card as status_card
+from handlers.cards.words import people as people
+from handlers.cards.words import plain as plain
+from handlers.cards.words import sentence as sentence
+from handlers.cards.words import words_card as words_card

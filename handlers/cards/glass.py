@@ -1,0 +1,53 @@
+"""Break-glass: a change that nobody else approves. Everybody reads so, before, meanwhile and for ever after."""
+
+from handlers.blocks import Block, Card, actions, button, clock, context, section
+from handlers.cards.plans import impact, steps_line, title
+from handlers.cards.words import asked, plain
+from services.decisions import Request
+from services.policy import Actor
+from services.runs import Run
+from services.steps.base import listed
+
+MARK = ":warning: *Break-glass, without approval*"
+MOST_CALLED = 20
+
+
+def glass_card(request: Request, approvers: str) -> Card:
+    """The plan, and what is being skipped. Only whoever asked can confirm it."""
+    plan = request.plan
+    head = f"{MARK} · *{title(plan)}* · {asked(request.requester, request.reason)}"
+    waits = glass_waits(request, approvers)
+    text = f"Break-glass, without approval: {title(plan)}, {asked(request.requester, request.reason)}. {plain(impact(plan))} {plain(waits)}"
+    foot = context(f"{waits} · until {clock(request.until)}")
+    return Card(text, (section(head), section(impact(plan)), section(steps_line(plan)), foot, actions(*glass_buttons(request))))
+
+
+def glass_waits(request: Request, approvers: str) -> str:
+    """What is skipped, who is told of it, and who has to confirm it."""
+    return f"this would need approval by {approvers}, because {request.why}; only {request.requester.mention} can confirm it without"
+
+
+def glass_buttons(request: Request) -> list[Block]:
+    """Confirm, which asks again; take it back; details. Called as those of any other request, and told apart when they are pressed."""
+    plan = request.plan
+    lost = "; ".join(plan.effects.special) or ("this ends running meetings" if plan.effects.cuts_off else "")
+    confirm = f"{title(plan)}, and nobody else has approved it. {f'It says: {lost}. ' if lost else ''}Everybody in the channel reads it."
+    return [
+        button("Run without approval", "approve", request.id, style="danger", confirm=confirm),
+        button("Take it back", "reject", request.id),
+        button("Details", "details", request.id),
+    ]
+
+
+def called(approvers: frozenset[str], requester: Actor) -> str:
+    """Everybody who could have approved it, so that they hear of it."""
+    people = sorted(approvers - {requester.user})
+    named = [f"<@{u}>" for u in people[:MOST_CALLED]]
+    more = [f"{len(people) - MOST_CALLED} more"] if len(people) > MOST_CALLED else []
+    return listed([*named, *more]) or "an approver (none is known)"
+
+
+def glass_notice(run: Run, approvers: str) -> str:
+    """Calls the approvers to a run that none of them has approved."""
+    started = f"{run.requester.mention} has started `{run.id}` by break-glass, without anybody's approval"
+    return f"{approvers}: {started}. `/openvidu audit` keeps it."

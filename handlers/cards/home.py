@@ -1,0 +1,180 @@
+"""App Home: what waits for this person, and each cluster at a glance. Bounded, dated, and open about what could not be read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from handlers.blocks import Block, actions, button, clock, context, cut, day, divider, escape, menu, option, section
+from handlers.cards.plans import impact, title
+from handlers.cards.requests import decide_buttons, waits_for
+from handlers.cards.runs import answer_buttons, stopped_buttons
+from handlers.cards.status import state_of
+from handlers.cards.words import asked, behind, people, sentence
+from services.cluster import Cluster
+from services.decisions import Request
+from services.executor import Progress
+from services.prices import hourly, money
+from services.procedures.backup import newest_words
+from services.runs import Run, State
+from services.steps.base import count, duration, listed
+
+REFRESH, MORE = "home", "more"
+DECISIONS, CLUSTERS = 12, 20  # at most so many are shown; Slack takes 100 blocks
+SAID = 1400  # characters of one of them; Slack takes 250 KB
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One cluster as App Home shows it. No `cluster`: it has not been seen yet, or not been readable (`trouble` says why)."""
+
+    name: str
+    cluster: Cluster | None = None
+    run: Run | None = None
+    progress: Progress | None = None
+    waiting: tuple[Request, ...] = ()
+    hours: str = ""  # its windows and holds, in words
+    ahead: tuple[str, ...] = ()  # what its windows do after that
+    read: bool = False  # runs, requests and windows are known
+    held: bool = False
+    windows: bool = False  # it has some
+    month: str = ""  # what it cost this month
+    trouble: tuple[str, ...] = ()  # what could not be read
+
+
+@dataclass(frozen=True)
+class Mine:
+    """What one person may do about a cluster: decide on these requests, operate it, and these offers (label, value)."""
+
+    decides: frozenset[str] = frozenset()
+    operates: bool = False
+    offers: tuple[tuple[str, str], ...] = ()
+    approvers: Mapping[str, str] = field(default_factory=dict)  # by request: who may approve it, in words
+
+
+def home_view(glances: Sequence[tuple[Glance, Mine]], at: float, hidden: int = 0, outsider: str = "") -> dict[str, Any]:
+    """The whole view. `hidden`: clusters that this person may not see."""
+    blocks: list[Block] = [context(f"as of {clock(at)} · changes by itself while something goes on")]
+    if outsider:
+        return _view([*blocks, section(f"{sentence(outsider)} Nothing is shown here.")])
+    blocks.append(actions(button("Refresh", REFRESH, "now")))
+    blocks += _decisions(glances)
+    shown = sorted(glances, key=lambda both: (_quiet(both[0]), both[0].name))
+    for glance, mine in shown[:CLUSTERS]:
+        blocks += [divider(), *_cluster(glance, mine)]
+    left = [g.name for g, _ in shown[CLUSTERS:]]
+    if left:
+        named = cut(", ".join(left), SAID)
+        blocks.append(context(f"and {count(len(left), 'cluster')} more: {named}. `/openvidu status --cluster NAME` shows one"))
+    if hidden:
+        blocks.append(context(f"{count(hidden, 'cluster')} {'is' if hidden == 1 else 'are'} not shown: you have no role there"))
+    if not glances and not hidden:
+        blocks.append(section("There is no cluster in the settings."))
+    return _view(blocks)
+
+
+def _view(blocks: list[Block]) -> dict[str, Any]:
+    return {"type": "home", "callback_id": "home", "blocks": blocks}
+
+
+def _quiet(glance: Glance) -> bool:
+    return not (glance.run or glance.waiting or glance.trouble or (glance.cluster and glance.cluster.problem))
+
+
+# What waits for this person
+
+
+def _decisions(glances: Sequence[tuple[Glance, Mine]]) -> list[Block]:
+    made: list[list[Block]] = []
+    for glance, mine in glances:
+        made += [_request(r, mine) for r in glance.waiting if r.id in mine.decides]
+        if mine.operates and glance.run is not None and (found := _question(glance.run)):
+            made.append(found)
+    if not made:
+        unread = [g.name for g, _ in glances if not g.read]
+        return [section(f"*Waits for you* {f'not known yet for {cut(listed(unread), SAID)}' if unread else 'nothing'}.")]
+    blocks = [section("*Waits for you*")]
+    for some in made[:DECISIONS]:
+        blocks += some
+    if len(made) > DECISIONS:
+        blocks.append(context(f"and {len(made) - DECISIONS} more, in their channels"))
+    return blocks
+
+
+def _request(request: Request, mine: Mine) -> list[Block]:
+    head = f"*{title(request.plan)}* · {asked(request.requester, request.reason)} · until {clock(request.until)}"
+    said = cut(f"{head}\n{impact(request.plan)}", SAID)
+    return [section(said), context(waits_for(request, mine.approvers.get(request.id, "an approver"))), actions(*decide_buttons(request))]
+
+
+def _question(run: Run) -> list[Block]:
+    if run.state is State.STOPPED:
+        held = f"{run.cluster} stays claimed until somebody presses Resume or Abandon"
+        said = f":warning: *{run.id} has stopped*: {escape(run.stopped)}. {held}."
+        return [section(cut(said, SAID)), actions(*stopped_buttons(run))]
+    if run.question is None:
+        return []
+    said = f":warning: *{run.id} needs a decision* · {escape(run.question.text)}"
+    return [section(cut(said, SAID)), actions(*answer_buttons(run))]
+
+
+# A cluster
+
+
+def _cluster(glance: Glance, mine: Mine) -> list[Block]:
+    lines = [_head(glance)]
+    if glance.cluster is not None:
+        lines += _health(glance.cluster)
+    if glance.run is not None:
+        lines.append(f"*Run* {_run(glance.run, glance.progress)}")
+    lines += [_waits(r, mine) for r in glance.waiting if r.id not in mine.decides]
+    if glance.hours:
+        lines.append(f"*Hours* {glance.hours}{''.join(f' · then {a}' for a in glance.ahead)}")
+    if glance.cluster is not None:
+        kept = newest_words(glance.cluster)
+        lines.append(f"*Backups* {kept or 'not known: the list of snapshots could not be read'}")
+        month = f" · {glance.month}" if glance.month else ""
+        lines.append(f"*Cost* {money(hourly(glance.cluster).total)}/h now{month}")
+    lines += [f":warning: {escape(t)}" for t in glance.trouble]
+    block = section(cut("\n".join(lines), SAID))
+    if mine.offers:
+        offered = [option(label, value) for label, value in mine.offers]
+        block["accessory"] = menu(f"Do something with {glance.name}", MORE, offered)
+    return [block]
+
+
+def _head(glance: Glance) -> str:
+    cluster = glance.cluster
+    if cluster is None:
+        return f"*{glance.name}* · {'not readable now' if glance.trouble else 'looking …'}"
+    head = f"*{glance.name}* · {state_of(cluster)} · seen {clock(cluster.seen_at)}"
+    return f"{head}\n:warning: {escape(cluster.problem)}. Nothing can be changed here." if cluster.problem else head
+
+
+def _health(cluster: Cluster) -> list[str]:
+    if not cluster.masters:
+        return []
+    well = len([m for m in cluster.masters if m.healthy])
+    on = len([m for m in cluster.masters if m.active])
+    masters = "all off" if cluster.down else f"{on} of {len(cluster.masters)} on, {well} healthy"
+    serving = len(cluster.serving)
+    media = f"{serving} of {count(len(cluster.media), 'node')} {'serves' if serving == 1 else 'serve'}" if cluster.media else "no nodes"
+    unread = len([n for n in cluster.media if n.look is None and n.droplet.active])
+    unknown = f" ({unread} not reachable by SSH)" if unread else ""
+    pool = f", pool at {cluster.pool.target}" if cluster.pool else ""
+    lines = [f"*Masters* {masters} · *Media* {media}{unknown}{pool}"]
+    return lines if cluster.down else [*lines, f"*Meetings* {people(cluster.load)}"]
+
+
+def _run(run: Run, progress: Progress | None) -> str:
+    doing = run.step.title() if run.step else "finishing"
+    waits = f" — {escape(progress.waits_for)}" if progress is not None and progress.waits_for else ""
+    until = f" · until {clock(progress.until)}" if progress is not None and progress.until is not None else ""
+    state = f"{run.state}: " if run.state is not State.RUNNING else ""
+    for_long = f" · running for {duration(progress.at - run.opened_at)}" if progress is not None else f" · since {day(run.opened_at)}"
+    what = f"{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}"
+    return f"`{run.id}` {what} · {behind(run)} · {state}{doing}{waits}{until}{for_long}"
+
+
+def _waits(request: Request, mine: Mine) -> str:
+    whom = waits_for(request, mine.approvers.get(request.id, "an approver"))
+    return f"*Waits for others* {title(request.plan)} · {asked(request.requester, request.reason)} · {whom} · until {clock(request.until)}"

@@ -1,0 +1,136 @@
+"""What can be picked for a command's fields: sizes and numbers with their prices, nodes with their state. Pure."""
+
+from dataclasses import Field, dataclass
+from decimal import Decimal
+from typing import Any
+
+from handlers.cards import node_state
+from handlers.talks import TALKS
+from services.cluster import Cluster, Droplet, MediaNode, Size, short
+from services.prices import money
+from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup
+from services.procedures.resize import legal
+from services.secrets_env import KEYS, may_change
+from services.spoken import Spoken
+from services.steps.base import count
+
+NUMBERS = 20  # so many are offered at least; more are typed
+MOST = 100
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One thing that can be picked. `value` is the word of the command."""
+
+    value: str
+    label: str
+    about: str = ""
+
+
+LENGTHS = tuple(
+    Pick(value, label)
+    for value, label in (("30m", "30 minutes"), ("1h", "1 hour"), ("2h", "2 hours"), ("4h", "4 hours"), ("8h", "8 hours"), ("1d", "1 day"))
+)
+
+
+def kind_of(command: str) -> type[Spoken] | None:
+    """The command that an action's name means: `resize-media`."""
+    return next((k for k in (*PROCEDURES, *TALKS) if k.command.replace(" ", "-") == command), None)
+
+
+def picks(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> tuple[Pick, ...]:
+    """What can be picked for that field; empty where something is typed."""
+    if choices := field.metadata.get("choices"):
+        return tuple(Pick(c, c) for c in choices)
+    match field.name:
+        case "number" | "media":
+            return numbers(kind, cluster)
+        case "size":
+            return sizes(kind, cluster)
+        case "node":
+            return nodes(kind, cluster)
+        case "key":
+            return keys()
+        case "length":
+            return (*LENGTHS, Pick("tonight", "Until it would open again"))
+        case _:
+            return ()
+
+
+def initial(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> str:
+    """What is picked to begin with."""
+    if kind is Startup and field.name == "media":
+        number = Startup().number(cluster)
+        return str(number) if number else ""
+    return str(field.default) if isinstance(field.default, str) else ""
+
+
+def numbers(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
+    """Numbers of media nodes, with what they cost."""
+    now = cluster.pool.target if cluster.pool is not None else len(cluster.members)
+    most = min(MOST, max(NUMBERS, 2 * now, 2 * (cluster.remembered or 0)))
+    least = max(1, len(cluster.members)) if kind is Startup else 1
+    return tuple(_number(n, now, cluster.media_price) for n in range(least, most + 1))
+
+
+def _number(number: int, now: int, price: Decimal) -> Pick:
+    change = price * abs(number - now)
+    cost = f" · {money(price * number)}/h" if price else ""
+    if number == now:
+        about = "as now"
+    elif price:
+        more, costs = ("more", "costs") if number > now else ("less", "saves")
+        about = f"{count(abs(number - now), 'node')} {more}: {costs} {money(change)}/h"
+    else:
+        about = "what a node costs is not known"
+    return Pick(str(number), f"{count(number, 'media node')}{cost}", about)
+
+
+def sizes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
+    """Droplet sizes, cheapest first: those that are sold where the cluster stands, and that its droplets can become."""
+    if kind is ResizeMasters:
+        now = max((m.monthly for m in cluster.masters), default=Decimal(0))
+        return tuple(_size(s, now) for s in legal(cluster)[:MOST])
+    mine = cluster.pool.size if cluster.pool is not None else ""
+    sold = [s for s in cluster.sizes if s.available and cluster.region in s.regions and s.slug != mine]
+    before = cluster.size(mine)
+    cheapest = sorted(sold, key=lambda s: (s.monthly, s.slug))[:MOST]
+    return tuple(_size(s, before.monthly if before else Decimal(0)) for s in cheapest)
+
+
+def _size(size: Size, now: Decimal) -> Pick:
+    change = size.monthly - now
+    compared = f", {money(abs(change))} {'more' if change >= 0 else 'less'} each" if now else ""
+    about = f"{size.vcpus} vCPU, {size.memory / 1024:g} GB, disk {size.disk} GB{compared}"
+    return Pick(size.slug, f"{size.slug} · {money(size.hourly)}/h · {money(size.monthly)}/month", about)
+
+
+def nodes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
+    """Nodes, with their state and who meets there."""
+    media = tuple(_media(n, cluster) for n in cluster.media if n.member_status != "deleting")
+    if kind is Restart:
+        return (*(_master(m, cluster) for m in cluster.masters), *media)[:MOST]
+    return (Pick("all", f"All {count(len(media), 'media node')}"), *media)[:MOST]
+
+
+def _master(master: Droplet, cluster: Cluster) -> Pick:
+    health = {True: "healthy", False: "not healthy", None: "health unknown"}[master.healthy]
+    name = short(master.name, cluster.stack)
+    return Pick(name, f"{name} · {master.status}{f', {health}' if master.status == 'active' else ''}", master.size)
+
+
+def _media(node: MediaNode, cluster: Cluster) -> Pick:
+    look, name = node.look, short(node.name, cluster.stack)
+    if look is None or look.rooms is None:
+        meets = "meetings unknown"
+    else:
+        said = [count(look.rooms, "meeting"), count(look.people or 0, "person")]
+        said += [count(look.recordings, "recording")] if look.recordings else []
+        meets = ", ".join(said) if look.rooms else "no meetings"
+    several = len([n for n in cluster.media if short(n.name, cluster.stack) == name]) > 1
+    return Pick(str(node.id) if several else name, f"{name} · {node_state(node)}", meets)
+
+
+def keys() -> tuple[Pick, ...]:
+    """Keys of secrets.env that may be changed."""
+    return tuple(Pick(k, k) for k in sorted(KEYS) if may_change(k).ok)[:MOST]

@@ -1,0 +1,29 @@
+"""What was decided, by whom and why."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.talks.base import Asked, Talk
+from services.errors import Refused
+from services.spoken import argument
+
+MOST = 30
+
+
+@dataclass(frozen=True)
+class Audit(Talk):
+    """The newest decisions about this cluster: who, what, why, before and after."""
+
+    command: ClassVar[str] = "audit"
+    operators: ClassVar[bool] = True
+    number: int = argument("how many", default=10)
+
+    async def answer(self, asked: Asked) -> Card:
+        if not 1 <= self.number <= MOST:
+            raise Refused(f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them")
+        name = asked.cluster()
+        asked.desk.may_operate(name, asked.actor)
+        chain = asked.desk.journal.chain
+        return cards.audit_card(name, await chain.newest(name, self.number), await chain.head(name))

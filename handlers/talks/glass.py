@@ -1,0 +1,33 @@
+"""Going on without the approval that is needed, where nobody is there to give it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.talks.base import Asked, Talk
+from services.errors import Refused
+from services.outcomes import Planned
+from services.procedures import Procedure
+from services.spoken import rest
+
+
+@dataclass(frozen=True)
+class BreakGlass(Talk):
+    """In an emergency: a change without its approval. Needs `--reason`, is told to everybody, and only the approval is skipped."""
+
+    command: ClassVar[str] = "break-glass"
+    operators: ClassVar[bool] = True
+    plans: ClassVar[bool] = True
+    what: str = rest("COMMAND")
+
+    async def answer(self, asked: Asked) -> Card | None:
+        said = asked.read(self.what)
+        if not isinstance(said, Procedure):
+            raise Refused('break-glass goes before a command that changes the cluster, as in `/openvidu break-glass shutdown --reason "…"`')
+        name = asked.cluster()
+        if asked.dry:
+            made = await asked.desk.request(asked.actor, name, said, dry=True)
+        else:
+            made = await asked.desk.break_glass(asked.actor, name, said, reason=asked.reason, channel=asked.channel)
+        return cards.plan_card(made.plan, dry=made.dry) if isinstance(made, Planned) else None

@@ -1,0 +1,146 @@
+"""Requests for approval: filed and listed in one act, changed as they were read, closed once."""
+
+import json
+from collections.abc import Callable
+
+from services.clock import Clock
+from services.decisions import Request, RequestState
+from services.errors import Refused, Unreachable
+from services.journal import Journal
+from services.plan import Plan
+from services.policy import Actor, Rules, Verdict
+from services.procedures import Procedure
+from services.staging import Staging
+from services.steps.base import duration
+from services.store import Commit, Store
+from services.store.port import new_id
+
+TRIES = 50
+GLASS_SECONDS = 600.0  # an emergency is now
+
+
+class Requests:
+    """The requests of all clusters. `tell` hears of every new state of one."""
+
+    def __init__(self, journal: Journal, store: Store, clock: Clock, staging: Staging, tell: Callable[[Request], None]) -> None:
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._staging = staging
+        self._tell = tell
+
+    def new(
+        self, plan: Plan, actor: Actor, rules: Rules, verdict: Verdict, reason: str, channel: str, *, glass: bool = False
+    ) -> Request:
+        """A request that nobody knows of yet."""
+        now = self._clock.now()
+        return Request(
+            id=new_id(),
+            plan=plan,
+            requester=actor,
+            reason=reason,
+            made_at=now,
+            until=now + (min(GLASS_SECONDS, rules.approval_seconds) if glass else rules.approval_seconds),
+            needs=verdict.approvals,
+            why=verdict.reason,
+            special=verdict.special,
+            lacks=() if glass else rules.approvals_from,
+            glass=glass,
+            channel=channel,
+        )
+
+    async def file(self, request: Request) -> None:
+        """Store it and list it, in one act: of two people who ask for the same at once, the second is told of the first."""
+        name = request.plan.cluster
+        for _ in range(TRIES):
+            pending = (await self._store.get(f"pending:{name}"))[0]
+            await self.must_be_new(name, request.plan.procedure, glass=request.glass)
+            if await self._journal.put_request(request, pending):
+                self._tell(request)
+                return
+        raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+
+    async def waiting(self, name: str) -> list[Request]:
+        """Those of a cluster that wait for approval, oldest first."""
+        found = [await self._journal.request(r) for r in await self._listed(name)]
+        return [r for r in found if r.state is RequestState.OPEN and r.until > self._clock.now()]
+
+    async def must_be_new(self, name: str, procedure: Procedure, *, glass: bool = False) -> None:
+        """Refused when somebody has asked for the same, in the same way."""
+        for request in await self.waiting(name):
+            if request.plan.procedure == procedure and request.glass == glass:
+                left = duration(request.until - self._clock.now())
+                waits = "being confirmed" if glass else "approval"
+                raise Refused(f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above")
+
+    async def open(self, request_id: str) -> Request:
+        """The request, while it can be decided on. Refused with what became of it."""
+        request = await self._journal.request(request_id)
+        if request.state is RequestState.OPEN and request.until <= self._clock.now():
+            await self._expire(request)
+            request = await self._journal.request(request_id)
+        if request.state is RequestState.OPEN:
+            return request
+        raise Refused(_closed_words(request, self._clock.now()))
+
+    async def change(self, before: Request, after: Request) -> None:
+        """Put a new state in the place of the one that was read. Refused with who was first."""
+        if not await self._journal.change_request(before, after):
+            current = await self._journal.request(before.id)
+            if current.state is RequestState.OPEN:
+                raise Refused("somebody pressed at the same moment; look again")
+            raise Refused(_closed_words(current, self._clock.now()))
+        await self.changed(after)
+        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not after.replaced_by:
+            await self._staging.drop(after.plan.cluster, after.plan.procedure)
+
+    async def changed(self, after: Request) -> None:
+        """Its new state is stored: let the list and everybody else know."""
+        if after.state is not RequestState.OPEN:
+            await self._unlist(after.plan.cluster, after.id)
+        self._tell(after)
+
+    async def sweep(self, name: str) -> None:
+        """Close what has expired, and unlist what is closed."""
+        for request_id in await self._listed(name):
+            request = await self._journal.request(request_id)
+            if request.state is not RequestState.OPEN:
+                await self._unlist(name, request_id)
+            elif request.until <= self._clock.now():
+                await self._expire(request)
+
+    async def _expire(self, request: Request) -> None:
+        closed = request.closed(RequestState.EXPIRED, request.until)
+        if await self._journal.change_request(request, closed):
+            await self.changed(closed)
+            await self._staging.drop(request.plan.cluster, request.plan.procedure)
+
+    async def _listed(self, name: str) -> list[str]:
+        (text,) = await self._store.get(f"pending:{name}")
+        return list(json.loads(text or "[]"))
+
+    async def _unlist(self, name: str, request_id: str) -> None:
+        key = f"pending:{name}"
+        for _ in range(TRIES):
+            (text,) = await self._store.get(key)
+            listed = json.loads(text or "[]")
+            left = json.dumps([i for i in listed if i != request_id])
+            if request_id not in listed or await self._store.commit(Commit(checks={key: text}, puts={key: left})):
+                return
+        raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+
+
+def _closed_words(request: Request, now: float) -> str:
+    ago = duration(now - request.closed_at)
+    who = request.closed_by.mention if request.closed_by else ""
+    match request.state:
+        case RequestState.APPROVED:
+            return f"approved by {who} {ago} ago already, as `{request.run}`; your press changed nothing"
+        case RequestState.REJECTED:
+            return f"rejected by {who} {ago} ago; nothing was changed"
+        case RequestState.EXPIRED:
+            return f"this request expired {ago} ago; nothing was changed, ask again with the command"
+        case _ if not request.replaced_by:
+            return f"what it was about has changed since, as was seen {ago} ago; nothing was changed, ask again with the command"
+        case _:
+            return "the plan changed, and a newer request has taken this one's place; nothing was changed"

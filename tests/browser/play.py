@@ -1,0 +1,76 @@
+"""The demo and a browser to play it in."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.tools import chromium
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE = 30_000.0  # milliseconds: two cores may have four tests on them
+GRAVE = ("serious", "critical")
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Chromium."""
+    path = chromium()
+    with sync_playwright() as play:
+        running = play.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+@contextmanager
+def running_demo(speed: int) -> Iterator[str]:
+    """`openvidu-bot demo`, as somebody starts it; ends in order and says nothing but its address."""
+    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--speed", str(speed), "--no-browser"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "http://127.0.0.1:" in line
+    yield line.split(" open ")[1].split()[0]
+    process.terminate()
+    assert process.wait(20) == 0
+    assert process.stdout.read() == "", "one line, and nothing more"
+
+
+class Watched:
+    """A page whose every complaint is kept."""
+
+    def __init__(self, browser: Browser, url: str, **more: Any) -> None:
+        self.page: Page = browser.new_page(**more)
+        self.complaints: list[str] = []
+        self.asked_for: set[str] = set()
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("requestfailed", lambda r: self.complaints.append(r.url) if "/_ui/stream" not in r.url else None)
+        self.page.on("request", lambda r: self.asked_for.add(r.url.split("/")[2]) if not r.url.startswith("data:") else None)
+        self.page.goto(url)
+        self.url = url
+
+    def is_accessible(self, where: str) -> None:
+        """axe finds nothing serious as it stands now."""
+        found = Axe().run(self.page).response["violations"]
+        grave = [f"{v['id']}: {v['help']} ({[n['html'][:160] for n in v['nodes'][:3]]})" for v in found if v["impact"] in GRAVE]
+        assert grave == [], where
+
+    def has_no_complaints(self) -> None:
+        """Nothing on the console, nothing that Slack would refuse, nothing undrawn, and nothing from elsewhere."""
+        assert self.page.evaluate("fetch('/_control/problems').then(r => r.json())")["problems"] == []
+        assert self.page.get_by_text("not rendered").count() == 0
+        assert self.complaints == []
+        assert self.asked_for == {self.url.split("/")[2]}

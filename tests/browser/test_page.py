@@ -1,0 +1,130 @@
+"""Modals, App Home, a fault, a phone, a keyboard, a screen reader: in a real browser."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.play import PATIENCE, Watched, running_browser, running_demo
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def demo() -> Iterator[str]:
+    with running_demo(60) as url:
+        yield url
+
+
+def says(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.keyboard.press("Enter")
+
+
+def fits(page: Page) -> None:
+    """Nothing sticks out at the right, so that nobody has to scroll sideways."""
+    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1]
+    out = page.evaluate(
+        """[...document.querySelectorAll("main *, dialog[open] *, .top *")].filter((e) => {
+             const box = e.getBoundingClientRect();
+             return box.width && box.right > innerWidth + 1 && getComputedStyle(e).visibility !== "hidden"
+               && !e.closest(".sr, .guide, .people, pre, .wire, select");
+           }).map((e) => e.outerHTML.slice(0, 120))"""
+    )
+    assert out == []
+
+
+def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo)
+    page, log = watched.page, watched.page.locator("#log")
+    says(page, "/openvidu")
+    expect(log).to_contain_text("All of it can be typed, too", timeout=PATIENCE)
+    watched.is_accessible("the menu")
+
+    log.get_by_role("button", name="More or fewer media nodes…").click()
+    modal = page.get_by_role("dialog", name="Scale")
+    expect(modal.get_by_label("How many media nodes")).to_be_focused(timeout=PATIENCE)
+    expect(modal.locator("option", has_text="4 media nodes · $0.29/h")).to_have_count(1)
+    watched.is_accessible("a form")
+    page.keyboard.press("Escape")
+    expect(modal).to_have_count(0)
+
+    log.get_by_role("button", name="More or fewer media nodes…").click()
+    modal.get_by_label("How many media nodes").select_option("4")
+    modal.get_by_label("Why").fill("a big evening")
+    page.keyboard.press("Enter")
+    expect(modal).to_contain_text("costs $0.07/h more", timeout=PATIENCE)
+    expect(modal).to_contain_text("Needs no approval")
+    expect(log).not_to_contain_text("a big evening")
+    watched.is_accessible("a plan")
+    modal.get_by_role("button", name="Do it").click()
+    expect(modal).to_have_count(0)
+    expect(log).to_contain_text("a big evening", timeout=PATIENCE)
+    expect(page.locator("#panel .node", has_text="media-4")).to_have_count(1, timeout=PATIENCE)
+
+    page.get_by_role("button", name=re.compile("^Under the hood")).click()
+    expect(page.get_by_role("region", name="Wire")).to_contain_text("views.open")
+    watched.is_accessible("the wire")
+    watched.has_no_complaints()
+
+
+def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo)
+    page, home = watched.page, watched.page.locator("#home")
+    page.get_by_role("button", name="DigitalOcean refuses a pool of 0").click()
+    expect(page.locator("#panel")).to_contain_text("DigitalOcean refuses 0 now")
+    says(page, "/openvidu shutdown")
+    expect(page.locator("#log").get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
+
+    page.get_by_role("radio", name="Ben Okafor").click()
+    page.get_by_role("button", name="openvidu · Home").click()
+    expect(home.get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
+    expect(home).to_contain_text("Nobody is cut off")
+    watched.is_accessible("App Home")
+    home.get_by_role("button", name="Approve").click()
+    expect(home).to_contain_text("Shutting down acme", timeout=PATIENCE)
+    expect(home.get_by_role("button", name="Approve")).to_have_count(0, timeout=PATIENCE)
+
+    back = home.get_by_role("button", name=re.compile("^Put the 3 nodes back"))
+    expect(back).to_be_visible(timeout=PATIENCE)
+    expect(home).to_contain_text("DigitalOcean refused to set the pool to 0")
+    back.click()
+    expect(home).not_to_contain_text("needs a decision", timeout=PATIENCE)
+    expect(page.locator("#panel .cluster")).to_contain_text("serves", timeout=PATIENCE)
+    watched.has_no_complaints()
+
+
+def test_on_a_phone(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo, viewport=PHONE, has_touch=True, color_scheme="dark")
+    page, log = watched.page, watched.page.locator("#log")
+    fits(page)
+    says(page, "/openvidu shutdown")
+    approve = log.get_by_role("button", name="Approve")
+    expect(approve).to_be_visible(timeout=PATIENCE)
+    fits(page)
+    assert all(b["height"] >= 32 for b in (approve.bounding_box(), page.get_by_role("button", name="Channels").bounding_box()) if b)
+    watched.is_accessible("a phone, in the dark")
+
+    page.get_by_role("button", name="Channels").click()
+    page.get_by_role("button", name="openvidu · Home").click()
+    expect(page.locator("#home")).to_contain_text("Waits for others", timeout=PATIENCE)
+    fits(page)
+    page.get_by_role("button", name="Estate").click()
+    expect(page.locator("#panel")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#panel")).not_to_be_visible()
+
+    page.locator("#home").get_by_label("Do something with acme").select_option(label="Restart a node…")
+    modal = page.get_by_role("dialog", name="Restart")
+    expect(modal.get_by_label("Which node")).to_be_visible(timeout=PATIENCE)
+    fits(page)
+    watched.is_accessible("a form on a phone")
+    watched.has_no_complaints()

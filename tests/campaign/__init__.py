@@ -1,0 +1,4 @@
+"""Whole procedures in virtual time, with seeded bad luck in every party at once. What must never happen is judged without the bot's help.
+
+`make campaign SEEDS=10000` plays many stories, `make campaign SEED=123` one of them again, exactly as it was.
+"""

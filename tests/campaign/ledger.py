@@ -1,0 +1,168 @@
+"""What stands in the state store, read without a line of the bot: the judge must not believe the accused."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulators.estate.watch import Terms
+from tests.support.memory_store import MemoryStore
+
+Json = dict[str, Any]
+OVER = ("done", "cancelled", "abandoned", "rolled back", "left")
+
+
+@dataclass
+class Tale:
+    """One run as its log tells it: where it stands, and everything it was ever allowed to do."""
+
+    name: str
+    events: list[Json] = field(default_factory=list)
+    state: str = ""
+    question: Json | None = None
+    reason: str = ""
+    steps: list[Json] = field(default_factory=list)
+    forced: bool = False
+
+    def hear(self, event: Json) -> None:
+        """One more entry."""
+        self.events.append(event)
+        match event["is"]:
+            case "Opened":
+                self.state = "running"
+                self.steps += event["plan"]["steps"]
+            case "Questioned":
+                self.state, self.question = "asking", event["question"]
+            case "Answered" if self.question is not None and self.question["id"] == event["question"]:
+                self._answered(event["choice"])
+            case "Recovering":
+                self.steps += event["steps"]
+            case "Stopped":
+                self.state, self.question, self.reason = "stopped", None, event["reason"]
+            case "Resumed":
+                self.state = "running"
+            case "Ended":
+                self.state, self.question = str(event["how"]), None
+
+    def _answered(self, choice: str) -> None:
+        assert self.question is not None, "only an open question is answered"
+        picked: Json = next((c for c in self.question["choices"] if c["id"] == choice), {})
+        self.steps += picked.get("steps") or []
+        self.forced = self.forced or bool(picked.get("loses"))
+        self.state, self.question = "running", None
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def opened(self) -> Json:
+        return self.events[0]
+
+    @property
+    def plan(self) -> Json:
+        plan: Json = self.opened["plan"]
+        return plan
+
+    def terms(self) -> Terms:
+        """What people agreed to: the plan they approved, and the answers they gave."""
+        effects = self.plan["effects"]
+        kinds = {s["is"] for s in self.steps}
+        return Terms(
+            rolling="RestartService" in kinds or any(s["is"] == "PowerOff" and s.get("media_stays") for s in self.steps),
+            kept=frozenset(i for s in self.steps if s["is"] == "PowerOff" for i in s.get("kept") or ()),
+            thrown_out=self.forced or bool(effects["cuts_off"]) or any(s.get("harsh") for s in self.steps),
+            template_keys=frozenset({"size"} if "TemplateSize" in kinds else ()),
+        )
+
+
+class Ledger:
+    """The runs of one stack, and the requests that they came from."""
+
+    def __init__(self, store: MemoryStore, stack: str) -> None:
+        self._store = store
+        self.stack = stack
+        self._tales: dict[str, Tale] = {}
+
+    def names(self) -> list[str]:
+        """Every run, oldest first."""
+        return list(self._store.entries(f"runs:{self.stack}"))
+
+    def tale(self, name: str) -> Tale:
+        """One run as it stands."""
+        entries = self._store.entries(f"run:{name}")
+        tale = self._tales.get(name)
+        if tale is None or len(tale.events) > len(entries):  # a fail-over can take entries back
+            tale = self._tales[name] = Tale(name)
+        for text in entries[len(tale.events) :]:
+            tale.hear(json.loads(text))
+        return tale
+
+    def tales(self) -> list[Tale]:
+        """Every run as it stands."""
+        return [self.tale(n) for n in self.names()]
+
+    def newest(self) -> Tale | None:
+        """The newest run."""
+        names = self.names()
+        return self.tale(names[-1]) if names else None
+
+    def holder(self) -> str | None:
+        """Which run has the cluster."""
+        return self._store.text(f"claim:{self.stack}")
+
+    def pending(self) -> list[str]:
+        """Requests that wait for people."""
+        return [r for r in json.loads(self._store.text(f"pending:{self.stack}") or "[]") if self.request(r).get("state") == "open"]
+
+    def request(self, name: str) -> Json:
+        """One request."""
+        found: Json = json.loads(self._store.text(f"request:{name}") or "{}")
+        return found
+
+    def terms(self) -> Terms:
+        """What people have agreed to on this stack at this moment."""
+        newest = self.newest()
+        return newest.terms() if newest is not None else Terms()
+
+    # What must be true of it
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with these runs, whatever the world did to them."""
+        before: Tale | None = None
+        for tale in self.tales():
+            if not tale.events or tale.opened["is"] != "Opened" or any(e["is"] == "Opened" for e in tale.events[1:]):
+                yield f"{tale.name} does not begin with its opening, once"
+                continue
+            if before is not None and (not before.over or before.events[-1]["at"] > tale.opened["at"]):
+                yield f"two runs in one cluster: {tale.name} began before {before.name} was over"
+            yield from _own_faults(tale)
+            before = tale
+
+    def endings(self) -> Iterator[str]:
+        """What is wrong when everything should be over."""
+        for tale in self.tales():
+            if not tale.over:
+                yield f"{tale.name} never ended: {tale.state} {tale.reason}"
+        if (holder := self.holder()) and self.tale(holder).over:
+            yield f"{holder} is over and still has the cluster"
+
+
+def _own_faults(tale: Tale) -> Iterator[str]:
+    ends = [n for n, e in enumerate(tale.events) if e["is"] == "Ended"]
+    if ends and ends[0] != len(tale.events) - 1:
+        yield f"{tale.name} goes on after its end: {[e['is'] for e in tale.events[ends[0] :]]}"
+    if ends and tale.events[ends[0]]["how"] not in OVER:
+        yield f"{tale.name} ends in no state that has a name: {tale.events[ends[0]]['how']}"
+    epochs = [e["epoch"] for e in tale.events if e["is"] == "Taken"]
+    if epochs != sorted(set(epochs)):
+        yield f"{tale.name} was taken by two workers in one epoch: {epochs}"
+    yield from _unapproved(tale)
+
+
+def _unapproved(tale: Tale) -> Iterator[str]:
+    opened, effects = tale.opened, tale.plan["effects"]
+    others = [a for a in opened["approvers"] if a["user"] != opened["requester"]["user"]]
+    heavy = [e for e in ("cuts_off", "blocks", "stops_masters", "edits_secrets", "special") if effects[e]]
+    if heavy and not others:
+        yield f"{tale.name} was run without anybody else's approval, and it {' and '.join(heavy)}"

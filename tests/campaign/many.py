@@ -1,0 +1,57 @@
+"""Many seeds, on as many cores as there are."""
+
+import logging
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.campaign.play import Told, play
+
+PATIENCE = 120  # seconds of a core that one seed may take
+TOGETHER = 20
+
+
+class TooLong(BaseException):
+    """It takes more of the machine than any story should. Nothing that is played may catch it."""
+
+
+def told(seed: int) -> Told:
+    """What came of a seed, whatever happened."""
+    signal.signal(signal.SIGVTALRM, _too_long)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+    try:
+        return play(seed)
+    except (Exception, TooLong):  # noqa: BLE001 - whatever it is, it is what this seed shows
+        last = traceback.format_exc().strip().splitlines()
+        return Told(seed, (), (), (f"broke: {last[-1]} ({last[-3].strip() if len(last) > 2 else ''})",), 0, 0, "")
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _too_long(*_: object) -> None:
+    raise TooLong(f"more than {PATIENCE} s")
+
+
+def quiet() -> None:
+    """What the bots log is of interest only when one seed is looked at."""
+    logging.disable(logging.CRITICAL)
+
+
+def some(seeds: list[int]) -> list[Told]:
+    """A few in one go."""
+    return [told(s) for s in seeds]
+
+
+def campaign(seeds: range, jobs: int) -> Iterator[Told]:
+    """All of them, as they come in."""
+    shares = [list(seeds[n : n + TOGETHER]) for n in range(0, len(seeds), TOGETHER)]
+    if jobs == 1:
+        quiet()
+        for share in shares:
+            yield from some(share)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), quiet, max_tasks_per_child=25) as pool:
+        for done in pool.map(some, shares):
+            yield from done

@@ -1,0 +1,38 @@
+"""A sample of the campaign, and that a seed is always the same story. All of it is part of the slow tests."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SAMPLE, PARTS = 72, 3
+
+
+def played(*words: str, seed: str = "") -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONHASHSEED": seed} if seed else {k: v for k, v in os.environ.items() if k != "PYTHONHASHSEED"}
+    return subprocess.run([sys.executable, "scripts/campaign.py", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_goes_wrong_no_promise_is_broken(part: int) -> None:
+    seeds = SAMPLE // PARTS
+    done = played(str(seeds), "--first", str(part * seeds), "--jobs", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{seeds} seeds" in done.stdout
+    assert "0 with a violation" in done.stdout
+
+
+@pytest.mark.slow
+def test_ten_thousand_seeds() -> None:
+    done = played("10000")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_seed_is_the_same_story_every_time() -> None:
+    traces = {re.findall(r"trace: (\w+)", played("--seed", "7", seed=seed).stdout)[0] for seed in ("", "1", "random")}
+    assert len(traces) == 1
+    assert traces != set(re.findall(r"trace: (\w+)", played("--seed", "8").stdout))

@@ -1,0 +1,187 @@
+"""The judge bites: for each promise a bot that breaks it, in fair weather, and what is said of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from handlers.reporter import Reporter
+from services import scripts
+from services.clock import loop_clock
+from services.drains import Drains
+from services.executor import FencedWorld
+from services.policy import Kind, Verdict
+from services.staging import Staging
+from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
+from services.world import ClusterWorld
+from tests.campaign.ledger import Ledger
+from tests.campaign.luck import Luck, luck_of
+from tests.campaign.play import tell
+from tests.campaign.plots import KEY, Wish, _configured, _down, _nothing, _scaled, _sized
+from tests.support.memory_store import MemoryStore
+
+FAIR = replace(
+    luck_of(1), media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}}, rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0,
+    slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False, other_hands=False, pydo=False, traffic=0.0,
+    meetings=((4, 3.0, 1), (3, 2.0, 0)),
+)  # fmt: skip
+SHUTDOWN = Wish("shutdown", _down)
+Patch = pytest.MonkeyPatch
+
+
+def wrong(wish: Wish, luck: Luck = FAIR) -> str:
+    return "\n".join(tell(luck, [wish]).wrong)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        SHUTDOWN,
+        Wish("scale 1", _scaled(1)),
+        Wish("resize masters s-8vcpu-16gb --rolling", _sized),
+        Wish(f"config set {KEY}", _configured),
+        Wish("restart master-2", _nothing),
+    ],
+    ids=lambda w: str(w.words.split()[0]),
+)
+def test_of_a_bot_that_keeps_them_nothing_is_said(wish: Wish) -> None:
+    assert wrong(wish) == ""
+
+
+def always(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value
+
+
+def test_masters_before_media(monkeypatch: Patch) -> None:
+    for kind in (Drain, PoolTarget, MediaGone):
+        monkeypatch.setattr(kind, "is_done", always(value=True))
+    monkeypatch.setattr(PowerOff, "objection", always(""))
+    assert "master-before-media" in wrong(SHUTDOWN)
+
+
+def test_a_second_signal(monkeypatch: Patch) -> None:
+    async def entered(*_: object) -> None:
+        """Writes nothing down."""
+
+    monkeypatch.setattr(Drains, "enter", entered)
+    monkeypatch.setattr(scripts, "drain", always(scripts._SIGNAL))
+    monkeypatch.setattr(Drain, "nudge", always(5.0))
+    said = wrong(SHUTDOWN)
+    assert "second-signal" in said
+    assert "thrown-out" in said
+
+
+def test_people_thrown_out(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(scripts, "drain", always("docker container kill --signal=SIGKILL openvidu"))
+    assert "thrown-out: " in wrong(Wish("scale 1", _scaled(1)))
+
+
+def test_two_masters_down(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Healthy, "is_done", always(value=True))
+    assert "two-masters-down" in wrong(Wish("resize masters s-8vcpu-16gb --rolling", _sized))
+
+
+def test_a_pool_edit_that_loses_a_key(monkeypatch: Patch) -> None:
+    put = ClusterWorld._put_pool
+
+    async def without_tags(self: ClusterWorld, seen: Any, before: Any, config: Any, changes: Any) -> None:
+        await put(self, seen, before, config, {**changes, "tags": []})
+
+    monkeypatch.setattr(ClusterWorld, "_put_pool", without_tags)
+    assert "pool-edit-lossy" in wrong(Wish("scale 3", _scaled(3)))
+
+
+def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Resize, "_wrong", always([]))
+    assert "is done, and it is not so" in wrong(Wish("resize masters s-8vcpu-16gb", _sized))
+
+
+def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
+    monkeypatch.setattr("services.desk.judge", always(Verdict(Kind.ALLOWED, "why not")))
+    assert "without anybody else's approval" in wrong(SHUTDOWN)
+
+
+def test_a_message_that_does_not_say_how_it_ended(monkeypatch: Patch) -> None:
+    show = Reporter._show
+
+    async def until_it_is_over(self: Reporter, run: Any, card: Any) -> None:
+        if not run.over:
+            await show(self, run, card)
+
+    monkeypatch.setattr(Reporter, "_show", until_it_is_over)
+    assert "no message says how acme-1 ended" in wrong(SHUTDOWN)
+
+
+def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:
+    async def not_now(*_: object) -> None:
+        """Deletes nothing."""
+
+    monkeypatch.setattr(Staging, "drop", not_now)
+    monkeypatch.setattr(Staging, "sweep", not_now)
+    monkeypatch.setattr(FencedWorld, "drop_staged", not_now)
+    monkeypatch.setattr("services.steps.secrets.DropStaged.is_done", always(value=True))
+    assert "left behind: openvidu-bot/staged/" in wrong(Wish(f"config set {KEY}", _configured))
+
+
+def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
+    monkeypatch.setattr("tests.campaign.crowd.LONGEST", 3600.0)
+    monkeypatch.setattr(PoolTarget, "deadline", always(1e9))
+    monkeypatch.setattr(PoolTarget, "is_done", always(value=False))
+    said = wrong(SHUTDOWN)
+    assert "never came to an end" in said
+
+
+# What the state's text shows
+
+
+def entries(*events: dict[str, Any]) -> MemoryStore:
+    """A store that holds these runs, as whoever wrote them left them."""
+    store = MemoryStore(loop_clock(0.0))
+    for event in events:
+        run = event.pop("of")
+        if event["is"] == "Opened":
+            store.append("runs:acme", run)
+        store.append(f"run:{run}", json.dumps(event))
+    return store
+
+
+def opened(run: str, at: float) -> dict[str, Any]:
+    effects = dict.fromkeys(("cuts_off", "blocks", "stops_masters", "edits_secrets", "special"), False)
+    ana: dict[str, Any] = {"user": "UANA"}
+    return {"of": run, "is": "Opened", "at": at, "plan": {"steps": [], "effects": effects}, "requester": ana, "approvers": []}
+
+
+def ended(run: str, at: float, how: str = "done") -> dict[str, Any]:
+    return {"of": run, "is": "Ended", "at": at, "how": how}
+
+
+def taken(run: str, epoch: int) -> dict[str, Any]:
+    return {"of": run, "is": "Taken", "at": 1.0, "epoch": epoch}
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([opened("acme-1", 0), ended("acme-1", 5), opened("acme-2", 6), ended("acme-2", 9)], ""),
+        ([opened("acme-1", 0), opened("acme-2", 3), ended("acme-1", 5), ended("acme-2", 9)], "two runs in one cluster: acme-2 began before acme-1"),
+        ([opened("acme-1", 0), ended("acme-1", 5), ended("acme-1", 6)], "acme-1 goes on after its end"),
+        ([opened("acme-1", 0), ended("acme-1", 5, "somehow")], "acme-1 ends in no state that has a name: somehow"),
+        ([opened("acme-1", 0), taken("acme-1", 1), taken("acme-1", 1), ended("acme-1", 5)], "taken by two workers in one epoch"),
+        ([opened("acme-1", 0), taken("acme-1", 1), taken("acme-1", 2), ended("acme-1", 5)], ""),
+        ([opened("acme-1", 0), opened("acme-1", 1), ended("acme-1", 5)], "does not begin with its opening, once"),
+        ([opened("acme-1", 0)], "acme-1 never ended: running"),
+    ],
+)
+def test_runs_that_cannot_be(events: list[dict[str, Any]], said: str) -> None:
+    ledger = Ledger(entries(*(dict(e) for e in events)), "acme")
+    found = "\n".join([*ledger.faults(), *ledger.endings()])
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_a_cluster_that_is_held_by_a_run_that_is_over() -> None:
+    store = entries(opened("acme-1", 0), ended("acme-1", 5))
+    store.set("claim:acme", "acme-1")
+    assert list(Ledger(store, "acme").endings()) == ["acme-1 is over and still has the cluster"]

@@ -1,0 +1,144 @@
+"""Break-glass: the approval is skipped, in front of everybody, and nothing else is."""
+
+from typing import Any
+
+from services.runs import State
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import question
+
+GLASS: dict[str, Any] = {"roles": {"break_glass": ["UANA"]}}
+SAID = '/openvidu break-glass shutdown --reason "smoke in the rack"'
+CARD = "Break-glass, without approval: Shut down acme"
+
+
+def play(story: Any, **more: Any) -> None:
+    async def whole() -> None:
+        async with Scene(media=2, **{**GLASS, **more}) as scene:
+            await story(scene)
+
+    virtual.run(whole())
+
+
+def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=10)
+        await scene.ana.types("COPS", SAID)
+        card = await scene.card(CARD)
+        for said in ("smoke in the rack", "<@UBEN> and <@UCARLA>", "only <@UANA> can confirm", "Nobody is cut off", "stops masters"):
+            assert said in card.text, card.text
+        assert not scene.estate.signals, "nothing is done before the plan was seen and confirmed"
+        await scene.ana.presses(card, "Run without approval")
+        run = await scene.run_is("acme-1", State.DONE)
+        assert run.glass
+        assert run.approvers == ()
+        assert set(scene.estate.signals.values()) == {1}, "people were let finish, as ever"
+        await scene.settled(run)
+        (end,) = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme is down")]
+        assert "break-glass: nobody approved it" in end.text, "for ever"
+        called = [m for m in scene.ana.sees("COPS") if "by break-glass, without anybody's approval" in m.text]
+        assert len(called) == 1
+        assert called[0].text.startswith("<@UBEN> and <@UCARLA>: <@UANA>")
+
+    play(story)
+
+
+def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", SAID)
+        card = await scene.card(CARD)
+        (button,) = [e for b in card.blocks for e in b.get("elements", []) if e["type"] == "button" and e["action_id"] == "approve"]
+        assert button["style"] == "danger"
+        assert "nobody else has approved it" in button["confirm"]["text"]["text"]
+        await scene.ben.presses(card, "Run without approval")
+        await scene.whisper("UBEN", "Break-glass is not open to you; it is open to <@UANA>")
+        await scene.ben.presses(card, "Take it back")
+        await scene.card("rejected by <@UBEN>")
+        assert await scene.journal.latest("acme", 5) == []
+
+    play(story)
+
+
+def test_one_who_may_break_glass_does_not_confirm_for_another() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", SAID)
+        await scene.ben.presses(await scene.card(CARD), "Run without approval")
+        await scene.whisper("UBEN", "Only <@UANA>, who broke the glass, can confirm this")
+        assert await scene.journal.latest("acme", 5) == []
+
+    play(story, roles={"break_glass": ["UANA", "UBEN"]})
+
+
+def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ben.types("COPS", SAID)
+        await scene.whisper("UBEN", "`roles.break_glass` in the bot's settings names who may use it")
+        await scene.ana.types("COPS", "/openvidu break-glass shutdown")
+        await scene.whisper("UANA", "Break-glass needs a reason that others will read")
+        await scene.ana.types("COPS", '/openvidu break-glass status --reason "x"')
+        await scene.whisper("UANA", "Break-glass goes before a command that changes the cluster")
+        await scene.ana.types("COPS", '/openvidu break-glass scale 3 --reason "x"')
+        await scene.whisper("UANA", "This needs no approval")
+        await scene.ana.types("COPS", f"{SAID} --dry-run")
+        await scene.whisper("UANA", "Dry run of Shut down acme")
+        assert await scene.bot.desk.waiting("acme") == []
+
+    play(story)
+
+
+def test_a_hold_and_another_run_are_in_its_way_too() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ben.types("COPS", '/openvidu hold "exam week" for 2h')
+        await scene.whisper("UBEN", "acme is on hold")
+        await scene.ana.types("COPS", SAID)
+        await scene.whisper("UANA", "`/openvidu unhold` ends it")
+        await scene.ben.types("COPS", "/openvidu unhold")
+        await scene.whisper("UBEN", "not on hold any more")
+        await scene.ana.types("COPS", SAID)
+        card = await scene.card(CARD)
+        await scene.ben.types("COPS", '/openvidu hold "exam week" for 2h')
+        await scene.whisper("UBEN", "acme is on hold")
+        await scene.ana.presses(card, "Run without approval")
+        await scene.whisper("UANA", "is on hold for another")
+        assert await scene.journal.latest("acme", 5) == []
+
+    play(story)
+
+
+def test_it_is_said_in_the_clusters_own_channel_wherever_it_was_typed() -> None:
+    async def story(scene: Scene) -> None:
+        scene.slack.workspace.add_channel("CQUIET", "quiet", ["UANA"])
+        await scene.ana.types("CQUIET", f"{SAID} --cluster acme")
+        await scene.card(CARD)
+        assert not [m for m in scene.ana.sees("CQUIET") if "Break-glass" in m.text]
+
+    play(story)
+
+
+def test_what_was_asked_for_as_usual_does_not_stand_in_its_way_and_it_expires_sooner() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.card("one approval by")
+        await scene.ana.types("COPS", SAID)
+        card = await scene.card(CARD)
+        await scene.passes(620)
+        await scene.card("nobody confirmed it in time")
+        assert [r.glass for r in await scene.bot.desk.waiting("acme")] == [False]
+        assert not [e for e in card.blocks if e["type"] == "actions"], "its buttons are gone"
+
+    play(story)
+
+
+def test_whoever_broke_the_glass_may_also_decide_to_lose_something() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=600)
+        await scene.ana.types("COPS", SAID)
+        await scene.ana.presses(await scene.card(CARD), "Run without approval")
+        card = await question(scene)
+        scene.estate.allow_thrown_out = True
+        await scene.ana.presses(card, "End these meetings and go on")
+        run = await scene.run_is("acme-1", State.DONE)
+        assert [a.by.user for a in run.answers if a.by] == ["UANA"]
+        assert scene.estate.thrown_out == 4
+
+    play(story)

@@ -1,0 +1,203 @@
+"""The menu that `/openvidu` alone opens: what somebody may do now, picked instead of typed, and leading to the same."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from simulators.slack.human import Human
+from simulators.slack.model import Message, View
+from tests.support import virtual
+from tests.support.scene import Scene
+
+Story = Callable[[Scene], Awaitable[None]]
+
+
+def play(story: Story, **scene: Any) -> None:
+    async def whole() -> None:
+        async with Scene(**scene) as made:
+            await story(made)
+
+    virtual.run(whole())
+
+
+async def menu(scene: Scene, who: str = "UANA", says: str = "You may: ") -> Message:
+    await scene.person(who).types("COPS", "/openvidu")
+    return await scene.whisper(who, says)
+
+
+async def modal(person: Human, *texts: str) -> View:
+    """The modal on that person's screen, once it says all of this."""
+
+    def shown() -> View | None:
+        view = person.modal()
+        return view if view and all(t in str(view.body) for t in texts) else None
+
+    try:
+        return await person.wait_for(shown, 120)
+    except TimeoutError:
+        view = person.modal()
+        raise AssertionError(f"{texts} is not shown: {view and view.body}") from None
+
+
+def offered(message: Message) -> list[str]:
+    found = []
+    for block in message.blocks:
+        for element in block.get("elements", []):
+            if element["type"] == "button":
+                found.append(element["text"]["text"])
+            found += [o["text"]["text"] for o in element.get("options", [])]
+    return found
+
+
+def test_what_is_offered_fits_the_person_and_the_state() -> None:
+    async def story(scene: Scene) -> None:
+        up = offered(await menu(scene))
+        assert {"Status", "Shut down…", "More or fewer media nodes…", "Resize the masters…", "Put on hold…"} <= set(up)
+        assert "Start up…" not in up
+        reading = offered(await menu(scene, "UDORA", "You may read"))
+        assert "Runs so far" in reading
+        assert not [o for o in reading if o.endswith("…")], "nothing that changes anything"
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        waiting = await menu(scene, "UBEN", "Waits for you")
+        assert "Approve" in offered(waiting)
+        await scene.ben.presses(waiting, "Approve")
+        await scene.run_is("acme-1", "running")
+        busy = await menu(scene, "UANA", "Nothing else can be asked for until it has ended")
+        assert "Cancel…" in offered(busy)
+        assert "Shut down…" not in offered(busy)
+        await scene.card("acme is down ·")
+        down = offered(await menu(scene, "UANA", "acme · down"))
+        assert "Start up…" in down
+        assert "Shut down…" not in down
+        assert card.ts
+
+    play(story)
+
+
+def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        form = await modal(scene.ana, "How many media nodes", "2 media nodes · $0.14/h", "1 node less: saves $0.07/h")
+        await scene.ana.fills_and_submits(form, {"number": "2", "reason": "a quiet evening"})
+        plan = await modal(scene.ana, "dry run, nothing was changed", "Media pool 3 → 2", "Ask for approval")
+        assert scene.ana.sees("COPS")[-1].ephemeral_to == "UANA", "nothing is in the channel yet"
+        await scene.ana.fills_and_submits(plan, {})
+        card = await scene.card("Scale acme to 2 media nodes")
+        assert "a quiet evening" in card.text
+        await scene.ben.presses(card, "Approve")
+        await scene.card("acme has 2 media nodes ·")
+        assert len(scene.estate.serving("acme")) == 2
+
+    play(story)
+
+
+def test_what_disturbs_nobody_is_done_at_once_after_its_plan_was_seen() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        form = await modal(scene.ana, "How many media nodes")
+        await scene.ana.fills_and_submits(form, {"number": "4"})
+        plan = await modal(scene.ana, "Do it", "costs $0.07/h more", "Needs no approval")
+        await scene.ana.fills_and_submits(plan, {})
+        await scene.card("acme has 4 media nodes ·")
+
+    play(story)
+
+
+def test_sizes_are_picked_with_prices_and_only_those_that_fit() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.selects(await menu(scene), "more", "Resize the masters…")
+        form = await modal(scene.ana, "Droplet size", "/month", "vCPU")
+        sizes = next(b["element"]["options"] for b in form.blocks if b.get("block_id") == "size")
+        assert scene.estate.masters("acme")[0].size not in [o["value"] for o in sizes]
+        assert len(sizes) > 1
+        await scene.ana.fills_and_submits(form, {"size": sizes[0]["value"], "flags": ["rolling"]})
+        await modal(scene.ana, "One master at a time", "Ask for approval")
+
+    play(story)
+
+
+def test_nodes_are_picked_with_their_state_and_meetings() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=12, recordings=1)
+        await scene.passes(10)
+        await scene.ana.selects(await menu(scene), "more", "Drain media nodes…")
+        form = await modal(scene.ana, "1 meeting, 5 people, 1 recording", "no meetings", "All 3 media nodes")
+        await scene.ana.fills_and_submits(form, {"node": "media-2"})
+        await modal(scene.ana, "media-2", "Ask for approval")
+
+    play(story)
+
+
+def test_a_plan_that_is_refused_says_why_in_its_place() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        form = await modal(scene.ana, "How many media nodes")
+        await scene.ben.types("COPS", "/openvidu shutdown")
+        await scene.person("UCARLA").presses(await scene.card("Shut down acme"), "Approve")
+        await scene.card("acme is down ·")
+        await scene.ana.fills_and_submits(form, {"number": "2"})
+        await modal(scene.ana, "acme is down; `/openvidu startup 2`")
+
+    play(story)
+
+
+def test_a_plan_seen_while_somebody_else_is_at_it_cannot_be_asked_for() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=5, minutes=30)
+        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        form = await modal(scene.ana, "How many media nodes")
+        await scene.ben.types("COPS", "/openvidu shutdown")
+        await scene.person("UCARLA").presses(await scene.card("Shut down acme"), "Approve")
+        await scene.run_is("acme-1", "running")
+        await scene.ana.fills_and_submits(form, {"number": "2"})
+        plan = await modal(scene.ana, "is busy", "<@UBEN>")
+        assert "submit" not in plan.body
+
+    play(story)
+
+
+def test_a_hold_and_its_end() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.selects(await menu(scene), "more", "Put on hold…")
+        form = await modal(scene.ana, "For how long")
+        await scene.ana.fills_and_submits(form, {"what": "Ana’s exam <week>", "length": "1 hour"})
+        await scene.whisper("UANA", "acme is on hold until")
+        held = await menu(scene, "UBEN", "On hold")
+        assert "Ana's exam" in held.text
+        assert "Shut down…" not in offered(held)
+        await scene.ben.presses(held, "End the hold")
+        await scene.whisper("UBEN", "is not on hold any more")
+
+    play(story)
+
+
+def test_a_secret_is_chosen_by_its_key_and_typed_into_the_next_form() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.selects(await menu(scene), "more", "Change secrets.env…")
+        form = await modal(scene.ana, "DASHBOARD_ADMIN_PASSWORD")
+        await scene.ana.fills_and_submits(form, {"key": "DASHBOARD_ADMIN_PASSWORD"})
+        await modal(scene.ana, "secret_value")
+
+    play(story)
+
+
+def test_where_a_channel_has_no_default_the_cluster_is_picked() -> None:
+    async def story(scene: Scene) -> None:
+        which = await menu(scene, "UANA", "Which cluster?")
+        await scene.ana.selects(which, "which", "other")
+        shown = await scene.whisper("UANA", "other · up")
+        await scene.ana.presses(shown, "Status")
+        await scene.whisper("UANA", "Cost")
+
+    play(story, stacks=("acme", "other"), settings={"channels": {}}, site={"channel": "COPS"})
+
+
+def test_somebody_whose_role_was_taken_is_refused_in_the_form() -> None:
+    async def story(scene: Scene) -> None:
+        shown = await menu(scene, "UANA")
+        who = scene.person("UDORA")
+        copy = scene.slack.workspace.tell("UDORA", "COPS", shown.text, shown.blocks)
+        await who.presses(copy, "Shut down…")
+        await modal(who, "Only operators of this cluster may change it")
+
+    play(story)

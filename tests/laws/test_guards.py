@@ -1,0 +1,289 @@
+"""Leases and the drain ledger to the second: who may act, until when, and that nothing is signalled on a doubt."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from services.clock import Clock, loop_clock
+from services.drains import Drains
+from services.errors import Superseded, Unreachable
+from services.locks import AGAIN, MARGIN, RENEW, TTL, Keeping, Lease, Locks, claim_key, lease_key
+from services.store import Commit
+from tests.support import virtual
+from tests.support.memory_store import MemoryStore
+
+Story = Callable[[MemoryStore, Clock], Awaitable[None]]
+
+
+def play(story: Story) -> None:
+    async def told() -> None:
+        clock = loop_clock(0.0)
+        await story(Patchy(clock), clock)
+
+    virtual.run(told())
+
+
+class Patchy(MemoryStore):
+    """A state that can be away, and that does what a slow network lets it do."""
+
+    away = False
+    takes = 0.0
+    commits = 0
+
+    async def commit(self, commit: Commit) -> bool:
+        self.commits += 1
+        await asyncio.sleep(self.takes)
+        if self.away:
+            raise Unreachable("asking Redis: ConnectionError")
+        return await super().commit(commit)
+
+
+async def taken(locks: Locks, run: str = "acme-1") -> Lease:
+    lease = await locks.take(run)
+    assert lease is not None, "nobody else has it"
+    return lease
+
+
+def lost(lease: Lease) -> bool:
+    try:
+        lease.check()
+    except Superseded as error:
+        assert str(error) == f"the lease on {lease.run} is not ours any more"
+        return True
+    return False
+
+
+def test_the_figures_that_are_promised() -> None:
+    """30 s, renewed every 10, and not trusted for the last 3; the keys are read by other bots, of other versions too."""
+    assert (TTL, RENEW, AGAIN, MARGIN) == (30.0, 10.0, 1.0, 3.0)
+    assert (claim_key("acme"), lease_key("acme-1")) == ("claim:acme", "lease:acme-1")
+
+
+def test_a_lease_is_taken_once_and_is_numbered() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        one, other = Locks(store, clock, "w1"), Locks(store, clock, "w2")
+        lease = await taken(one)
+        assert (lease.run, lease.epoch, lease.token, lease.key) == ("acme-1", 1, "1:w1", "lease:acme-1")
+        assert await store.get("lease:acme-1", "epoch:acme-1") == ["1:w1", "1"]
+        assert await other.take("acme-1") is None
+        assert await one.take("acme-1") is None
+        assert (await taken(other, "acme-2")).token == "1:w2"
+        await lease.release()
+        assert await store.get("lease:acme-1", "epoch:acme-1") == [None, "1"]
+        assert (await taken(other)).token == "2:w2"
+
+    play(story)
+
+
+def test_of_two_who_take_it_at_once_one_has_it() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        store.takes = 1.0
+        found = await asyncio.gather(*(Locks(store, clock, f"w{n}").take("acme-1") for n in range(5)))
+        assert len([f for f in found if f is not None]) == 1
+
+    play(story)
+
+
+def test_a_lease_that_went_and_came_back_meanwhile_is_not_taken_on_an_old_look() -> None:
+    """The epoch is checked too: between the look and the write somebody had it, and let go."""
+
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        store.takes = 5.0
+        slow = asyncio.create_task(Locks(store, clock, "slow").take("acme-1"))
+        await asyncio.sleep(1)
+        store.takes = 0.0
+        await (await taken(Locks(store, clock, "quick"))).release()
+        assert await slow is None
+
+    play(story)
+
+
+def test_it_holds_for_27_seconds_from_when_it_was_asked_for() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        store.takes = 4.0
+        lease = await taken(Locks(store, clock, "w"))
+        await asyncio.sleep(22.9)
+        assert not lost(lease)
+        await asyncio.sleep(0.1)
+        assert lost(lease)
+        assert await store.get(lease.key) == ["1:w"]
+        await asyncio.sleep(7.5)
+        assert await store.get(lease.key) == [None]
+
+    play(story)
+
+
+def test_a_renewal_counts_from_when_it_was_sent() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        lease = await taken(Locks(store, clock, "w"))
+        await asyncio.sleep(20)
+        store.takes = 3.0
+        await lease.renew()
+        await asyncio.sleep(23.9)
+        assert not lost(lease)
+        await asyncio.sleep(0.2)
+        assert lost(lease)
+        assert (await store.get(lease.key)) == ["1:w"]
+        await asyncio.sleep(6)
+        assert (await store.get(lease.key)) == [None]
+
+    play(story)
+
+
+def test_a_renewal_of_what_somebody_else_has_ends_it_at_once() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        lease = await taken(Locks(store, clock, "w1"))
+        await store.commit(Commit(puts={lease.key: "2:w2"}))
+        with pytest.raises(Superseded, match="the lease on acme-1 went to somebody else"):
+            await lease.renew()
+        assert lost(lease)
+        assert await store.get(lease.key) == ["2:w2"]
+
+    play(story)
+
+
+def test_it_is_kept_every_ten_seconds_until_it_is_let_go() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        lease = await taken(Locks(store, clock, "w"))
+        before = store.commits
+        async with Keeping(lease) as kept:
+            assert kept is lease
+            await asyncio.sleep(9.9)
+            assert store.commits == before
+            await asyncio.sleep(0.2)
+            assert store.commits == before + 1
+            await asyncio.sleep(300)
+            assert store.commits == before + 31
+            assert not lost(lease)
+        assert lost(lease), "let go: nothing more is written with it"
+        assert await store.get(lease.key) == [None]
+        await asyncio.sleep(100)
+        assert store.commits == before + 32
+
+    play(story)
+
+
+def test_a_short_outage_is_bridged_and_a_long_one_ends_it() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        lease = await taken(Locks(store, clock, "w"))
+        async with Keeping(lease):
+            store.away = True
+            await asyncio.sleep(25.5)
+            assert store.commits == 1 + 16, "at 10 s, and then each second"
+            store.away = False
+            await asyncio.sleep(10)
+            assert not lost(lease)
+            assert store.commits == 1 + 16 + 1, "and at leisure again"
+            store.away = True
+            await asyncio.sleep(40)
+            assert lost(lease)
+
+    play(story)
+
+
+def test_the_keeper_stops_when_somebody_else_has_it() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        lease = await taken(Locks(store, clock, "w1"))
+        async with Keeping(lease):
+            await store.commit(Commit(puts={lease.key: "2:w2"}))
+            await asyncio.sleep(11)
+            before = store.commits
+            await asyncio.sleep(60)
+            assert store.commits == before
+        assert await store.get(lease.key) == ["2:w2"], "another's lease is left alone"
+
+    play(story)
+
+
+def test_letting_go_without_a_state_is_quiet_and_final() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        lease = await taken(Locks(store, clock, "w"))
+        store.away = True
+        await lease.release()
+        assert lost(lease)
+
+    play(story)
+
+
+def test_who_has_a_cluster_is_who_claimed_it() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        locks = Locks(store, clock, "w")
+        assert locks.worker == "w"
+        assert await locks.holder("acme") is None
+        await store.commit(Commit(puts={"claim:acme": "acme-7", "claim:beta": "beta-1"}))
+        assert await locks.holder("acme") == "acme-7"
+
+    play(story)
+
+
+# The ledger
+
+
+def test_a_start_is_entered_once_and_stays() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w"))
+        await asyncio.sleep(5)
+        assert not await drains.entered(7, "t1")
+        await drains.enter(7, "t1", lease)
+        assert await drains.entered(7, "t1")
+        assert not await drains.entered(7, "t2")
+        assert not await drains.entered(8, "t1")
+        first = await store.get("drain:7:t1")
+        assert json.loads(first[0] or "") == {"run": "acme-1", "at": 5.0}
+        await asyncio.sleep(5)
+        await drains.enter(7, "t1", lease)
+        assert await store.get("drain:7:t1") == first
+        await asyncio.sleep(86400 * 20)
+        assert await drains.entered(7, "t1")
+
+    play(story)
+
+
+def test_nothing_is_entered_without_the_lease() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        await store.commit(Commit(puts={lease.key: "2:w2"}))
+        with pytest.raises(Superseded, match="acme-1 is driven by somebody else"):
+            await drains.enter(7, "t1", lease)
+        assert not await drains.entered(7, "t1")
+        await asyncio.sleep(28)
+        with pytest.raises(Superseded, match="not ours any more"):
+            await drains.enter(7, "t1", lease)
+        assert not await drains.entered(7, "t1")
+
+    play(story)
+
+
+def test_an_entry_of_an_earlier_life_is_no_licence_for_who_has_lost_the_lease() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        await drains.enter(7, "t1", lease)
+        await store.commit(Commit(puts={lease.key: "2:w2"}))
+        with pytest.raises(Superseded):
+            await drains.enter(7, "t1", lease)
+
+    play(story)
+
+
+def test_a_lease_that_is_over_does_not_even_ask_the_state() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        await lease.release()
+        before = store.commits
+        with suppress(Superseded):
+            await drains.enter(7, "t1", lease)
+        assert store.commits == before
+
+    play(story)

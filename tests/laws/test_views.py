@@ -1,0 +1,250 @@
+"""App Home, the menu and every form, in every state: valid for Slack, bounded, and offering nothing that would be refused at once.
+
+`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_views.py` writes the golden files anew; read the difference before keeping it.
+"""
+
+import json
+import re
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers import cards
+from handlers.blocks import Card
+from handlers.cards.home import Glance, Mine, home_view
+from handlers.cards.menu import menu_card, which_card
+from handlers.dialogs import Meant, command_form, looking_view, plan_view, said_in
+from handlers.offers import Offer, offers
+from handlers.parsing import SPOKEN, parse
+from handlers.pickers import kind_of
+from handlers.talks.holds import HoldTalk
+from services.cluster import Cluster, Load, Size
+from services.decisions import Request
+from services.desk import Status
+from services.executor import Progress
+from services.plan import make_plan
+from services.procedures import DrainNodes, ResizeMasters, ResizeMedia, Restart, Scale, Shutdown, Startup
+from services.runs import Asked, Event, Opened, Run, State, Stopped, Taken, fold
+from services.spoken import Spoken
+from services.windows import Hold
+from simulators.slack.blockkit import VIEW_BYTES, check_view
+from simulators.slack.elements import begins_with, interactive
+from tests.laws.test_cards import APPROVERS, HELD, UPDATE, fit_to_send, halfway, texts_of
+from tests.support.clusters import ANA, BEN, HOSTILE, NOW, clusters, down, events, law, ready, requests
+
+Json = dict[str, Any]
+GOLDEN = Path(__file__).parent / "golden" / "views"
+FORMS = tuple(kind_of(o.action.partition(":")[2]) for o in offers(ready(3), None, operates=True, windows=True) if o.form)
+
+
+def fit_to_open(view: Json) -> None:
+    """What Slack asks of every view, and we of ours."""
+    assert check_view(view) == []
+    assert len(json.dumps(view)) < VIEW_BYTES
+    for text in texts_of(view["blocks"]):
+        assert "<" not in HELD.sub("", text)
+        assert "<@U666>" not in text
+        assert "*bold*" not in text
+
+
+def filled(view: Json) -> Json:
+    """The view as it comes back when somebody picks the first thing that is offered everywhere."""
+    values: Json = {}
+    for block, element in interactive(view["blocks"]):
+        said = begins_with(element)
+        if not block.get("optional") and element["type"] == "static_select":
+            said["selected_option"] = element["options"][0]
+        if element["type"] == "plain_text_input" and not block.get("optional"):
+            said["value"] = "typed"
+        values.setdefault(block["block_id"], {})[element["action_id"]] = said
+    return {**view, "state": {"values": values}}
+
+
+# Laws
+
+
+@law
+@given(st.lists(st.tuples(clusters(), events(), requests()), max_size=4), st.sampled_from(("", *HOSTILE)), st.booleans())
+def test_home(found: list[tuple[Cluster, list[Event], Request]], typed: str, operates: bool) -> None:
+    glances = []
+    for number, (cluster, told, request) in enumerate(found):
+        told_run = fold(told)
+        run = None if told_run.over else told_run
+        offered = tuple((o.label, f"{o.action}|acme") for o in offers(cluster, run, operates=operates))
+        glance = Glance(f"c{number}", cluster, run, Progress(run, cluster, typed, NOW + 9, "", NOW) if run else None, (request,))
+        glances.append((glance, Mine(frozenset({request.id}) if operates else frozenset(), operates, offered, {request.id: APPROVERS})))
+        glances.append((Glance(f"d{number}", None, trouble=(typed,) if typed else ()), Mine()))
+    fit_to_open(home_view(glances, NOW, hidden=1))
+    fit_to_open(home_view(glances, NOW, outsider="guests of the workspace may not operate clusters"))
+
+
+def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
+    request = Request("a" * 32, make_plan(ready(3), Shutdown()), ANA, "why " * 200, NOW, NOW + 9, 1, "it stops masters")
+    run = fold([Opened(NOW, "acme-7", request.plan, ANA, (), "r"), Taken(NOW, "w", 1, again=False), Stopped(NOW, "why " * 500)])
+    offered = tuple((o.label, f"{o.action}|acme") for o in offers(ready(3), None, operates=True))
+    glances = [
+        (
+            Glance(f"cluster-{n}", ready(40), run, None, (request,) * 5, "hours " * 90, trouble=("x" * 900,)),
+            Mine(frozenset({request.id}), operates=True, offers=offered),
+        )
+        for n in range(200)
+    ]
+    view = home_view(glances, NOW)
+    fit_to_open(view)
+    assert "more" in str(view["blocks"][-1])
+
+
+@law
+@given(clusters(), events(), requests(), st.booleans(), st.booleans(), st.booleans())
+def test_menu(cluster: Cluster, told: list[Event], request: Request, operates: bool, held: bool, busy: bool) -> None:
+    told_run = fold(told)
+    run = told_run if busy and not told_run.over else None
+    offered = offers(cluster, run, operates=operates, held=held, windows=held)
+    hold = Hold(NOW, NOW + 60, ANA.mention, "exam week") if held else None
+    card = menu_card(
+        Status(cluster, run, None, (request,)), offered, hold, "" if operates else "only operators may", frozenset({request.id})
+    )
+    fit_to_send(card)
+    names = [o.command for o in offered]
+    assert len(set(names)) == len(names)
+    assert all(kind_of(o.action.partition(":")[2]) is not None for o in offered), "every offer is a command"
+    for offer in offered:
+        kind = next(s for s in SPOKEN if s.command == offer.command)
+        if offer.form or kind.operators:
+            assert operates
+        if not offer.form:
+            assert parse(offer.command).said is not None
+    changing = [n for n in names if kind_of(n.replace(" ", "-")) in (Shutdown, Startup, Scale, Restart)]
+    if run is not None or held or not operates:
+        assert not changing, "nothing is offered that would be refused at once"
+    if cluster.down and operates and not run and not held and not cluster.problem:
+        assert changing == ["startup"]
+
+
+@law
+@given(clusters(), st.sampled_from([k for k in FORMS if k is not None]))
+def test_forms_lead_to_the_words_that_could_be_typed(cluster: Cluster, kind: type[Spoken]) -> None:
+    view = command_form(kind, cluster, Meant(kind.command, "acme", "COPS"))
+    fit_to_open(view)
+    meant = said_in(filled(view))
+    assert isinstance(parse(meant.words).said, kind)
+    assert (meant.cluster, meant.channel) == ("acme", "COPS")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_typed_into_a_form_stays_what_it_is(text: str) -> None:
+    kind = kind_of("hold")
+    assert kind is not None
+    view = filled(command_form(kind, ready(3), Meant("hold", "acme")))
+    view["state"]["values"]["what"]["what"]["value"] = text
+    said = parse(said_in(view).words).said
+    assert isinstance(said, HoldTalk)
+    assert said.what == f"{' '.join(text.split())} for 30m"
+
+
+def test_very_many_sizes_and_nodes_fit_into_their_lists() -> None:
+    sizes = tuple(Size(f"s-{n}", 2, 4096, 9999, Decimal("0.1"), Decimal(n), ("ams3",)) for n in range(400))
+    cluster = replace(ready(300), sizes=sizes, region="ams3")
+    for kind in (ResizeMasters, ResizeMedia, DrainNodes, Restart, Scale):
+        fit_to_open(command_form(kind, cluster, Meant(kind.command, "acme")))
+
+
+# Golden files
+
+
+def busy() -> Run:
+    opened = Opened(NOW, "acme-7", make_plan(ready(3), Shutdown()), ANA, (BEN,), "power work in ams3", "COPS", "r")
+    return fold([opened, Taken(NOW, "host:1", 1, again=False), Asked(NOW + 1, 0, 0)])
+
+
+def shown() -> dict[str, Json | Card]:
+    """The views that people see most, by name."""
+    up = replace(ready(3), load=Load(3, 14, 1, longest=4320.0))
+    asked = Request("a" * 32, make_plan(up, Shutdown()), ANA, "power work in ams3", NOW, NOW + 1800, 1, "it stops masters")
+    all_mine = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=True))
+    reading = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=False))
+    run, drain = busy(), halfway(up)
+    progress = Progress(run, drain, "media-2: 1 meeting, 2 people", NOW + 7200, "", NOW + 840)
+    month = "about $212.40 so far this month (media $81.20, masters $131.20), $41.10 saved by closing"
+    hours = f"stays open · closes <!date^{int(NOW) + 9000}^{{time}}|10:30 UTC> (window *nights* (Europe/Madrid))"
+    glance = Glance("acme", up, hours=hours, ahead=("opens Sat 16 Jan 07:30",), month=month, read=True, windows=True)
+    other = Glance("lab", replace(down(up), name="lab"), read=True)
+    lost = Glance("far", None, trouble=("could not be looked at: DigitalOcean answered 503; nothing is known of it",))
+    opened = Opened(NOW, "acme-7", run.plan, ANA, (BEN,), "r")
+    stopped = fold([opened, Taken(NOW, "h", 1, again=False), Stopped(NOW + 60, "nobody answered")])
+    mine = Mine(frozenset({asked.id}), operates=True, offers=all_mine, approvers={asked.id: APPROVERS})
+    hold = Hold(NOW, NOW + 7200, ANA.mention, "exam week")
+    assert stopped.state is State.STOPPED
+
+    def form(kind: type[Spoken]) -> Json:
+        sold = ((2, 4, 80, 24), (4, 8, 160, 48), (8, 16, 320, 96))
+        sizes = tuple(Size(f"s-{c}vcpu-{m}gb", c, m * 1024, d, Decimal(p) / 672, Decimal(p), ("ams3",)) for c, m, d, p in sold)
+        return command_form(kind, replace(drain, sizes=sizes, region="ams3"), Meant(kind.command, "acme", "COPS"))
+
+    def menu(status: Status, hold: Hold | None = None, may_not: str = "", mine: frozenset[str] = frozenset()) -> Card:
+        offered: tuple[Offer, ...] = offers(status.cluster, status.run, operates=not may_not, held=hold is not None)
+        return menu_card(status, offered, hold, may_not, mine)
+
+    return {
+        "home": home_view([(replace(glance, waiting=(asked,)), mine), (other, Mine()), (lost, Mine())], NOW + 60),
+        "home-busy": home_view([(replace(glance, cluster=drain, run=run, progress=progress), replace(mine, offers=reading))], NOW + 840),
+        "home-first": home_view([(Glance("acme", read=True), mine)], NOW),
+        "home-stopped": home_view([(replace(glance, run=stopped), mine)], NOW + 90, hidden=2),
+        "home-outsider": home_view([], NOW, outsider="guests of the workspace may not operate clusters; ask a full member"),
+        "menu": menu(Status(up, None, None)),
+        "menu-approver": menu(Status(up, None, None, (asked,)), mine=frozenset({asked.id})),
+        "menu-busy": menu(Status(drain, run, progress)),
+        "menu-down": menu(Status(down(up), None, None)),
+        "menu-held": menu(Status(up, None, None), hold),
+        "menu-reader": menu(Status(up, None, None), may_not="only operators of this cluster may change it; ask <@UANA> or <@UBEN>"),
+        "menu-which": which_card(["acme", "lab"]),
+        "form-looking": looking_view(Meant("scale", "acme"), "Looking at"),
+        "form-shutdown": form(Shutdown),
+        "form-startup": form(Startup),
+        "form-scale": form(Scale),
+        "form-restart": form(Restart),
+        "form-drain": form(DrainNodes),
+        "form-resize-media": form(ResizeMedia),
+        "form-resize-masters": form(ResizeMasters),
+        "form-plan": plan_view(
+            cards.plan_card(asked.plan, dry=True),
+            Meant("shutdown", "acme", "COPS", "shutdown"),
+            submit="Ask for approval",
+            note="Somebody else has to approve it, because it stops masters. Nothing is changed before that.",
+        ),
+    }  # fmt: skip
+
+
+NAMES = sorted(shown())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_look_as_they_did(name: str) -> None:
+    made = shown()[name]
+    if isinstance(made, Card):
+        fit_to_send(made)
+    else:
+        fit_to_open(made)
+    told = {"text": made.text, "blocks": list(made.blocks)} if isinstance(made, Card) else {"view": made}
+    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    path = GOLDEN / f"{name}.json"
+    if UPDATE:
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert path.exists(), f"{path.name} is missing: run with OPENVIDU_BOT_UPDATE=1"
+    assert text == path.read_text()
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert sorted(p.stem for p in GOLDEN.glob("*.json")) == NAMES
+
+
+def test_every_text_says_when_it_was_so() -> None:
+    for name, made in shown().items():
+        if name.startswith(("home", "menu-")) and name != "menu-which":
+            assert re.search(r"<!date\^", str(made)), name

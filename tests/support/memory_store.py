@@ -1,0 +1,111 @@
+"""State in dictionaries: the third adapter, for thousands of stories in virtual time. It can lose what a fail-over loses."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.clock import Clock
+from services.store import Commit
+
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Value:
+    text: str
+    until: float | None
+
+
+class MemoryStore:
+    """Held to the same promises as the other two. `remembers` seconds of writes can be taken back by `lose`."""
+
+    def __init__(self, clock: Clock, remembers: float = 0.0) -> None:
+        self._clock = clock
+        self._remembers = remembers
+        self._values: dict[str, _Value] = {}
+        self._logs: defaultdict[str, list[str]] = defaultdict(list)
+        self._done: dict[str, float] = {}
+        self._undo: list[tuple[float, Undo]] = []
+
+    async def get(self, *keys: str) -> list[str | None]:
+        return [self._text(k) for k in keys]
+
+    def _text(self, key: str) -> str | None:
+        found = self._values.get(key)
+        if found is None or (found.until is not None and found.until <= self._clock.now()):
+            return None
+        return found.text
+
+    async def commit(self, commit: Commit) -> bool:
+        if commit.id in self._done:
+            return True
+        if any(self._text(k) != v for k, v in commit.checks.items()):
+            return False
+        now = self._clock.now()
+        undo = self._before(commit)
+        for key, text in commit.puts.items():
+            if text is None:
+                self._values.pop(key, None)
+            else:
+                self._values[key] = _Value(text, now + commit.ttl[key] if key in commit.ttl else None)
+        for log, entry in commit.appends:
+            self._logs[log].append(entry)
+        self._done[commit.id] = now
+        if self._remembers:
+            self._undo = [(at, u) for at, u in self._undo if at >= now - self._remembers]
+            self._undo.append((now, undo))
+        return True
+
+    def _before(self, commit: Commit) -> Undo:
+        values = {k: self._values.get(k) for k in commit.puts}
+        lengths = {log: len(self._logs[log]) for log, _ in commit.appends}
+
+        def undo() -> None:
+            for key, value in values.items():
+                if value is None:
+                    self._values.pop(key, None)
+                else:
+                    self._values[key] = value
+            for log, length in lengths.items():
+                del self._logs[log][length:]
+            self._done.pop(commit.id, None)
+
+        return undo
+
+    def lose(self, seconds: float) -> int:
+        """A replica that had not heard of the last writes has taken over. How many are gone."""
+        late = [u for at, u in self._undo if at >= self._clock.now() - seconds]
+        for undo in reversed(late):
+            undo()
+        del self._undo[len(self._undo) - len(late) :]
+        return len(late)
+
+    async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
+        return self._logs[log][start : None if count is None else start + count]
+
+    async def tail(self, log: str, count: int) -> list[str]:
+        return self._logs[log][-count:] if count else []
+
+    async def length(self, log: str) -> int:
+        return len(self._logs[log])
+
+    async def aclose(self) -> None:
+        """It lives as long as the story."""
+
+    # For whoever reads or writes the state without the bot's help
+
+    def append(self, log: str, entry: str) -> None:
+        """One more entry."""
+        self._logs[log].append(entry)
+
+    def set(self, key: str, text: str) -> None:
+        """A key as if somebody had written it."""
+        self._values[key] = _Value(text, None)
+
+    def entries(self, log: str) -> list[str]:
+        """A log as it stands."""
+        return self._logs.get(log, [])
+
+    def text(self, key: str) -> str | None:
+        """A key as it stands."""
+        return self._text(key)

@@ -1,0 +1,102 @@
+"""The methods of pydo that the bot's client calls, without pydo: for thousands of stories, where its pipeline would cost most of the time.
+
+What the client makes of an answer is the client's own; only the pipeline between it and the transport is left out. Stories with the
+whole of pydo are told beside these.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import ServiceRequestTimeoutError, ServiceResponseError
+
+from services.clients.answers import Answered, head, is_json
+from services.clients.digitalocean import DigitalOcean
+from tests.support.pydo_transport import LOST, REFUSED, Handle
+
+Call = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+GETS = {
+    "droplets.list": "droplets", "droplets.get": "droplets/{}", "droplets.list_snapshots": "droplets/{}/snapshots",
+    "droplet_actions.list": "droplets/{}/actions", "autoscalepools.list": "droplets/autoscale",
+    "autoscalepools.get": "droplets/autoscale/{}", "autoscalepools.list_members": "droplets/autoscale/{}/members",
+    "autoscalepools.list_history": "droplets/autoscale/{}/history", "sizes.list": "sizes", "account.get": "account",
+    "load_balancers.list": "load_balancers", "snapshots.list": "snapshots", "functions.list_namespaces": "functions/namespaces",
+    "functions.get_trigger": "functions/namespaces/{}/triggers/{}", "tags.get": "tags/{}",
+}  # fmt: skip
+OTHERS = {
+    "droplet_actions.post": ("POST", "droplets/{}/actions"), "autoscalepools.update": ("PUT", "droplets/autoscale/{}"),
+    "snapshots.delete": ("DELETE", "snapshots/{}"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Http:
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class _Group:
+    """`client.droplets` and its like."""
+
+    def __init__(self, client: "Straight", name: str) -> None:
+        self._client, self._name = client, name
+
+    def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
+        name = f"{self._name}.{verb}"
+        if name not in GETS and name not in OTHERS:
+            return getattr(getattr(self._client.whole(), self._name), verb)  # type: ignore[no-any-return]
+        method, path = OTHERS.get(name) or ("GET", GETS[name])
+
+        async def ask(*ids: object, body: Any = None, **query: object) -> Any:
+            return await self._client.ask(method, "/v2/" + path.format(*ids), {k: str(v) for k, v in query.items()}, body)
+
+        return ask
+
+
+class Straight:
+    """Stands in for `pydo.aio.Client`; `call` is the life that each request belongs to."""
+
+    def __init__(self, api: DigitalOcean, token: str, handle: Handle, call: Call) -> None:
+        self._api, self._handle, self._call = api, handle, call
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._whole: Any = None
+
+    def __getattr__(self, group: str) -> _Group:
+        return _Group(self, group)
+
+    def whole(self) -> Any:
+        """The real client, for what is asked so seldom that its cost does not matter."""
+        self._whole = self._whole or self._api._build()
+        return self._whole
+
+    async def close(self) -> None:
+        """Let go of the real client, if it was needed."""
+        if self._whole is not None:
+            await self._whole.close()
+
+    async def ask(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
+        """One request; what comes of it is what pydo's pipeline, as the client builds it, makes of it."""
+        sent = b"" if body is None else json.dumps(body).encode()
+        reply = await self._call(f"digitalocean {method}", lambda: self._carry(method, path, query, sent))
+        http = _Http(int(reply.status), reply.headers, reply.body)
+        self._api._heard(http.headers)
+        if not 200 <= http.status_code < 300 or not is_json(http):
+            raise Answered(head(http))
+        return json.loads(http.content) if http.content else None
+
+    async def _carry(self, method: str, path: str, query: dict[str, str], sent: bytes) -> Any:
+        reply = self._handle(method, path, query, self._headers, sent)
+        await asyncio.sleep(reply.delay)
+        if reply.fate in REFUSED:
+            raise ServiceRequestTimeoutError("no connection")
+        if reply.fate in LOST:
+            raise ServiceResponseError("connection reset")
+        return reply
+
+
+def straight(api: DigitalOcean, token: str, handle: Handle, call: Call) -> None:
+    """Let this client go straight to `handle` from now on."""
+    api._pydo = Straight(api, token, handle, call)
