@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all lint lock screenshots clean
+.PHONY: help demo test test-all bench lint lock screenshots gallery clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -20,6 +20,10 @@ test-all: ## The same, with the tests that take minutes
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/check.py --all
 
+bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/performance.md (20 minutes; ARGS="procedures" for one part)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m bench $(ARGS)
+
 lint: ## Only what executes nothing: ruff, mypy, import contracts
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/ruff check . && $(VENV)/mypy && $(VENV)/lint-imports --no-logo
@@ -28,9 +32,13 @@ lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for 
 	@$(PYTHON) scripts/env.py dev
 	@sh scripts/lock.sh $(ARGS)
 
-screenshots: ## Take the README's picture of the demo anew (needs chromium)
+screenshots: ## Take the pictures in docs/ anew, by playing the demo (needs chromium)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/screenshots.py
+
+gallery: ## Everything that the bot says, drawn on a page of this machine
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/gallery.py $(ARGS)
 
 clean: ## Forget everything that was installed or cached
 	rm -rf .venv .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -17,7 +17,7 @@ async def main(api_url: str) -> None:
     async def taken(ack: object) -> None:
         await ack()  # type: ignore[operator]
 
-    await AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"]).start_async()
+    await AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"]).start_async()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """Many clusters at once: under one token at the same minute, idle by the thousand, and with a long history behind them."""
 
-import asyncio
-import resource
 import time
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bench.figures import Figure
 from services.clock import loop_clock
+from services.desk import SWEEP
+from services.outcomes import Started
+from services.policy import Actor
+from services.procedures import Scale
 from services.runs import State
+from services.store import Commit
 from services.store.sqlite import SqliteStore
 from simulators.estate.delays import PUBLISHED
 from tests.support import virtual
@@ -23,6 +24,7 @@ TOGETHER = 1.25
 MINUTE, HOUR = 60.0, 3600.0
 PER_MINUTE, PER_HOUR = 250, 5000
 NIGHTS = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
+SETTLED = 300.0  # seconds after the start, when everything has been looked at once
 LONGEST = 30.0  # minutes that the last meeting still has when the windows close
 
 
@@ -78,3 +80,108 @@ def closings(number: int = CLUSTERS) -> list[Figure]:
         Figure(group, "refused for being too many", crowd.refused, 1, "", "one", 0.0),
         Figure(group, "requests for each cluster", len(crowd.requests) / number, len(one.requests), "", "one cluster alone"),
     ]
+
+
+# Idle
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What a bot with nothing to do costs: the share of a core, and seconds of computing for one tick."""
+
+    core: float
+    tick: float
+
+
+def idle(number: int, minutes: float = 10.0) -> Idle:
+    """So many clusters with a window each, none of them due."""
+
+    async def story() -> Idle:
+        clock = loop_clock(datetime(2026, 11, 25, 10, tzinfo=ZoneInfo("Europe/Madrid")).timestamp())
+        worlds = {f"c{n}": Quick(f"c{n}", clock, hosted=n * 10_000) for n in range(number)}
+        desk, hours = staffed(worlds, SqliteStore(None, clock, threaded=False), clock)
+        for name in worlds:
+            await keeps(hours, name, NIGHTS, clock.now() - HOUR)
+        await hours.tick()
+        await clock.sleep(MINUTE)
+        began = time.process_time()
+        await hours.tick()
+        tick = time.process_time() - began
+        began, until = time.process_time(), clock.now() + minutes * MINUTE
+        while clock.now() < until:
+            await desk.sweep()
+            await hours.tick()
+            await clock.sleep(SWEEP)
+        used = time.process_time() - began
+        await hours.aclose()
+        return Idle(used / (minutes * MINUTE), tick)
+
+    return virtual.run(story())
+
+
+def asked_while_idle(number: int) -> int:
+    """Requests to DigitalOcean in an hour in which nobody wants anything of so many clusters."""
+    stacks = tuple(f"c{n}" for n in range(number))
+    morning = datetime(2026, 11, 25, 10, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
+
+    async def story() -> int:
+        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": [NIGHTS]}
+        async with Scene(media=1, stacks=stacks, origin=morning, site=site) as scene:
+            await scene.passes(SETTLED)
+            before = len(scene.estate.requests)
+            await scene.passes(HOUR)
+            return len(scene.estate.requests) - before
+
+    return virtual.run(story())
+
+
+def idling(number: int = 1000) -> list[Figure]:
+    """A thousand idle clusters beside what they may cost, and beside ten of them."""
+    many = idle(number)
+    group = f"{number} idle clusters on one bot, each with a window"
+    return [
+        Figure(group, "share of a core", many.core * 100, 5.0, "%", "what they may cost", 1.0),
+        Figure(group, "one tick", many.tick, 1.0, "s", "what it may take", 1.0),
+        Figure(group, "requests in an hour, 25 clusters", asked_while_idle(25), asked_while_idle(5), "", "5 clusters", 1.0),
+    ]
+
+
+# A long history
+
+
+def a_run_after(runs: int, times: int = 20) -> float:
+    """Seconds of computing for one small run of a cluster that has had so many."""
+
+    async def story() -> float:
+        clock = loop_clock(1_800_000_000.0)
+        store = SqliteStore(None, clock, threaded=False)
+        world = Quick("c0", clock)
+        desk, _ = staffed({"c0": world}, store, clock)
+        await _lived(store, runs)
+        took = []
+        for number in range(times):
+            began = time.process_time()
+            made = await desk.request(Actor("UANA"), "c0", Scale(3 + number))
+            assert isinstance(made, Started), made
+            while not (await desk.journal.run(made.run.id)).over:
+                await clock.sleep(1.0)
+            took.append(time.process_time() - began)
+        await desk.aclose()
+        return min(took)
+
+    return virtual.run(story())
+
+
+async def _lived(store: SqliteStore, runs: int) -> None:
+    """A history of that many runs, as the journal has it."""
+    for first in range(1, runs + 1, 500):
+        names = [f"c0-{n}" for n in range(first, min(first + 500, runs + 1))]
+        events = [(f"run:{name}", "{}") for name in names for _ in range(8)]
+        await store.commit(Commit(puts={"number:c0": names[-1].removeprefix("c0-")}, appends=[*events, *(("runs:c0", n) for n in names)]))
+
+
+def histories(sizes: tuple[int, ...] = (10, 100, 1_000, 10_000, 100_000)) -> list[Figure]:
+    """The cost of a run as the journal grows, beside the shortest history."""
+    costs = {size: a_run_after(size) * 1000 for size in sizes}
+    group = "Computing for a run, as the journal grows"
+    return [Figure(group, f"after {size:,} runs", costs[size], costs[sizes[0]], "ms", f"after {sizes[0]} runs", 1.5) for size in sizes[1:]]

@@ -98,8 +98,3 @@ def measure(cases: tuple[Case, ...] = CASES) -> list[Figure]:
             found.append(Figure(time, "resize masters by hand", careful.seconds, bot.seconds, "s", beside, FASTER, at_least=True))
     return sorted(found, key=lambda f: f.group, reverse=True)
 
-
-if __name__ == "__main__":
-    from bench.figures import as_text
-
-    print(as_text(measure()))  # noqa: T201

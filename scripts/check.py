@@ -42,7 +42,7 @@ def main() -> int:
     os.chdir(ROOT)
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     get_tools()
-    failed = check_code()
+    failed = check_code() + measured()
     code = tests()
     missing = [tool.package for tool in TOOLS if tool.path() is None]
     print(last_line(failed, code, missing), flush=True)
@@ -109,6 +109,14 @@ def check_code() -> list[str]:
     fine = [name for name in commands if name not in failed]
     print(f"{', '.join(fine) or 'nothing'} passed ({time.monotonic() - started:.0f} s)", flush=True)
     return failed
+
+
+def measured() -> list[str]:
+    """A few measurements, printed. Slowness is no failure; a measurement that cannot be made is one."""
+    print("", flush=True)
+    code = subprocess.run([str(BIN / "python"), "-m", "bench", "--short"], check=False).returncode
+    print("", flush=True)
+    return ["bench"] if code else []
 
 
 def tests() -> int:

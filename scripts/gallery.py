@@ -53,6 +53,7 @@ async def main() -> int:
     await server.start()
     try:
         if asked.shoot:
+            asked.shoot.mkdir(parents=True, exist_ok=True)
             return await shoot(server.url, asked.shoot, asked.only, asked.width)
         print(f"gallery: {server.url}/gallery (Ctrl-C ends it)", flush=True)
         await asyncio.Event().wait()
@@ -66,7 +67,6 @@ async def shoot(url: str, folder: Path, only: str, width: int) -> int:
     if browser is None:
         sys.stderr.write("no browser is here; install one with: apt-get install chromium\n")
         return 1
-    folder.mkdir(parents=True, exist_ok=True)
     async with async_playwright() as play:
         chromium = await play.chromium.launch(executable_path=browser, args=list(FLAGS))
         page = await chromium.new_page(viewport={"width": width, "height": 900})

@@ -1,13 +1,15 @@
-"""`make screenshots`: plays the demo in a browser and takes docs/demo.png, the picture in the README, while a shutdown is under way."""
+"""`make screenshots`: plays the demo in a browser and takes the pictures that README and docs/ show."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PICTURES = DOCS / "pictures"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox",
@@ -19,6 +21,7 @@ FLAGS = (
     "--disable-sync",
 )
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
+PATIENCE = 120_000
 
 
 def main() -> int:
@@ -26,6 +29,7 @@ def main() -> int:
     if browser is None:
         sys.stderr.write("no browser is here; install one with: apt-get install chromium\n")
         return 1
+    PICTURES.mkdir(parents=True, exist_ok=True)
     words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--no-browser"]
     demo = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
@@ -33,9 +37,7 @@ def main() -> int:
         url = demo.stdout.readline().split(" open ")[1].split()[0]
         with sync_playwright() as play:
             chromium = play.chromium.launch(executable_path=browser, args=list(FLAGS))
-            page = chromium.new_page(viewport={"width": 1440, "height": 860}, reduced_motion="reduce")
-            page.goto(url)
-            take(page, ROOT / "docs" / "demo.png")
+            story(chromium, url)
             chromium.close()
     finally:
         demo.terminate()
@@ -43,20 +45,68 @@ def main() -> int:
     return 0
 
 
-def take(page: Page, path: Path) -> None:
-    """Ask for a shutdown, approve it as somebody else, and wait for the first node to be empty."""
-    log = page.locator("#log")
+def story(browser: Browser, url: str) -> None:
+    """One evening: what may I do, a modal, a shutdown that somebody else approves, its end; and the same on a phone."""
+    page = browser.new_page(viewport={"width": 1440, "height": 860}, reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
     page.wait_for_timeout(3000)  # a few people have to be in meetings
-    page.fill("#text", SHUTDOWN)
-    page.keyboard.press("Enter")
+    log = page.locator("#log")
+    say(page, "/openvidu")
+    log.get_by_text("All of it can be typed, too").wait_for()
+    take(log.locator(".message").last, PICTURES / "menu.png")
+    log.get_by_role("button", name="More or fewer media nodes…").click()
+    modal = page.get_by_role("dialog")
+    modal.get_by_label("How many media nodes").select_option("5")
+    modal.get_by_label("Why").fill("all-hands at seven")
+    modal.get_by_role("button", name="Show the plan").click()
+    modal.get_by_role("button", name="Do it").wait_for()
+    take(modal, PICTURES / "modal.png")
+    modal.get_by_role("button", name="Leave it").click()
+
+    say(page, SHUTDOWN)
     log.get_by_role("button", name="Approve").wait_for()
+    take(log.locator(".message").last, PICTURES / "plan.png")
     page.get_by_role("radio", name="Ben Okafor").click()
-    log.get_by_role("button", name="Approve").click()
-    page.locator("#panel").get_by_text("drained", exact=True).first.wait_for(timeout=90_000)
+    page.get_by_role("button", name="openvidu · Home").click()
+    home = page.locator("#home")
+    home.get_by_role("button", name="Approve").wait_for()
+    page.screenshot(path=PICTURES / "home.png", clip={"x": 0, "y": 92, "width": 1120, "height": 620})
+    phone(browser, url)
+    home.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="ops", exact=True).click()
+    page.locator("#panel").get_by_text("drained", exact=True).first.wait_for()
     page.wait_for_timeout(2500)  # until the card says so too
-    path.parent.mkdir(exist_ok=True)
-    page.screenshot(path=path)
-    print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB")
+    page.screenshot(path=DOCS / "demo.png")
+    told(DOCS / "demo.png")
+    log.get_by_text("acme is down").first.wait_for()
+    take(log.locator(".message", has_text="acme is down").first, PICTURES / "end.png")
+
+
+def phone(browser: Browser, url: str) -> None:
+    """The card that waits, as Ben reads it in the tram."""
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
+    page.goto(f"{url}/#as=UBEN&in=COPS")
+    page.locator("#log").get_by_role("button", name="Approve").wait_for()
+    page.wait_for_timeout(500)
+    page.screenshot(path=PICTURES / "phone.png")
+    page.close()
+    told(PICTURES / "phone.png")
+
+
+def say(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.keyboard.press("Enter")
+
+
+def take(what: Locator, path: Path) -> None:
+    what.page.mouse.move(0, 0)
+    what.screenshot(path=path)
+    told(path)
+
+
+def told(path: Path) -> None:
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB", flush=True)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,9 @@ class Watched:
 
     def is_accessible(self, where: str) -> None:
         """axe finds nothing serious as it stands now."""
-        found = Axe().run(self.page).response["violations"]
+        answer = Axe().run(self.page).response
+        found = answer["violations"]
+        assert len(answer["passes"]) > 10, "it looked"
         grave = [f"{v['id']}: {v['help']} ({[n['html'][:160] for n in v['nodes'][:3]]})" for v in found if v["impact"] in GRAVE]
         assert grave == [], where
 

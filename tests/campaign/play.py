@@ -49,7 +49,8 @@ def play(seed: int) -> Told:
 def tell(luck: Luck, wishes: list[Wish]) -> Told:
     """With that luck, these wishes."""
     dice = random.Random(f"names {luck.seed}")
-    with mock.patch("uuid.uuid4", side_effect=lambda: uuid.UUID(int=dice.getrandbits(128), version=4)):
+    made = mock.patch("uuid.uuid4", side_effect=lambda: uuid.UUID(int=dice.getrandbits(128), version=4))
+    with made, mock.patch("os.getpid", return_value=1):  # a bot is called by its process
         return virtual.run(_story(luck, wishes))
 
 

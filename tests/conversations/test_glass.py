@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from services.audit import What
 from services.runs import State
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -39,6 +40,16 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
         called = [m for m in scene.ana.sees("COPS") if "by break-glass, without anybody's approval" in m.text]
         assert len(called) == 1
         assert called[0].text.startswith("<@UBEN> and <@UCARLA>: <@UANA>")
+        told = [e for e in await scene.journal.chain.newest("acme", 9) if e.what != What.POLICY][::-1]
+        assert [(e.what, e.user) for e in told] == [
+            (What.GLASS, "UANA"), (What.GLASS_CONFIRMED, "UANA"), (What.OPENED, "UANA"), (What.ENDED, ""),
+        ]  # fmt: skip
+        assert told[0].reason == "smoke in the rack"
+        assert "break-glass, without approval" in told[2].after
+        await scene.ben.types("COPS", "/openvidu audit")
+        assert "break-glass confirmed" in (await scene.whisper("UBEN", "Decisions about acme")).text
+        await scene.ben.types("COPS", "/openvidu runs")
+        assert "by <@UANA>, break-glass" in (await scene.whisper("UBEN", "Runs of acme")).text
 
     play(story)
 
@@ -51,7 +62,7 @@ def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> No
         assert button["style"] == "danger"
         assert "nobody else has approved it" in button["confirm"]["text"]["text"]
         await scene.ben.presses(card, "Run without approval")
-        await scene.whisper("UBEN", "Break-glass is not open to you; it is open to <@UANA>")
+        await scene.whisper("UBEN", "is not open to you; it is open to <@UANA>")
         await scene.ben.presses(card, "Take it back")
         await scene.card("rejected by <@UBEN>")
         assert await scene.journal.latest("acme", 5) == []
@@ -74,9 +85,9 @@ def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> Non
         await scene.ben.types("COPS", SAID)
         await scene.whisper("UBEN", "`roles.break_glass` in the bot's settings names who may use it")
         await scene.ana.types("COPS", "/openvidu break-glass shutdown")
-        await scene.whisper("UANA", "Break-glass needs a reason that others will read")
+        await scene.whisper("UANA", "needs a reason that others will read")
         await scene.ana.types("COPS", '/openvidu break-glass status --reason "x"')
-        await scene.whisper("UANA", "Break-glass goes before a command that changes the cluster")
+        await scene.whisper("UANA", "goes before a command that changes the cluster")
         await scene.ana.types("COPS", '/openvidu break-glass scale 3 --reason "x"')
         await scene.whisper("UANA", "This needs no approval")
         await scene.ana.types("COPS", f"{SAID} --dry-run")

@@ -265,6 +265,21 @@ def test_nothing_is_entered_without_the_lease() -> None:
     play(story)
 
 
+def test_of_two_entries_at_once_the_first_stays() -> None:
+    async def story(store: MemoryStore, clock: Clock) -> None:
+        assert isinstance(store, Patchy)
+        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        store.takes = 1.0
+        first = asyncio.create_task(drains.enter(7, "t1", lease))
+        await asyncio.sleep(0.5)
+        with pytest.raises(Superseded):
+            await drains.enter(7, "t1", lease)
+        await first
+        assert json.loads((await store.get("drain:7:t1"))[0] or "")["at"] == 0.0
+
+    play(story)
+
+
 def test_an_entry_of_an_earlier_life_is_no_licence_for_who_has_lost_the_lease() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))

@@ -5,13 +5,15 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from config.settings import Settings, SettingsError, check_secrets, load
+from config.values import ImpactName
 from services.cluster import Timings
+from services.policy import Impact
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "example.yaml"
@@ -93,7 +95,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: found nothing; allowed: a value, it has no default"),
         (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ssh, spaces, roles, "
-         "policy, drain, timings, channel, timezone, windows, holidays, secrets (did you mean region?)"),
+         "policy, drain, autoscaler, timings, channel, timezone, windows, holidays, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
         (acme(health_url="http://x:7880/"), "clusters.acme.health_url: found 'http://x:7880/'; allowed: an http:// or https:// address with {address} or "
@@ -184,6 +186,34 @@ def test_a_policy_that_nobody_could_satisfy_is_refused(tmp_path: Path) -> None:
     assert read(tmp_path, acme(roles={**alone, "approvers": ["U456"]})).clusters["acme"].who_approves == ("U456",)
     assert problems(tmp_path, acme(roles={"operators": ["U123", "U456"]}, policy={"approvals": 2}))
     assert read(tmp_path, acme(roles={"operators": ["U123", "U456"]})).clusters["acme"].who_approves == ("U123", "U456")
+
+
+def test_roles_and_approvals_by_user_group(tmp_path: Path) -> None:
+    both = ["S0OPS", "S0SEC"]
+    made = read(tmp_path, acme(roles={"operators": ["S0OPS"]}, policy={"approvals": 3, "approvals_for": {"meetings_cut": 4}})).clusters["acme"]
+    assert made.who_approves == ("S0OPS",), "how many are in a group only Slack knows"
+    assert made.policy.approvals_for == {"meetings_cut": 4}
+    for roles, who in (({}, both), ({"approvers": ["U456"]}, ["U456", *both])):
+        found = read(tmp_path, acme(roles={"operators": ["U123"], **roles}, policy={"approvals_from": both})).clusters["acme"]
+        assert list(found.who_approves) == who
+    assert "allowed: the id of a Slack user group" in problems(tmp_path, acme(policy={"approvals_from": ["U123"]}))[0]
+    (said,) = problems(tmp_path, acme(policy={"approvals_for": {"meeting_cut": 2}}))
+    assert said.startswith("clusters.acme.policy.approvals_for.meeting_cut: found 'meeting_cut'; allowed: 'meetings_cut', 'meetings_blocked'")
+    assert "did you mean meetings_cut?" in said
+    assert problems(tmp_path, acme(policy={"approvals_for": {"meetings_cut": 11}}))
+    named = {"operators": ["U123", "U456"]}
+    assert "an approval needs 2 other" in problems(tmp_path, acme(roles=named, policy={"approvals_for": {"secrets_edited": 2}}))[0]
+
+
+def test_the_impacts_of_the_settings_are_those_of_the_policy() -> None:
+    assert set(get_args(ImpactName)) == set(Impact)
+
+
+def test_the_glass_is_broken_by_operators_only(tmp_path: Path) -> None:
+    (said,) = problems(tmp_path, acme(roles={"operators": ["U123", "U456"], "break_glass": ["U789"]}))
+    assert "found U789 in roles.break_glass, who is no operator; allowed: people in roles.operators" in said
+    assert read(tmp_path, acme(roles={"operators": ["S0OPS"], "break_glass": ["U789"]}), HOME), "U789 may be in the group"
+    assert read(tmp_path, acme(roles={"operators": ["U123", "U456"], "break_glass": ["U456"]})).clusters["acme"].roles.break_glass == ("U456",)
 
 
 def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""How fast whole procedures with faults in every outside party are played: what a night of testing can cover."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.figures import Figure
+
+ROOT = Path(__file__).parents[1]
+SEEDS = 10_000
+MINUTES = 15.0
+CORES = 2
+
+
+def simulation(seeds: int = 60) -> list[Figure]:
+    """Some seeds of the campaign on one core, and what all of them would take on two."""
+    began = os.times()
+    words = [sys.executable, str(ROOT / "scripts" / "campaign.py"), str(seeds), "--jobs", "1"]
+    wall = time.perf_counter()
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    wall = time.perf_counter() - wall
+    ended = os.times()
+    used = ended.children_user + ended.children_system - began.children_user - began.children_system
+    group = "Simulation: whole procedures with faults everywhere"
+    return [
+        Figure(group, "runs a second on one core", seeds / used, 1.0, "", "one a second, as it is lived"),
+        Figure(group, f"{SEEDS:,} seeds on {CORES} cores", SEEDS * used / seeds / CORES / 60, MINUTES, "min", "what they may take", 1.0),
+        Figure(group, "processor time of it", used, wall, "s", "the wall's"),
+    ]

@@ -1,0 +1,163 @@
+"""The night Slack is down: the same desk from a terminal, over real sockets and a real Redis."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot.demo.world import STACK, World
+from simulators.town import free_port
+from tests.e2e.test_story import keeps_promises, sees
+from tests.support.live import bot_of, world_of
+from tests.support.redis import running_redis
+from tests.support.tools import redis_server
+
+SPEED = 60.0
+
+
+class Shell:
+    """One person of this machine: the settings say who they are in Slack. There are no more users here than one, so each has a file."""
+
+    def __init__(self, world: World, member: str) -> None:
+        self.world = world
+        settings = yaml.safe_load(world.settings_file.read_text())
+        if member:
+            settings["terminal"] = {"users": {_me(): member}}
+        self.file = world.folder / f"settings-of-{member or 'nobody'}.yaml"
+        self.file.write_text(yaml.safe_dump(settings))
+
+    async def starts(self, verb: str, *words: str) -> asyncio.subprocess.Process:
+        clock = self.world.bot_command()[-1]
+        command = [sys.executable, "-m", "bot", verb, "--config", str(self.file), "--clock", clock, *words]
+        pipe = asyncio.subprocess.PIPE
+        env = self.world.bot_environment() | {"COLUMNS": "140"}
+        return await asyncio.create_subprocess_exec(*command, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+
+    async def types(self, verb: str, *words: str) -> tuple[int, str]:
+        """Its exit code, and everything it said."""
+        process = await self.starts(verb, *words)
+        out, err = await asyncio.wait_for(process.communicate(), 90)
+        assert process.returncode is not None
+        return process.returncode, out.decode() + err.decode()
+
+
+def _me() -> str:
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+@contextlib.asynccontextmanager
+async def evening(folder: Path, **more: Any) -> AsyncIterator[World]:
+    """A cluster with two meetings and nobody in Slack."""
+    async with world_of(folder, SPEED, **more) as world:
+        world.estate.delays = replace(world.estate.delays, media_install=60.0)
+        world.estate.open_meeting(people=5, minutes=4, recordings=1)
+        world.estate.open_meeting(people=2, minutes=2)
+        yield world
+
+
+def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_redis(redis_server()) as url, evening(tmp_path, redis_url=url) as world:
+            ana, ben, dora = Shell(world, "UANA"), Shell(world, "UBEN"), Shell(world, "")
+            code, said = await dora.types("status")
+            assert (code, "acme · up" in said, "master-4 · active" in said) == (0, True, True)
+            code, said = await dora.types("run", "shutdown")
+            assert (code, "terminal.users" in said) == (1, True)
+            code, said = await ana.types("plan", "scale", "4", "--cluster", "acme")
+            assert (code, "nothing was changed" in said, "Media pool 3 → 4" in said) == (0, True, True)
+
+            asking = await ana.starts("run", "shutdown", "--reason", "power work in ams3")
+            request = await until_said(asking, r"openvidu-bot approve ([0-9a-f]{8})")
+            code, said = await ana.types("approve", "--yes", request)
+            assert (code, "somebody else has to approve" in said) == (1, True)
+            code, said = await ben.types("approve", request)
+            assert (code, "Shut down acme" in said, "--yes" in said) == (1, True, True)
+            code, said = await ben.types("approve", "--yes", request)
+            assert code == 0, said
+            assert "acme is down" in said
+            assert re.search(r"reached: Shut down masters 1-4", said)
+            out, _ = await asyncio.wait_for(asking.communicate(), 30)
+            assert (asking.returncode, "acme is down" in out.decode()) == (0, True), "whoever asked sees it to its end"
+
+            assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4
+            keeps_promises(world)
+            code, said = await dora.types("runs", "acme-1")
+            assert "opened by" in said
+            async with bot_of(world):
+                # Slack is there again: the message that was owed is posted, and true.
+                told = await sees(world.slack.human("UDORA"), "acme is down ·")
+                assert "<@UBEN>" in told.text
+            world.slack.slack.journal.assert_clean()
+
+    asyncio.run(story())
+
+
+def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path) -> None:
+    """With a file as its memory no second process may write, so the bot itself is asked; the kernel tells it who asks."""
+
+    async def story() -> None:
+        nobody = {"api_url": f"http://127.0.0.1:{free_port()}/api"}
+        me = {"users": {_me(): "UANA"}}
+        async with evening(tmp_path, slack=nobody, terminal=me) as world:
+            ana = Shell(world, "UANA")
+            async with bot_of(world) as bot:
+                await until_there(tmp_path / "control.sock")
+                assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o660
+                code, said = await ana.types("run", "scale", "4")
+                assert (code, "acme has 4 media nodes" in said) == (0, True), said
+                watching = await ana.starts("run", "shutdown", "--no-drain")
+                request = await until_said(watching, r"approve ([0-9a-f]{8})")
+                watching.send_signal(signal.SIGTERM)
+                assert await asyncio.wait_for(watching.wait(), 10) == 130, "leaving is harmless"
+                code, said = await ana.types("reject", request)
+                assert (code, "ejected by @" in said) == (0, True), said
+                assert await bot.stop() == 0
+            assert not (tmp_path / "control.sock").exists()
+            assert world.estate.thrown_out == 0
+            code, said = await ana.types("runs")
+            assert (code, "acme-1" in said) == (0, True), "with the bot gone its file can be opened"
+
+    asyncio.run(story())
+
+
+def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with evening(tmp_path, terminal={"socket": str(tmp_path / "other.sock")}) as world, bot_of(world):
+            await world.slack.sockets.until(bool)
+            shell = Shell(world, "UANA")  # its settings name another socket: nobody listens there
+            code, said = await shell.types("status")
+            assert code == 1
+            assert "another bot uses" in said
+            assert "ask that bot in Slack, or stop it first" in said
+
+    asyncio.run(story())
+
+
+async def until_said(process: asyncio.subprocess.Process, pattern: str) -> str:
+    assert process.stdout is not None
+    said = ""
+    async with asyncio.timeout(60):
+        while line := (await process.stdout.readline()).decode():
+            said += line
+            if found := re.search(pattern, line):
+                return found[1]
+    pytest.fail(f"never said {pattern}: {said}")
+
+
+async def until_there(path: Path) -> None:
+    async with asyncio.timeout(30):
+        while not path.exists():
+            await asyncio.sleep(0.05)
+
+

@@ -1,0 +1,80 @@
+"""When an approval holds no more, and what a request that is closed says of itself."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Load
+from services.decisions import Request, RequestState, grew
+from services.plan import Plan, make_plan
+from services.policy import Actor, Rules
+from services.procedures import Shutdown
+from tests.support.clusters import ready
+
+ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
+PLAN = make_plan(ready(2), Shutdown())
+
+
+def carrying(people: int, recordings: int = 0) -> Plan:
+    return replace(PLAN, load=Load(rooms=1, people=people, recordings=recordings))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "why"),
+    [
+        ((10, 1), (10, 1), ""),
+        ((10, 1), (15, 1), ""),
+        ((10, 1), (16, 1), "16 people are in meetings; there were 10 when it was asked for"),
+        ((10, 1), (9, 0), ""),
+        ((0, 0), (1, 0), "1 people are in meetings; there were 0 when it was asked for"),
+        ((0, 0), (0, 0), ""),
+        ((10, 0), (10, 1), "1 recording is running; there were 0 when it was asked for"),
+        ((10, 1), (2, 3), "3 recordings are running; there were 1 when it was asked for"),
+        ((10, 2), (16, 1), "16 people are in meetings; there were 10 when it was asked for"),
+    ],
+)
+def test_half_as_many_people_again_or_a_new_recording_asks_again(then: tuple[int, int], now: tuple[int, int], why: str) -> None:
+    assert grew(carrying(*then), carrying(*now), Rules(growth=0.5)) == why
+
+
+def test_how_many_more_is_the_policy_s_word() -> None:
+    assert grew(carrying(10), carrying(11), Rules(growth=0.0))
+    assert not grew(carrying(10), carrying(20), Rules(growth=1.0))
+    assert grew(carrying(10), carrying(21), Rules(growth=1.0))
+    assert not grew(carrying(10), carrying(10), Rules(growth=-0.5)), "as many as before are no more"
+
+
+def test_what_is_not_known_asks_nobody() -> None:
+    unknown = replace(PLAN, load=None)
+    assert grew(unknown, carrying(100, 5), Rules()) == ""
+    assert grew(carrying(1), unknown, Rules()) == ""
+    assert grew(unknown, unknown, Rules()) == ""
+
+
+def request(needs: int = 1, approvals: tuple[Actor, ...] = (), *, glass: bool = False) -> Request:
+    return Request("r1", PLAN, ANA, "", 0.0, 1800.0, needs, "", approvals=approvals, glass=glass)
+
+
+def test_a_new_request_is_open_and_says_nothing_else() -> None:
+    made = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "")
+    assert made.state is RequestState.OPEN
+    assert not made.glass
+    assert (made.closed_by, made.closed_at, made.run, made.replaced_by) == (None, 0.0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("needs", "approvals", "left"), [(1, (), 1), (2, (), 2), (2, (BEN,), 1), (1, (BEN,), 0), (1, (BEN, ANA), 0), (3, (BEN, ANA), 1)]
+)
+def test_how_many_approvals_are_missing(needs: int, approvals: tuple[Actor, ...], left: int) -> None:
+    assert request(needs, approvals).left == left
+
+
+def test_break_glass_waits_for_nobody() -> None:
+    assert request(2, glass=True).left == 0
+
+
+def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
+    closed = request().closed(RequestState.APPROVED, 7.0, BEN, run="acme-3")
+    assert (closed.state, closed.closed_at, closed.closed_by, closed.run, closed.replaced_by) == (RequestState.APPROVED, 7.0, BEN, "acme-3", "")
+    gone = request().closed(RequestState.SUPERSEDED, 8.0, replaced_by="r2")
+    assert (gone.state, gone.closed_at, gone.closed_by, gone.run, gone.replaced_by) == (RequestState.SUPERSEDED, 8.0, None, "", "r2")

@@ -1,0 +1,361 @@
+"""What the journal lets be written, and what not: one opening, one driver, one answer, one way out of a stop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.clock import Clock, loop_clock
+from services.decisions import Request, RequestState
+from services.errors import Superseded
+from services.journal import Journal, dump, halt_key, log_of, question_key
+from services.locks import Lease, Locks
+from services.plan import make_plan
+from services.policy import Actor
+from services.procedures import Shutdown
+from services.runs import Answered, Asked, CancelAsked, Ended, Noted, Opened, Questioned, Reached, Resumed, Run, State, Stopped
+from services.steps import Choice, Question
+from services.store import Commit
+from tests.support import virtual
+from tests.support.clusters import ready
+from tests.support.memory_store import MemoryStore
+
+ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
+PLAN = make_plan(ready(2), Shutdown())
+OPENED = Opened(1.0, "acme-1", PLAN, ANA, (BEN,), "")
+QUESTION = Question("q", "Now what?", (Choice("wait", "Wait", wait=60.0), Choice("go", "Go")))
+REQUEST = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops masters")
+APPROVED = REQUEST.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
+STATE = ("claim:acme", "number:acme", "request:r1", question_key("acme-1"), halt_key("acme-1"))
+
+
+class Desk:
+    """A journal with a lease on its run."""
+
+    def __init__(self, store: MemoryStore, clock: Clock) -> None:
+        self.store = store
+        self.journal = Journal(store, clock)
+        self.locks = Locks(store, clock, "w1")
+
+    async def opened(self) -> tuple[Run, Lease]:
+        assert await self.journal.open(OPENED, None)
+        lease = await self.locks.take("acme-1")
+        assert lease is not None, "nobody else has it"
+        return await self.journal.run("acme-1"), lease
+
+    async def state(self) -> dict[str, str | None]:
+        return dict(zip(STATE, await self.store.get(*STATE), strict=True))
+
+    async def log(self) -> list[str]:
+        return [type(e).__name__ for e in await self.journal.events("acme-1")]
+
+
+Story = Callable[[Desk], Awaitable[None]]
+
+
+def play(story: Story) -> None:
+    async def told() -> None:
+        clock = loop_clock(0.0)
+        await story(Desk(MemoryStore(clock), clock))
+
+    virtual.run(told())
+
+
+def test_an_opening_claims_counts_consumes_and_writes_in_one_act() -> None:
+    async def story(desk: Desk) -> None:
+        assert await desk.journal.next_name("acme") == ("acme-1", None)
+        assert await desk.journal.put_request(REQUEST, None)
+        assert await desk.journal.open(OPENED, None, (REQUEST, APPROVED), {"book": None}, {"book": "written"})
+        state = await desk.state()
+        assert (state["claim:acme"], state["number:acme"]) == ("acme-1", "1")
+        assert (await desk.journal.request("r1")).state is RequestState.APPROVED
+        assert await desk.store.get("book") == ["written"]
+        assert await desk.log() == ["Opened"]
+        assert await desk.journal.latest("acme", 5) == ["acme-1"]
+        assert await desk.journal.next_name("acme") == ("acme-2", "1")
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("claim:acme", "acme-0"), ("number:acme", "7"), ("request:r1", "changed"), ("book", "changed")]
+)
+def test_an_opening_rests_on_all_of_it(key: str, text: str) -> None:
+    """Another run has the cluster, another run took the number, the request was closed, the book of hours was edited: nothing is written."""
+
+    async def story(desk: Desk) -> None:
+        await desk.journal.put_request(REQUEST, None)
+        await desk.store.commit(Commit(puts={key: text}))
+        before = await desk.state()
+        assert not await desk.journal.open(OPENED, None, (REQUEST, APPROVED), {"book": None}, {"book": "written"})
+        assert await desk.state() == before
+        assert await desk.log() == []
+        assert await desk.journal.latest("acme", 5) == []
+
+    play(story)
+
+
+def test_the_number_counts_on() -> None:
+    async def story(desk: Desk) -> None:
+        await desk.store.commit(Commit(puts={"number:acme": "41"}))
+        assert await desk.journal.next_name("acme") == ("acme-42", "41")
+        assert await desk.journal.open(replace(OPENED, run="acme-42"), "41")
+        assert await desk.store.get("number:acme") == ["42"]
+        assert not await desk.journal.open(replace(OPENED, run="acme-43"), "42"), "the cluster is taken"
+
+    play(story)
+
+
+def test_what_a_worker_writes_needs_its_lease_at_that_moment() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        run = await desk.journal.append(run, Asked(2.0, 0, 0), lease)
+        assert run.asks == 1
+        await desk.store.commit(Commit(puts={lease.key: "2:w2"}))
+        for event in (Asked(3.0, 0, 1), Noted(3.0, "x"), Questioned(3.0, QUESTION), Stopped(3.0, "x"), Ended(3.0, State.DONE, "")):
+            with pytest.raises(Superseded, match="acme-1 is driven by somebody else"):
+                await desk.journal.append(run, event, lease)
+        assert await desk.log() == ["Opened", "Asked"]
+        assert (await desk.state())["claim:acme"] == "acme-1"
+
+    play(story)
+
+
+def test_a_worker_whose_lease_has_run_out_does_not_try() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        await desk.store.commit(Commit(puts={lease.key: lease.token}))  # the state would still take it
+        await lease.release()
+        await desk.store.commit(Commit(puts={lease.key: lease.token}))
+        with pytest.raises(Superseded, match="not ours any more"):
+            await desk.journal.append(run, Asked(2.0, 0, 0), lease)
+        assert await desk.log() == ["Opened"]
+
+    play(story)
+
+
+def test_a_question_is_answered_once_and_by_whoever_is_first() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        run = await desk.journal.append(run, Questioned(2.0, QUESTION), lease)
+        assert (await desk.state())[question_key("acme-1")] == "q"
+        assert not await desk.journal.say(run, Answered(3.0, "another", "go", BEN))
+        assert await desk.journal.say(run, Answered(3.0, "q", "go", BEN))
+        assert (await desk.state())[question_key("acme-1")] is None
+        assert not await desk.journal.say(run, Answered(4.0, "q", "wait", ANA))
+        after = await desk.journal.append(run, Answered(5.0, "q", "", None), lease)
+        assert after.question is None, "a person was quicker: the worker goes on from there"
+        assert await desk.log() == ["Opened", "Questioned", "Answered"]
+
+    play(story)
+
+
+def test_a_worker_answers_a_question_that_has_become_idle_and_people_are_told() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        run = await desk.journal.append(run, Questioned(2.0, QUESTION), lease)
+        run = await desk.journal.append(run, Answered(3.0, "q", "", None), lease)
+        assert run.question is None
+        assert (await desk.state())[question_key("acme-1")] is None
+        assert not await desk.journal.say(run, Answered(4.0, "q", "go", BEN))
+
+    play(story)
+
+
+def test_a_worker_that_lost_its_lease_cannot_answer_an_open_question() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        run = await desk.journal.append(run, Questioned(2.0, QUESTION), lease)
+        await desk.store.commit(Commit(puts={lease.key: "2:w2"}))
+        with pytest.raises(Superseded):
+            await desk.journal.append(run, Answered(3.0, "q", "", None), lease)
+        assert (await desk.journal.run("acme-1")).question is not None
+
+    play(story)
+
+
+def test_another_entry_of_a_worker_that_was_too_late_is_never_taken_for_an_answer() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        await desk.store.commit(Commit(puts={lease.key: "2:w2"}))
+        with pytest.raises(Superseded):
+            await desk.journal.append(run, Reached(3.0, 0), lease)
+
+    play(story)
+
+
+async def stopped(desk: Desk) -> Run:
+    run, lease = await desk.opened()
+    run = await desk.journal.append(run, Questioned(2.0, QUESTION), lease)
+    return await desk.journal.append(run, Stopped(3.0, "the pool is gone"), lease)
+
+
+def test_a_stop_closes_the_question_and_keeps_the_cluster() -> None:
+    async def story(desk: Desk) -> None:
+        run = await stopped(desk)
+        state = await desk.state()
+        assert run.state is State.STOPPED
+        assert (state[halt_key("acme-1")], state[question_key("acme-1")], state["claim:acme"]) == ("stopped", None, "acme-1")
+        assert not await desk.journal.say(run, Answered(4.0, "q", "go", BEN))
+
+    play(story)
+
+
+@pytest.mark.parametrize("first", ["resume", "abandon"])
+def test_of_resume_and_abandon_one_counts(first: str) -> None:
+    async def story(desk: Desk) -> None:
+        run = await stopped(desk)
+        resume, abandon = Resumed(4.0, ANA, 0), Ended(4.0, State.ABANDONED, "given up", BEN)
+        events: list[Any] = [resume, abandon] if first == "resume" else [abandon, resume]
+        assert await desk.journal.say(run, events[0])
+        assert not await desk.journal.say(run, events[1])
+        state = await desk.state()
+        assert state[halt_key("acme-1")] is None
+        assert state["claim:acme"] == ("acme-1" if first == "resume" else None)
+        assert (await desk.log())[-1] == type(events[0]).__name__
+
+    play(story)
+
+
+@pytest.mark.parametrize("event", [Resumed(4.0, ANA, 0), Ended(4.0, State.ABANDONED, "", BEN)])
+def test_a_run_that_has_not_stopped_is_neither_resumed_nor_abandoned(event: Any) -> None:
+    async def story(desk: Desk) -> None:
+        run, _ = await desk.opened()
+        assert not await desk.journal.say(run, event)
+        assert await desk.log() == ["Opened"]
+        assert (await desk.state())["claim:acme"] == "acme-1"
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "event", [CancelAsked(9.0, ANA), Answered(9.0, "q", "go", BEN), Resumed(9.0, ANA, 0), Ended(9.0, State.ABANDONED, "", BEN)]
+)
+def test_nothing_is_said_of_a_run_that_has_the_cluster_no_more(event: Any) -> None:
+    async def story(desk: Desk) -> None:
+        run, _ = await desk.opened()
+        puts = {"claim:acme": "acme-2", question_key("acme-1"): "q", halt_key("acme-1"): "stopped"}
+        await desk.store.commit(Commit(puts=puts))
+        assert not await desk.journal.say(run, event)
+        assert await desk.log() == ["Opened"]
+        assert (await desk.state())["claim:acme"] == "acme-2"
+
+    play(story)
+
+
+def test_an_end_frees_the_cluster_that_it_has_and_no_other_run_s() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        run = await desk.journal.append(run, Questioned(2.0, QUESTION), lease)
+        await desk.store.commit(Commit(puts={"claim:acme": "acme-2"}))
+        with pytest.raises(Superseded):
+            await desk.journal.append(run, Ended(3.0, State.DONE, ""), lease)
+        assert (await desk.state())["claim:acme"] == "acme-2"
+        await desk.store.commit(Commit(puts={"claim:acme": "acme-1"}))
+        run = await desk.journal.append(run, Ended(3.0, State.DONE, ""), lease)
+        state = await desk.state()
+        assert run.over
+        assert (state["claim:acme"], state[question_key("acme-1")]) == (None, None)
+
+    play(story)
+
+
+def test_an_end_is_written_though_somebody_says_something_meanwhile() -> None:
+    """It is sealed with the digest of the whole journal: what came between is read again, and is in it."""
+
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        read, said = desk.store.read, [CancelAsked(2.5, BEN), CancelAsked(2.6, ANA)]
+
+        async def read_slowly(log: str, start: int = 0, count: int | None = None) -> list[str]:
+            found = await read(log, start, count)
+            if said and log == log_of("acme-1") and not start:
+                assert await desk.journal.say(run, said.pop())
+            return found
+
+        desk.store.read = read_slowly  # type: ignore[method-assign]
+        ended = await desk.journal.append(run, Ended(3.0, State.DONE, ""), lease)
+        assert ended.over
+        assert await desk.log() == ["Opened", "CancelAsked", "CancelAsked", "Ended"]
+
+    play(story)
+
+
+def test_a_request_is_stored_once_and_listed_in_the_same_act() -> None:
+    async def story(desk: Desk) -> None:
+        other = replace(REQUEST, id="r2")
+        assert await desk.journal.put_request(REQUEST, None)
+        assert await desk.store.get("pending:acme") == ['["r1"]']
+        assert not await desk.journal.put_request(other, None), "the list has changed since it was read"
+        assert not await desk.journal.put_request(REQUEST, '["r1"]'), "it is there already"
+        assert await desk.store.get("request:r2", "pending:acme") == [None, '["r1"]']
+        assert await desk.journal.put_request(other, '["r1"]')
+        assert await desk.store.get("pending:acme") == ['["r1", "r2"]']
+        assert await desk.store.get("request:r2") == [dump(other)]
+
+    play(story)
+
+
+def test_a_request_is_changed_only_as_it_was_read() -> None:
+    async def story(desk: Desk) -> None:
+        await desk.journal.put_request(REQUEST, None)
+        assert not await desk.journal.change_request(APPROVED, REQUEST)
+        assert await desk.journal.change_request(REQUEST, APPROVED)
+        assert not await desk.journal.change_request(REQUEST, APPROVED)
+        assert await desk.store.get("request:r1") == [dump(APPROVED)]
+
+    play(story)
+
+
+def test_votes_are_counted_once_for_each_person_in_their_order() -> None:
+    async def story(desk: Desk) -> None:
+        run, _ = await desk.opened()
+        assert await desk.journal.vote(run, "q", "go", ANA) == ("UANA",)
+        assert await desk.journal.vote(run, "q", "go", BEN) == ("UANA", "UBEN")
+        assert await desk.journal.vote(run, "q", "go", ANA) == ("UBEN", "UANA")
+        assert await desk.journal.vote(run, "q", "wait", ANA) == ("UANA",)
+        assert await desk.journal.vote(run, "p", "go", ANA) == ("UANA",)
+        assert await desk.store.get("votes:acme-1:q:go") == ['["UANA", "UBEN"]']
+
+    play(story)
+
+
+def test_two_who_vote_at_once_both_count() -> None:
+    async def story(desk: Desk) -> None:
+        run, _ = await desk.opened()
+        get, between = desk.store.get, [BEN]
+
+        async def get_slowly(*keys: str) -> list[str | None]:
+            found = await get(*keys)
+            if between and keys == ("votes:acme-1:q:go",):
+                await desk.journal.vote(run, "q", "go", between.pop())
+            return found
+
+        desk.store.get = get_slowly  # type: ignore[method-assign]
+        assert await desk.journal.vote(run, "q", "go", ANA) == ("UBEN", "UANA")
+
+    play(story)
+
+
+def test_a_vote_is_forgotten_after_thirty_days_and_not_before() -> None:
+    async def story(desk: Desk) -> None:
+        run, _ = await desk.opened()
+        await desk.journal.vote(run, "q", "go", ANA)
+        await asyncio.sleep(29.9 * 86400)
+        assert await desk.store.get("votes:acme-1:q:go") == ['["UANA"]']
+
+    play(story)
+
+
+def test_what_others_wrote_meanwhile_is_read_from_where_it_was_left() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        asked = await desk.journal.append(run, Asked(2.0, 0, 0), lease)
+        assert (asked.events, run.events) == (2, 1)
+        assert await desk.journal.refresh(run) == asked
+        assert await desk.journal.refresh(asked) == asked
+        assert len(await desk.journal.events("acme-1", 1)) == 1
+
+    play(story)
