@@ -21,14 +21,16 @@ RUN echo /app > "$(/venv/bin/python -c 'import sysconfig; print(sysconfig.get_pa
     && /venv/bin/python -m compileall -q /venv/lib /app
 
 FROM python:${PYTHON}-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home --home-dir /state bot && install -d -o bot -g bot -m 700 /state
+RUN groupadd --system --gid 10001 bot \
+    && useradd --system --uid 10001 --gid bot --no-create-home --home-dir /state bot \
+    && install -d -o bot -g bot -m 700 /state
 COPY --from=packages /venv /venv
 COPY --from=packages /app /app
 WORKDIR /app
 # Written bytecode would be lost with a read-only file system; it is there already.
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/state XDG_STATE_HOME=/state \
     OPENVIDU_BOT_CONFIG=/config/settings.yaml
-USER bot
+USER 10001:10001
 VOLUME /state
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", "\
 import os, urllib.request; \

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all bench lint lock screenshots gallery clean
+.PHONY: help demo test test-all chaos bench lint lock docs screenshots gallery clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -20,6 +20,10 @@ test-all: ## The same, with the tests that take minutes
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/check.py --all
 
+chaos: ## Three bots and a real Redis, and everything goes wrong for ten minutes (SECONDS=60 SEED=7)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m tests.e2e.chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
 bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/performance.md (20 minutes; ARGS="procedures" for one part)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m bench $(ARGS)
@@ -31,6 +35,10 @@ lint: ## Only what executes nothing: ruff, mypy, import contracts
 lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for newer versions)
 	@$(PYTHON) scripts/env.py dev
 	@sh scripts/lock.sh $(ARGS)
+
+docs: ## Write docs/reference anew from the code
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/docs.py
 
 screenshots: ## Take the pictures in docs/ anew, by playing the demo (needs chromium)
 	@$(PYTHON) scripts/env.py dev

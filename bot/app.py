@@ -266,6 +266,7 @@ def _place(name: str, cluster: Cluster) -> Place:
         drain_method=cluster.drain.method,
         keep_backups=cluster.policy.keep_backups,
         zone=cluster.timezone,
+        declared=cluster.autoscaler.minimum,
         timings=timings,
     )
 

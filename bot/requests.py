@@ -34,19 +34,28 @@ def slack_route(app: AsyncApp, signing_secret: str, first_time: FirstTime) -> we
         if not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 20 and signature.isascii()):
             return web.json_response(REFUSED, status=401)
         # Before anything in it is read: whoever cannot sign gets no further than this.
-        if not verifier.is_valid(await request.read(), stamp, signature):
+        body = await request.read()
+        if not (_is_text(body) and verifier.is_valid(body, stamp, signature)):
             return web.json_response(REFUSED, status=401)
         if not await _is_new(signature, first_time):
             log.warning("a request of Slack's came a second time, stamped %s; it is not taken again", stamp)
             return web.Response(status=200)
         try:
             asked = await to_bolt_request(request)
-        except (ValueError, RecursionError) as error:
-            log.warning("a signed request that cannot be read: %s", type(error).__name__)
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+            log.warning("a signed request that makes no sense: %s", type(error).__name__)
             return web.json_response(REFUSED, status=400)
         return await to_aiohttp_response(await app.async_dispatch(asked))
 
     return web.post(PATH, take)
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 async def _is_new(signature: str, first_time: FirstTime) -> bool:

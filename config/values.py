@@ -164,6 +164,12 @@ class Policy(Value):
     keep_backups: Annotated[int, Field(ge=1, le=100)] = 3
 
 
+class Autoscaler(Value):
+    """What Terraform wrote into the function that scales media nodes; nothing tells it, and its code is never read."""
+
+    minimum: Annotated[int, Field(ge=0, le=1000)] | None = None
+
+
 class Drain(Value):
     """How media nodes are let go."""
 
@@ -214,6 +220,7 @@ class Cluster(Value):
     roles: Roles = Roles()
     policy: Policy = Policy()
     drain: Drain = Drain()
+    autoscaler: Autoscaler = Autoscaler()
     timings: Timings = Timings()
     channel: ChannelId | None = None
     timezone: Zone = "UTC"

@@ -28,6 +28,13 @@ T = TypeVar("T")
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
 
 
+def _without_token(client: AsyncWebClient) -> AsyncWebClient:
+    """The same way to Slack, without the right to say anything there."""
+    made = AsyncWebClient(base_url=client.base_url, session=client.session, timeout=client.timeout)
+    made.proxy = client.proxy
+    return made
+
+
 def build_app(
     client: AsyncWebClient,
     signing_secret: str,
@@ -42,7 +49,7 @@ def build_app(
     bolt_log = logging.getLogger("slack_bolt")
 
     app = AsyncApp(
-        client=AsyncWebClient(),  # it has nothing to say: what is said goes through `Voice`
+        client=_without_token(client),  # it has nothing to say, what is said goes through `Voice`; but sockets are opened with it
         authorize=_allows(client.token),
         signing_secret=signing_secret,
         raise_error_for_unhandled_request=True,

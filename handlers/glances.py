@@ -126,9 +126,7 @@ class Glances:
         masters = so_far(cluster.masters, now)
         if facts is None:
             media = so_far((n.droplet for n in cluster.media), now)
-            said = (
-                f"about {money(masters + media)} so far this month, without media nodes that have gone (their records begin with a window)"
-            )
+            said = f"about {money(masters + media)} so far this month, without media nodes that have gone meanwhile"
         else:
             today = datetime.fromtimestamp(now, UTC)
             made = report(name, today.year, today.month, facts, now)

@@ -14,6 +14,7 @@ from services.membership import groups_of
 log = logging.getLogger(__name__)
 FRESH = 180.0  # seconds until a group is asked for again; Slack allows twenty calls a minute, to all of an app's processes together
 PATIENCE = 60.0
+MY_TURN = 30.0  # for so long the other bots leave a group to the one that asks for it
 
 
 class Groups:
@@ -57,7 +58,7 @@ class Groups:
 
     async def _my_turn(self, group: str) -> bool:
         try:
-            return await self._desk.first_time(f"group:{group}", PATIENCE / 2)
+            return await self._desk.first_time(f"group:{group}", MY_TURN)
         except Unreachable:
             return True  # nothing can be changed now, but it will be known when the state is back
 

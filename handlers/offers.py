@@ -1,9 +1,10 @@
 """What somebody may do with a cluster now, as buttons and menus offer it. Pure: the state decides what is worth offering."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.backups import superseded
-from services.cluster import Cluster
+from services.cluster import Cluster, FleetKind
 from services.runs import Run, State
 
 MAIN = 4  # offers that are buttons of their own; the rest is in a list
@@ -33,6 +34,14 @@ SCALE = Offer("More or fewer media nodes…", "scale", form=True)
 NODES = (Offer("Restart a node…", "restart", form=True), Offer("Drain media nodes…", "drain", form=True))
 SIZES = (Offer("Resize the media nodes…", "resize media", form=True), Offer("Resize the masters…", "resize masters", form=True))
 BACKUP, PRUNE = Offer("Take a backup…", "backup create", form=True), Offer("Delete old backups…", "backup prune", form=True)
+PARKING = (Offer("Park media nodes…", "park", form=True), Offer("Unpark media nodes…", "unpark", form=True))
+FREEZING = (Offer("Freeze the autoscaler…", "freeze", form=True), Offer("Let it scale again…", "unfreeze", form=True))
+ROLL = Offer("Replace nodes of an old size…", "roll", form=True)
+FLEETS: Mapping[FleetKind, tuple[tuple[Offer, ...], tuple[Offer, ...]]] = {  # how many there are, and of which size
+    FleetKind.POOL: ((SCALE,), SIZES[:1]),
+    FleetKind.FIXED: (PARKING, SIZES[:1]),
+    FleetKind.AUTOSCALER: (FREEZING, (ROLL,)),
+}
 SECRETS = Offer("Change secrets.env…", "config set", form=True)
 HOLD, UNHOLD = Offer("Put on hold…", "hold", form=True), Offer("End the hold", "unhold")
 STAY = Offer("Keep up…", "keepup", form=True)
@@ -56,9 +65,8 @@ def offers(cluster: Cluster | None, run: Run | None, *, operates: bool, held: bo
     start = () if _all_serve(cluster) else (START,)
     if not cluster.up:
         return (STATUS, *start, STOP, NODES[0], *later, *READING)
-    pool = (SCALE,) if cluster.pool is not None else ()
-    size = SIZES if cluster.pool is not None else SIZES[1:]
-    return (STATUS, *start, STOP, *pool, *NODES, *size, *_keeping(cluster), SECRETS, *later, *READING)
+    number, size = FLEETS.get(cluster.kind, ((), ()))
+    return (STATUS, *start, STOP, *number, *NODES, *size, SIZES[1], *_keeping(cluster), SECRETS, *later, *READING)
 
 
 def _keeping(cluster: Cluster) -> tuple[Offer, ...]:

@@ -27,7 +27,10 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
 }
 PROCEDURES = sorted((s.command for s in SPOKEN if issubclass(s, Procedure)), key=len, reverse=True)
 SAID = re.compile(r"/openvidu ([a-z][a-z ]*)")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # what somebody typed must not steer a terminal
 PARTS = re.compile(r"<([^<>]*)>")
+TYPED = re.compile("([*_~`])\u200b")
+HELD = 0xE000  # of Unicode's private use: where those are kept meanwhile
 LABEL = re.compile(r"^\*([A-Z][^*\n]{1,40})\* (?=[^\s·:,.])", re.MULTILINE)  # *Money* saves $0.21/h
 
 
@@ -42,20 +45,22 @@ class Reader:
 
 def text_of(card: Card, reader: Reader) -> str:
     """The whole card, its blocks one below the other."""
-    return "\n".join(line for block in card.blocks for line in _block(block, reader))
+    return CONTROL.sub("", "\n".join(line for block in card.blocks for line in _block(block, reader)))
 
 
 def words_of(mrkdwn: str, reader: Reader) -> str:
     """One text without Slack's marks: mentions, dates and links as a terminal can show them."""
     parts = PARTS.split(LABEL.sub(r"\1: ", mrkdwn.replace(":warning:", "!")))
     shown = [_mark(part, reader) if number % 2 else _bare(part) for number, part in enumerate(parts)]
-    return SAID.sub(_command, html.unescape("".join(shown)).replace("\u200b", ""))
+    return CONTROL.sub("", SAID.sub(_command, html.unescape("".join(shown)).replace("\u200b", "")))
 
 
 def _bare(text: str) -> str:
     """Without bold, italics and code; an underscore or star inside of a word is part of it."""
+    text = TYPED.sub(lambda m: chr(HELD + ord(m[1])), text)  # marks that somebody typed mean nothing, and stay
     text = re.sub(r"`([^`]*)`", r"\1", text)
-    return re.sub(r"(?<![\w*_\u200b])([*_])(?=\S)(.+?)(?<=\S)\1(?![\w*_\u200b])", r"\2", re.sub(r"(?<!\w)\*(.+?)\*(?!\w)", r"\1", text))
+    text = re.sub(r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2", re.sub(r"(?<!\w)\*(.+?)\*(?!\w)", r"\1", text))
+    return re.sub(rf"[\u{HELD:04x}-\u{HELD + 0x7F:04x}]", lambda m: chr(ord(m[0]) - HELD), text)
 
 
 def _mark(inside: str, reader: Reader) -> str:

@@ -59,6 +59,8 @@ class Reporter:
                     channel = self._channel(request.plan.cluster, request.channel, loud=request.glass)
                     ts = await self._voice.post(channel, card)
                     await self._desk.cards.put(request.id, CardPlace(channel, ts))
+                elif place.final:
+                    return  # what Slack did not take in time is outdated: the message is its run's by now, or says how it was closed
                 elif request.state is not RequestState.APPROVED:
                     await self._voice.edit(place.channel, place.ts, card)
                     over = request.state is not RequestState.OPEN

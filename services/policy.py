@@ -74,9 +74,11 @@ class Rules:
     growth: float = 0.5  # this much more load than at approval asks again
 
     def demand(self, impacts: Iterable[Impact]) -> int:
-        """How many approvals a plan with these impacts takes."""
-        more = dict(self.approvals_for)
-        return max([self.approvals, len(self.approvals_from), *(more.get(i, 0) for i in impacts)])
+        """How many approvals a plan with these impacts takes. A window as many as what it does from then on without asking."""
+        more, found = dict(self.approvals_for), set(impacts)
+        if Impact.WINDOWS_ADDED in found:
+            found |= {Impact.MEETINGS_BLOCKED, Impact.MASTERS_STOPPED}
+        return max([self.approvals, len(self.approvals_from), *(more.get(i, 0) for i in found)])
 
 
 class Kind(StrEnum):

@@ -88,7 +88,7 @@ class Panel:
             return "serves", "good"
         if all(not m.on for m in masters):
             return "down", "off"
-        return "nobody can meet", "busy"
+        return "no new meetings" if estate.meetings_of(STACK) else "nobody can meet", "busy"
 
     def _master(self, droplet: Droplet) -> Json:
         health = ("healthy" if self._world.estate.healthy(droplet) else "starting") if droplet.on else None

@@ -8,6 +8,7 @@ from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from services.clients.digitalocean import SCOPES_SEEN_BY_READING
 from services.cluster import Cluster, Fact
 from services.errors import Forbidden, Rejected, Unreachable
+from services.procedures import fleet
 from services.world import Account
 
 FOR = {
@@ -87,5 +88,5 @@ async def _stack(patient: Patient) -> Sequence[Finding]:
 def shape(cluster: Cluster) -> str:
     """What kind of deployment it is, in a line."""
     on = sum(m.active for m in cluster.masters)
-    media = f"media pool {cluster.pool.name} at {cluster.pool.target}" if cluster.pool else "media nodes without a pool"
+    media = f"media pool {cluster.pool.name} at {cluster.pool.target}" if cluster.pool else fleet.of(cluster).words().rstrip(".")
     return f"4 masters ({on} on) in {cluster.region}, {media}, {len(cluster.media)} media droplets now"

@@ -103,7 +103,8 @@ def _decisions(glances: Sequence[tuple[Glance, Mine]]) -> list[Block]:
 def _request(request: Request, mine: Mine) -> list[Block]:
     head = f"*{title(request.plan)}* · {asked(request.requester, request.reason)} · until {clock(request.until)}"
     said = cut(f"{head}\n{impact(request.plan)}", SAID)
-    return [section(said), context(waits_for(request, mine.approvers.get(request.id, "an approver"))), actions(*decide_buttons(request))]
+    waits = sentence(waits_for(request, mine.approvers.get(request.id, "an approver")))
+    return [section(said), context(waits), actions(*decide_buttons(request))]
 
 
 def _question(run: Run) -> list[Block]:

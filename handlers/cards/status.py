@@ -5,12 +5,14 @@ from decimal import Decimal
 from handlers.blocks import Card, clock, escape, section
 from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, people, plain
-from services.cluster import Cluster, Droplet, MediaNode, short
+from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
 from services.desk import Status
 from services.prices import hourly, money
+from services.procedures import fleet
 from services.procedures.backup import newest_words
 from services.steps.base import count
 
+UNTOLD = {FleetKind.MIXED: "two things keep them at once.", FleetKind.UNKNOWN: "what keeps them is unknown."}
 UNREAD = "runs and requests are not known: the bot's memory does not answer. Nothing can be changed until it does"
 
 
@@ -51,6 +53,8 @@ def state_of(cluster: Cluster) -> str:
     if cluster.down:
         return "down"
     if cluster.up and all(m.healthy for m in cluster.masters):
+        if not cluster.serving and any(n.draining for n in cluster.media):
+            return "masters up, no new meetings: the media nodes let theirs finish"
         if not cluster.serving:
             return "masters up, nobody can meet: no media node serves"
         return "up" if cluster.front is not False else "up, but the public address does not answer through the load balancer"
@@ -79,11 +83,15 @@ def node_state(node: MediaNode) -> str:
 
 
 def _pool_lines(cluster: Cluster) -> str:
-    pool = cluster.pool
-    lines = [f"pool at {pool.target}, {count(len(cluster.media), 'droplet')} of {pool.size}." if pool else "no pool is known."]
+    media, pool = fleet.of(cluster), cluster.pool
+    known = fleet.known(cluster)
+    lines = [media.words() if known else UNTOLD.get(cluster.kind, "no pool is known.")]
+    if known and (means := media.means()):
+        lines.append(f"_{means}_")
     lines += [f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media]
     if pool is not None and pool.trouble:
         lines.append(f":warning: DigitalOcean says: {escape(pool.trouble)}")
+    lines += [f":warning: {escape(w)}" for w in (media.warnings() if known else ())]
     return "\n".join(lines)
 
 

@@ -132,6 +132,9 @@ class RunsOver(Step):
             return "the autoscaler to be paused"
         return f"a run of the autoscaler to end, {duration(seen.quiet_at - cluster.seen_at)}"
 
+    def stays(self) -> str:
+        return "no run of the autoscaler under way"
+
 
 @dataclass(frozen=True)
 class Left(Step):

@@ -50,7 +50,8 @@ class NodesOff(Step):
         return cluster.timings.shutdown_nudge
 
     def objection(self, cluster: Cluster) -> str:
-        busy = [n for n in self._left(cluster) if not n.drained]
+        # One that cannot be seen is on its way off: all were seen drained just before.
+        busy = [n for n in self._left(cluster) if n.look is not None and not n.drained]
         if self.harsh or not busy:
             return ""
         return f"{_names(cluster, busy)} not drained: switching off would end what still runs there"

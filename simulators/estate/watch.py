@@ -55,7 +55,8 @@ class Watch:
         if terms.rolling:
             self._one_at_a_time(master)
             return
-        left = [d.name for d in self.estate.media(master.stack) if not (d.id in terms.kept and drained(d))]
+        stay = self.estate.clusters[master.stack].kind == "fixed"  # those are never removed: only nothing may run on them
+        left = [d.name for d in self.estate.media(master.stack) if not ((stay or d.id in terms.kept) and drained(d))]
         if left:
             self.report("master-before-media", f"{master.name} stops while {', '.join(left)} is there")
         if self.estate.functions.scales(master.stack):

@@ -42,6 +42,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
+    "api.test": Method(lambda call: {"args": dict(call.args)}, per_minute=600),
     "auth.test": Method(look.auth_test, per_minute=600),
     "apps.connections.open": Method(look.open_connection, "connections:write", PER_MINUTE[3], for_app_token=True),
     "blocks.validate": Method(views.validate),

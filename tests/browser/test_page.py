@@ -11,14 +11,15 @@ from tests.browser.play import PATIENCE, Watched, running_browser, running_demo
 PHONE = {"width": 390, "height": 844}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with running_browser() as running:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def demo() -> Iterator[str]:
+    """One for all, as starting it takes a while; each story leaves nothing that waits or runs."""
     with running_demo(60) as url:
         yield url
 
@@ -48,6 +49,7 @@ def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, dem
     says(page, "/openvidu")
     expect(log).to_contain_text("All of it can be typed, too", timeout=PATIENCE)
     watched.is_accessible("the menu")
+    fits(page)
 
     log.get_by_role("button", name="More or fewer media nodes…").click()
     modal = page.get_by_role("dialog", name="Scale")
@@ -69,6 +71,7 @@ def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, dem
     expect(modal).to_have_count(0)
     expect(log).to_contain_text("a big evening", timeout=PATIENCE)
     expect(page.locator("#panel .node", has_text="media-4")).to_have_count(1, timeout=PATIENCE)
+    expect(log).to_contain_text("acme has 4 media nodes ·", timeout=PATIENCE)
 
     page.get_by_role("button", name=re.compile("^Under the hood")).click()
     expect(page.get_by_role("region", name="Wire")).to_contain_text("views.open")
@@ -76,40 +79,21 @@ def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, dem
     watched.has_no_complaints()
 
 
-def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo: str) -> None:
-    watched = Watched(browser, demo)
-    page, home = watched.page, watched.page.locator("#home")
-    page.get_by_role("button", name="DigitalOcean refuses a pool of 0").click()
-    expect(page.locator("#panel")).to_contain_text("DigitalOcean refuses 0 now")
-    says(page, "/openvidu shutdown")
-    expect(page.locator("#log").get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
-
-    page.get_by_role("radio", name="Ben Okafor").click()
-    page.get_by_role("button", name="openvidu · Home").click()
-    expect(home.get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
-    expect(home).to_contain_text("Nobody is cut off")
-    watched.is_accessible("App Home")
-    home.get_by_role("button", name="Approve").click()
-    expect(home).to_contain_text("Shutting down acme", timeout=PATIENCE)
-    expect(home.get_by_role("button", name="Approve")).to_have_count(0, timeout=PATIENCE)
-
-    back = home.get_by_role("button", name=re.compile("^Put the 3 nodes back"))
-    expect(back).to_be_visible(timeout=PATIENCE)
-    expect(home).to_contain_text("DigitalOcean refused to set the pool to 0")
-    back.click()
-    expect(home).not_to_contain_text("needs a decision", timeout=PATIENCE)
-    expect(page.locator("#panel .cluster")).to_contain_text("serves", timeout=PATIENCE)
-    watched.has_no_complaints()
-
-
 def test_on_a_phone(browser: Browser, demo: str) -> None:
     watched = Watched(browser, demo, viewport=PHONE, has_touch=True, color_scheme="dark")
     page, log = watched.page, watched.page.locator("#log")
     fits(page)
-    says(page, "/openvidu shutdown")
+    says(page, "/openvidu shutdown --no-drain")
     approve = log.get_by_role("button", name="Approve")
     expect(approve).to_be_visible(timeout=PATIENCE)
     fits(page)
+    approve.click()
+    confirm = page.get_by_role("dialog", name="Approve")
+    expect(confirm).to_contain_text("without letting meetings finish")
+    fits(page)
+    watched.is_accessible("a confirm dialog")
+    confirm.get_by_role("button", name="No, go back").click()
+    expect(confirm).to_have_count(0)
     assert all(b["height"] >= 32 for b in (approve.bounding_box(), page.get_by_role("button", name="Channels").bounding_box()) if b)
     watched.is_accessible("a phone, in the dark")
 
@@ -127,4 +111,46 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     expect(modal.get_by_label("Which node")).to_be_visible(timeout=PATIENCE)
     fits(page)
     watched.is_accessible("a form on a phone")
+    modal.get_by_role("button", name="Leave it").click()
+    page.get_by_role("button", name="Channels").click()
+    page.get_by_role("button", name="ops", exact=True).click()
+    log.get_by_role("button", name="Reject").click()
+    expect(log).to_contain_text("Nothing was changed", timeout=PATIENCE)
+    watched.has_no_complaints()
+
+
+def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo: str) -> None:
+    watched = Watched(browser, demo)
+    page, home = watched.page, watched.page.locator("#home")
+    page.get_by_role("button", name="DigitalOcean refuses a pool of 0").click()
+    expect(page.locator("#panel")).to_contain_text("DigitalOcean refuses 0 now")
+    # From here on by keyboard alone, up to the approval.
+    page.locator("#text").focus()
+    page.keyboard.type("/openvidu shutd")
+    expect(page.get_by_role("listbox", name="Completions")).to_contain_text("shutdown")
+    page.keyboard.press("Tab")
+    expect(page.locator("#text")).to_have_value("/openvidu shutdown ")
+    page.keyboard.press("Enter")
+    expect(page.locator("#log").get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
+
+    page.get_by_role("radio", name="Ana Ruiz").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Ben Okafor")).to_be_focused()
+    page.get_by_role("button", name="openvidu · Home").focus()
+    page.keyboard.press("Enter")
+    expect(home.get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
+    expect(home).to_contain_text("Nobody is cut off")
+    watched.is_accessible("App Home")
+    home.get_by_role("button", name="Approve").focus()
+    page.keyboard.press("Enter")
+    expect(home).to_contain_text("Shutting down acme", timeout=PATIENCE)
+    expect(home.get_by_role("button", name="Approve")).to_have_count(0, timeout=PATIENCE)
+
+    back = home.get_by_role("button", name=re.compile("^Put the [34] nodes back"))
+    expect(back).to_be_visible(timeout=PATIENCE)
+    expect(home).to_contain_text("DigitalOcean refused to set the pool to 0")
+    back.click()
+    expect(home).not_to_contain_text("needs a decision", timeout=PATIENCE)
+    expect(page.locator("#panel .cluster")).to_contain_text("serves", timeout=PATIENCE)
+    page.get_by_role("button", name="DigitalOcean refuses a pool of 0").click()
     watched.has_no_complaints()

@@ -154,7 +154,7 @@ def test_two_of_one_group_are_not_one_of_each() -> None:
 def test_what_weighs_more_takes_more_people() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=600)
-        await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 UTC")
+        await scene.ana.types("COPS", "/openvidu drain media-1")
         await with_buttons(scene, "one approval by")
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "2 approvals by")

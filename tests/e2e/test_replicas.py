@@ -74,7 +74,7 @@ def test_sigterm_hands_the_run_over(tmp_path: Path) -> None:
     async def story() -> None:
         async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world, journal_at(url) as journal:
             async with bot_of(world) as one, bot_of(world) as two:
-                await world.slack.sockets.until(lambda sockets: len(sockets) == 4)
+                await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60)
                 await a_shutdown_begins(world)
                 (first,) = takes(await journal.events("acme-1"))
                 driver = next(b for b in (one, two) if f":{b.pid}:" in first.worker)
@@ -111,7 +111,7 @@ def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
         with sentinel_group(redis_server(), tmp_path / "redis") as group:
             async with world_of(tmp_path, SPEED, redis_url=group.url) as world, journal_at(group.url) as journal:
                 async with bot_of(world), bot_of(world):
-                    await world.slack.sockets.until(lambda sockets: len(sockets) == 4)
+                    await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60)
                     await a_shutdown_begins(world)
                     lost = group.primary()
                     lost.signal(signal.SIGKILL)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import re
 import signal
 import sys
@@ -51,8 +52,6 @@ class Shell:
 
 
 def _me() -> str:
-    import pwd
-
     return pwd.getpwuid(os.getuid()).pw_name
 
 
@@ -156,8 +155,10 @@ async def until_said(process: asyncio.subprocess.Process, pattern: str) -> str:
 
 
 async def until_there(path: Path) -> None:
-    async with asyncio.timeout(30):
-        while not path.exists():
-            await asyncio.sleep(0.05)
+    for _ in range(600):
+        if await asyncio.to_thread(path.exists):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"{path} does not appear")
 
 

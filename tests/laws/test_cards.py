@@ -119,7 +119,7 @@ def test_requests(request: Request) -> None:
         says(card, APPROVERS, "Money", "Takes")
         assert [e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]] == ["approve", "reject", "details"]
         for special in request.plan.effects.special:
-            says(card, special)
+            says(card, cards.plain(special))
     else:
         assert not [b for b in card.blocks if b["type"] == "actions"], "nothing to press any more"
     if request.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED):

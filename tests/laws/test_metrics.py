@@ -23,7 +23,8 @@ from tests.support.virtual import run
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "openvidu-bot.json"
-SAMPLE = re.compile(r'(?P<name>[a-z_]+)(?:\{(?P<labels>[a-z_]+="(?:[^"\\\n]|\\[\\n"])*"(?:,[a-z_]+="(?:[^"\\\n]|\\[\\n"])*")*)\})? (?P<value>\S+)')
+LABEL = r'[a-z_]+="(?:[^"\\\n]|\\[\\n"])*"'
+SAMPLE = re.compile(rf"(?P<name>[a-z_]+)(?:\{{(?P<labels>{LABEL}(?:,{LABEL})*)\}})? (?P<value>\S+)")
 NAME = re.compile(r"openvidu_bot_[a-z_]+")
 
 

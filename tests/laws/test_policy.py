@@ -213,7 +213,9 @@ def test_every_role_procedure_and_impact() -> None:
     for plan, rules in itertools.product(made, EVERY_RULE):
         wants = expected(plan, rules)
         seen |= wants
-        needs = max([rules.approvals, len(rules.approvals_from), *(n for i, n in rules.approvals_for if i in wants)]) if wants else 0
+        closes = {Impact.MEETINGS_BLOCKED, Impact.MASTERS_STOPPED} if Impact.WINDOWS_ADDED in wants else set()
+        more = [n for i, n in rules.approvals_for if i in wants | closes]
+        needs = max([rules.approvals, len(rules.approvals_from), *more]) if wants else 0
         for person in (*PEOPLE, OUTSIDERS[2]):
             verdict = judge(plan, person, rules)
             if person.outsider or person.user not in ("UOP", "UBOTH"):
@@ -240,6 +242,12 @@ def test_a_role_in_one_cluster_is_none_in_another() -> None:
             assert (judge(plan, person, beta).kind is Kind.DENIED) == (person.user not in beta.operators)
             assert (may_approve(person, NOBODY, beta).kind is Kind.ALLOWED) == (person is not NOBODY and person.user in beta.approvers)
             assert (may_read(person, beta).kind is Kind.ALLOWED) == (person.user in {"UVIEW", "UNONE"})
+
+
+def test_a_window_takes_as_many_as_what_it_does_every_night() -> None:
+    rules = replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2), (Impact.MEETINGS_CUT, 3)))
+    window = next(p for p in prepared() if p.effects.standing)
+    assert judge(window, OPERATOR, rules).approvals == 2
 
 
 # Several approvers

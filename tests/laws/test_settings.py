@@ -54,7 +54,7 @@ def test_the_example_is_good_and_shows_every_key() -> None:
 def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> None:
     """Take the comment signs away: nothing but what needs a file or a choice changes."""
     shown = "\n".join(line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ":" in line else line for line in EXAMPLE.read_text().splitlines()[8:])
-    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "socket"):
+    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "socket", "autoscaler", "minimum"):
         shown = "\n".join(text for text in shown.splitlines() if not text.lstrip().startswith(line))
     shown = shown.replace("  path: ~/.local/state", "  path: /home/ana/.local/state")
     assert read(tmp_path, shown) == load(EXAMPLE, HOME)
@@ -223,6 +223,20 @@ def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
     ]
 
 
+def test_how_redis_is_trusted_is_set(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    env = {**HOME, "REDIS_URL": "rediss+sentinel://:pw@a,b/main", "REDIS_SENTINEL_PASSWORD": "other"}
+    state = read(tmp_path, {**GOOD, "state": {"redis_ca_file": "ca.pem", "require_durable": True, "replicas": 2}}, env).state
+    assert (state.redis_ca_file, state.replicas, state.require_durable) == (tmp_path / "ca.pem", 2, True)
+    assert state.redis_sentinel_password is not None
+    assert state.redis_sentinel_password.get_secret_value() == "other"
+    assert "pw@" not in repr(state)
+    assert "other" not in repr(state)
+    (said,) = problems(tmp_path, {**GOOD, "state": {"redis_ca_file": "gone.pem"}})
+    assert said == f"state.redis_ca_file: found {tmp_path / 'gone.pem'}, which is not a file; allowed: certificates in PEM form"
+    assert problems(tmp_path, {**GOOD, "state": {"replicas": -1}})
+
+
 # Secrets
 
 
@@ -232,7 +246,9 @@ def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
         ({"slack": {"bot_token": "hunter2"}}, "slack.bot_token"),
         ({"slack": {"signing_secret": "hunter2"}}, "slack.signing_secret"),
         ({"state": {"redis_url": "redis://hunter2"}}, "state.redis_url"),
+        ({"state": {"redis_sentinel_password": "hunter2"}}, "state.redis_sentinel_password"),
         ({"state": {"path": "redis://:hunter2@host"}}, "state.path"),
+        ({"state": {"path": "rediss+sentinel://:hunter2@host/main"}}, "state.path"),
         ({"digitalocean": {"token": "hunter2"}}, "digitalocean.token"),
         ({"digitalocean": {"api_url": "dop_v1_aahunter2"}}, "digitalocean.api_url"),
         ({"log": {"level": ["xoxb-hunter2"]}}, "log.level.0"),

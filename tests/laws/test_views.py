@@ -5,6 +5,7 @@
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -144,7 +145,8 @@ def test_what_is_typed_into_a_form_stays_what_it_is(text: str) -> None:
     view["state"]["values"]["what"]["what"]["value"] = text
     said = parse(said_in(view).words).said
     assert isinstance(said, HoldTalk)
-    assert said.what == f"{' '.join(text.split())} for 30m"
+    typed = parse(f"hold {shlex.quote(' '.join(text.split()))} for 30m").said
+    assert said == typed
 
 
 def test_very_many_sizes_and_nodes_fit_into_their_lists() -> None:

@@ -15,11 +15,14 @@ KINDS: dict[FleetKind, type[Fleet]] = {
 }
 
 
+def known(cluster: Cluster) -> bool:
+    """Whether that look tells what keeps the media nodes."""
+    return cluster.kind in KINDS and (cluster.kind is not FleetKind.POOL or cluster.pool is not None)
+
+
 def of(cluster: Cluster) -> Fleet:
     """The media fleet of that look. What is mixed or unknown can only be refused: `Procedure.check` does, by its name."""
-    has_pool = cluster.kind is FleetKind.POOL and cluster.pool is not None
-    kind = cluster.kind if cluster.kind is not FleetKind.POOL or has_pool else FleetKind.NONE
-    return KINDS.get(kind, AbsentFleet)(cluster)
+    return (KINDS[cluster.kind] if known(cluster) else AbsentFleet)(cluster)
 
 
-__all__ = ["Fleet", "Way", "of"]
+__all__ = ["Fleet", "Way", "known", "of"]

@@ -33,7 +33,7 @@ async def chaos(folder: Path, redis_server: str, tally: Tally) -> None:
         await asyncio.to_thread(redis.start)
         await world.start()
         await crew.all_up()
-        await world.slack.sockets.until(bool)
+        await asyncio.wait_for(world.slack.sockets.until(bool), 60)
         await _live(world, crew, redis, dice, tally)
     finally:
         codes = await crew.stop()

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Writes docs/reference from the code: commands, settings, metrics, events. `--check` only says whether that would change anything."""
+
+import argparse
+import dataclasses
+import enum
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from pydantic import BaseModel, SecretStr  # noqa: E402
+from pydantic.fields import FieldInfo  # noqa: E402
+
+from bot.__main__ import parser  # noqa: E402
+from bot.terminal.command import VERBS  # noqa: E402
+from config.settings import CLUSTER_SECRETS, SECRET_KEYS  # noqa: E402
+from config.values import Secrets, Settings  # noqa: E402
+from handlers.parsing import SPOKEN  # noqa: E402
+from services.metrics import KNOWN  # noqa: E402
+from services.procedures import Procedure  # noqa: E402
+from services.runs import Event, State  # noqa: E402
+
+REFERENCE = ROOT / "docs" / "reference"
+MADE = "<!-- Made by `make docs` from the code: change it there. -->"
+PLANNED = "Procedures change a cluster; each of them understands `--dry-run` (the plan only), `--reason \"…\"` and `--cluster NAME`:"
+TERMINAL = """
+`openvidu-bot COMMAND --help` lists the options. `run` and `plan` take the same words as Slack: `openvidu-bot plan scale 4`.
+[The how-to](../how-to/slack-down.md) tells who may say what there.
+
+Exit codes: 0 done; 1 refused, or it did not end as wished; 2 asked for wrongly, or the settings are wrong; 130 left before its end.
+`doctor`: 0 fine, 1 something is wrong, 2 something could not be checked.
+"""
+ONE_FILE = """One YAML file, named by `--config` or `OPENVIDU_BOT_CONFIG`. [config/example.yaml](../../config/example.yaml) shows it whole.
+A mistake stops the start with the key, what was found, and what is allowed."""
+METRICS = """On `/metrics` of `health.host` and `health.port`, in Prometheus' text form. Counters are of one process.
+[deploy/grafana](../../deploy/grafana/openvidu-bot.json) has a dashboard,
+[deploy/prometheus](../../deploy/prometheus/alerts.yaml) alert rules."""
+SOMEWHERE = {"state.path": "`~/.local/state/openvidu-bot/state.sqlite3`"}
+
+
+def commands() -> str:
+    lines = [MADE, "", "# Commands", "", "## In Slack", "", "After `/openvidu`, or after a mention of the bot in a thread.", ""]
+    lines += ["| command | what it does | who |", "|---|---|---|"]
+    for spoken in SPOKEN:
+        if not spoken.hidden:
+            who = "operators" if spoken.operators else "everybody who may read"
+            lines.append(f"| `{_cell(spoken.usage())}` | {_cell(spoken.summary())} | {who} |")
+    lines += ["", PLANNED, ""]
+    lines += [", ".join(f"`{s.command}`" for s in SPOKEN if issubclass(s, Procedure)) + ".", "", "## In a terminal", ""]
+    lines += ["| command | what it does |", "|---|---|"]
+    lines += [f"| `{_cell(usage)}` | {_cell(about)} |" for usage, about in _programs()]
+    return "\n".join(lines) + f"\n{TERMINAL}"
+
+
+def _programs() -> Iterator[tuple[str, str]]:
+    actions: Any = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001 - argparse tells nobody
+    usages = {name: sub.format_usage().removeprefix("usage: ") for name, sub in actions.choices.items()}
+    usages |= {verb: f"openvidu-bot {verb} {usage}" for verb, (usage, _) in VERBS.items()}
+    for choice in actions._choices_actions:  # noqa: SLF001
+        yield re.sub(r"\s+", " ", usages[choice.dest]).replace("[-h] ", "").strip(), choice.help
+
+
+def settings() -> str:
+    meanings = _meanings()
+    lines = [MADE, "", "# Settings", "", ONE_FILE, ""]
+    for title, rows in (("The whole bot", _rows(Settings, "")), ("Each cluster: `clusters.NAME`", _rows(_cluster(), "clusters.NAME."))):
+        lines += [f"## {title}", "", "| key | what stands there | default | meaning |", "|---|---|---|---|"]
+        for key, kind, default in rows:
+            short = key.removeprefix("clusters.NAME.")
+            lines.append(f"| `{key}` | {_cell(kind)} | {default} | {_cell(meanings.get(short, ''))} |")
+        lines.append("")
+    lines += ["## Secrets", "", "From the environment, from the file of `--env-file`, or each from a file that `NAME_FILE` names.", ""]
+    lines += ["| variable | for |", "|---|---|"]
+    lines += [f"| `{variable}` | {_secret(key)} |" for key, variable in SECRET_KEYS.items() if variable.isupper()]
+    return "\n".join([*lines, ""])
+
+
+def _secret(key: str) -> str:
+    own = "a cluster may name a variable of its own in `secrets." + key + "`" if key in CLUSTER_SECRETS else ""
+    return f"`{key}`" + (f"; {own}" if own else "")
+
+
+def _cluster() -> type[BaseModel]:
+    kind = get_args(Settings.model_fields["clusters"].annotation)[1]
+    assert isinstance(kind, type), "clusters are values by name"
+    assert issubclass(kind, BaseModel), "of a model"
+    return kind
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is Secrets or name in SECRET_KEYS:
+            continue
+        if name == "clusters":
+            yield f"{prefix}{name}", "cluster by name, see below", "none: needed"
+        elif inner is not None:
+            yield from _rows(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _kind(field), SOMEWHERE.get(f"{prefix}{name}") or _default(field)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    options = (annotation, *get_args(annotation)) if get_origin(annotation) is not dict else ()
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _kind(field: FieldInfo) -> str:
+    annotation = field.annotation
+    options = [a for a in (get_args(annotation) if type(None) in get_args(annotation) else (annotation,)) if a is not type(None)]
+    said = " or ".join(_word(o) for o in options)
+    limits = [str(part) for part in field.metadata if re.match(r"(Ge|Gt|Le|Lt)\(", repr(part))]
+    return said + (f" ({', '.join(_limit(part) for part in limits)})" if limits else "")
+
+
+def _limit(said: str) -> str:
+    words = {"ge": "from", "gt": "more than", "le": "to", "lt": "less than"}
+    name, value = re.findall(r"(ge|gt|le|lt)=([\d.]+)", said)[0]
+    return f"{words[name]} {value}"
+
+
+def _word(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(annotation))
+    if origin is tuple:
+        return "a list"
+    if origin is dict:
+        return "keys and values"
+    if origin is Annotated:
+        return _word(get_args(annotation)[0])
+    if origin is not None:
+        return " or ".join(dict.fromkeys(_word(a) for a in get_args(annotation)))
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", SecretStr: "a secret"}.get(
+        annotation, "a file" if annotation is Path else "text"
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "none: needed"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ((), {}):
+        return "nothing"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _meanings() -> dict[str, str]:
+    """What the example says of each key, by its place in the file; of a cluster's keys without `clusters.NAME`."""
+    found: dict[str, str] = {}
+    path: list[tuple[int, str]] = []
+    for line in (ROOT / "config" / "example.yaml").read_text("utf-8").splitlines():
+        match = re.match(r"(?P<indent>\s*)(?:# )?(?P<more>\s*)(?P<key>[a-z_]+):(?P<rest>.*)$", line)
+        if match is None:
+            continue
+        indent = len(match["indent"]) + len(match["more"])
+        path = [(at, key) for at, key in path if at < indent] + [(indent, match["key"])]
+        keys = [key for _, key in path]
+        name = ".".join(keys[2:] if keys[0] == "clusters" and len(keys) > 2 else keys)
+        comment = re.search(r"\s# (.*)$", match["rest"])
+        if comment:
+            found[name] = comment[1].strip()
+    return found
+
+
+def metrics() -> str:
+    lines = [MADE, "", "# Metrics", "", METRICS, "", "| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for name, known in KNOWN.items():
+        labels = ", ".join(f"`{label}`" for label in known.labels)
+        lines.append(f"| `{name}` | {known.kind} | {labels} | {_cell(known.help)} |")
+    return "\n".join([*lines, ""])
+
+
+def events() -> str:
+    lines = [MADE, "", "# Events", "", "What is written down of a run, in order, and never changed. `/openvidu runs RUN` shows them.", ""]
+    lines += ["| event | what happened | holds |", "|---|---|---|"]
+    for kind in get_args(Event):
+        fields = ", ".join(f"`{f.name}`" for f in dataclasses.fields(kind))
+        lines.append(f"| `{kind.__name__}` | {_cell((kind.__doc__ or '').strip().splitlines()[0])} | {fields} |")
+    states = ", ".join(f"`{state.value}`" for state in State)
+    lines += ["", f"A run is in one of these states: {states}. The last five are ends.", ""]
+    assert issubclass(State, enum.StrEnum)
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+PAGES = {"commands": commands, "settings": settings, "metrics": metrics, "events": events}
+
+
+def main() -> int:
+    stale = []
+    for name, make in PAGES.items():
+        path, text = REFERENCE / f"{name}.md", make()
+        if not path.is_file() or path.read_text("utf-8") != text:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(text, "utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"docs/reference: {', '.join(stale)} would change; run: make docs")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The bot as the image runs it: somebody without rights, on a file system that cannot be written to, but for its state."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot.demo.child import Child
+from bot.demo.world import OPS, World
+from tests.e2e.test_story import until_seen
+from tests.support.live import world_of
+
+UID = 10001
+PROGRAMS = ("unshare", "setpriv", "mount")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, to become somebody without rights"),
+    pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"needs {', '.join(PROGRAMS)}"),
+]
+
+# $1: the state, the only place to write to. $2, $3: where Python is, and the closed folder (root's home, say) that it may lie in.
+LOCKED = """
+set -e
+mount --make-rprivate /
+if [ -n "$3" ]; then
+    mount --bind "$2" "$1/python"
+    mount -t tmpfs -o mode=755 tmpfs "$3"
+    mkdir -p "$2"
+    mount --bind "$1/python" "$2"
+    mount -o remount,bind,ro "$2"
+    mount -o remount,ro "$3"
+fi
+mount --bind "$1/state" "$1/state"
+mount -o remount,bind,ro /
+for place in /tmp /var/tmp /dev/shm /run; do
+    [ "$(stat -c %m "$place")" = / ] || mount -o remount,bind,ro "$(stat -c %m "$place")" || true
+done
+shift 3
+exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+"""
+
+
+def closed_above(path: Path) -> str:
+    """The folder on the way there that others may not enter."""
+    return next((str(p) for p in reversed(path.parents) if not p.stat().st_mode & 0o001), "")
+
+
+def prepared(world: World, place: Path) -> list[str]:
+    """The command that starts the bot in there."""
+    state = place / "state"
+    for folder in (place, place / "python", state):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+    settings = yaml.safe_load(world.settings_file.read_text().replace(str(world.folder), str(state)))
+    (state / "settings.yaml").write_text(yaml.safe_dump(settings))
+    shutil.copy(world.key_file, state / world.key_file.name)
+    for file in (state, *state.iterdir()):
+        os.chown(file, UID, UID)
+    python = Path(sys.base_prefix)
+    command = [str(state / "settings.yaml") if word == str(world.settings_file) else word for word in world.bot_command()]
+    return ["unshare", "--mount", "sh", "-c", LOCKED, "locked", str(place), str(python), closed_above(python), *command]
+
+
+def told_of(bot: Child, what: str) -> str:
+    return Path(f"/proc/{bot.pid}/{what}").read_text()
+
+
+def test_without_rights_on_a_read_only_file_system() -> None:
+    async def story(folder: Path, place: Path) -> None:
+        async with world_of(folder, 30.0) as world:
+            bot = Child(folder / "bot.log")
+            # asyncssh looks for libraries with a temporary file: that is what the /tmp in memory is for, in compose.yaml and elsewhere.
+            home = {"HOME": str(place / "state"), "TMPDIR": str(place / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
+            await bot.start(prepared(world, place), {**world.bot_environment(), **home})
+            try:
+                await asyncio.wait_for(world.slack.sockets.until(bool), 60)
+                status = told_of(bot, "status")
+                assert f"Uid:\t{UID}\t{UID}\t{UID}\t{UID}" in status
+                assert "CapEff:\t0000000000000000" in status
+                assert "NoNewPrivs:\t1" in status
+                mounts = [line.split() for line in told_of(bot, "mountinfo").splitlines()]
+                assert all("ro" in m[5].split(",") for m in mounts if m[4] == "/")
+                ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
+                await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
+                await until_seen(ana, "Approve", lambda: ana.types(OPS, "/openvidu shutdown --media-only"))
+                card = await ana.waits_to_see(OPS, "Approve")
+                await until_seen(ben, "acme-1", lambda: ben.presses(card, "Approve"))
+                assert (place / "state" / "state.sqlite3").stat().st_uid == UID
+                assert await bot.stop() == 0
+            except BaseException as error:
+                error.add_note(bot.last_words())
+                raise
+            finally:
+                await bot.stop()
+            assert "Read-only" not in bot.last_words()
+            assert "Permission denied" not in bot.last_words()
+
+    with tempfile.TemporaryDirectory(prefix="locked-") as folder, tempfile.TemporaryDirectory(prefix="place-") as place:
+        asyncio.run(story(Path(folder), Path(place)))

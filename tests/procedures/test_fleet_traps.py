@@ -1,0 +1,438 @@
+"""What goes wrong around media fleets without a pool, and what the bot would fall into if it believed what lies near."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import FleetKind
+from services.errors import Refused
+from services.executor import FencedWorld
+from services.kinds import Names, Signs, tell
+from services.plan import make_plan
+from services.procedures import AddWindow, Shutdown, Startup
+from services.runs import State
+from simulators.estate import Estate, Terraform, Variables
+from tests.support import virtual
+from tests.support.clusters import autoscaled, fixed
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question, told, with_buttons
+
+Story = Callable[[Scene], Awaitable[None]]
+DRAINING, MEDIA = "acme-draining", "acme-media-node-tag"
+
+
+def play(story: Story, kind: str = "autoscaler", media: int = 2, **more: object) -> None:
+    async def scene_of_it() -> None:
+        async with Scene(media=media, kind=kind, **more) as scene:  # type: ignore[arg-type]
+            await story(scene)
+
+    virtual.run(scene_of_it())
+
+
+async def refused(scene: Scene, words: str, because: str) -> None:
+    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.whisper("UANA", because)
+    assert await scene.journal.latest("acme", 5) == []
+
+
+# Telling the kind
+
+ACME = Names("acme")
+
+
+@pytest.mark.parametrize(
+    ("signs", "kind", "words"),
+    [
+        (Signs(1, False, 0, 0), FleetKind.POOL, ""),
+        (Signs(1, None, 0, 0), FleetKind.POOL, ""),
+        (Signs(0, True, 0, 2), FleetKind.AUTOSCALER, ""),
+        (Signs(0, True, 0, 0), FleetKind.AUTOSCALER, ""),
+        (Signs(0, False, 3, 0), FleetKind.FIXED, ""),
+        (Signs(0, False, 0, 0, True), FleetKind.NONE, ""),
+        (Signs(0, False, 0, 0, False), FleetKind.UNKNOWN, "not even the tag acme-draining. Is acme the stack's name?"),
+        (Signs(0, None, 3, 0), FleetKind.UNKNOWN, "it lacks function:read"),
+        (Signs(0, None, 0, 0, True), FleetKind.UNKNOWN, "it lacks function:read"),
+        (Signs(0, False, 0, 2), FleetKind.UNKNOWN, "or this token does not see it"),
+        (Signs(0, True, 2, 0), FleetKind.MIXED, "acme has the autoscaler acme-autoscaler and fixed media nodes"),
+        (Signs(1, True, 0, 0), FleetKind.MIXED, "acme has the autoscale pool acme-media-node-pool and the autoscaler acme-autoscaler"),
+        (Signs(1, False, 2, 0), FleetKind.MIXED, "at the same time: an apply is in progress, or was interrupted"),
+        (Signs(1, None, 0, 2), FleetKind.MIXED, "nodes of an autoscaler"),
+    ],
+)
+def test_the_kind_is_told_from_what_is_there(signs: Signs, kind: FleetKind, words: str) -> None:
+    found, problem = tell(ACME, signs)
+    assert found is kind
+    assert words in problem
+    assert bool(problem) == (kind in (FleetKind.UNKNOWN, FleetKind.MIXED))
+
+
+@pytest.mark.parametrize("name", ["acme-media-media-node-1", "acme-media-node-0", "acme-media-node-1x", "xacme-media-node-1"])
+def test_names_are_exact(name: str) -> None:
+    assert not ACME.is_fixed(name)
+    assert not ACME.is_autoscaled("acme-media-node-1800000000-1234")
+    assert Names("acme-media").is_fixed("acme-media-media-node-1")
+
+
+def test_two_stacks_of_which_one_is_called_like_the_others_media() -> None:
+    async def story(scene: Scene) -> None:
+        before = [d.id for d in scene.estate.media("acme-media")]
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        assert [d.id for d in scene.estate.media("acme-media")] == before
+        assert len(scene.estate.serving("acme-media")) == 2
+
+    play(story, kind="fixed", stacks=("acme", "acme-media"))
+
+
+def test_a_pools_cluster_whose_software_is_newer_is_still_a_pools_cluster() -> None:
+    """Upgraded in place it runs 3.8 on a pool: no version is asked, anywhere."""
+
+    async def story(scene: Scene) -> None:
+        for droplet in scene.estate.media("acme"):
+            for container in droplet.node.containers.values():
+                container.image = container.image.replace(":3.6.1", ":3.8.0")
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        assert scene.estate.pool("acme").target == 0
+
+    play(story, kind="pool")
+
+
+@pytest.mark.parametrize("kind", ["fixed", "autoscaler"])
+def test_a_token_that_may_not_read_functions_changes_nothing(kind: str) -> None:
+    async def story(scene: Scene) -> None:
+        scene.town.digitalocean.scopes = {"droplet:read", "droplet:update", "tag:read", "tag:create", "account:read", "sizes:read"}
+        await refused(scene, "shutdown", "it lacks function:read")
+        await scene.ana.types("COPS", "/openvidu status")
+        await scene.whisper("UANA", "what keeps them is unknown")
+
+    play(story, kind=kind)
+
+
+def test_namespaces_that_the_token_does_not_see_are_not_absent() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.functions.invisible = True
+        await refused(scene, "shutdown", "it was removed and left them, or this token does not see it")
+
+    play(story)
+
+
+def test_an_apply_in_progress_is_refused_by_its_name() -> None:
+    async def story(scene: Scene) -> None:
+        template = {"region": "ams3", "size": "s-4vcpu-8gb", "tags": [MEDIA]}
+        scene.estate.create_droplet("acme-media-node-1", template)
+        scene.estate.functions.enable("acme", False)
+        await refused(scene, "shutdown", "acme has the autoscaler acme-autoscaler and fixed media nodes such as acme-media-node-1")
+
+    play(story)
+
+
+def test_parked_the_vendors_way() -> None:
+    """Only the tag is left: the masters can be operated, and Terraform is named."""
+
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu status")
+        await scene.whisper("UANA", "autoscaler on")
+        await asked(scene, "resize masters s-8vcpu-16gb", "Resize the masters")
+        await over(scene)
+        Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).destroy_function()
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await with_buttons(scene, "Shut down acme")
+        assert "When it was last seen with media nodes it had an autoscaler" in card.text
+        await scene.ben.presses(card, "Approve")
+        await over(scene, run="acme-2")
+        await scene.ana.types("COPS", "/openvidu startup")
+        await over(scene, run="acme-3")
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+        assert "terraform apply" in told(scene)
+
+    play(story)
+
+
+# The autoscaler
+
+
+def test_a_run_under_way_at_the_pause_is_waited_out_and_what_it_brings_goes_too() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.functions.run_seconds = 115.0
+        scene.estate.functions.code["acme"].minimum = 3
+        await scene.passes(240 - scene.clock.now() % 240 - 2)
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        assert scene.estate.media("acme") == []
+        assert [m.status for m in scene.estate.masters("acme")] == ["off"] * 4
+
+    play(story)
+
+
+def test_a_paused_trigger_that_still_shows_a_next_run_is_believed_after_a_whole_turn() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.functions.next_run_stays = True
+        await asked(scene, "shutdown", "Shut down acme")
+        run = await over(scene)
+        assert run.ended_at - run.opened_at > 240 + 180
+
+    play(story)
+
+
+def test_no_node_that_the_autoscaler_made_is_ever_signalled_by_ssh_or_powered() -> None:
+    """The estate sees a power action on one; a signal on top of the tag would be the second."""
+
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=30)
+        scene.estate.open_meeting(people=4, minutes=30)
+        await asked(scene, "shutdown", "Shut down acme")
+        await scene.card("asks you at")
+        await scene.passes(300)
+        for droplet in scene.estate.media("acme"):
+            assert not [path for path in droplet.node.files if "openvidu-bot" in path], "no marker of the bot's drain"
+        await over(scene)
+        assert set(scene.estate.signals.values()) == {1}
+
+    play(story)
+
+
+def test_the_hands_refuse_to_power_a_node_of_the_autoscaler() -> None:
+    async def story() -> None:
+        hands = FencedWorld(None, autoscaled(2), None, None, None, None)  # type: ignore[arg-type]
+        for action in ("shutdown", "power_off", "reboot", "resize"):
+            with pytest.raises(Refused, match="it is drained, never powered or resized"):
+                await hands.act(101, action)
+        paused = autoscaled(2)
+        assert paused.autoscaler is not None
+        paused = replace(paused, autoscaler=replace(paused.autoscaler, enabled=False))
+        with pytest.raises(Refused, match="would only lose its firewalls"):
+            await FencedWorld(None, paused, None, None, None, None).uncount(101)  # type: ignore[arg-type]
+
+    virtual.run(story())
+
+
+def test_while_it_is_paused_no_node_loses_its_firewalls() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=30)
+        await asked(scene, "shutdown", "Shut down acme")
+        await scene.card("asks you at")
+        await scene.passes(300)
+        (left,) = scene.estate.media("acme")
+        assert {MEDIA, DRAINING} <= set(left.tags)
+        assert scene.estate.exposed("acme") == []
+        await over(scene)
+
+    play(story)
+
+
+def test_what_a_person_has_paused_only_a_person_resumes() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.functions.enable("acme", False)
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        await scene.ana.types("COPS", "/openvidu startup")
+        card = await question(scene, run="acme-2")
+        assert "The autoscaler is paused, and not by this bot" in card.text
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme")), "the masters serve meanwhile"
+        assert not scene.estate.functions.scales("acme")
+        await scene.ben.presses(card, "Resume the autoscaler")
+        await over(scene, run="acme-2")
+        assert scene.estate.serving("acme")
+
+    play(story)
+
+
+def test_a_freeze_outlives_a_night_unless_somebody_says_otherwise() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu freeze")
+        await over(scene)
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene, run="acme-2")
+        await scene.ana.types("COPS", "/openvidu startup")
+        card = await question(scene, run="acme-3")
+        assert "The autoscaler was frozen by" in card.text
+        await scene.ben.presses(card, "Leave it paused")
+        await scene.passes(60)
+        assert not scene.estate.functions.scales("acme")
+
+    play(story)
+
+
+def test_masters_are_not_taken_down_where_nothing_would_bring_the_media_nodes_back() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.functions.enable("acme", False)
+        await refused(scene, "resize masters s-8vcpu-16gb", "Nothing would bring media nodes back afterwards")
+
+    play(story)
+
+
+def test_a_pause_that_somebody_undoes_is_noticed_before_the_masters_go() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=20)
+        await asked(scene, "shutdown", "Shut down acme")
+        await scene.passes(400)
+        Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).apply_minimum(1)
+        card = await question(scene)
+        assert "the autoscaler, which is on again" in card.text
+        assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
+        await scene.ben.presses(card, "Go on from the new state")
+        await over(scene)
+        assert scene.estate.media("acme") == []
+
+    play(story)
+
+
+def test_a_deleted_trigger_is_told_with_what_makes_it_anew() -> None:
+    async def story(scene: Scene) -> None:
+        namespace = scene.estate.functions.namespace_of("acme")
+        assert namespace is not None
+        namespace.triggers.clear()
+        await refused(scene, "freeze", "terraform apply -replace='null_resource.deploy_autoscaler_function")
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        assert scene.estate.media("acme") == []
+
+    play(story)
+
+
+def test_an_orphan_that_no_tag_finds_keeps_the_masters_up_until_it_is_gone() -> None:
+    async def story(scene: Scene) -> None:
+        orphan = scene.estate.media("acme")[0]
+        orphan.tags.clear()
+        await scene.ana.types("COPS", "/openvidu status")
+        card = await scene.whisper("UANA", "Cost now")
+        assert "media-1001 has neither the media tag nor the draining tag" in card.text
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        assert orphan.id not in scene.estate.droplets
+
+    play(story)
+
+
+def test_a_zombie_is_told_and_goes_by_a_decision() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.deletes_itself = lambda _droplet: False
+        await asked(scene, "shutdown", "Shut down acme")
+        card = await question(scene)
+        assert "They have finished, and cannot delete themselves" in card.text
+        await scene.ben.presses(card, "Delete them now and go on")
+        await over(scene)
+        assert scene.estate.media("acme") == []
+
+    play(story, site={"drain": {"deadline_minutes": 30}})
+
+
+def test_a_node_whose_installation_failed_is_told_by_its_age() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.install_fails = lambda _droplet: True
+        scene.estate.functions.code["acme"].minimum = 3
+        await scene.passes(3000)
+        await scene.ana.types("COPS", "/openvidu status")
+        assert "never came up, and counts as capacity" in (await scene.whisper("UANA", "Cost now")).text
+
+    play(story)
+
+
+def test_a_start_up_that_brings_nothing_says_why_without_reading_what_holds_credentials() -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        scene.estate.functions.code["acme"].token_works = False
+        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.card("the autoscaler has run and brought none: its token, the account's droplet limit, or no capacity")
+        run = await scene.run_is("acme-2", State.STOPPED)
+        assert "Functions console" in run.stopped
+
+    play(story)
+
+
+def test_the_morning_has_the_floor_and_the_evening_said_so() -> None:
+    plan = make_plan(autoscaled(5), Shutdown())
+    assert any("the number of now does not come back" in note for note in plan.notes)
+    plan = make_plan(replace(autoscaled(5), declared=3), Shutdown())
+    assert "brings its minimum back" in plan.following
+
+
+def test_nothing_that_holds_credentials_is_asked_for_or_said() -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        await scene.ana.types("COPS", "/openvidu startup")
+        await over(scene, run="acme-2")
+        asked_for = {path for _, path, _, _ in scene.estate.requests if "functions" in path}
+        assert all(path.endswith(("/namespaces", "/acme-autoscale-cron")) for path in asked_for), asked_for
+        events = [str(e) for run in ("acme-1", "acme-2") for e in await scene.journal.events(run)]
+        for canary in scene.estate.canaries:
+            assert canary not in told(scene)
+            assert not [e for e in events if canary in e]
+
+    play(story)
+
+
+def test_droplets_are_never_deleted_by_tag_and_none_is_made() -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        await scene.ana.types("COPS", "/openvidu startup")
+        await over(scene, run="acme-2")
+        changes = {(method, path) for method, path, _, _ in scene.estate.requests if method in ("DELETE", "POST")}
+        assert not [p for m, p in changes if p.rstrip("/") == "/v2/droplets"]
+        assert not [p for m, p in changes if m == "DELETE"]
+
+    play(story)
+
+
+# Fixed nodes
+
+
+def test_the_vendors_script_is_not_run_on_a_fixed_node_whatever_the_settings_say() -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        assert len(scene.estate.media("acme")) == 2, "that script deletes its own droplet"
+
+    play(story, kind="fixed", site={"drain": {"method": "script"}})
+
+
+def test_a_draining_tag_on_a_fixed_node_means_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.tag(scene.estate.media("acme")[0], DRAINING)
+        scene.estate.open_meeting(people=4, minutes=5)
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        assert all(d.status == "off" for d in scene.estate.media("acme"))
+
+    play(story, kind="fixed")
+
+
+def test_a_window_on_fixed_nodes_is_refused_because_it_saves_nothing() -> None:
+    night = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
+    with pytest.raises(Refused, match="would save nothing on acme") as refusal:
+        make_plan(fixed(2), AddWindow(night))
+    assert f"`/openvidu window add {night} --saves-nothing`" in str(refusal.value)
+    plan = make_plan(fixed(2), AddWindow(f"{night} --saves-nothing"))
+    assert plan.money == "saves nothing: droplets that are off are billed in full"
+    assert "saves about $" in make_plan(autoscaled(2), AddWindow(night)).money
+    with pytest.raises(Refused, match="Leave `--number` out"):
+        make_plan(autoscaled(2), AddWindow(f"{night} --number 3"))
+    with pytest.raises(Refused, match="fixedNumberOfMediaNodes = 3"):
+        make_plan(fixed(2), AddWindow(f"{night} --number 3 --saves-nothing"))
+
+
+def test_a_node_that_does_not_come_back_is_helped_once_and_then_a_person_is_told() -> None:
+    async def story(scene: Scene) -> None:
+        estate: Estate = scene.estate
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        sick = estate.media("acme")[0]
+        sick.node.boots = False
+        start = estate.nodes.start_unit
+        tried = []
+        estate.nodes.start_unit = lambda droplet: tried.append(droplet.id) if droplet is sick else start(droplet)  # type: ignore[method-assign]
+        await scene.ana.types("COPS", "/openvidu startup")
+        run = await scene.run_is("acme-2", State.STOPPED)
+        assert "media-1 to serve (see `/openvidu status media-1`)" in run.stopped
+        assert tried == [sick.id]
+
+    play(story, kind="fixed")
+
+
+def test_the_number_of_a_start_up_is_of_those_that_terraform_made() -> None:
+    assert [s.title() for s in make_plan(replace(fixed(3), remembered=9), Startup()).steps] == []

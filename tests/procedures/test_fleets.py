@@ -1,0 +1,431 @@
+"""Every kind of media fleet: the same words do the same thing, or are refused with the reason and the way."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from services.cluster import Cluster, FleetKind
+from services.errors import Refused
+from services.plan import make_plan
+from services.procedures import (
+    DrainNodes,
+    Freeze,
+    Park,
+    Procedure,
+    ResizeMasters,
+    ResizeMedia,
+    Restart,
+    Roll,
+    Scale,
+    Shutdown,
+    Startup,
+    Unfreeze,
+    Unpark,
+)
+from services.runs import State
+from tests.support import virtual
+from tests.support.clusters import SOLD, autoscaled, down, fixed, ready
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question, titles, told
+
+KINDS = ("pool", "fixed", "autoscaler")
+MAKE: dict[str, Callable[..., Cluster]] = {"pool": ready, "fixed": fixed, "autoscaler": autoscaled}
+WAY_DOWN = {
+    "pool": ["Let 3 media nodes finish", "Media pool 3 → 0", "See that no media droplet is left"],
+    "fixed": ["Let 3 media nodes finish", "Shut down media-1, media-2 and media-3"],
+    "autoscaler": [
+        "Pause the autoscaler",
+        "Wait out a run of the autoscaler that may be under way",
+        "Let the media nodes finish and go",
+        "See that no media droplet is left and the autoscaler is paused",
+    ],
+}
+WAY_UP = {
+    "pool": ["Media pool 0 → 3", "Wait until 3 media nodes serve"],
+    "fixed": ["Start media-1, media-2 and media-3", "Wait until media-1, media-2 and media-3 serve"],
+    "autoscaler": ["Resume the autoscaler", "Wait until the autoscaler has brought 1 media node that serves"],
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def steps(cluster: Cluster, procedure: Procedure) -> list[str]:
+    return [s.title() for s in make_plan(cluster, procedure).steps]
+
+
+# Plans
+
+
+@every_kind
+def test_a_shutdown_lets_the_media_nodes_go_and_then_stops_the_masters(kind: str) -> None:
+    assert steps(MAKE[kind](), Shutdown()) == [*WAY_DOWN[kind], "Shut down masters 1-4"]
+    assert steps(MAKE[kind](), Shutdown(media_only=True)) == WAY_DOWN[kind]
+
+
+@every_kind
+def test_a_startup_begins_with_the_masters_and_ends_with_the_media_nodes(kind: str) -> None:
+    way = steps(down(MAKE[kind]()), Startup())
+    assert way[:4] == [f"Start master {n}" for n in range(1, 5)]
+    assert way[6:] == WAY_UP[kind]
+
+
+@every_kind
+def test_a_resize_of_the_masters_lies_between_the_two(kind: str) -> None:
+    way = steps(MAKE[kind](sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
+    assert way[: len(WAY_DOWN[kind])] == WAY_DOWN[kind]
+    assert "Resize masters 1-4 to s-8vcpu-16gb" in way
+    assert way[-len(WAY_UP[kind]) :] == WAY_UP[kind]
+    rolling = steps(MAKE[kind](sizes=SOLD), ResizeMasters("s-8vcpu-16gb", rolling=True))
+    assert not [t for t in rolling if "media" in t or "autoscaler" in t], "one at a time touches no media node"
+
+
+@pytest.mark.parametrize(("kind", "saves"), [("pool", "0.21429"), ("fixed", "0.00000"), ("autoscaler", "0.21429")])
+def test_savings_are_told_honestly(kind: str, saves: str) -> None:
+    plan = make_plan(MAKE[kind](), Shutdown())
+    assert str(plan.saves) == saves
+    assert ("Saves nothing" in " ".join(plan.notes)) == (kind == "fixed")
+
+
+@every_kind
+def test_going_down_without_a_drain_names_what_is_lost(kind: str) -> None:
+    plan = make_plan(MAKE[kind](), Shutdown(no_drain=True))
+    assert plan.effects.cuts_off
+    assert "without letting meetings finish (" in plan.effects.special[0]
+    assert not [t for t in (s.title() for s in plan.steps) if t.startswith("Let ")]
+
+
+def test_what_is_there_is_what_an_approval_rests_on_but_for_the_autoscalers_own_work() -> None:
+    for kind in KINDS:
+        one, two = MAKE[kind](2), MAKE[kind](3)
+        same = make_plan(one, Shutdown()).digest == make_plan(two, Shutdown()).digest
+        assert same == (kind == "autoscaler"), "it may add a node at any minute"
+
+
+REFUSALS: list[tuple[str, Procedure, str]] = [
+    ("fixed", Scale(5), "`fixedNumberOfMediaNodes = 5`. *That apply replaces every media node*, not only the difference"),
+    ("fixed", Scale(2), "to run fewer for now: `/openvidu park 1` (saves nothing)"),
+    ("fixed", Startup(4), "acme has 3 fixed media nodes, so a start-up starts 1 to 3"),
+    ("fixed", Freeze(), "acme has fixed media nodes, which changes nothing by itself; there is nothing to freeze"),
+    ("fixed", Unfreeze(), "there is nothing to unfreeze"),
+    ("fixed", Roll("c-4"), "rolling is for an autoscaler; acme has fixed media nodes"),
+    ("fixed", Park("3"), "that would leave no media node that serves"),
+    ("fixed", ResizeMedia("c-4"), "c-4 has 50 GB of disk and the media nodes have 160 GB; a disk cannot shrink"),
+    ("fixed", DrainNodes("4"), "4 is not among 1 to 3"),
+    ("autoscaler", Scale(5), "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes` bound it (both 5 for exactly 5"),
+    ("autoscaler", Scale(2), "`/openvidu drain 1` lets 1 node finish and go"),
+    ("autoscaler", Scale(5), "That apply replaces the function only, and starts it: a pause is over then"),
+    ("autoscaler", Startup(4), "Say `/openvidu startup` without a number"),
+    ("autoscaler", ResizeMedia("c-4"), '`mediaNodeInstanceType = "c-4"`, and read the plan before you apply it'),
+    ("autoscaler", ResizeMedia("c-4"), "Then `/openvidu roll c-4` replaces the nodes of the old size"),
+    ("autoscaler", DrainNodes("all"), "`/openvidu shutdown --media-only` pauses it"),
+    ("autoscaler", DrainNodes("2"), "1 node would stay and the autoscaler keeps 2"),
+    ("autoscaler", Restart("media-1001"), "`/openvidu drain media-1001` lets it finish and go, and another comes"),
+    ("autoscaler", Park("1"), "parking is for fixed media nodes; acme has an autoscaler: `/openvidu drain 1`"),
+    ("autoscaler", Unpark("all"), "parking is for fixed media nodes"),
+    ("pool", Freeze(), "acme has an autoscale pool, which changes nothing by itself; there is nothing to freeze"),
+    ("pool", Unfreeze(), "there is nothing to unfreeze"),
+    ("pool", Roll("c-4"), "rolling is for an autoscaler; acme has an autoscale pool: `/openvidu resize media` changes their size"),
+    ("pool", Park("1"), "parking is for fixed media nodes; acme has an autoscale pool: `/openvidu scale` sets their number"),
+    ("pool", Unpark("1"), "parking is for fixed media nodes"),
+]
+
+
+@pytest.mark.parametrize(("kind", "procedure", "words"), REFUSALS)
+def test_what_a_kind_cannot_do_is_refused_with_the_way(kind: str, procedure: Procedure, words: str) -> None:
+    with pytest.raises(Refused, match=re.escape(words)):
+        make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
+
+
+def test_no_refusal_advises_what_would_replace_masters() -> None:
+    """These stand in the masters' user_data: an apply that changes one destroys all four, with their data."""
+    replaces = ("doToken", "openviduLicense", "rtcEngine", "domainName", "stackName", "certificateType", "initialMeet", "spaceRegion")
+    for kind, procedure, _ in REFUSALS:
+        with pytest.raises(Refused) as refusal:
+            make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
+        assert not [word for word in replaces if word in str(refusal.value)]
+
+
+def test_an_apply_is_never_advised_without_reading_its_plan() -> None:
+    for kind, procedure, _ in REFUSALS:
+        with pytest.raises(Refused) as refusal:
+            make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
+        text = str(refusal.value)
+        assert "`" not in text or "apply" not in text or "read the plan" in text, text
+
+
+@pytest.mark.parametrize("kind", [FleetKind.MIXED, FleetKind.UNKNOWN])
+def test_what_is_not_told_for_sure_is_refused_by_its_name(kind: FleetKind) -> None:
+    strange = replace(ready(), kind=kind, pool=None, problem="two things at once")
+    for procedure in (Shutdown(), Startup(), Scale(2), Freeze(), Park()):
+        with pytest.raises(Refused, match=r"^two things at once$"):
+            make_plan(strange, procedure)
+
+
+def test_nothing_there_leaves_the_masters_to_be_operated() -> None:
+    absent = replace(ready(0), kind=FleetKind.NONE, pool=None, last_kind="autoscaler")
+    plan = make_plan(absent, Shutdown())
+    assert [s.title() for s in plan.steps] == ["Shut down masters 1-4"]
+    assert "No media node was found, so none is drained. When it was last seen with media nodes it had an autoscaler" in plan.notes[0]
+    off = replace(absent, masters=tuple(replace(m, status="off", healthy=False) for m in absent.masters))
+    up = make_plan(off, Startup())
+    assert [s.title() for s in up.steps][-1] == "Check the public address through the load balancer"
+    assert "terraform apply" in up.afterwards[0]
+    for procedure in (Scale(2), ResizeMedia("c-4"), Startup(2)):
+        with pytest.raises(Refused, match="terraform apply"):
+            make_plan(absent, procedure)
+
+
+# A night, in every kind
+
+
+@dataclass
+class Fleet:
+    """What a story expects of a kind."""
+
+    kind: str
+    scene: Scene
+
+    def is_down(self) -> bool:
+        estate = self.scene.estate
+        off = all(m.status == "off" for m in estate.masters("acme"))
+        media = estate.media("acme")
+        return off and (all(d.status == "off" for d in media) if self.kind == "fixed" else not media)
+
+    def serves(self, number: int) -> bool:
+        return len(self.scene.estate.serving("acme")) >= number and self.scene.estate.front_is_up("acme")
+
+
+def play(kind: str, story: Callable[[Scene, Fleet], object], media: int = 2, minimum: int = 2, **more: object) -> None:
+    async def scene_of_it() -> None:
+        site = {"autoscaler": {"minimum": minimum}} if kind == "autoscaler" else {}
+        async with Scene(media=media, kind=kind, site=site, **more) as scene:  # type: ignore[arg-type]
+            await story(scene, Fleet(kind, scene))  # type: ignore[misc]
+
+    virtual.run(scene_of_it())
+
+
+@every_kind
+def test_down_and_up_twice_and_nobody_is_cut_off(kind: str) -> None:
+    """The second night too: a fixed node was drained before, and may be again."""
+
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        for night in range(2):
+            scene.estate.open_meeting(people=4, minutes=12)
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene, run=f"acme-{2 * night + 1}")
+            assert fleet.is_down()
+            await scene.passes(3600)
+            assert fleet.is_down(), "nothing comes by itself while it is down"
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run=f"acme-{2 * night + 2}")
+            assert fleet.serves(2)
+        assert scene.estate.thrown_out == 0
+        assert set(scene.estate.signals.values()) == {1}
+        assert "secret" not in told(scene)
+
+    play(kind, story)
+
+
+@every_kind
+def test_media_only_leaves_the_masters_on(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        await asked(scene, "shutdown --media-only", "Shut down acme")
+        await over(scene)
+        assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
+        assert scene.estate.serving("acme") == []
+        await scene.ana.types("COPS", "/openvidu startup")
+        await over(scene, run="acme-2")
+        assert fleet.serves(2)
+
+    play(kind, story)
+
+
+@every_kind
+def test_a_meeting_that_does_not_end_is_asked_about_and_then_lost_by_a_decision(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.open_meeting(people=4, minutes=900)
+        await asked(scene, "shutdown", "Shut down acme")
+        card = await question(scene)
+        assert "1 meeting, 4 people" in card.text
+        assert scene.estate.thrown_out == 0
+        scene.estate.allow_thrown_out = True
+        label = "Delete them now and go on" if kind == "autoscaler" else "End these meetings and go on"
+        await scene.ben.presses(card, label)
+        await over(scene)
+        assert fleet.is_down()
+        assert scene.estate.thrown_out == 4
+
+    play(kind, story)
+
+
+@every_kind
+def test_masters_of_another_size(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        await asked(scene, "resize masters s-8vcpu-16gb", "Resize the masters of acme to s-8vcpu-16gb")
+        run = await over(scene)
+        assert {m.size for m in scene.estate.masters("acme")} == {"s-8vcpu-16gb"}
+        assert fleet.serves(2)
+        assert "masterNodesInstanceType" in " ".join(run.plan.afterwards)
+
+    play(kind, story)
+
+
+@every_kind
+def test_masters_one_at_a_time_touch_no_media_node(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.rolling = True
+        before = {d.id for d in scene.estate.media("acme")}
+        await asked(scene, "resize masters s-8vcpu-16gb --rolling", "Resize the masters of acme to s-8vcpu-16gb")
+        await over(scene)
+        assert {d.id for d in scene.estate.media("acme")} == before
+        assert fleet.serves(2)
+        assert scene.estate.signals == {}
+
+    play(kind, story)
+
+
+@every_kind
+def test_an_offline_backup(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        await asked(scene, "backup create --offline", "Back up acme")
+        await over(scene)
+        assert len(scene.estate.snapshots) == 4
+        assert fleet.serves(2)
+
+    play(kind, story)
+
+
+@every_kind
+def test_status_says_the_kind_and_what_it_means(kind: str) -> None:
+    words = {
+        "pool": "pool at 2, 2 droplets of s-4vcpu-8gb",
+        "fixed": "2 fixed droplets of s-4vcpu-8gb.",
+        "autoscaler": "autoscaler on, at least 2 by the settings; 2 droplets.",
+    }
+
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        await scene.ana.types("COPS", "/openvidu status")
+        card = await scene.whisper("UANA", "Cost now")
+        assert words[kind] in card.text
+        assert ("a shutdown saves nothing" in card.text) == (kind == "fixed")
+        assert ("numbers and sizes are Terraform's" in card.text) == (kind == "autoscaler")
+
+    play(kind, story)
+
+
+# One kind's own
+
+
+def test_fixed_nodes_are_parked_and_stay_parked_through_a_night() -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.open_meeting(people=4, minutes=5)
+        await asked(scene, "park", "Park 1 media node of acme")
+        await over(scene)
+        parked = scene.estate.named("acme-media-node-3")
+        assert parked.status == "off"
+        assert len(scene.estate.serving("acme")) == 2
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene, run="acme-2")
+        await scene.ana.types("COPS", "/openvidu startup")
+        await over(scene, run="acme-3")
+        assert parked.status == "off"
+        assert len(scene.estate.serving("acme")) == 2
+        await scene.ana.types("COPS", "/openvidu unpark media-3")
+        await over(scene, run="acme-4")
+        assert len(scene.estate.serving("acme")) == 3
+
+    play("fixed", story, media=3)
+
+
+def test_fixed_nodes_are_resized_one_after_the_other() -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.open_meeting(people=4, minutes=5)
+        await asked(scene, "resize media s-8vcpu-16gb", "Resize the media nodes of acme to s-8vcpu-16gb")
+        run = await over(scene)
+        assert [(d.size, d.disk) for d in scene.estate.media("acme")] == [("s-8vcpu-16gb", 160)] * 2
+        assert fleet.serves(2)
+        assert 'mediaNodeInstanceType = "s-8vcpu-16gb"' in run.plan.afterwards[0]
+        assert titles(run)[:5] == [
+            "Let media-1 finish",
+            "Shut down media-1",
+            "Resize media-1 to s-8vcpu-16gb",
+            "Start media-1",
+            "Wait until media-1 serves",
+        ]
+
+    play("fixed", story)
+
+
+@pytest.mark.parametrize("words", ["drain media-2", "restart media-2"])
+def test_a_fixed_node_is_drained_and_comes_back_by_a_restart(words: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        await asked(scene, words, "media-2 of acme")
+        await over(scene)
+        if words.startswith("drain"):
+            assert len(scene.estate.serving("acme")) == 1
+            await scene.ana.types("COPS", "/openvidu restart media-2")
+            await over(scene, run="acme-2")
+        assert fleet.serves(2)
+        assert len(scene.estate.media("acme")) == 2
+
+    play("fixed", story)
+
+
+def test_a_fixed_node_whose_unit_does_not_start_at_boot_gets_one_restart() -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.media("acme")[0].node.boots = False
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        await scene.ana.types("COPS", "/openvidu startup")
+        run = await over(scene, run="acme-2")
+        assert fleet.serves(2)
+        assert run.ended_at - run.opened_at > 300
+
+    play("fixed", story)
+
+
+def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.functions.code["acme"].minimum = 1
+        scene.estate.functions.cpu = lambda _droplet: 50.0  # just what it aims at: it neither adds nor drains
+        scene.estate.open_meeting(people=4, minutes=60)
+        busy = scene.estate.media("acme")[0]
+        await asked(scene, "drain 2", "Drain 2 media nodes of acme")
+        run = await over(scene)
+        assert titles(run) == ["Let media-1002 and media-1003 finish and go"]
+        assert scene.estate.media("acme") == [busy]
+        assert scene.estate.functions.scales("acme")
+
+    play("autoscaler", story, media=3, minimum=1)
+
+
+def test_freezing_and_unfreezing() -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        await scene.ana.types("COPS", "/openvidu freeze")
+        await over(scene)
+        scene.estate.functions.cpu = lambda _droplet: 95.0
+        await scene.passes(1800)
+        assert len(scene.estate.media("acme")) == 2, "hot as they are"
+        await scene.ana.types("COPS", "/openvidu status")
+        assert "The autoscaler was frozen by acme-1" in (await scene.whisper("UANA", "Cost now")).text
+        await scene.ana.types("COPS", "/openvidu unfreeze")
+        await over(scene, run="acme-2")
+        await scene.passes(600)
+        assert len(scene.estate.media("acme")) > 2
+
+    play("autoscaler", story)
+
+
+def test_nodes_of_an_old_size_are_rolled() -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.functions.code["acme"].size = "s-8vcpu-16gb"
+        scene.estate.open_meeting(people=4, minutes=10)
+        before = {d.id for d in scene.estate.media("acme")}
+        await asked(scene, "roll s-8vcpu-16gb", "Roll the media nodes of acme to s-8vcpu-16gb")
+        await over(scene, State.DONE)
+        assert {d.size for d in scene.estate.serving("acme")} == {"s-8vcpu-16gb"}
+        assert not before & {d.id for d in scene.estate.media("acme")}
+        assert scene.estate.thrown_out == 0
+
+    play("autoscaler", story)
