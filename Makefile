@@ -2,15 +2,15 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all chaos bench lint lock docs screenshots gallery clean
+.PHONY: help demo test test-all chaos bench campaign mutants lint lock docs screenshots gallery clean
 .DEFAULT_GOAL := help
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
-demo: ## The bot and a pretend world: a page that looks like a Slack channel, on this machine only
+demo: ## The bot and a pretend world: a page that looks like a Slack channel, on this machine only (KIND=fixed or autoscaler)
 	@$(PYTHON) scripts/env.py run
-	@$(VENV)/openvidu-bot demo $(ARGS)
+	@$(VENV)/openvidu-bot demo $(if $(KIND),--kind $(KIND)) $(ARGS)
 
 test: ## All checks: ruff, mypy, import contracts, tests
 	@$(PYTHON) scripts/env.py dev
@@ -27,6 +27,14 @@ chaos: ## Three bots and a real Redis, and everything goes wrong for ten minutes
 bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/performance.md (20 minutes; ARGS="procedures" for one part)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m bench $(ARGS)
+
+campaign: ## Whole procedures under seeded bad luck: SEEDS=10000 of them, or SEED=123 again as it was
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/campaign.py $(if $(SEED),--seed $(SEED),$(or $(SEEDS),10000)) $(ARGS)
+
+mutants: ## Small changes to the guard code that a test has to notice: at least 95 % (ARGS=locks for one file)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/mutants.py $(ARGS)
 
 lint: ## Only what executes nothing: ruff, mypy, import contracts
 	@$(PYTHON) scripts/env.py dev

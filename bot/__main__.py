@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="the bot with a pretend Slack, DigitalOcean and OpenVidu, on this machine only")
     demo.add_argument("--port", type=_port, default=8300, help="where the page is (default 8300; 0 takes a free one)")
     demo.add_argument("--speed", type=_speed, help="how many seconds pass there in one of ours (default 12; with --world-only 1)")
+    demo.add_argument("--kind", choices=("pool", "fixed", "autoscaler"), default="pool", help="what keeps the media nodes (default pool)")
     demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
     demo.add_argument("--world-only", action="store_true", help="no bot: print what `init`, `doctor` and `serve` need to meet this world")
     demo.set_defaults(run=_demo)
@@ -77,8 +78,8 @@ def _demo(asked: argparse.Namespace) -> int:
     from bot.demo import run, run_world  # noqa: PLC0415
 
     if asked.world_only:
-        return run_world(asked.port, asked.speed or 1.0)
-    return run(asked.port, asked.speed or 12.0, browser=not asked.no_browser)
+        return run_world(asked.port, asked.speed or 1.0, kind=asked.kind)
+    return run(asked.port, asked.speed or 12.0, browser=not asked.no_browser, kind=asked.kind)
 
 
 def _manifest(asked: argparse.Namespace) -> int:

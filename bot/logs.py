@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from config.values import Settings
 from services.decisions import Request
 from services.executor import Progress
+from services.runs import Run
 from services.secrets_env.mask import Masker
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ REMEMBERED = 100
 
 # Tasks are named after what they are for; that name is all it takes to tell whose lines are whose.
 ABOUT = re.compile(r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.+ by) (?P<actor>[UW][A-Z0-9]+)$")
+
+ASKED_BY: dict[str, str] = {}  # who is behind the runs that were heard of last
 
 # Ours follow the settings. Libraries speak only when something is wrong: some of them print bodies and headers below that.
 OURS = ("bot", "handlers", "services")
@@ -113,6 +116,7 @@ class Chronicle:
     def run(self, progress: Progress) -> None:
         """A run moved."""
         run = progress.run
+        _remember(run)
         doing = run.stopped or run.end_text if run.over or run.stopped else run.step.title() if run.step else "finishing"
         said = f"{run.state}: {doing or run.plan.procedure.words()}"
         if self._said.get(run.id) != said:
@@ -122,14 +126,22 @@ class Chronicle:
             del self._said[next(iter(self._said))]
 
 
+def _remember(run: Run) -> None:
+    ASKED_BY[run.id] = run.requester.user
+    while len(ASKED_BY) > REMEMBERED:
+        del ASKED_BY[next(iter(ASKED_BY))]
+
+
 def about_now() -> dict[str, str]:
-    """The run or the person that the code running now works for, when its task says so."""
+    """The run and the person that the code running now works for, when its task says so: of a run, who asked for it."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
         return {}
     found = ABOUT.match(task.get_name()) if task is not None else None
-    return {name: value for name, value in found.groupdict().items() if value} if found else {}
+    about = {name: value for name, value in found.groupdict().items() if value} if found else {}
+    asked_by = ASKED_BY.get(about.get("run", ""))
+    return {**about, "actor": asked_by} if asked_by else about
 
 
 def _stamp(moment: float) -> str:

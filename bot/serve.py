@@ -155,7 +155,8 @@ class Serving:
         try:
             await self._control.start()
         except OSError as error:
-            log.warning("%s cannot be listened on (%s): this bot cannot be asked from a terminal", settings.control_socket, error.strerror)
+            why = error.strerror or error
+            log.warning("%s cannot be listened on (%s): this bot cannot be asked from a terminal", settings.control_socket, why)
         where = f"http://{self._health.host}:{self._health.port}"
         log.info("health on %s/healthz%s", where, "" if self._sockets else f", Slack's requests on {where}{PATH}")
         self._tasks = [

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from handlers import cards
@@ -140,6 +141,8 @@ class Reporter:
         if place is None or not place.ts:
             channel = self._channel(run.cluster, run.channel, loud=run.glass)
             place = CardPlace(channel, await self._voice.post(channel, card))
+        elif place.final and not run.over:
+            return  # another bot has shown how it ended, while Slack would not take this
         else:
             try:
                 await self._voice.edit(place.channel, place.ts, card)
@@ -162,9 +165,8 @@ class Reporter:
 
     async def _tell_thread(self, run: Run, place: CardPlace) -> CardPlace:
         """Each event is told in the thread once, also across restarts."""
-        events = await self._desk.journal.events(run.id)
-        for index in range(place.told, len(events)):
-            said = self._thread_words(events[index], run, index)
+        for index, event in enumerate(await self._desk.journal.events(run.id, place.told), place.told):
+            said = self._thread_words(event, run, index)
             if said:
                 await self._voice.post(place.channel, cards.words_card(said), place.ts)
             place = replace(place, told=index + 1)
@@ -183,6 +185,7 @@ class Reporter:
             place = await self._desk.cards.get(name)
             owed = place is not None and place.unattended and self._desk.progress(name) is None
             if name in self._workers and not owed:
+                await self._catch_up(name)
                 continue
             try:
                 run = await self._desk.journal.run(name)
@@ -192,6 +195,13 @@ class Reporter:
             if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
                 self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
+    async def _catch_up(self, name: str) -> None:
+        """A run may have been ended by another bot that died over it, or by a press whose answer was lost: nobody here was told."""
+        shown = self._newest[name].run
+        run = await self._desk.journal.refresh(shown)
+        if run.events > shown.events and (run.over or run.state is State.STOPPED):
+            self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
+
     async def _is_news(self, run: Run) -> bool:
         """Whether the journal knows more of a run than was shown, by any bot: a process without Slack drives it."""
         shown = self._newest.get(run.id)
@@ -200,9 +210,25 @@ class Reporter:
 
     async def _sweep_request(self, name: str, *, owed: bool) -> None:
         request = await self._desk.journal.request(name)
+        if request.state is RequestState.APPROVED and request.run:
+            await self._hand_over(request)
+            return
         first = owed and request.state is RequestState.OPEN and await self._desk.first_time(f"owed:{name}", within=60.0)
-        if first or request.state not in (RequestState.OPEN, RequestState.APPROVED):
+        if first or request.state is not RequestState.OPEN:
             self.request_changed(request)
+
+    async def _hand_over(self, request: Request) -> None:
+        """The request's message is its run's. A bot may have died before that was written down, or before the run's end was shown."""
+        asked, taken = await self._desk.cards.get(request.id), await self._desk.cards.get(request.run)
+        if asked is not None and taken is not None:
+            if asked.ts != taken.ts:
+                with suppress(MessageGone):
+                    await self._voice.edit(asked.channel, asked.ts, cards.request_card(request, self._approvers(request)))
+            await self._desk.cards.put(request.id, replace(asked, final=True))
+            return
+        run = await self._desk.journal.run(request.run)
+        if run.over or run.state is State.STOPPED:
+            self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
     async def aclose(self) -> None:
         """Let what is being sent go out, then stop."""

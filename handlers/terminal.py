@@ -112,12 +112,19 @@ class Terminal:
         words = parse(order.words if order.verb == "say" else f"{order.verb} {order.words}".strip())
         if not isinstance(words.said, Talk):
             raise Refused(f"`{words.said.command}` changes a cluster: say `openvidu-bot run {order.words}`")
+        began = self._clock.now()
         meant = partial(self._cluster, words)
         asked = Asked(self._desk, self._hours, actor, "", self._clock, meant, self._circle.office.zone, spoken=SPOKEN, read=_said)
         card = await words.said.answer(replace(asked, reason=words.reason, dry=words.dry))
         reader = self._reader(self._known(words), width)
         if card is not None:
             yield Line(text_of(card, reader))
+        if words.said.plans and not words.dry:
+            for request in await self._waiting(self._cluster(words)):
+                if request.requester.key == actor.key and request.made_at >= began:
+                    async for line in self._made(Waiting(request), request.plan.cluster, width, follow=order.follow):
+                        yield line
+                    return
         if order.verb == "status":
             for request in await self._waiting(self._cluster(words)):
                 yield Line(f"  {words_of(cards.title(request.plan), reader)}: openvidu-bot approve {request.id[:SHORT]}")

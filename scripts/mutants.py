@@ -168,7 +168,7 @@ def _is_part(node: ast.Assign | ast.AugAssign) -> bool:
     return isinstance(node, ast.AugAssign) or all(isinstance(t, ast.Subscript | ast.Attribute) for t in targets)
 
 
-def _others(value: object) -> tuple[object, ...]:
+def _others(value: object) -> tuple[bool | float, ...]:
     if isinstance(value, bool):
         return (not value,)
     return (value + 1,) if isinstance(value, int | float) else ()

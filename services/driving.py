@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from services.errors import BotError
 from services.executor import Executor, Progress
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ class Driver:
         self._driving.pop(run_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             # The claim stays and the next sweep takes the run up again, from what is seen then.
+            if isinstance(error, BotError):
+                log.warning("%s: driving it ended: %s; the next sweep goes on", run_id, error)
+                return
             log.error("%s: driving it ended in %r; the next sweep goes on", run_id, error, exc_info=error)
 
     async def aclose(self) -> None:

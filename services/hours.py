@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.books import Announcement, Book, Books, read_book, write_book
 from services.clock import Clock
-from services.cluster import Cluster, Fact, Load
+from services.cluster import Cluster, Fact, FleetKind, Load
 from services.desk import SWEEP, Desk
 from services.errors import BotError, Refused
 from services.metrics import METRICS
@@ -24,7 +24,7 @@ from services.procedures import Procedure, Shutdown, Startup
 from services.runs import Run, State
 from services.steps.base import count, duration
 from services.usage import Usage
-from services.windows import Due, Edge, Exceptions, Manual, Missed, Settled, Terms, due, lead, notice, notices, settle, will_miss
+from services.windows import BY_TURNS, Due, Edge, Exceptions, Manual, Missed, Settled, Terms, due, lead, notice, notices, settle, will_miss
 from services.wishes import Wishes, at
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,9 @@ class Hours:
 
     async def terms(self, name: str) -> Terms:
         """Start-ups begin as early as this cluster's own, measured, need."""
-        return Terms(lead=lead(await self._took(name)))
+        took = await self._took(name)
+        comes_by_turns = not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER
+        return Terms(lead=BY_TURNS if comes_by_turns else lead(took))
 
     async def _took(self, name: str) -> list[float]:
         runs = await self._newest(name)

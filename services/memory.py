@@ -41,6 +41,11 @@ class Memory:
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 
+    async def last_kind(self, name: str) -> FleetKind:
+        """What kept its media nodes when that was last seen; a pool where nothing else ever was."""
+        (seen,) = await self._store.get(f"kind:{name}")
+        return FleetKind(seen) if seen else FleetKind.POOL
+
     async def _note_kind(self, cluster: Cluster, seen: str | None) -> None:
         """Where nothing keeps media nodes any more, only this tells what did."""
         kind = cluster.kind

@@ -23,17 +23,17 @@ LISTENS_WITHIN = 30.0  # the page is announced once the bot listens, so that nob
 ZONE = ZoneInfo("Europe/Madrid")
 
 
-def run(port: int, speed: float, *, browser: bool) -> int:
+def run(port: int, speed: float, *, browser: bool, kind: str = "pool") -> int:
     """Play until Ctrl-C. Everything listens on loopback, and everything that is written is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="openvidu-bot-demo-") as folder:
         logging.basicConfig(filename=Path(folder, "world.log"), level=logging.WARNING)
-        return asyncio.run(_play(Path(folder), port, speed, browser=browser))
+        return asyncio.run(_play(Path(folder), port, speed, browser=browser, kind=kind))
 
 
-async def _play(folder: Path, port: int, speed: float, *, browser: bool) -> int:
+async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: str) -> int:
     hour, minute = BEGINS
     evening = datetime.now(ZONE).replace(hour=hour, minute=minute, second=0, microsecond=0)
-    world = World(folder, ScaledClock(speed, evening.timestamp()))
+    world = World(folder, ScaledClock(speed, evening.timestamp()), kind=kind)
     child = Child(folder / "bot.log")
     panel = Panel(world, child)
     stop = asyncio.Event()

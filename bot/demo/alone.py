@@ -12,16 +12,16 @@ from simulators.clock import ScaledClock
 from simulators.town import free_port
 
 
-def run_world(port: int, speed: float) -> int:
+def run_world(port: int, speed: float, *, kind: str = "pool") -> int:
     """Play until Ctrl-C. What it prints names throw-away tokens: they open nothing but this world."""
     with tempfile.TemporaryDirectory(prefix="openvidu-bot-world-") as folder:
         logging.basicConfig(filename=Path(folder, "world.log"), level=logging.WARNING)
-        return asyncio.run(_play(Path(folder), port, speed))
+        return asyncio.run(_play(Path(folder), port, speed, kind=kind))
 
 
-async def _play(folder: Path, port: int, speed: float) -> int:
+async def _play(folder: Path, port: int, speed: float, *, kind: str) -> int:
     # With a speed of 1 its time is this machine's: a bot that is started by hand needs to know nothing of it.
-    world = World(folder, ScaledClock(speed))
+    world = World(folder, ScaledClock(speed), kind=kind)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -77,9 +77,16 @@ class Panel:
             "name": STACK,
             "state": state,
             "tone": tone,
-            "summary": f"{len(meetings)} meeting{'' if len(meetings) == 1 else 's'}, {people} people · pool at {estate.pool(STACK).target}",
+            "summary": f"{len(meetings)} meeting{'' if len(meetings) == 1 else 's'}, {people} people · {self._keeper()}",
             "nodes": [*map(self._master, estate.masters(STACK)), *map(self._media, estate.media(STACK))],
         }
+
+    def _keeper(self) -> str:
+        """What keeps the media nodes, and how it stands."""
+        cluster, estate = self._world.estate.clusters[STACK], self._world.estate
+        if cluster.kind == "pool":
+            return f"pool at {estate.pool(STACK).target}"
+        return "fixed droplets" if cluster.kind == "fixed" else f"autoscaler {'on' if estate.functions.scales(STACK) else 'paused'}"
 
     def _state(self) -> tuple[str, str]:
         estate = self._world.estate
@@ -99,7 +106,8 @@ class Panel:
         meetings = estate.meetings_on(droplet.id)
         node = self._node(droplet, f"media-{droplet.name.rsplit('-', 1)[-1].lstrip('0')}")
         server = droplet.node.containers.get("openvidu")
-        member = next((m for m in estate.pool(STACK).members if m.droplet_id == droplet.id), None)
+        pool = estate.pools.get(estate.clusters[STACK].pool_id)
+        member = next((m for m in pool.members if m.droplet_id == droplet.id), None) if pool else None
         if member is not None and member.status == "deleting":
             node["state"] = "stopping"
         elif droplet.on and server is not None and server.running:

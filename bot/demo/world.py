@@ -64,7 +64,9 @@ class Page(Protocol):
 class World:
     """Town and Slack in one process. `folder` takes the key, the settings and the bot's state; `more` are further settings."""
 
-    def __init__(self, folder: Path, clock: ScaledClock, *, seed: int = 0, media: int = 3, redis_url: str = "", **more: Any) -> None:
+    def __init__(
+        self, folder: Path, clock: ScaledClock, *, seed: int = 0, media: int = 3, redis_url: str = "", kind: str = "pool", **more: Any
+    ) -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
         self.folder, self.clock = folder, clock
         self._redis_url, self._more = redis_url, more
@@ -73,7 +75,7 @@ class World:
         self.key_file.chmod(0o600)
         self.town = Town(clock, seed, authorized_key=key.export_public_key().decode())
         self.estate = self.town.estate
-        self.cluster = self.town.build_cluster(STACK, media=media)
+        self.cluster = self.town.build_cluster(STACK, media=media, kind=kind)
         self.guide = [dict(step) for step in GUIDE]
         self._dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
 
@@ -112,7 +114,8 @@ class World:
                 if held is None or held.ends_at <= self.estate.moment:
                     minutes = self._dice.uniform(*MEETING_MINUTES)
                     meetings[number] = self.estate.open_meeting(people, minutes, recordings, STACK)
-            self.guide[WINDOW_STEP]["fill"] = _window_words(self.clock.now())
+            anyway = " --saves-nothing" if self.cluster.kind == "fixed" else ""
+            self.guide[WINDOW_STEP]["fill"] = _window_words(self.clock.now()) + anyway
             await self.clock.sleep(1)
             self.estate.settle()
 

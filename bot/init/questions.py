@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from config.values import Bucket, ChannelId, ClusterName, SecureUrl, Stack, Text, UserId, WebUrl, Zone
 
@@ -48,21 +48,14 @@ def _valid(kind: Any, said: str) -> str:
         raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should be ")) from None
 
 
-def file_that_is_there(said: str) -> str:
-    """A path whose file can be read; `~` is kept, the settings know it."""
+def _is_there(said: str) -> str:
+    # `~` is kept: the settings know it.
     if not Path(said).expanduser().is_file():
         raise ValueError("a file that is there")
     return said
 
 
-class _File:
-    """A file that is there, for pydantic."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        from pydantic_core import core_schema  # noqa: PLC0415 - as pydantic documents it
-
-        return core_schema.no_info_plain_validator_function(file_that_is_there)
+File = Annotated[str, AfterValidator(_is_there)]
 
 
 def _name(answers: Answers) -> str:
@@ -112,7 +105,7 @@ QUESTIONS: tuple[Question, ...] = (
         "key_file",
         "The private SSH key for its nodes",
         "the deployment's own, STACK-ssh-key; `none` for this user's keys and agent",
-        _File,
+        File,
         _key_file,
         optional=True,
     ),

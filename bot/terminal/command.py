@@ -52,7 +52,7 @@ def run(asked: argparse.Namespace) -> int:
     """Do it; returns the exit code: 0 done, 1 refused or not as wished, 2 the settings are wrong."""
     from handlers.terminal import Order  # noqa: PLC0415 - so that --help is quick
 
-    words = _own_options(asked)
+    words = own_options(asked)
     settings = read_settings(asked, secrets=False)
     order = Order(asked.verb, shlex.join(words), follow=not asked.detach)
     if asked.verb == "approve" and not asked.yes:
@@ -62,7 +62,7 @@ def run(asked: argparse.Namespace) -> int:
     return asyncio.run(_show(asked, settings, order))
 
 
-def _own_options(asked: argparse.Namespace) -> list[str]:
+def own_options(asked: argparse.Namespace) -> list[str]:
     """Options of the program itself may stand behind the words too."""
     words, left = [], iter(asked.words)
     for word in left:

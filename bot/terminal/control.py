@@ -9,8 +9,9 @@ import struct
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
-from handlers.terminal import Line, Order, Terminal
+from handlers.terminal import Line, Order
 from services.policy import Actor
 
 log = logging.getLogger(__name__)
@@ -23,10 +24,16 @@ class NoBot(Exception):
     """Nobody listens there."""
 
 
+class Ears(Protocol):
+    """Whatever hears an order and answers in lines."""
+
+    def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]: ...
+
+
 class Control:
     """Listens for as long as the bot runs. `who` tells a process's user from its ids."""
 
-    def __init__(self, path: Path, terminal: Terminal, who: Callable[[int, int], Actor]) -> None:
+    def __init__(self, path: Path, terminal: Ears, who: Callable[[int, int], Actor]) -> None:
         self._path = path
         self._terminal = terminal
         self._who = who

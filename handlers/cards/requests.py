@@ -87,6 +87,6 @@ def details_card(request: Request, approvers: str) -> Card:
     numbered = "\n".join(f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1))
     bound = (
         f"Made {clock(plan.made_at)}. The approval is bound to exactly this (`{plan.digest[:12]}`): if a droplet, the pool or a step "
-        f"changes, the new plan is shown instead. It may be given by {approvers}, once."
+        f"changes, the new plan is shown instead. It may be given by {request.requester.mention if request.glass else approvers}, once."
     )
     return Card(f"{title(plan)}. Steps: {steps_line(plan)}. {plain(bound)}", (section(numbered), context(bound)))

@@ -21,13 +21,17 @@ class BreakGlass(Talk):
     plans: ClassVar[bool] = True
     what: str = rest("COMMAND")
 
-    async def answer(self, asked: Asked) -> Card | None:
+    async def answer(self, asked: Asked) -> Card:
         said = asked.read(self.what)
         if not isinstance(said, Procedure):
             raise Refused('break-glass goes before a command that changes the cluster, as in `/openvidu break-glass shutdown --reason "…"`')
         name = asked.cluster()
         if asked.dry:
             made = await asked.desk.request(asked.actor, name, said, dry=True)
+        elif asked.channel.startswith("D"):
+            raise Refused("break-glass is said in a channel, where others read it; nothing was changed")
         else:
             made = await asked.desk.break_glass(asked.actor, name, said, reason=asked.reason, channel=asked.channel)
-        return cards.plan_card(made.plan, dry=made.dry) if isinstance(made, Planned) else None
+        if isinstance(made, Planned):
+            return cards.plan_card(made.plan, dry=made.dry)
+        return cards.words_card("Nothing is done yet: the plan stands in the channel for everybody to read, and only you can confirm it.")

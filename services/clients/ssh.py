@@ -7,6 +7,8 @@ A host's key is pinned by its droplet's id at first sight: addresses are reused,
 """
 
 import asyncio
+import getpass
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -151,6 +153,7 @@ class Ssh:
     def _options(self, pinned: str | None) -> dict[str, Any]:
         import asyncssh  # noqa: PLC0415
 
+        _have_a_name()
         options: dict[str, Any] = {
             "username": self._user,
             "config": None,  # nobody's ~/.ssh/config decides here
@@ -288,3 +291,11 @@ async def _bounded(stream: "asyncssh.SSHReader[str]") -> str:
             parts.append(part[:room])
             room -= len(part)
     return "".join(parts)
+
+
+def _have_a_name() -> None:
+    """In a container the user may be a mere number. asyncssh wants a name all the same, though it is the remote one that counts."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = "openvidu-bot"

@@ -60,8 +60,8 @@ class ResizeMasters(Procedure):
             yield Healthy(tuple(m.name for m in cluster.masters))
             yield FrontAnswers()
         else:  # it was up before, and is to be up again, whatever is left to change
-            snapshots = (s for s in left if isinstance(s, Snapshots))
-            yield from round_trip(cluster, self._change(cluster, wrong) if wrong else snapshots)
+            snapshots = tuple(s for s in left if isinstance(s, Snapshots))
+            yield from rest_of_trip(cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots)
 
     def _wrong(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.size != self.size]
@@ -221,6 +221,11 @@ def round_trip(cluster: Cluster, middle: Iterator[Step]) -> Iterator[Step]:
         here = here if step.is_done(here) else step.after(here)
     yield from middle
     yield from opened(here, number)
+
+
+def rest_of_trip(cluster: Cluster, middle: tuple[Step, ...]) -> Iterator[Step]:
+    """The same for one that is under way: nothing more is stopped for it when nothing is left to do in the middle."""
+    yield from round_trip(cluster, iter(middle)) if middle else opened(cluster, fleet.of(cluster).before)
 
 
 def opened(cluster: Cluster, number: int) -> Iterator[Step]:

@@ -212,7 +212,7 @@ class Left(Step):
         stop = Choice("stop", "Stop here", ends=ends)
         return Question(
             id="leave-deadline",
-            text=f"{_names(cluster, left)} did not go in time. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
+            text=f"{_names(cluster, left)} did not finish in time. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
             "Nothing is cut off unless you say so.",
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),

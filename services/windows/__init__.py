@@ -7,11 +7,12 @@ from services.windows.exceptions import NONE, Exceptions, Hold, KeepUp, Manual
 from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Holiday, holidays
 from services.windows.keep import keep_up
-from services.windows.ready import lead, will_miss
+from services.windows.ready import BY_TURNS, lead, will_miss
 from services.windows.settle import Late, Missed, Settled, late, settle
 from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
 
 __all__ = [
+    "BY_TURNS",
     "EXAMPLE",
     "KIND_WORDS",
     "NONE",

@@ -8,6 +8,7 @@ from services.windows.edge import Edge
 RECENT = 50  # start-ups that count
 FEW = 5  # with fewer, the slowest seen is not trusted to be the slowest there is
 FLOOR, CEILING = 600.0, 3600.0
+BY_TURNS = 1800.0  # where media nodes come one in four minutes, as long as no start-up was measured
 
 
 def lead(samples: Sequence[float], floor: float = FLOOR, ceiling: float = CEILING) -> float:

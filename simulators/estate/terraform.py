@@ -26,6 +26,7 @@ class Terraform:
 
     def apply(self) -> None:
         """With nothing changed: sizes and tags go back to what is written, all droplets at once and hard; a pause is left alone."""
+        self.estate.settle()
         masters = self.estate.masters(self.stack)
         for droplet in (*masters, *self._fixed()):
             wanted = self.variables.masters_size if droplet in masters else self.variables.size
@@ -37,6 +38,7 @@ class Terraform:
 
     def apply_count(self, number: int) -> None:
         """With another number of fixed nodes. It is written into their `user_data`, so that every one of them is replaced."""
+        self.estate.settle()
         self.variables = replace(self.variables, fixed=number)
         for droplet in self._fixed():
             self._destroy(droplet)
@@ -44,12 +46,14 @@ class Terraform:
 
     def apply_minimum(self, number: int) -> None:
         """With another minimum: function, trigger and namespace are replaced, and the new trigger is enabled."""
+        self.estate.settle()
         code = self.estate.functions.code[self.stack]
         self.estate.functions.remove(self.stack)
         self.estate.functions.deploy(replace(code, minimum=number))
 
     def destroy_function(self) -> None:
         """The vendor's shutdown: the function goes, and every media node with it, whoever meets there."""
+        self.estate.settle()
         self.estate.functions.remove(self.stack)
         for droplet in list(self.estate.media(self.stack)):
             self._destroy(droplet)

@@ -122,6 +122,10 @@ def test_it_is_said_in_the_clusters_own_channel_wherever_it_was_typed() -> None:
         await scene.ana.types("CQUIET", f"{SAID} --cluster acme")
         await scene.card(CARD)
         assert not [m for m in scene.ana.sees("CQUIET") if "Break-glass" in m.text]
+        await scene.whisper("UANA", "only you can confirm it", channel="CQUIET")
+        alone = scene.slack.workspace.direct("UANA").id
+        await scene.ana.types(alone, f"{SAID} --cluster acme")
+        await scene.whisper("UANA", "is said in a channel, where others read it", channel=alone)
 
     play(story)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from services.audit import What
 from services.membership import STALE
 from services.runs import State
 from simulators.slack.faults import Fault
@@ -175,6 +176,10 @@ def test_what_weighs_more_takes_more_people() -> None:
         await scene.dora.presses(asks, "End these meetings and go on")
         await scene.run_is("acme-1", State.DONE)
         assert scene.estate.thrown_out == 4
+        told = (await scene.journal.chain.newest("acme", 20))[::-1]
+        assert [(e.what, e.user) for e in told if e.what in (What.VOTED, What.ANSWERED)] == [
+            (What.VOTED, "UBEN"), (What.VOTED, "UCARLA"), (What.VOTED, "UDORA"), (What.ANSWERED, "UDORA"),
+        ]  # fmt: skip
 
     policy = {"approvals_for": {"masters_stopped": 2, "meetings_cut": 3}}
     play(story, roles={"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]}, policy=policy, site={"drain": {"deadline_minutes": 3}})

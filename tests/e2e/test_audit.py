@@ -13,11 +13,14 @@ import yaml
 from bot.__main__ import main
 from services.audit import Deed, What
 from services.chain import Chain, head_key
+from services.clients.spaces import Spaces
 from services.clock import Clock
 from services.policy import Actor
 from services.store import Commit, Store
 from services.store.redis import PREFIX, RedisStore
 from services.store.sqlite import SqliteStore
+from services.vault import Vault
+from tests.contracts.test_clients import Bucket, serving
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
 
@@ -50,6 +53,12 @@ def with_file(tmp_path: Path, work: Callable[[Store], Coroutine[Any, Any, None]]
             await store.aclose()
 
     asyncio.run(done())
+
+
+def in_bucket(config: Path, url: str) -> None:
+    raw = yaml.safe_load(config.read_text())
+    raw["clusters"]["acme"]["spaces"] = {"endpoint": url, "bucket": "bucket"}
+    config.write_text(yaml.safe_dump(raw))
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -141,9 +150,7 @@ def test_export_is_every_decision_in_a_line_of_its_own(config: Path, tmp_path: P
 
 
 def test_the_heads_in_a_bucket_that_cannot_be_read_are_told_of(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    raw = yaml.safe_load(config.read_text())
-    raw["clusters"]["acme"]["spaces"] = {"endpoint": "http://127.0.0.1:9", "bucket": "acme-data"}
-    config.write_text(yaml.safe_dump(raw))
+    in_bucket(config, "http://127.0.0.1:9")
     with_file(tmp_path, lambda store: decide(store, 1))
     assert verify(config, "--cluster", "acme") == 1
     assert "SPACES_ACCESS_KEY_ID" in capsys.readouterr().err
@@ -167,5 +174,44 @@ def test_many_decide_at_once_on_a_real_redis(config: Path, monkeypatch: pytest.M
             assert "stands in the wrong place: it was moved" in said(capsys)
             for store in stores:
                 await store.aclose()
+
+    asyncio.run(story())
+
+
+def test_heads_in_a_real_bucket_tell_what_was_cut(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over HTTP and boto3: put once, private, and read again by somebody who only checks."""
+    bucket = Bucket()
+
+    async def keep(url: str) -> None:
+        store, spaces = SqliteStore(tmp_path / "state.sqlite3", Clock()), Spaces(url, "bucket", "key", "secret-secret")
+        for _ in range(2):
+            await decide(store, 2)
+            head = await Chain(store, Clock()).head("acme")
+            assert head is not None
+            for _ in range(2):  # a second bot, or the same one after a crash
+                await Vault(spaces, Clock()).keep_head("acme", head)
+        await spaces.aclose()
+        await store.aclose()
+
+    async def story() -> None:
+        async with serving(bucket.serve) as url:
+            await keep(url)
+            in_bucket(config, url)
+            for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"):
+                monkeypatch.setenv(name, "secret-secret")
+            assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 0
+            assert "4 decisions, whole, and fits 2 heads from the bucket" in said(capsys)
+            assert len(bucket.objects) == 2
+            assert set(bucket.acls.values()) == {"private"}
+            content = json.loads(next(iter(bucket.objects.values())))
+            assert (content["cluster"], content["number"], len(content["hash"])) == ("acme", 2, 64)
+            with sqlite3.connect(tmp_path / "state.sqlite3") as database:
+                second = database.execute("select text from entry where log = 'audit:acme' and at = 1").fetchone()[0]
+                database.execute("delete from entry where log = 'audit:acme' and at > 1")
+                database.execute("update value set text = ? where key = ?", (f"2:{json.loads(second)['hash']}", head_key("acme")))
+            assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
+            assert "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2" in said(capsys)
 
     asyncio.run(story())

@@ -8,6 +8,12 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
+
+from bot.demo.child import Child
+from bot.demo.panel import Panel
+from bot.demo.world import World
+from simulators.clock import ScaledClock
 
 
 def test_the_bot_is_killed_and_comes_back_and_nothing_stays(tmp_path: Path) -> None:
@@ -45,9 +51,31 @@ async def _kill_and_wait(url: str) -> None:
         async with http.post(f"{url}/_ui/panel", json={"id": "kill"}) as answer:
             assert "killed" in (await answer.json())["text"]
         await until(2)
+        async with http.post(f"{url}/_ui/panel", json={"id": "evening"}) as answer:
+            assert (await answer.json())["text"].startswith("It is 19:58")
+        await until(3)
+        async with http.get(f"{url}/_control/state", params={"as": "UANA"}) as state:
+            assert (await state.json())["panel"]["clock"][:5] in ("19:58", "19:59", "20:00", "20:01", "20:02", "20:03")
         typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
         async with http.post(f"{url}/_control/act", json=typed) as said:
             assert (await said.json())["ok"]
         wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": "20"}
         async with http.get(f"{url}/_control/wait", params=wanted) as seen:
             assert seen.status == 200
+
+
+@pytest.mark.parametrize(("kind", "keeper"), [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")])
+def test_it_can_be_started_with_each_kind_of_media_fleet(kind: str, keeper: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--no-browser", "--kind", kind]
+    demo = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(tmp_path))
+    try:
+        assert demo.stdout is not None
+        assert " open http" in demo.stdout.readline()
+    finally:
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(20)
+    assert code == 0
+    world = World(tmp_path, ScaledClock(12.0), kind=kind)
+    (cluster,) = Panel(world, Child(tmp_path / "bot.log")).picture()["clusters"]
+    assert keeper in cluster["summary"]
+    assert [n["state"] for n in cluster["nodes"]] == ["active"] * 4 + ["serving"] * 3

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -15,6 +16,8 @@ from bot.sockets import ONE_LINE, Sockets
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace
+from simulators.town import free_port
+from tests.support.live import bot_of, world_of
 from tests.support.scene import MANIFEST
 
 PING, LOOK = sockets.PING, sockets.LOOK
@@ -170,3 +173,28 @@ def test_socket_mode_switched_off_is_told() -> None:
 
 async def told_off(lines: Sockets) -> bool:
     return any("Socket Mode is switched off" in text for text in await lines.problems())
+
+
+def test_the_health_page_says_within_a_minute_that_nobody_can_be_heard(tmp_path: Path) -> None:
+    """A whole bot, at the speed of real life: its sockets stay open and nothing comes through them any more."""
+
+    async def story() -> None:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/readyz"
+        async with world_of(tmp_path, 12.0, health={"port": port}) as world, bot_of(world), aiohttp.ClientSession() as http:
+            await until(lambda: answers(http, url, 200), 60)
+            world.slack.slack.faults.fail_handshakes = 10_000
+            world.slack.sockets.fall_silent()
+            await until(lambda: answers(http, url, 503, "no socket to Slack is open"), 60)
+            assert (await http.get(f"http://127.0.0.1:{port}/healthz")).status == 200, "a restart would not help"
+            world.slack.slack.faults.fail_handshakes = 0
+            await until(lambda: answers(http, url, 200), 60)
+
+    asyncio.run(story())
+
+
+async def answers(http: aiohttp.ClientSession, url: str, status: int, problem: str = "") -> bool:
+    with contextlib.suppress(aiohttp.ClientError):
+        async with http.get(url) as answer:
+            return answer.status == status and problem in str(await answer.json())
+    return False

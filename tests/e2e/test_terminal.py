@@ -7,7 +7,7 @@ import pwd
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ import pytest
 import yaml
 
 from bot.demo.world import STACK, World
+from bot.terminal.control import Control, NoBot, ask
+from bot.terminal.people import actor_of
+from config.settings import load
+from handlers.terminal import Line, Order
+from services.policy import Actor
 from simulators.town import free_port
 from tests.e2e.test_story import keeps_promises, sees
 from tests.support.live import bot_of, world_of
@@ -162,3 +167,38 @@ async def until_there(path: Path) -> None:
     pytest.fail(f"{path} does not appear")
 
 
+
+
+def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path: Path) -> None:
+    class Echo:
+        async def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]:
+            yield Line(f"{order.verb} by {actor.user} at {width}", code=0)
+
+    async def story() -> None:
+        file = tmp_path / "settings.yaml"
+        cluster = {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}
+        file.write_text(yaml.safe_dump({"clusters": {"acme": cluster}, "terminal": {"users": {_me(): "U0000ANA"}}}))
+        settings = load(file, {"HOME": "/"})
+        path = tmp_path / "run" / "control.sock"
+        control = Control(path, Echo(), lambda uid, pid: actor_of(settings, uid, pid))
+        await control.start()
+        try:
+            for junk in (b"{}\n", b"x" * 100_000 + b"\n", b"", b'{"verb": "run"}\n', b"[1, 2]\n"):
+                reader, writer = await asyncio.open_unix_connection(str(path))
+                with contextlib.suppress(ConnectionError):
+                    writer.write(junk)
+                    writer.write_eof()
+                    assert await asyncio.wait_for(reader.read(), 10) == b""
+                writer.close()
+            assert [line.text async for line in ask(path, Order("status"), 80)] == ["status by U0000ANA at 80"]
+            second = Control(path, Echo(), lambda uid, pid: actor_of(settings, uid, pid))
+            await second.start()
+            await second.close()
+            assert path.exists(), "another bot's socket is left alone"
+        finally:
+            await control.close()
+        assert actor_of(settings, 4242421, 0).user == "system:4242421", "nobody whom the settings know"
+        with pytest.raises(NoBot):
+            [line async for line in ask(path, Order("status"), 80)]
+
+    asyncio.run(story())

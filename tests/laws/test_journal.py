@@ -83,7 +83,7 @@ def test_an_opening_claims_counts_consumes_and_writes_in_one_act() -> None:
     ("key", "text"), [("claim:acme", "acme-0"), ("number:acme", "7"), ("request:r1", "changed"), ("book", "changed")]
 )
 def test_an_opening_rests_on_all_of_it(key: str, text: str) -> None:
-    """Another run has the cluster, another run took the number, the request was closed, the book of hours was edited: nothing is written."""
+    """Another run has the cluster, or took the number; the request was closed; the book of hours was edited: nothing is written."""
 
     async def story(desk: Desk) -> None:
         await desk.journal.put_request(REQUEST, None)

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import yaml
 
-from bot.logs import Lines, secrets_of
+from bot.logs import Chronicle, Lines, secrets_of
 from config.settings import load
+from services.executor import Progress
+from services.plan import make_plan
+from services.policy import Actor
+from services.procedures import Shutdown
+from services.runs import Opened, fold
 from services.secrets_env.mask import Masker
+from tests.support.clusters import ready
 
 TOKEN = "dop_v1_" + "5ec2e7" * 4
 
@@ -48,6 +54,10 @@ def test_a_line_tells_its_run_or_person() -> None:
     async def said() -> str:
         return line("looked", as_json=True)
 
+    run = fold([Opened(1.0, "acme-18", make_plan(ready(3), Shutdown()), Actor("UANA"), (), "")])
+    Chronicle().run(Progress(run, None, "", None, "", 1.0))
+    told = json.loads(asyncio.run(inside("run acme-18")))
+    assert (told["run"], told["actor"]) == ("acme-18", "UANA"), "who asked for the run is behind its lines"
     about = {name: json.loads(asyncio.run(inside(name))) for name in ("run acme-17", "card of acme-17", "command of U012AB", "sweep")}
     assert about["run acme-17"]["run"] == about["card of acme-17"]["run"] == "acme-17"
     assert about["command of U012AB"]["actor"] == "U012AB"

@@ -25,6 +25,7 @@ from services.procedures import (
     Unpark,
 )
 from services.runs import State
+from tests.procedures.test_config import NEW, ask, secrets
 from tests.support import virtual
 from tests.support.clusters import SOLD, autoscaled, down, fixed, ready
 from tests.support.scene import Scene
@@ -429,3 +430,26 @@ def test_nodes_of_an_old_size_are_rolled() -> None:
         assert scene.estate.thrown_out == 0
 
     play("autoscaler", story)
+
+
+@every_kind
+@pytest.mark.parametrize("works", [True, False])
+def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: bool) -> None:
+    """A node that the autoscaler makes meanwhile would install itself with what is not known to work."""
+
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.rolling = True
+        before = secrets(scene)
+        card = await ask(scene) if works else await ask(scene, "OPENVIDU_RTC_ENGINE", "nonsense")
+        await scene.ben.presses(card, "Approve")
+        if works:
+            run = await over(scene)
+            assert NEW in secrets(scene).decode()
+        else:
+            run = await scene.run_is("acme-1", State.ROLLED_BACK)
+            assert secrets(scene) == before
+        assert ("Pause the autoscaler" in titles(run)) == (kind == "autoscaler" and works)
+        assert scene.estate.functions.scales("acme") == (kind == "autoscaler"), "as it was before"
+        assert fleet.serves(2)
+
+    play(kind, story)

@@ -16,6 +16,7 @@ from tests.support.scene import Scene
 
 MADRID = ZoneInfo("Europe/Madrid")
 Story = Callable[[Scene], Awaitable[None]]
+every_kind = pytest.mark.parametrize("kind", ["pool", "fixed", "autoscaler"])
 
 
 def at(text: str) -> float:
@@ -31,15 +32,20 @@ def play(
     **more: object,
 ) -> None:
     async def scene_of_it() -> None:
-        about = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows), **site}
+        about = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows), "autoscaler": {"minimum": 2}, **site}
         async with Scene(media=2, origin=at(start), site=about, **more) as scene:  # type: ignore[arg-type]
             await story(scene)
 
     virtual.run(scene_of_it())
 
 
+def _kind(scene: Scene) -> str:
+    return scene.estate.clusters["acme"].kind
+
+
 async def add(scene: Scene, words: str) -> None:
-    await scene.ana.types("COPS", f"/openvidu window add {words}")
+    anyway = " --saves-nothing" if _kind(scene) == "fixed" else ""
+    await scene.ana.types("COPS", f"/openvidu window add {words}{anyway}")
     card = await scene.card("Add a window to acme")
     assert "without asking again; always gracefully, never by force" in card.text
     await scene.ben.presses(card, "Approve")
@@ -51,14 +57,17 @@ async def until(scene: Scene, when: str) -> None:
 
 
 def down(scene: Scene) -> bool:
-    return all(m.status == "off" for m in scene.estate.masters("acme")) and not scene.estate.media("acme")
+    media = scene.estate.media("acme")
+    gone = all(d.status == "off" for d in media) if _kind(scene) == "fixed" else not media
+    return all(m.status == "off" for m in scene.estate.masters("acme")) and gone
 
 
 def up(scene: Scene) -> bool:
     return len(scene.estate.serving("acme")) == 2 and scene.estate.front_is_up("acme")
 
 
-def test_a_night() -> None:
+@every_kind
+def test_a_night(kind: str) -> None:
     """Added, announced, closed without a word, serves by the time it says."""
 
     async def story(scene: Scene) -> None:
@@ -81,10 +90,11 @@ def test_a_night() -> None:
         assert re.search(r"Ready \d+ min before 07:30 · start-up took \d+ min", card.text)
         assert not [m for m in scene.ana.sees("COPS") if "did not" in m.text or "will not" in m.text]
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_keep_up_an_hour_by_a_button() -> None:
+@every_kind
+def test_keep_up_an_hour_by_a_button(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-25T19:31")
@@ -98,10 +108,11 @@ def test_keep_up_an_hour_by_a_button() -> None:
         await until(scene, "2026-11-25T21:20")
         assert down(scene)
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_keep_up_tonight_ends_by_itself() -> None:
+@every_kind
+def test_keep_up_tonight_ends_by_itself(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-25T19:40")
@@ -114,10 +125,11 @@ def test_keep_up_tonight_ends_by_itself() -> None:
         await until(scene, "2026-11-26T20:20")
         assert down(scene)
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_a_meeting_may_finish_and_nobody_answers() -> None:
+@every_kind
+def test_a_meeting_may_finish_and_nobody_answers(kind: str) -> None:
     """It waits as long as the window says, asks, and stays up when nobody answers; told once."""
 
     async def story(scene: Scene) -> None:
@@ -139,10 +151,11 @@ def test_a_meeting_may_finish_and_nobody_answers() -> None:
         told = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme stays up · window nights")]
         assert len(told) == 1
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_a_meeting_that_ends_in_time() -> None:
+@every_kind
+def test_a_meeting_that_ends_in_time(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-25T19:58")
@@ -153,10 +166,11 @@ def test_a_meeting_that_ends_in_time() -> None:
         assert down(scene)
         assert scene.estate.thrown_out == 0
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_skip_tonight_when_people_meet() -> None:
+@every_kind
+def test_skip_tonight_when_people_meet(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings skip")
         await until(scene, "2026-11-25T19:58")
@@ -167,11 +181,12 @@ def test_skip_tonight_when_people_meet() -> None:
         assert up(scene)
         assert len([m for m in scene.ana.sees("COPS") if "did not close" in m.text]) == 1
 
-    play(story)
+    play(story, kind=kind)
 
 
+@every_kind
 @pytest.mark.parametrize("answer", [True, False])
-def test_ask_first_when_people_meet(answer: bool) -> None:
+def test_ask_first_when_people_meet(answer: bool, kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings ask")
         await until(scene, "2026-11-25T19:58")
@@ -192,22 +207,24 @@ def test_ask_first_when_people_meet(answer: bool) -> None:
             run = await scene.run_is("acme-2", State.DONE)
             assert [a.user for a in run.approvers] == ["UBEN"]
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_media_only_leaves_the_masters_on() -> None:
+@every_kind
+def test_media_only_leaves_the_masters_on(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --media-only")
         await until(scene, "2026-11-25T20:20")
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
-        assert scene.estate.media("acme") == []
+        assert scene.estate.serving("acme") == []
         await until(scene, "2026-11-26T07:30")
         assert up(scene)
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge() -> None:
+@every_kind
+def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-25T21:00")
@@ -222,10 +239,11 @@ def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge() -> No
         await until(scene, "2026-11-26T20:20")
         assert down(scene)
 
-    play(story)
+    play(story, kind=kind)
 
 
-def test_a_hold_stops_every_change_and_says_who_and_why() -> None:
+@every_kind
+def test_a_hold_stops_every_change_and_says_who_and_why(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await scene.ana.types("COPS", '/openvidu hold "exam week" until tomorrow 12:00')
@@ -243,7 +261,7 @@ def test_a_hold_stops_every_change_and_says_who_and_why() -> None:
         await until(scene, "2026-11-26T20:20")
         assert down(scene)
 
-    play(story)
+    play(story, kind=kind)
 
 
 @pytest.mark.parametrize(("minutes", "closes"), [(10, True), (300, True), (690, False)])

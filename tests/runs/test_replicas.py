@@ -1,10 +1,17 @@
 """Several bots on one state: they share Slack's events and the clusters, and take over from each other."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from handlers import cards
+from services.decisions import RequestState
+from services.memory import CardPlaces
 from services.procedures import Shutdown
 from services.runs import State, Taken
+from services.store import Commit
 from simulators.slack import payloads
 from simulators.slack.model import Message
 from tests.runs.test_crash import ANA, BEN, insist
@@ -91,6 +98,38 @@ def test_a_hundred_presses_at_once_are_one_run() -> None:
             assert all("approved by <@UBEN>" in t or "at the same moment" in t or "is busy" in t for t in told), told
             assert await scene.journal.latest("acme", 10) == ["acme-1"]
             await scene.run_is("acme-1", State.DONE)
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("left", ["handed over", "not handed over", "shown twice"])
+def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
+    """Between an approval and its run's message there are several writes, and a bot may die between any two of them."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            run = await insist(scene, Shutdown())
+            await scene.settled(run)
+            desk = scene.bot.desk
+            asked, taken = await desk.cards.get(run.request), await desk.cards.get(run.id)
+            assert asked is not None
+            assert taken is not None
+            scene.kill()
+            request = replace(await scene.journal.request(run.request), state=RequestState.OPEN)
+            shown, place = cards.request_card(request, "an approver"), scene.slack.workspace
+            if left == "not handed over":
+                message = place.channel("COPS").messages[taken.ts]
+                message.text, message.blocks = shown.text, list(shown.blocks)
+                await scene.store.commit(Commit(puts={f"card:{run.id}": None}))
+            if left == "shown twice":
+                asked = replace(asked, ts=place.post(place.channel("COPS"), place.bot.id, shown.text, list(shown.blocks)).ts)
+            await CardPlaces(scene.store).put(run.request, replace(asked, final=False))
+            await scene.start_bot()
+            await scene.passes(60)
+            assert await CardPlaces(scene.store).unfinished() == []
+            buttons = [m.text for m in scene.ana.sees("COPS") if any(b["type"] == "actions" for b in m.blocks)]
+            assert buttons == [], "nothing is left to press"
+            await scene.settled(run)
 
     virtual.run(story())
 

@@ -146,7 +146,7 @@ class Scene:
         for stack in stacks:
             domain = self.estate.clusters[stack].domain
             face = self.town.livekit[stack]
-            env |= {f"KEY_{stack.upper()}": face.api_key, f"SECRET_{stack.upper()}": face.api_secret}
+            env |= {f"KEY_{_variable(stack)}": face.api_key, f"SECRET_{_variable(stack)}": face.api_secret}
             clusters[stack] = {
                 "stack": stack,
                 "region": "ams3",
@@ -159,7 +159,7 @@ class Scene:
             if livekit:
                 clusters[stack] |= {
                     "livekit_url": f"https://{domain}",
-                    "secrets": {"livekit_api_key": f"KEY_{stack.upper()}", "livekit_api_secret": f"SECRET_{stack.upper()}"},
+                    "secrets": {"livekit_api_key": f"KEY_{_variable(stack)}", "livekit_api_secret": f"SECRET_{_variable(stack)}"},
                 }
         raw = {"clusters": clusters, "channels": {"COPS": stacks[0]}, **more}
         path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"scene-{id(self)}.yaml"
@@ -331,6 +331,10 @@ class Scene:
                     return run
             await self.passes(5)
         raise AssertionError(f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}")
+
+
+def _variable(stack: str) -> str:
+    return stack.upper().replace("-", "_")
 
 
 def _workspace(origin: float) -> Workspace:

@@ -1,0 +1,171 @@
+"""Somebody at a terminal beside a bot with Slack, on the same state: what is shown in Slack is true whoever drives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from handlers.absent import Absent
+from handlers.commands import Office
+from handlers.terminal import NOBODY, Circle, Line, Order, Terminal
+from services.desk import Desk
+from services.hours import Hours
+from services.policy import Actor
+from tests.support import virtual
+from tests.support.scene import Scene
+
+ANA, BEN, DORA = Actor("UANA"), Actor("UBEN"), Actor(f"{NOBODY}dora")
+
+
+class Shell:
+    """A terminal process without Slack: one more worker."""
+
+    def __init__(self, scene: Scene) -> None:
+        sites = {name: scene.bot.desk.site(name) for name in scene.bot.desk.sites}
+        self.desk = Desk(sites, scene.store, scene.clock, "terminal:1")
+        self.absent = Absent(self.desk, {"acme": "COPS"})
+        circle = Circle(Office(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"})
+        self.terminal = Terminal(self.desk, Hours(self.desk, scene.clock), scene.clock, circle, drives=True)
+
+    async def types(self, who: Actor, verb: str, words: str = "", *, follow: bool = True) -> tuple[int | None, str]:
+        lines = [line async for line in self.terminal.hear(Order(verb, words, follow), who)]
+        return lines[-1].code, "\n".join(line.text for line in lines if not line.live)
+
+    async def leaves(self) -> None:
+        await self.desk.aclose()
+        await self.absent.settle()
+
+
+@asynccontextmanager
+async def shell_of(scene: Scene) -> AsyncIterator[Shell]:
+    shell = Shell(scene)
+    try:
+        yield shell
+    finally:
+        await shell.leaves()
+
+
+def play(story: Callable[[Scene, Shell], Awaitable[None]], **more: object) -> None:
+    async def whole() -> None:
+        async with Scene(**more) as scene, shell_of(scene) as shell:  # type: ignore[arg-type]
+            await story(scene, shell)
+
+    virtual.run(whole())
+
+
+def test_a_request_from_a_terminal_is_approved_by_a_button() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        asking = asyncio.create_task(shell.types(ANA, "run", 'shutdown --reason "power work"'))
+        card = await scene.card("Shut down acme")
+        assert "power work" in card.text
+        await scene.ben.presses(card, "Approve")
+        code, said = await asking
+        assert (code, "acme is down" in said) == (0, True)
+        assert card.ts == (await scene.card("acme is down ·")).ts, "the same message, to the end"
+
+    play(story)
+
+
+def test_a_request_from_slack_is_approved_at_a_terminal_which_drives_it_to_its_end() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        code, said = await shell.types(BEN, "approve")
+        assert (code, "acme is down" in said) == (0, True)
+        assert "reached: Media pool 3 → 0" in said
+        down = await scene.card("acme is down ·")
+        assert down.ts == card.ts
+        run = await scene.journal.run("acme-1")
+        assert run.worker == "terminal:1"
+
+    play(story)
+
+
+def test_slack_is_told_while_a_terminal_drives_and_a_bot_goes_on_when_it_is_left() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        scene.estate.open_meeting(people=3, minutes=20)
+        code, _ = await shell.types(ANA, "run", "shutdown", follow=False)
+        assert code == 0
+        assert (await shell.types(BEN, "approve", follow=False))[0] == 0
+        card = await scene.card("Shutting down acme")
+        await scene.passes(60)
+        assert (await scene.journal.run("acme-1")).worker == "terminal:1"
+        await shell.leaves()
+        run = await scene.run_is("acme-1", "done")
+        assert run.worker != "terminal:1"
+        assert card.ts == (await scene.card("acme is down ·")).ts
+
+    play(story)
+
+
+def test_only_who_is_somebody_changes_anything() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        assert (await shell.types(DORA, "status"))[0] == 0
+        code, said = await shell.types(DORA, "plan", "scale 4")
+        assert (code, "nothing was changed" in said) == (0, True)
+        for verb, words in (("run", "scale 4"), ("approve", ""), ("cancel", "acme-1"), ("reject", ""), ("answer", "acme-1 wait")):
+            code, said = await shell.types(DORA, verb, words)
+            assert (code, "terminal.users" in said) == (1, True), verb
+        code, said = await shell.types(DORA, "say", 'hold "audit" until tomorrow 08:00')
+        assert (code, "Only operators" in said) == (1, True)
+        await shell.types(ANA, "run", "shutdown", follow=False)
+        code, said = await shell.types(ANA, "approve")
+        assert (code, "somebody else has to approve it: ask @ben" in said) == (1, True)
+        assert (await shell.types(ANA, "reject"))[0] == 0
+        assert await scene.journal.latest("acme", 1) == []
+
+    play(story)
+
+
+def test_a_question_is_answered_at_a_terminal() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        scene.town.faults.switch("zero_refused")
+        await shell.types(ANA, "run", "shutdown", follow=False)
+        following = asyncio.create_task(shell.types(BEN, "approve"))
+        await scene.run_is("acme-1", "asking")
+        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        assert (await shell.types(ANA, "answer", "acme-1 dance"))[1].startswith("Which answer? one of: ")
+        code, said = await shell.types(ANA, "answer", "acme-1 keep")
+        assert (code, "acme is down" in said) == (0, True)
+        assert "Keep 1 media node" in (await following)[1]
+
+    play(story)
+
+
+def test_break_glass_is_confirmed_by_whoever_asked_and_everybody_reads_it() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        asking = asyncio.create_task(shell.types(ANA, "say", 'break-glass shutdown --reason "the building is on fire"'))
+        await scene.card("the building is on fire")
+        code, said = await shell.types(ANA, "approve")
+        assert (code, "acme is down" in said) == (0, True), said
+        code, said = await asking
+        assert (code, "openvidu-bot approve" in said) == (0, True), said
+        assert "acme is down" in said
+
+    play(story, roles={"break_glass": ["UANA"]})
+
+
+def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
+    async def story(_scene: Scene, shell: Shell) -> None:
+        for verb, words, said in (
+            ("run", "shutdwon", "did you mean openvidu-bot run shutdown?"),
+            ("run", "status", "say openvidu-bot say status"),
+            ("say", "shutdown", "say openvidu-bot run shutdown"),
+            ("approve", "", "No request waits for approval."),
+            ("watch", "", "Nothing is under way on acme; openvidu-bot runs lists what was."),
+            ("watch", "acme-9", "There is no run acme-9; openvidu-bot runs lists them."),
+            ("say", "config set DASHBOARD_ADMIN_PASSWORD", "a form can only be opened by the slash command"),
+        ):
+            code, told = await shell.types(ANA, verb, words)
+            assert (code, said.lower() in told.lower()) == (1, True), told
+
+    play(story)
+
+
+def test_every_line_but_the_last_says_something() -> None:
+    async def story(_scene: Scene, shell: Shell) -> None:
+        lines: list[Line] = [line async for line in shell.terminal.hear(Order("run", "scale 4"), ANA)]
+        assert [line.code for line in lines[:-1]] == [None] * (len(lines) - 1)
+        assert lines[-1].code == 0
+        assert any(line.live for line in lines)
+
+    play(story)

@@ -1,0 +1,105 @@
+"""Killed between any two things it does, in every kind of fleet and with the function running on its own clock: nothing is different."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.procedures import DrainNodes, Freeze, Park, Procedure, ResizeMedia, Roll, Shutdown, Startup
+from services.runs import State
+from tests.runs.test_crash import FULL, insist
+from tests.support import virtual
+from tests.support.scene import Scene
+
+Check = Callable[[Scene], None]
+BIG = "s-8vcpu-16gb"
+
+
+def _down(scene: Scene) -> None:
+    assert [m.status for m in scene.estate.masters("acme")] == ["off"] * 4
+    assert all(d.status == "off" for d in scene.estate.media("acme"))
+    assert not scene.estate.functions.scales("acme")
+
+
+def _up(scene: Scene) -> None:
+    assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+    assert scene.estate.serving("acme")
+
+
+def _all_serve(scene: Scene) -> None:
+    assert len(scene.estate.serving("acme")) == 2
+
+
+def _resumed(scene: Scene) -> None:
+    _up(scene)
+    assert scene.estate.functions.scales("acme"), "what the bot paused, it resumes"
+
+
+def _one_serves(scene: Scene) -> None:
+    assert len(scene.estate.serving("acme")) == 1
+
+
+def _big(scene: Scene) -> None:
+    assert {d.size for d in scene.estate.media("acme")} == {BIG}
+    assert len(scene.estate.serving("acme")) == 2
+
+
+def _frozen(scene: Scene) -> None:
+    assert not scene.estate.functions.scales("acme")
+    assert len(scene.estate.serving("acme")) == 2
+
+
+def _rolled(scene: Scene) -> None:
+    assert {d.size for d in scene.estate.serving("acme")} == {BIG}
+    assert scene.estate.functions.scales("acme")
+
+
+# kind, what is done before the bot that dies, what it does, and how it ends
+STORIES: dict[str, tuple[str, Procedure | None, Procedure, Check]] = {
+    "shutdown of fixed nodes": ("fixed", None, Shutdown(), _down),
+    "startup of fixed nodes": ("fixed", Shutdown(), Startup(), _all_serve),
+    "parking a fixed node": ("fixed", None, Park("1"), _one_serves),
+    "resizing fixed nodes": ("fixed", None, ResizeMedia(BIG), _big),
+    "shutdown of an autoscaler": ("autoscaler", None, Shutdown(), _down),
+    "startup of an autoscaler": ("autoscaler", Shutdown(), Startup(), _resumed),
+    "freezing an autoscaler": ("autoscaler", None, Freeze(), _frozen),
+    "draining a node of an autoscaler": ("autoscaler", None, DrainNodes("media-1002"), _up),
+    "rolling an autoscaler": ("autoscaler", None, Roll(BIG), _rolled),
+}
+
+
+def tell(name: str, die_at: int | None) -> int:
+    kind, first, procedure, check = STORIES[name]
+
+    async def story() -> int:
+        async with Scene(media=2, kind=kind, start=False) as scene:
+            scene.estate.open_meeting(people=4, minutes=2, recordings=1)
+            if first is not None:
+                await scene.start_bot()
+                await insist(scene, first)
+                scene.kill()
+                await scene.passes(120)
+            if isinstance(procedure, Roll):
+                scene.estate.functions.code["acme"].size = BIG
+            await scene.start_bot(die_at)
+            life = scene.lives[-1]
+            run = await insist(scene, procedure)
+            assert run.state is State.DONE, run.stopped
+            check(scene)
+            assert set(scene.estate.signals.values()) <= {1}, "drained once per start of its media server"
+            assert scene.estate.thrown_out == 0
+            await scene.settled(run)
+            return life.points
+
+    return virtual.run(story())
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_killed_at_any_point(name: str) -> None:
+    """Every point in the full run; a few, spread over all of it, in the usual one."""
+    points = tell(name, None)
+    step = 1 if FULL else max(1, points // 2)
+    for point in range(1 + points % step, points + 1, step):
+        try:
+            tell(name, point)
+        except Exception as error:
+            raise AssertionError(f"{name} killed at point {point} of {points}") from error

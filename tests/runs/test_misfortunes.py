@@ -1,0 +1,194 @@
+"""What the campaign has shown, each told once with a name: one thing that goes wrong, and what must not come of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Cluster, NodeLook
+from services.errors import Unreachable
+from services.runs import Run, State
+from services.steps import Drain, MediaGone, PowerOff
+from simulators.faults import Faults
+from simulators.slack.faults import Fault
+from tests.support import virtual
+from tests.support.clusters import ready
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question, told, with_buttons
+
+BIG = "s-8vcpu-16gb"
+
+
+def looking(cluster: Cluster, look: NodeLook) -> Cluster:
+    return replace(cluster, media=tuple(replace(n, look=look) for n in cluster.media))
+
+
+def all_up(scene: Scene, media: int) -> bool:
+    estate = scene.estate
+    return all(estate.healthy(m) for m in estate.masters("acme")) and len(estate.serving("acme")) == media
+
+
+@pytest.mark.parametrize("policy", ["ask", "keep_one"])
+@pytest.mark.parametrize("words", [f"resize masters {BIG}", "backup create --offline"])
+def test_a_refused_zero_in_the_middle_of_more_does_not_end_it_there(words: str, policy: str) -> None:
+    """The masters were left off, and the run said that it was done."""
+
+    async def story() -> None:
+        async with Scene(media=2, allow_zero="refused", policy={"zero_refused": policy}) as scene:
+            scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+            await asked(scene, words, "acme")
+            if policy == "ask":
+                await scene.ben.presses(await question(scene), "Keep 1 media node running ($0.07/h) and shut the masters down")
+            await over(scene)
+            assert all_up(scene, 2)
+            assert scene.estate.pool("acme").target == 2
+            assert words.startswith("backup") or [m.size for m in scene.estate.masters("acme")] == [BIG] * 4
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())
+
+
+def test_a_node_that_still_installs_itself_is_nobody_to_keep() -> None:
+    """It runs nothing yet, as a drained one does; but it would serve with its masters off."""
+    cluster = ready(1)
+    node = cluster.media[0]
+    masters = PowerOff(tuple(m.name for m in cluster.masters), kept=(node.id,))
+    blank = looking(cluster, NodeLook(start="", running=()))
+    drained = looking(cluster, NodeLook(start="t1", running=(), marked=True))
+    gone, last = MediaGone(kept=(node.id,), keep=1), Drain((node.id,), pool_follows=False)
+    assert not gone.is_done(blank)
+    assert "still there" in masters.objection(blank)
+    assert not last.is_done(blank)
+    assert not last.wants(blank, 0), "there is no start of it that could be signalled"
+    assert gone.is_done(drained)
+    assert masters.objection(drained) == ""
+    assert last.is_done(drained)
+    assert Drain((node.id,)).is_done(blank), "what is removed afterwards need only be empty"
+
+
+def test_the_node_that_may_have_to_stay_is_not_told_to_delete_itself() -> None:
+    """With the vendor's script it was gone, the pool made another in its place, and that one nobody had agreed to keep."""
+
+    async def story() -> None:
+        site = {"drain": {"method": "script"}}
+        async with Scene(media=2, allow_zero="refused", policy={"zero_refused": "keep_one"}, site=site) as scene:
+            oldest = scene.estate.media("acme")[0]
+            scene.estate.allow_kept([oldest.id])
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene)
+            assert [d.id for d in scene.estate.media("acme")] == [oldest.id]
+            assert not any(m.on for m in scene.estate.masters("acme"))
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("how", ["", " --rolling"])
+def test_a_resize_that_completes_and_changes_nothing_is_asked_for_again(how: str) -> None:
+    """It was waited for until the deadline, hours later, with the masters off."""
+
+    async def story() -> None:
+        faults = Faults()
+        faults.add("action", "ignored", "resize acme-master-node-2")
+        async with Scene(media=1, faults=faults) as scene:
+            scene.estate.rolling = bool(how)
+            await asked(scene, f"resize masters {BIG}{how}", "acme")
+            run = await over(scene, timeout=3600.0)
+            assert all_up(scene, 1)
+            assert run.ended_at - run.opened_at < 2400
+            assert [m.size for m in scene.estate.masters("acme")] == [BIG] * 4
+
+    virtual.run(story())
+
+
+def test_an_edit_that_slack_put_off_does_not_come_after_the_end() -> None:
+    """Of two approvals the first was to be shown five seconds later: over the card of the run, which was over by then."""
+
+    async def story() -> None:
+        async with Scene(media=1, policy={"approvals": 2}) as scene:
+            await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid")
+            card = await with_buttons(scene, "Add a window")
+            scene.slack.faults.add(Fault("chat.update", status=429, retry_after=5))
+            await scene.ben.presses(card, "Approve")
+            await scene.passes(1)
+            await scene.person("UCARLA").presses(card, "Approve")
+            run = await over(scene)
+            await scene.passes(60)
+            assert run.state is State.DONE
+            shown = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
+            assert "acme has its window" in shown.text
+
+    virtual.run(story())
+
+
+def test_a_press_counts_though_slack_cannot_be_asked_who_the_bot_is() -> None:
+    """Bolt asked for that at the first press, and told people to install the app anew."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.slack.faults.add(Fault("auth.test", times=1000, status=500))
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene)
+            assert "reinstall" not in told(scene)
+
+    virtual.run(story())
+
+
+def test_another_hand_in_the_middle_of_a_resize_does_not_leave_the_masters_off() -> None:
+    """Seen from there it was a cluster that was down, and stayed so."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            masters = scene.estate.masters("acme")
+            await asked(scene, f"resize masters {BIG}", "acme")
+            while not all(m.size == BIG for m in masters):
+                await scene.passes(0.5)
+            masters[3].size = "s-4vcpu-8gb"  # somebody put it back in DigitalOcean's panel
+            card = await question(scene)
+            await scene.ben.presses(card, "Go on from the new state")
+            await over(scene)
+            assert all_up(scene, 1)
+            assert [m.size for m in masters] == [BIG] * 4
+
+    virtual.run(story())
+
+
+def test_the_master_that_is_off_for_its_turn_is_not_left_off_when_somebody_did_the_rest() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.rolling = True
+            masters = scene.estate.masters("acme")
+            await asked(scene, f"resize masters {BIG} --rolling", "acme")
+            while masters[0].size != BIG:
+                await scene.passes(0.5)
+            for master in masters[1:]:
+                master.size = BIG
+            await scene.ben.presses(await question(scene), "Go on from the new state")
+            await over(scene)
+            assert all_up(scene, 1)
+
+    virtual.run(story())
+
+
+def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
+    """The state took the Abandon and its answer was lost: the message went on saying that the run has stopped."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.rolling = True
+            scene.town.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
+            await asked(scene, "restart master-2 --service", "acme")
+            run = await scene.run_is("acme-1", State.STOPPED)
+            card = await with_buttons(scene, "acme-1 has stopped")
+            journal = scene.bot.desk.journal
+            refresh = journal.refresh
+
+            async def lost(_: Run) -> Run:
+                journal.refresh = refresh  # type: ignore[method-assign]
+                raise Unreachable("asking Redis: TimeoutError")
+
+            await scene.passes(30)
+            journal.refresh = lost  # type: ignore[method-assign]
+            await scene.ben.presses(card, "Abandon")
+            run = await scene.run_is("acme-1", State.ABANDONED)
+            await scene.settled(run)
+
+    virtual.run(story())
