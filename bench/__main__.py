@@ -6,8 +6,10 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from bench.curves import curve
 from bench.figures import Figure, as_markdown, as_text
@@ -34,40 +36,61 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
 def main() -> int:
     """0, whatever was measured: a slow machine is no mistake."""
     reading = argparse.ArgumentParser(prog="bench", description=__doc__)
-    reading.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="only these; left out: all, and docs/ is written")
-    reading.add_argument("--short", action="store_true", help="what takes seconds, as `make test` shows it")
+    reading.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="only these; left out: all. Their tables in docs/ are renewed")
+    reading.add_argument("--short", action="store_true", help="what takes seconds, as `make test` shows it; nothing is written")
     said = reading.parse_args()
     if said.short:
         print(as_text(measure(tuple(c for c in CASES if c.name in SHORT))))
         return 0
-    figures: list[Figure] = []
     for name in said.sections or SECTIONS:
         found = SECTIONS[name]()
         print(as_text(found), end="\n\n", flush=True)
-        figures += found
-    if not said.sections:
-        write(figures)
+        keep(name, found)
     return 0
 
 
-def write(figures: Sequence[Figure]) -> None:
-    """The table into docs/performance.md and .json, growth into pictures beside them."""
+def keep(section: str, figures: Sequence[Figure]) -> None:
+    """The section's tables into docs/performance.json, with date and machine, and all of them from there into docs/performance.md."""
+    file, page = DOCS / "performance.json", DOCS / "performance.md"
+    kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     made = dt.datetime.now(dt.UTC).date().isoformat()
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    content = {"date": made, "machine": machine, "figures": [f.record() for f in figures]}
-    (DOCS / "performance.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    pictures = DOCS / "pictures"
-    grown = [(int(f.name.split()[1].replace(",", "")), f.ours) for f in figures if "journal grows" in f.group]
-    first = next((f.peer for f in figures if "journal grows" in f.group), 0.0)
-    title = "Computing for one run, as the journal grows"
-    (pictures / "history.svg").write_text(curve(title, "earlier runs", "milliseconds", [(10, first), *grown]), "utf-8")
-    crowds = [(n, len(close(n).requests) / n) for n in CROWDS]
-    title = "Requests to DigitalOcean for each cluster, as more close at the same minute"
-    (pictures / "crowd.svg").write_text(curve(title, "clusters under one token", "requests each", crowds), "utf-8")
-    page = DOCS / "performance.md"
+    kept[section] = {"date": made, "machine": machine, "figures": [f.record() for f in figures]}
+    kept = {name: kept[name] for name in SECTIONS if name in kept}
+    file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
     head, _, rest = page.read_text("utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
-    page.write_text(f"{head}{BEGIN}\n\nMeasured {made} on {machine}.\n\n{as_markdown(figures)}\n{END}{tail}", "utf-8")
+    tables = "\n".join(f"{as_markdown([read(r) for r in part['figures']])}\n{measured(part)}\n" for part in kept.values())
+    page.write_text(f"{head}{BEGIN}\n\n{tables}\n{END}{tail}", "utf-8")
+    if section in GROWTH:
+        name, made_of = GROWTH[section]
+        (DOCS / "pictures" / f"{name}.svg").write_text(made_of(figures), "utf-8")
+
+
+def measured(part: Mapping[str, Any]) -> str:
+    """When, and on what."""
+    return f"*{part['date']}, {part['machine']}*"
+
+
+def read(record: Mapping[str, Any]) -> Figure:
+    """The figure that a record was made of."""
+    return Figure(**{f.name: record[f.name] for f in fields(Figure)})
+
+
+def long_history(figures: Sequence[Figure]) -> str:
+    """The cost of a run as its journal grows."""
+    grown = [(int(f.name.split()[1].replace(",", "")), f.ours) for f in figures]
+    return curve("Computing for one run, as the journal grows", "earlier runs", "milliseconds", [(10, figures[0].peer), *grown])
+
+
+def crowds(_: Sequence[Figure]) -> str:
+    """What each cluster of a crowd asks for."""
+    points = [(n, len(close(n).requests) / n) for n in CROWDS]
+    title = "Requests to DigitalOcean for each cluster, as more close at the same minute"
+    return curve(title, "clusters under one token", "requests each", points)
+
+
+GROWTH = {"histories": ("history", long_history), "closings": ("crowd", crowds)}
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add_settings_to(doctor)
     doctor.add_argument("--json", action="store_true", help="for scripts (exit code 0: fine, 1: something wrong, 2: something not checked)")
     doctor.add_argument("--write-probe", action="store_true", help="also put, read and delete an object of its own in each bucket")
+    doctor.add_argument("--probe", action="store_true", help="instead: try out what only a real account answers; asks before each")
     doctor.set_defaults(run=_doctor)
     add_terminal_to(commands)
     add_audit_to(commands)
@@ -91,10 +92,12 @@ def _manifest(asked: argparse.Namespace) -> int:
 
 def _doctor(asked: argparse.Namespace) -> int:
     from bot import logs  # noqa: PLC0415
-    from bot.doctor import doctor  # noqa: PLC0415
+    from bot.doctor import doctor, probing  # noqa: PLC0415
 
     settings = read_settings(asked, secrets=False)
     logs.set_up(settings, quiet=True)
+    if asked.probe:
+        return asyncio.run(probing(settings, asked.clock))
     return asyncio.run(doctor(settings, asked.clock, json=asked.json, write_probe=asked.write_probe))
 
 

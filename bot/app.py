@@ -37,6 +37,7 @@ from services.desk import SWEEP, Desk, Site
 from services.errors import BotError, Refused
 from services.hours import Hours
 from services.membership import Roster
+from services.lookout import Lookout
 from services.memory import HostKeys
 from services.policy import EVERYONE, Impact, Rules
 from services.store import Store
@@ -69,6 +70,7 @@ class Bot:
     desk: Desk
     hours: Hours
     calendars: Calendars
+    lookout: Lookout
     notices: Notices
     counter: Counter
     voice: Voice
@@ -89,7 +91,7 @@ class Bot:
 
     async def sweep(self) -> None:
         """One round of looking after what nobody looks after. Each part on its own: one that fails holds up no other."""
-        hours = (self.desk.heads.sweep, self._seed, self.calendars.sweep, self.hours.tick, self.notices.sweep)
+        hours = (self.desk.heads.sweep, self._seed, self.calendars.sweep, self.hours.tick, self.lookout.tick, self.notices.sweep)
         for work in (self.groups.sweep, self.desk.sweep, *hours, self.reporter.sweep, self.counter.sweep, self.home.sweep):
             try:
                 await work()
@@ -160,7 +162,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
     groups = Groups(desk, voice, ways.clock)
-    parts = (settings, ways, desk, hours, calendars, notices, counter, voice, groups, reporter, home, app)
+    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home, app)
     return Bot(*parts, list(accounts.values()), shells, worker, seeds)
 
 

@@ -1,33 +1,27 @@
 """The desk from a terminal: words in, lines of plain text out. The same values, refusals and cards as in Slack."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from handlers import cards
-from handlers.actions import approvers
-from handlers.blocks import Card, clock
-from handlers.commands import Office, say
-from handlers.history import TOLD
+from handlers.commands import say
+from handlers.following import Circle, Following, Line, request_card
 from handlers.parsing import SPOKEN, Words, parse
 from handlers.plaintext import SHORT, Reader, text_of, words_of
 from handlers.talks import Asked, Talk
 from services.clock import Clock
-from services.decisions import Request, RequestState
-from services.desk import SWEEP, Desk
+from services.decisions import Request
+from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
-from services.executor import Progress
 from services.hours import Hours
 from services.outcomes import Changed, Outcome, Planned, Started, Waiting
 from services.policy import Actor
 from services.procedures import Procedure
-from services.runs import Asked as StepAsked
-from services.runs import Run, State, Taken
 from services.spoken import Spoken
 
 NOBODY = "system:"  # begins the id of a user of the machine who is nobody in Slack
-LOOK = 2.0
 READING = ("status", "runs", "plan", "watch", "show")
 
 
@@ -38,23 +32,6 @@ class Order:
     verb: str
     words: str = ""
     follow: bool = True
-
-
-@dataclass(frozen=True)
-class Line:
-    """Something to show. A `live` one takes the place of the live one before it; the last line of all carries the exit code."""
-
-    text: str
-    live: bool = False
-    code: int | None = None
-
-
-@dataclass(frozen=True)
-class Circle:
-    """What a terminal's words are understood in: the office of the bot, and what people are called."""
-
-    office: Office
-    names: Mapping[str, str] = field(default_factory=dict)  # Slack member id -> name
 
 
 class Terminal:
@@ -85,7 +62,11 @@ class Terminal:
             )
 
     def _reader(self, cluster: str, width: int) -> Reader:
-        return Reader(width, self._circle.office.zone(cluster), self._circle.names)
+        return self._circle.reader(cluster, width)
+
+    def _following(self, actor: Actor, width: int) -> Following:
+        # Whoever may only read drives nothing either.
+        return Following(self._desk, self._clock, self._circle, width, drives=self._drives and not actor.user.startswith(NOBODY))
 
     async def _answer(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         match order.verb:
@@ -122,14 +103,14 @@ class Terminal:
         if words.said.plans and not words.dry:
             for request in await self._waiting(self._cluster(words)):
                 if request.requester.key == actor.key and request.made_at >= began:
-                    async for line in self._made(Waiting(request), request.plan.cluster, width, follow=order.follow):
+                    async for line in self._made(Waiting(request), request.plan.cluster, actor, width, follow=order.follow):
                         yield line
                     return
         if order.verb == "status":
             for request in await self._waiting(self._cluster(words)):
                 yield Line(f"  {words_of(cards.title(request.plan), reader)}: openvidu-bot approve {request.id[:SHORT]}")
         if order.verb == "resume" and order.follow:
-            async for line in self._follow(order.words.split()[0], width):
+            async for line in self._following(actor, width).run(order.words.split()[0]):
                 yield line
             return
         yield Line("", code=0)
@@ -158,7 +139,7 @@ class Terminal:
             raise Refused(f"`{words.said.command}` is no procedure: say `openvidu-bot say {order.words}`")
         cluster = self._cluster(words)
         made = await self._ask(words, cluster, actor, dry=words.dry or order.verb == "plan")
-        async for line in self._made(made, cluster, width, follow=order.follow):
+        async for line in self._made(made, cluster, actor, width, follow=order.follow):
             yield line
 
     async def _ask(self, words: Words, cluster: str, actor: Actor, *, dry: bool) -> Outcome:
@@ -168,10 +149,10 @@ class Terminal:
     async def _approve(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         request = await self._one(order.words)
         made = await self._desk.approve(request.id, actor)
-        async for line in self._made(made, request.plan.cluster, width, follow=order.follow):
+        async for line in self._made(made, request.plan.cluster, actor, width, follow=order.follow):
             yield line
 
-    async def _made(self, made: Outcome, cluster: str, width: int, *, follow: bool) -> AsyncIterator[Line]:
+    async def _made(self, made: Outcome, cluster: str, actor: Actor, width: int, *, follow: bool) -> AsyncIterator[Line]:
         """What came of a wish, and then what comes of that."""
         reader = self._reader(cluster, width)
         match made:
@@ -179,16 +160,16 @@ class Terminal:
                 yield Line(text_of(cards.plan_card(plan, dry=dry), reader), code=0)
                 return
             case Started(run=run):
-                lines = self._follow(run.id, width)
+                lines = self._following(actor, width).run(run.id)
                 said = f"{run.id} is started."
                 later = f"{said} It goes on while a bot runs, or while somebody watches: openvidu-bot watch {run.id}"
             case Waiting(request=request):
-                yield Line(text_of(self._request_card(request), reader))
-                lines, said = self._await(request, width), ""
+                yield Line(text_of(request_card(self._desk, request), reader))
+                lines, said = self._following(actor, width).request(request), ""
                 later = "It waits; this changes nothing until somebody else approves."
             case Changed(new=request, why=why):
                 yield Line(words_of(cards.sentence(f"not run: {why}. Nothing was changed; the new plan needs its own approval"), reader))
-                yield Line(text_of(self._request_card(request), reader), code=1)
+                yield Line(text_of(request_card(self._desk, request), reader), code=1)
                 return
         if not follow:
             yield Line(later, code=0)
@@ -200,12 +181,12 @@ class Terminal:
 
     async def _reject(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         request = await self._desk.reject((await self._one(said)).id, actor)
-        yield Line(text_of(self._request_card(request), self._reader(request.plan.cluster, width)), code=0)
+        yield Line(text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)), code=0)
 
     async def _show(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         request = await self._one(said)
         self._desk.may_read(request.plan.cluster, actor)
-        yield Line(text_of(self._request_card(request), self._reader(request.plan.cluster, width)), code=0)
+        yield Line(text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)), code=0)
 
     async def _choose(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         name, choice = [*order.words.split(), "", ""][:2]
@@ -219,11 +200,8 @@ class Terminal:
         if not order.follow:
             yield Line(f"{run.id} has your answer.", code=0)
             return
-        async for line in self._follow(run.id, width):
+        async for line in self._following(actor, width).run(run.id):
             yield line
-
-    def _request_card(self, request: Request) -> Card:
-        return cards.request_card(request, approvers(self._desk, request.plan.cluster, request.requester))
 
     async def _one(self, said: str) -> Request:
         """The waiting request whose id begins so; the only one there is when nothing was said."""
@@ -236,23 +214,6 @@ class Terminal:
             raise Refused("no request waits for approval")
         raise Refused(f"which request? there are: {there}" if found or not said.strip() else f"no such request waits; there are: {there}")
 
-    # Following
-
-    async def _await(self, request: Request, width: int) -> AsyncIterator[Line]:
-        """Until the request is decided, and then what comes of it."""
-        while request.state is RequestState.OPEN:
-            until = words_of(f"waits for approval until {clock(request.until)}", self._reader(request.plan.cluster, width))
-            yield Line(until, live=True)
-            await self._clock.sleep(LOOK)
-            if self._drives:
-                await self._desk.sweep()  # expires what is over, when no bot runs
-            request = await self._desk.journal.request(request.id)
-        if request.state is RequestState.APPROVED:
-            async for line in self._follow(request.run, width):
-                yield line
-        else:
-            yield Line(text_of(self._request_card(request), self._reader(request.plan.cluster, width)), code=1)
-
     async def _watch(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(f"runs {said}".strip())
         name = getattr(words.said, "run", None)
@@ -263,43 +224,8 @@ class Terminal:
                 raise Refused(f"nothing is under way on {cluster}; `/openvidu runs` lists what was")
             name = run.id
         await self._desk.run(name, actor)  # Refused when this one may not see it
-        async for line in self._follow(name, width):
+        async for line in self._following(actor, width).run(name):
             yield line
-
-    async def _follow(self, name: str, width: int) -> AsyncIterator[Line]:
-        """What happens, as it happens, until the run is over or has stopped. Leaving is harmless."""
-        told, swept = 0, float("-inf")
-        while True:
-            if self._drives and self._clock.now() - swept >= SWEEP:
-                await self._desk.sweep()
-                swept = self._clock.now()
-            try:
-                run, reader = await self._desk.journal.run(name), self._reader(name.rpartition("-")[0], width)
-                events = await self._desk.journal.events(name, told)
-            except Unreachable as error:
-                yield Line(words_of(say(error), Reader(width)), live=True)
-                await self._clock.sleep(LOOK)
-                continue
-            for event in events:
-                if not isinstance(event, Taken) and not (isinstance(event, StepAsked) and event.again):
-                    yield Line(words_of(f"{clock(event.at)} {TOLD[type(event)](event, run)}", reader))
-            told += len(events)
-            progress = self._desk.progress(name) or Progress(run, None, "", None, "", self._clock.now())
-            if run.over or run.state is State.STOPPED:
-                yield Line("")
-                yield Line(text_of(cards.run_card(replace(progress, run=run)), reader), code=0 if run.state is State.DONE else 1)
-                return
-            yield Line(self._now(replace(progress, run=run), reader), live=True)
-            await self._clock.sleep(LOOK)
-
-    def _now(self, progress: Progress, reader: Reader) -> str:
-        """The live part: what is being waited for, or what is asked."""
-        run: Run = progress.run
-        if run.question is not None:
-            return text_of(Card("", cards.run_card(progress).blocks[2:]), reader)
-        waits = f" — {progress.waits_for}" if progress.waits_for else ""
-        trouble = f" · {progress.trouble}; trying again" if progress.trouble else ""
-        return words_of(f"▸ {run.step.title() if run.step else 'finishing'}{waits}{trouble}", reader)
 
 
 def _said(text: str) -> Spoken:

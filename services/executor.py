@@ -251,6 +251,7 @@ class _Drive:
         self._trouble = ""
         self._blind_since: float | None = None
         self._blind = 0.0
+        self._seen = False  # whether this round has seen the cluster: an ask that nobody answers is no blindness
         self._seen_done: float | None = None
         self._reminded = 0.0
         self._redo: tuple[int, float] | None = None  # an ask whose answer was lost, and since when it may have taken effect
@@ -276,6 +277,7 @@ class _Drive:
         self._tell()
 
     async def _once(self) -> None:
+        self._seen = False
         self._lease.check()
         position = self.run.position
         self.run = await self._journal.refresh(self.run)
@@ -370,6 +372,7 @@ class _Drive:
         if cluster.problem:
             raise Refused(cluster.problem)
         self._cluster = await self._x.memory.add_to(cluster)
+        self._seen = True
         if self._blind_since is not None:
             self._blind += self._clock.now() - self._blind_since
             self._blind_since = None
@@ -378,7 +381,7 @@ class _Drive:
 
     def _see_nothing(self, error: Unreachable) -> None:
         self._trouble = str(error)
-        if self._blind_since is None:
+        if self._blind_since is None and not self._seen:
             self._blind_since = self._clock.now()
 
     def _blind_for(self) -> float:
@@ -477,8 +480,12 @@ class _Drive:
 
     async def _stop(self, reason: str, step: Step, cluster: Cluster) -> None:
         """Go back to a safe state if the procedure knows a way; else stop and keep the cluster until a person decides."""
+        procedure = self.run.plan.procedure
+        if not self.run.recovering and Fact.POOL not in cluster.known:
+            # The way back may lead over the media nodes, of which this look says nothing.
+            cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at | cluster.known))
         now = self._clock.now()
-        back = () if self.run.recovering else tuple(self.run.plan.procedure.recover(cluster, step))
+        back = () if self.run.recovering else tuple(procedure.recover(cluster, step))
         basis = cluster.basis
         await self._append(Recovering(now, reason, back, basis) if back else Stopped(now, reason, basis))
 

@@ -10,6 +10,7 @@ from functools import partial
 from bot.doctor import addresses, bucket, clocks, cloud, nodes, slack, state
 from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
+from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, line
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
@@ -52,6 +53,12 @@ async def doctor(settings: Settings, clock: Clock, *, json: bool = False, write_
                 _print(line(finding))
     _print(as_json(found) if json else closing(found))
     return exit_code(found)
+
+
+async def probing(settings: Settings, clock: Clock) -> int:
+    """Try out what only a real account answers, each after a yes; 2 when something said yes to could not be answered."""
+    async with open_case(settings, clock) as case:
+        return 2 if await probe(case, ask_on_the_terminal, _print) else 0
 
 
 def checks(case: Case) -> list[Check]:

@@ -74,7 +74,10 @@ def _make(asked: argparse.Namespace, env_file: Path | None) -> int:
         except ValueError as error:
             tell(f"{question.flag}: found {given or 'nothing'}; allowed: {error}")
             return 2
-    text = settings_text(answers, standins, pwd.getpwuid(os.getuid()).pw_name)
+    user = _user()
+    if user == "root" and answers["me"]:
+        tell("(root stands for you in `terminal.users` now: whoever can become root here acts as you; put your own user there)")
+    text = settings_text(answers, standins, user)
     if problems := _problems(text):
         tell("\n".join(problems))
         return 2
@@ -84,6 +87,12 @@ def _make(asked: argparse.Namespace, env_file: Path | None) -> int:
         _write(env_file, env_text(typed), 0o600)
     _close(asked.config, env_file, typed)
     return 0
+
+
+def _user() -> str:
+    """Who sits at this terminal: behind `sudo`, whoever typed it."""
+    me = pwd.getpwuid(os.getuid()).pw_name
+    return os.environ.get("SUDO_USER", me) if me == "root" else me
 
 
 def _stack(asked: argparse.Namespace, token: str) -> Found | None:

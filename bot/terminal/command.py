@@ -15,7 +15,8 @@ from bot.start import add_settings_to, read_settings
 
 if TYPE_CHECKING:
     from config.values import Settings
-    from handlers.terminal import Line, Order
+    from handlers.following import Line
+    from handlers.terminal import Order
 
 VERBS = {
     "status": ("[NODE]", "a cluster as it is now, or one node of it"),

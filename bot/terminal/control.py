@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from handlers.terminal import Line, Order
+from handlers.following import Line
+from handlers.terminal import Order
 from services.policy import Actor
 
 log = logging.getLogger(__name__)

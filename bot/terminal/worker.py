@@ -11,7 +11,8 @@ from bot.terminal.people import actor_of
 from config.values import Settings
 from handlers.absent import Absent
 from handlers.commands import Office
-from handlers.terminal import Circle, Line, Order, Terminal
+from handlers.following import Circle, Line
+from handlers.terminal import Order, Terminal
 from services.clients.http import Http
 from services.clients.ssh import Ssh
 from services.clock import Clock

@@ -1,13 +1,12 @@
-"""Steps about media nodes that a function adds and drains by itself: holding it still, letting its nodes go, waiting for new ones."""
+"""Steps about the function that adds and drains media nodes by itself: holding it still, and waiting for what it brings."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import RUN_SECONDS, TURN_SECONDS, Autoscaler, Cluster, Fact, MediaNode, short
-from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count, duration, listed
-from services.steps.media import NODE_FACTS, POOL_FACTS, MediaGone, MediaServing, carrying, in_service, newcomer
+from services.cluster import RUN_SECONDS, TURN_SECONDS, Cluster, Fact, MediaNode, short
+from services.steps.base import Choice, Question, Step, World, count, duration, listed
+from services.steps.media import POOL_FACTS, MediaServing, in_service, newcomer
 
-WATCHER = 150.0  # seconds within which a node looks at its tags, by the vendor's word
 ANSWERS = 60.0
 CONSOLE = "the Functions console shows why; not here, because what it shows holds credentials"
 
@@ -137,234 +136,6 @@ class RunsOver(Step):
 
 
 @dataclass(frozen=True)
-class Left(Step):
-    """Media nodes finish and delete themselves, told so by a tag: nobody signals them by SSH. `ids` empty: all, and those that come."""
-
-    ids: tuple[int, ...] = ()
-    number: int = 0  # how many there were when it was planned, for its title; 0: as many as there are
-    uncount: bool = False  # the autoscaler runs, and is to bring others in their place
-    alone: bool = False  # nothing comes afterwards
-    who: str = ""  # their names, for its title, when they are few
-    limit: float | None = None  # seconds that meetings may take, when it is not the cluster's own drain deadline
-    gives_up: float = 0.0  # seconds that an unanswered question stays open; then others come in their place. 0: for ever
-
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    checks: ClassVar[bool] = True
-
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.media if not self.ids or n.id in self.ids]
-
-    def _untold(self, cluster: Cluster) -> list[MediaNode]:
-        told = [n for n in self._left(cluster) if n.member_status == "deleting" and not (self.uncount and n.counted)]
-        return [n for n in self._left(cluster) if n not in told and n.member_status is not None]
-
-    def title(self) -> str:
-        who = self.who or (count(self.number, "media node") if self.number else "the media nodes")
-        return f"Let {who} finish and go"
-
-    def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
-
-    def after(self, cluster: Cluster) -> Cluster:
-        gone = {n.id for n in self._left(cluster)}
-        return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
-
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return WATCHER
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.drain_deadline if self.limit is None else self.limit
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 6
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return bool(self._untold(cluster))
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.send_away(n.id, uncount=self.uncount) for n in self._untold(cluster))
-
-    def effects(self, cluster: Cluster) -> Effects:
-        going = {n.id for n in self._left(cluster)}
-        if not going:
-            return Effects()
-        others = [n for n in cluster.media if n.id not in going and n.serving]
-        named = bool(self.ids) and not others
-        return Effects(
-            blocks=True,
-            down=not others,
-            irreversible=("a node that was told to leave finishes and deletes itself: it never serves again",),
-            special=(f"nobody can meet on {cluster.name} until the autoscaler has brought another media node",) if named else (),
-        )
-
-    def waits_for(self, cluster: Cluster) -> str:
-        left = self._left(cluster)
-        still = [n for n in left if not n.drained]
-        over = [n for n in left if n.drained]
-        said = [carrying(cluster, still)] if still else []
-        if over:
-            said.append(f"{_names(cluster, over)} to delete {'itself' if len(over) == 1 else 'themselves'}")
-        return "; ".join(said)
-
-    def question(self, cluster: Cluster) -> Question | None:
-        left = self._left(cluster)
-        ends = f"stopped at the drain; {_names(cluster, left)} leave by themselves when they have finished"
-        stop = Choice("stop", "Stop here", ends=ends)
-        return Question(
-            id="leave-deadline",
-            text=f"{_names(cluster, left)} did not finish in time. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
-            "Nothing is cut off unless you say so.",
-            choices=(
-                Choice("wait", "Wait another 30 min", wait=1800.0),
-                self._force(cluster, left),
-                *((self._stays_up(cluster),) if self.gives_up else ()),
-                stop,
-            ),
-            meanwhile=True,
-            default="up" if self.gives_up else "",
-            default_after=self.gives_up,
-        )
-
-    @staticmethod
-    def _stuck(left: list[MediaNode]) -> str:
-        if all(n.drained for n in left):
-            return "They have finished, and cannot delete themselves (their own token was refused, or doctl was not found). "
-        return ""
-
-    def _force(self, cluster: Cluster, left: list[MediaNode]) -> Choice:
-        loses = f"ends now what still runs on {carrying(cluster, left)}, by deleting the {'droplet' if len(left) == 1 else 'droplets'}"
-        if self.alone:
-            return Choice("force", "Delete them now and go on", steps=(Deleted(tuple(n.id for n in left)),), loses=loses)
-        return Choice("force", "Delete them now and go on", skip=True, loses=loses)
-
-    @staticmethod
-    def _stays_up(cluster: Cluster) -> Choice:
-        number = max(1, cluster.declared or 1)
-        steps: tuple[Step, ...] = (Autoscaling(on=True), Uncounted(), Arrived(number))
-        return Choice("up", f"Keep {cluster.name} up", steps=steps, back=f"meetings went on; {cluster.name} stays up with new media nodes")
-
-    def stays(self) -> str:
-        return f"{self.who or 'the media nodes'} on the way out: they finish and delete themselves"
-
-
-@dataclass(frozen=True)
-class Uncounted(Step):
-    """The autoscaler counts no node that is on its way out, so that it brings others in their place."""
-
-    needs: ClassVar[frozenset[Fact]] = POOL_FACTS
-
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.media if n.member_status == "deleting" and n.counted]
-
-    def title(self) -> str:
-        return "Take the leaving media nodes out of the autoscaler's count"
-
-    def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
-
-    def after(self, cluster: Cluster) -> Cluster:
-        return cluster.with_media({n.id: replace(n, counted=False) for n in self._left(cluster)})
-
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.pool_deadline / 4
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.uncount(n.id) for n in self._left(cluster))
-
-    def waits_for(self, cluster: Cluster) -> str:
-        return f"{_names(cluster, self._left(cluster))} to lose the media tag" if self._left(cluster) else ""
-
-
-@dataclass(frozen=True)
-class Deleted(Step):
-    """Media droplets are deleted, whatever still runs there. Only people choose this. `ids` empty: all of them."""
-
-    ids: tuple[int, ...] = ()
-
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    edits: ClassVar[bool] = True
-    breakable: ClassVar[bool] = False
-
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.media if not self.ids or n.id in self.ids]
-
-    def title(self) -> str:
-        return f"Delete {count(len(self.ids), 'media node')}" if self.ids else "Delete the media nodes"
-
-    def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
-
-    def after(self, cluster: Cluster) -> Cluster:
-        gone = {n.id for n in self._left(cluster)}
-        return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
-
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 10.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.pool_deadline / 4
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.delete_node(n.id) for n in self._left(cluster) if n.member_status is not None)
-
-    def effects(self, cluster: Cluster) -> Effects:
-        left = [n for n in self._left(cluster) if not n.drained]
-        others = [n for n in cluster.media if n not in self._left(cluster) and n.serving]
-        losing = f" ({carrying(cluster, left)} now)" if left else ""
-        said = f"deletes {count(len(left), 'media node')} without letting meetings finish{losing}"
-        return Effects(blocks=True, cuts_off=bool(left), down=not others, special=(said,) if left else ())
-
-    def waits_for(self, cluster: Cluster) -> str:
-        return f"{_names(cluster, self._left(cluster))} to be gone" if self._left(cluster) else ""
-
-    def stays(self) -> str:
-        return "the media droplets deleted"
-
-
-@dataclass(frozen=True)
-class FleetGone(MediaGone):
-    """No media droplet is left and the autoscaler is still paused, seen twice, a minute apart."""
-
-    harsh: bool = False  # people agreed to lose what still runs there
-
-    def title(self) -> str:
-        return "See that no media droplet is left and the autoscaler is paused"
-
-    def apart(self, cluster: Cluster) -> float:
-        return max(60.0, cluster.timings.second_look)
-
-    def is_done(self, cluster: Cluster) -> bool:
-        return super().is_done(cluster) and not _runs(cluster.autoscaler)
-
-    def takes(self, cluster: Cluster) -> float:
-        return self.apart(cluster)
-
-    def forced(self) -> Step:
-        return replace(self, harsh=True)
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 6 if self.harsh else None
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return self.harsh and bool(cluster.media)
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.delete_node(n.id) for n in cluster.media if n.member_status is not None)
-
-    def waits_for(self, cluster: Cluster) -> str:
-        return "the autoscaler to be paused again" if _runs(cluster.autoscaler) else super().waits_for(cluster)
-
-
-@dataclass(frozen=True)
 class Arrived(MediaServing):
     """That many media nodes serve. The autoscaler brings them, one in each of its turns or all at once; nobody else can."""
 
@@ -397,7 +168,7 @@ class Arrived(MediaServing):
         coming = [n for n in cluster.media if n.member_status == "active" and not n.serving]
         said = f"{len(self._serving(cluster))} of {count(self.number, 'media node')} serving"
         if coming:
-            return f"{said}; {_names(cluster, coming)} coming up"
+            return f"{said}; {names(cluster, coming)} coming up"
         if seen is not None and not seen.enabled:
             return f"{said}; the autoscaler is paused, so none will come"
         if not cluster.media and seen is not None and seen.last_run > seen.paused_at and seen.last_run:
@@ -405,12 +176,6 @@ class Arrived(MediaServing):
         return f"{said}; the autoscaler to take its turn, within 4 min"
 
 
-def _runs(autoscaler: Autoscaler | None) -> bool:
-    return autoscaler is not None and autoscaler.enabled
-
-
-def _names(cluster: Cluster, nodes: list[MediaNode]) -> str:
+def names(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """What people call them, all of them."""
     return listed(short(n.name, cluster.stack) for n in nodes)
-
-
-__all__ = ["Arrived", "Autoscaling", "Deleted", "FleetGone", "Left", "RunsOver", "Uncounted", "paused_words"]

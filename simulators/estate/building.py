@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from simulators.estate.estate import Estate
 
 
+INFO, VERSION = "/opt/openvidu/deployment-info.yaml", b"edition: pro\nversion: 3.6.1\n"
+
+
 def build(
     estate: "Estate",
     stack: str,
@@ -103,7 +106,7 @@ def _wake(estate: "Estate", cluster: Cluster) -> None:
     masters = estate.masters(cluster.stack)
     values = secrets.seed(cluster.domain, plant(estate, "dash"), [m.private_ip for m in masters], *keys(cluster.stack))
     for master in masters:
-        master.node.files |= secrets.first_files(values) | {"/opt/openvidu/secrets.env": secrets.text(values)}
+        master.node.files |= secrets.first_files(values) | {"/opt/openvidu/secrets.env": secrets.text(values), INFO: VERSION}
     for droplet in [*masters, *estate.media(cluster.stack)]:
         droplet.creating, droplet.status, droplet.node.installed = False, "active", True
         _boot(estate, droplet)

@@ -45,6 +45,9 @@ class System:
 
     def _unit(self, verb: str, streams: Streams, *, quiet: bool) -> int:
         nodes, node = self.estate.nodes, self.droplet.node
+        if verb == "is-enabled":
+            streams.say("enabled" if node.boots else "disabled")
+            return 0 if node.boots else 1
         if verb in ("is-active", "status"):
             if not quiet:
                 streams.say(node.unit)

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from handlers.absent import Absent
 from handlers.commands import Office
-from handlers.terminal import NOBODY, Circle, Line, Order, Terminal
+from handlers.following import Circle, Line
+from handlers.terminal import NOBODY, Order, Terminal
 from services.desk import Desk
 from services.hours import Hours
 from services.policy import Actor

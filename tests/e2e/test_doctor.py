@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+import redis.asyncio as redis
 import yaml
 
 from bot.demo.world import STACK, World
@@ -201,8 +202,8 @@ def test_a_redis_that_may_forget(tmp_path: Path) -> None:
     async def story() -> None:
         async with running_redis(redis_server()) as url, world_of(tmp_path, 1.0, redis_url=url) as world:
             others(await look(world))
-            line = await asyncio.create_subprocess_exec("redis-cli", "-s", url.removeprefix("unix://"), "config", "set", "appendonly", "no")
-            assert await line.wait() == 0
+            async with redis.from_url(url) as line:
+                await line.config_set("appendonly", "no")
             finding = of(await look(world), "state: Redis")
             assert (finding.verdict, "set appendonly yes" in finding.said) == (Verdict.WRONG, True)
 

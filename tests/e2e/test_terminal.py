@@ -19,7 +19,8 @@ from bot.demo.world import STACK, World
 from bot.terminal.control import Control, NoBot, ask
 from bot.terminal.people import actor_of
 from config.settings import load
-from handlers.terminal import Line, Order
+from handlers.following import Line
+from handlers.terminal import Order
 from services.policy import Actor
 from simulators.town import free_port
 from tests.e2e.test_story import keeps_promises, sees

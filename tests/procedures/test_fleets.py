@@ -440,7 +440,10 @@ def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: 
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.rolling = True
         before = secrets(scene)
-        card = await ask(scene) if works else await ask(scene, "OPENVIDU_RTC_ENGINE", "nonsense")
+        card = await ask(scene)
+        read = scene.estate.read_secrets
+        assert read is not None
+        scene.estate.read_secrets = lambda stack: None if not works and NEW.encode() in secrets(scene) else read(stack)
         await scene.ben.presses(card, "Approve")
         if works:
             run = await over(scene)
@@ -448,7 +451,7 @@ def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: 
         else:
             run = await scene.run_is("acme-1", State.ROLLED_BACK)
             assert secrets(scene) == before
-        assert ("Pause the autoscaler" in titles(run)) == (kind == "autoscaler" and works)
+        assert ("Resume the autoscaler" in titles(run)) == (kind == "autoscaler")
         assert scene.estate.functions.scales("acme") == (kind == "autoscaler"), "as it was before"
         assert fleet.serves(2)
 

@@ -84,7 +84,7 @@ def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(words
     async def story() -> None:
         async with Scene(media=3) as scene:
             await scene.ana.types("COPS", f"/openvidu {words}")
-            card = await scene.card("needs one approval")
+            card = await scene.card("Needs one approval")
             set_pool(scene, 5)
             await scene.passes(300)
             await scene.ben.presses(card, "Approve")

@@ -254,7 +254,7 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
             assert "droplet: active" in dark.text
             assert "inside: Connect call failed" in dark.text or "inside: " in dark.text
             await scene.ana.types("COPS", "/openvidu status master-9")
-            await scene.whisper("UANA", "Acme has no node “master-9”; there are: master-1")
+            await scene.whisper("UANA", "acme has no node “master-9”; there are: master-1")
 
     virtual.run(story())
 

@@ -3,7 +3,7 @@
 from services.cluster import Cluster, FleetKind
 from services.procedures.fleet.absent import AbsentFleet
 from services.procedures.fleet.autoscaler import AutoscalerFleet
-from services.procedures.fleet.base import Fleet, Way
+from services.procedures.fleet.base import Alarm, Fleet, Way
 from services.procedures.fleet.fixed import FixedFleet
 from services.procedures.fleet.pool import PoolFleet
 
@@ -25,4 +25,4 @@ def of(cluster: Cluster) -> Fleet:
     return (KINDS[cluster.kind] if known(cluster) else AbsentFleet)(cluster)
 
 
-__all__ = ["Fleet", "Way", "known", "of"]
+__all__ = ["Alarm", "Fleet", "Way", "known", "of"]

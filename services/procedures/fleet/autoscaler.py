@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from decimal import Decimal
 
 from services.cluster import Autoscaler, Cluster, MediaNode
 from services.errors import Refused
-from services.procedures.fleet.base import PLAN_FIRST, Fleet, Way, masters_must_serve
+from services.prices import money
+from services.procedures.fleet.base import PLAN_FIRST, Alarm, Fleet, Way, masters_must_serve
 from services.steps import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Step, Uncounted
 from services.steps.autoscaler import paused_words
-from services.steps.base import count
+from services.steps.base import count, duration, listed
 
+LONG = 86400.0  # a pause that lasts longer is told, once a day
 YOUNG = 1800.0  # a node that does not serve after this long never will
 LIMITS = "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes`"
 
@@ -223,6 +226,40 @@ class AutoscalerFleet(Fleet):
 
     def warnings(self) -> tuple[str, ...]:
         return tuple(filter(None, (self._orphans(), self._zombies(), self._duds(), self._forgotten())))
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        if self.cluster.down:
+            return tuple(filter(None, (self._appeared(), self._on_while_down())))
+        return tuple(filter(None, (self._paused_for_long(),)))
+
+    def _appeared(self) -> Alarm | None:
+        there = self.cluster.media
+        if not there:
+            return None
+        ages = listed(f"{self.short((n,))}, {duration(max(0.0, self.cluster.seen_at - _born(n)))} old" for n in there)
+        price = sum((n.droplet.hourly for n in there), Decimal(0))
+        head = f"*{count(len(there), 'media node')} of {self.cluster.name} {'is' if len(there) == 1 else 'are'} there while it is down*"
+        ways = "`/openvidu startup`, or `/openvidu shutdown` again to let it finish and go"
+        return Alarm(f"lookout/there/{max(n.id for n in there)}", f"{head} · {ages} · {money(price)}/h, and nobody can meet there · {ways}")
+
+    def _on_while_down(self) -> Alarm | None:
+        if not self.scaler.enabled:
+            return None
+        head = f"*The autoscaler of {self.cluster.name} is on while its masters are off*"
+        text = f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve nobody · `/openvidu freeze` pauses it"
+        return Alarm(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
+
+    def _paused_for_long(self) -> Alarm | None:
+        since = self.scaler.paused_at or self.scaler.last_run
+        if self.scaler.enabled or self.cluster.seen_at - since < LONG:
+            return None
+        head = f"*{paused_words(self.cluster).rstrip('.')}*"
+        text = f"{head} · no node is added and none that dies is replaced · `/openvidu unfreeze` resumes it"
+        return Alarm(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
+
+    @property
+    def _day(self) -> int:
+        return int(self.cluster.seen_at // 86400)
 
     def _orphans(self) -> str:
         found = [n for n in self.cluster.media if not n.counted and n.member_status == "active"]

@@ -23,6 +23,14 @@ class Way:
     next: str = ""  # what to do next, said at the end
 
 
+@dataclass(frozen=True)
+class Alarm:
+    """Something that nobody asked about and somebody should know. Told once by its name."""
+
+    name: str
+    text: str
+
+
 class Fleet(ABC):
     """The media nodes of one look at a cluster: how they are seen, let go and brought back. Refused where a kind cannot do a thing."""
 
@@ -155,6 +163,10 @@ class Fleet(ABC):
 
     def warnings(self) -> tuple[str, ...]:
         """What somebody should look at."""
+        return ()
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What is told though nobody asked, while no run has the cluster."""
         return ()
 
     def who(self, chosen: tuple[MediaNode, ...]) -> str:

@@ -1,0 +1,243 @@
+"""What only a real account answers: each question with the smallest act that answers it, what that costs, and what to do with the answer.
+
+Nothing is done before somebody has said yes to exactly that. What changes anything puts it back before it says its answer.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bot.doctor.case import Case, Patient
+from services.clients.ssh import Host
+from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind
+from services.errors import BotError, Forbidden, Refused
+from services.locks import claim_key
+from services.secrets_env.file import SecretsFile
+
+FREE = "nothing"
+SECONDS = 20.0
+PLAIN = re.compile(r"[\w.-]{1,20}")
+AUTOSCALER = (FleetKind.AUTOSCALER,)
+WITHOUT_POOL = (FleetKind.FIXED, FleetKind.AUTOSCALER)
+EVERY = (FleetKind.POOL, *WITHOUT_POOL)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One cluster as a probe finds it."""
+
+    patient: Patient
+    cluster: Cluster
+
+    async def on(self, droplet: Droplet, command: str) -> str:
+        """What a command prints on a node."""
+        address = droplet.private_address if self.patient.settings.ssh.use_private_address else droplet.address
+        return (await self.patient.shell.run(Host(droplet.id, address), command, timeout=SECONDS)).stdout.strip()
+
+    @property
+    def scaler(self) -> Autoscaler:
+        if self.cluster.autoscaler is None or not self.cluster.autoscaler.trigger:
+            raise Refused("its autoscaler has no trigger")
+        return self.cluster.autoscaler
+
+    @property
+    def media(self) -> Droplet:
+        """A media node that is on."""
+        found = [n.droplet for n in self.cluster.media if n.droplet.active]
+        if not found:
+            raise Refused("no media node of it is on")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question, and the way to its answer. Without `act` a person has to find it, and `does` says how."""
+
+    name: str
+    question: str
+    does: str
+    costs: str = FREE
+    kinds: tuple[FleetKind, ...] = EVERY
+    act: Callable[[Visit], Awaitable[str]] | None = None
+
+
+async def _namespaces(at: Visit) -> str:
+    listed = await at.patient.world.account.api.namespaces()
+    mine = [n for n in listed if n["label"] == f"{at.cluster.stack}-autoscaler"]
+    return f"{len(listed)} functions namespaces are visible to this token, {len(mine)} of them of {at.cluster.stack}"
+
+
+async def _put_trigger(at: Visit) -> str:
+    scaler = at.scaler
+    try:
+        await at.patient.world.account.api.set_trigger(scaler.namespace, scaler.trigger, enabled=scaler.enabled)
+    except Forbidden as error:
+        return f"PUT is_enabled was refused ({error.status}): function:update alone is not enough, function:admin is needed"
+    return "PUT is_enabled was taken with this token's scopes"
+
+
+async def _next_run(at: Visit) -> str:
+    scaler, api = at.scaler, at.patient.world.account.api
+    if not scaler.enabled:
+        raw = await api.trigger(scaler.namespace, scaler.trigger)
+    else:
+        try:
+            await api.set_trigger(scaler.namespace, scaler.trigger, enabled=False)
+            raw = await api.trigger(scaler.namespace, scaler.trigger)
+        finally:
+            await api.set_trigger(scaler.namespace, scaler.trigger, enabled=True)
+    shown = (raw.get("scheduled_runs") or {}).get("next_run_at")
+    return f"next_run_at of a paused trigger {'is null' if shown is None else 'still shows a time'}"
+
+
+async def _enabled_at_boot(at: Visit) -> str:
+    said = await at.on(at.media, "systemctl is-enabled openvidu")
+    return f"the unit openvidu is {said or 'not known'} at boot on a media node"
+
+
+async def _doctl(at: Visit) -> str:
+    said = await at.on(at.media, "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done")
+    where = f"is in {said.split()[0]}" if said else "is neither in /usr/bin nor in /bin"
+    return f"doctl {where}, where cron looks: a drained node {'can' if said else 'may not be able to'} delete itself"
+
+
+async def _version(at: Visit) -> str:
+    bucket = at.patient.bucket
+    if bucket is None:
+        raise Refused("no bucket is configured for it")
+    content, _ = await bucket.get("secrets.env")
+    kept = SecretsFile(content).value("OPENVIDU_VERSION") or "none"
+    said = await at.on(at.cluster.masters[0], "cat /opt/openvidu/deployment-info.yaml")
+    runs = re.search(r"^\s*version:\s*[\"']?([\w.-]+)", said, re.MULTILINE)
+    there = runs[1] if runs else "not told"
+    same = "the same" if kept == there else "new nodes would install the first"
+    return f"OPENVIDU_VERSION is {kept if PLAIN.fullmatch(kept) else 'no version'} in the bucket and {there} on master 1: {same}"
+
+
+PROBES: tuple[Probe, ...] = (
+    Probe(
+        "namespaces",
+        "does this token see the functions namespaces that Terraform made?",
+        "lists the functions namespaces",
+        kinds=WITHOUT_POOL,
+        act=_namespaces,
+    ),
+    Probe(
+        "put-trigger",
+        "is function:update enough to pause the autoscaler, or is function:admin needed?",
+        "sends the trigger the state that it has already",
+        kinds=AUTOSCALER,
+        act=_put_trigger,
+    ),
+    Probe(
+        "next-run",
+        "does a paused trigger show no next run?",
+        "pauses the autoscaler, looks, and resumes it a second later; if this machine dies in between it stays paused (Functions console)",
+        kinds=AUTOSCALER,
+        act=_next_run,
+    ),
+    Probe(
+        "enabled-at-boot",
+        "does OpenVidu come back by itself when a media node is powered on?",
+        "asks systemd on one media node",
+        kinds=WITHOUT_POOL,
+        act=_enabled_at_boot,
+    ),
+    Probe("doctl", "can a drained node delete itself from cron?", "looks for doctl on one media node", kinds=AUTOSCALER, act=_doctl),
+    Probe(
+        "version",
+        "did the last upgrade reach secrets.env, which new nodes install from?",
+        "reads one key of secrets.env, and deployment-info.yaml on master 1",
+        act=_version,
+    ),
+    Probe(
+        "last-run",
+        "is a run that began before a pause really the last?",
+        "by hand: freeze a test stack some seconds after a minute divisible by 4; watch the trigger's last run and the droplets for 5 min",
+        kinds=AUTOSCALER,
+    ),
+    Probe(
+        "tag-lag",
+        "how long until a tag shows in a node's metadata and in the list by tag?",
+        "by hand: tag an idle node of a test stack with a new tag; ask http://169.254.169.254/metadata/v1/tags on it, and the list",
+        kinds=AUTOSCALER,
+    ),
+    Probe(
+        "firewall",
+        "is a node that has lost its media tag open to the world?",
+        "by hand: drain an idle node of a test stack, and connect to its port 8080 from outside before it is gone",
+        kinds=AUTOSCALER,
+    ),
+    Probe(
+        "triggers",
+        "how many scheduled triggers may an account have today?",
+        "by hand: the limits in the Functions console",
+        kinds=AUTOSCALER,
+    ),
+    Probe(
+        "zero",
+        "does a pool of fixed size take 0?",
+        "by hand: a pool of one s-1vcpu-1gb without user_data; set it to 0, read it and its history, delete it with its droplets",
+        costs="about $0.01",
+        kinds=(FleetKind.POOL,),
+    ),
+    Probe(
+        "cooldown",
+        "does an edit within 10 min of another wait, and is a destroyed or powered-off member replaced?",
+        "by hand, with the same pool: edit it twice within a minute; destroy one member, power another off; watch its history for 15 min",
+        costs="about $0.02",
+        kinds=(FleetKind.POOL,),
+    ),
+    Probe(
+        "pool-scopes",
+        "does editing a pool need droplet:create, and what does it say about a bad template?",
+        "by hand, with the same pool: put it back unchanged with a token that lacks droplet:create, then with a size that does not exist",
+        kinds=(FleetKind.POOL,),
+    ),
+    Probe(
+        "resize-on",
+        "is a droplet that is on resized without being powered off first?",
+        "by hand: ask for a resize of a running s-1vcpu-1gb, and delete it afterwards",
+        costs="about $0.01",
+    ),
+)
+
+
+async def probe(case: Case, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]) -> int:
+    """Go through them, cluster by cluster; returns how many could not be answered though somebody said yes."""
+    failed = 0
+    for patient in case.patients:
+        cluster = await patient.world.observe(frozenset({Fact.DROPLETS, Fact.POOL}))
+        says(f"{patient.name}: {cluster.problem or cluster.kind}")
+        if cluster.problem:
+            continue
+        busy = (await case.store.get(claim_key(patient.name)))[0]
+        if busy:
+            says(f"{busy} is changing {patient.name} now: nothing is probed until it is over")
+            continue
+        for each in of_kind(cluster.kind):
+            failed += not await _one(each, Visit(patient, cluster), asks, says)
+    return failed
+
+
+def of_kind(kind: FleetKind) -> Sequence[Probe]:
+    """Those that a cluster of that kind can answer."""
+    return [p for p in PROBES if kind in p.kinds]
+
+
+async def _one(each: Probe, at: Visit, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]) -> bool:
+    says(f"\n{each.name}: {each.question}\n  {each.does}\n  costs {each.costs}")
+    if each.act is None or not await asks("  do it?"):
+        return True
+    try:
+        says(f"  answer, to paste into an issue: [{each.name}] {await each.act(at)}")
+    except BotError as error:
+        says(f"  no answer: {error}")
+        return False
+    return True
+
+
+async def ask_on_the_terminal(words: str) -> bool:
+    """Whether somebody types yes; anything else is no."""
+    return (await asyncio.to_thread(input, f"{words} [y/N] ")).strip().lower() in ("y", "yes")

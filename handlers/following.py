@@ -1,0 +1,121 @@
+"""Follows a request or a run for somebody at a terminal: what happens, as it happens, until it is over."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from handlers import cards
+from handlers.actions import approvers
+from handlers.blocks import Card, clock
+from handlers.commands import Office, say
+from handlers.history import TOLD
+from handlers.plaintext import Reader, text_of, words_of
+from services.clock import Clock
+from services.decisions import Request, RequestState
+from services.desk import SWEEP, Desk
+from services.errors import Unreachable
+from services.executor import Progress
+from services.runs import Asked, Event, Run, State, Taken
+
+LOOK = 2.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something to show. A `live` one takes the place of the live one before it; the last line of all carries the exit code."""
+
+    text: str
+    live: bool = False
+    code: int | None = None
+
+
+@dataclass(frozen=True)
+class Circle:
+    """What a terminal's words are understood in: the office of the bot, and what people are called."""
+
+    office: Office
+    names: Mapping[str, str] = field(default_factory=dict)  # Slack member id -> name
+
+    def reader(self, cluster: str, width: int) -> Reader:
+        """Whoever reads about that cluster."""
+        return Reader(width, self.office.zone(cluster), self.names)
+
+
+def request_card(desk: Desk, request: Request) -> Card:
+    """A request, with who may approve it."""
+    return cards.request_card(request, approvers(desk, request.plan.cluster, request.requester))
+
+
+class Following:
+    """For one reader. `drives`: this process looks after open runs meanwhile, as any bot would. Leaving is harmless."""
+
+    def __init__(self, desk: Desk, clock: Clock, circle: Circle, width: int, *, drives: bool) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._circle = circle
+        self._width = width
+        self._drives = drives
+        self._swept = float("-inf")
+
+    async def request(self, request: Request) -> AsyncIterator[Line]:
+        """Until it is decided, and then what comes of it."""
+        reader = self._circle.reader(request.plan.cluster, self._width)
+        while request.state is RequestState.OPEN:
+            yield Line(words_of(f"waits for approval until {clock(request.until)}", reader), live=True)
+            await self._look_after()
+            try:
+                request = await self._desk.journal.request(request.id)
+            except Unreachable as error:
+                yield self._deaf(error)
+        if request.state is RequestState.APPROVED:
+            async for line in self.run(request.run):
+                yield line
+        else:
+            yield Line(text_of(request_card(self._desk, request), reader), code=1)
+
+    async def run(self, name: str) -> AsyncIterator[Line]:
+        """Until the run is over or has stopped."""
+        told, reader = 0, self._circle.reader(name.rpartition("-")[0], self._width)
+        await self._look_after(at_once=True)
+        while True:
+            try:
+                run, events = await self._desk.journal.run(name), await self._desk.journal.events(name, told)
+            except Unreachable as error:
+                yield self._deaf(error)
+                await self._look_after()
+                continue
+            told += len(events)
+            for event in filter(_is_news, events):
+                yield Line(words_of(f"{clock(event.at)} {TOLD[type(event)](event, run)}", reader))
+            progress = self._desk.progress(name) or Progress(run, None, "", None, "", self._clock.now())
+            progress = replace(progress, run=run)
+            if run.over or run.state is State.STOPPED:
+                yield Line("")
+                yield Line(text_of(cards.run_card(progress), reader), code=0 if run.state is State.DONE else 1)
+                return
+            yield Line(_now(progress, reader), live=True)
+            await self._look_after()
+
+    async def _look_after(self, *, at_once: bool = False) -> None:
+        """A moment passes; when no bot may be running, what a bot does now and then is done here."""
+        if not at_once:
+            await self._clock.sleep(LOOK)
+        if self._drives and self._clock.now() - self._swept >= SWEEP:
+            await self._desk.sweep()
+            self._swept = self._clock.now()
+
+    def _deaf(self, error: Unreachable) -> Line:
+        return Line(words_of(say(error), Reader(self._width)), live=True)
+
+
+def _is_news(event: Event) -> bool:
+    return not isinstance(event, Taken) and not (isinstance(event, Asked) and event.again)
+
+
+def _now(progress: Progress, reader: Reader) -> str:
+    """The live part: what is being waited for, or what is asked."""
+    run: Run = progress.run
+    if run.question is not None:
+        return text_of(Card("", cards.run_card(progress).blocks[2:]), reader)
+    waits = f" — {progress.waits_for}" if progress.waits_for else ""
+    trouble = f" · {progress.trouble}; trying again" if progress.trouble else ""
+    return words_of(f"▸ {run.step.title() if run.step else 'finishing'}{waits}{trouble}", reader)
