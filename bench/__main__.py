@@ -3,6 +3,7 @@
 import argparse
 import datetime as dt
 import json
+import logging
 import os
 import platform
 import sys
@@ -36,9 +37,10 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
 def main() -> int:
     """0, whatever was measured: a slow machine is no mistake."""
     reading = argparse.ArgumentParser(prog="bench", description=__doc__)
-    reading.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="only these; left out: all. Their tables in docs/ are renewed")
+    reading.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="only these; left out: all. Their tables are renewed")
     reading.add_argument("--short", action="store_true", help="what takes seconds, as `make test` shows it; nothing is written")
     said = reading.parse_args()
+    logging.disable(logging.WARNING)  # a crowd in one channel is told often that Slack limits the rate
     if said.short:
         print(as_text(measure(tuple(c for c in CASES if c.name in SHORT))))
         return 0

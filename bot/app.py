@@ -36,8 +36,8 @@ from services.decisions import Request
 from services.desk import SWEEP, Desk, Site
 from services.errors import BotError, Refused
 from services.hours import Hours
-from services.membership import Roster
 from services.lookout import Lookout
+from services.membership import Roster
 from services.memory import HostKeys
 from services.policy import EVERYONE, Impact, Rules
 from services.store import Store

@@ -63,6 +63,7 @@ def story(browser: Browser, url: str) -> None:
     modal.get_by_role("button", name="Do it").wait_for()
     take(modal, PICTURES / "modal.png")
     modal.get_by_role("button", name="Leave it").click()
+    modal.wait_for(state="hidden")
 
     say(page, SHUTDOWN)
     log.get_by_role("button", name="Approve").wait_for()

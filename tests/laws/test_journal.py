@@ -60,7 +60,7 @@ def play(story: Story) -> None:
         clock = loop_clock(0.0)
         await story(Desk(MemoryStore(clock), clock))
 
-    virtual.run(told())
+    virtual.run(told(), at_most=50 * 86400.0)
 
 
 def test_an_opening_claims_counts_consumes_and_writes_in_one_act() -> None:
@@ -345,6 +345,8 @@ def test_a_vote_is_forgotten_after_thirty_days_and_not_before() -> None:
         await desk.journal.vote(run, "q", "go", ANA)
         await asyncio.sleep(29.9 * 86400)
         assert await desk.store.get("votes:acme-1:q:go") == ['["UANA"]']
+        await asyncio.sleep(0.2 * 86400)
+        assert await desk.store.get("votes:acme-1:q:go") == [None]
 
     play(story)
 

@@ -133,3 +133,45 @@ def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_
         with pytest.raises(Rejected, match="reads back changed") as raised:
             edit(pool, Api(pool, mangles=True), **change)
         assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "number"),
+    [
+        ({"target_number_instances": 3}, 3),
+        ({"target_number_instances": 0}, 0),
+        ({"cooldown_minutes": 10}, 0),
+        ({}, 0),
+        (None, 0),
+        ({"min_instances": 1, "max_instances": 5}, None),
+        ({"min_instances": 1}, None),
+        ({"max_instances": 5, "target_number_instances": 2}, None),
+    ],
+)
+def test_a_number_that_is_left_out_is_zero_and_a_pool_that_scales_has_none(config: dict[str, Any] | None, number: int | None) -> None:
+    assert target_of({"config": config}) == number
+
+
+def test_a_pool_that_shows_no_config_is_at_zero() -> None:
+    assert target_of({}) == 0
+
+
+def test_the_order_in_which_a_template_is_read_makes_no_difference() -> None:
+    one: dict[str, Any] = {"size": "c-4", "tags": ["a"], "extra": {"x": 1, "y": 2}}
+    other: dict[str, Any] = {"extra": {"y": 2, "x": 1}, "tags": ["a"], "size": "c-4"}
+    assert template_digest(one) == template_digest(other)
+    assert template_digest(one) != template_digest({**one, "size": "c-8"})
+    assert len(template_digest(one)) == 64
+
+
+def test_another_number_alone_is_somebody_else_s_doing() -> None:
+    seen: dict[str, Any] = {
+        "id": "p-1",
+        "name": "acme-media-node-pool",
+        "config": {"target_number_instances": 3},
+        "droplet_template": {"size": "c-4", "user_data": "x"},
+    }
+    api = Api(seen | {"config": {"target_number_instances": 5}})
+    with pytest.raises(Refused, match="somebody else just set acme-media-node-pool to 5"):
+        edit(seen, api, number=2)
+    assert api.puts == []

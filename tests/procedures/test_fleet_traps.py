@@ -438,3 +438,46 @@ def test_a_node_that_does_not_come_back_is_helped_once_and_then_a_person_is_told
 
 def test_the_number_of_a_start_up_is_of_those_that_terraform_made() -> None:
     assert [s.title() for s in make_plan(replace(fixed(3), remembered=9), Startup()).steps] == []
+
+
+# What is told though nobody asked
+
+
+def test_what_comes_back_while_it_is_down_is_told_with_its_age_and_price() -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).apply_minimum(1)
+        told_on = await scene.card("The autoscaler of acme is on while its masters are off")
+        assert "somebody resumed it, or an apply did" in told_on.text
+        there = await scene.card("1 media node of acme is there while it is down")
+        assert "min old · $0.07/h" in there.text or " s old · $0.07/h" in there.text
+        await scene.passes(1800)
+        assert len([m for m in scene.ana.sees("COPS") if "is on while its masters are off" in m.text]) == 1
+
+    play(story, site={"channel": "COPS"})
+
+
+def test_a_freeze_that_is_forgotten_is_told_once_a_day() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu freeze")
+        await over(scene)
+        await scene.passes(20 * 3600)
+        assert "no node is added" not in told(scene)
+        await scene.passes(30 * 3600)
+        said = [m.text for m in scene.ana.sees("COPS") if "no node is added" in m.text]
+        assert 1 <= len(said) <= 2
+        assert "The autoscaler was frozen by acme-1" in said[0].replace("`", "")
+
+    play(story, site={"channel": "COPS"})
+
+
+@pytest.mark.parametrize("kind", ["pool", "fixed"])
+def test_nothing_is_told_of_the_other_kinds(kind: str) -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        await scene.passes(7200)
+        assert "while it is down" not in told(scene)
+
+    play(story, kind=kind, site={"channel": "COPS"})

@@ -456,3 +456,45 @@ def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: 
         assert fleet.serves(2)
 
     play(kind, story)
+
+
+@every_kind
+def test_one_master_is_restarted_while_all_media_nodes_serve(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.rolling = True
+        await asked(scene, "restart master-2", "Restart master-2 of acme")
+        await over(scene)
+        assert fleet.serves(2)
+        assert scene.estate.signals == {}
+        assert scene.estate.functions.scales("acme") == (kind == "autoscaler")
+
+    play(kind, story)
+
+
+@every_kind
+def test_a_live_backup_touches_no_media_node(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        await scene.ana.types("COPS", "/openvidu backup create")
+        await over(scene)
+        assert len(scene.estate.snapshots) == 4
+        assert fleet.serves(2)
+
+    play(kind, story)
+
+
+@every_kind
+def test_a_shutdown_is_cancelled_where_it_says_and_a_startup_brings_all_back(kind: str) -> None:
+    async def story(scene: Scene, fleet: Fleet) -> None:
+        scene.estate.open_meeting(people=4, minutes=30)
+        await asked(scene, "shutdown", "Shut down acme")
+        await scene.passes(400)
+        await scene.ana.types("COPS", "/openvidu cancel acme-1")
+        await scene.run_is("acme-1", State.CANCELLED)
+        assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
+        assert scene.estate.thrown_out == 0
+        await scene.ana.types("COPS", "/openvidu startup")
+        await over(scene, run="acme-2")
+        assert fleet.serves(2)
+        assert scene.estate.functions.scales("acme") == (kind == "autoscaler")
+
+    play(kind, story)

@@ -6,6 +6,7 @@ import pytest
 
 from services.procedures import DrainNodes, Freeze, Park, Procedure, ResizeMedia, Roll, Shutdown, Startup
 from services.runs import State
+from simulators.faults import Faults
 from tests.runs.test_crash import FULL, insist
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -103,3 +104,24 @@ def test_killed_at_any_point(name: str) -> None:
             tell(name, point)
         except Exception as error:
             raise AssertionError(f"{name} killed at point {point} of {points}") from error
+
+
+@pytest.mark.parametrize("kind", ["fixed", "autoscaler"])
+@pytest.mark.parametrize("seed", range(20 if FULL else 3))
+def test_bad_luck_on_every_side(kind: str, seed: int) -> None:
+    """Answers are lost and refused, for the bot and for the function too, which then sees no nodes and brings more."""
+
+    async def story() -> None:
+        cloud = {"500-before": 0.03, "503-after": 0.03, "reset-before": 0.02, "reset-after": 0.03, "429-minute": 0.01}
+        faults = Faults(seed, {"digitalocean": cloud, "ssh": {"cut-before": 0.03, "cut-after": 0.03}})
+        async with Scene(media=2, kind=kind, seed=seed, faults=faults) as scene:
+            scene.forgiven = ["ratelimited"]
+            scene.estate.open_meeting(people=4, minutes=10, recordings=1)
+            for procedure, check in ((Shutdown(), _down), (Startup(), _up)):
+                run = await insist(scene, procedure)
+                assert run.state is State.DONE, run.stopped
+                check(scene)
+            assert scene.estate.thrown_out == 0
+            assert set(scene.estate.signals.values()) <= {1}
+
+    virtual.run(story())
