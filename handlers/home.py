@@ -18,7 +18,7 @@ from services.desk import Desk
 from services.errors import BotError
 from services.executor import Progress
 from services.memory import Viewer
-from services.policy import Actor, Kind, may_approve, may_operate, may_read
+from services.policy import Actor, Kind, may_operate, may_read
 
 log = logging.getLogger(__name__)
 KEPT_TRUE = 3600.0  # seconds after somebody opened it in which it follows what happens
@@ -159,9 +159,7 @@ class Home:
         """What this person may do about it."""
         rules = self._desk.sites.rules(glance.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
-        decides = frozenset(
-            r.id for r in glance.waiting if may_approve(actor, r.requester, rules, tuple(a.key for a in r.approvals)).kind is Kind.ALLOWED
-        )
+        decides = frozenset(r.id for r in glance.waiting if self._desk.counts(r, actor))
         offered = offers(glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows)
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
         return glance, Mine(decides, operates, listed, {r.id: self._approvers(r) for r in glance.waiting})

@@ -8,7 +8,7 @@ from handlers.cards import node_state
 from handlers.talks import TALKS
 from services.cluster import Cluster, Droplet, MediaNode, Size, short
 from services.prices import money
-from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup
+from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup, fleet
 from services.procedures.resize import legal
 from services.secrets_env import KEYS, may_change
 from services.spoken import Spoken
@@ -60,7 +60,7 @@ def picks(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> tuple[Pick
 def initial(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> str:
     """What is picked to begin with."""
     if kind is Startup and field.name == "media":
-        number = Startup().number(cluster)
+        number = Startup().number(cluster) if fleet.of(cluster).most != 0 else None
         return str(number) if number else ""
     return str(field.default) if isinstance(field.default, str) else ""
 
@@ -69,6 +69,9 @@ def numbers(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
     """Numbers of media nodes, with what they cost."""
     now = cluster.pool.target if cluster.pool is not None else len(cluster.members)
     most = min(MOST, max(NUMBERS, 2 * now, 2 * (cluster.remembered or 0)))
+    bound = fleet.of(cluster).most if kind is Startup else None
+    if bound is not None:
+        return tuple(Pick(str(n), count(n, "media node")) for n in range(1, bound + 1))  # those there are; on or off they cost the same
     least = max(1, len(cluster.members)) if kind is Startup else 1
     return tuple(_number(n, now, cluster.media_price) for n in range(least, most + 1))
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from handlers.blocks import Block, Card
 from handlers.cards import ABANDON, ANSWER, APPROVE, CANCEL, REJECT, RESUME
 from handlers.parsing import SPOKEN
+from handlers.pickers import kind_of
 from services.procedures import Procedure
 
 PROGRAM = "openvidu-bot"
@@ -119,6 +120,10 @@ def _buttons(block: Block) -> Iterator[str]:
         said = BUTTONS.get(name)
         if said is not None and element["type"] == "button":
             yield f"  {element['text']['text'].removesuffix('…')}: {PROGRAM} {said(choice, str(element['value']))}"
+        for offered in (element, *element.get("options", ())):
+            kind = kind_of(str(offered.get("value" if offered is not element else "action_id", "")).partition(":")[2].partition("|")[0])
+            if kind is not None:
+                yield f"  {offered['text']['text'].removesuffix('…')}: {SAID.sub(_command, f'/openvidu {kind.command}')}"
 
 
 def _wrapped(text: str, reader: Reader) -> str:

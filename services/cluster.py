@@ -232,6 +232,15 @@ class Load:
 
 
 @dataclass(frozen=True)
+class FleetSeen:
+    """What kept the media nodes, how many there were, and when (epoch seconds)."""
+
+    kind: FleetKind
+    media: int
+    at: float
+
+
+@dataclass(frozen=True)
 class Basis:
     """What only the bot should change while it has a cluster. None: not looked at."""
 
@@ -301,7 +310,7 @@ class Cluster:
     problem: str = ""  # why nothing may be changed here
     remembered: int | None = None  # media number before the last shutdown
     remembered_ids: tuple[int, ...] = ()  # and which droplets, where they stay and are only powered off
-    last_kind: str = ""  # of its fleet, when it was last seen, and how many media nodes there were then
+    last_seen: FleetSeen | None = None  # what kept its media nodes when that was last seen
     windows: tuple[str, ...] = ()  # the words of its off-hours windows
     zone: str = "UTC"  # where its people live
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool

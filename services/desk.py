@@ -290,6 +290,14 @@ class Desk:
         run = await self._open(plan, request.requester, approved.approvals, request.reason, request.channel, approved, request)
         return Started(run)
 
+    def counts(self, request: Request, actor: Actor) -> bool:
+        """Whether this person's yes to that request would count now."""
+        try:
+            _counted(request, actor, self.sites.rules(request.plan.cluster))
+        except Refused:
+            return False
+        return True
+
     async def reject(self, request_id: str, actor: Actor) -> Request:
         """Close a request without doing anything. The requester may take it back too."""
         request = await self._requests.open(request_id)

@@ -7,9 +7,10 @@ from typing import Any
 
 from services.books import Books, book_key, read_book
 from services.chain import Chain
-from services.cluster import Autoscaler, Cluster, FleetKind
+from services.cluster import Autoscaler, Cluster, FleetKind, FleetSeen
 from services.store import Commit, Store
 
+NOTED_EVERY = 3600.0
 KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
 
 
@@ -37,21 +38,23 @@ class Memory:
             remembered_ids=tuple(known.get("ids", ())),
             zero_refused=zero is not None,
             windows=windows,
-            last_kind=seen or "",
+            last_seen=_seen(seen),
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 
     async def last_kind(self, name: str) -> FleetKind:
         """What kept its media nodes when that was last seen; a pool where nothing else ever was."""
-        (seen,) = await self._store.get(f"kind:{name}")
-        return FleetKind(seen) if seen else FleetKind.POOL
+        seen = _seen((await self._store.get(f"kind:{name}"))[0])
+        return seen.kind if seen else FleetKind.POOL
 
-    async def _note_kind(self, cluster: Cluster, seen: str | None) -> None:
+    async def _note_kind(self, cluster: Cluster, text: str | None) -> None:
         """Where nothing keeps media nodes any more, only this tells what did."""
-        kind = cluster.kind
-        is_news = kind in KNOWN_AGAIN and kind.value != seen and not cluster.problem
-        if is_news and (seen or kind is not FleetKind.POOL):  # a pool is never absent without a trace
-            await self._store.commit(Commit(checks={f"kind:{cluster.name}": seen}, puts={f"kind:{cluster.name}": cluster.kind.value}))
+        seen, kind = _seen(text), cluster.kind
+        if cluster.problem or kind not in KNOWN_AGAIN or (seen is None and kind is FleetKind.POOL):
+            return  # a pool is never absent without a trace
+        if seen is None or seen.kind is not kind or (cluster.media and cluster.seen_at - seen.at > NOTED_EVERY):
+            note = json.dumps([kind.value, len(cluster.media), cluster.seen_at])
+            await self._store.commit(Commit(checks={f"kind:{cluster.name}": text}, puts={f"kind:{cluster.name}": note}))
 
     async def note_target(self, cluster: Cluster, number: int, *, remember: bool) -> None:
         """Before the pool's number is lowered on a way down, keep the number it had; once, however often the way down is tried."""
@@ -90,6 +93,13 @@ class Memory:
         """DigitalOcean does not take 0 for this pool: the next plan says so."""
         if cluster.pool is not None:
             await self._store.commit(Commit(puts={f"zero:{cluster.pool.id}": "refused"}))
+
+
+def _seen(note: str | None) -> FleetSeen | None:
+    if not note:
+        return None
+    kind, media, at = json.loads(note)
+    return FleetSeen(FleetKind(kind), media, at)
 
 
 def _with_pause(autoscaler: Autoscaler | None, note: str | None) -> Autoscaler | None:

@@ -7,9 +7,8 @@ from handlers.blocks import Card
 from handlers.cards.menu import menu_card, which_card
 from handlers.offers import offers
 from handlers.talks.base import Asked, Talk
-from services.desk import Status
 from services.errors import Refused, Unreachable
-from services.policy import Kind, may_approve, may_operate, may_read
+from services.policy import Kind, may_operate, may_read
 from services.windows import Hold
 
 
@@ -34,7 +33,9 @@ class Menu(Talk):
         verdict = may_operate(actor, rules)
         operates = verdict.kind is Kind.ALLOWED
         offered = offers(status.cluster, status.run, operates=operates and status.known, held=hold is not None, windows=windows)
-        return menu_card(status, offered, hold, "" if operates else verdict.reason, _mine(asked, status))
+        return menu_card(
+            status, offered, hold, "" if operates else verdict.reason, frozenset(r.id for r in status.waiting if desk.counts(r, actor))
+        )
 
 
 async def _hours(asked: Asked, name: str) -> tuple[Hold | None, bool]:
@@ -43,11 +44,3 @@ async def _hours(asked: Asked, name: str) -> tuple[Hold | None, bool]:
     except Unreachable:
         return None, False  # reading works without the state store
     return book.exceptions.hold(asked.clock.now()), bool(book.windows)
-
-
-def _mine(asked: Asked, status: Status) -> frozenset[str]:
-    """The requests that this person may decide on."""
-    rules = asked.desk.sites.rules(status.cluster.name)
-    return frozenset(
-        r.id for r in status.waiting if may_approve(asked.actor, r.requester, rules, tuple(a.key for a in r.approvals)).kind is Kind.ALLOWED
-    )

@@ -52,6 +52,6 @@ def campaign(seeds: range, jobs: int) -> Iterator[Told]:
         for share in shares:
             yield from some(share)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), quiet, max_tasks_per_child=25) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), quiet, max_tasks_per_child=60) as pool:
         for done in pool.map(some, shares):
             yield from done

@@ -9,6 +9,7 @@ from datetime import datetime
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+from services import scripts
 from services.clock import loop_clock
 from simulators.faults import Faults
 from tests.campaign.crowd import Crowd, Stuck
@@ -94,6 +95,7 @@ def _arrange(scene: Scene, luck: Luck, ledger: Ledger) -> None:
         estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20, media_install=installs, pool_grace=10,
         status_lag=luck.status_lag, pool_cooldown=90,
     )  # fmt: skip
+    scene.town.shell.looks = {scripts.LOOK, scripts.START}
     estate.watch.ask_terms = lambda _stack: ledger.terms()
     estate.scaling.victims = luck.victims  # type: ignore[assignment]
     estate.cooldown_gates_edits, estate.resize_powers_off = luck.cooldown_gates_edits, luck.resize_powers_off

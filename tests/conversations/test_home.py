@@ -166,3 +166,17 @@ def test_many_clusters_and_many_people_stay_within_what_slack_takes() -> None:
         assert 4 <= drawn <= (scene.clock.now() - began) / 60 * 50
 
     play(story, stacks=tuple(f"c{n}" for n in range(24)), media=1)
+
+
+def test_a_break_glass_request_is_confirmed_by_whoever_asked_and_by_nobody_else() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu break-glass shutdown --reason "the hall is on fire"')
+        await scene.card("Break-glass")
+        await scene.ben.opens_home()
+        await home(scene.ben, "Shut down acme", "*Waits for you* nothing.")
+        await scene.ana.opens_home()
+        view = await home(scene.ana, "the hall is on fire", "Run without approval")
+        await scene.ana.presses(view, "Run without approval")
+        await home(scene.ana, "acme-1", "nobody approved it")
+
+    play(story, roles={"break_glass": ["UANA"]})

@@ -23,6 +23,7 @@ from handlers.dialogs import Meant, command_form, looking_view, plan_view, said_
 from handlers.offers import Offer, offers
 from handlers.parsing import SPOKEN, parse
 from handlers.pickers import kind_of
+from handlers.plaintext import Reader, text_of
 from handlers.talks.holds import HoldTalk
 from services.cluster import Cluster, Load, Size
 from services.decisions import Request
@@ -111,6 +112,8 @@ def test_menu(cluster: Cluster, told: list[Event], request: Request, operates: b
         Status(cluster, run, None, (request,)), offered, hold, "" if operates else "only operators may", frozenset({request.id})
     )
     fit_to_send(card)
+    typed = text_of(card, Reader())
+    assert all(o.command in typed for o in offered), "somebody at a terminal reads commands in the place of buttons"
     names = [o.command for o in offered]
     assert len(set(names)) == len(names)
     assert all(kind_of(o.action.partition(":")[2]) is not None for o in offered), "every offer is a command"

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import FleetKind
+from services.cluster import Cluster, FleetKind
 from services.errors import Refused
 from services.executor import FencedWorld
 from services.kinds import Names, Signs, tell
 from services.plan import make_plan
-from services.procedures import AddWindow, Shutdown, Startup
+from services.procedures import AddWindow, Scale, Shutdown, Startup
 from services.runs import State
 from simulators.estate import Estate, Terraform, Variables
 from tests.support import virtual
@@ -141,7 +141,7 @@ def test_parked_the_vendors_way() -> None:
         await scene.passes(10)
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
-        assert "When it was last seen with media nodes it had an autoscaler" in card.text
+        assert "it had an autoscaler with 2 of them" in card.text
         await scene.ben.presses(card, "Approve")
         await over(scene, run="acme-2")
         await scene.ana.types("COPS", "/openvidu startup")
@@ -481,3 +481,60 @@ def test_nothing_is_told_of_the_other_kinds(kind: str) -> None:
         assert "while it is down" not in told(scene)
 
     play(story, kind=kind, site={"channel": "COPS"})
+
+
+# What lies in the function's own rules
+
+
+def test_the_generation_that_brings_all_at_once_sends_its_surplus_away_by_itself() -> None:
+    """`initial` acts after every night, because nothing is there then; what is more than the minimum is drained again."""
+
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        await scene.ana.types("COPS", "/openvidu startup")
+        await over(scene, run="acme-2")
+        assert len(scene.estate.media("acme")) >= 3
+        await scene.passes(3600)
+        assert len(scene.estate.serving("acme")) == 2
+        assert scene.estate.thrown_out == 0
+
+    play(story, generation=3, minimum=2, initial=4, maximum=6, site={"autoscaler": {"minimum": 2}})
+
+
+@pytest.mark.parametrize("cluster", [fixed(2), autoscaled(2)], ids=["fixed", "autoscaler"])
+def test_zero_is_a_shutdown_and_no_number_for_terraform(cluster: Cluster) -> None:
+    """An autoscaler with a minimum of 0 never wakes up, or never sleeps."""
+    with pytest.raises(Refused, match="0 media nodes is a shutdown"):
+        make_plan(cluster, Scale(0))
+
+
+def test_a_freeze_does_not_stop_who_is_on_the_way_out() -> None:
+    async def story(scene: Scene) -> None:
+        leaving = scene.estate.media("acme")[0]
+        scene.estate.open_meeting(people=3, minutes=10)
+        scene.estate.tag(leaving, DRAINING)
+        await scene.ana.types("COPS", "/openvidu freeze --dry-run")
+        dry = await scene.whisper("UANA", "Dry run of Freeze")
+        assert "A node that was told to leave already leaves all the same" in dry.text
+        await scene.ana.types("COPS", "/openvidu freeze")
+        await over(scene)
+        await scene.passes(900)
+        assert leaving.id not in scene.estate.droplets
+
+    play(story)
+
+
+def test_a_long_drain_leaves_the_token_its_room() -> None:
+    """The function shares the account's patience: starved, its listing fails, and it takes that for no node at all."""
+
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=3, minutes=60)
+        await asked(scene, "shutdown", "Shut down acme")
+        await scene.passes(600)
+        before = len(scene.estate.requests)
+        await scene.passes(1800)
+        assert len(scene.estate.requests) - before < 30 * 20, "a request in three seconds at most, of 250 a minute"
+        await over(scene)
+
+    play(story)

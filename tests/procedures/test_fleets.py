@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from services.cluster import Cluster, FleetKind
+from handlers.pickers import initial, picks
+from services.cluster import Cluster, FleetKind, FleetSeen
 from services.errors import Refused
 from services.plan import make_plan
 from services.procedures import (
@@ -164,10 +165,12 @@ def test_what_is_not_told_for_sure_is_refused_by_its_name(kind: FleetKind) -> No
 
 
 def test_nothing_there_leaves_the_masters_to_be_operated() -> None:
-    absent = replace(ready(0), kind=FleetKind.NONE, pool=None, last_kind="autoscaler")
+    absent = replace(ready(0), kind=FleetKind.NONE, pool=None)
+    absent = replace(absent, last_seen=FleetSeen(FleetKind.AUTOSCALER, 3, absent.seen_at - 7200))
     plan = make_plan(absent, Shutdown())
     assert [s.title() for s in plan.steps] == ["Shut down masters 1-4"]
-    assert "No media node was found, so none is drained. When it was last seen with media nodes it had an autoscaler" in plan.notes[0]
+    known = "When it was last seen with media nodes, 2 h ago, it had an autoscaler with 3 of them"
+    assert plan.notes[0] == f"No media node was found, so none is drained. {known}"
     off = replace(absent, masters=tuple(replace(m, status="off", healthy=False) for m in absent.masters))
     up = make_plan(off, Startup())
     assert [s.title() for s in up.steps][-1] == "Check the public address through the load balancer"
@@ -498,3 +501,16 @@ def test_a_shutdown_is_cancelled_where_it_says_and_a_startup_brings_all_back(kin
         assert scene.estate.functions.scales("acme") == (kind == "autoscaler")
 
     play(kind, story)
+
+
+@pytest.mark.parametrize(
+    ("kind", "picked", "numbers"), [("pool", "3", range(1, 21)), ("fixed", "3", range(1, 4)), ("autoscaler", "", range(0))]
+)
+def test_the_form_of_a_startup_offers_no_number_that_would_be_refused(kind: str, picked: str, numbers: range) -> None:
+    cold = down(MAKE[kind]())
+    (field,) = [f for f in Startup.parameters() if f.name == "media"]
+    offered = picks(Startup, field, cold)
+    assert initial(Startup, field, cold) == picked
+    assert [int(p.value) for p in offered] == list(numbers)
+    for pick in offered:
+        make_plan(cold, Startup(int(pick.value)))

@@ -18,7 +18,8 @@ class _Jump(selectors.DefaultSelector):
     loop: "VirtualLoop"
 
     def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
+        # With nothing in a thread nobody can wake the loop up from outside.
+        ready = super().select(0) if self.loop.busy or timeout is None else []
         if ready or timeout == 0:
             return ready
         if self.loop.busy:

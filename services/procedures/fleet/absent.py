@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from services.cluster import MediaNode
+from services.cluster import FleetKind, MediaNode
 from services.errors import Refused
 from services.procedures.fleet.base import PLAN_FIRST, Fleet, Way
 from services.steps import Step
+from services.steps.base import duration
 
 APPLY = f"media nodes come by `terraform apply` in the directory of its state ({PLAN_FIRST})"
 
@@ -29,6 +30,10 @@ class AbsentFleet(Fleet):
     def startup_number(self, said: int | None) -> int | None:  # noqa: ARG002
         return 0
 
+    @property
+    def most(self) -> int | None:
+        return 0
+
     def check_startup(self, said: int | None) -> None:
         if said:
             raise Refused(f"{self.cluster.name} has {self.name}: `/openvidu startup` starts its masters, and {APPLY}")
@@ -46,8 +51,11 @@ class AbsentFleet(Fleet):
         return f"start the masters again with `/openvidu startup`; {APPLY}"
 
     def _known(self) -> str:
-        last = self.cluster.last_kind
-        return f"When it was last seen with media nodes it had {NAMES[last]}" if last in NAMES else "What it had before is not known"
+        last = self.cluster.last_seen
+        if last is None:
+            return "What it had before is not known"
+        ago = duration(max(0.0, self.cluster.seen_at - last.at))
+        return f"When it was last seen with media nodes, {ago} ago, it had {NAMES[last.kind]} with {last.media} of them"
 
     def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
         raise self._none()
@@ -68,4 +76,4 @@ class AbsentFleet(Fleet):
         return APPLY
 
 
-NAMES = {"pool": "an autoscale pool", "fixed": "fixed media nodes", "autoscaler": "an autoscaler"}
+NAMES = {FleetKind.POOL: "an autoscale pool", FleetKind.FIXED: "fixed droplets", FleetKind.AUTOSCALER: "an autoscaler"}

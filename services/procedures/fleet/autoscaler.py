@@ -73,6 +73,10 @@ class AutoscalerFleet(Fleet):
     def startup_number(self, said: int | None) -> int | None:
         return self.floor if said is None else said
 
+    @property
+    def most(self) -> int | None:
+        return 0
+
     def check_startup(self, said: int | None) -> None:
         if said is not None:
             raise Refused(f"{by_terraform(self.cluster, said)} Say `/openvidu startup` without a number")

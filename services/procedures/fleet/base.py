@@ -67,6 +67,11 @@ class Fleet(ABC):
     def startup_number(self, said: int | None) -> int | None:
         """How many media nodes a start-up ends with; None when nobody said and nothing tells."""
 
+    @property
+    def most(self) -> int | None:
+        """The largest number that can be said to a start-up; 0 where none can be, None where any can."""
+        return None
+
     @abstractmethod
     def check_startup(self, said: int | None) -> None:
         """Refused when that number makes no sense."""

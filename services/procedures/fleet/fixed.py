@@ -74,6 +74,10 @@ class FixedFleet(Fleet):
             return len(known) or len(self.nodes) or None
         return len(self.on)
 
+    @property
+    def most(self) -> int | None:
+        return len(self.nodes)
+
     def check_startup(self, said: int | None) -> None:
         have = len(self.nodes)
         number = self.startup_number(said)

@@ -30,8 +30,9 @@ class PoolFleet(Fleet):
     def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
         was = self.pool.target
         if drain:
-            # Should 0 be refused, the oldest stays: it must not have been told to delete itself.
-            oldest = tuple(n.id for n in self.cluster.members[:1] if n.look is not None and n.look.start)
+            # Should 0 be refused, the oldest stays: it must not have been told to delete itself. One that is not reached at this moment is
+            # the oldest all the same: a plan must not become another one because SSH did not answer.
+            oldest = tuple(n.id for n in self.cluster.members[:1] if n.look is None or n.look.start)
             yield Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
         if self.kept:
             yield from keep_one(self.cluster, (), was, harsh=not drain)
