@@ -61,6 +61,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "whoever takes the lease raises the epoch in the same commit",
     ("services/locks.py", "await self._keeper", "pass"):
         "it is cancelled either way, before anything else of this loop can run on",
+    ("services/store/sqlite.py", "limit = -1 if count is None else count", "limit = -(2) if count is None else count"):
+        "to SQLite any negative limit is none",
+    ("services/policy.py", 'return ""', "return None"): "whoever asks only looks whether there is a reason",
 }  # fmt: skip
 """(file, the line as it was, the line as it became) -> why nothing can tell them apart."""
 

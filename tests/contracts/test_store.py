@@ -598,3 +598,34 @@ def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
             own.stop()
 
     asyncio.run(story())
+
+
+def test_a_commit_that_breaks_half_way_in_sqlite_leaves_nothing_and_says_so() -> None:
+    async def story() -> None:
+        store = SqliteStore(None, Clock(), threaded=False)
+        with pytest.raises(Unreachable, match="state file"):
+            await store.commit(Commit(puts={"a": "1"}, appends=[("log", None)]))  # type: ignore[list-item]
+        assert await store.get("a") == [None]
+        assert await store.commit(Commit(puts={"a": "2"}))
+        assert await store.get("a") == ["2"]
+        await store.aclose()
+
+    asyncio.run(story())
+
+
+def test_sqlite_remembers_commits_for_an_hour_and_no_longer() -> None:
+    now = [0.0]
+
+    async def story() -> None:
+        store = SqliteStore(None, Clock(read=lambda: now[0]), threaded=False)
+        await store.commit(Commit(appends=[("log", "x")], id="one"))
+        now[0] = 3600.0
+        await store.commit(Commit(appends=[("log", "x")], id="two"))
+        await store.commit(Commit(appends=[("log", "x")], id="one"))
+        assert await store.length("log") == 2
+        now[0] = 3601.0
+        await store.commit(Commit(appends=[("log", "y")], id="three"))
+        assert store._db.execute("select count(*) from done").fetchone() == (2,)
+        await store.aclose()
+
+    asyncio.run(story())

@@ -7,7 +7,7 @@ import pytest
 from services.cluster import Load
 from services.decisions import Request, RequestState, grew
 from services.plan import Plan, make_plan
-from services.policy import Actor, Rules
+from services.policy import Actor, Kind, Rules, may_operate, whom_to_ask
 from services.procedures import Shutdown
 from tests.support.clusters import ready
 
@@ -80,3 +80,20 @@ def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
     gone = request().closed(RequestState.SUPERSEDED, 8.0, replaced_by="r2")
     assert (gone.state, gone.closed_at, gone.closed_by, gone.run) == (RequestState.SUPERSEDED, 8.0, None, "")
     assert gone.replaced_by == "r2"
+
+
+def test_at_most_three_people_are_named_and_always_the_same() -> None:
+    assert whom_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"})) == "<@U1> or <@U2> or <@U3>"
+    assert whom_to_ask(frozenset({"U1"})) == "<@U1>"
+    assert "keeps the bot's settings" in whom_to_ask(frozenset())
+
+
+def test_who_comes_by_no_workspace_is_vouched_for_by_the_settings() -> None:
+    rules = Rules(operators=frozenset({"UANA", "ops"}), homes=frozenset({"T0ACME", "E0ACME"}))
+    assert may_operate(Actor("ops"), rules).kind is Kind.ALLOWED
+    assert may_operate(Actor("UANA", "T0ACME"), rules).kind is Kind.ALLOWED
+    assert may_operate(Actor("UANA", "T9ELSE", "E0ACME"), rules).kind is Kind.ALLOWED
+    elsewhere = may_operate(Actor("UANA", "T9ELSE"), rules)
+    assert elsewhere.kind is Kind.DENIED
+    assert "another workspace" in elsewhere.reason
+    assert may_operate(Actor("UANA", "T9ELSE"), replace(rules, homes=frozenset())).kind is Kind.ALLOWED

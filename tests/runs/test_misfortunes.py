@@ -186,7 +186,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
                 raise Unreachable("asking Redis: TimeoutError")
 
             await scene.passes(30)
-            journal.refresh = lost  # type: ignore[method-assign]
+            journal.refresh = lost  # type: ignore[method-assign, assignment]
             await scene.ben.presses(card, "Abandon")
             run = await scene.run_is("acme-1", State.ABANDONED)
             await scene.settled(run)
