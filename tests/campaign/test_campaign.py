@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SAMPLE, PARTS = 72, 3
+SAMPLE, PARTS = 60, 3
 
 
 def played(*words: str, seed: str = "") -> subprocess.CompletedProcess[str]:

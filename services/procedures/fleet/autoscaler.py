@@ -15,6 +15,7 @@ from services.steps.base import count, duration, listed
 
 LONG = 86400.0  # a pause that lasts longer is told, once a day
 YOUNG = 1800.0  # a node that does not serve after this long never will
+AN_APPLY = "That apply replaces the function only, and starts it: a pause is over then, and running nodes stay as they are."
 LIMITS = "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes`"
 
 
@@ -285,9 +286,6 @@ class AutoscalerFleet(Fleet):
         return f"{paused_words(self.cluster)} A node that dies is not replaced; `/openvidu unfreeze` resumes it"
 
 
-AN_APPLY = "That apply replaces the function only, and starts it: a pause is over then, and running nodes stay as they are."
-
-
 def by_terraform(cluster: Cluster, number: int) -> str:
     """Whose the number is, by which variables, and what else that apply does."""
     return (
@@ -308,5 +306,3 @@ def _born(node: MediaNode) -> float:
         return datetime.fromisoformat(node.droplet.created_at).timestamp()
     except ValueError:
         return float("inf")
-
-
