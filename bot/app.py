@@ -23,6 +23,7 @@ from handlers.modals import Forms
 from handlers.notices import Notices
 from handlers.reporter import Reporter
 from handlers.voice import Voice
+from services.account import Account
 from services.calendars import Calendar, Calendars
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
@@ -44,7 +45,7 @@ from services.store import Store
 from services.store.port import new_id
 from services.vault import Objects
 from services.windows import Window, parse_window
-from services.world import Account, ClusterWorld, People, Place, Shell
+from services.world import ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
 

@@ -3,13 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
+from services.account import Account
 from services.decisions import Request, RequestState
 from services.desk import Desk
 from services.errors import BotError
 from services.executor import Progress
 from services.metrics import METRICS
 from services.runs import Run
-from services.world import Account, ClusterWorld
+from services.world import ClusterWorld
 
 REMEMBERED = 200
 MEASURED = (

@@ -51,7 +51,8 @@ TARGETS = (
     Target("services/store/sqlite.py", ("tests/contracts/test_store.py",), ("_value", "_apply", "_commit", "read", "tail", "length"),
            ("-k", "sqlite and not processes")),
     Target("services/world.py", ("tests/laws/test_pool_edit.py",),
-           ("set_target", "set_template_size", "_put_pool", "target_of", "template_digest")),
+           ("set_target", "set_template_size", "_put_pool")),
+    Target("services/readings.py", ("tests/laws/test_pool_edit.py",), ("target_of", "template_digest")),
     Target("services/decisions.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
     Target("services/policy.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
 )  # fmt: skip

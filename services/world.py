@@ -1,41 +1,33 @@
 """The first door: everything the bot knows comes in through `observe`. And the plain hands that a fenced world uses to change things."""
 
 import asyncio
-import hashlib
-import json
-import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from services import scripts
+from services.account import Account
 from services.backups import made_by_bot
 from services.clients.answers import repeatable
-from services.clients.digitalocean import PER_PAGE, DigitalOcean
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
 from services.clock import Clock
 from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
-from services.errors import BotError, Forbidden, NotFound, Refused, Rejected, Unreachable
+from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
 from services.kinds import Names, Signs, tell
-from services.printable import namelike
+from services.readings import droplet_of, moment_of, parse_look, size_of, snapshot_of, target_of, template_digest
 from services.roster import Roster
 from services.vault import Objects, Vault
 
 Json = dict[str, Any]
 T = TypeVar("T")
-SHARED, CROWD = 0.45, 4  # looks this many seconds together share one listing, for each page of it; four times that for a crowd
 HEALTH_SECONDS = 5.0
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
 NODES_AT_ONCE = 16
-MOVING = 60.0
-LOOKS_A_MINUTE = 240.0
-OLDEST = 600.0
 DAY = 86400.0
 SELDOM = 300.0  # what a cluster with a pool is asked about functions: only whether there is one too
 CLOCKS_APART = 5.0
@@ -56,74 +48,6 @@ class People(Protocol):
     """Knows the meetings."""
 
     async def load(self) -> Any: ...
-
-
-class Listing:
-    """One list call that serves everybody who asks at about the same time."""
-
-    def __init__(self, clock: Clock, fetch: Callable[[], Coroutine[Any, Any, list[Json]]]) -> None:
-        self._clock = clock
-        self._fetch = fetch
-        self._begun = float("-inf")
-        self._task: asyncio.Task[list[Json]] | None = None
-        self.pages = 1  # requests that it takes
-
-    async def since(self, moment: float) -> list[Json]:
-        """A listing that was begun at `moment` or later."""
-        task = self._task
-        if task is None or self._begun < moment or (task.done() and (task.cancelled() or task.exception() is not None)):
-            self._begun = self._clock.now()
-            task = self._task = asyncio.create_task(self._fetch(), name="listing")
-            # Whoever waits hears of an error; with nobody waiting any more it must not be reported as lost.
-            task.add_done_callback(lambda t: t.cancelled() or t.exception())
-        found = await asyncio.shield(task)
-        self.pages = max(1, -(-len(found) // PER_PAGE))
-        return found
-
-
-class Account:
-    """One DigitalOcean token: its listings are shared by every cluster under it, and its rate budget sets the pace."""
-
-    def __init__(self, api: DigitalOcean, clock: Clock) -> None:
-        self.api = api
-        self.droplets = Listing(clock, api.droplets)
-        self.pools = Listing(clock, api.pools)
-        self.namespaces = Listing(clock, self._namespaces)
-        self.account = Listing(clock, self._account)
-        self.sizes = Listing(clock, api.sizes)
-        self.snapshots = Listing(clock, api.snapshots)
-        self._clock = clock
-        self._moving: dict[str, float] = {}  # clusters that are looked at again and again, and when last
-
-    async def _namespaces(self) -> list[Json]:
-        """The namespaces; or one entry `unreadable` where the token may not know."""
-        try:
-            return await self.api.namespaces()
-        except Forbidden as error:
-            return [{"unreadable": str(error)}]
-
-    async def _account(self) -> list[Json]:
-        return [await self.api.account()]
-
-    def together(self) -> float:
-        """Looks this many seconds apart share one listing: long lists are many requests, and a crowd of clusters asks for much else."""
-        pages = self.droplets.pages + self.pools.pages
-        return pages * SHARED * (1 if len(self._moving) <= CROWD else 4)
-
-    def patience(self) -> float:
-        """Seconds that a list of members may be old while nothing else changes."""
-        return min(MOVING * len(self._moving), OLDEST)
-
-    def pace(self, interval: float, who: str = "") -> float:
-        """The interval to look at: stretched when many clusters are in motion, and as the token's hourly budget runs out."""
-        now = self._clock.now()
-        self._moving = {w: at for w, at in self._moving.items() if now - at < MOVING} | {who: now}
-        # DigitalOcean takes 250 calls a minute; a look at one cluster of many costs less than one, the rest is shared.
-        interval = max(interval, len(self._moving) * 60.0 / LOOKS_A_MINUTE)
-        remaining = self.api.budget.remaining
-        if remaining is None or remaining > 1500:
-            return interval
-        return interval * (2 if remaining > 500 else 6)
 
 
 @dataclass(frozen=True)
@@ -186,7 +110,7 @@ class ClusterWorld:
         fresh = now - self.account.together()
         fresh = fresh if since is None else max(since, fresh)
         droplets, pools = await _both(self.account.droplets.since(fresh), self._pools(needs, fresh))
-        masters = tuple(sorted((_droplet(d) for d in droplets if self._is_master(d)), key=lambda m: m.name))
+        masters = tuple(sorted((droplet_of(d) for d in droplets if self._is_master(d)), key=lambda m: m.name))
         mine = [p for p in pools if p.get("name") == f"{self.place.stack}-media-node-pool"]
         pool, members, trouble = await self._pool(mine, needs, droplets, since or float("-inf"))
         kind, strange, autoscaler = await self._kind(droplets, mine, needs, fresh)
@@ -280,8 +204,8 @@ class ClusterWorld:
             namespace,
             trigger=self._names.trigger,
             enabled=bool(raw.get("is_enabled")),
-            last_run=_moment(runs.get("last_run_at")),
-            next_run=_moment(following) if following else None,
+            last_run=moment_of(runs.get("last_run_at")),
+            next_run=moment_of(following) if following else None,
         )
 
     def _blind(self, droplets: list[Json]) -> str:
@@ -349,7 +273,8 @@ class ClusterWorld:
         tag = self._names.media_tag
         seen = [d for d in droplets if int(d["id"]) in status or self._is_media(d)]
         found = [
-            MediaNode(_droplet(d), status.get(int(d["id"])) or self._standing(d, kind), counted=tag in (d.get("tags") or ())) for d in seen
+            MediaNode(droplet_of(d), status.get(int(d["id"])) or self._standing(d, kind), counted=tag in (d.get("tags") or ()))
+            for d in seen
         ]
         here = {n.id for n in found}
         # A member whose droplet is not in the listing yet, or no more, still counts as there.
@@ -378,7 +303,7 @@ class ClusterWorld:
             sizes = await self.account.sizes.since(self._clock.now() - DAY)
         except BotError:
             return Decimal(0)
-        return next((_exact(s.get("price_hourly"), "0.00001") for s in sizes if s.get("slug") == pool.size), Decimal(0))
+        return next((s.hourly for s in map(size_of, sizes) if s.slug == pool.size), Decimal(0))
 
     async def _limit(self, fresh: float) -> int | None:
         try:
@@ -394,7 +319,7 @@ class ClusterWorld:
             listed = await self.account.sizes.since(self._clock.now() - DAY)
         except BotError:
             return ()
-        return tuple(_size(s) for s in listed)
+        return tuple(size_of(s) for s in listed)
 
     async def _snapshots(self, masters: tuple[Droplet, ...], needs: frozenset[Fact], fresh: float) -> tuple[Snapshot, ...] | None:
         if Fact.SNAPSHOTS not in needs:
@@ -406,7 +331,7 @@ class ClusterWorld:
             return None  # unknown, never none: a token without snapshot:read sees nothing
         # Those of a master that is gone are known by their names.
         mine = [s for s in listed if str(s.get("resource_id")) in ids or made_by_bot(self.place.stack, str(s.get("name")))]
-        return tuple(_snapshot(s) for s in mine)
+        return tuple(snapshot_of(s) for s in mine)
 
     async def _copies(self, needs: frozenset[Fact]) -> tuple[str, ...] | None:
         if Fact.SNAPSHOTS not in needs or self._bucket is None:
@@ -504,7 +429,7 @@ class ClusterWorld:
     async def _asked_already(self, droplet_id: int, action: str, since: float) -> bool:
         earliest = since - CLOCKS_APART
         return any(
-            a.get("type") == action and a.get("status") != "errored" and _moment(a.get("started_at")) >= earliest
+            a.get("type") == action and a.get("status") != "errored" and moment_of(a.get("started_at")) >= earliest
             for a in await self.account.api.actions(droplet_id)
         )
 
@@ -516,7 +441,7 @@ class ClusterWorld:
 
     async def _newest(self, droplet_id: int, action: str = "") -> Json | None:
         found = [a for a in await self.account.api.actions(droplet_id) if not action or a.get("type") == action]
-        return max(found, key=lambda a: (_moment(a.get("started_at")), int(a.get("id") or 0)), default=None)
+        return max(found, key=lambda a: (moment_of(a.get("started_at")), int(a.get("id") or 0)), default=None)
 
     async def failed(self, droplet_id: int, action: str) -> bool:
         """Whether the newest action of that kind there ended in an error. DigitalOcean does not say why."""
@@ -638,109 +563,6 @@ class ClusterWorld:
 
     def _address(self, droplet: Droplet) -> str:
         return droplet.private_address if self.place.private_addresses else droplet.address
-
-
-def target_of(pool: Json) -> int | None:
-    """The fixed number of a pool as it was read; None for a pool that scales by load.
-
-    A config without the number is 0: the server leaves zero values out.
-    """
-    config = pool.get("config") or {}
-    if "min_instances" in config or "max_instances" in config:
-        return None
-    return int(config.get("target_number_instances") or 0)
-
-
-def template_digest(template: Json) -> str:
-    """Tells two templates apart without keeping either: they hold credentials."""
-    return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
-
-
-def parse_look(text: str) -> NodeLook:
-    """Read what `scripts.LOOK` prints."""
-    start, running, marked, recordings = "", [], False, None
-    gauges: dict[str, float] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        if key == "start":
-            start = value
-        elif key == "running":
-            running.append(value)
-        elif key == "marked":
-            marked = value == "yes"
-        elif key == "recordings":
-            recordings = int(value) if value.isdigit() else None
-        elif line.startswith("livekit_"):
-            name, number = re.split(r"[{ ]", line, maxsplit=1)[0], line.rsplit(" ", 1)[-1]
-            try:
-                gauges[name] = gauges.get(name, 0.0) + float(number)
-            except ValueError:
-                continue
-    rooms, people = gauges.get("livekit_room_total"), gauges.get("livekit_participant_total")
-    return NodeLook(
-        start=start,
-        running=tuple(running),
-        marked=marked,
-        rooms=None if rooms is None else int(rooms),
-        people=None if people is None else int(people),
-        recordings=recordings,
-    )
-
-
-def _droplet(raw: Json) -> Droplet:
-    size = raw.get("size") or {}
-    addresses = {n.get("type"): n.get("ip_address", "") for n in (raw.get("networks") or {}).get("v4", [])}
-    return Droplet(
-        id=int(raw["id"]),
-        name=namelike(str(raw["name"])),
-        status=namelike(str(raw["status"])),
-        locked=bool(raw.get("locked")),
-        size=namelike(str(raw.get("size_slug", ""))),
-        address=addresses.get("public", ""),
-        private_address=addresses.get("private", ""),
-        disk=int(raw.get("disk") or 0),
-        memory=int(raw.get("memory") or 0),
-        vcpus=int(raw.get("vcpus") or 0),
-        hourly=_exact(size.get("price_hourly"), "0.00001"),
-        monthly=_exact(size.get("price_monthly"), "0.01"),
-        created_at=str(raw.get("created_at", "")),
-        region=str((raw.get("region") or {}).get("slug", "")),
-    )
-
-
-def _size(raw: Json) -> Size:
-    return Size(
-        slug=namelike(str(raw.get("slug", ""))),
-        vcpus=int(raw.get("vcpus") or 0),
-        memory=int(raw.get("memory") or 0),
-        disk=int(raw.get("disk") or 0),
-        hourly=_exact(raw.get("price_hourly"), "0.00001"),
-        monthly=_exact(raw.get("price_monthly"), "0.01"),
-        regions=tuple(raw.get("regions") or ()),
-        available=bool(raw.get("available", True)),
-    )
-
-
-def _snapshot(raw: Json) -> Snapshot:
-    return Snapshot(
-        id=str(raw.get("id", "")),
-        name=namelike(str(raw.get("name", ""))),
-        droplet=int(raw.get("resource_id") or 0),
-        created_at=str(raw.get("created_at", "")),
-        size=_exact(raw.get("size_gigabytes"), "0.01"),
-    )
-
-
-def _moment(text: object) -> float:
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def _exact(price: object, places: str) -> Decimal:
-    # The API's prices are floats with noise: 0.00743999984115362.
-    return Decimal(str(price or 0)).quantize(Decimal(places))
 
 
 def _troubled(place: Place, now: float, trouble: str) -> Cluster:

@@ -13,13 +13,14 @@ import aiohttp
 from bot.app import Ways, bucket_of, people_of, site_of
 from bot.state import open_store
 from config.values import Cluster, Settings
+from services.account import Account
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Ssh
 from services.clock import Clock
 from services.store import Commit, Store
 from services.vault import Objects
-from services.world import Account, ClusterWorld, People, Shell
+from services.world import ClusterWorld, People, Shell
 
 
 @dataclass(frozen=True)

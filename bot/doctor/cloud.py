@@ -5,11 +5,11 @@ from functools import partial
 
 from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
+from services.account import Account
 from services.clients.digitalocean import SCOPES_SEEN_BY_READING
 from services.cluster import Cluster, Fact
 from services.errors import Forbidden, Rejected, Unreachable
 from services.procedures import fleet
-from services.world import Account
 
 FOR = {
     "droplet:read": "looking at anything",

@@ -13,6 +13,7 @@ from handlers.absent import Absent
 from handlers.commands import Office
 from handlers.following import Circle, Line
 from handlers.terminal import Order, Terminal
+from services.account import Account
 from services.clients.http import Http
 from services.clients.ssh import Ssh
 from services.clock import Clock
@@ -20,7 +21,7 @@ from services.desk import Desk
 from services.hours import Hours
 from services.memory import HostKeys
 from services.store.port import new_id
-from services.world import Account, ClusterWorld, Shell
+from services.world import ClusterWorld, Shell
 
 
 def circle_of(settings: Settings) -> Circle:

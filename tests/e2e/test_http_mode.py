@@ -94,7 +94,7 @@ def test_a_signed_request_is_taken_once() -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("seconds", [-100_000, -301, 301, 100_000])
+@pytest.mark.parametrize("seconds", [-100_000, -301, 360, 100_000])  # one of the future grows younger on a slow machine
 def test_old_stamps_and_stamps_of_the_future_are_turned_away(seconds: int) -> None:
     async def story() -> None:
         async with door() as (url, taken), aiohttp.ClientSession() as http:

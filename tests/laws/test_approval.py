@@ -7,8 +7,9 @@ import pytest
 from services.cluster import Load
 from services.decisions import Request, RequestState, grew
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, Rules, may_operate, whom_to_ask
+from services.policy import Actor, Impact, Kind, Rules, impacts, may_break_glass, may_operate, whom_to_ask
 from services.procedures import Shutdown
+from services.steps import Effects
 from tests.support.clusters import ready
 
 ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
@@ -97,3 +98,24 @@ def test_who_comes_by_no_workspace_is_vouched_for_by_the_settings() -> None:
     assert elsewhere.kind is Kind.DENIED
     assert "another workspace" in elsewhere.reason
     assert may_operate(Actor("UANA", "T9ELSE"), replace(rules, homes=frozenset())).kind is Kind.ALLOWED
+
+
+def test_break_glass_is_for_operators_among_those_who_are_named() -> None:
+    rules = Rules(operators=frozenset({"UANA", "UBEN"}), breakers=frozenset({"UBEN", "UDORA"}))
+    assert may_break_glass(BEN, rules).kind is Kind.ALLOWED
+    assert may_break_glass(Actor("UDORA", "T0ACME"), rules).kind is Kind.DENIED, "being named makes nobody an operator"
+    denied = may_break_glass(ANA, rules)
+    assert denied.kind is Kind.DENIED
+    assert "it is open to <@UBEN> or <@UDORA>" in denied.reason
+    nobody = may_break_glass(ANA, replace(rules, breakers=frozenset()))
+    assert nobody.kind is Kind.DENIED
+    assert "it is open to" not in nobody.reason
+
+
+def test_more_nodes_than_the_quota_need_nobody_when_none_is_added() -> None:
+    rules = Rules(scale_up_to=1)
+    quiet = replace(PLAN, media=5, effects=Effects())
+    assert impacts(quiet, rules) == ()
+    assert impacts(replace(quiet, effects=Effects(adds=1)), rules) == (Impact.MEDIA_ADDED,)
+    assert impacts(replace(quiet, effects=Effects(adds=1)), Rules(scale_up_to=6)) == ()
+    assert impacts(replace(quiet, effects=Effects(adds=1)), Rules(scale_up_to=None)) == ()

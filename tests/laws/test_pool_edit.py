@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.account import Account
 from services.clock import loop_clock
 from services.cluster import Cluster, Pool
 from services.errors import Refused, Rejected
-from services.world import Account, ClusterWorld, Place, target_of, template_digest
+from services.readings import target_of, template_digest
+from services.world import ClusterWorld, Place
 from tests.support.clusters import law
 
 HARD = ("#!/bin/bash -x\nexport DO_TOKEN=dop_v1_x\n", "ñ 🎥 \u2028 \x00 \\u0041", "null")
