@@ -7,7 +7,7 @@ import pytest
 from services.cluster import Load
 from services.decisions import Request, RequestState, grew
 from services.plan import Plan, make_plan
-from services.policy import Actor, Impact, Kind, Rules, impacts, may_break_glass, may_operate, whom_to_ask
+from services.policy import Actor, Impact, Kind, Rules, approval_reasons, impacts, may_break_glass, may_operate, whom_to_ask
 from services.procedures import Shutdown
 from services.steps import Effects
 from tests.support.clusters import ready
@@ -119,3 +119,22 @@ def test_more_nodes_than_the_quota_need_nobody_when_none_is_added() -> None:
     assert impacts(replace(quiet, effects=Effects(adds=1)), rules) == (Impact.MEDIA_ADDED,)
     assert impacts(replace(quiet, effects=Effects(adds=1)), Rules(scale_up_to=6)) == ()
     assert impacts(replace(quiet, effects=Effects(adds=1)), Rules(scale_up_to=None)) == ()
+
+
+def test_windows_and_people_are_called_by_what_they_are() -> None:
+    window = Actor("window:nights")
+    assert (window.window, window.mention) == (True, "window *nights*")
+    assert (ANA.window, ANA.mention) == (False, "<@UANA>")
+
+
+def test_what_cannot_be_taken_back_is_said_so_only_where_it_is_all_that_there_is_to_say() -> None:
+    alone = replace(PLAN, effects=Effects(special=("grows the disks for good",)))
+    assert approval_reasons(alone, Rules()) == ("cannot be taken back",)
+    both = replace(PLAN, effects=Effects(special=("grows the disks for good",), stops_masters=True))
+    assert approval_reasons(both, Rules()) == ("stops masters",)
+
+
+def test_an_impact_that_asks_for_nothing_more_asks_for_no_approval_by_itself() -> None:
+    assert Rules(approvals=0).demand((Impact.MASTERS_STOPPED,)) == 0
+    assert Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand((Impact.MASTERS_STOPPED,)) == 2
+    assert Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand((Impact.SECRETS_EDITED,)) == 1
