@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -105,6 +106,7 @@ async def _live(settings: Settings, clock: Clock) -> None:
         home = await introduce(settings, client)
         # Before anybody can be heard: on the loop, these imports would hold up an acknowledgement for half a second or more.
         await asyncio.to_thread(_warm_up)
+        gc.freeze()  # what was imported stays: going through it again and again would hold up acknowledgements for a fifth of a second
         try:
             store = open_store(settings.state, clock)
             await must_be_durable(settings, store)
