@@ -20,7 +20,7 @@ from services.vault import Vault
 from services.windows import parse_window
 
 log = logging.getLogger(__name__)
-EAGER = 0.5
+EAGER = 0.1  # of the usual interval: the shortest
 NEAR = 0.3
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
 
@@ -570,4 +570,4 @@ def rhythm(waited: float, takes: float, look: float) -> float:
     several times the requests.
     """
     most = look * (1 if waited < 60 else 3 if waited < 600 else 4)
-    return max(min(look, EAGER), min(most, abs(takes - waited) * NEAR))
+    return max(look * EAGER, min(most, abs(takes - waited) * NEAR))

@@ -8,6 +8,7 @@ from typing import Any
 from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
+LOOK = 15.0  # seconds; a bot that looks less often plays the same stories in less time
 LEVELS = (0.0, 0.0, 0.003, 0.01, 0.04)
 RARE = {"429-hour": 0.1, "delay": 2.0}
 """Kinds whose chance is another than their party's: an hour's limit is long, and a slow answer is common."""
@@ -59,7 +60,10 @@ def luck_of(seed: int) -> Luck:
         allow_zero=dice.choice(("yes", "yes", "yes", "refused", "omitted")),
         victims=dice.choice(("newest", "newest", "newest", "newest", "oldest", "random")),
         policy={"zero_refused": dice.choice(("ask", "keep_one")), "approvals": dice.choice((1, 1, 1, 2))},
-        site={"drain": {"method": dice.choice(("signal", "signal", "script")), "deadline_minutes": dice.choice((2, 6, 120))}},
+        site={
+            "timings": {"look": LOOK},
+            "drain": {"method": dice.choice(("signal", "signal", "script")), "deadline_minutes": dice.choice((2, 6, 120))},
+        },
         rates={} if calm else {party: _rates(dice, kinds) for party, kinds in KINDS.items()},
         slack={} if calm else _rates(dice, SLACK_KINDS),
         late=0.0 if calm else dice.choice((0.0, 0.1)),

@@ -15,6 +15,7 @@ from bot.demo.world import OPS, World
 from tests.e2e.test_story import until_seen
 from tests.support.live import world_of
 
+ROOT = Path(__file__).parents[2]
 UID = 10001
 PROGRAMS = ("unshare", "setpriv", "mount")
 pytestmark = [
@@ -22,7 +23,8 @@ pytestmark = [
     pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"needs {', '.join(PROGRAMS)}"),
 ]
 
-# $1: the state, the only place to write to. $2, $3: where Python is, and the closed folder (root's home, say) that it may lie in.
+# $1: the state, the only place to write to. $2, $3: where Python is, and the closed folder (root's home, say) that it may lie in. $4: this
+# repository, which may lie in such a folder too, and is seen beside the state.
 LOCKED = """
 set -e
 mount --make-rprivate /
@@ -34,12 +36,14 @@ if [ -n "$3" ]; then
     mount -o remount,bind,ro "$2"
     mount -o remount,ro "$3"
 fi
+mount --bind "$4" "$1/project"
+mount -o remount,bind,ro "$1/project"
 mount --bind "$1/state" "$1/state"
 mount -o remount,bind,ro /
 for place in /tmp /var/tmp /dev/shm /run; do
     [ "$(stat -c %m "$place")" = / ] || mount -o remount,bind,ro "$(stat -c %m "$place")" || true
 done
-shift 3
+shift 4
 exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 
@@ -52,7 +56,7 @@ def closed_above(path: Path) -> str:
 def prepared(world: World, place: Path) -> list[str]:
     """The command that starts the bot in there."""
     state = place / "state"
-    for folder in (place, place / "python", state):
+    for folder in (place, place / "python", place / "project", state):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
     settings = yaml.safe_load(world.settings_file.read_text().replace(str(world.folder), str(state)))
@@ -61,8 +65,10 @@ def prepared(world: World, place: Path) -> list[str]:
     for file in (state, *state.iterdir()):
         os.chown(file, UID, UID)
     python = Path(sys.base_prefix)
-    command = [str(state / "settings.yaml") if word == str(world.settings_file) else word for word in world.bot_command()]
-    return ["unshare", "--mount", "sh", "-c", LOCKED, "locked", str(place), str(python), closed_above(python), *command]
+    program = sys.executable.replace(str(ROOT), str(place / "project"))
+    seen = {str(world.settings_file): str(state / "settings.yaml"), sys.executable: program}
+    command = [seen.get(word, word) for word in world.bot_command()]
+    return ["unshare", "--mount", "sh", "-c", LOCKED, "locked", str(place), str(python), closed_above(python), str(ROOT), *command]
 
 
 def told_of(bot: Child, what: str) -> str:
@@ -75,6 +81,7 @@ def test_without_rights_on_a_read_only_file_system() -> None:
             bot = Child(folder / "bot.log")
             # asyncssh looks for libraries with a temporary file: that is what the /tmp in memory is for, in compose.yaml and elsewhere.
             home = {"HOME": str(place / "state"), "TMPDIR": str(place / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
+            home["PYTHONPATH"] = str(place / "project")
             await bot.start(prepared(world, place), {**world.bot_environment(), **home})
             try:
                 await asyncio.wait_for(world.slack.sockets.until(bool), 60)
