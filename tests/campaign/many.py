@@ -5,12 +5,12 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 
 from tests.campaign.play import Told, play
 
 PATIENCE = 120  # seconds of a core that one seed may take
 TOGETHER = 20
+RENEWED = 60  # of these shares, until a worker makes way for a fresh one
 
 
 class TooLong(BaseException):
@@ -52,6 +52,7 @@ def campaign(seeds: range, jobs: int) -> Iterator[Told]:
         for share in shares:
             yield from some(share)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), quiet, max_tasks_per_child=60) as pool:
-        for done in pool.map(some, shares):
+    # Not a ProcessPoolExecutor: with max_tasks_per_child it can wait for ever for a worker that it never started.
+    with multiprocessing.get_context("spawn").Pool(jobs, quiet, maxtasksperchild=RENEWED) as pool:
+        for done in pool.imap(some, shares):
             yield from done
