@@ -556,11 +556,15 @@ class _Drive:
     async def _pause(self, seconds: float | None = None) -> None:
         self._tell()
         step, cluster = self.run.step, self._cluster
-        takes = step.takes(cluster) if step is not None and cluster is not None and step.needs <= cluster.known else 0.0
-        takes -= cluster.timings.second_look if step is not None and step.twice and cluster is not None else 0.0
+        usual = _usual(step, cluster) if step is not None and cluster is not None and step.needs <= cluster.known else 0.0
         waited = self._clock.now() - max(self.run.step_began, self.run.asked_at)
-        interval = self._outside.pace(rhythm(waited, takes, self._timings_look())) if seconds is None else max(seconds, 0.1)
+        interval = self._outside.pace(rhythm(waited, usual, self._timings_look())) if seconds is None else max(seconds, 0.1)
         await self._clock.sleep(interval)
+
+
+def _usual(step: Step, cluster: Cluster) -> float:
+    """Seconds until a step is usually seen reached, for the first time where it must be seen twice."""
+    return max(0.0, step.takes(cluster) - (step.apart(cluster) if step.twice else 0.0))
 
 
 def rhythm(waited: float, takes: float, look: float) -> float:

@@ -18,8 +18,8 @@ from services.clock import Clock
 from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
 from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
 from services.kinds import Names, Signs, tell
+from services.members import Members
 from services.readings import droplet_of, moment_of, parse_look, size_of, snapshot_of, target_of, template_digest
-from services.roster import Roster
 from services.vault import Objects, Vault
 
 Json = dict[str, Any]
@@ -92,7 +92,7 @@ class ClusterWorld:
         self._names = Names(place.stack)
         self._where: dict[int, str] = {}
         self._fixed: frozenset[int] = frozenset()
-        self._roster = Roster(clock)
+        self._members = Members(clock)
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
     async def aclose(self) -> None:
@@ -243,7 +243,7 @@ class ClusterWorld:
             return None, [], ""
         try:
             nodes = [d for d in droplets if self._is_media(d)]
-            listed = self._roster.members(raw, nodes, since, self.account.patience(), self.account.api.members)
+            listed = self._members.now(raw, nodes, since, self.account.patience(), self.account.api.members)
             members, history = await _both(listed, self._history(raw, target))
         except NotFound:
             return None, [], f"the pool {raw['name']} vanished while it was looked at"

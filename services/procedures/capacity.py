@@ -1,5 +1,6 @@
 """More or fewer media nodes, drained or parked ones, ones of another size; and holding their number still."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,12 +16,12 @@ from services.steps.base import count
 
 
 @dataclass(frozen=True)
-class OfFleet(Procedure):
+class OfFleet(Procedure, ABC):
     """Something that the media fleet itself knows the way of."""
 
+    @abstractmethod
     def way(self, cluster: Cluster) -> Way:
         """How it is done in this kind of fleet. Refused where it cannot be."""
-        raise NotImplementedError
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -43,6 +44,20 @@ class OfFleet(Procedure):
             return self.way(cluster)
         except Refused:
             return Way()
+
+
+@dataclass(frozen=True)
+class OfNodes(OfFleet, ABC):
+    """Something about one media node, a few or all of them. `done` is said of one, `done_all` of several."""
+
+    done_all: ClassVar[str]
+    node: str
+
+    def about(self, name: str) -> str:
+        return f"{_said(self.node)} of {name}"
+
+    def ended(self, name: str) -> str:
+        return f"{self.about(name)} {self.done if _is_one(self.node) else self.done_all}"
 
 
 @dataclass(frozen=True)
@@ -72,21 +87,16 @@ class Scale(OfFleet):
 
 
 @dataclass(frozen=True)
-class DrainNodes(OfFleet):
+class DrainNodes(OfNodes):
     """Let media nodes finish their meetings and take no new ones; nothing is removed."""
 
     command: ClassVar[str] = "drain"
     verb: ClassVar[str] = "Drain"
     doing: ClassVar[str] = "Draining"
     done: ClassVar[str] = "is drained"
+    done_all: ClassVar[str] = "are drained"
 
     node: str = argument("media-2, a droplet's name or its id; left out: all", default="all")
-
-    def about(self, name: str) -> str:
-        return f"{_said(self.node)} of {name}"
-
-    def ended(self, name: str) -> str:
-        return f"{_said(self.node)} of {name} {'is' if _is_one(self.node) else 'are'} drained"
 
     def way(self, cluster: Cluster) -> Way:
         media = fleet.of(cluster)
@@ -166,43 +176,33 @@ class Unfreeze(OfFleet):
 
 
 @dataclass(frozen=True)
-class Park(OfFleet):
+class Park(OfNodes):
     """Switch fixed media nodes off once their meetings have ended; they stay, are billed, and can be started again."""
 
     command: ClassVar[str] = "park"
     verb: ClassVar[str] = "Park"
     doing: ClassVar[str] = "Parking"
     done: ClassVar[str] = "is parked"
+    done_all: ClassVar[str] = "are parked"
 
     node: str = argument("media-3, a droplet's name or its id, or how many; left out: 1, the highest number first", default="1")
     no_drain: bool = flag("end running meetings instead of letting them finish")
-
-    def about(self, name: str) -> str:
-        return f"{_said(self.node)} of {name}"
-
-    def ended(self, name: str) -> str:
-        return f"{_said(self.node)} of {name} {'is' if _is_one(self.node) else 'are'} parked"
 
     def way(self, cluster: Cluster) -> Way:
         return fleet.of(cluster).park(self.node, harsh=self.no_drain)
 
 
 @dataclass(frozen=True)
-class Unpark(OfFleet):
+class Unpark(OfNodes):
     """Start fixed media nodes that were parked."""
 
     command: ClassVar[str] = "unpark"
     verb: ClassVar[str] = "Unpark"
     doing: ClassVar[str] = "Unparking"
     done: ClassVar[str] = "serves again"
+    done_all: ClassVar[str] = "serve again"
 
     node: str = argument("media-3, a droplet's name or its id, or how many; left out: all", default="all")
-
-    def about(self, name: str) -> str:
-        return f"{_said(self.node)} of {name}"
-
-    def ended(self, name: str) -> str:
-        return f"{_said(self.node)} of {name} {'serves' if _is_one(self.node) else 'serve'} again"
 
     def way(self, cluster: Cluster) -> Way:
         return fleet.of(cluster).unpark(self.node)

@@ -10,6 +10,7 @@ from services.policy import Actor
 from services.procedures import Procedure, Shutdown, Startup
 from services.runs import Run, State
 from tests.support import virtual
+from tests.support.life import survives
 from tests.support.scene import Scene
 
 ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
@@ -93,11 +94,7 @@ def test_killed_at_any_point(story: str, part: int) -> None:
     """Every point in the full run; every sixty-second, another set for each part, in the usual one."""
     points = STORIES[story](None)
     step = 4 if FULL else 248
-    for point in range(1 + part * (step // 4), points + 1, step):
-        try:
-            STORIES[story](point)
-        except Exception as error:
-            raise AssertionError(f"{story} killed at point {point} of {points}") from error
+    survives(story, STORIES[story], range(1 + part * (step // 4), points + 1, step))
 
 
 def test_ten_deaths_in_one_run() -> None:

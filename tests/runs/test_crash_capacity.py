@@ -1,6 +1,7 @@
 """Killed between any two things it does while it scales, drains, resizes or restarts: in the end it is as it was planned."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -8,6 +9,7 @@ from services.procedures import DrainNodes, Procedure, ResizeMedia, Restart, Sca
 from services.runs import State
 from tests.runs.test_crash import FULL, insist
 from tests.support import virtual
+from tests.support.life import survives
 from tests.support.scene import Scene
 
 Check = Callable[[Scene], None]
@@ -69,8 +71,4 @@ def test_killed_at_any_point(name: str) -> None:
     """Every point in the full run; a few, spread over all of it, in the usual one."""
     points = tell(name, None)
     step = 1 if FULL else max(1, points // 2)
-    for point in range(1 + points % step, points + 1, step):
-        try:
-            tell(name, point)
-        except Exception as error:
-            raise AssertionError(f"{name} killed at point {point} of {points}") from error
+    survives(name, partial(tell, name), range(1 + points % step, points + 1, step))

@@ -1,6 +1,7 @@
 """Killed between any two things it does, in every kind of fleet and with the function running on its own clock: nothing is different."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from services.runs import State
 from simulators.faults import Faults
 from tests.runs.test_crash import FULL, insist
 from tests.support import virtual
+from tests.support.life import survives
 from tests.support.scene import Scene
 
 Check = Callable[[Scene], None]
@@ -99,11 +101,7 @@ def test_killed_at_any_point(name: str) -> None:
     """Every point in the full run; a few, spread over all of it, in the usual one."""
     points = tell(name, None)
     step = 1 if FULL else max(1, points // 2)
-    for point in range(1 + points % step, points + 1, step):
-        try:
-            tell(name, point)
-        except Exception as error:
-            raise AssertionError(f"{name} killed at point {point} of {points}") from error
+    survives(name, partial(tell, name), range(1 + points % step, points + 1, step))
 
 
 @pytest.mark.parametrize("kind", ["fixed", "autoscaler"])

@@ -10,6 +10,7 @@ from services.runs import State
 from simulators.estate.things import Snapshot
 from tests.runs.test_crash import FULL, insist
 from tests.support import virtual
+from tests.support.life import survives
 from tests.support.scene import Scene
 
 BIG = "s-8vcpu-16gb"
@@ -126,8 +127,4 @@ def test_killed_at_any_point(story: str, part: int) -> None:
     """Every point in the full run; a few, spread over the whole story, in the usual one."""
     points = STORIES[story](None)
     some = range(1 + part, points + 1, PARTS) if FULL else [points * (2 * i + 1) // (2 * USUAL[story]) for i in range(USUAL[story])]
-    for point in some:
-        try:
-            STORIES[story](point)
-        except Exception as error:
-            raise AssertionError(f"{story} killed at point {point} of {points}") from error
+    survives(story, STORIES[story], some)

@@ -1,7 +1,7 @@
 """A bot that can die: between any two things it does outside itself, everything it was stops, and nothing is cleaned up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from services.clients.http import Http, Reply
@@ -122,3 +122,12 @@ class MortalHttp(Http):
 
     async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         return await self._life.call("http post", lambda: self._http.post(url, json, headers=headers, timeout=timeout))
+
+
+def survives(story: str, tell: Callable[[int], object], points: Iterable[int]) -> None:
+    """Tell the story once for each of these points, with a bot that is killed there. The one that does not end well is named."""
+    for point in points:
+        try:
+            tell(point)
+        except Exception as error:
+            raise AssertionError(f"{story} killed at point {point}") from error

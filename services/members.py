@@ -9,7 +9,7 @@ Json = dict[str, Any]
 CHANGES = ("status", "updated_at", "active_resources_count")
 
 
-class Roster:
+class Members:
     """One pool's members. A crowd of clusters that wait for meetings to end would spend their token's hour on the same answer.
 
     A member that comes, goes or is told to go changes the pool's count or a droplet's state, and those are seen in listings that all
@@ -22,7 +22,7 @@ class Roster:
         self._listed = float("-inf")
         self._members: list[Json] = []
 
-    async def members(
+    async def now(
         self, pool: Json, droplets: Iterable[Json], since: float, patience: float, ask: Callable[[str], Awaitable[list[Json]]]
     ) -> list[Json]:
         """As they are, or were `patience` seconds ago and never before `since` (epoch seconds), when nothing has changed since then."""
