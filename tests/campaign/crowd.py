@@ -6,9 +6,10 @@ from typing import Any
 
 from simulators.slack.elements import NotPossible, interactive
 from simulators.slack.model import Message
+from tests.campaign.goals import VALUE
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.luck import Luck, dice_of
-from tests.campaign.plots import VALUE, Wish
+from tests.campaign.plots import Wish
 from tests.campaign.storm import Storm
 from tests.support.scene import Scene
 

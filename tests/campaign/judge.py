@@ -11,7 +11,8 @@ DONE = {
     "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves",), "Scale": ("media node",), "DrainNodes": ("drained",),
     "ResizeMedia": ("has media nodes of",), "ResizeMasters": ("has its masters at",), "Restart": ("was restarted",),
     "BackupCreate": ("is backed up",), "BackupPrune": ("newest backups left",), "Configure": ("has its new configuration",),
-    "AddWindow": ("has its window",),
+    "AddWindow": ("has its window",), "Freeze": ("keeps the media nodes it has",), "Unfreeze": ("scales by itself again",),
+    "Roll": ("has no media node of another size",), "Park": ("parked",), "Unpark": ("again",),
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
@@ -19,8 +20,6 @@ ENDS = {
     "rolled back": ("did not work", "stays up"),
 }  # fmt: skip
 GOING_ON = ("In progress", "needs a decision", "has stopped")
-FORGIVEN = ("not acked", "ratelimited", "trigger_id")
-"""What Slack complains of when it was Slack that was late, or away."""
 
 
 class Judge:
@@ -66,4 +65,5 @@ class Judge:
         self.wrong += [f"left behind: {key}" for key in self.staged()]
         twice = [what for what, n in Counter((s.droplet_id, s.name) for s in estate.snapshots.values()).items() if n > 1]
         self.wrong += [f"made twice: {what}" for what in twice]
-        self.wrong += [p for p in self._scene.slack.journal.problems if not any(f in p for f in FORGIVEN)]
+        forgiven = self._storm.excuses()
+        self.wrong += [p for p in self._scene.slack.journal.problems if not any(f in p for f in forgiven)]

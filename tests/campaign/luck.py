@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulators.estate.things import Kind
 from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
 LOOK = 15.0  # seconds; a bot that looks less often plays the same stories in less time
+KINDS_OF_FLEETS: tuple[Kind, ...] = ("pool", "pool", "pool", "pool", "pool", "pool", "fixed", "fixed", "autoscaler", "autoscaler")
 LEVELS = (0.0, 0.0, 0.003, 0.01, 0.04)
 RARE = {"429-hour": 0.1, "delay": 2.0}
 """Kinds whose chance is another than their party's: an hour's limit is long, and a slow answer is common."""
@@ -24,6 +26,8 @@ class Luck:
     """The part of a seed that is decided before the story begins."""
 
     seed: int
+    calm: bool
+    kind: Kind
     media: int
     allow_zero: str
     victims: str
@@ -43,7 +47,6 @@ class Luck:
     deaths: int
     second_bot: bool
     failovers: bool
-    other_hands: bool
     pydo: bool
     traffic: float
     meetings: tuple[tuple[int, float, int], ...] = field(default=())
@@ -53,9 +56,12 @@ def luck_of(seed: int) -> Luck:
     """What this seed means."""
     dice = dice_of(seed, "luck")
     calm = dice.random() < 0.1  # some stories are as they should be
-    media = dice.randint(1, 3)
+    kind = dice.choice(KINDS_OF_FLEETS)
+    media = dice.randint(2 if kind == "fixed" else 1, 3)  # of one fixed node none can be parked
     return Luck(
         seed=seed,
+        calm=calm,
+        kind=kind,
         media=media,
         allow_zero=dice.choice(("yes", "yes", "yes", "refused", "omitted")),
         victims=dice.choice(("newest", "newest", "newest", "newest", "oldest", "random")),
@@ -78,7 +84,6 @@ def luck_of(seed: int) -> Luck:
         deaths=0 if calm else dice.choice((0, 0, 1, 1, 2, 4)),
         second_bot=not calm and dice.random() < 0.2,
         failovers=not calm and dice.random() < 0.15,
-        other_hands=not calm and dice.random() < 0.15,
         pydo=seed % 20 == 0,
         traffic=dice.choice((0.0, 0.0, 0.0, 20.0)),
         meetings=tuple((dice.randint(1, 9), dice.uniform(0.5, 5.0), dice.randint(0, 1)) for _ in range(dice.randint(0, media + 1))),

@@ -44,7 +44,7 @@ class Told:
 def play(seed: int) -> Told:
     """Play it, in virtual time."""
     luck = luck_of(seed)
-    return tell(luck, wishes_of(dice_of(seed, "plot"), luck.media))
+    return tell(luck, wishes_of(dice_of(seed, "plot"), luck.kind, luck.media))
 
 
 def tell(luck: Luck, wishes: list[Wish]) -> Told:
@@ -61,6 +61,7 @@ async def _story(luck: Luck, wishes: list[Wish]) -> Told:
     scene = Scene(
         seed=luck.seed % 100,
         media=luck.media,
+        kind=luck.kind,
         policy=luck.policy,
         site={**luck.site, "channel": "COPS"},
         faults=Faults(luck.seed, luck.rates),

@@ -120,6 +120,12 @@ class Storm:
         self._deaths -= 1
         return self._dice.randint(1, self._dice.choice((60, 400, 2000)))
 
+    def excuses(self) -> tuple[str, ...]:
+        """What Slack may complain of, because it was Slack that was late or away, or because nobody was there to answer."""
+        luck = self._luck
+        nobody_there = luck.late or luck.spells or luck.deaths
+        return () if luck.calm else ("ratelimited", *(("not acked", "trigger_id") if nobody_there else ()))
+
     async def _passes(self) -> None:
         await asyncio.sleep(self._luck.storm)
         self.calm()

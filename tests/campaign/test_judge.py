@@ -16,18 +16,20 @@ from services.policy import Kind, Verdict
 from services.staging import Staging
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
 from services.world import ClusterWorld
+from tests.campaign import goals
+from tests.campaign.goals import KEY
 from tests.campaign.ledger import Ledger
 from tests.campaign.luck import Luck, luck_of
 from tests.campaign.play import tell
-from tests.campaign.plots import KEY, Wish, _configured, _down, _nothing, _scaled, _sized
+from tests.campaign.plots import Wish
 from tests.support.memory_store import MemoryStore
 
 FAIR = replace(
-    luck_of(1), media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}}, rates={}, slack={}, late=0.0,
-    twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False, other_hands=False, pydo=False,
-    traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)),
+    luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}},
+    rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
+    pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)),
 )  # fmt: skip
-SHUTDOWN = Wish("shutdown", _down)
+SHUTDOWN = Wish("shutdown", goals.down)
 Patch = pytest.MonkeyPatch
 
 
@@ -39,10 +41,10 @@ def wrong(wish: Wish, luck: Luck = FAIR) -> str:
     "wish",
     [
         SHUTDOWN,
-        Wish("scale 1", _scaled(1)),
-        Wish("resize masters s-8vcpu-16gb --rolling", _sized),
-        Wish(f"config set {KEY}", _configured),
-        Wish("restart master-2", _nothing),
+        Wish("scale 1", goals.scaled(1)),
+        Wish("resize masters s-8vcpu-16gb --rolling", goals.sized),
+        Wish(f"config set {KEY}", goals.configured),
+        Wish("restart master-2", goals.nothing),
     ],
     ids=lambda w: str(w.words.split()[0]),
 )
@@ -75,12 +77,12 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
 
 def test_people_thrown_out(monkeypatch: Patch) -> None:
     monkeypatch.setattr(scripts, "drain", always("docker container kill --signal=SIGKILL openvidu"))
-    assert "thrown-out: " in wrong(Wish("scale 1", _scaled(1)))
+    assert "thrown-out: " in wrong(Wish("scale 1", goals.scaled(1)))
 
 
 def test_two_masters_down(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Healthy, "is_done", always(value=True))
-    assert "two-masters-down" in wrong(Wish("resize masters s-8vcpu-16gb --rolling", _sized))
+    assert "two-masters-down" in wrong(Wish("resize masters s-8vcpu-16gb --rolling", goals.sized))
 
 
 def test_a_pool_edit_that_loses_a_key(monkeypatch: Patch) -> None:
@@ -90,12 +92,12 @@ def test_a_pool_edit_that_loses_a_key(monkeypatch: Patch) -> None:
         await put(self, seen, before, config, {**changes, "tags": []})
 
     monkeypatch.setattr(ClusterWorld, "_put_pool", without_tags)
-    assert "pool-edit-lossy" in wrong(Wish("scale 3", _scaled(3)))
+    assert "pool-edit-lossy" in wrong(Wish("scale 3", goals.scaled(3)))
 
 
 def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Resize, "_wrong", always([]))
-    assert "is done, and it is not so" in wrong(Wish("resize masters s-8vcpu-16gb", _sized))
+    assert "is done, and it is not so" in wrong(Wish("resize masters s-8vcpu-16gb", goals.sized))
 
 
 def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
@@ -122,7 +124,7 @@ def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Staging, "sweep", not_now)
     monkeypatch.setattr(FencedWorld, "drop_staged", not_now)
     monkeypatch.setattr("services.steps.secrets.DropStaged.is_done", always(value=True))
-    assert "left behind: openvidu-bot/staged/" in wrong(Wish(f"config set {KEY}", _configured))
+    assert "left behind: openvidu-bot/staged/" in wrong(Wish(f"config set {KEY}", goals.configured))
 
 
 def test_a_run_that_never_ends(monkeypatch: Patch) -> None:

@@ -1,0 +1,149 @@
+"""How it can be seen in the world that people have got what they wanted: "" when they have."""
+
+from collections.abc import Callable
+
+from simulators.estate.things import Droplet, Kind
+from simulators.estate.watch import drained
+from tests.campaign.ledger import Tale
+from tests.support.scene import Scene
+
+Goal = Callable[[Scene, Tale], str]
+BIG, KEY, VALUE = "s-8vcpu-16gb", "DASHBOARD_ADMIN_PASSWORD", "Correct-Horse-Battery-9"
+KEPT = 3
+
+
+def nothing(_: Scene, __: Tale) -> str:
+    """Nothing can be told from the world."""
+    return ""
+
+
+def _is(met: object, otherwise: str) -> str:
+    return "" if met else otherwise
+
+
+def _kind(scene: Scene) -> Kind:
+    return scene.estate.clusters["acme"].kind
+
+
+# Masters
+
+
+def healthy(scene: Scene, _: Tale | None = None) -> str:
+    """Every master is up and well."""
+    sick = [m.name for m in scene.estate.masters("acme") if not scene.estate.healthy(m)]
+    return _is(not sick, f"not healthy: {sick}")
+
+
+def serves(scene: Scene, _: Tale) -> str:
+    """People can meet, on as many nodes as belong there."""
+    serving, number = len(scene.estate.serving("acme")), _belong(scene)
+    scales = _kind(scene) != "autoscaler" or scene.estate.functions.scales("acme")
+    return healthy(scene) or _is(serving >= number, f"{serving} media nodes serve, of {number}") or _is(scales, "it does not scale again")
+
+
+def _belong(scene: Scene) -> int:
+    if _kind(scene) == "pool":
+        return max(scene.estate.pool("acme").target, 1)
+    return len(scene.estate.media("acme")) if _kind(scene) == "fixed" else 1
+
+
+def down(scene: Scene, _: Tale) -> str:
+    """Masters and media nodes are off."""
+    on = [m.name for m in scene.estate.masters("acme") if m.on]
+    return _is(not on, f"still on: {on}") or without_media(scene, _)
+
+
+def without_media(scene: Scene, _: Tale) -> str:
+    """No media node is on, but for the one that a pool keeps; and none will come."""
+    left = [d for d in scene.estate.media("acme") if d.on or _kind(scene) == "pool"]
+    fewest = 1 if _kind(scene) == "pool" else 0
+    still = _kind(scene) == "autoscaler" and scene.estate.functions.scales("acme")
+    there = _is(len(left) <= fewest and all(drained(d) for d in left), f"still there: {[d.name for d in left]}")
+    return there or _is(not still, "and more may come by themselves")
+
+
+def _up_again(scene: Scene, tale: Tale) -> str:
+    """Of what is done while the masters are off: they are on again, unless they were off before."""
+    return healthy(scene) if any(s["is"] == "PowerOn" for s in tale.steps) else ""
+
+
+def sized(scene: Scene, tale: Tale) -> str:
+    """The masters have the other size."""
+    sizes = [m.size for m in scene.estate.masters("acme")]
+    return _is(sizes == [BIG] * 4, f"sizes: {sizes}") or _up_again(scene, tale)
+
+
+def backed_up(scene: Scene, tale: Tale) -> str:
+    """There is a snapshot of each master under one label."""
+    made = {s.name.partition("-master-")[0]: 0 for s in scene.estate.snapshots.values()}
+    for s in scene.estate.snapshots.values():
+        made[s.name.partition("-master-")[0]] += 1
+    return _is(4 in made.values(), f"no backup is whole: {made}") or _up_again(scene, tale)
+
+
+def pruned(scene: Scene, _: Tale) -> str:
+    """As many backups are left as are kept."""
+    labels = {s.name.partition("-master-")[0] for s in scene.estate.snapshots.values()}
+    return _is(len(labels) == KEPT, f"left: {sorted(labels)}")
+
+
+def configured(scene: Scene, _: Tale) -> str:
+    """The value is in the file, and the masters came back with it."""
+    file = scene.town.spaces.read(scene.estate.clusters["acme"].bucket, "secrets.env") or b""
+    return _is(f"{KEY}={VALUE}\n".encode() in file, "the value is not in the file") or healthy(scene)
+
+
+# Media nodes
+
+
+def _ready(scene: Scene) -> list[Droplet]:
+    """Whether people reach them is the masters' part: these may be on their way up or down for another reason."""
+    media = scene.estate.media("acme")
+    return [d for d in media if d.on and d.node.running("openvidu") and not d.node.containers["openvidu"].draining]
+
+
+def scaled(number: int) -> Goal:
+    """So many serve, and the pool is at that number."""
+
+    def goal(scene: Scene, _: Tale) -> str:
+        serving, target = len(_ready(scene)), scene.estate.pool("acme").target
+        return _is(target == number and serving >= number, f"{serving} serve and the pool is at {target}, not {number}")
+
+    return goal
+
+
+def media_sized(size: str) -> Goal:
+    """As many as belong there are ready, all of that size."""
+
+    def goal(scene: Scene, _: Tale) -> str:
+        ready = [d for d in _ready(scene) if d.size == size]
+        return _is(len(ready) >= _belong(scene), f"{len(ready)} of the new size serve")
+
+    return goal
+
+
+def rolled(scene: Scene, _: Tale) -> str:
+    """No node of the old size is left; some serve, and it goes on scaling."""
+    old = [d.name for d in scene.estate.media("acme") if d.size != BIG]
+    return _is(not old, f"still there: {old}") or _is(scene.estate.functions.scales("acme"), "it does not scale any more")
+
+
+def parked(number: int) -> Goal:
+    """So many are off, and the others ready."""
+
+    def goal(scene: Scene, _: Tale) -> str:
+        media = scene.estate.media("acme")
+        off = [d.name for d in media if not d.on]
+        return _is(len(off) == number, f"off: {off}") or _is(len(_ready(scene)) == len(media) - number, "the others do not serve")
+
+    return goal
+
+
+def frozen(scene: Scene, _: Tale) -> str:
+    """No node will come or go by itself."""
+    return _is(not scene.estate.functions.scales("acme"), "it still scales")
+
+
+def unfrozen(scene: Scene, _: Tale) -> str:
+    """It scales by itself."""
+    return _is(scene.estate.functions.scales("acme"), "it does not scale")
