@@ -53,7 +53,7 @@ class Drain(Step):
 
     ids: tuple[int, ...] = ()
     number: int = 0  # how many there were when it was planned, for its title
-    pool_follows: bool = True  # the nodes are removed afterwards
+    pool_follows: bool = True  # they are let go to be removed: the pool's number follows. Else they stay for as long as it needs, drained
     returns: bool = False  # OpenVidu is restarted on them afterwards
     alone: bool = False  # nothing comes afterwards: they stay, and take no meetings
     who: str = ""  # their names, for its title, when they are few

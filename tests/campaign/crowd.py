@@ -44,7 +44,9 @@ class Crowd:
             tale = self._ledger.tale(names[-1]) if len(names) > known else None
             known = min(known, len(names))  # a fail-over has taken runs back
             if tale is not None and tale.over:
-                return tale
+                if tale.procedure == wish.procedure:
+                    return tale
+                known, tale = len(names), None  # a window's, or what was asked before and came late
             if self._scene.clock.now() < self._waits_until or self._nobody():
                 continue
             if tale is None and not self._ledger.pending():

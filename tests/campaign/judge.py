@@ -46,7 +46,7 @@ class Judge:
     def _says(self, text: str, tale: Tale) -> bool:
         if f"run {tale.name}." not in text and f"`{tale.name}`" not in text and f"{tale.name} " not in text:
             return False
-        words = ENDS.get(tale.state) or DONE[tale.plan["procedure"]["is"]]
+        words = ENDS.get(tale.state) or DONE[tale.procedure]
         return any(w in text for w in words) and not any(w in text for w in GOING_ON)
 
     def staged(self) -> list[str]:

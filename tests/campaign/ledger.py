@@ -64,6 +64,10 @@ class Tale:
         plan: Json = self.opened["plan"]
         return plan
 
+    @property
+    def procedure(self) -> str:
+        return str(self.plan["procedure"]["is"])
+
     def terms(self) -> Terms:
         """What people agreed to: the plan they approved, and the answers they gave."""
         effects = self.plan["effects"]

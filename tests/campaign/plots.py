@@ -20,6 +20,19 @@ class Wish:
     prepare: Callable[[Scene], None] = lambda _: None
     stays: float = 0.0  # seconds that the story goes on afterwards: a window closes and opens by itself
 
+    @property
+    def procedure(self) -> str:
+        """What a run for it is of, by the name in the state."""
+        return next(name for words, name in PROCEDURES.items() if self.words.startswith(words))
+
+
+PROCEDURES = {
+    "shutdown": "Shutdown", "startup": "Startup", "scale": "Scale", "drain": "DrainNodes", "restart": "Restart", "park": "Park",
+    "unpark": "Unpark", "freeze": "Freeze", "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
+    "resize masters": "ResizeMasters", "backup create": "BackupCreate", "backup prune": "BackupPrune", "config": "Configure",
+    "window add": "AddWindow",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -68,7 +81,8 @@ def _scale(on: Stage) -> Wish:
 
 
 def _drain(on: Stage) -> Wish:
-    return Wish(f"drain {on.dice.choice(['all', on.name()])}", goals.nothing)
+    several = "1" if on.kind == "autoscaler" else "all"  # all of them only go when nothing brings new ones
+    return Wish(f"drain {on.dice.choice([several, on.name()])}", goals.nothing)
 
 
 def _restart(on: Stage) -> Wish:
@@ -131,7 +145,8 @@ def _config(_: Stage) -> Wish:
 
 def _window(on: Stage) -> Wish:
     meetings = on.dice.choice(("wait:2", "wait:30"))
-    return Wish(f"window add nights Mon-Sun 20:10-20:30 Europe/Madrid --meetings {meetings}", goals.nothing, stays=50 * 60.0)
+    anyway = " --saves-nothing" if on.kind == "fixed" else ""
+    return Wish(f"window add nights Mon-Sun 20:10-20:30 Europe/Madrid --meetings {meetings}{anyway}", goals.nothing, stays=50 * 60.0)
 
 
 _EVERYWHERE: tuple[Plot, ...] = (_shutdown, _shutdown, _drain, _restart, _resize_masters, _resize_masters, _backup, _config, _window)

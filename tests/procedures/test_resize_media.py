@@ -108,6 +108,25 @@ def test_in_slack() -> None:
     virtual.run(story())
 
 
+def test_a_node_of_the_old_size_that_comes_late_serves_nobody_before_the_pool_removes_it() -> None:
+    """The vendor's script would delete droplets, the pool refill with the old size, and people meet there until it removes them."""
+
+    async def story() -> None:
+        async with Scene(media=2, site={"drain": {"method": "script"}}) as scene:
+            scene.estate.allow_template_keys.add("size")
+            scene.estate.power.destroy(scene.estate.media("acme")[1].id)  # another is on its way when the resize begins
+            await scene.passes(60)
+            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
+            await scene.passes(10)
+            scene.estate.traffic(per_hour=60)
+            await over(scene)
+            assert {d.size for d in scene.estate.media("acme")} == {"c-8"}
+            assert len(scene.estate.serving("acme")) == 2
+            assert scene.estate.thrown_out == 0
+
+    virtual.run(story())
+
+
 def test_no_drain_in_slack_keeps_people_meeting_until_the_old_nodes_go() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:

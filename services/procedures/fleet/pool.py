@@ -148,7 +148,9 @@ class PoolFleet(Fleet):
         old = tuple(n for n in cluster.media if n.member_status is not None and (pool.size != size or n.droplet.size != size))
         if pool.size != size:
             if not harsh:
-                yield Drain(number=len(cluster.media))
+                # Kept by the bot, not deleted by the vendor's script: the pool would refill with the old size, and those would serve
+                # people until it removes them ten minutes after the edit.
+                yield Drain(number=len(cluster.media), pool_follows=False)
             yield TemplateSize(size, was=pool.size, harsh=harsh)
         if old or (pool.size != size and pool.target):
             yield MediaServing(pool.target, size=size)
