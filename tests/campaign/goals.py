@@ -113,10 +113,14 @@ def scaled(number: int) -> Goal:
 
 
 def media_sized(size: str) -> Goal:
-    """As many as belong there are ready, all of that size."""
+    """As many as belong there are ready, all of that size. Fixed ones that are parked have it too, and stay parked."""
 
     def goal(scene: Scene, _: Tale) -> str:
         ready = [d for d in _ready(scene) if d.size == size]
+        if _kind(scene) == "fixed":
+            media = scene.estate.media("acme")
+            other = [d.name for d in media if d.size != size]
+            return _is(not other, f"of another size: {other}") or _is(len(ready) == sum(d.on for d in media), f"{len(ready)} are ready")
         return _is(len(ready) >= _belong(scene), f"{len(ready)} of the new size serve")
 
     return goal
