@@ -14,6 +14,7 @@ import copy
 import difflib
 import importlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -41,15 +42,18 @@ class Target:
     tests: tuple[str, ...]
     functions: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    script: str = ""  # the name of a constant with Lua in it: that is changed, and nothing else
 
 
 TARGETS = (
     Target("services/locks.py", ("tests/laws/test_guards.py",)),
     Target("services/drains.py", ("tests/laws/test_guards.py",)),
+    Target("services/fenced.py", ("tests/laws/test_fenced.py",)),
     Target("services/journal.py", ("tests/laws/test_journal.py",),
            ("open", "append", "say", "vote", "put_request", "change_request", "next_name", "refresh")),
     Target("services/store/sqlite.py", ("tests/contracts/test_store.py",), ("_value", "_apply", "_commit", "read", "tail", "length"),
            ("-k", "sqlite and not processes")),
+    Target("services/store/redis.py", ("tests/contracts/test_store.py",), (), ("-k", "redis and not acquirers"), "COMMIT"),
     Target("services/world.py", ("tests/laws/test_pool_edit.py",),
            ("set_target", "set_template_size", "_put_pool")),
     Target("services/readings.py", ("tests/laws/test_pool_edit.py",), ("target_of", "template_digest")),
@@ -78,6 +82,13 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 }  # fmt: skip
 
 
+LUA = (
+    ("==", "~="), ("~=", "=="), ("return 0", "return 1"), ("return 1", "return 0"), ("if now then", "if not now then"), ("> 0", "< 0"),
+    (r"redis\.call\('(?:set|del|rpush)'[^)]*\)", "redis.call('ping')"), ("'px'", "'ex'"),
+)  # fmt: skip
+"""(what stands in a Lua script, what it becomes)."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One change: the whole text with it, and what was changed where."""
@@ -99,6 +110,8 @@ class Mutant:
 def mutants_of(target: Target) -> list[Mutant]:
     """Every change to this file that is worth trying."""
     source = (ROOT / target.file).read_text()
+    if target.script:
+        return _of_script(target, source)
     tree = ast.parse(source)
     found: list[Mutant] = []
     for node in _guarded(tree, target.functions):
@@ -108,6 +121,18 @@ def mutants_of(target: Target) -> list[Mutant]:
                 continue
             before, after = _line(source, place.lineno), _line(text, place.lineno)
             found.append(Mutant(target, len(found) + 1, text, place.lineno, before, after))
+    return found
+
+
+def _of_script(target: Target, source: str) -> list[Mutant]:
+    """Every change to the Lua in it."""
+    begin = source.index(f'{target.script} = """')
+    end = source.index('"""', source.index('"""', begin) + 3)
+    found: list[Mutant] = []
+    for old, new in LUA:
+        for hit in re.compile(old).finditer(source, begin + len(target.script) + 3, end):
+            text, line = source[: hit.start()] + new + source[hit.end() :], source.count("\n", 0, hit.start()) + 1
+            found.append(Mutant(target, len(found) + 1, text, line, _line(source, line), _line(text, line)))
     return found
 
 

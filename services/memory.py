@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from services.books import Books, book_key, read_book
+from services.books import Books, Fence, book_key, read_book
 from services.chain import Chain
 from services.cluster import Autoscaler, Cluster, FleetKind, FleetSeen
 from services.store import Commit, Store
@@ -56,20 +56,22 @@ class Memory:
             note = json.dumps([kind.value, len(cluster.media), cluster.seen_at])
             await self._store.commit(Commit(checks={f"kind:{cluster.name}": text}, puts={f"kind:{cluster.name}": note}))
 
-    async def note_target(self, cluster: Cluster, number: int, *, remember: bool) -> None:
+    # What a run notes of itself. `fence`: the lease that must still stand, or nothing is written and the answer is False.
+
+    async def note_target(self, cluster: Cluster, number: int, fence: Fence, *, remember: bool) -> bool:
         """Before the pool's number is lowered on a way down, keep the number it had; once, however often the way down is tried."""
         key = f"media:{cluster.name}"
         (text,) = await self._store.get(key)
         known = json.loads(text) if text else {"number": None, "down": False}
         if remember:
             if known["down"] or cluster.pool is None or cluster.pool.target == 0:
-                return
+                return True
             known = {"number": cluster.pool.target, "down": True}
         else:
             known = {"number": number, "down": False}
-        await self._store.commit(Commit(checks={key: text}, puts={key: json.dumps(known)}))
+        return await self._store.commit(Commit(checks={**fence, key: text}, puts={key: json.dumps(known)}))
 
-    async def note_media(self, cluster: Cluster, ids: tuple[int, ...]) -> None:
+    async def note_media(self, cluster: Cluster, ids: tuple[int, ...], fence: Fence) -> bool:
         """Before droplets that stay are powered off on a way down, keep which; once, however often it is tried. None: they are on."""
         key = f"media:{cluster.name}"
         (text,) = await self._store.get(key)
@@ -78,16 +80,16 @@ class Memory:
             known = {"number": len(ids), "down": True, "ids": list(ids)}
         elif not ids:
             known["down"] = False
-        await self._store.commit(Commit(checks={key: text}, puts={key: json.dumps(known)}))
+        return await self._store.commit(Commit(checks={**fence, key: text}, puts={key: json.dumps(known)}))
 
-    async def note_pause(self, cluster: Cluster, run: str, *, frozen: bool) -> None:
+    async def note_pause(self, cluster: Cluster, run: str, fence: Fence, *, frozen: bool) -> bool:
         """Before the autoscaler is paused, keep which run does, and when."""
         note = json.dumps({"run": run, "at": cluster.seen_at, "frozen": frozen})
-        await self._store.commit(Commit(puts={f"pause:{cluster.name}": note}))
+        return await self._store.commit(Commit(checks=dict(fence), puts={f"pause:{cluster.name}": note}))
 
-    async def forget_pause(self, cluster: Cluster) -> None:
+    async def forget_pause(self, cluster: Cluster, fence: Fence) -> bool:
         """No run of ours keeps it paused."""
-        await self._store.commit(Commit(puts={f"pause:{cluster.name}": None}))
+        return await self._store.commit(Commit(checks=dict(fence), puts={f"pause:{cluster.name}": None}))
 
     async def zero_was_refused(self, cluster: Cluster) -> None:
         """DigitalOcean does not take 0 for this pool: the next plan says so."""

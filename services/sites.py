@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from services.clock import Clock
 from services.errors import Refused
-from services.executor import Outside
+from services.fenced import Outside
 from services.membership import Roster
 from services.policy import Kind, Rules, Verdict
 

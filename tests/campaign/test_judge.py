@@ -11,7 +11,7 @@ from handlers.reporter import Reporter
 from services import scripts
 from services.clock import loop_clock
 from services.drains import Drains
-from services.executor import FencedWorld
+from services.fenced import FencedWorld
 from services.policy import Kind, Verdict
 from services.staging import Staging
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize

@@ -7,7 +7,7 @@ import pytest
 
 from services.cluster import Cluster, FleetKind
 from services.errors import Refused
-from services.executor import FencedWorld
+from services.fenced import FencedWorld
 from services.kinds import Names, Signs, tell
 from services.plan import make_plan
 from services.procedures import AddWindow, Scale, Shutdown, Startup

@@ -72,6 +72,10 @@ class MemoryStore:
 
         return undo
 
+    def values(self) -> dict[str, str]:
+        """All that stands there now, but for logs."""
+        return {k: text for k in self._values if (text := self._text(k)) is not None}
+
     def lose(self, seconds: float) -> int:
         """A replica that had not heard of the last writes has taken over. How many are gone."""
         late = [u for at, u in self._undo if at >= self._clock.now() - seconds]
