@@ -1,5 +1,6 @@
 """The hands of a run: what leaves the bot, under which lease, and in which order."""
 
+import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from services.cluster import Cluster, NodeLook
 from services.drains import TAGGED, Drains
 from services.errors import Refused, Rejected, Superseded
 from services.fenced import FencedWorld
-from services.locks import Lease, Locks
+from services.locks import TTL, Lease, Locks
 from services.memory import Memory
 from services.store import Commit
 from tests.support import virtual
@@ -23,6 +24,17 @@ from tests.support.memory_store import MemoryStore
 
 Deed = Callable[[FencedWorld], Awaitable[object]]
 WINDOW = "nights Mon-Fri 20:00-07:00 Europe/Madrid"
+
+
+class Slow(MemoryStore):
+    """A state that may take its time to do what it is told."""
+
+    takes = 0.0
+
+    async def commit(self, commit: Commit) -> bool:
+        done = await super().commit(commit)
+        await asyncio.sleep(self.takes)
+        return done
 
 
 class Recorder:
@@ -40,9 +52,9 @@ class Recorder:
         async def call(*args: object, **more: object) -> bool:
             if self.watched:
                 self.seen[name] = self.store.text(self.watched)
+            self.calls.append((name, *(a for a in args if not callable(a) and not isinstance(a, Cluster)), *more.values()))
             for check in (a for a in args if callable(a)):
                 check()
-            self.calls.append((name, *(a for a in args if not callable(a) and not isinstance(a, Cluster)), *more.values()))
             if self.error is not None:
                 raise self.error
             return True
@@ -53,7 +65,7 @@ class Recorder:
 class Hands:
     """A fenced world with all that stands behind it."""
 
-    def __init__(self, clock: Clock, store: MemoryStore, lease: Lease, cluster: Cluster, since: float | None = 5.0) -> None:
+    def __init__(self, clock: Clock, store: Slow, lease: Lease, cluster: Cluster, since: float | None = 5.0) -> None:
         self.store, self.lease = store, lease
         self.outside = Recorder(store)
         self.outside.vault = Recorder(store)
@@ -71,7 +83,7 @@ class Hands:
 def play(story: Callable[[Hands], Awaitable[None]], cluster: Cluster | None = None) -> None:
     async def told() -> None:
         clock = loop_clock(0.0)
-        store = MemoryStore(clock)
+        store = Slow(clock)
         lease = await Locks(store, clock, "w1").take("acme-1")
         assert lease is not None
         await story(Hands(clock, store, lease, cluster or ready()))
@@ -127,11 +139,16 @@ def test_with_the_lease_it_is_done_once(name: str) -> None:
 
 
 @every_deed
-def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(name: str) -> None:
+@pytest.mark.parametrize("lost", ["let go", "for its last seconds it is not trusted"])
+def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(name: str, lost: str) -> None:
     cluster, deed, _ = DEEDS[name]
 
     async def story(hands: Hands) -> None:
-        await hands.lease.release()
+        if lost == "let go":
+            await hands.lease.release()
+        else:
+            await asyncio.sleep(TTL - 1)
+            assert hands.store.text(hands.lease.key), "the state still has it"
         before = hands.store.values()
         with pytest.raises(Superseded):
             await deed(hands.world)
@@ -156,6 +173,19 @@ def test_a_note_is_fenced_by_the_state_itself(name: str) -> None:
             await deed(hands.world)
         assert hands.calls == []
         assert hands.store.values() == before
+
+    play(story, cluster)
+
+
+@pytest.mark.parametrize("name", sorted({*NOTES} - {"remember_media", "save_window"}))
+def test_a_note_that_took_too_long_is_not_acted_on(name: str) -> None:
+    cluster, deed, _ = DEEDS[name]
+
+    async def story(hands: Hands) -> None:
+        hands.store.takes = TTL - 1
+        with pytest.raises(Superseded):
+            await deed(hands.world)
+        assert hands.calls == []
 
     play(story, cluster)
 
