@@ -263,6 +263,7 @@ def _answered(run: Run, event: Answered) -> Run:
     if choice.steps is not None:
         # The step that was refused counts as skipped; what was chosen comes after it.
         chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
+        chosen += run.steps[run.position + 1 :] if choice.goes_on else ()
         run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
         run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back)
         return _next(run, run.position + 1, event.at)

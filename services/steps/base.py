@@ -111,11 +111,15 @@ class Effects:
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer to a question. With `steps` the rest of the run is replaced; with `wait` the question returns after that many seconds."""
+    """One answer to a question. With `steps` the rest of the run is replaced, or follows them where it `goes_on`.
+
+    With `wait` the question returns after that many seconds.
+    """
 
     id: str
     label: str
     steps: tuple[Step, ...] | None = None
+    goes_on: bool = False
     skip: bool = False  # this step counts as reached, and the later ones are `forced`
     wait: float | None = None
     ends: str = ""  # the run ends with these words

@@ -18,7 +18,6 @@ class Left(Step):
     ids: tuple[int, ...] = ()
     number: int = 0  # how many there were when it was planned, for its title; 0: as many as there are
     uncount: bool = False  # the autoscaler runs, and is to bring others in their place
-    alone: bool = False  # nothing comes afterwards
     who: str = ""  # their names, for its title, when they are few
     limit: float | None = None  # seconds that meetings may take, when it is not the cluster's own drain deadline
     gives_up: float = 0.0  # seconds that an unanswered question stays open; then others come in their place. 0: for ever
@@ -108,9 +107,7 @@ class Left(Step):
 
     def _force(self, cluster: Cluster, left: list[MediaNode]) -> Choice:
         loses = f"ends now what still runs on {carrying(cluster, left)}, by deleting the {'droplet' if len(left) == 1 else 'droplets'}"
-        if self.alone:
-            return Choice("force", "Delete them now and go on", steps=(Deleted(tuple(n.id for n in left)),), loses=loses)
-        return Choice("force", "Delete them now and go on", skip=True, loses=loses)
+        return Choice("force", "Delete them now and go on", steps=(Deleted(tuple(n.id for n in left)),), goes_on=True, loses=loses)
 
     @staticmethod
     def _stays_up(cluster: Cluster) -> Choice:

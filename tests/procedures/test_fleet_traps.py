@@ -321,6 +321,26 @@ def test_a_zombie_is_told_and_goes_by_a_decision() -> None:
     play(story, site={"drain": {"deadline_minutes": 30}})
 
 
+def test_a_node_that_people_delete_in_the_middle_of_a_roll_is_gone_and_the_others_still_finish() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.allow_thrown_out = True  # by one decision, of those on that node
+        old = scene.estate.media("acme")
+        for people in (4, 5):
+            scene.estate.open_meeting(people=people, minutes=60)
+        scene.estate.functions.code["acme"].size = "s-8vcpu-16gb"
+        await asked(scene, "roll s-8vcpu-16gb", "Roll the media nodes of acme to s-8vcpu-16gb")
+        await scene.ben.presses(await question(scene), "Delete them now and go on")
+        await scene.passes(120)
+        assert [d.id in scene.estate.droplets for d in old].count(False) == 1
+        lost = scene.estate.thrown_out
+        await over(scene)
+        assert not [d for d in old if d.id in scene.estate.droplets]
+        assert {d.size for d in scene.estate.media("acme")} == {"s-8vcpu-16gb"}
+        assert scene.estate.thrown_out == lost in (4, 5), "the other node's meeting came to its own end"
+
+    play(story, site={"drain": {"deadline_minutes": 45}})
+
+
 def test_a_node_whose_installation_failed_is_told_by_its_age() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.install_fails = lambda _droplet: True

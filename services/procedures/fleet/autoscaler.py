@@ -186,7 +186,7 @@ class AutoscalerFleet(Fleet):
         comes = by_itself if self.scaler.enabled else "no other comes while it is paused"
         notes = (f"They finish, delete themselves and are billed no more; {comes}", *self._open_to_the_world())
         uncount = self.scaler.enabled
-        step = Left(tuple(n.id for n in mine), number=len(mine), uncount=uncount, alone=True, who=self.who(mine))
+        step = Left(tuple(n.id for n in mine), number=len(mine), uncount=uncount, who=self.who(mine))
         return Way((step,), notes)
 
     def _open_to_the_world(self) -> tuple[str, ...]:
