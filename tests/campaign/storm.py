@@ -123,8 +123,11 @@ class Storm:
     def excuses(self) -> tuple[str, ...]:
         """What Slack may complain of, because it was Slack that was late or away, or because nobody was there to answer."""
         luck = self._luck
-        nobody_there = luck.late or luck.spells or luck.deaths
-        return () if luck.calm else ("ratelimited", *(("not acked", "trigger_id") if nobody_there else ()))
+        if luck.calm:
+            return ()
+        late = luck.late or luck.spells or luck.deaths
+        used = late or luck.twice  # Slack itself repeats events only; whoever repeats a command repeats its trigger
+        return ("ratelimited", *(("not acked",) if late else ()), *(("trigger_id",) if used else ()))
 
     async def _passes(self) -> None:
         await asyncio.sleep(self._luck.storm)
