@@ -49,6 +49,7 @@ def build_app(
     bolt_log = logging.getLogger("slack_bolt")
 
     app = AsyncApp(
+        name="openvidu-bot",  # bolt would search the whole call stack for one
         client=_without_token(client),  # it has nothing to say, what is said goes through `Voice`; but sockets are opened with it
         authorize=_allows(client.token),
         signing_secret=signing_secret,

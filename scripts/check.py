@@ -1,4 +1,6 @@
-"""What `make test` does once .venv is there: the tools the tests drive, ruff, mypy, import contracts, pytest. `--all`: slow tests too.
+"""What `make test` does once .venv is there: the tools the tests drive, ruff, mypy, import contracts, pytest.
+
+`--all`, for `make test-all`: the tests look at everything instead of a few of many; then campaign, chaos and mutants.
 
 The last line says what was skipped for want of a package, or that nothing was; pytest's own closing line stands just above it.
 """
@@ -42,11 +44,13 @@ def main() -> int:
     os.chdir(ROOT)
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     get_tools()
-    failed = check_code() + measured()
-    code = tests()
+    everything = "--all" in sys.argv
+    failed = check_code() + measured() + tests(full=everything)
     missing = [tool.package for tool in TOOLS if tool.path() is None]
-    print(last_line(failed, code, missing), flush=True)
-    return 1 if failed or code else 0
+    if everything:
+        failed += long_stories()
+    print(last_line(failed, missing), flush=True)
+    return 1 if failed else 0
 
 
 def get_tools() -> None:
@@ -119,21 +123,40 @@ def measured() -> list[str]:
     return ["bench"] if code else []
 
 
-def tests() -> int:
-    """Run pytest; returns its exit code (5, no tests, is a failure like any other)."""
-    command = [str(BIN / "python"), "-m", "pytest", *([] if "--all" in sys.argv else ["-m", "not slow"])]
+def tests(*, full: bool) -> list[str]:
+    """Run pytest; its name when it fails (no tests at all are a failure like any other)."""
+    command = [str(BIN / "python"), "-m", "pytest"]
     if importlib.util.find_spec("xdist"):
         # More than there are cores: many of the tests over sockets wait. Stealing, so that no long one is left to the end.
         command += ["-n", str(min(WORKERS, 2 * (os.cpu_count() or 1))), "--dist", "worksteal"]
-    return subprocess.run(command, check=False).returncode
+    env = {**os.environ, "OPENVIDU_BOT_FULL": "1"} if full else None
+    return ["pytest"] if subprocess.run(command, check=False, env=env).returncode else []
 
 
-def last_line(failed: list[str], code: int, missing: list[str]) -> str:
+def long_stories() -> list[str]:
+    """Run what is too long for a test, one after the other; the names of those that found something."""
+    commands = {
+        "campaign": ["scripts/campaign.py", "10000"],
+        "chaos": ["-m", "tests.e2e.chaos", "--seconds", "600"],
+        "mutants": ["scripts/mutants.py"],
+    }
+    if TOOLS[0].path() is None:
+        del commands["chaos"]  # skipped like every test that needs Redis
+    failed = []
+    for name, words in commands.items():
+        print(f"\n{name}: {' '.join(words)}", flush=True)
+        started = time.monotonic()
+        code = subprocess.run([str(BIN / "python"), *words], check=False).returncode
+        print(f"{name} {'failed' if code else 'passed'} ({time.monotonic() - started:.0f} s)", flush=True)
+        failed += [name] if code else []
+    return failed
+
+
+def last_line(failed: list[str], missing: list[str]) -> str:
     """What a person who sees only this needs to know."""
-    if failed or code:
-        names = [*failed, *(["pytest"] if code else [])]
+    if failed:
         wanted = f"; missing: {' '.join(missing)}" if missing else ""
-        return f"not passed: {', '.join(names)}{wanted}"
+        return f"not passed: {', '.join(failed)}{wanted}"
     if missing:
         return f"passed, with tests skipped that need more; install it with: apt-get install {' '.join(missing)}"
     return "all checks passed; nothing was skipped for want of a package"

@@ -20,10 +20,10 @@ from services.errors import Refused, Unreachable
 from services.store import Commit, Store
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
+from tests.support.full import FULL
 from tests.support.memory_store import MemoryStore
 from tests.support.tools import redis_server
 
-FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
 ROUNDS = 1000 if FULL else 5
 ACQUIRERS = 200
 Build = Callable[[], Store]

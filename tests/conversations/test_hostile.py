@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,9 +23,9 @@ from simulators.slack.blockkit import check_view
 from simulators.slack.model import Message
 from tests.laws.test_cards import DATE, texts_of
 from tests.support import virtual
+from tests.support.full import FULL
 from tests.support.scene import Scene
 
-FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
 attack = settings(
     max_examples=100 if FULL else 6,
     deadline=None,

@@ -25,6 +25,7 @@ from simulators.slack.httpmode import HttpMode
 from simulators.town import free_port
 from tests.e2e.test_serve import until_up
 from tests.e2e.test_story import keeps_promises, sees, until_seen
+from tests.support.full import FULL
 from tests.support.live import bot_of, world_of
 from tests.support.redis import running_redis
 from tests.support.sentinel import sentinel_group
@@ -169,7 +170,7 @@ async def http_bots(world: World, number: int) -> AsyncIterator[list[int]]:
             await bot.stop()
 
 
-@pytest.mark.parametrize("number", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [2, 6] if FULL else [2])
 def test_any_number_of_bots_over_http(tmp_path: Path, number: int) -> None:
     """A command, its approval and each replay arrive at different bots."""
 

@@ -3,7 +3,6 @@
 `OPENVIDU_BOT_FULL=1` looks at every day in every zone instead of the days around each clock change in every distinct history.
 """
 
-import os
 import random
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,8 +23,8 @@ from services.windows.closed import occurrences
 from services.windows.edge import ALREADY
 from services.windows.zones import REPEATED, SKIPPED, exists
 from services.wire import decode, encode
+from tests.support.full import FULL
 
-FULL = os.environ.get("OPENVIDU_BOT_FULL") == "1"
 HOUR, DAY = 3600, 86400
 FIRST, LAST = date(2020, 1, 1), date(2040, 12, 31)
 LAWS = settings(derandomize=True, deadline=None, max_examples=1500 if FULL else 150)

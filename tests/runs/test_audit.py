@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sqlite3
 from typing import Any
 
@@ -21,10 +20,11 @@ from services.vault import HEADS
 from services.verification import Finding, verify
 from tests.runs.test_crash import ANA, BEN, insist
 from tests.support import virtual
+from tests.support.brief import brief
+from tests.support.full import PARTS
+from tests.support.life import Fate, survives
 from tests.support.scene import Scene
 from tests.support.stories import asked, over
-
-FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
 
 
 async def checked(scene: Scene, posted: list[Head] | None = None) -> Finding:
@@ -168,11 +168,11 @@ def test_a_press_that_loses_only_to_other_decisions_is_not_told_that_somebody_wa
     virtual.run(story())
 
 
-def killed(die_at: int | None) -> int:
+def killed(die_at: Fate) -> int:
     """Ask, approve, and end; the bot dies at that point. In the end chain and state say the same."""
 
     async def story() -> int:
-        async with Scene(media=1, start=False) as scene:
+        async with brief(media=1) as scene:
             await scene.start_bot(die_at)
             run = await insist(scene, Shutdown())
             await scene.passes(400)
@@ -196,10 +196,9 @@ def killed(die_at: int | None) -> int:
     return virtual.run(story())
 
 
-def test_killed_at_any_point_no_decision_is_without_its_entry_nor_the_other_way_round() -> None:
-    points = killed(None)
-    for die_at in range(1, points + 1, 1 if FULL else 37):
-        killed(die_at)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_at_any_point_no_decision_is_without_its_entry_nor_the_other_way_round(part: int) -> None:
+    survives("shutdown and its audit", killed, 54, part)
 
 
 # Heads

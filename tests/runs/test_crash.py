@@ -1,7 +1,6 @@
 """The bot is killed between any two things it does; another one goes on, and in the end nothing is different."""
 
 import asyncio
-import os
 
 import pytest
 
@@ -10,17 +9,18 @@ from services.policy import Actor
 from services.procedures import Procedure, Shutdown, Startup
 from services.runs import Run, State
 from tests.support import virtual
-from tests.support.life import survives
+from tests.support.brief import brief
+from tests.support.full import PARTS
+from tests.support.life import Fate, survives
 from tests.support.scene import Scene
 
 ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
-FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
 
 
 async def insist(scene: Scene, procedure: Procedure) -> Run:
     """People bring a dead bot back, ask again for what was not taken, approve what waits, and resume what has stopped."""
     before = len(await scene.journal.latest("acme", 1000))
-    for _ in range(3000):
+    for _ in range(1000):
         if scene.lives[-1].dead:
             await scene.passes(2)
             await scene.start_bot()
@@ -31,7 +31,7 @@ async def insist(scene: Scene, procedure: Procedure) -> Run:
                 return run
         else:
             await scene.by_bot(_ask(scene, procedure))
-        await scene.passes(5)
+        await scene.passes(15)
     raise AssertionError("it never came to an end")
 
 
@@ -48,10 +48,12 @@ async def _ask(scene: Scene, procedure: Procedure) -> None:
         return
 
 
-def shutdown(die_at: int | None) -> int:
+def shutdown(die_at: Fate) -> int:
+    """With the whole of pydo, as no other story that is told thousands of times."""
+
     async def story() -> int:
-        async with Scene(media=2, start=False) as scene:
-            scene.estate.open_meeting(people=4, minutes=3, recordings=1)
+        async with brief(media=2, pydo=True) as scene:
+            scene.estate.open_meeting(people=4, minutes=1, recordings=1)
             await scene.start_bot(die_at)
             run = await insist(scene, Shutdown())
             assert run.state is State.DONE, run.stopped
@@ -65,9 +67,9 @@ def shutdown(die_at: int | None) -> int:
     return virtual.run(story())
 
 
-def startup(die_at: int | None) -> int:
+def startup(die_at: Fate) -> int:
     async def story() -> int:
-        async with Scene(media=2, start=False) as scene:
+        async with brief(media=2) as scene:
             await scene.start_bot()
             await insist(scene, Shutdown())
             scene.kill()
@@ -89,12 +91,9 @@ STORIES = {"shutdown": shutdown, "startup": startup}
 
 
 @pytest.mark.parametrize("story", STORIES)
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(story: str, part: int) -> None:
-    """Every point in the full run; every sixty-second, another set for each part, in the usual one."""
-    points = STORIES[story](None)
-    step = 4 if FULL else 248
-    survives(story, STORIES[story], range(1 + part * (step // 4), points + 1, step))
+    survives(story, STORIES[story], 40, part)
 
 
 def test_ten_deaths_in_one_run() -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from services.procedures import DrainNodes, Procedure, ResizeMedia, Restart, Scale
 from services.runs import State
-from tests.runs.test_crash import FULL, insist
+from tests.runs.test_crash import insist
 from tests.support import virtual
-from tests.support.life import survives
+from tests.support.brief import brief
+from tests.support.full import PARTS
+from tests.support.life import Fate, survives
 from tests.support.scene import Scene
 
 Check = Callable[[Scene], None]
@@ -47,11 +49,11 @@ STORIES: dict[str, tuple[Procedure, int, Check]] = {
 }
 
 
-def tell(name: str, die_at: int | None) -> int:
+def tell(name: str, die_at: Fate) -> int:
     procedure, media, check = STORIES[name]
 
     async def story() -> int:
-        async with Scene(media=media, start=False) as scene:
+        async with brief(media=media) as scene:
             scene.estate.rolling = True
             scene.estate.allow_template_keys.add("size")
             for _ in range(media):
@@ -67,8 +69,6 @@ def tell(name: str, die_at: int | None) -> int:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_killed_at_any_point(name: str) -> None:
-    """Every point in the full run; a few, spread over all of it, in the usual one."""
-    points = tell(name, None)
-    step = 1 if FULL else max(1, points // 2)
-    survives(name, partial(tell, name), range(1 + points % step, points + 1, step))
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_at_any_point(name: str, part: int) -> None:
+    survives(name, partial(tell, name), 2, part)

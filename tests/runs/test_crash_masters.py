@@ -1,16 +1,17 @@
 """The bot is killed while it resizes masters or takes backups: in the end the cluster is as planned, and nothing was made twice."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from services.procedures import BackupCreate, BackupPrune, ResizeMasters
 from services.runs import State
 from simulators.estate.things import Snapshot
-from tests.runs.test_crash import FULL, insist
+from tests.runs.test_crash import insist
 from tests.support import virtual
-from tests.support.life import survives
+from tests.support.brief import brief
+from tests.support.full import PARTS
+from tests.support.life import Fate, survives
 from tests.support.scene import Scene
 
 BIG = "s-8vcpu-16gb"
@@ -40,7 +41,7 @@ def one_snapshot_each(scene: Scene) -> None:
     assert asked(scene, "snapshot") == sorted(s.droplet_id for s in made)
 
 
-def resize(die_at: int | None) -> int:
+def resize(die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         resized(scene)
         one_snapshot_each(scene)
@@ -50,7 +51,7 @@ def resize(die_at: int | None) -> int:
     return _killed(ResizeMasters(BIG, snapshot=True), check, die_at)
 
 
-def rolling(die_at: int | None) -> int:
+def rolling(die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         resized(scene)
         assert scene.estate.signals == {}
@@ -58,7 +59,7 @@ def rolling(die_at: int | None) -> int:
     return _killed(ResizeMasters(BIG, rolling=True), check, die_at, rolling=True)
 
 
-def live(die_at: int | None) -> int:
+def live(die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         one_snapshot_each(scene)
         assert asked(scene, "shutdown") == []
@@ -67,7 +68,7 @@ def live(die_at: int | None) -> int:
     return _killed(BackupCreate(), check, die_at)
 
 
-def offline(die_at: int | None) -> int:
+def offline(die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         one_snapshot_each(scene)
         assert all(s.name.endswith("-off") for s in scene.estate.snapshots.values())
@@ -76,7 +77,7 @@ def offline(die_at: int | None) -> int:
     return _killed(BackupCreate(offline=True), check, die_at)
 
 
-def prune(die_at: int | None) -> int:
+def prune(die_at: Fate) -> int:
     def before(scene: Scene) -> None:
         for day in range(1, 6):
             for n, m in enumerate(scene.estate.masters("acme"), 1):
@@ -95,17 +96,15 @@ def prune(die_at: int | None) -> int:
 def _killed(
     procedure: ResizeMasters | BackupCreate | BackupPrune,
     check: Callable[[Scene], None],
-    die_at: int | None,
+    die_at: Fate,
     *,
     rolling: bool = False,
     before: Callable[[Scene], None] = lambda _: None,
 ) -> int:
     async def story() -> int:
-        async with Scene(media=2, start=False) as scene:
+        async with brief(media=2) as scene:
             scene.estate.rolling = rolling
             before(scene)
-            # A short story has fewer points to die at; what happens between them is the same.
-            scene.estate.delays = replace(scene.estate.delays, snapshot=30, resize=10, master_ready=20, media_install=20, pool_grace=10)
             await scene.start_bot(die_at)
             run = await insist(scene, procedure)
             assert run.state is State.DONE, run.stopped
@@ -118,13 +117,9 @@ def _killed(
 
 STORIES = {"resize": resize, "rolling": rolling, "live": live, "offline": offline, "prune": prune}
 USUAL = {"resize": 2, "rolling": 2, "live": 3, "offline": 2, "prune": 2}
-PARTS = 4 if FULL else 1
 
 
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(story: str, part: int) -> None:
-    """Every point in the full run; a few, spread over the whole story, in the usual one."""
-    points = STORIES[story](None)
-    some = range(1 + part, points + 1, PARTS) if FULL else [points * (2 * i + 1) // (2 * USUAL[story]) for i in range(USUAL[story])]
-    survives(story, STORIES[story], some)
+    survives(story, STORIES[story], USUAL[story], part)

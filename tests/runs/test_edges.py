@@ -1,7 +1,6 @@
 """The moment a window closes or opens: one run, whatever dies, is edited or comes late in the seconds around it."""
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,7 +16,7 @@ from services.chain import Chain
 from services.clock import loop_clock
 from services.drains import Drains
 from services.errors import Superseded
-from services.executor import FencedWorld
+from services.fenced import FencedWorld
 from services.locks import Locks
 from services.memory import Memory
 from services.metrics import METRICS
@@ -28,13 +27,14 @@ from services.windows import forecast, parse_window
 from tests.support import virtual
 from tests.support.accounts import Accounts, looked_after
 from tests.support.clusters import ready
+from tests.support.full import FULL, PARTS
+from tests.support.life import Fate, survives
 from tests.support.quick import Quick, keeps, staffed
 from tests.support.scene import Scene
 
 MADRID = ZoneInfo("Europe/Madrid")
 NIGHTS = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
 EDGE = "nights-close@2026-11-25T20:00"
-FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
 
 
 def at(text: str) -> float:
@@ -89,14 +89,14 @@ def test_two_bots_open_one_run_and_tell_once() -> None:
     play(story, before=200)
 
 
-def killed(point: int | None) -> int:
+def killed(die_at: Fate) -> int:
     async def story() -> int:
         async with Scene(media=1, origin=T - 15, start=False, site={"channel": "COPS"}) as scene:
             await scene.start_bot()
             await keeps(scene.bot.hours, "acme", NIGHTS, T - 3600)
             scene.kill()
             await scene.passes(1)
-            await scene.start_bot(point)
+            await scene.start_bot(die_at)
             life = scene.lives[-1]
             for _ in range(20):
                 await scene.passes(3)
@@ -108,12 +108,10 @@ def killed(point: int | None) -> int:
     return virtual.run(story())
 
 
-def test_killed_at_any_point_around_the_edge() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_at_any_point_around_the_edge(part: int) -> None:
     """Whatever it did last, afterwards there is one run."""
-    points = killed(None)
-    assert points > 60
-    for point in range(1, points + 1, 1 if FULL else max(1, points // 14)):
-        killed(point)
+    survives("the edge", killed, 14, part)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.2])

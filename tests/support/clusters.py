@@ -1,7 +1,6 @@
 """Clusters, steps, procedures and runs as hypothesis makes them up: everything that a look could show, and then some."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, fields, replace
@@ -50,9 +49,10 @@ from services.runs import (
     Taken,
 )
 from services.steps import STEPS, Choice, Question, Step
+from tests.support.full import FULL
 
 NOW = 1_800_000_000.0
-EXAMPLES = 500 if os.environ.get("OPENVIDU_BOT_FULL") else 30
+EXAMPLES = 500 if FULL else 30
 law = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 """The same examples every time: a red test must be red for everybody. OPENVIDU_BOT_FULL=1 looks further."""
 

@@ -1,6 +1,12 @@
 """A bot that can die: between any two things it does outside itself, everything it was stops, and nothing is cleaned up."""
 
 import asyncio
+import gc
+import os
+import signal
+import sys
+import traceback
+import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -9,14 +15,18 @@ from services.clients.ssh import Host, Output
 from services.errors import Unreachable
 from services.store import Commit, Store
 from services.world import Shell
+from tests.support.full import some
 
 T = TypeVar("T")
+Fate = int | Callable[[int], bool] | None
+"""At which point a bot dies: at this one, where this says so, or never."""
+CHILD_SECONDS = 120  # a story takes less than one
 
 
 class Life:
     """Counts what goes out of one bot, and ends it before or after the call of the given number."""
 
-    def __init__(self, die_at: int | None = None) -> None:
+    def __init__(self, die_at: Fate = None) -> None:
         self.die_at = die_at
         self.points = 0
         self.dead = False
@@ -39,7 +49,7 @@ class Life:
     def _point(self, where: str) -> None:
         if not self.dead:
             self.points += 1
-            if self.points == self.die_at:
+            if self.die_at(self.points) if callable(self.die_at) else self.points == self.die_at:
                 self.die(where)
         if self.dead:
             raise asyncio.CancelledError
@@ -124,10 +134,65 @@ class MortalHttp(Http):
         return await self._life.call("http post", lambda: self._http.post(url, json, headers=headers, timeout=timeout))
 
 
-def survives(story: str, tell: Callable[[int], object], points: Iterable[int]) -> None:
-    """Tell the story once for each of these points, with a bot that is killed there. The one that does not end well is named."""
-    for point in points:
+class Forks:
+    """At each of these points the process forks: in the child the bot dies there, in the parent it lives on to the next one.
+
+    So what comes before a point is told once for all of them. The parent waits for each child: there is never more than one.
+    """
+
+    def __init__(self, points: Iterable[int]) -> None:
+        self.left = set(points)
+        self.ill: dict[int, str] = {}  # what came of the children that did not end well
+        self._to_parent: int | None = None
+
+    def __call__(self, point: int) -> bool:
+        if self._to_parent is not None or point not in self.left:
+            return False
+        self.left.remove(point)
+        loop = asyncio.get_running_loop()
+        ours, theirs = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of pytest-xdist: the child never needs them
+            child = os.fork()
+        if not child:
+            asyncio._set_running_loop(loop)  # no process takes over another one's loop unasked
+            # What hangs is ended by the system, and what is soon thrown away whole needs no tidying up.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(CHILD_SECONDS)
+            gc.disable()
+            self._to_parent = theirs
+            return True
+        os.close(theirs)
+        with os.fdopen(ours) as told:
+            words = told.read()
+        _, status = os.waitpid(child, 0)
+        if status:
+            self.ill[point] = words or f"ended by signal {os.waitstatus_to_exitcode(status)}"
+        return False
+
+    def child_ends(self) -> None:
+        """A child ends here, well or not, and never goes back to what called it. In the parent this does nothing."""
+        if self._to_parent is None:
+            return
+        ill = sys.exc_info()[0] is not None
         try:
-            tell(point)
-        except Exception as error:
-            raise AssertionError(f"{story} killed at point {point}") from error
+            if ill:
+                os.write(self._to_parent, traceback.format_exc().encode())
+        finally:
+            os._exit(ill)
+
+
+def survives(story: str, tell: Callable[[Fate], int], few: int, part: int = 0) -> None:
+    """Whatever point the bot is killed at, the story ends as it should: this part of all points in the full run, else `few` of them.
+
+    `tell` tells it with a bot that dies as it is told, and says how many points that bot came by.
+    """
+    points = tell(None)
+    forks = Forks(some(points, few, part))
+    try:
+        tell(forks)
+    finally:
+        forks.child_ends()
+    assert not forks.left, f"{story} is not the same every time: it never came to {sorted(forks.left)[:3]} of {points}"
+    for point, words in forks.ill.items():
+        raise AssertionError(f"{story} killed at {len(forks.ill)} of {points} points, first at {point}: {words}")

@@ -32,7 +32,7 @@ from simulators.slack.pretend import PretendSlack
 from simulators.slack.workspace import Workspace
 from simulators.town import Town
 from tests.support.bucket import TownBucket
-from tests.support.life import Life, MortalHttp, MortalShell, MortalStore
+from tests.support.life import Fate, Life, MortalHttp, MortalShell, MortalStore
 from tests.support.pydo_transport import InProcessTransport
 from tests.support.straight import straight
 
@@ -202,7 +202,7 @@ class Scene:
 
     # Bots
 
-    async def start_bot(self, die_at: int | None = None) -> Bot:
+    async def start_bot(self, die_at: Fate = None) -> Bot:
         """One more bot on the same state and the same Slack; the newest gets Slack's deliveries while it lives."""
         life = Life(die_at)
         token = _life.set(life)

@@ -12,8 +12,11 @@ class Deadlock(RuntimeError):
     """Everything waits and nothing is scheduled: the program would hang for ever."""
 
 
-class _Jump(selectors.DefaultSelector):
-    """Never really waits for a timer: the loop's clock jumps to it. Real descriptors (the loop's own wake-up pipe) still work."""
+class _Jump(selectors.PollSelector):
+    """Never really waits for a timer: the loop's clock jumps to it. Real descriptors (the loop's own wake-up pipe) still work.
+
+    It keeps nothing in the kernel that a forked process would share.
+    """
 
     loop: "VirtualLoop"
 

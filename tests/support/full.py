@@ -1,0 +1,15 @@
+"""How far the tests look: at a few of many in the usual run, at every one in the full run, which is `make test-all`."""
+
+import os
+from collections.abc import Iterable
+
+FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
+"""Whether this is the full run."""
+
+PARTS = 4 if FULL else 1
+"""How many tests share what is exhaustive, so that several processes can."""
+
+
+def some(points: int, few: int, part: int = 0) -> Iterable[int]:
+    """Of the points from 1 on: this part of all of them in the full run, otherwise `few`, spread evenly."""
+    return range(1 + part, points + 1, PARTS) if FULL else {1 + points * (2 * i + 1) // (2 * few) for i in range(few)}
