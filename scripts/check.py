@@ -1,6 +1,6 @@
 """What `make test` does once .venv is there: the tools the tests drive, ruff, mypy, import contracts, pytest.
 
-`--all`, for `make test-all`: the tests look at everything instead of a few of many; then campaign, chaos and mutants.
+`--all`, for `make test-all`: campaign, mutants and chaos first; then the tests look at everything instead of a few of many.
 
 The last line says what was skipped for want of a package, or that nothing was; pytest's own closing line stands just above it.
 """
@@ -45,10 +45,11 @@ def main() -> int:
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     get_tools()
     everything = "--all" in sys.argv
-    failed = check_code() + measured() + tests(full=everything)
-    missing = [tool.package for tool in TOOLS if tool.path() is None]
+    failed = check_code() + measured()
     if everything:
         failed += long_stories()
+    failed += tests(full=everything)
+    missing = [tool.package for tool in TOOLS if tool.path() is None]
     print(last_line(failed, missing), flush=True)
     return 1 if failed else 0
 
@@ -137,8 +138,8 @@ def long_stories() -> list[str]:
     """Run what is too long for a test, one after the other; the names of those that found something."""
     commands = {
         "campaign": ["scripts/campaign.py", "10000"],
-        "chaos": ["-m", "tests.e2e.chaos", "--seconds", "600"],
         "mutants": ["scripts/mutants.py"],
+        "chaos": ["-m", "tests.e2e.chaos", "--seconds", "600"],
     }
     if TOOLS[0].path() is None:
         del commands["chaos"]  # skipped like every test that needs Redis

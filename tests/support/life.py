@@ -15,11 +15,15 @@ from services.clients.ssh import Host, Output
 from services.errors import Unreachable
 from services.store import Commit, Store
 from services.world import Shell
+from simulators.slack.inprocess import InProcessWebClient
+from simulators.slack.webapi import WebApi
 from tests.support.full import some
 
 T = TypeVar("T")
 Fate = int | Callable[[int], bool] | None
 """At which point a bot dies: at this one, where this says so, or never."""
+LOOKS = {"digitalocean GET", "http get", "http post", "slack users.info", *(f"store {what}" for what in ("get", "read", "tail", "length"))}
+"""Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
 CHILD_SECONDS = 120  # a story takes less than one
 
 
@@ -37,17 +41,21 @@ class Life:
         self._calls: list[tuple[int, str]] = []
 
     async def call(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
-        """One call to the outside, with a point to die at on either side."""
+        """One call to the outside, with a point to die at before it, and after it where it may have changed something.
+
+        A look leaves nothing behind, and neither does what a bot thinks: to die after one is to die before the call that comes next.
+        """
         await self._awake.wait()
         self._point(f"before {what}")
         self._calls.append((self.points, what))
         result = await work()
         await self._awake.wait()
-        self._point(f"after {what}")
+        self._point("" if what in LOOKS else f"after {what}")
         return result
 
     def _point(self, where: str) -> None:
-        if not self.dead:
+        """A point to die at, unless it is without a name."""
+        if where and not self.dead:
             self.points += 1
             if self.die_at(self.points) if callable(self.die_at) else self.points == self.die_at:
                 self.die(where)
@@ -106,6 +114,18 @@ class MortalStore:
 
     async def aclose(self) -> None:
         """The state outlives the bot."""
+
+
+class MortalWebClient(InProcessWebClient):
+    """Slack seen by one life."""
+
+    def __init__(self, webapi: WebApi, life: Life) -> None:
+        super().__init__(webapi)
+        self._life = life
+
+    async def api_call(self, api_method: str, **more: Any) -> Any:
+        call = super().api_call
+        return await self._life.call(f"slack {api_method}", lambda: call(api_method, **more))
 
 
 class MortalShell:

@@ -26,13 +26,13 @@ from simulators.clock import LoopClock
 from simulators.faults import Faults
 from simulators.slack.delivery import Undelivered
 from simulators.slack.human import Human
-from simulators.slack.inprocess import InProcessWebClient, Receive, bolt_receiver
+from simulators.slack.inprocess import Receive, bolt_receiver
 from simulators.slack.model import Message
 from simulators.slack.pretend import PretendSlack
 from simulators.slack.workspace import Workspace
 from simulators.town import Town
 from tests.support.bucket import TownBucket
-from tests.support.life import Fate, Life, MortalHttp, MortalShell, MortalStore
+from tests.support.life import Fate, Life, MortalHttp, MortalShell, MortalStore, MortalWebClient
 from tests.support.pydo_transport import InProcessTransport
 from tests.support.straight import straight
 
@@ -222,7 +222,7 @@ class Scene:
                 shell=lambda _cluster, _keys: MortalShell(TownShell(self.town), life),
                 bucket=lambda cluster: TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None,
             )
-            bot = build(self.settings, ways, InProcessWebClient(self.slack.webapi))
+            bot = build(self.settings, ways, MortalWebClient(self.slack.webapi, life))
             if not self._pydo:
                 for account in bot.accounts:
                     straight(account.api, "dop_v1_sim", self.town.digitalocean.handle, life.call)
