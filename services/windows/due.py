@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from services.windows.edge import Edge, Terms, why_words
@@ -11,7 +12,9 @@ from services.windows.timeline import Span, State, Timeline, draw
 from services.windows.zones import day_and_time, wall
 
 USUAL = Terms()
-REACHES = (2, 9, 40, 400)  # days looked back and ahead, the nearest first
+NEAR = (2, 9)  # days looked back and ahead, the nearest first
+FAR = (40, 400)
+HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,7 @@ def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, te
         return Due(
             "no opinion", "media-only", None, remembered=True, since_edge=None, next_edge=None, windows=(), reason="there is no window"
         )
-    line = _reaching(windows, now, exceptions, terms)
-    span = line.at(now)
-    acting = [e for e in line.edges if e.acts]
-    since = next((e for e in reversed(acting) if e.start <= now), None)
-    coming = next((e for e in acting if e.start > now), None)
+    span, since, coming = _around(windows, now, exceptions, terms)
     closure = span.closure
     leading = coming if span.state == "closed" else since  # opening is decided by the night that ends
     return Due(
@@ -59,14 +58,39 @@ def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, te
     )
 
 
-def _reaching(windows: Sequence[Window], now: float, exceptions: Exceptions, terms: Terms) -> Timeline:
-    """The timeline around now, as far as it takes to see an edge on either side."""
-    for days in REACHES:
+def _around(
+    windows: Sequence[Window], now: float, exceptions: Exceptions, terms: Terms
+) -> tuple[Span, Edge | None, Edge | None]:
+    """What is so now, and the acting edges on either side."""
+    for days in NEAR:
         line = draw(windows, now - days * DAY, now + days * DAY, exceptions, terms)
-        starts = [e.start for e in line.edges if e.acts]
-        if starts and starts[0] <= now < starts[-1]:
+        since, coming = _beside(line, now, now)
+        if since and coming:
+            return line.at(now), since, coming
+    hour = now // HOUR * HOUR
+    earlier, later = _far(tuple(windows), hour, exceptions, terms)
+    return line.at(now), since or earlier, coming or later
+
+
+@lru_cache(maxsize=1024)
+def _far(windows: tuple[Window, ...], hour: float, exceptions: Exceptions, terms: Terms) -> tuple[Edge | None, Edge | None]:
+    """The acting edges before and after this hour, however far away.
+
+    A new window has none behind it, and one that is held may have none for weeks: to draw a year of nights at every look is a thirtieth
+    of a second each time, so it is done once an hour.
+    """
+    for days in FAR:
+        line = draw(windows, hour - days * DAY, hour + days * DAY, exceptions, terms)
+        before, after = _beside(line, hour, hour + HOUR)
+        if before and after:
             break
-    return line
+    return before, after
+
+
+def _beside(line: Timeline, begin: float, end: float) -> tuple[Edge | None, Edge | None]:
+    """The last acting edge up to the one moment and the first after the other."""
+    acting = [e for e in line.edges if e.acts]
+    return next((e for e in reversed(acting) if e.start <= begin), None), next((e for e in acting if e.start > end), None)
 
 
 def _reason(span: Span, coming: Edge | None, zone: str) -> str:

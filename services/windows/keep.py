@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from services.errors import Refused
 from services.windows.closed import Closure, closures
-from services.windows.due import REACHES
+from services.windows.due import FAR, NEAR
 from services.windows.exceptions import DAY, NONE, Exceptions, KeepUp
 from services.windows.spec import Window
 from services.windows.zones import day_and_time, wall
@@ -39,7 +39,7 @@ def keep_up(
 
 
 def _next_closed(windows: Sequence[Window], now: float, exceptions: Exceptions) -> Closure | None:
-    for days in REACHES:
+    for days in (*NEAR, *FAR):
         found, _ = closures(windows, now, now + days * DAY, exceptions.free)
         if (closure := next((c for c in found if c.open > now), None)) is not None:
             return closure

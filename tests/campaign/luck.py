@@ -9,7 +9,7 @@ from simulators.estate.things import Kind
 from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
-LOOK = 15.0  # seconds; a bot that looks less often plays the same stories in less time
+LOOK = 20.0  # seconds; a bot that looks less often plays the same stories in less time
 KINDS_OF_FLEETS: tuple[Kind, ...] = ("pool", "pool", "pool", "pool", "pool", "pool", "fixed", "fixed", "autoscaler", "autoscaler")
 LEVELS = (0.0, 0.0, 0.003, 0.01, 0.04)
 RARE = {"429-hour": 0.1, "delay": 2.0}

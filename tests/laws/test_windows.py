@@ -21,6 +21,7 @@ from services.errors import Refused
 from services.windows import Exceptions, Hold, KeepUp, Manual, Terms, Window, due, edges, parse_window, settle
 from services.windows.closed import occurrences
 from services.windows.edge import ALREADY
+from services.windows.timeline import draw
 from services.windows.zones import REPEATED, SKIPPED, exists
 from services.wire import decode, encode
 from tests.support.full import FULL
@@ -231,6 +232,22 @@ def test_closed_means_that_a_window_says_so_and_open_that_none_does(given_: tupl
     for n in range(0, 5 * DAY, 10177):
         moment = begin + n
         assert (due(windows, moment).state == "closed") == any(o.close <= moment < o.open for o in near)
+
+
+@LAWS
+@given(st.data())
+def test_the_edges_on_either_side_are_the_nearest_however_far_away(data: st.DataObject) -> None:
+    """Drawn from two days around now, from a year around this hour, or from a year around now: it is one line."""
+    windows, now = data.draw(scene())
+    found = data.draw(exceptions(now - 30 * 86400, 60))
+    if data.draw(st.booleans()):
+        day = day_of(now, data.draw(st.sampled_from((-300, -20, 0, 5, 60))))
+        windows = tuple(replace(x, days=(), dates=(day.isoformat(),)) for x in windows)
+    line = draw(windows, now - 400 * 86400, now + 400 * 86400, found, Terms())
+    acting = [e for e in line.edges if e.acts]
+    said = due(windows, now, found)
+    assert said.since_edge == next((e for e in reversed(acting) if e.start <= now), None)
+    assert said.next_edge == next((e for e in acting if e.start > now), None)
 
 
 def day_of(moment: float, days: int) -> date:
