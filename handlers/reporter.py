@@ -140,6 +140,8 @@ class Reporter:
         place = await self._place(run)
         if place is None or not place.ts:
             channel = self._channel(run.cluster, run.channel, loud=run.glass)
+            if place is None:
+                await self._desk.cards.put(run.id, CardPlace(channel, ""))  # owed: should this bot die over it, another posts it
             place = CardPlace(channel, await self._voice.post(channel, card))
         elif place.final and not run.over:
             return  # another bot has shown how it ended, while Slack would not take this

@@ -35,6 +35,12 @@ class Judge:
         if left := wish.goal(self._scene, tale):
             self.wrong.append(f"{tale.name} {wish.words} is done, and it is not so: {left}")
 
+    def not_taken(self, wish: Wish) -> None:
+        """Nobody gets what they want. That is as it should be where an autoscaler has done it already, or has replaced that very node."""
+        said = "".join(m.text for m in self._scene.ana.sees("COPS")[-1:])
+        if self._scene.estate.clusters["acme"].kind != "autoscaler" or not any(w in said for w in ("nothing to do", "has no media node")):
+            self.wrong.append(f"{wish.words} was never taken: {said}")
+
     def messages_say_so(self) -> bool:
         """Whether every run's message says how it ended."""
         return not self._silent()

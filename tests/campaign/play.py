@@ -113,7 +113,7 @@ async def _live(luck: Luck, wishes: list[Wish], scene: Scene, crowd: Crowd, judg
         wish.prepare(scene)
         tale = await crowd.fulfil(wish)
         if tale is None and not n:
-            judge.wrong.append(f"{wish.words} was never taken: {[m.text for m in scene.ana.sees('COPS')][-1:]}")
+            judge.not_taken(wish)
         if tale is not None and tale.state == "done":
             judge.done(wish, tale)
             await crowd.stay(wish.stays)

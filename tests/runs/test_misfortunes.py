@@ -192,3 +192,21 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
             await scene.settled(run)
 
     virtual.run(story())
+
+
+def test_a_run_that_began_and_ended_while_slack_was_deaf_is_told_by_the_next_bot() -> None:
+    """Its first bot died before it could post anything at all, and no message was known to be owed."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.slack.faults.add(Fault("chat.postMessage", times=1000, status=500))
+            await scene.ana.types("COPS", "/openvidu scale 2")
+            await scene.passes(30)
+            await scene.run_is("acme-1", State.DONE)
+            scene.kill()
+            await scene.passes(60)
+            scene.slack.faults.calls.clear()
+            await scene.start_bot()
+            await scene.card("acme has 2 media nodes")
+
+    virtual.run(story())
