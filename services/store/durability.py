@@ -34,7 +34,7 @@ def judge(info: Mapping[str, Any], config: Mapping[str, str] | None, why_not: st
     elif sync == "no":
         weak.append("Redis leaves writing to the disk to the system: a power cut may lose half a minute (set appendfsync always)")
     elif sync == "everysec":
-        notes.append("Redis writes to the disk once a second: a power cut may lose the last one (appendfsync always loses nothing)")
+        notes.append("Redis writes once a second: a power cut, or a kill on a slow disk, may lose two (appendfsync always loses none)")
     elif not sync:
         notes.append(f"how often Redis writes to the disk was not checked, because CONFIG is refused ({why_not})")
     if policy is None:
