@@ -220,9 +220,6 @@ class FleetGone(MediaGone):
     def takes(self, cluster: Cluster) -> float:
         return self.apart(cluster)
 
-    def forced(self) -> Step:
-        return replace(self, harsh=True)
-
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 6 if self.harsh else None
 

@@ -58,9 +58,7 @@ def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, te
     )
 
 
-def _around(
-    windows: Sequence[Window], now: float, exceptions: Exceptions, terms: Terms
-) -> tuple[Span, Edge | None, Edge | None]:
+def _around(windows: Sequence[Window], now: float, exceptions: Exceptions, terms: Terms) -> tuple[Span, Edge | None, Edge | None]:
     """What is so now, and the acting edges on either side."""
     for days in NEAR:
         line = draw(windows, now - days * DAY, now + days * DAY, exceptions, terms)

@@ -64,7 +64,7 @@ def wishes_of(dice: random.Random, kind: Kind, media: int) -> list[Wish]:
 SEQUELS = (
     ("shutdown", Wish("startup", goals.serves), 0.6),
     ("config", Wish("config rollback", goals.healthy), 0.4),
-    ("park", Wish("unpark", goals.parked(0)), 0.6),
+    ("park", Wish("unpark", goals.serves), 0.6),
     ("freeze", Wish("unfreeze", goals.unfrozen), 0.6),
 )
 

@@ -138,6 +138,14 @@ def test_with_the_lease_it_is_done_once(name: str) -> None:
     play(story, cluster)
 
 
+async def changes_nothing(hands: Hands, deed: Deed) -> None:
+    before = hands.store.values()
+    with pytest.raises(Superseded):
+        await deed(hands.world)
+    assert hands.calls == []
+    assert hands.store.values() == before
+
+
 @every_deed
 @pytest.mark.parametrize("lost", ["let go", "for its last seconds it is not trusted"])
 def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(name: str, lost: str) -> None:
@@ -149,11 +157,7 @@ def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(name: str
         else:
             await asyncio.sleep(TTL - 1)
             assert hands.store.text(hands.lease.key), "the state still has it"
-        before = hands.store.values()
-        with pytest.raises(Superseded):
-            await deed(hands.world)
-        assert hands.calls == []
-        assert hands.store.values() == before
+        await changes_nothing(hands, deed)
 
     play(story, cluster)
 
@@ -168,11 +172,7 @@ def test_a_note_is_fenced_by_the_state_itself(name: str) -> None:
 
     async def story(hands: Hands) -> None:
         await hands.store.commit(Commit(puts={hands.lease.key: "2:w2"}))
-        before = hands.store.values()
-        with pytest.raises(Superseded):
-            await deed(hands.world)
-        assert hands.calls == []
-        assert hands.store.values() == before
+        await changes_nothing(hands, deed)
 
     play(story, cluster)
 
@@ -251,9 +251,9 @@ def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(look: No
 # The autoscaler's nodes
 
 
-def scaler(**more: object) -> Cluster:
+def scaler(**more: Any) -> Cluster:
     assert SCALES.autoscaler is not None
-    return replace(SCALES, autoscaler=replace(SCALES.autoscaler, **more))  # type: ignore[arg-type]
+    return replace(SCALES, autoscaler=replace(SCALES.autoscaler, **more))
 
 
 def test_of_a_paused_autoscaler_no_node_loses_the_tag_that_its_firewalls_hang_on() -> None:
