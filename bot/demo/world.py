@@ -1,7 +1,6 @@
 """The pretend world of the demo: one cluster, a small team, and the settings by which a bot finds them."""
 
 import os
-import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ import yaml
 import config
 from handlers.parsing import SPOKEN
 from simulators.clock import ScaledClock
-from simulators.estate import Meeting
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace
 from simulators.town import Addresses, Town
@@ -77,7 +75,6 @@ class World:
         self.estate = self.town.estate
         self.cluster = self.town.build_cluster(STACK, media=media, kind=kind)
         self.guide = [dict(step) for step in GUIDE]
-        self._dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
 
     async def start(self, port: int = 0, page: Page | None = None) -> None:
         """Open every door and write the settings."""
@@ -103,17 +100,13 @@ class World:
         await self.slack.stop()
 
     async def town_life(self) -> None:
-        """Three teams meet, and meet again as soon as they are done and somebody takes them, for ever.
+        """Three teams meet, and meet again as soon as they are done and some node takes them, for ever.
 
         Always the same load: a plan that was shown is still true when a colleague has read it.
         """
-        meetings: dict[int, Meeting | None] = {}
+        for people, recordings in TEAMS:
+            self.estate.team(people, recordings, MEETING_MINUTES, STACK)
         while True:
-            for number, (people, recordings) in enumerate(TEAMS):
-                held = meetings.get(number)
-                if held is None or held.ends_at <= self.estate.moment:
-                    minutes = self._dice.uniform(*MEETING_MINUTES)
-                    meetings[number] = self.estate.open_meeting(people, minutes, recordings, STACK)
             anyway = " --saves-nothing" if self.cluster.kind == "fixed" else ""
             self.guide[WINDOW_STEP]["fill"] = _window_words(self.clock.now()) + anyway
             await self.clock.sleep(1)

@@ -220,6 +220,11 @@ class Estate:
         self.settle()
         return self.people.open(cluster, people, minutes, recordings, ingresses)
 
+    def team(self, people: int, recordings: int, minutes: tuple[float, float], cluster: str = "acme") -> None:
+        """A team meets from now on again and again: always the same load while a node takes it."""
+        self.settle()
+        self.people.team(cluster, people, recordings, minutes)
+
     def traffic(self, cluster: str = "acme", per_hour: float = 20.0) -> None:
         """Meetings begin by themselves from now on; 0 stops it."""
         self.settle()

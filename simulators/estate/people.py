@@ -31,6 +31,12 @@ class People:
         estate.timeline.after(minutes * 60, lambda: self.end(meeting))
         return meeting
 
+    def team(self, stack: str, people: int, recordings: int, minutes: tuple[float, float]) -> None:
+        """A team meets for so many minutes, and at that very moment for as many again, for ever; refused, it asks every second."""
+        lasts = self.dice.uniform(*minutes)
+        met = self.open(stack, people, lasts, recordings, 0)
+        self.estate.timeline.after(lasts * 60 if met else 1.0, lambda: self.team(stack, people, recordings, minutes))
+
     def end(self, meeting: Meeting) -> None:
         """Everybody says goodbye."""
         if self.estate.meetings.pop(meeting.id, None) is not None and meeting.droplet_id in self.estate.droplets:

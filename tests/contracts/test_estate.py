@@ -305,6 +305,23 @@ def test_traffic_is_the_same_for_the_same_seed() -> None:
     assert counts[0] == counts[1] != []
 
 
+def test_a_team_is_always_in_one_meeting_while_a_node_takes_it(world: World) -> None:
+    for people, recordings in ((5, 1), (6, 0)):
+        world.estate.team(people, recordings, (0.5, 2.0))
+    met = set()
+    for _ in range(997):
+        world.wait(1.3)
+        held = world.estate.meetings_of("acme")
+        assert sorted((m.people, m.recordings) for m in held) == [(5, 1), (6, 0)]
+        met |= {m.name for m in held}
+    assert len(met) > 20
+    for index in range(3):
+        drain(world, index)
+    world.wait(125)
+    assert world.estate.meetings_of("acme") == []
+    assert world.kinds() == []
+
+
 def test_two_clusters_do_not_mix() -> None:
     world = World()
     world.estate.build_cluster("acme-2", media=2)
