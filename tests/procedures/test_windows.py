@@ -33,7 +33,7 @@ def play(
 ) -> None:
     async def scene_of_it() -> None:
         about = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows), "autoscaler": {"minimum": 2}, **site}
-        async with Scene(media=2, origin=at(start), site=about, **more) as scene:  # type: ignore[arg-type]
+        async with Scene(media=2, origin=at(start), site=about, pydo=False, **more) as scene:  # type: ignore[arg-type]
             await story(scene)
 
     virtual.run(scene_of_it())
