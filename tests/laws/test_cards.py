@@ -185,7 +185,7 @@ def test_status(cluster: Cluster, told: list[Event], request: Request, problem: 
     fit_to_send(card)
     says(card, "acme")
     if cluster.load is None:
-        says(card, "unknown")
+        says(card, "nobody can meet while it is down" if cluster.down else "unknown")
         assert "no meetings now" not in card.text
         assert "0 meetings" not in card.text
     if busy:
