@@ -16,7 +16,7 @@ test: ## All checks: ruff, mypy, import contracts, tests
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/check.py
 
-test-all: ## Everything: each point a bot can die at, 10,000 faulted stories, ten minutes of chaos, broken guards
+test-all: ## Everything: each point a bot can die at, 10,000 faulted stories, ten minutes of chaos, broken guards (an hour and a half)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/check.py --all
 
