@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,11 +30,11 @@ def play(
     start: str = "2026-11-25T19:00",
     windows: Sequence[str] = (),
     site: Mapping[str, object] = MappingProxyType({}),
-    **more: object,
+    **more: Any,
 ) -> None:
     async def scene_of_it() -> None:
         about = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows), "autoscaler": {"minimum": 2}, **site}
-        async with Scene(media=2, origin=at(start), site=about, pydo=False, **more) as scene:  # type: ignore[arg-type]
+        async with Scene(media=2, origin=at(start), site=about, pydo=False, **more) as scene:
             await story(scene)
 
     virtual.run(scene_of_it())

@@ -357,7 +357,7 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "names": lambda c: st.sampled_from([names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
     "ids": lambda c: st.sampled_from([tuple(n.id for n in c.media), tuple(n.id for n in c.media[:1])]),
-    "id": lambda c: st.sampled_from([n.id for n in c.media]),
+    "id": lambda c: st.sampled_from([n.id for n in c.media] or [0]),
     "kept": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:1]), tuple(n.id for n in c.media)]),
     "keep": lambda _: st.integers(0, 1),
     "number": lambda _: st.integers(0, 5),
@@ -383,15 +383,8 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
 """What a step's field of that name may be, in that cluster; by its type when it is not here."""
 
 
-def _can_be_about(kind: type[Step], cluster: Cluster) -> bool:
-    """Whether the cluster has what such a step is about: no procedure plans one about a pool or a node that is not there."""
-    if kind in (PoolTarget, TemplateSize):
-        return cluster.pool is not None
-    return bool(cluster.media) or "id" not in {f.name for f in fields(kind)}
-
-
 def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
-    """Any of these steps (all there are) that can be about that cluster."""
+    """Any of these steps (all there are), about that cluster; a step about the pool only where there is one."""
 
     def value(name: str, hint: Any) -> st.SearchStrategy[Any]:
         if name in FIELDS:
@@ -414,7 +407,8 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
         least = {n: s for n, s in required.items() if n not in optional}
         return st.builds(kind, **required) | st.builds(kind, **least)
 
-    return st.one_of([of(k) for k in kinds or STEPS if _can_be_about(k, cluster)])
+    there = [k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)]
+    return st.one_of([of(k) for k in there])
 
 
 # People, requests, runs
