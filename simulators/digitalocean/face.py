@@ -34,6 +34,7 @@ class DigitalOceanFace:
         self.limiters: dict[str, Limiter] = {}
         self._answered = 0
         estate.switched = self.faults.switched
+        estate.nodes.ails = self.faults.ails
         estate.functions.answers = self._answers_function
         estate.outcome = lambda kind, droplet: fault.kind if (fault := self.faults.pick("action", f"{kind} {droplet.name}")) else "done"
 
@@ -88,7 +89,8 @@ class DigitalOceanFace:
                 return self._error(*FORBIDDEN, headers={})
             try:
                 call = Call(self.estate, found.groupdict(), query, headers, _parsed(body), self.scopes)
-                return handler(call)
+                with self.estate.timeline.because("operator", f"{method} {path}"):
+                    return handler(call)
             except Refusal as refusal:
                 return self._error(refusal.status, refusal.name, refusal.text, headers={})
         return self._error(404, "not_found", "The resource you requested could not be found.", headers={})
