@@ -10,6 +10,7 @@ Party = Literal["digitalocean", "action", "ssh", "node", "spaces", "web"]
 KINDS: dict[str, tuple[str, ...]] = {
     "digitalocean": (
         "429-minute", "429-hour", "500-before", "503-before", "500-after", "503-after", "reset-before", "reset-after", "html-502", "delay",
+        "401", "403", "404", "list-empty", "list-one-missing", "odd-shape", "shuffled", "tags-shuffled", "churn",
     ),
     "action": ("ignored", "errored"),
     "ssh": ("refuse", "cut-before", "cut-after", "cut-middle", "ended-early", "truncated"),
@@ -40,7 +41,8 @@ class Fault:
     """One thing that goes wrong.
 
     `seconds`: how long a delay or a slow docker takes. `commands`: how many simple commands a session runs before it is cut.
-    `share`: the part of its output that a truncated session shows. `container`: the only one that is affected; "" for each.
+    `share`: the part of its output that a truncated session shows, and which of several things it befalls. `container`: the only one
+    that is affected; "" for each. `only`: a text that stands in the thing that is missing from a list. `shape`: of an odd answer.
     """
 
     kind: str
@@ -48,6 +50,8 @@ class Fault:
     commands: int = 0
     share: float = 0.5
     container: str = ""
+    only: str = ""
+    shape: str = ""
 
 
 @dataclass

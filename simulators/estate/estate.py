@@ -11,6 +11,7 @@ from simulators.estate.building import build
 from simulators.estate.catalog import SIZES
 from simulators.estate.delays import Delays
 from simulators.estate.functions import Functions
+from simulators.estate.neighbours import Neighbours
 from simulators.estate.nodes import Nodes
 from simulators.estate.people import People
 from simulators.estate.power import Power
@@ -74,6 +75,7 @@ class Estate:
         self.nodes, self.power = Nodes(self), Power(self)
         self.scaling, self.people = Scaling(self, seed), People(self, seed)
         self.functions = Functions(self, seed)
+        self.neighbours = Neighbours(self)
 
     @property
     def moment(self) -> float:
