@@ -8,6 +8,7 @@ from services.runs import State
 from simulators.estate.things import Droplet, Quits
 from simulators.faults import ANY
 from tests.support import virtual
+from tests.support.full import FULL
 from tests.support.scene import Scene
 from tests.support.stories import asked, over, question, told, with_buttons
 
@@ -53,8 +54,10 @@ async def pressed(scene: Scene, words: str) -> None:
             return
 
 
-@pytest.mark.parametrize("fault", BLIND)
-@pytest.mark.parametrize(("kind", "words"), [(k, w) for k in KINDS for w in WORDS[k]])
+CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
+
+
+@pytest.mark.parametrize(("kind", "words", "fault"), CASES if FULL else CASES[::7])
 def test_no_one_is_disconnected_because_a_node_was_not_seen(kind: str, words: str, fault: str) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
@@ -69,8 +72,7 @@ def test_no_one_is_disconnected_because_a_node_was_not_seen(kind: str, words: st
     virtual.run(story())
 
 
-@pytest.mark.parametrize("fault", ["docker-down", "docker-empty", "key-refused"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "fault"), [("pool", "docker-down"), ("fixed", "docker-empty"), ("autoscaler", "key-refused")])
 def test_in_the_middle_of_a_drain_too(kind: str, fault: str) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
@@ -119,7 +121,7 @@ def test_one_node_that_refuses_the_key_is_trouble_of_that_node_alone() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("run-full", "No space left on device"), ("run-denied", "/run cannot be written"), ("kill-refused", "permission denied")],
+    [("run-full", "No space left on device"), ("run-denied", "Permission denied"), ("kill-refused", "permission denied")],
 )
 def test_a_drain_that_could_not_be_sent_says_why_asks_early_and_is_sent_once_it_can_be(fault: str, reason: str) -> None:
     async def story() -> None:
@@ -165,7 +167,7 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: 
             meetings(scene, 20)
             await scene.ana.types("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
-            assert "agent agent-captions on media-1" in card.text
+            assert "agent-captions on media-1" in card.text
             assert "do not hear the signal to drain" in card.text
             await scene.ben.presses(card, "Approve")
             await over(scene, timeout=HOUR)
@@ -176,7 +178,7 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: 
 
 def test_a_closing_with_a_deaf_agent_closes_and_opens_in_time() -> None:
     async def story() -> None:
-        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights 09:30-12:00"]}
+        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights daily 09:30-12:00"]}
         async with Scene(media=2, site=site, pydo=False) as scene:  # it is 09:00 in Madrid
             scene.estate.nodes.usual_agents = {"agent-captions": "deaf"}
             for node in scene.estate.media("acme"):
