@@ -73,7 +73,7 @@ def _masters_line(master: Droplet, cluster: Cluster) -> str:
 
 
 def node_state(node: MediaNode) -> str:
-    """What a media node does now: `serving`, `finishing its meetings`."""
+    """What a media node does now: `in service`, `draining`."""
     look = node.look
     if node.member_status == "deleting":
         return "being deleted"

@@ -93,7 +93,7 @@ class Left(Step):
         return Question(
             id="leave-deadline",
             text=f"{names(cluster, left)} did not finish in time. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
-            "Nothing is cut off unless you say so.",
+            "No one is disconnected unless you choose it.",
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),
                 self._force(cluster, left),
