@@ -24,8 +24,8 @@ class Plan:
     outage: float | None  # None: nobody is without service, or until somebody starts it again
     load: Load | None
     media: int  # media nodes when it was made
-    saves: Decimal
-    stays_billed: Decimal
+    saves: Decimal | None  # None: a price is not known
+    stays_billed: Decimal | None
     made_at: float
     digest: str
     basis: Basis = NOTHING_KNOWN
@@ -71,7 +71,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         outage=None if _ends_down(now) else outage,
         load=cluster.load,
         media=len(cluster.media),
-        saves=before.total - after.total,
+        saves=None if before.total is None or after.total is None else before.total - after.total,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
         digest=digest(cluster, procedure, steps),

@@ -1,13 +1,11 @@
 """A cluster as it is now."""
 
-from decimal import Decimal
-
 from handlers.blocks import Card, clock, escape, section
 from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, people, plain
 from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
 from services.desk import Status
-from services.prices import hourly, money
+from services.prices import hourly, money, per_hour, summed
 from services.procedures import fleet
 from services.procedures.backup import newest_words
 from services.steps.base import count
@@ -107,9 +105,9 @@ def _cost(cluster: Cluster) -> str:
     if not cluster.masters and not cluster.media:
         return "not known: no droplet of it was seen."
     costs = hourly(cluster)
-    off = sum((m.hourly for m in cluster.masters if m.off), Decimal(0))
-    billed = f"; {money(off)}/h of it for masters that are off" if off else ""
-    return f"{money(costs.total)}/h (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+    off = summed(m.hourly for m in cluster.masters if m.off)
+    billed = f"; {per_hour(off)} of it for masters that are off" if off else ""
+    return f"{per_hour(costs.total)} (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
 
 
 def _run_lines(status: Status) -> str:

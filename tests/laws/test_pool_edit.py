@@ -12,7 +12,7 @@ from services.account import Account
 from services.clock import loop_clock
 from services.cluster import Cluster, Pool
 from services.errors import Refused, Rejected
-from services.readings import target_of, template_digest
+from services.readings import pool_of, template_digest
 from services.world import ClusterWorld, Place
 from tests.support.clusters import law
 

@@ -160,10 +160,10 @@ class PoolFleet(Fleet):
         number, size = len(self.cluster.members), self.cluster.size(slug)
         if not number or size is None:
             return ()
-        extra = size.hourly * number * int(POOL_COOLDOWN) / 3600
+        cost = "its price is unknown" if size.hourly is None else f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
         minutes = f"{POOL_COOLDOWN / 60:.0f} min"
         doubles = f"DigitalOcean doubles the pool to {2 * number} nodes for about {minutes}, then removes the old ones"
-        return (f"{doubles}: about ${extra:.2f}, once",)
+        return (f"{doubles}: {cost}",)
 
     def resize_back(self, step: Step) -> Iterator[Step]:
         # DigitalOcean would not take the size: what was drained for it serves again.
