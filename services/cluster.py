@@ -193,7 +193,7 @@ class Pool:
     @property
     def state(self) -> str:
         """Why its number and template cannot be changed now, in words; "" while it is active."""
-        return "" if self.status == "active" else f"the pool is {self.status} at DigitalOcean"
+        return "" if self.status == "active" else f'DigitalOcean shows the pool as "{self.status}"; it is edited only while it is "active"'
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from services.cluster import NOTHING_KNOWN, Basis, Cluster, Load
+from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact, Load
+from services.errors import Refused
 from services.prices import hourly
 from services.procedures import Procedure
-from services.steps import Effects, Step
+from services.steps import Effects, PoolTarget, Step, TemplateSize
 from services.wire import encode
 
 
@@ -61,6 +62,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         now = step.after(now)
         serves_again = now.up and bool(now.serving)
         steps.append(step)
+    _check_seen(cluster, steps)
     before, after = hourly(cluster), hourly(now)
     return Plan(
         cluster=cluster.name,
@@ -77,10 +79,23 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         digest=digest(cluster, procedure, steps),
         basis=cluster.basis,
         afterwards=procedure.afterwards(cluster) if steps else (),
-        notes=procedure.notes(cluster) if steps else (),
+        notes=(*procedure.notes(cluster), *_of_pool(cluster)) if steps else (),
         money=procedure.money(cluster) if steps else "",
         following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
     )
+
+
+def _check_seen(cluster: Cluster, steps: list[Step]) -> None:
+    """Refuse what rests on something that was not seen, or edits a pool that takes no edit now."""
+    if why := cluster.lacking(frozenset[Fact]().union(*(s.needs for s in steps))):
+        raise Refused(f"not all that this rests on was seen: {why}. Try again in a minute")
+    if any(isinstance(s, PoolTarget | TemplateSize) for s in steps):
+        for said in _of_pool(cluster):
+            raise Refused(said)
+
+
+def _of_pool(cluster: Cluster) -> tuple[str, ...]:
+    return (cluster.pool.state,) if cluster.pool is not None and cluster.pool.state else ()
 
 
 def _ends_down(cluster: Cluster) -> bool:

@@ -74,10 +74,10 @@ class _Unseen:
 
     def problem(self, stack: str) -> str:
         """Why nothing may be changed on the grounds of such a look; "" when everything that a change rests on was seen."""
-        facts = {fact for fact, _ in self.found}
-        if Fact.DROPLETS in facts:
-            return f"not all droplets of {stack} were seen"
-        return f"what keeps the media nodes of {stack} was not seen" if Fact.POOL in facts else ""
+        why = dict(reversed(self.found))
+        if Fact.DROPLETS in why:
+            return f"not all droplets of {stack} were seen ({why[Fact.DROPLETS]})"
+        return f"what keeps the media nodes of {stack} was not seen" if Fact.POOL in why else ""
 
 
 class Survey:

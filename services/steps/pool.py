@@ -7,7 +7,7 @@ from services.cluster import Cluster, Fact, MediaNode, short
 from services.errors import Rejected
 from services.steps.base import Choice, Effects, Question, Step, World, count, listed
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer
+from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class PoolTarget(Step):
 
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
+
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        return not self.is_done(cluster) and _is_editable(cluster)
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.set_target(self.number, remember=self.remember)
@@ -105,10 +108,11 @@ class PoolTarget(Step):
         names = () if self.alone else tuple(m.name for m in cluster.masters)
         then = "" if self.alone else " and shut the masters down"
         steps = keep_one(cluster, names, self.was, harsh=self.harsh)
-        return Choice("keep", f"Keep 1 media node running (${cluster.media_price:.2f}/h){then}", steps=steps)
+        price = "its price is unknown" if cluster.media_price is None else f"${cluster.media_price:.2f}/h"
+        return Choice("keep", f"Keep 1 media node running ({price}){then}", steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'})"
+        return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'}){pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"the media pool at {self.number}"
@@ -150,6 +154,9 @@ class TemplateSize(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
 
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        return not self.is_done(cluster) and _is_editable(cluster)
+
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.set_template_size(self.size)
 
@@ -170,10 +177,15 @@ class TemplateSize(Step):
         return Effects(cuts_off=cut, special=special)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'})"
+        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'}){pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"the media pool's template at {self.size}, so that every new node is of that size"
+
+
+def _is_editable(cluster: Cluster) -> bool:
+    """Whether the pool may be edited now. While it is deleted, or in error, nothing is sent; what it waits for says so."""
+    return cluster.pool is None or not cluster.pool.state
 
 
 def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:

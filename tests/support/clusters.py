@@ -71,6 +71,12 @@ IDLE = NodeLook(start=START, running=(), marked=True)
 INSTALLING = NodeLook()
 
 
+def price(size: Size) -> Decimal:
+    """Per hour, of one that is known."""
+    assert size.hourly is not None
+    return size.hourly
+
+
 def names(stack: str = "acme") -> tuple[str, ...]:
     return tuple(f"{stack}-master-node-{n}" for n in range(1, 5))
 

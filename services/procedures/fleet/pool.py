@@ -185,5 +185,8 @@ class PoolFleet(Fleet):
         note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
         return Way((step,), (note,), next=f"bring {'them' if everybody else 'it'} back with {back}")
 
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(said for said in (self.pool.state, self.pool.trouble) if said)
+
     def words(self) -> str:
         return f"pool at {self.pool.target}, {count(len(self.cluster.media), 'droplet')} of {self.pool.size}."
