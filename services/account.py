@@ -8,7 +8,7 @@ from services.clients.answers import repeatable
 from services.clients.digitalocean import DigitalOcean, requests_for
 from services.clock import Clock
 from services.cluster import Size, Snapshot
-from services.doubts import Answers
+from services.confirmed import Answers
 from services.errors import Forbidden
 from services.readings import (
     Action,
@@ -65,7 +65,7 @@ class Listing(Generic[T]):
 class Account:
     """One DigitalOcean token: its listings are shared by every cluster under it, and its rate budget sets the pace.
 
-    Everything that is read here is what was answered before, or confirmed: see `services.doubts`.
+    Everything that is read here is what was answered before, or confirmed: see `services.confirmed`.
     """
 
     def __init__(self, api: DigitalOcean, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from services.account import Account
 from services.backups import made_by_bot
 from services.clock import Clock
 from services.cluster import Autoscaler, Droplet, Fact, FleetKind, MediaNode, Pool, Size, Snapshot
-from services.doubts import Settled
+from services.confirmed import Settled
 from services.errors import BotError, NotFound, Rejected, Unreachable
 from services.kinds import Names, Signs, tell
 from services.members import Members

@@ -48,11 +48,15 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
 
 def state_of(cluster: Cluster) -> str:
     """`up`, `down`, or what is missing in between."""
+    if cluster.lacking(frozenset({Fact.DROPLETS})):
+        return "not all of it was seen"
     if not cluster.masters:
         return "not found"
     if cluster.down:
         return "down"
     if cluster.up and all(m.healthy for m in cluster.masters):
+        if cluster.lacking(frozenset({Fact.POOL})):
+            return "masters up, not all media nodes were seen"
         if not cluster.serving and any(n.draining for n in cluster.media):
             return "masters up, no new meetings: the media nodes let theirs finish"
         if not cluster.serving:

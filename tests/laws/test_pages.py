@@ -108,10 +108,17 @@ def test_a_deletion_between_two_pages_hides_nothing(name: str) -> None:
     assert set(listed(shelf, ask, identity)) >= {2, 3, 4, 5}
 
 
-def test_a_creation_and_a_deletion_that_cancel_each_other_out_hide_nothing() -> None:
-    """One comes before the second page is read, and goes before the third: never read, and the number of all says nothing."""
-    once = [[], [("create", 0, 0)], [("delete", 0, 0)]]
-    shelf = Shelf(8, [[("create", 0, 0)], [("delete", 0, 0)], [], *once])
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [
+        # One comes before the second page is read, and goes before the third: never read, and the number of all says nothing.
+        (8, [[("create", 0, 0)], [("delete", 0, 0)], [], [], [("create", 0, 0)], [("delete", 0, 0)]]),
+        # The last moves to the page that was read; and by a newcomer back to the last page before the first is read again.
+        (4, [[("delete", 0, 0)], [("create", 0, 0)]]),
+    ],
+)
+def test_a_creation_and_a_deletion_that_cancel_each_other_out_hide_nothing(number: int, changes: list[list[Change]]) -> None:
+    shelf = Shelf(number, changes)
     assert shelf.stayed <= set(listed(shelf))
 
 
