@@ -51,7 +51,7 @@ class Request:
 
 def grew(then: Plan, now: Plan, rules: Rules) -> str:
     """Why an approval has to be asked for again although the plan is the same: a new recording, or many more people. "" if neither."""
-    if then.load is None or now.load is None:
+    if now.load is None or then.load is None:
         return ""
     if now.load.recordings > then.load.recordings:
         running = "1 recording is" if now.load.recordings == 1 else f"{now.load.recordings} recordings are"

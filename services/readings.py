@@ -5,13 +5,12 @@ Each entry of a list is read once, as it arrives. What cannot be read is `Unread
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
-from services.cluster import Droplet, NodeLook, Pool, Size, Snapshot
+from services.cluster import Droplet, Pool, Size, Snapshot
 from services.errors import Unreadable
 from services.fields import Fields
 
@@ -284,37 +283,6 @@ def actions_of(raw: Iterable[Json], droplet: int, kind: str = "") -> list[Action
 
 
 # Prices, snapshots, the account
-
-
-def parse_look(text: str) -> NodeLook:
-    """Read what `scripts.LOOK` prints."""
-    start, running, marked, recordings = "", [], False, None
-    gauges: dict[str, float] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        if key == "start":
-            start = value
-        elif key == "running":
-            running.append(value)
-        elif key == "marked":
-            marked = value == "yes"
-        elif key == "recordings":
-            recordings = int(value) if value.isdigit() else None
-        elif line.startswith("livekit_"):
-            name, number = re.split(r"[{ ]", line, maxsplit=1)[0], line.rsplit(" ", 1)[-1]
-            try:
-                gauges[name] = gauges.get(name, 0.0) + float(number)
-            except ValueError:
-                continue
-    rooms, people = gauges.get("livekit_room_total"), gauges.get("livekit_participant_total")
-    return NodeLook(
-        start=start,
-        running=tuple(running),
-        marked=marked,
-        rooms=None if rooms is None else int(rooms),
-        people=None if people is None else int(people),
-        recordings=recordings,
-    )
 
 
 def size_of(raw: Json) -> Size:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Fact, MediaNode, short
+from services.cluster import Cluster, Fact, MediaNode, NodeLook, short
 from services.errors import Rejected
 from services.steps.base import Choice, Effects, Question, Step, World, count, listed
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says
+from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says, unseen
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class PoolTarget(Step):
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
     alone: bool = False  # the masters stay on afterwards
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
@@ -48,9 +48,6 @@ class PoolTarget(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return not self.is_done(cluster) and _is_editable(cluster)
-
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.set_target(self.number, remember=self.remember)
 
@@ -62,17 +59,23 @@ class PoolTarget(Step):
             return steps
         return tuple(s.forced() for s in steps if not (isinstance(s, Drain) and s.pool_follows))
 
+    def unproved(self, cluster: Cluster) -> str:
+        going = cluster.members[self.number :]
+        return "" if self.harsh or self.is_done(cluster) or not going else unseen(cluster, list(going))
+
     def objection(self, cluster: Cluster) -> str:
+        if self.is_done(cluster) or _takes_no_edit(cluster):
+            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
         # Lowering the number shuts members down: on a node that still finishes, that is the second signal.
         hit = [n for n in cluster.members[self.number :] if not n.drained]
-        if self.harsh or not hit or self.is_done(cluster):
+        if self.harsh or not hit:
             return ""
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
 
     def effects(self, cluster: Cluster) -> Effects:
         members = cluster.members
         hit = [n for n in members[self.number :] if not n.drained]
-        cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
+        cut = bool(hit) and not cluster.idle
         special = (f"removes {count(len(hit), 'media node')} without letting meetings finish{_losing(cluster, hit)}",) if hit else ()
         return Effects(
             blocks=bool(hit) and self.number == 0,
@@ -126,7 +129,7 @@ class TemplateSize(Step):
     was: str = ""
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
@@ -154,24 +157,26 @@ class TemplateSize(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return not self.is_done(cluster) and _is_editable(cluster)
-
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.set_template_size(self.size)
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
 
+    def unproved(self, cluster: Cluster) -> str:
+        return "" if self.harsh or self.is_done(cluster) else unseen(cluster, list(cluster.members))
+
     def objection(self, cluster: Cluster) -> str:
+        if self.is_done(cluster) or _takes_no_edit(cluster):
+            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
         hit = [n for n in cluster.members if not n.drained]
-        if self.harsh or not hit or self.is_done(cluster):
+        if self.harsh or not hit:
             return ""
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
 
     def effects(self, cluster: Cluster) -> Effects:
         hit = [n for n in cluster.members if not n.drained]
-        cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
+        cut = bool(hit) and not cluster.idle
         said = f"removes {count(len(hit), 'media node')} without letting meetings finish, about 10 min later{_losing(cluster, hit)}"
         special = (said,) if hit else ()
         return Effects(cuts_off=cut, special=special)
@@ -183,15 +188,20 @@ class TemplateSize(Step):
         return f"the media pool's template at {self.size}, so that every new node is of that size"
 
 
-def _is_editable(cluster: Cluster) -> bool:
-    """Whether the pool may be edited now. While it is deleted, or in error, nothing is sent; what it waits for says so."""
-    return cluster.pool is None or not cluster.pool.state
+def _takes_no_edit(cluster: Cluster) -> str:
+    """Why the pool takes no edit now, in words; "" when it does."""
+    return cluster.pool.state if cluster.pool is not None else ""
 
 
 def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """What is lost with them as it is now, or that nobody can tell; "" when nothing runs there."""
-    busy = [n for n in nodes if n.look is None or n.look.rooms is None or n.look.rooms or n.look.recordings]
+    busy = [n for n in nodes if not _seen_empty(n)]
     return f" ({carrying(cluster, busy)} now)" if busy else ""
+
+
+def _seen_empty(node: MediaNode) -> bool:
+    look = node.look
+    return isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
 
 
 def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:

@@ -21,6 +21,7 @@ from tests.contracts.pretend import World
 needs_shell = pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh to compare with")
 
 START = "2027-01-15T08:00:00.000000084Z"
+TARGETS = ("openvidu", "ingress", "egress", "agent-speech-processing")
 CANNED = {
     "docker": {
         "ps --format {{.Names}}": (0, "openvidu\nregular name\negress\n"),
@@ -140,7 +141,8 @@ def test_the_scripts_of_the_bot_do_the_same_in_both(tmp_path: Path) -> None:
     real, programs = tmp_path / "real", tmp_path / "programs"
     real.mkdir()
     programs.mkdir()
-    for script in (scripts.LOOK, scripts.drain("another", "signal"), scripts.drain(START, "signal"), scripts.drain(START, "signal")):
+    drain = scripts.drain(START, "signal", TARGETS)
+    for script in (scripts.LOOK, scripts.drain("another", "signal", TARGETS), drain, drain):
         text = script.replace(scripts.MARKERS, f"{real}/marks")
         status, out, _ = in_a_real_shell(text, real, programs)
         if script is scripts.LOOK:
@@ -151,7 +153,7 @@ def test_the_scripts_of_the_bot_do_the_same_in_both(tmp_path: Path) -> None:
         if len(kills) >= 4:
             break
         time.sleep(0.02)
-    drained = in_the_interpreter(scripts.drain(START, "signal").replace(scripts.MARKERS, f"{real}/marks"), real)
+    drained = in_the_interpreter(scripts.drain(START, "signal", TARGETS).replace(scripts.MARKERS, f"{real}/marks"), real)
     assert kills == [call for call in drained[2] if " kill " in call]
     assert drained[1] == "signalled\n"
 

@@ -137,6 +137,10 @@ def test_a_list_that_changes_all_the_time_is_given_up() -> None:
     assert shelf.requests <= 3 + 3 * PASSES
 
 
+NO_LISTS: tuple[object, ...] = ({}, "none", 0, False, [None], [1], [[]])
+NO_ANSWERS: tuple[object, ...] = ([], "droplets", None, 3, {"Droplets": []})
+
+
 def answering(body: object) -> Shelf:
     """A list that answers this, whatever is asked."""
     shelf = Shelf(0, [])
@@ -154,8 +158,8 @@ def answering(body: object) -> Shelf:
         ({"droplets": [{"id": 1}], "links": {"pages": {"next": "more"}}, "meta": {"total": True}}, "total"),
         ({"droplets": [{"id": 1}], "links": "next"}, "links"),
         ({"droplets": [{"id": 1}], "links": {"pages": 2}}, "links"),
-        *(({"droplets": odd}, "droplets") for odd in ({}, "none", 0, False, [None], [1], [[]])),
-        *((odd, "droplets") for odd in ([], "droplets", None, 3, {"Droplets": []})),
+        *(({"droplets": odd}, "droplets") for odd in NO_LISTS),
+        *((odd, "droplets") for odd in NO_ANSWERS),
     ],
 )
 def test_an_answer_that_contradicts_itself_or_is_no_list_is_not_read_as_an_empty_one(body: object, field: str) -> None:

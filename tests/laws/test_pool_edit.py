@@ -181,8 +181,8 @@ def test_a_number_that_is_none_is_not_zero(number: object) -> None:
 
 
 def test_the_order_in_which_a_template_is_read_makes_no_difference() -> None:
-    one: dict[str, Any] = {"size": "c-4", "tags": ["a", "b"], "ssh_keys": ["1", "2"], "extra": {"x": 1, "y": 2}, "new": [{"b": 1}, {"a": 2}]}
-    other: dict[str, Any] = {"new": [{"a": 2}, {"b": 1}], "ssh_keys": ["2", "1"], "extra": {"y": 2, "x": 1}, "tags": ["b", "a"], "size": "c-4"}
+    one: dict[str, Any] = {"size": "c-4", "tags": ["a", "b"], "ssh_keys": ["1", "2"], "new": {"x": [{"b": 1}, {"a": 2}], "y": 2}}
+    other: dict[str, Any] = {"new": {"y": 2, "x": [{"a": 2}, {"b": 1}]}, "ssh_keys": ["2", "1"], "tags": ["b", "a"], "size": "c-4"}
     assert template_digest(one) == template_digest(other)
     assert len(template_digest(one)) == 64
 
