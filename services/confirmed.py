@@ -19,6 +19,11 @@ class Doubt:
         self.first_seen = now
         self.looks = 1
 
+    def again(self) -> "Doubt":
+        """It was seen once more."""
+        self.looks += 1
+        return self
+
     def believed(self, now: float) -> bool:
         """Whether it has been seen often enough, over a time that is long enough."""
         return self.looks >= LOOKS and now - self.first_seen >= SECONDS
@@ -49,10 +54,7 @@ class Answers:
             return refusal
         now = self._clock.now()
         doubt = self._doubts.get(what)
-        if doubt is None:
-            doubt = self._doubts[what] = Doubt(what, now)
-        else:
-            doubt.looks += 1
+        doubt = self._doubts[what] = doubt.again() if doubt is not None else Doubt(what, now)
         return refusal if doubt.believed(now) else Unconfirmed(f"{refusal} ({NEEDED})", doubt.first_seen)
 
 
@@ -71,10 +73,8 @@ class Settled:
             self._value, self._doubt = value, None
             return
         now = self._clock.now()
-        if self._doubt is None or self._doubt.what != value:
-            self._doubt = Doubt(value, now)
-        else:
-            self._doubt.looks += 1
+        known = self._doubt if self._doubt is not None and self._doubt.what == value else None
+        self._doubt = known.again() if known is not None else Doubt(value, now)
         if not self._doubt.believed(now):
             raise Unconfirmed(f"{self._what} is {value}, and was {self._value} before ({NEEDED})", self._doubt.first_seen)
         self._value, self._doubt = value, None

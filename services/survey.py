@@ -193,7 +193,8 @@ class Survey:
         if entry.pool is None:
             return None, ()
         nodes = [d.droplet for d in droplets if self._names.is_media(d.droplet.name, d.tags)]
-        listed = self._members.now(entry, nodes, since, self._account.patience(), self._account.members)
+        here = frozenset(d.droplet.id for d in droplets)
+        listed = self._members.now(entry, nodes, here, since, self._account.patience(), self._account.members)
         members, trouble = await asyncio.gather(listed, self._trouble(entry, entry.pool.target))
         return replace(entry.pool, trouble=trouble), members
 
