@@ -40,7 +40,7 @@ for item in $(echo "$names" | grep -E '^(openvidu|ingress|egress)=') $(echo "$na
 done
 if [ -d "{MARKERS}/drain-$start" ]; then
   echo "marked=yes"
-  sed 's/^/signal=/' "{MARKERS}/drain-$start/signals" 2>/dev/null
+  cat "{MARKERS}/drain-$start/signals" 2>/dev/null | while read -r line; do echo "signal=$line"; done
 elif [ ! -w /run ] && [ ! -w {MARKERS} ]; then
   echo "unmarked=/run cannot be written by this user"
 fi
@@ -122,8 +122,7 @@ else
   echo "refused docker: $(docker inspect openvidu 2>&1 >/dev/null | head -n 1 | cut -c1-200)"
   exit 0
 fi
-mkdir -p {MARKERS} 2>/dev/null
-if made=$(mkdir "$token" 2>&1); then
+if made=$(mkdir -p {MARKERS} 2>&1) && made=$(mkdir "$token" 2>&1); then
   nohup setsid sh -c {shlex.quote(settings + work)} >/dev/null 2>&1 &
   echo begun
 elif [ -d "$token" ]; then

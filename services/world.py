@@ -366,7 +366,7 @@ class ClusterWorld:
     async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None:
         """Run the guarded drain script. Only the ledger calls this. `stays`: the droplet is kept, drained.
 
-        Unreachable with `sent` False when nothing was signalled, with the node's reason; None when that is not known.
+        Where the node says that nothing was signalled, the next looks carry its reason, and it is sent again later.
         """
         # The vendor's script deletes its own droplet, and of a fixed one only an apply makes another.
         method = "signal" if stays or droplet_id in self._fixed else self.place.drain_method
@@ -378,7 +378,6 @@ class ClusterWorld:
             raise Unreachable(f"telling droplet {droplet_id} to finish: its shell ended with status {output.exit_status}")
         if word in ("unmarked", "refused"):
             self._unmarked[droplet_id] = (look.start, printable(reason) or word)
-            raise Unreachable(f"droplet {droplet_id} was not told to finish: {printable(reason)}", sent=False)
 
     async def restart_service(self, droplet_id: int) -> None:
         """`systemctl restart openvidu` there."""

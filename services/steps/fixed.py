@@ -21,7 +21,7 @@ class NodesOff(Step):
     harsh: bool = False  # people agreed that they go before their meetings have ended
     who: str = ""
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     twice: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 

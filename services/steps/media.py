@@ -76,7 +76,7 @@ def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
 def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
     """The agents on these nodes that do not hear the signal to finish: they end with their node, in the middle of what they do."""
     found = [
-        f"agent {agent.name} on {short(node.name, cluster.stack)}"
+        f"`{agent.name}` on {short(node.name, cluster.stack)}"
         for node in nodes
         if isinstance(node.look, NodeLook)
         for agent in node.look.agents
@@ -86,8 +86,9 @@ def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
         return ()
     one = len(found) == 1
     return (
-        f"{listed(found)} {'does' if one else 'do'} not hear the signal to drain and {'ends' if one else 'end'} with the node: "
-        "captions or other help of agents may stop in running meetings; no one is disconnected by that",
+        f"{'agent' if one else 'agents'} {listed(found)} {'does' if one else 'do'} not hear the signal to drain: "
+        f"{'it ends' if one else 'they end'} with {'its node' if one else 'their nodes'}. Captions may stop in running meetings; "
+        "no one is disconnected by that",
     )
 
 
@@ -143,7 +144,8 @@ class Drain(Step):
         return min(limit, STUCK) if any(_is_stuck(n, cluster.seen_at) for n in self._left(cluster)) else limit
 
     def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 6
+        refused = any(isinstance(n.look, NodeLook) and n.look.undelivered for n in self._left(cluster))
+        return cluster.timings.look * (24 if refused else 6)
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return bool(self._waiting(cluster))

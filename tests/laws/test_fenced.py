@@ -98,7 +98,7 @@ DEEDS: dict[str, tuple[Cluster, Deed, tuple[Any, ...] | None]] = {
     "act": (ready(), lambda w: w.act(1, "resize", size="c-4"), ("act", 1, "resize", 5.0, "c-4")),
     "set_target": (ready(), lambda w: w.set_target(2, remember=False), ("set_target", 2)),
     "set_template_size": (ready(), lambda w: w.set_template_size("c-4"), ("set_template_size", "c-4")),
-    "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, START, True)),
+    "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, ready().media[0].look, True)),
     "pause_autoscaler": (SCALES, lambda w: w.pause_autoscaler(frozen=True), ("pause", SCALES.autoscaler)),
     "resume_autoscaler": (SCALES, lambda w: w.resume_autoscaler(), ("resume", SCALES.autoscaler)),
     "send_away": (SCALES, lambda w: w.send_away(NODE, uncount=True), ("send_away", NODE, True)),
@@ -205,7 +205,7 @@ def test_the_ledger_knows_before_the_node_is_signalled() -> None:
         hands.outside.watched = f"drain:{node.id}:{START}"
         await hands.world.drain(node.id, stays=False)
         assert json.loads(hands.outside.seen["signal"] or "{}")["run"] == "acme-1"
-        assert hands.calls == [("signal", node.id, START, False)]
+        assert hands.calls == [("signal", node.id, node.look, False)]
 
     play(story)
 
