@@ -12,7 +12,7 @@ from services.cluster import EVERYTHING, Cluster, Fact
 from services.desk import Desk
 from services.errors import BotError
 from services.hours import Hours
-from services.prices import money, so_far
+from services.prices import money, so_far, summed
 from services.windows import forecast
 from services.windows.savings import report
 
@@ -126,12 +126,13 @@ class Glances:
         masters = so_far(cluster.masters, now)
         if facts is None:
             media = so_far((n.droplet for n in cluster.media), now)
-            said = f"about {money(masters + media)} so far this month, without media nodes that have gone meanwhile"
+            said = f"about {money(summed((masters, media)))} so far this month, without media nodes that have gone meanwhile"
         else:
             today = datetime.fromtimestamp(now, UTC)
             made = report(name, today.year, today.month, facts, now)
             saved = f", {money(made.saving)} saved by closing" if made.saving > 0 else ""
-            said = f"about {money(masters + made.billed)} so far this month (media {money(made.billed)}, masters {money(masters)}){saved}"
+            total = money(summed((masters, made.billed)))
+            said = f"about {total} so far this month (media {money(made.billed)}, masters {money(masters)}){saved}"
         self._months[name] = (now, said)
         return said
 

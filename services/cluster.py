@@ -77,8 +77,8 @@ class Droplet:
     disk: int = 0
     memory: int = 0
     vcpus: int = 0
-    hourly: Decimal = Decimal(0)
-    monthly: Decimal = Decimal(0)
+    hourly: Decimal | None = None  # None: its price is not known
+    monthly: Decimal | None = None
     created_at: str = ""
     region: str = ""
     healthy: Observed[bool] = NOT_LOOKED  # of a master: its health page answered 200, or answered something else
@@ -107,8 +107,8 @@ class Size:
     vcpus: int = 0
     memory: int = 0
     disk: int = 0
-    hourly: Decimal = Decimal(0)
-    monthly: Decimal = Decimal(0)
+    hourly: Decimal | None = None  # None: its price is not known
+    monthly: Decimal | None = None
     regions: tuple[str, ...] = ()
     available: bool = True
 
@@ -314,7 +314,12 @@ class Pool:
     status: str = "active"
     size: str = ""
     template: str = ""  # digest of everything in the template
-    trouble: str = ""  # the newest history event's error, if it ended in one
+    trouble: str = ""  # why it holds fewer droplets than it should, in a sentence: DigitalOcean's reason, or that it is not known
+
+    @property
+    def state(self) -> str:
+        """Why its number and template cannot be changed now, in words; "" while it is active."""
+        return "" if self.status == "active" else f'DigitalOcean shows the pool as "{self.status}"; it is edited only while it is "active"'
 
 
 @dataclass(frozen=True)
@@ -434,6 +439,7 @@ class Cluster:
     seen_at: float = 0.0
     region: str = ""
     known: frozenset[Fact] = frozenset()
+    unseen: tuple[tuple[Fact, str], ...] = ()  # which facts that were asked for were not seen, and why
     masters: tuple[Droplet, ...] = ()
     media: tuple[MediaNode, ...] = ()
     pool: Pool | None = None
@@ -452,7 +458,7 @@ class Cluster:
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one
     drain_method: str = "signal"
-    media_price: Decimal = Decimal(0)  # of one pool member, per hour
+    media_price: Decimal | None = None  # of one pool member, per hour; None: not known
     droplet_limit: int | None = None
     droplets_in_account: int | None = None
     sizes: tuple[Size, ...] = ()  # empty: not looked at, or the token may not read them
@@ -462,6 +468,10 @@ class Cluster:
     has_bucket: bool = False  # a bucket is configured, so secrets.env can be copied
     keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
+
+    def lacking(self, needs: frozenset[Fact]) -> str:
+        """Why facts among these were asked for and not seen; "" when all of them were."""
+        return "; ".join(dict.fromkeys(why for fact, why in self.unseen if fact in needs))
 
     def master(self, name: str) -> Droplet:
         """The master of that name; KeyError if there is none."""

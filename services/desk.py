@@ -91,13 +91,13 @@ class Desk:
         return self.sites.site(name)
 
     async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
-        """The cluster as it is now, with what is remembered of it."""
-        return await self.memory.add_to(await self.site(name).world.observe(needs))
+        """The cluster as it is now, with what is remembered of it. Without its snapshots, where those cannot be read now."""
+        return await self.memory.add_to(await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS})))
 
     async def status(self, name: str, actor: Actor) -> Status:
         """What anybody who may read wants to know. Works without the state store: then nothing is said of runs."""
         self.may_read(name, actor)
-        cluster = await self.site(name).world.observe(EVERYTHING)
+        cluster = await self.site(name).world.observe(EVERYTHING, tolerates=EVERYTHING)
         try:
             cluster = await self.memory.add_to(cluster)
             run = await self.open_run(name)
@@ -111,7 +111,7 @@ class Desk:
         """One node as it is now: what DigitalOcean, its health page and the node itself say. Log lines are masked."""
         self.may_read(name, actor)
         world = self.site(name).world
-        cluster = await world.observe(EVERYTHING)
+        cluster = await world.observe(EVERYTHING, tolerates=EVERYTHING)
         if not cluster.masters:
             raise Refused(cluster.problem)
         node = master_or_media(cluster, said)

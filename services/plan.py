@@ -5,11 +5,12 @@ import json
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from services.cluster import NOTHING_KNOWN, Basis, Cluster, Load
+from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact, Load
+from services.errors import Refused
 from services.prices import hourly
 from services.procedures import Procedure
 from services.seen import NotSeen, Observed
-from services.steps import Effects, Step
+from services.steps import Effects, PoolTarget, Step, TemplateSize
 from services.steps.media import agents_lost
 from services.wire import encode
 
@@ -26,8 +27,8 @@ class Plan:
     outage: float | None  # None: nobody is without service, or until somebody starts it again
     load: Load | None  # None: not seen, and `unseen` says why; read `meetings`
     media: int  # media nodes when it was made
-    saves: Decimal
-    stays_billed: Decimal
+    saves: Decimal | None  # None: a price is not known
+    stays_billed: Decimal | None
     made_at: float
     digest: str
     basis: Basis = NOTHING_KNOWN
@@ -69,6 +70,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         now = step.after(now)
         serves_again = now.up and bool(now.serving)
         steps.append(step)
+    _check_seen(cluster, steps)
     before, after = hourly(cluster), hourly(now)
     return Plan(
         cluster=cluster.name,
@@ -80,16 +82,29 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         load=cluster.load if isinstance(cluster.load, Load) else None,
         unseen=cluster.load.reason if isinstance(cluster.load, NotSeen) else "",
         media=len(cluster.media),
-        saves=before.total - after.total,
+        saves=None if before.total is None or after.total is None else before.total - after.total,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
         digest=digest(cluster, procedure, steps),
         basis=cluster.basis,
         afterwards=procedure.afterwards(cluster) if steps else (),
-        notes=(*procedure.notes(cluster), *_agents(cluster, effects)) if steps else (),
+        notes=(*procedure.notes(cluster), *_agents(cluster, effects), *_of_pool(cluster)) if steps else (),
         money=procedure.money(cluster) if steps else "",
         following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
     )
+
+
+def _check_seen(cluster: Cluster, steps: list[Step]) -> None:
+    """Refuse what rests on something that was not seen, or edits a pool that takes no edit now."""
+    if why := cluster.lacking(frozenset[Fact]().union(*(s.needs for s in steps))):
+        raise Refused(f"not all that this rests on was seen: {why}. Try again in a minute")
+    if any(isinstance(s, PoolTarget | TemplateSize) for s in steps):
+        for said in _of_pool(cluster):
+            raise Refused(said)
+
+
+def _of_pool(cluster: Cluster) -> tuple[str, ...]:
+    return (cluster.pool.state,) if cluster.pool is not None and cluster.pool.state else ()
 
 
 def _ends_down(cluster: Cluster) -> bool:

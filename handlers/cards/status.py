@@ -1,13 +1,13 @@
 """A cluster as it is now."""
 
-from decimal import Decimal
+from dataclasses import replace
 
 from handlers.blocks import Card, clock, escape, section
 from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, health, people, plain
-from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
+from services.cluster import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.desk import Status
-from services.prices import hourly, money
+from services.prices import hourly, money, per_hour, summed
 from services.procedures import fleet
 from services.procedures.backup import newest_words
 from services.seen import NotSeen
@@ -33,7 +33,7 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     blocks.append(section(f"*Meetings* {meetings}."))
     blocks.append(section(f"*Cost now* {_cost(cluster)}"))
     kept = newest_words(cluster)
-    backups = f"*Backups* {kept}. " if kept else ""
+    backups = f"*Backups* {kept}. " if kept else _not_seen(cluster)
     if backups:
         blocks.append(section(backups.strip()))
     hours = f"*Hours* {hours}. " if hours else ""
@@ -50,11 +50,15 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
 
 def state_of(cluster: Cluster) -> str:
     """`up`, `down`, or what is missing in between."""
+    if cluster.lacking(frozenset({Fact.DROPLETS})):
+        return "not all of it was seen"
     if not cluster.masters:
         return "not found"
     if cluster.down:
         return "down"
     if cluster.up and all(m.well for m in cluster.masters):
+        if cluster.lacking(frozenset({Fact.POOL})):
+            return "masters up, not all media nodes were seen"
         if not cluster.serving and any(not n.seen and n.droplet.active for n in cluster.media):
             return "masters up; whether anyone can meet is unknown: no media node is proved to be in service"
         if not cluster.serving and any(n.draining for n in cluster.media):
@@ -95,14 +99,13 @@ def node_state(node: MediaNode) -> str:
 
 
 def _pool_lines(cluster: Cluster) -> str:
-    media, pool = fleet.of(cluster), cluster.pool
+    media = fleet.of(cluster)
     known = fleet.known(cluster)
-    lines = [media.words() if known else UNTOLD.get(cluster.kind, "no pool is known.")]
+    unseen = cluster.lacking(frozenset({Fact.POOL}))
+    lines = [media.words() if known else f"not seen: {escape(unseen)}." if unseen else UNTOLD.get(cluster.kind, "no pool is known.")]
     if known and (means := media.means()):
         lines.append(f"_{means}_")
     lines += [f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media]
-    if pool is not None and pool.trouble:
-        lines.append(f":warning: DigitalOcean says: {escape(pool.trouble)}")
     lines += [f":warning: {escape(w)}" for w in (media.warnings() if known else ())]
     return "\n".join(lines)
 
@@ -119,9 +122,16 @@ def _cost(cluster: Cluster) -> str:
     if not cluster.masters and not cluster.media:
         return "not known: no droplet of it was seen."
     costs = hourly(cluster)
-    off = sum((m.hourly for m in cluster.masters if m.off), Decimal(0))
-    billed = f"; {money(off)}/h of it for masters that are off" if off else ""
-    return f"{money(costs.total)}/h (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+    if cluster.lacking(frozenset({Fact.DROPLETS, Fact.POOL})):
+        costs = replace(costs, media=None)
+    off = summed(m.hourly for m in cluster.masters if m.off)
+    billed = f"; {per_hour(off)} of it for masters that are off" if off else ""
+    return f"{per_hour(costs.total)} (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+
+
+def _not_seen(cluster: Cluster) -> str:
+    why = cluster.lacking(frozenset({Fact.SNAPSHOTS}))
+    return f"*Backups* not seen: {escape(why)}. " if why else ""
 
 
 def _run_lines(status: Status) -> str:

@@ -1,6 +1,7 @@
 """What came back from DigitalOcean, and how much of it may be said aloud."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,9 +77,10 @@ def repeatable(message: str, hide: frozenset[str]) -> str:
 def number(text: str | None) -> float | None:
     """A header's number, if it is one."""
     try:
-        return float(text) if text else None
+        found = float(text) if text else None
     except ValueError:
         return None
+    return found if found is not None and math.isfinite(found) else None
 
 
 def seconds(headers: Mapping[str, str]) -> float | None:

@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from services.cluster import Basis, Cluster, Droplet, Size, short
 from services.errors import Refused
+from services.prices import money, summed
 from services.procedures import fleet, reminders
 from services.procedures.base import Procedure
+from services.procedures.sizes import UNPRICED, by_price, must_be_whole
 from services.spoken import argument, flag
 from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Resize, Settled, Snapshots, Step
 from services.steps.base import count, listed
@@ -115,6 +117,8 @@ class ResizeMasters(Procedure):
             )
 
     def _check_size(self, cluster: Cluster) -> None:
+        if cluster.size(self.size) is None:
+            must_be_whole(cluster)
         if not cluster.sizes:
             raise Refused("DigitalOcean's list of sizes cannot be read (the token needs sizes:read), so no size can be checked")
         size = cluster.size(self.size)
@@ -190,11 +194,11 @@ class ResizeMasters(Procedure):
         size, wrong = cluster.size(self.size), self._wrong(cluster)
         if size is None:
             return ""
-        was, now = sum((m.monthly for m in wrong), Decimal(0)), size.monthly * len(wrong)
-        before = listed(f"{slug} at ${price:.2f}" for slug, price in sorted({(m.size, m.monthly) for m in wrong}))
-        change = f"${abs(now - was):.2f} {'more' if now >= was else 'less'} a month"
+        was, now = summed(m.monthly for m in wrong), summed((size.monthly,) * len(wrong))
+        before = listed(f"{slug} at {price}" for slug, price in sorted({(m.size, money(m.monthly)) for m in wrong}))
+        change = "how much that changes is unknown" if was is None or now is None else _change(now - was)
         return (
-            f"{count(len(wrong), 'master')} from {before} to {self.size} at ${size.monthly:.2f} a month each: {change}, "
+            f"{count(len(wrong), 'master')} from {before} to {self.size} at {money(size.monthly)} a month each: {change}, "
             "on or off: masters are billed while off too"
         )
 
@@ -247,7 +251,11 @@ def legal(cluster: Cluster) -> list[Size]:
     now = {m.size for m in cluster.masters}
     disk = max((m.disk for m in cluster.masters), default=0)
     fits = [s for s in cluster.sizes if _sold(s, cluster.region) and s.disk >= disk and s.slug not in now]
-    return sorted((s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=lambda s: (s.monthly, s.slug))
+    return sorted((s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=by_price)
+
+
+def _change(monthly: Decimal) -> str:
+    return f"{money(abs(monthly))} {'more' if monthly >= 0 else 'less'} a month"
 
 
 def _sold(size: Size, region: str) -> bool:
@@ -261,11 +269,11 @@ def _new_plan(slug: str) -> bool:
 def _offer(cluster: Cluster, wanted: str) -> str:
     """A few sizes that are possible, those nearest to what was asked for first."""
     size = cluster.size(wanted)
-    price = size.monthly if size is not None else max((m.monthly for m in cluster.masters), default=Decimal(0))
-    near = sorted(legal(cluster), key=lambda s: (abs(s.monthly - price), s.slug))[:OFFERED]
+    price = size.monthly if size is not None else max((m.monthly for m in cluster.masters if m.monthly), default=None)
+    near = sorted(legal(cluster), key=lambda s: (abs((s.monthly or UNPRICED) - (price or 0)), s.slug))[:OFFERED]
     return f"possible: {', '.join(_said(near))}" if near else "no other size fits these masters"
 
 
 def _said(sizes: Iterable[Size]) -> Iterator[str]:
     for s in sizes:
-        yield f"`{s.slug}` ({s.vcpus} vCPU, {s.memory / 1024:g} GB, {s.disk} GB disk, ${s.monthly:.2f}/month)"
+        yield f"`{s.slug}` ({s.vcpus} vCPU, {s.memory / 1024:g} GB, {s.disk} GB disk, {money(s.monthly)}/month)"

@@ -32,6 +32,12 @@ def _names(cluster: Cluster, nodes: list[MediaNode]) -> str:
     return listed(short(n.name, cluster.stack) for n in nodes)
 
 
+def pool_says(cluster: Cluster) -> str:
+    """What the pool itself has to say to a wait: `; ` and why it cannot be edited, or why it is short of droplets; "" when it is well."""
+    pool = cluster.pool
+    return "".join(f"; {said}" for said in (pool.state, pool.trouble) if said) if pool is not None else ""
+
+
 def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """`media-2: 1 meeting, 2 people, 1 recording` for each node that still carries something or cannot be seen."""
     return "; ".join(f"{short(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
@@ -324,7 +330,7 @@ class MediaGone(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.parked)]
-        return f"{_names(cluster, left)} to be gone" if left else "a second look"
+        return f"{_names(cluster, left)} to be gone{pool_says(cluster)}" if left else "a second look"
 
     def settles(self, earlier: Step) -> bool:
         return isinstance(earlier, Drain) and not self.keep
@@ -432,9 +438,7 @@ class MediaServing(Step):
         waiting = [n for n in cluster.media if self._counts(n) and n.member_status in STANDING and not n.serving]
         if waiting:
             text += f"; {listed(_coming(cluster, n) for n in waiting)}"
-        if cluster.pool is not None and cluster.pool.trouble:
-            text += f"; DigitalOcean says: {cluster.pool.trouble}"
-        return text
+        return text + pool_says(cluster)
 
     def stays(self) -> str:
         return f"{count(self.number, 'media node')} serving"
@@ -500,7 +504,7 @@ class Shrunk(Step):
         survivors = [n for n in self._survivors(cluster) if not n.serving]
         if self._settled(cluster):
             return f"{_names(cluster, survivors)} to serve again: DigitalOcean removed others instead" if survivors else ""
-        return f"{count(len(self._standing(cluster)), 'pool member')} to become {self.number}"
+        return f"{count(len(self._standing(cluster)), 'pool member')} to become {self.number}{pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"{self.who or count(len(self.ids), 'media node')} gone"
@@ -537,7 +541,8 @@ class OldGone(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         left = self._left(cluster)
-        return f"{_names(cluster, left)} to be gone; the pool keeps old nodes for about {POOL_COOLDOWN / 60:.0f} min" if left else ""
+        minutes = f"{POOL_COOLDOWN / 60:.0f} min"
+        return f"{_names(cluster, left)} to be gone; the pool keeps old nodes for about {minutes}{pool_says(cluster)}" if left else ""
 
     def stays(self) -> str:
         return "the media nodes of the old size gone"

@@ -7,7 +7,7 @@ from services.cluster import Cluster, Fact, MediaNode, NodeLook, short
 from services.errors import Rejected
 from services.steps.base import Choice, Effects, Question, Step, World, count, listed
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, unseen
+from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says, unseen
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,11 @@ class PoolTarget(Step):
         return "" if self.harsh or self.is_done(cluster) or not going else unseen(cluster, list(going))
 
     def objection(self, cluster: Cluster) -> str:
+        if self.is_done(cluster) or _takes_no_edit(cluster):
+            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
         # Lowering the number shuts members down: on a node that still finishes, that is the second signal.
         hit = [n for n in cluster.members[self.number :] if not n.drained]
-        if self.harsh or not hit or self.is_done(cluster):
+        if self.harsh or not hit:
             return ""
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
 
@@ -109,10 +111,11 @@ class PoolTarget(Step):
         names = () if self.alone else tuple(m.name for m in cluster.masters)
         then = "" if self.alone else " and shut the masters down"
         steps = keep_one(cluster, names, self.was, harsh=self.harsh)
-        return Choice("keep", f"Keep 1 media node running (${cluster.media_price:.2f}/h){then}", steps=steps)
+        price = "its price is unknown" if cluster.media_price is None else f"${cluster.media_price:.2f}/h"
+        return Choice("keep", f"Keep 1 media node running ({price}){then}", steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'})"
+        return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'}){pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"the media pool at {self.number}"
@@ -164,8 +167,10 @@ class TemplateSize(Step):
         return "" if self.harsh or self.is_done(cluster) else unseen(cluster, list(cluster.members))
 
     def objection(self, cluster: Cluster) -> str:
+        if self.is_done(cluster) or _takes_no_edit(cluster):
+            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
         hit = [n for n in cluster.members if not n.drained]
-        if self.harsh or not hit or self.is_done(cluster):
+        if self.harsh or not hit:
             return ""
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
 
@@ -177,10 +182,15 @@ class TemplateSize(Step):
         return Effects(cuts_off=cut, special=special)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'})"
+        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'}){pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"the media pool's template at {self.size}, so that every new node is of that size"
+
+
+def _takes_no_edit(cluster: Cluster) -> str:
+    """Why the pool takes no edit now, in words; "" when it does."""
+    return cluster.pool.state if cluster.pool is not None else ""
 
 
 def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:

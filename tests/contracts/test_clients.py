@@ -19,7 +19,7 @@ from services.clients.http import Http
 from services.clients.livekit import Livekit
 from services.clients.spaces import Spaces
 from services.clients.ssh import OUTPUT_LIMIT, Host, Output, Ssh
-from services.errors import BotError, Forbidden, NotFound, Refused, Rejected, Unreachable
+from services.errors import BotError, Forbidden, NotFound, Refused, Rejected, Unreachable, Unreadable
 from tests.support.pydo_transport import InProcessTransport
 
 NOW = 1_800_000_000.0
@@ -103,7 +103,7 @@ def error(name: str, message: str) -> dict[str, str]:
         (403, "<html>Blocked</html>", {}, Unreachable, "answered 403, not by the API", None, None),
         (201, "<html>Sign in</html>", {}, Unreachable, "not by the API", None, None),
         (302, None, {"location": "/elsewhere"}, Unreachable, "answered 302", None, None),
-        (201, {"something": "else"}, {}, Unreachable, "the answer holds no action", None, None),
+        (201, {"something": "else"}, {}, Unreadable, "the answer holds no readable action", None, None),
     ],
 )
 def test_what_an_answer_to_an_action_becomes(

@@ -88,6 +88,12 @@ NO_LIVEKIT = NotSeen("LiveKit does not answer", since=NOW - 30.0)
 SILENT = NotSeen("ssh does not answer", since=NOW - 30.0)
 
 
+def price(size: Size) -> Decimal:
+    """Per hour, of one that is known."""
+    assert size.hourly is not None
+    return size.hourly
+
+
 def names(stack: str = "acme") -> tuple[str, ...]:
     return tuple(f"{stack}-master-node-{n}" for n in range(1, 5))
 

@@ -161,10 +161,10 @@ class PoolFleet(Fleet):
         number, size = len(self.cluster.members), self.cluster.size(slug)
         if not number or size is None:
             return ()
-        extra = size.hourly * number * int(POOL_COOLDOWN) / 3600
+        cost = "its price is unknown" if size.hourly is None else f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
         minutes = f"{POOL_COOLDOWN / 60:.0f} min"
         doubles = f"DigitalOcean doubles the pool to {2 * number} nodes for about {minutes}, then removes the old ones"
-        return (f"{doubles}: about ${extra:.2f}, once",)
+        return (f"{doubles}: {cost}",)
 
     def resize_back(self, step: Step) -> Iterator[Step]:
         # DigitalOcean would not take the size: what was drained for it serves again.
@@ -185,6 +185,9 @@ class PoolFleet(Fleet):
         step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=self.who(chosen))
         note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
         return Way((step,), (note,), next=f"bring {'them' if everybody else 'it'} back with {back}")
+
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(said for said in (self.pool.state, self.pool.trouble) if said)
 
     def words(self) -> str:
         return f"pool at {self.pool.target}, {count(len(self.cluster.media), 'droplet')} of {self.pool.size}."
