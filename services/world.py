@@ -348,19 +348,18 @@ class ClusterWorld:
         if Fact.HEALTH not in needs:
             return {}
         on = [m for m in masters if m.active]
-        answers = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
-        return {m.id: False for m in masters} | {m.id: ok for m, ok in zip(on, answers, strict=True)}
+        causes = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
+        return {m.id: False for m in masters} | {m.id: not why for m, why in zip(on, causes, strict=True)}
 
     async def _front(self, needs: frozenset[Fact]) -> bool | None:
         if Fact.FRONT not in needs or not self.place.public_url:
             return None
-        return await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
+        return not await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
 
-    async def _answers(self, url: str, *, below: int = 201) -> bool:
-        try:
-            return 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
-        except Unreachable:
-            return False
+    async def _answers(self, url: str, *, below: int = 201) -> str:
+        """Why a page does not answer as it should, in words; "" when it does."""
+        cause = await self._http.trouble_with(url, below=below, timeout=HEALTH_SECONDS)
+        return cause.said if cause is not None else ""
 
     async def _load(self, needs: frozenset[Fact]) -> Load | None:
         if Fact.LOAD not in needs or self._people is None:
