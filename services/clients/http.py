@@ -50,12 +50,12 @@ class Http:
         self._ca_file = ca_file
         self._setting = setting
         self._session: aiohttp.ClientSession | None = None
-        self._others: dict[tuple[str, str], Http] = {}
+        self._others: dict[tuple[str | None, str], Http] = {}
         self._certificates: _Looks[CertificateSeen] = _Looks()
         self._tls: _Looks[bool] = _Looks()
 
-    def trusting(self, ca_file: str, setting: str) -> "Http":
-        """One that trusts the certificates of that file alone. It is closed along with this one."""
+    def trusting(self, ca_file: str | None, setting: str) -> "Http":
+        """One that trusts as that setting says. It is closed along with this one."""
         key = (ca_file, setting)
         if key not in self._others:
             self._others[key] = Http(ca_file, setting)
