@@ -54,6 +54,7 @@ ANSWERS = {
     "botocore.ParamValidationError": Cause("the request is not one that S3 knows", "check the bucket's name"),
     "botocore.ResponseParserError": Cause("what answers there is not S3", "correct the endpoint"),
     "azure.DecodeError": Cause("the answer is not JSON", "check that no proxy answers instead of DigitalOcean"),
+    "slack_sdk.SlackRequestError": Cause("the request could not be made", "report it"),
     "json.JSONDecodeError": Cause("the answer is not JSON", "check that no proxy answers in its place"),
 }
 
@@ -82,6 +83,9 @@ SILENCES = {
     "aiohttp.ClientError": Cause("the connection was lost", ROUTE),
     "builtins.ConnectionError": Cause("the connection was lost", ROUTE),
     "builtins.EOFError": Cause("the connection was lost", ROUTE),
+    "builtins.ValueError": Cause("what came makes no sense", "check who answers there"),
+    "builtins.LookupError": Cause("what came lacks a part", "check who answers there"),
+    "builtins.TypeError": Cause("what came is of another shape", "check who answers there"),
 }
 
 NUMBERS = {

@@ -348,7 +348,7 @@ class ClusterWorld:
         if Fact.HEALTH not in needs:
             return {}
         on = [m for m in masters if m.active]
-        causes = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
+        causes = await asyncio.gather(*(self._answers(health_page(self.place.health_url, m, self._address(m))) for m in on))
         return {m.id: False for m in masters} | {m.id: not why for m, why in zip(on, causes, strict=True)}
 
     async def _front(self, needs: frozenset[Fact]) -> bool | None:
@@ -562,6 +562,11 @@ class ClusterWorld:
 
     def _address(self, droplet: Droplet) -> str:
         return droplet.private_address if self.place.private_addresses else droplet.address
+
+
+def health_page(pattern: str, master: Droplet, address: str) -> str:
+    """A master's own health page. `address`: the one that the bot reaches it at."""
+    return pattern.format(address=address, private_address=master.private_address)
 
 
 def _troubled(place: Place, now: float, trouble: str) -> Cluster:

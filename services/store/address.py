@@ -93,7 +93,8 @@ def connect(
             pool = redis.ConnectionPool.from_url(
                 address.url, max_connections=connections, decode_responses=True, retry=_patience(), **common, **more
             )
-            pool.make_connection()  # connects nothing; an option that its client does not know shows here, not at the first call
+            # Connects nothing: an option that its client does not know shows here, and not at the first call.
+            pool.make_connection()  # type: ignore[no-untyped-call]
         except (TypeError, ValueError):
             raise ValueError("found an option behind ? that Redis's client does not know or cannot read; allowed: none is needed") from None
         return redis.Redis.from_pool(pool), None
