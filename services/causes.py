@@ -26,6 +26,7 @@ ROUTE = "check network, firewall and VPC between this machine and that address"
 RUNS = "check that it runs and listens on that port, and that no firewall refuses"
 SCHEME = "correct scheme or port of the address"
 PROXY = "correct HTTPS_PROXY, or add the host to NO_PROXY"
+RESET = "the connection was reset"
 CLOCK = "check this machine's clock; else replace the certificate"
 
 # Answers: whoever raised these was reached, and said no.
@@ -38,7 +39,7 @@ ANSWERS = {
     "asyncssh.ServiceNotAvailable": Cause("the SSH server offers no login", "check the SSH server's configuration on the node"),
     "asyncssh.ChannelOpenError": Cause("the SSH server runs no command", "check the SSH server's configuration on the node"),
     "redis.AuthenticationError": Cause("Redis wants a password, or refused the one it got", "correct user and password in REDIS_URL"),
-    "redis.NoPermissionError": Cause("no rights: this Redis user may not run what the bot needs", "give that user the rights"),
+    "redis.NoPermissionError": Cause("no rights (NOPERM): this Redis user may not run what the bot needs", "give that user the rights"),
     "redis.InvalidResponse": Cause("what answers there is not Redis", "correct host and port in REDIS_URL; rediss:// is for TLS"),
     "redis.BusyLoadingError": Cause("Redis is still loading its data", "wait until it has"),
     "redis.ReadOnlyError": Cause("this Redis is a replica and takes no writes", "name the primary in REDIS_URL, or go through Sentinel"),
@@ -76,6 +77,12 @@ SILENCES = {
     "asyncssh.DisconnectError": Cause("the SSH server hung up", "check the SSH server's log on the node"),
     "redis.TimeoutError": Cause("no answer in time", ROUTE),
     "builtins.TimeoutError": Cause("no answer in time", ROUTE),
+    "http.RemoteDisconnected": Cause("it closed the connection without an answer", "check what listens on that port"),
+    "builtins.ConnectionResetError": Cause(RESET, "check what listens on that port, and what stands in between"),
+}
+
+# What libraries say when they know as little as this.
+VAGUE = {
     "redis.ConnectionError": Cause("the connection was lost", "check that Redis runs, and whether it expects TLS (rediss://)"),
     "redis.RedisError": Cause("Redis could not be asked", "see Redis's log"),
     "azure.AzureError": Cause("the connection was lost", ROUTE),
@@ -93,9 +100,9 @@ NUMBERS = {
     errno.ENETUNREACH: Cause("no route to it", ROUTE),
     errno.EHOSTUNREACH: Cause("no route to it", ROUTE),
     errno.ENETDOWN: Cause("this machine has no network", "bring the network up"),
-    errno.ECONNRESET: Cause("the connection was reset", "check what listens on that port, and what stands in between"),
-    errno.ECONNABORTED: Cause("the connection was reset", "check what listens on that port, and what stands in between"),
-    errno.EPIPE: Cause("the connection was reset", "check what listens on that port, and what stands in between"),
+    errno.ECONNRESET: Cause(RESET, "check what listens on that port, and what stands in between"),
+    errno.ECONNABORTED: Cause(RESET, "check what listens on that port, and what stands in between"),
+    errno.EPIPE: Cause(RESET, "check what listens on that port, and what stands in between"),
     errno.ETIMEDOUT: Cause("connecting timed out", ROUTE),
     errno.EACCES: Cause("no rights: this machine does not let the bot's user do that", "check file modes, sandbox and local firewall"),
     errno.EPERM: Cause("no rights: this machine does not let the bot's user do that", "check file modes, sandbox and local firewall"),
@@ -109,6 +116,7 @@ NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL
 OLD_TLS = re.compile(r"UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW|NO_SHARED_CIPHER|INSUFFICIENT_SECURITY")
 WANTS_ONE = re.compile(r"CERTIFICATE_REQUIRED|ALERT_BAD_CERTIFICATE|PEER_DID_NOT_RETURN")
 ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV1[0-3]|TLSV13)_(?:ALERT_)?([A-Z_]+)")
+OPENSSL = ssl.SSLError.__module__  # libraries derive classes of their own, which know no reason
 EXPIRED, NOT_YET, OTHER_HOST, OTHER_ADDRESS = 10, 9, 62, 64  # X509_V_ERR_*
 
 
@@ -121,7 +129,7 @@ def cause_of(trouble: BaseException, ca: str = "") -> Cause:
         for each in chain:
             if (found := rule(each)) is not None:
                 return _at_the_proxy(chain, _with_ca(found, ca))
-    for table in (ANSWERS, SILENCES):
+    for table in (ANSWERS, SILENCES, VAGUE):
         for each in chain:
             if (found := _by_class(each, table)) is not None:
                 return found
@@ -160,7 +168,7 @@ def _named(kind: type) -> str:
 
 
 def _certificate(trouble: BaseException) -> Cause | None:
-    if not isinstance(trouble, ssl.SSLCertVerificationError):
+    if not isinstance(trouble, ssl.SSLCertVerificationError) or type(trouble).__module__ != OPENSSL:
         return None
     code, said = getattr(trouble, "verify_code", 0), str(getattr(trouble, "verify_message", ""))
     if code == EXPIRED:
@@ -177,7 +185,7 @@ def _certificate(trouble: BaseException) -> Cause | None:
 
 
 def _tls(trouble: BaseException) -> Cause | None:
-    if not isinstance(trouble, ssl.SSLError):
+    if not isinstance(trouble, ssl.SSLError) or type(trouble).__module__ != OPENSSL:
         return None
     reason = str(getattr(trouble, "reason", None) or "")
     if NO_TLS.search(reason):

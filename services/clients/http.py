@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from services.causes import SCHEME, Cause, cause_of, is_certificate
+from services.causes import RESET, SCHEME, Cause, cause_of, is_certificate
 from services.certificates import Certificate, CertificateSeen, NoCertificate
 from services.clients.tls import host_of, only_to_look, read_certificate, trust, watch
 from services.errors import Unreachable
@@ -29,6 +29,7 @@ UNSEEN_FOR = 60.0  # and that there is none, or that it was refused
 NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 # What an address answers with that wanted TLS and got plain words: nginx and Go say so, others hang up or send a TLS alert.
 WANTED_TLS = (b"HTTP request was sent to HTTPS port", b"HTTP request to an HTTPS server")
+HUNG_UP = Cause("it hung up during the TLS handshake", "check that this port speaks TLS, with a certificate for this name")
 PLAIN = Cause("TLS mismatch: that port expects TLS, and the address says http://", SCHEME)
 
 
@@ -116,6 +117,8 @@ class Http:
         if is_certificate(trouble):
             seen = await self._certificates.get(_origin(url), _refused_for, partial(self._look_at, url))
             return Cause(seen.trouble, seen.remedy) if isinstance(seen, Certificate) and seen.trouble else cause
+        if cause.said == RESET and urlsplit(url).scheme == "https" and isinstance(trouble, NEVER_CONNECTED):
+            return HUNG_UP  # whoever resets has been reached
         plainly = urlsplit(url).scheme == "http" and not isinstance(trouble, NEVER_CONNECTED)
         if plainly and await self._tls.get(_origin(url), lambda _: UNSEEN_FOR, partial(self._speaks_tls, url)):
             return PLAIN

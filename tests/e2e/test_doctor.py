@@ -155,7 +155,7 @@ def test_a_host_that_is_another_is_told_of_with_both_fingerprints(tmp_path: Path
             finding = of(found, f"{STACK}: SSH to master-1")
             assert finding.verdict is Verdict.WRONG
             assert finding.said.count("SHA256:") == 2
-            assert "rebuilt by you" in finding.remedy
+            assert "if you rebuilt that droplet" in finding.remedy
             others(found, f"{STACK}: SSH to master-1")
 
     asyncio.run(story())
@@ -187,9 +187,9 @@ def test_who_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
             world.slack.slack.faults.add(Fault("users.info", times=99, delay=60.0))
             settings = load(world.settings_file, world.bot_environment())
             async with open_case(settings, clock_of(world)) as case:
-                hurried = [dataclasses.replace(check, seconds=3.0) for check in checks(case)]
+                hurried = [dataclasses.replace(check, seconds=6.0) for check in checks(case)]
                 found = [finding async for finding in examine(hurried)]
-            assert of(found, "Slack: people").said == "no answer within 3 s"
+            assert of(found, "Slack: people").said == "no answer within 6 s"
             assert of(found, "DigitalOcean: token").verdict is Verdict.UNKNOWN
             assert of(found, "Slack: bot token").verdict is Verdict.FINE
             assert of(found, f"{STACK}: bucket").verdict is Verdict.FINE

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from bot.start import own_zone
 from config.settings import Settings, SettingsError, check_secrets, load
 from config.values import ImpactName
 from services.cluster import Timings
@@ -26,7 +27,7 @@ GOOD: dict[str, Any] = {"clusters": {"acme": {"stack": "acme", "region": "ams3",
 def read(tmp_path: Path, content: object, env: Mapping[str, str] = HOME) -> Settings:
     path = tmp_path / "settings.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return load(path, env)
+    return load(path, env, own_zone)
 
 
 def problems(tmp_path: Path, content: object, env: Mapping[str, str] = HOME) -> list[str]:
@@ -94,7 +95,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({"clusters": ["acme"]}, "clusters: found a list; allowed: keys and values"),
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: found nothing; allowed: a value, it has no default"),
-        (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ssh, spaces, roles, "
+        (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ca_file, ssh, spaces, roles, "
          "policy, drain, autoscaler, timings, channel, timezone, windows, holidays, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
