@@ -31,14 +31,39 @@ class Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Here and not when values are made of it: what a merge (`<<`) brings along may stand there again, and wins."""
         node = super().compose_mapping_node(anchor)
-        seen: set[tuple[str, str]] = set()
+        seen: set[object] = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if (key.tag, key.value) in seen:
+            if key.tag == f"{KIND}bool":
+                meant = str(self.bool_values[key.value.lower()]).lower()
+                raise _wrong(f"the key {key.value} is {meant} in YAML: write it in quotes", key)
+            if _key(key) in seen:
                 raise _wrong(f"the key {key.value} stands there twice", key)
-            seen.add((key.tag, key.value))
+            seen.add(_key(key))
         return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merges: what stands in the mapping itself wins, then what is merged first. PyYAML's own takes one or the other of two merged."""
+        own = [pair for pair in node.value if pair[0].tag != MERGE]
+        taken = {_key(key) for key, _ in own}
+        merged = []
+        for key, value in (pair for each in node.value if each[0].tag == MERGE for pair in self._merged(each[1])):
+            if _key(key) not in taken:
+                taken.add(_key(key))
+                merged.append((key, value))
+        node.value = merged + own
+
+    def _merged(self, node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+        if isinstance(node, yaml.SequenceNode):
+            return [pair for each in node.value for pair in self._merged(each)]
+        if not isinstance(node, yaml.MappingNode):
+            raise _wrong("expected keys and values, or a list of those, behind <<", node)
+        self.flatten_mapping(node)
+        return list(node.value)
+
+
+def _key(node: yaml.Node) -> object:
+    """What makes a key the same as another."""
+    return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else id(node)
 
 
 def _wrong(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
@@ -106,8 +131,4 @@ def _word_at(node: yaml.Node | None, at: tuple[object, ...]) -> str:
 
 
 def _is_key(node: yaml.Node, key: object) -> bool:
-    if not isinstance(node, yaml.ScalarNode):
-        return False
-    if isinstance(key, bool):
-        return node.tag == f"{KIND}bool" and Loader.bool_values.get(str(node.value).lower()) is key
-    return str(node.value) == str(key)
+    return isinstance(node, yaml.ScalarNode) and str(node.value) == str(key)

@@ -26,7 +26,10 @@ REFUSALS = {
     "InvalidAccessKeyId": ("no key of that name is known there", "correct SPACES_ACCESS_KEY_ID"),
     "SignatureDoesNotMatch": ("the secret does not belong to the key", "correct SPACES_SECRET_ACCESS_KEY"),
     "RequestTimeTooSkewed": ("this machine's clock is wrong", "run a time service here (chrony, systemd-timesyncd)"),
-    "NoSuchBucket": ("there is no bucket of that name", "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...), and its region in spaces.endpoint"),
+    "NoSuchBucket": (
+        "there is no bucket of that name",
+        "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...), and its region in spaces.endpoint",
+    ),
     "PermanentRedirect": ("the bucket is in another region", "correct the region in clusters.NAME.spaces.endpoint"),
     "AuthorizationHeaderMalformed": ("the bucket is in another region", "correct clusters.NAME.spaces.region"),
 }

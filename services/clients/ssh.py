@@ -85,6 +85,7 @@ class Ssh:
         """Run a command and wait for it. Sent once: whatever is left open by a lost answer is for the caller to look at."""
         what = f"running a command on droplet {host.droplet_id} ({host.address})"
         line = self._line(host)
+        connection: asyncssh.SSHClientConnection | None = None
         error: BotError
         try:
             async with asyncio.timeout(timeout):
@@ -93,7 +94,8 @@ class Ssh:
         except TimeoutError:
             if line.busy == 1:  # others on it are left to the keepalive
                 line.drop()
-            error = Unreachable(f"{what}: not over within {timeout:g} s; it may go on there")
+            why = f"not over within {timeout:g} s"
+            error = _silent(host, timeout) if connection is None else Unreachable(f"{what}: {why}; it may go on there", cause=why)
         except BotError:
             raise
         except Exception as trouble:
@@ -158,8 +160,7 @@ class Ssh:
         except asyncssh.PermissionDenied:
             error = self._not_let_in(host)
         except TimeoutError:
-            why = f"no answer within {timeout:g} s"
-            error = Unreachable(f"{_connecting(host)}: {why}", sent=False, cause=why, remedy=ROUTE)
+            error = _silent(host, timeout)
         except (OSError, asyncssh.Error) as trouble:
             error = _lost(host, trouble)
         else:
@@ -175,8 +176,7 @@ class Ssh:
             async with asyncio.timeout(timeout):
                 return tuple([key for kind in HOST_KEYS if (key := await self._offers(host, kind))])
         except TimeoutError:
-            why = f"no answer within {timeout:g} s"
-            error = Unreachable(f"{_connecting(host)}: {why}", sent=False, cause=why, remedy=ROUTE)
+            error = _silent(host, timeout)
         except (OSError, asyncssh.Error) as trouble:
             error = _lost(host, trouble)
         raise error
@@ -331,6 +331,11 @@ def described(key: str) -> str:
 
 def _connecting(host: Host) -> str:
     return f"connecting to droplet {host.droplet_id} ({host.address})"
+
+
+def _silent(host: Host, seconds: float) -> Unreachable:
+    why = f"no answer within {seconds:g} s"
+    return Unreachable(f"{_connecting(host)}: {why}", sent=False, cause=why, remedy=ROUTE)
 
 
 def _lost(host: Host, trouble: Exception) -> Unreachable:
