@@ -26,6 +26,7 @@ IDLE_SECONDS = 90.0
 MAX_CONNECTIONS = 24
 KEEPALIVE_SECONDS = 15
 KEEPALIVES_MISSED = 3
+USUAL_PORT = 22  # which files of known hosts do not name
 
 # The kinds of host keys, and the signatures that each makes.
 HOST_KEYS = {
@@ -33,6 +34,7 @@ HOST_KEYS = {
     "ecdsa": ["ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"],
     "rsa": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
 }
+EVERY_KIND = [name for names in HOST_KEYS.values() for name in names]
 
 
 @dataclass(frozen=True)
@@ -146,17 +148,13 @@ class Ssh:
         pinned = None if self._known_hosts else await self._pins.get(host.droplet_id)
         # With a file of known hosts, asyncssh comes to the witness only with keys that the file does not know.
         witness = _Witness(pinned, trusting=not self._known_hosts)
-        options = self._options(pinned)
+        options = self._options(host, pinned)
         error: BotError
         try:
             async with asyncio.timeout(timeout):
                 connection, _ = await asyncssh.create_connection(witness.client(), host.address, self._port, **options)
         except asyncssh.HostKeyNotVerifiable:
             error = self._another(host, pinned, (witness.seen,) if witness.seen else ())
-        except asyncssh.KeyExchangeFailed as trouble:
-            # The kind of key that is expected is not offered any more: that is another host, or one with a new identity.
-            offered = await self._offered(host, timeout) if pinned or self._known_hosts else ()
-            error = self._another(host, pinned, offered) if offered else _lost(host, trouble)
         except asyncssh.PermissionDenied:
             error = self._not_let_in(host)
         except TimeoutError:
@@ -172,32 +170,29 @@ class Ssh:
         """The host keys that are offered there, one of each kind, as `algorithm base64`. Nothing is pinned, and nobody logs in."""
         import asyncssh  # noqa: PLC0415
 
+        _have_a_name()
+        found: list[str] = []
+        kinds = list(HOST_KEYS)
         try:
             async with asyncio.timeout(timeout):
-                return tuple([key for kind in HOST_KEYS if (key := await self._offers(host, kind))])
+                while kinds:
+                    # A server shows the first of the kinds it is asked for; those before it are not there, those behind it may be.
+                    wanted = [name for kind in kinds for name in HOST_KEYS[kind]]
+                    key = await asyncssh.get_server_host_key(host.address, self._port, server_host_key_algs=wanted, config=None)
+                    if key is None:
+                        break
+                    found.append(_line_of(key))
+                    kinds = kinds[next((n for n, k in enumerate(kinds, 1) if key.get_algorithm() in HOST_KEYS[k]), len(kinds)) :]
         except TimeoutError:
             error = _silent(host, timeout)
         except (OSError, asyncssh.Error) as trouble:
+            # A server that has no more of them hangs up, one way or another.
             error = _lost(host, trouble)
+        else:
+            return tuple(found)
+        if found:
+            return tuple(found)
         raise error
-
-    async def _offers(self, host: Host, kind: str) -> str:
-        """The host key of that kind, or "" when there is none."""
-        import asyncssh  # noqa: PLC0415
-
-        _have_a_name()
-        try:
-            key = await asyncssh.get_server_host_key(host.address, self._port, server_host_key_algs=HOST_KEYS[kind], config=None)
-        except asyncssh.KeyExchangeFailed:
-            return ""
-        return _line_of(key) if key is not None else ""
-
-    async def _offered(self, host: Host, timeout: float) -> tuple[str, ...]:
-        """The same, to explain a refusal: nothing when it cannot be seen."""
-        try:
-            return await self.host_keys(host, timeout=timeout)
-        except Unreachable:
-            return ()
 
     def _another(self, host: Host, pinned: str | None, offered: tuple[str, ...]) -> Refused:
         """The alarm: who answers is not who was expected. Both fingerprints, for whoever has to compare them."""
@@ -219,7 +214,9 @@ class Ssh:
             remedy = "name the private key of the deployment, <STACK>-ssh-key, in clusters.NAME.ssh.key_file"
         return Forbidden(f"{_connecting(host)}: {why}", cause=why, remedy=remedy)
 
-    def _options(self, pinned: str | None) -> dict[str, Any]:
+    def _options(self, host: Host, pinned: str | None) -> dict[str, Any]:
+        import asyncssh  # noqa: PLC0415
+
         _have_a_name()
         options: dict[str, Any] = {
             "username": self._user,
@@ -227,12 +224,24 @@ class Ssh:
             "keepalive_interval": KEEPALIVE_SECONDS,
             "keepalive_count_max": KEEPALIVES_MISSED,
             # Never None, which would switch checking off: an empty list sends every key to the witness.
-            "known_hosts": _read_known_hosts(self._known_hosts) if self._known_hosts else ([], [], []),
+            "known_hosts": ([], [], []),
         }
         if self._key_file:
             options |= {"client_keys": [read_key(Path(self._key_file))], "agent_path": None, "preferred_auth": "publickey"}
-        if pinned:
-            options["server_host_key_algs"] = _signatures(pinned)
+        if self._known_hosts:
+            known = _read_known_hosts(self._known_hosts)
+            keys, authorities, *_ = asyncssh.match_known_hosts(
+                known, host.address, host.address, self._port if self._port != USUAL_PORT else None
+            )
+            options["known_hosts"] = known
+            if authorities:
+                return options  # asked for certificates, as asyncssh does
+            expected = [key.export_public_key().decode() for key in keys]
+        else:
+            expected = [pinned] if pinned else []
+        # The kinds that are expected come first: a host has several keys. The others come after, because one that has only those left has
+        # to be seen to be told from one that does not answer.
+        options["server_host_key_algs"] = list(dict.fromkeys([*(name for key in expected for name in _signatures(key)), *EVERY_KIND]))
         return options
 
     async def _pin(self, host: Host, witness: "_Witness") -> None:
