@@ -10,6 +10,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.blocks import Card, modal
+from services.causes import cause_of
 from services.clock import Clock
 from services.errors import Unreachable
 from services.policy import Actor
@@ -113,7 +114,7 @@ class Voice:
         except SlackApiError as error:
             raise Unreachable(f"sending a picture to Slack: {error.response.get('error')}") from error
         except (aiohttp.ClientError, OSError, TimeoutError, SlackRequestError) as error:
-            raise Unreachable(f"sending a picture to Slack: {type(error).__name__}") from error
+            raise _lost("sending a picture to Slack", error) from error
 
     async def private_picture(self, user: str, card: Card, png: bytes, title: str, described: str) -> None:
         """A card and its picture for one person's eyes, in their own conversation with the bot: nothing else shows pictures in private."""
@@ -167,7 +168,12 @@ class Voice:
                 raise MessageGone(code) from error
             raise Unreachable(f"asking Slack for {method}: {code}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unreachable(f"asking Slack for {method}: {type(error).__name__}") from error
+            raise _lost(f"asking Slack for {method}", error) from error
+
+
+def _lost(doing: str, error: Exception) -> Unreachable:
+    why = cause_of(error, "SSL_CERT_FILE")
+    return Unreachable(f"{doing}: {why.said}", cause=why.said, remedy=why.remedy)
 
 
 def _standing(person: Mapping[str, Any], teams: frozenset[str]) -> Standing:

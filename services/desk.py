@@ -97,15 +97,17 @@ class Desk:
     async def status(self, name: str, actor: Actor) -> Status:
         """What anybody who may read wants to know. Works without the state store: then nothing is said of runs."""
         self.may_read(name, actor)
-        cluster = await self.site(name).world.observe(EVERYTHING, tolerates=EVERYTHING)
+        site = self.site(name)
+        looking = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
+        cluster, certificate = await asyncio.gather(looking, site.look_at_certificate())
         try:
             cluster = await self.memory.add_to(cluster)
             run = await self.open_run(name)
             waiting = tuple(await self.waiting(name))
         except Unreachable:
             log.warning("status of %s without its runs: the state store does not answer", name)
-            return Status(cluster, None, None, known=False)
-        return Status(cluster, run, self.progress(run.id) if run else None, waiting, self.cautions)
+            return Status(cluster, None, None, known=False, certificate=certificate)
+        return Status(cluster, run, self.progress(run.id) if run else None, waiting, self.cautions, certificate=certificate)
 
     async def node(self, name: str, said: str, actor: Actor) -> NodeReport:
         """One node as it is now: what DigitalOcean, its health page and the node itself say. Log lines are masked."""

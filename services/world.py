@@ -167,7 +167,7 @@ class ClusterWorld:
         if Fact.HEALTH not in needs:
             return {}
         on = [m for m in masters if m.active]
-        answers = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
+        answers = await asyncio.gather(*(self._answers(health_page(self.place.health_url, m, self._address(m))) for m in on))
         return {m.id: False for m in masters} | {m.id: ok for m, ok in zip(on, answers, strict=True)}
 
     async def _front(self, needs: frozenset[Fact]) -> Observed[bool]:
@@ -180,7 +180,7 @@ class ClusterWorld:
         try:
             answered = 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
         except Unreachable as error:
-            return self._silences.note(url, str(error), self._clock.now())
+            return self._silences.note(url, error.cause or str(error), self._clock.now())
         self._silences.over(url)
         return answered
 
@@ -413,3 +413,8 @@ def _read(seen: Pool, raw: Json) -> Pool:
     if now is None:
         raise Refused(f"{seen.name} is not of fixed size any more; look again before editing it")
     return now
+
+
+def health_page(pattern: str, master: Droplet, address: str) -> str:
+    """A master's own health page. `address`: the one that the bot reaches it at."""
+    return pattern.format(address=address, private_address=master.private_address)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from handlers.blocks import Card, clock, escape, section
+from handlers.cards.certificates import certificate_words
 from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, health, people, plain
 from services.cluster import Cluster, Droplet, Fact, FleetKind, MediaNode, short
@@ -39,6 +40,10 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     hours = f"*Hours* {hours}. " if hours else ""
     if hours:
         blocks.append(section(hours.strip()))
+    certificate = certificate_words(status.certificate, cluster, at)
+    if certificate:
+        blocks.append(section(certificate))
+        hours += f"{certificate} "
     run = _run_lines(status)
     blocks.append(section(run))
     well = len([m for m in cluster.masters if m.well])

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
+from services.certificates import CertificateSeen
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.errors import Unreachable
@@ -146,6 +147,12 @@ class MortalHttp(Http):
         super().__init__()
         self._http = http
         self._life = life
+
+    def trusting(self, ca_file: str | None, setting: str) -> Http:
+        return self
+
+    async def certificate_of(self, url: str) -> CertificateSeen:
+        return await self._http.certificate_of(url)
 
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         return await self._life.call("http get", lambda: self._http.get(url, headers=headers, timeout=timeout))
