@@ -217,7 +217,7 @@ class ClusterWorld:
             async with self._at_once:
                 output = await self._ssh(droplet.id, scripts.LOOK, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
-            return self._silences.note(droplet.id, str(error), self._clock.now())
+            return self._silences.note(droplet.id, error.cause or str(error), self._clock.now())
         look = parse_look(output.stdout) if output.exit_status == 0 else f"its shell ended with status {output.exit_status}"
         if isinstance(look, str):
             return self._silences.note(droplet.id, look, self._clock.now())
@@ -239,7 +239,7 @@ class ClusterWorld:
             async with self._at_once:
                 output = await self._ssh(master.id, scripts.START, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
-            return NotSeen(str(error))
+            return NotSeen(error.cause or str(error))
         return output.stdout.strip() if output.exit_status == 0 else NotSeen(f"systemctl ended with status {output.exit_status}")
 
     # What can be done

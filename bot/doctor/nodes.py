@@ -9,15 +9,22 @@ from pathlib import Path
 from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from bot.doctor.clocks import APART, apart
+from services import scripts
 from services.clients.keyfile import read_key
 from services.clients.ssh import Host, Output, Ssh, described
 from services.clock import Clock
-from services.cluster import Droplet, Fact, short
+from services.cluster import Droplet, Fact, NodeLook, Quit, short
 from services.errors import Forbidden, Refused, Unreachable
+from services.node_look import parse_look
+from services.seen import NotSeen
+from services.steps.media import not_ready
 
 SECONDS = 20.0
 NODES_AT_ONCE = 16
 NOW = "date +%s"
+ROOT = "set ssh.user to root, as the deployment's key is for"
+DOCKER = "set ssh.user to root, or add that user to the group docker; see whether dockerd runs there"
+HEARS = "handle SIGQUIT in the agent as SIGTERM, as OpenVidu's own speech agent does"
 
 
 def checks(case: Case) -> Iterator[Check]:
@@ -36,6 +43,7 @@ class Node:
     patient: Patient
     droplet: Droplet
     clock: Clock
+    media: bool
 
     async def run(self, command: str) -> Output:
         """Run a command there, as the user that the bot logs in as."""
@@ -63,6 +71,7 @@ async def _nodes(case: Case, patient: Patient) -> Sequence[Finding]:
         except Refused:
             return [skipped(f"{patient.name}: SSH", "the key file cannot be used (see above)")]
     cluster = await patient.world.observe(frozenset({Fact.POOL}))
+    media = {n.id for n in cluster.media}
     droplets = [*cluster.masters, *(n.droplet for n in cluster.media)]
     if not droplets:
         return [skipped(f"{patient.name}: SSH", "no node of it was seen")]
@@ -70,7 +79,8 @@ async def _nodes(case: Case, patient: Patient) -> Sequence[Finding]:
 
     async def one(droplet: Droplet) -> list[Finding]:
         async with at_once:
-            return await _node(Node(f"{patient.name}: SSH to {short(droplet.name, cluster.stack)}", patient, droplet, case.clock))
+            name = f"{patient.name}: SSH to {short(droplet.name, cluster.stack)}"
+            return await _node(Node(name, patient, droplet, case.clock, media=droplet.id in media))
 
     return [f for found in await asyncio.gather(*(one(d) for d in droplets)) for f in found]
 
@@ -110,8 +120,56 @@ async def _time(node: Node) -> Sequence[Finding]:
     return _clock(node.name, output.stdout, asked_at, node.clock.now())
 
 
-# What is looked at on each node, in this order. A look at what the bot itself runs there (docker, /run, systemctl) is one more of them.
-LOOKS: tuple[Look, ...] = (_host_keys, _time)
+async def _rights(node: Node) -> Sequence[Finding]:
+    """Restarting OpenVidu is for root: systemctl refuses everyone else, at the moment when it is needed."""
+    output = await node.run("id -u")
+    if output.exit_status == 0 and output.stdout.strip() == "0":
+        return []
+    user = node.patient.settings.ssh.user
+    return [wrong(f"{node.name}: rights", f"user {user} is not root, so systemctl will refuse to restart OpenVidu there", ROOT)]
+
+
+async def _inside(node: Node) -> Sequence[Finding]:
+    """What the bot itself runs on a media node, as the user that it logs in as: docker, /run, LiveKit's port, agents."""
+    if not node.media:
+        return []
+    output = await node.run(scripts.LOOK)
+    look = parse_look(output.stdout) if output.exit_status == 0 else f"its shell ended with status {output.exit_status}"
+    if isinstance(look, str):
+        return [wrong(f"{node.name}: docker", f"the bot cannot see what runs there: {look}", DOCKER)]
+    if not look.start and not look.contradiction:
+        return [skipped(f"{node.name}: docker", "no media server runs there yet")]
+    return [*_drains(node, look), *_agents(node, look)]
+
+
+def _drains(node: Node, look: NodeLook) -> Iterator[Finding]:
+    """Whether it can be drained, and whether it is in service."""
+    if look.unmarked:
+        yield wrong(f"{node.name}: /run", f"it cannot be drained: {look.unmarked}", ROOT)
+    if isinstance(look.livekit, NotSeen):
+        yield wrong(f"{node.name}: LiveKit", f"it is never seen to be in service: {look.livekit.reason}", "install curl there")
+    elif look.contradiction:
+        yield wrong(f"{node.name}: LiveKit", look.contradiction, "find out which media server answers there before anything else")
+    elif look.ready:
+        yield fine(f"{node.name}: LiveKit", "in service: its container runs and LiveKit answers 200")
+    else:
+        yield unknown(f"{node.name}: LiveKit", not_ready(look), "fine while it starts; else see `journalctl -u openvidu` there")
+
+
+def _agents(node: Node, look: NodeLook) -> Iterator[Finding]:
+    for agent in look.agents:
+        name = f"{node.name}: {agent.name}"
+        if agent.quit is Quit.DRAINS:
+            yield fine(name, "it hears SIGQUIT, and finishes its work before its node is removed")
+        elif agent.quit is Quit.UNKNOWN:
+            yield unknown(name, "whether it hears SIGQUIT is unknown", "see /proc/PID/status of its process (SigCgt)")
+        else:
+            said = "it ignores SIGQUIT" if agent.quit is Quit.DEAF else "SIGQUIT would end it at once"
+            yield wrong(name, f"{said}, so it ends with its node and captions may stop in running meetings", HEARS)
+
+
+# What is looked at on each node, in this order.
+LOOKS: tuple[Look, ...] = (_host_keys, _time, _rights, _inside)
 
 
 def _clock(name: str, said: str, asked_at: float, answered_at: float) -> list[Finding]:

@@ -90,6 +90,10 @@ def bucket_of(world: World) -> dict[str, Any]:
 
 
 
+def ailing(world: World, fault: str) -> None:
+    world.town.faults.ail(world.estate.media(STACK)[0].name, fault)
+
+
 def other_key(world: World) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     key.write_private_key(str(world.folder / "other"))
@@ -164,6 +168,25 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
     "a plain address of a port with TLS": (
         lambda w: edited(w, public_url=w.addresses.fronts[STACK].replace("http://", "https://")),
         f"{STACK}: public address", "TLS mismatch: that port answers without TLS", "scheme or port",
+    ),
+    "docker that is down": (
+        lambda w: ailing(w, "docker-down"), f"{STACK}: SSH to media-1: docker", "Cannot connect to the Docker daemon", "dockerd runs"
+    ),
+    "a user without the group docker": (
+        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: docker", "permission denied", "ssh.user to root"
+    ),
+    "a user who may restart nothing": (
+        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: rights", "is not root", "ssh.user to root"
+    ),
+    "a /run that cannot be written": (
+        lambda w: ailing(w, "run-denied"), f"{STACK}: SSH to media-1: /run", "cannot be drained", "ssh.user to root"
+    ),
+    "an agent that does not hear the signal": (
+        lambda w: w.estate.nodes.set_agents(w.estate.media(STACK)[0], captions="deaf"),
+        f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "as SIGTERM",
+    ),
+    "witnesses that contradict each other": (
+        lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit", "LiveKit still answers 200", "which media server"
     ),
     "a health page at another address": (
         lambda w: edited(w, health_url="http://{address}:1/health/caddy"),
