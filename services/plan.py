@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from services.cluster import NOTHING_KNOWN, Basis, Cluster, Load
 from services.prices import hourly
-from services.procedures import Procedure
+from services.procedures import Procedure, bootfile
 from services.steps import Effects, Step
 from services.wire import encode
 
@@ -40,7 +40,7 @@ class Plan:
 
 
 def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | None = None) -> Plan:
-    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here.
+    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here, or secrets.env forbids it.
 
     `left`: it is under way already, these steps were still to come, and another way on has to be found from here.
     """
@@ -61,6 +61,9 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         now = step.after(now)
         serves_again = now.up and bool(now.serving)
         steps.append(step)
+    readers = bootfile.reads(cluster, procedure, steps, effects)
+    bootfile.must_start(cluster, readers, under_way=left is not None)
+    told = bootfile.notes(cluster, readers)
     before, after = hourly(cluster), hourly(now)
     return Plan(
         cluster=cluster.name,
@@ -74,10 +77,10 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         saves=before.total - after.total,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
-        digest=digest(cluster, procedure, steps),
+        digest=digest(cluster, procedure, steps, told),
         basis=cluster.basis,
         afterwards=procedure.afterwards(cluster) if steps else (),
-        notes=procedure.notes(cluster) if steps else (),
+        notes=(*procedure.notes(cluster), *told) if steps else (),
         money=procedure.money(cluster) if steps else "",
         following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
     )
@@ -87,7 +90,7 @@ def _ends_down(cluster: Cluster) -> bool:
     return not cluster.up or all(n.drained or n.draining for n in cluster.media)
 
 
-def digest(cluster: Cluster, procedure: Procedure, steps: list[Step]) -> str:
-    """Covers procedure, parameters, steps, droplet ids, template and sizes; not the load of the minute."""
-    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint]
+def digest(cluster: Cluster, procedure: Procedure, steps: list[Step], told: tuple[str, ...] = ()) -> str:
+    """Covers procedure, parameters, steps, droplet ids, template, sizes and what was `told` of secrets.env; not the load of the minute."""
+    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint, *told]
     return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()

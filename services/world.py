@@ -20,6 +20,7 @@ from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
 from services.kinds import Names, Signs, tell
 from services.members import Members
 from services.readings import droplet_of, moment_of, parse_look, size_of, snapshot_of, target_of, template_digest
+from services.secrets_env import Linted, Unread
 from services.vault import Objects, Vault
 
 Json = dict[str, Any]
@@ -122,7 +123,9 @@ class ClusterWorld:
         )
         starts = await self._starts(masters, needs)
         limit = await self._limit(fresh) if Fact.LOAD in needs else None
-        snapshots, copies = await _both(self._snapshots(masters, needs, fresh), self._copies(needs))
+        snapshots, copies, lint = await asyncio.gather(
+            self._snapshots(masters, needs, fresh), self._copies(needs), self._lint(needs, kind)
+        )
         return Cluster(
             name=self.place.name,
             stack=self.place.stack,
@@ -148,6 +151,7 @@ class ClusterWorld:
             snapshots=snapshots,
             copies=copies,
             secrets=await self.vault.look() if Fact.SECRETS in needs and self.vault is not None else None,
+            lint=lint,
             has_bucket=self._bucket is not None,
             keep_backups=self.place.keep_backups,
             zone=self.place.zone,
@@ -341,6 +345,11 @@ class ClusterWorld:
         except BotError:
             return None
         return tuple(s.key.removeprefix(BACKUPS).partition("/")[0] for s in stored if s.key.endswith(f"/{SECRETS}"))
+
+    async def _lint(self, needs: frozenset[Fact], kind: FleetKind) -> Linted | Unread:
+        if Fact.LINT not in needs or self.vault is None:
+            return Unread()
+        return await self.vault.lint(pool=kind is FleetKind.POOL)
 
     # How it is
 

@@ -8,7 +8,7 @@ from handlers.cards.words import asked, behind, people, plain
 from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
 from services.desk import Status
 from services.prices import hourly, money
-from services.procedures import fleet
+from services.procedures import bootfile, fleet
 from services.procedures.backup import newest_words
 from services.steps.base import count
 
@@ -37,12 +37,15 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     hours = f"*Hours* {hours}. " if hours else ""
     if hours:
         blocks.append(section(hours.strip()))
+    file = _file_line(cluster)
+    if file:
+        blocks.append(section(file.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
     well = len([m for m in cluster.masters if m.healthy])
     masters = f"Masters: {well} of {len(cluster.masters)} healthy. " if cluster.masters and not cluster.down else ""
     media = f"Media nodes: {plain(_pool_lines(cluster))}. Meetings: {meetings}.".replace("..", ".")
-    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{run}")
+    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{file}{run}")
     return Card(f"{plain(head).rstrip('.')}. {told}", tuple(blocks))
 
 
@@ -101,6 +104,12 @@ def _carries(node: MediaNode) -> str:
         return ""
     said = [count(look.rooms, "meeting"), count(look.people or 0, "person")]
     return f" · {', '.join([*said, *([count(look.recordings, 'recording')] if look.recordings else [])])}"
+
+
+def _file_line(cluster: Cluster) -> str:
+    """What is wrong with secrets.env; "" when nothing is, or no bucket is configured."""
+    said = bootfile.state(cluster)
+    return f"*secrets.env* :warning: {escape(said)}. " if said else ""
 
 
 def _cost(cluster: Cluster) -> str:

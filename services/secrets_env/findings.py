@@ -60,14 +60,15 @@ class Unread:
     reason: str = field(default="it was not looked at")
 
 
-ABSENT = Finding(Danger.ABSENT, Reader.MASTERS, "there is no secrets.env in the bucket, so a master that boots leaves OpenVidu stopped")
-EMPTIED = Finding(Danger.EMPTIED, Reader.NODES, "secrets.env is empty: none of its keys is there, and new media nodes wait for them")
+ABSENT = Finding(Danger.ABSENT, Reader.MASTERS, "it is not in the bucket, and a master that boots without it leaves OpenVidu stopped")
+EMPTIED = Finding(Danger.EMPTIED, Reader.NODES, "it is empty: none of its keys is there, and new media nodes wait for them")
 
 
 def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
     """All of them, worst first. `pool`: the deployment is of a generation whose media nodes take the masters' addresses from this file."""
     is_empty = not any(name in KEYS for name in file.names())
-    found = [f for p in file.problems() if (f := _of_problem(file, p)) is not None]
+    told = [p for p in file.problems() if not (is_empty and p.code == "gate")]
+    found = [f for p in told if (f := _of_problem(file, p)) is not None]
     found += [EMPTIED] if is_empty else [*_missing(file, pool), *_lost(file)]
     if b"\0" in file.data:
         line = file.data[: file.data.index(b"\0")].count(b"\n") + 1
@@ -80,7 +81,7 @@ def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
 def would(found: Sequence[Finding]) -> str:
     """What the worst of them would do."""
     if any(f.danger is Danger.RUNS for f in found):
-        return "secrets.env would run commands as root"
+        return "this secrets.env is not safe to start with"
     if any(f.reader is Reader.MASTERS for f in found):
         return "a master that boots with this secrets.env would stay stopped"
     if any(f.reader is Reader.NODES for f in found):

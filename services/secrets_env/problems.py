@@ -99,7 +99,7 @@ def _of_key(line: Line, seen: dict[str, int]) -> Iterator[Problem]:
     for code, harm, words in _of_sed(line.read):
         yield problem(code, harm, words)
     if name in IN_A_COMMAND and shell_runs(install_value(value)):
-        yield problem("shell", Harm.RUNS, "has characters that a new media node's shell would run as a command, as root")
+        yield problem("shell", Harm.RUNS, "part of it would run as a command, as root, on each new media node")
     for code, (pattern, harm, words) in _HAZARDS.items():
         if pattern.search(value):
             yield problem(code, harm, words)
@@ -115,12 +115,12 @@ def _of_sed(value: str) -> Iterator[tuple[str, Harm, str]]:
     """What the boot script's sed makes of a value: a code, the harm, and words for it."""
     found = sed_makes(value)
     if Sed.COMMANDS in found:
-        yield "command", Harm.RUNS, "has a pipe character, and the boot script would run what follows it as a command, as root"
+        yield "command", Harm.RUNS, "what follows its pipe character would run as a command, as root"
     elif Sed.FAILS in found:
         code, name = ("pipe", "pipe character") if "|" in re.sub(r"\\.", "", value) else ("backslash", "backslash")
         yield code, Harm.STOPS, f"has a {name}, which ends the boot script and leaves OpenVidu stopped"
     elif Sed.LINES in found:
-        yield "lines", Harm.RUNS, "has an escape that would write lines of its own into a master's configuration"
+        yield "lines", Harm.RUNS, "its escape would write lines of its own into a master's configuration"
     elif Sed.CHANGES in found and "\\" in value:
         yield "backslash", Harm.CHANGES, "has a backslash, which the boot script does not store as it stands"
     elif Sed.CHANGES in found:
