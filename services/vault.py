@@ -20,7 +20,7 @@ HEADS = "openvidu-bot/audit/"
 NO_BUCKET = "NoSuchBucket"
 LINT_SECONDS = 10.0
 LINT_PAUSE = 1.0
-LARGEST = 1_000_000  # bytes that are looked through; a deployment's file has some 2,000
+LARGEST = 65_536  # bytes that are looked through; a deployment's file has some 2,000
 OVERWRITTEN = "somebody else has changed secrets.env since the bot did; their file was left as it is"
 
 

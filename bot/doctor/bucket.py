@@ -1,13 +1,11 @@
 """The bucket that holds secrets.env: listing, reading, and with --write-probe also writing an object of the doctor's own."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 
 from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, wrong
-from services.cluster import Fact, FleetKind
-from services.errors import BotError, Forbidden, NotFound
+from services.errors import Forbidden, NotFound
 from services.secrets_env import Harm, SecretsFile, findings, remedy, would
 from services.store.port import new_id
 from services.vault import Objects
@@ -34,18 +32,14 @@ async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
         return [wrong(name, f"there is no {SECRETS} in it", "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)")]
     except Forbidden as error:
         return [wrong(name, str(error), "make a Spaces key with readwrite on this bucket")]
-    found = [fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)"), *await _file(patient, content)]
+    found = [fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)"), *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
     return [*found, await _write(writing, patient.bucket) if write else skipped(writing, "--write-probe was not said")]
 
 
-async def _file(patient: Patient, content: bytes) -> Sequence[Finding]:
+def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
     """Whether masters and media nodes can start with it: lines and keys, never values."""
-    name, file = f"{patient.name}: {SECRETS}", SecretsFile(content)
-    pool = False
-    with suppress(BotError):  # what DigitalOcean says is another check's
-        pool = (await patient.world.observe(frozenset({Fact.DROPLETS, Fact.POOL}))).kind is FleetKind.POOL
-    bad = findings(file, pool=pool)
+    bad = findings(file)
     if bad:
         return [wrong(name, f"{would([f])}: {f}", remedy(bad)) for f in bad[:SHOWN]]
     lesser = len([p for p in file.problems() if p.harm is not Harm.IGNORED])

@@ -1,6 +1,6 @@
 """What in a `secrets.env` keeps masters or media nodes from starting, or would run as root: lines and keys, never values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -68,7 +68,8 @@ def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
     """All of them, worst first. `pool`: the deployment is of a generation whose media nodes take the masters' addresses from this file."""
     is_empty = not any(name in KEYS for name in file.names())
     told = [p for p in file.problems() if not (is_empty and p.code == "gate")]
-    found = [f for p in told if (f := _of_problem(file, p)) is not None]
+    last = {line.name: line.number for line in file.lines}  # `config set` replaces the last line of its key
+    found = [f for p in told if (f := _of_problem(file, p, last)) is not None]
     found += [EMPTIED] if is_empty else [*_missing(file, pool), *_lost(file)]
     if b"\0" in file.data:
         line = file.data[: file.data.index(b"\0")].count(b"\n") + 1
@@ -117,7 +118,7 @@ def remedy(found: Sequence[Finding]) -> str:
     return f"`/openvidu config history` lists versions that `/openvidu config rollback` puts back; or {where}"
 
 
-def _of_problem(file: SecretsFile, problem: Problem) -> Finding | None:
+def _of_problem(file: SecretsFile, problem: Problem, last: Mapping[str, int]) -> Finding | None:
     danger, reader = Danger.STOPS, Reader.MASTERS
     match problem.harm, problem.code:
         case Harm.RUNS, code:
@@ -131,19 +132,14 @@ def _of_problem(file: SecretsFile, problem: Problem) -> Finding | None:
                 return None
         case _, "ampersand" | "backslash" | "trailing-equals" if problem.key in AGREED:
             pass
-        case Harm.CHANGES | Harm.INSTALL, _ if problem.key in IN_A_COMMAND:
+        case _, "word" | "equals" | "trailing-equals" | "nothing" if problem.key in IN_A_COMMAND:
             reader = Reader.NODES
         case _:
             return None
     if problem.code == "crlf":
         return Finding(danger, reader, problem.text, problem.line, settable=True)  # any edit writes the line ends anew
-    return Finding(danger, reader, problem.text, problem.line, problem.key, _is_settable(file, problem))
-
-
-def _is_settable(file: SecretsFile, problem: Problem) -> bool:
-    """`config set` replaces the last line of its key."""
-    last = [line.number for line in file.lines if line.name == problem.key][-1:]
-    return bool(problem.key) and may_change(problem.key).ok and last == [problem.line] and problem.code != "duplicate"
+    settable = may_change(problem.key).ok and last.get(problem.key) == problem.line and problem.code != "duplicate"
+    return Finding(danger, reader, problem.text, problem.line, problem.key, settable)
 
 
 def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:

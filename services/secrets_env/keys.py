@@ -105,6 +105,7 @@ URLS: Mapping[str, str] = MappingProxyType(
 
 
 # What a media node that installs itself takes out of the file. Up to OpenVidu 3.7 the addresses are in it, later in objects of their own.
+ENGINE = "OPENVIDU_RTC_ENGINE"
 GATE = "ALL_SECRETS_GENERATED"
 ADDRESSES = tuple(f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4))
 IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES})  # and puts into a command line, without quotes

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from services.secrets_env.keys import GATE, IN_A_COMMAND, KEYS
+from services.secrets_env.forms import ENGINES
+from services.secrets_env.keys import ENGINE, GATE, IN_A_COMMAND, KEYS
 from services.secrets_env.readers import Sed, boot_value, install_value, sed_makes, shell_runs
 
 # Only what looks like a key is ever shown. A stray line can be half of somebody's password.
@@ -77,9 +78,8 @@ def problems(lines: Sequence[Line]) -> Iterator[Problem]:
         else:
             yield from _of_stray(line)
     yield from _of_endings(lines)
-    gate = [line for line in lines if line.name == GATE]
-    if not gate or gate[-1].value != "true":
-        number = gate[-1].number if gate else 0
+    if not any(line.raw.startswith(f"{GATE}=true".encode()) for line in lines):  # as new nodes look for it
+        number = next((line.number for line in reversed(lines) if line.name == GATE), 0)
         words = f"{GATE} is not true: new media nodes wait for it in vain"
         yield Problem("gate", Harm.INSTALL, number, GATE, words)
 
@@ -100,9 +100,16 @@ def _of_key(line: Line, seen: dict[str, int]) -> Iterator[Problem]:
         yield problem(code, harm, words)
     if name in IN_A_COMMAND and shell_runs(install_value(value)):
         yield problem("shell", Harm.RUNS, "part of it would run as a command, as root, on each new media node")
+    elif name in IN_A_COMMAND and _TAKEN_APART.search(install_value(value)):
+        yield problem("word", Harm.INSTALL, "has a blank, quote, backslash or brace, where a new media node's shell takes it apart")
+    if name == ENGINE and value and boot_value(value) not in ENGINES:
+        yield problem("engine", Harm.STOPS, f"is not {' or '.join(ENGINES)}, and OpenVidu starts with nothing else")
     for code, (pattern, harm, words) in _HAZARDS.items():
         if pattern.search(value):
             yield problem(code, harm, words)
+
+
+_TAKEN_APART = re.compile(r"""['"\\ \t{]""")
 
 
 def _twice(name: str, first: int) -> tuple[Harm, str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.secrets_env import KEYS, Danger, Harm, Policy, Reader, SecretsFile, findings, lint
+from services.secrets_env import KEYS, Danger, Harm, Policy, SecretsFile, findings, lint
+from services.secrets_env import Reader as ReadBy
 from services.secrets_env.keys import CLUSTER, MEET, NODE
 
 READERS = Path(__file__).parent.parent / "support" / "secrets_readers"
@@ -173,7 +174,7 @@ def test_what_a_new_media_node_would_run_is_told(tmp_path: Path, value: str) -> 
     file.write_text(secrets)
     run("node.sh", file)
     assert left_behind() == ["ran"], "the value bites"
-    assert (Danger.RUNS, Reader.NODES) in {(f.danger, f.reader) for f in findings(SecretsFile(secrets.encode()))}
+    assert (Danger.RUNS, ReadBy.NODES) in {(f.danger, f.reader) for f in findings(SecretsFile(secrets.encode()))}
 
 
 @pytest.mark.parametrize(
@@ -422,6 +423,19 @@ def test_what_the_lint_says_of_a_value_is_what_sed_does(tmp_path: Path, seed: in
             assert told & {Harm.STOPS, Harm.RUNS}, value
         if Harm.STOPS in told and Harm.RUNS not in told:
             assert not master.started, value
+        for path in Path().iterdir():
+            path.unlink()
+
+
+def test_each_character_that_a_new_media_nodes_shell_takes_apart_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "node.env"
+    for character in HOSTILE.replace("\x00", "").replace("\n", "") + "=/:,@+.-_":
+        password = f"aa{character}bb,cc}}dd"
+        secrets = raw(f"REDIS_PASSWORD={password}\nOPENVIDU_VERSION=3.6.1\n")
+        file.write_bytes(secrets)
+        kept = run("node.sh", file).stdout == raw(f"--redis-password={password}\n--version=3.6.1\n--no-tty\n")
+        found = [f for f in findings(SecretsFile(secrets)) if f.key == "REDIS_PASSWORD" and f.reader is ReadBy.NODES]
+        assert kept == (not found), repr(character)
         for path in Path().iterdir():
             path.unlink()
 

@@ -88,6 +88,14 @@ def other_key(world: World) -> None:
     edited(world, ssh={"port": world.addresses.ssh_port, "key_file": "other"})
 
 
+def spoilt(world: World, begins: bytes, line: bytes) -> None:
+    """Its secrets.env with other lines in the place of those that begin so."""
+    bucket = world.cluster.bucket
+    lines = (world.town.spaces.read(bucket, "secrets.env") or b"").splitlines()
+    data = b"".join((line if old.startswith(begins) else old) + b"\n" for old in lines)
+    world.town.spaces.write(bucket, "secrets.env", data)
+
+
 WRONG: dict[str, tuple[Change, str, str, str]] = {
     "a Slack token of nobody": (
         lambda w: setattr(w.slack.slack.webapi, "bot_token", "xoxb-another"),
@@ -117,6 +125,14 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
     "a bucket of another": (
         lambda w: edited(w, spaces={"endpoint": w.addresses.spaces, "bucket": "another-bucket"}),
         f"{STACK}: bucket", "secrets.env", "cluster-data bucket",
+    ),
+    "a line of secrets.env that would run": (
+        lambda w: spoilt(w, b"DASHBOARD_ADMIN_USERNAME=", b"DASHBOARD_ADMIN_USERNAME=x|;e id #"),
+        f"{STACK}: secrets.env", "line 11, DASHBOARD_ADMIN_USERNAME: what follows its pipe character would run as a command",
+        "config set DASHBOARD_ADMIN_USERNAME",
+    ),
+    "an emptied secrets.env": (
+        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env", "it is empty", "config rollback",
     ),
     "a health page at another address": (
         lambda w: edited(w, health_url="http://{address}:1/health/caddy"), f"{STACK}: health pages", "do not answer 200", "port 7880"

@@ -164,6 +164,25 @@ def test_a_file_that_is_spoilt_between_asking_and_approving() -> None:
     play(story)
 
 
+def test_a_file_that_is_spoilt_while_meetings_end_keeps_the_masters_on() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.rolling = False
+        scene.estate.open_meeting(people=4, minutes=60)
+        await says(scene, "shutdown", 3)
+        await scene.ben.presses(await to_approve(scene), "Approve")
+        await scene.passes(1200)
+        spoil(scene, RUNS)
+        run = await scene.run_is("acme-1", State.STOPPED, State.DONE)
+        assert run.state is State.STOPPED
+        assert f"secrets.env to be repaired: {LINE}" in run.stopped
+        assert all(m.on for m in scene.estate.masters("acme"))
+        spoil(scene, "Sound-Horse-Battery-9")
+        await scene.ben.presses(next(m for m in scene.ana.sees("COPS") if "has stopped" in m.text), "Resume")
+        await scene.run_is("acme-1", State.DONE)
+
+    play(story)
+
+
 # A cluster that is down already
 
 
