@@ -33,7 +33,7 @@ from services.staging import Staging, configure
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
-from services.vault import Vault, must_boot
+from services.vault import Vault
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
@@ -222,7 +222,7 @@ class Desk:
         vault = self.vault(name)
         before = await vault.read()
         after = change(before)
-        must_boot(after)
+        await self._staging.must_be_whole(name, after)
         if dry:
             return await self.request(actor, name, configure(before, after, "dry-run", words), dry=True)
         procedure = configure(before, after, new_id()[:16], words)

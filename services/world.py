@@ -11,12 +11,13 @@ from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
 from services.clock import Clock
-from services.cluster import Autoscaler, Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Timings
+from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Timings
 from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
 from services.kinds import Names
 from services.node_look import parse_look
 from services.printable import printable
 from services.readings import Action, pool_of, template_digest
+from services.secrets_env import Linted, Unread
 from services.seen import NOT_LOOKED, NotSeen, Observed, Silences
 from services.survey import Survey
 from services.vault import Objects, Vault
@@ -146,6 +147,7 @@ class ClusterWorld:
             snapshots=seen.snapshots,
             copies=await self._copies(needs),
             secrets=await self.vault.look() if Fact.SECRETS in needs and self.vault is not None else None,
+            lint=await self._lint(needs, seen.kind),
             has_bucket=self._bucket is not None,
             keep_backups=self.place.keep_backups,
             zone=self.place.zone,
@@ -160,6 +162,11 @@ class ClusterWorld:
         except BotError:
             return None
         return tuple(s.key.removeprefix(BACKUPS).partition("/")[0] for s in stored if s.key.endswith(f"/{SECRETS}"))
+
+    async def _lint(self, needs: frozenset[Fact], kind: FleetKind) -> Linted | Unread:
+        if Fact.LINT not in needs or self.vault is None:
+            return Unread()
+        return await self.vault.lint(pool=kind is FleetKind.POOL)
 
     # How it is
 

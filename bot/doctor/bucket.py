@@ -6,10 +6,12 @@ from functools import partial
 from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, failed, fine, skipped, wrong
 from services.errors import BotError, NotFound
+from services.secrets_env import Harm, SecretsFile, findings, remedy, would
 from services.store.port import new_id
 from services.vault import Objects
 
 SECRETS = "secrets.env"
+SHOWN = 5
 PROBE = "openvidu-bot/doctor/"
 
 
@@ -29,9 +31,20 @@ async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
     except NotFound as error:
         said = f"{error.cause}, so no {SECRETS}" if error.cause else f"there is no {SECRETS} in it"
         return [wrong(name, said, error.remedy or "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)")]
-    found = [fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")]
+    there = fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")
+    found = [there, *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
     return [*found, await _write(writing, patient.bucket) if write else skipped(writing, "--write-probe was not said")]
+
+
+def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
+    """Whether masters and media nodes can start with it: lines and keys, never values."""
+    bad = findings(file)
+    if bad:
+        return [wrong(name, f"{would([f])}: {f}", remedy(bad)) for f in bad[:SHOWN]]
+    lesser = len([p for p in file.problems() if p.harm is not Harm.IGNORED])
+    more = f"; {lesser} values are not read as they stand: `/openvidu config list`" if lesser else ""
+    return [fine(name, f"masters and media nodes can start with it ({len(file.names())} keys){more}")]
 
 
 async def _write(name: str, bucket: Objects) -> Finding:

@@ -17,6 +17,7 @@ def run_card(progress: Progress) -> Card:
     if run.over:
         return end_card(run)
     head = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}* · {behind(run)} · run `{run.id}`"
+    head += "".join(f"\n{note}." for note in run.plan.notes if note.startswith(":warning:"))
     lines = "\n".join(_step_lines(progress))
     told = plain(_aloud(progress))
     blocks: list[Block] = [section(head), section(lines)]

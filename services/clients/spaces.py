@@ -20,6 +20,7 @@ READ_SECONDS = 20
 CALL_SECONDS = 30.0
 THREADS = 4
 GET_LIMIT = 16 * 1024 * 1024
+UNCHANGED = 304
 
 # What S3's codes mean here, and what to do.
 REFUSALS = {
@@ -75,6 +76,21 @@ class Spaces:
             return answer["Body"].read(GET_LIMIT), _etag(answer)
 
         return await self._call(f"reading {key}", read)
+
+    async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        """The same, or None when the object still has that etag; "" for none that is known."""
+        condition = {"IfNoneMatch": f'"{etag}"'} if etag else {}
+
+        def read() -> tuple[bytes, str]:
+            answer = self._client().get_object(Bucket=self._bucket, Key=key, **condition)
+            return answer["Body"].read(GET_LIMIT), _etag(answer)
+
+        try:
+            return await self._call(f"reading {key}", read)
+        except Rejected as error:
+            if error.status == UNCHANGED:
+                return None
+            raise
 
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         """Store an object, private; returns its etag. A condition that does not hold is `Rejected` with status 412."""

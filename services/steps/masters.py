@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from services.cluster import Cluster, Droplet, Fact, short
+from services.secrets_env import Linted, Reader, described
 from services.seen import NotSeen
 from services.steps.base import Effects, Step, World, ask_each, listed
 from services.steps.media import unseen
@@ -23,6 +24,12 @@ def said(names: tuple[str, ...]) -> str:
     return f"masters {listed(numbers)}"
 
 
+def _fault(cluster: Cluster) -> str:
+    """Why a master that is stopped now would not start again, as far as secrets.env was seen; "" when nothing is known to be wrong."""
+    found = cluster.lint.findings if isinstance(cluster.lint, Linted) else ()
+    return described([f for f in found if f.reader is Reader.MASTERS])
+
+
 @dataclass(frozen=True)
 class PowerOff(Step):
     """Masters are off. Asked in order without waiting; after the nudge time the power is cut."""
@@ -31,7 +38,7 @@ class PowerOff(Step):
     kept: tuple[int, ...] = ()  # media droplets that may stay, because they were named and are drained
     media_stays: bool = False  # rolling work: media nodes go on serving while one master is down
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES})
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES, Fact.LINT})
     breakable: ClassVar[bool] = False
 
     @property
@@ -78,6 +85,13 @@ class PowerOff(Step):
             return "the autoscaler is on: it would bring media nodes all the time that the masters are off"
         return ""
 
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        return not self.is_done(cluster) and not self._held_by(cluster)
+
+    def _held_by(self, cluster: Cluster) -> str:
+        """What in secrets.env keeps all of them on: it was sound when this was planned, and meetings may have taken hours to end."""
+        return _fault(cluster) if all(m.active for m in _masters(cluster, self.names)) else ""
+
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         # DigitalOcean's "shutdown" only promises that the request was made; power_off is the hard cut when it did not help.
         action = "shutdown" if again == 0 else "power_off"
@@ -85,6 +99,8 @@ class PowerOff(Step):
         await ask_each(world.act(m.id, action) for m in on)
 
     def waits_for(self, cluster: Cluster) -> str:
+        if fault := self._held_by(cluster):
+            return f"secrets.env to be repaired: {fault}"
         names = [short(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
         return f"{listed(names)} to power off" if names else ""
 

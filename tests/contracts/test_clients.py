@@ -598,6 +598,8 @@ class Bucket:
                 return self.no(404, "NoSuchKey")
             case _:
                 headers = {"etag": self.etag(key), "last-modified": "Wed, 25 Nov 2026 10:00:00 GMT"}
+                if request.headers.get("if-none-match") == self.etag(key):
+                    return web.Response(status=304, headers={"etag": self.etag(key)})
                 return web.Response(body=self.objects[key], headers=headers)
 
     async def put(self, request: web.Request, key: str) -> web.StreamResponse:
@@ -630,6 +632,24 @@ class Bucket:
 
     def no(self, status: int, code: str) -> web.StreamResponse:
         return web.Response(status=status, text=f"<Error><Code>{code}</Code><Message>m</Message></Error>", content_type="application/xml")
+
+
+def test_spaces_sends_what_has_changed_only() -> None:
+    async def run() -> None:
+        bucket = Bucket()
+        async with serving(bucket.serve) as url:
+            spaces = Spaces(url, "bucket", "key", "secret-secret")
+            etag = await spaces.put("secrets.env", b"one")
+            assert await spaces.get_if_changed("secrets.env", "") == (b"one", etag)
+            assert await spaces.get_if_changed("secrets.env", etag) is None
+            newer = await spaces.put("secrets.env", b"two")
+            assert await spaces.get_if_changed("secrets.env", etag) == (b"two", newer)
+            bucket.objects.clear()
+            with pytest.raises(NotFound):
+                await spaces.get_if_changed("secrets.env", newer)
+            await spaces.aclose()
+
+    asyncio.run(run())
 
 
 def test_spaces_stores_privately_and_under_conditions() -> None:

@@ -116,6 +116,14 @@ def calendar(world: World, content: bytes) -> None:
     edited(world, holidays="days.ics")
 
 
+def spoilt(world: World, begins: bytes, line: bytes) -> None:
+    """Its secrets.env with other lines in the place of those that begin so."""
+    bucket = world.cluster.bucket
+    lines = (world.town.spaces.read(bucket, "secrets.env") or b"").splitlines()
+    data = b"".join((line if old.startswith(begins) else old) + b"\n" for old in lines)
+    world.town.spaces.write(bucket, "secrets.env", data)
+
+
 WRONG: dict[str, tuple[Change, str, str, str]] = {
     "a Slack token of nobody": (
         lambda w: setattr(w.slack.slack.webapi, "bot_token", "xoxb-another"),
@@ -187,6 +195,14 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
     ),
     "witnesses that contradict each other": (
         lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit", "LiveKit still answers 200", "which media server"
+    ),
+    "a line of secrets.env that would run": (
+        lambda w: spoilt(w, b"DASHBOARD_ADMIN_USERNAME=", b"DASHBOARD_ADMIN_USERNAME=x|;e id #"),
+        f"{STACK}: secrets.env", "line 11, DASHBOARD_ADMIN_USERNAME: what follows its pipe character would run as a command",
+        "config set DASHBOARD_ADMIN_USERNAME",
+    ),
+    "an emptied secrets.env": (
+        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env", "it is empty", "config rollback",
     ),
     "a health page at another address": (
         lambda w: edited(w, health_url="http://{address}:1/health/caddy"),

@@ -19,6 +19,7 @@ class FixedFleet(Fleet):
     name = "fixed media nodes"
     fewer = "`/openvidu park` switches some off"
     saves = False
+    installs = False
 
     @property
     def nodes(self) -> tuple[MediaNode, ...]:
