@@ -440,7 +440,7 @@ def test_spaces_and_digitalocean_trust_a_file(tmp_path: Path) -> None:
             spaces = Spaces(url, "bucket", "key", "secret-secret", ca_file=str(made.pem))
             cloud = DigitalOcean("token", endpoint=url, clock=CLOCK, ca_file=str(made.pem))
             await spaces.delete("k")
-            with pytest.raises(Unreachable, match="holds no droplets"):
+            with pytest.raises(Unreachable, match="holds no readable droplets"):
                 await cloud.droplets()
             await spaces.aclose()
             await cloud.aclose()
