@@ -10,7 +10,7 @@ from bot.doctor.hours import windows_of
 from services.causes import Cause
 from services.certificates import DAY, SOON, Certificate, NoCertificate, moment
 from services.cluster import Droplet, short
-from services.errors import Forbidden, Rejected, Unreachable
+from services.errors import Rejected, Unreachable
 from services.steps.base import duration, listed
 from services.windows import closures
 from services.world import HEALTH_SECONDS, health_page
@@ -107,10 +107,8 @@ async def _livekit(patient: Patient) -> Sequence[Finding]:
     try:
         async with asyncio.timeout(15):
             load = await patient.people.load()
-    except Forbidden as error:
-        return [wrong(name, str(error), "take LIVEKIT_API_KEY and LIVEKIT_API_SECRET from the deployment's secrets.env")]
     except Rejected as error:
-        return [wrong(name, str(error), "correct clusters.NAME.livekit_url")]
+        return [wrong(name, str(error), error.remedy)]
     except (Unreachable, TimeoutError) as error:
         said = str(error) or "no answer within 15 s"
         remedy = error.remedy if isinstance(error, Unreachable) else ""

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import redis.asyncio as redis
 import yaml
 
 from bot.demo.world import STACK, World
-from bot.doctor import checks
+from bot.doctor import addresses, checks, clocks, cloud, hours, nodes, state
 from bot.doctor.addresses import judged
 from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, Verdict, examine, exit_code, fine, unknown, wrong
@@ -42,10 +42,19 @@ def clock_of(world: World) -> Clock:
     return Clock(speed=world.clock.speed, origin=world.clock.origin, started=world.clock.started)
 
 
-async def look(world: World, change: Callable[[Case], Case] = lambda case: case, env: dict[str, str] | None = None) -> list[Finding]:
+Part = Callable[[Case], Iterable[Check]]
+
+
+async def look(
+    world: World,
+    change: Callable[[Case], Case] = lambda case: case,
+    env: dict[str, str] | None = None,
+    parts: Sequence[Part] = (checks,),
+) -> list[Finding]:
+    """What the doctor finds; `parts`: only those of it."""
     settings = load(world.settings_file, world.bot_environment() | (env or {}))
     async with open_case(settings, clock_of(world)) as case:
-        return [finding async for finding in examine(checks(change(case)))]
+        return [finding async for finding in examine([check for part in parts for check in part(change(case))])]
 
 
 def edited(world: World, **cluster: Any) -> None:
@@ -154,29 +163,6 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         lambda w: edited(w, spaces={"endpoint": w.addresses.spaces, "bucket": "another-bucket"}),
         f"{STACK}: bucket", "secrets.env", "cluster-data bucket",
     ),
-    "a region that there is not": (
-        lambda w: edited(w, region="ams9"), f"{STACK}: region", "DigitalOcean has no region ams9", f"set clusters.{STACK}.region to"
-    ),
-    "another region than the droplets'": (
-        lambda w: edited(w, region=next(r for r in REGIONS if r != w.cluster.region)),
-        f"{STACK}: region", "its droplets are in", "region to",
-    ),
-    "a public key for a private one": (public_key, f"{STACK}: SSH key", "a public key", "without .pub"),
-    "a window without an end": (
-        lambda w: edited(w, windows=["nights daily 20:00-07:30", "noon Mon 12"]),
-        f"{STACK}: windows", "“noon Mon 12”: ", "a window is written",
-    ),
-    "a calendar that is none": (
-        lambda w: calendar(w, b"holidays of Spain"),
-        f"{STACK}: holidays", "days.ics: this is not a calendar", "leave clusters.acme.holidays out",
-    ),
-    "a calendar of last year": (
-        lambda w: calendar(w, ics("20100101")), f"{STACK}: holidays", "days.ics has no day off ahead", "calendar of the coming year"
-    ),
-    "a plain address of a port with TLS": (
-        lambda w: edited(w, public_url=w.addresses.fronts[STACK].replace("http://", "https://")),
-        f"{STACK}: public address", "TLS mismatch: that port answers without TLS", "scheme or port",
-    ),
     "docker that is down": (
         lambda w: ailing(w, "docker-down"), f"{STACK}: SSH to media-1: docker", "Cannot connect to the Docker daemon", "dockerd runs"
     ),
@@ -229,6 +215,50 @@ def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> No
     asyncio.run(story())
 
 
+WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
+    "a region that there is not": (
+        lambda w: edited(w, region="ams9"),
+        cloud.checks, f"{STACK}: region", "DigitalOcean has no region ams9", f"set clusters.{STACK}.region to",
+    ),
+    "another region than the droplets'": (
+        lambda w: edited(w, region=next(r for r in REGIONS if r != w.cluster.region)),
+        cloud.checks, f"{STACK}: region", "its droplets are in", "region to",
+    ),
+    "a public key for a private one": (public_key, nodes.checks, f"{STACK}: SSH key", "a public key", "without .pub"),
+    "a window without an end": (
+        lambda w: edited(w, windows=["nights daily 20:00-07:30", "noon Mon 12"]),
+        hours.checks, f"{STACK}: windows", "“noon Mon 12”: ", "a window is written",
+    ),
+    "a calendar that is none": (
+        lambda w: calendar(w, b"holidays of Spain"),
+        hours.checks, f"{STACK}: holidays", "days.ics: this is not a calendar", "leave clusters.acme.holidays out",
+    ),
+    "a calendar of last year": (
+        lambda w: calendar(w, ics("20100101")),
+        hours.checks, f"{STACK}: holidays", "days.ics has no day off ahead", "calendar of the coming year",
+    ),
+    "a plain address of a port with TLS": (
+        lambda w: edited(w, public_url=w.addresses.fronts[STACK].replace("http://", "https://")),
+        addresses.checks, f"{STACK}: public address", "TLS mismatch: that port answers without TLS", "scheme or port",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG_IN_PART)
+def test_what_is_wrong_in_the_settings_is_named_with_its_remedy(tmp_path: Path, what: str) -> None:
+    change, part, name, said, remedy = WRONG_IN_PART[what]
+
+    async def story() -> None:
+        async with world_of(tmp_path, 1.0) as world:
+            change(world)
+            finding = of(await look(world, parts=[part]), name)
+            assert finding.verdict is Verdict.WRONG, finding
+            assert said in finding.said
+            assert remedy in finding.remedy
+
+    asyncio.run(story())
+
+
 def test_a_host_that_is_another_is_told_of_with_both_fingerprints(tmp_path: Path) -> None:
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
@@ -258,7 +288,7 @@ def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(tm
             await store.aclose()
             assert world.town.ssh is not None
             theirs = world.town.ssh.host_key(master.id).get_fingerprint()
-            finding = of(await look(world), f"{STACK}: SSH to master-1")
+            finding = of(await look(world, parts=[nodes.checks]), f"{STACK}: SSH to master-1")
             assert finding.verdict is Verdict.WRONG
             assert f"changed: pinned ecdsa {key.get_fingerprint()}, offers ed25519 {theirs}" in finding.said
             assert "find out who answers there" in finding.remedy
@@ -301,7 +331,7 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
             made = make(tmp_path, "selfsigned", (urlsplit(world.addresses.fronts[STACK]).hostname or "", "meet.example.com"))
             async with tls_in_front(world.addresses.fronts[STACK], made) as front:
                 edited(world, public_url=f"{front}/", livekit_url=front)
-                found = await look(world)
+                found = await look(world, parts=[addresses.checks])
                 for name in ("public address", "certificate"):
                     finding = of(found, f"{STACK}: {name}")
                     assert finding.verdict is Verdict.WRONG
@@ -313,7 +343,7 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
                 others(found, f"{STACK}: public address", f"{STACK}: certificate", f"{STACK}: LiveKit")
 
                 edited(world, ca_file="selfsigned.pem")
-                found = await look(world)
+                found = await look(world, parts=[addresses.checks])
                 others(found)
                 assert of(found, f"{STACK}: public address").verdict is Verdict.FINE
                 assert "it is accepted and ends 20" in of(found, f"{STACK}: certificate").said
@@ -335,7 +365,8 @@ def test_the_cloud_behind_a_certificate_of_ones_own(tmp_path: Path) -> None:
                 settings = yaml.safe_load(world.settings_file.read_text())
                 settings["digitalocean"] = {"api_url": api}
                 world.settings_file.write_text(yaml.safe_dump(settings))
-                found = await look(world)
+                parts = [cloud.checks, clocks.checks]
+                found = await look(world, parts=parts)
                 for name in ("DigitalOcean: token", "clock: against DigitalOcean"):
                     finding = of(found, name)
                     assert finding.verdict is Verdict.UNKNOWN
@@ -343,7 +374,7 @@ def test_the_cloud_behind_a_certificate_of_ones_own(tmp_path: Path) -> None:
                     assert "digitalocean.ca_file" in finding.remedy
                 settings["digitalocean"] |= {"ca_file": str(made.pem)}
                 world.settings_file.write_text(yaml.safe_dump(settings))
-                others(await look(world))
+                others(await look(world, parts=parts))
 
     asyncio.run(story())
 
@@ -410,12 +441,12 @@ def test_a_state_that_cannot_be_read_is_told_once_and_pins_are_unknown(tmp_path:
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
             (tmp_path / "state.sqlite3").write_text("no database " * 100)
-            found = await look(world)
+            found = await look(world, parts=[state.checks, nodes.checks])
             assert "is no state of the bot, or damaged" in of(found, "state: file").said
             ssh = of(found, f"{STACK}: SSH to master-1")
             assert ssh.verdict is Verdict.UNKNOWN
             assert "whether its host key is the pinned one is unknown" in ssh.said
-            down = await look(world, env={"REDIS_URL": "redis://127.0.0.1:1"})
+            down = await look(world, env={"REDIS_URL": "redis://127.0.0.1:1"}, parts=[state.checks])
             assert of(down, "state: Redis").said == "asking Redis: connection refused"
             assert "listens on that port" in of(down, "state: Redis").remedy
 
@@ -426,7 +457,8 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
             for option in ("colour=blue", "socket_timeout=soon"):
-                found = of(await look(world, env={"REDIS_URL": f"redis://:hunter2@127.0.0.1:1/0?{option}"}), "state: Redis")
+                env = {"REDIS_URL": f"redis://:hunter2@127.0.0.1:1/0?{option}"}
+                found = of(await look(world, env=env, parts=[state.checks]), "state: Redis")
                 assert found.verdict is Verdict.WRONG
                 assert "found an option behind ?" in found.said
                 assert "hunter2" not in line(found)
