@@ -32,7 +32,8 @@ async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
         return [wrong(name, f"there is no {SECRETS} in it", "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)")]
     except Forbidden as error:
         return [wrong(name, str(error), "make a Spaces key with readwrite on this bucket")]
-    found = [fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)"), *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
+    found = [fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")]
+    found += _file(f"{patient.name}: {SECRETS}", SecretsFile(content))
     writing = f"{name}: writing"
     return [*found, await _write(writing, patient.bucket) if write else skipped(writing, "--write-probe was not said")]
 
