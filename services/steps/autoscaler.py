@@ -21,7 +21,7 @@ class Autoscaling(Step):
     number: int = 0  # media nodes to wait for afterwards, when people say yes
 
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("scaling",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:

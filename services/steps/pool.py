@@ -21,7 +21,7 @@ class PoolTarget(Step):
     alone: bool = False  # the masters stay on afterwards
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("target",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
@@ -123,7 +123,7 @@ class TemplateSize(Step):
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("template",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
