@@ -415,8 +415,10 @@ class _Drive:
         """Seconds still to be watched before it is late: what is left of its time, of what people gave, and of its usual time from now."""
         run, watched, deadline = self.run, self._watched(), step.deadline(cluster)
         given = watched - (self._here.given_from if self._here.given_from is not None else watched)
-        wait = run.wait_until - run.wait_from - self._watch.wait.read(run.wait_from) if run.wait_from else 0.0
-        return max(deadline - watched, wait, min(step.takes(cluster), deadline) - given)
+        left = [deadline - watched, min(step.takes(cluster), deadline) - given]
+        if run.wait_from:
+            left.append(run.wait_until - run.wait_from - self._watch.wait.read(run.wait_from))
+        return max(left)
 
     def _late(self, step: Step, cluster: Cluster) -> bool:
         return self.run.question is None and self._left(step, cluster) < 0

@@ -163,6 +163,9 @@ class Arrived(MediaServing):
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return False
 
+    def lost(self, cluster: Cluster) -> str:  # noqa: ARG002
+        return ""  # how many there are is the autoscaler's to change at any time
+
     def waits_for(self, cluster: Cluster) -> str:
         seen = cluster.autoscaler
         coming = [n for n in cluster.media if n.member_status == "active" and not n.serving]

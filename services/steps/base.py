@@ -17,8 +17,8 @@ class World(Protocol):
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
         """Ask DigitalOcean for a droplet action: power_on, shutdown, power_off, resize or snapshot."""
 
-    async def set_target(self, number: int, *, remember: bool) -> None:
-        """Edit the pool's number and nothing else. `remember` keeps the number it had for the next start-up."""
+    async def set_target(self, number: int, *, remember: int) -> None:
+        """Edit the pool's number and nothing else. `remember`: how many media nodes the next start-up brings back."""
 
     async def set_template_size(self, size: str) -> None:
         """Edit the droplet size in the pool's template and nothing else. The pool then replaces every member."""

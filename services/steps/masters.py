@@ -11,6 +11,15 @@ def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
     return [m for m in cluster.masters if m.name in names]
 
 
+def _seen(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
+    """`master 2 is off`, of those that are seen in that state; "" when none is."""
+    found = tuple(m.name for m in _masters(cluster, names) if m.status == status)
+    return f"{said(found)} {'is' if len(found) == 1 else 'are'} {STATUS[status]}" if found else ""
+
+
+STATUS = {"off": "powered off", "active": "powered on"}
+
+
 def said(names: tuple[str, ...]) -> str:
     """`masters 1-4`, `master 2`, `masters 1 and 3`."""
     numbers = [name.rsplit("-", 1)[-1] for name in names]
@@ -86,6 +95,9 @@ class PowerOff(Step):
         back = tuple(m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active")
         return f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again" if back else ""
 
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "active")
+
     def stays(self) -> str:
         return f"{said(self.names)} off"
 
@@ -122,6 +134,9 @@ class PowerOn(Step):
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.act(cluster.master(self.name).id, "power_on")
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, (self.name,), "off")
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"{short(self.name, cluster.stack)} to be active"
@@ -161,6 +176,12 @@ class Healthy(Step):
     def wants(self, cluster: Cluster, again: int) -> bool:
         # The first ask is patience itself; the one nudge restarts OpenVidu where it does not answer.
         return self.restarts and again == 1 and not self.is_done(cluster)
+
+    def objection(self, cluster: Cluster) -> str:
+        return self.lost(cluster)  # it never becomes healthy by waiting
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "off")
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         sick = [m for m in _masters(cluster, self.names) if m.active and not m.healthy]

@@ -19,6 +19,7 @@ class PoolTarget(Step):
     was: int = 0
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
     alone: bool = False  # the masters stay on afterwards
+    keeps: int = 0  # with `remember`: how many media nodes the next start-up brings back; 0: as many as there were
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
     edits: ClassVar[tuple[str, ...]] = ("target",)
@@ -49,7 +50,7 @@ class PoolTarget(Step):
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await world.set_target(self.number, remember=self.remember)
+        await world.set_target(self.number, remember=(self.keeps or self.was) if self.remember else self.number)
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
@@ -104,7 +105,7 @@ class PoolTarget(Step):
     def _keep(self, cluster: Cluster) -> Choice:
         names = () if self.alone else tuple(m.name for m in cluster.masters)
         then = "" if self.alone else " and shut the masters down"
-        steps = keep_one(cluster, names, self.was, harsh=self.harsh)
+        steps = keep_one(cluster, names, self.was, harsh=self.harsh, keeps=self.keeps)
         return Choice("keep", f"Keep 1 media node running (${cluster.media_price:.2f}/h){then}", steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -182,11 +183,12 @@ def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
     return f" ({carrying(cluster, busy)} now)" if busy else ""
 
 
-def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:
+def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False, keeps: int = 0) -> tuple[Step, ...]:
     """The way down when 0 is refused: one drained member stays, named, and these masters go off."""
     ids = tuple(n.id for n in cluster.members)
     # The pool keeps its oldest, and masters only go off with that one drained: even where the others are removed harshly, and where it is
     # a newcomer that still installs itself.
     first: tuple[Step, ...] = (Drain(ids[:1], number=1, pool_follows=False),)
     last: tuple[Step, ...] = (PowerOff(masters, kept=ids),) if masters else ()
-    return (*first, PoolTarget(1, remember=True, was=was, harsh=harsh), MediaGone(kept=ids, keep=1), *last)
+    lower = PoolTarget(1, remember=True, was=was, harsh=harsh, keeps=keeps)
+    return (*first, lower, MediaGone(kept=ids, keep=1), *last)
