@@ -15,7 +15,7 @@ from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
-from services.runs import Event, Noted, Opened, Questioned, Run, State, Stopped, Taken
+from services.runs import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
 BETWEEN_EDITS = 2.0
@@ -254,6 +254,8 @@ def _thread_words(event: Event, run: Run, index: int) -> str:
             return cards.question_notice(replace(run, question=event.question))
         case Stopped():
             return cards.stopped_notice(replace(run, stopped=event.reason))
+        case Recovering():
+            return cards.turned_notice(run, event)
         case _ if index == run.events - 1 and run.over:
             return cards.end_notice(run)
         case _:

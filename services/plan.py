@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact, Load
@@ -93,7 +93,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         afterwards=procedure.afterwards(cluster) if steps else (),
         notes=(*procedure.notes(cluster), *_agents(cluster, effects), *_of_pool(cluster), *told) if steps else (),
         money=procedure.money(cluster) if steps else "",
-        following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
+        following=procedure.next_words(cluster) if steps else "",
     )
 
 

@@ -166,7 +166,6 @@ class Deleted(Step):
     ids: tuple[int, ...] = ()
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    edits: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:

@@ -14,6 +14,15 @@ def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
     return [m for m in cluster.masters if m.name in names]
 
 
+def _seen(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
+    """`master 2 is off`, of those that are seen in that state; "" when none is."""
+    found = tuple(m.name for m in _masters(cluster, names) if m.status == status)
+    return f"{said(found)} {'is' if len(found) == 1 else 'are'} {STATUS[status]}" if found else ""
+
+
+STATUS = {"off": "powered off", "active": "powered on"}
+
+
 def said(names: tuple[str, ...]) -> str:
     """`masters 1-4`, `master 2`, `masters 1 and 3`."""
     numbers = [name.rsplit("-", 1)[-1] for name in names]
@@ -109,6 +118,9 @@ class PowerOff(Step):
         back = tuple(m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active")
         return f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again" if back else ""
 
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "active")
+
     def stays(self) -> str:
         return f"{said(self.names)} off"
 
@@ -145,6 +157,9 @@ class PowerOn(Step):
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.act(cluster.master(self.name).id, "power_on")
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, (self.name,), "off")
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"{short(self.name, cluster.stack)} to be active"
@@ -193,6 +208,12 @@ class Healthy(Step):
         silent_all_over = cluster.front is False
         on = [m for m in _masters(cluster, self.names) if m.active]
         return [m for m in on if m.healthy is False or (silent_all_over and isinstance(m.healthy, NotSeen))]
+
+    def objection(self, cluster: Cluster) -> str:
+        return self.lost(cluster)  # it never becomes healthy by waiting
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "off")
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.restart_service(m.id) for m in self._sick(cluster))

@@ -398,6 +398,7 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "id": lambda c: st.sampled_from([n.id for n in c.media] or [0]),
     "kept": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:1]), tuple(n.id for n in c.media)]),
     "keep": lambda _: st.integers(0, 1),
+    "keep_ids": lambda c: st.sampled_from([(), tuple(n.id for n in c.media)]),
     "number": lambda _: st.integers(0, 5),
     "was": lambda _: st.integers(0, 5),
     "size": lambda _: st.sampled_from(SIZES),

@@ -212,6 +212,8 @@ class Forks:
 def survives(story: str, tell: Callable[[Fate], int], few: int, part: int = 0) -> None:
     """Whatever point the bot is killed at, the story ends as it should: this part of all points in the full run, else `few` of them.
 
+    How long it then stays dead is the story's own to say.
+
     `tell` tells it with a bot that dies as it is told, and says how many points that bot came by.
     """
     points = tell(None)
