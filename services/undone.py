@@ -34,11 +34,13 @@ def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
 
 
 def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether the steps to come ask for what reaches that goal again. What is only waited for does not come by itself."""
+    """Whether a step to come asks for what reaches that goal again, whatever follows. What is only waited for does not come by itself."""
     here = _whole(cluster)
     for step in _ways(run, run.position, len(run.steps)):
         here = here if step.checks else step.after(here)
-    return run.steps[index].is_done(here)
+        if run.steps[index].is_done(here):
+            return True
+    return False
 
 
 def _ways(run: Run, start: int, end: int) -> list[Step]:

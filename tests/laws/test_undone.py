@@ -24,6 +24,7 @@ from services.procedures import (
     Unpark,
 )
 from services.runs import Event, Opened, Reached, Run, fold
+from services.secrets_env import Linted
 from services.seen import NOT_LOOKED, Observed
 from services.steps import Step
 from services.undone import taken_back
@@ -38,7 +39,8 @@ def parked(cluster: Cluster) -> Cluster:
 
 def rooted(cluster: Cluster) -> Cluster:
     """Its price list, snapshots and bucket were looked at too."""
-    return replace(cluster, sizes=SOLD, snapshots=(), copies=(), has_bucket=True, secrets=SecretsSeen("d1", staged=("s1",)))
+    known = SecretsSeen("d1", staged=("s1",))
+    return replace(cluster, sizes=SOLD, snapshots=(), copies=(), has_bucket=True, secrets=known, lint=Linted())
 
 
 STORIES: dict[str, tuple[Procedure, Cluster]] = {
