@@ -17,7 +17,7 @@ def taken_back(run: Run, cluster: Cluster) -> str:
     reached = sorted({r.step for r in run.reached if r.step < run.position} - set(run.skipped))
     for index in reached:
         said = run.steps[index].lost(cluster)
-        if said and _lasts(run, index, cluster) and not _comes_back(run, index, cluster):
+        if said and _lasts(run, index, cluster) and not _comes_back(run, index, cluster) and not _own_doing(run, index, cluster):
             return said
     return ""
 
@@ -41,6 +41,14 @@ def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
         if run.steps[index].is_done(here):
             return True
     return False
+
+
+def _own_doing(run: Run, index: int, cluster: Cluster) -> bool:
+    """Whether what was asked for in a step that the run then left takes effect only now, and takes that goal away."""
+    goal = run.steps[index]
+    held = goal.after(_whole(cluster))
+    late = [run.steps[i] for i in run.begun if i in run.skipped]
+    return any(step.is_done(cluster) and not goal.is_done(step.after(held)) for step in late)
 
 
 def _ways(run: Run, start: int, end: int) -> list[Step]:
