@@ -27,6 +27,7 @@ RUNS = "check that it runs and listens on that port, and that no firewall refuse
 SCHEME = "correct scheme or port of the address"
 PROXY = "correct HTTPS_PROXY, or add the host to NO_PROXY"
 RESET = "the connection was reset"
+REFUSED = "connection refused"  # an answer of the host itself: it is there, and nothing listens
 CLOCK = "check this machine's clock; else replace the certificate"
 
 # Answers: whoever raised these was reached, and said no.
@@ -96,7 +97,7 @@ VAGUE = {
 }
 
 NUMBERS = {
-    errno.ECONNREFUSED: Cause("connection refused", RUNS),
+    errno.ECONNREFUSED: Cause(REFUSED, RUNS),
     errno.ENETUNREACH: Cause("no route to it", ROUTE),
     errno.EHOSTUNREACH: Cause("no route to it", ROUTE),
     errno.ENETDOWN: Cause("this machine has no network", "bring the network up"),

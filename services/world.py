@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from services import scripts
 from services.account import Account
+from services.causes import REFUSED
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
@@ -183,11 +184,16 @@ class ClusterWorld:
         return await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
 
     async def _answers(self, url: str, *, below: int = 201) -> Observed[bool]:
-        """Whether that page answers as it should. Silence may be the network between here and there: not seen, with its cause."""
+        """Whether that page answers as it should; a host that refuses the connection is seen not to.
+
+        Silence may be the network between here and there: not seen, with its cause.
+        """
         try:
             answered = 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
         except Unreachable as error:
-            return self._silences.note(url, error.cause or str(error), self._clock.now())
+            if error.cause != REFUSED:
+                return self._silences.note(url, error.cause or str(error), self._clock.now())
+            answered = False
         self._silences.over(url)
         return answered
 

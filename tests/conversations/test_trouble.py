@@ -474,6 +474,7 @@ def test_a_long_silence_of_digitalocean_is_told_and_waited_for() -> None:
         await approved(scene)
         await at_step(scene, 3)
         scene.town.faults.switch("api_down")
+        await scene.passes(60)
         await told(scene, "status", "No usable answer: listing ")
         await scene.card("trying again, nothing is lost")
         await scene.passes(15 * 60)

@@ -14,6 +14,7 @@ from bot.app import Bot, Ways, build
 from config.settings import load
 from config.values import Settings
 from handlers.cards import outcome
+from services.causes import REFUSED
 from services.certificates import CertificateSeen, NoCertificate
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
@@ -68,7 +69,7 @@ class TownHttp(Http):
         try:
             return Reply(self._town.web.handle(parts.hostname or "", parts.port or 443, parts.path))
         except ConnectionRefusedError:
-            raise Unreachable(f"get {url}: no connection", sent=False) from None
+            raise Unreachable(f"get {url}: {REFUSED}", sent=False, cause=REFUSED) from None
 
     async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
@@ -78,7 +79,7 @@ class TownHttp(Http):
         try:
             answer = self._town.livekit[stack].handle("POST", parts.path, headers or {}, body)
         except ConnectionRefusedError:
-            raise Unreachable(f"post {url}: no connection", sent=False) from None
+            raise Unreachable(f"post {url}: {REFUSED}", sent=False, cause=REFUSED) from None
         return Reply(answer.status, answer.body)
 
 
