@@ -476,7 +476,7 @@ def test_a_long_silence_of_digitalocean_is_told_and_waited_for() -> None:
         scene.town.faults.switch("api_down")
         await scene.passes(60)
         await told(scene, "status", "No usable answer: listing ")
-        await scene.card("trying again, nothing is lost")
+        await scene.card("looking again, nothing is lost")
         await scene.passes(15 * 60)
         scene.town.faults.switch("api_down", False)
         await scene.card("acme is down ·")
@@ -914,7 +914,7 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
         scene.town.livekit["acme"].api_secret = "rotated" * 8
         status = await told(scene, "status", "how many meetings are running is unknown")
         assert "no meetings now" not in status.text
-        dry = await told(scene, "shutdown --no-drain --dry-run", "Everyone in them is disconnected")
+        dry = await told(scene, "shutdown --no-drain --dry-run", "Everyone who is in a meeting is disconnected")
         assert "how many meetings are running is unknown" in dry.text
 
     play(story)
