@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simulators.clock import Clock
-from simulators.slack.model import JSON, Channel, File, Group, Message, ResponseUrl, SlackError, Trigger, User, View
+from simulators.slack.model import JSON, Channel, File, Group, Message, Press, ResponseUrl, SlackError, Trigger, User, View
 
 TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 1800.0
@@ -46,6 +46,8 @@ class Workspace:
         self.files: dict[str, File] = {}
         self.typed: dict[tuple[str, str], dict[str, dict[str, JSON]]] = {}
         self.acts: list[tuple[str, str, str]] = []
+        self.presses: list[Press] = []
+        """Every button of a message that was pressed."""
         self.revision = 0
         self._triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
@@ -89,11 +91,45 @@ class Workspace:
         """The conversation of this person with the bot, opened if need be."""
         who = self.users.get(user)
         if who is None or who.deleted or who.is_bot:
-            raise SlackError("channel_not_found")
+            raise SlackError("user_disabled" if who is not None and who.deleted else "channel_not_found")
         id_ = f"D{user[1:]}"
         if id_ not in self.channels:
             self.channels[id_] = Channel(id_, "", [user, self.bot.id], im_with=user)
         return self.channels[id_]
+
+    def add_direct(self, one: str, other: str) -> Channel:
+        """The conversation of two people, in which no app is."""
+        id_ = f"D{one[1:]}{other[1:]}"
+        self.channels[id_] = channel = Channel(id_, "", [one, other], private_to=(one, other))
+        return channel
+
+    def deactivate(self, user: str) -> None:
+        """A person's account is closed: they are nowhere any more."""
+        self.users[user].deleted = True
+        for channel in self.channels.values():
+            channel.members = [m for m in channel.members if m != user]
+        for group in self.groups.values():
+            group.users = [m for m in group.users if m != user]
+        self.views.pop(user, None)
+        self.changed()
+
+    def archive(self, channel: str) -> None:
+        """Nothing can be said there any more; what was said can still be read."""
+        self.channel(channel).is_archived = True
+        self.changed()
+
+    def leave(self, channel: str, user: str = "") -> None:
+        """Somebody leaves a channel, or is removed; the bot unless somebody else is named."""
+        place = self.channel(channel)
+        place.members = [m for m in place.members if m != (user or self.bot.id)]
+        self.changed()
+
+    def join(self, channel: str, user: str = "") -> None:
+        """Somebody comes into a channel; the bot unless somebody else is named."""
+        place = self.channel(channel)
+        if (user or self.bot.id) not in place.members:
+            place.members.append(user or self.bot.id)
+        self.changed()
 
     # --- messages ------------------------------------------------------------------------------------------------------
 
@@ -106,6 +142,7 @@ class Workspace:
         """Put a message into a channel."""
         bot_id = self.bot.bot_id if user == self.bot.id else ""
         message = Message(self.next_ts(), channel.id, user, text, copy.deepcopy(blocks or []), bot_id=bot_id, **more)
+        message.unseen = bool(message.ephemeral_to and message.thread_ts) and not self._is_active(channel, str(message.thread_ts))
         name_blocks(message.blocks)
         channel.messages[message.ts] = message
         self.changed()
@@ -139,7 +176,16 @@ class Workspace:
         """What this person sees in a channel, oldest first."""
         if user not in channel.members:
             return []
-        return [m for m in channel.messages.values() if m.ephemeral_to in (None, user)]
+        return [m for m in channel.messages.values() if m.ephemeral_to in (None, user) and not m.unseen]
+
+    def _is_active(self, channel: Channel, thread: str) -> bool:
+        return any(m.thread_ts == thread and m.ts != thread and m.ephemeral_to is None for m in channel.messages.values())
+
+    def pressed(self, user: str, message: Message, label: str, value: str) -> None:
+        """Remember a press with what stood there."""
+        channel = self.channels[message.channel]
+        readers = frozenset([message.ephemeral_to] if message.ephemeral_to else channel.members)
+        self.presses.append(Press(self.clock.now(), user, channel.id, message.ts, label, value, message.shown(), readers))
 
     # --- permissions that run out --------------------------------------------------------------------------------------
 
