@@ -50,9 +50,16 @@ def play(seed: int) -> Told:
 def tell(luck: Luck, wishes: list[Wish]) -> Told:
     """With that luck, these wishes."""
     dice = random.Random(f"names {luck.seed}")
-    made = mock.patch("uuid.uuid4", side_effect=lambda: uuid.UUID(int=dice.getrandbits(128), version=4))
-    with made, mock.patch("os.getpid", return_value=1):  # a bot is called by its process
+
+    def made() -> uuid.UUID:
+        return uuid.UUID(int=dice.getrandbits(128), version=4)
+
+    with mock.patch("uuid.uuid4", new=made), mock.patch("os.getpid", new=_always_one):  # a bot is called by its process
         return virtual.run(_story(luck, wishes))
+
+
+def _always_one() -> int:
+    return 1
 
 
 async def _story(luck: Luck, wishes: list[Wish]) -> Told:
@@ -73,6 +80,7 @@ async def _story(luck: Luck, wishes: list[Wish]) -> Told:
         origin=ORIGIN,
         allow_zero=luck.allow_zero,
     )
+    scene.slack.journal.keep_nothing()
     scene.promises = False  # the judge looks at them, and at more
     ledger = Ledger(memory, "acme")
     _arrange(scene, luck, ledger)
