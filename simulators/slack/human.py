@@ -66,7 +66,7 @@ class Human:
         action = {"text": element["text"]} | {key: element[key] for key in ("value", "style") if key in element}
         self.workspace.did(self.user.id, "pressed", str(element["text"]["text"]))
         if isinstance(place, Message):
-            self.workspace.pressed(self.user.id, place, str(element["text"]["text"]), str(element.get("value", "")))
+            self.workspace.pressed(self.user.id, place, element)
         return await self._act(place, block, element, action)
 
     async def selects(self, where: Where, field: str, answer: object, *, confirm: bool = True, block_id: str = "") -> Delivered:

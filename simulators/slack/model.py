@@ -147,6 +147,8 @@ class Press:
     ts: str
     label: str
     value: str
+    confirm: str
+    """What its own dialog said."""
     text: str
     readers: frozenset[str]
     """Who could read that message."""

@@ -2,11 +2,12 @@
 
 import copy
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from simulators.clock import Clock
-from simulators.slack.model import JSON, Channel, File, Group, Message, Press, ResponseUrl, SlackError, Trigger, User, View
+from simulators.slack.model import JSON, Channel, File, Group, Message, Press, ResponseUrl, SlackError, Trigger, User, View, texts_of
 
 TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 1800.0
@@ -46,6 +47,10 @@ class Workspace:
         self.files: dict[str, File] = {}
         self.typed: dict[tuple[str, str], dict[str, dict[str, JSON]]] = {}
         self.acts: list[tuple[str, str, str]] = []
+        self.deeds: deque[tuple[float, str, str, str]] = deque(maxlen=2000)
+        """What people did: moment, person, verb, and what."""
+        self.on_shown: list[Callable[[Message], None]] = []
+        """Told of each message that comes or changes."""
         self.presses: list[Press] = []
         """Every button of a message that was pressed."""
         self.revision = 0
@@ -145,7 +150,7 @@ class Workspace:
         message.unseen = bool(message.ephemeral_to and message.thread_ts) and not self._is_active(channel, str(message.thread_ts))
         name_blocks(message.blocks)
         channel.messages[message.ts] = message
-        self.changed()
+        self._shown(message)
         return message
 
     def find(self, channel: Channel, ts: str) -> Message:
@@ -161,6 +166,11 @@ class Workspace:
         name_blocks(message.blocks)
         message.metadata = metadata or message.metadata
         message.edited = self.next_ts()
+        self._shown(message)
+
+    def _shown(self, message: Message) -> None:
+        for told in self.on_shown:
+            told(message)
         self.changed()
 
     def delete(self, message: Message) -> None:
@@ -181,11 +191,17 @@ class Workspace:
     def _is_active(self, channel: Channel, thread: str) -> bool:
         return any(m.thread_ts == thread and m.ts != thread and m.ephemeral_to is None for m in channel.messages.values())
 
-    def pressed(self, user: str, message: Message, label: str, value: str) -> None:
+    def pressed(self, user: str, message: Message, element: JSON) -> None:
         """Remember a press with what stood there."""
-        channel = self.channels[message.channel]
-        readers = frozenset([message.ephemeral_to] if message.ephemeral_to else channel.members)
-        self.presses.append(Press(self.clock.now(), user, channel.id, message.ts, label, value, message.shown(), readers))
+        label, value, confirm = str(element["text"]["text"]), str(element.get("value", "")), "\n".join(texts_of(element.get("confirm")))
+        readers, text = self.readers(message), message.shown()
+        self.presses.append(Press(self.clock.now(), user, message.channel, message.ts, label, value, confirm, text, readers))
+
+    def readers(self, message: Message) -> frozenset[str]:
+        """Who can read a message now."""
+        if message.unseen:
+            return frozenset()
+        return frozenset([message.ephemeral_to] if message.ephemeral_to else self.channels[message.channel].members)
 
     # --- permissions that run out --------------------------------------------------------------------------------------
 
@@ -316,6 +332,7 @@ class Workspace:
     def did(self, user: str, verb: str, what: str) -> None:
         """Remember what a person did, for a guide that ticks its steps."""
         self.acts = [*self.acts[-199:], (user, verb, what)]
+        self.deeds.append((self.clock.now(), user, verb, what))
         self.changed()
 
     def changed(self) -> None:
