@@ -25,6 +25,7 @@ class Call:
     headers: Mapping[str, str]
     body: Mapping[str, Any]
     scopes: set[str] | None = None
+    page_limit: int = MOST_PER_PAGE
 
     def number(self, name: str) -> int:
         """A number of the path."""
@@ -82,7 +83,7 @@ def paged_texts(call: Call, key: str, texts: Sequence[str], path: str) -> Answer
 
 
 def _page(call: Call, things: Sequence[T], path: str) -> tuple[Sequence[T], dict[str, Any]]:
-    size = min(_whole(call, "per_page", 20), MOST_PER_PAGE)
+    size = min(_whole(call, "per_page", 20), call.page_limit)
     page, last = _whole(call, "page", 1), max(1, -(-len(things) // size))
     rest = "".join(f"&{k}={v}" for k, v in call.query.items() if k not in ("page", "per_page"))
 

@@ -17,7 +17,7 @@ from tests.support.scene import Scene
 LOOK = 10.0
 PATIENCE = 45.0  # before they press, or type, again
 LONGEST = 15 * 3600.0  # while there is a bot, and beside what people themselves let lie
-TRIES = 12
+TRIES = 8
 ENOUGH = 4  # times that a run stops, before it is given up
 UNSEEN = 600.0  # seconds of calm in which a request that nobody can approve is waited for
 
@@ -37,7 +37,7 @@ class Crowd:
         self._gives_up = self._dice.choice((0.0, 0.1, 0.5))
         self._waits_until = 0.0
         self._awake = 0.0  # seconds in which there was a bot and nobody took their time
-        self._unseen = 0.0
+        self._unseen = self._in_vain = 0.0
         self._place = luck.place if cast.stack == "acme" else ""
         self._loses = luck.loses if cast.stack == "acme" else ""
         self._patience = luck.patience if cast.stack == "acme" else 0.0
@@ -45,7 +45,7 @@ class Crowd:
     async def fulfil(self, wish: Wish) -> Tale | None:
         """Insist until a run for it is over. None: it was not to be had."""
         known, tries = len(self._ledger.names()), 0
-        self._awake = self._unseen = 0.0
+        self._awake = self._unseen = self._in_vain = 0.0
         while self._awake < LONGEST:
             await self._passes()
             names = self._ledger.names()
@@ -136,7 +136,7 @@ class Crowd:
             await self._fill_in(words)
         else:
             await self._types(words)
-        self._wait(PATIENCE)
+        self._wait(PATIENCE * self._tired())
 
     async def _types(self, words: str) -> None:
         """Where they happen to be. Elsewhere the cluster has to be named."""
@@ -178,7 +178,7 @@ class Crowd:
                 self._leaves(user)
         if not seen and self._storm.over:
             self._unseen += PATIENCE
-        self._wait(PATIENCE)
+        self._wait(PATIENCE * self._tired())
 
     def _leaves(self, user: str) -> None:
         """Right after they approved."""
@@ -216,6 +216,11 @@ class Crowd:
                 if shown & set(labels) and run in str(message.blocks):
                     return message
         return None
+
+    def _tired(self) -> float:
+        """Whoever has tried in vain for long tries less often."""
+        self._in_vain += self._storm.over
+        return min(6.0, 1.0 + self._in_vain / 3)
 
     def _wait(self, seconds: float) -> None:
         self._waits_until = self._scene.clock.now() + seconds

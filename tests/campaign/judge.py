@@ -30,6 +30,8 @@ GOING_ON = ("In progress", "needs a decision", "has stopped")
 LATE = re.compile(r"not so after")
 SHORTEST = 100.0
 """Seconds that somebody must have looked before anything may be called late: every deadline of these stories is longer."""
+SEEN_WITHIN = 60.0
+"""Seconds until a node's illness has to be known to whoever looks."""
 SHOWN_IN = 120.0
 """Seconds of calm in which a request has to be shown to somebody who may approve it."""
 
@@ -51,17 +53,20 @@ class Judge:
         return replace(tale.terms(), thrown_out=cover is not None and cover.ends, agents_cut=cover is not None and cover.named.agents)
 
     def done(self, wish: Wish, tale: Tale) -> None:
-        """A run says that it is done: then it must be so, unless another hand was at it."""
+        """A run says that it is done: then it must be so, unless another hand was at it, or a node fell ill a moment ago."""
         self._scene.estate.settle()
-        if self._storm.log.overlap(tale.opened["at"] - 60, self._scene.clock.now(), "hand"):
+        now = self._scene.clock.now()
+        if self._storm.log.overlap(tale.opened["at"] - 60, now, "hand") or self._storm.log.begun(now - SEEN_WITHIN, now, "node"):
             return
         if left := wish.goal(self._scene, tale):
             self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
 
     def not_taken(self, wish: Wish) -> None:
-        """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone."""
+        """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
+        if self._storm.log.spans("hand"):
+            return
         said = "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:])
-        changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler" or self._storm.log.spans("hand", "node")
+        changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
         if not changes or not any(w in said for w in ("nothing to do", "has no media node")):
             self.wrong.append(f"not-taken: {wish.words} was never taken: {said}")
 

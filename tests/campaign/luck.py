@@ -92,7 +92,7 @@ def luck_of(seed: int) -> Luck:
     kind = dice.choice(KINDS_OF_FLEETS)
     media = dice.randint(2 if kind == "fixed" else 1, 3)  # of one fixed node none can be parked
     needs, group = dice.choice((1, 1, 1, 2)), dice.random() < 0.06
-    glitch = calm and dice.random() < 0.4
+    glitch, beta = calm and dice.random() < 0.4, dice.random() < 0.12
     return Luck(
         seed=seed,
         calm=calm,
@@ -127,13 +127,13 @@ def luck_of(seed: int) -> Luck:
         meetings=tuple((dice.randint(1, 9), dice.uniform(0.5, 5.0), dice.randint(0, 1)) for _ in range(dice.randint(0, media + 1))),
         agents="drains" if glitch else dice.choices(("drains", "deaf", "dies"), (86, 7, 7))[0],
         livekit_ready=dice.choice((0.0, 8.0)),
-        neighbours=0 if calm or dice.random() < 0.98 else 230,
+        neighbours=0 if calm or dice.random() < 0.96 else 8,
         glitch=dice.choice(GLITCHES) if glitch else None,
         glitch_after=dice.randint(0, 60),
         hands=0 if calm or dice.random() < 0.85 else dice.randint(1, 2),
-        beta=dice.random() < 0.12,
+        beta=beta,
         group=group,
-        loses=dice.choice(("", "", "", "UBEN", "UCARLA")) if needs == 2 or group else "",
+        loses=dice.choice(("", "", "", "UBEN", "UCARLA")) if (needs == 2 or group) and not beta else "",
         place=dice.choice(PLACES),
         patience=0.0 if calm else dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)),
         asks=0 if dice.random() < 0.9 else dice.randint(1, 4),

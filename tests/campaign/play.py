@@ -162,7 +162,9 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
             node.node.agents = None
             estate.nodes.start_agents(node)
     if luck.neighbours:
-        estate.neighbours.move_in(luck.neighbours, around=dice_of(luck.seed, "page").choice(list(estate.droplets.values())))
+        around = dice_of(luck.seed, "page").choice(list(estate.droplets.values()))
+        page = scene.town.digitalocean.page_limit = len(estate.droplets) + 2  # an account of two pages, without its two hundred droplets
+        estate.neighbours.move_in(luck.neighbours, around=around, page=page)
         scene.town.faults.rates = {**luck.rates, "digitalocean": {"churn": 0.2, **luck.rates.get("digitalocean", {})}}
 
 

@@ -20,8 +20,10 @@ from tests.support.scene import Scene
 T = TypeVar("T")
 SETTLES = 60.0
 """Seconds after trouble in which something may still come of it."""
-DEAF = ("deaf", "away", "nobody", "paused", "mute")
+DEAF = ("death", "deaf", "away", "nobody", "paused", "mute")
 """Trouble in which the bot cannot answer Slack in time."""
+NOTICED = 5.0
+"""Seconds until a death is noted here."""
 AILMENTS = (
     "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost", "run-denied", "run-full", "unprivileged",
     "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
@@ -134,7 +136,15 @@ class Log:
 
     def excuses(self, at: float, *kinds: str) -> bool:
         """Whether something that happened then may have come of such trouble."""
-        return any(began <= at <= ended + SETTLES for began, ended in self.spans(*kinds))
+        return any(began - NOTICED <= at <= ended + SETTLES for began, ended in self.spans(*kinds))
+
+    def note(self, kind: str) -> None:
+        """Something that has happened, and is over."""
+        self._past.append((kind, self._now(), self._now()))
+
+    def begun(self, since: float, until: float, *kinds: str) -> bool:
+        """Whether such trouble began then."""
+        return any(since <= began <= until for began, _ in self.spans(*kinds))
 
     def calm_for(self, began: float, ended: float) -> float:
         """The longest stretch in between without any trouble, in seconds."""
@@ -231,8 +241,11 @@ class Storm:
         if self._luck.second_bot:
             await asyncio.sleep(self._dice.uniform(0, 60))
             await self._scene.start_bot(self.birth())
+        dead = 0
         while True:
             await asyncio.sleep(2)
+            for _ in range(dead, dead := sum(life.dead for life in self._scene.lives)):
+                self.log.note("death")
             if all(life.dead for life in self._scene.lives):
                 with self.log.of("nobody"):
                     seconds, often = zip(*RETURNS, strict=True)

@@ -62,6 +62,8 @@ class Witness:
             if value := str(element.get("value", "")):
                 self.readers[value.split("|", maxsplit=1)[0]] |= place.readers(message)
         private = message.ephemeral_to or place.channels[message.channel].im_with
+        if message.unseen:
+            self.wrong.append(f"unseen-answer: {private} was answered in a thread where Slack shows nothing: {message.text[:80]}")
         if private and not message.unseen:
             self._told(private, MARKS.sub("", message.text))
 
