@@ -86,3 +86,13 @@ def process_status(container: Container) -> str:
         f"Name:\t{names[container.quits]}\nState:\tS (sleeping)\nPid:\t{container.pid}\nPPid:\t1180\nSigQ:\t0/31197\n"
         f"SigPnd:\t{0:016x}\nShdPnd:\t{0:016x}\nSigBlk:\t{blocked:016x}\nSigIgn:\t{0:016x}\nSigCgt:\t{caught:016x}\n"
     )
+
+
+def children(container: Container) -> str:
+    """`/proc/PID/task/PID/children`: an init process has the program itself as its child."""
+    return f"{container.pid + 1} " if container.quits == "dies" else ""
+
+
+def child_status(container: Container) -> str:
+    """`/proc/PID/status` of that child: a python with handlers for INT and TERM only."""
+    return f"Name:\tpython\nState:\tS (sleeping)\nPid:\t{container.pid + 1}\nSigBlk:\t{0:016x}\nSigCgt:\t{0x4002:016x}\n"

@@ -7,6 +7,7 @@ ALWAYS = {
     "/dev", "/proc", "/home", "/srv",
 }  # fmt: skip
 HOME = "/root"
+DENIED = "Permission denied"
 
 
 class Files:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from simulators.node.files import DENIED
 from simulators.node.shell import Program, Shell
 from simulators.node.streams import Exit, Overdue, Streams
 
@@ -118,6 +119,7 @@ def _ask(shell: Shell, operator: str, word: str) -> bool:
     questions: dict[str, Callable[[], bool]] = {
         "-n": lambda: bool(word), "-z": lambda: not word, "-e": lambda: files.exists(word), "-f": lambda: files.is_file(word),
         "-d": lambda: files.is_directory(word), "-s": lambda: bool(files.read(word)), "-r": lambda: files.exists(word),
+        "-w": lambda: files.exists(word) and files.barred(f"{word}/new") != DENIED,
         "-x": lambda: shell.programs(word) is not None or files.is_directory(word),
     }  # fmt: skip
     return questions[operator]()

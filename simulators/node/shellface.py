@@ -6,8 +6,8 @@ from functools import partial
 
 from simulators.estate import Droplet, Estate
 from simulators.faults import Fault, Faults
-from simulators.node.docker_views import process_status
-from simulators.node.files import Files
+from simulators.node.docker_views import child_status, children, process_status
+from simulators.node.files import DENIED, Files
 from simulators.node.programs import builtins
 from simulators.node.shell import Program, Shell
 from simulators.node.streams import Cut, Overdue, Streams
@@ -29,7 +29,7 @@ class KeyRefused(Exception):
     """The node does not let this key in."""
 
 
-DENIED, FULL = "Permission denied", "No space left on device"
+FULL = "No space left on device"
 BARS = {"run-denied": DENIED, "unprivileged": DENIED, "run-full": FULL}
 NONE: dict[str, Fault] = {}
 FOR_EVER = 86400.0
@@ -118,7 +118,9 @@ class NodeShell:
     def shell(self, droplet: Droplet, troubles: Mapping[str, Fault] = NONE) -> Shell:
         """A shell on that droplet."""
         live = {BOOT_ID: lambda: droplet.node.boot_id + "\n"}
-        live |= {f"/proc/{c.pid}/status": partial(process_status, c) for c in droplet.node.containers.values() if c.up}
+        for c in (c for c in droplet.node.containers.values() if c.up):
+            live |= {f"/proc/{c.pid}/status": partial(process_status, c), f"/proc/{c.pid}/task/{c.pid}/children": partial(children, c)}
+            live |= {f"/proc/{c.pid + 1}/status": partial(child_status, c)} if children(c) else {}
         files = Files(droplet.node.files, live)
         files.bars = {place: BARS[kind] for kind in BARS if kind in troubles for place in ("/run", "/var/run")}
         programs: dict[str, Program] = {}

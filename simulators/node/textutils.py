@@ -2,10 +2,9 @@
 
 import re
 
+from simulators.node.files import DENIED
 from simulators.node.shell import Program, Shell
 from simulators.node.streams import Streams
-
-DENIED = "Permission denied"
 
 
 def _options(fields: list[str], with_value: str = "") -> tuple[dict[str, str], list[str]]:

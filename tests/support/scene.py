@@ -119,6 +119,7 @@ class Scene:
         store: Store | None = None,
         reach: Callable[[Store], Store] = lambda store: store,
         road: Callable[[Receive], Receive] = lambda receive: receive,
+        shell: Callable[[Town], Any] | None = None,
         pydo: bool = True,
         livekit: bool = True,
         start: bool = True,
@@ -145,7 +146,7 @@ class Scene:
         self._kept: list[asyncio.Task[None]] = []
         self.journal = Journal(self.store, self.clock)
         self._start = start
-        self._reach, self._road, self._pydo = reach, road, pydo
+        self._reach, self._road, self._pydo, self._shell = reach, road, pydo, shell or TownShell
 
     def _settings(
         self, stacks: tuple[str, ...], policy: Mapping[str, Any], roles: Mapping[str, Any], more: Mapping[str, Any], *, livekit: bool
@@ -229,7 +230,7 @@ class Scene:
                 store=MortalStore(self._reach(self.store), life),
                 http=MortalHttp(TownHttp(self.town), life),
                 transport=transport,
-                shell=lambda _cluster, _keys: MortalShell(TownShell(self.town), life),
+                shell=lambda _cluster, _keys: MortalShell(self._shell(self.town), life),
                 bucket=lambda cluster: TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None,
             )
             bot = build(self.settings, ways, MortalWebClient(self.slack.webapi, life))
