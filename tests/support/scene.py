@@ -109,6 +109,7 @@ class Scene:
     """`async with Scene() as scene:` inside `virtual.run`. The estate's promises are checked at the end, whatever the story was.
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False leaves pydo's pipeline out.
+    `sites` is what a stack's settings say beside `site`, `each` how its cluster is built beside the other options.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class Scene:
         roles: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         site: Mapping[str, Any] | None = None,
+        sites: Mapping[str, Mapping[str, Any]] | None = None,
+        each: Mapping[str, Mapping[str, Any]] | None = None,
         faults: Faults | None = None,
         store: Store | None = None,
         reach: Callable[[Store], Store] = lambda store: store,
@@ -135,12 +138,13 @@ class Scene:
         self.town = Town(LoopClock(origin), seed, faults)
         self.town.estate.droplet_limit = max(25, (media * 2 + 4) * len(stacks))
         for stack in stacks:
-            self.town.build_cluster(stack, media=media, **cluster)
+            self.town.build_cluster(stack, **{"media": media, **cluster, **(each or {}).get(stack, {})})
         self.estate = self.town.estate
         self.clock: Clock = loop_clock(origin)
         self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
         self.slack = PretendSlack(_workspace(origin), MANIFEST)
         self.site = dict(site or {})  # more about each cluster: drain, timings, another stack's name
+        self.sites = sites or {}
         self.settings = self._settings(stacks, policy or {}, roles or {}, settings or {}, livekit=livekit)
         self.bots: list[Bot] = []
         self.lives: list[Life] = []
@@ -171,6 +175,7 @@ class Scene:
                 "policy": dict(policy),
                 "spaces": {"endpoint": "https://ams3.digitaloceanspaces.com", "bucket": self.estate.clusters[stack].bucket},
                 **self.site,
+                **self.sites.get(stack, {}),
             }
             if livekit:
                 clusters[stack] |= {
