@@ -148,8 +148,8 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones))
     channels = news_channels(settings)
+    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones, channels))
     notices = Notices(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:

@@ -155,6 +155,20 @@ class Voice:
         self._people[user_id] = (self._clock.now(), found)
         return found
 
+    async def cannot_post(self, channel: str) -> str:
+        """Why a message of the bot would be shown to no one there, in words; "" when it would be, or when Slack does not say."""
+        try:
+            found = (await self._call("conversations.info", {"channel": channel}))["channel"]
+        except MessageGone:
+            return f"Slack knows no channel {channel} for it; invite the bot, or name another channel in its settings"
+        except Unreachable:
+            return ""  # Slack is away, or does not let it ask: the card is owed, and posted when it can be
+        if found.get("is_archived"):
+            return f"<#{channel}> is archived"
+        if found.get("is_im") or found.get("is_member", True):
+            return ""
+        return f"the bot is not in <#{channel}>: invite it there"
+
     async def members(self, group: str) -> list[str]:
         """Who is in a user group now. Raises Unreachable, with what Slack says, when it cannot be known."""
         return [str(user) for user in (await self._call("usergroups.users.list", {"usergroup": group}))["users"]]

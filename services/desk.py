@@ -140,6 +140,16 @@ class Desk:
         self.may_read(run.cluster, actor)
         return run
 
+    async def request_of(self, request_id: str, actor: Actor) -> Request:
+        """One request, whole, for those who may see its cluster."""
+        request = await self.journal.request(request_id)
+        self.may_read(request.plan.cluster, actor)
+        return request
+
+    def now(self) -> float:
+        """The time that events are told in."""
+        return self._clock.now()
+
     def may_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
         must(may_read(actor, self.sites.rules(name)))
