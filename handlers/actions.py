@@ -42,7 +42,8 @@ class Buttons:
         name = str(action["action_id"])
         picked = action.get("selected_option") or {}
         value = str(picked.get("value") or action.get("value") or "")
-        self._counter.tasks.start(self._pressed(name, value, body, ear), f"{name} by {ear.user}")
+        work = self._pressed(name, value, body, ear)
+        self._counter.tasks.start(self._counter.once(trigger, work), f"{name} by {ear.user}")
 
     async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
         async with self._counter.answering(ear):

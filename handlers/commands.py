@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Container, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Container, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card
+from handlers.doubts import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
 from handlers.doubts import Doubts, Look
 from handlers.parsing import SPOKEN, Words, parse
 from handlers.talks import Asked, Talk
@@ -86,7 +87,19 @@ class Counter:
     def command(self, body: Mapping[str, Any]) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
         ear = Ear(str(body["channel_id"]), str(body["user_id"]))
-        self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
+        work = self._take(str(body.get("text") or ""), body, ear)
+        self.tasks.start(self.once(str(body.get("trigger_id") or ""), work), f"command of {ear.user}")
+
+    async def once(self, trigger: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, unless some bot has: what is delivered a second time carries the same trigger."""
+        try:
+            first = not trigger or await self._desk.first_time(f"trigger:{trigger}")
+        except Unreachable:
+            first = True  # reading still works; changes are written down before they are taken
+        if first:
+            await work
+        else:
+            work.close()
 
     def mention(self, body: Mapping[str, Any]) -> None:
         """The same words, as a mention; the way to speak in a thread."""
@@ -238,10 +251,20 @@ class Counter:
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""
         for note in await self._desk.intake.forgotten(self._clock.now() - older_than):
-            typed = f"`{self._office.command} {note['text']}`"
-            words = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
+            words = await self._became_of(str(note["text"]), str(note["channel"]), Actor(str(note["user"])), float(note["at"]))
             await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
             await self._desk.intake.answered(str(note["name"]))
+
+    async def _became_of(self, text: str, channel: str, actor: Actor, at: float) -> str:
+        """What a person is told whose command a bot died over: it may have been taken before."""
+        typed = f"`{self._office.command} {text}`"
+        with suppress(Refused):
+            words = parse(text)
+            if isinstance(words.said, Procedure):
+                found = await self.doubts.asked_for(self.cluster(words.cluster, channel), words.said, actor, at)
+                if found != NOT_TAKEN_AFTER_ALL:
+                    return f"the bot was restarted while it answered {typed}. {found}"
+        return f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
 
 
 def _said(text: str) -> Spoken:

@@ -38,6 +38,7 @@ from services.vault import Vault
 log = logging.getLogger(__name__)
 SWEEP = 10.0
 LISTED = 10
+UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 
 @dataclass
@@ -435,11 +436,21 @@ class Desk:
             await self.journal.note_policy(name, self.sites[name].rules)
             self._noted.add(name)
         await self._requests.sweep(name)
+        await self._show_what_is_owed(name)
         if old := await self._staging.old(name):
             # Requests first: one that is approved meanwhile has its run by then. One that is replaced is in neither for a moment.
             plans = [r.plan for r in await self.waiting(name)]
             run = await self.open_run(name)
             await self._staging.sweep(name, old, [*plans, run.plan] if run else plans)
+
+    async def _show_what_is_owed(self, name: str) -> None:
+        """A request whose writing was not known to be kept has no card yet: it is shown now, by one bot."""
+        for request in await self.waiting(name):
+            if self._clock.now() - request.made_at < UNSHOWN:
+                continue
+            place = await self.cards.get(request.id)
+            if (place is None or not place.ts) and await self.first_time(f"card of {request.id}", within=2 * UNSHOWN):
+                self.watchers.request(request)
 
     def _drive(self, run_id: str) -> None:
         self._driver.take_up(run_id)
