@@ -42,6 +42,7 @@ class Buttons:
         name = str(action["action_id"])
         picked = action.get("selected_option") or {}
         value = str(picked.get("value") or action.get("value") or "")
+        self._counter.doubts.moved(ear.user)
         work = self._pressed(name, value, body, ear)
         self._counter.tasks.start(self._counter.once(trigger, work), f"{name} by {ear.user}")
 

@@ -87,6 +87,7 @@ class Counter:
     def command(self, body: Mapping[str, Any]) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
         ear = Ear(str(body["channel_id"]), str(body["user_id"]))
+        self.doubts.moved(ear.user)
         work = self._take(str(body.get("text") or ""), body, ear)
         self.tasks.start(self.once(str(body.get("trigger_id") or ""), work), f"command of {ear.user}")
 

@@ -1,5 +1,6 @@
 """After an answer that was lost: say that it is not known, look until it is, and tell what became of it."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from handlers import cards
@@ -22,17 +23,26 @@ class Doubts:
 
     def __init__(self, desk: Desk, voice: Voice, clock: Clock) -> None:
         self._desk, self._voice, self._clock = desk, voice, clock
+        self._deeds: Counter[str] = Counter()  # of each person, so that only the newest one is told of
+
+    def moved(self, user: str) -> None:
+        """This person has typed or pressed something else: what became of the one before is no news any more."""
+        self._deeds[user] += 1
 
     async def tell(self, ear: Ear, error: Unreachable, look: Look) -> None:
         """Two messages: that it is not known, and later what is."""
+        mine = self._deeds[ear.user]
         await self._say(ear, f"{cards.sentence(f'no usable answer: {error}')} {NOT_YET}")
         for _ in range(TRIES):
             await self._clock.sleep(EVERY)
+            if self._deeds[ear.user] != mine:
+                return
             try:
                 words = await look()
             except BotError:
                 continue
-            await self._say(ear, words)
+            if self._deeds[ear.user] == mine:
+                await self._say(ear, words)
             return
         await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.")
 

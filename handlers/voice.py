@@ -148,7 +148,7 @@ class Voice:
             cause = error.__cause__
             if isinstance(cause, SlackApiError) and cause.response.get("error") == "missing_scope":
                 return Standing()  # roles name people one by one; without users:read that is all there is to go by
-            return Standing(outsider="Slack does not say who you are at the moment; nothing was changed, try again")
+            return Standing(outsider="Slack does not say who you are at the moment; try again")
         found = _standing(person, self._teams)
         if len(self._people) > 1000:
             self._people.clear()

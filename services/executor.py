@@ -17,14 +17,17 @@ from services.locks import Keeping, Lease, Locks
 from services.memory import Memory
 from services.plan import make_plan
 from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
+from services.seen import NotSeen
 from services.steps import Choice, Effects, Question, Step
-from services.steps.base import duration
+from services.steps.base import count, duration
 from services.undone import taken_back
 from services.watch import Stopwatch, Watch
 
 log = logging.getLogger(__name__)
 EAGER = 0.1  # of the usual interval: the shortest
 NEAR = 0.3
+GROWTH = 1.5  # so many times the people of the approved card are more than it covers
+ANEW = "Abandon this run and request it again, so that it is approved as it is now"
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
 TOLD_AFTER = 300.0  # an outage that lasts this long is told, once
 BUG_PAUSE = 30.0
@@ -207,10 +210,29 @@ class _Drive:
             await self._overdue(step, cluster)
             return
         again = unsent if late else self._due(step, cluster)
+        if again is not None and (more := self._beyond_the_card(step, cluster)):
+            await self._stop(f"{step.title()}: {more}", step, cluster)
+            return
         if again is not None and not await self._ask(step, cluster, again):
             return
         await self._remind()
         await self._pause()
+
+    def _beyond_the_card(self, step: Step, cluster: Cluster) -> str:
+        """Why a step that disconnects people is not covered by what was approved; looked at once more before it is first asked for.
+
+        A recording that began since, or many more people, were on no card. What was unknown on the card was approved as unknown.
+        """
+        named = self.run.plan.load
+        if self.run.asks or named is None or Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
+            return ""
+        if isinstance(cluster.load, NotSeen):
+            raise Unreachable(f"{step.title()}: how many people it would disconnect is not seen ({cluster.load.reason})")
+        if cluster.load.recordings > named.recordings:
+            return f"{count(cluster.load.recordings, 'recording')} now, {named.recordings} on the approved card. {ANEW}"
+        if cluster.load.people > named.people * GROWTH:
+            return f"{count(cluster.load.people, 'person')} in meetings now, {named.people} on the approved card. {ANEW}"
+        return ""
 
     async def _seen_done(self, step: Step, cluster: Cluster) -> None:
         here, now, apart = self._here, self._clock.now(), step.apart(cluster)
