@@ -109,13 +109,19 @@ def node_state(node: MediaNode) -> str:
 def _pool_lines(cluster: Cluster) -> str:
     media = fleet.of(cluster)
     known = fleet.known(cluster)
-    unseen = cluster.lacking(frozenset({Fact.POOL}))
-    lines = [media.words() if known else f"not seen: {escape(unseen)}." if unseen else UNTOLD.get(cluster.kind, "no pool is known.")]
+    lines = [media.words() if known else _untold(cluster)]
     if known and (means := media.means()):
         lines.append(f"_{means}_")
     lines += [f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media]
     lines += [f":warning: {escape(w)}" for w in (media.warnings() if known else ())]
     return "\n".join(lines)
+
+
+def _untold(cluster: Cluster) -> str:
+    """Why the look does not tell what keeps the media nodes."""
+    if why := cluster.lacking(frozenset({Fact.POOL})):
+        return f"what keeps them was not seen: {escape(why)}."
+    return UNTOLD.get(cluster.kind, "no pool is known.")
 
 
 def _carries(node: MediaNode) -> str:
