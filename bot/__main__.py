@@ -103,8 +103,8 @@ def _doctor(asked: argparse.Namespace) -> int:
     try:
         return asyncio.run(looking)
     except BrokenPipeError:
-        return 2  # whoever read along has left
-    except Exception as error:  # noqa: BLE001 - a traceback helps nobody who came with a question, and may hold a secret
+        return 2  # the reader of our output has gone
+    except Exception as error:  # noqa: BLE001 - a traceback is no answer to the operator, and may hold a secret
         return _say(f"the doctor itself failed: {whereabouts(error)}; this is the bot's own fault, report it", 2)
 
 

@@ -227,7 +227,7 @@ def site_of(
 
 
 def http_of(name: str, cluster: Cluster, ways: Ways) -> Http:
-    """The way to a cluster's own addresses, which may show a certificate that nobody else trusts."""
+    """HTTP to a cluster's own addresses, with the certificates that its settings trust."""
     return ways.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
 
 

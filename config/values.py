@@ -54,7 +54,7 @@ def _pattern(url: str) -> str:
 
 
 def _zone(name: str, info: ValidationInfo) -> str:
-    """Judged by whoever reads the settings: windows name zones too, and both have to mean the same."""
+    """Judged by the caller of `load`: windows name zones too, and both have to agree."""
     judge = (info.context or {}).get("zones")
     return str(judge(name)) if judge is not None else name
 

@@ -18,7 +18,7 @@ Word = Callable[[tuple[object, ...]], str]
 
 
 class NotYaml(Exception):
-    """What is wrong, and in which line (0: not told)."""
+    """What is wrong, and in which line (0: unknown)."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(problem)

@@ -1,7 +1,7 @@
 """Why a call to the outside failed: one function from any library's exception to a cause in words, with the remedy.
 
 No text of a library is repeated: some quote addresses with passwords, bodies or values. What is said comes from this page, from error
-numbers, and from OpenSSL's own constants. Classes are told by name, so that no library is loaded to judge another's error.
+numbers, and from OpenSSL's own constants. Classes are compared by name, so that no library is loaded to judge another's error.
 """
 
 import errno
@@ -30,7 +30,7 @@ RESET = "the connection was reset"
 REFUSED = "connection refused"  # an answer of the host itself: it is there, and nothing listens
 CLOCK = "check this machine's clock; else replace the certificate"
 
-# Answers: whoever raised these was reached, and said no.
+# The other side was reached, and refused.
 ANSWERS = {
     "asyncssh.PermissionDenied": Cause("the SSH key was refused", "use the private key of the deployment (<STACK>-ssh-key)"),
     "asyncssh.KeyExchangeFailed": Cause("no common SSH algorithm", "check the SSH server's configuration on the node"),
@@ -60,7 +60,7 @@ ANSWERS = {
     "json.JSONDecodeError": Cause("the answer is not JSON", "check that no proxy answers in its place"),
 }
 
-# Silence: nothing more is known than this.
+# No answer; nothing more is known.
 SILENCES = {
     "aiohttp.ClientProxyConnectionError": Cause("the proxy cannot be reached", PROXY),
     "aiohttp.ConnectionTimeoutError": Cause("connecting timed out", ROUTE),
@@ -181,8 +181,8 @@ def _certificate(trouble: BaseException) -> Cause | None:
         named = f", not for {wanted[1]}" if wanted else ""
         return Cause(f"certificate for another name{named}", "use the name that the certificate is for")
     why = re.sub(r"[^a-z0-9 -]", "", said.lower())[:80]
-    told = f"certificate not trusted ({why})" if why else "certificate not trusted"
-    return Cause(told, "put its authority's certificate (PEM) into a ca_file")
+    words = f"certificate not trusted ({why})" if why else "certificate not trusted"
+    return Cause(words, "put its authority's certificate (PEM) into a ca_file")
 
 
 def _tls(trouble: BaseException) -> Cause | None:

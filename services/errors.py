@@ -18,7 +18,7 @@ credentials (`user_data`, `secrets.env`), and errors end up in logs, journals an
 class BotError(Exception):
     """Everything the bot raises on purpose.
 
-    `cause`: why, in words of its own ("certificate expired on 2026-11-20 08:00 UTC"), for whoever shows it without the rest of the text.
+    `cause`: why, in words of its own ("certificate expired on 2026-11-20 08:00 UTC"), to show without the rest of the text.
     `remedy`: what a person does about it. Both are "" where they are not known.
     """
 

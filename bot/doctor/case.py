@@ -130,7 +130,7 @@ class FileLook:
 
 
 class NoStore:
-    """Stands in for a state store that the settings do not describe rightly. Whoever asks it hears why."""
+    """Replaces a state store whose settings are wrong: every call fails with the reason."""
 
     def __init__(self, why: str, remedy: str) -> None:
         self.why, self.remedy = why, remedy

@@ -94,7 +94,7 @@ def failed(name: str, error: BaseException) -> Finding:
 
 
 def whereabouts(error: BaseException) -> str:
-    """An error that nobody expected, for a report: its kind and place. Its own text may quote a secret."""
+    """Name an unexpected error by class and line, for a bug report. Its own text may quote a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" in {'/'.join(frame.filename.split('/')[-2:])}, line {frame.lineno}" for frame in last)
     return f"{type(error).__name__}{place}"

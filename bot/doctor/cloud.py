@@ -91,7 +91,7 @@ async def _stack(patient: Patient) -> Sequence[Finding]:
 
 
 async def _region(patient: Patient, cluster: Cluster) -> list[Finding]:
-    """Whether there is such a region, and the droplets are in it: sizes and prices are looked up by what the settings say."""
+    """Check that the region exists and holds the droplets: sizes and prices are looked up by the settings' region."""
     name, said = f"{patient.name}: region", patient.settings.region
     try:
         known = {str(r.get("slug")): r for r in await patient.world.account.api.regions()}

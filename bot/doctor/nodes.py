@@ -37,7 +37,7 @@ def checks(case: Case) -> Iterator[Check]:
 
 @dataclass(frozen=True)
 class Node:
-    """One node that lets the bot in, as the checks on it are handed it."""
+    """One node that accepts the bot's login: the argument of every check on a node."""
 
     name: str  # of the check: `acme: SSH to master-1`
     patient: Patient
@@ -86,7 +86,7 @@ async def _nodes(case: Case, patient: Patient) -> Sequence[Finding]:
 
 
 async def _node(node: Node) -> list[Finding]:
-    """Whether it lets the bot in; then everything that is looked at from inside."""
+    """Check the login; then run every check on the node."""
     if not node.droplet.active:
         return [skipped(node.name, f"it is {node.droplet.status}")]
     try:
@@ -100,7 +100,7 @@ async def _node(node: Node) -> list[Finding]:
 
 
 async def _host_keys(node: Node) -> Sequence[Finding]:
-    """It let the bot in, so the key it showed is the expected one. All kinds are told, for whoever compares them or pins another."""
+    """The login succeeded, so the host key is the expected one. Every kind is listed, to compare or to pin another."""
     patient, shell = node.patient, node.patient.shell
     offered = await shell.host_keys(node.host, timeout=SECONDS) if isinstance(shell, Ssh) else ()
     keys = f"; it offers {', '.join(described(key) for key in offered)}" if offered else ""

@@ -118,7 +118,7 @@ class Http:
             seen = await self._certificates.get(_origin(url), _refused_for, partial(self._look_at, url))
             return Cause(seen.trouble, seen.remedy) if isinstance(seen, Certificate) and seen.trouble else cause
         if cause.said == RESET and urlsplit(url).scheme == "https" and isinstance(trouble, NEVER_CONNECTED):
-            return HUNG_UP  # whoever resets has been reached
+            return HUNG_UP  # a reset comes from a host that was reached
         plainly = urlsplit(url).scheme == "http" and not isinstance(trouble, NEVER_CONNECTED)
         if plainly and await self._tls.get(_origin(url), lambda _: UNSEEN_FOR, partial(self._speaks_tls, url)):
             return PLAIN
@@ -151,7 +151,7 @@ class Http:
 
 
 class _Looks(Generic[T]):
-    """What was seen at each address. Whoever asks within a while shares one look."""
+    """Caches what was seen at each address; concurrent callers share one look."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, T]] = {}
@@ -193,7 +193,7 @@ async def _shake_hands(url: str, context: ssl.SSLContext) -> bytes:
     """The certificate (DER) that an address shows. What it answers to the request that comes along is not looked at."""
     shown = watch(context)
     limits = aiohttp.ClientTimeout(total=LOOK_SECONDS)
-    # Not by the environment: with it aiohttp would send what ~/.netrc has for that host, whoever answers there.
+    # Not by the environment: with it aiohttp would send the password that ~/.netrc has for that host.
     async with _session(context, trust_env=False) as session:
         try:
             async with session.get(_origin(url), timeout=limits, allow_redirects=False, proxy=_proxy(url)):

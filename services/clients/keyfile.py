@@ -23,7 +23,7 @@ SAVE_AGAIN = "copy the key again with scp, or with a heredoc in a shell"
 PRIVATE = "name the private half: usually the same name without .pub"
 BASE64_OF_PEM = b"LS0tLS1CRUdJTi"
 
-# What a file may be instead, told by what it holds; the first that fits.
+# What a file may be instead, by its content; the first that fits.
 KINDS: tuple[tuple[re.Pattern[bytes], Cause], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), Cause(said, remedy))
     for pattern, said, remedy in (
@@ -52,7 +52,7 @@ WITHOUT_PRIVATE: tuple[tuple[re.Pattern[bytes], Cause], ...] = tuple(
 BEGINS = re.compile(rb"^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----", re.MULTILINE)
 ENDS = re.compile(rb"^-----END ([A-Z0-9]+ )*PRIVATE KEY-----", re.MULTILINE)
 NO_KEY = Cause("not an SSH key", "name the private key of the deployment (<STACK>-ssh-key)")
-PASSPHRASE = Cause("it has a passphrase, and the bot has nobody to ask", "make a copy without: cp FILE COPY; ssh-keygen -p -N '' -f COPY")
+PASSPHRASE = Cause("it has a passphrase, which the bot cannot enter", "make a copy without: cp FILE COPY; ssh-keygen -p -N '' -f COPY")
 TOKEN = Cause("a key of a hardware token, which has to be touched", "use a key without a token")
 
 

@@ -167,7 +167,7 @@ class Ssh:
         raise error
 
     async def host_keys(self, host: Host, *, timeout: float) -> tuple[str, ...]:
-        """The host keys that are offered there, one of each kind, as `algorithm base64`. Nothing is pinned, and nobody logs in."""
+        """The host keys that are offered there, one of each kind, as `algorithm base64`. Nothing is pinned, and there is no login."""
         import asyncssh  # noqa: PLC0415
 
         _have_a_name()
@@ -195,7 +195,7 @@ class Ssh:
         raise error
 
     def _another(self, host: Host, pinned: str | None, offered: tuple[str, ...]) -> Refused:
-        """The alarm: who answers is not who was expected. Both fingerprints, for whoever has to compare them."""
+        """The alarm: another host answers than the expected one. Names both fingerprints."""
         where = f"droplet {host.droplet_id} ({host.address})"
         shows = ", ".join(described(key) for key in offered) or "none that can be read"
         if self._known_hosts:
@@ -239,8 +239,8 @@ class Ssh:
             expected = [key.export_public_key().decode() for key in keys]
         else:
             expected = [pinned] if pinned else []
-        # The kinds that are expected come first: a host has several keys. The others come after, because one that has only those left has
-        # to be seen to be told from one that does not answer.
+        # A host has several keys: the expected kinds come first. The others follow, so that a host which offers only those is recognized as
+        # changed, and not taken for one that does not answer.
         options["server_host_key_algs"] = list(dict.fromkeys([*(name for key in expected for name in _signatures(key)), *EVERY_KIND]))
         return options
 
@@ -260,7 +260,8 @@ class Ssh:
         finally:
             process.close()  # and no waiting for it: on a dead connection that would outlast the deadline
         if status is None:
-            raise Unreachable(f"{what}: the connection was lost; it may go on there")
+            why = "the connection was lost"
+            raise Unreachable(f"{what}: {why}; it may go on there", cause=why, remedy=ROUTE)
         return Output(status, stdout, stderr)
 
 

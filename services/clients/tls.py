@@ -13,7 +13,7 @@ from services.printable import namelike
 if TYPE_CHECKING:
     from cryptography import x509
 
-NAMES = 5  # that are told; a certificate may hold a hundred
+NAMES = 5  # that are listed; a certificate may hold a hundred
 _COMMON_NAME, _ORGANIZATION = "2.5.4.3", "2.5.4.10"
 _CALLED = (_COMMON_NAME, _ORGANIZATION)
 
@@ -79,7 +79,7 @@ def _names(certificate: "x509.Certificate") -> tuple[str, ...]:
 
 
 def _trouble(seen: Certificate, refused: Cause, now: float) -> str:
-    """All that is wrong with it at once: whoever mends one thing should not meet the next only afterwards."""
+    """List everything that is wrong with it, so that one fix does not only uncover the next problem."""
     host = host_of(seen.address)
     wrong = [refused.said.removeprefix("certificate ")] if refused.said.startswith("certificate not trusted") else []
     if seen.ends <= now:

@@ -385,6 +385,13 @@ def test_one_that_was_good_an_hour_ago_and_is_refused_now_is_looked_at_anew(tmp_
     assert asked(good, renew, ca, site).startswith("certificate expired on ")
 
 
+def test_an_unchecked_handshake_is_made_in_one_place_to_look() -> None:
+    root = Path(http_module.__file__).parents[2]
+    texts = {p.relative_to(root).as_posix(): p.read_text() for f in ("bot", "handlers", "services") for p in (root / f).rglob("*.py")}
+    assert [name for name, text in texts.items() if "CERT_NONE" in text or "check_hostname = False" in text] == ["services/clients/tls.py"]
+    assert {name for name, text in texts.items() if "only_to_look" in text} == {"services/clients/tls.py", "services/clients/http.py"}
+
+
 # The other clients say it as well
 
 
