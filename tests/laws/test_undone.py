@@ -217,7 +217,7 @@ def test_after_a_recovery_the_way_back_is_not_suspected(name: str) -> None:
         if not back:
             continue
         now = seen[position]
-        way = replace(run, steps=run.steps[: position + 1] + back, skipped=(position,))
+        way = replace(run, steps=run.steps[: position + 1] + back, skipped=(position,), way_from=position + 1)
         way = replace(way, reached=tuple(Reached(NOW, n) for n in range(position)))
         for n, going in enumerate(back, position + 1):
             here = replace(way, position=n, reached=(*way.reached, *(Reached(NOW, m) for m in range(position + 1, n))))
@@ -238,6 +238,8 @@ def test_a_goal_that_a_new_way_reaches_again_is_not_noticed_twice() -> None:
     assert taken_back(here, off) == "master 1 is powered off"
     again = make_plan(off, run.plan.procedure, here.steps[3:])
     going = replace(here, steps=here.steps[:4] + again.steps, skipped=(3,), position=4)
+    assert taken_back(going, off) == ""
+    going = replace(going, way_from=4)
     assert again.steps[0].title() == "Start master 1"
     assert taken_back(going, off) == ""
 
