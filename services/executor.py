@@ -432,11 +432,11 @@ class _Drive:
             return
         watched = self._watched()
         unwatched = now - self.run.step_began - watched
-        said = f"{step.title()} timed out: after {duration(watched)} still waiting for {step.waits_for(cluster)}"
+        said = f"{step.title()} timed out after {duration(watched)}: still waiting for {step.waits_for(cluster)}"
         if self._here.unanswered:
-            said += f"; the last request got no answer ({self._here.unanswered})"
+            said += f". The last request got no answer ({self._here.unanswered})"
         if unwatched > UNWATCHED:
-            said += f"; {duration(unwatched)} in which no bot saw the cluster do not count"
+            said += f". Another {duration(unwatched)} are not counted: no bot saw the cluster"
         await self._stop(said, step, cluster)
 
     async def _stop(self, reason: str, step: Step, cluster: Cluster) -> None:

@@ -154,7 +154,7 @@ def test_it_is_late_only_after_its_time_was_watched_and_asked_for_and_looked_at(
         assert max(looks) > max(asked), "looked at after the last ask"
         last = max(e.at for e in events if isinstance(e, Taken) and e.at < stopped.at)
         assert any(at >= last for at in world.orders), "the bot that calls it late has asked for it"
-        assert "timed out: after 2 min still waiting for DigitalOcean to show 3 (shows 2)" in stopped.reason
+        assert "timed out after 2 min: still waiting for DigitalOcean to show 3 (shows 2)" in stopped.reason
 
     virtual.run(story())
 
