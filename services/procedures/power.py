@@ -8,7 +8,7 @@ from services.cluster import Cluster
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.spoken import argument, flag
-from services.steps import FrontAnswers, Healthy, MediaServing, NodesServe, PowerOff, PowerOn, Step
+from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ class Startup(Procedure):
 
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         # What was promised is still to come, however few of them are on just now.
-        promised = [s.number for s in left if isinstance(s, MediaServing)] + [len(s.ids) for s in left if isinstance(s, NodesServe)]
-        yield from self._way(cluster, max(self.number(cluster) or 0, *promised, 0))
+        yield from self._way(cluster, max(self.number(cluster) or 0, fleet.promised(left)))
 
     def _way(self, cluster: Cluster, number: int) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)

@@ -206,6 +206,27 @@ def test_a_default_answer_waits_until_people_could_have_seen_the_question() -> N
     virtual.run(story())
 
 
+def test_more_time_that_people_gave_is_watched_time_too() -> None:
+    """Wait another 30 min, somebody said; and then no bot was there for a day."""
+
+    async def story() -> None:
+        world = Stubborn(loop_clock(NOW))
+        told_of = Lives(world.clock, world)
+        await told_of.opens(Shutdown(limit=600.0))
+        await told_of.lives_for(700.0)
+        run = await told_of.journal.run("acme-1")
+        assert run.question is not None
+        assert await told_of.journal.say(run, Answered(world.clock.now(), run.question.id, "wait", ANA))
+        await asyncio.sleep(86400.0)
+        await told_of.lives_for(1700.0)
+        assert (await told_of.journal.run("acme-1")).question is None
+        await asyncio.sleep(31.0)
+        await told_of.lives_for(200.0)
+        assert (await told_of.journal.run("acme-1")).question is not None
+
+    virtual.run(story())
+
+
 @pytest.mark.parametrize("kindly", [True, False])
 def test_no_watched_time_is_lost_with_a_bot_but_what_it_had_not_noted(kindly: bool) -> None:
     """A crash costs the ten seconds since the lease was renewed; a stop costs nothing: else a bot that restarts often is never late."""
