@@ -1,6 +1,7 @@
 """A step is late when it was watched for as long as it may take, and not before: whatever dies, is away or cannot see in between."""
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,14 +18,14 @@ from services.doubts import AGAIN, OVER, TIMES, Doubts, is_glitch
 from services.drains import Drains
 from services.errors import Rejected, Unreachable
 from services.executor import Executor
-from services.journal import Journal
+from services.journal import Journal, log_of
 from services.locks import Locks
 from services.memory import Memory
 from services.plan import make_plan
 from services.policy import Actor
 from services.procedures import Procedure, Scale, Shutdown
 from services.runs import Answered, Asked, Event, Opened, Questioned, Reached, Stopped, Taken
-from services.store import Store
+from services.store import Commit, Store
 from services.watch import GAP, Stopwatch, Watch
 from tests.support import virtual
 from tests.support.clusters import NOW, law, ready
@@ -264,6 +265,33 @@ def test_a_bot_that_dies_over_every_ask_comes_to_an_end_all_the_same() -> None:
         raise AssertionError("it goes on for ever")
 
     virtual.run(story())
+
+
+def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
+    """A newer bot has written what this one does not know: nothing is taken, asked for or stopped because of that."""
+
+    async def story() -> None:
+        world = Stubborn(loop_clock(NOW))
+        told_of = Lives(world.clock, world)
+        await told_of.opens(Scale(3))
+        poison = Commit(appends=[(log_of("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))])
+        later = asyncio.create_task(_after(20.0, told_of.store, poison))
+        with pytest.raises(ValueError, match="stored by a newer version: FromTomorrow"):
+            await told_of.lives_for(4000.0)
+        await later
+        written = await told_of.store.length(log_of("acme-1"))
+        for _ in range(5):
+            with pytest.raises(ValueError, match="stored by a newer version"):
+                await told_of.lives_for(60.0)
+            await asyncio.sleep(31.0)
+        assert await told_of.store.length(log_of("acme-1")) == written
+
+    virtual.run(story())
+
+
+async def _after(seconds: float, store: Store, commit: Commit) -> None:
+    await asyncio.sleep(seconds)
+    await store.commit(commit)
 
 
 # The clocks

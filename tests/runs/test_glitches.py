@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.journal import log_of
 from services.runs import Asked, Noted, Run, State, Taken
-from services.store import Commit
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import asked, over, told
@@ -244,20 +242,3 @@ def test_a_short_outage_is_not_told() -> None:
             assert "still waiting" not in told(scene)
 
     virtual.run(story())
-
-
-def test_a_journal_that_cannot_be_read_is_not_written_to(caplog: pytest.LogCaptureFixture) -> None:
-    """A newer bot has written what this one does not know."""
-
-    async def story() -> None:
-        async with Scene(media=2) as scene:
-            await half_way(scene)
-            await scene.store.commit(Commit(appends=[(log_of("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))]))
-            before = await scene.store.length(log_of("acme-1"))
-            await scene.passes(2 * 3600)
-            assert await scene.store.length(log_of("acme-1")) == before
-            assert len(thread(scene)) < 5
-
-    with caplog.at_level(logging.ERROR):
-        virtual.run(story())
-    assert len([r for r in caplog.records if r.exc_info and r.name in ("services.executor", "services.driving")]) <= 2
