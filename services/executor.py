@@ -124,6 +124,7 @@ class _Drive:
         self._blind = Outage()
         self._bug = Outage()
         self._seen = False  # whether this round has seen the cluster: an ask that nobody answers is no blindness
+        self._read = False  # and has read the journal
         self._reminded = 0.0
 
     # The walk
@@ -140,7 +141,9 @@ class _Drive:
                 await self._outage(error)
             except (Rejected, Refused) as error:
                 await self._give_up(str(error))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it stops this run only, and only after an hour
+            except Exception as error:  # whatever it is, it stops this run only, and only after an hour
+                if not self._read:
+                    raise  # the journal itself: nothing can be written about that
                 await self._internal(error)
         self._tell()
 
@@ -148,9 +151,10 @@ class _Drive:
         return self.run.over or self.run.state is State.STOPPED
 
     async def _once(self) -> None:
-        self._seen = False
+        self._seen = self._read = False
         self._lease.check()
         self.run = await self._journal.refresh(self.run)
+        self._read = True
         if self._here.began != (self.run.position, self.run.step_began):
             self._here = _Here((self.run.position, self.run.step_began))
             self._bug.over()
@@ -456,11 +460,11 @@ class _Drive:
             return
         watched = self._watched()
         unwatched = now - self.run.step_began - watched
-        said = f"{step.title()} timed out: after {duration(watched)} still waiting for {step.waits_for(cluster)}"
+        said = f"{step.title()} timed out after {duration(watched)}: still waiting for {step.waits_for(cluster)}"
         if self._here.unanswered:
-            said += f"; the last request got no answer ({self._here.unanswered})"
+            said += f". The last request got no answer ({self._here.unanswered})"
         if unwatched > UNWATCHED:
-            said += f"; {duration(unwatched)} in which no bot saw the cluster do not count"
+            said += f". Another {duration(unwatched)} are not counted: no bot saw the cluster"
         await self._stop(said, step, cluster)
 
     async def _stop(self, reason: str, step: Step, cluster: Cluster) -> None:
@@ -533,7 +537,8 @@ class _Drive:
         else:
             if objected and plan.steps and plan.steps[0].objection(cluster):
                 return False
-            by_itself = objected and _only_starts(plan.effects) and all(not q.default for q in self.run.asked if q.id == "other-hand")
+            once = all(not q.default for q in self.run.asked if q.id == "other-hand")
+            by_itself = objected and once and bool(plan.steps) and _only_starts(plan.effects)
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
             way = Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis, following=plan.following)
             choices.insert(0, way)

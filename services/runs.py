@@ -197,8 +197,8 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
-    begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
     following: str = ""  # what to do next, said at the end: of the way that was taken
+    way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
 
     @property
     def over(self) -> bool:
@@ -274,7 +274,7 @@ def _answered(run: Run, event: Answered) -> Run:
         chosen += run.steps[run.position + 1 :] if choice.goes_on else ()
         run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
         run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back)
-        run = replace(run, following=choice.following or run.following)
+        run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
         return _next(run, run.position + 1, event.at)
     return run
 
@@ -302,8 +302,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Taken():
             return _taken(run, event)
         case Asked():
-            begun = run.begun if event.step in run.begun else (*run.begun, event.step)
-            return replace(run, begun=begun, asks=event.again + 1, asked_at=event.at, asked_here=True, unsure=False)
+            return replace(run, asks=event.again + 1, asked_at=event.at, asked_here=True, unsure=False)
         case Reached():
             basis = run.basis if event.basis is None else run.basis.merged(event.basis)
             return _next(replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at)
@@ -318,7 +317,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Recovering():
             steps = run.steps[: run.position + 1] + event.steps
             run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
-            run = _left(run, event.basis)
+            run = _left(replace(run, way_from=run.position + 1), event.basis)
             # What was begun may still change the sizes: they are known again once the first step of the way back is reached.
             run = replace(run, basis=replace(run.basis, sizes=None))
             return _next(run, run.position + 1, event.at)

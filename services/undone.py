@@ -13,11 +13,12 @@ def taken_back(run: Run, cluster: Cluster) -> str:
     """What this look proves to hold no longer of what the run has reached, in words; "" if all of it holds or was not seen.
 
     Only of what is meant to last: a later step may undo it on purpose (off, then on again), and the way to come may restore it.
+    What was reached before the way was found anew is what that way began with.
     """
-    reached = sorted({r.step for r in run.reached if r.step < run.position} - set(run.skipped))
+    reached = sorted({r.step for r in run.reached if run.way_from <= r.step < run.position} - set(run.skipped))
     for index in reached:
         said = run.steps[index].lost(cluster)
-        if said and _lasts(run, index, cluster) and not _comes_back(run, index, cluster) and not _own_doing(run, index, cluster):
+        if said and _lasts(run, index, cluster) and not _comes_back(run, index, cluster):
             return said
     return ""
 
@@ -34,21 +35,11 @@ def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
 
 
 def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether a step to come asks for what reaches that goal again, whatever follows. What is only waited for does not come by itself."""
+    """Whether the steps to come ask for what restores it. What is only waited for does not come by itself."""
     here = _whole(cluster)
     for step in _ways(run, run.position, len(run.steps)):
         here = here if step.checks else step.after(here)
-        if run.steps[index].is_done(here):
-            return True
-    return False
-
-
-def _own_doing(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether what was asked for in a step that the run then left takes effect only now, and takes that goal away."""
-    goal = run.steps[index]
-    held = goal.after(_whole(cluster))
-    late = [run.steps[i] for i in run.begun if i in run.skipped]
-    return any(step.is_done(cluster) and not goal.is_done(step.after(held)) for step in late)
+    return not run.steps[index].lost(here)
 
 
 def _ways(run: Run, start: int, end: int) -> list[Step]:

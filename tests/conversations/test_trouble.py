@@ -986,7 +986,7 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
         scene.town.faults.add("action", "ignored", match=f"{action} acme-master-node-2", times=99)
     await approved(scene)
     card = await pressable(scene, "acme-1 has stopped", 7200)
-    assert "Shut down masters 1-4: not so after 7 min; still waiting for master-2 to power off" in card.text
+    assert "Shut down masters 1-4 timed out after 7 min: still waiting for master-2 to power off" in card.text
     await scene.card("<@UANA>, acme-1 has stopped")
     scene.town.faults.rules.clear()
     return card
@@ -1046,7 +1046,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
         scene.town.faults.add("web", "503", match="acme-master-node-4", times=-1)
         await types(scene, "startup")
         card = await pressable(scene, "acme-2 has stopped", 7200)
-        assert "Wait until masters 1-4 are healthy: not so after 20 min" in card.text
+        assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
         assert "master-4 (health page not 200)" in card.text
         assert scene.estate.media("acme") == [], "the pool comes up last"
         restarts = [d for d, command, _ in scene.town.shell.commands if command == "systemctl restart openvidu"]

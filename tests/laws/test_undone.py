@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.cluster import Basis, Cluster, Fact, FleetKind, MediaNode, NodeLook, SecretsSeen
+from services.errors import Refused
 from services.plan import make_plan
 from services.policy import Actor
 from services.procedures import (
@@ -26,9 +27,9 @@ from services.procedures import (
 from services.runs import Event, Opened, Reached, Run, fold
 from services.secrets_env import Linted
 from services.seen import NOT_LOOKED, Observed
-from services.steps import Step
+from services.steps import PowerOn, Step
 from services.undone import taken_back
-from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, fixed, ready
+from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, end_of, fixed, ready
 
 ANA = Actor("UANA", "T0ACME")
 def parked(cluster: Cluster) -> Cluster:
@@ -220,7 +221,7 @@ def test_after_a_recovery_the_way_back_is_not_suspected(name: str) -> None:
         if not back:
             continue
         now = seen[position]
-        way = replace(run, steps=run.steps[: position + 1] + back, skipped=(position,))
+        way = replace(run, steps=run.steps[: position + 1] + back, skipped=(position,), way_from=position + 1)
         way = replace(way, reached=tuple(Reached(NOW, n) for n in range(position)))
         for n, going in enumerate(back, position + 1):
             here = replace(way, position=n, reached=(*way.reached, *(Reached(NOW, m) for m in range(position + 1, n))))
@@ -241,6 +242,8 @@ def test_a_goal_that_a_new_way_reaches_again_is_not_noticed_twice() -> None:
     assert taken_back(here, off) == "master 1 is powered off"
     again = make_plan(off, run.plan.procedure, here.steps[3:])
     going = replace(here, steps=here.steps[:4] + again.steps, skipped=(3,), position=4)
+    assert taken_back(going, off) == ""
+    going = replace(going, way_from=4)
     assert again.steps[0].title() == "Start master 1"
     assert taken_back(going, off) == ""
 
@@ -251,3 +254,22 @@ def test_only_what_is_seen_counts(unsure: str) -> None:
     first = seen[5].masters[0]
     odd = replace(first, locked=True) if unsure == "locked" else replace(first, status=unsure)
     assert taken_back(at(run, seen, 5), seen[5].with_masters({first.name: odd})) == ""
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_way_that_is_found_anew_ends_where_the_first_one_was_to_end(name: str) -> None:
+    """Whatever another hand did meanwhile: refused by name, or a way; and a cluster that was to be up at the end is not left half off."""
+    run, seen = run_of(name)
+    starts = any(isinstance(s, PowerOn) for s in run.steps)
+    for position in range(len(run.steps)):
+        for what, changed in hands(replace(seen[position], remembered=len(seen[0].media) or 3)):
+            where = f"{what} at “{run.steps[position].title()}”"
+            try:
+                plan = make_plan(changed, run.plan.procedure, run.steps[position:])
+            except Refused:
+                continue
+            end = end_of(changed, plan.steps)
+            if starts:
+                assert end.up, where
+            if starts and "master" in what:
+                assert len(end.serving) >= len(seen[-1].serving), where

@@ -1,6 +1,7 @@
 """A step is late when it was watched for as long as it may take, and not before: whatever dies, is away or cannot see in between."""
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,14 +18,14 @@ from services.doubts import AGAIN, OVER, TIMES, Doubts, is_glitch
 from services.drains import Drains
 from services.errors import Rejected, Unreachable
 from services.executor import Executor
-from services.journal import Journal
+from services.journal import Journal, log_of
 from services.locks import Locks
 from services.memory import Memory
 from services.plan import make_plan
 from services.policy import Actor
 from services.procedures import Procedure, Scale, Shutdown
 from services.runs import Answered, Asked, Event, Opened, Questioned, Reached, Stopped, Taken
-from services.store import Store
+from services.store import Commit, Store
 from services.watch import GAP, Stopwatch, Watch
 from tests.support import virtual
 from tests.support.clusters import NOW, law, ready
@@ -156,7 +157,7 @@ def test_it_is_late_only_after_its_time_was_watched_and_asked_for_and_looked_at(
         assert max(looks) > max(asked), "looked at after the last ask"
         last = max(e.at for e in events if isinstance(e, Taken) and e.at < stopped.at)
         assert any(at >= last for at in world.orders), "the bot that calls it late has asked for it"
-        assert "timed out: after 2 min still waiting for DigitalOcean to show 3 (shows 2)" in stopped.reason
+        assert "timed out after 2 min: still waiting for DigitalOcean to show 3 (shows 2)" in stopped.reason
 
     virtual.run(story())
 
@@ -208,6 +209,27 @@ def test_a_default_answer_waits_until_people_could_have_seen_the_question() -> N
     virtual.run(story())
 
 
+def test_more_time_that_people_gave_is_watched_time_too() -> None:
+    """Wait another 30 min, somebody said; and then no bot was there for a day."""
+
+    async def story() -> None:
+        world = Stubborn(loop_clock(NOW))
+        told_of = Lives(world.clock, world)
+        await told_of.opens(Shutdown(limit=600.0))
+        await told_of.lives_for(700.0)
+        run = await told_of.journal.run("acme-1")
+        assert run.question is not None
+        assert await told_of.journal.say(run, Answered(world.clock.now(), run.question.id, "wait", ANA))
+        await asyncio.sleep(86400.0)
+        await told_of.lives_for(1700.0)
+        assert (await told_of.journal.run("acme-1")).question is None
+        await asyncio.sleep(31.0)
+        await told_of.lives_for(200.0)
+        assert (await told_of.journal.run("acme-1")).question is not None
+
+    virtual.run(story())
+
+
 @pytest.mark.parametrize("kindly", [True, False])
 def test_no_watched_time_is_lost_with_a_bot_but_what_it_had_not_noted(kindly: bool) -> None:
     """A crash costs the ten seconds since the lease was renewed; a stop costs nothing: else a bot that restarts often is never late."""
@@ -245,6 +267,33 @@ def test_a_bot_that_dies_over_every_ask_comes_to_an_end_all_the_same() -> None:
         raise AssertionError("it goes on for ever")
 
     virtual.run(story())
+
+
+def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
+    """A newer bot has written what this one does not know: nothing is taken, asked for or stopped because of that."""
+
+    async def story() -> None:
+        world = Stubborn(loop_clock(NOW))
+        told_of = Lives(world.clock, world)
+        await told_of.opens(Scale(3))
+        poison = Commit(appends=[(log_of("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))])
+        later = asyncio.create_task(_after(20.0, told_of.store, poison))
+        with pytest.raises(ValueError, match="stored by a newer version: FromTomorrow"):
+            await told_of.lives_for(4000.0)
+        await later
+        written = await told_of.store.length(log_of("acme-1"))
+        for _ in range(5):
+            with pytest.raises(ValueError, match="stored by a newer version"):
+                await told_of.lives_for(60.0)
+            await asyncio.sleep(31.0)
+        assert await told_of.store.length(log_of("acme-1")) == written
+
+    virtual.run(story())
+
+
+async def _after(seconds: float, store: Store, commit: Commit) -> None:
+    await asyncio.sleep(seconds)
+    await store.commit(commit)
 
 
 # The clocks
