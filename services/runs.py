@@ -197,6 +197,7 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
+    begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
     following: str = ""  # what to do next, said at the end: of the way that was taken
     way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
 
@@ -302,7 +303,8 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Taken():
             return _taken(run, event)
         case Asked():
-            return replace(run, asks=event.again + 1, asked_at=event.at, asked_here=True, unsure=False)
+            begun = run.begun if event.step in run.begun else (*run.begun, event.step)
+            return replace(run, begun=begun, asks=event.again + 1, asked_at=event.at, asked_here=True, unsure=False)
         case Reached():
             basis = run.basis if event.basis is None else run.basis.merged(event.basis)
             return _next(replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at)

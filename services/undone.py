@@ -18,7 +18,7 @@ def taken_back(run: Run, cluster: Cluster) -> str:
     reached = sorted({r.step for r in run.reached if run.way_from <= r.step < run.position} - set(run.skipped))
     for index in reached:
         said = run.steps[index].lost(cluster)
-        if said and _lasts(run, index, cluster) and not _comes_back(run, index, cluster):
+        if said and _lasts(run, index, cluster) and not _comes_back(run, index, cluster) and not _own_doing(run, index, cluster):
             return said
     return ""
 
@@ -40,6 +40,14 @@ def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
     for step in _ways(run, run.position, len(run.steps)):
         here = here if step.checks else step.after(here)
     return not run.steps[index].lost(here)
+
+
+def _own_doing(run: Run, index: int, cluster: Cluster) -> bool:
+    """Whether what was asked for in a step that the run then left takes effect only now, and takes that goal away."""
+    goal = run.steps[index]
+    held = goal.after(_whole(cluster))
+    late = [run.steps[i] for i in run.begun if i in run.skipped]
+    return any(step.is_done(cluster) and not goal.is_done(step.after(held)) for step in late)
 
 
 def _ways(run: Run, start: int, end: int) -> list[Step]:
