@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from services.clients.channels import MAX_CHANNELS, Opening, let_in
 from services.errors import BotError, Forbidden, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -75,15 +76,20 @@ class Ssh:
         """Run a command and wait for it. Sent once: whatever is left open by a lost answer is for the caller to look at."""
         what = f"running a command on droplet {host.droplet_id} ({host.address})"
         line = self._line(host)
+        opening: Opening | None = None
         error: BotError
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout), line.channels:
                 connection = await self._connected(line, host, timeout)
-                return await self._run(connection, command, stdin, what)
+                opening = Opening()
+                process = await opening.process(connection, command)
+                return await self._run(process, stdin, what)
         except TimeoutError:
             if line.busy == 1:  # others on it are left to the keepalive
                 line.drop()
             error = Unreachable(f"{what}: not over within {timeout:g} s; it may go on there")
+            if opening is None or opening.refused:
+                error = Unreachable(f"{what}: not begun within {timeout:g} s: the node allows no further session now", sent=False)
         except BotError:
             raise
         except Exception as trouble:
@@ -138,7 +144,10 @@ class Ssh:
         error: BotError
         try:
             async with asyncio.timeout(timeout):
-                connection, _ = await asyncssh.create_connection(witness.client(), host.address, self._port, **self._options(pinned))
+                options = self._options(pinned)
+                connection, _ = await let_in(
+                    lambda: asyncssh.create_connection(witness.client(), host.address, self._port, **options), timeout
+                )
         except asyncssh.HostKeyNotVerifiable:
             error = Refused(f"{what}: {witness.objection() if not self._known_hosts else f'its host key is not in {self._known_hosts}'}")
         except asyncssh.PermissionDenied:
@@ -182,8 +191,7 @@ class Ssh:
         if witness.seen and not witness.pinned and not self._known_hosts:
             await self._pins.put(host.droplet_id, witness.seen)
 
-    async def _run(self, connection: "asyncssh.SSHClientConnection", command: str, stdin: str, what: str) -> Output:
-        process = await connection.create_process(command, encoding="utf-8", errors="replace")
+    async def _run(self, process: "asyncssh.SSHClientProcess[str]", stdin: str, what: str) -> Output:
         try:
             if stdin:
                 process.stdin.write(stdin)
@@ -204,6 +212,7 @@ class _Line:
     def __init__(self, address: str) -> None:
         self.address = address
         self.lock = asyncio.Lock()
+        self.channels = asyncio.Semaphore(MAX_CHANNELS)
         self.busy = 0
         self.connection: asyncssh.SSHClientConnection | None = None
         self._alarm: asyncio.TimerHandle | None = None
