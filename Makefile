@@ -1,4 +1,4 @@
-# Everything starts from python3 (3.11-3.13, with venv), git and make; each target sets up what it needs.
+# Everything starts from python3 (3.11-3.14, with venv), git and make; each target sets up what it needs.
 PYTHON ?= python3
 VENV := .venv/bin
 
