@@ -4,7 +4,8 @@
 The base is a tag unless `--base NAME@sha256:...` names a digest. A tag moves: so it is pulled first, and the build is given the digest that
 it has now, which is printed and stands in the image's label org.opencontainers.image.base.name. To build the same again, pass it.
 
-`--offline` fetches the packages with this machine's pip (its indexes, proxies and certificates), and lets the build fetch nothing.
+`--offline FOLDER` fetches the packages into that folder with this machine's pip (its indexes, proxies and certificates), unless they are
+there already, and lets the build fetch nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=ENGINES, help="default: the first of them that works here")
     parser.add_argument("--base", default=default_base(), metavar="NAME[:TAG|@sha256:DIGEST]", help="default: %(default)s, pinned")
     parser.add_argument("--tag", default=f"openvidu-bot:{version()}", help="default: %(default)s")
-    parser.add_argument("--offline", action="store_true", help="packages by this machine's pip; the build reaches no network")
+    parser.add_argument("--offline", type=Path, metavar="FOLDER", help="packages by this machine's pip; the build reaches no network")
     parser.add_argument("more", nargs="*", metavar="ARGUMENT", help="after --, for the engine: -- --build-arg PIP_INDEX_URL=...")
     asked = parser.parse_args()
     try:
@@ -41,7 +42,8 @@ def main() -> int:
             context = ROOT
             more = list(asked.more)
             if asked.offline:
-                context = offline_context(Path(folder), python_of(asked.base))
+                fetch(asked.offline, python_of(asked.base))
+                context = offline_context(Path(folder), asked.offline)
                 more += ["--network", "none"]
             build(engine, base, asked.tag, context, more)
     except CannotBuild as error:
@@ -112,21 +114,29 @@ def python_of(base: str) -> str:
     return match[1] if match else f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def offline_context(folder: Path, python: str) -> Path:
-    """What is built from, and all packages with it. Lines of the lock that count only for some versions of Python count here too."""
+def fetch(wheels: Path, python: str) -> None:
+    """All packages for that Python. Lines of the lock that count only for some versions of Python count here too."""
+    with tempfile.TemporaryDirectory(prefix="openvidu-bot-lock-") as folder:
+        every = Path(folder) / "every.txt"
+        every.write_text(re.sub(r"^(\S+==\S+) ;[^\\]*\\", r"\1 \\", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
+        pip += ["--no-deps", "--only-binary", ":all:", "--python-version", python, "--requirement", str(every), "--dest", str(wheels)]
+        there = [*pip, "--no-index", "--find-links", str(wheels)]
+        if wheels.is_dir() and subprocess.run(there, check=False, capture_output=True).returncode == 0:
+            return
+        if subprocess.run(pip, check=False).returncode:
+            raise CannotBuild("the packages could not be fetched; what pip said stands above")
+
+
+def offline_context(folder: Path, wheels: Path) -> Path:
+    """What is built from, with all packages."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / part)
-    every = folder / "every.txt"
-    every.write_text(re.sub(r"^(\S+==\S+) ;[^\\]*\\", r"\1 \\", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
-    where = ["--only-binary", ":all:", "--python-version", python, "--dest", str(folder / "wheels"), "--requirement", str(every)]
-    if subprocess.run([*pip, *where], check=False).returncode:
-        raise CannotBuild("the packages could not be fetched; what pip said stands above")
-    every.unlink()
+    shutil.copytree(wheels, folder / "wheels")
     (folder / "pip.conf").write_text("[global]\nno-index = true\n")
     return folder
 

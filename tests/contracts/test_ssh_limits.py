@@ -33,6 +33,7 @@ class Gate:
         self.refused = 0
         self.over = asyncio.Event()
         self.changed = asyncio.Condition()
+        self.told: asyncio.Future[None] | None = None
 
     async def until(self, running: int, refused: int = 0) -> None:
         async with self.changed:
