@@ -68,7 +68,7 @@ def base(kind: str) -> Path:
         part = tar.with_suffix(".part.tar")
         print(f"making {tar.name} from Debian's packages (two minutes, once)", flush=True)
         try:
-            run("sh", str(ROOT / "scripts" / "base_image.sh"), kind, str(part))
+            run("sh", str(ROOT / "scripts" / "base_image.sh"), kind, str(part), seconds=3600)
         except RuntimeError as error:
             raise Missing(f"Debian's packages: {str(error).splitlines()[-1]}") from None
         part.rename(tar)
