@@ -64,7 +64,7 @@ def inside(tars: dict[str, Path], wheels: Path) -> int:
         built = run(*make, "ENGINE=docker", env={"DOCKER_BUILDKIT": "0"}, seconds=1800)
         report.check("make image builds with docker, without BuildKit", f"built {TAG} with docker" in built.stdout)
         looked_at()
-        stops_at_any_moment()
+        stops_at_any_moment(folder)
         asyncio.run(lives(folder))
         asyncio.run(is_started_again(folder))
         asyncio.run(with_compose(folder))
@@ -122,15 +122,16 @@ def looked_at() -> None:
     report.check("what is compiled counts whatever the time stamps are", flags, "1\n")
 
 
-def stops_at_any_moment() -> None:
-    """SIGTERM right after the start: ended by it (0), never lost. Without settings it would be 2."""
-    codes = []
-    for _ in range(6):
-        container = run("docker", "run", "--detach", *LOCKED, TAG, "serve").stdout.strip()
-        run("docker", "kill", "--signal", "TERM", container, must=False)
-        codes.append(run("docker", "wait", container, seconds=60).stdout.strip())
+def stops_at_any_moment(folder: Path) -> None:
+    """SIGTERM right after the start: ended by it (0), never lost. Its settings are a pipe that nobody writes to: it gets no further."""
+    pipe = folder / "settings.pipe"
+    os.mkfifo(pipe, 0o644)
+    for _ in range(4):
+        mount = ("--volume", f"{pipe}:/config/settings.yaml:ro")
+        container = run("docker", "run", "--detach", *LOCKED, *mount, TAG, "serve").stdout.strip()
+        run("docker", "kill", "--signal", "TERM", container)
+        report.check("SIGTERM in the first second ends it", run("docker", "wait", container, seconds=120).stdout.strip(), "0")
         run("docker", "rm", container)
-    report.check("SIGTERM in the first second ends it", set(codes) <= {"0"}, True)
     container = run("docker", "run", "--detach", *LOCKED, TAG, "serve").stdout.strip()
     report.check("wrong settings end it with 2", run("docker", "wait", container, seconds=60).stdout.strip(), "2")
     run("docker", "rm", container)
@@ -143,7 +144,7 @@ def prepared(world: World, place: Path) -> list[str]:
     text = yaml.safe_dump(settings | {"state": {"path": "/state/state.sqlite3"}, "health": {"port": 8080}})
     (place / "settings.yaml").write_text(text.replace(str(world.key_file), "/config/openvidu-bot.pem"))
     shutil.copy(world.key_file, place / "openvidu-bot.pem")
-    secrets = {k: v for k, v in world.bot_environment().items() if k.endswith(("_TOKEN", "_KEY", "_SECRET", "_ID")) and k not in os.environ}
+    secrets = {k: v for k, v in world.bot_environment().items() if k.startswith(("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_"))}
     (place / "bot.env").write_text("".join(f"{k}={v}\n" for k, v in secrets.items()))
     for file in place.iterdir():
         os.chown(file, UID, UID)
@@ -189,17 +190,17 @@ async def lives(folder: Path) -> None:
 
 async def is_started_again(folder: Path) -> None:
     """A bot that was held up ends itself, and the restart policy of compose.yaml brings it back."""
-    options = ("--restart", "unless-stopped", "--env", "OPENVIDU_BOT_WATCHDOG=2")
+    options = ("--restart", "unless-stopped", "--env", "OPENVIDU_BOT_WATCHDOG=5")
     async with world_of(folder / "again", 30.0) as world, bot_in(world, folder / "config-again", *options) as container:
         await asyncio.wait_for(world.slack.sockets.until(bool), 120)
         await asyncio.to_thread(run, "docker", "kill", "--signal", "STOP", container)
-        await asyncio.sleep(4)
+        await asyncio.sleep(8)
         await asyncio.to_thread(run, "docker", "kill", "--signal", "CONT", container)
         for _ in range(300):
             if inspected(container)["RestartCount"]:
                 break
             await asyncio.sleep(0.2)
-        report.check("a bot that hung is started again", inspected(container)["RestartCount"], 1)
+        report.check("a bot that hung is started again", inspected(container)["RestartCount"] > 0)
         told = await asyncio.to_thread(run, "docker", "logs", container)
         report.check("and shows where it hung", "Timeout" in told.stderr and "File " in told.stderr)
         ana = world.slack.human("UANA")
@@ -215,10 +216,13 @@ async def with_compose(folder: Path) -> None:
     place = folder / "composed"
     async with world_of(folder / "with-compose", 30.0) as world:
         words = prepared(world, place)
-        shutil.copy(ROOT / "compose.yaml", place)
+        text = (ROOT / "compose.yaml").read_text()
+        if "version 1." in (await asyncio.to_thread(run, compose, "--version")).stdout:  # Debian 12's: older than that word, which is its default
+            text = text.replace(", bind: {create_host_path: false}", "")
+        (place / "compose.yaml").write_text(text)
         own = {"network_mode": "host"}
         bot = own | {"command": words, "environment": {"REDIS_URL": "redis://127.0.0.1:6379/0"}}
-        (place / "here.yaml").write_text(yaml.safe_dump({"version": "3.8", "services": {"bot": bot, "redis": own}}))
+        (place / "here.yaml").write_text(yaml.safe_dump({"services": {"bot": bot, "redis": own}}))
         env = {"OPENVIDU_BOT_REDIS": REDIS, "COMPOSE_PROJECT_NAME": "image-test"}
         both = [compose, "--file", str(place / "compose.yaml"), "--file", str(place / "here.yaml")]
         try:
