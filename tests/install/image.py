@@ -217,7 +217,8 @@ async def with_compose(folder: Path) -> None:
     async with world_of(folder / "with-compose", 30.0) as world:
         words = prepared(world, place)
         text = (ROOT / "compose.yaml").read_text()
-        if "version 1." in (await asyncio.to_thread(run, compose, "--version")).stdout:  # Debian 12's: older than that word, which is its default
+        if "version 1." in (await asyncio.to_thread(run, compose, "--version")).stdout:
+            # Debian 12 has one that is older than that word, and does so by itself.
             text = text.replace(", bind: {create_host_path: false}", "")
         (place / "compose.yaml").write_text(text)
         own = {"network_mode": "host"}
