@@ -58,7 +58,7 @@ class Droplet:
         enter = ["nsenter", "--target", str(self.leader), "--mount", "--uts", "--ipc", "--pid", "--root", "--wd"]
         clean = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
         words = [*enter, "env", "-i", *(f"{k}={v}" for k, v in clean.items()), "sh", "-c", line]
-        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
+        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3600, check=False)
 
     def show(self, name: str) -> str:
         """A property of the service."""
