@@ -5,14 +5,18 @@ from decimal import Decimal
 from typing import Any
 
 from handlers.cards import node_state
+from handlers.cards.words import health
 from handlers.talks import TALKS
-from services.cluster import Cluster, Droplet, MediaNode, Size, short
-from services.prices import money
+from services.cluster import Cluster, Droplet, MediaNode, NodeLook, Size, short
+from services.prices import money, per_hour
 from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup, fleet
 from services.procedures.resize import legal
+from services.procedures.sizes import by_price
 from services.secrets_env import KEYS, may_change
+from services.seen import NotSeen
 from services.spoken import Spoken
 from services.steps.base import count
+from services.steps.media import meets
 
 NUMBERS = 20  # so many are offered at least; more are typed
 MOST = 100
@@ -76,14 +80,13 @@ def numbers(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
     return tuple(_number(n, now, cluster.media_price) for n in range(least, most + 1))
 
 
-def _number(number: int, now: int, price: Decimal) -> Pick:
-    change = price * abs(number - now)
+def _number(number: int, now: int, price: Decimal | None) -> Pick:
     cost = f" · {money(price * number)}/h" if price else ""
     if number == now:
         about = "as now"
     elif price:
         more, costs = ("more", "costs") if number > now else ("less", "saves")
-        about = f"{count(abs(number - now), 'node')} {more}: {costs} {money(change)}/h"
+        about = f"{count(abs(number - now), 'node')} {more}: {costs} {money(price * abs(number - now))}/h"
     else:
         about = "what a node costs is not known"
     return Pick(str(number), f"{count(number, 'media node')}{cost}", about)
@@ -92,20 +95,20 @@ def _number(number: int, now: int, price: Decimal) -> Pick:
 def sizes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
     """Droplet sizes, cheapest first: those that are sold where the cluster stands, and that its droplets can become."""
     if kind is ResizeMasters:
-        now = max((m.monthly for m in cluster.masters), default=Decimal(0))
+        now = max((m.monthly for m in cluster.masters if m.monthly), default=None)
         return tuple(_size(s, now) for s in legal(cluster)[:MOST])
     mine = cluster.pool.size if cluster.pool is not None else ""
     sold = [s for s in cluster.sizes if s.available and cluster.region in s.regions and s.slug != mine]
     before = cluster.size(mine)
-    cheapest = sorted(sold, key=lambda s: (s.monthly, s.slug))[:MOST]
-    return tuple(_size(s, before.monthly if before else Decimal(0)) for s in cheapest)
+    cheapest = sorted(sold, key=by_price)[:MOST]
+    return tuple(_size(s, before.monthly if before else None) for s in cheapest)
 
 
-def _size(size: Size, now: Decimal) -> Pick:
-    change = size.monthly - now
-    compared = f", {money(abs(change))} {'more' if change >= 0 else 'less'} each" if now else ""
+def _size(size: Size, now: Decimal | None) -> Pick:
+    change = None if now is None or size.monthly is None else size.monthly - now
+    compared = "" if change is None else f", {money(abs(change))} {'more' if change >= 0 else 'less'} each"
     about = f"{size.vcpus} vCPU, {size.memory / 1024:g} GB, disk {size.disk} GB{compared}"
-    return Pick(size.slug, f"{size.slug} · {money(size.hourly)}/h · {money(size.monthly)}/month", about)
+    return Pick(size.slug, f"{size.slug} · {per_hour(size.hourly)} · {money(size.monthly)}/month", about)
 
 
 def nodes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
@@ -117,21 +120,16 @@ def nodes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
 
 
 def _master(master: Droplet, cluster: Cluster) -> Pick:
-    health = {True: "healthy", False: "not healthy", None: "health unknown"}[master.healthy]
     name = short(master.name, cluster.stack)
-    return Pick(name, f"{name} · {master.status}{f', {health}' if master.status == 'active' else ''}", master.size)
+    return Pick(name, f"{name} · {master.status}{f', {health(master)}' if master.status == 'active' else ''}", master.size)
 
 
 def _media(node: MediaNode, cluster: Cluster) -> Pick:
     look, name = node.look, short(node.name, cluster.stack)
-    if look is None or look.rooms is None:
-        meets = "meetings unknown"
-    else:
-        said = [count(look.rooms, "meeting"), count(look.people or 0, "person")]
-        said += [count(look.recordings, "recording")] if look.recordings else []
-        meets = ", ".join(said) if look.rooms else "no meetings"
+    unknown, empty = isinstance(look, NotSeen) or not meets(look), isinstance(look, NodeLook) and look.rooms == 0
+    carries = "meetings unknown" if isinstance(look, NotSeen) or unknown else "no meetings" if empty else meets(look)
     several = len([n for n in cluster.media if short(n.name, cluster.stack) == name]) > 1
-    return Pick(str(node.id) if several else name, f"{name} · {node_state(node)}", meets)
+    return Pick(str(node.id) if several else name, f"{name} · {node_state(node)}", carries)
 
 
 def keys() -> tuple[Pick, ...]:

@@ -13,7 +13,7 @@ from handlers.cards.words import asked, behind, people, sentence
 from services.cluster import Cluster
 from services.decisions import Request
 from services.executor import Progress
-from services.prices import hourly, money
+from services.prices import hourly, per_hour
 from services.procedures.backup import newest_words
 from services.runs import Run, State
 from services.steps.base import count, duration, listed
@@ -134,7 +134,7 @@ def _cluster(glance: Glance, mine: Mine) -> list[Block]:
         kept = newest_words(glance.cluster)
         lines.append(f"*Backups* {kept or 'not known: the list of snapshots could not be read'}")
         month = f" · {glance.month}" if glance.month else ""
-        lines.append(f"*Cost* {money(hourly(glance.cluster).total)}/h now{month}")
+        lines.append(f"*Cost* {per_hour(hourly(glance.cluster).total)} now{month}")
     lines += [f":warning: {escape(t)}" for t in glance.trouble]
     block = section(cut("\n".join(lines), SAID))
     if mine.offers:
@@ -154,13 +154,13 @@ def _head(glance: Glance) -> str:
 def _health(cluster: Cluster) -> list[str]:
     if not cluster.masters:
         return []
-    well = len([m for m in cluster.masters if m.healthy])
+    well = len([m for m in cluster.masters if m.well])
     on = len([m for m in cluster.masters if m.active])
     masters = "all off" if cluster.down else f"{on} of {len(cluster.masters)} on, {well} healthy"
     serving = len(cluster.serving)
-    media = f"{serving} of {count(len(cluster.media), 'node')} {'serves' if serving == 1 else 'serve'}" if cluster.media else "no nodes"
-    unread = len([n for n in cluster.media if n.look is None and n.droplet.active])
-    unknown = f" ({unread} not reachable by SSH)" if unread else ""
+    media = f"{serving} of {count(len(cluster.media), 'node')} in service" if cluster.media else "no nodes"
+    unread = len([n for n in cluster.media if not n.seen and n.droplet.active])
+    unknown = f" ({unread} not seen)" if unread else ""
     pool = f", pool at {cluster.pool.target}" if cluster.pool else ""
     lines = [f"*Masters* {masters} · *Media* {media}{unknown}{pool}"]
     return lines if cluster.down else [*lines, f"*Meetings* {people(cluster.load)}"]

@@ -1,9 +1,13 @@
 """Plans: impact first (people, outage, money, time, what cannot be undone), then steps."""
 
+from decimal import Decimal
+
 from handlers.blocks import Card, escape, section
 from handlers.cards.words import people, plain
 from services.plan import Plan
-from services.prices import money
+from services.prices import money, per_hour
+from services.seen import NotSeen
+from services.steps import Effects
 from services.steps.base import count, duration
 
 
@@ -14,18 +18,27 @@ def title(plan: Plan) -> str:
 
 def notice(plan: Plan) -> str:
     """What people will notice."""
-    effects, load = plan.effects, plan.load
+    effects, load = plan.effects, plan.meetings
+    if isinstance(load, NotSeen):
+        return f"{_unknown(effects)} How many meetings run is unknown: {escape(load.reason)}."
     now = people(load)
     if effects.cuts_off:
-        lost = " Recordings that are running are lost." if load is None or load.recordings else ""
-        return f"{now}. *They are cut off: running meetings are ended.*{lost}"
+        lost = " Running recordings are lost." if load.recordings else ""
+        return f"{now}. *Everyone in them is disconnected.*{lost}"
+    if effects.blocks and load.idle:
+        return f"{now}. No one is disconnected."
     if effects.blocks:
-        quiet = load is not None and load.rooms == 0
-        longest = f" (longest has run {duration(load.longest)})" if load is not None and load.rooms else ""
-        return f"{now}. Nobody is cut off{'' if quiet else f': running meetings may finish{longest}'}."
-    if effects.adds:
-        return f"{now}; nobody is disturbed. {count(effects.adds, 'media node')} more can take meetings."
-    return f"{now}; nobody is disturbed."
+        longest = f" (the longest has run {duration(load.longest)})" if load.rooms else ""
+        return f"{now}. They can finish{longest}; no one is disconnected."
+    more = f" {count(effects.adds, 'media node')} more can take meetings." if effects.adds else ""
+    return f"{now}; no one is disconnected.{more}"
+
+
+def _unknown(effects: Effects) -> str:
+    """The sentence that decides where LiveKit did not show who meets."""
+    if effects.cuts_off:
+        return "*Everyone who is in a meeting is disconnected, and running recordings are lost.*"
+    return "Running meetings can finish first." if effects.blocks else "Ends no meeting."
 
 
 def outage(plan: Plan) -> str:
@@ -41,15 +54,17 @@ def outage(plan: Plan) -> str:
 
 def saving(plan: Plan) -> str:
     """What it does to the bill."""
-    change = plan.saves
+    change = plan.saves or Decimal(0)
     gone = plan.media if (plan.effects.down or plan.effects.special) and not plan.money else 0
     what = f" ({count(gone, 'media node')})" if gone else ""
     said = [f"saves {money(change)}/h{what}"] if change > 0 else [f"costs {money(-change)}/h more"] if change < 0 else []
+    if plan.saves is None:
+        said.append("what it changes is unknown: DigitalOcean's price of a droplet was not seen")
     if plan.money:
         said.append(plan.money)
     said = said or ["changes nothing"]
     if plan.effects.stops_masters and plan.effects.down:
-        said.append(f"the masters stay billed while off ({money(plan.stays_billed)}/h)")
+        said.append(f"the masters stay billed while off ({per_hour(plan.stays_billed)})")
     return ". ".join([said[0], *(s[:1].upper() + s[1:] for s in said[1:])]) + "."
 
 

@@ -1,16 +1,19 @@
 """A cluster as it is now."""
 
-from decimal import Decimal
+from dataclasses import replace
 
 from handlers.blocks import Card, clock, escape, section
+from handlers.cards.certificates import certificate_words
 from handlers.cards.plans import title
-from handlers.cards.words import asked, behind, people, plain
-from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
+from handlers.cards.words import asked, behind, health, people, plain
+from services.cluster import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.desk import Status
-from services.prices import hourly, money
-from services.procedures import fleet
+from services.prices import hourly, money, per_hour, summed
+from services.procedures import bootfile, fleet
 from services.procedures.backup import newest_words
-from services.steps.base import count
+from services.seen import NotSeen
+from services.steps.base import listed
+from services.steps.media import meets, not_ready
 
 UNTOLD = {FleetKind.MIXED: "two things keep them at once.", FleetKind.UNKNOWN: "what keeps them is unknown."}
 UNREAD = "runs and requests are not known: the bot's memory does not answer. Nothing can be changed until it does"
@@ -31,85 +34,124 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     blocks.append(section(f"*Meetings* {meetings}."))
     blocks.append(section(f"*Cost now* {_cost(cluster)}"))
     kept = newest_words(cluster)
-    backups = f"*Backups* {kept}. " if kept else ""
+    backups = f"*Backups* {kept}. " if kept else _not_seen(cluster)
     if backups:
         blocks.append(section(backups.strip()))
     hours = f"*Hours* {hours}. " if hours else ""
     if hours:
         blocks.append(section(hours.strip()))
+    certificate = certificate_words(status.certificate, cluster, at)
+    if certificate:
+        blocks.append(section(certificate))
+        hours += f"{certificate} "
+    file = _file_line(cluster)
+    if file:
+        blocks.append(section(file.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
-    well = len([m for m in cluster.masters if m.healthy])
+    well = len([m for m in cluster.masters if m.well])
     masters = f"Masters: {well} of {len(cluster.masters)} healthy. " if cluster.masters and not cluster.down else ""
     media = f"Media nodes: {plain(_pool_lines(cluster))}. Meetings: {meetings}.".replace("..", ".")
-    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{run}")
+    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{file}{run}")
     return Card(f"{plain(head).rstrip('.')}. {told}", tuple(blocks))
 
 
 def state_of(cluster: Cluster) -> str:
     """`up`, `down`, or what is missing in between."""
+    if cluster.lacking(frozenset({Fact.DROPLETS})):
+        return "not all of it was seen"
     if not cluster.masters:
         return "not found"
     if cluster.down:
         return "down"
-    if cluster.up and all(m.healthy for m in cluster.masters):
+    if cluster.up and all(m.well for m in cluster.masters):
+        if cluster.lacking(frozenset({Fact.POOL})):
+            return "masters up, not all media nodes were seen"
+        if not cluster.serving and any(not n.seen and n.droplet.active for n in cluster.media):
+            return "masters up; whether anyone can meet is unknown: no media node is proved to be in service"
         if not cluster.serving and any(n.draining for n in cluster.media):
-            return "masters up, no new meetings: the media nodes let theirs finish"
+            return "masters up, no new meetings: the media nodes drain"
         if not cluster.serving:
-            return "masters up, nobody can meet: no media node serves"
+            return "masters up, no one can meet: no media node is in service"
+        if isinstance(cluster.front, NotSeen) and cluster.front.since:
+            return f"up; the public address is not seen ({escape(cluster.front.reason)})"
         return "up" if cluster.front is not False else "up, but the public address does not answer through the load balancer"
     return "partly up"
 
 
 def _masters_line(master: Droplet, cluster: Cluster) -> str:
-    health = {True: "healthy", False: "not healthy", None: "health unknown"}[master.healthy]
     state = f"{master.status}{', being changed' if master.locked else ''}"
-    return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (f" · {health}" if master.status == "active" else "")
+    return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (f" · {health(master)}" if master.status == "active" else "")
 
 
 def node_state(node: MediaNode) -> str:
-    """What a media node does now: `serving`, `finishing its meetings`."""
+    """What a media node does now: `in service`, `draining`."""
+    look = node.look
     if node.member_status == "deleting":
-        return "going"
+        return "being deleted"
     if node.serving:
-        return "serving"
+        return "in service"
+    if isinstance(look, NotSeen):
+        if not node.droplet.active or not look.since:
+            return "powered off" if node.droplet.off else node.member_status or node.droplet.status
+        return f"{node.droplet.status}, not seen: {escape(look.reason)}"
+    if node.contradiction:
+        return f"unknown: {node.contradiction}"
     if node.draining:
-        return "finishing its meetings"
-    if node.drained:
+        return "draining"
+    if node.held:
+        return f"drained, held by {escape(listed(node.held))}"
+    if node.drained and look.start:
         return "drained, takes no meetings"
-    if node.look is None:
-        return f"{node.droplet.status}, not reachable by SSH" if node.droplet.active else (node.member_status or node.droplet.status)
-    return node.member_status or node.droplet.status
+    return escape(not_ready(look))
 
 
 def _pool_lines(cluster: Cluster) -> str:
-    media, pool = fleet.of(cluster), cluster.pool
+    media = fleet.of(cluster)
     known = fleet.known(cluster)
-    lines = [media.words() if known else UNTOLD.get(cluster.kind, "no pool is known.")]
+    lines = [media.words() if known else _untold(cluster)]
     if known and (means := media.means()):
         lines.append(f"_{means}_")
     lines += [f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media]
-    if pool is not None and pool.trouble:
-        lines.append(f":warning: DigitalOcean says: {escape(pool.trouble)}")
     lines += [f":warning: {escape(w)}" for w in (media.warnings() if known else ())]
     return "\n".join(lines)
 
 
+def _untold(cluster: Cluster) -> str:
+    """Why the look does not tell what keeps the media nodes."""
+    if why := cluster.lacking(frozenset({Fact.POOL})):
+        return f"what keeps them was not seen: {escape(why)}."
+    return UNTOLD.get(cluster.kind, "no pool is known.")
+
+
 def _carries(node: MediaNode) -> str:
     look = node.look
-    if look is None or not look.rooms:
+    if isinstance(look, NotSeen) or not look.running or (look.rooms == 0 and look.people == 0 and look.recordings == 0):
         return ""
-    said = [count(look.rooms, "meeting"), count(look.people or 0, "person")]
-    return f" · {', '.join([*said, *([count(look.recordings, 'recording')] if look.recordings else [])])}"
+    words = meets(look)
+    return f" · {escape(words)}" if words else ""
+
+
+def _file_line(cluster: Cluster) -> str:
+    """What is wrong with secrets.env; "" when nothing is, or no bucket is configured."""
+    said = bootfile.state(cluster)
+    return f"*secrets.env* :warning: {escape(said)}. " if said else ""
 
 
 def _cost(cluster: Cluster) -> str:
     if not cluster.masters and not cluster.media:
         return "not known: no droplet of it was seen."
     costs = hourly(cluster)
-    off = sum((m.hourly for m in cluster.masters if m.off), Decimal(0))
-    billed = f"; {money(off)}/h of it for masters that are off" if off else ""
-    return f"{money(costs.total)}/h (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+    if cluster.lacking(frozenset({Fact.DROPLETS, Fact.POOL})):
+        costs = replace(costs, media=None)
+    off = summed(m.hourly for m in cluster.masters if m.off)
+    billed = f"; {per_hour(off)} of it for masters that are off" if off else ""
+    return f"{per_hour(costs.total)} (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+
+
+def _not_seen(cluster: Cluster) -> str:
+    why = cluster.lacking(frozenset({Fact.SNAPSHOTS}))
+    return f"*Backups* not seen: {escape(why)}. " if why else ""
 
 
 def _run_lines(status: Status) -> str:

@@ -5,7 +5,7 @@ sshd's own defaults are 10 of each; people who harden a node lower them. A refus
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     import asyncssh
@@ -18,22 +18,25 @@ LONGEST_PAUSE = 2.0
 
 
 class Opening:
-    """Opens the channel for one command. A refused channel is asked for again, until the caller's deadline."""
+    """Opens the channel for one command. A refused channel is asked for again, until the caller's deadline.
+
+    Only at the stage `sent` may something of the command have arrived.
+    """
 
     def __init__(self) -> None:
-        self.refused = False
+        self.stage: Literal["queued", "connecting", "refused", "sent"] = "queued"
 
     async def process(self, connection: "asyncssh.SSHClientConnection", command: str) -> "asyncssh.SSHClientProcess[str]":
-        """The command's process. While `refused` is true, nothing of it was sent."""
+        """The command's process."""
         import asyncssh  # noqa: PLC0415 - 0.2 s and 14 MB
 
         pause = FIRST_PAUSE
         while True:
-            self.refused = False
+            self.stage = "sent"
             try:
                 return await connection.create_process(command, encoding="utf-8", errors="replace")
             except asyncssh.ChannelOpenError:
-                self.refused = True
+                self.stage = "refused"
                 if connection.is_closed():
                     raise
             await asyncio.sleep(pause)

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from services.cluster import Cluster, Fact, MediaNode, short
 from services.errors import Rejected
+from services.seen import NOT_LOOKED
 from services.steps.base import Effects, Step, World, ask_each, count, listed
-from services.steps.media import NODE_FACTS, carrying, in_service
+from services.steps.media import NODE_FACTS, carrying, in_service, missing, unseen
 
 BOOT_NUDGE = 300.0  # seconds after which a node that did not come back by itself is helped once
 
@@ -19,8 +20,9 @@ class NodesOff(Step):
     remember: bool = False  # keep which were on, for the next start-up
     harsh: bool = False  # people agreed that they go before their meetings have ended
     who: str = ""
+    keep_ids: tuple[int, ...] = ()  # with `remember`: which the next start-up starts; empty: these
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     twice: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
@@ -37,8 +39,9 @@ class NodesOff(Step):
         return not self._left(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        off = {n.id: replace(n, droplet=replace(n.droplet, status="off", locked=False), look=None) for n in self._left(cluster)}
-        return replace(cluster.with_media(off), remembered_ids=tuple(off) if self.remember and off else cluster.remembered_ids)
+        off = {n.id: replace(n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_LOOKED) for n in self._left(cluster)}
+        keeps = (self.keep_ids or self.ids) if self.remember else ()
+        return replace(cluster.with_media(off), remembered_ids=keeps or cluster.remembered_ids)
 
     def takes(self, cluster: Cluster) -> float:
         return 35.0 + cluster.timings.second_look
@@ -49,16 +52,19 @@ class NodesOff(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.shutdown_nudge
 
+    def unproved(self, cluster: Cluster) -> str:
+        return "" if self.harsh else unseen(cluster, self._left(cluster))
+
     def objection(self, cluster: Cluster) -> str:
-        # One that cannot be seen is on its way off: all were seen drained just before.
-        busy = [n for n in self._left(cluster) if n.look is not None and not n.drained]
+        # One that is not seen any more is on its way off: nothing is asked before all are seen (`unproved`).
+        busy = [n for n in self._left(cluster) if n.seen and not n.drained]
         if self.harsh or not busy:
             return ""
         return f"{_names(cluster, busy)} not drained: switching off would end what still runs there"
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         if self.remember and again == 0:
-            await world.remember_media(tuple(n.id for n in self._left(cluster)))
+            await world.remember_media(self.keep_ids or self.ids)  # as it was planned: some may be off by now
         action = "shutdown" if again == 0 else "power_off"
         await ask_each(world.act(n.id, action) for n in self._left(cluster) if not n.droplet.locked and n.droplet.status != "off")
 
@@ -68,12 +74,16 @@ class NodesOff(Step):
     def effects(self, cluster: Cluster) -> Effects:
         hit = [n for n in self._left(cluster) if not n.drained]
         others = [n for n in cluster.media if n.id not in self.ids and n.serving]
-        cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
+        cut = bool(hit) and not cluster.idle
         said = f"switches off {count(len(hit), 'media node')} without letting meetings finish ({carrying(cluster, hit)} now)"
         return Effects(blocks=bool(hit), cuts_off=cut, down=not others, special=(said,) if hit else ())
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"{_names(cluster, self._left(cluster))} to power off" if self._left(cluster) else "a second look"
+
+    def lost(self, cluster: Cluster) -> str:
+        on = [n for n in self._nodes(cluster) if n.droplet.status == "active"]
+        return f"{_names(cluster, on)} {'is' if len(on) == 1 else 'are'} powered on" if on else ""
 
     def stays(self) -> str:
         return f"{self.who or count(len(self.ids), 'media node')} off"
@@ -96,7 +106,17 @@ class NodesOn(Step):
         return f"Start {self.who or count(len(self.ids), 'media node')}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not (self._left(cluster) or self._gone(cluster))
+
+    def _gone(self, cluster: Cluster) -> str:
+        here = {n.id for n in cluster.media}
+        return missing(cluster, tuple(i for i in self.ids if i not in here))
+
+    def objection(self, cluster: Cluster) -> str:
+        return self._gone(cluster)  # no asking brings it back
+
+    def lost(self, cluster: Cluster) -> str:
+        return missing(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
         on = {n.id: replace(n, droplet=replace(n.droplet, status="active", locked=False)) for n in self._left(cluster)}
@@ -143,7 +163,13 @@ class NodesServe(Step):
         return f"Wait until {self.who or count(len(self.ids), 'media node')} {'serves' if len(self.ids) == 1 else 'serve'}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not (self._left(cluster) or missing(cluster, self.ids))
+
+    def objection(self, cluster: Cluster) -> str:
+        return missing(cluster, self.ids)  # it never serves by waiting
+
+    def lost(self, cluster: Cluster) -> str:
+        return missing(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_media({n.id: in_service(n) for n in self._left(cluster)})
@@ -158,7 +184,7 @@ class NodesServe(Step):
         return BOOT_NUDGE
 
     def _stuck(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in self._left(cluster) if n.resting and n.droplet.active]
+        return [n for n in self._left(cluster) if n.restartable and n.droplet.active]
 
     def wants(self, cluster: Cluster, again: int) -> bool:
         # Its unit starts at boot, if it is enabled; a restart before that time is up would begin the waiting anew.
@@ -232,6 +258,11 @@ class NodeSize(Step):
 
     def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
         return f"DigitalOcean to resize {self.who}"
+
+    def lost(self, cluster: Cluster) -> str:
+        node = self._node(cluster)
+        other = node is not None and node.droplet.size != self.size and not node.droplet.locked
+        return f"{self.who} has {node.droplet.size}, not {self.size}" if node is not None and other else ""
 
     def stays(self) -> str:
         return f"{self.who} has {self.size}"

@@ -4,11 +4,23 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from services.cluster import Cluster, Droplet, Fact, short
+from services.secrets_env import Linted, Reader, described
+from services.seen import NotSeen
 from services.steps.base import Effects, Step, World, ask_each, listed
+from services.steps.media import unseen
 
 
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
     return [m for m in cluster.masters if m.name in names]
+
+
+def _seen(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
+    """`master 2 is off`, of those that are seen in that state; "" when none is."""
+    found = tuple(m.name for m in _masters(cluster, names) if m.status == status)
+    return f"{said(found)} {'is' if len(found) == 1 else 'are'} {STATUS[status]}" if found else ""
+
+
+STATUS = {"off": "powered off", "active": "powered on"}
 
 
 def said(names: tuple[str, ...]) -> str:
@@ -21,6 +33,12 @@ def said(names: tuple[str, ...]) -> str:
     return f"masters {listed(numbers)}"
 
 
+def _fault(cluster: Cluster) -> str:
+    """Why a master that is stopped now would not start again, as far as secrets.env was seen; "" when nothing is known to be wrong."""
+    found = cluster.lint.findings if isinstance(cluster.lint, Linted) else ()
+    return described([f for f in found if f.reader is Reader.MASTERS])
+
+
 @dataclass(frozen=True)
 class PowerOff(Step):
     """Masters are off. Asked in order without waiting; after the nudge time the power is cut."""
@@ -29,7 +47,7 @@ class PowerOff(Step):
     kept: tuple[int, ...] = ()  # media droplets that may stay, because they were named and are drained
     media_stays: bool = False  # rolling work: media nodes go on serving while one master is down
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES})
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES, Fact.LINT})
     breakable: ClassVar[bool] = False
 
     @property
@@ -59,6 +77,11 @@ class PowerOff(Step):
     def effects(self, cluster: Cluster) -> Effects:
         return Effects(stops_masters=True, down=len(self.names) > 1 or not cluster.up)
 
+    def unproved(self, cluster: Cluster) -> str:
+        if self.media_stays or self.is_done(cluster):
+            return ""
+        return unseen(cluster, [n for n in cluster.media if n.id in self.kept and not n.droplet.off])
+
     def objection(self, cluster: Cluster) -> str:
         if self.media_stays:
             down = [m.name for m in cluster.masters if m.name not in self.names and m.status != "active"]
@@ -71,6 +94,13 @@ class PowerOff(Step):
             return "the autoscaler is on: it would bring media nodes all the time that the masters are off"
         return ""
 
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        return not self.is_done(cluster) and not self._held_by(cluster)
+
+    def _held_by(self, cluster: Cluster) -> str:
+        """What in secrets.env keeps all of them on: it was sound when this was planned, and meetings may have taken hours to end."""
+        return _fault(cluster) if all(m.active for m in _masters(cluster, self.names)) else ""
+
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         # DigitalOcean's "shutdown" only promises that the request was made; power_off is the hard cut when it did not help.
         action = "shutdown" if again == 0 else "power_off"
@@ -78,6 +108,8 @@ class PowerOff(Step):
         await ask_each(world.act(m.id, action) for m in on)
 
     def waits_for(self, cluster: Cluster) -> str:
+        if fault := self._held_by(cluster):
+            return f"secrets.env to be repaired: {fault}"
         names = [short(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
         return f"{listed(names)} to power off" if names else ""
 
@@ -85,6 +117,9 @@ class PowerOff(Step):
         was_off = {m.name for m in _masters(before, self.names) if m.status == "off"}
         back = tuple(m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active")
         return f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again" if back else ""
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "active")
 
     def stays(self) -> str:
         return f"{said(self.names)} off"
@@ -123,6 +158,9 @@ class PowerOn(Step):
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.act(cluster.master(self.name).id, "power_on")
 
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, (self.name,), "off")
+
     def waits_for(self, cluster: Cluster) -> str:
         return f"{short(self.name, cluster.stack)} to be active"
 
@@ -137,14 +175,14 @@ class Healthy(Step):
     names: tuple[str, ...]
     restarts: bool = True  # False: what did not come up by itself is a failure, not something to help along
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH})
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
     checks: ClassVar[bool] = True
 
     def title(self) -> str:
         return f"Wait until {said(self.names)} {'is' if len(self.names) == 1 else 'are'} healthy"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return all(m.active and m.healthy for m in _masters(cluster, self.names))
+        return all(m.well for m in _masters(cluster, self.names))
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters({m.name: replace(m, healthy=True) for m in _masters(cluster, self.names)})
@@ -160,17 +198,31 @@ class Healthy(Step):
 
     def wants(self, cluster: Cluster, again: int) -> bool:
         # The first ask is patience itself; the one nudge restarts OpenVidu where it does not answer.
-        return self.restarts and again == 1 and not self.is_done(cluster)
+        return self.restarts and again == 1 and bool(self._sick(cluster))
+
+    def _sick(self, cluster: Cluster) -> list[Droplet]:
+        """Masters that are on and seen not to be well. One that only this bot cannot see may serve people: it is not restarted.
+
+        While the public address is seen not to answer either, no one is served, and silence is reason enough.
+        """
+        silent_all_over = cluster.front is False
+        on = [m for m in _masters(cluster, self.names) if m.active]
+        return [m for m in on if m.healthy is False or (silent_all_over and isinstance(m.healthy, NotSeen))]
+
+    def objection(self, cluster: Cluster) -> str:
+        return self.lost(cluster)  # it never becomes healthy by waiting
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "off")
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        sick = [m for m in _masters(cluster, self.names) if m.active and not m.healthy]
-        await ask_each(world.restart_service(m.id) for m in sick)
+        await ask_each(world.restart_service(m.id) for m in self._sick(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
         names = [
-            f"{short(m.name, cluster.stack)} ({'not active' if not m.active else 'health page not 200'})"
+            f"{short(m.name, cluster.stack)} ({_unwell(m)})"
             for m in _masters(cluster, self.names)
-            if not (m.active and m.healthy)
+            if not m.well
         ]
         return listed(names)
 
@@ -179,6 +231,15 @@ class Healthy(Step):
 
     def settles(self, earlier: Step) -> bool:
         return isinstance(earlier, PowerOff) and set(earlier.names) <= set(self.names)
+
+
+def _unwell(master: Droplet) -> str:
+    """Why it does not count as healthy."""
+    if not master.active:
+        return "not active"
+    if isinstance(master.healthy, NotSeen):
+        return f"health page not seen: {master.healthy.reason}"
+    return "health page not 200"
 
 
 @dataclass(frozen=True)
@@ -196,7 +257,7 @@ class RestartService(Step):
 
     def is_done(self, cluster: Cluster) -> bool:
         start = cluster.master(self.name).start
-        return bool(start) and start != self.was
+        return isinstance(start, str) and start not in ("", self.was)
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters({self.name: replace(cluster.master(self.name), start=f"after {self.was}", healthy=False)})
@@ -223,7 +284,8 @@ class RestartService(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         name = short(self.name, cluster.stack)
-        return f"OpenVidu on {name} to start again" if cluster.master(self.name).start else f"{name} to answer by SSH"
+        start = cluster.master(self.name).start
+        return f"{name} to answer by SSH: {start.reason}" if isinstance(start, NotSeen) else f"OpenVidu on {name} to start again"
 
     def stays(self) -> str:
         return f"OpenVidu restarted on {said((self.name,))}"
@@ -251,8 +313,9 @@ class FrontAnswers(Step):
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.front_deadline
 
-    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
-        return "the public address to answer through the load balancer"
+    def waits_for(self, cluster: Cluster) -> str:
+        why = f": {cluster.front.reason}" if isinstance(cluster.front, NotSeen) and cluster.front.since else ""
+        return f"the public address to answer through the load balancer{why}"
 
     def stays(self) -> str:
         return "the public address answers"

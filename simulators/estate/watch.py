@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulators.estate.things import MEDIA_SERVERS, Droplet, Meeting, Pool, Violation
+from simulators.estate.things import MEDIA_SERVERS, Droplet, Loss, Meeting, Pool, Violation
+from simulators.estate.timeline import Cause
 
 if TYPE_CHECKING:
     from simulators.estate.estate import Estate
 
 IMAGE_KEY = "image"
+UNKNOWABLE = 60.0
+"""For so many seconds nobody is blamed for not having seen what another hand did."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Terms:
     kept: frozenset[int] = frozenset()  # media droplets that may stay, drained, while the masters stop
     thrown_out: bool = False  # people may lose their meetings
     template_keys: frozenset[str] = frozenset()  # of the pool's template, that may change
+    agents_cut: bool = False  # agents may end while people meet on their node
 
 
 class Watch:
@@ -36,12 +40,32 @@ class Watch:
         """Tells a stack's terms when something happens; without it, those that were declared for all stacks hold."""
         self.whims: set[int] = set()
         """Droplets that their pool removed against its own documented order: nobody could know."""
+        self.by_hand: dict[int, float] = {}
+        """Droplets that another hand touched, and when last: for a moment nobody can know."""
         self.thrown_out = 0
+        self.losses: list[Loss] = []
+        """Everybody who was ever cut off, whoever did it."""
         self.signals: dict[tuple[int, str], int] = {}
 
+    @property
+    def accused(self) -> bool:
+        """Whether what happens now comes of what the operator did."""
+        cause = self.estate.timeline.cause
+        return cause is None or cause.who == "operator"
+
     def report(self, kind: str, text: str) -> None:
-        """Write a violation down."""
-        self.violations.append(Violation(kind, text, self.estate.moment))
+        """Write a violation down, unless it is nothing of the operator's."""
+        if self.accused:
+            self.violations.append(Violation(kind, text, self.estate.moment))
+
+    def touched(self, droplet: Droplet) -> None:
+        """Something happens to a droplet: kept where it is another hand's doing."""
+        cause = self.estate.timeline.cause
+        if cause is not None and cause.who == "hand":
+            self.by_hand[droplet.id] = self.estate.moment
+
+    def _knowable(self, droplet: Droplet) -> bool:
+        return self.estate.moment - self.by_hand.get(droplet.id, float("-inf")) > UNKNOWABLE
 
     def terms(self, stack: str) -> Terms:
         """What people have agreed to on this stack."""
@@ -56,7 +80,8 @@ class Watch:
             self._one_at_a_time(master)
             return
         stay = self.estate.clusters[master.stack].kind == "fixed"  # those are never removed: only nothing may run on them
-        left = [d.name for d in self.estate.media(master.stack) if not ((stay or d.id in terms.kept) and drained(d))]
+        there = [d for d in self.estate.media(master.stack) if self._knowable(d)]
+        left = [d.name for d in there if not ((stay or d.id in terms.kept) and drained(d))]
         if left:
             self.report("master-before-media", f"{master.name} stops while {', '.join(left)} is there")
         if self.estate.functions.scales(master.stack):
@@ -84,7 +109,7 @@ class Watch:
 
     def _one_at_a_time(self, master: Droplet) -> None:
         others = [self.estate.droplets[i] for i in self.estate.clusters[master.stack].master_ids if i != master.id]
-        down = [d.name for d in others if not self.estate.healthy(d)]
+        down = [d.name for d in others if not self.estate.healthy(d) and self._knowable(d)]
         if down:
             self.report("two-masters-down", f"{master.name} stops while {', '.join(down)} is down")
 
@@ -99,13 +124,33 @@ class Watch:
         """People were in these meetings, and are not any more."""
         lost = list(meetings)
         self.thrown_out += sum(m.people for m in lost)
+        for m in lost:
+            self._note(m, m.people, why)
         known = [m for m in lost if m.people and m.droplet_id not in self.whims and not self.terms(m.stack).thrown_out]
         if known:
             self.report("thrown-out", f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}")
 
+    def recordings_lost(self, meetings: Iterable[Meeting], why: str) -> None:
+        """These meetings were recorded, and are not any more."""
+        for m in meetings:
+            self._note(m, 0, why)
+
+    def _note(self, meeting: Meeting, people: int, why: str) -> None:
+        if people or meeting.recordings:
+            whim = Cause("world", "its pool took it out of turn", self.estate.moment)
+            cause = whim if meeting.droplet_id in self.whims else self.estate.timeline.cause
+            at, begun = self.estate.moment, meeting.opened_at
+            self.losses.append(Loss(at, meeting.stack, meeting.droplet_id, people, meeting.recordings, why, cause, begun))
+
+    def agent_gone(self, droplet: Droplet, name: str, why: str) -> None:
+        """An agent ended, whatever it was in the middle of."""
+        people = sum(m.people for m in self.estate.meetings_on(droplet.id))
+        if people and not self.terms(droplet.stack).agents_cut:
+            self.report("agent-cut", f"{name} on {droplet.name} ended under {people} people: {why}")
+
     def pool_edited(self, pool: Pool, shown: dict[str, Any], sent: dict[str, Any]) -> None:
         """Somebody PUT `sent` over a template that was read as `shown`."""
-        keys = {k for k in shown.keys() | sent.keys() if shown.get(k, ...) != sent.get(k, ...)}
+        keys = {k for k in shown.keys() | sent.keys() if _unordered(shown.get(k, ...)) != _unordered(sent.get(k, ...))}
         if sent.get(IMAGE_KEY) == pool.template.get(IMAGE_KEY):  # the slug and the number name the same image
             keys.discard(IMAGE_KEY)
         stack = next((c.stack for c in self.estate.clusters.values() if c.pool_id == pool.id), "")
@@ -113,6 +158,14 @@ class Watch:
             self.report("pool-edit-lossy", f"{pool.name}: {', '.join(sorted(lost))} changed")
 
 
+def _unordered(value: object) -> object:
+    """Tags and SSH keys are sets: they may be shown in any order, and come back in it."""
+    return sorted(map(repr, value)) if isinstance(value, list) else value
+
+
 def drained(droplet: Droplet) -> bool:
-    """Whether it was installed and no media container runs on it (one that still installs itself will serve soon)."""
-    return droplet.node.installed and not any(c.running and (c.name in MEDIA_SERVERS or c.labels) for c in droplet.node.containers.values())
+    """Whether it was installed and no media server runs on it (one that still installs itself will serve soon).
+
+    An agent that goes on for ever without a media server has nobody to serve.
+    """
+    return droplet.node.installed and not any(c.running and c.name in MEDIA_SERVERS for c in droplet.node.containers.values())

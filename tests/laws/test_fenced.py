@@ -17,9 +17,10 @@ from services.errors import Refused, Rejected, Superseded
 from services.fenced import FencedWorld
 from services.locks import TTL, Lease, Locks
 from services.memory import Memory
+from services.seen import Observed
 from services.store import Commit
 from tests.support import virtual
-from tests.support.clusters import DRAINING, IDLE, INSTALLING, START, autoscaled, ready
+from tests.support.clusters import DRAINING, HELD, IDLE, INSTALLING, SILENT, START, autoscaled, ready
 from tests.support.memory_store import MemoryStore
 
 Deed = Callable[[FencedWorld], Awaitable[object]]
@@ -95,9 +96,9 @@ SCALES = autoscaled(2)
 NODE = SCALES.media[0].id
 DEEDS: dict[str, tuple[Cluster, Deed, tuple[Any, ...] | None]] = {
     "act": (ready(), lambda w: w.act(1, "resize", size="c-4"), ("act", 1, "resize", 5.0, "c-4")),
-    "set_target": (ready(), lambda w: w.set_target(2, remember=False), ("set_target", 2)),
+    "set_target": (ready(), lambda w: w.set_target(2, remember=2), ("set_target", 2)),
     "set_template_size": (ready(), lambda w: w.set_template_size("c-4"), ("set_template_size", "c-4")),
-    "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, START, True)),
+    "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, ready().media[0].look, True)),
     "pause_autoscaler": (SCALES, lambda w: w.pause_autoscaler(frozen=True), ("pause", SCALES.autoscaler)),
     "resume_autoscaler": (SCALES, lambda w: w.resume_autoscaler(), ("resume", SCALES.autoscaler)),
     "send_away": (SCALES, lambda w: w.send_away(NODE, uncount=True), ("send_away", NODE, True)),
@@ -193,7 +194,7 @@ def test_a_note_that_took_too_long_is_not_acted_on(name: str) -> None:
 # Signals
 
 
-def first_looks(cluster: Cluster, look: NodeLook | None) -> Cluster:
+def first_looks(cluster: Cluster, look: Observed[NodeLook]) -> Cluster:
     first, *others = cluster.media
     return replace(cluster, media=(replace(first, look=look), *others))
 
@@ -204,13 +205,13 @@ def test_the_ledger_knows_before_the_node_is_signalled() -> None:
         hands.outside.watched = f"drain:{node.id}:{START}"
         await hands.world.drain(node.id, stays=False)
         assert json.loads(hands.outside.seen["signal"] or "{}")["run"] == "acme-1"
-        assert hands.calls == [("signal", node.id, START, False)]
+        assert hands.calls == [("signal", node.id, node.look, False)]
 
     play(story)
 
 
-@pytest.mark.parametrize("look", [None, DRAINING, IDLE, INSTALLING])
-def test_what_is_not_seen_to_serve_is_not_signalled(look: NodeLook | None) -> None:
+@pytest.mark.parametrize("look", [SILENT, DRAINING, IDLE, INSTALLING, HELD])
+def test_what_is_not_seen_to_serve_is_not_signalled(look: Observed[NodeLook]) -> None:
     async def story(hands: Hands) -> None:
         await hands.world.drain(ready().media[0].id, stays=False)
         assert hands.calls == []
@@ -239,8 +240,8 @@ def test_the_ledger_knows_before_the_tags_change() -> None:
     play(story, SCALES)
 
 
-@pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (None, True)])
-def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(look: NodeLook | None, sent: bool) -> None:
+@pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (SILENT, True)])
+def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(look: Observed[NodeLook], sent: bool) -> None:
     async def story(hands: Hands) -> None:
         await hands.world.send_away(NODE, uncount=True)
         assert hands.calls == ([("send_away", NODE, True)] if sent else [])
@@ -319,19 +320,20 @@ def test_a_node_of_a_pool_may_be_powered() -> None:
 def test_the_number_is_kept_before_the_pool_is_lowered() -> None:
     async def story(hands: Hands) -> None:
         hands.outside.watched = "media:acme"
-        await hands.world.set_target(0, remember=True)
+        await hands.world.set_target(0, remember=3)
         assert json.loads(hands.outside.seen["set_target"] or "{}") == {"number": 3, "down": True}
 
     play(story)
 
 
-def test_a_way_down_that_is_tried_again_keeps_the_first_number() -> None:
+def test_the_number_of_the_plan_is_kept_whatever_an_earlier_shutdown_kept() -> None:
     async def story(hands: Hands) -> None:
-        await hands.store.commit(Commit(puts={"media:acme": json.dumps({"number": 7, "down": True})}))
-        await hands.world.set_target(0, remember=True)
-        assert json.loads(hands.store.text("media:acme") or "") == {"number": 7, "down": True}
-        assert hands.calls == [("set_target", 0)]
-        await hands.world.set_target(4, remember=False)
+        await hands.store.commit(Commit(puts={"media:acme": json.dumps({"number": 2, "down": True})}))
+        for _ in range(2):
+            await hands.world.set_target(0, remember=7)
+            assert json.loads(hands.store.text("media:acme") or "") == {"number": 7, "down": True}
+        assert hands.calls == [("set_target", 0)] * 2
+        await hands.world.set_target(4, remember=4)
         assert json.loads(hands.store.text("media:acme") or "") == {"number": 4, "down": False}
 
     play(story)
@@ -344,7 +346,7 @@ def test_a_refused_zero_is_remembered_and_nothing_else(number: int, status: int,
     async def story(hands: Hands) -> None:
         hands.outside.error = Rejected("no", status=status)
         with pytest.raises(Rejected):
-            await hands.world.set_target(number, remember=True)
+            await hands.world.set_target(number, remember=3)
         pool = ready().pool
         assert pool is not None
         assert hands.store.text(f"zero:{pool.id}") == ("refused" if noted else None)
