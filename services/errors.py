@@ -3,6 +3,7 @@
 BotError
 ├── Refused          tell the operator: not allowed, busy, stale, unknown. Nothing was changed.
 ├── Unreachable      nobody answered, or not now: look again, then ask again. `sent` says whether the request may have taken effect.
+├── Unreadable       a stored record cannot be read: it is damaged, or a newer version wrote it. Trouble of that record alone.
 ├── Rejected         answered, and the answer is no: do not repeat it unchanged. Carries the provider's request id.
 │   ├── Forbidden    the credentials do not allow it; the text names what they lack
 │   └── NotFound     there is no such thing
@@ -32,6 +33,10 @@ class Unreachable(BotError):
         super().__init__(text)
         self.again_in = again_in
         self.sent = sent
+
+
+class Unreadable(BotError):
+    """A stored record that cannot be read; the text names it and says why."""
 
 
 class Rejected(BotError):

@@ -193,7 +193,7 @@ class Hours:
         if not await self._write(turn, opening):
             return False
         if opening is None and holder is None and not turn.why:
-            self._quiet[name] = ((write_book(turn.book), holder, number), self._until(turn, settled.due))
+            self._quiet[name] = ((write_book(turn.book, turn.text), holder, number), self._until(turn, settled.due))
         self._meet(name, settled.due)
         return True
 
@@ -234,7 +234,7 @@ class Hours:
         """Open the run, write the edge down as done, and check that the book is the one that was read: one act."""
         edge = opening.edge
         key = f"hours:{turn.name}"
-        after = write_book(turn.book.finished(edge.name))
+        after = write_book(turn.book.finished(edge.name), turn.text)
         by = edge.at if edge.kind == "open" else 0.0
         try:
             await self._desk.open_for_window(

@@ -100,6 +100,15 @@ class FileLook:
     async def length(self, log: str) -> int:  # noqa: ARG002 - the port's own words
         return 0
 
+    async def names(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
+        return []
+
+    async def logs(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
+        return []
+
+    async def tidy(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         return None
 
