@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
+from handlers.alarms import Alarms
 from handlers.app import build_app
 from handlers.commands import Counter, Office
 from handlers.glances import Glances
@@ -24,6 +25,7 @@ from handlers.notices import Notices
 from handlers.reporter import Reporter
 from handlers.voice import Voice
 from services.account import Account
+from services.bulkheads import Work
 from services.calendars import Calendar, Calendars
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
@@ -35,7 +37,7 @@ from services.clock import Clock
 from services.cluster import Timings
 from services.decisions import Request
 from services.desk import SWEEP, Desk, Site
-from services.errors import BotError, Refused
+from services.errors import Refused
 from services.hours import Hours
 from services.lookout import Lookout
 from services.membership import Roster
@@ -78,34 +80,49 @@ class Bot:
     groups: Groups
     reporter: Reporter
     home: Home
+    alarms: Alarms
     app: AsyncApp
     accounts: list[Account]
     shells: list[Shell]
     worker: str
     seeds: Mapping[str, tuple[Window, ...]]
-    _seeded: bool = False
+    _seeded: set[str] = field(default_factory=set)
 
     def is_of(self, team: str, enterprise: str = "") -> None:
         """The workspace and organisation whose people count, unless the settings name others."""
         self.voice.is_of(team, enterprise)
         self.desk.roster.is_of(team, enterprise)
 
-    async def sweep(self) -> None:
-        """One round of looking after what nobody looks after. Each part on its own: one that fails holds up no other."""
-        hours = (self.desk.heads.sweep, self._seed, self.calendars.sweep, self.hours.tick, self.lookout.tick, self.notices.sweep)
-        for work in (self.groups.sweep, self.desk.sweep, *hours, self.reporter.sweep, self.counter.sweep, self.home.sweep):
-            try:
-                await work()
-            except BotError as error:
-                log.warning("sweep: %s", error)
+    @property
+    def parts(self) -> Mapping[str, Work]:
+        """Everything that is looked after in a round, in order, by the name that its trouble has."""
+        return {
+            "groups": self.groups.sweep,
+            "desk": self.desk.sweep,
+            "audit": self.desk.heads.sweep,
+            "windows of the settings": self._seed,
+            "calendars": self.calendars.sweep,
+            "hours": self.hours.tick,
+            "lookouts": self.lookout.tick,
+            "announcements": self.notices.sweep,
+            "cards": self.reporter.sweep,
+            "commands": self.counter.sweep,
+            "homes": self.home.sweep,
+            "alarms": self.alarms.sweep,
+        }
+
+    async def sweep(self) -> bool:
+        """One round. Each part on its own, whatever it raises or however long it takes. False: it was not a whole round."""
+        whole = [await self.desk.bulkheads.keep(part, work) for part, work in self.parts.items()]
+        return all(whole)
 
     async def _seed(self) -> None:
         """Windows of the settings file, for clusters that have no book of hours yet."""
-        if self._seeded:
-            return
-        for name, windows in self.seeds.items():
-            await self.hours.books.seed(name, windows, self.ways.clock.now())
-        self._seeded = True
+        await self.desk.bulkheads.each("windows of the settings", [n for n in self.seeds if n not in self._seeded], self._seed_one)
+
+    async def _seed_one(self, name: str) -> None:
+        await self.hours.books.seed(name, self.seeds[name], self.ways.clock.now())
+        self._seeded.add(name)
 
     async def keep_sweeping(self) -> None:
         """A round at once, and then every ten seconds."""
@@ -116,6 +133,7 @@ class Bot:
     async def aclose(self) -> None:
         """No new work, answers in flight go out, runs are handed over."""
         self.counter.closing = True
+        await self.desk.bulkheads.aclose()
         await self.counter.tasks.settle(2.5)
         await self.groups.aclose()
         await self.hours.aclose()
@@ -145,7 +163,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     desk = Desk(sites, ways.store, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
     hours = Hours(desk, ways.clock)
-    calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock)
+    calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock, desk.bulkheads)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones))
     channels = news_channels(settings)
@@ -156,6 +174,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
 
     reporter = Reporter(desk, voice, ways.clock, channels, who_approves)
     home = Home(desk, Glances(desk, hours, ways.clock), voice, ways.clock, who_approves)
+    alarms = Alarms(desk, voice, ways.clock, channels)
     menus = Menus(desk, voice, counter, channels)
     secret = settings.slack.signing_secret
     buttons = Buttons(desk, hours, voice, counter, menus, home)
@@ -163,8 +182,8 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
     groups = Groups(desk, voice, ways.clock)
-    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home, app)
-    return Bot(*parts, list(accounts.values()), shells, worker, seeds)
+    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home)
+    return Bot(*parts, alarms, app, list(accounts.values()), shells, worker, seeds)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:

@@ -138,7 +138,8 @@ class Serving:
             self._sockets = Sockets(bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None)
         secret = settings.slack.signing_secret
         routes = [] if self._sockets else [slack_route(bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time)]
-        self._health = Health(settings.health.host, settings.health.port, self._alive, self._ready, self._cautions, self._measure, routes)
+        looks = (self._alive, self._ready, self._troubles, self._cautions, self._measure)
+        self._health = Health(settings.health.host, settings.health.port, *looks, routes)
         self._measures = Measures(bot.desk, bot.ways.clock.now, own_version())
         self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
         terminal = Terminal(bot.desk, bot.hours, bot.ways.clock, circle_of(settings), drives=False)
@@ -205,7 +206,14 @@ class Serving:
 
     async def _alive(self) -> list[str]:
         silent = self._tick.silent_for()
-        return [f"no round of looking after runs has ended for {silent:.0f} s"] if silent > SILENT_TOO_LONG else []
+        if silent <= SILENT_TOO_LONG:
+            return []
+        of = [t.words for t in self._bot.desk.bulkheads.troubles if not t.cluster]
+        return [f"no round of looking after everything has ended well for {silent:.0f} s", *of]
+
+    async def _troubles(self) -> list[str]:
+        """What does not work now, by part and cluster."""
+        return [t.words for t in self._bot.desk.bulkheads.troubles]
 
     async def _ready(self) -> list[str]:
         problems = ["stopping"] if self._bot.counter.closing else []

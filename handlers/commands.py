@@ -219,10 +219,13 @@ class Counter:
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""
         for note in await self._desk.intake.forgotten(self._clock.now() - older_than):
-            typed = f"`{self._office.command} {note['text']}`"
-            words = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
-            await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
-            await self._desk.intake.answered(str(note["name"]))
+            await self._desk.bulkheads.keep("command of a bot that is gone", partial(self._apologize, note))
+
+    async def _apologize(self, note: Mapping[str, str | float]) -> None:
+        typed = f"`{self._office.command} {note['text']}`"
+        words = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
+        await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
+        await self._desk.intake.answered(str(note["name"]))
 
 
 def _said(text: str) -> Spoken:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from handlers import cards
 from handlers.blocks import Card
@@ -12,12 +13,13 @@ from handlers.voice import MessageGone, Voice
 from services.clock import Clock
 from services.decisions import Request, RequestState
 from services.desk import Desk
-from services.errors import BotError, Refused, Unreachable
+from services.errors import BotError, Refused, Unreachable, Unreadable
 from services.executor import Progress
 from services.memory import CardPlace
 from services.runs import Event, Noted, Opened, Questioned, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
+SHOWING = "showing cards"
 BETWEEN_EDITS = 2.0
 PER_LIVE_MESSAGE = 1.5  # seconds: chat.update is budgeted for the whole app, not per message
 TRY_AGAIN = 5.0
@@ -46,7 +48,12 @@ class Reporter:
         """Post a new request; edit the card of one that was closed."""
         task = asyncio.create_task(self._request(request), name=f"card of request {request.id}")
         self._posting.add(task)
-        task.add_done_callback(self._posting.discard)
+        task.add_done_callback(partial(self._posted, request.plan.cluster))
+
+    def _posted(self, cluster: str, task: "asyncio.Task[None]") -> None:
+        self._posting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(SHOWING, cluster, error)
 
     async def _request(self, request: Request) -> None:
         card = cards.request_card(request, self._approvers(request))
@@ -99,6 +106,12 @@ class Reporter:
         self._news.setdefault(name, asyncio.Event()).set()
         if name not in self._workers or self._workers[name].done():
             self._workers[name] = asyncio.create_task(self._follow(name), name=f"card of {name}")
+            self._workers[name].add_done_callback(partial(self._followed, progress.run.cluster))
+
+    def _followed(self, cluster: str, task: "asyncio.Task[None]") -> None:
+        """It goes on at the next news, or the next sweep."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(SHOWING, cluster, error)
 
     async def _follow(self, name: str) -> None:
         shown = ""
@@ -116,6 +129,7 @@ class Reporter:
                     await self._clock.sleep(TRY_AGAIN)
                     continue
                 shown, shown_at = _meaning(card), now
+                self._desk.bulkheads.well(SHOWING, progress.run.cluster)
             if progress.run.over:
                 self._forget(name)
                 return
@@ -184,18 +198,30 @@ class Reporter:
     async def sweep(self) -> None:
         """Bring every message that is not final up to date: after a restart none may go on saying "in progress"."""
         for name in await self._desk.cards.unfinished():
-            place = await self._desk.cards.get(name)
-            owed = place is not None and place.unattended and self._desk.progress(name) is None
-            if name in self._workers and not owed:
-                await self._catch_up(name)
-                continue
-            try:
-                run = await self._desk.journal.run(name)
-            except Refused:
-                await self._sweep_request(name, owed=owed)
-                continue
-            if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
-                self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
+            await self._desk.bulkheads.keep("card", partial(self._sweep_card, name), await self._cluster_of(name))
+
+    async def _cluster_of(self, name: str) -> str:
+        """Whose card it is; "" where that cannot be read."""
+        cluster = name.rpartition("-")[0]
+        if cluster in self._desk.sites:
+            return cluster
+        with suppress(Refused, Unreadable):
+            return (await self._desk.journal.request(name)).plan.cluster
+        return ""
+
+    async def _sweep_card(self, name: str) -> None:
+        place = await self._desk.cards.get(name)
+        owed = place is not None and place.unattended and self._desk.progress(name) is None
+        if name in self._workers and not owed:
+            await self._catch_up(name)
+            return
+        try:
+            run = await self._desk.journal.run(name)
+        except Refused:
+            await self._sweep_request(name, owed=owed)
+            return
+        if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
+            self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
     async def _catch_up(self, name: str) -> None:
         """A run may have been ended by another bot that died over it, or by a press whose answer was lost: nobody here was told."""

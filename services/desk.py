@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from services.books import book_key
+from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
 from services.decisions import Request, RequestState, grew
 from services.drains import Drains
 from services.driving import Driver
-from services.errors import BotError, Refused, Rejected, Unreachable
+from services.errors import Refused, Rejected, Unreachable
 from services.executor import Executor, Progress
 from services.heads import Heads
 from services.inspection import NodeReport, read_inspection
@@ -42,20 +43,27 @@ LISTED = 10
 
 @dataclass
 class Watchers:
-    """Who wants to hear of changes: called at once and in order, must not wait."""
+    """Who wants to hear of changes: called at once and in order, must not wait. What goes wrong with one is nobody else's trouble."""
 
+    bulkheads: Bulkheads
     runs: list[Callable[[Progress], None]] = field(default_factory=list)
     requests: list[Callable[[Request], None]] = field(default_factory=list)
 
     def run(self, progress: Progress) -> None:
         """Tell all of a run's progress."""
         for watcher in self.runs:
-            watcher(progress)
+            with self.bulkheads.within(f"news of runs for {_named(watcher)}", progress.run.cluster):
+                watcher(progress)
 
     def request(self, request: Request) -> None:
         """Tell all of a request's new state."""
         for watcher in self.requests:
-            watcher(request)
+            with self.bulkheads.within(f"news of requests for {_named(watcher)}", request.plan.cluster):
+                watcher(request)
+
+
+def _named(watcher: Callable[..., None]) -> str:
+    return getattr(watcher, "__qualname__", type(watcher).__name__)
 
 
 class Desk:
@@ -64,22 +72,23 @@ class Desk:
     def __init__(self, sites: Mapping[str, Site], store: Store, clock: Clock, worker: str, roster: Roster | None = None) -> None:
         self.roster = roster or Roster()
         self.sites = Sites(sites, self.roster, clock)
-        self.watchers = Watchers()
+        self.bulkheads = Bulkheads(clock)
+        self.watchers = Watchers(self.bulkheads)
         self.cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
         self._store = store
         self._clock = clock
         self._locks = Locks(store, clock, worker)
         self.journal = Journal(store, clock)
         self.memory = Memory(store, self.journal.chain)
-        self.heads = Heads(self.sites, store, clock)
+        self.heads = Heads(self.sites, store, clock, self.bulkheads)
         self.cards = CardPlaces(store)
         self.intake = Intake(store)
         self.homes = Homes(store)
         outsides = {name: site.world for name, site in sites.items()}
         executor = Executor(outsides, self.journal, self._locks, Drains(store, clock), self.memory, clock, self._progressed)
-        self._driver = Driver(executor, self.watchers.run)
+        self._driver = Driver(executor, self.watchers.run, clock, self.bulkheads)
         self._staging = Staging(self.sites, clock)
-        self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request)
+        self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads)
         self._interventions = Interventions(self.sites, self.journal, clock, self._look_again, self._progressed)
         self._noted: set[str] = set()  # clusters whose policy the audit has been told of
         self._tidying: set[asyncio.Task[None]] = set()
@@ -346,7 +355,7 @@ class Desk:
             raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
         if consumed is not None:
             await self._requests.changed(consumed[1])
-        self._drive(name)
+        self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
     async def open_for_window(
@@ -366,7 +375,7 @@ class Desk:
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
             raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
-        self._drive(name)
+        self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
     async def stamp(self, name: str) -> tuple[str | None, ...]:
@@ -390,7 +399,7 @@ class Desk:
     async def resume(self, run_id: str, actor: Actor) -> Run:
         """Go on with a stopped run, from the first step that is not so now."""
         run = await self._interventions.resume(run_id, actor)
-        self._drive(run.id)
+        self._drive(run.cluster, run.id)
         return run
 
     async def abandon(self, run_id: str, actor: Actor) -> Run:
@@ -409,16 +418,15 @@ class Desk:
 
     async def sweep(self) -> None:
         """Take up every open run that nobody drives, and close what has expired. Harmless at any time, on any number of bots."""
-        for name in self.sites:
-            try:
-                await self._sweep(name)
-            except BotError as error:
-                log.warning("sweep of %s: %s", name, error)
+        await self.bulkheads.each("runs", self.sites, self._sweep_runs)
+        await self.bulkheads.each("requests", self.sites, self._sweep)
 
-    async def _sweep(self, name: str) -> None:
+    async def _sweep_runs(self, name: str) -> None:
         holder = await self._locks.holder(name)
         if holder is not None:
-            self._drive(holder)
+            self._drive(name, holder)
+
+    async def _sweep(self, name: str) -> None:
         if name not in self._noted:
             await self.journal.note_policy(name, self.sites[name].rules)
             self._noted.add(name)
@@ -429,8 +437,8 @@ class Desk:
             run = await self.open_run(name)
             await self._staging.sweep(name, old, [*plans, run.plan] if run else plans)
 
-    def _drive(self, run_id: str) -> None:
-        self._driver.take_up(run_id)
+    def _drive(self, name: str, run_id: str) -> None:
+        self._driver.take_up(name, run_id)
 
     def _progressed(self, progress: Progress) -> None:
         self._driver.progressed(progress)
