@@ -11,6 +11,7 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.version import own_version
 from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
 from handlers.alarms import Alarms
@@ -35,6 +36,7 @@ from services.clients.ssh import HostKeys as Pins
 from services.clients.ssh import Ssh
 from services.clock import Clock
 from services.cluster import Timings
+from services.continuity import Continuity
 from services.decisions import Request
 from services.desk import SWEEP, Desk, Site
 from services.errors import Refused
@@ -44,6 +46,7 @@ from services.membership import Roster
 from services.memory import HostKeys
 from services.policy import EVERYONE, Impact, Rules
 from services.store import Store
+from services.store.gate import Gate
 from services.store.port import new_id
 from services.vault import Objects
 from services.windows import Window, parse_window
@@ -81,6 +84,8 @@ class Bot:
     reporter: Reporter
     home: Home
     alarms: Alarms
+    continuity: Continuity
+    gate: Gate
     app: AsyncApp
     accounts: list[Account]
     shells: list[Shell]
@@ -97,6 +102,7 @@ class Bot:
     def parts(self) -> Mapping[str, Work]:
         """Everything that is looked after in a round, in order, by the name that its trouble has."""
         return {
+            "memory": self.continuity.sweep,
             "groups": self.groups.sweep,
             "desk": self.desk.sweep,
             "audit": self.desk.heads.sweep,
@@ -154,13 +160,14 @@ class Bot:
 
 def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     """Put a bot together."""
+    gate = Gate(ways.store)
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
-    keys = HostKeys(ways.store)
+    keys = HostKeys(gate)
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     teams = frozenset(settings.slack.teams)
-    desk = Desk(sites, ways.store, ways.clock, worker, Roster(teams))
+    desk = Desk(sites, gate, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock, desk.bulkheads)
@@ -181,9 +188,12 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     forms = Forms(desk, voice, counter)
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
+    continuity = Continuity(desk, gate, ways.clock, own_version(), seeds)
+    continuity.listeners.append(reporter.lost)
+    continuity.listeners.append(hours.forget)
     groups = Groups(desk, voice, ways.clock)
     parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home)
-    return Bot(*parts, alarms, app, list(accounts.values()), shells, worker, seeds)
+    return Bot(*parts, alarms, continuity, gate, app, list(accounts.values()), shells, worker, seeds)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:

@@ -11,6 +11,7 @@ from handlers import cards
 from handlers.blocks import Card
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
+from services.continuity import Loss
 from services.decisions import Request, RequestState
 from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable, Unreadable
@@ -38,6 +39,7 @@ class Reporter:
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._standing: dict[str, tuple[str, CardPlace]] = {}  # cards that are not final, with their cluster
         self._posting: set[asyncio.Task[None]] = set()
         desk.watchers.runs.append(self.run_changed)
         desk.watchers.requests.append(self.request_changed)
@@ -67,12 +69,14 @@ class Reporter:
                     channel = self._channel(request.plan.cluster, request.channel, loud=request.glass)
                     ts = await self._voice.post(channel, card)
                     await self._desk.cards.put(request.id, CardPlace(channel, ts))
+                    self._standing[request.id] = request.plan.cluster, CardPlace(channel, ts)
                 elif place.final:
                     return  # what Slack did not take in time is outdated: the message is its run's by now, or says how it was closed
                 elif request.state is not RequestState.APPROVED:
                     await self._voice.edit(place.channel, place.ts, card)
                     over = request.state is not RequestState.OPEN
                     await self._desk.cards.put(request.id, replace(place, final=over, unattended=False))
+                    self._stands(request.id, request.plan.cluster, replace(place, final=over))
             except MessageGone:
                 return
             except Unreachable as error:
@@ -166,7 +170,16 @@ class Reporter:
                 place = CardPlace(place.channel, await self._voice.post(place.channel, card), place.told)
         place = await self._tell_thread(run, place)
         owed = place.unattended and self._desk.progress(run.id) is None
-        await self._desk.cards.put(run.id, replace(place, final=run.over, unattended=owed))
+        place = replace(place, final=run.over, unattended=owed)
+        await self._desk.cards.put(run.id, place)
+        self._stands(run.id, run.cluster, place)
+
+    def _stands(self, name: str, cluster: str, place: CardPlace) -> None:
+        """Known here, too: where the state is lost, nothing else tells which messages go on saying what is not so any more."""
+        if place.final:
+            self._standing.pop(name, None)
+        else:
+            self._standing[name] = cluster, place
 
     async def _place(self, run: Run) -> CardPlace | None:
         place = await self._desk.cards.get(run.id)
@@ -177,6 +190,7 @@ class Reporter:
         if asked is not None:
             await self._desk.cards.put(run.id, CardPlace(asked.channel, asked.ts))
             await self._desk.cards.put(run.request, replace(asked, final=True))
+            self._standing.pop(run.request, None)
         return await self._desk.cards.get(run.id)
 
     async def _tell_thread(self, run: Run, place: CardPlace) -> CardPlace:
@@ -257,6 +271,31 @@ class Reporter:
         run = await self._desk.journal.run(request.run)
         if run.over or run.state is State.STOPPED:
             self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
+
+    def lost(self, loss: Loss) -> None:
+        """The state is gone: every message that stands open says so, as far as this bot knows of it. Never waits."""
+        for task in self._workers.values():
+            task.cancel()
+        runs = {name: progress.run for name, progress in self._newest.items()}
+        for name, (cluster, place) in self._standing.items():
+            card = cards.lost_card(cluster, loss.why, runs.get(name))
+            task = asyncio.create_task(self._say_lost(place, card), name=f"card of {name}, which is lost")
+            self._posting.add(task)
+            task.add_done_callback(partial(self._posted, cluster))
+        for held in (self._newest, self._news, self._workers, self._standing):
+            held.clear()
+
+    async def _say_lost(self, place: CardPlace, card: Card) -> None:
+        while True:
+            try:
+                await self._voice.edit(place.channel, place.ts, card)
+            except MessageGone:
+                return
+            except Unreachable as error:
+                log.warning("a card that is lost: %s", error)
+                await self._clock.sleep(TRY_AGAIN)
+            else:
+                return
 
     async def aclose(self) -> None:
         """Let what is being sent go out, then stop."""

@@ -159,6 +159,16 @@ class Desk:
         """Where a run stands, if this process drives it."""
         return self._driver.progress(run_id)
 
+    @property
+    def driven(self) -> tuple[Progress, ...]:
+        """Where everything stands that this process drives."""
+        return self._driver.driven
+
+    def forget(self) -> None:
+        """Drive nothing of what was driven, and believe nothing of what was noted: the state that it rested on is gone."""
+        self._driver.drop_all()
+        self._noted.clear()
+
     async def waiting(self, name: str) -> list[Request]:
         """Requests of a cluster that wait for approval, oldest first."""
         return await self._requests.waiting(name)

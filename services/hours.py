@@ -124,6 +124,12 @@ class Hours:
             async with self._gate:
                 await self.usage.record(name)
 
+    def forget(self, _: object = None) -> None:
+        """The state is gone: nothing of what was read from it stands any more."""
+        for held in (self._ended, self._why, self._quiet):
+            held.clear()
+        self.usage.forget()
+
     async def aclose(self) -> None:
         """Nothing more is opened by this bot."""
         tasks = list(self._ahead.values())

@@ -19,6 +19,8 @@ def checks(case: Case) -> Iterator[Check]:
 
 async def _redis(store: RedisStore) -> Sequence[Finding]:
     found = await store.durability()
+    if found.unfit:
+        return [wrong("state: Redis", found.unfit, "set REDIS_URL to another server")]
     told = [wrong("state: Redis", text, "the message says which setting; the how-to on state has a configuration") for text in found.weak]
     told += [unknown("state: Redis", text, "ask whoever runs Redis") for text in found.unknown]
     said = "; ".join(("it answers and keeps what it is told", *found.notes))
