@@ -4,7 +4,9 @@ from handlers.blocks import Block, Card, clock, escape, section
 from handlers.cards import node_state
 from services.cluster import Cluster, Droplet, short
 from services.inspection import Inside, NodeReport
+from services.seen import NotSeen, Observed
 from services.steps.base import count, listed
+from services.steps.media import meets
 
 ROOM = 2400
 MANY = 8
@@ -34,8 +36,7 @@ def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
     change = ", being changed" if droplet.locked else ""
     lines = [f"{_mark(good=droplet.active)} droplet: {escape(droplet.status)}{change}"]
     if isinstance(node, Droplet):
-        health = {True: "answers", False: "does not answer with 200", None: "not looked at"}[droplet.healthy]
-        return [*lines, f"{_mark(good=droplet.healthy)} health page: {health}", _front(cluster)]
+        return [*lines, f"{_mark(good=droplet.healthy)} health page: {_answer(droplet.healthy)}", _front(cluster)]
     lines.append(f"{_mark(good=node.serving)} meetings: {node_state(node)}{_carries(report)}")
     return lines
 
@@ -43,24 +44,28 @@ def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
 def _front(cluster: Cluster) -> str:
     if not cluster.has_front:
         return "– public address: none is configured"
-    said = {True: "answers", False: "does not answer", None: "not looked at"}[cluster.front]
-    return f"{_mark(good=cluster.front)} public address, through the load balancer: {said}"
+    return f"{_mark(good=cluster.front)} public address, through the load balancer: {_answer(cluster.front)}"
+
+
+def _answer(seen: Observed[bool]) -> str:
+    if isinstance(seen, NotSeen):
+        return f"not seen: {escape(seen.reason)}" if seen.since else "not looked at"
+    return "answers" if seen else "answers, but not with 200"
 
 
 def _carries(report: NodeReport) -> str:
     node = report.node
-    if isinstance(node, Droplet) or node.look is None or node.look.rooms is None:
+    if isinstance(node, Droplet) or isinstance(node.look, NotSeen) or not node.look.running:
         return ""
-    look = node.look
-    said = [count(look.rooms or 0, "meeting"), count(look.people or 0, "person")]
-    if look.recordings:
-        said.append(count(look.recordings, "recording"))
-    return f", {', '.join(said)}"
+    words = meets(node.look)
+    return f", {escape(words)}" if words else ""
 
 
 def _inside(inside: Inside) -> list[str]:
     unit = inside.unit or "there is none yet"
     lines = [f"{_mark(good=inside.unit == 'active')} OpenVidu's unit: {escape(unit)}"]
+    if inside.refused:
+        return [*lines, f"{_mark(good=False)} containers: not seen; {escape(inside.refused)}"]
     if not inside.containers:
         return [*lines, f"{_mark(good=False)} containers: none"]
     running = len([c for c in inside.containers if c[1] == "running"])
@@ -74,8 +79,10 @@ def _inside(inside: Inside) -> list[str]:
     return lines
 
 
-def _mark(*, good: bool | None) -> str:
-    return {True: "✓", False: "✗", None: "–"}[good]
+def _mark(*, good: Observed[bool]) -> str:
+    if isinstance(good, NotSeen):
+        return "–"
+    return "✓" if good else "✗"
 
 
 def _spoken(line: str) -> str:

@@ -5,14 +5,17 @@ from decimal import Decimal
 from typing import Any
 
 from handlers.cards import node_state
+from handlers.cards.words import health
 from handlers.talks import TALKS
-from services.cluster import Cluster, Droplet, MediaNode, Size, short
+from services.cluster import Cluster, Droplet, MediaNode, NodeLook, Size, short
 from services.prices import money
 from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup, fleet
 from services.procedures.resize import legal
 from services.secrets_env import KEYS, may_change
+from services.seen import NotSeen
 from services.spoken import Spoken
 from services.steps.base import count
+from services.steps.media import meets
 
 NUMBERS = 20  # so many are offered at least; more are typed
 MOST = 100
@@ -117,21 +120,16 @@ def nodes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
 
 
 def _master(master: Droplet, cluster: Cluster) -> Pick:
-    health = {True: "healthy", False: "not healthy", None: "health unknown"}[master.healthy]
     name = short(master.name, cluster.stack)
-    return Pick(name, f"{name} · {master.status}{f', {health}' if master.status == 'active' else ''}", master.size)
+    return Pick(name, f"{name} · {master.status}{f', {health(master)}' if master.status == 'active' else ''}", master.size)
 
 
 def _media(node: MediaNode, cluster: Cluster) -> Pick:
     look, name = node.look, short(node.name, cluster.stack)
-    if look is None or look.rooms is None:
-        meets = "meetings unknown"
-    else:
-        said = [count(look.rooms, "meeting"), count(look.people or 0, "person")]
-        said += [count(look.recordings, "recording")] if look.recordings else []
-        meets = ", ".join(said) if look.rooms else "no meetings"
+    unknown, empty = isinstance(look, NotSeen) or not meets(look), isinstance(look, NodeLook) and look.rooms == 0
+    carries = "meetings unknown" if isinstance(look, NotSeen) or unknown else "no meetings" if empty else meets(look)
     several = len([n for n in cluster.media if short(n.name, cluster.stack) == name]) > 1
-    return Pick(str(node.id) if several else name, f"{name} · {node_state(node)}", meets)
+    return Pick(str(node.id) if several else name, f"{name} · {node_state(node)}", carries)
 
 
 def keys() -> tuple[Pick, ...]:

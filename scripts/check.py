@@ -36,6 +36,7 @@ class Tool:
 # The same names stand in tests/support/tools.py. Ubuntu's chromium package only fetches a snap, which is nothing for a container.
 TOOLS = (
     Tool(("redis-server", "valkey-server"), "redis-server", ("debian", "ubuntu")),
+    Tool(("sshd", "/usr/sbin/sshd"), "openssh-server", ("debian", "ubuntu")),
     Tool(("chromium", "chromium-browser", "google-chrome"), "chromium", ("debian",)),
 )
 

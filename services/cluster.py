@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from services.seen import NOT_LOOKED, NotSeen, Observed
+
 
 class Fact(StrEnum):
     """What a look can include. Steps say which they need, so that a look costs no more than it must."""
@@ -79,12 +81,17 @@ class Droplet:
     monthly: Decimal = Decimal(0)
     created_at: str = ""
     region: str = ""
-    healthy: bool | None = None  # None: nobody looked, or it could not be told
-    start: str = ""  # names this start of OpenVidu's unit on a master; "": not looked, or not reachable
+    healthy: Observed[bool] = NOT_LOOKED  # of a master: its health page answered 200, or answered something else
+    start: Observed[str] = NOT_LOOKED  # of a master: names this start of OpenVidu's unit; "": it never started
 
     @property
     def active(self) -> bool:
         return self.status == "active" and not self.locked
+
+    @property
+    def well(self) -> bool:
+        """On, and seen to answer its health page."""
+        return self.active and self.healthy is True
 
     @property
     def off(self) -> bool:
@@ -117,21 +124,119 @@ class Snapshot:
     size: Decimal = Decimal(0)
 
 
+class Quit(StrEnum):
+    """What an agent's process does with SIGQUIT, read from `/proc` without sending anything (OpenVidu's own agents drain by it)."""
+
+    DRAINS = "drains"  # it has a handler
+    DEAF = "deaf"  # process 1 of its container without a handler: the kernel drops the signal
+    DIES = "dies"  # no handler behind an init process: it would end at once, in running meetings
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A running agent container, and what it does with the signal that asks for a drain."""
+
+    name: str
+    quit: Quit = Quit.UNKNOWN
+
+
+class Delivery(StrEnum):
+    """What became of one signal of a drain."""
+
+    SENT = "sent"
+    REFUSED = "refused"  # docker refused it before anything could leave
+    UNSURE = "unsure"  # begun, or refused in a way that does not prove that nothing left
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The newest word that the drain script left on the node about one container."""
+
+    container: str
+    delivery: Delivery
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class NodeLook:
-    """What SSH saw on a media node. `start` names this start of its media server; a drain happens once per start."""
+    """What docker, LiveKit and the drain's marker say on a media node, as one script saw it that ran to its last line.
+
+    `start` names this start of the media server; "": docker says that there is no such container. A drain happens once per start.
+    `running`: of `openvidu`, `ingress`, `egress` and the agents those that have not ended, crash loops included. `livekit`: the HTTP
+    status of LiveKit's own port on the node (200 ready, 406 not ready yet); 0: nothing answers there.
+    """
 
     start: str = ""
-    running: tuple[str, ...] = ()  # of openvidu, ingress, egress and the agents, those that run
+    running: tuple[str, ...] = ()
+    restarting: tuple[str, ...] = ()  # of those, the ones in a crash loop
+    restarts: int = 0  # of the media server, since it was made
+    agents: tuple[Agent, ...] = ()
+    livekit: Observed[int] = NOT_LOOKED
     marked: bool = False  # the drain marker of this start lies on the node
-    rooms: int | None = None
-    people: int | None = None
-    recordings: int | None = None
+    signals: tuple[Signal, ...] = ()  # what the drain of this start has sent
+    unmarked: str = ""  # why the newest drain could not make its marker
+    rooms: Observed[int] = NOT_LOOKED
+    people: Observed[int] = NOT_LOOKED
+    recordings: Observed[int] = NOT_LOOKED
 
     @property
-    def idle(self) -> bool:
-        """Nothing that could carry a meeting, a recording or an ingress runs."""
-        return not self.running
+    def serves(self) -> bool:
+        """Whether its media server runs: people may be on it."""
+        return "openvidu" in self.running
+
+    @property
+    def ready(self) -> bool:
+        """Proved to take meetings: the container runs, is in no crash loop, and LiveKit answers 200."""
+        return self.serves and "openvidu" not in self.restarting and self.livekit == 200
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """What holds the node although its media server has ended: recorders and ingresses, and agents that drain."""
+        if self.serves:
+            return ()
+        draining = {a.name for a in self.agents if a.quit in (Quit.DRAINS, Quit.UNKNOWN)}
+        return tuple(name for name in self.running if name in ("ingress", "egress") or name in draining)
+
+    @property
+    def quiet(self) -> bool:
+        """Seen with nothing running that could carry a meeting, a recording, an ingress or an agent that finishes."""
+        return not self.serves and not self.holders and not self.contradiction
+
+    @property
+    def contradiction(self) -> str:
+        """Where two witnesses on the node cannot both be right, in words; "" when they agree."""
+        if self.serves:
+            return ""
+        if isinstance(self.livekit, int) and self.livekit:
+            return f"docker says that the media server has ended, and LiveKit still answers {self.livekit}"
+        if isinstance(self.people, int) and self.people:
+            return f"docker says that the media server has ended, and its metrics count {self.people} people"
+        return ""
+
+    @property
+    def undelivered(self) -> str:
+        """Why the media server has not had the signal to drain although it was asked for; "" when it has, or may have."""
+        if self.unmarked and not self.marked:
+            return self.unmarked
+        newest = {s.container: s for s in self.signals}.get("openvidu")
+        return newest.reason if newest is not None and newest.delivery is Delivery.REFUSED else ""
+
+    @property
+    def to_signal(self) -> tuple[str, ...]:
+        """The containers that a drain signals now: servers, and agents that drain by it, but none that may have had it already.
+
+        An agent that does not hear the signal would ignore it for ever, or end in the middle of its work: it is left alone.
+        """
+        deaf = {a.name for a in self.agents if a.quit in (Quit.DEAF, Quit.DIES)}
+        had = {s.container for s in self.signals if s.delivery is not Delivery.REFUSED}
+        order = {name: rank for rank, name in enumerate(("openvidu", "ingress", "egress"))}
+        return tuple(sorted((n for n in self.running if n not in deaf | had), key=lambda n: (order.get(n, 9), n)))
+
+    @property
+    def attempts(self) -> int:
+        """How many times the drain of this start began to send to the media server."""
+        return len([s for s in self.signals if s.container == "openvidu"])
 
 
 @dataclass(frozen=True)
@@ -140,7 +245,7 @@ class MediaNode:
 
     droplet: Droplet
     member_status: str | None = None  # provisioning, active, deleting (also: told by a tag to leave), off; None: a stray
-    look: NodeLook | None = None  # None: not looked, or not reachable
+    look: Observed[NodeLook] = NOT_LOOKED
     counted: bool = True  # it carries the media tag: the autoscaler counts it, and its firewalls hold
 
     @property
@@ -152,30 +257,51 @@ class MediaNode:
         return self.droplet.name
 
     @property
+    def seen(self) -> bool:
+        """Whether SSH has shown what runs there."""
+        return not isinstance(self.look, NotSeen)
+
+    @property
     def drained(self) -> bool:
-        """Seen with no media container running, or powered off."""
-        return self.droplet.off or (self.look is not None and self.look.idle)
+        """Proved to carry no one: seen with nothing running that could, or powered off."""
+        return self.droplet.off or (isinstance(self.look, NodeLook) and self.look.quiet)
 
     @property
     def draining(self) -> bool:
-        return self.look is not None and self.look.marked and not self.look.idle
+        """Its media server was told to finish, and has not yet."""
+        return isinstance(self.look, NodeLook) and self.look.marked and self.look.serves and not self.look.undelivered
 
     @property
-    def resting(self) -> bool:
-        """Its media server ran once and does not now: a restart brings it back. A node that still installs itself is not resting."""
-        return self.look is not None and self.look.idle and bool(self.look.start)
+    def held(self) -> tuple[str, ...]:
+        """What holds it after its media server has ended: a recorder or an agent that still works."""
+        return self.look.holders if isinstance(self.look, NodeLook) and self.look.start else ()
+
+    @property
+    def restartable(self) -> bool:
+        """Its media server has ended and no recording is being finished: a restart brings it back and disturbs no meeting.
+
+        Agents do not count: a restart of the node restarts them too. A node that still installs itself is not restartable.
+        """
+        look = self.look
+        if not isinstance(look, NodeLook) or not look.start or look.serves or look.contradiction:
+            return False
+        return not {"ingress", "egress"} & set(look.running)
 
     @property
     def parked(self) -> bool:
-        """Drained to stay so: powered off, or its media server ran and was let go. One that still installs itself will serve soon."""
-        return self.droplet.off or self.resting
+        """Drained to stay so: powered off, or its media server has ended. One that still installs itself will serve soon."""
+        return self.droplet.off or (self.drained and isinstance(self.look, NodeLook) and bool(self.look.start))
 
     @property
     def serving(self) -> bool:
-        """Takes new meetings, and is not on its way out."""
-        if self.member_status == "deleting" or not self.droplet.active:
+        """Proved to take new meetings, and not on its way out."""
+        if self.member_status == "deleting" or not self.droplet.active or not isinstance(self.look, NodeLook):
             return False
-        return self.look is not None and "openvidu" in self.look.running and not self.look.marked
+        return self.look.ready and (not self.look.marked or bool(self.look.undelivered))
+
+    @property
+    def contradiction(self) -> str:
+        return self.look.contradiction if isinstance(self.look, NodeLook) else ""
 
 
 @dataclass(frozen=True)
@@ -229,6 +355,16 @@ class Load:
     recordings: int
     ingresses: int = 0
     longest: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Seen to be empty: no meeting, no person, no recording, no ingress."""
+        return not (self.rooms or self.people or self.recordings or self.ingresses)
+
+    @property
+    def alone(self) -> bool:
+        """Recordings or ingresses go on, and no one is in a meeting: one is finished and uploaded, or a web page is recorded."""
+        return not (self.rooms or self.people) and bool(self.recordings or self.ingresses)
 
 
 @dataclass(frozen=True)
@@ -291,7 +427,7 @@ class SecretsSeen:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Everything one look learned. `known` says which facts were looked at; the others are blank, not zero."""
+    """Everything one look learned. `known` says which facts were looked at; what was not seen is `NotSeen`, never zero or empty."""
 
     name: str
     stack: str
@@ -304,8 +440,8 @@ class Cluster:
     kind: FleetKind = FleetKind.POOL
     autoscaler: Autoscaler | None = None
     declared: int | None = None  # media nodes that the autoscaler keeps at least, by the settings: it does not tell itself
-    load: Load | None = None
-    front: bool | None = None
+    load: Observed[Load] = NOT_LOOKED
+    front: Observed[bool] = NOT_LOOKED
     has_front: bool = False  # a public address is configured
     problem: str = ""  # why nothing may be changed here
     remembered: int | None = None  # media number before the last shutdown
@@ -321,7 +457,7 @@ class Cluster:
     droplets_in_account: int | None = None
     sizes: tuple[Size, ...] = ()  # empty: not looked at, or the token may not read them
     snapshots: tuple[Snapshot, ...] | None = None  # of the masters; None: not looked at, or the token may not read them
-    copies: tuple[str, ...] | None = None  # labels of backups that hold a copy of secrets.env; None: not looked, or nobody answered
+    copies: tuple[str, ...] | None = None  # labels of backups that hold a copy of secrets.env; None: not looked, or no answer
     secrets: SecretsSeen | None = None
     has_bucket: bool = False  # a bucket is configured, so secrets.env can be copied
     keep_backups: int = 3
@@ -350,6 +486,25 @@ class Cluster:
     @property
     def serving(self) -> tuple[MediaNode, ...]:
         return tuple(n for n in self.media if n.serving)
+
+    @property
+    def idle(self) -> bool:
+        """Seen to be empty. False also when LiveKit was not seen: silence proves nothing."""
+        return isinstance(self.load, Load) and self.load.idle
+
+    @property
+    def contradiction(self) -> str:
+        """Where two witnesses of who is there cannot both be right, in words; "" when they agree or one is silent.
+
+        On a node docker, LiveKit's port and the metrics; for the whole cluster LiveKit's API and the nodes.
+        """
+        for node in self.media:
+            if node.contradiction:
+                return f"{short(node.name, self.stack)}: {node.contradiction}"
+        people = self.load.people if isinstance(self.load, Load) else 0
+        if people and self.media and all(n.drained for n in self.media):
+            return f"LiveKit counts {people} people, and every media node is seen without a running media server"
+        return ""
 
     @property
     def up(self) -> bool:

@@ -51,12 +51,25 @@ class Request:
 
 
 def grew(then: Plan, now: Plan, rules: Rules) -> str:
-    """Why an approval has to be asked for again although the plan is the same: a new recording, or many more people. "" if neither."""
+    """Why an approval has to be asked for again although the plan is the same; "" when it still covers what is there.
+
+    A new recording, many more people; or, where people are disconnected, meetings that were unknown on the card and are seen now, or
+    the other way round. What was unknown and still is was approved as unknown.
+    """
     if then.load is None or now.load is None:
-        return ""
+        return _unknown_before_or_now(then, now) if now.effects.cuts_off or then.effects.cuts_off else ""
     if now.load.recordings > then.load.recordings:
         running = "1 recording is" if now.load.recordings == 1 else f"{now.load.recordings} recordings are"
         return f"{running} running; there were {then.load.recordings} when it was asked for"
     if now.load.people > then.load.people * (1 + rules.growth) and now.load.people > then.load.people:
         return f"{now.load.people} people are in meetings; there were {then.load.people} when it was asked for"
+    return ""
+
+
+def _unknown_before_or_now(then: Plan, now: Plan) -> str:
+    if now.load is not None:
+        idle = now.load.idle
+        return "" if idle else f"{now.load.people} people are in meetings; how many was unknown when it was asked for"
+    if then.load is not None:
+        return f"how many people are in meetings is unknown now ({now.unseen}); it was known when it was asked for"
     return ""

@@ -169,6 +169,9 @@ class _Drive:
         if other := self._others_did(step, before, cluster):
             await self._other_hand(f"somebody else changed {other}")
             return
+        if not self.run.asks and (unproved := step.unproved(cluster)):
+            self._seen = False
+            raise Unreachable(f"{step.title()}: {unproved}")
         if objection := step.objection(cluster):
             await self._objected(f"{step.title()}: {objection}", step, cluster)
             return

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from services.cluster import Autoscaler, Cluster, Fact, FleetKind, MediaNode
-from services.drains import TAGGED, Drains
-from services.errors import Refused, Rejected, Superseded
+from services.cluster import Autoscaler, Cluster, Fact, FleetKind, MediaNode, NodeLook
+from services.drains import SIGNALLED, TAGGED, Drains
+from services.errors import Refused, Rejected, Superseded, Unreachable
 from services.locks import Lease
 from services.memory import Memory
 from services.vault import Vault
@@ -17,7 +17,7 @@ class Outside(Protocol):
     async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster: ...
     async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None: ...
     async def set_target(self, cluster: Cluster, number: int) -> None: ...
-    async def signal(self, droplet_id: int, start: str, *, stays: bool) -> str: ...
+    async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None: ...
     async def restart_service(self, droplet_id: int) -> None: ...
     async def stop_service(self, droplet_id: int) -> None: ...
     async def set_template_size(self, cluster: Cluster, size: str) -> None: ...
@@ -101,13 +101,14 @@ class FencedWorld:
 
     async def drain(self, droplet_id: int, *, stays: bool) -> None:
         node = next(n for n in self._cluster.media if n.id == droplet_id)
-        if node.look is None or node.look.marked or not node.look.start:
+        look = node.look
+        if not isinstance(look, NodeLook) or not look.start or (look.marked and not look.undelivered):
             return
         if await self._drains.entered(droplet_id, TAGGED):
             raise Refused(f"{node.name} was told to leave by its tag already: a signal on top would throw everybody out")
-        await self._drains.enter(droplet_id, node.look.start, self._lease)
+        await self._drains.enter(droplet_id, look.start, self._lease)
         self._lease.check()
-        await self._outside.signal(droplet_id, node.look.start, stays=stays)
+        await self._outside.signal(droplet_id, look, stays=stays)
 
     async def pause_autoscaler(self, *, frozen: bool) -> None:
         self._noted(await self._memory.note_pause(self._cluster, self._lease.run, self._fence(), frozen=frozen))
@@ -120,7 +121,9 @@ class FencedWorld:
 
     async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
         node = self._media(droplet_id)
-        if node.look is not None and node.look.marked and not node.look.idle:
+        if not node.seen and await self._drains.entered(droplet_id, SIGNALLED):
+            raise Unreachable(f"{node.name} is not seen, and may be finishing after a signal: its tag would be a second one", sent=False)
+        if node.draining:
             return  # it finishes already, told by a signal: the tag would be a second one
         await self._drains.enter(droplet_id, TAGGED, self._lease)
         self._lease.check()

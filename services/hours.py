@@ -23,6 +23,7 @@ from services.plan import Plan, make_plan
 from services.policy import Actor
 from services.procedures import Procedure, Shutdown, Startup
 from services.runs import Run, State
+from services.seen import NOT_LOOKED, NotSeen, Observed
 from services.steps.base import count, duration
 from services.usage import Usage
 from services.windows import BY_TURNS, Due, Edge, Exceptions, Manual, Missed, Settled, Terms, due, lead, notice, notices, settle, will_miss
@@ -350,9 +351,9 @@ class Hours:
             return False
         raise _Never(f"people were asked and nobody answered, so {turn.name} stays up")
 
-    def _ask(self, turn: _Turn, edge: Edge, load: Load | None) -> None:
+    def _ask(self, turn: _Turn, edge: Edge, load: Observed[Load]) -> None:
         said = "how many meetings are running is unknown"
-        if load is not None:
+        if not isinstance(load, NotSeen):
             said = f"{count(load.rooms, 'meeting')} with {count(load.people, 'person')} {'is' if load.rooms == 1 else 'are'} running"
         if edge.meetings == "skip":
             raise _Never(f"{said}, and this window skips then")
@@ -379,10 +380,10 @@ class Hours:
         said = notice(edge, turn.now) if edge is not None else None
         if said is None or edge is None or said.name in turn.book.done:
             return
-        load = None
+        load: Observed[Load] = NOT_LOOKED
         with suppress(BotError):
             load = (await self._desk.look(turn.name, frozenset({Fact.DROPLETS, Fact.LOAD}))).load
-        meetings = "how many meetings are running is unknown" if load is None else f"{count(load.rooms, 'meeting')} now"
+        meetings = "how many meetings are running is unknown" if isinstance(load, NotSeen) else f"{count(load.rooms, 'meeting')} now"
         what = "" if _nobody_meets(load) else _meetings_words(edge, turn.name)
         left = duration(edge.start - turn.now)
         words = f"*{turn.name} closes at {_time(edge)} (in {left})* · {_windows(edge)} · {meetings}{what}"
@@ -481,8 +482,8 @@ def _left(run: Run, cluster: Cluster, now: float) -> float:
     return max(now_doing - (now - began), min(now_doing, SOON)) + sum(further)
 
 
-def _nobody_meets(load: Load | None) -> bool:
-    return load is not None and not (load.rooms or load.recordings or load.ingresses)
+def _nobody_meets(load: Observed[Load]) -> bool:
+    return isinstance(load, Load) and load.idle
 
 
 def _windows(edge: Edge) -> str:

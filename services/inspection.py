@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services import scripts
 from services.cluster import Cluster, Droplet, MediaNode
+from services.printable import printable
 from services.secrets_env import KEYS
 from services.secrets_env.mask import MASK
 
@@ -35,6 +36,7 @@ class Inside:
     containers: tuple[tuple[str, str, int], ...]  # name, state, restarts
     errors: tuple[str, ...]  # the end of nodes_errors.log; nothing is good
     log: tuple[str, ...]  # the end of the unit's journal
+    refused: str = ""  # why docker did not list its containers; "" when it did
 
     @property
     def troubled(self) -> tuple[tuple[str, str, int], ...]:
@@ -56,15 +58,17 @@ def read_inspection(text: str) -> Inside:
     """Read what `scripts.INSPECT` prints."""
     head, _, rest = text.partition(f"{scripts.ERRORS}\n")
     errors, _, log = rest.rpartition(f"{scripts.LOG}\n")
-    unit, containers = "", []
+    unit, refused, containers = "", "", []
     for line in head.splitlines():
         key, _, value = line.partition("=")
         if key == "unit":
             unit = value
+        elif key == "refused":
+            refused = masked(printable(value))
         elif key == "container":
             name, state, restarts = [*value.split(), "", "", ""][:3]
             containers.append((name, state or "unknown", int(restarts) if restarts.isdigit() else 0))
-    return Inside(unit, tuple(containers), _shown(errors), _shown(log))
+    return Inside(unit, tuple(containers), _shown(errors), _shown(log), refused)
 
 
 def masked(line: str) -> str:

@@ -8,7 +8,9 @@ from decimal import Decimal
 from services.cluster import NOTHING_KNOWN, Basis, Cluster, Load
 from services.prices import hourly
 from services.procedures import Procedure
+from services.seen import NotSeen, Observed
 from services.steps import Effects, Step
+from services.steps.media import agents_lost
 from services.wire import encode
 
 
@@ -22,7 +24,7 @@ class Plan:
     effects: Effects
     takes: float
     outage: float | None  # None: nobody is without service, or until somebody starts it again
-    load: Load | None
+    load: Load | None  # None: not seen, and `unseen` says why; read `meetings`
     media: int  # media nodes when it was made
     saves: Decimal
     stays_billed: Decimal
@@ -33,6 +35,12 @@ class Plan:
     notes: tuple[str, ...] = ()
     money: str = ""
     following: str = ""  # what to do next, said at the end
+    unseen: str = ""  # why LiveKit did not show who meets
+
+    @property
+    def meetings(self) -> Observed[Load]:
+        """Who was meeting when it was made; or that this was not seen, and why."""
+        return NotSeen(self.unseen or "not known when the plan was made") if self.load is None else self.load
 
     @property
     def empty(self) -> bool:
@@ -69,7 +77,8 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         effects=effects,
         takes=takes,
         outage=None if _ends_down(now) else outage,
-        load=cluster.load,
+        load=cluster.load if isinstance(cluster.load, Load) else None,
+        unseen=cluster.load.reason if isinstance(cluster.load, NotSeen) else "",
         media=len(cluster.media),
         saves=before.total - after.total,
         stays_billed=after.masters,
@@ -77,14 +86,19 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         digest=digest(cluster, procedure, steps),
         basis=cluster.basis,
         afterwards=procedure.afterwards(cluster) if steps else (),
-        notes=procedure.notes(cluster) if steps else (),
+        notes=(*procedure.notes(cluster), *_agents(cluster, effects)) if steps else (),
         money=procedure.money(cluster) if steps else "",
         following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
     )
 
 
 def _ends_down(cluster: Cluster) -> bool:
-    return not cluster.up or all(n.drained or n.draining for n in cluster.media)
+    return not cluster.up or all(n.drained or n.draining or n.held or not n.seen for n in cluster.media)
+
+
+def _agents(cluster: Cluster, effects: Effects) -> tuple[str, ...]:
+    """Which agents end with their nodes, where nodes are taken out of service."""
+    return agents_lost(cluster, list(cluster.media)) if effects.blocks or effects.cuts_off else ()
 
 
 def digest(cluster: Cluster, procedure: Procedure, steps: list[Step]) -> str:

@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from services.cluster import Droplet, NodeLook, Size, Snapshot
+from services.cluster import Droplet, Size, Snapshot
 from services.printable import namelike
 
 Json = dict[str, Any]
@@ -27,37 +26,6 @@ def target_of(pool: Json) -> int | None:
 def template_digest(template: Json) -> str:
     """Tells two templates apart without keeping either: they hold credentials."""
     return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
-
-
-def parse_look(text: str) -> NodeLook:
-    """Read what `scripts.LOOK` prints."""
-    start, running, marked, recordings = "", [], False, None
-    gauges: dict[str, float] = {}
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        if key == "start":
-            start = value
-        elif key == "running":
-            running.append(value)
-        elif key == "marked":
-            marked = value == "yes"
-        elif key == "recordings":
-            recordings = int(value) if value.isdigit() else None
-        elif line.startswith("livekit_"):
-            name, number = re.split(r"[{ ]", line, maxsplit=1)[0], line.rsplit(" ", 1)[-1]
-            try:
-                gauges[name] = gauges.get(name, 0.0) + float(number)
-            except ValueError:
-                continue
-    rooms, people = gauges.get("livekit_room_total"), gauges.get("livekit_participant_total")
-    return NodeLook(
-        start=start,
-        running=tuple(running),
-        marked=marked,
-        rooms=None if rooms is None else int(rooms),
-        people=None if people is None else int(people),
-        recordings=recordings,
-    )
 
 
 def droplet_of(raw: Json) -> Droplet:

@@ -1,29 +1,81 @@
 """The few lines that run on nodes, by SSH. Plain POSIX sh; contract tests run them in a real shell too."""
 
 import shlex
+from collections.abc import Iterable
 
 MARKERS = "/run/openvidu-bot"  # gone at boot, as it must be: a new start of the media server may be drained once more
 
 LOOK = f"""
-start=$(docker inspect --format '{{{{.State.StartedAt}}}}' openvidu 2>/dev/null)
-echo "start=$start"
-for name in openvidu ingress egress; do
-  if [ "$(docker inspect --format '{{{{.State.Running}}}}' $name 2>/dev/null)" = "true" ]; then echo "running=$name"; fi
+LC_ALL=C
+export LC_ALL
+if names=$(docker ps --all --format '{{{{.Names}}}}={{{{.Label "openvidu-agent"}}}}' 2>/dev/null); then
+  true
+elif ! command -v docker >/dev/null && [ ! -e /run/docker.sock ] && [ ! -e /var/run/docker.sock ]; then
+  echo "installed=no"
+  names=
+else
+  echo "refused=docker: $(docker ps 2>&1 >/dev/null | head -n 1 | cut -c1-200)"
+  exit 0
+fi
+start=
+for item in $(echo "$names" | grep -E '^(openvidu|ingress|egress)=') $(echo "$names" | grep '=true$'); do
+  name=${{item%%=*}}
+  form='{{{{.State.Status}}}} {{{{.State.Pid}}}} {{{{.RestartCount}}}} {{{{.State.StartedAt}}}}'
+  if state=$(docker inspect --format "$form" "$name" 2>/dev/null); then
+    echo "container=$item $state"
+  else
+    echo "refused=docker: $(docker inspect "$name" 2>&1 >/dev/null | head -n 1 | cut -c1-200)"
+    exit 0
+  fi
+  set -- $state
+  if [ "$name" = openvidu ]; then start=$4; fi
+  if [ "${{item#*=}}" = true ] && [ "$1" = running ]; then
+    for pid in $2 $(cat /proc/$2/task/$2/children 2>/dev/null); do
+      echo "process=$name $(grep -E '^(Name|SigCgt):' /proc/$pid/status 2>/dev/null | cut -f2 | tr '\\n' ' ')"
+    done
+  fi
+  if [ "$name" = egress ] && [ "$1" = running ] && jobs=$(docker top egress 2>/dev/null); then
+    echo "recordings=$(echo "$jobs" | grep -c run-handler)"
+  fi
 done
-for name in $(docker ps --filter label=openvidu-agent=true --format '{{{{.Names}}}}' 2>/dev/null); do echo "running=$name"; done
-if [ -d "{MARKERS}/drain-$start" ]; then echo "marked=yes"; fi
-echo "recordings=$(docker top egress 2>/dev/null | grep -c run-handler)"
+if [ -d "{MARKERS}/drain-$start" ]; then
+  echo "marked=yes"
+  cat "{MARKERS}/drain-$start/signals" 2>/dev/null | while read -r line; do echo "signal=$line"; done
+elif [ ! -w /run ] && [ ! -w {MARKERS} ]; then
+  echo "unmarked=/run cannot be written by this user"
+fi
+echo "livekit=$(curl -s -o /dev/null -m 2 -w '%{{http_code}}' http://127.0.0.1:7880/ 2>/dev/null)"
 curl -s -m 2 http://127.0.0.1:6789/metrics 2>/dev/null | grep '^livekit_'
+echo "end"
 exit 0
+"""
+"""What runs on a media node, in lines that `readings.parse_look` reads. A look without its last line, `end`, has seen nothing.
+
+docker is asked for a list first: an answered list is the only proof that a container is not there. Agents are asked nothing; what they
+do with SIGQUIT is read from their processes (facts of 2026-11-29: the vendor's template for custom agents does not hear it).
 """
 
 _SIGNAL = """
-for name in openvidu ingress egress; do docker container kill --signal=SIGQUIT $name || true; done
-for name in $(docker ps --filter label=openvidu-agent=true --format '{{.Names}}'); do
-  docker container kill --signal=SIGQUIT $name || true
+for name in $targets; do
+  echo "begin $name" >> "$out"
+  if answer=$(docker container kill --signal=SIGQUIT "$name" 2>&1); then
+    echo "sent $name" >> "$out"
+  else
+    echo "refused $name $(echo "$answer" | head -n 1 | cut -c1-200)" >> "$out"
+  fi
 done
 """
-_VENDOR = "/usr/local/bin/graceful_shutdown.sh"
+VENDOR = "/usr/local/bin/graceful_shutdown.sh"
+_VENDOR = f"""
+echo "begin openvidu" >> "$out"
+{VENDOR}
+code=$?
+if [ $code -eq 126 ] || [ $code -eq 127 ]; then
+  echo "refused openvidu {VENDOR} cannot be run ($code)" >> "$out"
+else
+  echo "sent openvidu" >> "$out"
+fi
+"""
 
 RESTART = "systemctl restart openvidu"
 STOP = "systemctl stop openvidu"
@@ -33,9 +85,13 @@ START = "systemctl show --property=InvocationID --value openvidu"
 ERRORS, LOG = "--- nodes_errors.log", "--- journal"
 INSPECT = f"""
 echo "unit=$(systemctl is-active openvidu 2>/dev/null)"
-for name in $(docker ps -a --format '{{{{.Names}}}}' 2>/dev/null); do
-  echo "container=$name $(docker inspect --format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' $name 2>/dev/null)"
-done
+if names=$(docker ps -a --format '{{{{.Names}}}}' 2>/dev/null); then
+  for name in $names; do
+    echo "container=$name $(docker inspect --format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' $name 2>/dev/null)"
+  done
+else
+  echo "refused=docker: $(docker ps 2>&1 >/dev/null | head -n 1 | cut -c1-200)"
+fi
 echo "{ERRORS}"
 tail -n 20 /var/log/openvidu/nodes_errors.log 2>/dev/null | cut -c1-300
 echo "{LOG}"
@@ -44,23 +100,35 @@ exit 0
 """
 
 
-def drain(start: str, method: str) -> str:
-    """Signal this start of the media server to finish, once: whoever makes the marker's directory signals, nobody else does.
+def drain(start: str, method: str, targets: Iterable[str], attempt: int = 0) -> str:
+    """Tell these containers of this start of the media server to finish: whoever makes the directory signals, no one else does.
 
-    Prints `signalled`, `already` or `other-start`. The signal itself runs detached, so that a lost connection cannot cut it in half.
+    `attempt`: how many earlier ones provably sent nothing. Prints `begun`, `already`, `other-start`, or `unmarked REASON` and
+    `refused REASON` when nothing was sent. The signals run detached, so that a lost connection cannot cut them in half; what became of
+    each is written beside the marker, where `LOOK` reads it.
     """
-    work = _VENDOR if method == "script" else _SIGNAL
     marker = f"{MARKERS}/drain-{start}"
+    token = marker if not attempt else f"{marker}/try-{attempt}"
+    work = _VENDOR if method == "script" else _SIGNAL
+    settings = f"out={shlex.quote(f'{marker}/signals')}\ntargets={shlex.quote(' '.join(targets))}"
     return f"""
+LC_ALL=C
+export LC_ALL
 want={shlex.quote(start)}
-now=$(docker inspect --format '{{{{.State.StartedAt}}}}' openvidu 2>/dev/null)
-if [ "$now" != "$want" ]; then echo other-start; exit 0; fi
-mkdir -p {MARKERS}
-if mkdir {shlex.quote(marker)} 2>/dev/null; then
-  nohup setsid sh -c {shlex.quote(work)} >{MARKERS}/drain.log 2>&1 &
-  echo signalled
+token={shlex.quote(token)}
+if now=$(docker inspect --format '{{{{.State.StartedAt}}}}' openvidu 2>/dev/null); then
+  if [ "$now" != "$want" ]; then echo other-start; exit 0; fi
 else
+  echo "refused docker: $(docker inspect openvidu 2>&1 >/dev/null | head -n 1 | cut -c1-200)"
+  exit 0
+fi
+if made=$(mkdir -p {MARKERS} 2>&1) && made=$(mkdir "$token" 2>&1); then
+  nohup setsid sh -c {shlex.quote(settings + work)} >/dev/null 2>&1 &
+  echo begun
+elif [ -d "$token" ]; then
   echo already
+else
+  echo "unmarked $(echo "$made" | head -n 1 | cut -c1-200)"
 fi
 exit 0
 """

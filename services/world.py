@@ -19,7 +19,10 @@ from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load
 from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
 from services.kinds import Names, Signs, tell
 from services.members import Members
-from services.readings import droplet_of, moment_of, parse_look, size_of, snapshot_of, target_of, template_digest
+from services.node_look import parse_look
+from services.printable import printable
+from services.readings import droplet_of, moment_of, size_of, snapshot_of, target_of, template_digest
+from services.seen import NOT_LOOKED, NotSeen, Observed, Silences
 from services.vault import Objects, Vault
 
 Json = dict[str, Any]
@@ -34,6 +37,7 @@ CLOCKS_APART = 5.0
 BACKUPS = "openvidu-bot/backups/"
 SECRETS = "secrets.env"
 LONG = ("resize", "snapshot")  # actions that must be this very one: another that is under way does not stand for it
+DRAIN_WORDS = ("begun", "already", "other-start", "unmarked", "refused")  # what `scripts.drain` prints first
 PENDING = ("already has a pending event", "blocking events processing")
 ALREADY = (*PENDING, "already powered off", "already powered on")
 
@@ -93,6 +97,8 @@ class ClusterWorld:
         self._where: dict[int, str] = {}
         self._fixed: frozenset[int] = frozenset()
         self._members = Members(clock)
+        self._silences = Silences()
+        self._unmarked: dict[int, tuple[str, str]] = {}  # by droplet: the start that could not be marked, and why
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
     async def aclose(self) -> None:
@@ -129,8 +135,8 @@ class ClusterWorld:
             seen_at=now,
             region=self.place.region or (masters[0].region if masters else ""),
             known=needs,
-            masters=tuple(replace(m, healthy=healthy.get(m.id), start=starts.get(m.id, "")) for m in masters),
-            media=tuple(replace(n, look=looks.get(n.id)) for n in media),
+            masters=tuple(replace(m, healthy=healthy.get(m.id, NOT_LOOKED), start=starts.get(m.id, NOT_LOOKED)) for m in masters),
+            media=tuple(replace(n, look=looks.get(n.id, NOT_LOOKED)) for n in media),
             pool=pool,
             kind=kind,
             autoscaler=autoscaler,
@@ -344,31 +350,37 @@ class ClusterWorld:
 
     # How it is
 
-    async def _health(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, bool]:
+    async def _health(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, Observed[bool]]:
         if Fact.HEALTH not in needs:
             return {}
         on = [m for m in masters if m.active]
         answers = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
         return {m.id: False for m in masters} | {m.id: ok for m, ok in zip(on, answers, strict=True)}
 
-    async def _front(self, needs: frozenset[Fact]) -> bool | None:
+    async def _front(self, needs: frozenset[Fact]) -> Observed[bool]:
         if Fact.FRONT not in needs or not self.place.public_url:
-            return None
+            return NOT_LOOKED
         return await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
 
-    async def _answers(self, url: str, *, below: int = 201) -> bool:
+    async def _answers(self, url: str, *, below: int = 201) -> Observed[bool]:
+        """Whether that page answers as it should. Silence may be the network between here and there: not seen, with its cause."""
         try:
-            return 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
-        except Unreachable:
-            return False
+            answered = 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
+        except Unreachable as error:
+            return self._silences.note(url, str(error), self._clock.now())
+        self._silences.over(url)
+        return answered
 
-    async def _load(self, needs: frozenset[Fact]) -> Load | None:
-        if Fact.LOAD not in needs or self._people is None:
-            return None
+    async def _load(self, needs: frozenset[Fact]) -> Observed[Load]:
+        if Fact.LOAD not in needs:
+            return NOT_LOOKED
+        if self._people is None:
+            return NotSeen("LiveKit is not configured here")
         try:
             raw = await self._people.load()
-        except BotError:
-            return None  # unknown, never 0
+        except BotError as error:
+            return self._silences.note(Fact.LOAD, str(error), self._clock.now())
+        self._silences.over(Fact.LOAD)
         return Load(
             rooms=raw["rooms"],
             people=raw["participants"],
@@ -377,35 +389,45 @@ class ClusterWorld:
             longest=float(raw["longest_seconds"]),
         )
 
-    async def _looks(self, media: tuple[MediaNode, ...], needs: frozenset[Fact]) -> dict[int, NodeLook | None]:
-        if Fact.NODES not in needs or self._shell is None:
+    async def _looks(self, media: tuple[MediaNode, ...], needs: frozenset[Fact]) -> dict[int, Observed[NodeLook]]:
+        if Fact.NODES not in needs:
             return {}
         on = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
         looks = await asyncio.gather(*(self._look(n.droplet) for n in on))
         return {n.id: look for n, look in zip(on, looks, strict=True)}
 
-    async def _look(self, droplet: Droplet) -> NodeLook | None:
+    async def _look(self, droplet: Droplet) -> Observed[NodeLook]:
+        """What runs on that node. Whatever goes wrong there says something about this node alone."""
+        if self._shell is None:
+            return NotSeen("SSH is not configured for this cluster")
         try:
             async with self._at_once:
                 output = await self._ssh(droplet.id, scripts.LOOK, SSH_SECONDS)
-        except (Unreachable, Refused):
-            return None
-        return parse_look(output.stdout) if output.exit_status == 0 else None
+        except (Unreachable, Refused, Rejected) as error:
+            return self._silences.note(droplet.id, str(error), self._clock.now())
+        look = parse_look(output.stdout) if output.exit_status == 0 else f"its shell ended with status {output.exit_status}"
+        if isinstance(look, str):
+            return self._silences.note(droplet.id, look, self._clock.now())
+        self._silences.over(droplet.id)
+        start, why = self._unmarked.get(droplet.id, ("", ""))
+        return replace(look, unmarked=why) if why and start == look.start and not look.marked else look
 
-    async def _starts(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, str]:
+    async def _starts(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, Observed[str]]:
         """Which start of OpenVidu runs on each master that is on and can be reached."""
-        if Fact.SERVICES not in needs or self._shell is None:
+        if Fact.SERVICES not in needs:
             return {}
         on = [m for m in masters if m.active]
         return dict(zip([m.id for m in on], await asyncio.gather(*(self._start(m) for m in on)), strict=True))
 
-    async def _start(self, master: Droplet) -> str:
+    async def _start(self, master: Droplet) -> Observed[str]:
+        if self._shell is None:
+            return NotSeen("SSH is not configured for this cluster")
         try:
             async with self._at_once:
                 output = await self._ssh(master.id, scripts.START, SSH_SECONDS)
-        except (Unreachable, Refused):
-            return ""
-        return output.stdout.strip() if output.exit_status == 0 else ""
+        except (Unreachable, Refused, Rejected) as error:
+            return NotSeen(str(error))
+        return output.stdout.strip() if output.exit_status == 0 else NotSeen(f"systemctl ended with status {output.exit_status}")
 
     # What can be done
 
@@ -530,12 +552,21 @@ class ClusterWorld:
         with suppress(NotFound):
             await self.account.api.delete_droplet(droplet_id)
 
-    async def signal(self, droplet_id: int, start: str, *, stays: bool) -> str:
-        """Run the guarded drain script. Only the ledger calls this. `stays`: the droplet is kept, drained."""
+    async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None:
+        """Run the guarded drain script. Only the ledger calls this. `stays`: the droplet is kept, drained.
+
+        Where the node says that nothing was signalled, the next looks carry its reason, and it is sent again later.
+        """
         # The vendor's script deletes its own droplet, and of a fixed one only an apply makes another.
         method = "signal" if stays or droplet_id in self._fixed else self.place.drain_method
-        output = await self._ssh(droplet_id, scripts.drain(start, method), SSH_SECONDS)
-        return output.stdout.strip()
+        command = scripts.drain(look.start, method, look.to_signal, look.attempts)
+        output = await self._ssh(droplet_id, command, SSH_SECONDS)
+        word, _, reason = output.stdout.strip().partition(" ")
+        self._unmarked.pop(droplet_id, None)
+        if output.exit_status != 0 or word not in DRAIN_WORDS:
+            raise Unreachable(f"telling droplet {droplet_id} to finish: its shell ended with status {output.exit_status}")
+        if word in ("unmarked", "refused"):
+            self._unmarked[droplet_id] = (look.start, printable(reason) or word)
 
     async def restart_service(self, droplet_id: int) -> None:
         """`systemctl restart openvidu` there."""

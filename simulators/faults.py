@@ -3,16 +3,21 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-Party = Literal["digitalocean", "action", "ssh", "spaces", "web"]
+Party = Literal["digitalocean", "action", "ssh", "node", "spaces", "web"]
 
 KINDS: dict[str, tuple[str, ...]] = {
     "digitalocean": (
         "429-minute", "429-hour", "500-before", "503-before", "500-after", "503-after", "reset-before", "reset-after", "html-502", "delay",
+        "401", "403", "404", "list-empty", "list-one-missing", "odd-shape", "shuffled", "tags-shuffled", "churn",
     ),
     "action": ("ignored", "errored"),
-    "ssh": ("refuse", "cut-before", "cut-after", "cut-middle"),
+    "ssh": ("refuse", "cut-before", "cut-after", "cut-middle", "ended-early", "truncated"),
+    "node": (
+        "docker-down", "docker-denied", "docker-slow", "docker-hangs", "docker-empty", "kill-refused", "kill-lost", "unprivileged",
+        "run-denied", "run-full", "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+    ),
     "spaces": ("412", "503", "stale"),
     "web": ("refuse", "503"),
 }  # fmt: skip
@@ -27,15 +32,26 @@ SWITCHES = (
     "front_down",  # the public address does not answer
 )
 """The names that the demo's fault menu shows."""
+ANY = "*"
+"""Every node."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong: `seconds` for a delay, `commands` for how many simple commands a cut session still runs."""
+    """One thing that goes wrong.
+
+    `seconds`: how long a delay or a slow docker takes. `commands`: how many simple commands a session runs before it is cut.
+    `share`: the part of its output that a truncated session shows, and which of several things it befalls. `container`: the only one
+    that is affected; "" for each. `only`: a text that stands in the thing that is missing from a list. `shape`: of an odd answer.
+    """
 
     kind: str
     seconds: float = 0.0
     commands: int = 0
+    share: float = 0.5
+    container: str = ""
+    only: str = ""
+    shape: str = ""
 
 
 @dataclass
@@ -69,6 +85,8 @@ class Faults:
     switches: dict[str, bool] = field(default_factory=dict)
     struck: list[tuple[str, str, str]] = field(default_factory=list)
     """What has gone wrong so far: party, kind, call."""
+    ailing: dict[str, dict[str, Fault]] = field(default_factory=dict)
+    """What is wrong with nodes until it is healed: by the droplet's name (`ANY`: each of them), then by kind."""
     _dice: dict[str, random.Random] = field(default_factory=dict, repr=False)
 
     def switch(self, name: str, value: bool = True) -> None:
@@ -81,15 +99,37 @@ class Faults:
         """Whether a named fault is on."""
         return self.switches.get(name, False)
 
-    def add(self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, seconds: float = 0.0, commands: int = 0) -> None:
-        """Let this go wrong. `match` is looked for in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or a command."""
+    def add(self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, **detail: Any) -> None:
+        """Let this go wrong. `match` is looked for in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or a command.
+
+        `detail`: fields of `Fault`.
+        """
         if kind not in KINDS[party]:
             raise KeyError(f"{party} {kind}")
-        self.rules.append(Rule(party, Fault(kind, seconds, commands), match, times, skip))
+        self.rules.append(Rule(party, Fault(kind, **detail), match, times, skip))
+
+    def ail(self, node: str, kind: str, **detail: Any) -> None:
+        """From now on a node (the droplet's name, or `ANY`) has this fault, a kind of the party "node". `detail`: fields of `Fault`."""
+        if kind not in KINDS["node"]:
+            raise KeyError(kind)
+        self.ailing.setdefault(node, {})[kind] = Fault(kind, **detail)
+
+    def heal(self, node: str = "", kind: str = "") -> None:
+        """A node is well again, of this kind or of each; "" for whatever nodes."""
+        for name in [node] if node else list(self.ailing):
+            for ill in [kind] if kind else list(self.ailing.get(name, ())):
+                self.ailing.get(name, {}).pop(ill, None)
+        self.ailing = {name: kinds for name, kinds in self.ailing.items() if kinds}
+
+    def ails(self, node: str) -> dict[str, Fault]:
+        """What is wrong with that node until it is healed."""
+        if not self.ailing:
+            return {}
+        return self.ailing.get(ANY, {}) | self.ailing.get(node, {})
 
     def calm(self) -> None:
         """Nothing goes wrong any more."""
-        self.rates, self.rules, self.switches = {}, [], {}
+        self.rates, self.rules, self.switches, self.ailing = {}, [], {}, {}
 
     def pick(self, party: Party, what: str) -> Fault | None:
         """What befalls this call, if anything."""
@@ -116,5 +156,5 @@ class Faults:
         dice = self._dice.setdefault(party, random.Random(f"{self.seed} {party}"))  # noqa: S311 - repeatable, not secret
         for kind, chance in rates.items():
             if dice.random() < chance:
-                return Fault(kind, seconds=dice.uniform(1, 20), commands=dice.randint(0, 6))
+                return Fault(kind, seconds=dice.uniform(1, 20), commands=dice.randint(0, 6), share=dice.random())
         return None

@@ -66,7 +66,7 @@ class LivekitFace:
 
     def _rooms(self, body: Json) -> Json:
         names = body.get("names") or []
-        return {"rooms": [_room(m) for m in self._meetings({}) if not names or m.name in names]}
+        return {"rooms": [_room(m) for m in self._meetings({}) if not m.roomless and (not names or m.name in names)]}
 
     def _egress(self, body: Json) -> Json:
         return {"items": [_egress(m, n) for m in self._meetings(body) for n in range(m.recordings)]}
@@ -91,7 +91,8 @@ def _room(meeting: Meeting) -> Json:
 def _egress(meeting: Meeting, n: int) -> Json:
     began = str(int(meeting.opened_at * 1e9))
     return {
-        "egress_id": f"EG_{meeting.id[3:]}_{n}", "room_id": meeting.id, "room_name": meeting.name, "source_type": "EGRESS_SOURCE_TYPE_WEB",
+        "egress_id": f"EG_{meeting.id[3:]}_{n}", "room_id": "" if meeting.roomless else meeting.id,
+        "room_name": "" if meeting.roomless else meeting.name, "source_type": "EGRESS_SOURCE_TYPE_WEB",
         "status": "EGRESS_ACTIVE", "started_at": began, "ended_at": "0", "updated_at": began, "details": "", "error": "", "error_code": 0,
         "stream_results": [], "file_results": [], "segment_results": [], "image_results": [], "manifest_location": "",
         "backup_storage_used": False,

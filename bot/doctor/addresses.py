@@ -8,6 +8,7 @@ from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from services.cluster import Fact
 from services.errors import Forbidden, Rejected, Unreachable
+from services.seen import NotSeen, Observed
 
 
 def checks(case: Case) -> Iterator[Check]:
@@ -20,7 +21,7 @@ def checks(case: Case) -> Iterator[Check]:
 async def _health(patient: Patient) -> Sequence[Finding]:
     cluster = await patient.world.observe(frozenset({Fact.HEALTH, Fact.FRONT}))
     off = sum(not m.active for m in cluster.masters)
-    ill = [m.name for m in cluster.masters if m.active and not m.healthy]
+    ill = [m.name for m in cluster.masters if m.active and not m.well]
     well = len(cluster.masters) - off - len(ill)
     name = f"{patient.name}: health pages"
     found = []
@@ -34,13 +35,15 @@ async def _health(patient: Patient) -> Sequence[Finding]:
     return [*found, _front(patient, cluster.front, all_off=not well and not ill)]
 
 
-def _front(patient: Patient, front: bool | None, *, all_off: bool) -> Finding:
+def _front(patient: Patient, front: Observed[bool], *, all_off: bool) -> Finding:
     name = f"{patient.name}: public address"
-    if front:
+    if front is True:
         return fine(name, f"{patient.settings.public_url} answers")
     if all_off:
         return skipped(name, "no master is on")
-    return wrong(name, f"{patient.settings.public_url} does not answer", "correct clusters.NAME.public_url, or mend load balancer or DNS")
+    why = f": {front.reason}" if isinstance(front, NotSeen) and front.since else ""
+    remedy = "correct clusters.NAME.public_url, or fix the load balancer or DNS"
+    return wrong(name, f"{patient.settings.public_url} does not answer{why}", remedy)
 
 
 async def _livekit(patient: Patient) -> Sequence[Finding]:

@@ -154,13 +154,13 @@ def _head(glance: Glance) -> str:
 def _health(cluster: Cluster) -> list[str]:
     if not cluster.masters:
         return []
-    well = len([m for m in cluster.masters if m.healthy])
+    well = len([m for m in cluster.masters if m.well])
     on = len([m for m in cluster.masters if m.active])
     masters = "all off" if cluster.down else f"{on} of {len(cluster.masters)} on, {well} healthy"
     serving = len(cluster.serving)
-    media = f"{serving} of {count(len(cluster.media), 'node')} {'serves' if serving == 1 else 'serve'}" if cluster.media else "no nodes"
-    unread = len([n for n in cluster.media if n.look is None and n.droplet.active])
-    unknown = f" ({unread} not reachable by SSH)" if unread else ""
+    media = f"{serving} of {count(len(cluster.media), 'node')} in service" if cluster.media else "no nodes"
+    unread = len([n for n in cluster.media if not n.seen and n.droplet.active])
+    unknown = f" ({unread} not seen)" if unread else ""
     pool = f", pool at {cluster.pool.target}" if cluster.pool else ""
     lines = [f"*Masters* {masters} · *Media* {media}{unknown}{pool}"]
     return lines if cluster.down else [*lines, f"*Meetings* {people(cluster.load)}"]

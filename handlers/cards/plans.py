@@ -4,6 +4,8 @@ from handlers.blocks import Card, escape, section
 from handlers.cards.words import people, plain
 from services.plan import Plan
 from services.prices import money
+from services.seen import NotSeen
+from services.steps import Effects
 from services.steps.base import count, duration
 
 
@@ -14,18 +16,27 @@ def title(plan: Plan) -> str:
 
 def notice(plan: Plan) -> str:
     """What people will notice."""
-    effects, load = plan.effects, plan.load
+    effects, load = plan.effects, plan.meetings
+    if isinstance(load, NotSeen):
+        return f"{_unknown(effects)} How many meetings run is unknown: {escape(load.reason)}."
     now = people(load)
     if effects.cuts_off:
-        lost = " Recordings that are running are lost." if load is None or load.recordings else ""
-        return f"{now}. *They are cut off: running meetings are ended.*{lost}"
+        lost = " Running recordings are lost." if load.recordings else ""
+        return f"{now}. *Everyone in them is disconnected.*{lost}"
+    if effects.blocks and load.idle:
+        return f"{now}. No one is disconnected."
     if effects.blocks:
-        quiet = load is not None and load.rooms == 0
-        longest = f" (longest has run {duration(load.longest)})" if load is not None and load.rooms else ""
-        return f"{now}. Nobody is cut off{'' if quiet else f': running meetings may finish{longest}'}."
-    if effects.adds:
-        return f"{now}; nobody is disturbed. {count(effects.adds, 'media node')} more can take meetings."
-    return f"{now}; nobody is disturbed."
+        longest = f" (the longest has run {duration(load.longest)})" if load.rooms else ""
+        return f"{now}. They can finish{longest}; no one is disconnected."
+    more = f" {count(effects.adds, 'media node')} more can take meetings." if effects.adds else ""
+    return f"{now}; no one is disconnected.{more}"
+
+
+def _unknown(effects: Effects) -> str:
+    """The sentence that decides where LiveKit did not show who meets."""
+    if effects.cuts_off:
+        return "*Everyone who is in a meeting is disconnected, and running recordings are lost.*"
+    return "Running meetings can finish first." if effects.blocks else "Ends no meeting."
 
 
 def outage(plan: Plan) -> str:

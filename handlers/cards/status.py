@@ -4,13 +4,15 @@ from decimal import Decimal
 
 from handlers.blocks import Card, clock, escape, section
 from handlers.cards.plans import title
-from handlers.cards.words import asked, behind, people, plain
+from handlers.cards.words import asked, behind, health, people, plain
 from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
 from services.desk import Status
 from services.prices import hourly, money
 from services.procedures import fleet
 from services.procedures.backup import newest_words
-from services.steps.base import count
+from services.seen import NotSeen
+from services.steps.base import listed
+from services.steps.media import meets, not_ready
 
 UNTOLD = {FleetKind.MIXED: "two things keep them at once.", FleetKind.UNKNOWN: "what keeps them is unknown."}
 UNREAD = "runs and requests are not known: the bot's memory does not answer. Nothing can be changed until it does"
@@ -39,7 +41,7 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
         blocks.append(section(hours.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
-    well = len([m for m in cluster.masters if m.healthy])
+    well = len([m for m in cluster.masters if m.well])
     masters = f"Masters: {well} of {len(cluster.masters)} healthy. " if cluster.masters and not cluster.down else ""
     media = f"Media nodes: {plain(_pool_lines(cluster))}. Meetings: {meetings}.".replace("..", ".")
     told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{run}")
@@ -52,34 +54,44 @@ def state_of(cluster: Cluster) -> str:
         return "not found"
     if cluster.down:
         return "down"
-    if cluster.up and all(m.healthy for m in cluster.masters):
+    if cluster.up and all(m.well for m in cluster.masters):
+        if not cluster.serving and any(not n.seen and n.droplet.active for n in cluster.media):
+            return "masters up; whether anyone can meet is unknown: no media node is proved to be in service"
         if not cluster.serving and any(n.draining for n in cluster.media):
-            return "masters up, no new meetings: the media nodes let theirs finish"
+            return "masters up, no new meetings: the media nodes drain"
         if not cluster.serving:
-            return "masters up, nobody can meet: no media node serves"
+            return "masters up, no one can meet: no media node is in service"
+        if isinstance(cluster.front, NotSeen) and cluster.front.since:
+            return f"up; the public address is not seen ({escape(cluster.front.reason)})"
         return "up" if cluster.front is not False else "up, but the public address does not answer through the load balancer"
     return "partly up"
 
 
 def _masters_line(master: Droplet, cluster: Cluster) -> str:
-    health = {True: "healthy", False: "not healthy", None: "health unknown"}[master.healthy]
     state = f"{master.status}{', being changed' if master.locked else ''}"
-    return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (f" · {health}" if master.status == "active" else "")
+    return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (f" · {health(master)}" if master.status == "active" else "")
 
 
 def node_state(node: MediaNode) -> str:
     """What a media node does now: `serving`, `finishing its meetings`."""
+    look = node.look
     if node.member_status == "deleting":
-        return "going"
+        return "being deleted"
     if node.serving:
-        return "serving"
+        return "in service"
+    if isinstance(look, NotSeen):
+        if not node.droplet.active or not look.since:
+            return "powered off" if node.droplet.off else node.member_status or node.droplet.status
+        return f"{node.droplet.status}, not seen: {escape(look.reason)}"
+    if node.contradiction:
+        return f"unknown: {node.contradiction}"
     if node.draining:
-        return "finishing its meetings"
-    if node.drained:
+        return "draining"
+    if node.held:
+        return f"drained, held by {escape(listed(node.held))}"
+    if node.drained and look.start:
         return "drained, takes no meetings"
-    if node.look is None:
-        return f"{node.droplet.status}, not reachable by SSH" if node.droplet.active else (node.member_status or node.droplet.status)
-    return node.member_status or node.droplet.status
+    return escape(not_ready(look))
 
 
 def _pool_lines(cluster: Cluster) -> str:
@@ -97,10 +109,10 @@ def _pool_lines(cluster: Cluster) -> str:
 
 def _carries(node: MediaNode) -> str:
     look = node.look
-    if look is None or not look.rooms:
+    if isinstance(look, NotSeen) or not look.running or (look.rooms == 0 and look.people == 0 and look.recordings == 0):
         return ""
-    said = [count(look.rooms, "meeting"), count(look.people or 0, "person")]
-    return f" · {', '.join([*said, *([count(look.recordings, 'recording')] if look.recordings else [])])}"
+    words = meets(look)
+    return f" · {escape(words)}" if words else ""
 
 
 def _cost(cluster: Cluster) -> str:

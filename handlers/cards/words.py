@@ -4,18 +4,19 @@ import re
 from collections.abc import Container
 
 from handlers.blocks import Card, clock, cut, escape, section
-from services.cluster import Load
+from services.cluster import Droplet, Load
 from services.policy import Actor
 from services.runs import Run
+from services.seen import NotSeen, Observed
 from services.steps.base import count, listed
 
 REASON = 300  # characters of a reason that a card shows
 
 
-def people(load: Load | None) -> str:
+def people(load: Observed[Load]) -> str:
     """`3 meetings, 14 people, 1 recording now`."""
-    if load is None:
-        return "how many meetings are running is unknown (LiveKit is not configured here, or does not answer)"
+    if isinstance(load, NotSeen):
+        return f"how many meetings are running is unknown ({escape(load.reason)})"
     if not (load.rooms or load.recordings or load.ingresses):
         return "no meetings now"
     said = [count(load.rooms, "meeting"), count(load.people, "person")]
@@ -24,6 +25,16 @@ def people(load: Load | None) -> str:
     if load.ingresses:
         said.append(count(load.ingresses, "ingress").replace("ingresss", "ingresses"))
     return ", ".join(said) + " now"
+
+
+HEALTH = {True: "healthy", False: "not healthy"}
+
+
+def health(master: Droplet) -> str:
+    """`healthy`, `not healthy`, or that its health page was not seen and why."""
+    if isinstance(master.healthy, NotSeen):
+        return "health unknown" + (f": {escape(master.healthy.reason)}" if master.healthy.since else "")
+    return HEALTH[master.healthy]
 
 
 def asked(who: Actor, reason: str) -> str:

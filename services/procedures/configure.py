@@ -47,7 +47,7 @@ class Configure(Procedure):
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
         if cluster.down:
             raise Refused(f"{cluster.name} is down, and a change has to be seen to work: `/openvidu startup` first")
-        if not all(m.active and m.healthy for m in cluster.masters[1:]):
+        if not all(m.well for m in cluster.masters[1:]):
             raise Refused("masters 2-4 have to be on and healthy, since master 1 is restarted to apply it")
         if self.outdated(cluster):
             raise Refused(self.outdated(cluster))

@@ -76,7 +76,7 @@ class ResizeMasters(Procedure):
     def _one_by_one(self, cluster: Cluster, wrong: list[Droplet]) -> Iterator[Step]:
         everybody = tuple(m.name for m in cluster.masters)
         # Whichever is not well now goes first: the others may only be stopped while all are healthy.
-        sick = [m for m in cluster.masters if not (m.active and m.healthy)]
+        sick = [m for m in cluster.masters if not m.well]
         if sick and sick[0] not in wrong:
             yield PowerOn(sick[0].name)
         if not sick or sick[0] not in wrong:
@@ -133,7 +133,7 @@ class ResizeMasters(Procedure):
             raise Refused(f"DigitalOcean does not resize {kind} to {self.size}: they do not mix; {_offer(cluster, self.size)}")
 
     def _check_health(self, cluster: Cluster) -> None:
-        sick = [m for m in cluster.masters if not (m.active and m.healthy)]
+        sick = [m for m in cluster.masters if not m.well]
         if len(sick) > 1:
             names = listed(short(m.name, cluster.stack) for m in sick)
             raise Refused(

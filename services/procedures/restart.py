@@ -8,6 +8,7 @@ from services.cluster import EVERYTHING, Cluster, Droplet, Fact, MediaNode, shor
 from services.errors import Refused
 from services.procedures import fleet, nodes
 from services.procedures.base import Procedure
+from services.seen import NotSeen
 from services.spoken import argument, flag
 from services.steps import Drain, FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Revive, Step
 from services.steps.base import listed
@@ -44,7 +45,7 @@ class Restart(Procedure):
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
         if cluster.down:
             raise Refused(f"{cluster.name} is down; `/openvidu startup` starts all of it")
-        sick = [short(m.name, cluster.stack) for m in cluster.masters if m.name != master.name and not (m.active and m.healthy)]
+        sick = [short(m.name, cluster.stack) for m in cluster.masters if m.name != master.name and not m.well]
         if sick:
             raise Refused(
                 f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and two masters are never down at once; "
@@ -52,8 +53,8 @@ class Restart(Procedure):
             )
         if self.service and not master.active:
             raise Refused(f"{self.node} is {master.status}: nothing runs there; `/openvidu restart {self.node}` starts its droplet")
-        if self.service and not master.start:
-            raise Refused(f"{self.node} cannot be reached by SSH; leave `--service` out to restart its droplet")
+        if self.service and isinstance(master.start, NotSeen):
+            raise Refused(f"{self.node} cannot be reached by SSH ({master.start.reason}); leave `--service` out to restart its droplet")
 
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
         if self.service:
@@ -61,9 +62,11 @@ class Restart(Procedure):
         fleet.of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
             raise Refused(f"DigitalOcean is removing {self.node} already")
-        if not node.droplet.active or node.look is None:
-            more = f"`/openvidu status {self.node}` shows what is known"
-            raise Refused(f"{self.node} is {node.droplet.status} and cannot be reached by SSH; {more}")
+        more = f"`/openvidu status {self.node}` shows what is known"
+        if not node.droplet.active:
+            raise Refused(f"{self.node} is {node.droplet.status}: nothing runs there; {more}")
+        if isinstance(node.look, NotSeen):
+            raise Refused(f"{self.node} cannot be seen by SSH ({node.look.reason}); {more}")
         if not node.look.start:
             raise Refused(f"{self.node} is still installing OpenVidu; there is nothing to restart yet")
         if not cluster.up:
@@ -77,6 +80,7 @@ class Restart(Procedure):
             yield Revive((node.id,), who=name)
             return
         if self.service:
+            assert isinstance(node.start, str), "checked before"
             yield RestartService(node.name, was=node.start)
         else:
             yield PowerOff((node.name,), media_stays=True)

@@ -194,6 +194,13 @@ class Step(ABC):
         """What it means for people, given the cluster just before it."""
         return Effects()
 
+    def unproved(self, cluster: Cluster) -> str:  # noqa: ARG002
+        """What has to be seen before this is asked for the first time, and is not: a silent node, or witnesses that contradict each other.
+
+        In words; "" when everything it rests on is seen. It is waited for, as an API that does not answer is.
+        """
+        return ""
+
     def objection(self, cluster: Cluster) -> str:  # noqa: ARG002
         """Why it must not be asked for now; "" if nothing speaks against it."""
         return ""

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from services.cluster import Cluster, Fact, MediaNode, short
 from services.errors import Rejected
+from services.seen import NOT_LOOKED
 from services.steps.base import Effects, Step, World, ask_each, count, listed
-from services.steps.media import NODE_FACTS, carrying, in_service
+from services.steps.media import NODE_FACTS, carrying, in_service, unseen
 
 BOOT_NUDGE = 300.0  # seconds after which a node that did not come back by itself is helped once
 
@@ -20,7 +21,7 @@ class NodesOff(Step):
     harsh: bool = False  # people agreed that they go before their meetings have ended
     who: str = ""
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     twice: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
@@ -37,7 +38,7 @@ class NodesOff(Step):
         return not self._left(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        off = {n.id: replace(n, droplet=replace(n.droplet, status="off", locked=False), look=None) for n in self._left(cluster)}
+        off = {n.id: replace(n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_LOOKED) for n in self._left(cluster)}
         return replace(cluster.with_media(off), remembered_ids=tuple(off) if self.remember and off else cluster.remembered_ids)
 
     def takes(self, cluster: Cluster) -> float:
@@ -49,9 +50,12 @@ class NodesOff(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.shutdown_nudge
 
+    def unproved(self, cluster: Cluster) -> str:
+        return "" if self.harsh else unseen(cluster, self._left(cluster))
+
     def objection(self, cluster: Cluster) -> str:
-        # One that cannot be seen is on its way off: all were seen drained just before.
-        busy = [n for n in self._left(cluster) if n.look is not None and not n.drained]
+        # One that is not seen any more is on its way off: nothing is asked before all are seen (`unproved`).
+        busy = [n for n in self._left(cluster) if n.seen and not n.drained]
         if self.harsh or not busy:
             return ""
         return f"{_names(cluster, busy)} not drained: switching off would end what still runs there"
@@ -68,7 +72,7 @@ class NodesOff(Step):
     def effects(self, cluster: Cluster) -> Effects:
         hit = [n for n in self._left(cluster) if not n.drained]
         others = [n for n in cluster.media if n.id not in self.ids and n.serving]
-        cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
+        cut = bool(hit) and not cluster.idle
         said = f"switches off {count(len(hit), 'media node')} without letting meetings finish ({carrying(cluster, hit)} now)"
         return Effects(blocks=bool(hit), cuts_off=cut, down=not others, special=(said,) if hit else ())
 
@@ -158,7 +162,7 @@ class NodesServe(Step):
         return BOOT_NUDGE
 
     def _stuck(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in self._left(cluster) if n.resting and n.droplet.active]
+        return [n for n in self._left(cluster) if n.restartable and n.droplet.active]
 
     def wants(self, cluster: Cluster, again: int) -> bool:
         # Its unit starts at boot, if it is enabled; a restart before that time is up would begin the waiting anew.

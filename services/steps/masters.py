@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from services.cluster import Cluster, Droplet, Fact, short
+from services.seen import NotSeen
 from services.steps.base import Effects, Step, World, ask_each, listed
+from services.steps.media import unseen
 
 
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
@@ -58,6 +60,11 @@ class PowerOff(Step):
 
     def effects(self, cluster: Cluster) -> Effects:
         return Effects(stops_masters=True, down=len(self.names) > 1 or not cluster.up)
+
+    def unproved(self, cluster: Cluster) -> str:
+        if self.media_stays or self.is_done(cluster):
+            return ""
+        return unseen(cluster, [n for n in cluster.media if n.id in self.kept and not n.droplet.off])
 
     def objection(self, cluster: Cluster) -> str:
         if self.media_stays:
@@ -137,14 +144,14 @@ class Healthy(Step):
     names: tuple[str, ...]
     restarts: bool = True  # False: what did not come up by itself is a failure, not something to help along
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH})
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
     checks: ClassVar[bool] = True
 
     def title(self) -> str:
         return f"Wait until {said(self.names)} {'is' if len(self.names) == 1 else 'are'} healthy"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return all(m.active and m.healthy for m in _masters(cluster, self.names))
+        return all(m.well for m in _masters(cluster, self.names))
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters({m.name: replace(m, healthy=True) for m in _masters(cluster, self.names)})
@@ -160,17 +167,25 @@ class Healthy(Step):
 
     def wants(self, cluster: Cluster, again: int) -> bool:
         # The first ask is patience itself; the one nudge restarts OpenVidu where it does not answer.
-        return self.restarts and again == 1 and not self.is_done(cluster)
+        return self.restarts and again == 1 and bool(self._sick(cluster))
+
+    def _sick(self, cluster: Cluster) -> list[Droplet]:
+        """Masters that are on and seen not to be well. One that only this bot cannot see may serve people: it is not restarted.
+
+        While the public address is seen not to answer either, no one is served, and silence is reason enough.
+        """
+        silent_all_over = cluster.front is False
+        on = [m for m in _masters(cluster, self.names) if m.active]
+        return [m for m in on if m.healthy is False or (silent_all_over and isinstance(m.healthy, NotSeen))]
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        sick = [m for m in _masters(cluster, self.names) if m.active and not m.healthy]
-        await ask_each(world.restart_service(m.id) for m in sick)
+        await ask_each(world.restart_service(m.id) for m in self._sick(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
         names = [
-            f"{short(m.name, cluster.stack)} ({'not active' if not m.active else 'health page not 200'})"
+            f"{short(m.name, cluster.stack)} ({_unwell(m)})"
             for m in _masters(cluster, self.names)
-            if not (m.active and m.healthy)
+            if not m.well
         ]
         return listed(names)
 
@@ -179,6 +194,15 @@ class Healthy(Step):
 
     def settles(self, earlier: Step) -> bool:
         return isinstance(earlier, PowerOff) and set(earlier.names) <= set(self.names)
+
+
+def _unwell(master: Droplet) -> str:
+    """Why it does not count as healthy."""
+    if not master.active:
+        return "not active"
+    if isinstance(master.healthy, NotSeen):
+        return f"health page not seen: {master.healthy.reason}"
+    return "health page not 200"
 
 
 @dataclass(frozen=True)
@@ -196,7 +220,7 @@ class RestartService(Step):
 
     def is_done(self, cluster: Cluster) -> bool:
         start = cluster.master(self.name).start
-        return bool(start) and start != self.was
+        return isinstance(start, str) and start not in ("", self.was)
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters({self.name: replace(cluster.master(self.name), start=f"after {self.was}", healthy=False)})
@@ -223,7 +247,8 @@ class RestartService(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         name = short(self.name, cluster.stack)
-        return f"OpenVidu on {name} to start again" if cluster.master(self.name).start else f"{name} to answer by SSH"
+        start = cluster.master(self.name).start
+        return f"{name} to answer by SSH: {start.reason}" if isinstance(start, NotSeen) else f"OpenVidu on {name} to start again"
 
     def stays(self) -> str:
         return f"OpenVidu restarted on {said((self.name,))}"
@@ -251,8 +276,9 @@ class FrontAnswers(Step):
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.front_deadline
 
-    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
-        return "the public address to answer through the load balancer"
+    def waits_for(self, cluster: Cluster) -> str:
+        why = f": {cluster.front.reason}" if isinstance(cluster.front, NotSeen) and cluster.front.since else ""
+        return f"the public address to answer through the load balancer{why}"
 
     def stays(self) -> str:
         return "the public address answers"

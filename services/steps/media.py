@@ -3,13 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Droplet, Fact, MediaNode, NodeLook, short
+from services.cluster import Cluster, Droplet, Fact, MediaNode, NodeLook, Quit, short
+from services.seen import NOT_LOOKED, NotSeen
 from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count, listed
 
 POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
 NODE_FACTS = POOL_FACTS | {Fact.NODES}
-QUIET = NodeLook(start="planned", running=(), marked=True)
-SERVES = NodeLook(start="planned", running=("openvidu",))
+QUIET = NodeLook(start="planned", running=(), marked=True, livekit=0)
+SERVES = NodeLook(start="planned", running=("openvidu",), livekit=200)
+STUCK = 600.0  # a node that could not be told to finish for this long is put to people, whatever time meetings may take
 STANDING = ("provisioning", "active", "off")
 POOL_COOLDOWN = 600.0  # documented for pools of fixed size, and not to be changed
 
@@ -18,7 +20,7 @@ def newcomer(cluster: Cluster, index: int, size: str = "") -> MediaNode:
     """A pool member that is not there yet, as a plan imagines it."""
     size = size or (cluster.pool.size if cluster.pool else "")
     droplet = Droplet(id=-1 - index, name=f"new-{index + 1}", status="active", size=size, hourly=cluster.media_price)
-    return MediaNode(droplet, member_status="active", look=None)
+    return MediaNode(droplet, member_status="active", look=NOT_LOOKED)
 
 
 def in_service(node: MediaNode) -> MediaNode:
@@ -32,19 +34,56 @@ def _names(cluster: Cluster, nodes: list[MediaNode]) -> str:
 
 def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """`media-2: 1 meeting, 2 people, 1 recording` for each node that still carries something or cannot be seen."""
-    parts = []
-    for node in nodes:
-        name, look = short(node.name, cluster.stack), node.look
-        if look is None:
-            parts.append(f"{name}: not reachable by SSH")
-        elif look.rooms is None:
-            parts.append(f"{name}: still running {listed(look.running)}")
-        else:
-            said = [count(look.rooms, "meeting"), count(look.people or 0, "person")]
-            if look.recordings:
-                said.append(count(look.recordings, "recording"))
-            parts.append(f"{name}: {', '.join(said)}")
-    return "; ".join(parts)
+    return "; ".join(f"{short(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
+
+
+def _carries(node: MediaNode) -> str:
+    look = node.look
+    if isinstance(look, NotSeen):
+        return f"not seen ({look.reason})"
+    if look.contradiction:
+        return look.contradiction
+    if node.held:
+        return f"no meetings; held by {listed(node.held)}"
+    told = f"not told to finish ({look.undelivered}), " if look.undelivered else ""
+    return told + (meets(look) or (f"still running {listed(look.running)}" if look.running else "nothing runs there"))
+
+
+def meets(look: NodeLook) -> str:
+    """`1 meeting, 2 people, 1 recording`; "" when its metrics do not say who meets there."""
+    if isinstance(look.rooms, NotSeen) or isinstance(look.people, NotSeen):
+        return ""
+    words = [count(look.rooms, "meeting"), count(look.people, "person")]
+    if isinstance(look.recordings, NotSeen):
+        words.append(f"recordings unknown ({look.recordings.reason})")
+    elif look.recordings:
+        words.append(count(look.recordings, "recording"))
+    return ", ".join(words)
+
+
+def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """Which of these nodes no one can see, and why; or what the witnesses contradict each other in. "" when all is proved."""
+    silent = [f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})" for n in nodes if isinstance(n.look, NotSeen)]
+    return "; ".join(silent) or cluster.contradiction
+
+
+def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
+    """The agents on these nodes that do not hear the signal to finish: they end with their node, in the middle of what they do."""
+    found = [
+        f"`{agent.name}` on {short(node.name, cluster.stack)}"
+        for node in nodes
+        if isinstance(node.look, NodeLook)
+        for agent in node.look.agents
+        if agent.quit in (Quit.DEAF, Quit.DIES)
+    ]
+    if not found:
+        return ()
+    one = len(found) == 1
+    return (
+        f"{'agent' if one else 'agents'} {listed(found)} {'does' if one else 'do'} not hear the signal to drain: "
+        f"{'it ends' if one else 'they end'} with {'its node' if one else 'their nodes'}. Captions may stop in running meetings; "
+        "no one is disconnected by that",
+    )
 
 
 @dataclass(frozen=True)
@@ -68,8 +107,14 @@ class Drain(Step):
         return [n for n in wanted if n.member_status != "deleting"]
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
-        # What is removed afterwards need only be empty; what stays must not begin to serve by itself.
-        return [n for n in self._nodes(cluster) if not (n.parked if self._stays(n) else n.drained)]
+        return [n for n in self._nodes(cluster) if not self._finished(n)]
+
+    def _finished(self, node: MediaNode) -> bool:
+        # What is removed afterwards need only be empty; what stays must not begin to serve by itself. What is restarted afterwards need
+        # not wait for an agent that works without end: its meetings are over.
+        if self.returns:
+            return node.parked or node.restartable
+        return node.parked if self._stays(node) else node.drained
 
     def _stays(self, node: MediaNode) -> bool:
         return not self.pool_follows or node.id in self.stay
@@ -89,17 +134,19 @@ class Drain(Step):
         return 3.0
 
     def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.drain_deadline if self.limit is None else self.limit
+        limit = cluster.timings.drain_deadline if self.limit is None else self.limit
+        return min(limit, STUCK) if any(_is_stuck(n, cluster.seen_at) for n in self._left(cluster)) else limit
 
     def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 6
+        refused = any(isinstance(n.look, NodeLook) and n.look.undelivered for n in self._left(cluster))
+        return cluster.timings.look * (24 if refused else 6)
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return bool(self._waiting(cluster))
 
     def _waiting(self, cluster: Cluster) -> list[MediaNode]:
         # A node that cannot be seen, or that still installs itself, is not signalled: first look, then ask.
-        return [n for n in self._left(cluster) if n.look is not None and n.look.start and not n.look.marked]
+        return [n for n in self._left(cluster) if _may_be_signalled(n)]
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.drain(n.id, stays=self._stays(n)) for n in self._waiting(cluster))
@@ -109,7 +156,7 @@ class Drain(Step):
         if not nodes:
             return Effects()
         mine = {n.id for n in nodes}
-        others = [n for n in cluster.media if n.id not in mine and n.member_status != "deleting" and not (n.drained or n.draining)]
+        others = [n for n in cluster.media if n.id not in mine and n.serving]
         return Effects(
             blocks=True,
             down=not others,
@@ -131,7 +178,7 @@ class Drain(Step):
         return Question(
             id="drain-deadline",
             text=f"{_names(cluster, left)} did not finish in time. Still there: {carrying(cluster, left)}. "
-            "Nothing is cut off unless you say so.",
+            "No one is disconnected unless you choose it.",
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),
                 self._force(left, loses),
@@ -151,15 +198,56 @@ class Drain(Step):
         return (Choice("up", f"Keep {cluster.name} up", steps=again, back=f"meetings went on; {cluster.name} stays up"), stop)
 
     def _force(self, left: list[MediaNode], loses: str) -> Choice:
+        held = sorted({name for n in left for name in n.held})
+        agents_only = bool(left) and all(n.held for n in left) and not {"ingress", "egress"} & set(held)
+        label = "End these meetings and go on"
+        if agents_only:
+            one = len(held) == 1
+            label = "End the agent and go on" if one else "End the agents and go on"
+            loses = f"ends {'agent' if one else 'agents'} {listed(held)}; no meeting runs on these nodes, and no one is disconnected"
         if not (self.returns or self.alone):
-            return Choice("force", "End these meetings and go on", skip=True, loses=loses)
+            return Choice("force", label, skip=True, loses=loses)
         # No pool takes these nodes away: what runs on them is ended by stopping OpenVidu.
         ids = tuple(n.id for n in left)
         after: tuple[Step, ...] = () if self.alone else (Revive(ids),)
-        return Choice("force", "End these meetings and go on", steps=(StopService(ids), *after), loses=loses)
+        return Choice("force", label, steps=(StopService(ids), *after), loses=loses)
 
     def stays(self) -> str:
         return "the drained media nodes take no meetings until OpenVidu is restarted on them"
+
+
+def _may_be_signalled(node: MediaNode) -> bool:
+    """Seen with a media server that has had no signal: never one that may have had it."""
+    look = node.look
+    return isinstance(look, NodeLook) and bool(look.start) and (not look.marked or bool(look.undelivered)) and bool(look.to_signal)
+
+
+def _is_stuck(node: MediaNode, now: float) -> bool:
+    """Whether waiting alone brings nothing: it was not seen for long, or could not be told to finish."""
+    if isinstance(node.look, NotSeen):
+        return bool(node.look.since) and now - node.look.since > STUCK
+    return bool(node.look.undelivered) or bool(node.contradiction)
+
+
+def _coming(cluster: Cluster, node: MediaNode) -> str:
+    """`media-2 coming up`, with what it answers where something does."""
+    name, look = short(node.name, cluster.stack), node.look
+    if isinstance(look, NotSeen):
+        return f"{name} coming up" if not look.since else f"{name} not seen ({look.reason})"
+    return f"{name} {not_ready(look)}"
+
+
+def not_ready(look: NodeLook) -> str:
+    """Why a node that is seen does not count as in service, in words."""
+    if not look.start and not look.running:
+        return "installing"
+    if "openvidu" in look.restarting or (look.serves and look.restarts and look.livekit != 200):
+        return f"not in service: its media server restarts again and again ({look.restarts} times)"
+    if look.serves and isinstance(look.livekit, NotSeen):
+        return f"not proved to be in service: {look.livekit.reason}"
+    if look.serves and look.livekit != 200:
+        return f"not in service yet: LiveKit {f'answers {look.livekit}' if look.livekit else 'does not answer'}"
+    return "drained" if look.quiet else "coming up"
 
 
 @dataclass(frozen=True)
@@ -192,7 +280,7 @@ class StopService(Step):
         return cluster.timings.look * 6
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.stop_service(n.id) for n in self._left(cluster) if n.look is not None)
+        await ask_each(world.stop_service(n.id) for n in self._left(cluster) if n.seen)
 
     def effects(self, cluster: Cluster) -> Effects:
         return Effects(cuts_off=bool(self._left(cluster)))
@@ -277,11 +365,11 @@ class Revive(Step):
         return cluster.timings.power_on_deadline
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return any(n.resting for n in self._left(cluster))
+        return any(n.restartable for n in self._left(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         # Only an idle node: a restart ends what still runs there.
-        idle = [n for n in self._left(cluster) if n.resting and n.droplet.active]
+        idle = [n for n in self._left(cluster) if n.restartable and n.droplet.active]
         await ask_each(world.restart_service(n.id) for n in idle)
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -334,7 +422,7 @@ class MediaServing(Step):
         return bool(self._stuck(cluster)) and again == 1
 
     def _stuck(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.members if self._counts(n) and n.droplet.active and n.look is not None and n.look.idle]
+        return [n for n in cluster.members if self._counts(n) and n.droplet.active and (n.restartable or (n.seen and n.drained))]
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.restart_service(n.id) for n in self._stuck(cluster))
@@ -343,7 +431,7 @@ class MediaServing(Step):
         text = f"{len(self._serving(cluster))} of {count(self.number, 'media node')} serving"
         waiting = [n for n in cluster.media if self._counts(n) and n.member_status in STANDING and not n.serving]
         if waiting:
-            text += f"; {_names(cluster, waiting)} coming up"
+            text += f"; {listed(_coming(cluster, n) for n in waiting)}"
         if cluster.pool is not None and cluster.pool.trouble:
             text += f"; DigitalOcean says: {cluster.pool.trouble}"
         return text
@@ -393,10 +481,10 @@ class Shrunk(Step):
         return cluster.timings.power_on_deadline
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return self._settled(cluster) and any(n.resting for n in self._survivors(cluster))
+        return self._settled(cluster) and any(n.restartable for n in self._survivors(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        idle = [n for n in self._survivors(cluster) if n.resting and n.droplet.active]
+        idle = [n for n in self._survivors(cluster) if n.restartable and n.droplet.active]
         await ask_each(world.restart_service(n.id) for n in idle)
 
     def remark(self, cluster: Cluster) -> str:

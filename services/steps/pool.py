@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Fact, MediaNode, short
+from services.cluster import Cluster, Fact, MediaNode, NodeLook, short
 from services.errors import Rejected
 from services.steps.base import Choice, Effects, Question, Step, World, count, listed
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer
+from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, unseen
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class PoolTarget(Step):
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
     alone: bool = False  # the masters stay on afterwards
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
@@ -59,6 +59,10 @@ class PoolTarget(Step):
             return steps
         return tuple(s.forced() for s in steps if not (isinstance(s, Drain) and s.pool_follows))
 
+    def unproved(self, cluster: Cluster) -> str:
+        going = cluster.members[self.number :]
+        return "" if self.harsh or self.is_done(cluster) or not going else unseen(cluster, list(going))
+
     def objection(self, cluster: Cluster) -> str:
         # Lowering the number shuts members down: on a node that still finishes, that is the second signal.
         hit = [n for n in cluster.members[self.number :] if not n.drained]
@@ -69,7 +73,7 @@ class PoolTarget(Step):
     def effects(self, cluster: Cluster) -> Effects:
         members = cluster.members
         hit = [n for n in members[self.number :] if not n.drained]
-        cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
+        cut = bool(hit) and not cluster.idle
         special = (f"removes {count(len(hit), 'media node')} without letting meetings finish{_losing(cluster, hit)}",) if hit else ()
         return Effects(
             blocks=bool(hit) and self.number == 0,
@@ -122,7 +126,7 @@ class TemplateSize(Step):
     was: str = ""
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
@@ -156,6 +160,9 @@ class TemplateSize(Step):
     def forced(self) -> Step:
         return replace(self, harsh=True)
 
+    def unproved(self, cluster: Cluster) -> str:
+        return "" if self.harsh or self.is_done(cluster) else unseen(cluster, list(cluster.members))
+
     def objection(self, cluster: Cluster) -> str:
         hit = [n for n in cluster.members if not n.drained]
         if self.harsh or not hit or self.is_done(cluster):
@@ -164,7 +171,7 @@ class TemplateSize(Step):
 
     def effects(self, cluster: Cluster) -> Effects:
         hit = [n for n in cluster.members if not n.drained]
-        cut = bool(hit) and not (cluster.load is not None and cluster.load.rooms == 0 and cluster.load.ingresses == 0)
+        cut = bool(hit) and not cluster.idle
         said = f"removes {count(len(hit), 'media node')} without letting meetings finish, about 10 min later{_losing(cluster, hit)}"
         special = (said,) if hit else ()
         return Effects(cuts_off=cut, special=special)
@@ -178,8 +185,13 @@ class TemplateSize(Step):
 
 def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """What is lost with them as it is now, or that nobody can tell; "" when nothing runs there."""
-    busy = [n for n in nodes if n.look is None or n.look.rooms is None or n.look.rooms or n.look.recordings]
+    busy = [n for n in nodes if not _seen_empty(n)]
     return f" ({carrying(cluster, busy)} now)" if busy else ""
+
+
+def _seen_empty(node: MediaNode) -> bool:
+    look = node.look
+    return isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
 
 
 def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from simulators.answers import Answer, json_answer, send
-from simulators.digitalocean import droplet_routes, function_routes, pool_routes, shelf_routes
+from simulators.digitalocean import droplet_routes, function_routes, oddities, pool_routes, shelf_routes
 from simulators.digitalocean.limiter import Limiter, Reading
 from simulators.digitalocean.routing import ROUTES, Call
 from simulators.estate import Estate, Refusal
@@ -22,6 +22,8 @@ PLAIN = {
 UNAUTHORIZED = (401, "unauthorized", "Unable to authenticate you.")
 FORBIDDEN = (403, "forbidden", "You do not have access for the attempted action.")
 LIMITED = (429, "too_many_requests", "API Rate limit exceeded.")
+HARMLESS = ("delay", "shuffled", "tags-shuffled", "churn")
+"""Faults that a function of the vendor's would not notice."""
 
 
 class DigitalOceanFace:
@@ -34,6 +36,7 @@ class DigitalOceanFace:
         self.limiters: dict[str, Limiter] = {}
         self._answered = 0
         estate.switched = self.faults.switched
+        estate.nodes.ails = self.faults.ails
         estate.functions.answers = self._answers_function
         estate.outcome = lambda kind, droplet: fault.kind if (fault := self.faults.pick("action", f"{kind} {droplet.name}")) else "done"
 
@@ -69,14 +72,16 @@ class DigitalOceanFace:
         reading = limiter.refuse(now, burst=fault.kind == "429-minute") if fault and fault.kind.startswith("429") else limiter.admit(now)
         if reading.refused:
             return self._error(*LIMITED, headers=reading.headers())
+        if fault is not None and fault.kind in oddities.REFUSALS:
+            return self._error(*oddities.REFUSALS[fault.kind], headers=reading.headers())
         answer = _spoiled_before(fault) or self._route(method, path, query, headers, body)
         answer.headers |= reading.headers()
-        return self._spoiled_after(answer, fault, reading)
+        return self._spoiled_after(answer, fault, reading, f"{method} {path}")
 
     def _answers_function(self, what: str) -> bool:
         """The function asks by a token of its own, and treats every failure alike."""
         fault = self.faults.pick("digitalocean", f"function {what}")
-        return fault is None or fault.kind == "delay"
+        return fault is None or fault.kind in HARMLESS
 
     def _route(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
         wanted = "GET" if method == "HEAD" else method
@@ -88,14 +93,19 @@ class DigitalOceanFace:
                 return self._error(*FORBIDDEN, headers={})
             try:
                 call = Call(self.estate, found.groupdict(), query, headers, _parsed(body), self.scopes)
-                return handler(call)
+                with self.estate.timeline.because("operator", f"{method} {path}"):
+                    return handler(call)
             except Refusal as refusal:
                 return self._error(refusal.status, refusal.name, refusal.text, headers={})
         return self._error(404, "not_found", "The resource you requested could not be found.", headers={})
 
-    def _spoiled_after(self, answer: Answer, fault: Fault | None, reading: Reading) -> Answer:
+    def _spoiled_after(self, answer: Answer, fault: Fault | None, reading: Reading, what: str) -> Answer:
         if fault is None:
             return answer
+        if fault.kind == "churn" and what == "GET /v2/droplets":
+            self.estate.neighbours.churn(creates=fault.share < 0.5)
+        if fault.kind in oddities.KINDS and what.startswith("GET "):
+            return oddities.spoiled(answer, fault, self._answered)
         if fault.kind == "delay":
             answer.delay = fault.seconds
         elif fault.kind == "reset-after":

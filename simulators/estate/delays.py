@@ -23,6 +23,8 @@ class Delays:
     media_boot: float = 20.0
     master_ready: float = 90.0
     """From the last of the needed masters' start until they are healthy."""
+    livekit_ready: float = 0.0
+    """From the start of a media server's container until it is ready; it answers 406 before."""
     drain_exit: float = 2.0
     """From the last meeting's end until a draining media server has left."""
     pool_notice: float = 30.0

@@ -2,7 +2,8 @@
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from simulators.clock import Clock
@@ -10,6 +11,7 @@ from simulators.estate.building import build
 from simulators.estate.catalog import SIZES
 from simulators.estate.delays import Delays
 from simulators.estate.functions import Functions
+from simulators.estate.neighbours import Neighbours
 from simulators.estate.nodes import Nodes
 from simulators.estate.people import People
 from simulators.estate.power import Power
@@ -20,6 +22,7 @@ from simulators.estate.things import (
     Cluster,
     Droplet,
     Kind,
+    Loss,
     Meeting,
     Pool,
     Snapshot,
@@ -72,6 +75,7 @@ class Estate:
         self.nodes, self.power = Nodes(self), Power(self)
         self.scaling, self.people = Scaling(self, seed), People(self, seed)
         self.functions = Functions(self, seed)
+        self.neighbours = Neighbours(self)
 
     @property
     def moment(self) -> float:
@@ -117,6 +121,11 @@ class Estate:
     def thrown_out(self) -> int:
         """People who lost their meeting."""
         return self.watch.thrown_out
+
+    @property
+    def losses(self) -> list[Loss]:
+        """Everybody who was ever cut off, with the cause, whoever did it."""
+        return self.watch.losses
 
     @property
     def signals(self) -> dict[tuple[int, str], int]:
@@ -174,7 +183,7 @@ class Estate:
         """The media nodes that take new meetings."""
         if not self.front_is_up(stack):
             return []
-        return [d for d in self.media(stack) if d.on and d.node.running("openvidu") and not d.node.containers["openvidu"].draining]
+        return [d for d in self.media(stack) if self.nodes.takes_meetings(d)]
 
     def meetings_on(self, droplet_id: int) -> list[Meeting]:
         """The meetings on a node."""
@@ -214,11 +223,30 @@ class Estate:
         return self.watch.allow_template_keys
 
     def open_meeting(
-        self, people: int = 5, minutes: float = 12, recordings: int = 1, cluster: str = "acme", ingresses: int = 0
+        self,
+        people: int = 5,
+        minutes: float = 12,
+        recordings: int = 1,
+        cluster: str = "acme",
+        ingresses: int = 0,
+        hidden: int = 0,
+        on: Droplet | None = None,
     ) -> Meeting | None:
-        """People meet, if some node takes them."""
+        """People meet, if some node takes them; `on`: that very node. `hidden`: recorders and agents, which no list of rooms counts."""
         self.settle()
-        return self.people.open(cluster, people, minutes, recordings, ingresses)
+        return self.people.open(cluster, people, minutes, recordings, ingresses, hidden=hidden, on=on)
+
+    def record_page(self, minutes: float = 12, recordings: int = 1, cluster: str = "acme", on: Droplet | None = None) -> Meeting | None:
+        """A web page is recorded: no room belongs to it, and only the egress service knows of it."""
+        self.settle()
+        return self.people.open(cluster, 0, minutes, recordings, 0, on=on, roomless=True)
+
+    @contextmanager
+    def by_hand(self, what: str = "somebody in the console") -> Iterator[None]:
+        """What is done inside, another hand does: nothing of it, nor what comes of it, is the operator's."""
+        self.settle()
+        with self.timeline.because("hand", what):
+            yield
 
     def team(self, people: int, recordings: int, minutes: tuple[float, float], cluster: str = "acme") -> None:
         """A team meets from now on again and again: always the same load while a node takes it."""

@@ -1,11 +1,12 @@
 """The Linux inside the droplets: boots, containers, signals and the unit `openvidu`."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from simulators.estate import secrets
-from simulators.estate.things import AGENT_LABEL, MEDIA_SERVERS, Cluster, Container, Droplet, docker_stamp
+from simulators.estate.crashes import Crashes
+from simulators.estate.things import AGENT_LABEL, MEDIA_SERVERS, Cluster, Container, Droplet, Quits, docker_stamp
 
 if TYPE_CHECKING:
     from simulators.estate.estate import Estate
@@ -17,6 +18,7 @@ AGENT = "agent-speech-processing"
 QUORUM = 3
 MASTERS = 4
 NEVER = float("inf")
+FIRST_PID = 1200
 STOPPING = ("SIGQUIT", "SIGTERM", "SIGINT")
 RESTART_LOG = "/var/log/openvidu-restart.log"
 GRACEFUL_POLL = 10.0
@@ -29,6 +31,11 @@ class Nodes:
 
     def __init__(self, estate: "Estate") -> None:
         self.estate = estate
+        self.usual_agents: dict[str, Quits] = {AGENT: "drains"}
+        """The agents of a node that has none of its own."""
+        self.ails: Callable[[str], Mapping[str, object]] = lambda _name: {}
+        """What is wrong with the node of that name until it is healed."""
+        self.crashes = Crashes(estate, self)
 
     def power_up(self, droplet: Droplet) -> None:
         """The droplet gets power and boots."""
@@ -92,7 +99,7 @@ class Nodes:
         container = droplet.node.containers.get(name)
         if container is None or not container.running:
             return False
-        if signal == "SIGKILL":
+        if container.restarting or signal == "SIGKILL":  # between two lives no process hears it: docker only starts no other
             self._die(droplet, container, "killed")
         elif signal in STOPPING:
             self._ask_to_leave(droplet, container, signal)
@@ -100,8 +107,31 @@ class Nodes:
 
     def term_all(self, droplet: Droplet) -> None:
         """A shutdown begins: the media servers get their SIGTERM."""
-        for name in (*MEDIA_SERVERS, AGENT):
+        for name in (*MEDIA_SERVERS, *droplet.node.all_agents()):
             self.signal(droplet, name, "SIGTERM")
+
+    def set_agents(self, droplet: Droplet, **agents: Quits) -> None:
+        """From now on that node has these agents, and they do this at SIGQUIT; names are prefixed with `agent-`."""
+        named = {f"agent-{name.replace('_', '-')}": quits for name, quits in agents.items()}
+        for name in droplet.node.all_agents():
+            del droplet.node.containers[name]
+        droplet.node.agents = named
+        server = droplet.node.containers.get("openvidu")
+        if server is not None and droplet.node.unit == "active":
+            for name in named:
+                self._start_container(droplet, name, server.started_at)
+
+    def takes_meetings(self, droplet: Droplet) -> bool:
+        """Whether its media server takes new meetings."""
+        return self.answers(droplet) == 200 and not droplet.node.containers["openvidu"].draining
+
+    def answers(self, droplet: Droplet) -> int:
+        """What LiveKit says at 127.0.0.1:7880/ there: 200, 406 until it is ready, 0 when it does not listen."""
+        container = droplet.node.containers.get("openvidu")
+        if not droplet.on or container is None or not container.up or "livekit-silent" in self.ails(droplet.name):
+            return 0
+        is_ready = container.ready_at <= self.estate.moment and "livekit-starting" not in self.ails(droplet.name)
+        return 200 if is_ready else 406
 
     def tagged(self, droplet: Droplet) -> None:
         """Its tags changed, or it has booted: a node with a watcher looks at them on the next even minute."""
@@ -117,12 +147,12 @@ class Nodes:
     def graceful_shutdown(self, droplet: Droplet) -> None:
         """The vendor's script: signal everything, wait without end, destroy the droplet that it runs on."""
         if droplet.node.installed:
-            for name in (*MEDIA_SERVERS, AGENT):
+            for name in (*MEDIA_SERVERS, *droplet.node.all_agents()):
                 self.signal(droplet, name, "SIGQUIT")
         self._destroy_when_drained(droplet)
 
     def _destroy_when_drained(self, droplet: Droplet) -> None:
-        if any(droplet.node.running(name) for name in (*MEDIA_SERVERS, AGENT)):
+        if any(droplet.node.running(name) for name in (*MEDIA_SERVERS, *droplet.node.all_agents())):
             self._later(droplet, GRACEFUL_POLL, self._destroy_when_drained)
         elif self.estate.deletes_itself(droplet):
             self.estate.power.destroy(droplet.id, by="itself")
@@ -132,7 +162,7 @@ class Nodes:
         meetings = self.estate.meetings_on(droplet.id)
         if name == "egress":
             return sum(m.recordings for m in meetings)
-        return sum(m.ingresses for m in meetings) if name == "ingress" else len(meetings)
+        return sum(m.ingresses for m in meetings) if name == "ingress" else sum(not m.roomless for m in meetings)
 
     def work_ended(self, droplet: Droplet) -> None:
         """A meeting has ended: draining containers that have nothing left to do leave soon."""
@@ -145,12 +175,15 @@ class Nodes:
 
     def _ask_to_leave(self, droplet: Droplet, container: Container, signal: str) -> None:
         container.signals += 1
+        if signal == "SIGQUIT" and container.quits == "deaf":
+            return
         is_server = container.name == "openvidu"
         if is_server:
             self.estate.watch.signalled(droplet, container.started_at)
         known = is_server or container.name in MEDIA_SERVERS or AGENT_LABEL in container.labels
         # A second signal means "now" to the media server; egress and ingress listen only once, but take SIGINT for "now" too.
-        if not known or (is_server and container.signals > 1) or (not is_server and signal == "SIGINT"):
+        is_at_once = signal == "SIGQUIT" and container.quits == "dies"
+        if not known or is_at_once or (is_server and container.signals > 1) or (not is_server and signal == "SIGINT"):
             self._die(droplet, container, f"{signal} number {container.signals}")
         elif not container.draining:
             container.draining = True
@@ -158,13 +191,17 @@ class Nodes:
 
     def _leave_when_empty(self, droplet: Droplet) -> None:
         for container in droplet.node.containers.values():
-            if container.running and container.draining and not self.work(droplet, container.name):
+            if container.up and container.draining and not self.work(droplet, container.name):
                 container.running = container.draining = False
 
     def _die(self, droplet: Droplet, container: Container, why: str) -> None:
         if container.name == "openvidu":
             self._lose(droplet, why)
-        container.running = container.draining = False
+        elif container.name == "egress":
+            self.estate.people.cut_recordings(self.estate.meetings_on(droplet.id), f"{droplet.name}: {why}")
+        elif AGENT_LABEL in container.labels and container.up:
+            self.estate.watch.agent_gone(droplet, container.name, why)
+        container.running = container.draining = container.restarting = False
 
     def _lose(self, droplet: Droplet, why: str) -> None:
         self.estate.people.throw_out(self.estate.meetings_on(droplet.id), f"{droplet.name}: {why}")
@@ -180,17 +217,27 @@ class Nodes:
 
     def _start_containers(self, droplet: Droplet) -> None:
         node = droplet.node
-        names = MASTER_CONTAINERS if droplet.role == "master" else (*MEDIA_CONTAINERS, AGENT)
+        agents = self.usual_agents if node.agents is None else node.agents
+        names = MASTER_CONTAINERS if droplet.role == "master" else (*MEDIA_CONTAINERS, *agents)
         started = docker_stamp(self.estate.moment, self.estate.number())
         node.invocation = uuid.uuid5(uuid.NAMESPACE_OID, f"{droplet.id} {started}").hex
         for name in names:
-            labels = {AGENT_LABEL: "true"} if name == AGENT else {}
-            node.containers[name] = Container(name, f"docker.io/openvidu/{name}:3.6.1", labels, running=True, started_at=started)
+            self._start_container(droplet, name, started)
+        self.crashes.begin_again(droplet)
         self.log(droplet, "Started openvidu.service - OpenVidu.")
+
+    def _start_container(self, droplet: Droplet, name: str, started: str) -> None:
+        node = droplet.node
+        agents = self.usual_agents if node.agents is None else node.agents
+        labels = {AGENT_LABEL: "true"} if name in agents else {}
+        container = Container(name, f"docker.io/openvidu/{name}:3.6.1", labels, running=True, started_at=started)
+        container.quits, container.pid = agents.get(name, "drains"), FIRST_PID + 10 * len(node.containers)
+        container.ready_at = self.estate.moment + self.estate.delays.livekit_ready
+        node.containers[name] = container
 
     def _stop_containers(self, droplet: Droplet) -> None:
         for container in droplet.node.containers.values():
-            container.running = container.draining = False
+            container.running = container.draining = container.restarting = False
 
     def _boot_master(self, droplet: Droplet) -> None:
         reason = self._configure(droplet)

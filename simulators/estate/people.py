@@ -3,7 +3,7 @@
 import random
 from typing import TYPE_CHECKING
 
-from simulators.estate.things import Meeting
+from simulators.estate.things import Droplet, Meeting
 
 if TYPE_CHECKING:
     from simulators.estate.estate import Estate
@@ -17,18 +17,32 @@ class People:
         self.dice = random.Random(f"people {seed}")  # noqa: S311 - repeatable, not secret
         self.rates: dict[str, float] = {}
 
-    def open(self, stack: str, people: int, minutes: float, recordings: int, ingresses: int) -> Meeting | None:
-        """A meeting begins on the least loaded node that takes new ones; None when nobody serves."""
+    def open(
+        self,
+        stack: str,
+        people: int,
+        minutes: float,
+        recordings: int,
+        ingresses: int,
+        *,
+        hidden: int = 0,
+        roomless: bool = False,
+        on: Droplet | None = None,
+    ) -> Meeting | None:
+        """A meeting begins on the least loaded node that takes new ones, or on that one; None when it does not serve."""
         estate = self.estate
-        nodes = estate.serving(stack)
+        nodes = [d for d in estate.serving(stack) if on is None or d is on]
         if not nodes:
             return None
         node = min(nodes, key=lambda d: (sum(m.people for m in estate.meetings_on(d.id)), d.id))
         number = estate.number()
         ends = estate.moment + minutes * 60
-        meeting = Meeting(f"RM_{number}", f"room-{number}", stack, node.id, people, estate.moment, ends, recordings, ingresses)
+        meeting = Meeting(
+            f"RM_{number}", f"room-{number}", stack, node.id, people, estate.moment, ends, recordings, ingresses, hidden, roomless
+        )
         estate.meetings[meeting.id] = meeting
-        estate.timeline.after(minutes * 60, lambda: self.end(meeting))
+        with estate.timeline.because("world", "people meet"):
+            estate.timeline.after(minutes * 60, lambda: self.end(meeting))
         return meeting
 
     def team(self, stack: str, people: int, recordings: int, minutes: tuple[float, float]) -> None:
@@ -47,6 +61,12 @@ class People:
         self.estate.watch.people_lost(meetings, why)
         for meeting in meetings:
             self.end(meeting)
+
+    def cut_recordings(self, meetings: list[Meeting], why: str) -> None:
+        """The recordings end in the middle; whoever is recorded goes on talking."""
+        self.estate.watch.recordings_lost(meetings, why)
+        for meeting in meetings:
+            meeting.recordings = 0
 
     def traffic(self, stack: str, per_hour: float) -> None:
         """From now on meetings begin by themselves at this rate; 0 stops it."""

@@ -1,7 +1,7 @@
 """Fixed droplet autoscale pools."""
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simulators.estate.catalog import IMAGES, SIZES
 from simulators.estate.things import Droplet, Member, Pool, PoolEvent, Refusal, Victims, ZeroMode, not_found, unprocessable
@@ -34,6 +34,8 @@ class Scaling:
     def edit(self, pool_id: str, body: dict[str, Any]) -> Pool:
         """A PUT: the full representation replaces what was there."""
         pool = self.find(pool_id)
+        if pool.status == "deleting":
+            raise unprocessable("autoscale group is being deleted")
         target, template = self._parse(body)
         self._check_zero(pool, target)
         self.estate.watch.pool_edited(pool, self.shown_template(pool), template)
@@ -56,6 +58,15 @@ class Scaling:
             for member in pool.members:
                 self._remove(pool, member)
         self.estate.timeline.after(self.estate.delays.pool_delete, lambda: self._forget(pool))
+
+    def fail(self, pool: Pool, status: Literal["deleting", "error"] = "error") -> None:
+        """The pool does nothing any more; a GET goes on answering. One that is `deleting` like this never comes to its end."""
+        pool.status, pool.updated_at = status, self.estate.moment
+
+    def recover(self, pool: Pool) -> None:
+        """It works again, and does what it had left undone."""
+        pool.status, pool.updated_at = "active", self.estate.moment
+        self.reconcile(pool, "CONFIGURATION_CHANGE")
 
     def find(self, pool_id: str) -> Pool:
         """The pool with that id."""

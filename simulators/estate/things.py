@@ -4,10 +4,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from simulators.estate.timeline import Cause
+
 Role = Literal["master", "media", "other"]
 ZeroMode = Literal["yes", "refused", "omitted"]
 Victims = Literal["newest", "oldest", "random"]
 Kind = Literal["pool", "fixed", "autoscaler"]
+Quits = Literal["drains", "deaf", "dies"]
+"""What a container does at SIGQUIT: finish its work, nothing (PID 1 without a handler), or end at once (behind `init: true`)."""
 MEDIA_SERVERS = ("openvidu", "ingress", "egress")
 AGENT_LABEL = "openvidu-agent"
 
@@ -55,7 +59,7 @@ class Action:
 
 @dataclass
 class Container:
-    """One docker container of a node."""
+    """One docker container of a node. `running` is docker's word: true also while it waits to be started again after a crash."""
 
     name: str
     image: str
@@ -66,6 +70,23 @@ class Container:
     draining: bool = False
     restarts: int = 0
     exit_code: int = 0
+    restarting: bool = False
+    quits: Quits = "drains"
+    ready_at: float = 0.0
+    """Since when it serves (epoch seconds), if it runs."""
+    pid: int = 0
+    shown: str = ""
+    """A status that docker shows instead of the true one: created, paused, removing, dead."""
+
+    @property
+    def up(self) -> bool:
+        """Whether its process runs at this moment."""
+        return self.running and not self.restarting
+
+    @property
+    def status(self) -> str:
+        """`.State.Status`."""
+        return self.shown or ("restarting" if self.restarting else "running" if self.running else "exited")
 
 
 @dataclass
@@ -84,10 +105,18 @@ class Node:
     """Whether the cron file lies there that looks for the draining tag; whoever acts on the tag removes it first."""
     boots: bool = True
     """Whether the unit starts at boot; a media node's only."""
+    agents: dict[str, Quits] | None = None
+    """Its agents and what they do at SIGQUIT; None: the usual one."""
+    loops: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Containers that crash again and again: seconds that they live, and that docker waits."""
 
     def running(self, name: str) -> bool:
-        """Whether that container runs."""
-        return name in self.containers and self.containers[name].running
+        """Whether that container's process runs."""
+        return name in self.containers and self.containers[name].up
+
+    def all_agents(self) -> list[str]:
+        """The names of its agents."""
+        return [c.name for c in self.containers.values() if AGENT_LABEL in c.labels]
 
 
 @dataclass
@@ -209,6 +238,10 @@ class Meeting:
     ends_at: float
     recordings: int = 0
     ingresses: int = 0
+    hidden: int = 0
+    """Participants that no list of rooms counts, such as recorders and agents; a drain waits for them all the same."""
+    roomless: bool = False
+    """A recording of a web page: no room belongs to it, and only the egress service knows of it."""
 
 
 @dataclass
@@ -277,6 +310,19 @@ class Autoscaler:
     initial: int = 2
     target: float = 50.0
     token_works: bool = True
+
+
+@dataclass(frozen=True)
+class Loss:
+    """People or recordings that were cut off, and what it came of."""
+
+    at: float
+    stack: str
+    droplet_id: int
+    people: int
+    recordings: int
+    why: str
+    cause: Cause | None
 
 
 @dataclass(frozen=True)

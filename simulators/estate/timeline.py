@@ -1,9 +1,21 @@
-"""What is due when."""
+"""What is due when, and because of what."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 from simulators.clock import Clock
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Who began what is happening, with what, and when. What comes of it later has the same cause."""
+
+    who: Literal["operator", "hand", "world"]
+    what: str
+    at: float
 
 
 class Timeline:
@@ -12,22 +24,33 @@ class Timeline:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.moment = clock.now()
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self.cause: Cause | None = None
+        """Why the present happens; None where nobody said: whoever touches the estate directly is its operator."""
+        self._heap: list[tuple[float, int, Callable[[], None], Cause | None]] = []
         self._count = 0
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
-        """Let `event` happen that many seconds from the present moment."""
+        """Let `event` happen that many seconds from the present moment, for the reason that holds now."""
         self._count += 1
-        heapq.heappush(self._heap, (self.moment + seconds, self._count, event))
+        heapq.heappush(self._heap, (self.moment + seconds, self._count, event, self.cause))
+
+    @contextmanager
+    def because(self, who: Literal["operator", "hand", "world"], what: str) -> Iterator[None]:
+        """What happens inside, and all that comes of it, has this cause."""
+        before, self.cause = self.cause, Cause(who, what, self.moment)
+        try:
+            yield
+        finally:
+            self.cause = before
 
     def settle(self) -> None:
         """Let everything happen that is due by the clock's now."""
-        now = self.clock.now()
+        now, before = self.clock.now(), self.cause
         while self._heap and self._heap[0][0] <= now:
-            at, _, event = heapq.heappop(self._heap)
+            at, _, event, self.cause = heapq.heappop(self._heap)
             self.moment = max(self.moment, at)
             event()
-        self.moment = max(self.moment, now)
+        self.moment, self.cause = max(self.moment, now), before
 
     def next_event_at(self) -> float | None:
         """When something happens next, if anything is due at all."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulators.estate.things import MEDIA_SERVERS, Droplet, Meeting, Pool, Violation
+from simulators.estate.things import MEDIA_SERVERS, Droplet, Loss, Meeting, Pool, Violation
+from simulators.estate.timeline import Cause
 
 if TYPE_CHECKING:
     from simulators.estate.estate import Estate
@@ -20,6 +21,7 @@ class Terms:
     kept: frozenset[int] = frozenset()  # media droplets that may stay, drained, while the masters stop
     thrown_out: bool = False  # people may lose their meetings
     template_keys: frozenset[str] = frozenset()  # of the pool's template, that may change
+    agents_cut: bool = False  # agents may end while people meet on their node
 
 
 class Watch:
@@ -37,11 +39,20 @@ class Watch:
         self.whims: set[int] = set()
         """Droplets that their pool removed against its own documented order: nobody could know."""
         self.thrown_out = 0
+        self.losses: list[Loss] = []
+        """Everybody who was ever cut off, whoever did it."""
         self.signals: dict[tuple[int, str], int] = {}
 
+    @property
+    def accused(self) -> bool:
+        """Whether what happens now comes of what the operator did."""
+        cause = self.estate.timeline.cause
+        return cause is None or cause.who == "operator"
+
     def report(self, kind: str, text: str) -> None:
-        """Write a violation down."""
-        self.violations.append(Violation(kind, text, self.estate.moment))
+        """Write a violation down, unless it is nothing of the operator's."""
+        if self.accused:
+            self.violations.append(Violation(kind, text, self.estate.moment))
 
     def terms(self, stack: str) -> Terms:
         """What people have agreed to on this stack."""
@@ -99,9 +110,28 @@ class Watch:
         """People were in these meetings, and are not any more."""
         lost = list(meetings)
         self.thrown_out += sum(m.people for m in lost)
+        for m in lost:
+            self._note(m, m.people, why)
         known = [m for m in lost if m.people and m.droplet_id not in self.whims and not self.terms(m.stack).thrown_out]
         if known:
             self.report("thrown-out", f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}")
+
+    def recordings_lost(self, meetings: Iterable[Meeting], why: str) -> None:
+        """These meetings were recorded, and are not any more."""
+        for m in meetings:
+            self._note(m, 0, why)
+
+    def _note(self, meeting: Meeting, people: int, why: str) -> None:
+        if people or meeting.recordings:
+            whim = Cause("world", "its pool took it out of turn", self.estate.moment)
+            cause = whim if meeting.droplet_id in self.whims else self.estate.timeline.cause
+            self.losses.append(Loss(self.estate.moment, meeting.stack, meeting.droplet_id, people, meeting.recordings, why, cause))
+
+    def agent_gone(self, droplet: Droplet, name: str, why: str) -> None:
+        """An agent ended, whatever it was in the middle of."""
+        people = sum(m.people for m in self.estate.meetings_on(droplet.id))
+        if people and not self.terms(droplet.stack).agents_cut:
+            self.report("agent-cut", f"{name} on {droplet.name} ended under {people} people: {why}")
 
     def pool_edited(self, pool: Pool, shown: dict[str, Any], sent: dict[str, Any]) -> None:
         """Somebody PUT `sent` over a template that was read as `shown`."""
@@ -114,5 +144,8 @@ class Watch:
 
 
 def drained(droplet: Droplet) -> bool:
-    """Whether it was installed and no media container runs on it (one that still installs itself will serve soon)."""
-    return droplet.node.installed and not any(c.running and (c.name in MEDIA_SERVERS or c.labels) for c in droplet.node.containers.values())
+    """Whether it was installed and no media server runs on it (one that still installs itself will serve soon).
+
+    An agent that goes on for ever without a media server has nobody to serve.
+    """
+    return droplet.node.installed and not any(c.running and c.name in MEDIA_SERVERS for c in droplet.node.containers.values())

@@ -1,6 +1,6 @@
 """What runs inside the droplets, as SSH shows it."""
 
-from simulators.node.shellface import NodeShell, Output
+from simulators.node.shellface import KeyRefused, NodeShell, Output
 from simulators.node.ssh import SshFace
 
-__all__ = ["NodeShell", "Output", "SshFace"]
+__all__ = ["KeyRefused", "NodeShell", "Output", "SshFace"]

@@ -7,6 +7,7 @@ ALWAYS = {
     "/dev", "/proc", "/home", "/srv",
 }  # fmt: skip
 HOME = "/root"
+DENIED = "Permission denied"
 
 
 class Files:
@@ -14,6 +15,8 @@ class Files:
 
     def __init__(self, stored: dict[str, bytes], live: dict[str, Callable[[], str]] | None = None) -> None:
         self.stored, self.live = stored, live or {}
+        self.bars: dict[str, str] = {}
+        """Directories in which nothing new can be made, and what the system says then."""
 
     def path(self, name: str) -> str:
         """The absolute path."""
@@ -36,6 +39,11 @@ class Files:
     def has_parent(self, name: str) -> bool:
         """Whether the directory that it would be in exists."""
         return self.is_directory(self.path(name).rpartition("/")[0] or "/")
+
+    def barred(self, name: str) -> str:
+        """Why nothing can be made there, if it cannot."""
+        path = self.path(name)
+        return next((why for place, why in self.bars.items() if path.startswith(place + "/")), "")
 
     def read(self, name: str) -> str | None:
         """The content, None when there is no such file."""

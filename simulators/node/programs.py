@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from simulators.node.files import DENIED
 from simulators.node.shell import Program, Shell
-from simulators.node.streams import Exit, Streams
+from simulators.node.streams import Exit, Overdue, Streams
 
 INTEGER: dict[str, Callable[[int, int], bool]] = {
     "-eq": int.__eq__, "-ne": int.__ne__, "-gt": int.__gt__, "-ge": int.__ge__, "-lt": int.__lt__, "-le": int.__le__,
 }  # fmt: skip
+TIMED_OUT = 124
 SIGN_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\\\": "\\"}
 
 
@@ -117,6 +119,7 @@ def _ask(shell: Shell, operator: str, word: str) -> bool:
     questions: dict[str, Callable[[], bool]] = {
         "-n": lambda: bool(word), "-z": lambda: not word, "-e": lambda: files.exists(word), "-f": lambda: files.is_file(word),
         "-d": lambda: files.is_directory(word), "-s": lambda: bool(files.read(word)), "-r": lambda: files.exists(word),
+        "-w": lambda: files.exists(word) and files.barred(f"{word}/new") != DENIED,
         "-x": lambda: shell.programs(word) is not None or files.is_directory(word),
     }  # fmt: skip
     return questions[operator]()
@@ -132,13 +135,32 @@ def _command(shell: Shell, fields: list[str], streams: Streams) -> int:
 
 
 def _prefix(shell: Shell, fields: list[str], streams: Streams) -> int:
-    """`nohup`, `setsid`, `sudo`, `env`, `timeout 5`: run the rest."""
+    """`nohup`, `setsid`, `sudo`, `env`: run the rest."""
     rest = fields[1:]
-    while rest and (rest[0].startswith("-") or (fields[0] == "timeout" and rest[0].rstrip("sm").isdigit())):
+    while rest and rest[0].startswith("-"):
         rest = rest[1:]
     while rest and fields[0] == "env" and "=" in rest[0]:
         rest = rest[1:]
     return shell.execute(rest, streams) if rest else 0
+
+
+def _timeout(shell: Shell, fields: list[str], streams: Streams) -> int:
+    """`timeout [-k 5] [-s KILL] 10 COMMAND`: 124 when the time is over."""
+    rest = fields[1:]
+    while rest and rest[0].startswith("-"):
+        rest = rest[2 if rest[0] in ("-k", "-s", "--kill-after", "--signal") else 1 :]
+    before, time = shell.time.ends, shell.time
+    number = rest[0].rstrip("sm")
+    time.ends = min(before, time.spent + float(number) * (60 if rest[0].endswith("m") else 1))
+    mine = time.ends
+    try:
+        return shell.execute(rest[1:], streams)
+    except Overdue:
+        if mine == before:
+            raise
+        return TIMED_OUT
+    finally:
+        time.ends = before
 
 
 def _sh(shell: Shell, fields: list[str], streams: Streams) -> int:
@@ -170,5 +192,6 @@ def builtins(clock: Callable[[], float]) -> dict[str, Program]:
         "true": _true, ":": _true, "sleep": _true, "trap": _true, "cd": _true, "umask": _true, "wait": _true, "sync": _true, "chmod": _true,
         "chown": _true, "false": _false, "echo": _echo, "printf": _printf, "exit": _exit, "return": _exit, "set": _set, "export": _export,
         "unset": _unset, "read": _read, "[": _test, "test": _test, "command": _command, "sh": _sh, "bash": _sh, "date": _date(clock),
+        "timeout": _timeout,
     }  # fmt: skip
-    return table | dict.fromkeys(("nohup", "setsid", "sudo", "env", "timeout", "exec"), _prefix)
+    return table | dict.fromkeys(("nohup", "setsid", "sudo", "env", "exec"), _prefix)

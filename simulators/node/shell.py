@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from simulators.node.files import Files
 from simulators.node.lexing import Syntax
 from simulators.node.parsing import AndOr, Command, For, Group, If, Pipeline, Redirect, Sequence, Simple, While, parsed
-from simulators.node.streams import Cut, Exit, Streams
+from simulators.node.streams import Cut, Exit, Overdue, Streams, Time
 from simulators.node.words import Unset, Words
 
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -30,6 +30,7 @@ class Shell:
         self.is_detached = False
         """Whether it goes on without the session."""
         self.forgiven = 0
+        self.time = Time()
 
     def run(self, script: str, streams: Streams) -> int:
         """Run a script to its end: the exit status."""
@@ -45,7 +46,7 @@ class Shell:
         """A subshell: it sees this one's variables, and keeps its own to itself."""
         shell = Shell(self.files, self.programs, self.arguments if arguments is None else arguments)
         shell.variables, shell.options, shell.budget, shell.forgiven = dict(self.variables), set(self.options), self.budget, self.forgiven
-        shell.is_detached = self.is_detached
+        shell.is_detached, shell.time = self.is_detached, self.time
         return shell
 
     def sequence(self, sequence: Sequence, streams: Streams) -> int:
@@ -65,8 +66,8 @@ class Shell:
 
     def _background(self, item: AndOr, streams: Streams) -> int:
         shell = self.child()
-        shell.budget, shell.is_detached = None, True  # what runs detached outlives the session
-        with suppress(Exit, Cut):
+        shell.budget, shell.is_detached, shell.time = None, True, Time()  # what runs detached outlives the session
+        with suppress(Exit, Cut, Overdue):
             shell.and_or(item, streams)
         self.variables["?"] = "0"
         return 0
@@ -213,8 +214,8 @@ class Shell:
                 continue
             else:
                 text = []
-                if target != NULL and not self._prepare(redirect, target):
-                    streams.complain(f"sh: 1: cannot create {target}: Directory nonexistent")
+                if target != NULL and (why := self._prepare(redirect, target)):
+                    streams.complain(f"sh: 1: cannot create {target}: {why}")
                     return None, files
                 if target != NULL:
                     files.append((target, text))
@@ -224,9 +225,12 @@ class Shell:
                 opened.out = text
         return opened, files
 
-    def _prepare(self, redirect: Redirect, target: str) -> bool:
+    def _prepare(self, redirect: Redirect, target: str) -> str:
+        """Why the file cannot be opened, if it cannot."""
         if not self.files.has_parent(target) or self.files.is_directory(target):
-            return False
+            return "Directory nonexistent"
+        if not self.files.exists(target) and (why := self.files.barred(target)):
+            return why
         if redirect.operator == ">" or not self.files.exists(target):
             self.files.write(target, "")
-        return True
+        return ""

@@ -7,7 +7,7 @@ import asyncssh
 
 from simulators.doors import Door, Doors
 from simulators.estate import Droplet, Estate
-from simulators.node.shellface import NodeShell
+from simulators.node.shellface import KeyRefused, NodeShell
 
 PATIENCE = 2.0
 """How long a command waits for a client that neither writes nor ends its input, in seconds of the wall's clock."""
@@ -47,8 +47,11 @@ class SshFace:
             self.host_keys[droplet_id] = asyncssh.generate_private_key("ssh-ed25519")
         return self.host_keys[droplet_id]
 
-    def admits(self, key: asyncssh.SSHKey) -> bool:
-        """Whether that key opens the door."""
+    def admits(self, key: asyncssh.SSHKey, droplet_id: int = 0) -> bool:
+        """Whether that key opens the door of that droplet."""
+        droplet = self.estate.droplets.get(droplet_id)
+        if droplet is not None and "key-refused" in self.shell.faults.ails(droplet.name):
+            return False
         if self.authorized_key is None:
             return True
         return asyncssh.import_public_key(self.authorized_key).public_data == key.public_data
@@ -58,8 +61,10 @@ class SshFace:
         stdin = await _stdin(process)
         try:
             output = self.shell.execute(droplet_id, process.command or "", stdin)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, KeyRefused):
             output = None
+        if output is not None and output.seconds:
+            await self.estate.clock.sleep(output.seconds)
         if output is None or output.exit_status is None:
             process.get_extra_info("connection").abort()
             return
@@ -126,7 +131,7 @@ class _Visitor(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return username == "root" and self.door.face.admits(key)
+        return username == "root" and self.door.face.admits(key, self.door.droplet_id)
 
 
 async def _stdin(process: "asyncssh.SSHServerProcess[bytes]") -> bytes:

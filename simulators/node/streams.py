@@ -15,6 +15,29 @@ class Cut(Exception):
     """The connection is gone; what has been done is done."""
 
 
+class Overdue(Exception):
+    """The time that `timeout` gave is over, or something would never have ended."""
+
+
+@dataclass
+class Time:
+    """How long a session has taken so far, in seconds; `ends` is when whoever started the present command loses patience."""
+
+    spent: float = 0.0
+    ends: float = float("inf")
+
+    def spend(self, seconds: float) -> None:
+        """Something takes that long.
+
+        Raises:
+            Overdue: when that is longer than anybody waits for it.
+        """
+        self.spent += seconds
+        if self.spent >= self.ends or self.spent == float("inf"):
+            self.spent = self.ends
+            raise Overdue
+
+
 @dataclass
 class Streams:
     """Where a command reads and writes. Text is appended to the lists."""

@@ -1,23 +1,26 @@
 """systemctl, journalctl, curl and the vendor's own scripts, on one droplet."""
 
 import re
+from collections.abc import Mapping
 
 from simulators.estate import Droplet, Estate
+from simulators.faults import Fault
 from simulators.node.docker import Docker
 from simulators.node.shell import Program, Shell
 from simulators.node.streams import Cut, Streams
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 GRACEFUL, RESTART = "/usr/local/bin/graceful_shutdown.sh", "/usr/local/bin/restart.sh"
-REFUSED = 7
-"""curl's exit status when nobody listens."""
+REFUSED, TIMED_OUT = 7, 28
+"""curl's exit statuses when nobody listens, and when nothing came in time."""
+RIGHTS = "Interactive authentication required."
 
 
 class System:
-    """The programs that know which droplet they run on."""
+    """The programs that know which droplet they run on; `troubles` are what is wrong with it, by kind."""
 
-    def __init__(self, estate: Estate, droplet: Droplet) -> None:
-        self.estate, self.droplet = estate, droplet
+    def __init__(self, estate: Estate, droplet: Droplet, troubles: Mapping[str, Fault], programs: Mapping[str, Program]) -> None:
+        self.estate, self.droplet, self.troubles, self.programs = estate, droplet, troubles, programs
 
     def table(self) -> dict[str, Program]:
         """Programs by name: docker is there only once the node is installed."""
@@ -25,7 +28,7 @@ class System:
             "systemctl": self.systemctl, "journalctl": self.journalctl, "curl": self.curl, "hostname": self.hostname, "reboot": self.reboot,
         }  # fmt: skip
         if self.droplet.node.installed:
-            table["docker"] = Docker(self.estate, self.droplet).run
+            table["docker"] = Docker(self.estate, self.droplet, self.troubles, self.programs).run
         if self.droplet.role == "media":
             table |= {GRACEFUL: self.graceful, "graceful_shutdown.sh": self.graceful}
         if self.droplet.role == "master":
@@ -38,6 +41,9 @@ class System:
         if words[1:] != ["openvidu"] or (not self.droplet.node.installed and words[:1] != ["is-active"]):
             streams.complain(f"Failed to {words[0]} {' '.join(words[1:])}.service: Unit {' '.join(words[1:])}.service not found.")
             return 5
+        if words[0] in ("start", "stop", "restart") and "unprivileged" in self.troubles:
+            streams.complain(f"Failed to {words[0]} openvidu.service: {RIGHTS}")
+            return 1
         if words[0] == "show":
             streams.say(self.droplet.node.invocation if "--value" in fields else f"InvocationID={self.droplet.node.invocation}")
             return 0
@@ -90,24 +96,29 @@ class System:
         streams.complain(self.droplet.node.journal[-1])
         return 1
 
-    def curl(self, _shell: Shell, fields: list[str], streams: Streams) -> int:
+    def curl(self, shell: Shell, fields: list[str], streams: Streams) -> int:
         """`curl` to the few addresses that answer on a node itself."""
         url = next((w for w in fields if w.startswith("http")), "")
         status, body = self._get(url)
+        letters = "".join(w[1:] for w in fields[1:] if re.fullmatch("-[a-zA-Z]+", w))
         if not status:
-            streams.complain(f"curl: ({REFUSED}) Failed to connect to {url}")
-            return REFUSED
-        fails = any(w.startswith("-") and not w.startswith("--") and "f" in w for w in fields[1:]) or "--fail" in fields
-        if status >= 400 and fails:
+            shell.time.spend(float(fields[fields.index("-m") + 1]) if body and "-m" in fields else 0.0)
+            failed, why = (TIMED_OUT, "Operation timed out") if body else (REFUSED, f"Failed to connect to {url}")
+            _written(fields, 0, streams)
+            if "s" not in letters or "S" in letters:
+                streams.complain(f"curl: ({failed}) {why}")
+            return failed
+        if status >= 400 and ("f" in letters or "--fail" in fields):
+            _written(fields, status, streams)
             streams.complain(f"curl: (22) The requested URL returned error: {status}")
             return 22
         quiet = "/dev/null" in fields
         streams.out.append("" if quiet else body)
-        if "-w" in fields:
-            streams.out.append(fields[fields.index("-w") + 1].replace("%{http_code}", str(status)).replace("\\n", "\n"))
+        _written(fields, status, streams)
         return 0
 
     def _get(self, url: str) -> tuple[int, str]:
+        """Status and body; 0 where nobody listens, with a word where it is only that nothing comes."""
         found = re.fullmatch(r"http://([^/:]+)(?::(\d+))?(/.*)?", url)
         if found is None:
             return 0, ""
@@ -115,18 +126,32 @@ class System:
         if host == "169.254.169.254":
             return 200, str(self.droplet.id) if path.endswith("/id") else self.droplet.name
         if host in ("127.0.0.1", "localhost") and port == "6789" and self.droplet.node.running("openvidu"):
-            return 200, self._metrics()
+            return (0, "silence") if "metrics-silent" in self.troubles else (200, self._metrics())
         if port == "7880" and self.droplet.role == "master" and self.estate.up(self.droplet):
             return (200, "OK") if self.estate.healthy(self.droplet) else (503, "")
-        if port == "7880" and self.droplet.node.running("openvidu"):
-            return 200, "OK"
-        return 0, ""
+        return self._livekit(path) if port == "7880" else (0, "")
+
+    def _livekit(self, path: str) -> tuple[int, str]:
+        status = self.estate.nodes.answers(self.droplet)
+        if status and "livekit-silent" in self.troubles:
+            return 0, ""
+        if status and "livekit-starting" in self.troubles:
+            status = 406
+        if status == 200 and path != "/":
+            return 404, "404 page not found"
+        return status, {200: "OK", 406: "Not Ready\nNode Updated At 2027-01-15 08:00:00"}.get(status, "")
 
     def _metrics(self) -> str:
-        meetings = self.estate.meetings_on(self.droplet.id)
+        meetings = [m for m in self.estate.meetings_on(self.droplet.id) if not m.roomless and "metrics-empty" not in self.troubles]
         node = f'node_id="ND_{self.droplet.id}",node_type="SERVER"'
-        people = sum(m.people for m in meetings)
+        people = sum(m.people + m.hidden for m in meetings)
         return (
             f"# HELP livekit_room_total \n# TYPE livekit_room_total gauge\nlivekit_room_total{{{node}}} {len(meetings)}\n"
             f"# HELP livekit_participant_total \n# TYPE livekit_participant_total gauge\nlivekit_participant_total{{{node}}} {people}\n"
         )
+
+
+def _written(fields: list[str], status: int, streams: Streams) -> None:
+    """What `-w` asks for."""
+    if "-w" in fields:
+        streams.out.append(fields[fields.index("-w") + 1].replace("%{http_code}", f"{status:03d}").replace("\\n", "\n"))

@@ -2,6 +2,7 @@
 
 import re
 
+from simulators.node.files import DENIED
 from simulators.node.shell import Program, Shell
 from simulators.node.streams import Streams
 
@@ -154,23 +155,31 @@ def _mkdir(shell: Shell, fields: list[str], streams: Streams) -> int:
     status = 0
     for path in rest:
         if "p" in options:
-            _make_parents(shell, path)
+            status = max(status, _make_parents(shell, path, streams))
         elif shell.files.exists(path):
             streams.complain(f"mkdir: cannot create directory '{path}': File exists")
             status = 1
         elif not shell.files.has_parent(path):
             streams.complain(f"mkdir: cannot create directory '{path}': No such file or directory")
             status = 1
+        elif why := shell.files.barred(path):
+            streams.complain(f"mkdir: cannot create directory '{path}': {why}")
+            status = 1
         else:
             shell.files.make_directory(path)
     return status
 
 
-def _make_parents(shell: Shell, path: str) -> None:
+def _make_parents(shell: Shell, path: str, streams: Streams) -> int:
     whole = shell.files.path(path)
     for end in [*[m.start() for m in re.finditer("/", whole)][1:], len(whole)]:
-        if not shell.files.is_directory(whole[:end]):
-            shell.files.make_directory(whole[:end])
+        if shell.files.is_directory(whole[:end]):
+            continue
+        if why := shell.files.barred(whole[:end]):
+            streams.complain(f"mkdir: cannot create directory '{whole[:end]}': {why}")
+            return 1
+        shell.files.make_directory(whole[:end])
+    return 0
 
 
 def _rm(shell: Shell, fields: list[str], streams: Streams) -> int:
@@ -185,6 +194,9 @@ def _rm(shell: Shell, fields: list[str], streams: Streams) -> int:
         elif is_directory and "r" not in options:
             streams.complain(f"rm: cannot remove '{path}': Is a directory")
             status = 1
+        elif shell.files.barred(path) == DENIED:
+            streams.complain(f"rm: cannot remove '{path}': {DENIED}")
+            status = 1
         else:
             shell.files.remove(path)
     return status
@@ -192,7 +204,7 @@ def _rm(shell: Shell, fields: list[str], streams: Streams) -> int:
 
 def _rmdir(shell: Shell, fields: list[str], _streams: Streams) -> int:
     for path in fields[1:]:
-        if not shell.files.is_directory(path):
+        if not shell.files.is_directory(path) or shell.files.barred(path) == DENIED:
             return 1
         shell.files.remove(path)
     return 0

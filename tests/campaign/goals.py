@@ -99,7 +99,7 @@ def configured(scene: Scene, _: Tale) -> str:
 def _ready(scene: Scene) -> list[Droplet]:
     """Whether people reach them is the masters' part: these may be on their way up or down for another reason."""
     media = scene.estate.media("acme")
-    return [d for d in media if d.on and d.node.running("openvidu") and not d.node.containers["openvidu"].draining]
+    return [d for d in media if scene.estate.nodes.takes_meetings(d)]
 
 
 def scaled(number: int) -> Goal:

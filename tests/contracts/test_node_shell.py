@@ -21,6 +21,9 @@ from tests.contracts.pretend import World
 needs_shell = pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh to compare with")
 
 START = "2027-01-15T08:00:00.000000084Z"
+TARGETS = ("openvidu", "ingress", "egress", "agent-speech-processing")
+STATE = "{{.State.Status}} {{.State.Pid}} {{.RestartCount}} {{.State.StartedAt}}"
+NO_PID = 4194305  # more than Linux gives out: the same nothing in both
 CANNED = {
     "docker": {
         "ps --format {{.Names}}": (0, "openvidu\nregular name\negress\n"),
@@ -32,6 +35,10 @@ CANNED = {
         "top egress": (0, "UID CMD\nroot egress\nroot egress run-handler --a\nroot egress run-handler --b\n"),
         "container kill --signal=SIGQUIT openvidu": (0, "openvidu\n"),
         "ps -a --format {{.Names}}": (0, "openvidu\ncaddy\n"),
+        'ps --all --format {{.Names}}={{.Label "openvidu-agent"}}': (0, "openvidu=\negress=\ncaddy=\nagent-speech-processing=true\n"),
+        f"inspect --format {STATE} openvidu": (0, f"running {NO_PID} 0 {START}\n"),
+        f"inspect --format {STATE} egress": (0, f"running {NO_PID} 0 {START}\n"),
+        f"inspect --format {STATE} agent-speech-processing": (0, f"running {NO_PID} 0 {START}\n"),
         "inspect --format {{.State.Status}} {{.RestartCount}} openvidu": (0, "running 0\n"),
         "inspect --format {{.State.Status}} {{.RestartCount}} caddy": (0, "restarting 7\n"),
     },
@@ -41,7 +48,10 @@ CANNED = {
         "show --property=InvocationID --value openvidu": (0, "4f1c\n"),
     },
     "journalctl": {"-u openvidu -n 20 --no-pager": (0, "Started openvidu.service - OpenVidu.\n" + "x" * 400 + "\n")},
-    "curl": {"-s -m 2 http://127.0.0.1:6789/metrics": (0, "# HELP x\nlivekit_room_total 2\nother 1\n")},
+    "curl": {
+        "-s -m 2 http://127.0.0.1:6789/metrics": (0, "# HELP x\nlivekit_room_total 2\nother 1\n"),
+        "-s -o /dev/null -m 2 -w %{http_code} http://127.0.0.1:7880/": (0, "200"),
+    },
 }
 SCRIPTS = [
     "echo hello world; echo 'single $HOME' \"double $((1 + 2))\"",
@@ -140,7 +150,8 @@ def test_the_scripts_of_the_bot_do_the_same_in_both(tmp_path: Path) -> None:
     real, programs = tmp_path / "real", tmp_path / "programs"
     real.mkdir()
     programs.mkdir()
-    for script in (scripts.LOOK, scripts.drain("another", "signal"), scripts.drain(START, "signal"), scripts.drain(START, "signal")):
+    drain = scripts.drain(START, "signal", TARGETS)
+    for script in (scripts.LOOK, scripts.drain("another", "signal", TARGETS), drain, drain):
         text = script.replace(scripts.MARKERS, f"{real}/marks")
         status, out, _ = in_a_real_shell(text, real, programs)
         if script is scripts.LOOK:
@@ -151,9 +162,9 @@ def test_the_scripts_of_the_bot_do_the_same_in_both(tmp_path: Path) -> None:
         if len(kills) >= 4:
             break
         time.sleep(0.02)
-    drained = in_the_interpreter(scripts.drain(START, "signal").replace(scripts.MARKERS, f"{real}/marks"), real)
+    drained = in_the_interpreter(scripts.drain(START, "signal", TARGETS).replace(scripts.MARKERS, f"{real}/marks"), real)
     assert kills == [call for call in drained[2] if " kill " in call]
-    assert drained[1] == "signalled\n"
+    assert drained[1] == "begun\n"
 
 
 @needs_shell

@@ -45,11 +45,23 @@ def test_how_many_more_is_the_policy_s_word() -> None:
     assert not grew(carrying(10), carrying(10), Rules(growth=-0.5)), "as many as before are no more"
 
 
-def test_what_is_not_known_asks_nobody() -> None:
+def test_where_no_one_is_disconnected_unknown_meetings_ask_for_nothing() -> None:
     unknown = replace(PLAN, load=None)
     assert grew(unknown, carrying(100, 5), Rules()) == ""
     assert grew(carrying(1), unknown, Rules()) == ""
     assert grew(unknown, unknown, Rules()) == ""
+
+
+def test_where_people_are_disconnected_unknown_then_or_now_asks_again() -> None:
+    def cutting(load: Load | None) -> Plan:
+        return replace(PLAN, load=load, unseen="LiveKit does not answer", effects=Effects(cuts_off=True))
+
+    full, none, unknown = cutting(Load(8, 64, 8)), cutting(Load(0, 0, 0)), cutting(None)
+    assert "64 people are in meetings; how many was unknown" in grew(unknown, full, Rules())
+    assert "unknown now (LiveKit does not answer)" in grew(full, unknown, Rules())
+    assert "unknown now" in grew(none, unknown, Rules())
+    assert grew(unknown, none, Rules()) == ""
+    assert grew(unknown, unknown, Rules()) == "", "it was approved as unknown"
 
 
 def request(needs: int = 1, approvals: tuple[Actor, ...] = (), *, glass: bool = False) -> Request:

@@ -45,6 +45,7 @@ from services.runs import (
     Taken,
     fold,
 )
+from services.seen import NotSeen, Observed
 from simulators.slack.blockkit import check_blocks
 from tests.support.clusters import ANA, BEN, DRAINING, HOSTILE, IDLE, NOW, clusters, down, events, law, loads, plans, ready, requests, texts
 
@@ -184,7 +185,7 @@ def test_status(cluster: Cluster, told: list[Event], request: Request, problem: 
     card = cards.status_card(status, NOW)
     fit_to_send(card)
     says(card, "acme")
-    if cluster.load is None:
+    if isinstance(cluster.load, NotSeen):
         says(card, "nobody can meet while it is down" if cluster.down else "unknown")
         assert "no meetings now" not in card.text
         assert "0 meetings" not in card.text
@@ -194,9 +195,9 @@ def test_status(cluster: Cluster, told: list[Event], request: Request, problem: 
 
 @law
 @given(loads())
-def test_people_are_counted_or_unknown(found: Load | None) -> None:
+def test_people_are_counted_or_unknown(found: Observed[Load]) -> None:
     words = cards.people(found)
-    assert ("unknown" in words) == (found is None)
+    assert ("unknown" in words) == isinstance(found, NotSeen)
     assert not re.search(r"\b1 (meetings|people|recordings|ingresses)\b", words)
 
 
@@ -302,7 +303,7 @@ def shown() -> dict[str, Card]:
         "run-noted": run(*done, Noted(NOW + 70, "DigitalOcean refused 0"), Ended(NOW + 300, State.DONE, "")),
         "status-up": cards.status_card(Status(up, None, None), NOW),
         "status-down": cards.status_card(Status(down(up), None, None), NOW),
-        "status-unknown": cards.status_card(Status(replace(up, load=None), a_run(), None, (asked,)), NOW),
+        "status-unknown": cards.status_card(Status(replace(up, load=NotSeen("LiveKit does not answer")), a_run(), None, (asked,)), NOW),
         "status-problem": cards.status_card(Status(strange, None, None), NOW),
     }  # fmt: skip
 

@@ -17,9 +17,10 @@ from services.errors import Refused, Rejected, Superseded
 from services.fenced import FencedWorld
 from services.locks import TTL, Lease, Locks
 from services.memory import Memory
+from services.seen import Observed
 from services.store import Commit
 from tests.support import virtual
-from tests.support.clusters import DRAINING, IDLE, INSTALLING, START, autoscaled, ready
+from tests.support.clusters import DRAINING, HELD, IDLE, INSTALLING, SILENT, START, autoscaled, ready
 from tests.support.memory_store import MemoryStore
 
 Deed = Callable[[FencedWorld], Awaitable[object]]
@@ -97,7 +98,7 @@ DEEDS: dict[str, tuple[Cluster, Deed, tuple[Any, ...] | None]] = {
     "act": (ready(), lambda w: w.act(1, "resize", size="c-4"), ("act", 1, "resize", 5.0, "c-4")),
     "set_target": (ready(), lambda w: w.set_target(2, remember=False), ("set_target", 2)),
     "set_template_size": (ready(), lambda w: w.set_template_size("c-4"), ("set_template_size", "c-4")),
-    "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, START, True)),
+    "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, ready().media[0].look, True)),
     "pause_autoscaler": (SCALES, lambda w: w.pause_autoscaler(frozen=True), ("pause", SCALES.autoscaler)),
     "resume_autoscaler": (SCALES, lambda w: w.resume_autoscaler(), ("resume", SCALES.autoscaler)),
     "send_away": (SCALES, lambda w: w.send_away(NODE, uncount=True), ("send_away", NODE, True)),
@@ -193,7 +194,7 @@ def test_a_note_that_took_too_long_is_not_acted_on(name: str) -> None:
 # Signals
 
 
-def first_looks(cluster: Cluster, look: NodeLook | None) -> Cluster:
+def first_looks(cluster: Cluster, look: Observed[NodeLook]) -> Cluster:
     first, *others = cluster.media
     return replace(cluster, media=(replace(first, look=look), *others))
 
@@ -204,13 +205,13 @@ def test_the_ledger_knows_before_the_node_is_signalled() -> None:
         hands.outside.watched = f"drain:{node.id}:{START}"
         await hands.world.drain(node.id, stays=False)
         assert json.loads(hands.outside.seen["signal"] or "{}")["run"] == "acme-1"
-        assert hands.calls == [("signal", node.id, START, False)]
+        assert hands.calls == [("signal", node.id, node.look, False)]
 
     play(story)
 
 
-@pytest.mark.parametrize("look", [None, DRAINING, IDLE, INSTALLING])
-def test_what_is_not_seen_to_serve_is_not_signalled(look: NodeLook | None) -> None:
+@pytest.mark.parametrize("look", [SILENT, DRAINING, IDLE, INSTALLING, HELD])
+def test_what_is_not_seen_to_serve_is_not_signalled(look: Observed[NodeLook]) -> None:
     async def story(hands: Hands) -> None:
         await hands.world.drain(ready().media[0].id, stays=False)
         assert hands.calls == []
@@ -239,8 +240,8 @@ def test_the_ledger_knows_before_the_tags_change() -> None:
     play(story, SCALES)
 
 
-@pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (None, True)])
-def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(look: NodeLook | None, sent: bool) -> None:
+@pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (SILENT, True)])
+def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(look: Observed[NodeLook], sent: bool) -> None:
     async def story(hands: Hands) -> None:
         await hands.world.send_away(NODE, uncount=True)
         assert hands.calls == ([("send_away", NODE, True)] if sent else [])

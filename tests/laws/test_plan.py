@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster import Cluster, Load
+from services.cluster import Cluster, Load, NodeLook
 from services.plan import Plan, make_plan
 from services.procedures import Procedure, Shutdown, Startup
+from services.seen import NotSeen, Observed
 from services.steps import Effects
 from tests.support.clusters import SIZES, clusters, down, folded, law, loads, plan_of, plans, procedures, ready
 
@@ -19,14 +20,17 @@ from tests.support.clusters import SIZES, clusters, down, folded, law, loads, pl
 @law
 @given(clusters(), procedures(), loads(), st.integers(0, 9))
 def test_the_digest_does_not_depend_on_how_busy_the_minute_is(
-    cluster: Cluster, procedure: Procedure, load: Load | None, rooms: int
+    cluster: Cluster, procedure: Procedure, load: Observed[Load], rooms: int
 ) -> None:
     busy = replace(
         cluster,
         load=load,
         seen_at=cluster.seen_at + 60,
         media=tuple(
-            replace(n, look=replace(n.look, rooms=rooms, people=rooms * 2, recordings=rooms // 2)) if n.look else n for n in cluster.media
+            replace(n, look=replace(n.look, rooms=rooms, people=rooms * 2, recordings=rooms // 2))
+            if isinstance(n.look, NodeLook) and n.look.serves
+            else n
+            for n in cluster.media
         ),
     )
     before, after = plan_of(cluster, procedure), plan_of(busy, procedure)
@@ -160,6 +164,6 @@ def test_a_plan_with_nothing_to_do_is_empty_and_harmless() -> None:
 def test_no_drain_with_nobody_there_ends_no_meeting_and_still_says_what_it_skips() -> None:
     quiet = ready(3, rooms=0)
     assert not make_plan(quiet, Shutdown(no_drain=True)).effects.cuts_off
-    unknown = replace(quiet, load=None)
+    unknown = replace(quiet, load=NotSeen("LiveKit does not answer"))
     assert make_plan(unknown, Shutdown(no_drain=True)).effects.cuts_off, "what is not known is not nothing"
     assert make_plan(quiet, Shutdown(no_drain=True)).effects.special == ("removes 3 media nodes without letting meetings finish",)

@@ -29,6 +29,7 @@ from services.policy import (
     tally,
 )
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
+from services.seen import NotSeen
 from services.steps import Effects
 from tests.support.clusters import clusters, down, law, plan_of, plans, prepared, procedures, ready
 
@@ -36,7 +37,8 @@ OPERATOR, APPROVER, BOTH, VIEWER, NOBODY = (Actor(u, "T0ACME") for u in ("UOP", 
 PEOPLE = (OPERATOR, APPROVER, BOTH, VIEWER, NOBODY)
 RULES = Rules(operators=frozenset({"UOP", "UBOTH"}), approvers=frozenset({"UAPP", "UBOTH"}), viewers=frozenset({"UVIEW"}))
 OUTSIDERS = tuple(replace(p, outsider="guests of the workspace may not operate clusters") for p in PEOPLE)
-CLUSTERS = {"up": ready(3), "quiet": ready(3, rooms=0), "down": down(ready(3)), "unknown load": replace(ready(2), load=None)}
+UNKNOWN = replace(ready(2), load=NotSeen("LiveKit does not answer"))
+CLUSTERS = {"up": ready(3), "quiet": ready(3, rooms=0), "down": down(ready(3)), "unknown load": UNKNOWN}
 
 
 def every_procedure() -> list[Procedure]:

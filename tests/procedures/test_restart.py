@@ -11,7 +11,7 @@ from services.policy import Actor, Kind, Rules, judge
 from services.procedures import Restart
 from services.runs import State
 from tests.support import virtual
-from tests.support.clusters import IDLE, INSTALLING, down, ready
+from tests.support.clusters import IDLE, INSTALLING, SILENT, down, ready
 from tests.support.scene import Scene
 from tests.support.stories import asked, over, question, titles, told
 
@@ -79,7 +79,7 @@ def _with_master(cluster: Cluster, index: int, **change: object) -> Cluster:
         (ready(2), Restart("media-1", service=True), "`--service` is for masters"),
         (ready(2), Restart("master-7"), "acme has no node “master-7”; there are: master-1, master-2, master-3, master-4, media-1, media-2"),
         (replace(ready(1), media=(replace(ready(1).media[0], look=INSTALLING),)), Restart("media-1"), "still installing"),
-        (replace(ready(1), media=(replace(ready(1).media[0], look=None),)), Restart("media-1"), "cannot be reached by SSH"),
+        (replace(ready(1), media=(replace(ready(1).media[0], look=SILENT),)), Restart("media-1"), "cannot be reached by SSH"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_way(cluster: Cluster, procedure: Restart, words: str) -> None:

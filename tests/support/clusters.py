@@ -15,15 +15,19 @@ from hypothesis.errors import NoSuchExample
 from services.backups import backups
 from services.cluster import (
     EVERYTHING,
+    Agent,
     Autoscaler,
     Cluster,
+    Delivery,
     Droplet,
     FleetKind,
     Load,
     MediaNode,
     NodeLook,
     Pool,
+    Quit,
     SecretsSeen,
+    Signal,
     Size,
     Snapshot,
 )
@@ -48,6 +52,7 @@ from services.runs import (
     Stopped,
     Taken,
 )
+from services.seen import NOT_LOOKED, NotSeen, Observed
 from services.steps import STEPS, Choice, Question, Step
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.full import FULL
@@ -65,10 +70,22 @@ SOLD = (
 )
 HOSTILE = ("<!channel> <@U666> *bold* _it_ `code` ~no~ & <https://evil.example|click>", "'; drop table runs; --", "a" * 900, "ñ 🎥 \n line")
 START = "2027-01-15T08:00:00.000000000Z"
-SERVING = NodeLook(start=START, running=("openvidu", "ingress", "egress"), rooms=1, people=4, recordings=0)
+SERVING = NodeLook(start=START, running=("openvidu", "ingress", "egress"), livekit=200, rooms=1, people=4, recordings=0)
 DRAINING = replace(SERVING, marked=True)
-IDLE = NodeLook(start=START, running=(), marked=True)
-INSTALLING = NodeLook()
+IDLE = NodeLook(start=START, running=(), marked=True, livekit=0, recordings=0)
+INSTALLING = NodeLook(livekit=0, recordings=0)
+DEAF = (Agent("agent-captions", Quit.DEAF),)
+HELD = replace(IDLE, running=("egress",), recordings=1)
+HELD_BY_AGENT = replace(IDLE, running=("agent-speech",), agents=(Agent("agent-speech", Quit.DRAINS),))
+DRAINED_BUT_DEAF = replace(IDLE, running=("agent-captions",), agents=DEAF)
+STARTING = replace(SERVING, livekit=406, rooms=0, people=0)
+LOOPING = replace(STARTING, restarting=("openvidu",), restarts=7, livekit=0)
+UNTOLD = replace(SERVING, marked=True, signals=(Signal("openvidu", Delivery.REFUSED, "Cannot connect to the Docker daemon"),))
+LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers
+STARTS: tuple[Observed[str], ...] = (NotSeen("ssh does not answer"), "a1", "a1")
+FRONTS: tuple[Observed[bool], ...] = (True, False, NotSeen("no such host", since=NOW - 30.0))
+NO_LIVEKIT = NotSeen("LiveKit does not answer", since=NOW - 30.0)
+SILENT = NotSeen("ssh does not answer", since=NOW - 30.0)
 
 
 def names(stack: str = "acme") -> tuple[str, ...]:
@@ -86,10 +103,13 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
     for number, name in enumerate(names(), 1):
         status = {"up": "active", "down": "off"}.get(way) or draw(st.sampled_from(("active", "off", "active", "new")))
         locked = way == "mixed" and draw(st.booleans())
-        healthy = status == "active" and (way == "up" or draw(st.booleans()))
+        healthy: Observed[bool] = status == "active" and (way == "up" or draw(st.booleans()))
+        if status == "active" and draw(st.integers(0, 9)) == 9:
+            healthy = NotSeen("no answer within 5 s", since=NOW - 30.0)
         size = draw(st.sampled_from(SIZES)) if way == "mixed" else SIZES[0]
         disk, hourly = 160, Decimal("0.07143")
-        start = draw(st.sampled_from(("", "a1", "a1"))) if status == "active" else ""
+        reached = draw(st.sampled_from(STARTS))
+        start: Observed[str] = reached if status == "active" else NOT_LOOKED
         made.append(
             Droplet(
                 number,
@@ -116,10 +136,13 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
     """A pool member in any state, or a stray with the media tag."""
     member = draw(st.sampled_from(("active", "active", "active", "provisioning", "deleting", "off", None)))
     status = {"provisioning": "new", "off": "off"}.get(member or "") or "active"
-    look = draw(st.sampled_from((SERVING, SERVING, DRAINING, IDLE, INSTALLING, None))) if status == "active" else None
+    odd = (HELD, HELD_BY_AGENT, DRAINED_BUT_DEAF, STARTING, LOOPING, UNTOLD, LYING)
+    usual: tuple[Observed[NodeLook], ...] = (SERVING, SERVING, SERVING, DRAINING, DRAINING, IDLE, IDLE, INSTALLING, SILENT)
+    look: Observed[NodeLook] = draw(st.sampled_from((*usual, draw(st.sampled_from(odd))))) if status == "active" else NOT_LOOKED
     if look in (SERVING, DRAINING):
+        assert isinstance(look, NodeLook), "one of these two"
         rooms = draw(st.integers(0, 3))
-        look = replace(look, rooms=rooms, people=rooms * 3, recordings=draw(st.integers(0, rooms))) if look else None
+        look = replace(look, rooms=rooms, people=rooms * 3, recordings=draw(st.integers(0, rooms)))
     created = f"2027-01-{10 + number:02d}T08:00:00Z"
     name = f"acme-media-node-pool-0a1b2c3d-{number:03d}"
     droplet = Droplet(100 + number, name, status, False, SIZES[0], f"127.0.1.{number}", hourly=Decimal("0.07143"), created_at=created)
@@ -127,10 +150,10 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
 
 
 @st.composite
-def loads(draw: st.DrawFn) -> Load | None:
-    """What people do, or that nobody knows."""
+def loads(draw: st.DrawFn) -> Observed[Load]:
+    """What people do, or that it is not seen."""
     if not draw(st.booleans()):
-        return None
+        return NO_LIVEKIT
     rooms = draw(st.integers(0, 20))
     return Load(rooms, rooms * draw(st.integers(1, 6)), draw(st.integers(0, rooms)), draw(st.integers(0, 2)), rooms * 60.0)
 
@@ -172,7 +195,7 @@ def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> 
     if kind is FleetKind.FIXED:
         off = node.member_status == "off"
         droplet = replace(node.droplet, name=f"acme-media-node-{number}", status="off" if off else "active")
-        return replace(node, droplet=droplet, member_status="active", look=None if off else node.look)
+        return replace(node, droplet=droplet, member_status="active", look=NOT_LOOKED if off else node.look)
     standing = "deleting" if node.member_status == "deleting" else "active"
     droplet = replace(node.droplet, name=f"acme-media-17999{number:05d}-{1000 + number}")
     return replace(node, droplet=droplet, member_status=standing, counted=draw(st.sampled_from((True, True, False))))
@@ -207,7 +230,7 @@ def pooled(draw: st.DrawFn) -> Cluster:
         media=media,
         pool=Pool("pool-1", "acme-media-node-pool", target, size=SIZES[0], template="t-1"),
         load=draw(loads()),
-        front=draw(st.sampled_from((True, False, None))),
+        front=draw(st.sampled_from(FRONTS)),
         has_front=draw(st.booleans()),
         remembered=draw(st.sampled_from((None, 1, 3, 6))),
         zero_refused=draw(st.booleans()),
@@ -276,9 +299,9 @@ def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
 def down(cluster: Cluster) -> Cluster:
     """The same cluster after a shutdown."""
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
-    resting = replace(cluster, masters=off, load=None, front=False, remembered=len(cluster.media))
+    resting = replace(cluster, masters=off, load=NO_LIVEKIT, front=False, remembered=len(cluster.media))
     if cluster.kind is FleetKind.FIXED:
-        media = tuple(replace(n, droplet=replace(n.droplet, status="off"), look=None) for n in cluster.media)
+        media = tuple(replace(n, droplet=replace(n.droplet, status="off"), look=NOT_LOOKED) for n in cluster.media)
         return replace(resting, media=media, remembered_ids=tuple(n.id for n in media))
     if cluster.autoscaler is not None:
         paused = replace(cluster.autoscaler, enabled=False, next_run=None, paused_by="acme-1", paused_at=NOW - 5000)

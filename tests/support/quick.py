@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.clock import Clock
-from services.cluster import Cluster, Droplet, Fact, Load
+from services.cluster import Cluster, Droplet, Fact, Load, NodeLook
 from services.desk import Desk, Site
 from services.hours import Hours
 from services.policy import Rules
@@ -52,12 +52,12 @@ class Quick:
             media = (*media, replace(ready(1).media[0], droplet=droplet, look=replace(SERVING, rooms=0, people=0)))
         self.cluster = replace(self.cluster, media=media, pool=replace(self.cluster.pool, target=number))
 
-    async def signal(self, droplet_id: int, start: str, *, stays: bool) -> str:
+    async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None:
         quiet = tuple(
-            replace(n, look=replace(n.look, running=(), marked=True)) if n.id == droplet_id and n.look else n for n in self.cluster.media
+            replace(n, look=replace(look, running=(), marked=True, livekit=0, rooms=0, people=0)) if n.id == droplet_id else n
+            for n in self.cluster.media
         )
         self.cluster = replace(self.cluster, media=quiet)
-        return ""
 
     async def restart_service(self, droplet_id: int) -> None:
         self.cluster = replace(

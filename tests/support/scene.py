@@ -17,13 +17,14 @@ from handlers.cards import outcome
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.clock import Clock, loop_clock
-from services.errors import Refused, Unreachable
+from services.errors import Forbidden, Refused, Unreachable
 from services.journal import Journal
 from services.runs import Run
 from services.store import Store
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.faults import Faults
+from simulators.node import KeyRefused
 from simulators.slack.delivery import Undelivered
 from simulators.slack.human import Human
 from simulators.slack.inprocess import Receive, bolt_receiver
@@ -85,7 +86,11 @@ class TownShell:
             output = self._town.shell.execute(host.droplet_id, command, stdin.encode())
         except ConnectionRefusedError as error:
             raise Unreachable(str(error), sent=False) from None
-        await asyncio.sleep(SSH_SECONDS / 2)
+        except KeyRefused:
+            raise Forbidden(f"connecting to droplet {host.droplet_id} ({host.address}): the ssh key was refused for user root") from None
+        await asyncio.sleep(SSH_SECONDS / 2 + min(output.seconds, timeout))
+        if output.seconds > timeout:
+            raise Unreachable(f"running a command on droplet {host.droplet_id}: not over within {timeout:g} s; it may go on there")
         if output.exit_status is None:
             raise Unreachable(f"running a command on droplet {host.droplet_id}: the connection was lost")
         return Output(output.exit_status, output.stdout, output.stderr)
@@ -111,6 +116,7 @@ class Scene:
         store: Store | None = None,
         reach: Callable[[Store], Store] = lambda store: store,
         road: Callable[[Receive], Receive] = lambda receive: receive,
+        shell: Callable[[Town], Any] | None = None,
         pydo: bool = True,
         livekit: bool = True,
         start: bool = True,
@@ -136,7 +142,7 @@ class Scene:
         self._kept: list[asyncio.Task[None]] = []
         self.journal = Journal(self.store, self.clock)
         self._start = start
-        self._reach, self._road, self._pydo = reach, road, pydo
+        self._reach, self._road, self._pydo, self._shell = reach, road, pydo, shell or TownShell
 
     def _settings(
         self, stacks: tuple[str, ...], policy: Mapping[str, Any], roles: Mapping[str, Any], more: Mapping[str, Any], *, livekit: bool
@@ -219,7 +225,7 @@ class Scene:
                 store=MortalStore(self._reach(self.store), life),
                 http=MortalHttp(TownHttp(self.town), life),
                 transport=transport,
-                shell=lambda _cluster, _keys: MortalShell(TownShell(self.town), life),
+                shell=lambda _cluster, _keys: MortalShell(self._shell(self.town), life),
                 bucket=lambda cluster: TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None,
             )
             bot = build(self.settings, ways, MortalWebClient(self.slack.webapi, life))

@@ -16,6 +16,11 @@ def chromium() -> str:
     return _find("chromium", "chromium-browser", "google-chrome", package="chromium")
 
 
+def sshd() -> str:
+    """The path of an OpenSSH server; it insists on being started by a whole path."""
+    return _find("sshd", "/usr/sbin/sshd", package="openssh-server")
+
+
 def _find(*names: str, package: str) -> str:
     for name in names:
         if path := shutil.which(name):

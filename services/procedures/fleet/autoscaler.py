@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
-from services.cluster import Autoscaler, Cluster, MediaNode
+from services.cluster import Autoscaler, Cluster, MediaNode, NodeLook
 from services.errors import Refused
 from services.prices import money
 from services.procedures.fleet.base import PLAN_FIRST, Alarm, Fleet, Way, masters_must_serve
+from services.seen import NotSeen
 from services.steps import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Step, Uncounted
 from services.steps.autoscaler import paused_words
 from services.steps.base import count, duration, listed
@@ -138,7 +139,7 @@ class AutoscalerFleet(Fleet):
         if not old:
             return Way()
         masters_must_serve(cluster)
-        serving = len([n for n in self.staying if n.serving])
+        serving = len([n for n in self.staying if n.serving or not n.seen])  # what no one sees may serve, and is waited for
         steps: list[Step] = []
         for node in old:
             steps.append(Left((node.id,), uncount=True, who=self.short((node,))))
@@ -272,12 +273,13 @@ class AutoscalerFleet(Fleet):
         return f"{self.short(found)} {said}; `/openvidu drain {self.short(found[:1])}` sends it away" if found else ""
 
     def _zombies(self) -> str:
-        found = [n for n in self.cluster.media if n.member_status == "deleting" and n.resting]
+        found = [n for n in self.cluster.media if n.member_status == "deleting" and n.restartable]
         return f"{self.short(found)} has finished and is still there; if it stays, it cannot delete itself" if found else ""
 
     def _duds(self) -> str:
         now = self.cluster.seen_at
-        found = [n for n in self.staying if n.droplet.active and n.look is not None and not n.look.start and now - _born(n) > YOUNG]
+        blank = [n for n in self.staying if n.droplet.active and isinstance(n.look, NodeLook) and not n.look.start]
+        found = [n for n in blank if now - _born(n) > YOUNG]
         return f"{self.short(found)} never came up, and counts as capacity: `/openvidu status {self.short(found[:1])}`" if found else ""
 
     def _forgotten(self) -> str:
@@ -296,9 +298,11 @@ def by_terraform(cluster: Cluster, number: int) -> str:
 
 def _busy(node: MediaNode) -> tuple[int, int, str]:
     look = node.look
-    if look is None or look.rooms is None:
-        return (0, 0, node.droplet.created_at) if node.drained else (10**6, 0, node.droplet.created_at)
-    return look.rooms + (look.recordings or 0), look.people or 0, node.droplet.created_at
+    if node.drained:
+        return 0, 0, node.droplet.created_at
+    if isinstance(look, NotSeen) or not (isinstance(look.rooms, int) and isinstance(look.people, int) and isinstance(look.recordings, int)):
+        return 10**6, 0, node.droplet.created_at
+    return look.rooms + look.recordings, look.people, node.droplet.created_at
 
 
 def _born(node: MediaNode) -> float:

@@ -185,7 +185,7 @@ class Fleet(ABC):
 
 def masters_must_serve(cluster: Cluster) -> None:
     """Refused while a master is not healthy: new media nodes register with them."""
-    sick = [short(m.name, cluster.stack) for m in cluster.masters if not (m.active and m.healthy)]
+    sick = [short(m.name, cluster.stack) for m in cluster.masters if not m.well]
     if sick:
         raise Refused(
             f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and new media nodes register with the masters: "

@@ -49,7 +49,7 @@ class FixedFleet(Fleet):
         ids, said = tuple(n.id for n in chosen), self.who(chosen)
         if any(not n.droplet.active for n in chosen):
             yield NodesOn(ids, who=said)
-        resting = tuple(n.id for n in chosen if n.droplet.active and (n.resting or n.draining))
+        resting = tuple(n.id for n in chosen if n.droplet.active and (n.restartable or n.draining or n.held))
         if resting:
             yield Revive(resting)
         yield NodesServe(ids, who=said)

@@ -6,6 +6,7 @@ from services.cluster import MediaNode, Pool
 from services.errors import Refused
 from services.procedures import reminders, sizes
 from services.procedures.fleet.base import Fleet, Way, masters_must_serve
+from services.seen import NotSeen
 from services.steps import Drain, MediaGone, MediaServing, OldGone, PoolTarget, Revive, Shrunk, Step, TemplateSize
 from services.steps.base import count
 from services.steps.media import POOL_COOLDOWN
@@ -32,7 +33,7 @@ class PoolFleet(Fleet):
         if drain:
             # Should 0 be refused, the oldest stays: it must not have been told to delete itself. One that is not reached at this moment is
             # the oldest all the same: a plan must not become another one because SSH did not answer.
-            oldest = tuple(n.id for n in self.cluster.members[:1] if n.look is None or n.look.start)
+            oldest = tuple(n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start)
             yield Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
         if self.kept:
             yield from keep_one(self.cluster, (), was, harsh=not drain)
@@ -49,7 +50,7 @@ class PoolFleet(Fleet):
 
     def bring_back(self, number: int) -> Iterator[Step]:
         yield PoolTarget(number, was=self.pool.target)
-        drained = tuple(n.id for n in self.cluster.members[:number] if n.resting or n.draining)
+        drained = tuple(n.id for n in self.cluster.members[:number] if n.restartable or n.draining or n.held)
         if drained:
             yield Revive(drained)
         yield MediaServing(number)
@@ -116,7 +117,7 @@ class PoolFleet(Fleet):
         members = self.cluster.members
         # Documented: the pool removes the most recently created ones first.
         stay, going = members[:number], members[number:]
-        resting = tuple(n.id for n in stay if n.resting or n.draining)
+        resting = tuple(n.id for n in stay if n.restartable or n.draining or n.held)
         if resting:
             yield Revive(resting)
         if going:
@@ -168,7 +169,7 @@ class PoolFleet(Fleet):
     def resize_back(self, step: Step) -> Iterator[Step]:
         # DigitalOcean would not take the size: what was drained for it serves again.
         members = self.cluster.members
-        drained = tuple(n.id for n in members if n.resting or n.draining)
+        drained = tuple(n.id for n in members if n.restartable or n.draining or n.held)
         if isinstance(step, TemplateSize) and not step.is_done(self.cluster) and drained:
             yield Revive(drained)
             yield MediaServing(len(members))

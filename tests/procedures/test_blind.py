@@ -1,0 +1,270 @@
+"""What no one can see is not gone: docker that is silent, keys that are refused, agents that do not hear, witnesses that disagree."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.runs import State
+from simulators.estate.things import Droplet, Quits
+from simulators.faults import ANY
+from tests.support import virtual
+from tests.support.full import FULL
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question, told, with_buttons
+
+KINDS = ("pool", "fixed", "autoscaler")
+BLIND = {
+    "docker does not answer": ("docker-down", {}),
+    "docker is not permitted": ("docker-denied", {}),
+    "docker hangs": ("docker-hangs", {"seconds": 0}),
+    "docker knows no container": ("docker-empty", {}),
+    "the ssh key is refused": ("key-refused", {}),
+    "the user may do nothing": ("unprivileged", {}),
+    "metrics are silent": ("metrics-silent", {}),
+    "metrics say that no one is there": ("metrics-empty", {}),
+}
+WORDS = {
+    "pool": ("scale 1", "shutdown", "drain media-2", "restart media-2", "resize media s-8vcpu-16gb"),
+    "fixed": ("park media-2", "shutdown", "drain media-2", "restart media-2", "resize media s-8vcpu-16gb"),
+    "autoscaler": ("drain 1", "shutdown", "restart media-2", "roll s-8vcpu-16gb"),
+}
+HOUR = 3600.0
+
+
+def meetings(scene: Scene, minutes: float = 600.0) -> None:
+    """One of them on each media node."""
+    for node in scene.estate.media("acme"):
+        scene.estate.open_meeting(people=5, minutes=minutes, recordings=1, on=node)
+
+
+def last(scene: Scene) -> Droplet:
+    return scene.estate.media("acme")[-1]
+
+
+async def pressed(scene: Scene, words: str) -> None:
+    """Ana types it, and whatever needs an approval gets one; nothing else is answered."""
+    await scene.ana.types("COPS", f"/openvidu {words}")
+    for _ in range(20):
+        await scene.passes(1)
+        cards = [m for m in scene.ana.sees("COPS") if "Approve" in str(m.blocks)]
+        if cards:
+            await scene.ben.presses(cards[-1], "Approve")
+            return
+        if await scene.journal.latest("acme", 1):
+            return
+
+
+CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
+
+
+@pytest.mark.parametrize(("kind", "words", "fault"), CASES if FULL else CASES[::7])
+def test_no_one_is_disconnected_because_a_node_was_not_seen(kind: str, words: str, fault: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, kind=kind, pydo=False) as scene:
+            meetings(scene)
+            name, detail = BLIND[fault]
+            scene.town.faults.ail(last(scene).name, name, **detail)
+            await pressed(scene, words)
+            await scene.passes(1.5 * HOUR)
+            assert scene.estate.thrown_out == 0
+            assert scene.estate.losses == []
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize(("kind", "fault"), [("pool", "docker-down"), ("fixed", "docker-empty"), ("autoscaler", "key-refused")])
+def test_in_the_middle_of_a_drain_too(kind: str, fault: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, kind=kind, pydo=False) as scene:
+            meetings(scene, 90)
+            await asked(scene, "shutdown", "Shut down acme")
+            await scene.passes(400)
+            scene.town.faults.ail(ANY, fault)
+            await scene.passes(HOUR / 2)
+            scene.town.faults.heal()
+            await over(scene)
+            assert scene.estate.losses == []
+
+    virtual.run(story())
+
+
+def test_status_shows_what_is_not_seen_with_its_reason_and_no_drained_node_with_people() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            meetings(scene)
+            scene.town.faults.ail(last(scene).name, "docker-down")
+            await scene.ana.types("COPS", "/openvidu status")
+            status = await scene.whisper("UANA", "Media nodes")
+            assert "media-2 · active, not seen: docker: Cannot connect to the Docker daemon" in status.text
+            assert "drained" not in status.text
+
+    virtual.run(story())
+
+
+def test_one_node_that_refuses_the_key_is_trouble_of_that_node_alone() -> None:
+    async def story() -> None:
+        async with Scene(media=3, pydo=False) as scene:
+            scene.town.faults.ail(last(scene).name, "key-refused")
+            await scene.ana.types("COPS", "/openvidu status")
+            status = await scene.whisper("UANA", "Media nodes")
+            assert "media-3 · active, not seen: " in status.text
+            assert "key was refused" in status.text
+            assert "media-1 · in service" in status.text
+            await asked(scene, "drain media-1", "Drain media-1 of acme")
+            await over(scene)
+
+    virtual.run(story())
+
+
+# The drain says what became of it
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("run-full", "No space left on device"), ("run-denied", "Permission denied"), ("kill-refused", "permission denied")],
+)
+def test_a_drain_that_could_not_be_sent_says_why_asks_early_and_is_sent_once_it_can_be(fault: str, reason: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            scene.estate.open_meeting(people=4, minutes=5, on=last(scene))
+            scene.town.faults.ail(last(scene).name, fault)
+            await asked(scene, "drain media-2", "Drain media-2 of acme")
+            card = await question(scene, timeout=0.3 * HOUR)
+            assert reason in card.text
+            assert "was not told to finish" in card.text or "not told to finish" in card.text
+            scene.town.faults.heal()
+            await over(scene)
+            assert scene.estate.losses == []
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())
+
+
+def test_a_signal_that_may_have_left_is_not_sent_again() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            scene.estate.open_meeting(people=4, minutes=30, on=last(scene))
+            scene.town.faults.ail(last(scene).name, "kill-lost")
+            await asked(scene, "drain media-2", "Drain media-2 of acme")
+            await over(scene)
+            assert scene.estate.losses == []
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())
+
+
+# Agents
+
+
+@pytest.mark.parametrize(("kind", "agent"), [("pool", "deaf"), ("fixed", "dies"), ("autoscaler", "deaf"), ("pool", "dies")])
+def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: str, agent: Quits) -> None:
+    async def story() -> None:
+        async with Scene(media=2, kind=kind, pydo=False) as scene:
+            scene.estate.nodes.usual_agents = {"agent-captions": agent}
+            for node in scene.estate.media("acme"):
+                scene.estate.nodes.set_agents(node, captions=agent)
+            meetings(scene, 20)
+            await scene.ana.types("COPS", "/openvidu shutdown")
+            card = await with_buttons(scene, "Shut down acme")
+            assert "agent-captions on media-1" in card.text
+            assert "do not hear the signal to drain" in card.text
+            await scene.ben.presses(card, "Approve")
+            await over(scene, timeout=HOUR)
+            assert scene.estate.losses == []
+
+    virtual.run(story())
+
+
+def test_a_closing_with_a_deaf_agent_closes_and_opens_in_time() -> None:
+    async def story() -> None:
+        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights daily 09:30-12:00"]}
+        async with Scene(media=2, site=site, pydo=False) as scene:  # it is 09:00 in Madrid
+            scene.estate.nodes.usual_agents = {"agent-captions": "deaf"}
+            for node in scene.estate.media("acme"):
+                scene.estate.nodes.set_agents(node, captions="deaf")
+            meetings(scene, 50)
+            await scene.passes(1.6 * HOUR)
+            assert scene.estate.serving("acme") == []
+            assert not any(m.on for m in scene.estate.masters("acme"))
+            await scene.passes(1.5 * HOUR)
+            assert len(scene.estate.serving("acme")) == 2
+            assert scene.estate.losses == []
+
+    virtual.run(story())
+
+
+def test_a_node_whose_media_server_has_ended_is_restarted_whatever_agent_works_on() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            node = last(scene)
+            scene.estate.nodes.set_agents(node, speech="drains")
+            scene.estate.open_meeting(people=4, minutes=20, on=node)
+            await asked(scene, "restart media-2", "Restart media-2 of acme")
+            await over(scene, timeout=HOUR)
+            assert len(scene.estate.serving("acme")) == 2
+            assert scene.estate.losses == []
+
+    virtual.run(story())
+
+
+# In service is proved
+
+
+def test_a_node_in_a_crash_loop_is_not_in_service() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            for node in scene.estate.media("acme"):
+                scene.estate.nodes.crashes.begin(node, "openvidu", lives=3, waits=10)
+            await scene.passes(120)
+            await scene.ana.types("COPS", "/openvidu status")
+            status = await scene.whisper("UANA", "Media nodes")
+            assert "no one can meet: no media node is in service" in status.text
+            assert "restarts again and again" in status.text
+
+    virtual.run(story())
+
+
+def test_a_scale_up_waits_until_livekit_answers() -> None:
+    async def story() -> None:
+        async with Scene(media=1, pydo=False) as scene:
+            scene.estate.delays = replace(scene.estate.delays, livekit_ready=400.0)
+            await scene.ana.types("COPS", "/openvidu scale 2")
+            run = await scene.run_is("acme-1", State.RUNNING, State.DONE)
+            seen_waiting = False
+            while not run.over:
+                await scene.passes(5)
+                run = await scene.journal.run("acme-1")
+                seen_waiting |= "LiveKit answers 406" in told(scene)
+            assert seen_waiting
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+# Recordings are people too
+
+
+def test_recordings_without_a_room_count_where_meetings_would_be_cut() -> None:
+    async def story() -> None:
+        async with Scene(media=2, policy={"approvals_for": {"meetings_cut": 2}}, pydo=False) as scene:
+            scene.estate.record_page(recordings=3, on=last(scene))
+            await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+            card = await with_buttons(scene, "Shut down acme")
+            assert "3 recordings" in card.text
+            assert "Running recordings are lost" in card.text
+            assert "No one is disconnected" not in card.text
+            assert "Needs 2 approvals" in card.text or "two approvals" in card.text
+
+    virtual.run(story())
+
+
+def test_while_livekit_is_silent_no_card_says_that_no_one_meets() -> None:
+    async def story() -> None:
+        async with Scene(media=2, livekit=False, pydo=False) as scene:
+            meetings(scene)
+            await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+            card = await with_buttons(scene, "Shut down acme")
+            assert "Everyone who is in a meeting is disconnected" in card.text
+            assert "How many meetings run is unknown: LiveKit is not configured here" in card.text
+
+    virtual.run(story())
