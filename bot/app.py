@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from handlers.notices import Notices
 from handlers.reporter import Reporter
 from handlers.voice import Voice
 from services.account import Account
+from services.bindings import account_of
 from services.bulkheads import Work
 from services.calendars import Calendar, Calendars
 from services.clients.digitalocean import DigitalOcean
@@ -45,6 +47,7 @@ from services.lookout import Lookout
 from services.membership import Roster
 from services.memory import HostKeys
 from services.policy import EVERYONE, Impact, Rules
+from services.retention import DAY, Policy, Retention
 from services.store import Store
 from services.store.gate import Gate
 from services.store.port import new_id
@@ -86,6 +89,7 @@ class Bot:
     alarms: Alarms
     continuity: Continuity
     gate: Gate
+    retention: Retention
     app: AsyncApp
     accounts: list[Account]
     shells: list[Shell]
@@ -114,6 +118,7 @@ class Bot:
             "cards": self.reporter.sweep,
             "commands": self.counter.sweep,
             "homes": self.home.sweep,
+            "retention": self.retention.sweep,
             "alarms": self.alarms.sweep,
         }
 
@@ -124,7 +129,8 @@ class Bot:
 
     async def _seed(self) -> None:
         """Windows of the settings file, for clusters that have no book of hours yet."""
-        await self.desk.bulkheads.each("windows of the settings", [n for n in self.seeds if n not in self._seeded], self._seed_one)
+        left = [n for n in self.desk.sites.ours if n in self.seeds and n not in self._seeded]
+        await self.desk.bulkheads.each("windows of the settings", left, self._seed_one)
 
     async def _seed_one(self, name: str) -> None:
         await self.hours.books.seed(name, self.seeds[name], self.ways.clock.now())
@@ -162,7 +168,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     """Put a bot together."""
     gate = Gate(ways.store)
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
-    keys = HostKeys(gate)
+    keys = HostKeys(gate, ways.clock)
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
@@ -170,7 +176,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     desk = Desk(sites, gate, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
     hours = Hours(desk, ways.clock)
-    calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock, desk.bulkheads)
+    calendars = Calendars(_calendars(settings, ways.clock), hours.books, ways.clock, desk.bulkheads, desk.sites)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones))
     channels = news_channels(settings)
@@ -188,12 +194,13 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     forms = Forms(desk, voice, counter)
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
+    kept = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
     continuity = Continuity(desk, gate, ways.clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
     continuity.listeners.append(hours.forget)
     groups = Groups(desk, voice, ways.clock)
     parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home)
-    return Bot(*parts, alarms, continuity, gate, app, list(accounts.values()), shells, worker, seeds)
+    return Bot(*parts, alarms, continuity, gate, Retention(desk, gate, ways.clock, kept), app, list(accounts.values()), shells, worker, seeds)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
@@ -251,7 +258,8 @@ def site_of(
     world = ClusterWorld(
         _place(name, cluster), accounts[token], shell, ways.http, people_of(cluster, ways), ways.clock, bucket_of(cluster, ways)
     )
-    return Site(name, world, _rules(cluster))
+    account = accounts[token].account
+    return Site(name, world, _rules(cluster), partial(account_of, lambda: account.since(float("-inf"))))
 
 
 def ssh_of(cluster: Cluster, keys: Pins) -> Shell:

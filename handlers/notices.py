@@ -33,7 +33,7 @@ class Notices:
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
-        await self._desk.bulkheads.each("notices", self._desk.sites, self._gated, together=True)
+        await self._desk.bulkheads.each("notices", self._desk.sites.ours, self._gated, together=True)
 
     async def _gated(self, name: str) -> None:
         async with self._gate:

@@ -212,7 +212,9 @@ class Reporter:
     async def sweep(self) -> None:
         """Bring every message that is not final up to date: after a restart none may go on saying "in progress"."""
         for name in await self._desk.cards.unfinished():
-            await self._desk.bulkheads.keep("card", partial(self._sweep_card, name), await self._cluster_of(name))
+            cluster = await self._cluster_of(name)
+            if cluster not in self._desk.sites.foreign:
+                await self._desk.bulkheads.keep("card", partial(self._sweep_card, name), cluster)
 
     async def _cluster_of(self, name: str) -> str:
         """Whose card it is; "" where that cannot be read."""

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from services.clock import Clock
-from services.errors import BotError, Unreadable
+from services.errors import BotError, Foreign, Unreadable
 from services.metrics import METRICS
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ PATIENCE = 20.0  # seconds that a round waits for one part
 FOR_ONE = 10.0  # and a part for one cluster: then it goes on by itself, and is not begun again until it has ended
 LIMIT = 300.0  # seconds after which it is cancelled, and begun anew
 SAID_AGAIN = 3600.0
+LASTING = (Unreadable, Foreign)  # of our own errors: those that do not pass by themselves
 Work = Callable[[], Awaitable[object]]
 Key = tuple[str, str]
 
@@ -129,7 +130,7 @@ class Bulkheads:
     def note(self, part: str, cluster: str, error: BaseException) -> bool:
         """This went wrong. True when it is of the kind that passes: somebody outside does not answer, or refuses."""
         key = (part, cluster)
-        if isinstance(error, BotError) and not isinstance(error, Unreadable):
+        if isinstance(error, BotError) and not isinstance(error, LASTING):
             text = str(error)
             if self._is_new(key, text):
                 log.warning("%s%s: %s", part, f" of {cluster}" if cluster else "", text)

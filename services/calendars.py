@@ -15,6 +15,7 @@ from services.books import Announcement, Book, Books
 from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.errors import Refused
+from services.sites import Sites
 from services.windows import Holiday, holidays
 from services.windows.holidays import LARGEST
 
@@ -48,14 +49,15 @@ class Calendars:
     """Those of every cluster. One that is not named here has none, whatever its book said before."""
 
     def __init__(
-        self, calendars: Mapping[str, Calendar], clusters: frozenset[str], books: Books, clock: Clock, bulkheads: Bulkheads
+        self, calendars: Mapping[str, Calendar], books: Books, clock: Clock, bulkheads: Bulkheads, sites: Sites
     ) -> None:
         self._calendars = calendars
         self._books = books
         self._clock = clock
         self._bulkheads = bulkheads
+        self._sites = sites
         self._read_at = float("-inf")
-        self._found: dict[str, tuple[Holiday, ...]] = dict.fromkeys(clusters, ())
+        self._found: dict[str, tuple[Holiday, ...]] = dict.fromkeys(sites, ())
         self._written: dict[str, tuple[Holiday, ...]] = {}
 
     async def sweep(self) -> None:
@@ -63,7 +65,7 @@ class Calendars:
         if self._clock.now() - self._read_at >= EVERY:
             self._read_at = self._clock.now()
             await self._bulkheads.each("calendar files", self._calendars, self._read)
-        await self._bulkheads.each("holidays", list(self._found), self._write)
+        await self._bulkheads.each("holidays", [n for n in self._sites.ours if n in self._found], self._write)
 
     async def _read(self, name: str) -> None:
         try:

@@ -62,7 +62,7 @@ class Continuity:
 
     async def sweep(self) -> None:
         """One look at the state's own card, and at how far everything in it has come."""
-        names = list(self._desk.sites)
+        names = self._desk.sites.ours
         card, *texts = await self._gate.get(KEY, *(k for n in names for k in (head_key(n), f"number:{n}")))
         now = {n: _Known(_number(texts[2 * i]), _number(texts[2 * i + 1])) for i, n in enumerate(names)}
         try:

@@ -40,6 +40,11 @@ class Driver:
         """Where a run stands, if this process drives it."""
         return self._progress.get(run_id)
 
+    def drives(self, run_id: str) -> bool:
+        """Whether this process is at it."""
+        task = self._driving.get(run_id)
+        return task is not None and not task.done()
+
     @property
     def driven(self) -> tuple[Progress, ...]:
         """Where everything stands that this process drives."""

@@ -2,6 +2,7 @@
 
 BotError
 ├── Refused          tell the operator: not allowed, busy, stale, unknown. Nothing was changed.
+│   └── Foreign      the state is about something else: another cluster of that name, a newer version. Until a person sees to it.
 ├── Unreachable      nobody answered, or not now: look again, then ask again. `sent` says whether the request may have taken effect.
 ├── Unreadable       a stored record cannot be read: it is damaged, or a newer version wrote it. Trouble of that record alone.
 ├── Rejected         answered, and the answer is no: do not repeat it unchanged. Carries the provider's request id.
@@ -20,6 +21,10 @@ class BotError(Exception):
 
 class Refused(BotError):
     """Tell the operator: not allowed, busy, stale, unknown."""
+
+
+class Foreign(Refused):
+    """What stands in the state is not this bot's to act on; the text says whose it is and what to do."""
 
 
 class Unreachable(BotError):

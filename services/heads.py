@@ -44,7 +44,7 @@ class Heads:
 
     async def post(self) -> None:
         """One round: put every head that is new into its cluster's bucket."""
-        await self._bulkheads.each("audit heads in the bucket", self._sites, self._post)
+        await self._bulkheads.each("audit heads in the bucket", self._sites.ours, self._post)
 
     async def _post(self, name: str) -> None:
         vault, key, now = self._sites[name].world.vault, f"audit-kept:{name}", self._clock.now()

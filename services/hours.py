@@ -98,7 +98,7 @@ class Hours:
     async def tick(self) -> None:
         """One look at every cluster. Each on its own: what goes wrong with one holds up no other."""
 
-        await self._desk.bulkheads.each(PART, self._desk.sites, self._tick, together=True)
+        await self._desk.bulkheads.each(PART, self._desk.sites.ours, self._tick, together=True)
 
     async def _tick(self, name: str) -> None:
         async with self._gate:

@@ -23,7 +23,7 @@ class Lookout:
     async def tick(self) -> None:
         """One round. Each cluster on its own: what goes wrong with one holds up no other."""
         now = self._clock.now()
-        for name in self._desk.sites:
+        for name in self._desk.sites.ours:
             if now - self._looked.get(name, 0.0) < EVERY:
                 continue
             self._looked[name] = now

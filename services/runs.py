@@ -7,6 +7,7 @@ from functools import reduce
 
 from services import cluster as facts
 from services.decisions import Request, RequestState
+from services.identity import UNSEEN, Identity
 from services.plan import Plan
 from services.policy import Actor
 from services.procedures import PROCEDURES
@@ -29,6 +30,7 @@ class Opened:
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
     glass: bool = False  # break-glass: nobody else approved it
+    bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
+    bound: Identity = UNSEEN
 
     @property
     def over(self) -> bool:
@@ -239,6 +242,7 @@ def _opened(event: Opened) -> Run:
         edge=event.edge,
         by=event.by,
         glass=event.glass,
+        bound=event.bound,
     )
 
 
@@ -331,7 +335,7 @@ CLASSES: Classes = {
         *STEPS,
         *PROCEDURES,
         *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis),
+        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis, Identity),
     )
 }
 

@@ -1,6 +1,6 @@
 """The clusters under the desk's care, and who may do what with each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from services.clock import Clock
@@ -17,6 +17,7 @@ class Site:
     name: str
     world: Outside
     rules: Rules
+    account: Callable[[], Awaitable[str]] | None = None  # asks whose token it is
 
 
 class Sites(Mapping[str, Site]):
@@ -26,6 +27,12 @@ class Sites(Mapping[str, Site]):
         self._sites = dict(sites)
         self._roster = roster
         self._clock = clock
+        self.foreign: Mapping[str, str] = {}  # clusters that are others in the state, and why
+
+    @property
+    def ours(self) -> list[str]:
+        """Those that are in the state what they are here: all that anything is done for."""
+        return [name for name in self._sites if name not in self.foreign]
 
     def __getitem__(self, name: str) -> Site:
         return self._sites[name]
@@ -41,7 +48,8 @@ class Sites(Mapping[str, Site]):
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}; there are: {', '.join(sorted(self._sites))}")
         site = self._sites[name]
-        return replace(site, rules=self._roster.known.resolve(site.rules, self._clock.now()))
+        rules = self._roster.known.resolve(site.rules, self._clock.now())
+        return replace(site, rules=replace(rules, closed=self.foreign.get(name, "")))
 
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""

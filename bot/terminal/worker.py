@@ -54,7 +54,7 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
     ways = Ways(clock, store, Http())
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
-    keys = HostKeys(store)
+    keys = HostKeys(store, clock)
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
     absent = Absent(desk, news_channels(settings))

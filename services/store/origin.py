@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 
 from services.clock import Clock
-from services.errors import Refused, Unreachable, Unreadable
+from services.errors import Foreign, Unreachable, Unreadable
 from services.store.port import Commit, Store, new_id
 
 KEY = "state"
@@ -28,7 +28,7 @@ class Origin:
     at: float = 0.0
 
 
-class NewerState(Refused):
+class NewerState(Foreign):
     """A newer version's state: nothing may be written to it by this one."""
 
 

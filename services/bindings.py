@@ -1,0 +1,87 @@
+"""Sees to it that a name in the state and the cluster at DigitalOcean are the same, before anything is done by that name.
+
+Two deployments that share one state store, and call their clusters alike, would otherwise drive each other's runs.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from services.clock import Clock
+from services.cluster import Cluster, Fact
+from services.errors import BotError, Foreign
+from services.identity import Identity
+from services.store import Commit, Store
+from services.wire import Classes, read, write
+
+CLASSES: Classes = {"Identity": Identity}
+LOOK_EVERY = 60.0  # seconds between looks, while it is not known yet which cluster this is
+Look = Callable[[str, frozenset[Fact]], Awaitable[Cluster]]
+AccountOf = Callable[[], Awaitable[str]]
+
+
+def identity_key(cluster: str) -> str:
+    """Where it stands which cluster a name means in this state."""
+    return f"identity:{cluster}"
+
+
+class Bindings:
+    """`accounts`: asks whose token a cluster's is; "" where the token may not know."""
+
+    def __init__(self, store: Store, clock: Clock, look: Look, accounts: Mapping[str, AccountOf]) -> None:
+        self._store = store
+        self._clock = clock
+        self._look = look
+        self._accounts = accounts
+        self._own: dict[str, Identity] = {}
+        self._asked: set[str] = set()
+        self._looked: dict[str, float] = {}
+        self.foreign: dict[str, str] = {}  # clusters that are others in the state, and why
+
+    def saw(self, cluster: Cluster) -> None:
+        """A look passed by."""
+        if cluster.masters and not cluster.problem:
+            seen = Identity("", cluster.stack, tuple(sorted(m.id for m in cluster.masters)))
+            self._own[cluster.name] = self._own.get(cluster.name, Identity()).learned(seen)
+
+    async def own(self, name: str) -> Identity:
+        """Which cluster it is, as far as this bot has seen it."""
+        known = self._own.get(name, Identity())
+        if name not in self._asked and name in self._accounts:
+            known = self._own[name] = known.learned(Identity(account=await self._accounts[name]()))
+            self._asked.add(name)
+        return known
+
+    async def check(self, name: str) -> None:
+        """Compare it with the state, and write down there what is not known yet. Foreign when they are two."""
+        key = identity_key(name)
+        (text,) = await self._store.get(key)
+        if text is not None and name not in self._own and self._clock.now() - self._looked.get(name, float("-inf")) >= LOOK_EVERY:
+            self._looked[name] = self._clock.now()
+            self.saw(await self._look(name, frozenset({Fact.DROPLETS})))
+        if name not in self._own:
+            return  # not seen yet: neither the one nor the other
+        own = await self.own(name)
+        stored = _identity(text, name)
+        if why := own.differs(stored):
+            self.foreign[name] = (
+                f"{name} in this state is another cluster: {why}. Two deployments share one state store: "
+                "give one of them a state.prefix or a Redis of its own"
+            )
+            raise Foreign(self.foreign[name])
+        self.foreign.pop(name, None)
+        if (known := stored.learned(own)) != stored:
+            await self._store.commit(Commit(checks={key: text}, puts={key: write(known, CLASSES, text)}))
+
+
+def _identity(text: str | None, name: str) -> Identity:
+    found = Identity() if text is None else read(text, CLASSES, f"which cluster {name} is")
+    return found if isinstance(found, Identity) else Identity()
+
+
+async def account_of(ask: Callable[[], Awaitable[list[dict[str, object]]]]) -> str:
+    """Whose token it is: the team's id, or the person's. "" where the token may not read it."""
+    try:
+        (account,) = await ask()
+    except BotError:
+        return ""
+    team = account.get("team")
+    return str((team.get("uuid") if isinstance(team, dict) else None) or account.get("uuid") or "")
