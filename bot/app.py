@@ -199,8 +199,9 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     continuity.listeners.append(reporter.lost)
     continuity.listeners.append(hours.forget)
     groups = Groups(desk, voice, ways.clock)
+    retention = Retention(desk, gate, ways.clock, kept)
     parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home)
-    return Bot(*parts, alarms, continuity, gate, Retention(desk, gate, ways.clock, kept), app, list(accounts.values()), shells, worker, seeds)
+    return Bot(*parts, alarms, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from services.books import Books, Fence, book_key, read_book
 from services.chain import Chain
-from services.cluster import Autoscaler, Cluster, FleetKind, FleetSeen
 from services.clock import Clock
+from services.cluster import Autoscaler, Cluster, FleetKind, FleetSeen
 from services.errors import Unreachable
 from services.store import Commit, Store
 from services.store.origin import used_key

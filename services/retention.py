@@ -97,6 +97,7 @@ class Retention:
         for index, run_id in enumerate([*held, *listed]):
             fate = await self._fate(run_id)
             if fate is Fate.YOUNG:
+                stay += held[index:]
                 break
             cut = max(0, index + 1 - len(held))
             if isinstance(fate, Run) and run_id not in needed:
