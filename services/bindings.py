@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from services.clock import Clock
 from services.cluster import Cluster, Fact
-from services.errors import BotError, Foreign
+from services.errors import BotError, Foreign, Rejected
 from services.identity import Identity
 from services.store import Commit, Store
 from services.wire import Classes, read, write
 
 CLASSES: Classes = {"Identity": Identity}
 LOOK_EVERY = 60.0  # seconds between looks, while it is not known yet which cluster this is
+ASK_EVERY = 300.0  # and between two questions for its account, while no answer comes
 Look = Callable[[str, frozenset[Fact]], Awaitable[Cluster]]
 AccountOf = Callable[[], Awaitable[str]]
 
@@ -32,7 +33,7 @@ class Bindings:
         self._look = look
         self._accounts = accounts
         self._own: dict[str, Identity] = {}
-        self._asked: set[str] = set()
+        self._ask_at: dict[str, float] = {}  # when to ask for the account, by cluster
         self._looked: dict[str, float] = {}
         self.foreign: dict[str, str] = {}  # clusters that are others in the state, and why
 
@@ -44,11 +45,16 @@ class Bindings:
 
     async def own(self, name: str) -> Identity:
         """Which cluster it is, as far as this bot has seen it."""
-        known = self._own.get(name, Identity())
-        if name not in self._asked and name in self._accounts:
-            known = self._own[name] = known.learned(Identity(account=await self._accounts[name]()))
-            self._asked.add(name)
-        return known
+        if name in self._accounts and self._clock.now() >= self._ask_at.get(name, 0.0):
+            self._ask_at[name] = float("inf")
+            try:
+                account = await self._accounts[name]()
+            except Rejected:
+                account = ""  # the token may not know; that does not change while it is used
+            except BotError:
+                account, self._ask_at[name] = "", self._clock.now() + ASK_EVERY
+            self._own[name] = self._own.get(name, Identity()).learned(Identity(account=account))
+        return self._own.get(name, Identity())
 
     async def check(self, name: str) -> None:
         """Compare it with the state, and write down there what is not known yet. Foreign when they are two."""
@@ -78,10 +84,7 @@ def _identity(text: str | None, name: str) -> Identity:
 
 
 async def account_of(ask: Callable[[], Awaitable[list[dict[str, object]]]]) -> str:
-    """Whose token it is: the team's id, or the person's. "" where the token may not read it."""
-    try:
-        (account,) = await ask()
-    except BotError:
-        return ""
+    """Whose token it is: the team's id, or the person's. Rejected when the token may not read it."""
+    (account,) = await ask()
     team = account.get("team")
     return str((team.get("uuid") if isinstance(team, dict) else None) or account.get("uuid") or "")
