@@ -61,6 +61,7 @@ class Bulkheads:
         self._held: dict[Key, _Held] = {}
         self._troubles: dict[Key, Trouble] = {}
         self._said: dict[Key, tuple[str, float]] = {}
+        self._closing = False
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
@@ -107,6 +108,8 @@ class Bulkheads:
             del self._held[key]
         if held.hung:
             return False  # that is known already; whether it works now, the next time tells
+        if held.task.cancelled() and self._closing:
+            return True
         if held.task.cancelled():
             return self.note(*key, asyncio.CancelledError("was cancelled"))
         error = held.task.exception()
@@ -170,6 +173,7 @@ class Bulkheads:
 
     async def aclose(self) -> None:
         """Nothing goes on by itself any more."""
+        self._closing = True
         left = [h.task for h in self._held.values() if not h.task.done()]
         for task in left:
             task.cancel()

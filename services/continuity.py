@@ -97,6 +97,7 @@ class Continuity:
 
     async def _compare_with_bucket(self, name: str) -> None:
         """Once for each life of a bot: whether the newest head in the bucket is one that the state knows of."""
+        await self._desk.bindings.check(name)  # of another cluster's state, this one's bucket can tell nothing
         vault = self._desk.site(name).world.vault
         kept = await vault.newest_head(name) if vault is not None else None
         if kept is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from services.store import Commit, Store
 
 FOLDER = Path(__file__).parent
+COMMITS = {"0.1.0": "66c5fb1713e23636273aa1323fddbb87733c940c"}
 RELEASED = sorted(p.name for p in FOLDER.iterdir() if (p / "shapes.json").is_file())
 Json = dict[str, Any]
 
