@@ -3,7 +3,7 @@
 from services.windows.closed import Closure, Occurrence, closures, lint, occurrences
 from services.windows.due import Due, due, edges
 from services.windows.edge import Edge, Terms
-from services.windows.exceptions import NONE, Exceptions, Hold, KeepUp, Manual
+from services.windows.exceptions import NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Why
 from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Holiday, holidays
 from services.windows.keep import keep_up
@@ -21,17 +21,20 @@ __all__ = [
     "Due",
     "Edge",
     "Exceptions",
+    "Freeze",
     "Hold",
     "Holiday",
     "KeepUp",
     "Late",
     "Manual",
+    "Meeting",
     "Missed",
     "Notice",
     "Occurrence",
     "Row",
     "Settled",
     "Terms",
+    "Why",
     "Window",
     "begin_window",
     "check",

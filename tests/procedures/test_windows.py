@@ -243,6 +243,33 @@ def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge(kind: s
     play(story, kind=kind)
 
 
+def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stopped() -> None:
+    """Status, list and Home say the same of it."""
+
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+        await until(scene, "2026-11-29T18:50")
+        assert down(scene)
+        await scene.ana.types("COPS", "/openvidu startup")
+        await until(scene, "2026-11-29T19:35")
+        assert up(scene)
+        await scene.ana.opens_home()
+        await scene.passes(30)
+        view = scene.ana.home()
+        assert view is not None
+        home = str(view.blocks)
+        for typed, found in (("status", "Hours"), ("window list", "Windows of acme")):
+            await scene.ana.types("COPS", f"/openvidu {typed}")
+            told = await scene.whisper("UANA", found)
+            assert "started manually by <@UANA>" in told.text
+            assert "stopped" not in told.text
+        assert "started manually by <@UANA>" in home
+        assert "stopped" not in home
+
+    play(story, "2026-11-29T18:40", windows=["nights daily 20:01-22:31"])
+
+
 @every_kind
 def test_a_hold_stops_every_change_and_says_who_and_why(kind: str) -> None:
     async def story(scene: Scene) -> None:
