@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from services import windows as w
 from services.errors import Refused
 from services.hours import due_words, with_acts
-from services.plan import make_plan
+from services.plan import Plan, make_plan
 from services.policy import Actor
 from services.procedures import Procedure, Shutdown, Startup
 from services.runs import Run, State
@@ -365,7 +365,7 @@ def test_a_hold_means_nothing_is_done_and_a_keep_up_means_nothing_closes(data: s
 
 ANA = Actor("UANA", name="ana")
 NIGHT_SHIFT = Actor("window:nights", name="window nights")
-PLANS = {kind: make_plan(ready(3), kind()) for kind in (Startup, Shutdown)}
+PLANS: dict[type[Procedure], Plan] = {kind: make_plan(ready(3), kind()) for kind in (Startup, Shutdown)}
 
 
 @st.composite
@@ -376,7 +376,7 @@ def journal(draw: st.DrawFn, begin: float, days: int) -> list[Run]:
     for number in range(draw(st.integers(0, 8))):
         now += draw(st.integers(1, days * DAY // 6))
         took = draw(st.sampled_from([60, 400, 3000]))
-        kind: type[Procedure] = draw(st.sampled_from([Startup, Shutdown]))
+        kind = draw(st.sampled_from(list(PLANS)))
         who = draw(st.sampled_from([ANA, ANA, NIGHT_SHIFT]))
         state = draw(st.sampled_from([State.DONE, State.DONE, State.CANCELLED, State.ROLLED_BACK]))
         run = Run(f"acme-{number}", PLANS[kind], who, (), "", "COPS", "", now, (), state=state, ended_at=now + took)
