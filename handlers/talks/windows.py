@@ -1,6 +1,7 @@
 """Talks about off-hours: which windows there are, what they will do, and what people put in their way."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -12,8 +13,10 @@ from handlers.talks.holds import span
 from services.errors import Refused
 from services.spoken import argument, rest
 from services.steps.base import listed
-from services.windows import EXAMPLE, KIND_WORDS, Row, forecast, lint
+from services.windows import EXAMPLE, KIND_WORDS, Row, Window, forecast, lint
 from services.windows.days import parse_dates
+from services.windows.estimate import FOUR_WEEKS
+from services.windows.overlap import overlaps
 
 MOST_ROWS = 40
 MOST_HOLIDAYS = 12
@@ -37,6 +40,7 @@ class ListWindows(Talk):
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
         lines.append(f"*Now* {await asked.hours.words(name)}")
         lines += [f":warning: {c}" for c in ((await asked.hours.due(name)).conflicts)]
+        lines += [f"*Overlap* {escape(o)}" for o in _overlaps(book.windows, now)]
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
         if off := [d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
             lines.append(f"*Days off* {', '.join(off)}")
@@ -45,6 +49,11 @@ class ListWindows(Talk):
             named = ", ".join(f"{h.date} {h.name}".strip() for h in coming[:MOST_HOLIDAYS])
             lines.append(f"*Holidays*, on which no window closes unless it names the date: {named}{more}")
         return Card(cards.plain(f"Windows of {name}: " + "; ".join(lines)), (section(f"*Windows of {name}*\n" + "\n".join(lines)),))
+
+
+def _overlaps(windows: Sequence[Window], now: float) -> list[str]:
+    """What each changes for those before it."""
+    return [said for n, w in enumerate(windows) for said in overlaps(windows[:n], w, now, now + FOUR_WEEKS)]
 
 
 def _approval(run: str) -> str:

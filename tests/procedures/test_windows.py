@@ -394,6 +394,27 @@ def test_a_window_is_written_as_people_say_it() -> None:
     play(story)
 
 
+def test_a_second_window_names_the_first_and_promises_what_it_adds() -> None:
+    """In the plan and in the list."""
+
+    async def story(scene: Scene) -> None:
+        await scene.passes(15)
+        await scene.ana.types("COPS", "/openvidu window add late Mon-Fri 22:00-09:00 --dry-run")
+        told = await scene.whisper("UANA", "dry run")
+        assert "saves about $4.29 in four weeks, beside what nights saves" in told.text  # 30 h x 2 x $0.07143
+        assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in told.text
+        assert "Closes first on Mon 2026-11-23 20:00" in told.text
+
+    async def listed(scene: Scene) -> None:
+        await scene.passes(15)
+        await scene.ana.types("COPS", "/openvidu window list")
+        told = await scene.whisper("UANA", "Windows of acme")
+        assert "early overlaps nights: it closes at 19:00 instead of 20:00 on Fri" in told.text
+
+    play(story, "2026-11-23T12:00", windows=["nights Mon-Fri 20:00-07:30"])
+    play(listed, "2026-11-23T12:00", windows=["nights Mon-Fri 20:00-07:30", "early Fri 19:00-21:00"])
+
+
 def test_adding_one_inside_its_own_hours_closes_nothing_before_its_next_edge() -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 18:00-19:40 Europe/Madrid")
