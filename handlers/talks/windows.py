@@ -9,14 +9,13 @@ from typing import ClassVar
 from handlers import cards
 from handlers.blocks import Card, context, day, escape, section
 from handlers.talks.base import Asked, Talk
-from handlers.talks.holds import span
 from services.errors import Refused
 from services.spoken import argument, rest
 from services.steps.base import listed
-from services.windows import EXAMPLE, KIND_WORDS, Row, Window, forecast, lint
-from services.windows.days import parse_dates
+from services.windows import EXAMPLE, KIND_WORDS, Length, Row, Until, Window, forecast, lint
 from services.windows.estimate import FOUR_WEEKS
 from services.windows.overlap import overlaps
+from services.windows.times import parse_length, parse_moment, parse_skipped
 
 MOST_ROWS = 40
 MOST_HOLIDAYS = 12
@@ -120,28 +119,44 @@ class RemoveWindow(Talk):
 
 @dataclass(frozen=True)
 class SkipDays(Talk):
-    """Days on which no window closes this cluster, such as `2026-12-24..2026-12-26,2027-01-06`."""
+    """Days on which no window closes this cluster, such as `tomorrow` or `2026-12-24..2026-12-26,2027-01-06`."""
 
     command: ClassVar[str] = "window skip"
     operators: ClassVar[bool] = True
-    dates: str = rest("DATE[..DATE][,DATE]")
+    dates: str = rest("tomorrow|Fri|DATE[..DATE][,DATE]")
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
-        dates = parse_dates(",".join(self.dates.replace(",", " ").split()))
+        dates = parse_skipped(self.dates, asked.clock.now(), asked.zone(name))
         await asked.hours.wishes.skip(name, dates, asked.actor)
         return cards.words_card(f"{name} stays up on {listed(dates)}; `/openvidu window forecast` shows it.")
 
 
 @dataclass(frozen=True)
 class KeepUpTalk(Talk):
-    """Stay up although a window would close it: for a while (`1h`, `90m`) or `tonight`. Ends by itself."""
+    """Stay up although a window would close it: `1h`, `90 minutes`, `until 22:00` or `tonight`. Ends by itself."""
 
     command: ClassVar[str] = "keepup"
     operators: ClassVar[bool] = True
-    length: str = argument("1h, 90m or tonight", default="tonight")
+    length: str = rest("[LENGTH|tonight|until TIME]", default="tonight")
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
-        kept = await asked.hours.wishes.keep(name, "tonight" if self.length.lower() == "tonight" else span(self.length), asked.actor)
+        length = keep_words(self.length, asked.clock.now(), asked.zone(name))
+        kept = await asked.hours.wishes.keep(name, length, asked.actor)
         return cards.words_card(f"{name} stays up until {day(kept.until)}.")
+
+
+def keep_words(text: str, now: float, zone: str) -> Length:
+    """`tonight`, `90 minutes`, `for 2h` or `until 22:00`."""
+    plain = " ".join(text.split())
+    word, _, after = plain.partition(" ")
+    match word.casefold():
+        case "until" | "till":
+            return Until(parse_moment(after, now, zone))
+        case "for":
+            return parse_length(after)
+        case "tonight":
+            return "tonight" if not after else parse_length(plain, "")
+        case _:
+            return parse_length(plain, "")

@@ -6,7 +6,7 @@ from services.windows.edge import Edge, Terms
 from services.windows.exceptions import NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Why
 from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Holiday, holidays
-from services.windows.keep import keep_up
+from services.windows.keep import Length, Until, keep_up
 from services.windows.ready import BY_TURNS, lead, will_miss
 from services.windows.settle import Late, Missed, Settled, late, settle
 from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
@@ -26,6 +26,7 @@ __all__ = [
     "Holiday",
     "KeepUp",
     "Late",
+    "Length",
     "Manual",
     "Meeting",
     "Missed",
@@ -34,6 +35,7 @@ __all__ = [
     "Row",
     "Settled",
     "Terms",
+    "Until",
     "Why",
     "Window",
     "begin_window",

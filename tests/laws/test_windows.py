@@ -617,6 +617,19 @@ def test_keep_up_tonight_is_tonight_and_not_the_weekend_that_follows() -> None:
         w.keep_up([NIGHTS], madrid("2027-11-03T19:40"), HOUR, "<@U1>", exceptions=Exceptions((tonight,)))
 
 
+def test_keep_up_until_a_moment_whatever_closes_and_opens_before() -> None:
+    half_past = madrid("2027-11-03T19:30")
+    tonight = w.keep_up([NIGHTS], half_past, w.Until(madrid("2027-11-03T22:00")), "<@U1>")
+    assert (tonight.since, tonight.until) == (half_past, madrid("2027-11-03T22:00"))
+    two_nights = w.keep_up([NIGHTS], half_past, w.Until(madrid("2027-11-04T21:30")), "<@U1>")
+    line = edges([NIGHTS], half_past, madrid("2027-11-05T08:00"), Exceptions((two_nights,)))
+    assert [e.name for e in line if e.acts] == ["nights-close@2027-11-04T21:30", "nights-open@2027-11-05T07:30"]
+    with pytest.raises(Refused, match="it stays up until Wed 2027-11-03 20:00 anyway"):
+        w.keep_up([NIGHTS], half_past, w.Until(madrid("2027-11-03T19:45")), "<@U1>")
+    with pytest.raises(Refused, match="it is kept up for 14 days at most"):
+        w.keep_up([NIGHTS], half_past, w.Until(madrid("2027-11-18T22:00")), "<@U1>")
+
+
 def test_what_a_keep_up_leaves_of_a_night_may_not_be_worth_closing_for() -> None:
     keep = Exceptions((KeepUp(madrid("2027-11-03T19:30"), madrid("2027-11-04T07:10"), "<@U1>"),))
     line = edges([NIGHTS], madrid("2027-11-03T19:00"), madrid("2027-11-04T08:00"), keep)
@@ -776,6 +789,7 @@ def test_words_and_back(made: Window, dates: set[date], off: set[date], minutes:
         ("n Monday, wed,Friday 20:00-24:00", "n Mon,Wed,Fri 20:00-24:00 Asia/Tokyo"),
         ("n weekdays 24:00-06:00", "n Tue-Sat 00:00-06:00 Asia/Tokyo"),
         ("n daily 20:00-06:00 UTC --meetings=wait:90 --number 3", "n daily 20:00-06:00 UTC --number 3 --meetings wait:90"),
+        ("n daily 20:00-06:00 UTC --meetings wait:1h30", "n daily 20:00-06:00 UTC --meetings wait:90"),
         ("n weekends,2027-12-24..2027-12-26 00:00-24:00 UTC", "n Sat,Sun,2027-12-24..2027-12-26 00:00-24:00 UTC"),
         ("n daily 20:00-06:00 UTC --except 2027-12-24,2027-12-25", "n daily 20:00-06:00 UTC --except 2027-12-24..2027-12-25"),
     ],

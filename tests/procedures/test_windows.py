@@ -129,6 +129,40 @@ def test_keep_up_tonight_ends_by_itself(kind: str) -> None:
     play(story, kind=kind)
 
 
+def test_keep_up_until_a_moment_and_skip_tomorrow() -> None:
+    """As people say it, in the cluster's own zone; what it cost is the closed time only."""
+
+    async def story(scene: Scene) -> None:
+        await scene.passes(15)
+        await scene.ana.types("COPS", "/openvidu keepup 22:00")
+        await scene.whisper("UANA", "22:00 can be read in two ways: write `until 22:00`, or `for 22h00`")
+        await scene.ana.types("COPS", "/openvidu keepup until 22:00")
+        await scene.whisper("UANA", "acme stays up until")
+        await until(scene, "2026-11-25T21:55")
+        assert up(scene)
+        await until(scene, "2026-11-25T22:20")
+        assert down(scene)
+        facts = await scene.bot.hours.usage.facts("acme")
+        assert facts is not None
+        assert [(k.since, k.until) for k in facts.kept] == [(at("2026-11-25T20:00"), at("2026-11-25T22:00"))]
+        await scene.ana.types("COPS", "/openvidu skip tomorrow")
+        await scene.card("acme stays up on 2026-11-26")
+        await until(scene, "2026-11-26T23:00")
+        assert up(scene)
+
+    play(story, windows=["nights Mon-Fri 20:00-07:30"])
+
+
+def test_a_hold_until_20h_ends_at_20_00() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu hold exam week until 20h")
+        await scene.card("acme is on hold until")
+        _, book = await scene.bot.hours.books.read("acme")
+        assert [h.until for h in book.exceptions.holds] == [at("2026-11-25T20:00")]
+
+    play(story, "2026-11-25T15:00")
+
+
 @every_kind
 def test_a_meeting_may_finish_and_nobody_answers(kind: str) -> None:
     """It waits as long as the window says, asks, and stays up when nobody answers; told once."""
