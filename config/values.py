@@ -44,7 +44,12 @@ def _pattern(url: str) -> str:
     return _web(url)
 
 
+MACHINE_ONLY = frozenset({"Factory", "localtime", "posixrules"})
+
+
 def _zone(name: str) -> str:
+    if name in MACHINE_ONLY:
+        raise ValueError("a time zone such as Europe/Madrid or UTC; what this one means depends on the machine")
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError):

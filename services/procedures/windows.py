@@ -16,10 +16,10 @@ from services.spoken import rest
 from services.steps import Step
 from services.steps.base import duration, listed
 from services.steps.hours import SaveWindow
-from services.windows import BY_TURNS, KIND_WORDS, USAGE, Terms, Window, begin_window, edges, lead, lint, parse_window
+from services.windows import BY_TURNS, KIND_WORDS, USAGE, Edge, Terms, Window, begin_window, edges, lead, lint, parse_window
 from services.windows.estimate import FOUR_WEEKS, NodePrice, four_weeks
 from services.windows.overlap import overlaps
-from services.windows.zones import day_and_time, wall
+from services.windows.zones import day_and_time, offset, offset_words, wall
 
 ANYWAY = "--saves-nothing"
 
@@ -79,7 +79,7 @@ class AddWindow(Procedure):
             f"*{window.kind}*: {KIND_WORDS[window.kind]}",
             _meetings(window),
             *(f"it takes the place of `{w}`" for w in old),
-            *((f"closes first on {day_and_time(wall(ZoneInfo(first.zone), first.at))} ({first.zone})",) if first else ()),
+            *((f"closes first on {_when(first)}",) if first else ()),
             *overlaps(others, window, since, until),
             *lint((*others, window), cluster.seen_at),
         )
@@ -89,6 +89,12 @@ class AddWindow(Procedure):
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
         return ("`/openvidu window forecast` shows when it closes and opens",)
+
+
+def _when(edge: Edge) -> str:
+    """`Mon 2027-11-01 20:00 (Europe/Madrid, UTC+1)`."""
+    zone = ZoneInfo(edge.zone)
+    return f"{day_and_time(wall(zone, edge.at))} ({edge.zone}, {offset_words(offset(zone, edge.at))})"
 
 
 def _meetings(window: Window) -> str:

@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
+from config.values import Zone
 from services import windows as w
 from services.errors import Refused
 from services.hours import due_words, with_acts
@@ -34,6 +36,7 @@ from tests.support.clusters import ready
 from tests.support.full import FULL
 
 HOUR, DAY = 3600, 86400
+zone_of_settings = TypeAdapter(Zone).validate_python
 FIRST, LAST = date(2020, 1, 1), date(2040, 12, 31)
 LAWS = settings(derandomize=True, deadline=None, max_examples=1500 if FULL else 150)
 NAMES = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -825,6 +828,44 @@ def test_it_is_written_the_way_people_say_it(said: str, canonical: str) -> None:
 def test_what_is_refused_says_what_was_found_and_what_is_allowed(said: str, told: str) -> None:
     with pytest.raises(Refused, match=told):
         parse_window(said)
+
+
+@pytest.mark.parametrize(("zone", "told"), [
+    ("GMT+2", "'GMT+2' is no time zone; for UTC+2 all year write Etc/GMT-2 (its sign is turned round); a place has its own summer time: "),
+    ("UTC-5", "for UTC-5 all year write Etc/GMT+5 (its sign is turned round); a place has its own summer time: America/New_York"),
+    ("+05:30", "'+05:30' is no time zone; a place has its own summer time: Asia/Kolkata"),
+    ("UTC+01:00", "for UTC+1 all year write Etc/GMT-1"),
+    ("UTC+25", "'UTC+25' is no time zone; write a name such as Europe/Madrid or UTC"),
+    ("PST", "there is no time zone 'PST'; did you mean America/Los_Angeles?"),
+    ("IST", "did you mean Asia/Kolkata or Asia/Jerusalem or Europe/Dublin?"),
+])
+def test_an_offset_or_an_abbreviation_gets_the_zones_it_may_mean_never_the_one_with_its_sign_turned_round(zone: str, told: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_window(f"n Mon 20:00-07:00 {zone}")
+    assert told in str(refused.value)
+    assert "Etc/GMT+2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("zone", "said"), [
+    ("EST", ("n: EST has no summer time; America/New_York?",)),
+    ("MST", ("n: MST has no summer time; America/Denver?",)),
+    ("GMT", ("n: GMT has no summer time; Europe/London?",)),
+    ("Etc/GMT-2", ("n: Etc/GMT-2 is UTC+2, all year",)),
+    ("Etc/GMT+2", ("n: Etc/GMT+2 is UTC-2, all year",)),
+    *((zone, ()) for zone in ("UTC", "Etc/UTC", "Europe/Madrid", "CET", "EST5EDT", "Africa/Lagos")),
+])
+def test_a_zone_that_surprises_people_is_told_where_the_window_is_read(zone: str, said: tuple[str, ...]) -> None:
+    assert w.lint([parse_window(f"n Mon 20:00-07:00 {zone}")], utc("2027-01-01")) == said
+
+
+def test_settings_and_windows_judge_zones_alike() -> None:
+    for name in (*available_timezones(), "Factory", "localtime", "posixrules", "GMT+2", "Mars/Phobos", ""):
+        verdicts = []
+        for judge in (zone_of_settings, lambda n: parse_window(f"n Mon 20:00-07:00 {n or '_'}")):
+            with suppress(Refused, ValidationError):
+                judge(name)
+                verdicts.append(name)
+        assert len(verdicts) in (0, 2), name
 
 
 def test_nothing_that_people_type_is_anything_but_a_window_or_refused() -> None:

@@ -421,7 +421,7 @@ def test_a_window_is_written_as_people_say_it() -> None:
         card = await scene.card("Needs one approval")
         assert "closes the cluster by itself from then on" in card.text
         assert "starting again is quicker" in card.text
-        assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid)" in card.text
+        assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in card.text
         await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid now")
         await scene.whisper("UANA", "A window is written NAME DAYS")
 
