@@ -5,7 +5,7 @@ from services.windows.due import Due, due, edges
 from services.windows.edge import Edge, Terms
 from services.windows.exceptions import NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Why
 from services.windows.forecast import Notice, Row, forecast, notice, notices
-from services.windows.holidays import Holiday, holidays
+from services.windows.holidays import Found, Holiday, holidays
 from services.windows.keep import Length, Until, keep_up
 from services.windows.ready import BY_TURNS, lead, will_miss
 from services.windows.settle import Late, Missed, Settled, late, settle
@@ -21,6 +21,7 @@ __all__ = [
     "Due",
     "Edge",
     "Exceptions",
+    "Found",
     "Freeze",
     "Hold",
     "Holiday",

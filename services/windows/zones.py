@@ -38,6 +38,12 @@ _PLACES = (
 _OFFSET = re.compile(r"(?:etc/)?(?:utc|gmt|z)?\s*([+\u2212-])\s*(\d{1,2})(?::?(\d{2}))?")
 
 
+def iana_named(name: str) -> ZoneInfo | None:
+    """The zone of that name in the tz database, in any case."""
+    found = _zones().get(name.casefold())
+    return ZoneInfo(found) if found is not None else None
+
+
 def zone_named(name: str) -> ZoneInfo:
     """The IANA zone of that name, in any case; refused with the names it may have been meant to be."""
     known = _zones()
