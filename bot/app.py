@@ -145,7 +145,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     teams = frozenset(settings.slack.teams)
     desk = Desk(sites, ways.store, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
-    hours = Hours(desk, ways.clock)
+    hours = Hours(desk, ways.clock, {n: c.people_per_node for n, c in settings.clusters.items() if c.people_per_node is not None})
     calendars = Calendars(calendars_of(settings), frozenset(settings.clusters), hours.books, ways.clock)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones))

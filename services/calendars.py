@@ -53,6 +53,8 @@ class Calendar:
 
     def read(self, now: float) -> Contents:
         """What it says about the days around now. Refused with what is wrong and where."""
+        if self.file.exists() and not self.file.is_file():
+            raise Refused("it is no regular file")
         try:
             with self.file.open("rb") as opened:
                 ics = opened.read(LARGEST + 1)

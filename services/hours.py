@@ -8,10 +8,11 @@ included, if nobody has changed the book since it was read: an edit seconds befo
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from services.books import Announcement, Book, Books, read_book, write_book
 from services.clock import Clock
@@ -98,9 +99,10 @@ class _Never(BotError):
 class Hours:
     """Looks after the windows of every cluster of a desk."""
 
-    def __init__(self, desk: Desk, clock: Clock) -> None:
+    def __init__(self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})) -> None:
         self._desk = desk
         self._clock = clock
+        self._per_node = per_node  # people that a media node is meant for, by cluster
         self.books: Books = desk.memory.books
         self.usage = Usage(desk, clock)
         self.wishes = Wishes(desk, clock, self.usage, self.look_after)
@@ -162,7 +164,7 @@ class Hours:
         """Start-ups begin as early as this cluster's own, measured, need."""
         took = await self._took(name)
         comes_by_turns = not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER
-        return Terms(lead=BY_TURNS if comes_by_turns else lead(took))
+        return Terms(lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name))
 
     async def _took(self, name: str) -> list[float]:
         runs = await self._newest(name)

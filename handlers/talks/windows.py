@@ -1,6 +1,7 @@
 """Talks about off-hours: which windows there are, what they will do, and what people put in their way."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ from typing import ClassVar
 from handlers import cards
 from handlers.blocks import Card, context, day, escape, section
 from handlers.talks.base import Asked, Talk
+from services.books import Book
 from services.errors import Refused
 from services.spoken import argument, rest
 from services.steps.base import listed
-from services.windows import EXAMPLE, KIND_WORDS, Length, Row, Until, Window, forecast, lint
+from services.windows import EXAMPLE, KIND_WORDS, Holiday, Length, Row, Until, Window, forecast, lint
+from services.windows.days import date_runs
 from services.windows.estimate import FOUR_WEEKS
 from services.windows.overlap import overlaps
 from services.windows.times import parse_length, parse_moment, parse_skipped
@@ -33,7 +36,8 @@ class ListWindows(Talk):
         _, book = await asked.hours.books.read(name)
         now = asked.clock.now()
         if not book.windows:
-            return cards.words_card(f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`")
+            none = f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`"
+            return cards.words_card("\n".join([none, *_calendars(book, now)]))
         runs = dict(book.runs)
         lines = [f"*{w.name}* `{w.words()}` · {KIND_WORDS[w.kind]} · {_approval(runs.get(w.name, ''))}" for w in book.windows]
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
@@ -43,11 +47,35 @@ class ListWindows(Talk):
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
         if off := [d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
             lines.append(f"*Days off* {', '.join(off)}")
-        if coming := [h for h in book.exceptions.holidays if h.date >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
-            more = f" and {len(coming) - MOST_HOLIDAYS} more" if len(coming) > MOST_HOLIDAYS else ""
-            named = ", ".join(f"{h.date} {h.name}".strip() for h in coming[:MOST_HOLIDAYS])
-            lines.append(f"*Holidays*, on which no window closes unless it names the date: {named}{more}")
-        return Card(cards.plain(f"Windows of {name}: " + "; ".join(lines)), (section(f"*Windows of {name}*\n" + "\n".join(lines)),))
+        lines += _calendars(book, now)
+        return Card(cards.plain(f"Windows of {name}: " + "; ".join(lines)), tuple(sections(f"*Windows of {name}*\n" + "\n".join(lines))))
+
+
+def _calendars(book: Book, now: float) -> list[str]:
+    """What calendar files say of the coming time, and what is wrong with them."""
+    known = book.exceptions
+    lines = []
+    if days := _holidays([h for h in known.holidays if h.date >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]):
+        lines.append(f"*Holidays*, on which no window closes unless it names the date: {_first(days)}")
+    if coming := [f"{day(f.since)} to {day(f.until)} {f.name}".strip() for f in known.freezes if f.until > now]:
+        lines.append(f"*Change freezes*, in which only break-glass changes anything: {_first(coming)}")
+    if coming := [f"{day(m.since)} {m.name}".strip() for m in known.meetings if m.until > now]:
+        lines.append(f"*Meetings*, under which it does not close: {_first(coming)}")
+    return [*lines, *(f":warning: {escape(c)}" for s in book.calendars for c in s.cautions)]
+
+
+def _first(said: Sequence[str]) -> str:
+    more = f" and {len(said) - MOST_HOLIDAYS} more" if len(said) > MOST_HOLIDAYS else ""
+    return f"{', '.join(said[:MOST_HOLIDAYS])}{more}"
+
+
+def _holidays(coming: Sequence[Holiday]) -> list[str]:
+    """Each day with its names; a holiday of many days in one."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for holiday in coming:
+        by_name[holiday.name].append(holiday.date)
+    runs = sorted((run, name) for name, days in by_name.items() for run in date_runs(days))
+    return [f"{run} {name}".strip() for run, name in runs]
 
 
 def _overlaps(windows: Sequence[Window], now: float) -> list[str]:

@@ -744,6 +744,76 @@ def test_notices_come_before_a_close_once_each_and_only_the_nearest_after_a_brea
     ]
 
 
+# --- what calendars say ---------------------------------------------------------------------------------------------------------
+
+
+def test_closed_time_keeps_clear_of_a_meeting_and_opens_ready_by_it() -> None:
+    board = Exceptions(meetings=(Meeting(madrid("2027-11-03T23:00"), madrid("2027-11-04T00:30"), "board"),))
+    terms = Terms(lead=600)
+    line = edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-04T12:00"), board, terms)
+    assert [(e.name, e.start) for e in line if e.acts] == [
+        ("nights-close@2027-11-03T20:00", madrid("2027-11-03T20:00")),
+        ("nights-open@2027-11-03T23:00", madrid("2027-11-03T22:50")),
+        ("nights-close@2027-11-04T00:30", madrid("2027-11-04T00:30")),
+        ("nights-open@2027-11-04T07:30", madrid("2027-11-04T07:20")),
+    ]
+    assert line[1].reason == "meeting from Wed 2027-11-03 23:00 until Thu 2027-11-04 00:30: board"
+    assert due([NIGHTS], madrid("2027-11-03T23:30"), board, terms).why == board.meetings[0]
+
+
+def test_under_a_meeting_that_runs_into_the_night_it_closes_later_and_not_for_a_moment_before_one() -> None:
+    late = Exceptions(meetings=(Meeting(madrid("2027-11-03T19:30"), madrid("2027-11-03T20:45"), "review"),))
+    line = edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-04T12:00"), late)
+    assert [e.name for e in line if e.changes] == ["nights-close@2027-11-03T20:45", "nights-open@2027-11-04T07:30"]
+    assert w.forecast([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-03T21:00"), late)[0].notes == (
+        "meeting from Wed 2027-11-03 19:30 until Wed 2027-11-03 20:45: review",
+    )
+    soon = Exceptions(meetings=(Meeting(madrid("2027-11-03T20:25"), madrid("2027-11-03T21:00"), "call"),))
+    line = edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-04T12:00"), soon)
+    assert [e.name for e in line if e.changes] == ["nights-close@2027-11-03T21:00", "nights-open@2027-11-04T07:30"]
+    assert "only 25 min of closed time would be left" in [e.reason for e in line]
+
+
+def test_a_meeting_that_was_entered_after_it_closed_opens_it_all_the_same() -> None:
+    """The calendar is newer than the closing: what was closed is opened, although with that calendar it would not have been."""
+    bot = Bot((NIGHTS,), w.NONE, Terms(), madrid("2027-11-03T19:00"))
+    bot.tick(madrid("2027-11-03T20:00"))
+    bot.exceptions = Exceptions(meetings=(Meeting(madrid("2027-11-03T20:25"), madrid("2027-11-03T21:00"), "call"),))
+    bot.tick(madrid("2027-11-03T20:10"))
+    bot.tick(madrid("2027-11-03T20:25"))
+    assert [name for name, _ in bot.acted] == ["nights-close@2027-11-03T20:00", "nights-open@2027-11-03T20:25"]
+
+
+def test_an_opening_is_sized_for_the_most_who_meet_at_once_before_it_closes_again() -> None:
+    at_ = [madrid(f"2027-11-04T{t}") for t in ("09:00", "10:00", "11:00", "12:00")]
+    crowd = (Meeting(at_[0], at_[2], "a", 120), Meeting(at_[1], at_[3], "b", 90), Meeting(at_[2], at_[3], "c", 60))
+    terms = Terms(per_node=50)
+    evening = Meeting(madrid("2027-11-04T21:00"), madrid("2027-11-04T22:00"), "d", 900)
+    line = edges([NIGHTS], madrid("2027-11-04T00:00"), madrid("2027-11-04T12:00"), Exceptions(meetings=(*crowd, evening)), terms)
+    assert [(e.kind, e.number, e.remembered) for e in line] == [("open", 5, True)]  # 120 + 90 at ten; at eleven 90 + 60
+    many = replace(NIGHTS, number=9)
+    line = edges([many], madrid("2027-11-04T00:00"), madrid("2027-11-04T12:00"), Exceptions(meetings=crowd), terms)
+    assert [(e.number, e.remembered) for e in line] == [(9, False)]
+    silent = Exceptions(meetings=(Meeting(at_[0], at_[1], "a"),))
+    assert [e.number for e in edges([NIGHTS], madrid("2027-11-04T00:00"), madrid("2027-11-04T12:00"), silent, terms)] == [None]
+
+
+def test_closed_time_never_runs_into_a_change_freeze() -> None:
+    """In a freeze nothing can be opened, so it is open when one begins; and nothing closes before its end."""
+    freeze = Exceptions(freezes=(Freeze(madrid("2027-11-04T00:00"), madrid("2027-11-05T00:00"), "release"),))
+    terms = Terms(lead=600)
+    line = edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-05T12:00"), freeze, terms)
+    assert [(e.name, e.start) for e in line if e.acts] == [
+        ("nights-close@2027-11-03T20:00", madrid("2027-11-03T20:00")),
+        ("nights-open@2027-11-04T00:00", madrid("2027-11-03T23:50")),
+        ("nights-close@2027-11-05T00:00", madrid("2027-11-05T00:00")),
+        ("nights-open@2027-11-05T07:30", madrid("2027-11-05T07:20")),
+    ]
+    now = due([NIGHTS], madrid("2027-11-04T21:00"), freeze, terms)
+    assert (now.state, now.reason) == ("no opinion", "change freeze until Fri 2027-11-05 00:00: release")
+    assert due([], madrid("2027-11-04T21:00"), freeze).why == freeze.freezes[0]
+
+
 # --- ready by -------------------------------------------------------------------------------------------------------------------
 
 
