@@ -9,7 +9,6 @@ from config.settings import check_secrets, load
 from config.values import Settings
 from services.clock import Clock
 from services.errors import Refused
-from services.windows.zones import zone_named
 
 
 def add_settings_to(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +31,8 @@ def read_settings(asked: argparse.Namespace, *, secrets: bool = True, slack: boo
 
 def own_zone(name: str) -> str:
     """The name that the zone itself has, judged as windows judge it. ValueError with what is allowed."""
+    from services.windows.zones import zone_named  # noqa: PLC0415 - brings calendars along, for which --help need not wait
+
     try:
         return zone_named(name).key
     except Refused as error:
