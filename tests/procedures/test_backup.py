@@ -14,6 +14,7 @@ from services.plan import make_plan
 from services.policy import Actor
 from services.procedures import BackupCreate, BackupPrune
 from services.runs import State
+from services.secrets_env import Linted
 from simulators.estate.things import Droplet
 from simulators.estate.things import Snapshot as Image
 from tests.support import virtual
@@ -133,7 +134,7 @@ def test_the_plan_says_whether_the_disks_are_at_rest() -> None:
     assert [s.title() for s in live.steps] == ["Snapshot masters 1-4"]
     assert "crash-consistent" in live.notes[0]
     assert not live.effects.down
-    off = make_plan(stocked(has_bucket=True), BackupCreate(offline=True))
+    off = make_plan(stocked(has_bucket=True, lint=Linted()), BackupCreate(offline=True))
     assert [s.title() for s in off.steps][:6] == [
         "Copy secrets.env within the bucket",
         "Let 3 media nodes finish",
