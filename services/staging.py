@@ -46,7 +46,7 @@ class Staging:
                     return f"`/openvidu config rollback {version.name}` puts back what was there until {ago} ago"
         except BotError as error:
             return f"earlier versions could not be read ({error}): `/openvidu config history`"
-        return "No earlier version is whole; each master keeps a copy of its last start, /opt/openvidu/secrets.env"
+        return "No earlier version is whole: correct it in the bucket; /opt/openvidu/secrets.env is each master's copy of its last start"
 
     async def drop(self, name: str, procedure: Procedure) -> None:
         """Delete what was staged for it, if anything was. What cannot be deleted now is left for a sweep."""
