@@ -3,7 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.chain import Chain
 from services.clock import Clock, loop_clock
-from services.cluster import Cluster, Fact, Load
+from services.cluster import Cluster, Fact, Load, Timings
 from services.doubts import AGAIN, OVER, TIMES, Doubts, is_glitch
 from services.drains import Drains
 from services.errors import Rejected, Unreachable
@@ -23,7 +23,7 @@ from services.locks import Locks
 from services.memory import Memory
 from services.plan import make_plan
 from services.policy import Actor
-from services.procedures import Procedure, Scale, Shutdown
+from services.procedures import Procedure, Scale, Shutdown, Startup
 from services.runs import Answered, Asked, Event, Opened, Questioned, Reached, Stopped, Taken
 from services.store import Commit, Store
 from services.watch import GAP, Stopwatch, Watch
@@ -58,6 +58,8 @@ class Stubborn(Quick):
         self.clock = clock
         self.seen = Seen()
         self.orders: list[float] = []
+        self.restarts: list[float] = []
+        self.hangs = False
 
     async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
         began = self.clock.now()
@@ -75,6 +77,11 @@ class Stubborn(Quick):
 
     async def signal(self, droplet_id: int, start: str, *, stays: bool) -> str:
         return ""
+
+    async def restart_service(self, droplet_id: int) -> None:
+        if self.hangs:
+            await asyncio.sleep(1e6)
+        self.restarts.append(self.clock.now())
 
 
 class Lives:
@@ -203,6 +210,30 @@ def test_a_default_answer_waits_until_people_could_have_seen_the_question() -> N
         answer = next(e for e in await told_of.events() if isinstance(e, Answered))
         assert (answer.choice, answer.by) == ("up", None)
         assert answer.at - question.at > 2 * 86400.0
+
+    virtual.run(story())
+
+
+def test_a_nudge_that_a_bot_died_over_is_made_again_before_the_step_is_late() -> None:
+    """The restart of a sick master stood in the journal and was never sent; there is one only, so it was called late without any."""
+
+    async def story() -> None:
+        world = Stubborn(loop_clock(NOW))
+        sick = tuple(replace(m, healthy=False) for m in world.cluster.masters)
+        timings = Timings(masters_nudge=1000.0, masters_deadline=1200.0)
+        world.cluster = replace(world.cluster, masters=sick, timings=timings, remembered=2)
+        told_of = Lives(world.clock, world)
+        await told_of.opens(Startup())
+        world.hangs = True
+        await told_of.lives_for(1020.0)
+        assert [e.again for e in await told_of.events() if isinstance(e, Asked)] == [1]
+        assert world.restarts == []
+        world.hangs = False
+        await asyncio.sleep(31.0)
+        await told_of.lives_for(1000.0)
+        stopped = next(e for e in await told_of.events() if isinstance(e, Stopped))
+        assert len(world.restarts) == 4, "each of them once"
+        assert stopped.at - max(world.restarts) >= 120.0 - 1.0, "and got its usual time"
 
     virtual.run(story())
 
