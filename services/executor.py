@@ -1,7 +1,7 @@
 """Drives runs: look, ask, look. The one waiting place; cancel, deadlines, questions and progress are written here once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -101,6 +101,8 @@ class _Here:
     redo: tuple[int, float] | None = None  # an ask that got no answer, and since when it may have taken effect
     unanswered: str = ""  # why
     doubts: Doubts = field(default_factory=Doubts)
+    outages: dict[Hashable, Outage] = field(default_factory=dict)  # of the journal, and of each kind of look
+    bug: Outage = field(default_factory=Outage)
 
 
 class _Drive:
@@ -118,8 +120,7 @@ class _Drive:
         self._here = _Here((run.position, run.step_began))
         self._trouble = ""
         self._doubts = Doubts()
-        self._blind = Outage()
-        self._bug = Outage()
+        self._doing: Hashable = None  # reading the journal, or which look; None: something that is no looking
         self._seen = False  # whether this round has seen the cluster: an ask that nobody answers is no blindness
         self._read = False  # and has read the journal
         self._reminded = 0.0
@@ -132,6 +133,7 @@ class _Drive:
         while not self._finished():
             try:
                 await self._once()
+                self._here.bug.over()
             except Superseded:
                 raise
             except Unreachable as error:
@@ -150,11 +152,12 @@ class _Drive:
     async def _once(self) -> None:
         self._seen = self._read = False
         self._lease.check()
+        self._doing = "journal"
         self.run = await self._journal.refresh(self.run)
         self._read = True
         if self._here.began != (self.run.position, self.run.step_began):
             self._here = _Here((self.run.position, self.run.step_began))
-            self._bug.over()
+        self._came_through()
         if self.run.question is not None:
             self._watch.question.tick(self.run.question_at, self._clock.now())
         step = self.run.step
@@ -239,7 +242,6 @@ class _Drive:
         # Which droplets are on costs nothing to see, and shows whether an earlier goal still holds.
         cluster = await self._observe(step.needs | {Fact.DROPLETS}, self.run.asked_at if self.run.asks else None)
         self._cluster, self._seen, self._trouble = cluster, True, ""
-        self._blind.over()
         now = self._clock.now()
         self._watch.step.tick(self.run.step_began, now)
         if self.run.wait_from:
@@ -250,6 +252,7 @@ class _Drive:
 
     async def _observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
         """One look. That it is another cluster by now, or may not be looked at, is believed when several looks agree."""
+        self._doing = needs
         try:
             cluster = await self._outside.observe(needs, since)
         except Rejected as error:
@@ -261,7 +264,13 @@ class _Drive:
                 raise Refused(cluster.problem)
             raise Doubtful(doubted(cluster))
         self._doubts.cleared(needs)
-        return await self._x.memory.add_to(cluster)
+        cluster = await self._x.memory.add_to(cluster)
+        self._came_through()
+        return cluster
+
+    def _came_through(self) -> None:
+        self._here.outages.pop(self._doing, None)
+        self._doing = None
 
     def _watched(self) -> float:
         """Seconds that the current step was watched, by whichever bot."""
@@ -277,11 +286,12 @@ class _Drive:
         self._trouble = str(error)
         if not self._seen:
             self._watch.blind()
-        if not (self._seen or isinstance(error, Doubtful)):
-            if self._blind.lasts(self._clock.now()) > BLIND_LIMIT:
+        if self._doing is not None and not isinstance(error, Doubtful):
+            outage = self._here.outages.setdefault(self._doing, Outage())
+            if outage.lasts(self._clock.now()) > BLIND_LIMIT:
                 await self._give_up(f"no answer for an hour: {error}")
                 return
-            await self._tell_outage(self._blind, str(error))
+            await self._tell_outage(outage, str(error))
         self._tell()
         pause = error.again_in if error.again_in is not None else self._timings_look()
         await self._clock.sleep(min(max(pause, 1.0), 60.0))
@@ -294,11 +304,10 @@ class _Drive:
         bugs.note(f"{self.run.id}: internal error in {where}", error)
         self._trouble = said
         self._watch.blind()
-        outage = self._bug if self._seen else self._blind
-        if outage.lasts(self._clock.now()) > BLIND_LIMIT:
+        if self._here.bug.lasts(self._clock.now()) > BLIND_LIMIT:
             await self._give_up(f"for an hour: {said}")
             return
-        await self._tell_outage(outage, said)
+        await self._tell_outage(self._here.bug, said)
         self._tell()
         await self._clock.sleep(BUG_PAUSE)
 
@@ -366,7 +375,6 @@ class _Drive:
             await self._turned_down(f"{step.title()}: {error}", step)
             return False
         here.redo, here.unanswered, here.doubts = None, "", Doubts()
-        self._bug.over()
         return True
 
     async def _said_no(self, step: Step, cluster: Cluster, error: Rejected) -> None:
@@ -418,7 +426,8 @@ class _Drive:
     def _left(self, step: Step, cluster: Cluster) -> float:
         """Seconds still to be watched before it is late: what is left of its time, of what people gave, and of its usual time from now."""
         run, watched, deadline = self.run, self._watched(), step.deadline(cluster)
-        given = watched - (self._here.given_from if self._here.given_from is not None else watched)
+        here = self._here if self._here.began == (run.position, run.step_began) else None
+        given = watched - here.given_from if here is not None and here.given_from is not None else 0.0
         left = [deadline - watched, min(step.takes(cluster), deadline) - given]
         if run.wait_from:
             left.append(run.wait_until - run.wait_from - self._watch.wait.read(run.wait_from))
