@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 EAGER = 0.1  # of the usual interval: the shortest
 NEAR = 0.3
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
-TOLD_AFTER = 300.0  # an outage that lasts this long is told, once
+NOTIFY_AFTER = 300.0  # an outage that lasts this long is posted, once
 BUG_PAUSE = 30.0
-UNWATCHED = 60.0  # time that no bot watched is told when it was more than this
+UNWATCHED = 60.0  # time that no bot watched is mentioned when it was more than this
 bugs = Bugs(log)
 
 
@@ -282,7 +282,7 @@ class _Drive:
     # What goes wrong
 
     async def _outage(self, error: Unreachable) -> None:
-        """Nobody answers, or one answer is doubtful: waited out, told once, and ended after an hour without a look."""
+        """No answer, or a doubtful one: waited out, posted once, and ended after an hour without a look."""
         self._trouble = str(error)
         if not self._seen:
             self._watch.blind()
@@ -291,13 +291,13 @@ class _Drive:
             if outage.lasts(self._clock.now()) > BLIND_LIMIT:
                 await self._give_up(f"no answer for an hour: {error}")
                 return
-            await self._tell_outage(outage, str(error))
+            await self._post_outage(outage, str(error))
         self._tell()
         pause = error.again_in if error.again_in is not None else self._timings_look()
         await self._clock.sleep(min(max(pause, 1.0), 60.0))
 
     async def _internal(self, error: Exception) -> None:
-        """A mistake of ours, or an answer that nobody foresaw: like a look that did not come through."""
+        """An unexpected error, ours or because of an answer: like a look that did not come through."""
         step = self.run.step
         where = f"“{step.title()}”" if step is not None else "the end of the run"
         said = f"internal error {type(error).__name__} in {where}; this is a bug"
@@ -307,18 +307,18 @@ class _Drive:
         if self._here.bug.lasts(self._clock.now()) > BLIND_LIMIT:
             await self._give_up(f"for an hour: {said}")
             return
-        await self._tell_outage(self._here.bug, said)
+        await self._post_outage(self._here.bug, said)
         self._tell()
         await self._clock.sleep(BUG_PAUSE)
 
-    async def _tell_outage(self, outage: Outage, said: str) -> None:
+    async def _post_outage(self, outage: Outage, said: str) -> None:
         now = self._clock.now()
-        if outage.told or outage.lasts(now) < TOLD_AFTER:
+        if outage.notified or outage.lasts(now) < NOTIFY_AFTER:
             return
         text = f"still waiting: {said}. Nothing is asked for meanwhile; after an hour of this the run stops"
         with suppress(Unreachable):
             await self._append(Noted(now, text))
-            outage.told = True
+            outage.notified = True
 
     async def _give_up(self, reason: str) -> None:
         with suppress(Unreachable):  # the next round comes to the same
@@ -346,7 +346,7 @@ class _Drive:
         return again if self.run.unsure and step.wants(cluster, again) else None
 
     def _since(self, again: int) -> float | None:
-        """Since when an earlier ask for the same may have taken effect though nobody heard."""
+        """Since when an earlier ask for the same may have taken effect although its answer was lost."""
         if self._here.redo is not None:
             return self._here.redo[1]
         if not again:
@@ -506,8 +506,8 @@ class _Drive:
     async def _other_hand(self, what: str, *, objected: bool = False) -> bool:
         """It is not as it was planned for: nothing more is written until a person says how to go on.
 
-        False, and nobody is asked, when something was `objected` to and no way leads on from here. A way that only starts things is
-        taken at once, and told; the second time people are asked.
+        False, without a question, when something was `objected` to and no way leads on from here. A way that only starts things is
+        taken at once, and posted; the second time people are asked.
         """
         procedure = self.run.plan.procedure
         cluster = await self._observe(procedure.looks_at)
@@ -565,7 +565,7 @@ class _Drive:
         now = self._clock.now()
         try:
             waits, until = self._waits(now)
-        except Exception as error:  # noqa: BLE001 - the words of a step about a look that nobody foresaw
+        except Exception as error:  # noqa: BLE001 - a step may have no words for an unexpected look
             bugs.note(f"{self.run.id}: what it waits for cannot be said", error)
             waits, until = "", None
         self._x.watch(Progress(self.run, self._cluster, waits, until, self._trouble, now, self._watched()))
@@ -586,7 +586,7 @@ class _Drive:
 
 
 def _made(step: Step, cluster: Cluster) -> Basis | None:
-    """What this step leaves behind; whatever else is different by now is somebody else's, and still to be noticed."""
+    """What this step leaves behind; anything else that is different by now is another hand's, and still to be noticed."""
     if not step.edits:
         return None
     return replace(NOTHING_KNOWN, **{name: getattr(cluster.basis, name) for name in step.edits})
