@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: logged once for each place with the traceback, so that a loop over one of them does not fill the log."""
+"""Unexpected errors: each place is logged once with its traceback, so that a loop over one of them does not fill the log."""
 
 import logging
 import traceback

@@ -63,10 +63,10 @@ def doubted(cluster: Cluster) -> str:
 
 @dataclass
 class Outage:
-    """Something that keeps a run from going on: since when, and whether people were told."""
+    """Something that keeps a run from going on: since when, and whether people were notified."""
 
     since: float | None = None
-    told: bool = False
+    notified: bool = False
 
     def lasts(self, now: float) -> float:
         """Seconds since it began, which is now if it had not."""
@@ -76,4 +76,4 @@ class Outage:
 
     def over(self) -> None:
         """It goes on."""
-        self.since, self.told = None, False
+        self.since, self.notified = None, False

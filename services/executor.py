@@ -1,7 +1,7 @@
 """Drives runs: look, ask, look. The one waiting place; cancel, deadlines, questions and progress are written here once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -29,9 +29,9 @@ NEAR = 0.3
 GROWTH = 1.5  # so many times the people of the approved card are more than it covers
 ANEW = "Abandon this run and request it again, so that it is approved as it is now"
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
-TOLD_AFTER = 300.0  # an outage that lasts this long is told, once
+NOTIFY_AFTER = 300.0  # an outage that lasts this long is posted, once
 BUG_PAUSE = 30.0
-UNWATCHED = 60.0  # time that no bot watched is told when it was more than this
+UNWATCHED = 60.0  # time that no bot watched is mentioned when it was more than this
 bugs = Bugs(log)
 
 
@@ -104,6 +104,8 @@ class _Here:
     redo: tuple[int, float] | None = None  # an ask that got no answer, and since when it may have taken effect
     unanswered: str = ""  # why
     doubts: Doubts = field(default_factory=Doubts)
+    outages: dict[Hashable, Outage] = field(default_factory=dict)  # of the journal, and of each kind of look
+    bug: Outage = field(default_factory=Outage)
 
 
 class _Drive:
@@ -121,8 +123,7 @@ class _Drive:
         self._here = _Here((run.position, run.step_began))
         self._trouble = ""
         self._doubts = Doubts()
-        self._blind = Outage()
-        self._bug = Outage()
+        self._doing: Hashable = None  # reading the journal, or which look; None: something that is no looking
         self._seen = False  # whether this round has seen the cluster: an ask that nobody answers is no blindness
         self._read = False  # and has read the journal
         self._reminded = 0.0
@@ -135,6 +136,7 @@ class _Drive:
         while not self._finished():
             try:
                 await self._once()
+                self._here.bug.over()
             except Superseded:
                 raise
             except Unreachable as error:
@@ -153,11 +155,12 @@ class _Drive:
     async def _once(self) -> None:
         self._seen = self._read = False
         self._lease.check()
+        self._doing = "journal"
         self.run = await self._journal.refresh(self.run)
         self._read = True
         if self._here.began != (self.run.position, self.run.step_began):
             self._here = _Here((self.run.position, self.run.step_began))
-            self._bug.over()
+        self._came_through()
         if self.run.question is not None:
             self._watch.question.tick(self.run.question_at, self._clock.now())
         step = self.run.step
@@ -263,7 +266,6 @@ class _Drive:
         if not self.run.asks and not step.is_done(cluster) and (unproved := step.unproved(cluster)):
             raise Unreachable(f"{step.title()}: {unproved}")
         self._cluster, self._seen, self._trouble = cluster, True, ""
-        self._blind.over()
         now = self._clock.now()
         self._watch.step.tick(self.run.step_began, now)
         if self.run.wait_from:
@@ -274,6 +276,7 @@ class _Drive:
 
     async def _observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
         """One look. That it is another cluster by now, or may not be looked at, is believed when several looks agree."""
+        self._doing = needs
         try:
             cluster = await self._outside.observe(needs, since)
         except Rejected as error:
@@ -285,7 +288,13 @@ class _Drive:
                 raise Refused(cluster.problem)
             raise Doubtful(doubted(cluster))
         self._doubts.cleared(needs)
-        return await self._x.memory.add_to(cluster)
+        cluster = await self._x.memory.add_to(cluster)
+        self._came_through()
+        return cluster
+
+    def _came_through(self) -> None:
+        self._here.outages.pop(self._doing, None)
+        self._doing = None
 
     def _watched(self) -> float:
         """Seconds that the current step was watched, by whichever bot."""
@@ -297,43 +306,43 @@ class _Drive:
     # What goes wrong
 
     async def _outage(self, error: Unreachable) -> None:
-        """Nobody answers, or one answer is doubtful: waited out, told once, and ended after an hour without a look."""
+        """No answer, or a doubtful one: waited out, posted once, and ended after an hour without a look."""
         self._trouble = str(error)
         if not self._seen:
             self._watch.blind()
-        if not (self._seen or isinstance(error, Doubtful)):
-            if self._blind.lasts(self._clock.now()) > BLIND_LIMIT:
+        if self._doing is not None and not isinstance(error, Doubtful):
+            outage = self._here.outages.setdefault(self._doing, Outage())
+            if outage.lasts(self._clock.now()) > BLIND_LIMIT:
                 await self._give_up(f"no answer for an hour: {error}")
                 return
-            await self._tell_outage(self._blind, str(error))
+            await self._post_outage(outage, str(error))
         self._tell()
         pause = error.again_in if error.again_in is not None else self._timings_look()
         await self._clock.sleep(min(max(pause, 1.0), 60.0))
 
     async def _internal(self, error: Exception) -> None:
-        """A mistake of ours, or an answer that nobody foresaw: like a look that did not come through."""
+        """An unexpected error, ours or because of an answer: like a look that did not come through."""
         step = self.run.step
         where = f"“{step.title()}”" if step is not None else "the end of the run"
         said = f"internal error {type(error).__name__} in {where}; this is a bug"
         bugs.note(f"{self.run.id}: internal error in {where}", error)
         self._trouble = said
         self._watch.blind()
-        outage = self._bug if self._seen else self._blind
-        if outage.lasts(self._clock.now()) > BLIND_LIMIT:
+        if self._here.bug.lasts(self._clock.now()) > BLIND_LIMIT:
             await self._give_up(f"for an hour: {said}")
             return
-        await self._tell_outage(outage, said)
+        await self._post_outage(self._here.bug, said)
         self._tell()
         await self._clock.sleep(BUG_PAUSE)
 
-    async def _tell_outage(self, outage: Outage, said: str) -> None:
+    async def _post_outage(self, outage: Outage, said: str) -> None:
         now = self._clock.now()
-        if outage.told or outage.lasts(now) < TOLD_AFTER:
+        if outage.notified or outage.lasts(now) < NOTIFY_AFTER:
             return
         text = f"still waiting: {said}. Nothing is asked for meanwhile; after an hour of this the run stops"
         with suppress(Unreachable):
             await self._append(Noted(now, text))
-            outage.told = True
+            outage.notified = True
 
     async def _give_up(self, reason: str) -> None:
         with suppress(Unreachable):  # the next round comes to the same
@@ -361,7 +370,7 @@ class _Drive:
         return again if self.run.unsure and step.wants(cluster, again) else None
 
     def _since(self, again: int) -> float | None:
-        """Since when an earlier ask for the same may have taken effect though nobody heard."""
+        """Since when an earlier ask for the same may have taken effect although its answer was lost."""
         if self._here.redo is not None:
             return self._here.redo[1]
         if not again:
@@ -390,7 +399,6 @@ class _Drive:
             await self._turned_down(f"{step.title()}: {error}", step)
             return False
         here.redo, here.unanswered, here.doubts = None, "", Doubts()
-        self._bug.over()
         return True
 
     async def _said_no(self, step: Step, cluster: Cluster, error: Rejected) -> None:
@@ -442,7 +450,8 @@ class _Drive:
     def _left(self, step: Step, cluster: Cluster) -> float:
         """Seconds still to be watched before it is late: what is left of its time, of what people gave, and of its usual time from now."""
         run, watched, deadline = self.run, self._watched(), step.deadline(cluster)
-        given = watched - (self._here.given_from if self._here.given_from is not None else watched)
+        here = self._here if self._here.began == (run.position, run.step_began) else None
+        given = watched - here.given_from if here is not None and here.given_from is not None else 0.0
         left = [deadline - watched, min(step.takes(cluster), deadline) - given]
         if run.wait_from:
             left.append(run.wait_until - run.wait_from - self._watch.wait.read(run.wait_from))
@@ -521,8 +530,8 @@ class _Drive:
     async def _other_hand(self, what: str, *, objected: bool = False) -> bool:
         """It is not as it was planned for: nothing more is written until a person says how to go on.
 
-        False, and nobody is asked, when something was `objected` to and no way leads on from here. A way that only starts things is
-        taken at once, and told; the second time people are asked.
+        False, without a question, when something was `objected` to and no way leads on from here. A way that only starts things is
+        taken at once, and posted; the second time people are asked.
         """
         procedure = self.run.plan.procedure
         cluster = await self._observe(procedure.looks_at)
@@ -580,7 +589,7 @@ class _Drive:
         now = self._clock.now()
         try:
             waits, until = self._waits(now)
-        except Exception as error:  # noqa: BLE001 - the words of a step about a look that nobody foresaw
+        except Exception as error:  # noqa: BLE001 - a step may have no words for an unexpected look
             bugs.note(f"{self.run.id}: what it waits for cannot be said", error)
             waits, until = "", None
         self._x.watch(Progress(self.run, self._cluster, waits, until, self._trouble, now, self._watched()))
@@ -601,7 +610,7 @@ class _Drive:
 
 
 def _made(step: Step, cluster: Cluster) -> Basis | None:
-    """What this step leaves behind; whatever else is different by now is somebody else's, and still to be noticed."""
+    """What this step leaves behind; anything else that is different by now is another hand's, and still to be noticed."""
     if not step.edits:
         return None
     return replace(NOTHING_KNOWN, **{name: getattr(cluster.basis, name) for name in step.edits})

@@ -85,11 +85,11 @@ def run_of(name: str) -> tuple[Run, list[Cluster]]:
 
 def at(run: Run, seen: list[Cluster], position: int) -> Run:
     """The same when that many steps are reached."""
-    told: list[Event] = [Opened(NOW, "acme-1", run.plan, ANA, (), "")]
+    events: list[Event] = [Opened(NOW, "acme-1", run.plan, ANA, (), "")]
     for n, step in enumerate(run.steps[:position]):
         basis = replace(Basis(), **{name: getattr(seen[n + 1].basis, name) for name in step.edits}) if step.edits else None
-        told.append(Reached(NOW + n, n, basis))
-    return fold(told)
+        events.append(Reached(NOW + n, n, basis))
+    return fold(events)
 
 
 # Other hands
@@ -189,7 +189,7 @@ def _end(run: Run, start: int, now: Cluster) -> Cluster:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_run_that_nobody_disturbs_suspects_nothing(name: str) -> None:
+def test_an_undisturbed_run_suspects_nothing(name: str) -> None:
     """Before, after and in the middle of each step, whatever part of it is done already."""
     run, seen = run_of(name)
     for position, step in enumerate(run.steps):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.chain import Chain
 from services.clock import Clock, loop_clock
-from services.cluster import Cluster, Fact, Load, NodeLook
+from services.cluster import Cluster, Fact, Load, NodeLook, Timings
 from services.doubts import AGAIN, OVER, TIMES, Doubts, is_glitch
 from services.drains import Drains
 from services.errors import Rejected, Unreachable
@@ -23,7 +23,7 @@ from services.locks import Locks
 from services.memory import Memory
 from services.plan import make_plan
 from services.policy import Actor
-from services.procedures import Procedure, Scale, Shutdown
+from services.procedures import Procedure, Scale, Shutdown, Startup
 from services.runs import Answered, Asked, Event, Opened, Questioned, Reached, Stopped, Taken
 from services.store import Commit, Store
 from services.watch import GAP, Stopwatch, Watch
@@ -58,6 +58,8 @@ class Stubborn(Quick):
         self.clock = clock
         self.seen = Seen()
         self.orders: list[float] = []
+        self.restarts: list[float] = []
+        self.hangs = False
 
     async def observe(
         self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = frozenset()
@@ -77,6 +79,11 @@ class Stubborn(Quick):
 
     async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None:
         """It does not hear."""
+
+    async def restart_service(self, droplet_id: int) -> None:
+        if self.hangs:
+            await asyncio.sleep(1e6)
+        self.restarts.append(self.clock.now())
 
 
 class Lives:
@@ -125,7 +132,7 @@ lives = st.lists(
 )
 
 
-async def told(world: Stubborn, many: list[tuple[float, float, tuple[float, ...], bool]], procedure: Procedure) -> Lives:
+async def lived(world: Stubborn, many: list[tuple[float, float, tuple[float, ...], bool]], procedure: Procedure) -> Lives:
     story = Lives(world.clock, world)
     await story.opens(procedure)
     for alive, away, deaf, kindly in many:
@@ -145,15 +152,15 @@ def test_it_is_late_only_after_its_time_was_watched_and_asked_for_and_looked_at(
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
-        told_of = await told(world, many, Scale(3))
-        events = await told_of.events()
+        bots = await lived(world, many, Scale(3))
+        events = await bots.events()
         stopped = next(e for e in events if isinstance(e, Stopped))
         asked = [e.at for e in events if isinstance(e, Asked)]
         step = make_plan(ready(2), Scale(3)).steps[0]
         deadline = step.deadline(world.cluster)
-        really = sum(life.watched(NOW, stopped.at) for life in told_of.lives)
+        really = sum(life.watched(NOW, stopped.at) for life in bots.lives)
         assert really >= deadline - 0.001, "watched"
-        looks = [began for life in told_of.lives for began, end in life.came if end <= stopped.at]
+        looks = [began for life in bots.lives for began, end in life.came if end <= stopped.at]
         assert max(looks) > max(asked), "looked at after the last ask"
         last = max(e.at for e in events if isinstance(e, Taken) and e.at < stopped.at)
         assert any(at >= last for at in world.orders), "the bot that calls it late has asked for it"
@@ -188,44 +195,68 @@ def test_what_is_so_when_a_bot_comes_back_is_reached_in_its_first_look(many: lis
 
 
 def test_a_default_answer_waits_until_people_could_have_seen_the_question() -> None:
-    """A closing's drain asks, and nobody answers for half an hour: of that, the day without a bot is nothing."""
+    """A closing's drain asks, and gets no answer for half an hour: the day without a bot does not count."""
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
         world.cluster = ready(2, load=Load(1, 5, 0))
-        told_of = Lives(world.clock, world)
-        await told_of.opens(Shutdown(limit=600.0, gives_up=1800.0))
-        await told_of.lives_for(900.0)
-        question = next(e for e in await told_of.events() if isinstance(e, Questioned))
+        bots = Lives(world.clock, world)
+        await bots.opens(Shutdown(limit=600.0, gives_up=1800.0))
+        await bots.lives_for(900.0)
+        question = next(e for e in await bots.events() if isinstance(e, Questioned))
         await asyncio.sleep(86400.0)
-        await told_of.lives_for(600.0)
-        assert not any(isinstance(e, Answered) for e in await told_of.events()), "in the same breath"
+        await bots.lives_for(600.0)
+        assert not any(isinstance(e, Answered) for e in await bots.events()), "in the same breath"
         await asyncio.sleep(86400.0)
-        await told_of.lives_for(1200.0)
-        answer = next(e for e in await told_of.events() if isinstance(e, Answered))
+        await bots.lives_for(1200.0)
+        answer = next(e for e in await bots.events() if isinstance(e, Answered))
         assert (answer.choice, answer.by) == ("up", None)
         assert answer.at - question.at > 2 * 86400.0
 
     virtual.run(story())
 
 
-def test_more_time_that_people_gave_is_watched_time_too() -> None:
-    """Wait another 30 min, somebody said; and then no bot was there for a day."""
+def test_a_nudge_that_a_bot_died_over_is_made_again_before_the_step_is_late() -> None:
+    """The restart of a sick master stood in the journal and was never sent; there is one only, so it was called late without any."""
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
-        told_of = Lives(world.clock, world)
-        await told_of.opens(Shutdown(limit=600.0))
-        await told_of.lives_for(700.0)
-        run = await told_of.journal.run("acme-1")
-        assert run.question is not None
-        assert await told_of.journal.say(run, Answered(world.clock.now(), run.question.id, "wait", ANA))
-        await asyncio.sleep(86400.0)
-        await told_of.lives_for(1700.0)
-        assert (await told_of.journal.run("acme-1")).question is None
+        sick = tuple(replace(m, healthy=False) for m in world.cluster.masters)
+        timings = Timings(masters_nudge=1000.0, masters_deadline=1200.0)
+        world.cluster = replace(world.cluster, masters=sick, timings=timings, remembered=2)
+        bots = Lives(world.clock, world)
+        await bots.opens(Startup())
+        world.hangs = True
+        await bots.lives_for(1020.0)
+        assert [e.again for e in await bots.events() if isinstance(e, Asked)] == [1]
+        assert world.restarts == []
+        world.hangs = False
         await asyncio.sleep(31.0)
-        await told_of.lives_for(200.0)
-        assert (await told_of.journal.run("acme-1")).question is not None
+        await bots.lives_for(1000.0)
+        stopped = next(e for e in await bots.events() if isinstance(e, Stopped))
+        assert len(world.restarts) == 4, "each of them once"
+        assert stopped.at - max(world.restarts) >= 120.0 - 1.0, "and got its usual time"
+
+    virtual.run(story())
+
+
+def test_more_time_that_people_gave_is_watched_time_too() -> None:
+    """Wait another 30 min, an operator said; and then no bot was there for a day."""
+
+    async def story() -> None:
+        world = Stubborn(loop_clock(NOW))
+        bots = Lives(world.clock, world)
+        await bots.opens(Shutdown(limit=600.0))
+        await bots.lives_for(700.0)
+        run = await bots.journal.run("acme-1")
+        assert run.question is not None
+        assert await bots.journal.say(run, Answered(world.clock.now(), run.question.id, "wait", ANA))
+        await asyncio.sleep(86400.0)
+        await bots.lives_for(1700.0)
+        assert (await bots.journal.run("acme-1")).question is None
+        await asyncio.sleep(31.0)
+        await bots.lives_for(200.0)
+        assert (await bots.journal.run("acme-1")).question is not None
 
     virtual.run(story())
 
@@ -236,15 +267,15 @@ def test_no_watched_time_is_lost_with_a_bot_but_what_it_had_not_noted(kindly: bo
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
-        told_of = Lives(world.clock, world)
-        await told_of.opens(Scale(3))
+        bots = Lives(world.clock, world)
+        await bots.opens(Scale(3))
         for _ in range(4):
-            await told_of.lives_for(45.0, kindly=kindly)
+            await bots.lives_for(45.0, kindly=kindly)
             await asyncio.sleep(31.0)
-        await told_of.lives_for(10.0)
-        takes = [e for e in await told_of.events() if isinstance(e, Taken)]
+        await bots.lives_for(10.0)
+        takes = [e for e in await bots.events() if isinstance(e, Taken)]
         for n, take in enumerate(takes):
-            really = sum(life.watched(NOW, take.at) for life in told_of.lives[:n])
+            really = sum(life.watched(NOW, take.at) for life in bots.lives[:n])
             assert take.watched <= really + 0.001
             assert really - take.watched <= (0.001 if kindly else 12.0 * n)
 
@@ -256,12 +287,12 @@ def test_a_bot_that_dies_over_every_ask_comes_to_an_end_all_the_same() -> None:
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
-        told_of = Lives(world.clock, world)
-        await told_of.opens(Scale(3))
+        bots = Lives(world.clock, world)
+        await bots.opens(Scale(3))
         for lived in range(40):
-            await told_of.lives_for(20.0)
+            await bots.lives_for(20.0)
             await asyncio.sleep(31.0)
-            if any(isinstance(e, Stopped) for e in await told_of.events()):
+            if any(isinstance(e, Stopped) for e in await bots.events()):
                 assert lived >= 5
                 return
         raise AssertionError("it goes on for ever")
@@ -274,19 +305,19 @@ def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
-        told_of = Lives(world.clock, world)
-        await told_of.opens(Scale(3))
+        bots = Lives(world.clock, world)
+        await bots.opens(Scale(3))
         poison = Commit(appends=[(log_of("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))])
-        later = asyncio.create_task(_after(20.0, told_of.store, poison))
+        later = asyncio.create_task(_after(20.0, bots.store, poison))
         with pytest.raises(ValueError, match="stored by a newer version: FromTomorrow"):
-            await told_of.lives_for(4000.0)
+            await bots.lives_for(4000.0)
         await later
-        written = await told_of.store.length(log_of("acme-1"))
+        written = await bots.store.length(log_of("acme-1"))
         for _ in range(5):
             with pytest.raises(ValueError, match="stored by a newer version"):
-                await told_of.lives_for(60.0)
+                await bots.lives_for(60.0)
             await asyncio.sleep(31.0)
-        assert await told_of.store.length(log_of("acme-1")) == written
+        assert await bots.store.length(log_of("acme-1")) == written
 
     virtual.run(story())
 
@@ -304,9 +335,9 @@ moments = st.lists(st.tuples(st.sampled_from(("tick", "interrupt")), st.floats(0
 
 @law
 @given(moments)
-def test_a_stopwatch_counts_unbroken_rows_only(told_of: list[tuple[str, float]]) -> None:
+def test_a_stopwatch_counts_unbroken_rows_only(bots: list[tuple[str, float]]) -> None:
     clock, now, expected, row = Stopwatch(5.0), 100.0, 0.0, False
-    for what, later in told_of:
+    for what, later in bots:
         now += later
         if what == "interrupt":
             clock.interrupt()

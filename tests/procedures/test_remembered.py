@@ -21,7 +21,7 @@ PARKED = NodeLook(start="t1", running=(), marked=True)
 
 
 async def by_hand(scene: Scene, media: int | None) -> None:
-    """Somebody starts it in the control panel, the vendor's way, with that many media nodes."""
+    """An operator starts it in the control panel, the vendor's way, with that many media nodes."""
     for master in scene.estate.masters("acme"):
         scene.estate.settle()
         scene.estate.power.ask(master.id, "power_on")

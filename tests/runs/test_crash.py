@@ -101,7 +101,7 @@ def test_killed_at_any_point(story: str, part: int) -> None:
 @pytest.mark.parametrize("away", ABSENCES[1:])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point_and_started_late(story: str, away: str, part: int) -> None:
-    """Time in which nobody looked is not time waited: what was never sent is sent, and the run ends as if nothing had happened."""
+    """Time in which no bot looked is not time waited: what was never sent is sent, and the run ends as if nothing had happened."""
     survives(f"{story}, {away}", partial(STORIES[story], away), 20, part)
 
 

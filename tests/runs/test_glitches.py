@@ -1,4 +1,4 @@
-"""One wrong answer is no reason to stop, and one that comes for ever is told once and ends in a stop that says why."""
+"""One wrong answer is no reason to stop, and one that comes for ever is posted once and ends in a stop that says why."""
 
 import dataclasses
 import json
@@ -145,7 +145,7 @@ def test_a_definite_refusal_stops_at_once(status: int) -> None:
     virtual.run(story())
 
 
-# What nobody foresaw
+# Unexpected errors
 
 
 class Strange(Exception):
@@ -175,7 +175,7 @@ async def notes(scene: Scene) -> list[str]:
     return [e.text for e in await scene.journal.events("acme-1") if isinstance(e, Noted)]
 
 
-def test_an_error_that_nobody_foresaw_is_looked_at_again() -> None:
+def test_an_unexpected_error_is_looked_at_again() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             await half_way(scene)
@@ -188,7 +188,7 @@ def test_an_error_that_nobody_foresaw_is_looked_at_again() -> None:
 
 
 @pytest.mark.parametrize("at", ["observe", "act"])
-def test_an_error_that_comes_for_ever_is_told_once_logged_once_and_stops_the_run(at: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_that_comes_for_ever_is_posted_once_logged_once_and_stops_the_run(at: str, caplog: pytest.LogCaptureFixture) -> None:
     """It was a traceback and a message in the thread every ten seconds, without end."""
     step = "Let 2 media nodes finish" if at == "observe" else "Shut down masters 1-4"
 
@@ -216,7 +216,7 @@ def run_at(events: list[Any]) -> float:
     return float(events[-1].at)
 
 
-def test_an_outage_is_told_once_and_ends_the_run_after_an_hour() -> None:
+def test_an_outage_is_posted_once_and_ends_the_run_after_an_hour() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             await half_way(scene)
@@ -230,7 +230,7 @@ def test_an_outage_is_told_once_and_ends_the_run_after_an_hour() -> None:
     virtual.run(story())
 
 
-def test_a_short_outage_is_not_told() -> None:
+def test_a_short_outage_is_not_posted() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             await half_way(scene)

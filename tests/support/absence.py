@@ -1,4 +1,4 @@
-"""How long nobody brings a dead bot back: at once, after the time that the run's step may take, or the next day."""
+"""How long a dead bot stays away: at once, after the time that the run's step may take, or the next day."""
 
 from services.errors import Refused
 from tests.support.clusters import ready

@@ -150,7 +150,7 @@ class Scene:
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
         self._ears: dict[Life, Receive] = {}
-        self.away = "at once"  # how long nobody brings a dead bot back: tests/support/absence.py
+        self.away = "at once"  # how long a dead bot stays away: tests/support/absence.py
         self.promises = True
         self.forgiven: list[str] = []  # what Slack may complain of in this story
         self._kept: list[asyncio.Task[None]] = []
