@@ -140,6 +140,9 @@ def test_parked_the_vendors_way() -> None:
         Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).destroy_function()
         await scene.passes(10)
         await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.whisper("UANA", "is nothing that can be seen, and was an autoscaler before (not confirmed yet")
+        await scene.passes(60)
+        await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         assert "it had an autoscaler with 2 of them" in card.text
         await scene.ben.presses(card, "Approve")
