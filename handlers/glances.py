@@ -17,7 +17,7 @@ from services.windows import forecast
 from services.windows.savings import report
 
 log = logging.getLogger(__name__)
-NEEDS = EVERYTHING - {Fact.SIZES}
+NEEDS = EVERYTHING - {Fact.SIZES, Fact.LINT}
 LOOK_EVERY = 30.0  # seconds between two looks at one cluster, while it changes
 LOOK_WITHIN = 60.0
 COSTS_EVERY = 900.0  # a month's records are read that seldom

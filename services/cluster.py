@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from services.secrets_env.findings import Linted, Unread
 from services.seen import NOT_LOOKED, NotSeen, Observed
 
 
@@ -22,6 +23,7 @@ class Fact(StrEnum):
     SIZES = "sizes"  # what DigitalOcean sells, and for how much
     SERVICES = "services"  # which start of OpenVidu's unit runs on each master, by SSH
     SECRETS = "secrets"  # secrets.env in the bucket: its digest, never its values
+    LINT = "lint"  # what in secrets.env would run as root, or keep nodes from starting: lines and keys, never values
     SNAPSHOTS = "snapshots"  # of the masters, and the copies of secrets.env that go with them
 
 
@@ -465,7 +467,8 @@ class Cluster:
     snapshots: tuple[Snapshot, ...] | None = None  # of the masters; None: not looked at, or the token may not read them
     copies: tuple[str, ...] | None = None  # labels of backups that hold a copy of secrets.env; None: not looked, or no answer
     secrets: SecretsSeen | None = None
-    has_bucket: bool = False  # a bucket is configured, so secrets.env can be copied
+    lint: Linted | Unread = field(default_factory=Unread)
+    has_bucket: bool = False  # a bucket is configured: secrets.env can be read and copied
     keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
 

@@ -16,7 +16,16 @@ credentials (`user_data`, `secrets.env`), and errors end up in logs, journals an
 
 
 class BotError(Exception):
-    """Everything the bot raises on purpose."""
+    """Everything the bot raises on purpose.
+
+    `cause`: why, in words of its own ("certificate expired on 2026-11-20 08:00 UTC"), to show without the rest of the text.
+    `remedy`: what a person does about it. Both are "" where they are not known.
+    """
+
+    def __init__(self, text: str = "", *, cause: str = "", remedy: str = "") -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.remedy = remedy
 
 
 class Refused(BotError):
@@ -30,8 +39,8 @@ class Unreachable(BotError):
     arrived, True when it certainly did, and None when nobody can know: then look before asking again.
     """
 
-    def __init__(self, text: str, *, again_in: float | None = None, sent: bool | None = None) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, *, again_in: float | None = None, sent: bool | None = None, cause: str = "", remedy: str = "") -> None:
+        super().__init__(text, cause=cause, remedy=remedy)
         self.again_in = again_in
         self.sent = sent
 
@@ -64,8 +73,17 @@ class Unconfirmed(Unreachable):
 class Rejected(BotError):
     """The other side answered no; asking the same again gets the same answer."""
 
-    def __init__(self, text: str, *, status: int | None = None, request_id: str | None = None, message: str = "") -> None:
-        super().__init__(text)
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        message: str = "",
+        cause: str = "",
+        remedy: str = "",
+    ) -> None:
+        super().__init__(text, cause=cause, remedy=remedy)
         self.status = status
         self.request_id = request_id
         self.message = message

@@ -64,7 +64,7 @@ class FencedWorld:
         self._lease.check()
         await self._outside.act(droplet_id, action, self._since, **extra)
 
-    async def set_target(self, number: int, *, remember: bool) -> None:
+    async def set_target(self, number: int, *, remember: int) -> None:
         self._noted(await self._memory.note_target(self._cluster, number, self._fence(), remember=remember))
         try:
             await self._outside.set_target(self._cluster, number)

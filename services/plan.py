@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact, Load
 from services.errors import Refused
 from services.prices import hourly
-from services.procedures import Procedure
+from services.procedures import Procedure, bootfile
 from services.seen import NotSeen, Observed
 from services.steps import Effects, PoolTarget, Step, TemplateSize
 from services.steps.media import agents_lost
@@ -49,7 +49,7 @@ class Plan:
 
 
 def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | None = None) -> Plan:
-    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here.
+    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here, or secrets.env forbids it.
 
     `left`: it is under way already, these steps were still to come, and another way on has to be found from here.
     """
@@ -71,6 +71,9 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         serves_again = now.up and bool(now.serving)
         steps.append(step)
     _check_seen(cluster, steps)
+    readers = bootfile.reads(cluster, procedure, steps, effects)
+    bootfile.must_start(cluster, readers, under_way=left is not None)
+    told = bootfile.notes(cluster, readers)
     before, after = hourly(cluster), hourly(now)
     return Plan(
         cluster=cluster.name,
@@ -85,12 +88,12 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         saves=None if before.total is None or after.total is None else before.total - after.total,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
-        digest=digest(cluster, procedure, steps),
+        digest=digest(cluster, procedure, steps, told),
         basis=cluster.basis,
         afterwards=procedure.afterwards(cluster) if steps else (),
-        notes=(*procedure.notes(cluster), *_agents(cluster, effects), *_of_pool(cluster)) if steps else (),
+        notes=(*procedure.notes(cluster), *_agents(cluster, effects), *_of_pool(cluster), *told) if steps else (),
         money=procedure.money(cluster) if steps else "",
-        following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
+        following=procedure.next_words(cluster) if steps else "",
     )
 
 
@@ -116,7 +119,7 @@ def _agents(cluster: Cluster, effects: Effects) -> tuple[str, ...]:
     return agents_lost(cluster, list(cluster.media)) if effects.blocks or effects.cuts_off else ()
 
 
-def digest(cluster: Cluster, procedure: Procedure, steps: list[Step]) -> str:
-    """Covers procedure, parameters, steps, droplet ids, template and sizes; not the load of the minute."""
-    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint]
+def digest(cluster: Cluster, procedure: Procedure, steps: list[Step], told: tuple[str, ...] = ()) -> str:
+    """Covers procedure, parameters, steps, droplet ids, template, sizes and what was `told` of secrets.env; not the load of the minute."""
+    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint, *told]
     return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()

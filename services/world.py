@@ -7,16 +7,18 @@ from typing import Any, Protocol, TypeVar
 
 from services import scripts
 from services.account import Account
+from services.causes import REFUSED
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
 from services.clock import Clock
-from services.cluster import Autoscaler, Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Pool, Timings
+from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Timings
 from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
 from services.kinds import Names
 from services.node_look import parse_look
 from services.printable import printable
 from services.readings import Action, pool_of, template_digest
+from services.secrets_env import Linted, Unread
 from services.seen import NOT_LOOKED, NotSeen, Observed, Silences
 from services.survey import Survey
 from services.vault import Objects, Vault
@@ -146,6 +148,7 @@ class ClusterWorld:
             snapshots=seen.snapshots,
             copies=await self._copies(needs),
             secrets=await self.vault.look() if Fact.SECRETS in needs and self.vault is not None else None,
+            lint=await self._lint(needs, seen.kind),
             has_bucket=self._bucket is not None,
             keep_backups=self.place.keep_backups,
             zone=self.place.zone,
@@ -161,13 +164,18 @@ class ClusterWorld:
             return None
         return tuple(s.key.removeprefix(BACKUPS).partition("/")[0] for s in stored if s.key.endswith(f"/{SECRETS}"))
 
+    async def _lint(self, needs: frozenset[Fact], kind: FleetKind) -> Linted | Unread:
+        if Fact.LINT not in needs or self.vault is None:
+            return Unread()
+        return await self.vault.lint(pool=kind is FleetKind.POOL)
+
     # How it is
 
     async def _health(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, Observed[bool]]:
         if Fact.HEALTH not in needs:
             return {}
         on = [m for m in masters if m.active]
-        answers = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
+        answers = await asyncio.gather(*(self._answers(health_page(self.place.health_url, m, self._address(m))) for m in on))
         return {m.id: False for m in masters} | {m.id: ok for m, ok in zip(on, answers, strict=True)}
 
     async def _front(self, needs: frozenset[Fact]) -> Observed[bool]:
@@ -176,11 +184,16 @@ class ClusterWorld:
         return await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
 
     async def _answers(self, url: str, *, below: int = 201) -> Observed[bool]:
-        """Whether that page answers as it should. Silence may be the network between here and there: not seen, with its cause."""
+        """Whether that page answers as it should; a host that refuses the connection is seen not to.
+
+        Silence may be the network between here and there: not seen, with its cause.
+        """
         try:
             answered = 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
         except Unreachable as error:
-            return self._silences.note(url, str(error), self._clock.now())
+            if error.cause != REFUSED:
+                return self._silences.note(url, error.cause or str(error), self._clock.now())
+            answered = False
         self._silences.over(url)
         return answered
 
@@ -217,7 +230,7 @@ class ClusterWorld:
             async with self._at_once:
                 output = await self._ssh(droplet.id, scripts.LOOK, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
-            return self._silences.note(droplet.id, str(error), self._clock.now())
+            return self._silences.note(droplet.id, error.cause or str(error), self._clock.now())
         look = parse_look(output.stdout) if output.exit_status == 0 else f"its shell ended with status {output.exit_status}"
         if isinstance(look, str):
             return self._silences.note(droplet.id, look, self._clock.now())
@@ -239,7 +252,7 @@ class ClusterWorld:
             async with self._at_once:
                 output = await self._ssh(master.id, scripts.START, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
-            return NotSeen(str(error))
+            return NotSeen(error.cause or str(error))
         return output.stdout.strip() if output.exit_status == 0 else NotSeen(f"systemctl ended with status {output.exit_status}")
 
     # What can be done
@@ -413,3 +426,8 @@ def _read(seen: Pool, raw: Json) -> Pool:
     if now is None:
         raise Refused(f"{seen.name} is not of fixed size any more; look again before editing it")
     return now
+
+
+def health_page(pattern: str, master: Droplet, address: str) -> str:
+    """A master's own health page. `address`: the one that the bot reaches it at."""
+    return pattern.format(address=address, private_address=master.private_address)

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from simulators.clock import Clock
 
+JSON_TYPE = "application/json; charset=utf-8"
 Fate = Literal["answer", "reset", "reset-after"]
 
 
@@ -28,7 +29,7 @@ class Answer:
 
 def json_answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Answer:
     """An answer with a JSON body."""
-    return Answer(status, {"content-type": "application/json; charset=utf-8"} | (headers or {}), json.dumps(content).encode())
+    return Answer(status, {"content-type": JSON_TYPE} | (headers or {}), json.dumps(content).encode())
 
 
 async def send(answer: Answer, request: web.Request, clock: Clock) -> web.StreamResponse:

@@ -99,14 +99,22 @@ class Faults:
         """Whether a named fault is on."""
         return self.switches.get(name, False)
 
-    def add(self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, **detail: Any) -> None:
-        """Let this go wrong. `match` is looked for in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or a command.
+    def add(self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, **detail: Any) -> Rule:
+        """Let this go wrong, until it has or is taken back.
+
+        `match` is looked for in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or a command.
 
         `detail`: fields of `Fault`.
         """
         if kind not in KINDS[party]:
             raise KeyError(f"{party} {kind}")
-        self.rules.append(Rule(party, Fault(kind, **detail), match, times, skip))
+        rule = Rule(party, Fault(kind, **detail), match, times, skip)
+        self.rules.append(rule)
+        return rule
+
+    def take_back(self, rule: Rule) -> None:
+        """That does not go wrong any more."""
+        self.rules = [r for r in self.rules if r is not rule]
 
     def ail(self, node: str, kind: str, **detail: Any) -> None:
         """From now on a node (the droplet's name, or `ANY`) has this fault, a kind of the party "node". `detail`: fields of `Fault`."""

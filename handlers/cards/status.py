@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from handlers.blocks import Card, clock, escape, section
+from handlers.cards.certificates import certificate_words
 from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, health, people, plain
 from services.cluster import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.desk import Status
 from services.prices import hourly, money, per_hour, summed
-from services.procedures import fleet
+from services.procedures import bootfile, fleet
 from services.procedures.backup import newest_words
 from services.seen import NotSeen
 from services.steps.base import listed
@@ -39,12 +40,19 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     hours = f"*Hours* {hours}. " if hours else ""
     if hours:
         blocks.append(section(hours.strip()))
+    certificate = certificate_words(status.certificate, cluster, at)
+    if certificate:
+        blocks.append(section(certificate))
+        hours += f"{certificate} "
+    file = _file_line(cluster)
+    if file:
+        blocks.append(section(file.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
     well = len([m for m in cluster.masters if m.well])
     masters = f"Masters: {well} of {len(cluster.masters)} healthy. " if cluster.masters and not cluster.down else ""
     media = f"Media nodes: {plain(_pool_lines(cluster))}. Meetings: {meetings}.".replace("..", ".")
-    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{run}")
+    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{file}{run}")
     return Card(f"{plain(head).rstrip('.')}. {told}", tuple(blocks))
 
 
@@ -77,7 +85,7 @@ def _masters_line(master: Droplet, cluster: Cluster) -> str:
 
 
 def node_state(node: MediaNode) -> str:
-    """What a media node does now: `serving`, `finishing its meetings`."""
+    """What a media node does now: `in service`, `draining`."""
     look = node.look
     if node.member_status == "deleting":
         return "being deleted"
@@ -122,6 +130,12 @@ def _carries(node: MediaNode) -> str:
         return ""
     words = meets(look)
     return f" · {escape(words)}" if words else ""
+
+
+def _file_line(cluster: Cluster) -> str:
+    """What is wrong with secrets.env; "" when nothing is, or no bucket is configured."""
+    said = bootfile.state(cluster)
+    return f"*secrets.env* :warning: {escape(said)}. " if said else ""
 
 
 def _cost(cluster: Cluster) -> str:

@@ -9,7 +9,6 @@ No text raised here holds a body, sent or received: a pool's `user_data` carries
 
 import asyncio
 import json
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 
 from services.clients.answers import Answer, Answered, cause, head, is_json, never_connected, number, repeatable, seconds, secrets_in
+from services.clients.tls import trust
 from services.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
 
 if TYPE_CHECKING:
@@ -156,6 +156,10 @@ class DigitalOcean:
         """Every droplet size with its price."""
         return await self._list("sizes", "listing droplet sizes", "sizes:read and regions:read", lambda api: api.sizes.list)
 
+    async def regions(self) -> list[Json]:
+        """Every region there is."""
+        return await self._list("regions", "listing regions", "regions:read", lambda api: api.regions.list)
+
     async def account(self) -> Json:
         """The account behind the token."""
         return await self._one("account", "reading the account", "account:read", lambda api: api.account.get())
@@ -288,7 +292,8 @@ class DigitalOcean:
         except (ValueError, RecursionError):
             error = Unreadable(what, "JSON")
         except AzureError as trouble:
-            error = Unreachable(f"{what}: {cause(trouble)}", sent=False if never_connected(trouble) else None)
+            why, sent = cause(trouble), False if never_connected(trouble) else None
+            error = Unreachable(f"{what}: {why.said}", sent=sent, cause=why.said, remedy=why.remedy)
         # Raised out here so that no chained exception (some quote bodies) is printed along.
         raise error
 
@@ -368,8 +373,7 @@ class DigitalOcean:
     def _sockets(self) -> "AsyncHttpTransport[Any, Any]":
         from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
 
-        trust = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
-        connector = aiohttp.TCPConnector(ssl=trust, limit=20)
+        connector = aiohttp.TCPConnector(ssl=trust(self._ca_file), limit=20)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
         transport: AsyncHttpTransport[Any, Any] = AioHttpTransport(
             session=self._session, session_owner=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS

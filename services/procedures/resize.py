@@ -54,16 +54,13 @@ class ResizeMasters(Procedure):
 
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         wrong = self._wrong(cluster)
-        to_start = [s.name for s in left if isinstance(s, PowerOn)]
-        if not to_start or (self.rolling and wrong):
+        if self.rolling and not wrong:  # all have their size; none is left off for it
+            yield from opened(cluster, 0)
+        elif self.rolling or not on_the_way_up(left):
             yield from self.steps(cluster)
-        elif self.rolling:  # all have their size; none is left off for it
-            yield from (PowerOn(name) for name in to_start)
-            yield Healthy(tuple(m.name for m in cluster.masters))
-            yield FrontAnswers()
         else:  # it was up before, and is to be up again, whatever is left to change
             snapshots = tuple(s for s in left if isinstance(s, Snapshots))
-            yield from rest_of_trip(cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots)
+            yield from rest_of_trip(cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots, left)
 
     def _wrong(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.size != self.size]
@@ -178,8 +175,8 @@ class ResizeMasters(Procedure):
                 "*One master at a time*: the other three serve, and the next one goes only when all four are healthy. People who are "
                 "connected through the one that goes may see “Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
-        if not self._disk(cluster):
-            old = sorted({m.size for m in wrong})
+        old = sorted({m.size for m in wrong})
+        if old and not self._disk(cluster):
             told.append(f"*Can be taken back*: only CPU and memory change; `/openvidu resize masters {old[0]}` goes back")
         if not self.snapshot:
             told.append(
@@ -217,9 +214,9 @@ def shut(cluster: Cluster) -> Iterator[Step]:
     yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.kept)
 
 
-def round_trip(cluster: Cluster, middle: Iterator[Step]) -> Iterator[Step]:
-    """All the way down, that, and all the way up to as many media nodes as before."""
-    number, here = fleet.of(cluster).before, cluster
+def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iterator[Step]:
+    """All the way down, that, and all the way up to as many media nodes as before, and to `least` of them at least."""
+    number, here = max(fleet.of(cluster).before, least), cluster
     for step in shut(cluster):
         yield step
         here = here if step.is_done(here) else step.after(here)
@@ -227,9 +224,18 @@ def round_trip(cluster: Cluster, middle: Iterator[Step]) -> Iterator[Step]:
     yield from opened(here, number)
 
 
-def rest_of_trip(cluster: Cluster, middle: tuple[Step, ...]) -> Iterator[Step]:
-    """The same for one that is under way: nothing more is stopped for it when nothing is left to do in the middle."""
-    yield from round_trip(cluster, iter(middle)) if middle else opened(cluster, fleet.of(cluster).before)
+def on_the_way_up(left: tuple[Step, ...]) -> bool:
+    """Whether the cluster is to be up at the end of these steps, as it was before."""
+    return fleet.promised(left) > 0 or any(isinstance(s, PowerOn | Healthy | FrontAnswers) for s in left)
+
+
+def rest_of_trip(cluster: Cluster, middle: tuple[Step, ...], left: tuple[Step, ...]) -> Iterator[Step]:
+    """The same for one that is under way, with these steps `left`: nothing more is stopped when nothing is left to do in the middle."""
+    least = fleet.promised(left)
+    if middle:
+        yield from round_trip(cluster, iter(middle), least)
+    else:
+        yield from opened(cluster, max(fleet.of(cluster).before, least))
 
 
 def opened(cluster: Cluster, number: int) -> Iterator[Step]:

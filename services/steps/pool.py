@@ -19,9 +19,10 @@ class PoolTarget(Step):
     was: int = 0
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
     alone: bool = False  # the masters stay on afterwards
+    keeps: int = 0  # with `remember`: how many media nodes the next start-up brings back; 0: as many as there were
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("target",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
@@ -49,7 +50,7 @@ class PoolTarget(Step):
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await world.set_target(self.number, remember=self.remember)
+        await world.set_target(self.number, remember=(self.keeps or self.was) if self.remember else self.number)
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
@@ -110,7 +111,7 @@ class PoolTarget(Step):
     def _keep(self, cluster: Cluster) -> Choice:
         names = () if self.alone else tuple(m.name for m in cluster.masters)
         then = "" if self.alone else " and shut the masters down"
-        steps = keep_one(cluster, names, self.was, harsh=self.harsh)
+        steps = keep_one(cluster, names, self.was, harsh=self.harsh, keeps=self.keeps)
         price = "its price is unknown" if cluster.media_price is None else f"${cluster.media_price:.2f}/h"
         return Choice("keep", f"Keep 1 media node running ({price}){then}", steps=steps)
 
@@ -130,7 +131,7 @@ class TemplateSize(Step):
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("template",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
@@ -204,11 +205,12 @@ def _seen_empty(node: MediaNode) -> bool:
     return isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
 
 
-def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:
+def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False, keeps: int = 0) -> tuple[Step, ...]:
     """The way down when 0 is refused: one drained member stays, named, and these masters go off."""
     ids = tuple(n.id for n in cluster.members)
     # The pool keeps its oldest, and masters only go off with that one drained: even where the others are removed harshly, and where it is
     # a newcomer that still installs itself.
     first: tuple[Step, ...] = (Drain(ids[:1], number=1, pool_follows=False),)
     last: tuple[Step, ...] = (PowerOff(masters, kept=ids),) if masters else ()
-    return (*first, PoolTarget(1, remember=True, was=was, harsh=harsh), MediaGone(kept=ids, keep=1), *last)
+    lower = PoolTarget(1, remember=True, was=was, harsh=harsh, keeps=keeps)
+    return (*first, lower, MediaGone(kept=ids, keep=1), *last)

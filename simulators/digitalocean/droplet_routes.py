@@ -4,7 +4,7 @@ from typing import Any
 
 from simulators.answers import Answer, json_answer
 from simulators.digitalocean import views
-from simulators.digitalocean.routing import Call, empty, paged, route
+from simulators.digitalocean.routing import Call, empty, paged, paged_texts, route
 from simulators.estate import Refusal
 from simulators.estate.catalog import SIZES
 from simulators.estate.things import Droplet, not_found, stamp, unprocessable
@@ -57,7 +57,8 @@ def _droplets(call: Call) -> Answer:
     if tag and (name or call.query.get("type")):
         raise unprocessable("tag_name cannot be combined with name or type")
     found = [d for d in call.estate.droplets.values() if (not tag or tag in d.tags) and (not name or d.name.lower() == name.lower())]
-    return paged(call, "droplets", [_shown(call, d) for d in found], "/v2/droplets")
+    # a token without tag:read sees no tags: whoever selects by them sees nothing
+    return paged_texts(call, "droplets", [views.droplet_text(d, tags=call.may("tag:read")) for d in found], "/v2/droplets")
 
 
 @route("GET", "/v2/droplets/{droplet}", "droplet:read")

@@ -9,7 +9,7 @@ from aiohttp import web
 from simulators.answers import Answer, json_answer, send
 from simulators.digitalocean import droplet_routes, function_routes, oddities, pool_routes, shelf_routes
 from simulators.digitalocean.limiter import Limiter, Reading
-from simulators.digitalocean.routing import ROUTES, Call
+from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, Call
 from simulators.estate import Estate, Refusal
 from simulators.faults import Fault, Faults
 
@@ -33,6 +33,8 @@ class DigitalOceanFace:
         self.estate, self.faults = estate, faults or Faults()
         self.tokens = {token}
         self.scopes: set[str] | None = None
+        self.page_limit = MOST_PER_PAGE
+        """How many things a page holds at most: a smaller one makes a large account out of a few droplets."""
         self.limiters: dict[str, Limiter] = {}
         self._answered = 0
         estate.switched = self.faults.switched
@@ -92,7 +94,7 @@ class DigitalOceanFace:
             if self.scopes is not None and not scopes & self.scopes:
                 return self._error(*FORBIDDEN, headers={})
             try:
-                call = Call(self.estate, found.groupdict(), query, headers, _parsed(body), self.scopes)
+                call = Call(self.estate, found.groupdict(), query, headers, _parsed(body), self.scopes, self.page_limit)
                 with self.estate.timeline.because("operator", f"{method} {path}"):
                     return handler(call)
             except Refusal as refusal:

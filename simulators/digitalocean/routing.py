@@ -1,16 +1,18 @@
 """How operations register themselves, and how lists are cut into pages."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from simulators.answers import Answer, json_answer
+from simulators.answers import JSON_TYPE, Answer, json_answer
 from simulators.digitalocean import views
 from simulators.estate import Estate
 from simulators.estate.things import unprocessable
 
 MOST_PER_PAGE = 200
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Call:
     headers: Mapping[str, str]
     body: Mapping[str, Any]
     scopes: set[str] | None = None
+    page_limit: int = MOST_PER_PAGE
 
     def number(self, name: str) -> int:
         """A number of the path."""
@@ -68,7 +71,19 @@ def _whole(call: Call, name: str, default: int) -> int:
 
 def paged(call: Call, key: str, things: Sequence[Any], path: str, status: int = 200) -> Answer:
     """One page of a list, with links to the sensible other ones."""
-    size = min(_whole(call, "per_page", 20), MOST_PER_PAGE)
+    shown, rest = _page(call, things, path)
+    return json_answer(status, {key: list(shown), **rest})
+
+
+def paged_texts(call: Call, key: str, texts: Sequence[str], path: str) -> Answer:
+    """The same for things that are JSON text already."""
+    shown, rest = _page(call, texts, path)
+    body = f'{{"{key}": [{", ".join(shown)}], {json.dumps(rest)[1:]}'
+    return Answer(200, {"content-type": JSON_TYPE}, body.encode())
+
+
+def _page(call: Call, things: Sequence[T], path: str) -> tuple[Sequence[T], dict[str, Any]]:
+    size = min(_whole(call, "per_page", 20), call.page_limit)
     page, last = _whole(call, "page", 1), max(1, -(-len(things) // size))
     rest = "".join(f"&{k}={v}" for k, v in call.query.items() if k not in ("page", "per_page"))
 
@@ -77,8 +92,7 @@ def paged(call: Call, key: str, things: Sequence[Any], path: str, status: int = 
 
     pages = {"first": link(1), "prev": link(page - 1)} if page > 1 else {}
     pages |= {"next": link(page + 1), "last": link(last)} if page < last else {}
-    shown = list(things[(page - 1) * size : page * size])
-    return json_answer(status, {key: shown, "links": {"pages": pages} if pages else {}, "meta": {"total": len(things)}})
+    return things[(page - 1) * size : page * size], {"links": {"pages": pages} if pages else {}, "meta": {"total": len(things)}}
 
 
 def empty(status: int) -> Answer:

@@ -1,5 +1,6 @@
 """What the API shows of things."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from simulators.estate.catalog import SIZES, image, region
@@ -27,6 +28,24 @@ def droplet(thing: Droplet) -> Json:
         "size": size.view(), "size_slug": thing.size, "networks": {"v4": [] if thing.creating else v4, "v6": []},
         "region": region(thing.region), "tags": list(thing.tags), "vpc_uuid": thing.vpc_uuid,
     }  # fmt: skip
+
+
+def droplet_text(thing: Droplet, *, tags: bool = True) -> str:
+    """The same as JSON text, made anew only when something about it has changed: most looks see nothing new."""
+    shown = (
+        thing.name, thing.status, thing.locked, thing.creating, thing.size, thing.disk, tuple(thing.tags) if tags else (),
+        tuple(thing.snapshot_ids), thing.public_ip, thing.private_ip, thing.created_at, thing.image, thing.region, thing.vpc_uuid,
+    )  # fmt: skip
+    before = _TEXTS.get(thing.id)
+    if before is None or before[0] != shown:
+        if len(_TEXTS) > MOST_TEXTS:
+            _TEXTS.clear()
+        before = _TEXTS[thing.id] = shown, json.dumps(droplet(thing) if tags else droplet(thing) | {"tags": []})
+    return before[1]
+
+
+_TEXTS: dict[int, tuple[object, str]] = {}
+MOST_TEXTS = 5000
 
 
 def action(thing: Action) -> Json:

@@ -304,6 +304,7 @@ class Estate:
             creating=True,
         )  # fmt: skip
         self.droplets[droplet.id] = droplet
+        self.watch.touched(droplet)
         self.tags.update(tags)
         self.timeline.after(self.delays.droplet_create, lambda: self._arrive(droplet))
         return droplet

@@ -39,6 +39,7 @@ class Nodes:
 
     def power_up(self, droplet: Droplet) -> None:
         """The droplet gets power and boots."""
+        self.estate.watch.touched(droplet)
         droplet.on = True
         node = droplet.node
         node.boot_id = self.estate.uuid()
@@ -56,6 +57,7 @@ class Nodes:
         """The droplet is off from now on, whatever ran on it."""
         if not droplet.on:
             return
+        self.estate.watch.touched(droplet)
         if droplet.role == "master":
             self.estate.watch.master_stops(droplet)
         self._lose(droplet, why)
@@ -66,6 +68,7 @@ class Nodes:
 
     def start_unit(self, droplet: Droplet) -> None:
         """`systemctl start openvidu`."""
+        self.estate.watch.touched(droplet)
         if droplet.role == "master":
             self._start_master(droplet)
         else:
@@ -116,9 +119,14 @@ class Nodes:
         for name in droplet.node.all_agents():
             del droplet.node.containers[name]
         droplet.node.agents = named
+        self.start_agents(droplet)
+
+    def start_agents(self, droplet: Droplet) -> None:
+        """What agents belong on a node that runs already are started beside its media server."""
         server = droplet.node.containers.get("openvidu")
+        agents = self.usual_agents if droplet.node.agents is None else droplet.node.agents
         if server is not None and droplet.node.unit == "active":
-            for name in named:
+            for name in agents:
                 self._start_container(droplet, name, server.started_at)
 
     def takes_meetings(self, droplet: Droplet) -> bool:
@@ -265,7 +273,8 @@ class Nodes:
         if source is None:
             return "fatal error: An error occurred (404) when calling the HeadObject operation: Key \"secrets.env\" does not exist"
         try:
-            secrets.copy_into(droplet.node.files, source)
+            for key in secrets.copy_into(droplet.node.files, source):
+                self.estate.watch.report("ran-as-root", f"{droplet.name}: what stands in secrets.env behind {key} ran as a command")
         except secrets.SedError as error:
             return str(error)
         return ""

@@ -323,6 +323,8 @@ class Loss:
     recordings: int
     why: str
     cause: Cause | None
+    opened_at: float = 0.0
+    """Since when they met."""
 
 
 @dataclass(frozen=True)

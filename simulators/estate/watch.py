@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from simulators.estate.estate import Estate
 
 IMAGE_KEY = "image"
+UNKNOWABLE = 60.0
+"""For so many seconds nobody is blamed for not having seen what another hand did."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Watch:
         """Tells a stack's terms when something happens; without it, those that were declared for all stacks hold."""
         self.whims: set[int] = set()
         """Droplets that their pool removed against its own documented order: nobody could know."""
+        self.by_hand: dict[int, float] = {}
+        """Droplets that another hand touched, and when last: for a moment nobody can know."""
         self.thrown_out = 0
         self.losses: list[Loss] = []
         """Everybody who was ever cut off, whoever did it."""
@@ -54,6 +58,15 @@ class Watch:
         if self.accused:
             self.violations.append(Violation(kind, text, self.estate.moment))
 
+    def touched(self, droplet: Droplet) -> None:
+        """Something happens to a droplet: kept where it is another hand's doing."""
+        cause = self.estate.timeline.cause
+        if cause is not None and cause.who == "hand":
+            self.by_hand[droplet.id] = self.estate.moment
+
+    def _knowable(self, droplet: Droplet) -> bool:
+        return self.estate.moment - self.by_hand.get(droplet.id, float("-inf")) > UNKNOWABLE
+
     def terms(self, stack: str) -> Terms:
         """What people have agreed to on this stack."""
         if self.ask_terms is not None:
@@ -67,7 +80,8 @@ class Watch:
             self._one_at_a_time(master)
             return
         stay = self.estate.clusters[master.stack].kind == "fixed"  # those are never removed: only nothing may run on them
-        left = [d.name for d in self.estate.media(master.stack) if not ((stay or d.id in terms.kept) and drained(d))]
+        there = [d for d in self.estate.media(master.stack) if self._knowable(d)]
+        left = [d.name for d in there if not ((stay or d.id in terms.kept) and drained(d))]
         if left:
             self.report("master-before-media", f"{master.name} stops while {', '.join(left)} is there")
         if self.estate.functions.scales(master.stack):
@@ -95,7 +109,7 @@ class Watch:
 
     def _one_at_a_time(self, master: Droplet) -> None:
         others = [self.estate.droplets[i] for i in self.estate.clusters[master.stack].master_ids if i != master.id]
-        down = [d.name for d in others if not self.estate.healthy(d)]
+        down = [d.name for d in others if not self.estate.healthy(d) and self._knowable(d)]
         if down:
             self.report("two-masters-down", f"{master.name} stops while {', '.join(down)} is down")
 
@@ -125,7 +139,8 @@ class Watch:
         if people or meeting.recordings:
             whim = Cause("world", "its pool took it out of turn", self.estate.moment)
             cause = whim if meeting.droplet_id in self.whims else self.estate.timeline.cause
-            self.losses.append(Loss(self.estate.moment, meeting.stack, meeting.droplet_id, people, meeting.recordings, why, cause))
+            at, begun = self.estate.moment, meeting.opened_at
+            self.losses.append(Loss(at, meeting.stack, meeting.droplet_id, people, meeting.recordings, why, cause, begun))
 
     def agent_gone(self, droplet: Droplet, name: str, why: str) -> None:
         """An agent ended, whatever it was in the middle of."""

@@ -65,6 +65,8 @@ class Human:
         self._confirm(element, confirm=confirm)
         action = {"text": element["text"]} | {key: element[key] for key in ("value", "style") if key in element}
         self.workspace.did(self.user.id, "pressed", str(element["text"]["text"]))
+        if isinstance(place, Message):
+            self.workspace.pressed(self.user.id, place, element)
         return await self._act(place, block, element, action)
 
     async def selects(self, where: Where, field: str, answer: object, *, confirm: bool = True, block_id: str = "") -> Delivered:
@@ -164,6 +166,8 @@ class Human:
         where = self.workspace.channel(channel)
         if self.user.id not in where.members:
             raise NotPossible(f"{self.user.name} is not in #{where.name}")
+        if where.is_archived:
+            raise NotPossible(f"#{where.name} has been archived")
         return where
 
     async def _commands(self, where: Channel, text: str, thread_ts: str | None) -> Message | None:

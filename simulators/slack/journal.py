@@ -30,12 +30,15 @@ class Entry:
 
 
 class Journal:
-    """The bounded record of the wire, with the complaints that every test gets free of charge."""
+    """The bounded record of the wire, with the complaints that every test gets free of charge. `keep` 0: the complaints only."""
 
     def __init__(self, now: Callable[[], float], keep: int = 1000) -> None:
         self._now = now
+        self.keeps = keep > 0
         self.entries: deque[Entry] = deque(maxlen=keep)
-        self.problems: deque[str] = deque(maxlen=keep)
+        self.problems: deque[str] = deque(maxlen=max(keep, 1000))
+        self.complaints: deque[tuple[float, str]] = deque(maxlen=max(keep, 1000))
+        """The same with the moment of each."""
         self.scopes_used: set[str] = set()
         self.count = 0
         self.listener: Callable[[], None] = lambda: None
@@ -43,15 +46,23 @@ class Journal:
     def write(self, kind: str, name: str, *, ok: bool = True, ms: float | None = None, note: str = "", **wire: JSON) -> Entry:
         """Add a line; what was typed into secret fields is masked before it is kept."""
         self.count += 1
+        if not self.keeps:
+            return Entry(self.count, self._now(), kind, name, ok, ms, note)
         sent, answer = masked(wire.get("sent", {})), masked(wire.get("answer", {}))
         entry = Entry(self.count, self._now(), kind, name, ok, ms, note, sent, answer)
         self.entries.append(entry)
         self.listener()
         return entry
 
+    def keep_nothing(self) -> None:
+        """Only complaints are kept from now on: for thousands of stories that nobody looks into."""
+        self.keeps = False
+        self.entries.clear()
+
     def complain(self, what: str) -> None:
         """Record something that a well-behaved app does not do."""
         self.problems.append(what)
+        self.complaints.append((self._now(), what))
         self.write("problem", what, ok=False)
 
     def calls(self, method: str = "") -> list[Entry]:

@@ -24,6 +24,7 @@ def post_message(call: Call) -> JSON:
 def update(call: Call) -> JSON:
     """chat.update."""
     channel, message = call.channel(), call.message()
+    may_edit(call, channel)
     if message.user != call.workspace.bot.id or message.ephemeral_to:
         raise SlackError("cant_update_message" if not message.ephemeral_to else "message_not_found")
     text, blocks = content(call)
@@ -53,7 +54,7 @@ def post_ephemeral(call: Call) -> JSON:
     """chat.postEphemeral."""
     channel, user = call.channel(), call.user()
     may_write(call, channel)
-    if user.id not in channel.members:
+    if user.id not in channel.members or user.deleted:
         raise SlackError("user_not_in_channel")
     text, blocks = content(call)
     for name in ("link_names", "parse", "username", "icon_emoji", "icon_url", "as_user"):
@@ -127,10 +128,18 @@ def may_write(call: Call, channel: Channel) -> None:
     if channel.is_archived:
         raise SlackError("is_archived")
     if call.workspace.bot.id not in channel.members:
-        if channel.is_private:
+        if channel.is_private or channel.private_to:
             raise SlackError("channel_not_found")
         if "chat:write.public" not in call.scopes:
             raise SlackError("not_in_channel")
+
+
+def may_edit(call: Call, channel: Channel) -> None:
+    """Refuse a change of a message in a channel that is frozen, or that the bot is not in any more."""
+    if channel.is_archived:
+        raise SlackError("is_inactive")
+    if call.workspace.bot.id not in channel.members:
+        raise SlackError("channel_not_found" if channel.is_private else "not_in_channel")
 
 
 def thread(call: Call, channel: Channel) -> str | None:

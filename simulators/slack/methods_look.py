@@ -125,7 +125,7 @@ def readable(call: Call, what: str, *, member: bool = False) -> Channel:
     channel = call.channel()
     call.require_scope(f"{channel.kind()}:{what}")
     inside = call.workspace.bot.id in channel.members
-    if not inside and channel.is_private:
+    if not inside and (channel.is_private or channel.private_to):
         raise SlackError("channel_not_found")
     if member and not inside:
         raise SlackError("not_in_channel")

@@ -100,6 +100,12 @@ class Message:
     reactions: dict[str, list[str]] = field(default_factory=dict)
     pinned: bool = False
     error: bool = False
+    unseen: bool = False
+    """An ephemeral in a thread that was not active: Slack answers ok, and shows it to nobody."""
+
+    def shown(self) -> str:
+        """Everything that people read in it, as one text."""
+        return "\n".join([self.text, *texts_of(self.blocks)])
 
     def as_json(self, team: str, app_id: str) -> JSON:
         """The message as the Web API and the payloads tell it."""
@@ -119,9 +125,38 @@ class Message:
         return said
 
 
+def texts_of(blocks: Any) -> list[str]:
+    """The texts that blocks show, in their order."""
+    if isinstance(blocks, list):
+        return [text for block in blocks for text in texts_of(block)]
+    if not isinstance(blocks, dict):
+        return []
+    own = blocks.get("text")
+    return ([own] if isinstance(own, str) else []) + [
+        text for key in ("text", "fields", "elements", "accessory", "label", "confirm", "title") for text in texts_of(blocks.get(key))
+    ]
+
+
+@dataclass(frozen=True)
+class Press:
+    """One button that somebody pressed, and what the message said at that moment."""
+
+    at: float
+    user: str
+    channel: str
+    ts: str
+    label: str
+    value: str
+    confirm: str
+    """What its own dialog said."""
+    text: str
+    readers: frozenset[str]
+    """Who could read that message."""
+
+
 @dataclass
 class Channel:
-    """A channel, or with `im_with` the conversation of one person with the bot."""
+    """A channel, or with `im_with` the conversation of one person with the bot (`private_to`: of two people, without the bot)."""
 
     id: str
     name: str
@@ -129,6 +164,7 @@ class Channel:
     is_private: bool = False
     is_archived: bool = False
     im_with: str | None = None
+    private_to: tuple[str, str] | None = None
     topic: str = ""
     messages: dict[str, Message] = field(default_factory=dict)
 
@@ -151,7 +187,7 @@ class Channel:
 
     def kind(self) -> str:
         """The family of scopes that reading this conversation needs."""
-        return "im" if self.im_with else "groups" if self.is_private else "channels"
+        return "im" if self.im_with or self.private_to else "groups" if self.is_private else "channels"
 
 
 @dataclass

@@ -89,6 +89,8 @@ class WebApi:
     bot_token: str = BOT_TOKEN
     app_token: str = APP_TOKEN
     limited: bool = True
+    revoked: bool = False
+    """Somebody has taken the app's token away."""
     open_socket: Callable[[], str] | None = None
 
     def __post_init__(self) -> None:
@@ -155,6 +157,8 @@ class WebApi:
             raise SlackError("not_authed")
         if token not in (self.bot_token, self.app_token):
             raise SlackError("invalid_auth")
+        if self.revoked and token == self.bot_token:
+            raise SlackError("token_revoked")
         if (token == self.app_token) != method.for_app_token:
             raise SlackError("not_allowed_token_type")
         if method.scope and not method.for_app_token:

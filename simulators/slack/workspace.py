@@ -2,11 +2,12 @@
 
 import copy
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from simulators.clock import Clock
-from simulators.slack.model import JSON, Channel, File, Group, Message, ResponseUrl, SlackError, Trigger, User, View
+from simulators.slack.model import JSON, Channel, File, Group, Message, Press, ResponseUrl, SlackError, Trigger, User, View, texts_of
 
 TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 1800.0
@@ -46,6 +47,12 @@ class Workspace:
         self.files: dict[str, File] = {}
         self.typed: dict[tuple[str, str], dict[str, dict[str, JSON]]] = {}
         self.acts: list[tuple[str, str, str]] = []
+        self.deeds: deque[tuple[float, str, str, str]] = deque(maxlen=2000)
+        """What people did: moment, person, verb, and what."""
+        self.on_shown: list[Callable[[Message], None]] = []
+        """Told of each message that comes or changes."""
+        self.presses: list[Press] = []
+        """Every button of a message that was pressed."""
         self.revision = 0
         self._triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
@@ -89,11 +96,45 @@ class Workspace:
         """The conversation of this person with the bot, opened if need be."""
         who = self.users.get(user)
         if who is None or who.deleted or who.is_bot:
-            raise SlackError("channel_not_found")
+            raise SlackError("user_disabled" if who is not None and who.deleted else "channel_not_found")
         id_ = f"D{user[1:]}"
         if id_ not in self.channels:
             self.channels[id_] = Channel(id_, "", [user, self.bot.id], im_with=user)
         return self.channels[id_]
+
+    def add_direct(self, one: str, other: str) -> Channel:
+        """The conversation of two people, in which no app is."""
+        id_ = f"D{one[1:]}{other[1:]}"
+        self.channels[id_] = channel = Channel(id_, "", [one, other], private_to=(one, other))
+        return channel
+
+    def deactivate(self, user: str) -> None:
+        """A person's account is closed: they are nowhere any more."""
+        self.users[user].deleted = True
+        for channel in self.channels.values():
+            channel.members = [m for m in channel.members if m != user]
+        for group in self.groups.values():
+            group.users = [m for m in group.users if m != user]
+        self.views.pop(user, None)
+        self.changed()
+
+    def archive(self, channel: str) -> None:
+        """Nothing can be said there any more; what was said can still be read."""
+        self.channel(channel).is_archived = True
+        self.changed()
+
+    def leave(self, channel: str, user: str = "") -> None:
+        """Somebody leaves a channel, or is removed; the bot unless somebody else is named."""
+        place = self.channel(channel)
+        place.members = [m for m in place.members if m != (user or self.bot.id)]
+        self.changed()
+
+    def join(self, channel: str, user: str = "") -> None:
+        """Somebody comes into a channel; the bot unless somebody else is named."""
+        place = self.channel(channel)
+        if (user or self.bot.id) not in place.members:
+            place.members.append(user or self.bot.id)
+        self.changed()
 
     # --- messages ------------------------------------------------------------------------------------------------------
 
@@ -106,9 +147,10 @@ class Workspace:
         """Put a message into a channel."""
         bot_id = self.bot.bot_id if user == self.bot.id else ""
         message = Message(self.next_ts(), channel.id, user, text, copy.deepcopy(blocks or []), bot_id=bot_id, **more)
+        message.unseen = bool(message.ephemeral_to and message.thread_ts) and not self._is_active(channel, str(message.thread_ts))
         name_blocks(message.blocks)
         channel.messages[message.ts] = message
-        self.changed()
+        self._shown(message)
         return message
 
     def find(self, channel: Channel, ts: str) -> Message:
@@ -124,6 +166,11 @@ class Workspace:
         name_blocks(message.blocks)
         message.metadata = metadata or message.metadata
         message.edited = self.next_ts()
+        self._shown(message)
+
+    def _shown(self, message: Message) -> None:
+        for told in self.on_shown:
+            told(message)
         self.changed()
 
     def delete(self, message: Message) -> None:
@@ -139,7 +186,22 @@ class Workspace:
         """What this person sees in a channel, oldest first."""
         if user not in channel.members:
             return []
-        return [m for m in channel.messages.values() if m.ephemeral_to in (None, user)]
+        return [m for m in channel.messages.values() if m.ephemeral_to in (None, user) and not m.unseen]
+
+    def _is_active(self, channel: Channel, thread: str) -> bool:
+        return any(m.thread_ts == thread and m.ts != thread and m.ephemeral_to is None for m in channel.messages.values())
+
+    def pressed(self, user: str, message: Message, element: JSON) -> None:
+        """Remember a press with what stood there."""
+        label, value, confirm = str(element["text"]["text"]), str(element.get("value", "")), "\n".join(texts_of(element.get("confirm")))
+        readers, text = self.readers(message), message.shown()
+        self.presses.append(Press(self.clock.now(), user, message.channel, message.ts, label, value, confirm, text, readers))
+
+    def readers(self, message: Message) -> frozenset[str]:
+        """Who can read a message now."""
+        if message.unseen:
+            return frozenset()
+        return frozenset([message.ephemeral_to] if message.ephemeral_to else self.channels[message.channel].members)
 
     # --- permissions that run out --------------------------------------------------------------------------------------
 
@@ -270,6 +332,7 @@ class Workspace:
     def did(self, user: str, verb: str, what: str) -> None:
         """Remember what a person did, for a guide that ticks its steps."""
         self.acts = [*self.acts[-199:], (user, verb, what)]
+        self.deeds.append((self.clock.now(), user, verb, what))
         self.changed()
 
     def changed(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from simulators.slack.elements import NotPossible, interactive
 from simulators.slack.model import Message
+from tests.campaign.cast import OTHER, Cast, closes_account, leaves_group
 from tests.campaign.goals import VALUE
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.luck import Luck, dice_of
@@ -15,9 +16,10 @@ from tests.support.scene import Scene
 
 LOOK = 10.0
 PATIENCE = 45.0  # before they press, or type, again
-LONGEST = 15 * 3600.0
-TRIES = 12
+LONGEST = 15 * 3600.0  # while there is a bot, and beside what people themselves let lie
+TRIES = 8
 ENOUGH = 4  # times that a run stops, before it is given up
+UNSEEN = 600.0  # seconds of calm in which a request that nobody can approve is waited for
 
 
 class Stuck(AssertionError):
@@ -25,21 +27,27 @@ class Stuck(AssertionError):
 
 
 class Crowd:
-    """Ana asks; Ben and Carla approve; anybody answers."""
+    """One cluster's: one asks; others approve; anybody answers."""
 
-    def __init__(self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm) -> None:
-        self._scene, self._ledger, self._storm = scene, ledger, storm
-        self._dice: random.Random = dice_of(luck.seed, "crowd")
+    def __init__(self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast) -> None:
+        self._luck, self._scene, self._ledger, self._storm, self._cast = luck, scene, ledger, storm, cast
+        self._dice: random.Random = dice_of(luck.seed, f"crowd {cast.stack}" if cast.stack != "acme" else "crowd")
         self._cancels = self._dice.random() < 0.15
         self._rejects = self._dice.random() < 0.05
         self._gives_up = self._dice.choice((0.0, 0.1, 0.5))
         self._waits_until = 0.0
+        self._awake = 0.0  # seconds in which there was a bot and nobody took their time
+        self._unseen = self._in_vain = 0.0
+        self._place = luck.place if cast.stack == "acme" else ""
+        self._loses = luck.loses if cast.stack == "acme" else ""
+        self._patience = luck.patience if cast.stack == "acme" else 0.0
 
     async def fulfil(self, wish: Wish) -> Tale | None:
         """Insist until a run for it is over. None: it was not to be had."""
-        known, until, tries = len(self._ledger.names()), self._scene.clock.now() + LONGEST, 0
-        while self._scene.clock.now() < until:
-            await self._scene.passes(LOOK)
+        known, tries = len(self._ledger.names()), 0
+        self._awake = self._unseen = self._in_vain = 0.0
+        while self._awake < LONGEST:
+            await self._passes()
             names = self._ledger.names()
             tale = self._ledger.tale(names[-1]) if len(names) > known else None
             known = min(known, len(names))  # a fail-over has taken runs back
@@ -53,14 +61,19 @@ class Crowd:
                 tries += self._storm.over
                 if tries > TRIES:
                     return None
+            if self._unseen > UNSEEN and not self._place:
+                return None  # the judge says whose that is
+            if self._unseen > UNSEEN / 5:
+                self._place = ""  # from now on they say it where it belongs
             await self._act(wish, tale)
         raise Stuck(f"{wish.words}: {self._where()}")
 
     async def stay(self, seconds: float) -> None:
         """Look after whatever happens by itself meanwhile, and until it is over."""
-        ends, until = self._scene.clock.now() + seconds, self._scene.clock.now() + LONGEST
-        while self._scene.clock.now() < until:
-            await self._scene.passes(LOOK)
+        ends = self._scene.clock.now() + seconds
+        self._awake = 0.0
+        while self._awake < LONGEST:
+            await self._passes()
             tale, now = self._ledger.newest(), self._scene.clock.now()
             if tale is None or tale.over:
                 if now > ends:
@@ -68,6 +81,12 @@ class Crowd:
             elif now >= self._waits_until and not self._nobody():
                 await self._act_on(tale)
         raise Stuck(self._where())
+
+    async def _passes(self) -> None:
+        now = self._scene.clock.now()
+        await self._scene.passes(LOOK if now + LOOK < self._waits_until or not self._nobody() else 6 * LOOK)
+        if not self._nobody() and now >= self._waits_until:
+            self._awake += self._scene.clock.now() - now
 
     def _nobody(self) -> bool:
         return all(life.dead for life in self._scene.lives)
@@ -88,12 +107,26 @@ class Crowd:
         if tale.question is not None:
             await self._answer(tale)
         elif tale.state == "stopped":
-            stops = sum(e["is"] == "Stopped" for e in tale.events)
-            gives_up = self._dice.random() < self._gives_up or stops > ENOUGH
-            await self._press(("Abandon",) if gives_up else ("Resume",), tale.name)
+            await self._go_on(tale)
         elif self._cancels and self._dice.random() < 0.1:
             self._cancels = False
-            await self._try(self._scene.ana.types("COPS", f"/openvidu cancel {tale.name}"))
+            await self._try(self._scene.person(self._cast.asks).types(self._cast.channel, f"/openvidu cancel {tale.name}"))
+
+    async def _go_on(self, tale: Tale) -> None:
+        """Resume or abandon, at once or when they come to it; meanwhile others meet."""
+        if self._patience:
+            seconds, self._patience = self._patience, 0.0
+            self._wait(seconds)
+            self._scene.estate.settle()
+            for people, _, recordings in self._luck.meetings:
+                self._scene.estate.timeline.after(seconds * 0.9, lambda p=people, r=recordings: self._meets(p, r))  # type: ignore[misc]
+            return
+        stops = sum(e["is"] == "Stopped" for e in tale.events)
+        gives_up = self._dice.random() < self._gives_up or stops > ENOUGH
+        await self._press(("Abandon",) if gives_up else ("Resume",), tale.name)
+
+    def _meets(self, people: int, recordings: int) -> None:
+        self._scene.estate.people.open(self._cast.stack, people, 60, recordings, 0)
 
     async def _ask(self, wish: Wish) -> None:
         words = wish.words
@@ -102,31 +135,56 @@ class Crowd:
         if words.startswith("config set "):
             await self._fill_in(words)
         else:
-            await self._try(self._scene.ana.types("COPS", f"/openvidu {words}"))
-        self._wait(PATIENCE)
+            await self._types(words)
+        self._wait(PATIENCE * self._tired())
+
+    async def _types(self, words: str) -> None:
+        """Where they happen to be. Elsewhere the cluster has to be named."""
+        place, asks = self._scene.slack.workspace, self._cast.asks
+        here = {"": self._cast.channel, "dm": place.direct("UANA").id, "elsewhere": OTHER, "two": "DANAUBEN"}[self._place]
+        if self._place == "two" and here not in place.channels:
+            here = place.add_direct("UANA", "UBEN").id
+        where = words if here == self._cast.channel else f"{words} --cluster {self._cast.stack}"
+        await self._try(self._scene.person(asks).types(here, f"/openvidu {where}"))
 
     def _version(self) -> str:
-        objects = self._scene.town.spaces.buckets[self._scene.estate.clusters["acme"].bucket].objects
+        objects = self._scene.town.spaces.buckets[self._scene.estate.clusters[self._cast.stack].bucket].objects
         return next((k.rpartition("/")[2] for k in objects if "/versions/" in k), "none")
 
     async def _fill_in(self, words: str) -> None:
-        ana = self._scene.ana
-        await self._try(ana.types("COPS", f"/openvidu {words}"))
-        if (view := ana.modal()) is not None:
-            await self._try(ana.fills_and_submits(view, {"New value": VALUE}))
-            if (left := ana.modal()) is not None:
-                await self._try(ana.closes(left))
+        asks = self._scene.person(self._cast.asks)
+        await self._try(asks.types(self._cast.channel, f"/openvidu {words}"))
+        if (view := asks.modal()) is not None:
+            await self._try(asks.fills_and_submits(view, {"New value": VALUE}))
+            if (left := asks.modal()) is not None:
+                await self._try(asks.closes(left))
 
     async def _approve(self) -> None:
         label = "Approve"
         if self._rejects:
             self._rejects, label = False, "Reject"
-        people = self._dice.choice((("UBEN", "UCARLA"), ("UCARLA", "UBEN"), ("UANA", "UBEN", "UCARLA"), ("UBEN", "UBEN", "UCARLA")))
+        who = self._cast.left()
+        one, two = who[0], who[-1]
+        asks = self._cast.asks
+        people = self._dice.choice(((one, two), (two, one), (asks, one, two), (one, one, two)))
+        if len(who) > 2 and self._cast.needs > 1:
+            people = (*people, *(u for u in who if u not in people))
+        seen = False
         for user in people:
-            card = self._card((label,))
+            card = self._card((label,), user=user)
+            seen = seen or (card is not None and user != asks)
             if card is not None:
                 await self._try(self._scene.person(user).presses(card, label))
-        self._wait(PATIENCE)
+                self._leaves(user)
+        if not seen and self._storm.over:
+            self._unseen += PATIENCE
+        self._wait(PATIENCE * self._tired())
+
+    def _leaves(self, user: str) -> None:
+        """Right after they approved."""
+        if user == self._loses:
+            self._loses = ""
+            (leaves_group if self._cast.group else closes_account)(self._scene, self._cast, user)
 
     async def _answer(self, tale: Tale) -> None:
         assert tale.question is not None, "only asked while there is one"
@@ -137,22 +195,32 @@ class Crowd:
         await self._press((self._dice.choice(labels),), tale.name)
 
     async def _press(self, labels: tuple[str, ...], run: str) -> None:
-        card = self._card(labels, run)
+        who = (self._cast.asks, *self._cast.left())
+        user = self._dice.choice(who)
+        card = self._card(labels, run, user)
         if card is None:
             return
-        user = self._dice.choice(("UANA", "UBEN", "UCARLA"))
         await self._try(self._scene.person(user).presses(card, labels[0]))
         if self._dice.random() < 0.2:
-            await self._try(self._scene.ben.presses(card, labels[0]))
+            await self._try(self._scene.person(who[1]).presses(card, labels[0]))
         self._wait(PATIENCE)
 
-    def _card(self, labels: tuple[str, ...], run: str = "") -> Message | None:
-        """The newest message with such a button."""
-        for message in reversed(self._scene.ana.sees("COPS")):
-            shown = {str(e.get("text", {}).get("text", "")) for _, e in interactive(message.blocks) if e["type"] == "button"}
-            if shown & set(labels) and run in str(message.blocks):
-                return message
+    def _card(self, labels: tuple[str, ...], run: str = "", user: str = "UANA") -> Message | None:
+        """The newest message with such a button that this person sees, in the cluster's channel first."""
+        place = self._scene.slack.workspace
+        for channel in dict.fromkeys((self._cast.channel, *place.channels)):
+            if channel != self._cast.channel and not self._place:
+                break
+            for message in reversed(self._scene.person(user).sees(channel)):
+                shown = {str(e.get("text", {}).get("text", "")) for _, e in interactive(message.blocks) if e["type"] == "button"}
+                if shown & set(labels) and run in str(message.blocks):
+                    return message
         return None
+
+    def _tired(self) -> float:
+        """Whoever has tried in vain for long tries less often."""
+        self._in_vain += self._storm.over
+        return min(6.0, 1.0 + self._in_vain / 3)
 
     def _wait(self, seconds: float) -> None:
         self._waits_until = self._scene.clock.now() + seconds

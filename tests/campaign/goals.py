@@ -21,55 +21,57 @@ def _is(met: object, otherwise: str) -> str:
     return "" if met else otherwise
 
 
-def _kind(scene: Scene) -> Kind:
-    return scene.estate.clusters["acme"].kind
+def _kind(scene: Scene, tale: Tale) -> Kind:
+    return scene.estate.clusters[tale.stack].kind
 
 
 # Masters
 
 
-def healthy(scene: Scene, _: Tale | None = None) -> str:
+def healthy(scene: Scene, tale: Tale) -> str:
     """Every master is up and well."""
-    sick = [m.name for m in scene.estate.masters("acme") if not scene.estate.healthy(m)]
+    sick = [m.name for m in scene.estate.masters(tale.stack) if not scene.estate.healthy(m)]
     return _is(not sick, f"not healthy: {sick}")
 
 
-def serves(scene: Scene, _: Tale) -> str:
+def serves(scene: Scene, tale: Tale) -> str:
     """People can meet, on as many nodes as belong there."""
-    serving, number = len(scene.estate.serving("acme")), _belong(scene)
-    scales = _kind(scene) != "autoscaler" or scene.estate.functions.scales("acme")
-    return healthy(scene) or _is(serving >= number, f"{serving} media nodes serve, of {number}") or _is(scales, "it does not scale again")
+    serving, number = len(scene.estate.serving(tale.stack)), _belong(scene, tale)
+    scales = _kind(scene, tale) != "autoscaler" or scene.estate.functions.scales(tale.stack)
+    enough = _is(serving >= number, f"{serving} media nodes serve, of {number}")
+    return healthy(scene, tale) or enough or _is(scales, "it does not scale again")
 
 
-def _belong(scene: Scene) -> int:
-    if _kind(scene) == "pool":
-        return max(scene.estate.pool("acme").target, 1)
-    return len(scene.estate.media("acme")) if _kind(scene) == "fixed" else 1
+def _belong(scene: Scene, tale: Tale) -> int:
+    if _kind(scene, tale) == "pool":
+        return max(scene.estate.pool(tale.stack).target, 1)
+    return len(scene.estate.media(tale.stack)) if _kind(scene, tale) == "fixed" else 1
 
 
-def down(scene: Scene, _: Tale) -> str:
+def down(scene: Scene, tale: Tale) -> str:
     """Masters and media nodes are off."""
-    on = [m.name for m in scene.estate.masters("acme") if m.on]
-    return _is(not on, f"still on: {on}") or without_media(scene, _)
+    on = [m.name for m in scene.estate.masters(tale.stack) if m.on]
+    return _is(not on, f"still on: {on}") or without_media(scene, tale)
 
 
-def without_media(scene: Scene, _: Tale) -> str:
+def without_media(scene: Scene, tale: Tale) -> str:
     """No media node is on, but for the one that a pool keeps; and none will come."""
-    left = [d for d in scene.estate.media("acme") if d.on or _kind(scene) == "pool"]
-    fewest = 1 if _kind(scene) == "pool" else 0
-    still = _kind(scene) == "autoscaler" and scene.estate.functions.scales("acme")
+    kind = _kind(scene, tale)
+    left = [d for d in scene.estate.media(tale.stack) if d.on or kind == "pool"]
+    fewest = 1 if kind == "pool" else 0
+    still = kind == "autoscaler" and scene.estate.functions.scales(tale.stack)
     there = _is(len(left) <= fewest and all(drained(d) for d in left), f"still there: {[d.name for d in left]}")
     return there or _is(not still, "and more may come by themselves")
 
 
 def _up_again(scene: Scene, tale: Tale) -> str:
     """Of what is done while the masters are off: they are on again, unless they were off before."""
-    return healthy(scene) if any(s["is"] == "PowerOn" for s in tale.steps) else ""
+    return healthy(scene, tale) if any(s["is"] == "PowerOn" for s in tale.steps) else ""
 
 
 def sized(scene: Scene, tale: Tale) -> str:
     """The masters have the other size."""
-    sizes = [m.size for m in scene.estate.masters("acme")]
+    sizes = [m.size for m in scene.estate.masters(tale.stack)]
     return _is(sizes == [BIG] * 4, f"sizes: {sizes}") or _up_again(scene, tale)
 
 
@@ -87,26 +89,29 @@ def pruned(scene: Scene, _: Tale) -> str:
     return _is(len(labels) == KEPT, f"left: {sorted(labels)}")
 
 
-def configured(scene: Scene, _: Tale) -> str:
+def configured(scene: Scene, tale: Tale) -> str:
     """The value is in the file, and the masters came back with it."""
-    file = scene.town.spaces.read(scene.estate.clusters["acme"].bucket, "secrets.env") or b""
-    return _is(f"{KEY}={VALUE}\n".encode() in file, "the value is not in the file") or healthy(scene)
+    file = scene.town.spaces.read(scene.estate.clusters[tale.stack].bucket, "secrets.env") or b""
+    return _is(f"{KEY}={VALUE}\n".encode() in file, "the value is not in the file") or healthy(scene, tale)
 
 
 # Media nodes
 
 
-def _ready(scene: Scene) -> list[Droplet]:
-    """Whether people reach them is the masters' part: these may be on their way up or down for another reason."""
-    media = scene.estate.media("acme")
-    return [d for d in media if scene.estate.nodes.takes_meetings(d)]
+def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
+    """Whether people reach them is the masters' part: these may be on their way up or down for another reason.
+
+    One in a crash loop counts: the world broke it, and no procedure of these is about it.
+    """
+    media, nodes = scene.estate.media(tale.stack), scene.estate.nodes
+    return [d for d in media if nodes.takes_meetings(d) or d.node.containers["openvidu"].restarting]
 
 
 def scaled(number: int) -> Goal:
     """So many serve, and the pool is at that number."""
 
-    def goal(scene: Scene, _: Tale) -> str:
-        serving, target = len(_ready(scene)), scene.estate.pool("acme").target
+    def goal(scene: Scene, tale: Tale) -> str:
+        serving, target = len(_ready(scene, tale)), scene.estate.pool(tale.stack).target
         return _is(target == number and serving >= number, f"{serving} serve and the pool is at {target}, not {number}")
 
     return goal
@@ -115,40 +120,40 @@ def scaled(number: int) -> Goal:
 def media_sized(size: str) -> Goal:
     """As many as belong there are ready, all of that size. Fixed ones that are parked have it too, and stay parked."""
 
-    def goal(scene: Scene, _: Tale) -> str:
-        ready = [d for d in _ready(scene) if d.size == size]
-        if _kind(scene) == "fixed":
-            media = scene.estate.media("acme")
+    def goal(scene: Scene, tale: Tale) -> str:
+        ready = [d for d in _ready(scene, tale) if d.size == size]
+        if _kind(scene, tale) == "fixed":
+            media = scene.estate.media(tale.stack)
             other = [d.name for d in media if d.size != size]
             return _is(not other, f"of another size: {other}") or _is(len(ready) == sum(d.on for d in media), f"{len(ready)} are ready")
-        return _is(len(ready) >= scene.estate.pool("acme").target, f"{len(ready)} of the new size serve")
+        return _is(len(ready) >= scene.estate.pool(tale.stack).target, f"{len(ready)} of the new size serve")
 
     return goal
 
 
-def rolled(scene: Scene, _: Tale) -> str:
+def rolled(scene: Scene, tale: Tale) -> str:
     """No node of the old size is left, but for those that the autoscaler itself had told to leave; and it goes on scaling."""
-    leaving = scene.estate.clusters["acme"].draining_tag
-    old = [d.name for d in scene.estate.media("acme") if d.size != BIG and leaving not in d.tags]
-    return _is(not old, f"still there: {old}") or _is(scene.estate.functions.scales("acme"), "it does not scale any more")
+    leaving = scene.estate.clusters[tale.stack].draining_tag
+    old = [d.name for d in scene.estate.media(tale.stack) if d.size != BIG and leaving not in d.tags]
+    return _is(not old, f"still there: {old}") or _is(scene.estate.functions.scales(tale.stack), "it does not scale any more")
 
 
 def parked(number: int) -> Goal:
     """So many are off, and people can meet on another: some may have been drained before, and not been parked."""
 
-    def goal(scene: Scene, _: Tale) -> str:
-        media = scene.estate.media("acme")
+    def goal(scene: Scene, tale: Tale) -> str:
+        media = scene.estate.media(tale.stack)
         off = [d.name for d in media if not d.on]
-        return _is(len(off) == number, f"off: {off}") or _is(_ready(scene), "nothing serves")
+        return _is(len(off) == number, f"off: {off}") or _is(_ready(scene, tale), "nothing serves")
 
     return goal
 
 
-def frozen(scene: Scene, _: Tale) -> str:
+def frozen(scene: Scene, tale: Tale) -> str:
     """No node will come or go by itself."""
-    return _is(not scene.estate.functions.scales("acme"), "it still scales")
+    return _is(not scene.estate.functions.scales(tale.stack), "it still scales")
 
 
-def unfrozen(scene: Scene, _: Tale) -> str:
+def unfrozen(scene: Scene, tale: Tale) -> str:
     """It scales by itself."""
-    return _is(scene.estate.functions.scales("acme"), "it does not scale")
+    return _is(scene.estate.functions.scales(tale.stack), "it does not scale")

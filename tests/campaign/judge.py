@@ -1,10 +1,17 @@
 """What must be true, whatever went wrong: judged by the world, the state's text and what people can read, never by the bot's word."""
 
+import re
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
+from simulators.estate.watch import Terms
+from tests.campaign.account import Account
+from tests.campaign.cast import Cast
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.plots import Wish
 from tests.campaign.storm import Storm
+from tests.campaign.witness import Witness
 from tests.support.scene import Scene
 
 DONE = {
@@ -20,33 +27,57 @@ ENDS = {
     "rolled back": ("did not work", "stays up"),
 }  # fmt: skip
 GOING_ON = ("In progress", "needs a decision", "has stopped")
+LATE = re.compile(r"not so after")
+SHORTEST = 100.0
+"""Seconds that somebody must have looked before anything may be called late: every deadline of these stories is longer."""
+SEEN_WITHIN = 60.0
+"""Seconds until a node's illness has to be known to whoever looks."""
+SHOWN_IN = 120.0
+"""Seconds of calm in which a request has to be shown to somebody who may approve it."""
 
 
 class Judge:
-    """Collects what is wrong with one story."""
+    """Collects what is wrong with one story, in one of its clusters."""
 
-    def __init__(self, scene: Scene, ledger: Ledger, storm: Storm) -> None:
-        self._scene, self._ledger, self._storm = scene, ledger, storm
+    def __init__(self, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness) -> None:
+        self._scene, self._ledger, self._storm, self._cast, self._witness = scene, ledger, storm, cast, witness
+        self.account = Account(scene, ledger, cast)
         self.wrong: list[str] = []
 
+    def terms(self) -> Terms:
+        """What people have agreed to in this cluster at this moment: by the steps that were opened, and by the card that they pressed."""
+        tale = self._ledger.newest()
+        if tale is None or not tale.events:
+            return Terms()
+        cover = self.account.cover(tale, self._scene.estate.moment)
+        return replace(tale.terms(), thrown_out=cover is not None and cover.ends, agents_cut=cover is not None and cover.named.agents)
+
     def done(self, wish: Wish, tale: Tale) -> None:
-        """A run says that it is done: then it must be so."""
+        """A run says that it is done: then it must be so, unless another hand was at it, or a node fell ill a moment ago."""
         self._scene.estate.settle()
+        now = self._scene.clock.now()
+        if self._storm.log.overlap(tale.opened["at"] - 60, now, "hand") or self._storm.log.begun(now - SEEN_WITHIN, now, "node"):
+            return
         if left := wish.goal(self._scene, tale):
-            self.wrong.append(f"{tale.name} {wish.words} is done, and it is not so: {left}")
+            self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
 
     def not_taken(self, wish: Wish) -> None:
-        """Nobody gets what they want. That is as it should be where an autoscaler has done it already, or has replaced that very node."""
-        said = "".join(m.text for m in self._scene.ana.sees("COPS")[-1:])
-        if self._scene.estate.clusters["acme"].kind != "autoscaler" or not any(w in said for w in ("nothing to do", "has no media node")):
-            self.wrong.append(f"{wish.words} was never taken: {said}")
+        """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
+        if self._storm.log.spans("hand"):
+            return
+        said = "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:])
+        changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
+        if not changes or not any(w in said for w in ("nothing to do", "has no media node")):
+            self.wrong.append(f"not-taken: {wish.words} was never taken: {said}")
 
     def messages_say_so(self) -> bool:
         """Whether every run's message says how it ended."""
         return not self._silent()
 
     def _silent(self) -> list[str]:
-        texts = [m.text for m in self._scene.ana.sees("COPS") if not m.thread_ts or m.thread_ts == m.ts]
+        place = self._scene.slack.workspace
+        messages = [m for m in place.channels[self._cast.channel].messages.values() if m.ephemeral_to is None]
+        texts = [m.text for m in messages if not m.thread_ts or m.thread_ts == m.ts]
         return [t.name for t in self._ledger.tales() if not any(self._says(text, t) for text in texts)]
 
     def _says(self, text: str, tale: Tale) -> bool:
@@ -57,19 +88,56 @@ class Judge:
 
     def staged(self) -> list[str]:
         """Secret files that wait beside the real one, though no request waits for them."""
-        home, spaces = self._scene.estate.clusters["acme"].bucket, self._scene.town.spaces
+        home, spaces = self._scene.estate.clusters[self._ledger.stack].bucket, self._scene.town.spaces
         waited_for = [self._ledger.request(r)["plan"]["procedure"].get("staged", "") for r in self._ledger.pending()]
         there = [k for k in spaces.buckets[home].objects if "/staged/" in k and spaces.read(home, k) is not None]
         return [k for k in there if k.rpartition("/")[2] not in waited_for]
 
     def at_the_end(self) -> None:
-        """Everything that can only be judged when all is over."""
-        estate = self._scene.estate
-        self.wrong += [f"{v.kind}: {v.text}" for v in estate.violations]
-        self.wrong += [*self._ledger.faults(), *self._ledger.endings()]
-        self.wrong += [f"no message says how {name} ended ({self._ledger.tale(name).state})" for name in self._silent()]
+        """Everything about this cluster that can only be judged when all is over."""
+        self.wrong += [*self._ledger.faults(), *self._ledger.endings(), *self.account.faults()]
+        self.wrong += [f"silent: no message says how {name} ended ({self._ledger.tale(name).state})" for name in self._silent()]
         self.wrong += [f"left behind: {key}" for key in self.staged()]
-        twice = [what for what, n in Counter((s.droplet_id, s.name) for s in estate.snapshots.values()).items() if n > 1]
-        self.wrong += [f"made twice: {what}" for what in twice]
-        forgiven = self._storm.excuses()
-        self.wrong += [p for p in self._scene.slack.journal.problems if not any(f in p for f in forgiven)]
+        self.wrong += [*self._unseen(), *self._late_without_a_look(), *self._glitched()]
+
+    def _unseen(self) -> Iterator[str]:
+        """Requests that nobody who may approve them could ever read."""
+        for request in self._ledger.requests():
+            made, closed = float(request["made_at"]), float(request.get("closed_at") or 0) or self._scene.clock.now()
+            readers = self._witness.readers.get(str(request["id"]), set())
+            if not any(self._cast.may_approve(u, made) for u in readers) and self._storm.log.calm_for(made, closed) > SHOWN_IN:
+                yield f"unseen-request: what {request['requester']['user']} asked for was shown to {sorted(readers) or 'nobody'}"
+
+    def _late_without_a_look(self) -> Iterator[str]:
+        """Runs that were stopped for being late although hardly anybody had looked meanwhile."""
+        for tale in self._ledger.tales():
+            began = 0.0
+            for event in tale.events:
+                at = float(event["at"])
+                if event["is"] in ("Opened", "Reached", "Answered", "Resumed"):
+                    began = at
+                elif event["is"] in ("Stopped", "Recovering") and LATE.search(str(event.get("reason", ""))):
+                    watched = at - began - self._storm.log.overlap(began, at, "nobody")
+                    if watched < SHORTEST:
+                        yield f"late-unwatched: {tale.name} stopped after {watched:.0f} s in which somebody looked: {event['reason'][:100]}"
+
+    def _glitched(self) -> Iterator[str]:
+        """In fair weather with one single wrong answer nothing stops, and nobody is asked about other hands."""
+        if not self._storm.glitch_only:
+            return
+        for tale in self._ledger.tales():
+            for event in tale.events:
+                asks = event["is"] == "Questioned" and event["question"]["id"] == "other-hand"
+                if event["is"] in ("Stopped", "Recovering") or asks:
+                    yield f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: {str(event)[:160]}"
+
+
+def of_all(scene: Scene, storm: Storm, witness: Witness) -> Iterator[str]:
+    """What is wrong with the story as a whole."""
+    estate = scene.estate
+    yield from (f"{v.kind}: {v.text}" for v in estate.violations)
+    yield from witness.wrong
+    yield from witness.false_claims()
+    twice = [what for what, n in Counter((s.droplet_id, s.name) for s in estate.snapshots.values()).items() if n > 1]
+    yield from (f"made twice: {what}" for what in twice)
+    yield from (f"slack: {p}" for at, p in scene.slack.journal.complaints if not storm.excused(at, p))

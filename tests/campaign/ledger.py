@@ -9,6 +9,7 @@ from simulators.estate.watch import Terms
 from tests.support.memory_store import MemoryStore
 
 Json = dict[str, Any]
+HEAVY = ("cuts_off", "blocks", "stops_masters", "edits_secrets", "special")
 OVER = ("done", "cancelled", "abandoned", "rolled back", "left")
 
 
@@ -22,7 +23,6 @@ class Tale:
     question: Json | None = None
     reason: str = ""
     steps: list[Json] = field(default_factory=list)
-    forced: bool = False
 
     def hear(self, event: Json) -> None:
         """One more entry."""
@@ -48,12 +48,29 @@ class Tale:
         assert self.question is not None, "only an open question is answered"
         picked: Json = next((c for c in self.question["choices"] if c["id"] == choice), {})
         self.steps += picked.get("steps") or []
-        self.forced = self.forced or bool(picked.get("loses"))
         self.state, self.question = "running", None
 
     @property
     def over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def stack(self) -> str:
+        return self.name.rpartition("-")[0]
+
+    @property
+    def ended_at(self) -> float:
+        return float(self.events[-1]["at"]) if self.over else float("inf")
+
+    @property
+    def harmless(self) -> bool:
+        """Whether nobody else had to look at it."""
+        return not self.heavy
+
+    @property
+    def heavy(self) -> list[str]:
+        """What of it somebody else had to look at."""
+        return [e for e in HEAVY if self.plan["effects"][e]]
 
     @property
     def opened(self) -> Json:
@@ -69,13 +86,11 @@ class Tale:
         return str(self.plan["procedure"]["is"])
 
     def terms(self) -> Terms:
-        """What people agreed to: the plan they approved, and the answers they gave."""
-        effects = self.plan["effects"]
+        """What people agreed to: the plan they approved, and the answers they gave. Of whom they knew that it ends for, cards tell."""
         kinds = {s["is"] for s in self.steps}
         return Terms(
             rolling="RestartService" in kinds or any(s["is"] == "PowerOff" and s.get("media_stays") for s in self.steps),
             kept=frozenset(i for s in self.steps if s["is"] == "PowerOff" for i in s.get("kept") or ()),
-            thrown_out=self.forced or bool(effects["cuts_off"]) or any(s.get("harsh") for s in self.steps),
             template_keys=frozenset({"size"} if "TemplateSize" in kinds else ()),
         )
 
@@ -124,6 +139,16 @@ class Ledger:
         found: Json = json.loads(self._store.text(f"request:{name}") or "{}")
         return found
 
+    def requests(self) -> list[Json]:
+        """Every request of this cluster that the state knows."""
+        found = [self.request(k.partition(":")[2]) for k in self._store.values() if k.startswith("request:")]
+        return [r for r in found if r and r["plan"]["cluster"] == self.stack]
+
+    def tale_at(self, moment: float) -> Tale | None:
+        """The run that had the cluster at that moment, or the last one before."""
+        begun = [t for t in self.tales() if t.events and t.opened["at"] <= moment]
+        return begun[-1] if begun else None
+
     def terms(self) -> Terms:
         """What people have agreed to on this stack at this moment."""
         newest = self.newest()
@@ -165,8 +190,7 @@ def _own_faults(tale: Tale) -> Iterator[str]:
 
 
 def _unapproved(tale: Tale) -> Iterator[str]:
-    opened, effects = tale.opened, tale.plan["effects"]
+    opened = tale.opened
     others = [a for a in opened["approvers"] if a["user"] != opened["requester"]["user"]]
-    heavy = [e for e in ("cuts_off", "blocks", "stops_masters", "edits_secrets", "special") if effects[e]]
-    if heavy and not others:
-        yield f"{tale.name} was run without anybody else's approval, and it {' and '.join(heavy)}"
+    if tale.heavy and not others:
+        yield f"{tale.name} was run without anybody else's approval, and it {' and '.join(tale.heavy)}"

@@ -5,15 +5,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulators.estate.things import Kind
+from simulators.estate.things import Kind, Quits
 from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
 LOOK = 20.0  # seconds; a bot that looks less often plays the same stories in less time
 KINDS_OF_FLEETS: tuple[Kind, ...] = ("pool", "pool", "pool", "pool", "pool", "pool", "fixed", "fixed", "autoscaler", "autoscaler")
 LEVELS = (0.0, 0.0, 0.003, 0.01, 0.04)
-RARE = {"429-hour": 0.1, "delay": 2.0}
-"""Kinds whose chance is another than their party's: an hour's limit is long, and a slow answer is common."""
+RARE = {
+    "429-hour": 0.1, "delay": 2.0, "401": 0.3, "403": 0.3, "404": 0.3, "list-empty": 0.4, "list-one-missing": 0.4, "odd-shape": 0.4,
+    "churn": 0.0, "docker-empty": 0.0, "unprivileged": 0.3, "key-refused": 0.5,
+}  # fmt: skip
+"""Kinds whose chance is another than their party's: an hour's limit is long, a slow answer is common, and one lie is what no bot sees."""
+GLITCHES: tuple[tuple[str, str, str], ...] = (
+    ("digitalocean", "list-empty", "GET /v2/droplets"), ("digitalocean", "list-one-missing", "GET /v2/droplets"),
+    ("digitalocean", "401", "GET "), ("digitalocean", "403", "GET "), ("digitalocean", "404", "GET "),
+    ("digitalocean", "odd-shape", "GET "),
+    ("node", "docker-down", ""), ("node", "key-refused", ""), ("ssh", "truncated", ""), ("ssh", "ended-early", ""),
+)  # fmt: skip
+"""Of which one, in fair weather, must not stop anything."""
+PLACES = (*([""] * 57), "dm", "elsewhere", "two")
+RETURNS = ((0, 30), (5, 30), (45, 20), (1200, 10), (3 * 3600, 4), (14 * 3600, 4), (86400, 2))
+"""Seconds until a bot that died is started again, and how often."""
 
 
 def dice_of(seed: int, what: str) -> random.Random:
@@ -50,14 +63,38 @@ class Luck:
     pydo: bool
     traffic: float
     meetings: tuple[tuple[int, float, int], ...] = field(default=())
+    agents: Quits = "drains"
+    livekit_ready: float = 0.0
+    neighbours: int = 0
+    glitch: tuple[str, str, str] | None = None
+    """In fair weather one single fault, after so many calls: it must not be noticed by people."""
+    glitch_after: int = 0
+    hands: int = 0
+    """How often another hand does something."""
+    beta: bool = False
+    """A second cluster under the same token, with another policy and other people."""
+    group: bool = False
+    """The right to approve rests on a user group."""
+    loses: str = ""
+    """An approver whose account is closed, or who leaves the group, right after they approved."""
+    place: str = ""
+    """Where Ana types: "" in the cluster's channel, "dm" to the bot, "elsewhere" where it is not, "two" in a conversation without it."""
+    patience: float = 0.0
+    """How long people let a run that has stopped lie before they resume it, in seconds; meanwhile others meet."""
+    asks: int = 0
+    """How often somebody without a role asks for the status."""
 
 
 def luck_of(seed: int) -> Luck:
     """What this seed means."""
     dice = dice_of(seed, "luck")
-    calm = dice.random() < 0.1  # some stories are as they should be
+    calm = dice.random() < 0.12  # some stories are as they should be
     kind = dice.choice(KINDS_OF_FLEETS)
     media = dice.randint(2 if kind == "fixed" else 1, 3)  # of one fixed node none can be parked
+    needs, group = dice.choice((1, 1, 1, 2)), dice.random() < 0.06
+    deadline = dice.choice((2, 6, 120))
+    longest = 40.0 if deadline < 120 and dice.random() < 0.25 else 5.0  # minutes; where nobody waits two hours for them
+    glitch, beta = calm and dice.random() < 0.4, dice.random() < 0.12
     return Luck(
         seed=seed,
         calm=calm,
@@ -65,10 +102,13 @@ def luck_of(seed: int) -> Luck:
         media=media,
         allow_zero=dice.choice(("yes", "yes", "yes", "refused", "omitted")),
         victims=dice.choice(("newest", "newest", "newest", "newest", "oldest", "random")),
-        policy={"zero_refused": dice.choice(("ask", "keep_one")), "approvals": dice.choice((1, 1, 1, 2))},
+        policy={
+            "zero_refused": dice.choice(("ask", "keep_one")), "approvals": needs, "growth": dice.choice((0.5, 0.0)),
+            "approval_minutes": dice.choice((30, 30, 10)),
+        },
         site={
             "timings": {"look": LOOK},
-            "drain": {"method": dice.choice(("signal", "signal", "script")), "deadline_minutes": dice.choice((2, 6, 120))},
+            "drain": {"method": dice.choice(("signal", "signal", "script")), "deadline_minutes": deadline},
         },
         rates={} if calm else {party: _rates(dice, kinds) for party, kinds in KINDS.items()},
         slack={} if calm else _rates(dice, SLACK_KINDS),
@@ -86,7 +126,19 @@ def luck_of(seed: int) -> Luck:
         failovers=not calm and dice.random() < 0.15,
         pydo=seed % 20 == 0,
         traffic=dice.choice((0.0, 0.0, 0.0, 20.0)),
-        meetings=tuple((dice.randint(1, 9), dice.uniform(0.5, 5.0), dice.randint(0, 1)) for _ in range(dice.randint(0, media + 1))),
+        meetings=tuple((dice.randint(1, 9), dice.uniform(0.5, longest), dice.randint(0, 1)) for _ in range(dice.randint(0, media + 1))),
+        agents="drains" if glitch else dice.choices(("drains", "deaf", "dies"), (86, 7, 7))[0],
+        livekit_ready=dice.choice((0.0, 8.0)),
+        neighbours=0 if calm or dice.random() < 0.96 else 8,
+        glitch=dice.choice(GLITCHES) if glitch else None,
+        glitch_after=dice.randint(0, 60),
+        hands=0 if calm or dice.random() < 0.85 else dice.randint(1, 2),
+        beta=beta,
+        group=group,
+        loses=dice.choice(("", "", "", "UBEN", "UCARLA")) if (needs == 2 or group) and not beta else "",
+        place=dice.choice(PLACES),
+        patience=0.0 if calm else dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)),
+        asks=0 if dice.random() < 0.9 else dice.randint(1, 4),
     )
 
 

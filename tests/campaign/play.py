@@ -1,23 +1,31 @@
 """One story of the campaign: from a seed to what was wrong with it."""
 
+import asyncio
 import hashlib
 import json
 import random
 import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
 from services import scripts
 from services.clock import loop_clock
+from simulators.estate.nodes import AGENT
 from simulators.faults import Faults
+from simulators.slack.elements import NotPossible
+from tests.campaign.cast import ELI, Cast, move_in
 from tests.campaign.crowd import Crowd, Stuck
-from tests.campaign.judge import Judge
+from tests.campaign.judge import Judge, of_all
 from tests.campaign.ledger import Ledger
 from tests.campaign.luck import Luck, dice_of, luck_of
-from tests.campaign.plots import Wish, wishes_of
+from tests.campaign.plots import Wish, wish_of_beta, wishes_of
 from tests.campaign.storm import ShakyStore, Storm, Trouble, shaky_road
+from tests.campaign.witness import Witness
 from tests.support import virtual
 from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
@@ -26,6 +34,7 @@ ORIGIN = datetime(2026, 11, 25, 19, 58, tzinfo=ZoneInfo("Europe/Madrid")).timest
 REMEMBERS = 5.0
 SETTLES = 900.0
 SWEPT = 1300.0
+MEDIA_OF_BETA = 2
 
 
 @dataclass(frozen=True)
@@ -44,26 +53,64 @@ class Told:
 def play(seed: int) -> Told:
     """Play it, in virtual time."""
     luck = luck_of(seed)
-    return tell(luck, wishes_of(dice_of(seed, "plot"), luck.kind, luck.media))
+    dice = dice_of(seed, "plot")
+    wishes = wishes_of(dice, luck.kind, luck.media)
+    return tell(luck, wishes, wish_of_beta(dice, MEDIA_OF_BETA) if luck.beta else None)
 
 
-def tell(luck: Luck, wishes: list[Wish]) -> Told:
-    """With that luck, these wishes."""
+def tell(luck: Luck, wishes: list[Wish], of_beta: Wish | None = None, beside: "Beside | None" = None) -> Told:
+    """With that luck, these wishes; `of_beta` is of the other cluster. `beside`: what else is done meanwhile, of which nobody knows."""
     dice = random.Random(f"names {luck.seed}")
-    made = mock.patch("uuid.uuid4", side_effect=lambda: uuid.UUID(int=dice.getrandbits(128), version=4))
-    with made, mock.patch("os.getpid", return_value=1):  # a bot is called by its process
-        return virtual.run(_story(luck, wishes))
+
+    def made() -> uuid.UUID:
+        return uuid.UUID(int=dice.getrandbits(128), version=4)
+
+    with mock.patch("uuid.uuid4", new=made), mock.patch("os.getpid", new=_always_one):  # a bot is called by its process
+        return virtual.run(_story(luck, wishes, of_beta, beside))
 
 
-async def _story(luck: Luck, wishes: list[Wish]) -> Told:
+def _always_one() -> int:
+    return 1
+
+
+@dataclass
+class Part:
+    """One cluster of a story: who plays there, what they want, and what is told of it."""
+
+    cast: Cast
+    wishes: list[Wish]
+    ledger: Ledger
+    crowd: Crowd
+    judge: Judge
+
+
+Beside = Callable[[Scene, list[Part]], Coroutine[Any, Any, None]]
+
+
+def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
+    """The people of each cluster; the second one has other ones, and another policy."""
+    policy = luck.policy
+    acme = Cast(
+        "acme", "COPS", "UANA", ("UBEN", "UCARLA", ELI) if luck.group else ("UANA", "UBEN", "UCARLA", ELI), int(policy.get("approvals", 1)),
+        float(policy.get("approval_minutes", 30)), float(policy.get("growth", 0.5)), luck.group,
+    )  # fmt: skip
+    return [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0)] if beta else [acme]
+
+
+async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "Beside | None") -> Told:
     memory = MemoryStore(loop_clock(ORIGIN), REMEMBERS if luck.failovers else 0.0)
     trouble = Trouble(dice_of(luck.seed, "trouble"), luck.lost_replies, luck.slow_state, late=luck.late, twice=luck.twice)
+    casts = casts_of(luck, beta=of_beta is not None)
+    policies = {"acme": luck.policy, "beta": {**luck.policy, "approvals": 2, "approval_minutes": 20, "growth": 0.0}}
     scene = Scene(
         seed=luck.seed % 100,
         media=luck.media,
         kind=luck.kind,
-        policy=luck.policy,
-        site={**luck.site, "channel": "COPS"},
+        stacks=tuple(c.stack for c in casts),
+        each={"beta": {"kind": "pool", "media": MEDIA_OF_BETA}},
+        site=luck.site,
+        sites={c.stack: {**c.settings(), "policy": policies[c.stack]} for c in casts},
+        settings={"channels": {c.channel: c.stack for c in casts}},
         faults=Faults(luck.seed, luck.rates),
         store=memory,
         reach=lambda store: ShakyStore(store, trouble),
@@ -73,72 +120,126 @@ async def _story(luck: Luck, wishes: list[Wish]) -> Told:
         origin=ORIGIN,
         allow_zero=luck.allow_zero,
     )
+    scene.slack.journal.keep_nothing()
     scene.promises = False  # the judge looks at them, and at more
-    ledger = Ledger(memory, "acme")
-    _arrange(scene, luck, ledger)
+    move_in(scene, casts)
+    ledgers = [Ledger(memory, c.stack) for c in casts]
     async with scene, Storm(luck, scene, trouble, memory) as storm:
-        judge = Judge(scene, ledger, storm)
+        witness = Witness(scene, ledgers, repeats=bool(luck.twice))
+        parts = [
+            Part(c, w, ledger, Crowd(luck, scene, ledger, storm, c), Judge(scene, ledger, storm, c, witness))
+            for c, ledger, w in zip(casts, ledgers, [wishes, [of_beta] if of_beta else []], strict=False)
+        ]
+        _arrange(scene, luck, parts)
         await scene.start_bot(storm.birth())
+        looking = [asyncio.create_task(witness.looks()), *([asyncio.create_task(beside(scene, parts))] if beside else [])]
+        wrong: list[str] = []
         try:
-            await _live(luck, wishes, scene, Crowd(luck, scene, ledger, storm), judge)
-            await _settle(scene, storm, judge)
+            await _together(luck, scene, parts)
+            await _settle(scene, storm, parts)
         except Stuck as stuck:
-            judge.wrong.append(f"never came to an end: {stuck}")
-        return _told(luck, wishes, scene, ledger, judge)
+            wrong.append(f"never came to an end: {stuck}")
+        for task in looking:
+            task.cancel()
+        for part in parts:
+            wrong += part.judge.wrong
+        return _told(luck, scene, parts, [*wrong, *of_all(scene, storm, witness)])
 
 
-def _arrange(scene: Scene, luck: Luck, ledger: Ledger) -> None:
+def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
     estate = scene.estate
     # A short story has the same things happen in it, with less waiting between.
     # Nodes that delete themselves are replaced, and the newcomers must not serve before the others are gone.
     installs = 120 if luck.site["drain"]["method"] == "script" else 20
     estate.delays = replace(
         estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20, media_install=installs, pool_grace=10,
-        status_lag=luck.status_lag, pool_cooldown=90,
+        status_lag=luck.status_lag, pool_cooldown=90, livekit_ready=luck.livekit_ready,
     )  # fmt: skip
     scene.town.shell.looks = {scripts.LOOK, scripts.START}
-    estate.watch.ask_terms = lambda _stack: ledger.terms()
+    judges = {part.cast.stack: part.judge for part in parts}
+    estate.watch.ask_terms = lambda stack: judges[stack].terms()
     estate.scaling.victims = luck.victims  # type: ignore[assignment]
     estate.cooldown_gates_edits, estate.resize_powers_off = luck.cooldown_gates_edits, luck.resize_powers_off
     scene.slack.faults.rates, scene.slack.faults.dice = luck.slack, dice_of(luck.seed, "slack")
+    if luck.agents != "drains":
+        estate.nodes.usual_agents = {AGENT: luck.agents}
+        for node in [d for stack in estate.clusters for d in estate.media(stack)]:
+            estate.nodes.set_agents(node)
+            node.node.agents = None
+            estate.nodes.start_agents(node)
+    if luck.neighbours:
+        around = dice_of(luck.seed, "page").choice(list(estate.droplets.values()))
+        page = scene.town.digitalocean.page_limit = len(estate.droplets) + 2  # an account of two pages, without its two hundred droplets
+        estate.neighbours.move_in(luck.neighbours, around=around, page=page)
+        scene.town.faults.rates = {**luck.rates, "digitalocean": {"churn": 0.2, **luck.rates.get("digitalocean", {})}}
 
 
-async def _live(luck: Luck, wishes: list[Wish], scene: Scene, crowd: Crowd, judge: Judge) -> None:
+async def _together(luck: Luck, scene: Scene, parts: list[Part]) -> None:
+    """Every cluster's people at the same time."""
     await scene.passes(1)
     for people, minutes, recordings in luck.meetings:
         scene.estate.open_meeting(people=people, minutes=minutes, recordings=recordings)
     if luck.traffic:
         scene.estate.traffic(per_hour=luck.traffic)
-    for n, wish in enumerate(wishes):
+    asking = asyncio.create_task(_asks(luck, scene))
+    others = [asyncio.create_task(_later(luck, scene, part)) for part in parts[1:]]
+    try:
+        await _live(scene, parts[0])
+        scene.estate.traffic(per_hour=0)
+        await asyncio.gather(*others)
+    finally:
+        asking.cancel()
+        for task in others:
+            task.cancel()
+
+
+async def _later(luck: Luck, scene: Scene, part: Part) -> None:
+    await scene.passes(dice_of(luck.seed, "beta").uniform(1, 120))
+    scene.estate.open_meeting(people=5, minutes=4, recordings=0, cluster=part.cast.stack)
+    await _live(scene, part)
+
+
+async def _asks(luck: Luck, scene: Scene) -> None:
+    """Somebody without a role looks now and then."""
+    dice = dice_of(luck.seed, "asks")
+    for _ in range(luck.asks):
+        await scene.passes(dice.uniform(5, 400))
+        with suppress(NotPossible):
+            await (scene.dora.mentions("COPS", "status") if dice.random() < 0.3 else scene.dora.types("COPS", "/openvidu status"))
+
+
+async def _live(scene: Scene, part: Part) -> None:
+    for n, wish in enumerate(part.wishes):
         wish.prepare(scene)
-        tale = await crowd.fulfil(wish)
-        if tale is None and not n:
-            judge.not_taken(wish)
+        tale = await part.crowd.fulfil(wish)
+        if tale is None and not n and not part.ledger.pending():
+            part.judge.not_taken(wish)
         if tale is not None and tale.state == "done":
-            judge.done(wish, tale)
-            await crowd.stay(wish.stays)
-    scene.estate.traffic(per_hour=0)
+            part.judge.done(wish, tale)
+            await part.crowd.stay(wish.stays)
 
 
-async def _settle(scene: Scene, storm: Storm, judge: Judge) -> None:
+async def _settle(scene: Scene, storm: Storm, parts: list[Part]) -> None:
     """The storm is over, and what was begun has ended: now the messages have to say so, and nothing may be left lying about."""
     if not storm.over:
         storm.calm()
     until = scene.clock.now() + SETTLES
-    while scene.clock.now() < until and not judge.messages_say_so():
+    while scene.clock.now() < until and not all(p.judge.messages_say_so() for p in parts):
         await scene.passes(15)
-    if judge.staged():
+    if any(p.judge.staged() for p in parts):
         await scene.passes(SWEPT)
-    judge.at_the_end()
+    for part in parts:
+        part.judge.at_the_end()
 
 
-def _told(luck: Luck, wishes: list[Wish], scene: Scene, ledger: Ledger, judge: Judge) -> Told:
-    happened = [json.dumps(scene.estate.requests), *(json.dumps(t.events) for t in ledger.tales())]
+def _told(luck: Luck, scene: Scene, parts: list[Part], wrong: list[str]) -> Told:
+    tales = [t for p in parts for t in p.ledger.tales()]
+    happened = [json.dumps(scene.estate.requests), *(json.dumps(t.events) for t in tales)]
     return Told(
         seed=luck.seed,
-        words=tuple(w.words for w in wishes),
-        ends=tuple(t.state for t in ledger.tales()),
-        wrong=tuple(judge.wrong),
+        words=tuple(w.words if p.cast.stack == "acme" else f"{p.cast.stack}: {w.words}" for p in parts for w in p.wishes),
+        ends=tuple(t.state for t in tales),
+        wrong=tuple(wrong),
         struck=len(scene.town.faults.struck),
         bots=len(scene.bots),
         trace=hashlib.sha256("".join(happened).encode()).hexdigest()[:16],

@@ -61,6 +61,12 @@ def wishes_of(dice: random.Random, kind: Kind, media: int) -> list[Wish]:
     return [first, dice.choice(plots)(stage)] if dice.random() < 0.12 else [first]
 
 
+def wish_of_beta(dice: random.Random, media: int) -> Wish:
+    """What somebody else wants of the other cluster at the same time: something short."""
+    stage = Stage(dice, "pool", media)
+    return dice.choice((_scale, _scale, _drain, _restart, _shutdown))(stage)
+
+
 SEQUELS = (
     ("shutdown", Wish("startup", goals.serves), 0.6),
     ("config", Wish("config rollback", goals.healthy), 0.4),

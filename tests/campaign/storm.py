@@ -2,18 +2,32 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from services.errors import Unreachable
 from services.store import Commit, Store
+from simulators.digitalocean.oddities import NAMES as SHAPES
+from simulators.estate import Droplet
 from simulators.slack.inprocess import Receive
-from tests.campaign.luck import Luck, dice_of
+from tests.campaign.hands import meddles
+from tests.campaign.luck import RETURNS, Luck, dice_of
 from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
 
 T = TypeVar("T")
+SETTLES = 60.0
+"""Seconds after trouble in which something may still come of it."""
+DEAF = ("death", "deaf", "away", "nobody", "paused", "mute")
+"""Trouble in which the bot cannot answer Slack in time."""
+NOTICED = 5.0
+"""Seconds until a death is noted here."""
+AILMENTS = (
+    "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost", "run-denied", "run-full", "unprivileged",
+    "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+)  # fmt: skip
 SWITCHES = ("api_down", "rate_limited", "ssh_down", "spaces_down", "front_down", "no_capacity", "shutdown_ignored", "zero_refused")
 
 
@@ -94,6 +108,58 @@ def shaky_road(receive: Receive, trouble: Trouble) -> Receive:
     return deliver
 
 
+class Log:
+    """When there was trouble, so that it excuses only what happened meanwhile, or a moment later."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._open: dict[int, tuple[str, float]] = {}
+        self._past: list[tuple[str, float, float]] = []
+        self._count = 0
+
+    @contextmanager
+    def of(self, kind: str) -> Iterator[None]:
+        """While it lasts."""
+        key = self._count = self._count + 1
+        self._open[key] = kind, self._now()
+        try:
+            yield
+        finally:
+            _, began = self._open.pop(key)
+            self._past.append((kind, began, self._now()))
+
+    def spans(self, *kinds: str) -> list[tuple[float, float]]:
+        """Begin and end of each; of every kind when none is named."""
+        now = self._now()
+        spans = [*self._past, *((kind, began, now) for kind, began in self._open.values())]
+        return [(began, ended) for kind, began, ended in spans if not kinds or kind in kinds]
+
+    def excuses(self, at: float, *kinds: str) -> bool:
+        """Whether something that happened then may have come of such trouble."""
+        return any(began - NOTICED <= at <= ended + SETTLES for began, ended in self.spans(*kinds))
+
+    def note(self, kind: str) -> None:
+        """Something that has happened, and is over."""
+        self._past.append((kind, self._now(), self._now()))
+
+    def begun(self, since: float, until: float, *kinds: str) -> bool:
+        """Whether such trouble began then."""
+        return any(since <= began <= until for began, _ in self.spans(*kinds))
+
+    def calm_for(self, began: float, ended: float) -> float:
+        """The longest stretch in between without any trouble, in seconds."""
+        longest, at = 0.0, began
+        for start, end in sorted(self.spans()):
+            if end < began or start > ended:
+                continue
+            longest, at = max(longest, start - at), max(at, end + SETTLES)
+        return max(longest, ended - at)
+
+    def overlap(self, began: float, ended: float, *kinds: str) -> float:
+        """For how much of that time there was such trouble."""
+        return sum(max(0.0, min(e, ended) - max(b, began)) for b, e in self.spans(*kinds))
+
+
 class Storm:
     """Makes trouble until it is over; from then on everything works, and what was begun must come to its end."""
 
@@ -102,16 +168,35 @@ class Storm:
         self._dice = dice_of(luck.seed, "storm")
         self._deaths = luck.deaths
         self.over = False
+        self._calmed = asyncio.Event()
         self.lost_writes = 0
+        self.log = Log(scene.clock.now)
+        self.returns = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._undo: list[Callable[[], object]] = []
 
     async def __aenter__(self) -> "Storm":
-        self._tasks = [asyncio.create_task(work) for work in (self._passes(), self._keeps_alive(), self._spells())]
+        works = [self._passes(), self._keeps_alive(), self._counts_the_dead(), self._spells()]
+        if self._luck.hands:
+            works.append(meddles(self._scene, dice_of(self._luck.seed, "hands"), self._luck, self.log))
+        if self._luck.glitch is not None:
+            self._glitch(*self._luck.glitch)
+        self._tasks = [asyncio.create_task(work) for work in works]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
+
+    def _glitch(self, party: str, kind: str, match: str) -> None:
+        detail = {"commands": self._dice.randint(1, 8)} if kind == "ended-early" else {}
+        share = self._dice.random()
+        self._scene.town.faults.add(party, kind, match, times=1, skip=self._luck.glitch_after, share=share, **detail)  # type: ignore[arg-type]
+
+    @property
+    def glitch_only(self) -> str:
+        """The one thing that went wrong in a story that was fair otherwise, once it has."""
+        return " ".join(self._luck.glitch) if self._luck.glitch and self._scene.town.faults.struck else ""
 
     def birth(self) -> int | None:
         """When the next bot dies: after so many things that it does outside itself."""
@@ -120,25 +205,34 @@ class Storm:
         self._deaths -= 1
         return self._dice.randint(1, self._dice.choice((60, 400, 2000)))
 
-    def excuses(self) -> tuple[str, ...]:
-        """What Slack may complain of, because it was Slack that was late or away, or because nobody was there to answer."""
+    def excused(self, at: float, problem: str) -> bool:
+        """Whether Slack may complain of this: it was Slack itself that was late or away, or nobody was there to answer."""
         luck = self._luck
-        if luck.calm:
-            return ()
-        late = luck.late or luck.spells or luck.deaths
-        used = late or luck.twice  # Slack itself repeats events only; whoever repeats a command repeats its trigger
-        return ("ratelimited", *(("not acked",) if late else ()), *(("trigger_id",) if used else ()))
+        shaken = not luck.calm and self.log.excuses(at, "storm")
+        if "trigger_id" in problem:  # Slack itself repeats events only; whoever repeats a command repeats its trigger
+            return (shaken and bool(luck.late or luck.twice)) or self.log.excuses(at, *DEAF)
+        if "not acked" in problem:
+            return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
+        return "ratelimited" in problem and (shaken or self.log.excuses(at))
 
     async def _passes(self) -> None:
-        await asyncio.sleep(self._luck.storm)
+        if self._luck.calm:
+            await asyncio.sleep(self._luck.storm)
+        else:
+            with self.log.of("storm"):
+                await asyncio.sleep(self._luck.storm)
         self.calm()
 
     def calm(self) -> None:
         """It is over."""
         self.over = True
+        self._calmed.set()
         self._trouble.calm()
         self._scene.town.faults.calm()
         self._scene.slack.faults.rates = {}
+        for mend in self._undo:
+            mend()
+        self._undo = []
         for life in self._scene.lives:
             life.die_at = None
             life.go_on()
@@ -150,52 +244,156 @@ class Storm:
         while True:
             await asyncio.sleep(2)
             if all(life.dead for life in self._scene.lives):
-                await asyncio.sleep(self._dice.choice((0, 5, 45)))
-                await self._scene.start_bot(self.birth())
+                with self.log.of("nobody"):
+                    seconds, often = zip(*RETURNS, strict=True)
+                    await asyncio.sleep(self._dice.choices(seconds, often)[0])
+                    await self._scene.start_bot(self.birth())
+                self.returns += 1
+
+    async def _counts_the_dead(self) -> None:
+        dead = 0
+        while not self.over:
+            await asyncio.sleep(2)
+            for _ in range(dead, dead := sum(life.dead for life in self._scene.lives)):
+                self.log.note("death")
 
     async def _spells(self) -> None:
         for _ in range(self._luck.spells):
             await asyncio.sleep(self._dice.uniform(0, self._luck.storm / 2))
             if self.over:
                 return
-            spell = self._dice.choice((self._switch, self._switch, self._switch, self._away, self._deaf, self._mute, self._pause))
+            spell = self._dice.choices(*zip(*self._kinds_of_spells(), strict=True))[0]
             await spell(self._dice.uniform(5, 240))
         if self._luck.failovers:
             await self._fail_over()
 
+    def _kinds_of_spells(self) -> list[tuple[Callable[[float], Awaitable[None]], int]]:
+        return [
+            (self._switch, 6), (self._away, 2), (self._deaf, 2), (self._mute, 2), (self._pause, 2), (self._ail, 8), (self._crash, 1),
+            (self._odd, 2), (self._pool_fails, 2 if self._luck.kind == "pool" else 0), (self._archived, 1),
+        ]  # fmt: skip
+
+    @contextmanager
+    def _until_it_is_over(self, kind: str, undo: Callable[[], object]) -> Iterator[None]:
+        """Trouble that is ended at the storm's end, whatever comes first; and then once only."""
+        mended = False
+
+        def mend() -> None:
+            nonlocal mended
+            if not mended:
+                mended = True
+                undo()
+
+        self._undo.append(mend)
+        try:
+            with self.log.of(kind):
+                yield
+        finally:
+            mend()
+
+    async def _lasts(self, seconds: float) -> None:
+        """That long, or until the storm is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._calmed.wait(), seconds)
+
     async def _switch(self, seconds: float) -> None:
         name, faults = self._dice.choice(SWITCHES), self._scene.town.faults
         faults.switch(name)
-        await asyncio.sleep(seconds)
-        faults.switch(name, value=False)
+        with self._until_it_is_over("cloud", lambda: faults.switch(name, value=False)):
+            await self._lasts(seconds)
 
     async def _away(self, seconds: float) -> None:
         self._trouble.away = True
-        await asyncio.sleep(seconds)
+        with self.log.of("away"):
+            await asyncio.sleep(seconds)
         self._trouble.away = False
 
     async def _deaf(self, seconds: float) -> None:
         self._trouble.half_open = True
-        await asyncio.sleep(min(seconds, 60))
+        with self.log.of("deaf"):
+            await asyncio.sleep(min(seconds, 60))
         self._trouble.half_open = False
 
     async def _mute(self, seconds: float) -> None:
         before, self._scene.slack.faults.rates = self._scene.slack.faults.rates, {"500": 1.0}
-        await asyncio.sleep(seconds)
+        with self.log.of("mute"):
+            await asyncio.sleep(seconds)
         self._scene.slack.faults.rates = {} if self.over else before
 
     async def _pause(self, seconds: float) -> None:
         """SIGSTOP: the lease runs out, somebody else takes over, and the sleeper wakes up in the middle of what it was doing."""
         sleeper = self._scene.lives[-1]
         sleeper.pause()
-        await asyncio.sleep(seconds / 2)
-        if seconds > 60:
-            await self._scene.start_bot(self.birth())
-        await asyncio.sleep(seconds / 2)
+        with self.log.of("paused"):
+            await asyncio.sleep(seconds / 2)
+            if seconds > 60:
+                await self._scene.start_bot(self.birth())
+            await asyncio.sleep(seconds / 2)
         sleeper.go_on()
 
     async def _fail_over(self) -> None:
         self._trouble.away = True
-        self.lost_writes += self._memory.lose(self._dice.uniform(0.1, 2.0))
-        await asyncio.sleep(self._dice.uniform(1, 15))
+        with self.log.of("away"):
+            self.lost_writes += self._memory.lose(self._dice.uniform(0.1, 2.0))
+            await asyncio.sleep(self._dice.uniform(1, 15))
         self._trouble.away = False
+
+    # Of nodes, of the cloud's answers, of channels
+
+    async def _ail(self, seconds: float) -> None:
+        """A node is ill for longer than any session."""
+        faults, node = self._scene.town.faults, self._a_node()
+        kind = self._dice.choice(AILMENTS)
+        detail = {"seconds": self._dice.choice((3.0, 15.0))} if kind == "docker-slow" else {}
+        faults.ail(node.name, kind, **detail)
+        with self._until_it_is_over("node", lambda: faults.heal(node.name, kind)):
+            await self._lasts(seconds * 3)
+
+    def _a_node(self) -> Droplet:
+        estate = self._scene.estate
+        stack = self._dice.choice(list(estate.clusters))
+        media, masters = estate.media(stack), estate.masters(stack)
+        return self._dice.choice(media if media and self._dice.random() < 0.85 else masters)
+
+    async def _crash(self, seconds: float) -> None:
+        """A media server crashes again and again. Whoever meets there is lost, and it is nobody's fault."""
+        node, crashes = self._a_node(), self._scene.estate.nodes.crashes
+        self._scene.estate.settle()
+        if node.role != "media" or not node.on:
+            return
+        crashes.begin(node, waits=self._dice.choice((5.0, 30.0)))
+        with self._until_it_is_over("node", lambda: crashes.end(node)):
+            await self._lasts(seconds)
+
+    async def _odd(self, seconds: float) -> None:
+        """Every answer of one kind has a shape that nobody expects."""
+        faults = self._scene.town.faults
+        where = self._dice.choice(("GET /v2/droplets/autoscale", "GET /v2/droplets", "/actions", "/members"))
+        rule = faults.add("digitalocean", "odd-shape", where, times=-1, shape=self._dice.choice(("", *SHAPES)))
+        with self._until_it_is_over("cloud", lambda: faults.take_back(rule)):
+            await self._lasts(seconds)
+
+    async def _pool_fails(self, seconds: float) -> None:
+        scaling, pools = self._scene.estate.scaling, list(self._scene.estate.pools.values())
+        if not pools:
+            return
+        pool = self._dice.choice(pools)
+        if pool.status == "active":
+            scaling.fail(pool, self._dice.choice(("error", "deleting")))
+            with self._until_it_is_over("cloud", lambda: scaling.recover(pool)):
+                await self._lasts(seconds)
+
+    async def _archived(self, seconds: float) -> None:
+        """The channel is archived for a while, or the bot is not in it any more."""
+        place = self._scene.slack.workspace
+        if self._dice.random() < 0.5:
+            place.archive("COPS")
+        else:
+            place.leave("COPS")
+
+        def back() -> None:
+            place.channel("COPS").is_archived = False
+            place.join("COPS")
+
+        with self._until_it_is_over("mute", back):
+            await self._lasts(seconds)

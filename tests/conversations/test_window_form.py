@@ -108,7 +108,9 @@ def test_who_may_not_change_anything_sees_no_form_and_a_thread_is_told_how_to_wr
         await scene.dora.types("COPS", "/openvidu window add nights")
         await scene.whisper("UDORA", "Only operators")
         assert scene.dora.modal() is None
-        await scene.ana.mentions("COPS", "window add nights")
+        talk = await scene.ana.types("COPS", "when do we close?")
+        assert talk is not None
+        await scene.ana.mentions("COPS", "window add nights", talk.ts)
         await scene.whisper("UANA", "A window is written NAME DAYS")
 
     play(story)

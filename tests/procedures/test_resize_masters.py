@@ -180,7 +180,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
             await scene.ana.types("COPS", f"/openvidu resize masters {BIG} --dry-run")
             said = (await scene.whisper("UANA", "Dry run of Resize the masters of acme")).text
             for words in (
-                "1 meeting, 5 people, 1 recording now. Nobody is cut off",
+                "1 meeting, 5 people, 1 recording now. They can finish",
                 "nobody can open a new meeting, for about",
                 "costs $0.29/h more",
                 "The masters stay billed while off ($0.57/h)",

@@ -40,7 +40,10 @@ def test_it_reads_like_the_vendors_page() -> None:
 
 def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> None:
     plan = make_plan(shop(), ResizeMedia("c-4"))
-    assert plan.notes == ("DigitalOcean doubles the pool to 6 nodes for about 10 min, then removes the old ones: about $0.06, once",)
+    assert plan.notes == (
+        "DigitalOcean doubles the pool to 6 nodes for about 10 min, then removes the old ones: about $0.06, once",
+        "The file secrets.env is not checked: no bucket is configured",
+    )
     assert plan.outage is not None
     assert 240 <= plan.outage < 300, "until the new ones serve, not until the old ones are gone"
     assert 600 < plan.takes < 800

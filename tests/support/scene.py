@@ -14,6 +14,8 @@ from bot.app import Bot, Ways, build
 from config.settings import load
 from config.values import Settings
 from handlers.cards import outcome
+from services.causes import REFUSED
+from services.certificates import CertificateSeen, NoCertificate
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.clock import Clock, loop_clock
@@ -53,6 +55,13 @@ class TownHttp(Http):
     def __init__(self, town: Town) -> None:
         super().__init__()
         self._town = town
+        self.certificate: CertificateSeen = NoCertificate("no socket, no certificate")
+
+    def trusting(self, ca_file: str | None, setting: str) -> Http:
+        return self
+
+    async def certificate_of(self, url: str) -> CertificateSeen:
+        return self.certificate
 
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
@@ -60,7 +69,7 @@ class TownHttp(Http):
         try:
             return Reply(self._town.web.handle(parts.hostname or "", parts.port or 443, parts.path))
         except ConnectionRefusedError:
-            raise Unreachable(f"get {url}: no connection", sent=False) from None
+            raise Unreachable(f"get {url}: {REFUSED}", sent=False, cause=REFUSED) from None
 
     async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
@@ -70,7 +79,7 @@ class TownHttp(Http):
         try:
             answer = self._town.livekit[stack].handle("POST", parts.path, headers or {}, body)
         except ConnectionRefusedError:
-            raise Unreachable(f"post {url}: no connection", sent=False) from None
+            raise Unreachable(f"post {url}: {REFUSED}", sent=False, cause=REFUSED) from None
         return Reply(answer.status, answer.body)
 
 
@@ -100,6 +109,7 @@ class Scene:
     """`async with Scene() as scene:` inside `virtual.run`. The estate's promises are checked at the end, whatever the story was.
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False leaves pydo's pipeline out.
+    `sites` is what a stack's settings say beside `site`, `each` how its cluster is built beside the other options.
     """
 
     def __init__(
@@ -112,6 +122,8 @@ class Scene:
         roles: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         site: Mapping[str, Any] | None = None,
+        sites: Mapping[str, Mapping[str, Any]] | None = None,
+        each: Mapping[str, Mapping[str, Any]] | None = None,
         faults: Faults | None = None,
         store: Store | None = None,
         reach: Callable[[Store], Store] = lambda store: store,
@@ -126,17 +138,19 @@ class Scene:
         self.town = Town(LoopClock(origin), seed, faults)
         self.town.estate.droplet_limit = max(25, (media * 2 + 4) * len(stacks))
         for stack in stacks:
-            self.town.build_cluster(stack, media=media, **cluster)
+            self.town.build_cluster(stack, **{"media": media, **cluster, **(each or {}).get(stack, {})})
         self.estate = self.town.estate
         self.clock: Clock = loop_clock(origin)
         self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
         self.slack = PretendSlack(_workspace(origin), MANIFEST)
         self.site = dict(site or {})  # more about each cluster: drain, timings, another stack's name
+        self.sites = sites or {}
         self.settings = self._settings(stacks, policy or {}, roles or {}, settings or {}, livekit=livekit)
         self.bots: list[Bot] = []
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
         self._ears: dict[Life, Receive] = {}
+        self.away = "at once"  # how long nobody brings a dead bot back: tests/support/absence.py
         self.promises = True
         self.forgiven: list[str] = []  # what Slack may complain of in this story
         self._kept: list[asyncio.Task[None]] = []
@@ -161,6 +175,7 @@ class Scene:
                 "policy": dict(policy),
                 "spaces": {"endpoint": "https://ams3.digitaloceanspaces.com", "bucket": self.estate.clusters[stack].bucket},
                 **self.site,
+                **self.sites.get(stack, {}),
             }
             if livekit:
                 clusters[stack] |= {

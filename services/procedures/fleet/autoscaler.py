@@ -138,7 +138,7 @@ class AutoscalerFleet(Fleet):
         if not old:
             return Way()
         masters_must_serve(cluster)
-        serving = len([n for n in self.staying if n.serving])
+        serving = len([n for n in self.staying if n.serving or not n.seen])  # what no one sees may serve, and is waited for
         steps: list[Step] = []
         for node in old:
             steps.append(Left((node.id,), uncount=True, who=self.short((node,))))

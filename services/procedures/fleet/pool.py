@@ -36,9 +36,9 @@ class PoolFleet(Fleet):
             oldest = tuple(n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start)
             yield Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
         if self.kept:
-            yield from keep_one(self.cluster, (), was, harsh=not drain)
+            yield from keep_one(self.cluster, (), was, harsh=not drain, keeps=self.keeps)
             return
-        yield PoolTarget(0, remember=True, was=was, harsh=not drain, alone=alone)
+        yield PoolTarget(0, remember=True, was=was, harsh=not drain, alone=alone, keeps=self.keeps)
         yield MediaGone()
 
     @property
@@ -47,6 +47,15 @@ class PoolFleet(Fleet):
         if self.cluster.zero_refused and self.cluster.zero_policy == "keep_one":
             return tuple(n.id for n in self.cluster.members)
         return ()
+
+    @property
+    def keeps(self) -> int:
+        """How many media nodes the next start-up brings back after a shutdown from here."""
+        target, members = self.pool.target, self.cluster.members
+        if target and not (members and all(n.parked for n in members)):
+            return target
+        # None of them could serve: an earlier shutdown came as far as that, and knew how many there had been.
+        return max(self.cluster.remembered or 0, target)
 
     def bring_back(self, number: int) -> Iterator[Step]:
         yield PoolTarget(number, was=self.pool.target)
@@ -91,7 +100,7 @@ class PoolFleet(Fleet):
         return (reminders.number(said),) if said is not None and said != self.cluster.remembered else ()
 
     def down_next(self) -> str:
-        again = f" ({count(self.cluster.remembered, 'media node')}, as before)" if self.cluster.remembered else ""
+        again = f" ({count(self.keeps, 'media node')}, as before)" if self.keeps else ""
         return f"start again with `/openvidu startup`{again}"
 
     # Numbers and sizes

@@ -1,0 +1,140 @@
+"""Who lost their meeting, against what stood on the cards that people had pressed: the estate's account, and the words as read."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from simulators.estate import Loss
+from simulators.slack.model import Press
+from tests.campaign.cards import Named, agrees, ends_something, named
+from tests.campaign.cast import Cast
+from tests.campaign.ledger import Ledger, Tale
+from tests.support.scene import Scene
+
+RACE = 90.0
+"""Seconds before something is asked for in which whoever comes to a meeting can be missed."""
+SLACK = 60.0
+"""Seconds that an approval may be older than the policy says: the last look, the way to the cloud."""
+AFTER = 120.0
+"""Seconds after a run's end in which what it asked for may still be on its way."""
+
+
+@dataclass(frozen=True)
+class Cover:
+    """The newest card that somebody who may approve has pressed for a run, and who pressed the same on it."""
+
+    press: Press
+    voters: frozenset[str]
+    named: Named
+    ends: bool
+
+
+@dataclass
+class Lost:
+    """What was lost under one card."""
+
+    people: int = 0
+    recordings: int = 0
+    whys: list[str] = field(default_factory=list)
+
+
+class Account:
+    """One cluster's."""
+
+    def __init__(self, scene: Scene, ledger: Ledger, cast: Cast) -> None:
+        self._scene, self._ledger, self._cast = scene, ledger, cast
+
+    def cover(self, tale: Tale, at: float) -> Cover | None:
+        """What people had agreed to for this run at that moment."""
+        for press in reversed(self._scene.slack.workspace.presses):
+            if press.at <= at and self._is_about(press, tale) and agrees(press.label, press.confirm) and self._counts(press, tale, at):
+                said = f"{press.confirm}\n{press.text}"
+                return Cover(press, self._voters(press, at), named(said), ends_something(said))
+        return None
+
+    def _counts(self, press: Press, tale: Tale, at: float) -> bool:
+        glass = bool(tale.opened.get("glass")) and press.user == tale.opened["requester"]["user"]
+        return glass or (self._cast.may_approve(press.user, press.at) and self._cast.may_approve(press.user, min(at, press.at + 1)))
+
+    def _is_about(self, press: Press, tale: Tale) -> bool:
+        """By the button's value as the state resolves it, or by the run's name on the card."""
+        what = press.value.split("|")[0]
+        return what in (tale.name, tale.opened.get("request")) or f"`{tale.name}`" in press.text or f"{tale.name} needs" in press.text
+
+    def _voters(self, last: Press, at: float) -> frozenset[str]:
+        """Whose newest press on that card says the same, and who could still say so at the last of these presses."""
+        newest: dict[str, Press] = {}
+        for press in self._scene.slack.workspace.presses:
+            if press.at <= at and (press.ts, press.channel) == (last.ts, last.channel) and press.label != "Details":
+                newest[press.user] = press
+        same = [p for p in newest.values() if (p.label, p.value) == (last.label, last.value)]
+        return frozenset(p.user for p in same if self._cast.may_approve(p.user, max(p.at, last.at)))
+
+    # What is wrong
+
+    def faults(self) -> Iterator[str]:
+        """People who lost their meeting though no card named them, and runs that too few had approved."""
+        yield from self._losses()
+        for tale in self._ledger.tales():
+            if tale.events and tale.heavy and not str(tale.opened["requester"]["user"]).startswith("window:"):
+                yield from self._approval(tale)
+
+    def _losses(self) -> Iterator[str]:
+        under: defaultdict[tuple[str, Cover | None], Lost] = defaultdict(Lost)
+        for loss in self._scene.estate.losses:
+            cause = loss.cause
+            if loss.stack != self._cast.stack or cause is None or cause.who != "operator":
+                continue
+            tale = self._ledger.tale_at(cause.at)
+            if tale is None or tale.ended_at + AFTER < cause.at:
+                yield f"thrown-out: {_said(loss)} by {cause.what}, and no run had {loss.stack}"
+                continue
+            cover = self.cover(tale, cause.at)
+            under[tale.name, cover].whys.append(f"{cause.what}: {loss.why}")
+            if cause.at - loss.opened_at > RACE:
+                under[tale.name, cover].people += loss.people
+                under[tale.name, cover].recordings += loss.recordings
+            if cover is not None and (loss.people or loss.recordings):
+                yield from self._too_old(tale, cover, cause.at)
+        for (name, cover), lost in under.items():
+            yield from self._too_many(name, cover, lost)
+
+    def _too_old(self, tale: Tale, cover: Cover, at: float) -> Iterator[str]:
+        age = at - cover.press.at
+        if age > self._cast.minutes * 60 + SLACK:
+            yield f"old-approval: {tale.name} ended meetings {age / 60:.0f} min after {cover.press.user} pressed {cover.press.label}"
+
+    def _too_many(self, name: str, cover: Cover | None, lost: Lost) -> Iterator[str]:
+        if not (lost.people or lost.recordings):
+            return
+        what = f"{name} cut off {lost.people} people and {lost.recordings} recordings ({lost.whys[0]})"
+        if cover is None:
+            yield f"not-on-a-card: {what}, and nobody who may approve had pressed anything"
+            return
+        card, allowed = cover.named, cover.named.people * (1 + self._cast.growth)
+        if lost.people > math.ceil(allowed) or lost.recordings > card.recordings:
+            pressed = f"the card that {cover.press.user} pressed ({cover.press.label}) named"
+            yield f"not-on-a-card: {what}; {pressed} {card.people} people and {card.recordings} recordings"
+        if len(cover.voters) < self._cast.needs and not cover.press.label.startswith("Confirm"):
+            yield f"too-few-approvals: {what}; {sorted(cover.voters)} pressed {cover.press.label}, and it takes {self._cast.needs}"
+
+    def _approval(self, tale: Tale) -> Iterator[str]:
+        """A run that somebody else had to look at: enough did, not long before, with the right to, on a card that stood in its channel."""
+        if tale.opened.get("glass"):
+            return
+        at = float(tale.opened["at"])
+        asked = self.cover(tale, at + 1)
+        if asked is None:
+            yield f"unapproved: {tale.name} {' and '.join(tale.heavy)}, and nobody who may approve had pressed anything"
+            return
+        if len(asked.voters) < self._cast.needs:
+            yield f"too-few-approvals: {tale.name} began with those of {sorted(asked.voters)}, and it takes {self._cast.needs}"
+        if at - asked.press.at > self._cast.minutes * 60 + SLACK:
+            yield f"old-approval: {tale.name} began {(at - asked.press.at) / 60:.0f} min after {asked.press.user} had approved it"
+        if asked.press.channel != self._cast.channel:
+            yield f"elsewhere: what {tale.name} does was approved in {asked.press.channel}, not in {self._cast.channel}"
+
+
+def _said(loss: Loss) -> str:
+    return f"{loss.people} people and {loss.recordings} recordings"

@@ -1,0 +1,72 @@
+"""Who plays in a cluster: where they talk, who may approve there, how many have to, and who has lost that right meanwhile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.scene import Scene
+
+GROUP, GROUP_LAG = "S0APPROVE", 660.0
+"""A user group that the right to approve may rest on, and how long the bot may need to hear who has left it."""
+LAG = 60.0  # the same for somebody whose account was closed
+ELI, OTHER = "UELI", "CX"
+
+
+@dataclass
+class Cast:
+    """One cluster's people. `needs` approvals by others than `asks`, younger than `minutes`; `growth` of the load is taken on trust."""
+
+    stack: str
+    channel: str
+    asks: str
+    approvers: tuple[str, ...]
+    needs: int = 1
+    minutes: float = 30.0
+    growth: float = 0.5
+    group: bool = False
+    lost: dict[str, float] = field(default_factory=dict)
+
+    def may_approve(self, user: str, at: float) -> bool:
+        """Whether that person's approval counted at that moment."""
+        gone = self.lost.get(user)
+        lag = GROUP_LAG if self.group else LAG
+        return user in self.approvers and user != self.asks and (gone is None or at <= gone + lag)
+
+    def left(self) -> list[str]:
+        """Who may still approve."""
+        return [u for u in self.approvers if u not in self.lost and u != self.asks]
+
+    def settings(self) -> Mapping[str, Any]:
+        """Their part of the cluster's settings."""
+        everyone = sorted({self.asks, *self.approvers})
+        roles: dict[str, Any] = {"operators": everyone}
+        if self.group:
+            roles["approvers"] = [GROUP]
+        elif set(self.approvers) != set(everyone):
+            roles["approvers"] = list(self.approvers)
+        return {"roles": roles, "channel": self.channel}
+
+
+def move_in(scene: Scene, casts: list[Cast]) -> None:
+    """The people and channels of the story, beside those of every scene."""
+    place = scene.slack.workspace
+    place.add_user(ELI, "eli", "Eli")
+    place.join("COPS", ELI)
+    place.add_channel("CBETA", "beta-ops", ["UANA", "UBEN", "UCARLA", "UDORA", ELI])
+    place.add_channel(OTHER, "elsewhere", ["UANA", "UBEN"], with_bot=False)
+    place.direct("UANA")
+    if any(c.group for c in casts):
+        place.add_group(GROUP, "approvers", [u for c in casts if c.group for u in c.approvers])
+
+
+def closes_account(scene: Scene, cast: Cast, user: str) -> None:
+    """Somebody leaves the company."""
+    scene.slack.workspace.deactivate(user)
+    cast.lost[user] = scene.clock.now()
+
+
+def leaves_group(scene: Scene, cast: Cast, user: str) -> None:
+    """Somebody may not approve any more."""
+    group = scene.slack.workspace.groups[GROUP]
+    group.users = [u for u in group.users if u != user]
+    cast.lost[user] = scene.clock.now()

@@ -1,0 +1,75 @@
+"""Other hands: somebody in the console, an apply, a colleague on a node. None of it is the bot's, and it has to notice."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from simulators.estate import Droplet, Estate, Refusal
+from tests.campaign.luck import Luck
+from tests.support.scene import Scene
+
+if TYPE_CHECKING:
+    from tests.campaign.storm import Log
+
+Deed = Callable[[Estate, random.Random], None]
+
+
+async def meddles(scene: Scene, dice: random.Random, luck: Luck, log: "Log") -> None:
+    """A few times, at any moment of the storm."""
+    for _ in range(luck.hands):
+        await asyncio.sleep(dice.uniform(5, luck.storm / 2))
+        deed = dice.choice(DEEDS["pool" if luck.kind == "pool" else "all"])
+        with log.of("hand"):
+            with scene.estate.by_hand(deed.__name__.strip("_")), suppress(Refusal):  # refused: it was not to be had just now
+                deed(scene.estate, dice)
+            await asyncio.sleep(60)
+
+
+def _another_number(estate: Estate, dice: random.Random) -> None:
+    pool = estate.pool("acme")
+    number = max(1, pool.target + dice.choice((-1, 1, 3)))
+    template = estate.scaling.shown_template(pool)
+    estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": template})
+
+
+def _another_size(estate: Estate, dice: random.Random) -> None:
+    pool = estate.pool("acme")
+    template = estate.scaling.shown_template(pool) | {"size": dice.choice(("s-8vcpu-16gb", "c-4"))}
+    estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": pool.target}, "droplet_template": template})
+
+
+def _a_master_off(estate: Estate, dice: random.Random) -> None:
+    estate.power.ask(dice.choice(estate.masters("acme")).id, "power_off")
+
+
+def _a_master_on(estate: Estate, dice: random.Random) -> None:
+    off = [m for m in estate.masters("acme") if not m.on]
+    if off:
+        estate.power.ask(dice.choice(off).id, "power_on")
+
+
+def _node(estate: Estate, dice: random.Random) -> Droplet | None:
+    on = [d for d in estate.media("acme") if d.on]
+    return dice.choice(on) if on else None
+
+
+def _a_node_drained(estate: Estate, dice: random.Random) -> None:
+    if (node := _node(estate, dice)) is not None and node.node.installed:
+        for name in ("openvidu", "ingress", "egress"):
+            estate.nodes.signal(node, name, "SIGQUIT")
+
+
+def _a_node_restarted(estate: Estate, dice: random.Random) -> None:
+    if (node := _node(estate, dice)) is not None and node.node.installed:
+        estate.nodes.restart_unit(node)
+
+
+def _a_node_off(estate: Estate, dice: random.Random) -> None:
+    if (node := _node(estate, dice)) is not None:
+        estate.power.ask(node.id, "power_off")
+
+
+EVERYWHERE: tuple[Deed, ...] = (_a_master_off, _a_master_on, _a_node_drained, _a_node_restarted, _a_node_off)
+DEEDS: dict[str, tuple[Deed, ...]] = {"pool": (*EVERYWHERE, _another_number, _another_number, _another_size), "all": EVERYWHERE}

@@ -1,0 +1,137 @@
+"""Looks on all the time: how the clusters were, who could read which card, and whether what people were told privately was so."""
+
+import asyncio
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simulators.slack.elements import interactive
+from simulators.slack.model import Message
+from tests.campaign.cards import MARKS
+from tests.campaign.ledger import Ledger, Tale
+from tests.support.scene import Scene
+
+EVERY, REMEMBERS = 10.0, 60.0
+"""How often it looks at the clusters, and how old what somebody is told may be, in seconds."""
+AT_ONCE = 1.0
+UNCHANGED = re.compile(r"nothing was (?:changed|done)\b(?! yet)", re.IGNORECASE)
+CHANGES = ("typed", "pressed")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Somebody was told that nothing was changed."""
+
+    at: float
+    user: str
+    text: str
+
+
+class Witness:
+    """One for the whole story. `repeats`: what people do may be delivered once more, and come true after it was denied."""
+
+    def __init__(self, scene: Scene, ledgers: list[Ledger], *, repeats: bool = False) -> None:
+        self._scene, self._ledgers, self._repeats = scene, ledgers, repeats
+        self._seen: defaultdict[str, deque[tuple[float, bool]]] = defaultdict(deque)
+        self.readers: defaultdict[str, set[str]] = defaultdict(set)
+        """Who could read a card, by what its buttons stand for."""
+        self.wrong: list[str] = []
+        self._claims: list[Claim] = []
+        scene.slack.workspace.on_shown.append(self._shown)
+
+    async def looks(self) -> None:
+        """Until the story ends."""
+        while True:
+            now = self._scene.clock.now()
+            for ledger in self._ledgers:
+                seen = self._seen[ledger.stack]
+                seen.append((now, self._serves(ledger.stack)))
+                while seen[0][0] < now - REMEMBERS:
+                    seen.popleft()
+            await asyncio.sleep(EVERY)
+
+    def _serves(self, stack: str) -> bool:
+        self._scene.estate.settle()
+        return bool(self._scene.estate.serving(stack))
+
+    def _shown(self, message: Message) -> None:
+        place = self._scene.slack.workspace
+        if message.user != place.bot.id:
+            return
+        for _, element in interactive(message.blocks):
+            if value := str(element.get("value", "")):
+                self.readers[value.split("|", maxsplit=1)[0]] |= place.readers(message)
+        private = message.ephemeral_to or place.channels[message.channel].im_with
+        if message.unseen:
+            self.wrong.append(f"unseen-answer: {private} was answered in a thread where Slack shows nothing: {message.text[:80]}")
+        if private and not message.unseen:
+            self._told(private, MARKS.sub("", message.text))
+
+    def _told(self, user: str, text: str) -> None:
+        if UNCHANGED.search(text):
+            self._claims.append(Claim(self._scene.clock.now(), user, text.splitlines()[0]))
+        for ledger in self._ledgers:
+            for serves, pattern in ((True, SERVES), (False, DOWN)):
+                if re.search(pattern.format(stack=re.escape(ledger.stack)), text):
+                    self._check(ledger.stack, user, serves=serves)
+
+    def _check(self, stack: str, user: str, *, serves: bool) -> None:
+        """What somebody reads must be so, or have been so when it was looked at."""
+        now = self._serves(stack)
+        if serves not in (now, *(s for _, s in self._seen[stack])):
+            what = "serves" if serves else "is down"
+            self.wrong.append(f"false-word: {user} was told that {stack} {what}, and it {'does not' if serves else 'serves'}")
+
+    # At the end
+
+    def false_claims(self) -> Iterator[str]:
+        """Whoever was told that nothing was changed, while what they had just done has opened or moved a run."""
+        deeds = [d for d in self._scene.slack.workspace.deeds if d[2] in CHANGES]
+        for claim in self._claims:
+            mine = [d for d in deeds if d[1] == claim.user]
+            before = [d for d in mine if d[0] <= claim.at]
+            if not before:
+                continue
+            after = [d for d in mine if d[0] > claim.at]
+            until = claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
+            for tale in (t for ledger in self._ledgers for t in ledger.tales()):
+                if what := _moved(tale, claim.user, before[-1], until):
+                    yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
+
+
+SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
+DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down)(?! until)"
+"""What is said of now: at the beginning of a sentence. In the middle of one it may be what a plan will come to."""
+
+
+def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: float) -> str:
+    """What came of somebody's last deed in this run."""
+    at, _, verb, what = deed
+    if not tale.events:
+        return ""
+    opened = tale.opened
+    if at <= float(opened["at"]) < until:
+        if verb == "typed" and not opened.get("request") and opened["requester"]["user"] == user and _fits(tale, what):
+            return f"{tale.name} was opened by it"
+        if verb == "pressed" and what.startswith("Approve") and opened["approvers"] and opened["approvers"][-1]["user"] == user:
+            return f"{tale.name} was opened by it"
+    for event in tale.events:
+        by = event["by"] if isinstance(event.get("by"), dict) else {}
+        taken = event["is"] in ("Answered", "Resumed", "CancelAsked") and by.get("user") == user and at <= float(event["at"]) < until
+        if verb == "pressed" and taken and _means(event["is"], what):
+            return f"it was taken: {event['is']} of {tale.name}"
+    return ""
+
+
+def _fits(tale: Tale, words: str) -> bool:
+    procedure = re.sub(r"(?<!^)(?=[A-Z])", " ", tale.procedure).lower().split()
+    return procedure[0] in words.lower()
+
+
+def _means(event: str, label: str) -> bool:
+    if event == "Resumed":
+        return label.startswith("Resume")
+    if event == "CancelAsked":
+        return label.startswith("Cancel")
+    return not label.startswith(("Approve", "Reject", "Details", "Resume", "Abandon", "Cancel"))
