@@ -76,6 +76,21 @@ def test_one_refusal_of_a_look_does_not_stop_a_run(path: str) -> None:
     virtual.run(story())
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "only"),
+    [("list-empty", "/v2/droplets", ""), ("list-one-missing", "/v2/droplets", "acme-master-node-3"), ("list-empty", POOLS, "")],
+)
+def test_one_list_without_masters_or_pool_does_not_stop_a_run(kind: str, path: str, only: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            await middle(scene)
+            scene.town.faults.add("digitalocean", kind, f"GET {path}", only=only)
+            run = await over(scene)
+            assert run.asked == ()
+
+    virtual.run(story())
+
+
 @pytest.mark.parametrize("kind", ["shuffled", "tags-shuffled"])
 def test_another_order_is_nothing_to_ask_people_about(kind: str) -> None:
     async def story() -> None:
