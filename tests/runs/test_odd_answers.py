@@ -6,7 +6,7 @@ from services.runs import State
 from simulators.digitalocean.oddities import NAMES
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, told
+from tests.support.stories import asked, over, question, told
 
 POOLS = "/v2/droplets/autoscale"
 
@@ -119,6 +119,20 @@ def test_one_wrong_list_changes_nothing(kind: str, path: str) -> None:
             run = await over(scene)
             assert run.notes == ()
             assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+def test_a_run_that_is_not_about_snapshots_does_not_wait_for_their_list() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            scene.town.faults.add("digitalocean", "500-before", "GET /v2/snapshots", times=-1)
+            await middle(scene)
+            pool = scene.estate.pool("acme")
+            body = {"name": pool.name, "config": {"target_number_instances": 3}, "droplet_template": pool.template}
+            scene.estate.scaling.edit(pool.id, body)
+            card = await question(scene, timeout=600)
+            assert "the pool's number from 2 to 3" in card.text
 
     virtual.run(story())
 
