@@ -175,7 +175,7 @@ class NodeLook:
     restarts: int = 0  # of the media server, since it was made
     agents: tuple[Agent, ...] = ()
     livekit: Observed[int] = NOT_LOOKED
-    marked: bool = False  # the drain marker of this start lies on the node
+    marked: bool = False  # the drain marker of this start lies on the node, or LiveKit's log says that it was told by hand to finish
     signals: tuple[Signal, ...] = ()  # what the drain of this start has sent
     unmarked: str = ""  # why the newest drain could not make its marker
     rooms: Observed[int] = NOT_LOOKED

@@ -139,6 +139,8 @@ async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "
             await _settle(scene, storm, parts)
         except Stuck as stuck:
             wrong.append(f"never came to an end: {stuck}")
+            for part in parts:
+                part.judge.at_the_end()
         for task in looking:
             task.cancel()
         for part in parts:

@@ -11,8 +11,10 @@ import pytest
 from handlers.reporter import Reporter
 from services import scripts
 from services.clock import loop_clock
+from services.cluster import NodeLook
 from services.drains import Drains
 from services.fenced import FencedWorld
+from services.node_look import parse_look
 from services.policy import Kind, Verdict
 from services.staging import Staging
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
@@ -33,7 +35,8 @@ from tests.support.scene import Scene
 FAIR = replace(
     luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}},
     rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
-    pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)),
+    pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains", livekit_ready=0.0, neighbours=0, glitch=None, hands=0,
+    group=False, loses="", place="", patience=0.0, asks=0,
 )  # fmt: skip
 SHUTDOWN = Wish("shutdown", goals.down)
 UNGUARDED = "for name in openvidu ingress egress; do docker container kill --signal=SIGQUIT $name; done; echo begun"
@@ -70,6 +73,12 @@ def test_masters_before_media(monkeypatch: Patch) -> None:
     assert "master-before-media" in wrong(SHUTDOWN)
 
 
+def forgetful(text: str) -> NodeLook | str:
+    """A look that does not see whether a node was told to finish."""
+    look = parse_look(text)
+    return look if isinstance(look, str) else replace(look, marked=False)
+
+
 def test_a_second_signal(monkeypatch: Patch) -> None:
     async def entered(*_: object) -> None:
         """Writes nothing down."""
@@ -77,6 +86,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Drains, "enter", entered)
     monkeypatch.setattr(scripts, "drain", always(UNGUARDED))
     monkeypatch.setattr(Drain, "nudge", always(5.0))
+    monkeypatch.setattr("services.world.parse_look", forgetful)
     said = wrong(SHUTDOWN)
     assert "second-signal" in said
     assert "thrown-out" in said
@@ -145,10 +155,6 @@ def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
 # What somebody does of whom the bot knows nothing: the world and Slack, as if it had been the bot
 
 
-def asks_cloud(scene: Scene, method: str, path: str, **body: Any) -> None:
-    scene.town.digitalocean.handle(method, path, {}, {"authorization": "Bearer dop_v1_sim"}, json.dumps(body).encode())
-
-
 def says(scene: Scene, user: str, text: str, **more: Any) -> None:
     scene.slack.webapi.handle("chat.postEphemeral", "xoxb-sim", {"channel": "COPS", "user": user, "text": text, **more})
 
@@ -164,7 +170,7 @@ def busy(scene: Scene) -> Droplet:
 
 async def cuts_people(scene: Scene, parts: list[Part]) -> None:
     await begun(scene, parts[0])
-    asks_cloud(scene, "POST", f"/v2/droplets/{busy(scene).id}/actions", type="power_off")
+    scene.town.shell.execute(busy(scene).id, "docker kill openvidu")
 
 
 async def kills_the_recorder(scene: Scene, parts: list[Part]) -> None:
@@ -208,7 +214,7 @@ async def answers_in_a_dead_thread(scene: Scene, _: list[Part]) -> None:
         (kills_the_agent, "agent-cut: agent-speech-processing"),
         (says_nothing_was_changed, "and acme-1 was opened by it"),
         (says_it_serves, "false-word: UANA was told that acme serves, and it does not"),
-        (says_it_is_down, "false-word: UANA was told that acme is down, and it serves"),
+        (says_it_is_down, "false-word: UANA was told that acme is down, and it is up"),
         (answers_in_a_dead_thread, "unseen-answer: UANA"),
     ],
     ids=lambda v: getattr(v, "__name__", None),

@@ -33,7 +33,8 @@ class Witness:
 
     def __init__(self, scene: Scene, ledgers: list[Ledger], *, repeats: bool = False) -> None:
         self._scene, self._ledgers, self._repeats = scene, ledgers, repeats
-        self._seen: defaultdict[str, deque[tuple[float, bool]]] = defaultdict(deque)
+        self._seen: defaultdict[str, deque[tuple[float, bool, bool]]] = defaultdict(deque)
+        """By stack: when, whether people could meet, and whether its masters were down."""
         self.readers: defaultdict[str, set[str]] = defaultdict(set)
         """Who could read a card, by what its buttons stand for."""
         self.wrong: list[str] = []
@@ -46,14 +47,15 @@ class Witness:
             now = self._scene.clock.now()
             for ledger in self._ledgers:
                 seen = self._seen[ledger.stack]
-                seen.append((now, self._serves(ledger.stack)))
+                seen.append((now, *self._state(ledger.stack)))
                 while seen[0][0] < now - REMEMBERS:
                     seen.popleft()
             await asyncio.sleep(EVERY)
 
-    def _serves(self, stack: str) -> bool:
-        self._scene.estate.settle()
-        return bool(self._scene.estate.serving(stack))
+    def _state(self, stack: str) -> tuple[bool, bool]:
+        estate = self._scene.estate
+        estate.settle()
+        return bool(estate.serving(stack)), not estate.front_is_up(stack)
 
     def _shown(self, message: Message) -> None:
         place = self._scene.slack.workspace
@@ -78,10 +80,10 @@ class Witness:
 
     def _check(self, stack: str, user: str, *, serves: bool) -> None:
         """What somebody reads must be so, or have been so when it was looked at."""
-        now = self._serves(stack)
-        if serves not in (now, *(s for _, s in self._seen[stack])):
-            what = "serves" if serves else "is down"
-            self.wrong.append(f"false-word: {user} was told that {stack} {what}, and it {'does not' if serves else 'serves'}")
+        states = [self._state(stack), *((s, d) for _, s, d in self._seen[stack])]
+        if not any(s if serves else d for s, d in states):
+            what = "serves, and it does not" if serves else "is down, and it is up"
+            self.wrong.append(f"false-word: {user} was told that {stack} {what}")
 
     # At the end
 
