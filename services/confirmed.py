@@ -9,6 +9,7 @@ from services.errors import Rejected, Unconfirmed
 T = TypeVar("T")
 LOOKS, SECONDS = 3, 60.0
 NEEDED = f"not confirmed yet: it has to be seen in {LOOKS} looks over {SECONDS:.0f} s"
+NEEDED_OF_VALUE = f"not confirmed yet: it has to be seen again after {SECONDS:.0f} s"  # so that who asks again in a minute has an answer
 
 
 class Doubt:
@@ -24,9 +25,9 @@ class Doubt:
         self.looks += 1
         return self
 
-    def believed(self, now: float) -> bool:
+    def believed(self, now: float, looks: int = LOOKS) -> bool:
         """Whether it has been seen often enough, over a time that is long enough."""
-        return self.looks >= LOOKS and now - self.first_seen >= SECONDS
+        return self.looks >= looks and now - self.first_seen >= SECONDS
 
 
 class Answers:
@@ -75,6 +76,6 @@ class Settled:
         now = self._clock.now()
         known = self._doubt if self._doubt is not None and self._doubt.what == value else None
         self._doubt = known.again() if known is not None else Doubt(value, now)
-        if not self._doubt.believed(now):
-            raise Unconfirmed(f"{self._what} is {value}, and was {self._value} before ({NEEDED})", self._doubt.first_seen)
+        if not self._doubt.believed(now, looks=2):
+            raise Unconfirmed(f"{self._what} is {value}, and was {self._value} before ({NEEDED_OF_VALUE})", self._doubt.first_seen)
         self._value, self._doubt = value, None

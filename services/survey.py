@@ -13,7 +13,7 @@ from services.backups import made_by_bot
 from services.clock import Clock
 from services.cluster import Autoscaler, Droplet, Fact, FleetKind, MediaNode, Pool, Size, Snapshot
 from services.confirmed import Settled
-from services.errors import BotError, NotFound, Rejected, Unreachable
+from services.errors import BotError, NotFound, Rejected, Unconfirmed, Unreachable
 from services.kinds import Names, Signs, tell
 from services.members import Members
 from services.readings import DropletEntry, Listed, Member, Namespace, PoolEntry
@@ -100,13 +100,13 @@ class Survey:
         masters = self._masters(droplets.entries)
         try:
             fleet = await self._fleet(droplets.entries, pools, fresh, since) if Fact.POOL in needs else _Fleet()
-            problem = self._problem(masters) or fleet.problem or self._blind(droplets.entries)
-            if fleet.kind in KEPT_BY and not problem:
-                self._kept_by.see(KEPT_BY[fleet.kind])
         except (Unreachable, Rejected) as why:
             unseen.needs(Fact.POOL, why)
-            fleet, problem = _Fleet(), self._problem(masters)
+            fleet = _Fleet()
         self._check_all_were_read(droplets, fleet.members, unseen)
+        problem = unseen.problem(self._names.stack) or self._problem(masters) or fleet.problem or self._blind(droplets.entries)
+        if not problem:
+            fleet = self._settled(fleet, unseen)
         price = await self._price(fleet, droplets.entries)
         limit, sizes, snapshots = await asyncio.gather(
             self._limit(needs, fresh), self._sizes(needs, unseen), self._snapshots(masters, needs, fresh, unseen)
@@ -117,7 +117,7 @@ class Survey:
             pool=fleet.pool,
             kind=fleet.kind,
             autoscaler=fleet.autoscaler,
-            problem=unseen.problem(self._names.stack) or problem,
+            problem=problem or unseen.problem(self._names.stack),
             media_price=price,
             droplet_limit=limit,
             droplets_in_account=len(droplets),
@@ -172,6 +172,17 @@ class Survey:
         pool, members = await self._pool(mine, droplets, since) if len(mine) == 1 else (None, ())
         kind, strange, autoscaler = await self._kind(droplets, mine, fresh)
         return _Fleet(kind, strange or self._strange(mine), pool, members, autoscaler)
+
+    def _settled(self, fleet: _Fleet, unseen: _Unseen) -> _Fleet:
+        """The fleet, when it is of the kind that it was before; another kind was not seen until it is confirmed."""
+        if fleet.kind not in KEPT_BY:
+            return fleet
+        try:
+            self._kept_by.see(KEPT_BY[fleet.kind])
+        except Unconfirmed as why:
+            unseen.needs(Fact.POOL, why)
+            return _Fleet()
+        return fleet
 
     def _mine(self, pools: Listed[PoolEntry]) -> list[PoolEntry]:
         for entry in pools.unread:

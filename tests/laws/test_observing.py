@@ -372,7 +372,7 @@ async def _empty(sight: Sight, kind: str) -> None:
     await sight.look()
 
 
-def test_another_kind_of_fleet_counts_after_three_looks_over_a_minute() -> None:
+def test_another_kind_of_fleet_counts_when_it_is_seen_again_after_a_minute() -> None:
     async def story() -> None:
         sight = Sight(media=0, kind="autoscaler")
         sight.town.estate.tags.add("acme-draining")

@@ -142,6 +142,9 @@ def test_parked_the_vendors_way() -> None:
             await scene.ana.types("COPS", "/openvidu status")
             await scene.passes(31)
         await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.whisper("UANA", "is nothing that can be seen, and was an autoscaler before (not confirmed yet")
+        await scene.passes(60)
+        await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         assert "it had an autoscaler with 2 of them" in card.text
         await scene.ben.presses(card, "Approve")

@@ -6,7 +6,7 @@ from services.runs import State
 from simulators.digitalocean.oddities import NAMES
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, told
+from tests.support.stories import asked, over, question, told
 
 POOLS = "/v2/droplets/autoscale"
 
@@ -76,6 +76,21 @@ def test_one_refusal_of_a_look_does_not_stop_a_run(path: str) -> None:
     virtual.run(story())
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "only"),
+    [("list-empty", "/v2/droplets", ""), ("list-one-missing", "/v2/droplets", "acme-master-node-3"), ("list-empty", POOLS, "")],
+)
+def test_one_list_without_masters_or_pool_does_not_stop_a_run(kind: str, path: str, only: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            await middle(scene)
+            scene.town.faults.add("digitalocean", kind, f"GET {path}", only=only)
+            run = await over(scene)
+            assert run.asked == ()
+
+    virtual.run(story())
+
+
 @pytest.mark.parametrize("kind", ["shuffled", "tags-shuffled"])
 def test_another_order_is_nothing_to_ask_people_about(kind: str) -> None:
     async def story() -> None:
@@ -104,6 +119,20 @@ def test_one_wrong_list_changes_nothing(kind: str, path: str) -> None:
             run = await over(scene)
             assert run.notes == ()
             assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+def test_a_run_that_is_not_about_snapshots_does_not_wait_for_their_list() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            scene.town.faults.add("digitalocean", "500-before", "GET /v2/snapshots", times=-1)
+            await middle(scene)
+            pool = scene.estate.pool("acme")
+            body = {"name": pool.name, "config": {"target_number_instances": 3}, "droplet_template": pool.template}
+            scene.estate.scaling.edit(pool.id, body)
+            card = await question(scene, timeout=600)
+            assert "the pool's number from 2 to 3" in card.text
 
     virtual.run(story())
 
