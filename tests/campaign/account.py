@@ -12,7 +12,7 @@ from tests.campaign.cast import Cast
 from tests.campaign.ledger import Ledger, Tale
 from tests.support.scene import Scene
 
-RACE = 90.0
+RACE = 45.0
 """Seconds before something is asked for in which whoever comes to a meeting can be missed."""
 SLACK = 60.0
 """Seconds that an approval may be older than the policy says: the last look, the way to the cloud."""

@@ -92,6 +92,8 @@ def luck_of(seed: int) -> Luck:
     kind = dice.choice(KINDS_OF_FLEETS)
     media = dice.randint(2 if kind == "fixed" else 1, 3)  # of one fixed node none can be parked
     needs, group = dice.choice((1, 1, 1, 2)), dice.random() < 0.06
+    deadline = dice.choice((2, 6, 120))
+    longest = 40.0 if deadline < 120 and dice.random() < 0.25 else 5.0  # minutes; where nobody waits two hours for them
     glitch, beta = calm and dice.random() < 0.4, dice.random() < 0.12
     return Luck(
         seed=seed,
@@ -106,7 +108,7 @@ def luck_of(seed: int) -> Luck:
         },
         site={
             "timings": {"look": LOOK},
-            "drain": {"method": dice.choice(("signal", "signal", "script")), "deadline_minutes": dice.choice((2, 6, 120))},
+            "drain": {"method": dice.choice(("signal", "signal", "script")), "deadline_minutes": deadline},
         },
         rates={} if calm else {party: _rates(dice, kinds) for party, kinds in KINDS.items()},
         slack={} if calm else _rates(dice, SLACK_KINDS),
@@ -124,7 +126,7 @@ def luck_of(seed: int) -> Luck:
         failovers=not calm and dice.random() < 0.15,
         pydo=seed % 20 == 0,
         traffic=dice.choice((0.0, 0.0, 0.0, 20.0)),
-        meetings=tuple((dice.randint(1, 9), dice.uniform(0.5, 5.0), dice.randint(0, 1)) for _ in range(dice.randint(0, media + 1))),
+        meetings=tuple((dice.randint(1, 9), dice.uniform(0.5, longest), dice.randint(0, 1)) for _ in range(dice.randint(0, media + 1))),
         agents="drains" if glitch else dice.choices(("drains", "deaf", "dies"), (86, 7, 7))[0],
         livekit_ready=dice.choice((0.0, 8.0)),
         neighbours=0 if calm or dice.random() < 0.96 else 8,

@@ -5,9 +5,11 @@ import hashlib
 import json
 import random
 import uuid
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
@@ -56,15 +58,15 @@ def play(seed: int) -> Told:
     return tell(luck, wishes, wish_of_beta(dice, MEDIA_OF_BETA) if luck.beta else None)
 
 
-def tell(luck: Luck, wishes: list[Wish], of_beta: Wish | None = None) -> Told:
-    """With that luck, these wishes; `of_beta` is of the other cluster."""
+def tell(luck: Luck, wishes: list[Wish], of_beta: Wish | None = None, beside: "Beside | None" = None) -> Told:
+    """With that luck, these wishes; `of_beta` is of the other cluster. `beside`: what else is done meanwhile, of which nobody knows."""
     dice = random.Random(f"names {luck.seed}")
 
     def made() -> uuid.UUID:
         return uuid.UUID(int=dice.getrandbits(128), version=4)
 
     with mock.patch("uuid.uuid4", new=made), mock.patch("os.getpid", new=_always_one):  # a bot is called by its process
-        return virtual.run(_story(luck, wishes, of_beta))
+        return virtual.run(_story(luck, wishes, of_beta, beside))
 
 
 def _always_one() -> int:
@@ -82,6 +84,9 @@ class Part:
     judge: Judge
 
 
+Beside = Callable[[Scene, list[Part]], Coroutine[Any, Any, None]]
+
+
 def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
     """The people of each cluster; the second one has other ones, and another policy."""
     policy = luck.policy
@@ -92,7 +97,7 @@ def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
     return [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0)] if beta else [acme]
 
 
-async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None) -> Told:
+async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "Beside | None") -> Told:
     memory = MemoryStore(loop_clock(ORIGIN), REMEMBERS if luck.failovers else 0.0)
     trouble = Trouble(dice_of(luck.seed, "trouble"), luck.lost_replies, luck.slow_state, late=luck.late, twice=luck.twice)
     casts = casts_of(luck, beta=of_beta is not None)
@@ -120,21 +125,24 @@ async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None) -> Told:
     move_in(scene, casts)
     ledgers = [Ledger(memory, c.stack) for c in casts]
     async with scene, Storm(luck, scene, trouble, memory) as storm:
-        witness = Witness(scene, ledgers)
+        witness = Witness(scene, ledgers, repeats=bool(luck.twice))
         parts = [
             Part(c, w, ledger, Crowd(luck, scene, ledger, storm, c), Judge(scene, ledger, storm, c, witness))
             for c, ledger, w in zip(casts, ledgers, [wishes, [of_beta] if of_beta else []], strict=False)
         ]
         _arrange(scene, luck, parts)
         await scene.start_bot(storm.birth())
-        looking = asyncio.create_task(witness.looks())
+        looking = [asyncio.create_task(witness.looks()), *([asyncio.create_task(beside(scene, parts))] if beside else [])]
         wrong: list[str] = []
         try:
             await _together(luck, scene, parts)
             await _settle(scene, storm, parts)
         except Stuck as stuck:
             wrong.append(f"never came to an end: {stuck}")
-        looking.cancel()
+            for part in parts:
+                part.judge.at_the_end()
+        for task in looking:
+            task.cancel()
         for part in parts:
             wrong += part.judge.wrong
         return _told(luck, scene, parts, [*wrong, *of_all(scene, storm, witness)])

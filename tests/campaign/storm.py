@@ -176,7 +176,7 @@ class Storm:
         self._undo: list[Callable[[], object]] = []
 
     async def __aenter__(self) -> "Storm":
-        works = [self._passes(), self._keeps_alive(), self._spells()]
+        works = [self._passes(), self._keeps_alive(), self._counts_the_dead(), self._spells()]
         if self._luck.hands:
             works.append(meddles(self._scene, dice_of(self._luck.seed, "hands"), self._luck, self.log))
         if self._luck.glitch is not None:
@@ -241,17 +241,21 @@ class Storm:
         if self._luck.second_bot:
             await asyncio.sleep(self._dice.uniform(0, 60))
             await self._scene.start_bot(self.birth())
-        dead = 0
         while True:
             await asyncio.sleep(2)
-            for _ in range(dead, dead := sum(life.dead for life in self._scene.lives)):
-                self.log.note("death")
             if all(life.dead for life in self._scene.lives):
                 with self.log.of("nobody"):
                     seconds, often = zip(*RETURNS, strict=True)
                     await asyncio.sleep(self._dice.choices(seconds, often)[0])
                     await self._scene.start_bot(self.birth())
                 self.returns += 1
+
+    async def _counts_the_dead(self) -> None:
+        dead = 0
+        while not self.over:
+            await asyncio.sleep(2)
+            for _ in range(dead, dead := sum(life.dead for life in self._scene.lives)):
+                self.log.note("death")
 
     async def _spells(self) -> None:
         for _ in range(self._luck.spells):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,20 +17,27 @@ from services.policy import Kind, Verdict
 from services.staging import Staging
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
 from services.world import ClusterWorld
+from simulators.estate import Droplet
 from tests.campaign import goals
+from tests.campaign.cast import Cast
 from tests.campaign.goals import KEY
+from tests.campaign.judge import Judge
 from tests.campaign.ledger import Ledger
 from tests.campaign.luck import Luck, luck_of
-from tests.campaign.play import tell
+from tests.campaign.play import Part, tell
 from tests.campaign.plots import Wish
+from tests.campaign.storm import Log
 from tests.support.memory_store import MemoryStore
+from tests.support.scene import Scene
 
 FAIR = replace(
     luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}},
     rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
-    pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)),
+    pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains", livekit_ready=0.0, neighbours=0, glitch=None, hands=0,
+    group=False, loses="", place="", patience=0.0, asks=0,
 )  # fmt: skip
 SHUTDOWN = Wish("shutdown", goals.down)
+UNGUARDED = "for name in openvidu ingress egress agent-speech-processing; do docker container kill --signal=SIGQUIT $name; done; echo begun"
 Patch = pytest.MonkeyPatch
 
 
@@ -68,7 +76,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
         """Writes nothing down."""
 
     monkeypatch.setattr(Drains, "enter", entered)
-    monkeypatch.setattr(scripts, "drain", always(scripts._SIGNAL))
+    monkeypatch.setattr(scripts, "drain", always(UNGUARDED))
     monkeypatch.setattr(Drain, "nudge", always(5.0))
     said = wrong(SHUTDOWN)
     assert "second-signal" in said
@@ -76,7 +84,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
 
 
 def test_people_thrown_out(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(scripts, "drain", always("docker container kill --signal=SIGKILL openvidu"))
+    monkeypatch.setattr(scripts, "drain", always(UNGUARDED.replace("QUIT", "KILL")))
     assert "thrown-out: " in wrong(Wish("scale 1", goals.scaled(1)))
 
 
@@ -133,6 +141,134 @@ def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
     monkeypatch.setattr(PoolTarget, "is_done", always(value=False))
     said = wrong(SHUTDOWN)
     assert "never came to an end" in said
+
+
+# What somebody does of whom the bot knows nothing: the world and Slack, as if it had been the bot
+
+
+def says(scene: Scene, user: str, text: str, **more: Any) -> None:
+    scene.slack.webapi.handle("chat.postEphemeral", "xoxb-sim", {"channel": "COPS", "user": user, "text": text, **more})
+
+
+async def begun(scene: Scene, part: Part) -> None:
+    while not part.ledger.names():
+        await scene.passes(1)
+
+
+def busy(scene: Scene) -> Droplet:
+    return next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
+
+
+async def cuts_people(scene: Scene, parts: list[Part]) -> None:
+    await begun(scene, parts[0])
+    scene.town.shell.execute(busy(scene).id, "docker kill openvidu")
+
+
+async def kills_the_recorder(scene: Scene, parts: list[Part]) -> None:
+    await begun(scene, parts[0])
+    node = next(d for d in scene.estate.media("acme") if any(m.recordings for m in scene.estate.meetings_on(d.id)))
+    scene.town.shell.execute(node.id, "docker kill egress")
+
+
+async def kills_the_agent(scene: Scene, parts: list[Part]) -> None:
+    await begun(scene, parts[0])
+    scene.town.shell.execute(busy(scene).id, "docker kill agent-speech-processing")
+
+
+async def says_nothing_was_changed(scene: Scene, parts: list[Part]) -> None:
+    await begun(scene, parts[0])
+    says(scene, str(parts[0].ledger.tales()[0].opened["approvers"][-1]["user"]), "no usable answer. Nothing was changed by this; try again")
+
+
+async def says_it_serves(scene: Scene, _: list[Part]) -> None:
+    while scene.estate.serving("acme"):
+        await scene.passes(5)
+    await scene.passes(90)
+    says(scene, "UANA", "acme serves, 2 media nodes.")
+
+
+async def says_it_is_down(scene: Scene, parts: list[Part]) -> None:
+    await begun(scene, parts[0])
+    says(scene, "UANA", "acme is down.")
+
+
+async def answers_in_a_dead_thread(scene: Scene, _: list[Part]) -> None:
+    talk = scene.slack.workspace.post(scene.slack.workspace.channels["COPS"], "UANA", "how is it?")
+    says(scene, "UANA", "it is well", thread_ts=talk.ts)
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        (cuts_people, "not-on-a-card: acme-1 cut off 4 people and 1 recordings"),
+        (kills_the_recorder, "not-on-a-card: acme-1 cut off 0 people and 1 recordings"),
+        (kills_the_agent, "agent-cut: agent-speech-processing"),
+        (says_nothing_was_changed, "and acme-1 was opened by it"),
+        (says_it_serves, "false-word: UANA was told that acme serves, and it does not"),
+        (says_it_is_down, "false-word: UANA was told that acme is down, and it is up"),
+        (answers_in_a_dead_thread, "unseen-answer: UANA"),
+    ],
+    ids=lambda v: getattr(v, "__name__", None),
+)
+def test_what_is_done_beside_the_card(beside: Any, said: str) -> None:
+    assert said in "\n".join(tell(FAIR, [replace(SHUTDOWN, stays=300.0)], beside=beside).wrong)
+
+
+# What trouble excuses
+
+
+def log_of(*spans: tuple[str, float, float]) -> Log:
+    log = Log(lambda: 10_000.0)
+    log._past = list(spans)
+    return log
+
+
+def test_trouble_excuses_while_it_lasts_and_a_moment_longer() -> None:
+    log = log_of(("deaf", 100.0, 200.0), ("node", 500.0, 900.0))
+    assert [at for at in (80, 99, 150, 230, 300) if log.excuses(at, "deaf")] == [99, 150, 230]
+    assert [at for at in (300, 600) if log.excuses(at)] == [600]
+    assert log.calm_for(0, 1000) == 240.0  # from the minute after the first to the second
+    assert log.calm_for(950, 1500) == 540.0
+    assert log.overlap(150, 600, "deaf", "node") == 150.0
+    assert log.begun(450, 550, "node")
+    assert not log.begun(550, 600, "node")
+
+
+def judged(events: list[dict[str, Any]], log: Log, glitch: str = "", requests: tuple[dict[str, Any], ...] = ()) -> Judge:
+    ledger = Ledger(entries(*events), "acme")
+    ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
+    scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
+    storm: Any = SimpleNamespace(log=log, glitch_only=glitch)
+    witness: Any = SimpleNamespace(readers={"r1": {"UANA", "U0BOT"}, "r2": {"UBEN"}})
+    return Judge(scene, ledger, storm, Cast("acme", "COPS", "UANA", ("UBEN",)), witness)
+
+
+def stopped(run: str, at: float, reason: str) -> dict[str, Any]:
+    return {"of": run, "is": "Stopped", "at": at, "reason": reason}
+
+
+def test_time_in_which_nobody_looked_is_no_time_waited() -> None:
+    late = "Media pool 3 -> 0: not so after 22 min; still waiting for it"
+    away = log_of(("nobody", 60.0, 1300.0))
+    assert list(judged([opened("acme-1", 50), stopped("acme-1", 1310, late)], away)._late_without_a_look())
+    assert not list(judged([opened("acme-1", 50), stopped("acme-1", 1500, late)], away)._late_without_a_look())
+    assert not list(judged([opened("acme-1", 50), stopped("acme-1", 1310, "it was refused")], away)._late_without_a_look())
+
+
+def test_one_wrong_answer_stops_nothing() -> None:
+    events = [opened("acme-1", 50), stopped("acme-1", 90, "acme has 3 masters")]
+    assert list(judged([dict(e) for e in events], log_of(), "digitalocean 401 GET ")._glitched())
+    assert not list(judged([dict(e) for e in events], log_of())._glitched())
+
+
+def test_a_request_that_nobody_can_read() -> None:
+    def request(name: str, closed: float = 0.0) -> dict[str, Any]:
+        return {"id": name, "made_at": 100.0, "closed_at": closed, "requester": {"user": "UANA"}}
+
+    assert list(judged([], log_of(), requests=(request("r1"),))._unseen())
+    assert not list(judged([], log_of(), requests=(request("r2"),))._unseen())
+    assert not list(judged([], log_of(), requests=(request("r1", 150.0),))._unseen())
+    assert not list(judged([], log_of(("mute", 90.0, 5_000.0)), requests=(request("r1"),))._unseen())
 
 
 # What the state's text shows

@@ -12,8 +12,9 @@ from tests.campaign.cards import MARKS
 from tests.campaign.ledger import Ledger, Tale
 from tests.support.scene import Scene
 
-EVERY, REMEMBERS = 10.0, 120.0
+EVERY, REMEMBERS = 10.0, 60.0
 """How often it looks at the clusters, and how old what somebody is told may be, in seconds."""
+AT_ONCE = 1.0
 UNCHANGED = re.compile(r"nothing was (?:changed|done)\b(?! yet)", re.IGNORECASE)
 CHANGES = ("typed", "pressed")
 
@@ -28,11 +29,12 @@ class Claim:
 
 
 class Witness:
-    """One for the whole story."""
+    """One for the whole story. `repeats`: what people do may be delivered once more, and come true after it was denied."""
 
-    def __init__(self, scene: Scene, ledgers: list[Ledger]) -> None:
-        self._scene, self._ledgers = scene, ledgers
-        self._seen: defaultdict[str, deque[tuple[float, bool]]] = defaultdict(deque)
+    def __init__(self, scene: Scene, ledgers: list[Ledger], *, repeats: bool = False) -> None:
+        self._scene, self._ledgers, self._repeats = scene, ledgers, repeats
+        self._seen: defaultdict[str, deque[tuple[float, bool, bool]]] = defaultdict(deque)
+        """By stack: when, whether people could meet, and whether its masters were down."""
         self.readers: defaultdict[str, set[str]] = defaultdict(set)
         """Who could read a card, by what its buttons stand for."""
         self.wrong: list[str] = []
@@ -45,14 +47,15 @@ class Witness:
             now = self._scene.clock.now()
             for ledger in self._ledgers:
                 seen = self._seen[ledger.stack]
-                seen.append((now, self._serves(ledger.stack)))
+                seen.append((now, *self._state(ledger.stack)))
                 while seen[0][0] < now - REMEMBERS:
                     seen.popleft()
             await asyncio.sleep(EVERY)
 
-    def _serves(self, stack: str) -> bool:
-        self._scene.estate.settle()
-        return bool(self._scene.estate.serving(stack))
+    def _state(self, stack: str) -> tuple[bool, bool]:
+        estate = self._scene.estate
+        estate.settle()
+        return bool(estate.serving(stack)), not estate.front_is_up(stack)
 
     def _shown(self, message: Message) -> None:
         place = self._scene.slack.workspace
@@ -77,10 +80,10 @@ class Witness:
 
     def _check(self, stack: str, user: str, *, serves: bool) -> None:
         """What somebody reads must be so, or have been so when it was looked at."""
-        now = self._serves(stack)
-        if serves not in (now, *(s for _, s in self._seen[stack])):
-            what = "serves" if serves else "is down"
-            self.wrong.append(f"false-word: {user} was told that {stack} {what}, and it {'does not' if serves else 'serves'}")
+        states = [self._state(stack), *((s, d) for _, s, d in self._seen[stack])]
+        if not any(s if serves else d for s, d in states):
+            what = "serves, and it does not" if serves else "is down, and it is up"
+            self.wrong.append(f"false-word: {user} was told that {stack} {what}")
 
     # At the end
 
@@ -93,14 +96,15 @@ class Witness:
             if not before:
                 continue
             after = [d for d in mine if d[0] > claim.at]
-            until = after[0][0] if after else claim.at + 3600.0
+            until = claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
             for tale in (t for ledger in self._ledgers for t in ledger.tales()):
                 if what := _moved(tale, claim.user, before[-1], until):
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
 
 
-SERVES = r"\b{stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
-DOWN = r"\b{stack}(?: ·)? (?:is down|down\b|is shut down)"
+SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
+DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down)(?! until)"
+"""What is said of now: at the beginning of a sentence. In the middle of one it may be what a plan will come to."""
 
 
 def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: float) -> str:
@@ -109,14 +113,14 @@ def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: floa
     if not tale.events:
         return ""
     opened = tale.opened
-    if at <= float(opened["at"]) <= until:
+    if at <= float(opened["at"]) < until:
         if verb == "typed" and not opened.get("request") and opened["requester"]["user"] == user and _fits(tale, what):
             return f"{tale.name} was opened by it"
         if verb == "pressed" and what.startswith("Approve") and opened["approvers"] and opened["approvers"][-1]["user"] == user:
             return f"{tale.name} was opened by it"
     for event in tale.events:
         by = event["by"] if isinstance(event.get("by"), dict) else {}
-        taken = event["is"] in ("Answered", "Resumed", "CancelAsked") and by.get("user") == user and at <= float(event["at"]) <= until
+        taken = event["is"] in ("Answered", "Resumed", "CancelAsked") and by.get("user") == user and at <= float(event["at"]) < until
         if verb == "pressed" and taken and _means(event["is"], what):
             return f"it was taken: {event['is']} of {tale.name}"
     return ""
@@ -130,4 +134,6 @@ def _fits(tale: Tale, words: str) -> bool:
 def _means(event: str, label: str) -> bool:
     if event == "Resumed":
         return label.startswith("Resume")
-    return event == "Answered" or label.startswith("Cancel")
+    if event == "CancelAsked":
+        return label.startswith("Cancel")
+    return not label.startswith(("Approve", "Reject", "Details", "Resume", "Abandon", "Cancel"))

@@ -1,0 +1,109 @@
+"""The account of who was cut off, against cards: for each promise a story that breaks it, and its neighbour that does not."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from simulators.estate import Cause, Loss
+from simulators.slack.model import Press
+from tests.campaign.account import Account
+from tests.campaign.cast import Cast
+from tests.campaign.ledger import Ledger
+from tests.campaign.test_judge import ended, entries, opened
+
+EVERYBODY = frozenset({"UANA", "UBEN", "UCARLA", "U0BOT"})
+NAMES = "3 meetings, 14 people, 1 recording now. Everyone in them is disconnected."
+FINISH = "3 meetings, 14 people, 1 recording now. They can finish; no one is disconnected."
+CAST = Cast("acme", "COPS", "UANA", ("UBEN", "UCARLA"), 1, 30.0, 0.0)
+
+
+def press(user: str, at: float, text: str = NAMES, label: str = "Approve", value: str = "r1", **more: Any) -> Press:
+    return Press(at, user, more.get("channel", "COPS"), more.get("ts", value), label, value, more.get("confirm", ""), text, EVERYBODY)
+
+
+def loss(people: int, recordings: int = 0, at: float = 100.0, who: Any = "operator", opened_at: float = -1000.0) -> Loss:
+    return Loss(at + 20, "acme", 7, people, recordings, "its pool shut it down", Cause(who, "PUT pool", at), opened_at)
+
+
+def wrong(presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy: bool = True, over: float = 900.0) -> str:
+    begun = opened("acme-1", 50.0)
+    begun["request"] = "r1"
+    begun["plan"]["effects"]["cuts_off"] = heavy
+    begun["approvers"] = [{"user": "UBEN"}]
+    ledger = Ledger(entries(begun, ended("acme-1", over)), "acme")
+    place = SimpleNamespace(presses=sorted(presses, key=lambda p: p.at))
+    scene: Any = SimpleNamespace(slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses))
+    return "\n".join(Account(scene, ledger, cast).faults())
+
+
+def test_what_the_card_named_is_agreed_to() -> None:
+    assert wrong([press("UBEN", 49)], [loss(10, 1), loss(4)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("presses", "losses", "cast", "said"),
+    [
+        ([press("UBEN", 49)], [loss(15)], CAST, "not-on-a-card: acme-1 cut off 15 people and 0 recordings"),
+        ([press("UBEN", 49)], [loss(14), loss(1)], CAST, "named 14 people and 1 recordings"),
+        ([press("UBEN", 49)], [loss(14, 2)], CAST, "not-on-a-card"),
+        ([press("UBEN", 49)], [loss(22)], replace(CAST, growth=0.5), "not-on-a-card"),
+        ([press("UBEN", 49, FINISH)], [loss(1)], CAST, "not-on-a-card"),
+        ([press("UBEN", 49, FINISH)], [loss(0, 1)], CAST, "not-on-a-card"),
+        ([press("UBEN", 49, "Everyone is disconnected. How many meetings run is unknown.")], [loss(1)], CAST, "not-on-a-card"),
+        ([], [loss(1)], CAST, "nobody who may approve had pressed anything"),
+        ([press("UANA", 49)], [loss(1)], CAST, "nobody who may approve had pressed anything"),
+        ([press("UDORA", 49)], [loss(1)], CAST, "nobody who may approve had pressed anything"),
+        ([press("UBEN", 49, label="Reject")], [loss(1)], CAST, "nobody who may approve had pressed anything"),
+        ([press("UBEN", 49)], [loss(14)], replace(CAST, needs=2), "too-few-approvals"),
+        ([press("UBEN", 48), press("UBEN", 49)], [loss(14)], replace(CAST, needs=2), "too-few-approvals"),
+        ([press("UBEN", 48), press("UCARLA", 49, value="r0")], [], replace(CAST, needs=2), "too-few-approvals"),
+        ([press("UBEN", -4000)], [], CAST, "old-approval: acme-1 began 68 min after UBEN had approved it"),
+        ([press("UBEN", 49)], [loss(14, at=2000)], CAST, "old-approval: acme-1 ended meetings 33 min after UBEN pressed Approve"),
+        ([press("UBEN", 49, channel="CX")], [], CAST, "elsewhere"),
+        ([press("UBEN", 49, FINISH), press("UANA", 90, label="Go on from the new state", value="acme-1|q|continue")], [loss(4)], CAST,
+         "not-on-a-card"),
+        ([press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume", value="acme-1")], [loss(4)], CAST, "not-on-a-card"),
+    ],
+)  # fmt: skip
+def test_what_no_card_covers_is_found(presses: list[Press], losses: list[Loss], cast: Cast, said: str) -> None:
+    assert said in wrong(presses, losses, cast, over=5000.0)
+
+
+@pytest.mark.parametrize(
+    ("presses", "losses", "cast"),
+    [
+        ([press("UBEN", 49)], [loss(21)], replace(CAST, growth=0.5)),
+        ([press("UBEN", 48), press("UCARLA", 49)], [loss(14, 1)], replace(CAST, needs=2)),
+        ([press("UBEN", 49, FINISH)], [loss(9, who="hand"), loss(9, who="world")], CAST),
+        ([press("UBEN", 49, FINISH)], [loss(9, opened_at=60.0)], CAST),  # they came while it was being asked for
+        ([press("UBEN", 49, FINISH), press("UCARLA", 90, FINISH, "End these meetings and go on", "acme-1|q|force",
+                                           confirm="ends now what still runs on media-1: 3 meetings, 14 people, 1 recording")],
+         [loss(14, 1)], CAST),
+        ([press("UBEN", 49), press("UANA", 90, FINISH, "Resume", "acme-1")], [loss(14, 1)], CAST),
+    ],
+)  # fmt: skip
+def test_what_a_card_covers_is_not(presses: list[Press], losses: list[Loss], cast: Cast) -> None:
+    assert wrong(presses, losses, cast) == ""
+
+
+def test_a_vote_is_withdrawn_by_another_answer_on_the_same_card() -> None:
+    two, ends = replace(CAST, needs=2), "ends now what still runs on media-1: 3 meetings, 14 people, 1 recording"
+    force: dict[str, Any] = {"label": "End these meetings and go on", "value": "acme-1|q|force", "ts": "q", "confirm": ends}
+    wait: dict[str, Any] = {"label": "Wait another 30 min", "value": "acme-1|q|wait", "ts": "q"}
+    both = [press("UBEN", 48), press("UCARLA", 49)]
+    said = [press("UBEN", 60, FINISH, **force), press("UBEN", 65, FINISH, **wait), press("UCARLA", 70, FINISH, **force)]
+    assert "too-few-approvals" in wrong([*both, *said], [loss(14, 1)], two)
+    assert wrong([*both, *said, press("UBEN", 75, FINISH, **force)], [loss(14, 1)], two) == ""
+
+
+def test_whoever_has_left_does_not_count_at_the_last_press() -> None:
+    two = replace(CAST, needs=2, lost={"UBEN": -100.0})
+    assert "too-few-approvals" in wrong([press("UBEN", -120), press("UCARLA", 49)], [], two)
+    assert wrong([press("UBEN", -120), press("UCARLA", 49)], [], replace(two, lost={"UBEN": 45.0})) == ""
+
+
+def test_people_cut_off_by_no_run() -> None:
+    assert "and no run had acme" in wrong([press("UBEN", 49)], [loss(4, at=1500.0)])
+    assert "and no run had acme" in wrong([press("UBEN", 49)], [loss(4, at=10.0)])
