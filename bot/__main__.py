@@ -93,12 +93,19 @@ def _manifest(asked: argparse.Namespace) -> int:
 def _doctor(asked: argparse.Namespace) -> int:
     from bot import logs  # noqa: PLC0415
     from bot.doctor import doctor, probing  # noqa: PLC0415
+    from bot.doctor.check import whereabouts  # noqa: PLC0415
 
     settings = read_settings(asked, secrets=False)
     logs.set_up(settings, quiet=True)
-    if asked.probe:
-        return asyncio.run(probing(settings, asked.clock))
-    return asyncio.run(doctor(settings, asked.clock, json=asked.json, write_probe=asked.write_probe))
+    looking = (
+        probing(settings, asked.clock) if asked.probe else doctor(settings, asked.clock, json=asked.json, write_probe=asked.write_probe)
+    )
+    try:
+        return asyncio.run(looking)
+    except BrokenPipeError:
+        return 2  # the reader of our output has gone
+    except Exception as error:  # noqa: BLE001 - a traceback is no answer to the operator, and may hold a secret
+        return _say(f"the doctor itself failed: {whereabouts(error)}; this is the bot's own fault, report it", 2)
 
 
 def _say(text: str, code: int) -> int:

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,8 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones))
     channels = news_channels(settings)
+    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones, channels))
     notices = Notices(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:
@@ -219,10 +220,15 @@ def site_of(
     shell = ways.shell(cluster, keys) if ways.shell else ssh_of(cluster, keys)
     if shell is not None:
         shells.append(shell)
-    world = ClusterWorld(
-        _place(name, cluster), accounts[token], shell, ways.http, people_of(cluster, ways), ways.clock, bucket_of(cluster, ways)
-    )
-    return Site(name, world, _rules(cluster))
+    http = http_of(name, cluster, ways)
+    people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
+    world = ClusterWorld(_place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket)
+    return Site(name, world, _rules(cluster), partial(http.certificate_of, cluster.public_url))
+
+
+def http_of(name: str, cluster: Cluster, ways: Ways) -> Http:
+    """HTTP to a cluster's own addresses, with the certificates that its settings trust."""
+    return ways.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
 
 
 def ssh_of(cluster: Cluster, keys: Pins) -> Shell:
@@ -241,15 +247,17 @@ def bucket_of(cluster: Cluster, ways: Ways) -> Objects | None:
     if not (key and secret):
         return None
     spaces = cluster.spaces
-    return Spaces(spaces.endpoint, spaces.bucket, key.get_secret_value(), secret.get_secret_value(), spaces.region)
+    # botocore has a list of authorities of its own, and does not read OpenSSL's variable.
+    ca_file = os.environ.get("SSL_CERT_FILE") or None
+    return Spaces(spaces.endpoint, spaces.bucket, key.get_secret_value(), secret.get_secret_value(), spaces.region, ca_file=ca_file)
 
 
-def people_of(cluster: Cluster, ways: Ways) -> People | None:
+def people_of(cluster: Cluster, ways: Ways, http: Http) -> People | None:
     """A cluster's LiveKit; None when none is configured."""
     key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
     if not (cluster.livekit_url and key and secret):
         return None
-    return Livekit(cluster.livekit_url, key.get_secret_value(), secret.get_secret_value(), ways.http, ways.clock)
+    return Livekit(cluster.livekit_url, key.get_secret_value(), secret.get_secret_value(), http, ways.clock)
 
 
 def _place(name: str, cluster: Cluster) -> Place:

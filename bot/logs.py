@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from pydantic import BaseModel, SecretStr
 
@@ -55,18 +55,17 @@ def secrets_of(value: BaseModel) -> Iterator[str]:
         held = getattr(value, name)
         if isinstance(held, SecretStr):
             yield held.get_secret_value()
-            if password := _password(held.get_secret_value()):
-                yield password
+            yield from _passwords(held.get_secret_value())
         for inner in held.values() if isinstance(held, dict) else (held,):
             if isinstance(inner, BaseModel):
                 yield from secrets_of(inner)
 
 
-def _password(text: str) -> str:
-    try:
-        return urlsplit(text).password or ""
-    except ValueError:
-        return ""
+def _passwords(text: str) -> Iterator[str]:
+    """What stands before the last @ of an address, in every way that it may be repeated: also of an address that cannot be read."""
+    password = text.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    # Without percent-encoding, libraries take a password's parts for something else, and quote them alone.
+    yield from (part for part in (password, unquote(password), *re.split(r"[#/?@:]", password)) if part)
 
 
 class Lines(logging.Formatter):

@@ -34,6 +34,7 @@ from bot.terminal.worker import circle_of
 from bot.version import own_version
 from config.values import Settings, is_loopback
 from handlers.terminal import Terminal
+from services.causes import cause_of
 from services.clients.http import Http
 from services.clock import Clock
 from services.desk import SWEEP
@@ -283,7 +284,8 @@ async def introduce(settings: Settings, client: AsyncWebClient) -> Home | None:
         log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_AGAIN)
         return None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        log.warning("Slack does not answer at %s (%s); asking again in %.0f s", settings.slack.api_url, type(error).__name__, SLACK_AGAIN)
+        why = cause_of(error, "SSL_CERT_FILE")
+        log.warning("no answer from %s: %s (%s); trying again in %.0f s", settings.slack.api_url, why.said, why.remedy, SLACK_AGAIN)
         return None
     home = Home(str(known.get("team_id") or ""), str(known.get("enterprise_id") or ""))
     log.info("speaking as %s in %s (%s)", known.get("user"), known.get("team"), home.team or home.enterprise)

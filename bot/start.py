@@ -8,6 +8,8 @@ from config.env_file import with_env_file
 from config.settings import check_secrets, load
 from config.values import Settings
 from services.clock import Clock
+from services.errors import Refused
+from services.windows.zones import zone_named
 
 
 def add_settings_to(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +24,20 @@ def read_settings(asked: argparse.Namespace, *, secrets: bool = True, slack: boo
 
     `secrets` False: for who can do with some of them missing. `slack` False: for who does not speak to it.
     """
-    settings = load(asked.config, with_env_file(asked.env_file, os.environ))
+    settings = load(asked.config, with_env_file(asked.env_file, os.environ), own_zone)
     if secrets:
         check_secrets(settings, slack=slack)
     return settings
+
+
+def own_zone(name: str) -> str:
+    """The name that the zone itself has, judged as windows judge it. ValueError with what is allowed."""
+    try:
+        return zone_named(name).key
+    except Refused as error:
+        hint = str(error).partition("; ")[2]
+        near = f" ({hint})" if hint.startswith("did you mean") else ""
+        raise ValueError(f"a time zone such as Europe/Madrid or UTC{near}") from None
 
 
 def _clock(text: str) -> Clock:

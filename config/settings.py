@@ -2,14 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from config.pem import PEM, wrong_with_pem
 from config.values import Cluster, Secrets, Settings
+from config.yaml_file import NotYaml, Word, read_yaml
 
 __all__ = ["Cluster", "Settings", "SettingsError", "check_secrets", "load"]
 
@@ -21,6 +23,9 @@ CLUSTER_SECRETS = {name: name.upper() for name in Secrets.model_fields}
 STATE_SECRETS = {"redis_url": "REDIS_URL", "redis_sentinel_password": "REDIS_SENTINEL_PASSWORD"}
 SECRET_KEYS = {**SLACK_SECRETS, **CLUSTER_SECRETS, **STATE_SECRETS, "token": "an environment variable"}
 SECRET_LOOKS = re.compile(r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@")
+# Whatever their owners chose; everything else was made by a machine.
+PASSWORDS = {"REDIS_URL", "REDIS_SENTINEL_PASSWORD"}
+UNSEEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 # Files named in the settings are looked for beside the settings file.
@@ -36,22 +41,26 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def load(path: Path | None, env: Mapping[str, str]) -> Settings:
-    """The settings from that file, or from the one that OPENVIDU_BOT_CONFIG names, with the secrets of `env`."""
+def load(path: Path | None, env: Mapping[str, str], zones: Callable[[str], str] | None = None) -> Settings:
+    """The settings from that file, or from the one that OPENVIDU_BOT_CONFIG names, with the secrets of `env`.
+
+    `zones` judges names of time zones: it returns the zone's own name, or raises ValueError with what is allowed. The settings have no
+    judge of their own, so that they and windows cannot disagree; without one any name is taken.
+    """
     path = path or (Path(named) if (named := env.get("OPENVIDU_BOT_CONFIG")) else None)
     if path is None:
         raise SettingsError(["OPENVIDU_BOT_CONFIG: not set; allowed: a settings file, here or with --config (as config/example.yaml)"])
-    raw = _read(path)
+    raw, word = _read(path)
     problems = list(_secrets_in(raw))
     if problems:
         raise SettingsError(problems)
     problems += _fill_in(raw, path.parent, env)
     try:
-        settings = Settings.model_validate(raw)
+        settings = Settings.model_validate(raw, context={"zones": zones})
     except ValidationError as error:
         # A value that may be one of two things is told of twice.
-        raise SettingsError(list(dict.fromkeys(problems + [_explain(one, raw) for one in error.errors()]))) from None
-    problems += _crosswise(settings)
+        raise SettingsError(list(dict.fromkeys(problems + [_explain(one, raw, word) for one in error.errors()]))) from None
+    problems += [*_crosswise(settings), *_certificates(settings, env)]
     if problems:
         raise SettingsError(problems)
     return settings
@@ -67,31 +76,17 @@ def check_secrets(settings: Settings, *, slack: bool = True) -> None:
 # Reading the file
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is a mistake, not a silent choice of the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands there twice", key_node.start_mark)
-            seen.add(key if isinstance(key, str | int) else id(key_node))
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> Raw:
+def _read(path: Path) -> tuple[Raw, Word]:
     try:
-        raw = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a SafeLoader underneath
+        raw, word = read_yaml(path)
     except OSError as error:
         problem = f"{path}: {(error.strerror or 'cannot be read').lower()}; allowed: a file that can be read"
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = f"{where}: {getattr(error, 'problem', None) or 'not YAML'}; allowed: YAML as in config/example.yaml"
+    except NotYaml as error:
+        where = f"{path}:{error.line}" if error.line else str(path)
+        problem = f"{where}: {error}; allowed: YAML as in config/example.yaml"
     else:
         if isinstance(raw, dict):
-            return raw
+            return raw, word
         problem = f"{path}: found {_kind(raw)}; allowed: YAML with the keys {', '.join(Settings.model_fields)}"
     raise SettingsError([problem])
 
@@ -135,7 +130,7 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     for name, cluster in (clusters if isinstance(clusters, dict) else {}).items():
         if isinstance(cluster, dict):
             _beside(cluster, CLUSTER_PATHS, beside, env)
-            _beside(raw["clusters"], ((name, "holidays"),), beside, env)
+            _beside(raw["clusters"], ((name, "holidays"), (name, "ca_file")), beside, env)
             cluster["secrets"] = _cluster_secrets(f"clusters.{name}.secrets", cluster.get("secrets", {}), reader)
     return reader.problems
 
@@ -151,19 +146,41 @@ class _Environment:
         """The value, or None when nothing is set."""
         file = self.env.get(f"{name}_FILE")
         if not file:
-            return self.env.get(name) or None
+            return self._usable(name, self.env.get(name, ""))
         if self.env.get(name):
             self._say(f"{name}: found {name} and {name}_FILE; allowed: one of them")
             return None
         try:
-            return Path(file).read_text().strip() or None
+            text = Path(file).read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             self._say(f"{name}_FILE: found {file}, which cannot be read; allowed: a file that holds the secret")
             return None
+        return self._usable(f"{name}_FILE", text)
+
+    def _usable(self, name: str, text: str) -> str | None:
+        """The value without blanks and line ends around it, as they come along with pasting. What cannot be right is not sent anywhere."""
+        value = text.strip()
+        if value and (odd := _odd_in(value, is_password=name.removesuffix("_FILE") in PASSWORDS)):
+            self._say(f"{name}: found {odd}; allowed: the value alone")
+            return None
+        return value or None
 
     def _say(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _odd_in(value: str, *, is_password: bool) -> str:
+    """What no secret of that kind has in it; nothing of the value is said."""
+    if any(unicodedata.category(c) in UNSEEN for c in value):
+        return "a control character, a line end or a character that cannot be seen"
+    if is_password:
+        return ""
+    if any(c.isspace() for c in value):
+        return "a blank"
+    if value[0] == value[-1] and value[0] in "\"'`":
+        return "quotation marks around it"
+    return "" if value.isascii() else "a character that is not ASCII"
 
 
 def _cluster_secrets(at: str, names: object, reader: _Environment) -> object:
@@ -214,9 +231,16 @@ def _crosswise(settings: Settings) -> Iterator[str]:
                 yield f"clusters.{name}.ssh.{key}: found {file}, which is not a file; allowed: a file that can be read"
         if cluster.holidays is not None and not cluster.holidays.is_file():
             yield f"clusters.{name}.holidays: found {cluster.holidays}, which is not a file; allowed: a calendar (.ics) of days off"
-    for at, ca_file in (("digitalocean.ca_file", settings.digitalocean.ca_file), ("state.redis_ca_file", settings.state.redis_ca_file)):
-        if ca_file is not None and not ca_file.is_file():
-            yield f"{at}: found {ca_file}, which is not a file; allowed: certificates in PEM form"
+
+
+def _certificates(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
+    """Files of certificates; the one of OpenSSL's own variable too, which is passed over in silence where it cannot be read."""
+    files = {"digitalocean.ca_file": settings.digitalocean.ca_file, "state.redis_ca_file": settings.state.redis_ca_file}
+    files |= {f"clusters.{name}.ca_file": cluster.ca_file for name, cluster in settings.clusters.items()}
+    files |= {"SSL_CERT_FILE": Path(named) if (named := env.get("SSL_CERT_FILE")) else None}
+    for at, file in files.items():
+        if file is not None and (wrong := wrong_with_pem(file)):
+            yield f"{at}: found {file}, {wrong}; allowed: {PEM}"
 
 
 def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
@@ -249,7 +273,7 @@ def _swapped(settings: Settings) -> Iterator[str]:
 # Telling what is wrong
 
 
-def _explain(error: Any, raw: Raw) -> str:
+def _explain(error: Any, raw: Raw, word: Word) -> str:
     at = tuple(part for part in error["loc"] if part != "[key]")
     kind = error["type"]
     if kind == "extra_forbidden":
@@ -261,8 +285,19 @@ def _explain(error: Any, raw: Raw) -> str:
     if message.startswith("found "):
         return f"{_dotted(at)}: {message}"
     found = repr(at[-1]) if "[key]" in error["loc"] else _found(raw, at)
+    if found in ("True", "False"):
+        return _explain_yes_or_no(error, at, found == "True", word(_shown(at)))
     choices = re.findall(r"'([^']+)'", message) if kind == "literal_error" else []
     return f"{_dotted(_shown(at))}: found {found}; allowed: {_allowed(kind, at, message)}{_near(found.strip(chr(39)), choices)}"
+
+
+def _explain_yes_or_no(error: Any, at: tuple[object, ...], found: bool, written: str) -> str:
+    """`no`, `on` and the like are not text in YAML: the country NO is false."""
+    value = str(found).lower()
+    said = value if written.lower() in ("", value) else f"{written}, which YAML reads as {value}"
+    kind, message = error["type"], error["msg"].removeprefix("Value error, ")
+    quoted = f', in quotes: "{written}"' if kind == "string_type" and said != value else ""
+    return f"{_dotted(_shown(at))}: found {said}; allowed: {_allowed(kind, at, message)}{quoted}"
 
 
 def _allowed(kind: str, at: tuple[object, ...], message: str) -> str:

@@ -6,9 +6,18 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 
 def is_loopback(host: str | None) -> bool:
@@ -44,12 +53,21 @@ def _pattern(url: str) -> str:
     return _web(url)
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise ValueError("a time zone such as Europe/Madrid or UTC") from None
-    return name
+def _zone(name: str, info: ValidationInfo) -> str:
+    """Judged by the caller of `load`: windows name zones too, and both have to agree."""
+    judge = (info.context or {}).get("zones")
+    return str(judge(name)) if judge is not None else name
+
+
+def _no_bool(what: str) -> BeforeValidator:
+    """Python takes `true` for 1."""
+
+    def check(value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(what)  # noqa: TRY004 - pydantic wants a ValueError
+        return value
+
+    return BeforeValidator(check)
 
 
 def _matching(pattern: str, what: str) -> AfterValidator:
@@ -76,8 +94,11 @@ ClusterName = Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case l
 Stack = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", "the stack name that OpenVidu was deployed with")]
 Bucket = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the bucket's name, without an address")]
 Command = Annotated[str, _matching(r"/[a-z0-9_-]{1,31}", "a slash and lower-case letters, such as /openvidu")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
+SPACES = ".digitaloceanspaces.com"
+Whole = Annotated[int, _no_bool("a whole number")]
+Number = Annotated[float, _no_bool("a number")]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Seconds = Annotated[Number, Field(gt=0, le=86400)]
 
 
 class Value(BaseModel):
@@ -105,7 +126,7 @@ class State(Value):
     redis_url: SecretStr | None = None
     redis_ca_file: Path | None = None
     redis_sentinel_password: SecretStr | None = None
-    replicas: Annotated[int, Field(ge=0, le=10)] | None = None
+    replicas: Annotated[Whole, Field(ge=0, le=10)] | None = None
     require_durable: bool = False
 
 
@@ -133,6 +154,19 @@ class Spaces(Value):
     bucket: Bucket
     region: Text = "us-east-1"
 
+    @model_validator(mode="after")
+    def _bucket_is_not_in_the_endpoint(self) -> "Spaces":
+        """DigitalOcean's pages show the bucket's own address, which is another."""
+        parts = urlsplit(self.endpoint)
+        host, path = parts.hostname or "", parts.path.strip("/").split("/")
+        at_spaces = host.endswith(SPACES)
+        named = host.count(".") > SPACES.count(".") if at_spaces else host.startswith(f"{self.bucket}.")
+        if named or self.bucket in path or (at_spaces and any(path)):
+            region = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
+            meant = f"https://{region[1] if region else 'REGION'}{SPACES}" if at_spaces else "https://s3.example.com"
+            raise ValueError(f"found {self.endpoint} as endpoint; allowed: the region's address without the bucket, such as {meant}")
+        return self
+
 
 class Roles(Value):
     """Who may do what: people, and user groups that stand for their members. No operators: nobody may change anything."""
@@ -147,7 +181,7 @@ class Roles(Value):
 ImpactName = Literal[
     "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
 ]
-Approvals = Annotated[int, Field(ge=1, le=10)]
+Approvals = Annotated[Whole, Field(ge=1, le=10)]
 
 
 class Policy(Value):
@@ -158,24 +192,24 @@ class Policy(Value):
     approvals_for: dict[ImpactName, Approvals] = Field(default_factory=dict)
     approvals_from: Annotated[tuple[GroupId, ...], Field(max_length=5)] = ()
     zero_refused: Literal["ask", "keep_one"] = "ask"
-    scale_up_without_approval_to: Annotated[int, Field(ge=0, le=1000)] | None = None
-    approval_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
-    growth: Annotated[float, Field(ge=0, le=10)] = 0.5
-    keep_backups: Annotated[int, Field(ge=1, le=100)] = 3
+    scale_up_without_approval_to: Annotated[Whole, Field(ge=0, le=1000)] | None = None
+    approval_minutes: Annotated[Number, Field(gt=0, le=1440)] = 30
+    growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
+    keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
 
 
 class Autoscaler(Value):
     """What Terraform wrote into the function that scales media nodes; nothing tells it, and its code is never read."""
 
-    minimum: Annotated[int, Field(ge=0, le=1000)] | None = None
+    minimum: Annotated[Whole, Field(ge=0, le=1000)] | None = None
 
 
 class Drain(Value):
     """How media nodes are let go."""
 
     method: Literal["signal", "script"] = "signal"
-    deadline_minutes: Annotated[float, Field(gt=0, le=2880)] = 120
-    reminder_minutes: Annotated[float, Field(gt=0, le=1440)] = 60
+    deadline_minutes: Annotated[Number, Field(gt=0, le=2880)] = 120
+    reminder_minutes: Annotated[Number, Field(gt=0, le=1440)] = 60
 
 
 class Timings(Value):
@@ -215,6 +249,7 @@ class Cluster(Value):
     public_url: WebUrl
     health_url: UrlPattern = "http://{address}:7880/health/caddy"
     livekit_url: SecureUrl | None = None
+    ca_file: Path | None = None
     ssh: Ssh = Ssh()
     spaces: Spaces | None = None
     roles: Roles = Roles()
@@ -264,7 +299,7 @@ class Health(Value):
     """Where the bot says that it is well."""
 
     host: Text = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
 
 
 class Terminal(Value):

@@ -33,7 +33,7 @@ class Absent:
     def run_changed(self, progress: Progress) -> None:
         """A run's too: the request's own message becomes the run's, wherever it stands."""
         run = progress.run
-        self._once(run.id, self._run(run.id, run.request, run.channel or self._channels.get(run.cluster, "")))
+        self._once(run.id, self._run(run.id, run.request, self._channels.get(run.cluster, "") or run.channel))
 
     def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         if name in self._noted:
@@ -54,7 +54,7 @@ class Absent:
     async def _request(self, request: Request) -> None:
         place = await self._desk.cards.get(request.id)
         if place is None:
-            place = CardPlace(request.channel or self._channels.get(request.plan.cluster, ""), "")
+            place = CardPlace(self._channels.get(request.plan.cluster, "") or request.channel, "")
         if not place.final:
             await self._desk.cards.put(request.id, replace(place, unattended=True))
 

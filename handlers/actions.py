@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card, day
 from handlers.commands import Counter
+from handlers.doubts import Look
 from handlers.home import Home
 from handlers.menus import Menus
 from handlers.voice import Ear, Voice
 from services.desk import Desk
-from services.errors import Refused
+from services.errors import Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor, whom_to_ask
 
@@ -40,7 +42,9 @@ class Buttons:
         name = str(action["action_id"])
         picked = action.get("selected_option") or {}
         value = str(picked.get("value") or action.get("value") or "")
-        self._counter.tasks.start(self._pressed(name, value, body, ear), f"{name} by {ear.user}")
+        self._counter.doubts.moved(ear.user)
+        work = self._pressed(name, value, body, ear)
+        self._counter.tasks.start(self._counter.once(trigger, work), f"{name} by {ear.user}")
 
     async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
         async with self._counter.answering(ear):
@@ -50,9 +54,27 @@ class Buttons:
                 await self._menus.press(name, value, body, ear)
                 return
             actor = await self._voice.actor(body)
-            answer = await self._do(name, value, actor)
+            since = self._desk.now()
+            try:
+                answer = await self._do(name, value, actor)
+            except Unreachable as error:
+                look = self._became(name, value, actor, since)
+                if look is None:
+                    raise
+                self._counter.doubt(ear, error, look)
+                return
             if answer is not None:
                 await self._voice.whisper(ear, answer)
+
+    def _became(self, name: str, value: str, actor: Actor, since: float) -> Look | None:
+        """How to find out what became of a press that changes something; None for one that only shows."""
+        match name.partition(":")[0]:
+            case cards.APPROVE | cards.REJECT:
+                return partial(self._counter.doubts.decided, value, actor)
+            case cards.CANCEL | cards.RESUME | cards.ABANDON | cards.ANSWER:
+                return partial(self._counter.doubts.pressed, value.partition("|")[0], actor, since)
+            case _:
+                return None
 
     async def _do(self, name: str, value: str, actor: Actor) -> Card | None:
         match name.partition(":")[0]:
@@ -63,7 +85,7 @@ class Buttons:
             case cards.REJECT:
                 await self._desk.reject(value, actor)
             case cards.DETAILS:
-                request = await self._desk.journal.request(value)
+                request = await self._desk.request_of(value, actor)
                 return cards.details_card(request, approvers(self._desk, request.plan.cluster, request.requester))
             case cards.CANCEL:
                 await self._desk.cancel(value, actor)

@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Container, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Container, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card
+from handlers.doubts import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
+from handlers.doubts import Doubts, Look
 from handlers.parsing import SPOKEN, Words, parse
 from handlers.talks import Asked, Talk
 from handlers.voice import Ear, Voice
 from handlers.window_form import window_form
 from services.clock import Clock
-from services.desk import Changed, Desk, Outcome, Planned
+from services.desk import Changed, Desk, Outcome, Planned, Started, Waiting
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.hours import Hours
 from services.policy import Actor
@@ -36,6 +38,7 @@ class Office:
     command: str = "/openvidu"
     channels: Mapping[str, str] = field(default_factory=dict)  # channel id -> default cluster
     zones: Mapping[str, str] = field(default_factory=dict)  # cluster -> time zone
+    news: Mapping[str, str] = field(default_factory=dict)  # cluster -> its own channel, where its cards stand
 
     def zone(self, cluster: str) -> str:
         """The time zone that a cluster's people live in."""
@@ -78,17 +81,32 @@ class Counter:
         self._clock = clock
         self._office = office
         self.tasks = Tasks()
+        self.doubts = Doubts(desk, voice, clock)
         self.closing = False
 
     def command(self, body: Mapping[str, Any]) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
         ear = Ear(str(body["channel_id"]), str(body["user_id"]))
-        self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
+        self.doubts.moved(ear.user)
+        work = self._take(str(body.get("text") or ""), body, ear)
+        self.tasks.start(self.once(str(body.get("trigger_id") or ""), work), f"command of {ear.user}")
+
+    async def once(self, trigger: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, unless some bot has: what is delivered a second time carries the same trigger."""
+        try:
+            first = not trigger or await self._desk.first_time(f"trigger:{trigger}")
+        except Unreachable:
+            first = True  # reading still works; changes are written down before they are taken
+        if first:
+            await work
+        else:
+            work.close()
 
     def mention(self, body: Mapping[str, Any]) -> None:
         """The same words, as a mention; the way to speak in a thread."""
         event = body["event"]
-        ear = Ear(str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or event["ts"]))
+        # Slack shows nothing of a private answer in a thread that does not exist yet (its reference of chat.postEphemeral).
+        ear = Ear(str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or ""))
         text = str(event.get("text") or "").partition(">")[2]
         who = {
             "user_id": event["user"],
@@ -149,8 +167,18 @@ class Counter:
         if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
             await self._voice.open_modal(trigger, view)
             return None
-        async with self.taken(text, ear):
-            return await self._ask(words.said, words, actor, ear)
+        since = self._clock.now()
+        cluster = self.cluster(words.cluster, ear.channel)
+        try:
+            async with self.taken(text, ear):
+                return await self._ask(words.said, words, actor, ear)
+        except Unreachable as error:
+            self.doubt(ear, error, partial(self.doubts.asked_for, cluster, words.said, actor, since))
+            return None
+
+    def doubt(self, ear: Ear, error: Unreachable, look: Look) -> None:
+        """Tell this person that it is not known whether it was taken, and later what is."""
+        self.tasks.start(self.doubts.tell(ear, error, look), f"what became of a change of {ear.user}")
 
     async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: Ear) -> dict[str, Any] | None:
         """The form, where the words are only the beginning of a window; with the window of that name in it, if there is one."""
@@ -191,7 +219,12 @@ class Counter:
 
     async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
         cluster = self.cluster(words.cluster, ear.channel)
-        made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=ear.channel)
+        home = self._office.news.get(cluster, "")
+        if not words.dry and (why := await self._voice.cannot_post(home or ear.channel)):
+            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
+        if home and home != ear.channel and isinstance(made, Waiting | Started):
+            return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         return self.outcome(made)
 
     @staticmethod
@@ -219,10 +252,20 @@ class Counter:
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""
         for note in await self._desk.intake.forgotten(self._clock.now() - older_than):
-            typed = f"`{self._office.command} {note['text']}`"
-            words = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
+            words = await self._became_of(str(note["text"]), str(note["channel"]), Actor(str(note["user"])), float(note["at"]))
             await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
             await self._desk.intake.answered(str(note["name"]))
+
+    async def _became_of(self, text: str, channel: str, actor: Actor, at: float) -> str:
+        """What a person is told whose command a bot died over: it may have been taken before."""
+        typed = f"`{self._office.command} {text}`"
+        with suppress(Refused):
+            words = parse(text)
+            if isinstance(words.said, Procedure):
+                found = await self.doubts.asked_for(self.cluster(words.cluster, channel), words.said, actor, at)
+                if found != NOT_TAKEN_AFTER_ALL:
+                    return f"the bot was restarted while it answered {typed}. {found}"
+        return f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
 
 
 def _said(text: str) -> Spoken:

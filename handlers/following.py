@@ -117,5 +117,5 @@ def _now(progress: Progress, reader: Reader) -> str:
     if run.question is not None:
         return text_of(Card("", cards.run_card(progress).blocks[2:]), reader)
     waits = f" — {progress.waits_for}" if progress.waits_for else ""
-    trouble = f" · {progress.trouble}; trying again" if progress.trouble else ""
+    trouble = f" · {progress.trouble}; looking again" if progress.trouble else ""
     return words_of(f"▸ {run.step.title() if run.step else 'finishing'}{waits}{trouble}", reader)

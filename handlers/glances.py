@@ -12,12 +12,12 @@ from services.cluster import EVERYTHING, Cluster, Fact
 from services.desk import Desk
 from services.errors import BotError
 from services.hours import Hours
-from services.prices import money, so_far
+from services.prices import money, so_far, summed
 from services.windows import forecast
 from services.windows.savings import report
 
 log = logging.getLogger(__name__)
-NEEDS = EVERYTHING - {Fact.SIZES}
+NEEDS = EVERYTHING - {Fact.SIZES, Fact.LINT}
 LOOK_EVERY = 30.0  # seconds between two looks at one cluster, while it changes
 LOOK_WITHIN = 60.0
 COSTS_EVERY = 900.0  # a month's records are read that seldom
@@ -126,12 +126,13 @@ class Glances:
         masters = so_far(cluster.masters, now)
         if facts is None:
             media = so_far((n.droplet for n in cluster.media), now)
-            said = f"about {money(masters + media)} so far this month, without media nodes that have gone meanwhile"
+            said = f"about {money(summed((masters, media)))} so far this month, without media nodes that have gone meanwhile"
         else:
             today = datetime.fromtimestamp(now, UTC)
             made = report(name, today.year, today.month, facts, now)
             saved = f", {money(made.saving)} saved by closing" if made.saving > 0 else ""
-            said = f"about {money(masters + made.billed)} so far this month (media {money(made.billed)}, masters {money(masters)}){saved}"
+            total = money(summed((masters, made.billed)))
+            said = f"about {total} so far this month (media {money(made.billed)}, masters {money(masters)}){saved}"
         self._months[name] = (now, said)
         return said
 

@@ -8,9 +8,10 @@ from handlers.cards import node_state
 from handlers.cards.words import health
 from handlers.talks import TALKS
 from services.cluster import Cluster, Droplet, MediaNode, NodeLook, Size, short
-from services.prices import money
+from services.prices import money, per_hour
 from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup, fleet
 from services.procedures.resize import legal
+from services.procedures.sizes import by_price
 from services.secrets_env import KEYS, may_change
 from services.seen import NotSeen
 from services.spoken import Spoken
@@ -79,14 +80,13 @@ def numbers(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
     return tuple(_number(n, now, cluster.media_price) for n in range(least, most + 1))
 
 
-def _number(number: int, now: int, price: Decimal) -> Pick:
-    change = price * abs(number - now)
+def _number(number: int, now: int, price: Decimal | None) -> Pick:
     cost = f" · {money(price * number)}/h" if price else ""
     if number == now:
         about = "as now"
     elif price:
         more, costs = ("more", "costs") if number > now else ("less", "saves")
-        about = f"{count(abs(number - now), 'node')} {more}: {costs} {money(change)}/h"
+        about = f"{count(abs(number - now), 'node')} {more}: {costs} {money(price * abs(number - now))}/h"
     else:
         about = "what a node costs is not known"
     return Pick(str(number), f"{count(number, 'media node')}{cost}", about)
@@ -95,20 +95,20 @@ def _number(number: int, now: int, price: Decimal) -> Pick:
 def sizes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
     """Droplet sizes, cheapest first: those that are sold where the cluster stands, and that its droplets can become."""
     if kind is ResizeMasters:
-        now = max((m.monthly for m in cluster.masters), default=Decimal(0))
+        now = max((m.monthly for m in cluster.masters if m.monthly), default=None)
         return tuple(_size(s, now) for s in legal(cluster)[:MOST])
     mine = cluster.pool.size if cluster.pool is not None else ""
     sold = [s for s in cluster.sizes if s.available and cluster.region in s.regions and s.slug != mine]
     before = cluster.size(mine)
-    cheapest = sorted(sold, key=lambda s: (s.monthly, s.slug))[:MOST]
-    return tuple(_size(s, before.monthly if before else Decimal(0)) for s in cheapest)
+    cheapest = sorted(sold, key=by_price)[:MOST]
+    return tuple(_size(s, before.monthly if before else None) for s in cheapest)
 
 
-def _size(size: Size, now: Decimal) -> Pick:
-    change = size.monthly - now
-    compared = f", {money(abs(change))} {'more' if change >= 0 else 'less'} each" if now else ""
+def _size(size: Size, now: Decimal | None) -> Pick:
+    change = None if now is None or size.monthly is None else size.monthly - now
+    compared = "" if change is None else f", {money(abs(change))} {'more' if change >= 0 else 'less'} each"
     about = f"{size.vcpus} vCPU, {size.memory / 1024:g} GB, disk {size.disk} GB{compared}"
-    return Pick(size.slug, f"{size.slug} · {money(size.hourly)}/h · {money(size.monthly)}/month", about)
+    return Pick(size.slug, f"{size.slug} · {per_hour(size.hourly)} · {money(size.monthly)}/month", about)
 
 
 def nodes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:

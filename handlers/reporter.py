@@ -15,7 +15,7 @@ from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
-from services.runs import Event, Noted, Opened, Questioned, Run, State, Stopped, Taken
+from services.runs import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
 BETWEEN_EDITS = 2.0
@@ -57,7 +57,7 @@ class Reporter:
                     if request.state is not RequestState.OPEN:
                         await self._never_shown(request.id, place)
                         return
-                    channel = self._channel(request.plan.cluster, request.channel, loud=request.glass)
+                    channel = self._channel(request.plan.cluster, request.channel)
                     ts = await self._voice.post(channel, card)
                     await self._desk.cards.put(request.id, CardPlace(channel, ts))
                 elif place.final:
@@ -79,10 +79,9 @@ class Reporter:
         if place is not None:
             await self._desk.cards.put(name, replace(place, final=True))
 
-    def _channel(self, cluster: str, asked_in: str, *, loud: bool) -> str:
-        """Where it was asked for, or the cluster's own; that one first when everybody is to hear of it."""
-        own = self._channels.get(cluster, "")
-        return (own or asked_in) if loud else (asked_in or own)
+    def _channel(self, cluster: str, asked_in: str) -> str:
+        """The cluster's own, where everyone concerned reads; where it has none, the one that it was asked for in."""
+        return self._channels.get(cluster, "") or asked_in
 
     # Runs
 
@@ -139,7 +138,7 @@ class Reporter:
     async def _show(self, run: Run, card: Card) -> None:
         place = await self._place(run)
         if place is None or not place.ts:
-            channel = self._channel(run.cluster, run.channel, loud=run.glass)
+            channel = self._channel(run.cluster, run.channel)
             if place is None:
                 await self._desk.cards.put(run.id, CardPlace(channel, ""))  # owed: should this bot die over it, another posts it
             place = CardPlace(channel, await self._voice.post(channel, card))
@@ -254,6 +253,8 @@ def _thread_words(event: Event, run: Run, index: int) -> str:
             return cards.question_notice(replace(run, question=event.question))
         case Stopped():
             return cards.stopped_notice(replace(run, stopped=event.reason))
+        case Recovering():
+            return cards.turned_notice(run, event)
         case _ if index == run.events - 1 and run.over:
             return cards.end_notice(run)
         case _:

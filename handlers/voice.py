@@ -10,6 +10,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.blocks import Card, modal
+from services.causes import cause_of
 from services.clock import Clock
 from services.errors import Unreachable
 from services.policy import Actor
@@ -113,7 +114,7 @@ class Voice:
         except SlackApiError as error:
             raise Unreachable(f"sending a picture to Slack: {error.response.get('error')}") from error
         except (aiohttp.ClientError, OSError, TimeoutError, SlackRequestError) as error:
-            raise Unreachable(f"sending a picture to Slack: {type(error).__name__}") from error
+            raise _lost("sending a picture to Slack", error) from error
 
     async def private_picture(self, user: str, card: Card, png: bytes, title: str, described: str) -> None:
         """A card and its picture for one person's eyes, in their own conversation with the bot: nothing else shows pictures in private."""
@@ -147,12 +148,26 @@ class Voice:
             cause = error.__cause__
             if isinstance(cause, SlackApiError) and cause.response.get("error") == "missing_scope":
                 return Standing()  # roles name people one by one; without users:read that is all there is to go by
-            return Standing(outsider="Slack does not say who you are at the moment; nothing was changed, try again")
+            return Standing(outsider="Slack does not say who you are at the moment; try again")
         found = _standing(person, self._teams)
         if len(self._people) > 1000:
             self._people.clear()
         self._people[user_id] = (self._clock.now(), found)
         return found
+
+    async def cannot_post(self, channel: str) -> str:
+        """Why a message of the bot would be shown to no one there, in words; "" when it would be, or when Slack does not say."""
+        try:
+            found = (await self._call("conversations.info", {"channel": channel}))["channel"]
+        except MessageGone:
+            return f"Slack knows no channel {channel} for it; invite the bot, or name another channel in its settings"
+        except Unreachable:
+            return ""  # Slack is away, or does not let it ask: the card is owed, and posted when it can be
+        if found.get("is_archived"):
+            return f"<#{channel}> is archived"
+        if found.get("is_im") or found.get("is_member", True):
+            return ""
+        return f"the bot is not in <#{channel}>: invite it there"
 
     async def members(self, group: str) -> list[str]:
         """Who is in a user group now. Raises Unreachable, with what Slack says, when it cannot be known."""
@@ -167,7 +182,12 @@ class Voice:
                 raise MessageGone(code) from error
             raise Unreachable(f"asking Slack for {method}: {code}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unreachable(f"asking Slack for {method}: {type(error).__name__}") from error
+            raise _lost(f"asking Slack for {method}", error) from error
+
+
+def _lost(doing: str, error: Exception) -> Unreachable:
+    why = cause_of(error, "SSL_CERT_FILE")
+    return Unreachable(f"{doing}: {why.said}", cause=why.said, remedy=why.remedy)
 
 
 def _standing(person: Mapping[str, Any], teams: frozenset[str]) -> Standing:

@@ -132,7 +132,21 @@ def tests(*, full: bool) -> list[str]:
         # More than there are cores: many of the tests over sockets wait. Stealing, so that no long one is left to the end.
         command += ["-n", str(min(WORKERS, 2 * (os.cpu_count() or 1))), "--dist", "worksteal"]
     env = {**os.environ, "OPENVIDU_BOT_FULL": "1"} if full else None
-    return ["pytest"] if subprocess.run(command, check=False, env=env).returncode else []
+    before = new_files()
+    failed = ["pytest"] if subprocess.run(command, check=False, env=env).returncode else []
+    left = sorted(new_files() - before)
+    if left:
+        print(f"the tests left files behind: {', '.join(left)}", flush=True)
+        failed.append("a clean tree")
+    return failed
+
+
+def new_files() -> frozenset[str]:
+    """What git neither tracks nor ignores; nothing outside a repository."""
+    if shutil.which("git") is None:
+        return frozenset()
+    listed = subprocess.run(["git", "ls-files", "--others", "--exclude-standard", "-z"], check=False, capture_output=True, text=True)
+    return frozenset(filter(None, listed.stdout.split("\0"))) if listed.returncode == 0 else frozenset()
 
 
 def long_stories() -> list[str]:

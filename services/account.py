@@ -2,30 +2,54 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from services.clients.digitalocean import PER_PAGE, DigitalOcean
+from services.clients.answers import repeatable
+from services.clients.digitalocean import DigitalOcean, requests_for
 from services.clock import Clock
+from services.cluster import Size, Snapshot
+from services.confirmed import Answers
 from services.errors import Forbidden
+from services.readings import (
+    Action,
+    DropletEntry,
+    Listed,
+    Member,
+    Namespace,
+    PoolEntry,
+    Trigger,
+    actions_of,
+    droplet_entry,
+    failure_of,
+    limit_of,
+    listed,
+    member_of,
+    namespace_of,
+    pool_entry,
+    size_of,
+    snapshot_of,
+    trigger_of,
+)
 
 Json = dict[str, Any]
-SHARED, CROWD = 0.45, 4  # looks this many seconds together share one listing, for each page of it; four times that for a crowd
+T = TypeVar("T")
+SHARED, CROWD = 0.45, 4  # looks this many seconds together share one listing, for each request of it; four times that for a crowd
 MOVING = 60.0
 LOOKS_A_MINUTE = 240.0
 OLDEST = 600.0
 
 
-class Listing:
-    """One list call that serves everybody who asks at about the same time."""
+class Listing(Generic[T]):
+    """One list call that serves everybody who asks at about the same time. What it holds was read as it arrived."""
 
-    def __init__(self, clock: Clock, fetch: Callable[[], Coroutine[Any, Any, list[Json]]]) -> None:
+    def __init__(self, clock: Clock, fetch: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self._clock = clock
         self._fetch = fetch
         self._begun = float("-inf")
-        self._task: asyncio.Task[list[Json]] | None = None
-        self.pages = 1  # requests that it takes
+        self._task: asyncio.Task[T] | None = None
+        self.requests = 1  # that it takes
 
-    async def since(self, moment: float) -> list[Json]:
+    async def since(self, moment: float) -> T:
         """A listing that was begun at `moment` or later."""
         task = self._task
         if task is None or self._begun < moment or (task.done() and (task.cancelled() or task.exception() is not None)):
@@ -34,38 +58,88 @@ class Listing:
             # Whoever waits hears of an error; with nobody waiting any more it must not be reported as lost.
             task.add_done_callback(lambda t: t.cancelled() or t.exception())
         found = await asyncio.shield(task)
-        self.pages = max(1, -(-len(found) // PER_PAGE))
+        self.requests = requests_for(len(found)) if isinstance(found, Listed) else 1
         return found
 
 
 class Account:
-    """One DigitalOcean token: its listings are shared by every cluster under it, and its rate budget sets the pace."""
+    """One DigitalOcean token: its listings are shared by every cluster under it, and its rate budget sets the pace.
+
+    Everything that is read here is what was answered before, or confirmed: see `services.confirmed`.
+    """
 
     def __init__(self, api: DigitalOcean, clock: Clock) -> None:
         self.api = api
-        self.droplets = Listing(clock, api.droplets)
-        self.pools = Listing(clock, api.pools)
-        self.namespaces = Listing(clock, self._namespaces)
-        self.account = Listing(clock, self._account)
-        self.sizes = Listing(clock, api.sizes)
-        self.snapshots = Listing(clock, api.snapshots)
+        self.droplets: Listing[Listed[DropletEntry]] = Listing(clock, self._droplets)
+        self.pools: Listing[Listed[PoolEntry]] = Listing(clock, self._pools)
+        self.namespaces: Listing[Listed[Namespace] | None] = Listing(clock, self._namespaces)
+        self.limit: Listing[int] = Listing(clock, self._limit)
+        self.sizes: Listing[Listed[Size]] = Listing(clock, self._sizes)
+        self.snapshots: Listing[Listed[Snapshot]] = Listing(clock, self._snapshots)
+        self._answers = Answers(clock)
         self._clock = clock
         self._moving: dict[str, float] = {}  # clusters that are looked at again and again, and when last
 
-    async def _namespaces(self) -> list[Json]:
-        """The namespaces; or one entry `unreadable` where the token may not know."""
-        try:
-            return await self.api.namespaces()
-        except Forbidden as error:
-            return [{"unreadable": str(error)}]
+    # What all clusters under the token share
 
-    async def _account(self) -> list[Json]:
-        return [await self.api.account()]
+    async def _droplets(self) -> Listed[DropletEntry]:
+        return listed(droplet_entry, await self._answers.of("droplets", self.api.droplets()))
+
+    async def _pools(self) -> Listed[PoolEntry]:
+        return listed(pool_entry, await self._answers.of("pools", self.api.pools()))
+
+    async def _namespaces(self) -> Listed[Namespace] | None:
+        """The namespaces; None where the token may not know."""
+        try:
+            return listed(namespace_of, await self._answers.of("namespaces", self.api.namespaces()))
+        except Forbidden:
+            return None
+
+    async def _limit(self) -> int:
+        return limit_of(await self._answers.of("account", self.api.account()))
+
+    async def _sizes(self) -> Listed[Size]:
+        return listed(size_of, await self._answers.of("sizes", self.api.sizes()))
+
+    async def _snapshots(self) -> Listed[Snapshot]:
+        return listed(snapshot_of, await self._answers.of("snapshots", self.api.snapshots()), about="resource_id")
+
+    # What is asked about one thing
+
+    async def pool(self, pool_id: str) -> Json:
+        """One pool as it is, to be put back as it was read. It holds `user_data`: a secret."""
+        return await self._answers.of(f"pool {pool_id}", self.api.pool(pool_id))
+
+    async def members(self, pool_id: str) -> tuple[Member, ...]:
+        """The members of a pool, all of them: one that cannot be read is one of its droplets."""
+        found = listed(member_of, await self._answers.of(f"members {pool_id}", self.api.members(pool_id)), about="droplet_id")
+        for one in found.unread:
+            raise one.why
+        return found.entries
+
+    async def failure(self, pool_id: str) -> str:
+        """The error that the newest event of a pool's history ended in; "" when it did not."""
+        failure = failure_of(await self._answers.of(f"history {pool_id}", self.api.history(pool_id)))
+        return repeatable(failure, frozenset())
+
+    async def trigger(self, namespace: str, name: str) -> Trigger:
+        """What starts a function by the clock."""
+        return trigger_of(await self._answers.of(f"trigger {namespace}/{name}", self.api.trigger(namespace, name)), name)
+
+    async def tag(self, name: str) -> None:
+        """See whether there is such a tag: NotFound when there is none."""
+        await self._answers.of(f"tag {name}", self.api.tag(name))
+
+    async def actions(self, droplet_id: int, kind: str = "") -> list[Action]:
+        """What was asked of a droplet; of one kind, when it is named."""
+        return actions_of(await self._answers.of(f"actions {droplet_id}", self.api.actions(droplet_id)), droplet_id, kind)
+
+    # The budget
 
     def together(self) -> float:
         """Looks this many seconds apart share one listing: long lists are many requests, and a crowd of clusters asks for much else."""
-        pages = self.droplets.pages + self.pools.pages
-        return pages * SHARED * (1 if len(self._moving) <= CROWD else 4)
+        requests = self.droplets.requests + self.pools.requests
+        return requests * SHARED * (1 if len(self._moving) <= CROWD else 4)
 
     def patience(self) -> float:
         """Seconds that a list of members may be old while nothing else changes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from services.secrets_env.findings import Linted, Unread
 from services.seen import NOT_LOOKED, NotSeen, Observed
 
 
@@ -22,6 +23,7 @@ class Fact(StrEnum):
     SIZES = "sizes"  # what DigitalOcean sells, and for how much
     SERVICES = "services"  # which start of OpenVidu's unit runs on each master, by SSH
     SECRETS = "secrets"  # secrets.env in the bucket: its digest, never its values
+    LINT = "lint"  # what in secrets.env would run as root, or keep nodes from starting: lines and keys, never values
     SNAPSHOTS = "snapshots"  # of the masters, and the copies of secrets.env that go with them
 
 
@@ -77,8 +79,8 @@ class Droplet:
     disk: int = 0
     memory: int = 0
     vcpus: int = 0
-    hourly: Decimal = Decimal(0)
-    monthly: Decimal = Decimal(0)
+    hourly: Decimal | None = None  # None: its price is not known
+    monthly: Decimal | None = None
     created_at: str = ""
     region: str = ""
     healthy: Observed[bool] = NOT_LOOKED  # of a master: its health page answered 200, or answered something else
@@ -107,8 +109,8 @@ class Size:
     vcpus: int = 0
     memory: int = 0
     disk: int = 0
-    hourly: Decimal = Decimal(0)
-    monthly: Decimal = Decimal(0)
+    hourly: Decimal | None = None  # None: its price is not known
+    monthly: Decimal | None = None
     regions: tuple[str, ...] = ()
     available: bool = True
 
@@ -173,7 +175,7 @@ class NodeLook:
     restarts: int = 0  # of the media server, since it was made
     agents: tuple[Agent, ...] = ()
     livekit: Observed[int] = NOT_LOOKED
-    marked: bool = False  # the drain marker of this start lies on the node
+    marked: bool = False  # the drain marker of this start lies on the node, or LiveKit's log says that it was told by hand to finish
     signals: tuple[Signal, ...] = ()  # what the drain of this start has sent
     unmarked: str = ""  # why the newest drain could not make its marker
     rooms: Observed[int] = NOT_LOOKED
@@ -314,7 +316,12 @@ class Pool:
     status: str = "active"
     size: str = ""
     template: str = ""  # digest of everything in the template
-    trouble: str = ""  # the newest history event's error, if it ended in one
+    trouble: str = ""  # why it holds fewer droplets than it should, in a sentence: DigitalOcean's reason, or that it is not known
+
+    @property
+    def state(self) -> str:
+        """Why its number and template cannot be changed now, in words; "" while it is active."""
+        return "" if self.status == "active" else f'DigitalOcean shows the pool as "{self.status}"; it is edited only while it is "active"'
 
 
 @dataclass(frozen=True)
@@ -434,6 +441,7 @@ class Cluster:
     seen_at: float = 0.0
     region: str = ""
     known: frozenset[Fact] = frozenset()
+    unseen: tuple[tuple[Fact, str], ...] = ()  # which facts that were asked for were not seen, and why
     masters: tuple[Droplet, ...] = ()
     media: tuple[MediaNode, ...] = ()
     pool: Pool | None = None
@@ -452,16 +460,21 @@ class Cluster:
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one
     drain_method: str = "signal"
-    media_price: Decimal = Decimal(0)  # of one pool member, per hour
+    media_price: Decimal | None = None  # of one pool member, per hour; None: not known
     droplet_limit: int | None = None
     droplets_in_account: int | None = None
     sizes: tuple[Size, ...] = ()  # empty: not looked at, or the token may not read them
     snapshots: tuple[Snapshot, ...] | None = None  # of the masters; None: not looked at, or the token may not read them
     copies: tuple[str, ...] | None = None  # labels of backups that hold a copy of secrets.env; None: not looked, or no answer
     secrets: SecretsSeen | None = None
-    has_bucket: bool = False  # a bucket is configured, so secrets.env can be copied
+    lint: Linted | Unread = field(default_factory=Unread)
+    has_bucket: bool = False  # a bucket is configured: secrets.env can be read and copied
     keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
+
+    def lacking(self, needs: frozenset[Fact]) -> str:
+        """Why facts among these were asked for and not seen; "" when all of them were."""
+        return "; ".join(dict.fromkeys(why for fact, why in self.unseen if fact in needs))
 
     def master(self, name: str) -> Droplet:
         """The master of that name; KeyError if there is none."""

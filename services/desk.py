@@ -33,11 +33,12 @@ from services.staging import Staging, configure
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
-from services.vault import Vault, must_boot
+from services.vault import Vault
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
 LISTED = 10
+UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 
 @dataclass
@@ -91,27 +92,29 @@ class Desk:
         return self.sites.site(name)
 
     async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
-        """The cluster as it is now, with what is remembered of it."""
-        return await self.memory.add_to(await self.site(name).world.observe(needs))
+        """The cluster as it is now, with what is remembered of it. Without its snapshots, where those cannot be read now."""
+        return await self.memory.add_to(await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS})))
 
     async def status(self, name: str, actor: Actor) -> Status:
         """What anybody who may read wants to know. Works without the state store: then nothing is said of runs."""
         self.may_read(name, actor)
-        cluster = await self.site(name).world.observe(EVERYTHING)
+        site = self.site(name)
+        looking = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
+        cluster, certificate = await asyncio.gather(looking, site.look_at_certificate())
         try:
             cluster = await self.memory.add_to(cluster)
             run = await self.open_run(name)
             waiting = tuple(await self.waiting(name))
         except Unreachable:
             log.warning("status of %s without its runs: the state store does not answer", name)
-            return Status(cluster, None, None, known=False)
-        return Status(cluster, run, self.progress(run.id) if run else None, waiting, self.cautions)
+            return Status(cluster, None, None, known=False, certificate=certificate)
+        return Status(cluster, run, self.progress(run.id) if run else None, waiting, self.cautions, certificate=certificate)
 
     async def node(self, name: str, said: str, actor: Actor) -> NodeReport:
         """One node as it is now: what DigitalOcean, its health page and the node itself say. Log lines are masked."""
         self.may_read(name, actor)
         world = self.site(name).world
-        cluster = await world.observe(EVERYTHING)
+        cluster = await world.observe(EVERYTHING, tolerates=EVERYTHING)
         if not cluster.masters:
             raise Refused(cluster.problem)
         node = master_or_media(cluster, said)
@@ -137,6 +140,16 @@ class Desk:
         run = await self.journal.run(run_id)
         self.may_read(run.cluster, actor)
         return run
+
+    async def request_of(self, request_id: str, actor: Actor) -> Request:
+        """One request, whole, for those who may see its cluster."""
+        request = await self.journal.request(request_id)
+        self.may_read(request.plan.cluster, actor)
+        return request
+
+    def now(self) -> float:
+        """The time that events are told in."""
+        return self._clock.now()
 
     def may_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
@@ -220,7 +233,7 @@ class Desk:
         vault = self.vault(name)
         before = await vault.read()
         after = change(before)
-        must_boot(after)
+        await self._staging.must_be_whole(name, after)
         if dry:
             return await self.request(actor, name, configure(before, after, "dry-run", words), dry=True)
         procedure = configure(before, after, new_id()[:16], words)
@@ -423,11 +436,21 @@ class Desk:
             await self.journal.note_policy(name, self.sites[name].rules)
             self._noted.add(name)
         await self._requests.sweep(name)
+        await self._show_what_is_owed(name)
         if old := await self._staging.old(name):
             # Requests first: one that is approved meanwhile has its run by then. One that is replaced is in neither for a moment.
             plans = [r.plan for r in await self.waiting(name)]
             run = await self.open_run(name)
             await self._staging.sweep(name, old, [*plans, run.plan] if run else plans)
+
+    async def _show_what_is_owed(self, name: str) -> None:
+        """A request whose writing was not known to be kept has no card yet: it is shown now, by one bot."""
+        for request in await self.waiting(name):
+            if self._clock.now() - request.made_at < UNSHOWN:
+                continue
+            place = await self.cards.get(request.id)
+            if (place is None or not place.ts) and await self.first_time(f"card of {request.id}", within=2 * UNSHOWN):
+                self.watchers.request(request)
 
     def _drive(self, run_id: str) -> None:
         self._driver.take_up(run_id)

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from services.bugs import Bugs
 from services.errors import BotError
 from services.executor import Executor, Progress
 
 log = logging.getLogger(__name__)
+bugs = Bugs(log)
 
 
 class Driver:
@@ -48,7 +50,7 @@ class Driver:
             if isinstance(error, BotError):
                 log.warning("%s: driving it ended: %s; the next sweep goes on", run_id, error)
                 return
-            log.error("%s: driving it ended in %r; the next sweep goes on", run_id, error, exc_info=error)
+            bugs.note(f"{run_id}: driving it ended; the next sweep goes on", error)
 
     async def aclose(self) -> None:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""

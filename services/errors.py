@@ -3,6 +3,8 @@
 BotError
 ├── Refused          tell the operator: not allowed, busy, stale, unknown. Nothing was changed.
 ├── Unreachable      nobody answered, or not now: look again, then ask again. `sent` says whether the request may have taken effect.
+│   ├── Unreadable   answered, in a shape that cannot be read: counts as not seen. Names the listing and the field, never the content
+│   └── Unconfirmed  answered once or twice unlike before (401, 403, 404, another kind of fleet): not believed until it is seen again
 ├── Rejected         answered, and the answer is no: do not repeat it unchanged. Carries the provider's request id.
 │   ├── Forbidden    the credentials do not allow it; the text names what they lack
 │   └── NotFound     there is no such thing
@@ -14,7 +16,16 @@ credentials (`user_data`, `secrets.env`), and errors end up in logs, journals an
 
 
 class BotError(Exception):
-    """Everything the bot raises on purpose."""
+    """Everything the bot raises on purpose.
+
+    `cause`: why, in words of its own ("certificate expired on 2026-11-20 08:00 UTC"), to show without the rest of the text.
+    `remedy`: what a person does about it. Both are "" where they are not known.
+    """
+
+    def __init__(self, text: str = "", *, cause: str = "", remedy: str = "") -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.remedy = remedy
 
 
 class Refused(BotError):
@@ -28,17 +39,51 @@ class Unreachable(BotError):
     arrived, True when it certainly did, and None when nobody can know: then look before asking again.
     """
 
-    def __init__(self, text: str, *, again_in: float | None = None, sent: bool | None = None) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, *, again_in: float | None = None, sent: bool | None = None, cause: str = "", remedy: str = "") -> None:
+        super().__init__(text, cause=cause, remedy=remedy)
         self.again_in = again_in
         self.sent = sent
+
+
+class Unreadable(Unreachable):
+    """An answer, or one entry of a list, has not the shape that was promised: what it says was not seen.
+
+    `listing` is what was asked for, `field` what of it cannot be read, `whose` the entry by its name or id if those can be read.
+    """
+
+    def __init__(self, listing: str, field: str, whose: str = "", *, sent: bool | None = None) -> None:
+        super().__init__(f"{listing}: {f'{whose} has' if whose else 'the answer holds'} no readable {field}", sent=sent)
+        self.listing = listing
+        self.field = field
+        self.whose = whose
+
+
+class Unconfirmed(Unreachable):
+    """Seen once or twice, and unlike everything before: it may be one odd answer. `first_seen` is in epoch seconds.
+
+    It has to be seen in several looks over a minute. After that what was answered counts: a `Rejected` is raised as such.
+    """
+
+    def __init__(self, text: str, first_seen: float) -> None:
+        super().__init__(text, sent=False)
+        self.text = text
+        self.first_seen = first_seen
 
 
 class Rejected(BotError):
     """The other side answered no; asking the same again gets the same answer."""
 
-    def __init__(self, text: str, *, status: int | None = None, request_id: str | None = None, message: str = "") -> None:
-        super().__init__(text)
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        message: str = "",
+        cause: str = "",
+        remedy: str = "",
+    ) -> None:
+        super().__init__(text, cause=cause, remedy=remedy)
         self.status = status
         self.request_id = request_id
         self.message = message

@@ -2,10 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
+from services.bugs import Bugs
 from services.clock import Clock
-from services.cluster import Cluster, Fact
+from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact
+from services.doubts import Doubtful, Doubts, Outage, doubted, is_glitch
 from services.drains import Drains
 from services.errors import Refused, Rejected, Superseded, Unreachable
 from services.fenced import FencedWorld, Outside
@@ -14,13 +17,22 @@ from services.locks import Keeping, Lease, Locks
 from services.memory import Memory
 from services.plan import make_plan
 from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
-from services.steps import Choice, Question, Step
-from services.steps.base import duration
+from services.seen import NotSeen
+from services.steps import Choice, Effects, Question, Step
+from services.steps.base import count, duration
+from services.undone import taken_back
+from services.watch import Stopwatch, Watch
 
 log = logging.getLogger(__name__)
 EAGER = 0.1  # of the usual interval: the shortest
 NEAR = 0.3
+GROWTH = 1.5  # so many times the people of the approved card are more than it covers
+ANEW = "Abandon this run and request it again, so that it is approved as it is now"
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
+TOLD_AFTER = 300.0  # an outage that lasts this long is told, once
+BUG_PAUSE = 30.0
+UNWATCHED = 60.0  # time that no bot watched is told when it was more than this
+bugs = Bugs(log)
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Progress:
     until: float | None  # when people are asked, or the run stops
     trouble: str
     at: float
+    watched: float | None = None  # seconds of the current step in which the cluster was seen
 
 
 Watcher = Callable[[Progress], None]
@@ -62,62 +75,93 @@ class Executor:
                 run = await self.journal.run(run_id)
                 if run.over or run.state is State.STOPPED:
                     return
-                taken = Taken(self.clock.now(), self.locks.worker, lease.epoch, again=run.takes > 0)
+                watch = _watch(run, lease)
+                watched = watch.step.read(run.step_began)
+                taken = Taken(self.clock.now(), self.locks.worker, lease.epoch, again=run.takes > 0, watched=watched)
                 run = await self.journal.append(run, taken, lease)
-                await _Drive(self, run, lease).walk()
+                await _Drive(self, run, lease, watch).walk()
         except Superseded as gone:
             log.info("%s: %s", run_id, gone)
+
+
+def _watch(run: Run, lease: Lease) -> Watch:
+    """The clocks as the bot before left them: in the record beside its lease, or else in the journal."""
+    watch = Watch(lease.left)
+    watch.step = Stopwatch(run.step_began, max(run.watched, watch.step.read(run.step_began)))
+    lease.note = watch.record
+    return watch
+
+
+@dataclass
+class _Here:
+    """What a drive knows of the step it works on."""
+
+    began: tuple[int, float]
+    calm: Cluster | None = None  # the last look that nothing was wrong with
+    suspect: str = ""  # what the last look seemed to show, until another one confirms it
+    seen_done: float | None = None
+    given_from: float | None = None  # seconds watched when it was looked at first, or asked for: from then it gets its usual time
+    redo: tuple[int, float] | None = None  # an ask that got no answer, and since when it may have taken effect
+    unanswered: str = ""  # why
+    doubts: Doubts = field(default_factory=Doubts)
 
 
 class _Drive:
     """One worker driving one run."""
 
-    def __init__(self, executor: Executor, run: Run, lease: Lease) -> None:
+    def __init__(self, executor: Executor, run: Run, lease: Lease, watch: Watch) -> None:
         self.run = run
         self._lease = lease
         self._x = executor
         self._outside = executor.outsides[run.cluster]
         self._clock = executor.clock
         self._journal = executor.journal
+        self._watch = watch
         self._cluster: Cluster | None = None
-        self._looked_at: int | None = None  # the step that this look was for
+        self._here = _Here((run.position, run.step_began))
         self._trouble = ""
-        self._blind_since: float | None = None
-        self._blind = 0.0
+        self._doubts = Doubts()
+        self._blind = Outage()
+        self._bug = Outage()
         self._seen = False  # whether this round has seen the cluster: an ask that nobody answers is no blindness
-        self._seen_done: float | None = None
+        self._read = False  # and has read the journal
         self._reminded = 0.0
-        self._redo: tuple[int, float] | None = None  # an ask whose answer was lost, and since when it may have taken effect
 
     # The walk
 
     async def walk(self) -> None:
         """Step after step, until the run ends or stops. An unreachable state store is waited for while the lease lasts."""
         self._tell()
-        while not (self.run.over or self.run.state is State.STOPPED):
+        while not self._finished():
             try:
                 await self._once()
+            except Superseded:
+                raise
             except Unreachable as error:
-                self._see_nothing(error)
-                if self._blind_for() > BLIND_LIMIT:
-                    await self._append(Stopped(self._clock.now(), f"nobody answered for an hour: {error}"))
-                    break
-                self._tell()
-                pause = error.again_in if error.again_in is not None else self._timings_look()
-                await self._clock.sleep(min(max(pause, 1.0), 60.0))
+                await self._outage(error)
             except (Rejected, Refused) as error:
-                await self._append(Stopped(self._clock.now(), str(error)))
+                await self._give_up(str(error))
+            except Exception as error:  # whatever it is, it stops this run only, and only after an hour
+                if not self._read:
+                    raise  # the journal itself: nothing can be written about that
+                await self._internal(error)
         self._tell()
 
+    def _finished(self) -> bool:
+        return self.run.over or self.run.state is State.STOPPED
+
     async def _once(self) -> None:
-        self._seen = False
+        self._seen = self._read = False
         self._lease.check()
-        position = self.run.position
         self.run = await self._journal.refresh(self.run)
-        if self.run.position != position:
-            self._seen_done = self._redo = None
+        self._read = True
+        if self._here.began != (self.run.position, self.run.step_began):
+            self._here = _Here((self.run.position, self.run.step_began))
+            self._bug.over()
+        if self.run.question is not None:
+            self._watch.question.tick(self.run.question_at, self._clock.now())
         step = self.run.step
-        if self.run.over or self.run.state is State.STOPPED:
+        if self._finished():
             return
         if step is None:
             await self._append(await self._end())
@@ -126,6 +170,7 @@ class _Drive:
         elif self.run.cancel is not None and self._may_end(step):
             await self._append(Ended(self._clock.now(), State.CANCELLED, self._stays(), self.run.cancel))
         elif self._waits_for_people():
+            self._watch.blind()
             await self._remind()
             await self._pause()
         else:
@@ -135,7 +180,7 @@ class _Drive:
         if not self.run.recovering:
             return Ended(self._clock.now(), State.DONE, "")
         procedure = self.run.plan.procedure
-        left = procedure.left(self.run.plan.basis, await self._outside.observe(procedure.looks_at))
+        left = procedure.left(self.run.plan.basis, await self._observe(procedure.looks_at))
         return Ended(self._clock.now(), State.ROLLED_BACK, "; ".join(t for t in (self.run.recovering, left) if t))
 
     def _may_end(self, step: Step) -> bool:
@@ -153,111 +198,207 @@ class _Drive:
         return self.run.question is not None and not self.run.question.meanwhile
 
     async def _work(self, step: Step) -> None:
-        before = self._cluster if self._looked_at == self.run.position else None
-        cluster = await self._look(step)
-        self._looked_at = self.run.position
-        now = self._clock.now()
-        if step.is_done(cluster):
-            apart = step.apart(cluster)
-            if step.twice and (self._seen_done is None or now - self._seen_done < apart):
-                self._seen_done = self._seen_done if self._seen_done is not None else now
-                await self._pause(apart - (now - self._seen_done))
-                return
-            await self._reached()
+        """Look; what is reached is reached; what seems wrong is looked at twice; what may never have been asked for is; then it is late."""
+        cluster, here = await self._look(step), self._here
+        kind, words = self._wrong(step, cluster)
+        if not kind and step.is_done(cluster):
+            await self._seen_done(step, cluster)
             return
-        self._seen_done = None
-        if other := self._others_did(step, before, cluster):
-            await self._other_hand(f"somebody else changed {other}")
+        here.seen_done = None
+        if kind:
+            await self._suspect(kind, words, step, cluster)
             return
-        if not self.run.asks and (unproved := step.unproved(cluster)):
-            self._seen = False
-            raise Unreachable(f"{step.title()}: {unproved}")
-        if objection := step.objection(cluster):
-            await self._objected(f"{step.title()}: {objection}", step, cluster)
-            return
-        if self._redo is not None and self._late(step, cluster, now):
-            # Looks come through and asks do not: that too has its end.
+        here.suspect, here.calm = "", cluster
+        late, unsent = self._late(step, cluster), self._unsent(step, cluster)
+        if late and unsent is None:
             await self._overdue(step, cluster)
             return
-        again = self._due(step, cluster, now)
+        again = unsent if late else self._due(step, cluster)
+        if again is not None and (more := self._beyond_the_card(step, cluster)):
+            await self._stop(f"{step.title()}: {more}", step, cluster)
+            return
         if again is not None and not await self._ask(step, cluster, again):
-            return
-        if self._late(step, cluster, now):
-            await self._overdue(step, cluster)
             return
         await self._remind()
         await self._pause()
 
-    async def _reached(self) -> None:
+    def _beyond_the_card(self, step: Step, cluster: Cluster) -> str:
+        """Why a step that disconnects people is not covered by what was approved; looked at once more before it is first asked for.
+
+        A recording that began since, or many more people, were on no card. What was unknown on the card was approved as unknown.
+        """
+        named = self.run.plan.load
+        if self.run.asks or named is None or Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
+            return ""
+        if isinstance(cluster.load, NotSeen):
+            raise Unreachable(f"{step.title()}: how many people it would disconnect is not seen ({cluster.load.reason})")
+        if cluster.load.recordings > named.recordings:
+            return f"{count(cluster.load.recordings, 'recording')} now, {named.recordings} on the approved card. {ANEW}"
+        if cluster.load.people > named.people * GROWTH:
+            return f"{count(cluster.load.people, 'person')} in meetings now, {named.people} on the approved card. {ANEW}"
+        return ""
+
+    async def _seen_done(self, step: Step, cluster: Cluster) -> None:
+        here, now, apart = self._here, self._clock.now(), step.apart(cluster)
+        if not step.twice or (here.seen_done is not None and now - here.seen_done >= apart):
+            await self._reached(step, cluster)
+            return
+        here.seen_done = here.seen_done if here.seen_done is not None else now
+        await self._pause(apart - (now - here.seen_done))
+
+    async def _reached(self, step: Step, cluster: Cluster) -> None:
+        now = self._clock.now()
         if self.run.question is not None:
-            await self._append(Answered(self._clock.now(), self.run.question.id, "", None))
-        self._seen_done = self._redo = None
-        self._blind = 0.0
-        # What the bot leaves behind; whatever else is different by now is somebody else's, and still to be noticed.
-        basis = self._cluster.basis if self._cluster is not None and self.run.step is not None and self.run.step.edits else None
-        remark = self.run.step.remark(self._cluster) if self.run.step is not None and self._cluster is not None else ""
+            await self._append(Answered(now, self.run.question.id, "", None))
+        remark = step.remark(cluster)
         if remark and all(n.text != remark for n in self.run.notes):
-            await self._append(Noted(self._clock.now(), remark))
-        await self._append(Reached(self._clock.now(), self.run.position, basis))
+            await self._append(Noted(now, remark))
+        await self._append(Reached(now, self.run.position, _made(step, cluster)))
 
     # Looking
 
     async def _look(self, step: Step) -> Cluster:
-        since = self.run.asked_at if self.run.asks else None
-        cluster = await self._outside.observe(step.needs, since)
+        # Which droplets are on costs nothing to see, and shows whether an earlier goal still holds.
+        cluster = await self._observe(step.needs | {Fact.DROPLETS}, self.run.asked_at if self.run.asks else None)
+        if not self.run.asks and not step.is_done(cluster) and (unproved := step.unproved(cluster)):
+            raise Unreachable(f"{step.title()}: {unproved}")
+        self._cluster, self._seen, self._trouble = cluster, True, ""
+        self._blind.over()
+        now = self._clock.now()
+        self._watch.step.tick(self.run.step_began, now)
+        if self.run.wait_from:
+            self._watch.wait.tick(self.run.wait_from, now)
+        if self._here.given_from is None:
+            self._here.given_from = self._watched()
+        return cluster
+
+    async def _observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
+        """One look. That it is another cluster by now, or may not be looked at, is believed when several looks agree."""
+        try:
+            cluster = await self._outside.observe(needs, since)
+        except Rejected as error:
+            if self._doubts.seen(needs, self._clock.now()):
+                raise
+            raise Doubtful(str(error)) from error
         if cluster.problem:
-            raise Refused(cluster.problem)
-        self._cluster = await self._x.memory.add_to(cluster)
-        self._seen = True
-        if self._blind_since is not None:
-            self._blind += self._clock.now() - self._blind_since
-            self._blind_since = None
-        self._trouble = ""
-        return self._cluster
+            if self._doubts.seen(needs, self._clock.now()):
+                raise Refused(cluster.problem)
+            raise Doubtful(doubted(cluster))
+        self._doubts.cleared(needs)
+        return await self._x.memory.add_to(cluster)
 
-    def _see_nothing(self, error: Unreachable) -> None:
-        self._trouble = str(error)
-        if self._blind_since is None and not self._seen:
-            self._blind_since = self._clock.now()
-
-    def _blind_for(self) -> float:
-        return 0.0 if self._blind_since is None else self._clock.now() - self._blind_since
+    def _watched(self) -> float:
+        """Seconds that the current step was watched, by whichever bot."""
+        return self._watch.step.read(self.run.step_began)
 
     def _timings_look(self) -> float:
         return self._cluster.timings.look if self._cluster else 5.0
 
+    # What goes wrong
+
+    async def _outage(self, error: Unreachable) -> None:
+        """Nobody answers, or one answer is doubtful: waited out, told once, and ended after an hour without a look."""
+        self._trouble = str(error)
+        if not self._seen:
+            self._watch.blind()
+        if not (self._seen or isinstance(error, Doubtful)):
+            if self._blind.lasts(self._clock.now()) > BLIND_LIMIT:
+                await self._give_up(f"no answer for an hour: {error}")
+                return
+            await self._tell_outage(self._blind, str(error))
+        self._tell()
+        pause = error.again_in if error.again_in is not None else self._timings_look()
+        await self._clock.sleep(min(max(pause, 1.0), 60.0))
+
+    async def _internal(self, error: Exception) -> None:
+        """A mistake of ours, or an answer that nobody foresaw: like a look that did not come through."""
+        step = self.run.step
+        where = f"“{step.title()}”" if step is not None else "the end of the run"
+        said = f"internal error {type(error).__name__} in {where}; this is a bug"
+        bugs.note(f"{self.run.id}: internal error in {where}", error)
+        self._trouble = said
+        self._watch.blind()
+        outage = self._bug if self._seen else self._blind
+        if outage.lasts(self._clock.now()) > BLIND_LIMIT:
+            await self._give_up(f"for an hour: {said}")
+            return
+        await self._tell_outage(outage, said)
+        self._tell()
+        await self._clock.sleep(BUG_PAUSE)
+
+    async def _tell_outage(self, outage: Outage, said: str) -> None:
+        now = self._clock.now()
+        if outage.told or outage.lasts(now) < TOLD_AFTER:
+            return
+        text = f"still waiting: {said}. Nothing is asked for meanwhile; after an hour of this the run stops"
+        with suppress(Unreachable):
+            await self._append(Noted(now, text))
+            outage.told = True
+
+    async def _give_up(self, reason: str) -> None:
+        with suppress(Unreachable):  # the next round comes to the same
+            await self._append(Stopped(self._clock.now(), reason))
+
     # Asking
 
-    def _due(self, step: Step, cluster: Cluster, now: float) -> int | None:
+    def _due(self, step: Step, cluster: Cluster) -> int | None:
         """Which ask is due: 0 the first, 1 and up the nudges; None when there is nothing to ask for now."""
-        if self._redo is not None:
-            return self._redo[0] if step.wants(cluster, self._redo[0]) else None
+        if self._here.redo is not None:
+            return self._here.redo[0] if step.wants(cluster, self._here.redo[0]) else None
         if self.run.asks == 0 and step.wants(cluster, 0):
             return 0
         nudge = step.nudge(cluster)
-        if nudge is None or now - max(self.run.asked_at, self.run.step_began) < nudge:
+        if nudge is None or self._clock.now() - max(self.run.asked_at, self.run.step_began) < nudge:
             return None
         again = max(self.run.asks, 1)
         return again if step.wants(cluster, again) else None
 
+    def _unsent(self, step: Step, cluster: Cluster) -> int | None:
+        """The ask that may never have been sent, because a bot died over it or none was there; None when every one was."""
+        if self.run.asks == 0 and step.wants(cluster, 0):
+            return 0
+        again = max(self.run.asks, 1)
+        return again if self.run.unsure and step.wants(cluster, again) else None
+
+    def _since(self, again: int) -> float | None:
+        """Since when an earlier ask for the same may have taken effect though nobody heard."""
+        if self._here.redo is not None:
+            return self._here.redo[1]
+        if not again:
+            return self.run.step_began if self.run.asked_at else None
+        return self.run.asked_at if self.run.unsure else None
+
     async def _ask(self, step: Step, cluster: Cluster, again: int) -> bool:
         """Journal it, then ask. False when the run took another way because of the answer."""
-        since = self._redo[1] if self._redo else self.run.step_began if again == 0 and self.run.asked_at else None
+        since, here = self._since(again), self._here
+        if self.run.unsure or not self.run.asks:
+            here.given_from = self._watched()
         await self._append(Asked(self._clock.now(), self.run.position, again))
         hands = FencedWorld(self._outside, cluster, self._lease, self._x.drains, self._x.memory, since)
+        # Until an answer came it may have taken effect, whatever comes instead of one.
+        here.redo = (again, since or (self.run.step_began if again == 0 else self.run.asked_at))
         try:
             await step.ask(hands, cluster, again)
-            self._redo = None
-        except Unreachable:
-            self._redo = (again, self.run.step_began if again == 0 else since or self.run.asked_at)
+        except Unreachable as error:
+            here.unanswered = str(error)
             raise
         except Rejected as error:
-            await self._refused(step, cluster, error)
+            await self._said_no(step, cluster, error)
             return False
         except Refused as error:
+            here.redo = None
             await self._turned_down(f"{step.title()}: {error}", step)
             return False
+        here.redo, here.unanswered, here.doubts = None, "", Doubts()
+        self._bug.over()
         return True
+
+    async def _said_no(self, step: Step, cluster: Cluster, error: Rejected) -> None:
+        """A refusal that may be a glitch is asked about again, after a look each time."""
+        if is_glitch(error) and not self._here.doubts.seen("ask", self._clock.now()):
+            raise Doubtful(str(error)) from error
+        self._here.redo = None
+        await self._refused(step, cluster, error)
 
     async def _turned_down(self, reason: str, step: Step) -> None:
         """Our own hands would not do it: most often because somebody else's were there since the look."""
@@ -285,7 +426,7 @@ class _Drive:
         procedure = self.run.plan.procedure
         if all(c.id != "keep" for c in question.choices):
             return question
-        cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at))
+        cluster = await self._observe(procedure.looks_at)
         try:
             plan = make_plan(replace(cluster, zero_refused=True, zero_policy="keep_one"), procedure, self._to_come())
         except Refused:
@@ -298,11 +439,17 @@ class _Drive:
 
     # Deadlines and questions
 
-    def _limit(self, step: Step, cluster: Cluster) -> float:
-        return max(self.run.step_began + step.deadline(cluster) + self._blind, self.run.wait_until)
+    def _left(self, step: Step, cluster: Cluster) -> float:
+        """Seconds still to be watched before it is late: what is left of its time, of what people gave, and of its usual time from now."""
+        run, watched, deadline = self.run, self._watched(), step.deadline(cluster)
+        given = watched - (self._here.given_from if self._here.given_from is not None else watched)
+        left = [deadline - watched, min(step.takes(cluster), deadline) - given]
+        if run.wait_from:
+            left.append(run.wait_until - run.wait_from - self._watch.wait.read(run.wait_from))
+        return max(left)
 
-    def _late(self, step: Step, cluster: Cluster, now: float) -> bool:
-        return self.run.question is None and now > self._limit(step, cluster)
+    def _late(self, step: Step, cluster: Cluster) -> bool:
+        return self.run.question is None and self._left(step, cluster) < 0
 
     async def _overdue(self, step: Step, cluster: Cluster) -> None:
         question = step.question(cluster)
@@ -311,48 +458,94 @@ class _Drive:
             self._reminded = now
             await self._append(Questioned(now, question))
             return
-        waited = duration(now - self.run.step_began)
-        await self._stop(f"{step.title()}: not so after {waited}; still waiting for {step.waits_for(cluster)}", step, cluster)
+        watched = self._watched()
+        unwatched = now - self.run.step_began - watched
+        said = f"{step.title()} timed out after {duration(watched)}: still waiting for {step.waits_for(cluster)}"
+        if self._here.unanswered:
+            said += f". The last request got no answer ({self._here.unanswered})"
+        if unwatched > UNWATCHED:
+            said += f". Another {duration(unwatched)} are not counted: no bot saw the cluster"
+        await self._stop(said, step, cluster)
 
     async def _stop(self, reason: str, step: Step, cluster: Cluster) -> None:
         """Go back to a safe state if the procedure knows a way; else stop and keep the cluster until a person decides."""
         procedure = self.run.plan.procedure
         if not self.run.recovering and Fact.POOL not in cluster.known:
             # The way back may lead over the media nodes, of which this look says nothing.
-            cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at | cluster.known))
+            cluster = await self._observe(procedure.looks_at | cluster.known)
         now = self._clock.now()
         back = () if self.run.recovering else tuple(procedure.recover(cluster, step))
         basis = cluster.basis
         await self._append(Recovering(now, reason, back, basis) if back else Stopped(now, reason, basis))
 
-    def _others_did(self, step: Step, before: Cluster | None, cluster: Cluster) -> str:
-        """What another hand changed that this step rests on, in words; looked for until the step's own asks could be the reason."""
+    # Other hands
+
+    def _wrong(self, step: Step, cluster: Cluster) -> tuple[str, str]:
+        """What speaks against going on from this look, and in words; its kind is "" when nothing does."""
+        lost = "" if self.run.question is not None else taken_back(self.run, cluster)
+        if lost:
+            return "lost", f"{lost}, and not by this run"
+        if step.is_done(cluster):
+            return "", ""
+        if other := self._others_did(step, cluster):
+            return "other", f"somebody else changed {other}"
+        if objection := step.objection(cluster):
+            return "objection", f"{step.title()}: {objection}"
+        return "", ""
+
+    async def _suspect(self, kind: str, words: str, step: Step, cluster: Cluster) -> None:
+        """Nothing is asked for any more; when a second look shows it too, it is acted on."""
+        here = self._here
+        if here.suspect != kind:
+            here.suspect = kind
+            await self._pause(self._timings_look())
+        elif kind == "objection":
+            await self._objected(words, step, cluster)
+        elif kind == "other":
+            await self._other_hand(words)
+        elif self.run.recovering or not await self._other_hand(words, objected=True):
+            await self._stop(words, step, cluster)
+
+    def _others_did(self, step: Step, cluster: Cluster) -> str:
+        """What another hand changed that this step rests on, in words; of what the step's own asks change, until they are made."""
         if self.run.question is not None or self.run.recovering:
             return ""  # on the way back to a safe state nobody is asked
+        before = self._here.calm
         if before is not None and (back := step.undone(before, cluster)):
             return back
-        return "" if step.edits and self.run.asked_at else self.run.basis.changed(cluster.basis)
+        basis = self.run.basis
+        if self.run.asked_at:
+            basis = replace(basis, **dict.fromkeys(step.edits))
+        return basis.changed(cluster.basis)
 
     async def _other_hand(self, what: str, *, objected: bool = False) -> bool:
         """It is not as it was planned for: nothing more is written until a person says how to go on.
 
-        False, and nobody is asked, when something was `objected` to and the way from here would begin with an objection too.
+        False, and nobody is asked, when something was `objected` to and no way leads on from here. A way that only starts things is
+        taken at once, and told; the second time people are asked.
         """
         procedure = self.run.plan.procedure
-        cluster = await self._x.memory.add_to(await self._outside.observe(procedure.looks_at))
+        cluster = await self._observe(procedure.looks_at)
         choices = [Choice("stop", "Stop here", ends=f"stopped, because {what}")]
+        by_itself = False
         try:
             plan = make_plan(cluster, procedure, self._to_come())
         except Refused as error:
+            if objected:
+                return False
             what += f" ({error})"
         else:
             if objected and plan.steps and plan.steps[0].objection(cluster):
                 return False
+            once = all(not q.default for q in self.run.asked if q.id == "other-hand")
+            by_itself = objected and once and bool(plan.steps) and _only_starts(plan.effects)
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
-            choices.insert(0, Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis))
-            what += f". From the new state it would be: {ways}"
+            way = Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis, following=plan.following)
+            choices.insert(0, way)
+            what += f". The run goes on from the new state: {ways}" if by_itself else f". From the new state it would be: {ways}"
         text = f"{what}. Nothing more was changed since."
-        await self._append(Questioned(self._clock.now(), Question("other-hand", text, tuple(choices))))
+        question = Question("other-hand", text, tuple(choices), default="continue" if by_itself else "")
+        await self._append(Questioned(self._clock.now(), question))
         return True
 
     async def _objected(self, objection: str, step: Step, cluster: Cluster) -> None:
@@ -365,7 +558,8 @@ class _Drive:
         question, now = self.run.question, self._clock.now()
         if question is None or self._cluster is None:
             return
-        if question.default and now - self.run.question_at >= question.default_after:
+        # Silence is an answer only while a bot is there to show the question.
+        if question.default and self._watch.question.read(self.run.question_at) >= question.default_after:
             await self._append(Answered(now, question.id, question.default, None))
             return
         if now - max(self._reminded, self.run.question_at) >= self._cluster.timings.drain_reminder:
@@ -382,12 +576,20 @@ class _Drive:
         self._tell()
 
     def _tell(self) -> None:
+        """Show where it stands. What goes wrong in that is no reason to do anything else."""
+        now = self._clock.now()
+        try:
+            waits, until = self._waits(now)
+        except Exception as error:  # noqa: BLE001 - the words of a step about a look that nobody foresaw
+            bugs.note(f"{self.run.id}: what it waits for cannot be said", error)
+            waits, until = "", None
+        self._x.watch(Progress(self.run, self._cluster, waits, until, self._trouble, now, self._watched()))
+
+    def _waits(self, now: float) -> tuple[str, float | None]:
         step, cluster = self.run.step, self._cluster
-        waits, until = "", None
-        if step is not None and cluster is not None and not self.run.over and step.needs <= cluster.known:
-            waits = step.waits_for(cluster)
-            until = self._limit(step, cluster)
-        self._x.watch(Progress(self.run, cluster, waits, until, self._trouble, self._clock.now()))
+        if step is None or cluster is None or self.run.over or not step.needs <= cluster.known:
+            return "", None
+        return step.waits_for(cluster), now + max(0.0, self._left(step, cluster))
 
     async def _pause(self, seconds: float | None = None) -> None:
         self._tell()
@@ -396,6 +598,18 @@ class _Drive:
         waited = self._clock.now() - max(self.run.step_began, self.run.asked_at)
         interval = self._outside.pace(rhythm(waited, usual, self._timings_look())) if seconds is None else max(seconds, 0.1)
         await self._clock.sleep(interval)
+
+
+def _made(step: Step, cluster: Cluster) -> Basis | None:
+    """What this step leaves behind; whatever else is different by now is somebody else's, and still to be noticed."""
+    if not step.edits:
+        return None
+    return replace(NOTHING_KNOWN, **{name: getattr(cluster.basis, name) for name in step.edits})
+
+
+def _only_starts(effects: Effects) -> bool:
+    """Whether a way takes nothing from anybody: more is up afterwards, and nothing else is different."""
+    return replace(effects, adds=0) == Effects()
 
 
 def _usual(step: Step, cluster: Cluster) -> float:

@@ -14,7 +14,7 @@ from services.windows import parse_window
 class Outside(Protocol):
     """A cluster's world as the executor needs it."""
 
-    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster: ...
+    async def observe(self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = ...) -> Cluster: ...
     async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None: ...
     async def set_target(self, cluster: Cluster, number: int) -> None: ...
     async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None: ...
@@ -64,7 +64,7 @@ class FencedWorld:
         self._lease.check()
         await self._outside.act(droplet_id, action, self._since, **extra)
 
-    async def set_target(self, number: int, *, remember: bool) -> None:
+    async def set_target(self, number: int, *, remember: int) -> None:
         self._noted(await self._memory.note_target(self._cluster, number, self._fence(), remember=remember))
         try:
             await self._outside.set_target(self._cluster, number)

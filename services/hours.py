@@ -21,6 +21,7 @@ from services.metrics import METRICS
 from services.plan import Plan, make_plan
 from services.policy import Actor
 from services.procedures import Procedure, Shutdown, Startup
+from services.procedures.bootfile import Unbootable, closing_fault, unread
 from services.runs import Run, State
 from services.seen import NOT_LOOKED, NotSeen, Observed
 from services.steps.base import count, duration
@@ -39,6 +40,7 @@ REPORT_DAYS, REPORT_HOUR = (1, 2, 3), 7  # of a month (UTC): when the last one i
 LATE_BY = 60.0  # seconds of lateness worth a warning
 SOON = LATE_BY + SWEEP * 3  # what a step that overruns is thought to need still: so the warning comes before the deadline
 USUAL_START = 360.0  # how long a start-up takes where none was measured
+NOTICED = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD, Fact.LINT})
 REMIND_HOLD = 86400.0
 SINCE_EVERY = 3600.0
 LOOK_AGAIN = 3600.0  # a cluster of which nothing is new is not thought about more often, unless something is due
@@ -300,7 +302,7 @@ class Hours:
         if answered is None and edge.kind == "close" and edge.meetings != "wait" and not _nobody_meets(cluster.load):
             self._ask(turn, edge, cluster.load)
             return None
-        plan = make_plan(cluster, _wanted(edge, cluster, turn.now))
+        plan = _planned(edge, cluster, turn.now)
         if plan.empty:
             turn.book = turn.book.finished(edge.name)
             return None
@@ -366,12 +368,15 @@ class Hours:
         if said is None or edge is None or said.name in turn.book.done:
             return
         load: Observed[Load] = NOT_LOOKED
+        fault = ""
         with suppress(BotError):
-            load = (await self._desk.look(turn.name, frozenset({Fact.DROPLETS, Fact.LOAD}))).load
+            seen = await self._desk.look(turn.name, NOTICED)
+            load, fault = seen.load, closing_fault(seen, masters=edge.closes != "media-only")
         meetings = "how many meetings are running is unknown" if isinstance(load, NotSeen) else f"{count(load.rooms, 'meeting')} now"
         what = "" if _nobody_meets(load) else _meetings_words(edge, turn.name)
         left = duration(edge.start - turn.now)
         words = f"*{turn.name} closes at {_time(edge)} (in {left})* · {_windows(edge)} · {meetings}{what}"
+        words += f"; it does not close unless this is repaired: {fault}" if fault else ""
         buttons = (("Keep up 1 h", "keepup:3600", turn.name), ("Keep up tonight", "keepup:tonight", turn.name))
         turn.book = turn.book.telling(Announcement(said.name, words, buttons, edge.start))
 
@@ -416,6 +421,16 @@ class Hours:
                 turn.tell(f"{key}/over", f"*The hold on {turn.name} is over* · it was {hold.by}'s · {hold.reason}")
             elif turn.now < hold.until and (days := int((turn.now - hold.since) // REMIND_HOLD)):
                 turn.tell(f"{key}/day{days}", f"*{turn.name} is still on hold* until {at(hold.until)} · {hold.by} · {hold.reason}")
+
+
+def _planned(edge: Edge, cluster: Cluster, now: float) -> Plan:
+    """The plan of an edge. A closing that secrets.env forbids comes to nothing: it is told at once, and the cluster stays up."""
+    try:
+        return make_plan(cluster, _wanted(edge, cluster, now))
+    except Unbootable as error:
+        if edge.kind == "close" and not unread(cluster):
+            raise _Never(f"{cluster.name} stays up: {error}") from None
+        raise
 
 
 def _wanted(edge: Edge, cluster: Cluster, now: float) -> Procedure:

@@ -1,6 +1,7 @@
 """Which kind of media fleet a cluster has, told from names, tags and listings. Pure."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from services.cluster import FleetKind
@@ -44,6 +45,16 @@ class Names:
     def is_autoscaled(self, name: str) -> bool:
         """Made by the function: the second of its birth, and four random digits."""
         return self._is(name, r"-media-\d{10,}-\d{4}")
+
+    def is_media(self, name: str, tags: Collection[str]) -> bool:
+        """By any sign: a node without its tag is found by no query, and serves all the same."""
+        return self.media_tag in tags or self.draining_tag in tags or self.is_fixed(name) or self.is_autoscaled(name)
+
+    def may_own(self, name: str | None, tags: Collection[str] | None) -> bool:
+        """Whether a droplet may be one of the stack's, by what can be read of its name and tags. None: that cannot be read."""
+        if name is None or tags is None:
+            return True
+        return self.is_master(name) or self.is_media(name, tags) or name.startswith(f"{self.pool}-")
 
     def _is(self, name: str, rest: str) -> bool:
         return re.fullmatch(re.escape(self.stack) + rest, name) is not None

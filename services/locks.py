@@ -1,11 +1,13 @@
 """One cluster has one open run (the claim); one worker drives it (the lease), fenced by an epoch."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from services.clock import Clock
 from services.errors import Superseded, Unreachable
 from services.store import Commit, Store
+from services.watch import KEPT, watch_key
 
 TTL = 30.0
 RENEW = 10.0
@@ -34,6 +36,8 @@ class Lease:
         self.token = f"{epoch}:{worker}"
         self._good_until = taken_at + TTL - MARGIN
         self._lost = False
+        self.left: str | None = None  # what the worker before left of its watch
+        self.note: Callable[[], str] | None = None  # this worker's watch, written with each renewal
 
     @property
     def key(self) -> str:
@@ -47,7 +51,9 @@ class Lease:
     async def renew(self) -> None:
         """One renewal. Raises Superseded when somebody else has it."""
         began = self._clock.now()
-        if not await self._store.commit(Commit(checks={self.key: self.token}, puts={self.key: self.token}, ttl={self.key: TTL})):
+        puts, ttl = self._noted()
+        commit = Commit(checks={self.key: self.token}, puts={**puts, self.key: self.token}, ttl={**ttl, self.key: TTL})
+        if not await self._store.commit(commit):
             self._lost = True
             raise Superseded(f"the lease on {self.run} went to somebody else")
         self._good_until = began + TTL - MARGIN
@@ -67,8 +73,15 @@ class Lease:
     async def release(self) -> None:
         """Let go, if it is still ours."""
         self._lost = True
+        puts, ttl = self._noted()
         with suppress(Unreachable):
-            await self._store.commit(Commit(checks={self.key: self.token}, puts={self.key: None}))
+            await self._store.commit(Commit(checks={self.key: self.token}, puts={**puts, self.key: None}, ttl=ttl))
+
+    def _noted(self) -> tuple[Mapping[str, str], Mapping[str, float]]:
+        if self.note is None:
+            return {}, {}
+        key = watch_key(self.run)
+        return {key: self.note()}, {key: KEPT}
 
 
 class Locks:
@@ -87,11 +100,12 @@ class Locks:
         """The lease on a run, or None while somebody else has it."""
         began = self._clock.now()
         epoch_key = f"epoch:{run}"
-        held, epoch = await self._store.get(lease_key(run), epoch_key)
+        held, epoch, left = await self._store.get(lease_key(run), epoch_key, watch_key(run))
         if held is not None:
             return None
         number = int(epoch or 0) + 1
         lease = Lease(self._store, self._clock, run, number, self.worker, began)
+        lease.left = left
         taken = await self._store.commit(
             Commit(
                 checks={lease.key: None, epoch_key: epoch},

@@ -58,29 +58,21 @@ class Memory:
 
     # What a run notes of itself. `fence`: the lease that must still stand, or nothing is written and the answer is False.
 
-    async def note_target(self, cluster: Cluster, number: int, fence: Fence, *, remember: bool) -> bool:
-        """Before the pool's number is lowered on a way down, keep the number it had; once, however often the way down is tried."""
-        key = f"media:{cluster.name}"
-        (text,) = await self._store.get(key)
-        known = json.loads(text) if text else {"number": None, "down": False}
-        if remember:
-            if known["down"] or cluster.pool is None or cluster.pool.target == 0:
-                return True
-            known = {"number": cluster.pool.target, "down": True}
-        else:
-            known = {"number": number, "down": False}
-        return await self._store.commit(Commit(checks={**fence, key: text}, puts={key: json.dumps(known)}))
+    async def note_target(self, cluster: Cluster, number: int, fence: Fence, *, remember: int) -> bool:
+        """Before the pool's number is set, keep how many media nodes the next start-up brings back: as the plan says, however often."""
+        if remember < 1:
+            return True
+        note = json.dumps({"number": remember, "down": number < remember})
+        return await self._store.commit(Commit(checks=dict(fence), puts={f"media:{cluster.name}": note}))
 
     async def note_media(self, cluster: Cluster, ids: tuple[int, ...], fence: Fence) -> bool:
-        """Before droplets that stay are powered off on a way down, keep which; once, however often it is tried. None: they are on."""
+        """Before droplets that stay are powered off on a way down, keep which, as the plan says. None: they are on again."""
         key = f"media:{cluster.name}"
         (text,) = await self._store.get(key)
-        known = json.loads(text) if text else {"number": None, "down": False}
-        if ids and not known["down"]:
-            known = {"number": len(ids), "down": True, "ids": list(ids)}
-        elif not ids:
-            known["down"] = False
-        return await self._store.commit(Commit(checks={**fence, key: text}, puts={key: json.dumps(known)}))
+        known = json.loads(text) if text else {"number": None}
+        known = {"number": len(ids), "ids": list(ids)} if ids else known
+        note = json.dumps({**known, "down": bool(ids)})
+        return await self._store.commit(Commit(checks={**fence, key: text}, puts={key: note}))
 
     async def note_pause(self, cluster: Cluster, run: str, fence: Fence, *, frozen: bool) -> bool:
         """Before the autoscaler is paused, keep which run does, and when."""

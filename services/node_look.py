@@ -105,7 +105,7 @@ def _look(lines: _Lines) -> NodeLook:
         restarts=restarts if state else 0,
         agents=tuple(Agent(n, _quit(p)) for n, p in lines.agents.items() if n in running),
         livekit=_number(lines.words.get("livekit", ""), "LiveKit's port was not asked"),
-        marked=lines.words.get("marked") == "yes",
+        marked=lines.words.get("marked") in ("yes", "by-hand"),
         signals=tuple(lines.signals),
         unmarked=printable(lines.words.get("unmarked", "")),
         rooms=_metric(lines.gauges, "livekit_room_total"),

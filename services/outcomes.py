@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.certificates import CertificateSeen
 from services.cluster import Cluster
 from services.decisions import Request
 from services.executor import Progress
@@ -53,3 +54,4 @@ class Status:
     waiting: tuple[Request, ...] = ()
     cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
     known: bool = True  # False: runs and requests could not be read
+    certificate: CertificateSeen | None = None  # of the public address; None: nothing was looked at

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
-from services.cluster import NOTHING_KNOWN, Basis, Cluster, Load
+from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact, Load
+from services.errors import Refused
 from services.prices import hourly
-from services.procedures import Procedure
+from services.procedures import Procedure, bootfile
 from services.seen import NotSeen, Observed
-from services.steps import Effects, Step
+from services.steps import Effects, PoolTarget, Step, TemplateSize
 from services.steps.media import agents_lost
 from services.wire import encode
 
@@ -26,8 +27,8 @@ class Plan:
     outage: float | None  # None: nobody is without service, or until somebody starts it again
     load: Load | None  # None: not seen, and `unseen` says why; read `meetings`
     media: int  # media nodes when it was made
-    saves: Decimal
-    stays_billed: Decimal
+    saves: Decimal | None  # None: a price is not known
+    stays_billed: Decimal | None
     made_at: float
     digest: str
     basis: Basis = NOTHING_KNOWN
@@ -48,7 +49,7 @@ class Plan:
 
 
 def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | None = None) -> Plan:
-    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here.
+    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here, or secrets.env forbids it.
 
     `left`: it is under way already, these steps were still to come, and another way on has to be found from here.
     """
@@ -69,6 +70,10 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         now = step.after(now)
         serves_again = now.up and bool(now.serving)
         steps.append(step)
+    _check_seen(cluster, steps)
+    readers = bootfile.reads(cluster, procedure, steps, effects)
+    bootfile.must_start(cluster, readers, under_way=left is not None)
+    told = bootfile.notes(cluster, readers)
     before, after = hourly(cluster), hourly(now)
     return Plan(
         cluster=cluster.name,
@@ -80,16 +85,29 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         load=cluster.load if isinstance(cluster.load, Load) else None,
         unseen=cluster.load.reason if isinstance(cluster.load, NotSeen) else "",
         media=len(cluster.media),
-        saves=before.total - after.total,
+        saves=None if before.total is None or after.total is None else before.total - after.total,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
-        digest=digest(cluster, procedure, steps),
+        digest=digest(cluster, procedure, steps, told),
         basis=cluster.basis,
         afterwards=procedure.afterwards(cluster) if steps else (),
-        notes=(*procedure.notes(cluster), *_agents(cluster, effects)) if steps else (),
+        notes=(*procedure.notes(cluster), *_agents(cluster, effects), *_of_pool(cluster), *told) if steps else (),
         money=procedure.money(cluster) if steps else "",
-        following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
+        following=procedure.next_words(cluster) if steps else "",
     )
+
+
+def _check_seen(cluster: Cluster, steps: list[Step]) -> None:
+    """Refuse what rests on something that was not seen, or edits a pool that takes no edit now."""
+    if why := cluster.lacking(frozenset[Fact]().union(*(s.needs for s in steps))):
+        raise Refused(f"not all that this rests on was seen: {why}. Try again in a minute")
+    if any(isinstance(s, PoolTarget | TemplateSize) for s in steps):
+        for said in _of_pool(cluster):
+            raise Refused(said)
+
+
+def _of_pool(cluster: Cluster) -> tuple[str, ...]:
+    return (cluster.pool.state,) if cluster.pool is not None and cluster.pool.state else ()
 
 
 def _ends_down(cluster: Cluster) -> bool:
@@ -101,7 +119,7 @@ def _agents(cluster: Cluster, effects: Effects) -> tuple[str, ...]:
     return agents_lost(cluster, list(cluster.media)) if effects.blocks or effects.cuts_off else ()
 
 
-def digest(cluster: Cluster, procedure: Procedure, steps: list[Step]) -> str:
-    """Covers procedure, parameters, steps, droplet ids, template and sizes; not the load of the minute."""
-    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint]
+def digest(cluster: Cluster, procedure: Procedure, steps: list[Step], told: tuple[str, ...] = ()) -> str:
+    """Covers procedure, parameters, steps, droplet ids, template, sizes and what was `told` of secrets.env; not the load of the minute."""
+    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint, *told]
     return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()

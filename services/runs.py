@@ -39,6 +39,7 @@ class Taken:
     worker: str
     epoch: int
     again: bool
+    watched: float = 0.0  # seconds of the current step that bots before this one watched
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,10 @@ class Run:
     asked_at: float = 0.0
     step_began: float = 0.0
     wait_until: float = 0.0
+    wait_from: float = 0.0  # when people said that more time is given, until `wait_until`
+    watched: float = 0.0  # seconds of the current step that bots before the one that drives it watched
+    asked_here: bool = False  # the last ask was made by the bot that drives it
+    unsure: bool = False  # a bot before wrote that it asks, and nothing says that it lived to do it
     question: Question | None = None
     question_at: float = 0.0
     cancel: Actor | None = None
@@ -192,6 +197,9 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
+    begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
+    following: str = ""  # what to do next, said at the end: of the way that was taken
+    way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
 
     @property
     def over(self) -> bool:
@@ -239,6 +247,7 @@ def _opened(event: Opened) -> Run:
         edge=event.edge,
         by=event.by,
         glass=event.glass,
+        following=event.plan.following,
     )
 
 
@@ -255,7 +264,7 @@ def _answered(run: Run, event: Answered) -> Run:
     if choice.ends:
         return replace(run, leaving=choice.ends, left_by=event.by)
     if choice.wait is not None:
-        return replace(run, wait_until=event.at + choice.wait)
+        return replace(run, wait_until=event.at + choice.wait, wait_from=event.at)
     if choice.skip:
         rest = tuple(s.forced() for s in run.steps[run.position + 1 :])
         run = replace(run, steps=run.steps[: run.position + 1] + rest, skipped=(*run.skipped, run.position))
@@ -266,6 +275,7 @@ def _answered(run: Run, event: Answered) -> Run:
         chosen += run.steps[run.position + 1 :] if choice.goes_on else ()
         run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
         run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back)
+        run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
         return _next(run, run.position + 1, event.at)
     return run
 
@@ -276,7 +286,14 @@ def _left(run: Run, basis: facts.Basis | None) -> Run:
 
 
 def _next(run: Run, position: int, at: float) -> Run:
-    return replace(run, position=position, asks=0, asked_at=0.0, step_began=at, wait_until=0.0)
+    fresh = replace(run, asks=0, asked_at=0.0, asked_here=False, unsure=False, watched=0.0)
+    return replace(fresh, position=position, step_began=at, wait_until=0.0, wait_from=0.0)
+
+
+def _taken(run: Run, event: Taken) -> Run:
+    """Whether the last ask took effect, or was ever made, is not known: it does not count, and is made again."""
+    run = replace(run, worker=event.worker, takes=run.takes + 1, watched=event.watched)
+    return replace(run, asks=run.asks - 1, asked_here=False, unsure=True) if run.asked_here else run
 
 
 def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape of a match
@@ -284,10 +301,10 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
     run = replace(run, events=run.events + 1)
     match event:
         case Taken():
-            # Whether the last first ask took effect is not known: a new worker looks and asks again, gently.
-            return replace(run, worker=event.worker, takes=run.takes + 1, asks=0 if run.asks == 1 else run.asks)
+            return _taken(run, event)
         case Asked():
-            return replace(run, asks=event.again + 1, asked_at=event.at)
+            begun = run.begun if event.step in run.begun else (*run.begun, event.step)
+            return replace(run, begun=begun, asks=event.again + 1, asked_at=event.at, asked_here=True, unsure=False)
         case Reached():
             basis = run.basis if event.basis is None else run.basis.merged(event.basis)
             return _next(replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at)
@@ -302,7 +319,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Recovering():
             steps = run.steps[: run.position + 1] + event.steps
             run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
-            run = _left(run, event.basis)
+            run = _left(replace(run, way_from=run.position + 1), event.basis)
             # What was begun may still change the sizes: they are known again once the first step of the way back is reached.
             run = replace(run, basis=replace(run.basis, sizes=None))
             return _next(run, run.position + 1, event.at)

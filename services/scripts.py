@@ -41,6 +41,8 @@ done
 if [ -d "{MARKERS}/drain-$start" ]; then
   echo "marked=yes"
   cat "{MARKERS}/drain-$start/signals" 2>/dev/null | while read -r line; do echo "signal=$line"; done
+elif docker logs --since 30s openvidu 2>&1 | grep -q 'waiting for participants to exit'; then
+  echo "marked=by-hand"
 elif [ ! -w /run ] && [ ! -w {MARKERS} ]; then
   echo "unmarked=/run cannot be written by this user"
 fi

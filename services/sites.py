@@ -1,8 +1,9 @@
 """The clusters under the desk's care, and who may do what with each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from services.certificates import CertificateSeen
 from services.clock import Clock
 from services.errors import Refused
 from services.fenced import Outside
@@ -17,6 +18,11 @@ class Site:
     name: str
     world: Outside
     rules: Rules
+    certificate: Callable[[], Awaitable[CertificateSeen]] | None = None  # looks at that of the public address
+
+    async def look_at_certificate(self) -> CertificateSeen | None:
+        """The certificate of the public address; None where there is no way to look."""
+        return await self.certificate() if self.certificate is not None else None
 
 
 class Sites(Mapping[str, Site]):

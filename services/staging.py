@@ -6,12 +6,14 @@ from services.clock import Clock
 from services.errors import BotError, Refused
 from services.plan import Plan
 from services.procedures import Configure, Procedure
-from services.secrets_env import SecretsFile, changes
+from services.secrets_env import Danger, Reader, SecretsFile, changes, described, findings, would
 from services.sites import Sites
+from services.steps.base import duration
 from services.vault import Vault, digest
 
 log = logging.getLogger(__name__)
 STAGED_SWEEP = 600.0
+LOOKED_AT = 5  # earlier versions
 
 
 class Staging:
@@ -29,6 +31,22 @@ class Staging:
         if vault is None:
             raise Refused(f"no bucket is configured for {name}, and secrets.env lies in it (`spaces` in the settings)")
         return vault
+
+    async def must_be_whole(self, name: str, after: SecretsFile) -> None:
+        """Refused when the file would still go wrong, or lack what the installation wrote; with the version to go back to."""
+        if found := findings(after):
+            raise Refused(f"{would(found)}: {described(found)}; nothing was written. {await self._way_back(name)}")
+
+    async def _way_back(self, name: str) -> str:
+        vault = self.vault(name)
+        try:
+            for version in (await vault.versions())[:LOOKED_AT]:
+                if not findings(await vault.version(version.name)):
+                    ago = duration(self._clock.now() - version.at)
+                    return f"`/openvidu config rollback {version.name}` puts back what was there until {ago} ago"
+        except BotError as error:
+            return f"earlier versions could not be read ({error}): `/openvidu config history`"
+        return "No earlier version is whole; each master keeps a copy of its last start, /opt/openvidu/secrets.env"
 
     async def drop(self, name: str, procedure: Procedure) -> None:
         """Delete what was staged for it, if anything was. What cannot be deleted now is left for a sweep."""
@@ -65,4 +83,7 @@ def configure(before: SecretsFile, after: SecretsFile, staged: str, words: str) 
         raise Refused("secrets.env says so already; nothing was changed")
     wrong, left = [str(p) for p in before.problems()], [str(p) for p in after.problems()]
     mends, brings = tuple(p for p in wrong if p not in left), tuple(p for p in left if p not in wrong)
-    return Configure(keys, staged, digest(bytes(before)), digest(bytes(after)), mends, brings, words)
+    found = findings(before)
+    repairs = any(f.reader is not Reader.EDITS for f in found)
+    one_way = any(f.reader is Reader.MASTERS or f.danger is Danger.RUNS for f in found)
+    return Configure(keys, staged, digest(bytes(before)), digest(bytes(after)), mends, brings, words, repairs, one_way)

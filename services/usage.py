@@ -37,6 +37,8 @@ class Usage:
         cluster = await self._desk.look(name, frozenset({Fact.DROPLETS}))
         if not cluster.masters:
             return  # nothing of it is visible: that is not the same as nothing being there
+        if hourly(cluster).total is None:
+            return  # a price was not seen: that is not the same as nothing being billed
         seen = json.dumps(_seen(cluster))
         if not before:
             before = next((json.dumps(r[1:]) for r in reversed(await self._read(name, 50)) if isinstance(r, list)), "")
@@ -63,7 +65,7 @@ def _seen(cluster: Cluster) -> list[Any]:
 
 
 def _billed(droplet: Droplet) -> list[Any]:
-    return [droplet.id, str(droplet.hourly), str(droplet.monthly), droplet.created_at]
+    return [droplet.id, str(droplet.hourly), None if droplet.monthly is None else str(droplet.monthly), droplet.created_at]
 
 
 @dataclass
@@ -85,7 +87,7 @@ class _Reading:
         for m in media:
             if int(m[0]) not in self.here:
                 self.first[int(m[0])] = at
-                self.stays[int(m[0])] = Stay(int(m[0]), _created(m, at), None, Decimal(m[1]), Decimal(m[2]))
+                self.stays[int(m[0])] = Stay(int(m[0]), _created(m, at), None, Decimal(m[1]), Decimal(m[2] or 0) or None)
         if self.here and not seen:
             self.empty.append((at, None))
         elif seen and self.empty and self.empty[-1][1] is None:

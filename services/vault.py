@@ -1,5 +1,6 @@
 """`secrets.env` in the bucket: what is known of it without its values, and the few things that may be done with it."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -10,12 +11,16 @@ from services.audit import Head
 from services.clock import Clock
 from services.cluster import SecretsSeen
 from services.errors import NotFound, Refused, Rejected, Unreachable
-from services.secrets_env import Harm, SecretsFile
+from services.secrets_env import ABSENT, Danger, Linted, Reader, SecretsFile, Unread, described, findings, would
 
 FILE, LOCK = "secrets.env", "lock.lock"
 STAGED = "openvidu-bot/staged/"
 VERSIONS = "openvidu-bot/versions/"
 HEADS = "openvidu-bot/audit/"
+NO_BUCKET = "NoSuchBucket"
+LINT_SECONDS = 10.0
+LINT_PAUSE = 1.0
+LARGEST = 65_536  # bytes that are looked through; a deployment's file has some 2,000
 OVERWRITTEN = "somebody else has changed secrets.env since the bot did; their file was left as it is"
 
 
@@ -23,6 +28,7 @@ class Objects(Protocol):
     """A bucket: `services.clients.spaces.Spaces`."""
 
     async def get(self, key: str) -> tuple[bytes, str]: ...
+    async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None: ...
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str: ...
     async def copy(self, source: str, target: str) -> str: ...
     async def delete(self, key: str) -> None: ...
@@ -39,10 +45,10 @@ class Version:
 
 
 def must_boot(file: SecretsFile) -> None:
-    """Refused, with lines and keys but no value, when the boot script of a master would end over this file."""
-    stops = [str(p) for p in file.problems() if p.harm is Harm.STOPS]
-    if stops:
-        raise Refused(f"a master that reads this secrets.env would stay stopped: {'; '.join(stops)}; nothing was written")
+    """Refused, with lines and keys but no value, when a master that boots with this file would run part of it, or stay stopped."""
+    found = [f for f in findings(file) if f.reader is Reader.MASTERS or f.danger is Danger.RUNS]
+    if found:
+        raise Refused(f"{would(found)}: {described(found)}; nothing was written")
 
 
 def digest(content: bytes) -> str:
@@ -56,10 +62,40 @@ class Vault:
     def __init__(self, objects: Objects, clock: Clock) -> None:
         self._objects = objects
         self._clock = clock
+        self._linted: tuple[str, bool, Linted] | None = None  # what was found, for which etag and generation; no content is kept
+
+    async def lint(self, *, pool: bool) -> Linted | Unread:
+        """What in the file would run as root or keep nodes from starting; one GET, and its content only when it has changed."""
+        known, of_pool, linted = self._linted or ("", pool, Linted())
+        try:
+            async with asyncio.timeout(LINT_SECONDS):
+                found = await self._read_again(known if of_pool is pool else "")
+        except TimeoutError:
+            return Unread(f"no answer within {LINT_SECONDS:.0f} s")
+        except NotFound as error:
+            return Unread(str(error)) if error.message == NO_BUCKET else Linted((ABSENT,))
+        except (Rejected, Unreachable) as error:
+            return Unread(str(error))
+        if found is None:
+            return linted
+        content, etag = found
+        if len(content) > LARGEST:
+            return Unread(f"it has {len(content)} bytes, which no deployment writes")
+        linted = Linted(findings(SecretsFile(content), pool=pool))
+        self._linted = (etag, pool, linted)
+        return linted
+
+    async def _read_again(self, etag: str) -> tuple[bytes, str] | None:
+        """A bucket that is asked too often says so once in a while: reading is tried twice."""
+        try:
+            return await self._objects.get_if_changed(FILE, etag)
+        except Unreachable:
+            await self._clock.sleep(LINT_PAUSE)
+            return await self._objects.get_if_changed(FILE, etag)
 
     async def look(self) -> SecretsSeen:
         """What may be known of the file: its digest, whether a writer holds the lock, what is staged."""
-        content, _ = await self._objects.get(FILE)
+        content, _ = await self._file()
         staged = tuple(s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED))
         lock, made_at = await self._lock()
         return SecretsSeen(digest(content), max(0.0, self._clock.now() - made_at) if lock else None, lock, staged)
@@ -74,7 +110,16 @@ class Vault:
 
     async def read(self) -> SecretsFile:
         """The file itself; for linting and staging only."""
-        return SecretsFile((await self._objects.get(FILE))[0])
+        return SecretsFile((await self._file())[0])
+
+    async def _file(self) -> tuple[bytes, str]:
+        """The file's content and etag; nothing of either where it is not there any more, so that a version can be put in its place."""
+        try:
+            return await self._objects.get(FILE)
+        except NotFound as error:
+            if error.message == NO_BUCKET:
+                raise
+            return b"", ""
 
     async def version(self, name: str) -> SecretsFile:
         """An earlier file. Refused when there is none of that name."""
@@ -110,7 +155,7 @@ class Vault:
         `may` raises when it must not be written any more; it is asked last.
         """
         new, _ = await self._objects.get(f"{STAGED}{name}")
-        old, etag = await self._objects.get(FILE)
+        old, etag = await self._file()
         if digest(old) == after:
             return
         if digest(new) != after:
@@ -124,11 +169,12 @@ class Vault:
     async def restore(self, name: str, after: str, may: Callable[[], None]) -> None:
         """Put the version that this change replaced back, if the file is still the one that the change made."""
         old, _ = await self._objects.get(f"{VERSIONS}{name}")
-        now, etag = await self._objects.get(FILE)
+        now, etag = await self._file()
         if digest(now) == digest(old):
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
+        must_boot(SecretsFile(old))
         await self._replace(old, etag, may)
 
     async def _replace(self, content: bytes, etag: str, may: Callable[[], None]) -> None:
@@ -136,7 +182,7 @@ class Vault:
             raise Unreachable(f"{LOCK} was just put into the bucket: another writer is at secrets.env", sent=False)
         may()
         try:
-            await self._objects.put(FILE, content, if_match=etag)
+            await self._objects.put(FILE, content, if_match=etag or None, if_none_match=not etag)
         except Rejected as error:
             if error.status == 412:
                 raise Refused("somebody else changed secrets.env at this very moment; nothing was written") from None

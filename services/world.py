@@ -1,28 +1,26 @@
 """The first door: everything the bot knows comes in through `observe`. And the plain hands that a fenced world uses to change things."""
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from services import scripts
 from services.account import Account
-from services.backups import made_by_bot
-from services.clients.answers import repeatable
+from services.causes import REFUSED
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Host, Output
 from services.clock import Clock
-from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Size, Snapshot, Timings
+from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Timings
 from services.errors import BotError, NotFound, Refused, Rejected, Unreachable
-from services.kinds import Names, Signs, tell
-from services.members import Members
+from services.kinds import Names
 from services.node_look import parse_look
 from services.printable import printable
-from services.readings import droplet_of, moment_of, size_of, snapshot_of, target_of, template_digest
+from services.readings import Action, pool_of, template_digest
+from services.secrets_env import Linted, Unread
 from services.seen import NOT_LOOKED, NotSeen, Observed, Silences
+from services.survey import Survey
 from services.vault import Objects, Vault
 
 Json = dict[str, Any]
@@ -31,8 +29,6 @@ HEALTH_SECONDS = 5.0
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
 NODES_AT_ONCE = 16
-DAY = 86400.0
-SELDOM = 300.0  # what a cluster with a pool is asked about functions: only whether there is one too
 CLOCKS_APART = 5.0
 BACKUPS = "openvidu-bot/backups/"
 SECRETS = "secrets.env"
@@ -96,7 +92,7 @@ class ClusterWorld:
         self._names = Names(place.stack)
         self._where: dict[int, str] = {}
         self._fixed: frozenset[int] = frozenset()
-        self._members = Members(clock)
+        self._survey = Survey(self._names, account, clock)
         self._silences = Silences()
         self._unmarked: dict[int, tuple[str, str]] = {}  # by droplet: the start that could not be marked, and why
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
@@ -110,234 +106,54 @@ class ClusterWorld:
         """Seconds until the next look."""
         return self.account.pace(interval, self.place.name)
 
-    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
-        """Look now. `since`: nothing older than that moment will do (a look after an ask). Unreachable when DigitalOcean is silent."""
+    async def observe(self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = frozenset()) -> Cluster:
+        """Look now. `since`: nothing older than that moment will do (a look after an ask). Unreachable when a needed fact is not seen.
+
+        Of the facts that are to be seen at DigitalOcean, those in `tolerates` may be missing: `Cluster.unseen` says which are, and why.
+        """
         now = self._clock.now()
         fresh = now - self.account.together()
         fresh = fresh if since is None else max(since, fresh)
-        droplets, pools = await _both(self.account.droplets.since(fresh), self._pools(needs, fresh))
-        masters = tuple(sorted((droplet_of(d) for d in droplets if self._is_master(d)), key=lambda m: m.name))
-        mine = [p for p in pools if p.get("name") == f"{self.place.stack}-media-node-pool"]
-        pool, members, trouble = await self._pool(mine, needs, droplets, since or float("-inf"))
-        kind, strange, autoscaler = await self._kind(droplets, mine, needs, fresh)
-        media = self._media(droplets, members, kind)
+        seen = await self._survey.look(needs, fresh, since or float("-inf"), tolerates)
+        masters, media = seen.masters, seen.media
         self._where = {d.id: self._address(d) for d in (*masters, *(n.droplet for n in media))}
         self._fixed = frozenset(n.id for n in media if self._names.is_fixed(n.name))
         healthy, looks, load, front = await asyncio.gather(
             self._health(masters, needs), self._looks(media, needs), self._load(needs), self._front(needs)
         )
         starts = await self._starts(masters, needs)
-        limit = await self._limit(fresh) if Fact.LOAD in needs else None
-        snapshots, copies = await _both(self._snapshots(masters, needs, fresh), self._copies(needs))
         return Cluster(
             name=self.place.name,
             stack=self.place.stack,
             seen_at=now,
             region=self.place.region or (masters[0].region if masters else ""),
-            known=needs,
+            known=needs - {fact for fact, _ in seen.unseen},
+            unseen=seen.unseen,
             masters=tuple(replace(m, healthy=healthy.get(m.id, NOT_LOOKED), start=starts.get(m.id, NOT_LOOKED)) for m in masters),
             media=tuple(replace(n, look=looks.get(n.id, NOT_LOOKED)) for n in media),
-            pool=pool,
-            kind=kind,
-            autoscaler=autoscaler,
+            pool=seen.pool,
+            kind=seen.kind,
+            autoscaler=seen.autoscaler,
             declared=self.place.declared,
             load=load,
             front=front,
             has_front=bool(self.place.public_url),
-            problem=self._problem(masters, mine, pool, strange) or self._blind(droplets),
+            problem=seen.problem,
             zero_policy=self.place.zero_policy,
             drain_method=self.place.drain_method,
-            media_price=await self._price(pool, media),
-            droplet_limit=limit,
-            droplets_in_account=len(droplets),
-            sizes=await self._sizes(needs),
-            snapshots=snapshots,
-            copies=copies,
+            media_price=seen.media_price,
+            droplet_limit=seen.droplet_limit,
+            droplets_in_account=seen.droplets_in_account,
+            sizes=seen.sizes,
+            snapshots=seen.snapshots,
+            copies=await self._copies(needs),
             secrets=await self.vault.look() if Fact.SECRETS in needs and self.vault is not None else None,
+            lint=await self._lint(needs, seen.kind),
             has_bucket=self._bucket is not None,
             keep_backups=self.place.keep_backups,
             zone=self.place.zone,
             timings=self.place.timings,
-        ) if not trouble else _troubled(self.place, now, trouble)
-
-    # What is there
-
-    def _is_master(self, droplet: Json) -> bool:
-        return self._names.is_master(droplet["name"])
-
-    async def _kind(
-        self, droplets: list[Json], pools: list[Json], needs: frozenset[Fact], fresh: float
-    ) -> tuple[FleetKind, str, Autoscaler | None]:
-        """What keeps the media nodes, why nothing may be changed because of it, and the autoscaler if it is one."""
-        if Fact.POOL not in needs:
-            return FleetKind.UNKNOWN, "", None
-        names = self._names
-        here, is_readable = await self._namespace(seldom=bool(pools), fresh=fresh)
-        fixed = len([d for d in droplets if names.is_fixed(d["name"])])
-        autoscaled = len([d for d in droplets if names.is_autoscaled(d["name"])])
-        nothing = not (pools or here or fixed or autoscaled)
-        tag = await self._tag_is_there() if nothing else None
-        kind, problem = tell(names, Signs(len(pools), bool(here) if is_readable else None, fixed, autoscaled, tag))
-        return kind, problem, await self._autoscaler(here) if kind is FleetKind.AUTOSCALER else None
-
-    async def _namespace(self, *, seldom: bool, fresh: float) -> tuple[str, bool]:
-        """The id of the stack's namespace, "" if there is none, and whether that is known."""
-        try:
-            listed = await self.account.namespaces.since(fresh - SELDOM if seldom else fresh)
-        except BotError:
-            if seldom:
-                return "", False
-            raise
-        if any("unreadable" in n for n in listed):
-            return "", False
-        return next((str(n["namespace"]) for n in listed if n["label"] == self._names.namespace), ""), True
-
-    async def _tag_is_there(self) -> bool:
-        try:
-            await self.account.api.tag(self._names.draining_tag)
-        except Rejected:
-            return False
-        return True
-
-    async def _autoscaler(self, namespace: str) -> Autoscaler:
-        try:
-            raw = await self.account.api.trigger(namespace, self._names.trigger)
-        except NotFound:
-            return Autoscaler(namespace)
-        runs = raw.get("scheduled_runs") or {}
-        following = runs.get("next_run_at")
-        return Autoscaler(
-            namespace,
-            trigger=self._names.trigger,
-            enabled=bool(raw.get("is_enabled")),
-            last_run=moment_of(runs.get("last_run_at")),
-            next_run=moment_of(following) if following else None,
         )
-
-    def _blind(self, droplets: list[Json]) -> str:
-        """Without tags a media droplet that is no pool member would be overlooked, and masters stopped while it serves."""
-        masters = [d for d in droplets if self._is_master(d)]
-        if not masters or any(d.get("tags") for d in masters):
-            return ""
-        return "this token sees no tags (it lacks tag:read): a media droplet could be overlooked"
-
-    def _problem(self, masters: tuple[Droplet, ...], mine: list[Json], pool: Pool | None, strange: str) -> str:
-        stack = self.place.stack
-        if not masters:
-            return f"no droplet of a stack named {stack} is visible to this token"
-        if len(masters) != 4:
-            return f"{stack} has {len(masters)} masters ({', '.join(m.name for m in masters)}); exactly four are needed"
-        if strange:
-            return strange
-        if len(mine) > 1:
-            return f"{len(mine)} pools are named {stack}-media-node-pool; the bot cannot tell which one is meant"
-        if mine and pool is None:
-            return f"the pool {stack}-media-node-pool is not of fixed size; the bot only edits fixed pools"
-        return ""
-
-    async def _pools(self, needs: frozenset[Fact], fresh: float) -> list[Json]:
-        return await self.account.pools.since(fresh) if Fact.POOL in needs else []
-
-    async def _pool(
-        self, mine: list[Json], needs: frozenset[Fact], droplets: list[Json], since: float
-    ) -> tuple[Pool | None, list[Json], str]:
-        if Fact.POOL not in needs or len(mine) != 1:
-            return None, [], ""
-        raw = mine[0]
-        target = target_of(raw)
-        if target is None:
-            return None, [], ""
-        try:
-            nodes = [d for d in droplets if self._is_media(d)]
-            listed = self._members.now(raw, nodes, since, self.account.patience(), self.account.api.members)
-            members, history = await _both(listed, self._history(raw, target))
-        except NotFound:
-            return None, [], f"the pool {raw['name']} vanished while it was looked at"
-        pool = Pool(
-            id=raw["id"],
-            name=raw["name"],
-            target=target,
-            status=str(raw.get("status", "")),
-            size=raw["droplet_template"].get("size", ""),
-            template=template_digest(raw["droplet_template"]),
-            trouble=history,
-        )
-        return pool, members, ""
-
-    async def _history(self, raw: Json, target: int) -> str:
-        """The error the pool reports, asked for only while it holds fewer droplets than it should."""
-        if int(raw.get("active_resources_count") or 0) >= target:
-            return ""
-        events = await self.account.api.history(raw["id"])
-        newest = max(events, key=lambda e: str(e.get("created_at", "")), default=None)
-        if newest is None or str(newest.get("status", "")).lower() != "error":
-            return ""
-        return repeatable(str(newest.get("error_reason") or newest.get("reason") or "scaling ended in an error"), frozenset())
-
-    def _media(self, droplets: list[Json], members: list[Json], kind: FleetKind) -> tuple[MediaNode, ...]:
-        status = {int(m["droplet_id"]): str(m.get("status", "")) for m in members}
-        tag = self._names.media_tag
-        seen = [d for d in droplets if int(d["id"]) in status or self._is_media(d)]
-        found = [
-            MediaNode(droplet_of(d), status.get(int(d["id"])) or self._standing(d, kind), counted=tag in (d.get("tags") or ()))
-            for d in seen
-        ]
-        here = {n.id for n in found}
-        # A member whose droplet is not in the listing yet, or no more, still counts as there.
-        ghosts = [MediaNode(Droplet(i, f"{self.place.stack}-media-{i}", "new"), s) for i, s in status.items() if i not in here]
-        return tuple(sorted((*found, *ghosts), key=lambda n: (n.droplet.created_at, n.id)))
-
-    def _is_media(self, droplet: Json) -> bool:
-        """By any sign: a node without its tag is found by no query, and serves all the same."""
-        tags, names = droplet.get("tags") or (), self._names
-        by_tag = names.media_tag in tags or names.draining_tag in tags
-        return by_tag or names.is_fixed(droplet["name"]) or names.is_autoscaled(droplet["name"])
-
-    def _standing(self, droplet: Json, kind: FleetKind) -> str | None:
-        """Where no pool says it: what Terraform or the autoscaler named is theirs, and the tag sends away those of the second only."""
-        names, name = self._names, droplet["name"]
-        if kind is FleetKind.AUTOSCALER and names.is_autoscaled(name):
-            return "deleting" if names.draining_tag in (droplet.get("tags") or ()) else "active"
-        return "active" if kind is FleetKind.FIXED and names.is_fixed(name) else None
-
-    async def _price(self, pool: Pool | None, media: tuple[MediaNode, ...]) -> Decimal:
-        """Of one pool member, per hour: from a member, else from the price list (legacy sizes are not on it)."""
-        known = [n.droplet.hourly for n in media if pool is None or n.droplet.size == pool.size]
-        if known or pool is None:
-            return max(known, default=Decimal(0))
-        try:
-            sizes = await self.account.sizes.since(self._clock.now() - DAY)
-        except BotError:
-            return Decimal(0)
-        return next((s.hourly for s in map(size_of, sizes) if s.slug == pool.size), Decimal(0))
-
-    async def _limit(self, fresh: float) -> int | None:
-        try:
-            (account,) = await self.account.account.since(fresh - 3600)
-        except BotError:
-            return None
-        return int(account["droplet_limit"]) if "droplet_limit" in account else None
-
-    async def _sizes(self, needs: frozenset[Fact]) -> tuple[Size, ...]:
-        if Fact.SIZES not in needs:
-            return ()
-        try:
-            listed = await self.account.sizes.since(self._clock.now() - DAY)
-        except BotError:
-            return ()
-        return tuple(size_of(s) for s in listed)
-
-    async def _snapshots(self, masters: tuple[Droplet, ...], needs: frozenset[Fact], fresh: float) -> tuple[Snapshot, ...] | None:
-        if Fact.SNAPSHOTS not in needs:
-            return None
-        ids = {str(m.id) for m in masters}
-        try:
-            listed = await self.account.snapshots.since(fresh)
-        except Rejected:
-            return None  # unknown, never none: a token without snapshot:read sees nothing
-        # Those of a master that is gone are known by their names.
-        mine = [s for s in listed if str(s.get("resource_id")) in ids or made_by_bot(self.place.stack, str(s.get("name")))]
-        return tuple(snapshot_of(s) for s in mine)
 
     async def _copies(self, needs: frozenset[Fact]) -> tuple[str, ...] | None:
         if Fact.SNAPSHOTS not in needs or self._bucket is None:
@@ -348,13 +164,18 @@ class ClusterWorld:
             return None
         return tuple(s.key.removeprefix(BACKUPS).partition("/")[0] for s in stored if s.key.endswith(f"/{SECRETS}"))
 
+    async def _lint(self, needs: frozenset[Fact], kind: FleetKind) -> Linted | Unread:
+        if Fact.LINT not in needs or self.vault is None:
+            return Unread()
+        return await self.vault.lint(pool=kind is FleetKind.POOL)
+
     # How it is
 
     async def _health(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, Observed[bool]]:
         if Fact.HEALTH not in needs:
             return {}
         on = [m for m in masters if m.active]
-        answers = await asyncio.gather(*(self._answers(self.place.health_url.format(address=self._address(m))) for m in on))
+        answers = await asyncio.gather(*(self._answers(health_page(self.place.health_url, m, self._address(m))) for m in on))
         return {m.id: False for m in masters} | {m.id: ok for m, ok in zip(on, answers, strict=True)}
 
     async def _front(self, needs: frozenset[Fact]) -> Observed[bool]:
@@ -363,11 +184,16 @@ class ClusterWorld:
         return await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
 
     async def _answers(self, url: str, *, below: int = 201) -> Observed[bool]:
-        """Whether that page answers as it should. Silence may be the network between here and there: not seen, with its cause."""
+        """Whether that page answers as it should; a host that refuses the connection is seen not to.
+
+        Silence may be the network between here and there: not seen, with its cause.
+        """
         try:
             answered = 200 <= (await self._http.get(url, timeout=HEALTH_SECONDS)).status < below
         except Unreachable as error:
-            return self._silences.note(url, str(error), self._clock.now())
+            if error.cause != REFUSED:
+                return self._silences.note(url, error.cause or str(error), self._clock.now())
+            answered = False
         self._silences.over(url)
         return answered
 
@@ -404,7 +230,7 @@ class ClusterWorld:
             async with self._at_once:
                 output = await self._ssh(droplet.id, scripts.LOOK, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
-            return self._silences.note(droplet.id, str(error), self._clock.now())
+            return self._silences.note(droplet.id, error.cause or str(error), self._clock.now())
         look = parse_look(output.stdout) if output.exit_status == 0 else f"its shell ended with status {output.exit_status}"
         if isinstance(look, str):
             return self._silences.note(droplet.id, look, self._clock.now())
@@ -426,7 +252,7 @@ class ClusterWorld:
             async with self._at_once:
                 output = await self._ssh(master.id, scripts.START, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
-            return NotSeen(str(error))
+            return NotSeen(error.cause or str(error))
         return output.stdout.strip() if output.exit_status == 0 else NotSeen(f"systemctl ended with status {output.exit_status}")
 
     # What can be done
@@ -450,25 +276,21 @@ class ClusterWorld:
 
     async def _asked_already(self, droplet_id: int, action: str, since: float) -> bool:
         earliest = since - CLOCKS_APART
-        return any(
-            a.get("type") == action and a.get("status") != "errored" and moment_of(a.get("started_at")) >= earliest
-            for a in await self.account.api.actions(droplet_id)
-        )
+        return any(a.status != "errored" and a.started_at >= earliest for a in await self.account.actions(droplet_id, action))
 
     async def _must_be_ours(self, droplet_id: int, action: str) -> None:
         """Something is under way there: adopted if it is what was asked for; otherwise to be asked again later."""
         newest = await self._newest(droplet_id)
-        if newest is None or newest.get("type") != action or newest.get("status") != "in-progress":
+        if newest is None or newest.type != action or newest.status != "in-progress":
             raise Unreachable(f"asking for {action} of droplet {droplet_id}: another action is under way there", again_in=10.0, sent=False)
 
-    async def _newest(self, droplet_id: int, action: str = "") -> Json | None:
-        found = [a for a in await self.account.api.actions(droplet_id) if not action or a.get("type") == action]
-        return max(found, key=lambda a: (moment_of(a.get("started_at")), int(a.get("id") or 0)), default=None)
+    async def _newest(self, droplet_id: int, action: str = "") -> Action | None:
+        return max(await self.account.actions(droplet_id, action), key=lambda a: (a.started_at, a.id), default=None)
 
     async def failed(self, droplet_id: int, action: str) -> bool:
         """Whether the newest action of that kind there ended in an error. DigitalOcean does not say why."""
         newest = await self._newest(droplet_id, action)
-        return newest is not None and newest.get("status") == "errored"
+        return newest is not None and newest.status == "errored"
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Delete a snapshot for good; one that is gone is deleted already."""
@@ -493,36 +315,38 @@ class ClusterWorld:
     async def set_target(self, cluster: Cluster, number: int) -> None:
         """GET, change one field, PUT the rest back as it was read; read again and compare.
 
-        Refused when the pool is not what the look saw: somebody else is editing it.
+        Refused when the pool is not what the look saw: somebody else is editing it. Unreachable while it is not active.
         """
         assert cluster.pool is not None, "only a pool that was seen is edited"
-        before = await self.account.api.pool(cluster.pool.id)
-        if target_of(before) == number:
+        before = await self.account.pool(cluster.pool.id)
+        if _read(cluster.pool, before).target == number:
             return  # an earlier ask took effect though nobody heard, or somebody else did the same
         await self._put_pool(cluster.pool, before, {"target_number_instances": number}, {})
 
     async def set_template_size(self, cluster: Cluster, size: str) -> None:
         """The same for the droplet size in the template: the one key that is changed."""
         assert cluster.pool is not None, "only a pool that was seen is edited"
-        before = await self.account.api.pool(cluster.pool.id)
-        if before["droplet_template"].get("size") == size:
+        before = await self.account.pool(cluster.pool.id)
+        if _read(cluster.pool, before).size == size:
             return
         await self._put_pool(cluster.pool, before, {}, {"size": size})
 
     async def _put_pool(self, seen: Pool, before: Json, config: Json, changes: Json) -> None:
-        template = before["droplet_template"]
-        if template_digest(template) != seen.template:
+        now, template = _read(seen, before), before["droplet_template"]
+        if now.template != seen.template:
             raise Refused(f"the template of {seen.name} was changed by somebody else a moment ago; look again before editing it")
-        if target_of(before) != seen.target:
-            raise Refused(f"somebody else just set {seen.name} to {target_of(before)}; look again before editing it")
+        if now.target != seen.target:
+            raise Refused(f"somebody else just set {seen.name} to {now.target}; look again before editing it")
+        if now.state:
+            raise Unreachable(f"{seen.name} is not edited: {now.state}", again_in=10.0, sent=False)
         if not template.get("user_data"):
             raise Refused(f"DigitalOcean did not return the user_data of {seen.name}; without it new nodes would be blank")
         wanted = {**template, **changes}
         await self.account.api.put_pool(
-            seen.id, {"name": before["name"], "config": {**before["config"], **config}, "droplet_template": wanted}
+            seen.id, {"name": before["name"], "config": {**(before.get("config") or {}), **config}, "droplet_template": wanted}
         )
-        after = await self.account.api.pool(seen.id)
-        if template_digest(after["droplet_template"]) != template_digest(wanted):
+        after = await self.account.pool(seen.id)
+        if _read(seen, after).template != template_digest(wanted):
             raise Rejected(f"after editing {seen.name} its template reads back changed; check it before anything else")
 
     async def pause(self, autoscaler: Autoscaler) -> None:
@@ -596,10 +420,14 @@ class ClusterWorld:
         return droplet.private_address if self.place.private_addresses else droplet.address
 
 
-def _troubled(place: Place, now: float, trouble: str) -> Cluster:
-    return Cluster(name=place.name, stack=place.stack, seen_at=now, problem=trouble, timings=place.timings)
+def _read(seen: Pool, raw: Json) -> Pool:
+    """What a pool says now that was seen before."""
+    now = pool_of(raw, f"reading autoscale pool {seen.id}")
+    if now is None:
+        raise Refused(f"{seen.name} is not of fixed size any more; look again before editing it")
+    return now
 
 
-async def _both(first: Awaitable[Any], second: Awaitable[Any]) -> tuple[Any, Any]:
-    one, two = await asyncio.gather(first, second)
-    return one, two
+def health_page(pattern: str, master: Droplet, address: str) -> str:
+    """A master's own health page. `address`: the one that the bot reaches it at."""
+    return pattern.format(address=address, private_address=master.private_address)

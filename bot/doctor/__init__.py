@@ -5,16 +5,19 @@ Nothing is changed anywhere. A new check is a module with `checks(case)` and its
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
-from bot.doctor import addresses, bucket, clocks, cloud, nodes, slack, state
+from bot.doctor import addresses, bucket, clocks, cloud, hours, nodes, slack, state
 from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
 from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, line
+from bot.logs import secrets_of
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
 from services.clock import Clock
+from services.secrets_env.mask import Masker
 
 
 def secrets(case: Case) -> Iterator[Check]:
@@ -38,6 +41,7 @@ PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
     nodes.checks,
     addresses.checks,
     bucket.checks,
+    hours.checks,
     state.checks,
     clocks.checks,
 )
@@ -46,11 +50,13 @@ PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
 async def doctor(settings: Settings, clock: Clock, *, json: bool = False, write_probe: bool = False) -> int:
     """Look at everything and print it; returns the exit code."""
     found: list[Finding] = []
+    masker = Masker(secrets_of(settings))
     async with open_case(settings, clock, write_probe=write_probe) as case:
         async for finding in examine(checks(case)):
-            found.append(finding)
+            clean = replace(finding, said=masker(finding.said), remedy=masker(finding.remedy))  # last, whatever a check may have repeated
+            found.append(clean)
             if not json:
-                _print(line(finding))
+                _print(line(clean))
     _print(as_json(found) if json else closing(found))
     return exit_code(found)
 

@@ -1,4 +1,4 @@
-"""The addresses that stand for "it serves": each master's health page, the public address, LiveKit."""
+"""The addresses that stand for "it serves": each master's health page, the public address and its certificate, LiveKit."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -6,44 +6,98 @@ from functools import partial
 
 from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
-from services.cluster import Fact
-from services.errors import Forbidden, Rejected, Unreachable
-from services.seen import NotSeen, Observed
+from bot.doctor.hours import windows_of
+from services.causes import Cause
+from services.certificates import DAY, SOON, Certificate, NoCertificate, moment
+from services.cluster import Droplet, short
+from services.errors import Rejected, Unreachable
+from services.steps.base import duration, listed
+from services.windows import closures
+from services.world import HEALTH_SECONDS, health_page
+
+AHEAD = 40 * DAY  # windows that are looked at
+HEALTH = "check clusters.NAME.health_url, and that port 7880 is open to this machine"
+FRONT = "check clusters.NAME.public_url, load balancer and DNS"
 
 
 def checks(case: Case) -> Iterator[Check]:
     """For each cluster."""
     for patient in case.patients:
         yield Check(f"{patient.name}: health", partial(_health, patient), seconds=60.0)
+        yield Check(f"{patient.name}: certificate", partial(_certificate, case, patient), seconds=30.0)
         yield Check(f"{patient.name}: LiveKit", partial(_livekit, patient))
 
 
 async def _health(patient: Patient) -> Sequence[Finding]:
-    cluster = await patient.world.observe(frozenset({Fact.HEALTH, Fact.FRONT}))
-    off = sum(not m.active for m in cluster.masters)
-    ill = [m.name for m in cluster.masters if m.active and not m.well]
-    well = len(cluster.masters) - off - len(ill)
+    cluster = await patient.world.observe(frozenset())
+    on = [m for m in cluster.masters if m.active]
+    found = await asyncio.gather(*(_trouble_on(patient, m) for m in on))
+    return [*_pages(patient, len(cluster.masters) - len(on), dict(zip(on, found, strict=True))), await _front(patient, all_off=not on)]
+
+
+async def _trouble_on(patient: Patient, master: Droplet) -> Cause | None:
+    page = health_page(patient.settings.health_url, master, patient.address_of(master))
+    return await patient.http.trouble_with(page, timeout=HEALTH_SECONDS)
+
+
+def _pages(patient: Patient, off: int, found: dict[Droplet, Cause | None]) -> Iterator[Finding]:
+    """One finding for each cause, with all masters that share it."""
     name = f"{patient.name}: health pages"
-    found = []
-    if ill:
-        remedy = f"see whether {patient.settings.health_url} is the right address and port 7880 is open to this machine"
-        found.append(wrong(name, f"{', '.join(ill)} {'does' if len(ill) == 1 else 'do'} not answer 200", remedy))
-    elif well:
-        found.append(fine(name, f"{well} masters answer 200{f', {off} are off' if off else ''}"))
-    else:
-        found.append(skipped(name, "no master is on"))
-    return [*found, _front(patient, cluster.front, all_off=not well and not ill)]
+    well = [m for m, cause in found.items() if cause is None]
+    for cause in dict.fromkeys(c for c in found.values() if c is not None):
+        ill = [short(m.name, patient.settings.stack) for m, c in found.items() if c == cause]
+        said = f"{listed(ill)} {'does' if len(ill) == 1 else 'do'} not answer 200: {cause.said}"
+        yield wrong(name, said, f"{cause.remedy}; {HEALTH}" if cause.remedy else HEALTH)
+    if well:
+        yield fine(name, f"{len(well)} masters answer 200{f', {off} are off' if off else ''}")
+    if not found:
+        yield skipped(name, "no master is on")
 
 
-def _front(patient: Patient, front: Observed[bool], *, all_off: bool) -> Finding:
-    name = f"{patient.name}: public address"
-    if front is True:
-        return fine(name, f"{patient.settings.public_url} answers")
+async def _front(patient: Patient, *, all_off: bool) -> Finding:
+    name, url = f"{patient.name}: public address", patient.settings.public_url
+    cause = await patient.http.trouble_with(url, below=400, timeout=HEALTH_SECONDS)
+    if cause is None:
+        return fine(name, f"{url} answers")
     if all_off:
         return skipped(name, "no master is on")
-    why = f": {front.reason}" if isinstance(front, NotSeen) and front.since else ""
-    remedy = "correct clusters.NAME.public_url, or fix the load balancer or DNS"
-    return wrong(name, f"{patient.settings.public_url} does not answer{why}", remedy)
+    return wrong(name, f"{url} does not answer as it should: {cause.said}", f"{cause.remedy}; {FRONT}" if cause.remedy else FRONT)
+
+
+async def _certificate(case: Case, patient: Patient) -> Sequence[Finding]:
+    name = f"{patient.name}: certificate"
+    seen = await patient.http.certificate_of(patient.settings.public_url)
+    if isinstance(seen, NoCertificate):
+        if not patient.settings.public_url.startswith("https://"):
+            return [skipped(name, "the public address is not https://")]
+        return [unknown(name, f"none was seen: {seen.reason}", seen.remedy or FRONT)]
+    if not seen.accepted:
+        return [wrong(name, seen.trouble, seen.remedy)]
+    closed = await _longest_closure(case, patient)
+    return [judged(name, seen, case.wall(), closed)]
+
+
+def judged(name: str, seen: Certificate, now: float, closed: float) -> Finding:
+    """One that is accepted. `closed`: the longest time that windows keep the cluster down, when nothing renews it."""
+    left = seen.left(now)
+    said = f"it is accepted and ends {moment(seen.ends)}, in {_lasting(left)}"
+    if closed > left:
+        remedy = "shorten the window, or open the cluster in between: certificates are renewed only while it runs"
+        return wrong(name, f"{said}; a window keeps the cluster closed for {_lasting(closed)}", remedy)
+    # Short-lived ones (160 h for a bare address) are renewed every few days, and always end soon.
+    if left < min(SOON, (seen.ends - seen.begins) / 4):
+        return wrong(name, f"{said}, and was not renewed", "see the log of caddy on the masters; a certificate of your own: replace it")
+    return fine(name, said)
+
+
+def _lasting(seconds: float) -> str:
+    return f"{seconds / DAY:.0f} days" if seconds >= 3 * DAY else duration(seconds)
+
+
+async def _longest_closure(case: Case, patient: Patient) -> float:
+    now = case.clock.now()
+    coming, _ = closures(await windows_of(case, patient), now, now + AHEAD)
+    return max((c.open - max(c.close, now) for c in coming if c.kind == "shutdown"), default=0.0)
 
 
 async def _livekit(patient: Patient) -> Sequence[Finding]:
@@ -53,11 +107,11 @@ async def _livekit(patient: Patient) -> Sequence[Finding]:
     try:
         async with asyncio.timeout(15):
             load = await patient.people.load()
-    except Forbidden as error:
-        return [wrong(name, str(error), "take LIVEKIT_API_KEY and LIVEKIT_API_SECRET from the deployment's secrets.env")]
     except Rejected as error:
-        return [wrong(name, str(error), "correct clusters.NAME.livekit_url")]
+        return [wrong(name, str(error), error.remedy)]
     except (Unreachable, TimeoutError) as error:
         said = str(error) or "no answer within 15 s"
-        return [unknown(name, said, "fine while the cluster is down; else see whether livekit_url is right")]
+        remedy = error.remedy if isinstance(error, Unreachable) else ""
+        usual = "fine while the cluster is down; else see whether livekit_url is right"
+        return [unknown(name, said, f"{remedy}; {usual}" if remedy else usual)]
     return [fine(name, f"tells of {load['rooms']} meetings with {load['participants']} people")]

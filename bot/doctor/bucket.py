@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from bot.doctor.case import Case, Patient
-from bot.doctor.check import Check, Finding, fine, skipped, wrong
-from services.errors import Forbidden, NotFound
+from bot.doctor.check import Check, Finding, failed, fine, skipped, wrong
+from services.errors import BotError, NotFound
+from services.secrets_env import Harm, SecretsFile, findings, remedy, would
 from services.store.port import new_id
 from services.vault import Objects
 
 SECRETS = "secrets.env"
+SHOWN = 5
 PROBE = "openvidu-bot/doctor/"
 
 
@@ -26,13 +28,23 @@ async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
     try:
         await patient.bucket.list("openvidu-bot/")
         content, _ = await patient.bucket.get(SECRETS)
-    except NotFound:
-        return [wrong(name, f"there is no {SECRETS} in it", "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)")]
-    except Forbidden as error:
-        return [wrong(name, str(error), "make a Spaces key with readwrite on this bucket")]
-    found = [fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")]
+    except NotFound as error:
+        said = f"{error.cause}, so no {SECRETS}" if error.cause else f"there is no {SECRETS} in it"
+        return [wrong(name, said, error.remedy or "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)")]
+    there = fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")
+    found = [there, *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
     return [*found, await _write(writing, patient.bucket) if write else skipped(writing, "--write-probe was not said")]
+
+
+def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
+    """Whether masters and media nodes can start with it: lines and keys, never values."""
+    bad = findings(file)
+    if bad:
+        return [wrong(name, f"{would([f])}: {f}", remedy(bad)) for f in bad[:SHOWN]]
+    lesser = len([p for p in file.problems() if p.harm is not Harm.IGNORED])
+    more = f"; {lesser} values are not read as they stand: `/openvidu config list`" if lesser else ""
+    return [fine(name, f"masters and media nodes can start with it ({len(file.names())} keys){more}")]
 
 
 async def _write(name: str, bucket: Objects) -> Finding:
@@ -41,6 +53,6 @@ async def _write(name: str, bucket: Objects) -> Finding:
         await bucket.put(key, b"written by openvidu-bot doctor --write-probe\n")
         await bucket.get(key)
         await bucket.delete(key)
-    except Forbidden as error:
-        return wrong(name, str(error), "make a Spaces key with readwrite on this bucket")
+    except BotError as error:
+        return failed(name, error)
     return fine(name, "an object of the doctor's own was put, read and deleted")

@@ -9,15 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.app import Ways, bucket_of, people_of, site_of
-from bot.state import open_store
+from bot.app import Ways, bucket_of, http_of, people_of, site_of
+from bot.serve import slack_client
+from bot.state import Unusable, open_store
 from config.values import Cluster, Settings
 from services.account import Account
+from services.causes import cause_of
 from services.clients.http import Http
 from services.clients.spaces import Spaces
 from services.clients.ssh import Ssh
+from services.clients.tls import trust
 from services.clock import Clock
+from services.cluster import Droplet
+from services.errors import Unreachable
 from services.store import Commit, Store
 from services.vault import Objects
 from services.world import ClusterWorld, People, Shell
@@ -31,6 +37,7 @@ class Patient:
     settings: Cluster
     world: ClusterWorld
     shell: Shell
+    http: Http
     pins: "Pins"
     people: People | None
     bucket: Objects | None
@@ -43,6 +50,10 @@ class Patient:
             await self.bucket.aclose()
         await self.world.aclose()
 
+    def address_of(self, droplet: Droplet) -> str:
+        """Where the bot reaches a node."""
+        return droplet.private_address if self.settings.ssh.use_private_address else droplet.address
+
 
 @dataclass(frozen=True)
 class Case:
@@ -50,7 +61,8 @@ class Case:
 
     settings: Settings
     clock: Clock
-    session: aiohttp.ClientSession
+    session: aiohttp.ClientSession  # as DigitalOcean's client goes out: proxies of the environment, digitalocean.ca_file
+    slack: AsyncWebClient
     store: Store
     patients: tuple[Patient, ...]
     accounts: tuple[Account, ...]  # one for each DigitalOcean token
@@ -59,14 +71,19 @@ class Case:
 
 
 class Pins:
-    """The host keys that the bot has pinned. Looking at a host pins nothing."""
+    """The host keys that the bot has pinned. Looking at a host pins nothing. `unknown`: why none could be read."""
 
     def __init__(self, pinned: Callable[[int], Awaitable[str | None]]) -> None:
         self._pinned = pinned
         self.seen: dict[int, str] = {}
+        self.unknown = ""
 
     async def get(self, droplet_id: int) -> str | None:
-        return await self._pinned(droplet_id)
+        try:
+            return await self._pinned(droplet_id)
+        except Unreachable as error:
+            self.unknown = str(error)
+            return None
 
     async def put(self, droplet_id: int, key: str) -> None:
         self.seen[droplet_id] = key
@@ -79,7 +96,15 @@ class FileLook:
         self.path = path
 
     async def get(self, *keys: str) -> list[str | None]:
-        return await asyncio.to_thread(self._read, keys)
+        try:
+            return await asyncio.to_thread(self._read, keys)
+        except sqlite3.OperationalError:
+            why, remedy = f"{self.path} cannot be opened or is held by another program", "run the doctor as the user that the bot runs as"
+        except sqlite3.DatabaseError:
+            why, remedy = f"{self.path} is no state of the bot, or damaged", "name another file in state.path, or bring back a backup"
+        except OSError as trouble:
+            why, remedy = f"{self.path}: {cause_of(trouble).said}", cause_of(trouble).remedy
+        raise Unreachable(why, cause=why, remedy=remedy)
 
     def _read(self, keys: tuple[str, ...]) -> list[str | None]:
         if not self.path.is_file():
@@ -104,10 +129,47 @@ class FileLook:
         return None
 
 
+class NoStore:
+    """Replaces a state store whose settings are wrong: every call fails with the reason."""
+
+    def __init__(self, why: str, remedy: str) -> None:
+        self.why, self.remedy = why, remedy
+
+    def _refuse(self) -> Unreachable:
+        return Unreachable(f"the state store cannot be read: {self.why}", cause=self.why, remedy=self.remedy)
+
+    async def get(self, *keys: str) -> list[str | None]:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def commit(self, commit: Commit) -> bool:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def tail(self, log: str, count: int) -> list[str]:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def length(self, log: str) -> int:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def aclose(self) -> None:
+        return None
+
+
+def _store(settings: Settings, clock: Clock) -> Store:
+    if settings.state.redis_url is None:
+        return FileLook(settings.state.path)
+    try:
+        return open_store(settings.state, clock)
+    except Unusable as error:
+        return NoStore(str(error), "correct REDIS_URL, where it is set (environment, or the file that REDIS_URL_FILE names)")
+
+
 @contextlib.asynccontextmanager
 async def open_case(settings: Settings, clock: Clock, *, write_probe: bool = False) -> AsyncIterator[Case]:
     """Open the ways that the settings name, for as long as the examination lasts. Nothing is connected yet."""
-    store: Store = open_store(settings.state, clock) if settings.state.redis_url is not None else FileLook(settings.state.path)
+    store = _store(settings, clock)
 
     async def pinned(droplet_id: int) -> str | None:
         return (await store.get(f"hostkey:{droplet_id}"))[0]
@@ -120,11 +182,18 @@ async def open_case(settings: Settings, clock: Clock, *, write_probe: bool = Fal
         pins = Pins(pinned)
         site = site_of(name, cluster, settings, ways, pins, accounts, shells)
         assert isinstance(site.world, ClusterWorld), "what the composition root makes"
-        people, bucket = people_of(cluster, ways), bucket_of(cluster, ways)
-        patients.append(Patient(name, cluster, site.world, shells[-1], pins, people, bucket))
-    async with aiohttp.ClientSession(trust_env=True, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        http = http_of(name, cluster, ways)
+        people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
+        patients.append(Patient(name, cluster, site.world, shells[-1], http, pins, people, bucket))
+    async with contextlib.AsyncExitStack() as sessions:
+        ca_file = settings.digitalocean.ca_file
+        connector = aiohttp.TCPConnector(ssl=trust(str(ca_file) if ca_file else None))
+        jar = aiohttp.DummyCookieJar()
+        session = await sessions.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=jar))
+        for_slack = await sessions.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))  # as in bot/serve.py
         try:
-            yield Case(settings, clock, session, store, tuple(patients), tuple(accounts.values()), write_probe)
+            slack = slack_client(settings, for_slack)
+            yield Case(settings, clock, session, slack, store, tuple(patients), tuple(accounts.values()), write_probe)
         finally:
             for patient in patients:
                 await patient.aclose()
@@ -132,4 +201,3 @@ async def open_case(settings: Settings, clock: Clock, *, write_probe: bool = Fal
                 await account.api.aclose()
             await ways.http.aclose()
             await store.aclose()
-

@@ -1,10 +1,12 @@
 """What a check is: something to look at, and what was found there. Checks run side by side, each with a deadline of its own."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.causes import cause_of
 from services.errors import BotError, Unreachable
 
 PATIENCE = 20.0
@@ -74,17 +76,28 @@ async def _within(check: Check) -> Sequence[Finding]:
         task.cancel()
         return [unknown(check.name, f"no answer within {check.seconds:.0f} s", "see whether a firewall or proxy stands in between")]
     error = task.exception()
-    return task.result() if error is None else [_failed(check.name, error)]
+    return task.result() if error is None else [failed(check.name, error)]
 
 
-def _failed(name: str, error: BaseException) -> Finding:
+def failed(name: str, error: BaseException) -> Finding:
+    """What an error says about the thing that was looked at, with its cause and its remedy."""
     match error:
         case Unreachable():
-            return unknown(name, str(error), "try again; if it stays so, look at the network between here and there")
+            return unknown(name, str(error), error.remedy or "try again; if it stays so, look at the network between here and there")
         case BotError():
-            return wrong(name, str(error), "see what it names, and run the doctor again")
+            return wrong(name, str(error), error.remedy or "see what it names, and run the doctor again")
+        case OSError():
+            why = cause_of(error)
+            return unknown(name, why.said, why.remedy)
         case _:
-            return unknown(name, f"the check itself ended in {type(error).__name__}: {error}", "this is the bot's own fault; report it")
+            return unknown(name, f"the check itself failed: {whereabouts(error)}", "this is the bot's own fault; report it")
+
+
+def whereabouts(error: BaseException) -> str:
+    """Name an unexpected error by class and line, for a bug report. Its own text may quote a secret."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" in {'/'.join(frame.filename.split('/')[-2:])}, line {frame.lineno}" for frame in last)
+    return f"{type(error).__name__}{place}"
 
 
 def exit_code(findings: Sequence[Finding]) -> int:

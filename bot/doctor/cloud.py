@@ -1,5 +1,6 @@
 """DigitalOcean: the token, its scopes as far as reading shows them, and the shape of each stack."""
 
+import difflib
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -10,6 +11,7 @@ from services.clients.digitalocean import SCOPES_SEEN_BY_READING
 from services.cluster import Cluster, Fact
 from services.errors import Forbidden, Rejected, Unreachable
 from services.procedures import fleet
+from services.steps.base import listed
 
 FOR = {
     "droplet:read": "looking at anything",
@@ -45,7 +47,9 @@ async def _token(account: Account, name: str) -> Sequence[Finding]:
             remedy = "put a valid token into the variable that holds it (DIGITALOCEAN_TOKEN unless the settings name another)"
             return [wrong(f"{name}: token", "the token was refused (401)", remedy)]
     except Unreachable as error:
-        return [unknown(f"{name}: token", str(error), "see whether this machine reaches DigitalOcean (proxy, firewall, DNS)")]
+        return [
+            unknown(f"{name}: token", str(error), error.remedy or "see whether this machine reaches DigitalOcean (proxy, firewall, DNS)")
+        ]
     found = [fine(f"{name}: token", "is taken")]
     found += [await _scope(account, f"{name}: {scope}", scope) for scope in SCOPES_SEEN_BY_READING]
     for scope in ("droplet:update", "droplet:create", "image:create"):
@@ -62,7 +66,7 @@ async def _scope(account: Account, name: str, scope: str) -> Finding:
     except Rejected as error:
         return unknown(name, str(error), "look whether the address is DigitalOcean's API")
     except Unreachable as error:
-        return unknown(name, str(error), "try again")
+        return unknown(name, str(error), error.remedy or "try again")
     return fine(name, "granted")
 
 
@@ -79,10 +83,31 @@ def _budget(account: Account, name: str) -> list[Finding]:
 async def _stack(patient: Patient) -> Sequence[Finding]:
     name = f"{patient.name}: stack"
     cluster = await patient.world.observe(frozenset({Fact.POOL}))
+    found = await _region(patient, cluster)
     if cluster.problem:
         remedy = "correct clusters.NAME.stack, or use a token of the right account; reading works, nothing is changed until then"
-        return [wrong(name, cluster.problem, remedy)]
-    return [fine(name, shape(cluster))]
+        return [wrong(name, cluster.problem, remedy), *found]
+    return [fine(name, shape(cluster)), *found]
+
+
+async def _region(patient: Patient, cluster: Cluster) -> list[Finding]:
+    """Check that the region exists and holds the droplets: sizes and prices are looked up by the settings' region."""
+    name, said = f"{patient.name}: region", patient.settings.region
+    try:
+        known = {str(r.get("slug")): r for r in await patient.world.account.api.regions()}
+    except Rejected:
+        known = {}  # without regions:read, which the scopes above tell
+    where = sorted({d.region for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.region})
+    remedy = f"set clusters.{patient.name}.region to {where[0] if len(where) == 1 else 'where its droplets are'}"
+    if known and said not in known:
+        near = difflib.get_close_matches(said, known, n=1, cutoff=0.5)
+        meant = f"; did you mean {near[0]}?" if near and not where else ""
+        return [wrong(name, f"DigitalOcean has no region {said}{meant}", remedy)]
+    if where and where != [said]:
+        return [wrong(name, f"its droplets are in {listed(where)}, and the settings say {said}", remedy)]
+    if not where:
+        return [skipped(name, "no droplet of it was seen")]
+    return [fine(name, f"every droplet is in {said}")]
 
 
 def shape(cluster: Cluster) -> str:

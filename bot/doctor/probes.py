@@ -208,11 +208,16 @@ async def probe(case: Case, asks: Callable[[str], Awaitable[bool]], says: Callab
     """Go through them, cluster by cluster; returns how many could not be answered though somebody said yes."""
     failed = 0
     for patient in case.patients:
-        cluster = await patient.world.observe(frozenset({Fact.DROPLETS, Fact.POOL}))
+        try:
+            cluster = await patient.world.observe(frozenset({Fact.DROPLETS, Fact.POOL}))
+            busy = (await case.store.get(claim_key(patient.name)))[0]
+        except BotError as error:
+            says(f"{patient.name}: {error}" + (f" ({error.remedy})" if error.remedy else ""))
+            failed += 1
+            continue
         says(f"{patient.name}: {cluster.problem or cluster.kind}")
         if cluster.problem:
             continue
-        busy = (await case.store.get(claim_key(patient.name)))[0]
         if busy:
             says(f"{busy} is changing {patient.name} now: nothing is probed until it is over")
             continue
@@ -240,4 +245,7 @@ async def _one(each: Probe, at: Visit, asks: Callable[[str], Awaitable[bool]], s
 
 async def ask_on_the_terminal(words: str) -> bool:
     """Whether somebody types yes; anything else is no."""
-    return (await asyncio.to_thread(input, f"{words} [y/N] ")).strip().lower() in ("y", "yes")
+    try:
+        return (await asyncio.to_thread(input, f"{words} [y/N] ")).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False

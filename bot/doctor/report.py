@@ -22,7 +22,7 @@ def closing(findings: Sequence[Finding]) -> str:
     said = ", ".join(f"{counted[v]} {MARKS[v].lower()}" for v in Verdict if counted[v])
     nexts = {
         0: "`openvidu-bot serve` can be started",
-        1: "mend what is wrong (→) and run the doctor again",
+        1: "fix what is wrong (→) and run the doctor again",
         2: "nothing is known to be wrong, but not everything could be looked at",
     }
     return f"{said}; {nexts[exit_code(findings)]}"

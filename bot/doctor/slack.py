@@ -9,13 +9,14 @@ from typing import Any
 import aiohttp
 import yaml
 from pydantic import SecretStr
+from slack_sdk.errors import SlackApiError
 
 import config
 from bot.doctor.case import Case
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from bot.serve import HOPELESS
+from services.causes import cause_of
 
-ANSWER = 15.0
 HELLO = 10.0
 OUTSIDE = {"deleted": "deactivated", "is_bot": "a bot", "is_restricted": "a guest", "is_stranger": "of another workspace"}
 
@@ -37,19 +38,22 @@ def wanted_scopes() -> frozenset[str]:
     return frozenset(manifest["oauth_config"]["scopes"]["bot"])
 
 
-async def _ask(case: Case, method: str, token: SecretStr | None, **said: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """One call of the Web API: its answer and its headers."""
-    headers = {"Authorization": f"Bearer {token.get_secret_value() if token else ''}"}
-    limit = aiohttp.ClientTimeout(total=ANSWER)
-    url = f"{case.settings.slack.api_url}/{method}"
-    async with case.session.post(url, data=said, headers=headers, timeout=limit) as got:
-        answer = await got.json(content_type=None) if got.status in (200, 429) else {"ok": False, "error": f"status {got.status}"}
-        return answer, got.headers
+async def _ask(case: Case, method: str, token: SecretStr | None = None, **said: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """One call of the Web API, by the client that the bot uses: its answer and its headers. `token`: another than the bot's own."""
+    bearer = {"Authorization": f"Bearer {token.get_secret_value() if token else ''}"}
+    try:
+        got = await case.slack.api_call(method, data=said, headers=bearer if token is not None else {})
+    except SlackApiError as error:
+        answer = getattr(error.response, "data", None)
+        status = getattr(error.response, "status_code", None) or getattr(error.response, "status", "unknown")
+        known = answer if isinstance(answer, dict) and answer.get("error") else {"ok": False, "error": f"status {status}"}
+        return known, getattr(error.response, "headers", {})
+    return got.data if isinstance(got.data, dict) else {}, {name.lower(): str(value) for name, value in got.headers.items()}
 
 
 def _silent(name: str, case: Case, error: BaseException) -> list[Finding]:
-    remedy = "see whether this machine reaches it (proxy, firewall, DNS), or whether Slack is down"
-    return [unknown(name, f"{case.settings.slack.api_url} does not answer ({type(error).__name__})", remedy)]
+    why = cause_of(error, "SSL_CERT_FILE")
+    return [unknown(name, f"{case.settings.slack.api_url} does not answer: {why.said}", f"{why.remedy}; or Slack is down")]
 
 
 def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> Finding:
@@ -62,7 +66,7 @@ def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> Finding:
 async def _token(case: Case) -> Sequence[Finding]:
     name = "Slack: bot token"
     try:
-        answer, headers = await _ask(case, "auth.test", case.settings.slack.bot_token)
+        answer, headers = await _ask(case, "auth.test")
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return _silent(name, case, error)
     if not answer.get("ok"):
@@ -93,7 +97,9 @@ async def _socket(case: Case) -> Sequence[Finding]:
         if not answer.get("ok"):
             return [_refused(name, "SLACK_APP_TOKEN", answer)]
         # Slack may hand this socket a command; it is closed as soon as it has said hello, so that none gets lost here.
-        async with case.session.ws_connect(str(answer["url"]), timeout=aiohttp.ClientWSTimeout(ws_close=2.0)) as line:
+        session, limit = case.slack.session, aiohttp.ClientWSTimeout(ws_close=2.0)
+        assert session is not None, "the bot's client brings its own"
+        async with session.ws_connect(str(answer["url"]), timeout=limit, proxy=case.slack.proxy) as line:
             hello = await line.receive_json(timeout=HELLO)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError) as error:
         return _silent(name, case, error)
@@ -114,7 +120,7 @@ async def _channels(case: Case) -> Sequence[Finding]:
 async def _channel(case: Case, channel: str) -> Finding:
     name = f"Slack: channel {channel}"
     try:
-        answer, _ = await _ask(case, "conversations.info", case.settings.slack.bot_token, channel=channel)
+        answer, _ = await _ask(case, "conversations.info", channel=channel)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return _silent(name, case, error)[0]
     if answer.get("error") == "channel_not_found":
@@ -144,7 +150,7 @@ async def _people(case: Case) -> Sequence[Finding]:
 async def _person(case: Case, who: str) -> Finding | None:
     name = f"Slack: {who}"
     try:
-        answer, _ = await _ask(case, "users.info", case.settings.slack.bot_token, user=who)
+        answer, _ = await _ask(case, "users.info", user=who)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return _silent(name, case, error)[0]
     if answer.get("error") in ("user_not_found", "user_not_visible"):

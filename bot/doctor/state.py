@@ -4,17 +4,23 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.case import Case, FileLook
+from bot.doctor.case import Case, FileLook, NoStore
 from bot.doctor.check import Check, Finding, fine, unknown, wrong
 from services.store.redis import RedisStore
 
 
 def checks(case: Case) -> Iterator[Check]:
     """Redis or the file, whichever the settings mean."""
-    if isinstance(case.store, RedisStore):
+    if isinstance(case.store, NoStore):
+        yield Check("state: Redis", partial(_none, case.store))
+    elif isinstance(case.store, RedisStore):
         yield Check("state: Redis", partial(_redis, case.store))
     elif isinstance(case.store, FileLook):
         yield Check("state: file", partial(_file, case.store))
+
+
+async def _none(store: NoStore) -> Sequence[Finding]:
+    return [wrong("state: Redis", store.why, store.remedy)]
 
 
 async def _redis(store: RedisStore) -> Sequence[Finding]:

@@ -13,6 +13,7 @@ from bot.init.asking import Stopped, ask, pick, secret, tell
 from bot.init.questions import QUESTIONS, Standins
 from bot.init.stacks import Found, look_up
 from bot.init.writing import MEANING, env_text, secrets_wanted, settings_text
+from bot.start import own_zone
 from config.settings import SettingsError, load
 from services.errors import BotError
 
@@ -132,7 +133,7 @@ def _problems(text: str) -> list[str]:
         trial = Path(folder, "settings.yaml")
         trial.write_text(text, "utf-8")
         try:
-            load(trial, {"HOME": os.environ.get("HOME", "")})
+            load(trial, {"HOME": os.environ.get("HOME", "")}, own_zone)
         except SettingsError as error:
             return error.problems
     return []

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from config.values import Bucket, ChannelId, ClusterName, SecureUrl, Stack, Text, UserId, WebUrl, Zone
+from bot.start import own_zone
+from config.values import Bucket, ChannelId, ClusterName, SecureUrl, Stack, Text, UserId, WebUrl
 
 Answers = Mapping[str, str]
 NONE = "none"
@@ -56,6 +57,7 @@ def _is_there(said: str) -> str:
 
 
 File = Annotated[str, AfterValidator(_is_there)]
+Zone = Annotated[str, AfterValidator(own_zone)]
 
 
 def _name(answers: Answers) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from handlers.following import Line
 from handlers.terminal import Order
+from services.causes import cause_of
 from services.policy import Actor
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Control:
                     writer.write(json.dumps(asdict(line)).encode() + b"\n")
                     await writer.drain()
         except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            log.info("a terminal went away: %s", type(error).__name__)
+            log.info("a terminal went away: %s", cause_of(error).said)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError, TimeoutError):

@@ -28,6 +28,7 @@ from handlers.cards.runs import picked_up as picked_up
 from handlers.cards.runs import question_notice as question_notice
 from handlers.cards.runs import run_card as run_card
 from handlers.cards.runs import stopped_notice as stopped_notice
+from handlers.cards.runs import turned_notice as turned_notice
 from handlers.cards.status import node_state as node_state
 from handlers.cards.status import status_card as status_card
 from handlers.cards.words import people as people

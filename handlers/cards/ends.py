@@ -67,7 +67,7 @@ def _ready(run: Run) -> str:
 
 def _next(run: Run) -> str:
     if run.state is State.DONE:
-        return run.plan.following or f"`/openvidu status` shows {run.cluster} now"
+        return run.following or f"`/openvidu status` shows {run.cluster} now"
     if run.plan.effects.blocks and not run.turned_back:
         return "`/openvidu status` shows what serves; `/openvidu startup` brings everything back"
     return f"`/openvidu status` shows {run.cluster} now"

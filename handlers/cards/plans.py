@@ -1,9 +1,11 @@
 """Plans: impact first (people, outage, money, time, what cannot be undone), then steps."""
 
+from decimal import Decimal
+
 from handlers.blocks import Card, escape, section
 from handlers.cards.words import people, plain
 from services.plan import Plan
-from services.prices import money
+from services.prices import money, per_hour
 from services.seen import NotSeen
 from services.steps import Effects
 from services.steps.base import count, duration
@@ -52,15 +54,17 @@ def outage(plan: Plan) -> str:
 
 def saving(plan: Plan) -> str:
     """What it does to the bill."""
-    change = plan.saves
+    change = plan.saves or Decimal(0)
     gone = plan.media if (plan.effects.down or plan.effects.special) and not plan.money else 0
     what = f" ({count(gone, 'media node')})" if gone else ""
     said = [f"saves {money(change)}/h{what}"] if change > 0 else [f"costs {money(-change)}/h more"] if change < 0 else []
+    if plan.saves is None:
+        said.append("what it changes is unknown: DigitalOcean's price of a droplet was not seen")
     if plan.money:
         said.append(plan.money)
     said = said or ["changes nothing"]
     if plan.effects.stops_masters and plan.effects.down:
-        said.append(f"the masters stay billed while off ({money(plan.stays_billed)}/h)")
+        said.append(f"the masters stay billed while off ({per_hour(plan.stays_billed)})")
     return ". ".join([said[0], *(s[:1].upper() + s[1:] for s in said[1:])]) + "."
 
 

@@ -5,7 +5,7 @@ from handlers.cards.ends import end_card
 from handlers.cards.words import behind, plain
 from services.executor import Progress
 from services.policy import Actor
-from services.runs import Noted, Run, State
+from services.runs import Noted, Recovering, Run, State
 from services.steps.base import duration, listed
 
 CANCEL, RESUME, ABANDON, ANSWER = "cancel", "resume", "abandon", "answer"
@@ -17,6 +17,7 @@ def run_card(progress: Progress) -> Card:
     if run.over:
         return end_card(run)
     head = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}* · {behind(run)} · run `{run.id}`"
+    head += "".join(f"\n{note}." for note in run.plan.notes if note.startswith(":warning:"))
     lines = "\n".join(_step_lines(progress))
     told = plain(_aloud(progress))
     blocks: list[Block] = [section(head), section(lines)]
@@ -103,7 +104,7 @@ def _unanswered(run: Run) -> str:
 def _waiting(progress: Progress) -> str:
     run, step = progress.run, progress.run.step
     said = f" — {escape(progress.waits_for)}" if progress.waits_for else ""
-    said += f" · waiting {duration(progress.at - run.step_began)}"
+    said += f" · waiting {duration(progress.at - run.step_began if progress.watched is None else progress.watched)}"
     if progress.until is not None and step is not None and run.question is None:
         said += f", {'asks you' if 'finish' in step.title() else 'stops and says so'} at {clock(progress.until)}"
     return said
@@ -119,7 +120,7 @@ def _foot(progress: Progress) -> str:
     if run.cancel is not None:
         said += f" · {run.cancel.mention} cancelled it; it stops at the next safe point"
     if progress.trouble:
-        said += f" · {escape(progress.trouble)}; trying again, nothing is lost"
+        said += f" · {escape(progress.trouble)}; looking again, nothing is lost"
     return said
 
 
@@ -150,13 +151,22 @@ def picked_up(run: Run) -> str:
     return f"bot restarted; picked up at {where}; no drain signal was sent again"
 
 
+def turned_notice(run: Run, event: Recovering) -> str:
+    """Says why the run turns back, and what it does now."""
+    ways = " · ".join(s.title() for s in event.steps)
+    return f"{run.id} goes back to a safe state. {escape(event.reason)}. Steps now: {escape(ways)}"
+
+
 def stopped_notice(run: Run) -> str:
     """Calls people to a run that cannot go on."""
     return f"{_called(run)}, {run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon above."
 
 
 def question_notice(run: Run) -> str:
-    """Calls people to a question."""
+    """Calls people to a question; of one that the run answers at once, they only read."""
+    question = run.question
+    if question is not None and question.default and not question.default_after:
+        return f"{run.id}: {escape(question.text)}"
     return f"{_called(run, *run.approvers)}, {run.id} needs a decision: {escape(run.question.text) if run.question else ''}"
 
 

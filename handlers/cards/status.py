@@ -1,14 +1,15 @@
 """A cluster as it is now."""
 
-from decimal import Decimal
+from dataclasses import replace
 
 from handlers.blocks import Card, clock, escape, section
+from handlers.cards.certificates import certificate_words
 from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, health, people, plain
-from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
+from services.cluster import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.desk import Status
-from services.prices import hourly, money
-from services.procedures import fleet
+from services.prices import hourly, money, per_hour, summed
+from services.procedures import bootfile, fleet
 from services.procedures.backup import newest_words
 from services.seen import NotSeen
 from services.steps.base import listed
@@ -33,28 +34,39 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     blocks.append(section(f"*Meetings* {meetings}."))
     blocks.append(section(f"*Cost now* {_cost(cluster)}"))
     kept = newest_words(cluster)
-    backups = f"*Backups* {kept}. " if kept else ""
+    backups = f"*Backups* {kept}. " if kept else _not_seen(cluster)
     if backups:
         blocks.append(section(backups.strip()))
     hours = f"*Hours* {hours}. " if hours else ""
     if hours:
         blocks.append(section(hours.strip()))
+    certificate = certificate_words(status.certificate, cluster, at)
+    if certificate:
+        blocks.append(section(certificate))
+        hours += f"{certificate} "
+    file = _file_line(cluster)
+    if file:
+        blocks.append(section(file.strip()))
     run = _run_lines(status)
     blocks.append(section(run))
     well = len([m for m in cluster.masters if m.well])
     masters = f"Masters: {well} of {len(cluster.masters)} healthy. " if cluster.masters and not cluster.down else ""
     media = f"Media nodes: {plain(_pool_lines(cluster))}. Meetings: {meetings}.".replace("..", ".")
-    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{run}")
+    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{file}{run}")
     return Card(f"{plain(head).rstrip('.')}. {told}", tuple(blocks))
 
 
 def state_of(cluster: Cluster) -> str:
     """`up`, `down`, or what is missing in between."""
+    if cluster.lacking(frozenset({Fact.DROPLETS})):
+        return "not all of it was seen"
     if not cluster.masters:
         return "not found"
     if cluster.down:
         return "down"
     if cluster.up and all(m.well for m in cluster.masters):
+        if cluster.lacking(frozenset({Fact.POOL})):
+            return "masters up, not all media nodes were seen"
         if not cluster.serving and any(not n.seen and n.droplet.active for n in cluster.media):
             return "masters up; whether anyone can meet is unknown: no media node is proved to be in service"
         if not cluster.serving and any(n.draining for n in cluster.media):
@@ -73,7 +85,7 @@ def _masters_line(master: Droplet, cluster: Cluster) -> str:
 
 
 def node_state(node: MediaNode) -> str:
-    """What a media node does now: `serving`, `finishing its meetings`."""
+    """What a media node does now: `in service`, `draining`."""
     look = node.look
     if node.member_status == "deleting":
         return "being deleted"
@@ -95,16 +107,21 @@ def node_state(node: MediaNode) -> str:
 
 
 def _pool_lines(cluster: Cluster) -> str:
-    media, pool = fleet.of(cluster), cluster.pool
+    media = fleet.of(cluster)
     known = fleet.known(cluster)
-    lines = [media.words() if known else UNTOLD.get(cluster.kind, "no pool is known.")]
+    lines = [media.words() if known else _untold(cluster)]
     if known and (means := media.means()):
         lines.append(f"_{means}_")
     lines += [f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media]
-    if pool is not None and pool.trouble:
-        lines.append(f":warning: DigitalOcean says: {escape(pool.trouble)}")
     lines += [f":warning: {escape(w)}" for w in (media.warnings() if known else ())]
     return "\n".join(lines)
+
+
+def _untold(cluster: Cluster) -> str:
+    """Why the look does not tell what keeps the media nodes."""
+    if why := cluster.lacking(frozenset({Fact.POOL})):
+        return f"what keeps them was not seen: {escape(why)}."
+    return UNTOLD.get(cluster.kind, "no pool is known.")
 
 
 def _carries(node: MediaNode) -> str:
@@ -115,13 +132,26 @@ def _carries(node: MediaNode) -> str:
     return f" · {escape(words)}" if words else ""
 
 
+def _file_line(cluster: Cluster) -> str:
+    """What is wrong with secrets.env; "" when nothing is, or no bucket is configured."""
+    said = bootfile.state(cluster)
+    return f"*secrets.env* :warning: {escape(said)}. " if said else ""
+
+
 def _cost(cluster: Cluster) -> str:
     if not cluster.masters and not cluster.media:
         return "not known: no droplet of it was seen."
     costs = hourly(cluster)
-    off = sum((m.hourly for m in cluster.masters if m.off), Decimal(0))
-    billed = f"; {money(off)}/h of it for masters that are off" if off else ""
-    return f"{money(costs.total)}/h (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+    if cluster.lacking(frozenset({Fact.DROPLETS, Fact.POOL})):
+        costs = replace(costs, media=None)
+    off = summed(m.hourly for m in cluster.masters if m.off)
+    billed = f"; {per_hour(off)} of it for masters that are off" if off else ""
+    return f"{per_hour(costs.total)} (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+
+
+def _not_seen(cluster: Cluster) -> str:
+    why = cluster.lacking(frozenset({Fact.SNAPSHOTS}))
+    return f"*Backups* not seen: {escape(why)}. " if why else ""
 
 
 def _run_lines(status: Status) -> str:

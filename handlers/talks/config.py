@@ -13,7 +13,7 @@ from services.errors import Refused
 from services.policy import Kind, may_operate
 from services.procedures import Configure
 from services.runs import Run, State
-from services.secrets_env import KEYS, Policy, SecretsFile, changes, effects, lint, may_change
+from services.secrets_env import KEYS, Policy, SecretsFile, changes, damaged, effects, findings, lint, may_change
 from services.secrets_env.keys import URLS
 from services.spoken import argument, rest
 
@@ -48,7 +48,9 @@ class ConfigList(Talk):
             verdict = may_change(key)
             how = {Policy.ALLOW: "may be changed", Policy.GUARDED: "may be changed, with care"}.get(known.policy, verdict.reason)
             lines.append(f"`{key}` · {value} · {escape(how)}")
-        lines += [f":warning: {escape(str(p))}" for p in file.problems()]
+        told = [str(p) for p in file.problems()]
+        told += [str(f) for f in findings(file) if str(f) not in told]
+        lines += [f":warning: {escape(t)}" for t in told]
         blocks = [section("\n".join(lines[n : n + 12])) for n in range(0, len(lines), 12)]
         return Card(cards.plain(f"secrets.env of {name}: " + "; ".join(lines)), (section(f"*secrets.env of {name}*"), *blocks))
 
@@ -123,9 +125,11 @@ class ConfigRollback(Talk):
         _may(asked, name)
         vault = asked.desk.vault(name)
         old = await vault.version(self.version)
-        names = [c.name for c in changes(await vault.read(), old)]
+        now = await vault.read()
+        names = [c.name for c in changes(now, old)]
         derived = URLS if "DOMAIN_NAME" in names else ()  # they go with the domain that they are made from
-        refused = [n for n in names if n not in derived and effects([n]).refused]
+        # What the file has lost comes back with it, whatever the key.
+        refused = [n for n in names if n not in derived and n not in damaged(now) and effects([n]).refused]
         if refused:
             raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
         why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"

@@ -1,11 +1,13 @@
 """What came back from DigitalOcean, and how much of it may be said aloud."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.causes import Cause, cause_of
 from services.clients.http import NEVER_CONNECTED
 from services.printable import printable
 
@@ -76,9 +78,10 @@ def repeatable(message: str, hide: frozenset[str]) -> str:
 def number(text: str | None) -> float | None:
     """A header's number, if it is one."""
     try:
-        return float(text) if text else None
+        found = float(text) if text else None
     except ValueError:
         return None
+    return found if found is not None and math.isfinite(found) else None
 
 
 def seconds(headers: Mapping[str, str]) -> float | None:
@@ -95,12 +98,6 @@ def never_connected(trouble: BaseException) -> bool:
     return isinstance(trouble, ServiceRequestTimeoutError) or isinstance(inner, NEVER_CONNECTED)
 
 
-def cause(trouble: BaseException) -> str:
-    """A lost call in a few words."""
-    if never_connected(trouble):
-        return "no connection"
-    from azure.core.exceptions import DecodeError, ServiceResponseTimeoutError  # noqa: PLC0415
-
-    if isinstance(trouble, ServiceResponseTimeoutError):
-        return "no answer in time"
-    return "the answer is not JSON" if isinstance(trouble, DecodeError) else "the connection was lost"
+def cause(trouble: BaseException) -> Cause:
+    """Why a call was lost."""
+    return cause_of(trouble, "digitalocean.ca_file")

@@ -9,7 +9,6 @@ No text raised here holds a body, sent or received: a pool's `user_data` carries
 
 import asyncio
 import json
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 
 from services.clients.answers import Answer, Answered, cause, head, is_json, never_connected, number, repeatable, seconds, secrets_in
-from services.errors import Forbidden, NotFound, Rejected, Unreachable
+from services.clients.tls import trust
+from services.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
@@ -30,6 +30,7 @@ READ_SECONDS = 30.0
 CALL_SECONDS = 35.0
 PER_PAGE = 200
 MAX_PAGES = 50
+PASSES = 3  # how often a list of several pages is read again before it is given up: others may change it all the time
 MINUTE = 60.0
 LOOKS_PER_MINUTE = 215  # of the 250 that are allowed; the rest is for changes, and for whoever else has the token
 
@@ -72,6 +73,21 @@ class Budget:
     limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, as it was at one moment. `total`: how many entries the whole list had then; None when it did not say."""
+
+    items: Mapping[str, Json]
+    total: int | None
+    is_last: bool
+
+
+def requests_for(entries: int) -> int:
+    """How many requests a list of that many entries takes while nothing changes in it."""
+    pages = max(1, -(-entries // PER_PAGE))
+    return 2 * pages - 1
 
 
 class DigitalOcean:
@@ -140,6 +156,10 @@ class DigitalOcean:
         """Every droplet size with its price."""
         return await self._list("sizes", "listing droplet sizes", "sizes:read and regions:read", lambda api: api.sizes.list)
 
+    async def regions(self) -> list[Json]:
+        """Every region there is."""
+        return await self._list("regions", "listing regions", "regions:read", lambda api: api.regions.list)
+
     async def account(self) -> Json:
         """The account behind the token."""
         return await self._one("account", "reading the account", "account:read", lambda api: api.account.get())
@@ -162,9 +182,7 @@ class DigitalOcean:
         what = "listing functions namespaces"
         await self._room()
         answer = await self._call(what, READ_FUNCTIONS, lambda api: api.functions.list_namespaces())
-        if not isinstance(answer, dict) or "namespaces" not in answer:
-            raise Unreachable(f"{what}: the answer holds no namespaces")
-        return [{k: n.get(k, "") for k in ("namespace", "label", "region")} for n in answer["namespaces"] or []]
+        return [{k: n.get(k) for k in ("namespace", "label", "region")} for n in _entries("namespaces", what, answer)]
 
     async def trigger(self, namespace: str, name: str) -> Json:
         """What starts a function by the clock."""
@@ -244,22 +262,19 @@ class DigitalOcean:
             await self._clock.sleep(MINUTE - (now - self._sent[0]) + 0.05)
 
     async def _list(self, key: str, what: str, scope: str, pick: Callable[[Any], Any], *args: object, **kwargs: object) -> list[Json]:
-        found: dict[str, Json] = {}
-        total: int | None = None
-        for page in range(1, MAX_PAGES + 1):
+        async def read(page: int) -> Page:
             await self._room()
-            answer = await self._call(what, scope, _page(pick, page, args, kwargs))
-            # A list that is not there is not an empty list: "no media droplets" is what lets the masters go down.
-            if not isinstance(answer, dict) or key not in answer:
-                raise Unreachable(f"{what}: the answer holds no {key}")
-            for item in answer[key] or []:
-                found[_identity(item)] = item
-            total = (answer.get("meta") or {}).get("total")
-            if not ((answer.get("links") or {}).get("pages") or {}).get("next"):
-                if page > 1 and isinstance(total, int) and total != len(found):
-                    raise Unreachable(f"{what}: the list changed while it was being read")
-                return list(found.values())
-        raise Unreachable(f"{what}: more than {MAX_PAGES} pages")
+            return _page_of(key, what, page, await self._call(what, scope, _page(pick, page, args, kwargs)))
+
+        pages = await _to_the_end(what, [], read)
+        for _ in range(PASSES):
+            if len(pages) == 1:
+                return list(pages[0].items.values())
+            again = [await read(number) for number in range(1, len(pages))]
+            if (whole := _whole(pages, again)) is not None:
+                return whole
+            pages = await _to_the_end(what, again, read)
+        raise Unreachable(f"{what}: the list changed while it was being read, {PASSES} times")
 
     async def _call(self, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]], hide: frozenset[str] = frozenset()) -> Any:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - pydo costs 60 MB; pay on the first call
@@ -274,10 +289,11 @@ class DigitalOcean:
             error = self._read(answered.answer, what, scope, hide)
         except TimeoutError:
             error = Unreachable(f"{what}: no answer within {CALL_SECONDS:.0f} s")
-        except json.JSONDecodeError:
-            error = Unreachable(f"{what}: the answer is not JSON")
+        except (ValueError, RecursionError):
+            error = Unreadable(what, "JSON")
         except AzureError as trouble:
-            error = Unreachable(f"{what}: {cause(trouble)}", sent=False if never_connected(trouble) else None)
+            why, sent = cause(trouble), False if never_connected(trouble) else None
+            error = Unreachable(f"{what}: {why.said}", sent=sent, cause=why.said, remedy=why.remedy)
         # Raised out here so that no chained exception (some quote bodies) is printed along.
         raise error
 
@@ -357,8 +373,7 @@ class DigitalOcean:
     def _sockets(self) -> "AsyncHttpTransport[Any, Any]":
         from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
 
-        trust = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
-        connector = aiohttp.TCPConnector(ssl=trust, limit=20)
+        connector = aiohttp.TCPConnector(ssl=trust(self._ca_file), limit=20)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
         transport: AsyncHttpTransport[Any, Any] = AioHttpTransport(
             session=self._session, session_owner=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
@@ -381,12 +396,67 @@ def _resources(droplet_id: int) -> Json:
 def _only(key: str, what: str, answer: object) -> Json:
     found = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(found, dict):
-        raise Unreachable(f"{what}: the answer holds no {key}")
+        raise Unreadable(what, key)
     return found
+
+
+def _entries(key: str, what: str, answer: object) -> list[Json]:
+    """The entries of a list. A list that is not there is not an empty list: "no media droplets" is what lets the masters go down."""
+    if not isinstance(answer, dict) or key not in answer:
+        raise Unreadable(what, key)
+    found = [] if answer[key] is None else answer[key]  # an empty list may come as null
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise Unreadable(what, key)
+    return found
+
+
+def _page_of(key: str, what: str, number: int, answer: object) -> Page:
+    entries = _entries(key, what, answer)
+    assert isinstance(answer, dict), "it holds the list"
+    meta, links = answer.get("meta"), answer.get("links")
+    pages = links.get("pages") if isinstance(links, dict) else links
+    if not (pages is None or isinstance(pages, dict)):
+        raise Unreadable(what, "links")
+    total = meta.get("total") if isinstance(meta, dict) else None
+    total = total if isinstance(total, int) and not isinstance(total, bool) else None
+    if number > 1 and total is None:
+        raise Unreadable(what, "total")
+    is_last = not (pages or {}).get("next")
+    if number == 1 and is_last and total is not None:
+        # Its own number contradicts what it shows: that is no proof that nothing is there.
+        if total > PER_PAGE:
+            raise Unreadable(what, "link to its next page")
+        if total > 0 and not entries:
+            raise Unreadable(what, key)
+    return Page({_identity(item): item for item in entries}, total, is_last)
+
+
+async def _to_the_end(what: str, known: list[Page], read: Callable[[int], Awaitable[Page]]) -> list[Page]:
+    """These pages, and those that follow them."""
+    pages: list[Page] = []
+    while not pages or not pages[-1].is_last:
+        if len(pages) == MAX_PAGES:
+            raise Unreachable(f"{what}: more than {MAX_PAGES} pages")
+        pages.append(known[len(pages)] if len(pages) < len(known) else await read(len(pages) + 1))
+    return pages
+
+
+def _whole(pages: list[Page], again: list[Page]) -> list[Json] | None:
+    """The whole list, if it can be proved; None when an entry may have moved from one page to another between two answers.
+
+    The last page says how many entries there were when it was read. Everything on earlier pages was seen again after that, so it was there
+    too at that moment: when that makes as many, none is missing. This needs no order, only that an id never comes back.
+    """
+    last = pages[-1]
+    found = {key: item for page in pages for key, item in page.items.items()}
+    seen_again = {key: item for page in again for key, item in page.items.items()}
+    if len(found) != last.total or not found.keys() <= seen_again.keys() | last.items.keys():
+        return None
+    return list((found | seen_again).values())
 
 
 def _identity(item: Json) -> str:
     for key in ("id", "droplet_id", "history_event_id", "slug"):
-        if key in item:
+        if isinstance(item.get(key), int | str):
             return f"{item[key]}"
     return json.dumps(item, sort_keys=True)

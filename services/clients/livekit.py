@@ -83,11 +83,14 @@ class Livekit:
 
 def _refusal(what: str, status: int) -> BotError:
     if status in {401, 403}:
-        return Forbidden(f"{what}: the api key and secret were refused ({status})", status=status)
+        why = f"the api key and secret were refused ({status})"
+        remedy = "take LIVEKIT_API_KEY and LIVEKIT_API_SECRET from the deployment's secrets.env"
+        return Forbidden(f"{what}: {why}", status=status, cause=why, remedy=remedy)
+    why = f"answered {status}"
     if status >= 500 or status in {404, 408, 429}:
         # 404 and the like come from the proxy in front while LiveKit is not up.
-        return Unreachable(f"{what}: answered {status}")
-    return Rejected(f"{what}: answered {status}", status=status)
+        return Unreachable(f"{what}: {why}", cause=why, remedy="check that OpenVidu runs on the masters, and clusters.NAME.livekit_url")
+    return Rejected(f"{what}: {why}", status=status, cause=why, remedy="correct clusters.NAME.livekit_url")
 
 
 def _number(item: dict[str, Any], name: str) -> int:

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from services.causes import cause_of, is_certificate
 from services.errors import BotError, Forbidden, NotFound, Rejected, Unreachable
+from services.printable import namelike
 
 T = TypeVar("T")
 
@@ -18,6 +20,20 @@ READ_SECONDS = 20
 CALL_SECONDS = 30.0
 THREADS = 4
 GET_LIMIT = 16 * 1024 * 1024
+UNCHANGED = 304
+
+# What S3's codes mean here, and what to do.
+REFUSALS = {
+    "InvalidAccessKeyId": ("no key of that name is known there", "correct SPACES_ACCESS_KEY_ID"),
+    "SignatureDoesNotMatch": ("the secret does not belong to the key", "correct SPACES_SECRET_ACCESS_KEY"),
+    "RequestTimeTooSkewed": ("this machine's clock is wrong", "run a time service here (chrony, systemd-timesyncd)"),
+    "NoSuchBucket": (
+        "there is no bucket of that name",
+        "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...), and its region in spaces.endpoint",
+    ),
+    "PermanentRedirect": ("the bucket is in another region", "correct the region in clusters.NAME.spaces.endpoint"),
+    "AuthorizationHeaderMalformed": ("the bucket is in another region", "correct clusters.NAME.spaces.region"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,13 +47,14 @@ class Stored:
 
 
 class Spaces:
-    """One bucket."""
+    """One bucket. `ca_file`: the only certificates that are trusted; None: those that come with botocore."""
 
-    def __init__(self, endpoint: str, bucket: str, key: str, secret: str, region: str = "us-east-1") -> None:
+    def __init__(self, endpoint: str, bucket: str, key: str, secret: str, region: str = "us-east-1", *, ca_file: str | None = None) -> None:
         self._endpoint = endpoint
         self._bucket = bucket
         self._credentials = (key, secret)
         self._region = region
+        self._ca_file = ca_file
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="spaces")
         self._s3: Any = None
 
@@ -59,6 +76,21 @@ class Spaces:
             return answer["Body"].read(GET_LIMIT), _etag(answer)
 
         return await self._call(f"reading {key}", read)
+
+    async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        """The same, or None when the object still has that etag; "" for none that is known."""
+        condition = {"IfNoneMatch": f'"{etag}"'} if etag else {}
+
+        def read() -> tuple[bytes, str]:
+            answer = self._client().get_object(Bucket=self._bucket, Key=key, **condition)
+            return answer["Body"].read(GET_LIMIT), _etag(answer)
+
+        try:
+            return await self._call(f"reading {key}", read)
+        except Rejected as error:
+            if error.status == UNCHANGED:
+                return None
+            raise
 
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         """Store an object, private; returns its etag. A condition that does not hold is `Rejected` with status 412."""
@@ -116,6 +148,7 @@ class Spaces:
             self._s3 = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=self._region).client(
                 "s3",
                 endpoint_url=self._endpoint,
+                verify=self._ca_file,
                 config=Config(
                     signature_version="s3v4",
                     s3={"addressing_style": "path"},
@@ -155,21 +188,26 @@ def _translate(what: str, trouble: Exception) -> BotError | None:
 
     if isinstance(trouble, exceptions.ClientError):
         return _refusal(what, trouble)
-    if isinstance(trouble, exceptions.EndpointConnectionError | exceptions.ConnectTimeoutError | exceptions.ProxyConnectionError):
-        return Unreachable(f"{what}: no connection", sent=False)
-    if isinstance(trouble, exceptions.HTTPClientError | exceptions.IncompleteReadError):
-        return Unreachable(f"{what}: the connection was lost")
-    return Unreachable(f"{what}: {type(trouble).__name__}", sent=False) if isinstance(trouble, exceptions.BotoCoreError) else None
+    if not isinstance(trouble, exceptions.BotoCoreError):
+        return None
+    why = cause_of(trouble, "SSL_CERT_FILE")
+    on_its_way = isinstance(trouble, exceptions.HTTPClientError | exceptions.IncompleteReadError | exceptions.SSLError)
+    sent = None if on_its_way and not is_certificate(trouble) else False
+    return Unreachable(f"{what}: {why.said}", sent=sent, cause=why.said, remedy=why.remedy)
 
 
 def _refusal(what: str, trouble: Any) -> BotError:
     error, meta = trouble.response.get("Error", {}), trouble.response.get("ResponseMetadata", {})
-    status, code = int(meta.get("HTTPStatusCode") or 0), str(error.get("Code") or "")
+    status, code = int(meta.get("HTTPStatusCode") or 0), namelike(str(error.get("Code") or ""))
     details: dict[str, Any] = {"status": status, "request_id": meta.get("RequestId"), "message": code}
+    said, remedy = REFUSALS.get(code, ("", ""))
     if status in {401, 403}:
-        return Forbidden(f"{what}: the spaces key may not ({code or status}); it needs readwrite on this bucket", **details)
+        why = said or "it needs readwrite on this bucket"
+        remedy = remedy or "make a Spaces key with readwrite on this bucket"
+        return Forbidden(f"{what}: the spaces key may not ({code or status}); {why}", **details, cause=why, remedy=remedy)
     if status == 404:
-        return NotFound(f"{what}: there is none ({code or 404})", **details)
+        return NotFound(f"{what}: {said or f'there is none ({code or 404})'}", **details, cause=said, remedy=remedy)
     if status >= 500 or status in {0, 429}:
         return Unreachable(f"{what}: answered {code or status}")
-    return Rejected(f"{what}: answered {code or status}", **details)
+    why = f"{said} ({code})" if said else f"answered {code or status}"
+    return Rejected(f"{what}: {why}", **details, cause=why, remedy=remedy)

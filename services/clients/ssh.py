@@ -10,8 +10,11 @@ import asyncio
 import getpass
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from services.causes import ROUTE, Cause, cause_of
+from services.clients.keyfile import read_key
 from services.errors import BotError, Forbidden, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -23,6 +26,15 @@ IDLE_SECONDS = 90.0
 MAX_CONNECTIONS = 24
 KEEPALIVE_SECONDS = 15
 KEEPALIVES_MISSED = 3
+USUAL_PORT = 22  # which files of known hosts do not name
+
+# The kinds of host keys, and the signatures that each makes.
+HOST_KEYS = {
+    "ed25519": ["ssh-ed25519"],
+    "ecdsa": ["ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"],
+    "rsa": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
+}
+EVERY_KIND = [name for names in HOST_KEYS.values() for name in names]
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class Ssh:
         """Run a command and wait for it. Sent once: whatever is left open by a lost answer is for the caller to look at."""
         what = f"running a command on droplet {host.droplet_id} ({host.address})"
         line = self._line(host)
+        connection: asyncssh.SSHClientConnection | None = None
         error: BotError
         try:
             async with asyncio.timeout(timeout):
@@ -83,14 +96,15 @@ class Ssh:
         except TimeoutError:
             if line.busy == 1:  # others on it are left to the keepalive
                 line.drop()
-            error = Unreachable(f"{what}: not over within {timeout:g} s; it may go on there")
+            why = f"not over within {timeout:g} s"
+            error = _silent(host, timeout) if connection is None else Unreachable(f"{what}: {why}; it may go on there", cause=why)
         except BotError:
             raise
         except Exception as trouble:
             line.drop()
             if not _is_ssh_trouble(trouble):
                 raise
-            error = Unreachable(f"{what}: the connection was lost; it may go on there")
+            error = _broken(what, trouble)
         finally:
             line.busy -= 1
             line.rest(self._idle_seconds)
@@ -134,23 +148,73 @@ class Ssh:
         pinned = None if self._known_hosts else await self._pins.get(host.droplet_id)
         # With a file of known hosts, asyncssh comes to the witness only with keys that the file does not know.
         witness = _Witness(pinned, trusting=not self._known_hosts)
-        what = f"connecting to droplet {host.droplet_id} ({host.address})"
+        options = self._options(host, pinned)
         error: BotError
         try:
             async with asyncio.timeout(timeout):
-                connection, _ = await asyncssh.create_connection(witness.client(), host.address, self._port, **self._options(pinned))
+                connection, _ = await asyncssh.create_connection(witness.client(), host.address, self._port, **options)
         except asyncssh.HostKeyNotVerifiable:
-            error = Refused(f"{what}: {witness.objection() if not self._known_hosts else f'its host key is not in {self._known_hosts}'}")
+            error = self._another(host, pinned, (witness.seen,) if witness.seen else ())
         except asyncssh.PermissionDenied:
-            error = Forbidden(f"{what}: the ssh key was refused for user {self._user}")
-        except (TimeoutError, OSError, asyncssh.Error):
-            error = Unreachable(f"{what}: no connection", sent=False)
+            error = self._not_let_in(host)
+        except TimeoutError:
+            error = _silent(host, timeout)
+        except (OSError, asyncssh.Error) as trouble:
+            error = _lost(host, trouble)
         else:
             await self._pin(host, witness)
             return connection
         raise error
 
-    def _options(self, pinned: str | None) -> dict[str, Any]:
+    async def host_keys(self, host: Host, *, timeout: float) -> tuple[str, ...]:
+        """The host keys that are offered there, one of each kind, as `algorithm base64`. Nothing is pinned, and there is no login."""
+        import asyncssh  # noqa: PLC0415
+
+        _have_a_name()
+        found: list[str] = []
+        kinds = list(HOST_KEYS)
+        try:
+            async with asyncio.timeout(timeout):
+                while kinds:
+                    # A server shows the first of the kinds it is asked for; those before it are not there, those behind it may be.
+                    wanted = [name for kind in kinds for name in HOST_KEYS[kind]]
+                    key = await asyncssh.get_server_host_key(host.address, self._port, server_host_key_algs=wanted, config=None)
+                    if key is None:
+                        break
+                    found.append(_line_of(key))
+                    kinds = kinds[next((n for n, k in enumerate(kinds, 1) if key.get_algorithm() in HOST_KEYS[k]), len(kinds)) :]
+        except TimeoutError:
+            error = _silent(host, timeout)
+        except (OSError, asyncssh.Error) as trouble:
+            # A server that has no more of them hangs up, one way or another.
+            error = _lost(host, trouble)
+        else:
+            return tuple(found)
+        if found:
+            return tuple(found)
+        raise error
+
+    def _another(self, host: Host, pinned: str | None, offered: tuple[str, ...]) -> Refused:
+        """The alarm: another host answers than the expected one. Names both fingerprints."""
+        where = f"droplet {host.droplet_id} ({host.address})"
+        shows = ", ".join(described(key) for key in offered) or "none that can be read"
+        if self._known_hosts:
+            said = f"host key of {where} is not in {self._known_hosts}: it offers {shows}"
+            return Refused(said, cause=said, remedy="compare it on the droplet's console; if it is right, add it to that file")
+        said = f"host key of {where} changed: pinned {described(pinned) if pinned else 'none'}, offers {shows}"
+        remedy = "if you rebuilt that droplet, forget the old key (how-to on incidents); if not, find out who answers there first"
+        return Refused(said, cause=said, remedy=remedy)
+
+    def _not_let_in(self, host: Host) -> Forbidden:
+        if self._key_file:
+            why = f"the ssh key was refused for user {self._user}"
+            remedy = "use the private key of the deployment, <STACK>-ssh-key (clusters.NAME.ssh.key_file), and the right ssh.user"
+        else:
+            why = f"none of this user's own SSH keys is taken for user {self._user}"
+            remedy = "name the private key of the deployment, <STACK>-ssh-key, in clusters.NAME.ssh.key_file"
+        return Forbidden(f"{_connecting(host)}: {why}", cause=why, remedy=remedy)
+
+    def _options(self, host: Host, pinned: str | None) -> dict[str, Any]:
         import asyncssh  # noqa: PLC0415
 
         _have_a_name()
@@ -160,23 +224,25 @@ class Ssh:
             "keepalive_interval": KEEPALIVE_SECONDS,
             "keepalive_count_max": KEEPALIVES_MISSED,
             # Never None, which would switch checking off: an empty list sends every key to the witness.
-            "known_hosts": self._known_hosts or ([], [], []),
+            "known_hosts": ([], [], []),
         }
         if self._key_file:
-            options |= {"client_keys": [self._key()], "agent_path": None, "preferred_auth": "publickey"}
-        if pinned:
-            # A host has several keys; ask for the kind that was pinned.
-            options["server_host_key_algs"] = [name.decode() for name in asyncssh.import_public_key(pinned).sig_algorithms]
+            options |= {"client_keys": [read_key(Path(self._key_file))], "agent_path": None, "preferred_auth": "publickey"}
+        if self._known_hosts:
+            known = _read_known_hosts(self._known_hosts)
+            keys, authorities, *_ = asyncssh.match_known_hosts(
+                known, host.address, host.address, self._port if self._port != USUAL_PORT else None
+            )
+            options["known_hosts"] = known
+            if authorities:
+                return options  # asked for certificates, as asyncssh does
+            expected = [key.export_public_key().decode() for key in keys]
+        else:
+            expected = [pinned] if pinned else []
+        # A host has several keys: the expected kinds come first. The others follow, so that a host which offers only those is recognized as
+        # changed, and not taken for one that does not answer.
+        options["server_host_key_algs"] = list(dict.fromkeys([*(name for key in expected for name in _signatures(key)), *EVERY_KIND]))
         return options
-
-    def _key(self) -> "asyncssh.SSHKey":
-        import asyncssh  # noqa: PLC0415
-
-        try:
-            return asyncssh.read_private_key(str(self._key_file))
-        except (OSError, asyncssh.KeyImportError):
-            error = Refused(f"reading the ssh key {self._key_file}: there is none, or it needs a passphrase")
-        raise error
 
     async def _pin(self, host: Host, witness: "_Witness") -> None:
         if witness.seen and not witness.pinned and not self._known_hosts:
@@ -194,7 +260,8 @@ class Ssh:
         finally:
             process.close()  # and no waiting for it: on a dead connection that would outlast the deadline
         if status is None:
-            raise Unreachable(f"{what}: the connection was lost; it may go on there")
+            why = "the connection was lost"
+            raise Unreachable(f"{what}: {why}; it may go on there", cause=why, remedy=ROUTE)
         return Output(status, stdout, stderr)
 
 
@@ -256,24 +323,66 @@ class _Witness:
         self.seen = key
         return self.trusting if self.pinned is None else self.pinned == key
 
-    def objection(self) -> str:
-        """Why not, with both fingerprints."""
-        if not self.seen or not self.pinned:
-            return "its host key cannot be verified"
-        return (
-            f"its host key changed from {_fingerprint(self.pinned)} to {_fingerprint(self.seen)}; "
-            "if the droplet was rebuilt, forget the old key, else somebody else answers there"
-        )
-
 
 def _line_of(key: "asyncssh.SSHKey") -> str:
     return " ".join(key.export_public_key("openssh").decode().split()[:2])
 
 
-def _fingerprint(line: str) -> str:
+def described(key: str) -> str:
+    """A host key (`algorithm base64`) as people compare it: `ed25519 SHA256:...`."""
     import asyncssh  # noqa: PLC0415
 
-    return asyncssh.import_public_key(line).get_fingerprint()
+    kind = next((name for name, algorithms in HOST_KEYS.items() if key.partition(" ")[0] in algorithms), key.partition(" ")[0])
+    try:
+        return f"{kind} {asyncssh.import_public_key(key).get_fingerprint()}"
+    except ValueError:
+        return "a key that cannot be read"
+
+
+def _connecting(host: Host) -> str:
+    return f"connecting to droplet {host.droplet_id} ({host.address})"
+
+
+def _silent(host: Host, seconds: float) -> Unreachable:
+    why = f"no answer within {seconds:g} s"
+    return Unreachable(f"{_connecting(host)}: {why}", sent=False, cause=why, remedy=ROUTE)
+
+
+def _lost(host: Host, trouble: Exception) -> Unreachable:
+    why = cause_of(trouble)
+    return Unreachable(f"{_connecting(host)}: {why.said}", sent=False, cause=why.said, remedy=why.remedy)
+
+
+def _broken(what: str, trouble: Exception) -> Unreachable:
+    """A command that was on its way. Where no channel was opened for it, it never began."""
+    import asyncssh  # noqa: PLC0415
+
+    why, began = cause_of(trouble), not isinstance(trouble, asyncssh.ChannelOpenError)
+    more = "; it may go on there" if began else ""
+    return Unreachable(f"{what}: {why.said}{more}", sent=None if began else False, cause=why.said, remedy=why.remedy)
+
+
+def _signatures(pinned: str) -> list[str]:
+    """What a host signs with that has this key. A host has several keys: it is asked for the kind that was pinned."""
+    import asyncssh  # noqa: PLC0415
+
+    try:
+        return [name.decode() for name in asyncssh.import_public_key(pinned).sig_algorithms]
+    except ValueError:
+        why = "the host key that is pinned for it cannot be read"
+    raise Refused(why, cause=why, remedy="forget it (how-to on incidents) once you know who answers there")
+
+
+def _read_known_hosts(file: str) -> "asyncssh.SSHKnownHosts":
+    import asyncssh  # noqa: PLC0415
+
+    try:
+        return asyncssh.read_known_hosts(file)
+    except OSError as trouble:
+        why = cause_of(trouble)
+    except ValueError:
+        why = Cause("a line of it cannot be read", "write it as ssh-keyscan does: HOST KIND KEY")
+    raise Refused(f"known hosts {file}: {why.said}", cause=why.said, remedy=why.remedy)
 
 
 def _is_ssh_trouble(trouble: Exception) -> bool:

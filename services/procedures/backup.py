@@ -10,9 +10,9 @@ from services.cluster import Cluster
 from services.errors import Refused
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.procedures.resize import opened, rest_of_trip, round_trip
+from services.procedures.resize import on_the_way_up, opened, rest_of_trip, round_trip
 from services.spoken import flag
-from services.steps import DropBackups, KeepSecrets, PowerOn, Settled, Snapshots, Step
+from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
 from services.steps.backup import UNKNOWN
 from services.steps.base import count, duration
 
@@ -49,9 +49,9 @@ class BackupCreate(Procedure):
             yield from round_trip(cluster, iter((take,)))
 
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
-        if any(isinstance(s, PowerOn) for s in left):  # it was up before, and is to be up again
+        if on_the_way_up(left):  # it was up before, and is to be up again
             yield from (s for s in left if isinstance(s, KeepSecrets))
-            yield from rest_of_trip(cluster, tuple(s for s in left if isinstance(s, Snapshots)))
+            yield from rest_of_trip(cluster, tuple(s for s in left if isinstance(s, Snapshots)), left)
         else:
             yield from self.steps(cluster)
 

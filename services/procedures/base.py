@@ -22,6 +22,7 @@ class Procedure(Spoken, ABC):
     done: ClassVar[str]  # "is down"
     operators: ClassVar[bool] = True
     looks_at: ClassVar[frozenset[Fact]] = EVERYTHING
+    brings_file: ClassVar[bool] = False  # its masters boot from a secrets.env of its own, checked when that was staged
     each_time: ClassVar[bool] = False  # asked for again it is done again: a restart is an act, not a state
 
     def about(self, name: str) -> str:

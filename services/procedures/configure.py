@@ -8,7 +8,8 @@ from services.cluster import EVERYTHING, Cluster, Fact
 from services.errors import Refused
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.secrets_env import effects
+from services.secrets_env import KEYS, Policy, effects
+from services.secrets_env.keys import INFORMATION
 from services.steps import Autoscaling, RunsOver, Step
 from services.steps.base import listed
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
@@ -25,7 +26,8 @@ class Configure(Procedure):
     verb: ClassVar[str] = "Change the configuration of"
     doing: ClassVar[str] = "Changing the configuration of"
     done: ClassVar[str] = "has its new configuration"
-    looks_at: ClassVar[frozenset[Fact]] = EVERYTHING | {Fact.SECRETS}
+    looks_at: ClassVar[frozenset[Fact]] = (EVERYTHING - {Fact.LINT}) | {Fact.SECRETS}
+    brings_file: ClassVar[bool] = True
     each_time: ClassVar[bool] = True  # nobody can see whether master 1 has read the file: it is restarted again
 
     keys: tuple[str, ...] = ()
@@ -35,6 +37,8 @@ class Configure(Procedure):
     mends: tuple[str, ...] = ()  # what is wrong with the file and will not be any more; lines and keys, no values
     brings: tuple[str, ...] = ()  # what will be wrong with it and is not now: an earlier version may have its own faults
     said: str = ""  # the command that asked for it
+    repairs: bool = False  # plans are refused because of the file that it replaces
+    one_way: bool = False  # a master that boots with that file runs part of it or stays stopped: it is never put back
 
     def words(self) -> str:
         return self.said or (f"config set {self.keys[0]}" if self.keys else self.command)
@@ -45,26 +49,35 @@ class Configure(Procedure):
             raise Refused("say `/openvidu config set KEY`: the value is typed into a form, never into the channel")
         if cluster.secrets is None:
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
+        if self._applies(cluster):
+            self._check_masters(cluster)
+        if self.outdated(cluster):
+            raise Refused(self.outdated(cluster))
+
+    def _applies(self, cluster: Cluster) -> bool:
+        """Whether master 1 is restarted with it. Where masters could not start with the file before, it is only written."""
+        return not self.repairs or all(m.active and m.healthy for m in cluster.masters)
+
+    def _check_masters(self, cluster: Cluster) -> None:
         if cluster.down:
             raise Refused(f"{cluster.name} is down, and a change has to be seen to work: `/openvidu startup` first")
         if not all(m.well for m in cluster.masters[1:]):
             raise Refused("masters 2-4 have to be on and healthy, since master 1 is restarted to apply it")
-        if self.outdated(cluster):
-            raise Refused(self.outdated(cluster))
 
     def outdated(self, cluster: Cluster) -> str:
         if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
             return ""
         return "somebody else has changed secrets.env since the form was filled in; nothing was written, ask again"
 
-    def _promote(self) -> PromoteSecrets:
-        return PromoteSecrets(self.keys, self.staged, self.before, self.after_digest)
-
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        yield from fleet.of(cluster).unmoved(the_way(cluster, self._promote()))
+        applies = self._applies(cluster)
+        way = the_way(cluster, PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies))
+        yield from fleet.of(cluster).unmoved(way) if applies else way
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         if not isinstance(step, PromoteSecrets | BreakLock | DropStaged | Autoscaling | RunsOver):
+            if self.one_way:
+                return  # people decide: the file before would keep master 1 from starting at all
             yield RestoreSecrets(self.staged, self.before, self.after_digest)
             yield from restart_first(cluster)
             yield DropStaged(self.staged)
@@ -74,8 +87,18 @@ class Configure(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact = effects(self.keys)
         said = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere"]
-        said += [f"Restarts {what}; the other three masters serve meanwhile" for what in impact.restarts]
+        if self._applies(cluster):
+            said += [f"Restarts {what}; the other three masters serve meanwhile" for what in impact.restarts]
+        else:
+            said.append("Only the file is written; masters read it when they start next")
+        if self.one_way:
+            said.append("The file before is not put back if master 1 does not come up: no master starts with it")
+        if brought := [k for k in self.keys if k in KEYS and KEYS[k].policy is Policy.REFUSED and KEYS[k].goes_to != INFORMATION]:
+            said.append(f":warning: Brings back {listed(brought)}; they have to be what masters and databases use now")
         said += [*impact.breaks, *impact.todo]
         said += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
         said += [f":warning: Brings what is not wrong with the file now: {text}" for text in self.brings[:SHOWN]]
         return (*super().notes(cluster), *said)
+
+    def next_words(self, cluster: Cluster) -> str:
+        return "" if self._applies(cluster) else "`/openvidu startup` starts the masters with it"

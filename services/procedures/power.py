@@ -68,11 +68,18 @@ class Startup(Procedure):
         return fleet.of(cluster).up_afterwards(self.media)
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
+        number = self.number(cluster)
+        assert number is not None, "check() asks for the number"
+        yield from self._way(cluster, number)
+
+    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        # What was promised is still to come, however few of them are on just now.
+        yield from self._way(cluster, max(self.number(cluster) or 0, fleet.promised(left)))
+
+    def _way(self, cluster: Cluster, number: int) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)
         for name in names:
             yield PowerOn(name)
         yield Healthy(names)
         yield FrontAnswers()
-        number = self.number(cluster)
-        assert number is not None, "check() asks for the number"
         yield from fleet.of(cluster).bring_back(number)

@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from services.cluster import Basis, Cluster, Droplet, Size, short
 from services.errors import Refused
+from services.prices import money, summed
 from services.procedures import fleet, reminders
 from services.procedures.base import Procedure
+from services.procedures.sizes import UNPRICED, by_price, must_be_whole
 from services.spoken import argument, flag
 from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Resize, Settled, Snapshots, Step
 from services.steps.base import count, listed
@@ -52,16 +54,13 @@ class ResizeMasters(Procedure):
 
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         wrong = self._wrong(cluster)
-        to_start = [s.name for s in left if isinstance(s, PowerOn)]
-        if not to_start or (self.rolling and wrong):
+        if self.rolling and not wrong:  # all have their size; none is left off for it
+            yield from opened(cluster, 0)
+        elif self.rolling or not on_the_way_up(left):
             yield from self.steps(cluster)
-        elif self.rolling:  # all have their size; none is left off for it
-            yield from (PowerOn(name) for name in to_start)
-            yield Healthy(tuple(m.name for m in cluster.masters))
-            yield FrontAnswers()
         else:  # it was up before, and is to be up again, whatever is left to change
             snapshots = tuple(s for s in left if isinstance(s, Snapshots))
-            yield from rest_of_trip(cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots)
+            yield from rest_of_trip(cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots, left)
 
     def _wrong(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.size != self.size]
@@ -115,6 +114,8 @@ class ResizeMasters(Procedure):
             )
 
     def _check_size(self, cluster: Cluster) -> None:
+        if cluster.size(self.size) is None:
+            must_be_whole(cluster)
         if not cluster.sizes:
             raise Refused("DigitalOcean's list of sizes cannot be read (the token needs sizes:read), so no size can be checked")
         size = cluster.size(self.size)
@@ -174,8 +175,8 @@ class ResizeMasters(Procedure):
                 "*One master at a time*: the other three serve, and the next one goes only when all four are healthy. People who are "
                 "connected through the one that goes may see “Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
-        if not self._disk(cluster):
-            old = sorted({m.size for m in wrong})
+        old = sorted({m.size for m in wrong})
+        if old and not self._disk(cluster):
             told.append(f"*Can be taken back*: only CPU and memory change; `/openvidu resize masters {old[0]}` goes back")
         if not self.snapshot:
             told.append(
@@ -190,11 +191,11 @@ class ResizeMasters(Procedure):
         size, wrong = cluster.size(self.size), self._wrong(cluster)
         if size is None:
             return ""
-        was, now = sum((m.monthly for m in wrong), Decimal(0)), size.monthly * len(wrong)
-        before = listed(f"{slug} at ${price:.2f}" for slug, price in sorted({(m.size, m.monthly) for m in wrong}))
-        change = f"${abs(now - was):.2f} {'more' if now >= was else 'less'} a month"
+        was, now = summed(m.monthly for m in wrong), summed((size.monthly,) * len(wrong))
+        before = listed(f"{slug} at {price}" for slug, price in sorted({(m.size, money(m.monthly)) for m in wrong}))
+        change = "how much that changes is unknown" if was is None or now is None else _change(now - was)
         return (
-            f"{count(len(wrong), 'master')} from {before} to {self.size} at ${size.monthly:.2f} a month each: {change}, "
+            f"{count(len(wrong), 'master')} from {before} to {self.size} at {money(size.monthly)} a month each: {change}, "
             "on or off: masters are billed while off too"
         )
 
@@ -213,9 +214,9 @@ def shut(cluster: Cluster) -> Iterator[Step]:
     yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.kept)
 
 
-def round_trip(cluster: Cluster, middle: Iterator[Step]) -> Iterator[Step]:
-    """All the way down, that, and all the way up to as many media nodes as before."""
-    number, here = fleet.of(cluster).before, cluster
+def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iterator[Step]:
+    """All the way down, that, and all the way up to as many media nodes as before, and to `least` of them at least."""
+    number, here = max(fleet.of(cluster).before, least), cluster
     for step in shut(cluster):
         yield step
         here = here if step.is_done(here) else step.after(here)
@@ -223,9 +224,18 @@ def round_trip(cluster: Cluster, middle: Iterator[Step]) -> Iterator[Step]:
     yield from opened(here, number)
 
 
-def rest_of_trip(cluster: Cluster, middle: tuple[Step, ...]) -> Iterator[Step]:
-    """The same for one that is under way: nothing more is stopped for it when nothing is left to do in the middle."""
-    yield from round_trip(cluster, iter(middle)) if middle else opened(cluster, fleet.of(cluster).before)
+def on_the_way_up(left: tuple[Step, ...]) -> bool:
+    """Whether the cluster is to be up at the end of these steps, as it was before."""
+    return fleet.promised(left) > 0 or any(isinstance(s, PowerOn | Healthy | FrontAnswers) for s in left)
+
+
+def rest_of_trip(cluster: Cluster, middle: tuple[Step, ...], left: tuple[Step, ...]) -> Iterator[Step]:
+    """The same for one that is under way, with these steps `left`: nothing more is stopped when nothing is left to do in the middle."""
+    least = fleet.promised(left)
+    if middle:
+        yield from round_trip(cluster, iter(middle), least)
+    else:
+        yield from opened(cluster, max(fleet.of(cluster).before, least))
 
 
 def opened(cluster: Cluster, number: int) -> Iterator[Step]:
@@ -247,7 +257,11 @@ def legal(cluster: Cluster) -> list[Size]:
     now = {m.size for m in cluster.masters}
     disk = max((m.disk for m in cluster.masters), default=0)
     fits = [s for s in cluster.sizes if _sold(s, cluster.region) and s.disk >= disk and s.slug not in now]
-    return sorted((s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=lambda s: (s.monthly, s.slug))
+    return sorted((s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=by_price)
+
+
+def _change(monthly: Decimal) -> str:
+    return f"{money(abs(monthly))} {'more' if monthly >= 0 else 'less'} a month"
 
 
 def _sold(size: Size, region: str) -> bool:
@@ -261,11 +275,11 @@ def _new_plan(slug: str) -> bool:
 def _offer(cluster: Cluster, wanted: str) -> str:
     """A few sizes that are possible, those nearest to what was asked for first."""
     size = cluster.size(wanted)
-    price = size.monthly if size is not None else max((m.monthly for m in cluster.masters), default=Decimal(0))
-    near = sorted(legal(cluster), key=lambda s: (abs(s.monthly - price), s.slug))[:OFFERED]
+    price = size.monthly if size is not None else max((m.monthly for m in cluster.masters if m.monthly), default=None)
+    near = sorted(legal(cluster), key=lambda s: (abs((s.monthly or UNPRICED) - (price or 0)), s.slug))[:OFFERED]
     return f"possible: {', '.join(_said(near))}" if near else "no other size fits these masters"
 
 
 def _said(sizes: Iterable[Size]) -> Iterator[str]:
     for s in sizes:
-        yield f"`{s.slug}` ({s.vcpus} vCPU, {s.memory / 1024:g} GB, {s.disk} GB disk, ${s.monthly:.2f}/month)"
+        yield f"`{s.slug}` ({s.vcpus} vCPU, {s.memory / 1024:g} GB, {s.disk} GB disk, {money(s.monthly)}/month)"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.cluster import Cluster, Fact
 from services.errors import Refused
-from services.prices import hourly, money
+from services.prices import hourly, money, summed
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.spoken import rest
@@ -104,7 +104,11 @@ def saving_words(window: Window, cluster: Cluster) -> str:
     found, _ = closures((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS)
     shut = sum((min(c.open, cluster.seen_at + FOUR_WEEKS) - max(c.close, cluster.seen_at)) / 3600 for c in found)
     # In 28 days all 672 hours are billed; a longer month's further hours are free for a droplet that stays.
-    media = hourly(cluster).media or cluster.media_price * (cluster.remembered or 0)
+    media = hourly(cluster).media
+    if media == 0:
+        media = summed((cluster.media_price,) * (cluster.remembered or 0))
+    if media is None:
+        return "how much it saves is unknown: the price of a media node was not seen"
     saved = (media * Decimal(str(shut))).quantize(Decimal("0.01"))
     masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
     return f"saves about {money(saved)} in four weeks (media nodes only{masters})"

@@ -16,8 +16,8 @@ PLAIN = _ALNUM | frozenset("._,:/@+-")
 # Why a character is kept out. Those without an entry are kept out because nobody has shown that every reader keeps them.
 _HARM = {
     "=": "the programs that set up new nodes read a value only up to its '=', and the boot script drops one at the end",
-    "|": "it ends the boot script with an error, and OpenVidu stays stopped on that master",
-    "\\": "it ends the boot script with an error or is taken out, and OpenVidu may stay stopped on that master",
+    "|": "masters run what follows it as a command, as root, or stay stopped over it",
+    "\\": "masters take it for an instruction, and may stay stopped over it",
     "&": "the boot script writes the old value in its place",
     "'": "quotes are not taken off and become part of the value",
     '"': "quotes are not taken off and become part of the value",

@@ -104,6 +104,19 @@ URLS: Mapping[str, str] = MappingProxyType(
 )
 
 
+# What a media node that installs itself takes out of the file. Up to OpenVidu 3.7 the addresses are in it, later in objects of their own.
+ENGINE = "OPENVIDU_RTC_ENGINE"
+GATE = "ALL_SECRETS_GENERATED"
+ADDRESSES = tuple(f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4))
+IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES})  # and puts into a command line, without quotes
+# What databases and nodes were given once: a master that boots with another value does not get in.
+AGREED = frozenset({"REDIS_PASSWORD", "MONGO_ADMIN_USERNAME", "MONGO_ADMIN_PASSWORD", "MONGO_REPLICA_SET_KEY"})
+# What every installation has written. The other keys are optional, for information, or without a use after the first start.
+ALWAYS = tuple(
+    key.name for key in _TABLE if key.goes_to not in {MEET, INFORMATION} and not key.name.startswith("MINIO_") and key.name not in ADDRESSES
+)
+
+
 def nearest(name: str) -> str:
     """The key that was probably meant; "" if none is near."""
     found = difflib.get_close_matches(name.strip().upper().replace("-", "_"), KEYS, n=1)

@@ -21,7 +21,7 @@ class Autoscaling(Step):
     number: int = 0  # media nodes to wait for afterwards, when people say yes
 
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("scaling",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
@@ -162,6 +162,9 @@ class Arrived(MediaServing):
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return False
+
+    def lost(self, cluster: Cluster) -> str:  # noqa: ARG002
+        return ""  # how many there are is the autoscaler's to change at any time
 
     def waits_for(self, cluster: Cluster) -> str:
         seen = cluster.autoscaler

@@ -17,8 +17,8 @@ class World(Protocol):
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
         """Ask DigitalOcean for a droplet action: power_on, shutdown, power_off, resize or snapshot."""
 
-    async def set_target(self, number: int, *, remember: bool) -> None:
-        """Edit the pool's number and nothing else. `remember` keeps the number it had for the next start-up."""
+    async def set_target(self, number: int, *, remember: int) -> None:
+        """Edit the pool's number and nothing else. `remember`: how many media nodes the next start-up brings back."""
 
     async def set_template_size(self, size: str) -> None:
         """Edit the droplet size in the pool's template and nothing else. The pool then replaces every member."""
@@ -126,6 +126,7 @@ class Choice:
     back: str = ""  # with `steps`: they lead back, and the run ends as rolled back because of this
     basis: Basis | None = None  # the state that somebody else made, accepted by this answer
     loses: str = ""  # what is lost by it: answering needs an approver other than the requester, and the words in a confirm dialog
+    following: str = ""  # with `steps`: what to do next, said at the end
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Step(ABC):
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     twice: ClassVar[bool] = False  # must be seen reached in two looks, `timings.second_look` apart
     checks: ClassVar[bool] = False  # a look that must really be taken once anything before it has changed
-    edits: ClassVar[bool] = False  # what it asks for changes the pool or a master's size; a change during any other step is somebody else's
+    edits: ClassVar[tuple[str, ...]] = ()  # fields of `Basis` that its asks change; every other change of one is another hand's
     breakable: ClassVar[bool] = True  # a cancel may leave it half way; otherwise it is first brought to its end
 
     def apart(self, cluster: Cluster) -> float:
@@ -207,6 +208,10 @@ class Step(ABC):
 
     def undone(self, before: Cluster, now: Cluster) -> str:  # noqa: ARG002
         """What another hand took back between two looks at this step, in words; "" if nothing."""
+        return ""
+
+    def lost(self, cluster: Cluster) -> str:  # noqa: ARG002
+        """What this look proves to hold no longer of this goal, reached earlier, in words; "" if it holds or was not seen."""
         return ""
 
     def remark(self, cluster: Cluster) -> str:  # noqa: ARG002

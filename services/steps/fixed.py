@@ -7,7 +7,7 @@ from services.cluster import Cluster, Fact, MediaNode, short
 from services.errors import Rejected
 from services.seen import NOT_LOOKED
 from services.steps.base import Effects, Step, World, ask_each, count, listed
-from services.steps.media import NODE_FACTS, carrying, in_service, unseen
+from services.steps.media import NODE_FACTS, carrying, in_service, missing, unseen
 
 BOOT_NUDGE = 300.0  # seconds after which a node that did not come back by itself is helped once
 
@@ -20,6 +20,7 @@ class NodesOff(Step):
     remember: bool = False  # keep which were on, for the next start-up
     harsh: bool = False  # people agreed that they go before their meetings have ended
     who: str = ""
+    keep_ids: tuple[int, ...] = ()  # with `remember`: which the next start-up starts; empty: these
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     twice: ClassVar[bool] = True
@@ -39,7 +40,8 @@ class NodesOff(Step):
 
     def after(self, cluster: Cluster) -> Cluster:
         off = {n.id: replace(n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_LOOKED) for n in self._left(cluster)}
-        return replace(cluster.with_media(off), remembered_ids=tuple(off) if self.remember and off else cluster.remembered_ids)
+        keeps = (self.keep_ids or self.ids) if self.remember else ()
+        return replace(cluster.with_media(off), remembered_ids=keeps or cluster.remembered_ids)
 
     def takes(self, cluster: Cluster) -> float:
         return 35.0 + cluster.timings.second_look
@@ -62,7 +64,7 @@ class NodesOff(Step):
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         if self.remember and again == 0:
-            await world.remember_media(tuple(n.id for n in self._left(cluster)))
+            await world.remember_media(self.keep_ids or self.ids)  # as it was planned: some may be off by now
         action = "shutdown" if again == 0 else "power_off"
         await ask_each(world.act(n.id, action) for n in self._left(cluster) if not n.droplet.locked and n.droplet.status != "off")
 
@@ -78,6 +80,10 @@ class NodesOff(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"{_names(cluster, self._left(cluster))} to power off" if self._left(cluster) else "a second look"
+
+    def lost(self, cluster: Cluster) -> str:
+        on = [n for n in self._nodes(cluster) if n.droplet.status == "active"]
+        return f"{_names(cluster, on)} {'is' if len(on) == 1 else 'are'} powered on" if on else ""
 
     def stays(self) -> str:
         return f"{self.who or count(len(self.ids), 'media node')} off"
@@ -100,7 +106,17 @@ class NodesOn(Step):
         return f"Start {self.who or count(len(self.ids), 'media node')}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not (self._left(cluster) or self._gone(cluster))
+
+    def _gone(self, cluster: Cluster) -> str:
+        here = {n.id for n in cluster.media}
+        return missing(cluster, tuple(i for i in self.ids if i not in here))
+
+    def objection(self, cluster: Cluster) -> str:
+        return self._gone(cluster)  # no asking brings it back
+
+    def lost(self, cluster: Cluster) -> str:
+        return missing(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
         on = {n.id: replace(n, droplet=replace(n.droplet, status="active", locked=False)) for n in self._left(cluster)}
@@ -147,7 +163,13 @@ class NodesServe(Step):
         return f"Wait until {self.who or count(len(self.ids), 'media node')} {'serves' if len(self.ids) == 1 else 'serve'}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not (self._left(cluster) or missing(cluster, self.ids))
+
+    def objection(self, cluster: Cluster) -> str:
+        return missing(cluster, self.ids)  # it never serves by waiting
+
+    def lost(self, cluster: Cluster) -> str:
+        return missing(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_media({n.id: in_service(n) for n in self._left(cluster)})
@@ -236,6 +258,11 @@ class NodeSize(Step):
 
     def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
         return f"DigitalOcean to resize {self.who}"
+
+    def lost(self, cluster: Cluster) -> str:
+        node = self._node(cluster)
+        other = node is not None and node.droplet.size != self.size and not node.droplet.locked
+        return f"{self.who} has {node.droplet.size}, not {self.size}" if node is not None and other else ""
 
     def stays(self) -> str:
         return f"{self.who} has {self.size}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Autoscaler, Cluster, Fact, MediaNode
+from services.cluster import Autoscaler, Cluster, Fact, MediaNode, NodeLook
 from services.steps.autoscaler import Arrived, Autoscaling, names
 from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count
 from services.steps.media import NODE_FACTS, POOL_FACTS, MediaGone, carrying
@@ -52,11 +52,17 @@ class Left(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 6
 
+    def _held_by_deaf_agents(self, cluster: Cluster) -> list[MediaNode]:
+        """Drained, and waiting without end for an agent that does not hear the signal, before they would delete themselves."""
+        going = [n for n in self._left(cluster) if n.member_status == "deleting" and n.drained]
+        return [n for n in going if isinstance(n.look, NodeLook) and n.look.start and n.look.running]
+
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return bool(self._untold(cluster))
+        return bool(self._untold(cluster) or self._held_by_deaf_agents(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.send_away(n.id, uncount=self.uncount) for n in self._untold(cluster))
+        await ask_each(world.delete_node(n.id) for n in self._held_by_deaf_agents(cluster))
 
     def effects(self, cluster: Cluster) -> Effects:
         going = {n.id for n in self._left(cluster)}
@@ -87,7 +93,7 @@ class Left(Step):
         return Question(
             id="leave-deadline",
             text=f"{names(cluster, left)} did not finish in time. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
-            "Nothing is cut off unless you say so.",
+            "No one is disconnected unless you choose it.",
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),
                 self._force(cluster, left),
@@ -160,7 +166,6 @@ class Deleted(Step):
     ids: tuple[int, ...] = ()
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    edits: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:

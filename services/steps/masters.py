@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from services.cluster import Cluster, Droplet, Fact, short
+from services.secrets_env import Linted, Reader, described
 from services.seen import NotSeen
 from services.steps.base import Effects, Step, World, ask_each, listed
 from services.steps.media import unseen
@@ -11,6 +12,15 @@ from services.steps.media import unseen
 
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
     return [m for m in cluster.masters if m.name in names]
+
+
+def _seen(cluster: Cluster, names: tuple[str, ...], status: str) -> str:
+    """`master 2 is off`, of those that are seen in that state; "" when none is."""
+    found = tuple(m.name for m in _masters(cluster, names) if m.status == status)
+    return f"{said(found)} {'is' if len(found) == 1 else 'are'} {STATUS[status]}" if found else ""
+
+
+STATUS = {"off": "powered off", "active": "powered on"}
 
 
 def said(names: tuple[str, ...]) -> str:
@@ -23,6 +33,12 @@ def said(names: tuple[str, ...]) -> str:
     return f"masters {listed(numbers)}"
 
 
+def _fault(cluster: Cluster) -> str:
+    """Why a master that is stopped now would not start again, as far as secrets.env was seen; "" when nothing is known to be wrong."""
+    found = cluster.lint.findings if isinstance(cluster.lint, Linted) else ()
+    return described([f for f in found if f.reader is Reader.MASTERS])
+
+
 @dataclass(frozen=True)
 class PowerOff(Step):
     """Masters are off. Asked in order without waiting; after the nudge time the power is cut."""
@@ -31,7 +47,7 @@ class PowerOff(Step):
     kept: tuple[int, ...] = ()  # media droplets that may stay, because they were named and are drained
     media_stays: bool = False  # rolling work: media nodes go on serving while one master is down
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES})
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES, Fact.LINT})
     breakable: ClassVar[bool] = False
 
     @property
@@ -78,6 +94,13 @@ class PowerOff(Step):
             return "the autoscaler is on: it would bring media nodes all the time that the masters are off"
         return ""
 
+    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+        return not self.is_done(cluster) and not self._held_by(cluster)
+
+    def _held_by(self, cluster: Cluster) -> str:
+        """What in secrets.env keeps all of them on: it was sound when this was planned, and meetings may have taken hours to end."""
+        return _fault(cluster) if all(m.active for m in _masters(cluster, self.names)) else ""
+
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         # DigitalOcean's "shutdown" only promises that the request was made; power_off is the hard cut when it did not help.
         action = "shutdown" if again == 0 else "power_off"
@@ -85,6 +108,8 @@ class PowerOff(Step):
         await ask_each(world.act(m.id, action) for m in on)
 
     def waits_for(self, cluster: Cluster) -> str:
+        if fault := self._held_by(cluster):
+            return f"secrets.env to be repaired: {fault}"
         names = [short(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
         return f"{listed(names)} to power off" if names else ""
 
@@ -92,6 +117,9 @@ class PowerOff(Step):
         was_off = {m.name for m in _masters(before, self.names) if m.status == "off"}
         back = tuple(m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active")
         return f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again" if back else ""
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "active")
 
     def stays(self) -> str:
         return f"{said(self.names)} off"
@@ -129,6 +157,9 @@ class PowerOn(Step):
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.act(cluster.master(self.name).id, "power_on")
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, (self.name,), "off")
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"{short(self.name, cluster.stack)} to be active"
@@ -177,6 +208,12 @@ class Healthy(Step):
         silent_all_over = cluster.front is False
         on = [m for m in _masters(cluster, self.names) if m.active]
         return [m for m in on if m.healthy is False or (silent_all_over and isinstance(m.healthy, NotSeen))]
+
+    def objection(self, cluster: Cluster) -> str:
+        return self.lost(cluster)  # it never becomes healthy by waiting
+
+    def lost(self, cluster: Cluster) -> str:
+        return _seen(cluster, self.names, "off")
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.restart_service(m.id) for m in self._sick(cluster))

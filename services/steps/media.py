@@ -32,6 +32,21 @@ def _names(cluster: Cluster, nodes: list[MediaNode]) -> str:
     return listed(short(n.name, cluster.stack) for n in nodes)
 
 
+def pool_says(cluster: Cluster) -> str:
+    """What the pool itself has to say to a wait: `; ` and why it cannot be edited, or why it is short of droplets; "" when it is well."""
+    pool = cluster.pool
+    return "".join(f"; {said}" for said in (pool.state, pool.trouble) if said) if pool is not None else ""
+
+
+def missing(cluster: Cluster, ids: tuple[int, ...]) -> str:
+    """`media-2 is powered off`, `1 media node is gone`: which of them cannot serve; "" when all are there and on."""
+    here = {n.id: n for n in cluster.media}
+    off, gone = [here[i] for i in ids if i in here and here[i].droplet.off], [i for i in ids if i not in here]
+    parts = [f"{_names(cluster, off)} {'is' if len(off) == 1 else 'are'} powered off"] if off else []
+    parts += [f"{count(len(gone), 'media node')} {'is' if len(gone) == 1 else 'are'} gone"] if gone else []
+    return listed(parts)
+
+
 def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """`media-2: 1 meeting, 2 people, 1 recording` for each node that still carries something or cannot be seen."""
     return "; ".join(f"{short(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
@@ -168,6 +183,10 @@ class Drain(Step):
         if self.alone:
             return "afterwards, until OpenVidu is restarted there"
         return "until OpenVidu has been restarted there" if self.returns else "until another media node serves"
+
+    def lost(self, cluster: Cluster) -> str:
+        again = [n for n in self._nodes(cluster) if n.serving]
+        return f"{_names(cluster, again)} {'takes' if len(again) == 1 else 'take'} meetings" if again else ""
 
     def waits_for(self, cluster: Cluster) -> str:
         return carrying(cluster, self._left(cluster))
@@ -324,7 +343,7 @@ class MediaGone(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.parked)]
-        return f"{_names(cluster, left)} to be gone" if left else "a second look"
+        return f"{_names(cluster, left)} to be gone{pool_says(cluster)}" if left else "a second look"
 
     def settles(self, earlier: Step) -> bool:
         return isinstance(earlier, Drain) and not self.keep
@@ -371,6 +390,9 @@ class Revive(Step):
         # Only an idle node: a restart ends what still runs there.
         idle = [n for n in self._left(cluster) if n.restartable and n.droplet.active]
         await ask_each(world.restart_service(n.id) for n in idle)
+
+    def lost(self, cluster: Cluster) -> str:
+        return missing(cluster, self.ids)
 
     def waits_for(self, cluster: Cluster) -> str:
         return f"{_names(cluster, self._left(cluster))} to serve again"
@@ -427,14 +449,16 @@ class MediaServing(Step):
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.restart_service(n.id) for n in self._stuck(cluster))
 
+    def lost(self, cluster: Cluster) -> str:
+        here = [n for n in cluster.media if self._counts(n) and n.member_status != "deleting" and n.droplet.status == "active"]
+        return "" if len(here) >= self.number else f"only {count(len(here), 'media node')} of {self.number} left"
+
     def waits_for(self, cluster: Cluster) -> str:
         text = f"{len(self._serving(cluster))} of {count(self.number, 'media node')} serving"
         waiting = [n for n in cluster.media if self._counts(n) and n.member_status in STANDING and not n.serving]
         if waiting:
             text += f"; {listed(_coming(cluster, n) for n in waiting)}"
-        if cluster.pool is not None and cluster.pool.trouble:
-            text += f"; DigitalOcean says: {cluster.pool.trouble}"
-        return text
+        return text + pool_says(cluster)
 
     def stays(self) -> str:
         return f"{count(self.number, 'media node')} serving"
@@ -496,11 +520,14 @@ class Shrunk(Step):
         survivors = self._survivors(cluster)
         return f"{said}; {_names(cluster, survivors)} had been drained to go, stayed instead and serve again" if survivors else said
 
+    def settles(self, earlier: Step) -> bool:
+        return isinstance(earlier, Drain)  # one that stayed although it was drained is put back into service
+
     def waits_for(self, cluster: Cluster) -> str:
         survivors = [n for n in self._survivors(cluster) if not n.serving]
         if self._settled(cluster):
             return f"{_names(cluster, survivors)} to serve again: DigitalOcean removed others instead" if survivors else ""
-        return f"{count(len(self._standing(cluster)), 'pool member')} to become {self.number}"
+        return f"{count(len(self._standing(cluster)), 'pool member')} to become {self.number}{pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"{self.who or count(len(self.ids), 'media node')} gone"
@@ -537,7 +564,8 @@ class OldGone(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         left = self._left(cluster)
-        return f"{_names(cluster, left)} to be gone; the pool keeps old nodes for about {POOL_COOLDOWN / 60:.0f} min" if left else ""
+        minutes = f"{POOL_COOLDOWN / 60:.0f} min"
+        return f"{_names(cluster, left)} to be gone; the pool keeps old nodes for about {minutes}{pool_says(cluster)}" if left else ""
 
     def stays(self) -> str:
         return "the media nodes of the old size gone"

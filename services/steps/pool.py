@@ -7,7 +7,7 @@ from services.cluster import Cluster, Fact, MediaNode, NodeLook, short
 from services.errors import Rejected
 from services.steps.base import Choice, Effects, Question, Step, World, count, listed
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, unseen
+from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says, unseen
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class PoolTarget(Step):
     was: int = 0
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
     alone: bool = False  # the masters stay on afterwards
+    keeps: int = 0  # with `remember`: how many media nodes the next start-up brings back; 0: as many as there were
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("target",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
@@ -49,7 +50,7 @@ class PoolTarget(Step):
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await world.set_target(self.number, remember=self.remember)
+        await world.set_target(self.number, remember=(self.keeps or self.was) if self.remember else self.number)
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
@@ -64,9 +65,11 @@ class PoolTarget(Step):
         return "" if self.harsh or self.is_done(cluster) or not going else unseen(cluster, list(going))
 
     def objection(self, cluster: Cluster) -> str:
+        if self.is_done(cluster) or _takes_no_edit(cluster):
+            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
         # Lowering the number shuts members down: on a node that still finishes, that is the second signal.
         hit = [n for n in cluster.members[self.number :] if not n.drained]
-        if self.harsh or not hit or self.is_done(cluster):
+        if self.harsh or not hit:
             return ""
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
 
@@ -108,11 +111,12 @@ class PoolTarget(Step):
     def _keep(self, cluster: Cluster) -> Choice:
         names = () if self.alone else tuple(m.name for m in cluster.masters)
         then = "" if self.alone else " and shut the masters down"
-        steps = keep_one(cluster, names, self.was, harsh=self.harsh)
-        return Choice("keep", f"Keep 1 media node running (${cluster.media_price:.2f}/h){then}", steps=steps)
+        steps = keep_one(cluster, names, self.was, harsh=self.harsh, keeps=self.keeps)
+        price = "its price is unknown" if cluster.media_price is None else f"${cluster.media_price:.2f}/h"
+        return Choice("keep", f"Keep 1 media node running ({price}){then}", steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'})"
+        return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'}){pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"the media pool at {self.number}"
@@ -127,7 +131,7 @@ class TemplateSize(Step):
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("template",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
@@ -164,8 +168,10 @@ class TemplateSize(Step):
         return "" if self.harsh or self.is_done(cluster) else unseen(cluster, list(cluster.members))
 
     def objection(self, cluster: Cluster) -> str:
+        if self.is_done(cluster) or _takes_no_edit(cluster):
+            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
         hit = [n for n in cluster.members if not n.drained]
-        if self.harsh or not hit or self.is_done(cluster):
+        if self.harsh or not hit:
             return ""
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
 
@@ -177,10 +183,15 @@ class TemplateSize(Step):
         return Effects(cuts_off=cut, special=special)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'})"
+        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'}){pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"the media pool's template at {self.size}, so that every new node is of that size"
+
+
+def _takes_no_edit(cluster: Cluster) -> str:
+    """Why the pool takes no edit now, in words; "" when it does."""
+    return cluster.pool.state if cluster.pool is not None else ""
 
 
 def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
@@ -194,11 +205,12 @@ def _seen_empty(node: MediaNode) -> bool:
     return isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
 
 
-def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False) -> tuple[Step, ...]:
+def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False, keeps: int = 0) -> tuple[Step, ...]:
     """The way down when 0 is refused: one drained member stays, named, and these masters go off."""
     ids = tuple(n.id for n in cluster.members)
     # The pool keeps its oldest, and masters only go off with that one drained: even where the others are removed harshly, and where it is
     # a newcomer that still installs itself.
     first: tuple[Step, ...] = (Drain(ids[:1], number=1, pool_follows=False),)
     last: tuple[Step, ...] = (PowerOff(masters, kept=ids),) if masters else ()
-    return (*first, PoolTarget(1, remember=True, was=was, harsh=harsh), MediaGone(kept=ids, keep=1), *last)
+    lower = PoolTarget(1, remember=True, was=was, harsh=harsh, keeps=keeps)
+    return (*first, lower, MediaGone(kept=ids, keep=1), *last)

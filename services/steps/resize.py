@@ -20,7 +20,7 @@ class Resize(Step):
     down: bool = False  # the cluster was down before, and stays so whatever comes of it
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS  # the way back brings media nodes back
-    edits: ClassVar[bool] = True
+    edits: ClassVar[tuple[str, ...]] = ("sizes",)
     breakable: ClassVar[bool] = False
 
     def _wrong(self, cluster: Cluster) -> list[Droplet]:

@@ -8,7 +8,12 @@ from services.steps.base import Choice, Effects, Question, Step, World, duration
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 
 LOST = "another writer's change may be lost"
+NAMED = 4
 SECRET_FACTS = frozenset({Fact.DROPLETS, Fact.SECRETS})
+
+
+def _named(keys: tuple[str, ...]) -> str:
+    return listed(keys) if len(keys) <= NAMED else f"{', '.join(keys[: NAMED - 1])} and {len(keys) - NAMED + 1} other keys"
 
 
 @dataclass(frozen=True)
@@ -19,16 +24,17 @@ class PromoteSecrets(Step):
     staged: str
     before: str
     after_digest: str
+    applies: bool = True  # False: masters read it when they start next, which they could not with the file before
 
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
     breakable: ClassVar[bool] = False
 
     @property
     def leads_on(self) -> bool:
-        return True  # a file that no master has read yet would surprise whoever restarts one next
+        return self.applies  # a file that no master has read yet would surprise whoever restarts one next
 
     def title(self) -> str:
-        return f"Put the new {listed(self.keys)} into secrets.env, the old file kept"
+        return f"Put the new {_named(self.keys)} into secrets.env, the old file kept"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.secrets is not None and cluster.secrets.digest == self.after_digest
@@ -72,7 +78,7 @@ class PromoteSecrets(Step):
         return _locked(cluster.secrets, the_way(cluster, self), "nothing was written to secrets.env")
 
     def stays(self) -> str:
-        return f"secrets.env with the new {listed(self.keys)}"
+        return f"secrets.env with the new {_named(self.keys)}"
 
 
 @dataclass(frozen=True)
@@ -216,5 +222,6 @@ def restart_first(cluster: Cluster) -> tuple[Step, ...]:
 
 
 def the_way(cluster: Cluster, promote: PromoteSecrets) -> tuple[Step, ...]:
-    """Promote, restart master 1, see all four healthy, tidy up."""
-    return (promote, *restart_first(cluster), DropStaged(promote.staged))
+    """Promote, restart master 1, see all four healthy, tidy up; without the restart where the file is only to be repaired."""
+    restart = restart_first(cluster) if promote.applies else ()
+    return (promote, *restart, DropStaged(promote.staged))

@@ -14,6 +14,7 @@ ALLOWED = "redis://, rediss:// (TLS), unix://, redis+sentinel:// or rediss+senti
 SENTINEL_PORT = 26379
 SENTINEL_ANSWERS_WITHIN = 1.0  # seconds: the next one is asked then
 UNCHECKED = {"ssl_cert_reqs", "ssl_check_hostname"}
+ENCODED = "# as %23, / as %2F, ? as %3F"
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,26 @@ def parse_address(url: str) -> Address:
     scheme, there, rest = url.partition("://")
     if not there or scheme not in ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"):
         raise ValueError(f"found an address of another kind; allowed: {ALLOWED}")
+    if odd := _not_encoded(scheme, rest):
+        raise ValueError(f"found {odd} in user or password; allowed: percent-encoded, {ENCODED}")
     if scheme.endswith("+sentinel"):
         return _through_sentinel(rest, tls=scheme.startswith("rediss"))
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its own text quotes what it could not read
+        raise ValueError(f"found no HOST:PORT behind the password; allowed: {ALLOWED} (a password percent-encoded, {ENCODED})") from None
     if off := UNCHECKED & parse_qs(parts.query, keep_blank_values=True).keys():
         raise ValueError(f"found {', '.join(sorted(off))}; allowed: none of it, certificates are always checked (state.redis_ca_file)")
     return Address(url, tls=scheme == "rediss")
+
+
+def _not_encoded(scheme: str, rest: str) -> str:
+    """The first character of user and password that ends them too early: what comes behind it would be taken for something else."""
+    if scheme == "unix" and rest.startswith("/"):
+        return ""  # a path, which may hold any of them
+    odd = next((c for c in rest.rpartition("@")[0] if c in "#/?[]" or c <= " "), "")
+    return "a blank or control character" if odd and odd <= " " else odd
 
 
 def _through_sentinel(rest: str, *, tls: bool) -> Address:
@@ -74,9 +89,14 @@ def connect(
         secure["ssl_ca_certs"] = ca_file
     if not address.sentinels:
         more = secure if address.tls else {}
-        pool = redis.ConnectionPool.from_url(
-            address.url, max_connections=connections, decode_responses=True, retry=_patience(), **common, **more
-        )
+        try:
+            pool = redis.ConnectionPool.from_url(
+                address.url, max_connections=connections, decode_responses=True, retry=_patience(), **common, **more
+            )
+            # Connects nothing: an option that its client does not know shows here, and not at the first call.
+            pool.make_connection()  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError):
+            raise ValueError("found an option behind ? that Redis's client does not know or cannot read; allowed: none is needed") from None
         return redis.Redis.from_pool(pool), None
     secure = {"ssl": True, **secure} if address.tls else {}
     asked = {

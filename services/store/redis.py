@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from redis.exceptions import RedisError, ResponseError
 
+from services.causes import Cause, cause_of
 from services.errors import Unreachable
 from services.store.address import connect, parse_address
 from services.store.durability import Durability, judge
@@ -76,7 +77,8 @@ class RedisStore:
             async with asyncio.timeout(self._reply_within * 2), self._room:
                 return await call()
         except (RedisError, OSError, TimeoutError) as error:
-            raise Unreachable(f"asking Redis: {_kind(error)}") from error
+            why = _cause(error)
+            raise Unreachable(f"asking Redis: {why.said}", cause=why.said, remedy=why.remedy) from error
 
     async def get(self, *keys: str) -> list[str | None]:
         if not keys:
@@ -145,7 +147,7 @@ class RedisStore:
         except Unreachable as error:
             if not isinstance(error.__cause__, ResponseError):
                 raise
-            return judge(info, None, _kind(error.__cause__), self.replicas)
+            return judge(info, None, error.cause, self.replicas)
         return judge(info, config, "", self.replicas)
 
     async def _settings(self) -> dict[str, str]:
@@ -160,7 +162,9 @@ class RedisStore:
             await self._sentinel.aclose()
 
 
-def _kind(error: BaseException) -> str:
-    """The name of an error, and Redis's own code (NOREPLICAS, MISCONF, OOM) where it has one; never its text, which may hold a value."""
-    name, code = type(error).__name__, str(error).partition(" ")[0]
-    return f"{name} {code}" if isinstance(error, ResponseError) and re.fullmatch(r"[A-Z]{3,20}", code) else name
+def _cause(error: BaseException) -> Cause:
+    """Why Redis did not do it: by its own code (NOREPLICAS, MISCONF, OOM) where it has one; never its text, which may hold a value."""
+    code = str(error).partition(" ")[0]
+    if type(error) is ResponseError and re.fullmatch(r"[A-Z]{3,20}", code):
+        return Cause(f"it answered {code}", "see Redis's log, or its documentation of that code")
+    return cause_of(error, "state.redis_ca_file")

@@ -11,6 +11,10 @@ _DERIVED = {"OPENVIDU_URL": "https://{}/", "LIVEKIT_URL": "wss://{}/", "DASHBOAR
             "GRAFANA_URL": "https://{}/grafana/", "MINIO_URL": "https://{}/minio-console/"}  # fmt: skip
 
 
+# What GNU sed takes for commands of its own behind a pipe that ends the replacement: `x|;e reboot #` runs a program, `x|w FILE` writes one.
+COMMANDS = re.compile(r"(?:[^|\\]|\\.)*\|[egiImMp0-9\s]*[w;#]")
+
+
 class SedError(Exception):
     """The script died on this line, and with it the start of OpenVidu."""
 
@@ -52,12 +56,15 @@ def first_files(values: dict[str, str]) -> dict[str, bytes]:
     return {path: text(pairs) for path, pairs in files.items()}
 
 
-def copy_into(files: dict[str, bytes], source: bytes) -> None:
+def copy_into(files: dict[str, bytes], source: bytes) -> list[str]:
     """Copy every key of `source` into the configuration files that have it already, as the boot script does.
+
+    Returns the keys whose values ran as commands on the way.
 
     Raises:
         SedError: on the values on which sed dies.
     """
+    ran = []
     for line in source.decode(errors="replace").split("\n")[:-1]:  # `while read` leaves out a last line without newline
         key, _, value = line.partition("=")
         if value.endswith("=") and value.count("=") == 1:  # read with IFS== drops one trailing separator
@@ -67,7 +74,11 @@ def copy_into(files: dict[str, bytes], source: bytes) -> None:
         was = re.search(rf"^{re.escape(key)}=(.*)$", old, re.MULTILINE)
         if not value or was is None:
             continue
+        if COMMANDS.match(value):
+            ran.append(key)
+            value = value.partition("|")[0]
         files[path] = old.replace(was[0], f"{key}={_replacement(value, was[0])}", 1).encode()
+    return ran
 
 
 def _replacement(value: str, matched: str) -> str:

@@ -150,12 +150,17 @@ class Watch:
 
     def pool_edited(self, pool: Pool, shown: dict[str, Any], sent: dict[str, Any]) -> None:
         """Somebody PUT `sent` over a template that was read as `shown`."""
-        keys = {k for k in shown.keys() | sent.keys() if shown.get(k, ...) != sent.get(k, ...)}
+        keys = {k for k in shown.keys() | sent.keys() if _unordered(shown.get(k, ...)) != _unordered(sent.get(k, ...))}
         if sent.get(IMAGE_KEY) == pool.template.get(IMAGE_KEY):  # the slug and the number name the same image
             keys.discard(IMAGE_KEY)
         stack = next((c.stack for c in self.estate.clusters.values() if c.pool_id == pool.id), "")
         if lost := keys - self.terms(stack).template_keys:
             self.report("pool-edit-lossy", f"{pool.name}: {', '.join(sorted(lost))} changed")
+
+
+def _unordered(value: object) -> object:
+    """Tags and SSH keys are sets: they may be shown in any order, and come back in it."""
+    return sorted(map(repr, value)) if isinstance(value, list) else value
 
 
 def drained(droplet: Droplet) -> bool:

@@ -25,7 +25,8 @@ class System:
     def table(self) -> dict[str, Program]:
         """Programs by name: docker is there only once the node is installed."""
         table: dict[str, Program] = {
-            "systemctl": self.systemctl, "journalctl": self.journalctl, "curl": self.curl, "hostname": self.hostname, "reboot": self.reboot,
+            "systemctl": self.systemctl, "journalctl": self.journalctl, "curl": self.curl,
+            "id": self.id, "hostname": self.hostname, "reboot": self.reboot,
         }  # fmt: skip
         if self.droplet.node.installed:
             table["docker"] = Docker(self.estate, self.droplet, self.troubles, self.programs).run
@@ -69,6 +70,11 @@ class System:
         found = re.search(r"(?:-n|--lines)[ =]?(\d+)", " ".join(fields))
         for line in self.droplet.node.journal[-int(found[1]) if found else 0 :]:
             streams.say(line)
+        return 0
+
+    def id(self, _shell: Shell, _fields: list[str], streams: Streams) -> int:
+        """`id -u`: root, or a user who may do little."""
+        streams.say("1000" if "unprivileged" in self.troubles else "0")
         return 0
 
     def hostname(self, _shell: Shell, _fields: list[str], streams: Streams) -> int:

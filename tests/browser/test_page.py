@@ -139,7 +139,7 @@ def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo:
     page.get_by_role("button", name="openvidu · Home").focus()
     page.keyboard.press("Enter")
     expect(home.get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
-    expect(home).to_contain_text("Nobody is cut off")
+    expect(home).to_contain_text("no one is disconnected")
     watched.is_accessible("App Home")
     home.get_by_role("button", name="Approve").focus()
     page.keyboard.press("Enter")

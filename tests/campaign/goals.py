@@ -99,9 +99,12 @@ def configured(scene: Scene, tale: Tale) -> str:
 
 
 def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
-    """Whether people reach them is the masters' part: these may be on their way up or down for another reason."""
-    media = scene.estate.media(tale.stack)
-    return [d for d in media if scene.estate.nodes.takes_meetings(d)]
+    """Whether people reach them is the masters' part: these may be on their way up or down for another reason.
+
+    One in a crash loop counts: the world broke it, and no procedure of these is about it.
+    """
+    media, nodes = scene.estate.media(tale.stack), scene.estate.nodes
+    return [d for d in media if nodes.takes_meetings(d) or d.node.containers["openvidu"].restarting]
 
 
 def scaled(number: int) -> Goal:

@@ -150,7 +150,7 @@ class Log:
         """The longest stretch in between without any trouble, in seconds."""
         longest, at = 0.0, began
         for start, end in sorted(self.spans()):
-            if end < began or start > ended:
+            if end + SETTLES < began or start > ended:
                 continue
             longest, at = max(longest, start - at), max(at, end + SETTLES)
         return max(longest, ended - at)

@@ -11,8 +11,10 @@ import pytest
 from handlers.reporter import Reporter
 from services import scripts
 from services.clock import loop_clock
+from services.cluster import NodeLook
 from services.drains import Drains
 from services.fenced import FencedWorld
+from services.node_look import parse_look
 from services.policy import Kind, Verdict
 from services.staging import Staging
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
@@ -71,6 +73,12 @@ def test_masters_before_media(monkeypatch: Patch) -> None:
     assert "master-before-media" in wrong(SHUTDOWN)
 
 
+def forgetful(text: str) -> NodeLook | str:
+    """A look that does not see whether a node was told to finish."""
+    look = parse_look(text)
+    return look if isinstance(look, str) else replace(look, marked=False)
+
+
 def test_a_second_signal(monkeypatch: Patch) -> None:
     async def entered(*_: object) -> None:
         """Writes nothing down."""
@@ -78,6 +86,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Drains, "enter", entered)
     monkeypatch.setattr(scripts, "drain", always(UNGUARDED))
     monkeypatch.setattr(Drain, "nudge", always(5.0))
+    monkeypatch.setattr("services.world.parse_look", forgetful)
     said = wrong(SHUTDOWN)
     assert "second-signal" in said
     assert "thrown-out" in said

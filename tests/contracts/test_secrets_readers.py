@@ -3,8 +3,8 @@
 First the readers are shown to be honest (they do what the vendor's table of hazards says), then the linter is held to them.
 """
 
-import os
 import random
+import shutil
 import string
 import subprocess
 from collections.abc import Callable, Sequence
@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from services.secrets_env import KEYS, Harm, Policy, SecretsFile, lint
+from services.secrets_env import KEYS, Danger, Harm, Policy, SecretsFile, findings, lint
+from services.secrets_env import Reader as ReadBy
 from services.secrets_env.keys import CLUSTER, MEET, NODE
 
 READERS = Path(__file__).parent.parent / "support" / "secrets_readers"
-# As under cron, where a master's boot script runs; and quicker than a real locale.
-ENVIRONMENT = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+PROGRAMS = ("bash", "sh", "sed", "grep", "cut", "cp", "touch")
+# No locale, as under cron, where a master's boot script runs; PATH is the sandbox's.
+ENVIRONMENT = {"PATH": "", "LC_ALL": "C"}
 EDITABLE = [key.name for key in KEYS.values() if key.policy is not Policy.REFUSED]
 BATCHES = 8
 EACH = 1300
@@ -28,8 +30,28 @@ def raw(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
+@pytest.fixture(autouse=True)
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that hold commands are run here. They find no program but these, and write where the test's own files are."""
+    programs, work = tmp_path / "programs", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+    for name in PROGRAMS:
+        found = shutil.which(name)
+        assert found, f"{name} is not installed"
+        (programs / name).symlink_to(found)
+    monkeypatch.setitem(ENVIRONMENT, "PATH", str(programs))
+    monkeypatch.chdir(work)
+
+
 def run(script: str, *words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["bash", READERS / script, *words], input=stdin, capture_output=True, check=False, env=ENVIRONMENT)
+    command = [f"{ENVIRONMENT['PATH']}/bash", READERS / script, *words]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, env=ENVIRONMENT)
+
+
+def left_behind() -> list[str]:
+    """What commands in values have written."""
+    return sorted(path.name for path in Path().iterdir())
 
 
 class Master:
@@ -78,7 +100,7 @@ def install(tmp_path: Path, secrets: bytes, key: str) -> bytes:
         pytest.param(b"C=1\nB=2\n", b"A=old\nB=2\n", "unknown", id="unknown key: ignored"),
         pytest.param(b"A=1\nA=2\nB=2\n", b"A=2\nB=2\n", "duplicate", id="twice: the last wins"),
         pytest.param(b"# A=1\n#\nB=2\n", b"A=old\nB=2\n", "", id="comment: ignored"),
-        pytest.param(b"A=x\\ny\nB=2\n", b"A=x\ny\nB=2\n", "backslash", id="a backslash means something to sed"),
+        pytest.param(b"A=x\\ny\nB=2\n", b"A=x\ny\nB=2\n", "lines", id="a backslash means something to sed"),
         pytest.param(b".*=x\n", b".*=x\n.*=x\n", "pattern", id="a key is a pattern, and every line goes"),
     ],
 )
@@ -106,8 +128,53 @@ def test_without_the_object_openvidu_stays_stopped(tmp_path: Path) -> None:
 
 
 def test_keys_go_where_they_are_already(tmp_path: Path) -> None:
-    meet, node = Master(tmp_path / "1", b"A=old\n", MEET), Master(tmp_path / "2", b"A=old\n", NODE)
-    assert meet.boot(b"A=1\n") == node.boot(b"A=1\n") == b"A=1\n"
+    meet = Master(tmp_path / "1", b"MEET_INITIAL_API_KEY=old\n", MEET)
+    node = Master(tmp_path / "2", b"REDIS_PASSWORD=old\n", NODE)
+    assert meet.boot(b"MEET_INITIAL_API_KEY=1\n") == b"MEET_INITIAL_API_KEY=1\n"
+    assert node.boot(b"REDIS_PASSWORD=1\n") == b"REDIS_PASSWORD=1\n"
+
+
+RUNNING = ("x|;e touch ran #", "x|e;e touch ran #", "x|w ran", "x|gw ran", "x|;w ran", "x|;1e touch ran #", "x|;W ran", "x|p;e touch ran #",
+           "x| ;e touch ran #", "x;touch ran;|e#", "x|;s/^/touch ran;/e#", "x|;e touch ran #=", "x|2e;e touch ran #")  # fmt: skip
+
+
+@pytest.mark.parametrize("value", RUNNING)
+def test_a_value_can_run_as_root_and_is_told(tmp_path: Path, value: str) -> None:
+    secrets = f"DASHBOARD_ADMIN_USERNAME={value}\n".encode()
+    Master(tmp_path / "master", b"DASHBOARD_ADMIN_USERNAME=old\n").boot(secrets)
+    assert any(name.startswith("ran") for name in left_behind()), "the value bites"
+    assert Danger.RUNS in {f.danger for f in findings(SecretsFile(secrets)) if f.line == 1 and f.key == "DASHBOARD_ADMIN_USERNAME"}
+
+
+@pytest.mark.parametrize("line", ["DASHBOARD_ADMIN_USERNAME\\|x|y|;e touch ran #=z", "#DASHBOARD=x|;e touch ran #", "lower=x|w ran"])
+def test_a_line_without_a_proper_key_can_run_too(tmp_path: Path, line: str) -> None:
+    config = b"DASHBOARD_ADMIN_USERNAME=old\n#DASHBOARD=old\nlower=old\n"
+    Master(tmp_path / "master", config).boot(f"{line}\n".encode())
+    assert any(name.startswith("ran") for name in left_behind()), "the line bites"
+    assert Danger.RUNS in {f.danger for f in findings(SecretsFile(f"{line}\n".encode()))}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x;touch ran #",
+        "x&touch ran #",
+        "x|touch ran #",
+        "$(touch ran)",
+        "`touch ran`",
+        "x>ran",
+        "x<(touch ran)",
+        "${x:-$(touch ran)}",
+        "x\nREDIS_PASSWORD=touch ran #",
+    ],
+)
+def test_what_a_new_media_node_would_run_is_told(tmp_path: Path, value: str) -> None:
+    secrets = f"REDIS_PASSWORD={value}\n"
+    file = tmp_path / "node.env"
+    file.write_text(secrets)
+    run("node.sh", file)
+    assert left_behind() == ["ran"], "the value bites"
+    assert (Danger.RUNS, ReadBy.NODES) in {(f.danger, f.reader) for f in findings(SecretsFile(secrets.encode()))}
 
 
 @pytest.mark.parametrize(
@@ -235,6 +302,8 @@ def hostile(rng: random.Random) -> tuple[str, str]:
         for _ in range(rng.randint(1, 3)):
             letters.insert(rng.randint(0, len(letters)), rng.choice(HOSTILE))
         value = "".join(letters)
+    if "|" in value:
+        value = value.replace("/", "-")  # `w` writes to any path
     return (rng.choice(EDITABLE) if rng.random() < 0.3 else key), value
 
 
@@ -265,11 +334,11 @@ def by_save(tmp_path: Path, values: Sequence[str]) -> bool:
     return done.returncode == 0 and file.read_bytes() == saved and done.stdout == b"".join(raw(v) + b"\n" for v in values)
 
 
-Reader = Callable[[Path, Sequence[str]], bool]
-ALL_READERS: tuple[Reader, ...] = (by_boot, by_installers, by_save)
+Read = Callable[[Path, Sequence[str]], bool]
+ALL_READERS: tuple[Read, ...] = (by_boot, by_installers, by_save)
 
 
-def harmed(reader: Reader, tmp_path: Path, values: Sequence[str]) -> list[str]:
+def harmed(reader: Read, tmp_path: Path, values: Sequence[str]) -> list[str]:
     """Those that the reader changes, cuts or dies of, found by halving, so that a fatal one does not hide the others."""
     if not values or reader(tmp_path, values):
         return []
@@ -323,6 +392,74 @@ def test_every_key_that_may_change_arrives_on_the_master(tmp_path: Path) -> None
     left = {n for n in EDITABLE if file.value(n) == "first"}
     assert not left
     assert Master(tmp_path, "".join(f"{n}=running\n" for n in names).encode()).boot(file.data) == file.data
+
+
+SED_LETTERS = "|||\\\\\\&&;;#nepwgmMiI012390dox cJj{}sy,ab :AB=\t\x0b"
+
+
+def sed_value(rng: random.Random) -> str:
+    """Made of what means something to sed, and of what does not."""
+    value = some(rng, SED_LETTERS, 1, 9)
+    if rng.random() < 0.3:
+        value = f"z|{value}"
+    return f"{value};e touch ran #" if rng.random() < 0.1 else value
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_lint_says_of_a_value_is_what_sed_does(tmp_path: Path, seed: int) -> None:
+    """Both ways: nothing is left out, and what ends the boot script is not cried wolf over."""
+    rng = random.Random(f"sed {seed}")
+    for n in range(150):
+        value = sed_value(rng)
+        file = SecretsFile(b"DOMAIN_NAME=%s\n" % raw(value))
+        told = {p.harm for p in file.problems() if p.key == "DOMAIN_NAME" and p.harm in {Harm.RUNS, Harm.STOPS, Harm.CHANGES}}
+        master = Master(tmp_path / f"m{n}", b"DOMAIN_NAME=old\nENABLED_MODULES=kept\n")
+        config = master.boot(file.data)
+        if value and not told:
+            assert config == file.data + b"ENABLED_MODULES=kept\n", value
+        if left_behind() or config.count(b"\n") > 2 or not config.endswith(b"ENABLED_MODULES=kept\n"):
+            assert Harm.RUNS in told, value
+        if not master.started:
+            assert told & {Harm.STOPS, Harm.RUNS}, value
+        if Harm.STOPS in told and Harm.RUNS not in told:
+            assert not master.started, value
+        for path in Path().iterdir():
+            path.unlink()
+
+
+def test_each_character_that_a_new_media_nodes_shell_takes_apart_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "node.env"
+    for character in HOSTILE.replace("\x00", "").replace("\n", "") + "=/:,@+.-_":
+        password = f"aa{character}bb,cc}}dd"
+        secrets = raw(f"REDIS_PASSWORD={password}\nOPENVIDU_VERSION=3.6.1\n")
+        file.write_bytes(secrets)
+        kept = run("node.sh", file).stdout == raw(f"--redis-password={password}\n--version=3.6.1\n--no-tty\n")
+        found = [f for f in findings(SecretsFile(secrets)) if f.key == "REDIS_PASSWORD" and f.reader is ReadBy.NODES]
+        assert kept == (not found), repr(character)
+        for path in Path().iterdir():
+            path.unlink()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(f"node {seed}")
+    file, passed = tmp_path / "node.env", 0
+    for _ in range(150):
+        password = some(rng, ALNUM + rng.choice(["", "", "._-@+/:,", HOSTILE.replace("\x00", "").replace("\n", "")]), 8, 44).replace(
+            "/", "-"
+        )
+        secrets = raw(f"REDIS_PASSWORD={password}\nOPENVIDU_VERSION=3.6.1\n")
+        file.write_bytes(secrets)
+        found = [f for f in findings(SecretsFile(secrets)) if f.key == "REDIS_PASSWORD"]
+        done = run("node.sh", file)
+        if not found:
+            passed += 1
+            assert done.stdout == raw(f"--redis-password={password}\n--version=3.6.1\n--no-tty\n"), password
+        if left_behind():
+            assert Danger.RUNS in {f.danger for f in found}, password
+        for path in Path().iterdir():
+            path.unlink()
+    assert passed > 50
 
 
 @pytest.mark.parametrize("seed", range(120))

@@ -26,7 +26,7 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
         scene.estate.open_meeting(people=4, minutes=10)
         await scene.ana.types("COPS", SAID)
         card = await scene.card(CARD)
-        for said in ("smoke in the rack", "<@UBEN> and <@UCARLA>", "only <@UANA> can confirm", "Nobody is cut off", "stops masters"):
+        for said in ("smoke in the rack", "<@UBEN> and <@UCARLA>", "only <@UANA> can confirm", "no one is disconnected", "stops masters"):
             assert said in card.text, card.text
         assert not scene.estate.signals, "nothing is done before the plan was seen and confirmed"
         await scene.ana.presses(card, "Run without approval")

@@ -41,7 +41,7 @@ def test_a_request_is_approved_on_app_home() -> None:
         await home(scene.ben, "acme", "nothing.", "1 meeting, 5 people")
         await scene.ana.types("COPS", '/openvidu shutdown --reason "power work"')
         await scene.card("Shut down acme")
-        view = await home(scene.ben, "Waits for you", "power work", "Nobody is cut off", "Needs one approval")
+        view = await home(scene.ben, "Waits for you", "power work", "disconnected", "Needs one approval")
         await scene.ben.presses(view, "Approve")
         await home(scene.ben, "acme-1", "Shutting down acme", "*Waits for you* nothing.")
         await scene.card("acme is down ·")

@@ -96,7 +96,7 @@ SCALES = autoscaled(2)
 NODE = SCALES.media[0].id
 DEEDS: dict[str, tuple[Cluster, Deed, tuple[Any, ...] | None]] = {
     "act": (ready(), lambda w: w.act(1, "resize", size="c-4"), ("act", 1, "resize", 5.0, "c-4")),
-    "set_target": (ready(), lambda w: w.set_target(2, remember=False), ("set_target", 2)),
+    "set_target": (ready(), lambda w: w.set_target(2, remember=2), ("set_target", 2)),
     "set_template_size": (ready(), lambda w: w.set_template_size("c-4"), ("set_template_size", "c-4")),
     "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, ready().media[0].look, True)),
     "pause_autoscaler": (SCALES, lambda w: w.pause_autoscaler(frozen=True), ("pause", SCALES.autoscaler)),
@@ -320,19 +320,20 @@ def test_a_node_of_a_pool_may_be_powered() -> None:
 def test_the_number_is_kept_before_the_pool_is_lowered() -> None:
     async def story(hands: Hands) -> None:
         hands.outside.watched = "media:acme"
-        await hands.world.set_target(0, remember=True)
+        await hands.world.set_target(0, remember=3)
         assert json.loads(hands.outside.seen["set_target"] or "{}") == {"number": 3, "down": True}
 
     play(story)
 
 
-def test_a_way_down_that_is_tried_again_keeps_the_first_number() -> None:
+def test_the_number_of_the_plan_is_kept_whatever_an_earlier_shutdown_kept() -> None:
     async def story(hands: Hands) -> None:
-        await hands.store.commit(Commit(puts={"media:acme": json.dumps({"number": 7, "down": True})}))
-        await hands.world.set_target(0, remember=True)
-        assert json.loads(hands.store.text("media:acme") or "") == {"number": 7, "down": True}
-        assert hands.calls == [("set_target", 0)]
-        await hands.world.set_target(4, remember=False)
+        await hands.store.commit(Commit(puts={"media:acme": json.dumps({"number": 2, "down": True})}))
+        for _ in range(2):
+            await hands.world.set_target(0, remember=7)
+            assert json.loads(hands.store.text("media:acme") or "") == {"number": 7, "down": True}
+        assert hands.calls == [("set_target", 0)] * 2
+        await hands.world.set_target(4, remember=4)
         assert json.loads(hands.store.text("media:acme") or "") == {"number": 4, "down": False}
 
     play(story)
@@ -345,7 +346,7 @@ def test_a_refused_zero_is_remembered_and_nothing_else(number: int, status: int,
     async def story(hands: Hands) -> None:
         hands.outside.error = Rejected("no", status=status)
         with pytest.raises(Rejected):
-            await hands.world.set_target(number, remember=True)
+            await hands.world.set_target(number, remember=3)
         pool = ready().pool
         assert pool is not None
         assert hands.store.text(f"zero:{pool.id}") == ("refused" if noted else None)

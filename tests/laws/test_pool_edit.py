@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from services.account import Account
 from services.clock import loop_clock
 from services.cluster import Cluster, Pool
-from services.errors import Refused, Rejected
-from services.readings import target_of, template_digest
+from services.errors import Refused, Rejected, Unreachable, Unreadable
+from services.readings import pool_of, template_digest
 from services.world import ClusterWorld, Place
 from tests.support.clusters import law
 
@@ -35,9 +35,23 @@ def pools(draw: st.DrawFn) -> dict[str, Any]:
     target = draw(st.integers(0, 1000))
     if target or draw(st.booleans()):
         config |= {"target_number_instances": target}
-    extra = draw(st.dictionaries(st.sampled_from(("status", "created_at", "new_thing")), values, max_size=3))
+    extra = draw(st.dictionaries(st.sampled_from(("updated_at", "created_at", "new_thing")), values, max_size=3))
     name = draw(st.sampled_from(("acme-media-node-pool", "ñame")))
-    return {**extra, "id": "p-1", "name": name, "config": config, "droplet_template": template}
+    known = {"id": "p-1", "name": name, "status": "active", "active_resources_count": draw(st.integers(0, 1000))}
+    return {**extra, **known, "config": config, "droplet_template": template}
+
+
+def seen_of(pool: dict[str, Any]) -> Pool:
+    """What a look shows of it."""
+    seen = pool_of(pool, "reading")
+    assert seen is not None
+    return seen
+
+
+POOL: dict[str, Any] = {
+    "id": "p-1", "name": "acme-media-node-pool", "status": "active", "active_resources_count": 3, "config": {"target_number_instances": 3},
+    "droplet_template": {"size": "c-4", "user_data": "x"},
+}  # fmt: skip
 
 
 class Api:
@@ -68,9 +82,7 @@ def edit(pool: dict[str, Any], api: Api, *, number: int | None = None, size: str
     async def story() -> None:
         clock = loop_clock(0.0)
         world = ClusterWorld(Place("acme", "acme"), Account(api, clock), None, None, None, clock)  # type: ignore[arg-type]
-        template = pool["droplet_template"]
-        seen = Pool(pool["id"], pool["name"], target_of(pool) or 0, size=template["size"], template=template_digest(template))
-        cluster = Cluster("acme", "acme", pool=seen)
+        cluster = Cluster("acme", "acme", pool=seen_of(pool))
         await (world.set_target(cluster, number) if number is not None else world.set_template_size(cluster, size))
 
     asyncio.run(story())
@@ -81,7 +93,7 @@ def edit(pool: dict[str, Any], api: Api, *, number: int | None = None, size: str
 def test_the_number_and_nothing_else(pool: dict[str, Any], number: int) -> None:
     api = Api(pool)
     edit(pool, api, number=number)
-    if number == target_of(pool):
+    if number == seen_of(pool).target:
         assert api.puts == [], "nothing to change, so nothing is written"
         return
     (body,) = api.puts
@@ -110,7 +122,7 @@ def test_the_size_and_nothing_else(pool: dict[str, Any], size: str) -> None:
 def test_what_somebody_else_just_wrote_is_not_overwritten(seen: dict[str, Any], now: dict[str, Any]) -> None:
     for change in ({"number": 1001}, {"size": "c-8"}):
         api = Api(now)
-        if target_of(seen) == target_of(now) and seen["droplet_template"] == now["droplet_template"]:
+        if seen_of(seen) == seen_of(now):
             continue
         with pytest.raises(Refused, match="somebody else"):
             edit(seen, api, **change)
@@ -144,36 +156,69 @@ def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_
         ({"target_number_instances": 0}, 0),
         ({"cooldown_minutes": 10}, 0),
         ({}, 0),
-        (None, 0),
         ({"min_instances": 1, "max_instances": 5}, None),
         ({"min_instances": 1}, None),
         ({"max_instances": 5, "target_number_instances": 2}, None),
     ],
 )
-def test_a_number_that_is_left_out_is_zero_and_a_pool_that_scales_has_none(config: dict[str, Any] | None, number: int | None) -> None:
-    assert target_of({"config": config}) == number
+def test_a_number_that_is_left_out_is_zero_and_a_pool_that_scales_has_none(config: dict[str, Any], number: int | None) -> None:
+    seen = pool_of({**POOL, "config": config}, "reading")
+    assert (seen.target if seen else None) == number
 
 
-def test_a_pool_that_shows_no_config_is_at_zero() -> None:
-    assert target_of({}) == 0
+@pytest.mark.parametrize("without", [{"config": None}, {}])
+def test_a_pool_that_shows_no_config_is_at_zero_only_when_it_is_empty(without: dict[str, Any]) -> None:
+    pool = {key: value for key, value in POOL.items() if key != "config"} | without
+    assert seen_of(pool | {"active_resources_count": 0}).target == 0
+    with pytest.raises(Unreadable, match="no readable config"):
+        pool_of(pool, "reading")
+
+
+@pytest.mark.parametrize("number", ["three", -1, True, [], 2.5])
+def test_a_number_that_is_none_is_not_zero(number: object) -> None:
+    with pytest.raises(Unreadable, match="target_number_instances"):
+        pool_of({**POOL, "config": {"target_number_instances": number}}, "reading")
 
 
 def test_the_order_in_which_a_template_is_read_makes_no_difference() -> None:
-    one: dict[str, Any] = {"size": "c-4", "tags": ["a"], "extra": {"x": 1, "y": 2}}
-    other: dict[str, Any] = {"extra": {"y": 2, "x": 1}, "tags": ["a"], "size": "c-4"}
+    one: dict[str, Any] = {"size": "c-4", "tags": ["a", "b"], "ssh_keys": ["1", "2"], "new": {"x": [{"b": 1}, {"a": 2}], "y": 2}}
+    other: dict[str, Any] = {"new": {"y": 2, "x": [{"a": 2}, {"b": 1}]}, "ssh_keys": ["2", "1"], "tags": ["b", "a"], "size": "c-4"}
     assert template_digest(one) == template_digest(other)
-    assert template_digest(one) != template_digest({**one, "size": "c-8"})
     assert len(template_digest(one)) == 64
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"size": "c-8"}, {"tags": ["a"]}, {"tags": ["a", "b", "b"]}, {"tags": ["a", "c"]}, {"tags": None}, {"tags": "ab"}),
+        *({"tags": ["2", "1"], "ssh_keys": ["a", "b"]}, {"extra": {"x": 2, "y": 1}}, {"user_data": "y"}, {"new": []}),
+    ],
+)
+def test_a_real_change_of_a_template_still_reads_as_one(change: dict[str, Any]) -> None:
+    one: dict[str, Any] = {"size": "c-4", "tags": ["a", "b"], "ssh_keys": ["1", "2"], "extra": {"x": 1, "y": 2}, "user_data": "x"}
+    assert template_digest(one) != template_digest({**one, **change})
+
+
+def test_a_template_in_another_order_is_edited_and_put_back_as_it_was_read() -> None:
+    template = {"size": "c-4", "user_data": "x", "tags": ["b", "a"], "ssh_keys": ["2", "1"]}
+    seen = {**POOL, "droplet_template": {**template, "tags": ["a", "b"], "ssh_keys": ["1", "2"]}}
+    api = Api({**POOL, "droplet_template": template})
+    edit(seen, api, number=2)
+    (body,) = api.puts
+    assert body["droplet_template"] == template
+
+
+@pytest.mark.parametrize("status", ["deleting", "error", "weighing"])
+def test_a_pool_that_is_not_active_is_not_edited(status: str) -> None:
+    for change in ({"number": 2}, {"size": "c-8"}):
+        api = Api(POOL | {"status": status})
+        with pytest.raises(Unreachable, match=f'"{status}"; it is edited only while it is "active"'):
+            edit(POOL, api, **change)
+        assert api.puts == []
+
+
 def test_another_number_alone_is_somebody_else_s_doing() -> None:
-    seen: dict[str, Any] = {
-        "id": "p-1",
-        "name": "acme-media-node-pool",
-        "config": {"target_number_instances": 3},
-        "droplet_template": {"size": "c-4", "user_data": "x"},
-    }
-    api = Api(seen | {"config": {"target_number_instances": 5}})
+    api = Api(POOL | {"config": {"target_number_instances": 5}})
     with pytest.raises(Refused, match="somebody else just set acme-media-node-pool to 5"):
-        edit(seen, api, number=2)
+        edit(POOL, api, number=2)
     assert api.puts == []

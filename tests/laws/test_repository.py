@@ -115,6 +115,12 @@ def test_no_file_holds_a_secret() -> None:
     assert not [name for name, text in texts() if SECRETS.search(text)]
 
 
+def test_every_file_has_a_name_that_somebody_gave_it() -> None:
+    """A name of other characters was made by a value that a test ran: `x|` is what sed's `w` makes of one."""
+    strange = [str(path.relative_to(ROOT)) for path in files() if not re.fullmatch(r"[\w./-]+", str(path.relative_to(ROOT)), re.ASCII)]
+    assert strange == []
+
+
 def test_host_keys_are_always_checked() -> None:
     """asyncssh takes None as "let anybody be the host"."""
     for path, tree in modules():

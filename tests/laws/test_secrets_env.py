@@ -10,7 +10,28 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.errors import Refused
-from services.secrets_env import KEYS, Harm, Impact, Kind, Masker, Policy, SecretsFile, changes, effects, lint, mask, may_change, nearest
+from services.secrets_env import (
+    KEYS,
+    Danger,
+    Harm,
+    Impact,
+    Kind,
+    Masker,
+    Policy,
+    Reader,
+    SecretsFile,
+    changes,
+    damaged,
+    described,
+    effects,
+    findings,
+    lint,
+    mask,
+    may_change,
+    nearest,
+    remedy,
+    would,
+)
 from services.secrets_env.keys import URLS
 
 R44 = "Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Qq"
@@ -97,7 +118,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd|x", "character 9 is '|': it ends the boot script"),
+        ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd|x", "character 9 is '|': masters run what follows it as a command, as root"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd&x", "character 9 is '&': the boot script writes the old value"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd\\1", "character 9 is '\\'"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rdx=", "character 10 is '='"),
@@ -240,6 +261,16 @@ def test_a_sound_file_has_no_problems() -> None:
         (b"MASTER_NODE_1_PRIVATE_IP=a\n", "unknown", Harm.IGNORED, "MASTER_NODE_1_PRIVATE_IP"),
         (b"somebodysPassw0rd\n", "stray", Harm.IGNORED, "line 1: is not KEY=VALUE"),
         (b".*=a\n", "pattern", Harm.STOPS, "search pattern"),
+        (b"DOMAIN_NAME=a|;e id #\n", "command", Harm.RUNS, "line 1, DOMAIN_NAME: what follows its pipe character would run as a command"),
+        (b"DOMAIN_NAME=a|w x\n", "command", Harm.RUNS, "as root"),
+        (b"DOMAIN_NAME=a\\nX=b\n", "lines", Harm.RUNS, "lines of its own"),
+        (b"DOMAIN_NAME=a\\tb\n", "backslash", Harm.CHANGES, "does not store as it stands"),
+        (b"# DOMAIN_NAME=a|;e id #\n", "command", Harm.RUNS, "line 1: may run as a command"),
+        (b"export DOMAIN_NAME=a|;e id #\n", "command", Harm.RUNS, "line 1, DOMAIN_NAME: may run"),
+        (b"REDIS_PASSWORD=a;id\n", "shell", Harm.RUNS, "on each new media node"),
+        (b"REDIS_PASSWORD=a b\n", "word", Harm.INSTALL, "takes it apart"),
+        (b"REDIS_PASSWORD=a\nREDIS_PASSWORD=b\n", "duplicate", Harm.RUNS, "run the second value as a command"),
+        (b"OPENVIDU_RTC_ENGINE=Pion\n", "engine", Harm.STOPS, "is not pion or mediasoup"),
     ],
 )
 def test_problems_are_told_by_line_and_key(data: bytes, code: str, harm: Harm, says: str) -> None:
@@ -252,6 +283,120 @@ def test_the_end_of_the_file_and_the_gate() -> None:
     found = {problem.code: str(problem) for problem in SecretsFile(GATE + b"DOMAIN_NAME=a").problems()}
     assert found == {"no-final-newline": "line 2, DOMAIN_NAME: has no line end, so masters do not read it; after an edit they will"}
     assert [problem.code for problem in SecretsFile(b"").problems()] == ["gate"]
+
+
+@pytest.mark.parametrize("line", [b"# a=b|c\n", b"# see 3.7.1. = [new]\n", b"#\n", b"# x=\n", b" \n", b"lower=\n"])
+def test_what_a_person_writes_beside_it_is_no_danger(line: bytes) -> None:
+    assert not [f for f in findings(SecretsFile(whole().data + line)) if f.line]
+
+
+# --- findings: what plans are refused for -------------------------------------------------------------------------------------------------
+
+
+def whole() -> SecretsFile:
+    """Every key, with a value that nothing is wrong with."""
+    return SecretsFile("".join(f"{name}={EDITABLE.get(name, 'true')}\n" for name in KEYS).encode())
+
+
+def test_a_whole_file_has_no_finding_and_nothing_is_damaged() -> None:
+    assert findings(whole(), pool=True) == ()
+    assert damaged(whole()) == frozenset()
+
+
+def changed(name: str, value: str | None) -> SecretsFile:
+    lines = whole().data.splitlines(keepends=True)
+    new = b"" if value is None else f"{name}={value}\n".encode()
+    return SecretsFile(b"".join(new if line.startswith(f"{name}=".encode()) else line for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "danger", "reader", "settable"),
+    [
+        ("DOMAIN_NAME", "a|;w x", Danger.RUNS, Reader.MASTERS, True),
+        ("MONGO_ADMIN_PASSWORD", "a|;w x", Danger.RUNS, Reader.MASTERS, False),
+        ("DOMAIN_NAME", "a|b", Danger.STOPS, Reader.MASTERS, True),
+        ("OPENVIDU_RTC_ENGINE", "Pion", Danger.STOPS, Reader.MASTERS, True),
+        ("REDIS_PASSWORD", "a&b", Danger.RUNS, Reader.NODES, False),
+        ("MONGO_ADMIN_PASSWORD", "a&b", Danger.STOPS, Reader.MASTERS, False),
+        ("MONGO_ADMIN_PASSWORD", "ab=", Danger.STOPS, Reader.MASTERS, False),
+        ("REDIS_PASSWORD", "ab==", Danger.STOPS, Reader.NODES, False),
+        ("OPENVIDU_VERSION", "'3.6.1'", Danger.STOPS, Reader.NODES, False),
+        ("OPENVIDU_VERSION", "", Danger.MISSING, Reader.NODES, False),
+        ("OPENVIDU_VERSION", None, Danger.MISSING, Reader.NODES, False),
+        ("MASTER_NODE_PRIVATE_IP_3", None, Danger.MISSING, Reader.NODES, False),
+        ("ALL_SECRETS_GENERATED", "false", Danger.MISSING, Reader.NODES, False),
+        ("ALL_SECRETS_GENERATED", None, Danger.MISSING, Reader.NODES, False),
+        ("DASHBOARD_ADMIN_PASSWORD", None, Danger.MISSING, Reader.EDITS, True),
+        ("LIVEKIT_API_SECRET", None, Danger.MISSING, Reader.EDITS, True),
+        ("MONGO_REPLICA_SET_KEY", None, Danger.MISSING, Reader.EDITS, False),
+    ],
+)
+def test_what_goes_wrong_is_found(name: str, value: str | None, danger: Danger, reader: Reader, settable: bool) -> None:
+    found = findings(changed(name, value))
+    assert (danger, reader, name) in {(f.danger, f.reader, f.key) for f in found}
+    assert all(f.key == name for f in found)
+    assert all(f.settable == settable for f in found)
+    assert name in described(found)
+    assert (f"config set {name}`" in remedy(found)) == settable
+    assert name in damaged(changed(name, value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DASHBOARD_ADMIN_PASSWORD", "p&q"), ("OPENVIDU_PRO_LICENSE", "abc=="), ("MEET_INITIAL_API_KEY", None), ("MINIO_URL", None),
+     ("GRAFANA_ADMIN_USERNAME", "'ana'"), ("REDIS_PASSWORD", "p!q%^*~"), ("ALL_SECRETS_GENERATED", "true ")],
+)  # fmt: skip
+def test_what_is_only_untidy_is_no_finding(name: str, value: str | None) -> None:
+    assert findings(changed(name, value)) == ()
+
+
+def test_line_ends_that_become_part_of_every_password_are_found_and_any_edit_mends_them() -> None:
+    file = SecretsFile(whole().data.replace(b"\n", b"\r\n"))
+    (found,) = findings(file)
+    assert (found.danger, found.reader, found.line) == (Danger.STOPS, Reader.MASTERS, 1)
+    assert "config set KEY`" in remedy([found])
+    assert findings(file.set("DOMAIN_NAME", "meet.example.org")) == ()
+
+
+def test_the_masters_addresses_are_needed_where_the_file_has_any_or_a_pool_makes_the_nodes() -> None:
+    none = SecretsFile(b"".join(line for line in whole().data.splitlines(keepends=True) if b"PRIVATE_IP" not in line))
+    assert findings(none) == ()
+    assert {f.key for f in findings(none, pool=True)} == {f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"# moved\n", b"nothing\n", b"\x00"])
+def test_an_emptied_file_is_called_so(data: bytes) -> None:
+    found = findings(SecretsFile(data))
+    assert Danger.EMPTIED in {f.danger for f in found}
+    assert "it is empty" in described(found)
+    assert damaged(SecretsFile(data)) == set(KEYS)
+
+
+def test_the_worst_comes_first_and_gives_the_name() -> None:
+    found = findings(SecretsFile(b"X=a|b\nDOMAIN_NAME=c|;w d\n"))
+    assert [f.danger for f in found[:2]] == [Danger.RUNS, Danger.STOPS]
+    assert would(found) == "this secrets.env is not safe to start with"
+
+
+def test_of_a_file_full_of_faults_only_some_are_kept() -> None:
+    assert len(findings(SecretsFile(b"A=b|c\n" * 10_000))) == 50
+
+
+@given(files)
+def test_findings_never_show_more_than_names(data: bytes) -> None:
+    found = findings(SecretsFile(data))
+    for finding in found:
+        assert str(finding).isascii()
+        assert str(finding).isprintable()
+        assert not finding.key or finding.key in KEYS or finding.key.encode() in data
+    assert described(found).isprintable()
+
+
+@given(files, edits)
+def test_an_edit_makes_no_new_finding(data: bytes, edit: tuple[str, str]) -> None:
+    before = SecretsFile(data)
+    new = {(f.danger, f.key) for f in findings(before.set(*edit))} - {(f.danger, f.key) for f in findings(before)}
+    assert not new or Danger.EMPTIED in {f.danger for f in findings(before)}
 
 
 # --- differences and what they mean ------------------------------------------------------------------------------------------------------
@@ -302,6 +447,7 @@ def test_no_value_is_told(value: str) -> None:
     )
     told = [repr(file), str(file), repr(file.lines), *map(repr, file.problems()), *map(str, file.problems()), repr(file.names())]
     told += [repr(changes(file, SecretsFile(GATE))), repr(Masker(file.secrets()))]
+    told += [repr(findings(file)), described(findings(file)), remedy(findings(file)), repr(damaged(file))]
     for name in (*KEYS, value):
         told += [repr(lint(name, value)), repr(may_change(name))]
     for name in KEYS:

@@ -3,17 +3,25 @@
 # ruff: noqa: E501 - a table of lines is read by the line
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
+from zoneinfo import available_timezones
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import SecretStr
 
+from bot.start import own_zone
 from config.settings import Settings, SettingsError, check_secrets, load
 from config.values import ImpactName
-from services.cluster import Timings
+from services.cluster import Droplet, Timings
+from services.errors import Refused
 from services.policy import Impact
+from services.windows.zones import zone_named
+from services.world import health_page
+from tests.support.certificates import make
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "example.yaml"
@@ -26,7 +34,7 @@ GOOD: dict[str, Any] = {"clusters": {"acme": {"stack": "acme", "region": "ams3",
 def read(tmp_path: Path, content: object, env: Mapping[str, str] = HOME) -> Settings:
     path = tmp_path / "settings.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return load(path, env)
+    return load(path, env, own_zone)
 
 
 def problems(tmp_path: Path, content: object, env: Mapping[str, str] = HOME) -> list[str]:
@@ -94,7 +102,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({"clusters": ["acme"]}, "clusters: found a list; allowed: keys and values"),
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: found nothing; allowed: a value, it has no default"),
-        (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ssh, spaces, roles, "
+        (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ca_file, ssh, spaces, roles, "
          "policy, drain, autoscaler, timings, channel, timezone, windows, holidays, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
@@ -110,6 +118,15 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         (acme(timings={"look": 0}), "clusters.acme.timings.look: found 0; allowed: greater than 0"),
         (acme(timezone="Mars/Olympus"), "clusters.acme.timezone: found 'Mars/Olympus'; allowed: a time zone such as Europe/Madrid or UTC"),
         (acme(timezone="../../etc/passwd"), "clusters.acme.timezone: found '../../etc/passwd'; allowed: a time zone such as Europe/Madrid or UTC"),
+        (acme(timezone="localtime"), "clusters.acme.timezone: found 'localtime'; allowed: a time zone such as Europe/Madrid or UTC"),
+        (acme(timezone="Madrid"), "clusters.acme.timezone: found 'Madrid'; allowed: a time zone such as Europe/Madrid or UTC (did you mean Europe/Madrid?)"),
+        (acme(region=False), "clusters.acme.region: found false; allowed: text"),
+        (acme(policy={"approvals": True}), "clusters.acme.policy.approvals: found true; allowed: a whole number"),
+        (acme(policy={"approvals_for": {"meetings_cut": True}}), "clusters.acme.policy.approvals_for.meetings_cut: found true; allowed: a whole number"),
+        (acme(policy={"growth": False}), "clusters.acme.policy.growth: found false; allowed: a number"),
+        (acme(ssh={"port": True}), "clusters.acme.ssh.port: found true; allowed: a whole number"),
+        (acme(timings={"look": True}), "clusters.acme.timings.look: found true; allowed: a number"),
+        (acme(ca_file="/nowhere.pem"), "clusters.acme.ca_file: found /nowhere.pem, which is not a file; allowed: certificates in PEM form"),
         (acme(channel="#ops"), "clusters.acme.channel: found '#ops'; allowed: a Slack channel id such as C012AB3CD (not a name)"),
         (acme(spaces={"endpoint": "https://ams3.example.com", "bucket": "https://b"}), "clusters.acme.spaces.bucket: found 'https://b'; allowed: the bucket's "
          "name, without an address"),
@@ -168,6 +185,110 @@ def test_a_file_that_is_not_yaml(tmp_path: Path, content: str, words: str) -> No
     assert words in problems(tmp_path, content)[0]
 
 
+def test_every_place_that_a_health_address_may_name_is_filled(tmp_path: Path) -> None:
+    master = Droplet(1, "acme-master-node-1", "active", address="203.0.113.7", private_address="10.0.0.7")
+    for pattern, url in (("http://{address}:1/", "http://203.0.113.7:1/"), ("http://{private_address}/x", "http://10.0.0.7/x")):
+        taken = read(tmp_path, acme(health_url=pattern)).clusters["acme"].health_url
+        assert health_page(taken, master, master.address) == url
+
+
+# YAML that reads as something else than it says
+
+
+HEAD = "clusters:\n  acme: {stack: acme, region: ams3, public_url: 'https://meet.example.com'%s}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as", "value"),
+    [("022", "18", "ssh: {port: 022}"), ("0x16", "22", "ssh: {port: 0x16}"), ("0b101", "5", "ssh: {port: 0b101}"), ("1_000", "1000", "ssh: {port: 1_000}"),
+     ("20:30", "1230", "region: 20:30"), ("007", "7", "region: 007"), ("+017", "15", "ssh: {port: +017}")],
+)  # fmt: skip
+def test_a_number_that_is_another_in_yaml_is_refused_with_its_line(tmp_path: Path, written: str, read_as: str, value: str) -> None:
+    text = f"log: {{}}\nclusters:\n  acme:\n    stack: acme\n    region: ams3\n    public_url: https://meet.example.com\n    {value}\n"
+    if value.startswith("region"):
+        text = text.replace("    region: ams3\n", "")
+    (said,) = problems(tmp_path, text)
+    line = len(text.splitlines())
+    assert said.startswith(f"{tmp_path / 'settings.yaml'}:{line}: {written} is the number {read_as} in YAML: write it plainly, or in quotes")
+
+
+@pytest.mark.parametrize("value", ["20:30.5", ".inf", "-.INF", ".nan", "1_0.5"])
+def test_a_fraction_of_another_kind_is_refused(tmp_path: Path, value: str) -> None:
+    assert "is a number of another kind in YAML" in problems(tmp_path, HEAD % f", policy: {{growth: {value}}}")[0]
+
+
+@pytest.mark.parametrize(("word", "value"), [("no", "false"), ("NO", "false"), ("Off", "false"), ("on", "true"), ("Yes", "true")])
+def test_a_country_is_not_a_refusal(tmp_path: Path, word: str, value: str) -> None:
+    (said,) = problems(tmp_path, (HEAD % "").replace("ams3", word))
+    assert said == f'clusters.acme.region: found {word}, which YAML reads as {value}; allowed: text, in quotes: "{word}"'
+    assert read(tmp_path, (HEAD % "").replace("ams3", f"'{word}'")).clusters["acme"].region == word
+    (key,) = problems(tmp_path, (HEAD % "").replace("acme:", f"{word}:"))
+    assert f"settings.yaml:2: the key {word} is {value} in YAML: write it in quotes" in key
+
+
+def test_a_date_is_text(tmp_path: Path) -> None:
+    assert read(tmp_path, (HEAD % "").replace("ams3", "2026-12-24")).clusters["acme"].region == "2026-12-24"
+
+
+MERGED = """
+clusters:
+  acme: &acme
+    stack: acme
+    region: ams3
+    public_url: https://meet.example.com
+    ssh: &ssh {port: 2222, user: ubuntu}
+    policy: {approval_minutes: 10}
+  beta:
+    <<: *acme
+    stack: beta
+    policy: {approval_minutes: 20}
+  gamma:
+    <<: [{region: fra1}, *acme]
+    stack: gamma
+    ssh: {<<: *ssh, port: 22}
+"""
+
+
+def test_what_is_merged_may_be_said_anew(tmp_path: Path) -> None:
+    clusters = read(tmp_path, MERGED).clusters.values()
+    assert [c.stack for c in clusters] == ["acme", "beta", "gamma"]
+    assert [c.region for c in clusters] == ["ams3", "ams3", "fra1"]
+    assert [(c.ssh.port, c.ssh.user) for c in clusters] == [(2222, "ubuntu"), (2222, "ubuntu"), (22, "ubuntu")]
+    assert [c.policy.approval_minutes for c in clusters] == [10, 20, 10]
+
+
+def test_what_is_shared_by_an_alias_is_each_cluster_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are beside the file, and not beside it twice."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "id").write_text("")
+    monkeypatch.chdir(tmp_path)
+    a = GOOD["clusters"]["acme"]
+    shared = yaml.safe_dump({"clusters": {"a": a, "b": {**a, "stack": "b"}}}).replace("    stack: acme", "    stack: acme\n    ssh: &ssh {key_file: id}")
+    (tmp_path / "conf" / "s.yaml").write_text(shared.replace("    stack: b", "    stack: b\n    ssh: *ssh"))
+    clusters = load(Path("conf/s.yaml"), HOME).clusters
+    assert {c.ssh.key_file for c in clusters.values()} == {Path("conf/id")}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &a [*a]\n", "its aliases refer to each other"),
+        ("clusters: &a {acme: *a}\n", "its aliases refer to each other"),
+        ("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)), "make it too large"),
+        ("[" * 2000, "nested too deeply"),
+        ("clusters: {acme: {<<: *gone}}\n", "undefined alias"),
+        ("clusters: {acme: {<<: 3}}\n", "expected keys and values, or a list of those, behind <<"),
+        ("clusters: {acme: &a {<<: *a}}\n", "nested too deeply"),
+        ("clusters: {acme: {<<: {a: 1}, <<: {b: 2}}}\n", "the key << stands there twice"),
+        ("? [a, b]\n: c\n", "unhashable key"),
+        ("a: \x07b\n", "special characters are not allowed"),
+    ],
+)
+def test_yaml_that_is_made_to_hurt_is_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (told,) = problems(tmp_path, text)
+    assert said in told or "not YAML" in told
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file or directory"):
         load(tmp_path / "none.yaml", {})
@@ -224,7 +345,7 @@ def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
 
 
 def test_how_redis_is_trusted_is_set(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    make(tmp_path, "ca")
     env = {**HOME, "REDIS_URL": "rediss+sentinel://:pw@a,b/main", "REDIS_SENTINEL_PASSWORD": "other"}
     state = read(tmp_path, {**GOOD, "state": {"redis_ca_file": "ca.pem", "require_durable": True, "replicas": 2}}, env).state
     assert (state.redis_ca_file, state.replicas, state.require_durable) == (tmp_path / "ca.pem", 2, True)
@@ -235,6 +356,80 @@ def test_how_redis_is_trusted_is_set(tmp_path: Path) -> None:
     (said,) = problems(tmp_path, {**GOOD, "state": {"redis_ca_file": "gone.pem"}})
     assert said == f"state.redis_ca_file: found {tmp_path / 'gone.pem'}, which is not a file; allowed: certificates in PEM form"
     assert problems(tmp_path, {**GOOD, "state": {"replicas": -1}})
+
+
+# Certificates
+
+
+def test_files_of_certificates_are_looked_into(tmp_path: Path) -> None:
+    good = make(tmp_path, "good")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.pem").write_text("\n")
+    (tmp_path / "words.pem").write_text("see the wiki\n")
+    (tmp_path / "request.pem").write_text(good.pem.read_text().replace("CERTIFICATE", "CERTIFICATE REQUEST"))
+    (tmp_path / "cut.pem").write_text(good.pem.read_text()[:200])
+    (tmp_path / "der.pem").write_bytes(good.certificate.public_bytes(Encoding.DER))
+    (tmp_path / "link.pem").symlink_to("nowhere")
+    (tmp_path / "many.pem").write_text(f"# two of them\n{good.pem.read_text()}\n{make(tmp_path, 'second').pem.read_text()}")
+    bad = {
+        "folder": "which is a folder", "empty.pem": "which is empty", "words.pem": "which holds no certificate", "good.key": "which holds a private key, not certificates",
+        "request.pem": "which holds a certificate request, not a certificate", "cut.pem": "whose certificates cannot be read (cut off?)", "link.pem": "which is a link to nothing",
+        "der.pem": "which is a certificate in DER form (openssl x509 -inform der -in FILE -out FILE.pem)", "none.pem": "which is not a file",
+    }  # fmt: skip
+    places: dict[str, Callable[[str], dict[str, Any]]] = {
+        "clusters.acme.ca_file": lambda name: acme(ca_file=name),
+        "digitalocean.ca_file": lambda name: {**GOOD, "digitalocean": {"ca_file": name}},
+        "state.redis_ca_file": lambda name: {**GOOD, "state": {"redis_ca_file": name}},
+    }
+    for at, content in places.items():
+        for name, said in bad.items():
+            assert problems(tmp_path, content(name)) == [f"{at}: found {tmp_path / name}, {said}; allowed: certificates in PEM form"]
+        for name in ("good.pem", "many.pem"):
+            assert read(tmp_path, content(name))
+    for name, said in bad.items():
+        env = {**HOME, "SSL_CERT_FILE": str(tmp_path / name)}
+        assert problems(tmp_path, GOOD, env) == [f"SSL_CERT_FILE: found {tmp_path / name}, {said}; allowed: certificates in PEM form"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "meant"),
+    [
+        ("https://bucket.ams3.digitaloceanspaces.com", "https://ams3.digitaloceanspaces.com"),
+        ("https://bucket.ams3.cdn.digitaloceanspaces.com", "https://ams3.digitaloceanspaces.com"),
+        ("https://ams3.cdn.digitaloceanspaces.com", "https://ams3.digitaloceanspaces.com"),
+        ("https://ams3.digitaloceanspaces.com/bucket", "https://ams3.digitaloceanspaces.com"),
+        ("https://another.fra1.digitaloceanspaces.com/", "https://fra1.digitaloceanspaces.com"),
+        ("https://bucket.s3.example.org", "https://s3.example.com"),
+        ("https://s3.example.org/bucket", "https://s3.example.com"),
+    ],
+)
+def test_a_bucket_in_the_endpoint_is_refused(tmp_path: Path, endpoint: str, meant: str) -> None:
+    (said,) = problems(tmp_path, acme(spaces={"endpoint": endpoint, "bucket": "bucket"}))
+    assert said.startswith(f"clusters.acme.spaces: found {endpoint.rstrip('/')} as endpoint; allowed: the region's address without the bucket, such as {meant}")
+
+
+@pytest.mark.parametrize(("endpoint", "bucket"), [("https://ams3.digitaloceanspaces.com", "ams3"), ("https://s3.example.org/minio", "bucket"), ("http://127.0.0.1:9000", "b-1")])
+def test_an_endpoint_without_it_is_taken(tmp_path: Path, endpoint: str, bucket: str) -> None:
+    assert read(tmp_path, acme(spaces={"endpoint": endpoint, "bucket": bucket}))
+
+
+@pytest.mark.parametrize("name", ["Europe/Madrid", "europe/madrid", "EST5EDT", "GMT+2", "Factory", "posixrules", "localtime", "", " UTC", "UTC "])
+def test_settings_and_windows_judge_zones_by_the_same_function(tmp_path: Path, name: str) -> None:
+    try:
+        wanted = zone_named(name).key
+    except Refused:
+        assert "allowed: a time zone" in problems(tmp_path, acme(timezone=name))[0]
+    else:
+        assert read(tmp_path, acme(timezone=name)).clusters["acme"].timezone == wanted
+
+
+def test_no_zone_of_this_machine_is_judged_differently() -> None:
+    for name in available_timezones():
+        try:
+            assert own_zone(name) == zone_named(name).key
+        except ValueError:
+            with pytest.raises(Refused):
+                zone_named(name)
 
 
 # Secrets
@@ -298,6 +493,56 @@ def test_both_a_variable_and_its_file_is_a_mistake(tmp_path: Path) -> None:
     assert problems(tmp_path, GOOD, both) == ["REDIS_URL: found REDIS_URL and REDIS_URL_FILE; allowed: one of them"]
     lost = {**HOME, "REDIS_URL_FILE": "/nowhere"}
     assert problems(tmp_path, GOOD, lost) == ["REDIS_URL_FILE: found /nowhere, which cannot be read; allowed: a file that holds the secret"]
+
+
+VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY",
+             "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "REDIS_URL", "REDIS_SENTINEL_PASSWORD")  # fmt: skip
+
+
+def held(settings: Settings, variable: str) -> SecretStr | None:
+    cluster = settings.clusters["acme"].secrets
+    for part in (settings.slack, settings.state, cluster):
+        for name in type(part).model_fields:
+            if variable in (name.upper(), f"SLACK_{name.upper()}"):
+                return getattr(part, name)  # type: ignore[no-any-return]
+    raise AssertionError(variable)
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("around", ["%s\n", " %s", "\t%s\r\n", "\u00a0%s ", "%s"])
+def test_blanks_around_a_secret_go_as_they_do_in_a_file(tmp_path: Path, variable: str, around: str) -> None:
+    (tmp_path / "held").write_text(around % "hunter2-hunter2")
+    for env in ({variable: around % "hunter2-hunter2"}, {f"{variable}_FILE": str(tmp_path / "held")}):
+        found = held(read(tmp_path, GOOD, {**HOME, **env}), variable)
+        assert found is not None
+        assert found.get_secret_value() == "hunter2-hunter2"
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize(
+    ("value", "odd"),
+    [
+        ("hunter2\nhunter2", "a control character"), ("hunter2\x1bhunter2", "a control character"), ("hunter2\u200bhunter2", "a control character"),
+        ("\ufeffhunter2", "a control character"), ("hunter2\u2028x", "a control character"), ("hunter2 hunter2", "a blank"), ("hunter2\u00a0x", "a blank"),
+        ("“hunter2”", "a character that is not ASCII"), ('"hunter2"', "quotation marks around it"), ("'hunter2'", "quotation marks around it"),
+    ],
+)  # fmt: skip
+def test_a_secret_that_cannot_be_right_is_refused_by_its_variable(tmp_path: Path, variable: str, value: str, odd: str) -> None:
+    (tmp_path / "held").write_text(value, "utf-8")
+    password = variable.startswith("REDIS") and odd != "a control character"
+    for name, env in ((variable, {variable: value}), (f"{variable}_FILE", {f"{variable}_FILE": str(tmp_path / "held")})):
+        if password:
+            assert read(tmp_path, GOOD, {**HOME, **env}), "a password is what its owner chose"
+            continue
+        (said,) = problems(tmp_path, GOOD, {**HOME, **env})
+        assert said.startswith(f"{name}: found {odd}")
+        assert said.endswith("; allowed: the value alone")
+        assert "hunter2" not in said
+
+
+def test_a_variable_of_a_cluster_s_own_is_named(tmp_path: Path) -> None:
+    content = acme(secrets={"digitalocean_token": "ACME_DO"})
+    assert problems(tmp_path, content, {**HOME, "ACME_DO": "hunter2 hunter2"})[0].startswith("ACME_DO: found a blank; allowed")
 
 
 def missing(settings: Settings, *, slack: bool = True) -> list[str]:

@@ -29,7 +29,7 @@ class Hands:
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
         self.asked.append((droplet_id, action, *extra.items()))
 
-    async def set_target(self, number: int, *, remember: bool) -> None:
+    async def set_target(self, number: int, *, remember: int) -> None:
         self.asked.append(("pool", number, remember))
 
     async def drain(self, droplet_id: int, *, stays: bool) -> None:

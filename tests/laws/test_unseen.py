@@ -198,7 +198,7 @@ def test_agents_that_do_not_hear_the_signal_are_left_alone_and_named_on_the_plan
     assert looks.to_signal == ("openvidu", "ingress", "egress", "agent-speech")
     cluster = replace(ready(2), media=tuple(replace(n, look=looks) for n in ready(2).media))
     (note,) = [n for n in make_plan(cluster, Shutdown()).notes if "agent" in n]
-    assert "agent-captions on media-1" in note
+    assert "`agent-captions` on media-1" in note
     assert "agent-speech" not in note
 
 

@@ -14,6 +14,7 @@ from services.plan import make_plan
 from services.policy import Actor
 from services.procedures import BackupCreate, BackupPrune
 from services.runs import State
+from services.secrets_env import Linted
 from simulators.estate.things import Droplet
 from simulators.estate.things import Snapshot as Image
 from tests.support import virtual
@@ -133,7 +134,7 @@ def test_the_plan_says_whether_the_disks_are_at_rest() -> None:
     assert [s.title() for s in live.steps] == ["Snapshot masters 1-4"]
     assert "crash-consistent" in live.notes[0]
     assert not live.effects.down
-    off = make_plan(stocked(has_bucket=True), BackupCreate(offline=True))
+    off = make_plan(stocked(has_bucket=True, lint=Linted()), BackupCreate(offline=True))
     assert [s.title() for s in off.steps][:6] == [
         "Copy secrets.env within the bucket",
         "Let 3 media nodes finish",
@@ -172,7 +173,7 @@ def test_a_live_backup_disturbs_nobody() -> None:
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.types("COPS", "/openvidu backup create --dry-run")
             said = (await scene.whisper("UANA", "Dry run of Back up acme")).text
-            wanted = ("nobody is disturbed", "only crash-consistent", "$0.06 a month", "Takes about", "1. Copy secrets.env", "2. Snapshot")
+            wanted = ("disconnected", "only crash-consistent", "$0.06 a month", "Takes about", "1. Copy secrets.env", "2. Snapshot")
             for words in wanted:
                 assert words in said, f"{words!r} in {said}"
             assert images(scene) == []

@@ -156,8 +156,7 @@ def test_a_signal_that_may_have_left_is_not_sent_again() -> None:
 # Agents
 
 
-@pytest.mark.parametrize("kind", ["pool", "fixed"])
-@pytest.mark.parametrize("agent", ["deaf", "dies"])
+@pytest.mark.parametrize(("kind", "agent"), [("pool", "deaf"), ("fixed", "dies"), ("autoscaler", "deaf"), ("pool", "dies")])
 def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: str, agent: Quits) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:

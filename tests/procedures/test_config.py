@@ -121,7 +121,7 @@ def test_a_master_that_does_not_come_back_brings_the_old_file_back() -> None:
         assert staged(scene) == []
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         shown = await scene.card("was put back as it was ·")
-        assert "not so after" in shown.text
+        assert "timed out" in shown.text
 
     play(story)
 

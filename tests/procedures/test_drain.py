@@ -79,7 +79,7 @@ def test_one_node_in_slack_and_back_again() -> None:
             assert "changes nothing" in dry.text
             assert "Nothing is removed, so nothing is saved" in dry.text
             card = await asked(scene, "drain media-1", "Drain media-1 of acme")
-            assert "Nobody is cut off" in card.text
+            assert "no one is disconnected" in card.text
             await over(scene)
             end = await scene.card("media-1 of acme is drained ·")
             assert "/openvidu restart media-1" in end.text

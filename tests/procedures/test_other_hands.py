@@ -1,13 +1,15 @@
 """Somebody else at the wheel: what changed is said, nothing more is written, and people decide how to go on."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from services.runs import State
+from services.runs import Questioned, State
+from services.steps import Question
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question
+from tests.support.stories import asked, over, question, told
 
 
 def set_pool(scene: Scene, number: int) -> None:
@@ -184,5 +186,187 @@ def test_a_node_was_destroyed_by_hand_during_a_shutdown(which: int) -> None:
             assert scene.estate.media("acme") == []
             assert not any(m.on for m in scene.estate.masters("acme"))
             assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())
+
+
+# What was reached is undone
+
+
+def switch(scene: Scene, droplet: Any, action: str) -> None:
+    """As the control panel does it."""
+    scene.estate.settle()
+    scene.estate.power.ask(droplet.id, action)
+
+
+async def goes_down(scene: Scene) -> None:
+    await asked(scene, "shutdown", "Shut down acme")
+    await over(scene)
+    await scene.passes(60)
+
+
+async def starting(scene: Scene, title: str) -> None:
+    """The start-up has come to that step."""
+    await scene.ana.types("COPS", "/openvidu startup")
+    for _ in range(2000):
+        if (await scene.journal.latest("acme", 1))[0] == "acme-2":
+            run = await scene.journal.run("acme-2")
+            if run.step is not None and title in run.step.title():
+                return
+        await scene.passes(1)
+    raise AssertionError(f"it never came to {title}")
+
+
+async def asks_again(scene: Scene, run: str = "acme-2") -> list[Question]:
+    return [e.question for e in await scene.journal.events(run) if isinstance(e, Questioned)]
+
+
+@pytest.mark.parametrize("at", ["Start master 4", "Wait until masters 1-4 are healthy", "Check the public address", "media nodes serve"])
+def test_a_master_that_is_switched_off_during_a_start_up_is_started_again_and_said_at_once(at: str) -> None:
+    """It was waited for, for twenty minutes, and then the run stopped in the night; or it ended as done, with a master off."""
+
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.promises = False  # the other hand does not wait for the media nodes
+            await goes_down(scene)
+            await starting(scene, at)
+            off, began = scene.estate.masters("acme")[1], scene.clock.now()
+            switch(scene, off, "power_off")
+            await scene.card("master 2 is powered off, and not by this run. The run goes on from the new state: Start master 2", timeout=60)
+            assert scene.clock.now() - began < 60
+            run = await over(scene, run="acme-2")
+            assert run.ended_at - began < 900
+            assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+            assert len(scene.estate.serving("acme")) == 2
+            assert len(await asks_again(scene)) == 1
+            assert "needs a decision" not in told(scene)
+
+    virtual.run(story())
+
+
+def test_a_master_that_is_switched_off_again_is_not_fought_over() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            await goes_down(scene)
+            await starting(scene, "are healthy")
+            off = scene.estate.masters("acme")[1]
+            switch(scene, off, "power_off")
+            await scene.card("goes on from the new state", timeout=60)
+            await starting_again(scene)
+            switch(scene, off, "power_off")
+            card = await question(scene, run="acme-2")
+            assert "master 2 is powered off, and not by this run. From the new state it would be: Start master 2" in card.text
+            await scene.passes(900)
+            assert not off.on
+            await scene.ben.presses(card, "Go on from the new state")
+            await over(scene, run="acme-2")
+            assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+
+    async def starting_again(scene: Scene) -> None:
+        for _ in range(600):
+            run = await scene.journal.run("acme-2")
+            if run.step is not None and "are healthy" in run.step.title() and len(run.skipped) == 1 and scene.estate.masters("acme")[1].on:
+                return
+            await scene.passes(1)
+        raise AssertionError("it was not started again")
+
+    virtual.run(story())
+
+
+def test_a_fixed_node_that_is_destroyed_while_it_starts_is_not_called_serving() -> None:
+    """None of the three that were asked for did not serve: so all of two did."""
+
+    async def story() -> None:
+        async with Scene(media=3, kind="fixed") as scene:
+            scene.promises = False
+            await goes_down(scene)
+            await starting(scene, "media-1, media-2 and media-3 serve")
+            scene.estate.settle()
+            scene.estate.power.destroy(scene.estate.media("acme")[0].id)
+            await scene.card("1 media node is gone", timeout=120)
+            await over(scene, run="acme-2")
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+def test_a_fixed_node_that_is_switched_off_while_others_start_is_started_again() -> None:
+    async def story() -> None:
+        async with Scene(media=2, kind="fixed") as scene:
+            await goes_down(scene)
+            await starting(scene, "media-1 and media-2 serve")
+            switch(scene, scene.estate.media("acme")[1], "power_off")
+            await scene.card("media-2 is powered off", timeout=60)
+            await over(scene, run="acme-2")
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("words", ["resize masters s-8vcpu-16gb", "backup create --offline"])
+def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once(words: str) -> None:
+    """Its disk is not at rest any more."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            masters = scene.estate.masters("acme")
+            slow = masters[0]  # the others are ready long before it
+            scene.estate.outcome = lambda kind, d: "ignored" if kind in ("resize", "snapshot") and d is slow else "done"
+            await asked(scene, words, "acme")
+            while not any(a.type in ("resize", "snapshot") for a in scene.estate.actions.values()):
+                await scene.passes(1)
+            await scene.passes(200)
+            began = scene.clock.now()
+            switch(scene, masters[2], "power_on")
+            card = await question(scene)
+            assert "master 3 is powered on, and not by this run. From the new state it would be: " in card.text
+            assert scene.clock.now() - began < 90
+            scene.promises = False
+
+    virtual.run(story())
+
+
+def test_the_pools_number_that_is_set_while_the_masters_are_resized_is_still_noticed() -> None:
+    """What the bot had resized was kept as what it leaves behind, and the pool's number of that moment with it."""
+
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.promises = False
+            await asked(scene, "resize masters s-8vcpu-16gb", "acme")
+            masters = scene.estate.masters("acme")
+            while not any(a.type == "resize" for a in scene.estate.actions.values()):
+                await scene.passes(1)
+            assert not any(m.on for m in masters)
+            set_pool(scene, 5)
+            card = await question(scene)
+            assert "somebody else changed the pool's number from 0 to 5" in card.text
+
+    virtual.run(story())
+
+
+ROUNDS = {"resize": "resize masters s-8vcpu-16gb", "backup": "backup create --offline", "rolling": "resize masters s-8vcpu-16gb --rolling"}
+
+
+@pytest.mark.parametrize("words", ROUNDS.values(), ids=ROUNDS)
+def test_a_master_that_is_switched_off_on_the_way_up_again_is_not_called_done(words: str) -> None:
+    """Seen from there the sizes were right and the backup taken, so nothing was left to do."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.promises = False
+            scene.estate.rolling = "rolling" in words
+            await asked(scene, words, "acme")
+            await scene.passes(5)
+            for _ in range(3000):
+                run = await scene.journal.run("acme-1")
+                last = len([s for s in run.steps[run.position :] if "are healthy" in s.title()]) == 1
+                if run.step is not None and "are healthy" in run.step.title() and last:
+                    break
+                await scene.passes(1)
+            switch(scene, scene.estate.masters("acme")[2], "power_off")
+            await scene.card("master 3 is powered off", timeout=90)
+            await over(scene)
+            assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+            assert len(scene.estate.serving("acme")) == 1
 
     virtual.run(story())

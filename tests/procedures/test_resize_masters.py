@@ -15,7 +15,7 @@ from services.procedures import ResizeMasters
 from services.runs import State
 from simulators.estate.things import Droplet, unprocessable
 from tests.support import virtual
-from tests.support.clusters import SOLD, down, ready
+from tests.support.clusters import SOLD, down, price, ready
 from tests.support.scene import Scene
 
 BIG = "s-8vcpu-16gb"
@@ -93,7 +93,7 @@ def test_a_rolling_resize_is_gone_on_with_from_the_master_that_is_off() -> None:
 
 def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
     plan = make_plan(shop(ready()), ResizeMasters(BIG))
-    assert plan.saves == 4 * (SOLD[0].hourly - SOLD[1].hourly)
+    assert plan.saves == 4 * (price(SOLD[0]) - price(SOLD[1]))
     assert plan.outage is not None
     assert plan.outage > 600
     assert "4 masters from s-4vcpu-8gb at $48.00 to s-8vcpu-16gb at $96.00 a month each: $192.00 more a month" in plan.money
@@ -180,7 +180,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
             await scene.ana.types("COPS", f"/openvidu resize masters {BIG} --dry-run")
             said = (await scene.whisper("UANA", "Dry run of Resize the masters of acme")).text
             for words in (
-                "1 meeting, 5 people, 1 recording now. Nobody is cut off",
+                "1 meeting, 5 people, 1 recording now. They can finish",
                 "nobody can open a new meeting, for about",
                 "costs $0.29/h more",
                 "The masters stay billed while off ($0.57/h)",

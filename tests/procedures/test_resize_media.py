@@ -13,7 +13,7 @@ from services.procedures import ResizeMedia
 from services.runs import State
 from simulators.estate.things import Pool, unprocessable
 from tests.support import virtual
-from tests.support.clusters import SIZES, SOLD, down, ready
+from tests.support.clusters import SIZES, SOLD, down, price, ready
 from tests.support.scene import Scene
 from tests.support.stories import asked, over, titles, with_buttons
 
@@ -40,11 +40,14 @@ def test_it_reads_like_the_vendors_page() -> None:
 
 def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> None:
     plan = make_plan(shop(), ResizeMedia("c-4"))
-    assert plan.notes == ("DigitalOcean doubles the pool to 6 nodes for about 10 min, then removes the old ones: about $0.06, once",)
+    assert plan.notes == (
+        "DigitalOcean doubles the pool to 6 nodes for about 10 min, then removes the old ones: about $0.06, once",
+        "The file secrets.env is not checked: no bucket is configured",
+    )
     assert plan.outage is not None
     assert 240 <= plan.outage < 300, "until the new ones serve, not until the old ones are gone"
     assert 600 < plan.takes < 800
-    assert plan.saves == 3 * (SOLD[0].hourly - SOLD[2].hourly)
+    assert plan.saves == 3 * (price(SOLD[0]) - price(SOLD[2]))
     assert plan.effects.special == (), "a media resize may take the last node that serves"
     assert judge(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
     assert "mediaNodeInstanceType" in plan.afterwards[0]

@@ -100,7 +100,7 @@ def test_up_in_slack() -> None:
         async with Scene(media=2) as scene:
             await scene.ana.types("COPS", "/openvidu scale 4 --dry-run")
             dry = await scene.whisper("UANA", "Dry run of Scale acme to 4 media nodes, nothing was changed")
-            assert "nobody is disturbed. 2 media nodes more can take meetings" in dry.text
+            assert "no one is disconnected. 2 media nodes more can take meetings" in dry.text
             assert "costs $0.14/h more" in dry.text
             assert "about 4 min" in dry.text
             assert scene.estate.pool("acme").target == 2

@@ -1,6 +1,7 @@
 """The bot is killed between any two things it does; another one goes on, and in the end nothing is different."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from services.policy import Actor
 from services.procedures import Procedure, Shutdown, Startup
 from services.runs import Run, State
 from tests.support import virtual
+from tests.support.absence import ABSENCES, AT_ONCE, comes_back
 from tests.support.brief import brief
 from tests.support.full import PARTS
 from tests.support.life import Fate, survives
@@ -18,12 +20,11 @@ ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
 
 
 async def insist(scene: Scene, procedure: Procedure) -> Run:
-    """People bring a dead bot back, ask again for what was not taken, approve what waits, and resume what has stopped."""
+    """People bring a dead bot back, when they come, ask again for what was not taken, and approve what waits. They do nothing else."""
     before = len(await scene.journal.latest("acme", 1000))
     for _ in range(1000):
         if scene.lives[-1].dead:
-            await scene.passes(2)
-            await scene.start_bot()
+            await comes_back(scene)
         runs = await scene.journal.latest("acme", 1000)
         if len(runs) > before:
             run = await scene.journal.run(runs[0])
@@ -48,11 +49,11 @@ async def _ask(scene: Scene, procedure: Procedure) -> None:
         return
 
 
-def shutdown(die_at: Fate) -> int:
+def shutdown(away: str, die_at: Fate) -> int:
     """With the whole of pydo, as no other story that is told thousands of times."""
 
     async def story() -> int:
-        async with brief(media=2, pydo=True) as scene:
+        async with brief(media=2, pydo=away == AT_ONCE, away=away) as scene:
             scene.estate.open_meeting(people=4, minutes=1, recordings=1)
             await scene.start_bot(die_at)
             run = await insist(scene, Shutdown())
@@ -67,9 +68,9 @@ def shutdown(die_at: Fate) -> int:
     return virtual.run(story())
 
 
-def startup(die_at: Fate) -> int:
+def startup(away: str, die_at: Fate) -> int:
     async def story() -> int:
-        async with brief(media=2) as scene:
+        async with brief(media=2, away=away) as scene:
             await scene.start_bot()
             await insist(scene, Shutdown())
             scene.kill()
@@ -93,7 +94,15 @@ STORIES = {"shutdown": shutdown, "startup": startup}
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(story: str, part: int) -> None:
-    survives(story, STORIES[story], 40, part)
+    survives(story, partial(STORIES[story], AT_ONCE), 40, part)
+
+
+@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("away", ABSENCES[1:])
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_at_any_point_and_started_late(story: str, away: str, part: int) -> None:
+    """Time in which nobody looked is not time waited: what was never sent is sent, and the run ends as if nothing had happened."""
+    survives(f"{story}, {away}", partial(STORIES[story], away), 20, part)
 
 
 def test_ten_deaths_in_one_run() -> None:

@@ -9,6 +9,7 @@ from services.procedures import DrainNodes, Procedure, ResizeMedia, Restart, Sca
 from services.runs import State
 from tests.runs.test_crash import insist
 from tests.support import virtual
+from tests.support.absence import ABSENCES, AT_ONCE
 from tests.support.brief import brief
 from tests.support.full import PARTS
 from tests.support.life import Fate, survives
@@ -49,11 +50,11 @@ STORIES: dict[str, tuple[Procedure, int, Check]] = {
 }
 
 
-def tell(name: str, die_at: Fate) -> int:
+def tell(name: str, away: str, die_at: Fate) -> int:
     procedure, media, check = STORIES[name]
 
     async def story() -> int:
-        async with brief(media=media) as scene:
+        async with brief(media=media, away=away) as scene:
             scene.estate.rolling = True
             scene.estate.allow_template_keys.add("size")
             for _ in range(media):
@@ -69,6 +70,7 @@ def tell(name: str, die_at: Fate) -> int:
 
 
 @pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_point(name: str, part: int) -> None:
-    survives(name, partial(tell, name), 2, part)
+def test_killed_at_any_point(name: str, away: str, part: int) -> None:
+    survives(f"{name}, {away}", partial(tell, name, away), 2 if away == AT_ONCE else 1, part)

@@ -1,5 +1,7 @@
 """The bot dies while it changes secrets.env: the change is there in the end, once, and nothing is left staged."""
 
+from functools import partial
+
 import pytest
 
 from services.policy import Actor
@@ -7,6 +9,7 @@ from services.runs import State
 from services.secrets_env import SecretsFile
 from tests.runs.test_crash import BEN
 from tests.support import virtual
+from tests.support.absence import ABSENCES, AT_ONCE, comes_back
 from tests.support.brief import brief
 from tests.support.full import PARTS
 from tests.support.life import Fate, survives
@@ -21,9 +24,9 @@ def staged(scene: Scene) -> list[str]:
     return [k for k in scene.town.spaces.buckets[home].objects if "staged" in k and scene.town.spaces.read(home, k) is not None]
 
 
-def change(die_at: Fate) -> int:
+def change(away: str, die_at: Fate) -> int:
     async def story() -> int:
-        async with brief(media=1) as scene:
+        async with brief(media=1, away=away) as scene:
             scene.estate.rolling = True
             await scene.start_bot()
             desk = scene.bot.desk
@@ -33,8 +36,7 @@ def change(die_at: Fate) -> int:
             life.points, life.die_at = 0, die_at
             for _ in range(400):
                 if scene.lives[-1].dead:
-                    await scene.passes(2)
-                    await scene.start_bot()
+                    await comes_back(scene)
                 runs = await scene.journal.latest("acme", 1)
                 if runs and (await scene.journal.run(runs[0])).over:
                     break
@@ -57,6 +59,7 @@ def change(die_at: Fate) -> int:
     return virtual.run(story())
 
 
+@pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_point(part: int) -> None:
-    survives("config set", change, 8, part)
+def test_killed_at_any_point(away: str, part: int) -> None:
+    survives(f"config set, {away}", partial(change, away), 8 if away == AT_ONCE else 4, part)

@@ -10,6 +10,7 @@ from services.runs import State
 from simulators.faults import Faults
 from tests.runs.test_crash import insist
 from tests.support import virtual
+from tests.support.absence import ABSENCES, AT_ONCE
 from tests.support.brief import brief
 from tests.support.full import FULL, PARTS
 from tests.support.life import Fate, survives
@@ -72,11 +73,11 @@ STORIES: dict[str, tuple[str, Procedure | None, Procedure, Check]] = {
 }
 
 
-def tell(name: str, die_at: Fate) -> int:
+def tell(name: str, away: str, die_at: Fate) -> int:
     kind, first, procedure, check = STORIES[name]
 
     async def story() -> int:
-        async with brief(media=2, kind=kind) as scene:
+        async with brief(media=2, kind=kind, away=away) as scene:
             # People are still there when the drain begins: an autoscaler is paused before, for as long as its function may take.
             scene.estate.open_meeting(people=4, minutes=5 if kind == "autoscaler" else 1, recordings=1)
             if first is not None:
@@ -100,9 +101,10 @@ def tell(name: str, die_at: Fate) -> int:
 
 
 @pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_point(name: str, part: int) -> None:
-    survives(name, partial(tell, name), 2, part)
+def test_killed_at_any_point(name: str, away: str, part: int) -> None:
+    survives(f"{name}, {away}", partial(tell, name, away), 2 if away == AT_ONCE else 1, part)
 
 
 @pytest.mark.parametrize("kind", ["fixed", "autoscaler"])

@@ -1,6 +1,7 @@
 """The bot is killed while it resizes masters or takes backups: in the end the cluster is as planned, and nothing was made twice."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from services.runs import State
 from simulators.estate.things import Snapshot
 from tests.runs.test_crash import insist
 from tests.support import virtual
+from tests.support.absence import ABSENCES, AT_ONCE
 from tests.support.brief import brief
 from tests.support.full import PARTS
 from tests.support.life import Fate, survives
@@ -41,43 +43,43 @@ def one_snapshot_each(scene: Scene) -> None:
     assert asked(scene, "snapshot") == sorted(s.droplet_id for s in made)
 
 
-def resize(die_at: Fate) -> int:
+def resize(away: str, die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         resized(scene)
         one_snapshot_each(scene)
         assert len(scene.estate.signals) == 2
         assert set(scene.estate.signals.values()) == {1}
 
-    return _killed(ResizeMasters(BIG, snapshot=True), check, die_at)
+    return _killed(ResizeMasters(BIG, snapshot=True), check, away, die_at)
 
 
-def rolling(die_at: Fate) -> int:
+def rolling(away: str, die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         resized(scene)
         assert scene.estate.signals == {}
 
-    return _killed(ResizeMasters(BIG, rolling=True), check, die_at, rolling=True)
+    return _killed(ResizeMasters(BIG, rolling=True), check, away, die_at, rolling=True)
 
 
-def live(die_at: Fate) -> int:
+def live(away: str, die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         one_snapshot_each(scene)
         assert asked(scene, "shutdown") == []
         serves(scene)
 
-    return _killed(BackupCreate(), check, die_at)
+    return _killed(BackupCreate(), check, away, die_at)
 
 
-def offline(die_at: Fate) -> int:
+def offline(away: str, die_at: Fate) -> int:
     def check(scene: Scene) -> None:
         one_snapshot_each(scene)
         assert all(s.name.endswith("-off") for s in scene.estate.snapshots.values())
         serves(scene)
 
-    return _killed(BackupCreate(offline=True), check, die_at)
+    return _killed(BackupCreate(offline=True), check, away, die_at)
 
 
-def prune(die_at: Fate) -> int:
+def prune(away: str, die_at: Fate) -> int:
     def before(scene: Scene) -> None:
         for day in range(1, 6):
             for n, m in enumerate(scene.estate.masters("acme"), 1):
@@ -90,19 +92,20 @@ def prune(die_at: Fate) -> int:
         days = sorted(s.name[12:20] for s in scene.estate.snapshots.values())
         assert days == ["20270103"] * 4 + ["20270104"] * 4 + ["20270105"] * 4
 
-    return _killed(BackupPrune(), check, die_at, before=before)
+    return _killed(BackupPrune(), check, away, die_at, before=before)
 
 
 def _killed(
     procedure: ResizeMasters | BackupCreate | BackupPrune,
     check: Callable[[Scene], None],
+    away: str,
     die_at: Fate,
     *,
     rolling: bool = False,
     before: Callable[[Scene], None] = lambda _: None,
 ) -> int:
     async def story() -> int:
-        async with brief(media=2) as scene:
+        async with brief(media=2, away=away) as scene:
             scene.estate.rolling = rolling
             before(scene)
             await scene.start_bot(die_at)
@@ -120,6 +123,7 @@ USUAL = {"resize": 2, "rolling": 2, "live": 3, "offline": 2, "prune": 2}
 
 
 @pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_point(story: str, part: int) -> None:
-    survives(story, STORIES[story], USUAL[story], part)
+def test_killed_at_any_point(story: str, away: str, part: int) -> None:
+    survives(f"{story}, {away}", partial(STORIES[story], away), USUAL[story] if away == AT_ONCE else 1, part)

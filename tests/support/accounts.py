@@ -12,6 +12,7 @@ import yaml
 
 from bot.app import Bot, Ways, build
 from config.settings import load
+from services.certificates import CertificateSeen
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.clock import loop_clock
@@ -51,6 +52,12 @@ class Accounts(Http):
         """The account whose token it is answers."""
         token = {k.lower(): v for k, v in headers.items()}["authorization"]
         return self.towns[int(token.partition("token")[2])].digitalocean.handle(method, path, query, headers, body)
+
+    def trusting(self, ca_file: str | None, setting: str) -> Http:
+        return self
+
+    async def certificate_of(self, url: str) -> CertificateSeen:
+        return await self._web(url).certificate_of(url)
 
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         return await self._web(url).get(url, headers=headers, timeout=timeout)

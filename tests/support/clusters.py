@@ -52,12 +52,20 @@ from services.runs import (
     Stopped,
     Taken,
 )
+from services.secrets_env import Linted, SecretsFile, Unread, findings
 from services.seen import NOT_LOOKED, NotSeen, Observed
 from services.steps import STEPS, Choice, Question, Step
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.full import FULL
 
 NOW = 1_800_000_000.0
+BAD_FILES = tuple(
+    Linted(findings(SecretsFile(data)))
+    for data in (b"", b"DASHBOARD_ADMIN_PASSWORD=a|b\n", b"# x=a|;e touch x #\nREDIS_PASSWORD=x\nOPENVIDU_VERSION=3.6.1\n")
+)
+"""What is found in files with which nodes cannot start."""
+FILES: tuple[Linted | Unread, ...] = (*(Linted(),) * 8, Unread("no answer within 10 s"), *BAD_FILES)
+"""Mostly nothing is wrong with it."""
 EXAMPLES = 500 if FULL else 30
 law = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 """The same examples every time: a red test must be red for everybody. OPENVIDU_BOT_FULL=1 looks further."""
@@ -86,6 +94,12 @@ STARTS: tuple[Observed[str], ...] = (NotSeen("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, NotSeen("no such host", since=NOW - 30.0))
 NO_LIVEKIT = NotSeen("LiveKit does not answer", since=NOW - 30.0)
 SILENT = NotSeen("ssh does not answer", since=NOW - 30.0)
+
+
+def price(size: Size) -> Decimal:
+    """Per hour, of one that is known."""
+    assert size.hourly is not None
+    return size.hourly
 
 
 def names(stack: str = "acme") -> tuple[str, ...]:
@@ -242,6 +256,7 @@ def pooled(draw: st.DrawFn) -> Cluster:
         snapshots=draw(snapshots()),
         copies=draw(st.sampled_from((None, (), ("acme-backup-20270101T000000Z",)))),
         has_bucket=draw(st.booleans()),
+        lint=draw(st.sampled_from(FILES)),
         secrets=draw(st.sampled_from((None, SecretsSeen("d1"), SecretsSeen("d1", 60.0, staged=("0a1b2c3d4e5f6071",)), SecretsSeen("d2")))),
         keep_backups=draw(st.integers(1, 3)),
     )
@@ -383,6 +398,7 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "id": lambda c: st.sampled_from([n.id for n in c.media] or [0]),
     "kept": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:1]), tuple(n.id for n in c.media)]),
     "keep": lambda _: st.integers(0, 1),
+    "keep_ids": lambda c: st.sampled_from([(), tuple(n.id for n in c.media)]),
     "number": lambda _: st.integers(0, 5),
     "was": lambda _: st.integers(0, 5),
     "size": lambda _: st.sampled_from(SIZES),

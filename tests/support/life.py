@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
+from services.certificates import CertificateSeen
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.errors import Unreachable
@@ -147,6 +148,12 @@ class MortalHttp(Http):
         self._http = http
         self._life = life
 
+    def trusting(self, ca_file: str | None, setting: str) -> Http:
+        return self
+
+    async def certificate_of(self, url: str) -> CertificateSeen:
+        return await self._http.certificate_of(url)
+
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         return await self._life.call("http get", lambda: self._http.get(url, headers=headers, timeout=timeout))
 
@@ -204,6 +211,8 @@ class Forks:
 
 def survives(story: str, tell: Callable[[Fate], int], few: int, part: int = 0) -> None:
     """Whatever point the bot is killed at, the story ends as it should: this part of all points in the full run, else `few` of them.
+
+    How long it then stays dead is the story's own to say.
 
     `tell` tells it with a bot that dies as it is told, and says how many points that bot came by.
     """

@@ -30,7 +30,7 @@ class Quick:
         self._latency = latency
         self._born = 1000
 
-    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
+    async def observe(self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = frozenset()) -> Cluster:
         await asyncio.sleep(self._latency)
         self.looks += 1
         return replace(self.cluster, seen_at=self._clock.now(), known=needs)

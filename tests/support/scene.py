@@ -14,6 +14,8 @@ from bot.app import Bot, Ways, build
 from config.settings import load
 from config.values import Settings
 from handlers.cards import outcome
+from services.causes import REFUSED
+from services.certificates import CertificateSeen, NoCertificate
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.clock import Clock, loop_clock
@@ -53,6 +55,13 @@ class TownHttp(Http):
     def __init__(self, town: Town) -> None:
         super().__init__()
         self._town = town
+        self.certificate: CertificateSeen = NoCertificate("no socket, no certificate")
+
+    def trusting(self, ca_file: str | None, setting: str) -> Http:
+        return self
+
+    async def certificate_of(self, url: str) -> CertificateSeen:
+        return self.certificate
 
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
@@ -60,7 +69,7 @@ class TownHttp(Http):
         try:
             return Reply(self._town.web.handle(parts.hostname or "", parts.port or 443, parts.path))
         except ConnectionRefusedError:
-            raise Unreachable(f"get {url}: no connection", sent=False) from None
+            raise Unreachable(f"get {url}: {REFUSED}", sent=False, cause=REFUSED) from None
 
     async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
@@ -70,7 +79,7 @@ class TownHttp(Http):
         try:
             answer = self._town.livekit[stack].handle("POST", parts.path, headers or {}, body)
         except ConnectionRefusedError:
-            raise Unreachable(f"post {url}: no connection", sent=False) from None
+            raise Unreachable(f"post {url}: {REFUSED}", sent=False, cause=REFUSED) from None
         return Reply(answer.status, answer.body)
 
 
@@ -141,6 +150,7 @@ class Scene:
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
         self._ears: dict[Life, Receive] = {}
+        self.away = "at once"  # how long nobody brings a dead bot back: tests/support/absence.py
         self.promises = True
         self.forgiven: list[str] = []  # what Slack may complain of in this story
         self._kept: list[asyncio.Task[None]] = []

@@ -6,6 +6,7 @@ from services.procedures.fleet.autoscaler import AutoscalerFleet
 from services.procedures.fleet.base import Alarm, Fleet, Way
 from services.procedures.fleet.fixed import FixedFleet
 from services.procedures.fleet.pool import PoolFleet
+from services.steps import MediaServing, NodesServe, Step
 
 KINDS: dict[FleetKind, type[Fleet]] = {
     FleetKind.POOL: PoolFleet,
@@ -25,4 +26,10 @@ def of(cluster: Cluster) -> Fleet:
     return (KINDS[cluster.kind] if known(cluster) else AbsentFleet)(cluster)
 
 
-__all__ = ["Alarm", "Fleet", "Way", "known", "of"]
+def promised(left: tuple[Step, ...]) -> int:
+    """How many media nodes these steps, still to come, were to end with; 0 where they bring none."""
+    numbers = [s.number for s in left if isinstance(s, MediaServing)] + [len(s.ids) for s in left if isinstance(s, NodesServe)]
+    return max(numbers, default=0)
+
+
+__all__ = ["Alarm", "Fleet", "Way", "known", "of", "promised"]

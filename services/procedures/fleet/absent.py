@@ -16,6 +16,7 @@ class AbsentFleet(Fleet):
 
     name = "nothing that keeps media nodes"
     saves = False
+    installs = False
 
     def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:  # noqa: ARG002
         return iter(())

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from decimal import Decimal
 
 from services.cluster import Autoscaler, Cluster, MediaNode, NodeLook
 from services.errors import Refused
-from services.prices import money
+from services.prices import per_hour, summed
 from services.procedures.fleet.base import PLAN_FIRST, Alarm, Fleet, Way, masters_must_serve
 from services.seen import NotSeen
 from services.steps import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Step, Uncounted
@@ -139,7 +138,7 @@ class AutoscalerFleet(Fleet):
         if not old:
             return Way()
         masters_must_serve(cluster)
-        serving = len([n for n in self.staying if n.serving])
+        serving = len([n for n in self.staying if n.serving or not n.seen])  # what no one sees may serve, and is waited for
         steps: list[Step] = []
         for node in old:
             steps.append(Left((node.id,), uncount=True, who=self.short((node,))))
@@ -243,10 +242,10 @@ class AutoscalerFleet(Fleet):
         if not there:
             return None
         ages = listed(f"{self.short((n,))}, {duration(max(0.0, self.cluster.seen_at - _born(n)))} old" for n in there)
-        price = sum((n.droplet.hourly for n in there), Decimal(0))
+        price = per_hour(summed(n.droplet.hourly for n in there))
         head = f"*{count(len(there), 'media node')} of {self.cluster.name} {'is' if len(there) == 1 else 'are'} there while it is down*"
         ways = "`/openvidu startup`, or `/openvidu shutdown` again to let it finish and go"
-        return Alarm(f"lookout/there/{max(n.id for n in there)}", f"{head} · {ages} · {money(price)}/h, and nobody can meet there · {ways}")
+        return Alarm(f"lookout/there/{max(n.id for n in there)}", f"{head} · {ages} · {price}, and nobody can meet there · {ways}")
 
     def _on_while_down(self) -> Alarm | None:
         if not self.scaler.enabled:

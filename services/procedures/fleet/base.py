@@ -36,6 +36,7 @@ class Fleet(ABC):
 
     name: str  # as people say it: "an autoscale pool"
     saves = True  # nodes that are let go are not billed any more
+    installs = True  # nodes that come are new droplets, which install themselves with what secrets.env says
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster

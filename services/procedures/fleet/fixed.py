@@ -19,6 +19,7 @@ class FixedFleet(Fleet):
     name = "fixed media nodes"
     fewer = "`/openvidu park` switches some off"
     saves = False
+    installs = False
 
     @property
     def nodes(self) -> tuple[MediaNode, ...]:
@@ -36,7 +37,16 @@ class FixedFleet(Fleet):
         ids = tuple(n.id for n in on)
         if drain and on:
             yield Drain(number=len(on), limit=limit, gives_up=gives_up)
-        yield NodesOff(ids, remember=True, harsh=not drain, who=self.who(on))
+        yield NodesOff(ids, remember=True, harsh=not drain, who=self.who(on), keep_ids=self.keeps)
+
+    @property
+    def keeps(self) -> tuple[int, ...]:
+        """Which of them the next start-up starts after a shutdown from here."""
+        on = tuple(n.id for n in self.on)
+        if not all(n.parked for n in self.on):
+            return on
+        # None of them could serve: an earlier shutdown came as far as that, and knew which had been on.
+        return tuple(n.id for n in self.nodes if n.id in (*on, *self.cluster.remembered_ids))
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -97,8 +107,7 @@ class FixedFleet(Fleet):
         return (NOTHING,)
 
     def down_next(self) -> str:
-        on = len(self.on)
-        again = f" ({count(on, 'media node')}, as before)" if on else ""
+        again = f" ({count(len(self.keeps), 'media node')}, as before)" if self.keeps else ""
         return f"start again with `/openvidu startup`{again}; nothing was saved meanwhile, droplets that are off are billed in full"
 
     # Numbers and sizes

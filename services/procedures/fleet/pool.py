@@ -36,9 +36,9 @@ class PoolFleet(Fleet):
             oldest = tuple(n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start)
             yield Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
         if self.kept:
-            yield from keep_one(self.cluster, (), was, harsh=not drain)
+            yield from keep_one(self.cluster, (), was, harsh=not drain, keeps=self.keeps)
             return
-        yield PoolTarget(0, remember=True, was=was, harsh=not drain, alone=alone)
+        yield PoolTarget(0, remember=True, was=was, harsh=not drain, alone=alone, keeps=self.keeps)
         yield MediaGone()
 
     @property
@@ -47,6 +47,15 @@ class PoolFleet(Fleet):
         if self.cluster.zero_refused and self.cluster.zero_policy == "keep_one":
             return tuple(n.id for n in self.cluster.members)
         return ()
+
+    @property
+    def keeps(self) -> int:
+        """How many media nodes the next start-up brings back after a shutdown from here."""
+        target, members = self.pool.target, self.cluster.members
+        if target and not (members and all(n.parked for n in members)):
+            return target
+        # None of them could serve: an earlier shutdown came as far as that, and knew how many there had been.
+        return max(self.cluster.remembered or 0, target)
 
     def bring_back(self, number: int) -> Iterator[Step]:
         yield PoolTarget(number, was=self.pool.target)
@@ -91,7 +100,7 @@ class PoolFleet(Fleet):
         return (reminders.number(said),) if said is not None and said != self.cluster.remembered else ()
 
     def down_next(self) -> str:
-        again = f" ({count(self.cluster.remembered, 'media node')}, as before)" if self.cluster.remembered else ""
+        again = f" ({count(self.keeps, 'media node')}, as before)" if self.keeps else ""
         return f"start again with `/openvidu startup`{again}"
 
     # Numbers and sizes
@@ -161,10 +170,10 @@ class PoolFleet(Fleet):
         number, size = len(self.cluster.members), self.cluster.size(slug)
         if not number or size is None:
             return ()
-        extra = size.hourly * number * int(POOL_COOLDOWN) / 3600
+        cost = "its price is unknown" if size.hourly is None else f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
         minutes = f"{POOL_COOLDOWN / 60:.0f} min"
         doubles = f"DigitalOcean doubles the pool to {2 * number} nodes for about {minutes}, then removes the old ones"
-        return (f"{doubles}: about ${extra:.2f}, once",)
+        return (f"{doubles}: {cost}",)
 
     def resize_back(self, step: Step) -> Iterator[Step]:
         # DigitalOcean would not take the size: what was drained for it serves again.
@@ -185,6 +194,9 @@ class PoolFleet(Fleet):
         step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=self.who(chosen))
         note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
         return Way((step,), (note,), next=f"bring {'them' if everybody else 'it'} back with {back}")
+
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(said for said in (self.pool.state, self.pool.trouble) if said)
 
     def words(self) -> str:
         return f"pool at {self.pool.target}, {count(len(self.cluster.media), 'droplet')} of {self.pool.size}."

@@ -7,19 +7,24 @@ set -e
 
 root=$1
 secrets=$root/secrets.env
-homes=("$root/config/cluster/openvidu.env" "$root/config/cluster/master_node/meet.env" "$root/config/node/master_node.env")
+cluster=$root/config/cluster/openvidu.env
+meet=$root/config/cluster/master_node/meet.env
+node=$root/config/node/master_node.env
 
 copy_into_config() {
   local key value home
   # The last line without a newline makes `read` fail, and the loop ends before its body.
   while IFS='=' read -r key value; do
     if [[ -z $value ]]; then continue; fi
-    for home in "${homes[@]}"; do
-      if [[ -f $home ]] && grep -q "^$key=" "$home"; then
-        sed -i "s|^$key=.*|$key=$value|" "$home"
-        break
-      fi
-    done
+    case $key in
+      REDIS_PASSWORD) home=$node ;;
+      MEET_INITIAL_ADMIN_USER | MEET_INITIAL_ADMIN_PASSWORD | MEET_INITIAL_API_KEY) home=$meet ;;
+      *) home=$cluster ;;
+    esac
+    # A file that is not there, and a key that is no pattern, are "not found" too.
+    if grep -q "^$key=" "$home" 2>/dev/null; then
+      sed -i "s|^$key=.*|$key=$value|" "$home"
+    fi
   done <"$secrets"
 }
 

@@ -1,0 +1,53 @@
+"""Files of certificates: whether OpenSSL finds any in one, or what it is instead."""
+
+import ssl
+from pathlib import Path
+
+LARGEST = 8 * 1024 * 1024  # a system's whole list of authorities has 0.3 MB
+PEM = "certificates in PEM form"
+CONVERT = "openssl x509 -inform der -in FILE -out FILE.pem"
+
+
+def wrong_with_pem(file: Path) -> str:
+    """What is wrong with it, to be put behind its name ("which is empty"); "" when it holds certificates."""
+    try:
+        if not file.exists():
+            return "which is a link to nothing" if file.is_symlink() else "which is not a file"
+        if file.is_dir():
+            return "which is a folder"
+        if not file.is_file():
+            return "which is not a file"
+        if file.stat().st_size > LARGEST:
+            return "which is too large for certificates"
+        content = file.read_bytes()
+    except PermissionError:
+        return "which this user may not read"
+    except OSError:
+        return "which cannot be read"
+    if not content.strip():
+        return "which is empty"
+    return "" if _holds_certificates(file) else _instead(content)
+
+
+def _holds_certificates(file: Path) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=file)
+    except (OSError, ValueError):
+        return False
+    return context.cert_store_stats()["x509"] > 0
+
+
+def _instead(content: bytes) -> str:
+    if b"BEGIN CERTIFICATE REQUEST" in content or b"BEGIN NEW CERTIFICATE REQUEST" in content:
+        return "which holds a certificate request, not a certificate"
+    if b"BEGIN CERTIFICATE" in content or b"BEGIN TRUSTED CERTIFICATE" in content:
+        return "whose certificates cannot be read (cut off?)"
+    if b"PRIVATE KEY" in content:
+        return "which holds a private key, not certificates"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=content)
+    except (ssl.SSLError, ValueError):
+        return "which holds no certificate"
+    return f"which is a certificate in DER form ({CONVERT})"

@@ -1,0 +1,91 @@
+"""After an answer that was lost: say that it is not known, look until it is, and tell what became of it."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from handlers import cards
+from handlers.voice import Ear, Voice
+from services.clock import Clock
+from services.decisions import RequestState
+from services.desk import Desk
+from services.errors import BotError, Unreachable
+from services.policy import Actor
+from services.procedures import Procedure
+
+EVERY, TRIES = 10.0, 180  # half an hour: longer than a fail-over, shorter than anybody remembers what they pressed
+NOT_YET = "Whether it was taken is not known yet; I look, and tell you here."
+NOT_TAKEN = "It was not taken, and nothing was changed by it. You can type or press it again."
+Look = Callable[[], Awaitable[str]]
+
+
+class Doubts:
+    """Follows up for people whose change may or may not have been written down."""
+
+    def __init__(self, desk: Desk, voice: Voice, clock: Clock) -> None:
+        self._desk, self._voice, self._clock = desk, voice, clock
+        self._deeds: Counter[str] = Counter()  # of each person, so that only the newest one is told of
+
+    def moved(self, user: str) -> None:
+        """This person has typed or pressed something else: what became of the one before is no news any more."""
+        self._deeds[user] += 1
+
+    async def tell(self, ear: Ear, error: Unreachable, look: Look) -> None:
+        """Two messages: that it is not known, and later what is."""
+        mine = self._deeds[ear.user]
+        await self._say(ear, f"{cards.sentence(f'no usable answer: {error}')} {NOT_YET}")
+        for _ in range(TRIES):
+            await self._clock.sleep(EVERY)
+            if self._deeds[ear.user] != mine:
+                return
+            try:
+                words = await look()
+            except BotError:
+                continue
+            if self._deeds[ear.user] == mine:
+                await self._say(ear, words)
+            return
+        await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.")
+
+    async def _say(self, ear: Ear, words: str) -> None:
+        for _ in range(TRIES):
+            try:
+                await self._voice.whisper(ear, cards.words_card(words))
+            except Unreachable:
+                await self._clock.sleep(EVERY)
+            else:
+                return
+
+    # What became of it
+
+    async def asked_for(self, cluster: str, procedure: Procedure, actor: Actor, since: float) -> str:
+        """Of a change that was typed or picked."""
+        for name in await self._desk.journal.latest(cluster, 5):
+            run = await self._desk.run(name, actor)
+            if run.requester.key == actor.key and run.plan.procedure == procedure and run.opened_at >= since:
+                return f"It was taken: `{run.id}` is {run.state}; its message shows how it goes."
+        for request in await self._desk.waiting(cluster):
+            if request.requester.key == actor.key and request.plan.procedure == procedure and request.made_at >= since:
+                return "It was taken: the request waits for approval."
+        return NOT_TAKEN
+
+    async def decided(self, request_id: str, actor: Actor) -> str:
+        """Of a press on a request."""
+        request = await self._desk.journal.request(request_id)
+        self._desk.may_read(request.plan.cluster, actor)
+        mine = request.closed_by is not None and request.closed_by.key == actor.key
+        if request.state is RequestState.APPROVED:
+            return f"It was {'taken: approved' if mine else 'approved by others'}, as `{request.run}`."
+        if request.state is not RequestState.OPEN:
+            return f"{'It was taken' if mine else 'Others were first'}: the request is {request.state}."
+        if any(a.key == actor.key for a in request.approvals):
+            return "It was taken: your approval counts, and others are needed."
+        return NOT_TAKEN
+
+    async def pressed(self, run_id: str, actor: Actor, since: float) -> str:
+        """Of a press on a run: an answer, a resume, a cancel or an abandon."""
+        run = await self._desk.run(run_id, actor)
+        for event in reversed(await self._desk.journal.events(run_id)):
+            by = getattr(event, "by", None)
+            if event.at >= since and isinstance(by, Actor) and by.key == actor.key:
+                return f"It was taken: {run.id} is {run.state} now; its message shows how it goes."
+        return NOT_TAKEN

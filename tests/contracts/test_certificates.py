@@ -1,0 +1,496 @@
+"""TLS as the clients meet it: real servers on this machine, with every certificate that a deployment may show, and with none."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from services.causes import Cause
+from services.certificates import Certificate, NoCertificate
+from services.clients import http as http_module
+from services.clients.digitalocean import DigitalOcean
+from services.clients.http import Http
+from services.clients.livekit import Livekit
+from services.clients.spaces import Spaces
+from services.errors import BotError, Unreachable
+from services.store.redis import RedisStore
+from tests.support.certificates import HERE, Made, make
+
+CLOCK = SimpleNamespace(now=lambda: 1_800_000_000.0)
+SETTING = "clusters.acme.ca_file"
+
+
+class Site:
+    """A web server that counts handshakes and keeps what it was asked."""
+
+    def __init__(self, made: Made | None, status: int = 200) -> None:
+        self.requests: list[web.Request] = []
+        self.handshakes = 0
+        self._status = status
+        self._context = made.context() if made else None
+        if self._context is not None:
+            self._context.sni_callback = self._greet
+
+    def _greet(self, *_: object) -> None:
+        self.handshakes += 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        if request.method == "DELETE":
+            return web.Response(status=204)
+        return web.Response(status=self._status, text="{}", content_type="application/json")
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[int]:
+        """Its port."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._context).start()
+        try:
+            yield runner.addresses[0][1]
+        finally:
+            await runner.cleanup()
+
+
+async def _refusal(http: Http, url: str, timeout: float = 5.0) -> Unreachable:
+    with pytest.raises(Unreachable) as raised:
+        await http.get(url, timeout=timeout)
+    return raised.value
+
+
+def asked(made: Made | None, ask: Callable[[Http, int], Awaitable[Any]], ca: Path | None = None, site: Site | None = None) -> Any:
+    """What comes of it where a server shows that certificate and the client trusts that file."""
+
+    async def run() -> Any:
+        root = Http()
+        http = root.trusting(str(ca) if ca else None, SETTING)
+        async with (site or Site(made)).open() as port:
+            try:
+                return await ask(http, port)
+            finally:
+                await root.aclose()
+
+    return asyncio.run(run())
+
+
+def refused(made: Made | None, ca: Path | None = None, url: str = "https://127.0.0.1:{port}/") -> Unreachable:
+    """Why a page cannot be had."""
+    error = asked(made, lambda http, port: _refusal(http, url.format(port=port)), ca)
+    assert isinstance(error, Unreachable)
+    assert error.cause in str(error)
+    assert error.remedy
+    return error
+
+
+# What is wrong with a certificate, by name
+
+
+def test_one_that_nobody_signed_is_not_trusted_and_its_remedy_names_the_setting(tmp_path: Path) -> None:
+    error = refused(make(tmp_path))
+    assert error.cause == "certificate not trusted (self-signed certificate)"
+    assert SETTING in error.remedy
+    assert error.sent is False, "nothing of the request went over it"
+
+
+def test_one_of_a_private_authority_is_not_trusted(tmp_path: Path) -> None:
+    authority = make(tmp_path, "authority", authority=True)
+    assert "certificate not trusted (unable to get local issuer certificate)" in refused(make(tmp_path, by=authority)).cause
+
+
+def test_one_that_expired_is_told_with_the_date(tmp_path: Path) -> None:
+    made = make(tmp_path, days=(-30, -2))
+    date = made.certificate.not_valid_after_utc.strftime("%Y-%m-%d %H:%M UTC")
+    assert refused(made, made.pem).cause == f"certificate expired on {date}"
+
+
+def test_one_that_is_not_valid_yet_is_told_with_the_date_and_the_clock(tmp_path: Path) -> None:
+    made = make(tmp_path, days=(2, 30))
+    error = refused(made, made.pem)
+    assert error.cause == f"certificate not valid before {made.certificate.not_valid_before_utc.strftime('%Y-%m-%d %H:%M UTC')}"
+    assert "clock" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "theirs"),
+    [
+        (("other.example.com", "10.0.0.9"), "127.0.0.1", "other.example.com, 10.0.0.9"),
+        (("*.example.com",), "localhost", "*.example.com"),
+        (tuple(f"n{n}.example.com" for n in range(7)), "localhost", "n0.example.com, n1.example.com, n2.example.com, n3.example.com, "
+         "n4.example.com and 2 more"),
+        ((), "localhost", "the own certificate"),
+    ],
+)  # fmt: skip
+def test_one_for_another_name_is_told_with_both(tmp_path: Path, names: tuple[str, ...], host: str, theirs: str) -> None:
+    made = make(tmp_path, names=names)
+    error = refused(made, made.pem, f"https://{host}:{{port}}/")
+    assert error.cause == f"certificate for another name ({theirs}, not {host})"
+
+
+def test_everything_that_is_wrong_with_one_is_told_at_once(tmp_path: Path) -> None:
+    made = make(tmp_path, names=("old.example.com",), days=(-90, -2))
+    cause = refused(made).cause
+    assert cause.startswith("certificate not trusted (self-signed certificate), expired on 20")
+    assert cause.endswith("for another name (old.example.com, not 127.0.0.1)")
+
+
+def test_nothing_hostile_in_a_name_is_repeated(tmp_path: Path) -> None:
+    made = make(tmp_path, names=("<!channel>.example.com",))
+    cause = refused(made, made.pem).cause
+    assert "<" not in cause
+    assert "!" not in cause
+
+
+# What is trusted
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_a_server_s_own_certificate_in_the_file_is_enough(tmp_path: Path, host: str) -> None:
+    made = make(tmp_path)
+    assert asked(made, lambda http, port: http.get(f"https://{host}:{port}/"), made.pem).status == 200
+
+
+def test_an_authority_in_the_file_vouches_for_what_it_signed_alone(tmp_path: Path) -> None:
+    authority = make(tmp_path, "authority", authority=True)
+    made = make(tmp_path, by=authority)
+    assert asked(made, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), authority.pem).status == 200
+    assert "not trusted" in refused(make(tmp_path, "stranger"), authority.pem).cause
+
+
+def test_several_in_one_file(tmp_path: Path) -> None:
+    """Each master may show its own."""
+    made = [make(tmp_path, f"master-{n}") for n in range(3)]
+    together = tmp_path / "ca.pem"
+    together.write_text("".join(m.pem.read_text() for m in made))
+    for each in made:
+        assert asked(each, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), together).status == 200
+
+
+def test_the_machine_s_own_variable_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.pem))
+    assert asked(made, lambda http, port: http.get(f"https://127.0.0.1:{port}/")).status == 200
+
+
+def test_a_cluster_s_file_is_its_own(tmp_path: Path) -> None:
+    made = make(tmp_path)
+
+    async def run() -> None:
+        root = Http()
+        async with Site(made).open() as port:
+            assert (await root.trusting(str(made.pem), "clusters.a.ca_file").get(f"https://127.0.0.1:{port}/")).status == 200
+            assert "not trusted" in (await _refusal(root.trusting(None, "clusters.b.ca_file"), f"https://127.0.0.1:{port}/")).cause
+        await root.aclose()
+
+    asyncio.run(run())
+
+
+# TLS where there is none, and the other way round
+
+
+def test_https_at_a_port_that_speaks_plainly() -> None:
+    error = refused(None)
+    assert error.cause == "TLS mismatch: that port answers without TLS"
+    assert "scheme or port" in error.remedy
+
+
+def test_http_at_a_port_that_wants_tls(tmp_path: Path) -> None:
+    error = refused(make(tmp_path), url="http://127.0.0.1:{port}/")
+    assert error.cause == "TLS mismatch: that port expects TLS, and the address says http://"
+
+
+@pytest.mark.parametrize("words", ["Client sent an HTTP request to an HTTPS server.", "The plain HTTP request was sent to HTTPS port"])
+def test_http_at_a_port_that_says_in_plain_words_that_it_wants_tls(words: str) -> None:
+    async def run() -> Cause | None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.0 400 Bad Request\r\nContent-Length: {len(words)}\r\n\r\n{words}".encode())
+            writer.close()
+
+        server, http = await asyncio.start_server(answer, "127.0.0.1", 0), Http()
+        async with server:
+            found = await http.trouble_with(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await http.aclose()
+        return found
+
+    found = asyncio.run(run())
+    assert found is not None
+    assert found.said.startswith("TLS mismatch: that port expects TLS")
+
+
+def test_tls_that_has_nothing_in_common_with_ours(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    site = Site(made)
+    assert site._context is not None
+    site._context.maximum_version = ssl.TLSVersion.TLSv1_2
+    site._context.set_ciphers("AES128-SHA:@SECLEVEL=0")
+    error = asked(made, lambda http, port: _refusal(http, f"https://127.0.0.1:{port}/"), made.pem, site)
+    assert error.cause == "it hung up during the TLS handshake"
+
+
+def test_who_hangs_up_or_says_nothing(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        quiet = asyncio.Event()
+
+        async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await quiet.wait()
+            writer.close()
+
+        found, http = [], Http()
+        for each in (hang_up, say_nothing):
+            server = await asyncio.start_server(each, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            found += [(await _refusal(http, f"{scheme}://127.0.0.1:{port}/", timeout=0.3)).cause for scheme in ("https", "http")]
+            server.close()
+        quiet.set()
+        await http.aclose()
+        return found
+
+    closed = {"it hung up during the TLS handshake", "it closed the connection without an answer"}
+    https_closed, http_closed, https_quiet, http_quiet = asyncio.run(run())
+    assert https_closed in closed
+    assert http_closed in {*closed, "the connection was reset"}
+    assert https_quiet in {"no answer within 0.3 s", "connecting timed out"}
+    assert http_quiet == "no answer within 0.3 s"
+
+
+@pytest.mark.parametrize(
+    ("url", "cause", "remedy"),
+    [
+        ("https://127.0.0.1:1/", "connection refused", "listens on that port"),
+        ("https://no-such-host.invalid/", "no such host", "DNS"),
+        ("http://no-such-host.invalid/", "no such host", "DNS"),
+        ("http://127.0.0.1:99999/", "not an address that can be asked", "address"),
+    ],
+)
+def test_nobody_there(url: str, cause: str, remedy: str) -> None:
+    async def run() -> Unreachable:
+        http = Http()
+        try:
+            return await _refusal(http, url)
+        finally:
+            await http.aclose()
+
+    error = asyncio.run(run())
+    assert (error.cause, error.sent) == (cause, False)
+    assert remedy in error.remedy
+
+
+def test_a_page_that_answers_something_else_says_what() -> None:
+    async def run() -> list[Cause | None]:
+        http = Http()
+        async with Site(None, 503).open() as ill, Site(None, 302).open() as moved:
+            pages = (f"http://127.0.0.1:{ill}/", 201), (f"http://127.0.0.1:{moved}/", 201), (f"http://127.0.0.1:{moved}/", 400)
+            found = [await http.trouble_with(url, below=below) for url, below in pages]
+        await http.aclose()
+        return found
+
+    assert asyncio.run(run()) == [Cause("it answers 503"), Cause("it answers 302"), None]
+
+
+# The certificate as a value
+
+
+def test_the_certificate_of_an_address_is_a_value(tmp_path: Path) -> None:
+    made = make(tmp_path, names=("meet.example.com", *HERE), by=make(tmp_path, "authority", authority=True))
+    seen = asked(made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/room?key=secret"), tmp_path / "authority.pem")
+    assert isinstance(seen, Certificate)
+    assert (seen.accepted, seen.ends, seen.issuer) == (True, made.ends, "the authority certificate")
+    assert set(seen.names) == {"meet.example.com", *HERE}
+    assert not seen.ends_soon(time.time())
+    assert seen.ends_soon(made.ends - 13 * 86400)
+
+
+def test_one_that_is_refused_is_a_value_too_with_its_end(tmp_path: Path) -> None:
+    made = make(tmp_path, days=(-9, -2))
+    seen = asked(made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem)
+    assert isinstance(seen, Certificate)
+    assert (seen.accepted, seen.ends) == (False, made.ends)
+    assert seen.trouble.startswith("certificate expired on ")
+    assert seen.left(time.time()) < 0
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"), [("http://127.0.0.1:{port}/", "the address is not https://"), ("https://127.0.0.1:1/", "connection refused")]
+)
+def test_none_that_is_seen_has_a_reason(url: str, reason: str) -> None:
+    assert asked(None, lambda http, port: http.certificate_of(url.format(port=port))).reason == reason
+
+
+def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ana password hunter2\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    now = [1000.0]
+    monkeypatch.setattr("services.clients.http.time.monotonic", lambda: now[0])
+    for name, trusted, handshakes in (("good", True, 1), ("strange", False, 2)):
+        made = make(tmp_path, name)
+        site = Site(made)
+
+        async def look(http: Http, port: int, site: Site = site, handshakes: int = handshakes) -> None:
+            url = f"https://localhost:{port}/room?token=hunter2"
+            await asyncio.gather(*(http.certificate_of(url) for _ in range(5)))
+            now[0] += 50.0
+            await http.certificate_of(url)
+            assert site.handshakes == handshakes
+            now[0] += 3600.0
+            await http.certificate_of(url)
+            assert site.handshakes == 2 * handshakes
+
+        asked(made, look, made.pem if trusted else None, site)
+        for request in site.requests:
+            assert request.path_qs == "/"
+            assert "authorization" not in request.headers
+            assert "hunter2" not in str(request.headers)
+
+
+def test_a_server_in_trouble_is_not_asked_for_its_certificate_at_every_look(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    site = Site(made)
+
+    async def wait(http: Http, port: int) -> None:
+        for _ in range(10):
+            await _refusal(http, f"https://localhost:{port}/")
+
+    asked(made, wait, None, site)
+    assert site.handshakes == 10 + 2
+
+
+def test_one_that_was_good_an_hour_ago_and_is_refused_now_is_looked_at_anew(tmp_path: Path) -> None:
+    good, bad = make(tmp_path), make(tmp_path, "bad", days=(-9, -2))
+    ca = tmp_path / "ca.pem"
+    ca.write_text(good.pem.read_text() + bad.pem.read_text())
+    site = Site(good)
+
+    async def renew(http: Http, port: int) -> str:
+        url = f"https://localhost:{port}/"
+        seen = await http.certificate_of(url)
+        assert isinstance(seen, Certificate)
+        assert seen.accepted
+        assert site._context is not None
+        site._context.load_cert_chain(bad.pem, bad.key_pem)
+        return (await _refusal(http, url)).cause
+
+    assert asked(good, renew, ca, site).startswith("certificate expired on ")
+
+
+def test_an_unchecked_handshake_is_made_in_one_place_to_look() -> None:
+    root = Path(http_module.__file__).parents[2]
+    texts = {p.relative_to(root).as_posix(): p.read_text() for f in ("bot", "handlers", "services") for p in (root / f).rglob("*.py")}
+    assert [name for name, text in texts.items() if "CERT_NONE" in text or "check_hostname = False" in text] == ["services/clients/tls.py"]
+    assert {name for name, text in texts.items() if "only_to_look" in text} == {"services/clients/tls.py", "services/clients/http.py"}
+
+
+# The other clients say it as well
+
+
+def _told(error: BotError, cause: str) -> None:
+    assert error.cause.startswith(cause)
+    assert error.remedy
+
+
+def test_livekit_says_why(tmp_path: Path) -> None:
+    made = make(tmp_path)
+
+    async def load(http: Http, port: int) -> Any:
+        return await Livekit(f"wss://127.0.0.1:{port}", "APIkey", "s" * 44, http, CLOCK).load()
+
+    assert asked(made, load, made.pem)["rooms"] == 0
+    with pytest.raises(Unreachable, match="certificate not trusted") as raised:
+        asked(made, load)
+    _told(raised.value, "certificate not trusted (self-signed certificate)")
+    assert SETTING in raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tls", "cause"),
+    [
+        ("https", True, "certificate not trusted (self-signed certificate)"),
+        ("https", False, "TLS mismatch: that port answers without TLS"),
+        ("http", True, "it closed the connection without an answer"),
+    ],
+)
+def test_spaces_and_digitalocean_say_why(tmp_path: Path, scheme: str, tls: bool, cause: str) -> None:
+    async def run() -> None:
+        async with Site(make(tmp_path) if tls else None).open() as port:
+            url = f"{scheme}://127.0.0.1:{port}"
+            spaces, cloud = Spaces(url, "bucket", "key", "secret-secret"), DigitalOcean("token", endpoint=url, clock=CLOCK)
+            for ask in (spaces.get("k"), cloud.droplets()):
+                with pytest.raises(Unreachable) as raised:
+                    await ask
+                _told(raised.value, cause)
+                assert raised.value.sent is (False if tls and scheme == "https" else raised.value.sent)
+            await spaces.aclose()
+            await cloud.aclose()
+
+    asyncio.run(run())
+
+
+def test_spaces_and_digitalocean_trust_a_file(tmp_path: Path) -> None:
+    made = make(tmp_path)
+
+    async def run() -> None:
+        site = Site(made)
+        async with site.open() as port:
+            url = f"https://127.0.0.1:{port}"
+            spaces = Spaces(url, "bucket", "key", "secret-secret", ca_file=str(made.pem))
+            cloud = DigitalOcean("token", endpoint=url, clock=CLOCK, ca_file=str(made.pem))
+            await spaces.delete("k")
+            with pytest.raises(Unreachable, match="holds no readable droplets"):
+                await cloud.droplets()
+            await spaces.aclose()
+            await cloud.aclose()
+        assert [r.method for r in site.requests] == ["DELETE", "GET"]
+
+    asyncio.run(run())
+
+
+def test_redis_says_why(tmp_path: Path) -> None:
+    async def why(url: str) -> Unreachable:
+        store = RedisStore(url, reply_within=2.0)
+        with pytest.raises(Unreachable) as raised:
+            await store.get("x")
+        await store.aclose()
+        return raised.value
+
+    async def run() -> list[Unreachable]:
+        async with Site(make(tmp_path)).open() as tls, Site(None).open() as plain:
+            return [
+                await why(url)
+                for url in (
+                    f"rediss://:hunter2@127.0.0.1:{tls}",
+                    f"rediss://:hunter2@127.0.0.1:{plain}",
+                    f"redis://:hunter2@127.0.0.1:{plain}",
+                    "redis://:hunter2@127.0.0.1:1",
+                    "redis://:hunter2@no-such-host.invalid",
+                )
+            ]
+
+    found = asyncio.run(run())
+    assert [e.cause for e in found] == [
+        "certificate not trusted (self-signed certificate)",
+        "TLS mismatch: that port answers without TLS",
+        "what answers there is not Redis",
+        "connection refused",
+        "no such host",
+    ]
+    assert "state.redis_ca_file" in found[0].remedy
+    assert "hunter2" not in str([(str(e), e.remedy) for e in found])
+
+
+def test_a_certificate_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(tmp_path)
+    monkeypatch.setattr(http_module, "read_certificate", lambda *_: (_ for _ in ()).throw(ValueError("bad DER")))
+    seen = asked(made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem)
+    assert seen == NoCertificate("its certificate cannot be read")

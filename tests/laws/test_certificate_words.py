@@ -1,0 +1,92 @@
+"""What a status says of the certificate: nothing while it is good for long enough, and by name what is wrong with it."""
+
+from dataclasses import replace
+
+import pytest
+
+from handlers import cards
+from handlers.cards.certificates import certificate_words, longest_closure
+from services.certificates import DAY, Certificate, CertificateSeen, NoCertificate
+from services.desk import Status
+from tests.support import virtual
+from tests.support.clusters import NOW, ready
+from tests.support.life import MortalHttp
+from tests.support.scene import ORIGIN, Scene, TownHttp
+
+ENDS = "<!date^{}^{{date_short_pretty}} {{time}}|"
+
+
+def lasting(days: float, trouble: str = "", remedy: str = "") -> Certificate:
+    return Certificate(
+        "https://meet.example.com/", ("meet.example.com",), "an authority", NOW - 60 * DAY, NOW + days * DAY, trouble, remedy
+    )
+
+
+@pytest.mark.parametrize("seen", [None, NoCertificate("connection refused"), lasting(14.1), lasting(61)])
+def test_nothing_is_said_of_one_that_is_good(seen: CertificateSeen | None) -> None:
+    assert certificate_words(seen, ready(3), NOW) == ""
+    assert "ertificate" not in cards.status_card(Status(ready(3), None, None, certificate=seen), NOW).text
+
+
+@pytest.mark.parametrize("days", [0.01, 1, 13.9])
+def test_the_end_within_two_weeks_is_said_as_each_reader_s_own_time(days: float) -> None:
+    words = certificate_words(lasting(days), ready(3), NOW)
+    assert words.startswith(f"*Certificate* It ends {ENDS.format(int(NOW + days * DAY))}")
+
+
+def test_one_that_has_expired_since_it_was_looked_at() -> None:
+    assert "It expired" in certificate_words(lasting(-0.01), ready(3), NOW)
+
+
+def test_one_that_is_refused_says_why_and_what_to_do() -> None:
+    trouble, remedy = (
+        "certificate not trusted (self-signed certificate)",
+        "put its authority's certificate (PEM) into clusters.acme.ca_file",
+    )
+    card = cards.status_card(Status(ready(3), None, None, certificate=lasting(61, trouble, remedy)), NOW)
+    for words in (card.text, str(card.blocks)):
+        assert trouble in words
+    assert "clusters.acme.ca" in card.text
+    hostile = cards.status_card(Status(ready(3), None, None, certificate=lasting(61, "for <!channel>")), NOW)
+    assert "<!channel>" not in f"{hostile.text}{hostile.blocks}"
+
+
+@pytest.mark.parametrize(
+    ("windows", "days", "said"),
+    [
+        (("nights daily 20:00-07:30 Europe/Madrid",), 20, ""),
+        (("nights daily 20:00-07:30 Europe/Madrid",), 0.4, "A window keeps acme closed for 11 h 30 min"),
+        (("weekend Fri 20:00-24:00 UTC", "rest Sat,Sun 00:00-24:00 UTC"), 1.5, "A window keeps acme closed for 52 h"),
+        (("nights daily 20:00-07:30 UTC --media-only",), 0.4, "It ends"),
+        (("nonsense",), 0.4, "It ends"),
+        ((), 0.4, "It ends"),
+    ],
+)  # fmt: skip
+def test_a_window_longer_than_what_is_left(windows: tuple[str, ...], days: float, said: str) -> None:
+    words = certificate_words(lasting(days), replace(ready(3), windows=windows), NOW)
+    assert (words == "") if not said else (said in words)
+    if "closed for" in said:
+        assert words.startswith(":warning:")
+
+
+def test_a_closed_time_that_is_under_way_counts_by_what_is_left_of_it() -> None:
+    cluster = replace(ready(3), windows=("nights daily 20:00-19:00 UTC",))
+    day = NOW // DAY * DAY
+    assert longest_closure(cluster, day + 12 * 3600) == 23 * 3600
+
+
+def test_status_shows_it() -> None:
+    async def story() -> None:
+        async with Scene() as scene:
+            http = scene.bot.ways.http
+            assert isinstance(http, MortalHttp)
+            town = http._http
+            assert isinstance(town, TownHttp)
+            await scene.ana.types("COPS", "/openvidu status")
+            assert "ertificate" not in (await scene.whisper("UANA", "acme · up")).text
+            town.certificate = replace(lasting(0), ends=ORIGIN + 3 * DAY)
+            await scene.dora.types("COPS", "/openvidu status")
+            said = await scene.whisper("UDORA", "acme · up")
+            assert f"Certificate It ends {ENDS.format(int(ORIGIN + 3 * DAY))}" in said.text
+
+    virtual.run(story())

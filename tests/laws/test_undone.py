@@ -1,0 +1,275 @@
+"""What a run has reached and another hand takes back is noticed before the run writes anything else, in every procedure."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Basis, Cluster, Fact, FleetKind, MediaNode, NodeLook, SecretsSeen
+from services.errors import Refused
+from services.plan import make_plan
+from services.policy import Actor
+from services.procedures import (
+    BackupCreate,
+    Configure,
+    DrainNodes,
+    Park,
+    Procedure,
+    ResizeMasters,
+    ResizeMedia,
+    Restart,
+    Roll,
+    Scale,
+    Shutdown,
+    Startup,
+    Unpark,
+)
+from services.runs import Event, Opened, Reached, Run, fold
+from services.secrets_env import Linted
+from services.seen import NOT_LOOKED, Observed
+from services.steps import PowerOn, Step
+from services.undone import taken_back
+from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, end_of, fixed, ready
+
+ANA = Actor("UANA", "T0ACME")
+def parked(cluster: Cluster) -> Cluster:
+    """Its last media node is switched off."""
+    last = cluster.media[-1]
+    return cluster.with_media({last.id: replace(last, droplet=replace(last.droplet, status="off"), look=NOT_LOOKED)})
+
+
+def rooted(cluster: Cluster) -> Cluster:
+    """Its price list, snapshots and bucket were looked at too."""
+    known = SecretsSeen("d1", staged=("s1",))
+    return replace(cluster, sizes=SOLD, snapshots=(), copies=(), has_bucket=True, secrets=known, lint=Linted())
+
+
+STORIES: dict[str, tuple[Procedure, Cluster]] = {
+    "shutdown": (Shutdown(), ready(3)),
+    "shutdown, harsh": (Shutdown(no_drain=True), ready(3)),
+    "shutdown of the media nodes": (Shutdown(media_only=True), ready(3)),
+    "shutdown, one kept": (Shutdown(), ready(3, zero_refused=True, zero_policy="keep_one")),
+    "shutdown, fixed": (Shutdown(), fixed(3)),
+    "shutdown, autoscaler": (Shutdown(), autoscaled(3)),
+    "startup": (Startup(), down(ready(3))),
+    "startup, fixed": (Startup(), down(fixed(3))),
+    "startup, autoscaler": (Startup(), down(autoscaled(3))),
+    "scale down": (Scale(1), ready(3)),
+    "scale up": (Scale(5), ready(3)),
+    "drain": (DrainNodes("all"), ready(3)),
+    "resize media": (ResizeMedia(SIZES[1]), rooted(ready(3))),
+    "resize media, fixed": (ResizeMedia(SIZES[1]), rooted(fixed(3))),
+    "resize masters": (ResizeMasters(SIZES[1], snapshot=True), rooted(ready(3))),
+    "resize masters, rolling": (ResizeMasters(SIZES[1], rolling=True), rooted(ready(3))),
+    "resize masters, fixed": (ResizeMasters(SIZES[1]), rooted(fixed(3))),
+    "backup": (BackupCreate(offline=True), rooted(ready(3))),
+    "restart": (Restart("master-2"), ready(3)),
+    "restart of a media node": (Restart("media-2"), ready(3)),
+    "park": (Park("1"), fixed(3)),
+    "unpark": (Unpark("all"), parked(fixed(3))),
+    "roll": (Roll(SIZES[1]), rooted(autoscaled(3))),
+    "config": (Configure(("DASHBOARD_ADMIN_PASSWORD",), "s1", "d1", "d2"), rooted(ready(3))),
+}
+
+
+def run_of(name: str) -> tuple[Run, list[Cluster]]:
+    """The run as it is opened, and the cluster before each of its steps and at its end."""
+    procedure, cluster = STORIES[name]
+    plan = make_plan(cluster, procedure)
+    run = fold([Opened(NOW, "acme-1", plan, ANA, (), "")])
+    seen = [cluster]
+    for step in run.steps:
+        seen.append(step.after(seen[-1]))
+    return run, seen
+
+
+def at(run: Run, seen: list[Cluster], position: int) -> Run:
+    """The same when that many steps are reached."""
+    told: list[Event] = [Opened(NOW, "acme-1", run.plan, ANA, (), "")]
+    for n, step in enumerate(run.steps[:position]):
+        basis = replace(Basis(), **{name: getattr(seen[n + 1].basis, name) for name in step.edits}) if step.edits else None
+        told.append(Reached(NOW + n, n, basis))
+    return fold(told)
+
+
+# Other hands
+
+
+def hands(now: Cluster) -> Iterator[tuple[str, Cluster]]:
+    """What another hand may do to a cluster at a moment: switch any droplet, set any number or size, send or bring a node."""
+    for master in now.masters:
+        other = "off" if master.status == "active" else "active"
+        yield f"{master.name} {other}", now.with_masters({master.name: replace(master, status=other, healthy=other == "active")})
+        size = next(s for s in SIZES if s != master.size)
+        yield f"{master.name} {size}", now.with_masters({master.name: replace(master, size=size)})
+    for node in now.media:
+        if node.droplet.off:
+            yield f"{node.name} on", _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200))
+            continue
+        if now.kind is FleetKind.FIXED:
+            yield f"{node.name} off", _node(now, node, "off", NOT_LOOKED)
+        if node.restartable:
+            yield f"{node.name} serves", _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200))
+    if now.kind is FleetKind.FIXED and now.media:
+        yield f"{now.media[0].name} gone", replace(now, media=now.media[1:])
+    if now.pool is not None:
+        yield "the pool's number", replace(now, pool=replace(now.pool, target=now.pool.target + 2))
+        yield "the pool's template", replace(now, pool=replace(now.pool, template="t-9"))
+    if now.autoscaler is not None:
+        yield "the autoscaler", replace(now, autoscaler=replace(now.autoscaler, enabled=not now.autoscaler.enabled))
+
+
+def _node(now: Cluster, node: MediaNode, status: str, look: Observed[NodeLook]) -> Cluster:
+    return now.with_media({node.id: replace(node, droplet=replace(node.droplet, status=status), look=look)})
+
+
+def looked(cluster: Cluster, step: Step) -> Cluster:
+    """What the step's look shows of it."""
+    known = step.needs | {Fact.DROPLETS}
+    shown = replace(cluster, known=known)
+    if Fact.POOL not in known:
+        shown = replace(shown, pool=None, autoscaler=None)
+    if Fact.NODES not in known:
+        shown = replace(shown, media=tuple(replace(n, look=NOT_LOOKED) for n in shown.media))
+    if Fact.HEALTH not in known:
+        shown = replace(shown, masters=tuple(replace(m, healthy=NOT_LOOKED) for m in shown.masters))
+    if Fact.SNAPSHOTS not in known:
+        shown = replace(shown, snapshots=None)
+    return shown
+
+
+def noticed(run: Run, look: Cluster) -> bool:
+    step = run.step
+    assert step is not None, "it is under way"
+    return bool(taken_back(run, look) or run.basis.changed(look.basis) or (not step.is_done(look) and step.objection(look)))
+
+
+def touches(goal: Step, before: Cluster, after: Cluster) -> bool:
+    """Whether that hand undid this goal."""
+    return goal.is_done(before) and not goal.is_done(after)
+
+
+SWITCHED = ("PowerOn", "PowerOff", "NodesOn", "NodesOff", "Healthy", "NodesServe", "PoolTarget", "TemplateSize", "Resize", "Autoscaling")
+"""The goals that are states of things people see and switch in DigitalOcean's panel."""
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_goal_that_is_undone_is_noticed_before_the_next_write(name: str) -> None:
+    """Whatever is undone, at whichever later step, in whichever procedure."""
+    run, seen = run_of(name)
+    for position in range(1, len(run.steps)):
+        for what, changed in hands(seen[position]):
+            lasting = [g for g in run.steps[:position] if type(g).__name__ in SWITCHED and g.is_done(seen[position + 1])]
+            goals = [g for g in lasting if touches(g, seen[position], changed)]
+            if goals:
+                fact = Fact.POOL if what.startswith("the ") else Fact.DROPLETS
+                assert _noticed_in_time(run, seen, position, changed, fact), f"{what} at “{run.steps[position].title()}”: {goals}"
+
+
+def _noticed_in_time(run: Run, seen: list[Cluster], position: int, changed: Cluster, fact: Fact) -> bool:
+    """Whether the run notices before it has asked for anything that rests on that fact and is not what restores the goal, or has ended."""
+    now = changed
+    for at_step in range(position, len(run.steps)):
+        here, step = at(run, seen, at_step), run.steps[at_step]
+        look = looked(now, step)
+        if noticed(here, look):
+            return True
+        rests_on_it = fact is Fact.DROPLETS or fact in step.needs
+        if rests_on_it and not step.is_done(look) and type(step).ask is not Step.ask and step.wants(look, 0):
+            # It writes: fine only where that is to be again what was undone.
+            return all(g.is_done(_end(run, at_step, now)) for g in run.steps[:position] if g.is_done(seen[position]))
+        now = step.after(now)
+    return all(g.is_done(now) for g in run.steps[:position] if g.is_done(seen[-1]))
+
+
+def _end(run: Run, start: int, now: Cluster) -> Cluster:
+    for step in run.steps[start:]:
+        now = step.after(now)
+    return now
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_run_that_nobody_disturbs_suspects_nothing(name: str) -> None:
+    """Before, after and in the middle of each step, whatever part of it is done already."""
+    run, seen = run_of(name)
+    for position, step in enumerate(run.steps):
+        here = at(run, seen, position)
+        for now in (seen[position], *_halves(seen[position], seen[position + 1])):
+            look = looked(now, step)
+            assert taken_back(here, look) == "", f"at “{step.title()}”"
+        assert here.basis.changed(looked(seen[position], step).basis) == ""
+
+
+def _halves(before: Cluster, after: Cluster) -> Iterator[Cluster]:
+    """Each droplet alone as it will be, the rest as it was; and everything, locked and not to be seen by SSH."""
+    for master in after.masters:
+        yield before.with_masters({master.name: master})
+    for node in after.media:
+        if any(n.id == node.id for n in before.media):
+            yield before.with_media({node.id: node})
+    for cluster in (before, after):
+        dark = tuple(replace(n, look=NOT_LOOKED) for n in cluster.media)
+        yield replace(cluster, media=dark, masters=tuple(replace(m, locked=True, healthy=False) for m in cluster.masters))
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_after_a_recovery_the_way_back_is_not_suspected(name: str) -> None:
+    """The steps that lead back undo on purpose what was reached."""
+    run, seen = run_of(name)
+    for position, step in enumerate(run.steps):
+        back = tuple(run.plan.procedure.recover(seen[position], step))
+        if not back:
+            continue
+        now = seen[position]
+        way = replace(run, steps=run.steps[: position + 1] + back, skipped=(position,), way_from=position + 1)
+        way = replace(way, reached=tuple(Reached(NOW, n) for n in range(position)))
+        for n, going in enumerate(back, position + 1):
+            here = replace(way, position=n, reached=(*way.reached, *(Reached(NOW, m) for m in range(position + 1, n))))
+            assert taken_back(here, looked(now, going)) == "", f"on the way back at “{going.title()}”"
+            now = going.after(now)
+
+
+def test_every_goal_that_can_be_switched_in_the_panel_is_in_one_of_these_stories() -> None:
+    there = {type(s).__name__ for name in STORIES for s in run_of(name)[0].steps}
+    assert set(SWITCHED) <= there
+
+
+def test_a_goal_that_a_new_way_reaches_again_is_not_noticed_twice() -> None:
+    """People said: go on. The first start of master 1 is still undone while the second one is asked for."""
+    run, seen = run_of("startup")
+    here = at(run, seen, 3)
+    off = seen[3].with_masters({"acme-master-node-1": replace(seen[3].masters[0], status="off")})
+    assert taken_back(here, off) == "master 1 is powered off"
+    again = make_plan(off, run.plan.procedure, here.steps[3:])
+    going = replace(here, steps=here.steps[:4] + again.steps, skipped=(3,), position=4)
+    assert taken_back(going, off) == ""
+    going = replace(going, way_from=4)
+    assert again.steps[0].title() == "Start master 1"
+    assert taken_back(going, off) == ""
+
+
+@pytest.mark.parametrize("unsure", ["locked", "new", "archive"])
+def test_only_what_is_seen_counts(unsure: str) -> None:
+    run, seen = run_of("startup")
+    first = seen[5].masters[0]
+    odd = replace(first, locked=True) if unsure == "locked" else replace(first, status=unsure)
+    assert taken_back(at(run, seen, 5), seen[5].with_masters({first.name: odd})) == ""
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_way_that_is_found_anew_ends_where_the_first_one_was_to_end(name: str) -> None:
+    """Whatever another hand did meanwhile: refused by name, or a way; and a cluster that was to be up at the end is not left half off."""
+    run, seen = run_of(name)
+    starts = any(isinstance(s, PowerOn) for s in run.steps)
+    for position in range(len(run.steps)):
+        for what, changed in hands(replace(seen[position], remembered=len(seen[0].media) or 3)):
+            where = f"{what} at “{run.steps[position].title()}”"
+            try:
+                plan = make_plan(changed, run.plan.procedure, run.steps[position:])
+            except Refused:
+                continue
+            end = end_of(changed, plan.steps)
+            if starts:
+                assert end.up, where
+            if starts and "master" in what:
+                assert len(end.serving) >= len(seen[-1].serving), where

@@ -1,0 +1,540 @@
+"""A `secrets.env` that somebody has spoilt in the bucket: nothing is stopped that could not start again, and nothing in it ever runs."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from services.runs import State
+from simulators.faults import Fault, Rule
+from simulators.slack.model import Message
+from tests.procedures import test_windows as windows
+from tests.procedures.test_config import NEW, ask, bucket, secrets
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import told
+
+Story = Callable[[Scene], Awaitable[None]]
+PLANTED = "pL4ntedV4lue"
+FAILS = f"a|{PLANTED}"
+RUNS = f"x|;e touch {PLANTED} #"
+LINE = "line 12, DASHBOARD_ADMIN_PASSWORD"
+PASSWORD = b"DASHBOARD_ADMIN_PASSWORD="
+DOWN_FIRST = ("shutdown", "shutdown --no-drain", "resize masters s-8vcpu-16gb", "backup create --offline")
+BOOTS = (*DOWN_FIRST, "restart master-2", "resize masters s-8vcpu-16gb --rolling")
+values = pytest.mark.parametrize("value", [FAILS, RUNS])
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(caplog: pytest.LogCaptureFixture) -> Any:
+    """No value is in any log line, whatever the story is."""
+    caplog.set_level(logging.INFO)
+    yield
+    assert PLANTED not in caplog.text
+
+
+def play(story: Story, **more: Any) -> None:
+    async def scene_of_it() -> None:
+        async with Scene(media=1, **more) as scene:
+            scene.estate.rolling = True
+            await story(scene)
+            assert PLANTED not in told(scene)
+            assert PLANTED not in str(await scene.store.tail("chain:acme", 1000))
+
+    virtual.run(scene_of_it())
+
+
+def write(scene: Scene, data: bytes) -> None:
+    scene.town.spaces.write(bucket(scene), "secrets.env", data)
+
+
+def spoil(scene: Scene, value: str = FAILS, key: bytes = PASSWORD) -> None:
+    """Somebody edits the file in the bucket's console, as OpenVidu's own page says."""
+    lines = [key + value.encode() if line.startswith(key) else line for line in secrets(scene).split(b"\n")]
+    write(scene, b"\n".join(lines))
+
+
+async def says(scene: Scene, words: str, seconds: float = 20.0) -> str:
+    """What Ana reads in answer to that."""
+    before = {m.ts for m in scene.ana.sees("COPS")}
+    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.passes(seconds)
+    return " ".join(m.text for m in scene.ana.sees("COPS") if m.ts not in before)
+
+
+async def approved(scene: Scene, words: str, run: str, state: State = State.DONE) -> str:
+    """Ana asks, Ben approves, and the run ends like that. Returns what the card said."""
+    said = await says(scene, words, 3)
+    if not words.startswith("startup"):  # which needs no approval
+        await scene.ben.presses(await to_approve(scene), "Approve")
+    ended = await scene.run_is(run, State.DONE, State.STOPPED, State.ROLLED_BACK)
+    assert ended.state is state, ended.stopped or ended.end_text
+    return said
+
+
+async def to_approve(scene: Scene) -> Message:
+    for _ in range(60):
+        if found := [m for m in scene.ana.sees("COPS") if "'Approve'" in str(m.blocks)]:
+            return found[-1]
+        await scene.passes(1)
+    raise AssertionError("nothing waits for approval")
+
+
+def boots(scene: Scene) -> list[str]:
+    return [m.node.boot_id for m in scene.estate.masters("acme")]
+
+
+# What boots a master is refused
+
+
+@values
+@pytest.mark.parametrize("words", BOOTS)
+def test_no_plan_boots_a_master_with_a_line_that_runs_or_ends_the_boot(words: str, value: str) -> None:
+    async def story(scene: Scene) -> None:
+        spoil(scene, value)
+        before = boots(scene)
+        for asked in (f"{words} --dry-run", words):
+            answer = await says(scene, asked)
+            assert LINE in answer
+            assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
+            assert ("would run as a command, as root" in answer) == (value == RUNS)
+        assert await scene.bot.desk.waiting("acme") == []
+        assert boots(scene) == before
+
+    play(story)
+
+
+def test_break_glass_does_not_pass_over_the_file() -> None:
+    async def story(scene: Scene) -> None:
+        spoil(scene, RUNS)
+        answer = await says(scene, 'break-glass shutdown --reason "on fire"')
+        assert LINE in answer
+        assert await scene.bot.desk.waiting("acme") == []
+
+    play(story, roles={"break_glass": ["UANA"]})
+
+
+@pytest.mark.parametrize(
+    "words", ["status", "scale 2 --dry-run", "drain --dry-run", "restart media-1 --dry-run", "backup create --dry-run"]
+)
+def test_what_boots_no_master_is_planned_as_ever_and_status_tells(words: str) -> None:
+    told_too = ("status", "scale 2 --dry-run")  # new media nodes read the file
+
+    async def story(scene: Scene) -> None:
+        spoil(scene)
+        answer = await says(scene, words)
+        assert ("has a pipe character" in answer) == (words in told_too), answer
+        assert words == "status" or "Dry run of" in answer
+
+    play(story)
+
+
+@values
+def test_from_a_bad_file_to_a_night_and_a_morning(value: str) -> None:
+    """The way that the refusal names works: repaired from here, shut down, started."""
+
+    async def story(scene: Scene) -> None:
+        spoil(scene, value)
+        assert LINE in await says(scene, "shutdown")
+        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        assert "secrets.env" not in await says(scene, "status")
+        scene.estate.rolling = False
+        await approved(scene, "shutdown", "acme-2")
+        await approved(scene, "startup", "acme-3")
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+        assert NEW.encode() in secrets(scene)
+
+    play(story)
+
+
+def test_a_file_that_is_spoilt_between_asking_and_approving() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.rolling = False
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await to_approve(scene)
+        spoil(scene, RUNS)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", LINE)
+        await scene.passes(600)
+        assert scene.estate.front_is_up("acme")
+        assert await scene.bot.desk.open_run("acme") is None
+
+    play(story)
+
+
+def test_a_file_that_is_spoilt_while_meetings_end_keeps_the_masters_on() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.rolling = False
+        scene.estate.open_meeting(people=4, minutes=60)
+        await says(scene, "shutdown", 3)
+        await scene.ben.presses(await to_approve(scene), "Approve")
+        await scene.passes(1200)
+        spoil(scene, RUNS)
+        run = await scene.run_is("acme-1", State.STOPPED, State.DONE)
+        assert run.state is State.STOPPED
+        assert f"secrets.env to be repaired: {LINE}" in run.stopped
+        assert all(m.on for m in scene.estate.masters("acme"))
+        spoil(scene, "Sound-Horse-Battery-9")
+        await scene.ben.presses(next(m for m in scene.ana.sees("COPS") if "has stopped" in m.text), "Resume")
+        await scene.run_is("acme-1", State.DONE)
+
+    play(story)
+
+
+# A cluster that is down already
+
+
+@values
+def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.rolling = False
+        await approved(scene, "shutdown", "acme-1")
+        spoil(scene, value)
+        for words in ("startup", "startup 2 --dry-run"):
+            answer = await says(scene, words)
+            assert LINE in answer
+            assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
+        assert all(m.status == "off" for m in scene.estate.masters("acme"))
+        card = await ask(scene)
+        assert "Only the file is written; masters read it when they start next" in card.text
+        assert "Restarts" not in card.text
+        await scene.ben.presses(card, "Approve")
+        await scene.run_is("acme-2", State.DONE)
+        assert all(m.status == "off" for m in scene.estate.masters("acme"))
+        await approved(scene, "startup", "acme-3")
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+
+    play(story)
+
+
+def test_masters_that_were_started_by_hand_with_a_bad_file_are_brought_back() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.rolling = False
+        await approved(scene, "shutdown", "acme-1")
+        spoil(scene)
+        for master in scene.estate.masters("acme"):
+            scene.estate.power.ask(master.id, "power_on")
+        await scene.passes(900)
+        assert not any(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+        card = await ask(scene)
+        assert "Only the file is written" in card.text
+        await scene.ben.presses(card, "Approve")
+        await scene.run_is("acme-2", State.DONE)
+        await approved(scene, "startup", "acme-3")
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+
+    play(story)
+
+
+def test_a_sound_file_is_not_changed_while_the_cluster_is_down() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.rolling = False
+        await approved(scene, "shutdown", "acme-1")
+        await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        await scene.ana.fills_and_submits(await scene.ana.wait_for(scene.ana.modal), {"New value": NEW})
+        await scene.whisper("UANA", "`/openvidu startup` first")
+
+    play(story)
+
+
+# Emptied, cut short, gone
+
+
+async def edits(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW) -> str:
+    """What Ana reads after she has filled in the form."""
+    before = {m.ts for m in scene.ana.sees("COPS")}
+    await scene.ana.types("COPS", f"/openvidu config set {key}")
+    await scene.ana.fills_and_submits(await scene.ana.wait_for(scene.ana.modal), {"New value": value})
+    await scene.passes(20)
+    return " ".join(m.text for m in scene.ana.sees("COPS") if m.ts not in before)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
+    "emptied": lambda _: b"",
+    "only a comment left": lambda _: b"# moved to the wiki\n",
+    "cut short": lambda data: b"".join(data.splitlines(keepends=True)[:11]),
+    "without its first lines": lambda data: b"".join(data.splitlines(keepends=True)[4:]),
+    "cut in the middle of a line": lambda data: data[: len(data) // 2],
+    "without the key that new nodes wait for": lambda data: data.replace(b"ALL_SECRETS_GENERATED=true\n", b""),
+    "with an empty password": lambda data: data.replace(b"REDIS_PASSWORD=Zz9", b"REDIS_PASSWORD=\nX=Zz9"),
+    "without one master's address": lambda data: data.replace(b"MASTER_NODE_PRIVATE_IP_2=", b"MASTER_NODE_2_PRIVATE_IP="),
+    "without any address": lambda data: data.replace(b"MASTER_NODE_PRIVATE_IP_", b"OLD_IP_"),
+    "gone": lambda _: None,
+}
+damaged = pytest.mark.parametrize("how", DAMAGE)
+
+
+def damage(scene: Scene, how: str) -> None:
+    data = DAMAGE[how](secrets(scene))
+    if data is None:
+        scene.town.spaces.buckets[bucket(scene)].objects.pop("secrets.env")
+    else:
+        write(scene, data)
+
+
+def missing(scene: Scene) -> bool:
+    return scene.town.spaces.read(bucket(scene), "secrets.env") is None
+
+
+@damaged
+def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how: str) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        whole, before = secrets(scene), boots(scene)
+        version = next(k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k).rsplit("/", 1)[-1]
+        damage(scene, how)
+        left = secrets(scene)
+        if how == "without any address":
+            return  # that a pool's nodes need them is known to its plans only
+        answer = await edits(scene, value="Another-Horse-Battery-9")
+        assert f"`/openvidu config rollback {version}` puts back" in answer
+        assert "nothing was written" in answer
+        assert (secrets(scene), boots(scene)) == (left, before)
+        assert missing(scene) == (how == "gone")
+        said = await approved(scene, f"config rollback {version}", "acme-2")
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+        assert secrets(scene).splitlines()[:11] == whole.splitlines()[:11]
+        if how in ("emptied", "gone"):
+            assert "Brings back" in said
+            assert "REDIS_PASSWORD" in said
+
+    play(story)
+
+
+@damaged
+def test_a_pool_is_not_emptied_when_no_new_node_would_come(how: str) -> None:
+    async def story(scene: Scene) -> None:
+        damage(scene, how)
+        for words in ("shutdown --dry-run", "shutdown --media-only --dry-run", "scale 3 --dry-run"):
+            answer = await says(scene, words)
+            masters_only = how == "gone" and words != "shutdown --dry-run"
+            assert ("Dry run" in answer) == (how == "without its first lines" or masters_only), answer
+        assert "secrets.env" in await says(scene, "status")
+
+    play(story)
+
+
+def test_without_an_earlier_version_the_masters_copies_are_named() -> None:
+    async def story(scene: Scene) -> None:
+        write(scene, b"")
+        answer = await edits(scene)
+        assert "/opt/openvidu/secrets.env" in answer
+        assert secrets(scene) == b""
+
+    play(story)
+
+
+def test_an_edit_that_repairs_only_one_of_two_lines_is_refused_with_the_other() -> None:
+    async def story(scene: Scene) -> None:
+        spoil(scene, RUNS)
+        spoil(scene, FAILS, b"MONGO_ADMIN_PASSWORD=")
+        before = secrets(scene)
+        answer = await edits(scene)
+        assert "line 7, MONGO_ADMIN_PASSWORD" in answer
+        assert "DASHBOARD" not in answer.split("nothing was written")[0].split("would stay stopped")[-1]
+        assert secrets(scene) == before
+
+    play(story)
+
+
+def test_a_key_that_was_lost_is_set_again() -> None:
+    async def story(scene: Scene) -> None:
+        write(scene, b"".join(line for line in secrets(scene).splitlines(keepends=True) if not line.startswith(PASSWORD)))
+        answer = await edits(scene, "GRAFANA_ADMIN_PASSWORD")
+        assert "DASHBOARD_ADMIN_PASSWORD is missing" in answer
+        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        assert PASSWORD + NEW.encode() + b"\n" in secrets(scene)
+
+    play(story)
+
+
+def test_fixed_nodes_do_not_read_the_file_again_so_a_missing_key_is_only_told() -> None:
+    async def story(scene: Scene) -> None:
+        write(scene, b"")
+        answer = await says(scene, "shutdown --dry-run")
+        assert "Dry run of Shut down acme" in answer
+        assert "secrets.env: it is empty" in answer
+        spoil(scene)
+        write(scene, PASSWORD + FAILS.encode() + b"\n")
+        assert "would stay stopped" in await says(scene, "shutdown --dry-run")
+
+    play(story, kind="fixed")
+
+
+def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
+    """The old file would run its line on master 1."""
+
+    async def story(scene: Scene) -> None:
+        spoil(scene, RUNS)
+        card = await ask(scene)
+        assert "The file before is not put back" in card.text
+        read = scene.estate.read_secrets
+        assert read is not None
+        scene.estate.read_secrets = lambda stack: None if NEW.encode() in secrets(scene) else read(stack)
+        await scene.ben.presses(card, "Approve")
+        run = await scene.run_is("acme-1", State.STOPPED, State.ROLLED_BACK, State.DONE)
+        assert run.state is State.STOPPED
+        assert NEW.encode() in secrets(scene)
+
+    play(story)
+
+
+# A bucket that does not answer
+
+
+def silent(scene: Scene, times: int = 10_000) -> None:
+    scene.town.faults.rules.append(Rule("spaces", Fault("503"), f"GET /{bucket(scene)}/secrets.env", times))
+
+
+@pytest.mark.parametrize("words", [*DOWN_FIRST, "shutdown --media-only"])
+def test_what_may_not_start_again_is_not_stopped_unseen(words: str) -> None:
+    async def story(scene: Scene) -> None:
+        silent(scene)
+        answer = await says(scene, words)
+        assert "secrets.env could not be read" in answer
+        assert "503" in answer
+        assert await scene.bot.desk.waiting("acme") == []
+
+    play(story)
+
+
+def test_a_start_up_and_a_restart_warn_and_leave_it_to_people() -> None:
+    async def story(scene: Scene) -> None:
+        assert "secrets.env: it could not be read" in await approved_when_silent(scene, "restart master-2", "acme-1")
+        scene.estate.rolling = False
+        await approved(scene, "shutdown", "acme-2")
+        assert "secrets.env: it could not be read" in await approved_when_silent(scene, "startup", "acme-3")
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
+
+    play(story)
+
+
+async def approved_when_silent(scene: Scene, words: str, run: str) -> str:
+    silent(scene)
+    said = await approved(scene, words, run)
+    scene.town.faults.rules.clear()
+    return said
+
+
+def test_a_warning_that_was_not_on_the_card_shows_the_plan_anew() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu restart master-2")
+        card = await to_approve(scene)
+        assert "could not be read" not in card.text
+        silent(scene)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "needs its own approval")
+        assert "could not be read" in (await to_approve(scene)).text
+        assert await scene.bot.desk.open_run("acme") is None
+
+    play(story)
+
+
+def test_one_answer_that_fails_is_not_taken_for_silence() -> None:
+    async def story(scene: Scene) -> None:
+        silent(scene, 1)
+        assert "could not be read" not in await says(scene, "shutdown --dry-run")
+
+    play(story)
+
+
+def test_without_a_bucket_the_plan_says_that_nothing_was_checked() -> None:
+    async def story(scene: Scene) -> None:
+        for words, checked in (("shutdown", False), ("restart master-2", False), ("drain media-1", True)):
+            answer = await says(scene, f"{words} --dry-run")
+            assert ("secrets.env is not checked: no bucket is configured" in answer) != checked, answer
+        assert "secrets.env" not in await says(scene, "status")
+
+    play(story, site={"spaces": None})
+
+
+def test_a_file_that_has_not_changed_is_not_sent_again() -> None:
+    async def story(scene: Scene) -> None:
+        await says(scene, "shutdown --dry-run")
+        begun = len(scene.town.spaces.requests)
+        for _ in range(3):
+            await says(scene, "shutdown --dry-run")
+        answers = [status for method, path, status, _ in scene.town.spaces.requests[begun:] if path.endswith("/secrets.env")]
+        assert answers == [304] * 3
+        spoil(scene)
+        assert LINE in await says(scene, "shutdown --dry-run")
+
+    play(story)
+
+
+# Windows
+
+NIGHTS = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
+
+
+@values
+def test_a_window_does_not_close_what_would_not_open_again(value: str) -> None:
+    async def story(scene: Scene) -> None:
+        await windows.add(scene, NIGHTS)
+        spoil(scene, value)
+        await windows.until(scene, "2026-11-25T20:01")
+        card = await scene.card("acme did not close at 20:00")
+        assert "acme stays up" in card.text
+        assert LINE in card.text
+        await windows.until(scene, "2026-11-26T07:00")
+        assert windows.up(scene)
+        assert len([m for m in scene.ana.sees("COPS") if "did not close" in m.text]) == 1
+        assert PLANTED not in told(scene)
+
+    windows.play(story)
+
+
+def test_a_notice_says_that_the_window_will_not_close() -> None:
+    """Told half an hour before, so that the file can be repaired in time."""
+
+    async def story(scene: Scene) -> None:
+        await windows.add(scene, NIGHTS)
+        spoil(scene)
+        await windows.until(scene, "2026-11-25T19:31")
+        card = await scene.card("acme closes at 20:00 (in 30 min)")
+        assert "it does not close unless this is repaired" in card.text
+        assert LINE in card.text
+        scene.estate.rolling = True
+        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.run_is("acme-2", State.DONE)
+        scene.estate.rolling = False
+        await windows.until(scene, "2026-11-25T20:20")
+        assert windows.down(scene)
+
+    windows.play(story)
+
+
+@values
+def test_a_window_opens_when_the_file_is_repaired_and_warns_before(value: str) -> None:
+    async def story(scene: Scene) -> None:
+        await windows.add(scene, NIGHTS)
+        await windows.until(scene, "2026-11-25T20:20")
+        assert windows.down(scene)
+        spoil(scene, value)
+        await windows.until(scene, "2026-11-26T07:31")
+        card = await scene.card("acme will not serve by 07:30")
+        assert LINE in card.text
+        assert all(m.status == "off" for m in scene.estate.masters("acme"))
+        await scene.ben.presses(await ask(scene), "Approve")
+        await windows.until(scene, "2026-11-26T07:50")
+        assert windows.up(scene)
+        assert PLANTED not in told(scene)
+
+    windows.play(story)
+
+
+def test_a_window_that_cannot_see_the_file_closes_once_it_can() -> None:
+    async def story(scene: Scene) -> None:
+        await windows.add(scene, NIGHTS)
+        silent(scene)
+        await windows.until(scene, "2026-11-25T20:10")
+        assert windows.up(scene)
+        scene.town.faults.rules.clear()
+        await windows.until(scene, "2026-11-25T20:30")
+        assert windows.down(scene)
+
+    windows.play(story)

@@ -1,0 +1,194 @@
+"""How many media nodes come back: as many as there were when this shutdown began, and card, end and start-up say the same number."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.cluster import Cluster, NodeLook
+from services.plan import make_plan
+from services.procedures import ResizeMasters, Shutdown, Startup
+from services.runs import State
+from services.steps import NodesOff, PoolTarget
+from tests.procedures.test_other_hands import set_pool
+from tests.runs.test_glitches import answers, only, refused
+from tests.runs.test_misfortunes import looking
+from tests.support import virtual
+from tests.support.clusters import SOLD, autoscaled, end_of, fixed, ready
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question, told
+
+PARKED = NodeLook(start="t1", running=(), marked=True)
+
+
+async def by_hand(scene: Scene, media: int | None) -> None:
+    """Somebody starts it in the control panel, the vendor's way, with that many media nodes."""
+    for master in scene.estate.masters("acme"):
+        scene.estate.settle()
+        scene.estate.power.ask(master.id, "power_on")
+    await scene.passes(120)
+    if media is not None:
+        set_pool(scene, media)
+        await scene.passes(1800)
+        assert len(scene.estate.serving("acme")) == media
+
+
+@pytest.mark.parametrize("later", [6, 1])
+def test_a_cluster_that_was_started_by_hand_comes_back_as_it_was_last(later: int) -> None:
+    """The number of the shutdown before was kept, and the card promised another."""
+
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.promises = False
+            scene.estate.droplet_limit = 60
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene)
+            await by_hand(scene, later)
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene, run="acme-2")
+            nodes = f"{later} media node{'s' if later > 1 else ''}"
+            await scene.card(f"start again with /openvidu startup ({nodes}, as before)", timeout=30)
+            await scene.ana.types("COPS", "/openvidu startup")
+            run = await over(scene, run="acme-3")
+            assert f"Media pool 0 → {later}" in [s.title() for s in run.steps]
+            assert len(scene.estate.serving("acme")) == later
+
+    virtual.run(story())
+
+
+def test_fixed_nodes_that_were_switched_by_hand_come_back_as_they_were_last() -> None:
+    async def story() -> None:
+        async with Scene(media=3, kind="fixed") as scene:
+            scene.promises = False
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene)
+            await by_hand(scene, None)
+            for node in scene.estate.media("acme")[:2]:  # the third stays off
+                scene.estate.settle()
+                scene.estate.power.ask(node.id, "power_on")
+            await scene.passes(900)
+            assert len(scene.estate.serving("acme")) == 2
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene, run="acme-2")
+            await scene.card("start again with /openvidu startup (2 media nodes, as before)", timeout=30)
+            await scene.ana.types("COPS", "/openvidu startup")
+            run = await over(scene, run="acme-3")
+            assert "Start media-1 and media-2" in [s.title() for s in run.steps]
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+def test_an_autoscaler_names_no_number_that_it_will_not_bring() -> None:
+    async def story() -> None:
+        async with Scene(media=2, kind="autoscaler") as scene:
+            await asked(scene, "shutdown", "Shut down acme")
+            run = await over(scene)
+            assert "the autoscaler then brings its minimum back" in run.following
+            assert "as before" not in told(scene)
+
+    virtual.run(story())
+
+
+def test_a_number_that_another_hand_set_during_the_shutdown_is_the_one_that_comes_back() -> None:
+    """People said: go on from the new state. The end named the number of the first plan."""
+
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            for _ in range(2):
+                scene.estate.open_meeting(people=2, minutes=10)
+            await asked(scene, "shutdown", "Shut down acme")
+            await scene.passes(30)
+            set_pool(scene, 4)
+            await scene.ben.presses(await question(scene), "Go on from the new state")
+            await over(scene)
+            await scene.card("start again with /openvidu startup (4 media nodes, as before)", timeout=30)
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run="acme-2")
+            assert len(scene.estate.serving("acme")) == 4
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("policy", ["ask", "keep_one"])
+def test_a_refused_zero_changes_nothing_about_the_number(policy: str) -> None:
+    async def story() -> None:
+        async with Scene(media=3, allow_zero="refused", policy={"zero_refused": policy}) as scene:
+            scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+            await asked(scene, "shutdown", "Shut down acme")
+            if policy == "ask":
+                await scene.ben.presses(await question(scene), "Keep 1 media node running ($0.07/h) and shut the masters down")
+            await over(scene)
+            await scene.card("start again with /openvidu startup (3 media nodes, as before)", timeout=30)
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run="acme-2")
+            assert len(scene.estate.serving("acme")) == 3
+
+    virtual.run(story())
+
+
+def test_a_shutdown_that_goes_on_where_another_was_given_up_keeps_the_first_number() -> None:
+    """The nodes of the first are drained or gone: what is left of them is not what there was."""
+
+    async def story() -> None:
+        async with Scene(media=3) as scene:
+            scene.estate.open_meeting(people=2, minutes=20)
+            answers(scene, only(4, lambda m, p: m == "POST" and p.endswith("/actions"), refused(422)))
+            await asked(scene, "shutdown", "Shut down acme")
+            await scene.run_is("acme-1", State.STOPPED)
+            assert scene.estate.pool("acme").target == 0
+            await scene.ana.types("COPS", "/openvidu abandon acme-1")
+            await scene.run_is("acme-1", State.ABANDONED)
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene, run="acme-2")
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run="acme-3")
+            assert len(scene.estate.serving("acme")) == 3
+
+    virtual.run(story())
+
+
+# Plans
+
+
+def kept(cluster: Cluster) -> int:
+    """What the plan of a shutdown keeps for the next start-up."""
+    for step in make_plan(cluster, Shutdown()).steps:
+        if isinstance(step, PoolTarget) and step.remember:
+            return step.keeps or step.was
+        if isinstance(step, NodesOff) and step.remember:
+            return len(step.keep_ids or step.ids)
+    raise AssertionError("nothing is kept")
+
+
+@pytest.mark.parametrize("remembered", [None, 1, 3, 9])
+def test_what_serves_now_is_what_comes_back(remembered: int | None) -> None:
+    assert kept(ready(3, remembered=remembered)) == 3
+    assert kept(fixed(3, remembered=remembered, remembered_ids=(101,))) == 3
+
+
+@pytest.mark.parametrize("remembered", [None, 1, 3, 9])
+def test_where_nothing_could_serve_the_larger_number_comes_back(remembered: int | None) -> None:
+    """They were drained by a shutdown that came no further. More is the safe direction."""
+    assert kept(looking(ready(3, remembered=remembered), PARKED)) == max(remembered or 0, 3)
+
+
+def test_the_same_number_stands_at_the_end_of_the_shutdown_and_in_the_start_up() -> None:
+    for cluster in (ready(3), ready(1, remembered=7), ready(4, zero_refused=True, zero_policy="keep_one"), fixed(3), autoscaled(3)):
+        down = make_plan(cluster, Shutdown())
+        closed = end_of(cluster, down.steps)
+        number = kept(cluster) if "as before" in down.following else None
+        up = make_plan(closed if number is None else _remembering(closed, number), Startup())
+        if number is not None:
+            assert f"({number} media node{'s' if number > 1 else ''}, as before)" in down.following
+            assert Startup().number(_remembering(closed, number)) == number
+        assert not up.empty
+
+
+def _remembering(cluster: Cluster, number: int) -> Cluster:
+    return replace(cluster, remembered=number)
+
+
+def test_a_round_trip_keeps_and_brings_back_the_same() -> None:
+    plan = make_plan(ready(3, remembered=9, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
+    targets = [s for s in plan.steps if isinstance(s, PoolTarget)]
+    assert [(s.number, s.keeps) for s in targets] == [(0, 3), (3, 0)]

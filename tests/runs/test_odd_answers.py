@@ -1,0 +1,180 @@
+"""DigitalOcean answers oddly in the middle of a run: once, for a while, for ever. Nothing is lost by it, and people learn what it was."""
+
+import pytest
+
+from services.runs import State
+from simulators.digitalocean.oddities import NAMES
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, told
+
+POOLS = "/v2/droplets/autoscale"
+
+
+def meet(scene: Scene, media: int = 2) -> None:
+    for _ in range(media):
+        scene.estate.open_meeting(people=3, minutes=10)
+
+
+async def middle(scene: Scene, seconds: float = 30.0) -> None:
+    """A shutdown that lets meetings finish."""
+    meet(scene)
+    await asked(scene, "shutdown", "Shut down acme")
+    await scene.passes(seconds)
+
+
+@pytest.mark.parametrize("shape", NAMES)
+def test_a_shape_that_comes_for_a_while_delays_a_run_and_does_nothing_else(shape: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            await middle(scene)
+            scene.town.faults.add("digitalocean", "odd-shape", "GET", times=-1, shape=shape)
+            await scene.passes(1200)
+            scene.town.faults.calm()
+            run = await over(scene)
+            assert run.takes == 1, "no bot died over it"
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("shape", ["template-null", "member-without-droplet", "name-null"])
+def test_a_shape_that_stays_stops_the_run_after_an_hour_by_name_and_is_told_once(shape: str) -> None:
+    said = {
+        "template-null": "listing autoscale pools: acme-media-node-pool has no readable droplet_template",
+        "member-without-droplet": "listing the members of the pool: an entry has no readable droplet_id",
+        "name-null": "has no readable name",
+    }
+
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            await middle(scene)
+            messages = len(scene.ana.sees("COPS"))
+            scene.town.faults.add("digitalocean", "odd-shape", "GET", times=-1, shape=shape)
+            await scene.passes(6 * 3600)
+            run = await scene.journal.run("acme-1")
+            assert (run.state, run.takes) == (State.STOPPED, 1)
+            assert said[shape] in run.stopped
+            assert len(scene.ana.sees("COPS")) - messages <= 3
+            assert all(m.on for m in scene.estate.masters("acme"))
+            await scene.ana.types("COPS", "/openvidu status")
+            card = await scene.whisper("UANA", "Nothing can be changed here")
+            assert said[shape] in card.text.replace("\u200b", "")
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("path", ["/v2/droplets", POOLS, f"{POOLS}/"])
+def test_one_refusal_of_a_look_does_not_stop_a_run(path: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            await middle(scene)
+            for status in ("401", "403", "404"):
+                scene.town.faults.add("digitalocean", status, f"GET {path}", times=1)
+                await scene.passes(120)
+            await over(scene)
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "tags-shuffled"])
+def test_another_order_is_nothing_to_ask_people_about(kind: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            scene.estate.pool("acme").template["tags"] += ["media", "blue", "green"]
+            scene.town.faults.add("digitalocean", kind, "GET", times=-1)
+            await middle(scene)
+            run = await over(scene)
+            assert run.asked == ()
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run="acme-2")
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("path", [f"{POOLS}/", "/v2/functions/namespaces"])
+@pytest.mark.parametrize("kind", ["list-empty", "list-one-missing"])
+def test_one_wrong_list_changes_nothing(kind: str, path: str) -> None:
+    async def story() -> None:
+        async with Scene(media=3, pydo=False) as scene:
+            meet(scene, 3)
+            await asked(scene, "scale 2", "Scale acme to 2 media nodes")
+            for _ in range(6):
+                await scene.passes(110)
+                scene.town.faults.add("digitalocean", kind, f"GET {path}")
+            run = await over(scene)
+            assert run.notes == ()
+            assert len(scene.estate.serving("acme")) == 2
+
+    virtual.run(story())
+
+
+def test_an_account_of_many_droplets_is_shut_down_while_others_come_and_go() -> None:
+    async def story() -> None:
+        async with Scene(media=1, pydo=False) as scene:
+            scene.estate.neighbours.move_in(230, around=scene.estate.masters("acme")[2])
+            for skip in range(0, 400, 20):
+                scene.town.faults.add("digitalocean", "churn", "GET /v2/droplets", times=1, skip=skip)
+            await middle(scene)
+            await over(scene)
+            assert not any(m.on for m in scene.estate.masters("acme"))
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("status", ["deleting", "error"])
+def test_a_pool_that_takes_no_edit_is_told_refused_and_waited_for(status: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            pool = scene.estate.pool("acme")
+            scene.estate.scaling.fail(pool, "error" if status == "error" else "deleting")
+            shown = f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"'
+            await scene.ana.types("COPS", "/openvidu status")
+            await scene.whisper("UANA", shown)
+            await scene.ana.types("COPS", "/openvidu scale 4")
+            await scene.whisper("UANA", shown)
+            scene.estate.scaling.recover(pool)
+            await scene.passes(5)
+            await middle(scene)
+            scene.estate.scaling.fail(pool, "error" if status == "error" else "deleting")
+            await scene.run_is("acme-1", State.ASKING, State.STOPPED)
+            await scene.passes(60)
+            assert ("PUT", f"{POOLS}/{pool.id}") not in [request[:2] for request in scene.estate.requests]
+            assert shown in told(scene)
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("path", [POOLS, f"{POOLS}/", "/v2/sizes", "/v2/snapshots", "/v2/account"])
+def test_status_shows_the_rest_and_says_what_was_not_seen(path: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            meet(scene)
+            scene.town.faults.add("digitalocean", "500-before", f"GET {path}", times=-1)
+            await scene.ana.types("COPS", "/openvidu status")
+            card = await scene.whisper("UANA", "Masters: 4 of 4 healthy")
+            assert "2 meetings, 6 people" in card.text
+            if path.startswith(POOLS):
+                assert "Media nodes: what keeps them was not seen: listing" in card.text
+                assert "answered 500" in card.text
+                assert "what keeps the media nodes of acme was not seen. Nothing can be changed here." in card.text
+                assert "media unknown, masters $0.29" in card.text
+                await scene.ana.types("COPS", "/openvidu shutdown")
+                await scene.whisper("UANA", "No usable answer: listing")
+            else:
+                assert "pool at 2, 2 droplets" in card.text
+                assert ("Backups not seen: listing snapshots: answered 500" in card.text) == (path == "/v2/snapshots")
+                await scene.ana.types("COPS", "/openvidu shutdown --dry-run")
+                await scene.whisper("UANA", "saves $0.14/h")
+
+    virtual.run(story())
+
+
+def test_the_functions_of_an_autoscaler_that_cannot_be_read_are_named_in_status() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False, kind="autoscaler") as scene:
+            scene.town.faults.add("digitalocean", "500-before", "GET /v2/functions/namespaces", times=-1)
+            await scene.ana.types("COPS", "/openvidu status")
+            card = await scene.whisper("UANA", "what keeps them was not seen: listing functions namespaces: answered 500")
+            assert "Masters: 4 of 4 healthy" in card.text
+
+    virtual.run(story())

@@ -1,0 +1,70 @@
+"""One cluster's world over the pretend town, without a bot: looks, and answers that are changed on their way."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from services.account import Account
+from services.clients.digitalocean import DigitalOcean
+from services.clock import loop_clock
+from services.cluster import Cluster, Fact
+from services.world import ClusterWorld, Place
+from simulators.answers import Answer, json_answer
+from simulators.clock import LoopClock
+from simulators.town import Town
+from tests.support.scene import ORIGIN, TownHttp
+from tests.support.straight import straight
+
+CLOUD = frozenset({Fact.DROPLETS, Fact.POOL, Fact.SIZES, Fact.SNAPSHOTS, Fact.LOAD})
+"""What is seen at DigitalOcean; LOAD for the account's limit: there is no LiveKit here."""
+Bend = Callable[[str, Any], Any]
+
+
+class Sight:
+    """`bend` is given the path and the body of every 200 to a GET, and returns the body that arrives."""
+
+    def __init__(self, bend: Bend = lambda _path, body: body, media: int = 2, **cluster: Any) -> None:
+        self.town = Town(LoopClock(ORIGIN))
+        self.town.build_cluster("acme", media=media, **cluster)
+        self.bend = bend
+        self.clock = loop_clock(ORIGIN)
+        self.api = DigitalOcean("dop_v1_sim", endpoint="https://api.digitalocean.com", clock=self.clock)
+        straight(self.api, "dop_v1_sim", self._handle, self._call)
+        self.account = Account(self.api, self.clock)
+        self._refused: dict[str, tuple[int, int]] = {}
+        place = Place("acme", "acme", region="ams3")
+        self.world = ClusterWorld(place, self.account, None, TownHttp(self.town), None, self.clock)
+
+    async def look(self, needs: frozenset[Fact] = CLOUD, tolerates: frozenset[Fact] = frozenset()) -> Cluster:
+        """Look now: nothing that was listed before will do."""
+        await self.clock.sleep(0.001)
+        return await self.world.observe(needs, self.clock.now(), tolerates=tolerates)
+
+    def asked(self) -> list[str]:
+        """The paths of the requests since the last time."""
+        paths = [path for _, path, *_ in self.town.estate.requests]
+        self.town.estate.requests.clear()
+        return paths
+
+    def refuse(self, status: int, path: str, times: int = 1) -> None:
+        """So many GETs of that path, or of what lies under it when it ends in a slash, are refused; -1: all of them from now on."""
+        self._refused[path] = (status, times)
+
+    def _refusal(self, path: str) -> Answer:
+        known = next(p for p in self._refused if path == p or path.startswith(p))
+        status, left = self._refused.pop(known)
+        if left != 1:
+            self._refused[known] = (status, left - 1)
+        return json_answer(status, {"id": "odd", "message": "said once, in an incident"})
+
+    def _handle(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Answer:
+        answer = self.town.digitalocean.handle(method, path, query, headers, body)
+        if method == "GET" and any(path == p or (p.endswith("/") and path.startswith(p)) for p in self._refused):
+            return self._refusal(path)
+        if method != "GET" or answer.status != 200:
+            return answer
+        return replace(answer, body=json.dumps(self.bend(path, json.loads(answer.body))).encode())
+
+    async def _call(self, _name: str, send: Callable[[], Awaitable[Any]]) -> Any:
+        return await send()
