@@ -88,19 +88,20 @@ class Counter:
         """A slash command. Returns at once; the answer follows by itself."""
         ear = Ear(str(body["channel_id"]), str(body["user_id"]))
         self.doubts.moved(ear.user)
-        work = self._take(str(body.get("text") or ""), body, ear)
-        self.tasks.start(self.once(str(body.get("trigger_id") or ""), work), f"command of {ear.user}")
+        self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
 
     async def once(self, trigger: str, work: Coroutine[Any, Any, None]) -> None:
         """Do it, unless some bot has: what is delivered a second time carries the same trigger."""
-        try:
-            first = not trigger or await self._desk.first_time(f"trigger:{trigger}")
-        except Unreachable:
-            first = True  # reading still works; changes are written down before they are taken
-        if first:
+        if await self._is_first(trigger):
             await work
         else:
             work.close()
+
+    async def _is_first(self, trigger: str) -> bool:
+        try:
+            return not trigger or await self._desk.first_time(f"trigger:{trigger}")
+        except Unreachable:
+            return True  # reading still works; changes are written down before they are taken
 
     def mention(self, body: Mapping[str, Any]) -> None:
         """The same words, as a mention; the way to speak in a thread."""
@@ -169,6 +170,8 @@ class Counter:
             return None
         since = self._clock.now()
         cluster = self.cluster(words.cluster, ear.channel)
+        if not await self._is_first(trigger):
+            return None
         try:
             async with self.taken(text, ear):
                 return await self._ask(words.said, words, actor, ear)
