@@ -210,7 +210,7 @@ class Storm:
         luck = self._luck
         shaken = not luck.calm and self.log.excuses(at, "storm")
         if "trigger_id" in problem:  # Slack itself repeats events only; whoever repeats a command repeats its trigger
-            return (shaken and bool(luck.late or luck.twice)) or self.log.excuses(at, *DEAF)
+            return (shaken and bool(luck.late or luck.twice or luck.slack)) or self.log.excuses(at, *DEAF)
         if "not acked" in problem:
             return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
         return "ratelimited" in problem and (shaken or self.log.excuses(at))
