@@ -22,10 +22,13 @@ from tests.campaign.play import Told, play  # noqa: E402
 def report(seeds: range, jobs: int, findings: str) -> int:
     """Play them, show how far it is and what was found. The exit status: 0 when nothing was."""
     ends: Counter[str] = Counter()
+    kinds: dict[str, list[int]] = {}
     began, bad, struck = time.monotonic(), 0, 0
     for n, told in enumerate(campaign(seeds, jobs), 1):
         ends.update(told.ends)
         struck += told.struck
+        for kind in dict.fromkeys(w.partition(":")[0] for w in told.wrong):
+            kinds.setdefault(kind, []).append(told.seed)
         if told.wrong:
             bad += 1
             print("\n" + in_full(told), flush=True)
@@ -35,6 +38,8 @@ def report(seeds: range, jobs: int, findings: str) -> int:
         if sys.stderr.isatty() or n % 500 == 0:
             so_far = f"{n} of {len(seeds)} seeds, {bad} with a violation, {time.monotonic() - began:.0f} s"
             print(f"\r{so_far}", end="", file=sys.stderr, flush=True)
+    for kind, found in sorted(kinds.items(), key=lambda k: -len(k[1])):
+        print(f"{len(found):6} {kind} (seeds {', '.join(map(str, found[:5]))})")
     how = ", ".join(f"{n} {how}" for how, n in ends.most_common())
     took = f"{time.monotonic() - began:.0f} s on {jobs} {'core' if jobs == 1 else 'cores'}"
     print(f"\n{len(seeds)} seeds, {sum(ends.values())} runs ({how}), {struck} faults: {bad} with a violation, {took}")

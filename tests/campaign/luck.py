@@ -24,6 +24,11 @@ GLITCHES: tuple[tuple[str, str, str], ...] = (
     ("node", "docker-down", ""), ("node", "key-refused", ""), ("ssh", "truncated", ""), ("ssh", "ended-early", ""),
 )  # fmt: skip
 """Of which one, in fair weather, must not stop anything."""
+AILMENTS = (
+    "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost", "run-denied", "run-full", "unprivileged",
+    "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+)  # fmt: skip
+"""What a node may have for longer than a session."""
 PLACES = (*([""] * 57), "dm", "elsewhere", "two")
 RETURNS = ((0, 30), (5, 30), (45, 20), (1200, 10), (3 * 3600, 4), (14 * 3600, 4), (86400, 2))
 """Seconds until a bot that died is started again, and how often."""
@@ -69,6 +74,8 @@ class Luck:
     glitch: tuple[str, str, str] | None = None
     """In fair weather one single fault, after so many calls: it must not be noticed by people."""
     glitch_after: int = 0
+    ill: str = ""
+    """What the busiest media node has from the beginning, until the storm is over."""
     hands: int = 0
     """How often another hand does something."""
     beta: bool = False
@@ -132,6 +139,7 @@ def luck_of(seed: int) -> Luck:
         neighbours=0 if calm or dice.random() < 0.96 else 8,
         glitch=dice.choice(GLITCHES) if glitch else None,
         glitch_after=dice.randint(0, 60),
+        ill="" if calm or dice.random() < 0.88 else dice.choice(AILMENTS),
         hands=0 if calm or dice.random() < 0.85 else dice.randint(1, 2),
         beta=beta,
         group=group,

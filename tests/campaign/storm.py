@@ -13,7 +13,7 @@ from simulators.digitalocean.oddities import NAMES as SHAPES
 from simulators.estate import Droplet
 from simulators.slack.inprocess import Receive
 from tests.campaign.hands import meddles
-from tests.campaign.luck import RETURNS, Luck, dice_of
+from tests.campaign.luck import AILMENTS, RETURNS, Luck, dice_of
 from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
 
@@ -24,10 +24,6 @@ DEAF = ("death", "deaf", "away", "nobody", "paused", "mute")
 """Trouble in which the bot cannot answer Slack in time."""
 NOTICED = 5.0
 """Seconds until a death is noted here."""
-AILMENTS = (
-    "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost", "run-denied", "run-full", "unprivileged",
-    "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
-)  # fmt: skip
 SWITCHES = ("api_down", "rate_limited", "ssh_down", "spaces_down", "front_down", "no_capacity", "shutdown_ignored", "zero_refused")
 
 
@@ -179,6 +175,8 @@ class Storm:
         works = [self._passes(), self._keeps_alive(), self._counts_the_dead(), self._spells()]
         if self._luck.hands:
             works.append(meddles(self._scene, dice_of(self._luck.seed, "hands"), self._luck, self.log))
+        if self._luck.ill:
+            works.append(self._is_ill())
         if self._luck.glitch is not None:
             self._glitch(*self._luck.glitch)
         self._tasks = [asyncio.create_task(work) for work in works]
@@ -210,7 +208,7 @@ class Storm:
         luck = self._luck
         shaken = not luck.calm and self.log.excuses(at, "storm")
         if "trigger_id" in problem:  # Slack itself repeats events only; whoever repeats a command repeats its trigger
-            return (shaken and bool(luck.late or luck.twice)) or self.log.excuses(at, *DEAF)
+            return (shaken and bool(luck.late or luck.twice or luck.slack)) or self.log.excuses(at, *DEAF)
         if "not acked" in problem:
             return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
         return "ratelimited" in problem and (shaken or self.log.excuses(at))
@@ -340,14 +338,24 @@ class Storm:
 
     # Of nodes, of the cloud's answers, of channels
 
+    async def _is_ill(self) -> None:
+        await asyncio.sleep(2)
+        estate = self._scene.estate
+        nodes = [d for d in estate.media("acme") if d.on]
+        if nodes:
+            node = max(nodes, key=lambda d: (sum(m.people for m in estate.meetings_on(d.id)), d.id))
+            await self._has(node, self._luck.ill, self._luck.storm)
+
     async def _ail(self, seconds: float) -> None:
         """A node is ill for longer than any session."""
-        faults, node = self._scene.town.faults, self._a_node()
-        kind = self._dice.choice(AILMENTS)
+        await self._has(self._a_node(), self._dice.choice(AILMENTS), seconds * 3)
+
+    async def _has(self, node: Droplet, kind: str, seconds: float) -> None:
+        faults = self._scene.town.faults
         detail = {"seconds": self._dice.choice((3.0, 15.0))} if kind == "docker-slow" else {}
         faults.ail(node.name, kind, **detail)
         with self._until_it_is_over("node", lambda: faults.heal(node.name, kind)):
-            await self._lasts(seconds * 3)
+            await self._lasts(seconds)
 
     def _a_node(self) -> Droplet:
         estate = self._scene.estate

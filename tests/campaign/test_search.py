@@ -20,6 +20,7 @@ from tests.campaign.plots import Wish, wish_of_beta, wishes_of
 
 Patch = pytest.MonkeyPatch
 Spoil = Callable[[Patch], None]
+SILENT, CUT = ("docker-down", "docker-denied", "unprivileged"), "not-on-a-card|thrown-out"
 Suits = Callable[[Luck, Wish], bool]
 KILLS = "for name in $(docker ps --filter label=openvidu-agent=true --format '{{.Names}}'); do docker kill $name; done"
 
@@ -102,10 +103,10 @@ def begins(*words: str) -> Suits:
 
 
 FAULTS: list[tuple[Spoil, Suits, str, int]] = [
-    (silence_is_drained, lambda luck, wish: bool(luck.spells) and wish.words.startswith(("shutdown", "scale")), "not-on-a-card", 60),
+    (silence_is_drained, lambda luck, wish: luck.ill in SILENT and wish.words.startswith(("shutdown", "scale", "restart m")), CUT, 25),
     (one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals", 5),
     (nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved", 5),
-    (any_answer_is_ready, lambda luck, _: luck.livekit_ready > 0, "not-done", 60),
+    (any_answer_is_ready, lambda luck, _: luck.livekit_ready > 0, "not-done", 30),
     (pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 10),
     (agents_are_killed, begins("shutdown", "drain"), "agent-cut", 10),
     (nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 10),

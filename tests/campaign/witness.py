@@ -14,7 +14,8 @@ from tests.support.scene import Scene
 
 EVERY, REMEMBERS = 10.0, 60.0
 """How often it looks at the clusters, and how old what somebody is told may be, in seconds."""
-AT_ONCE = 1.0
+AT_ONCE, AGAIN = 1.0, 60.0
+"""Seconds that a denied deed may come true in, where another delivery or the next press of the same button may be what did it."""
 UNCHANGED = re.compile(r"nothing was (?:changed|done)\b(?! yet)", re.IGNORECASE)
 CHANGES = ("typed", "pressed")
 
@@ -96,7 +97,8 @@ class Witness:
             if not before:
                 continue
             after = [d for d in mine if d[0] > claim.at]
-            until = claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
+            again = len([d for d in before if d[2:] == before[-1][2:] and d[0] > before[-1][0] - AGAIN]) > 1
+            until = claim.at + AT_ONCE if self._repeats or again else after[0][0] if after else claim.at + 3600.0
             for tale in (t for ledger in self._ledgers for t in ledger.tales()):
                 if what := _moved(tale, claim.user, before[-1], until):
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
