@@ -145,6 +145,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     teams = frozenset(settings.slack.teams)
     desk = Desk(sites, ways.store, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
+    desk.accounts = voice.known
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}

@@ -15,6 +15,7 @@ from handlers.voice import Ear, Voice
 from services.desk import Desk
 from services.errors import Refused, Unreachable
 from services.hours import Hours
+from services.outcomes import Outcome, Waiting
 from services.policy import Actor, whom_to_ask
 
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
@@ -90,7 +91,7 @@ class Buttons:
             case cards.CANCEL:
                 await self._desk.cancel(value, actor)
             case cards.RESUME:
-                await self._desk.resume(value, actor)
+                return _asked(await self._desk.resume(value, actor))
             case cards.ABANDON:
                 await self._desk.abandon(value, actor)
             case "keepup":
@@ -102,8 +103,13 @@ class Buttons:
                 await self._hours.wishes.close_now(cluster, edge, actor)
             case cards.ANSWER:
                 run, question, choice = [*value.split("|"), "", ""][:3]
-                await self._desk.answer(run, question, choice, actor)
+                return _asked(await self._desk.answer(run, question, choice, actor))
         return None
+
+
+def _asked(made: Outcome) -> Card | None:
+    """What whoever wanted a run to go on is told, where others have to approve that first."""
+    return cards.not_covered_card(made.request) if isinstance(made, Waiting) else None
 
 
 def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:

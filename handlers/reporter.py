@@ -62,7 +62,7 @@ class Reporter:
                     await self._desk.cards.put(request.id, CardPlace(channel, ts))
                 elif place.final:
                     return  # what Slack did not take in time is outdated: the message is its run's by now, or says how it was closed
-                elif request.state is not RequestState.APPROVED:
+                elif request.state is not RequestState.APPROVED or request.act is not None:
                     await self._voice.edit(place.channel, place.ts, card)
                     over = request.state is not RequestState.OPEN
                     await self._desk.cards.put(request.id, replace(place, final=over, unattended=False))

@@ -2,34 +2,36 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from services.authorization import beyond, counted, must
 from services.books import book_key
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
-from services.decisions import Request, RequestState, grew
+from services.decisions import Act, Request, RequestState, grew
 from services.drains import Drains
 from services.driving import Driver
 from services.errors import BotError, Refused, Rejected, Unreachable
 from services.executor import Executor, Progress
 from services.heads import Heads
 from services.inspection import NodeReport, read_inspection
-from services.interventions import Interventions
+from services.interventions import Interventions, Outdated, Uncovered
 from services.journal import Journal
 from services.locks import Locks, claim_key
 from services.membership import Roster
 from services.memory import CardPlaces, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, Rules, adds_up, judge, may_approve, may_break_glass, may_operate, may_read, tally
+from services.policy import Actor, Kind, judge, may_approve, may_break_glass, may_operate, may_read
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
 from services.requests import Requests
 from services.runs import Opened, Run, State
 from services.secrets_env import SecretsFile
-from services.sites import Site, Sites, must
+from services.sites import Site, Sites
 from services.staging import Staging, configure
+from services.steps import Step
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
@@ -77,11 +79,15 @@ class Desk:
         self.intake = Intake(store)
         self.homes = Homes(store)
         outsides = {name: site.world for name, site in sites.items()}
-        executor = Executor(outsides, self.journal, self._locks, Drains(store, clock), self.memory, clock, self._progressed)
+        drains = Drains(store, clock)
+        executor = Executor(outsides, self.journal, self._locks, drains, self.memory, clock, self._progressed, self._beyond)
         self._driver = Driver(executor, self.watchers.run)
         self._staging = Staging(self.sites, clock)
         self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request)
-        self._interventions = Interventions(self.sites, self.journal, clock, self._look_again, self._progressed)
+        self._interventions = Interventions(
+            self.sites, self.journal, clock, self._look_again, self._must_not_be_held, self._known, self._progressed
+        )
+        self.accounts: Callable[[Actor], Awaitable[Actor]] | None = None  # a person as their account stands now, where Slack can be asked
         self._noted: set[str] = set()  # clusters whose policy the audit has been told of
         self._tidying: set[asyncio.Task[None]] = set()
 
@@ -282,31 +288,60 @@ class Desk:
     async def approve(self, request_id: str, actor: Actor) -> Outcome:
         """Count one approval; with the last one the plan is checked against the live cluster and run. Refused with who was first.
 
-        With break-glass it is whoever asked that says yes, once they have seen the plan.
+        With break-glass, and where no approval is needed any more, it is whoever asked that says yes, once they have seen the plan.
         """
         request = await self._requests.open(request_id)
         name = request.plan.cluster
-        approved = _counted(request, actor, self.sites.rules(name))
+        approved = counted(await self._as_known(request), actor, self.sites.rules(name))
         await self._must_not_be_held(name)
         if approved.left:
             await self._requests.change(request, approved)
             return Waiting(approved)
+        if request.act is not None:
+            return await self._approve_act(request, approved, request.act, actor)
         cluster = await self.look(name, request.plan.procedure.looks_at)
         if outdated := request.plan.procedure.outdated(cluster):
             await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
             raise Refused(outdated)
         plan = make_plan(cluster, request.plan.procedure)
-        changed = plan.digest != request.plan.digest
-        why = "the cluster changed since it was asked for" if changed else grew(request.plan, plan, self.sites.rules(name))
-        if why:
+        if why := self._unlike(request, plan):
             return await self._replace(request, plan, actor, why)
         run = await self._open(plan, request.requester, approved.approvals, request.reason, request.channel, approved, request)
         return Started(run)
 
+    def _unlike(self, request: Request, plan: Plan) -> str:
+        """Why what was shown is not what would be done now; "" when it is."""
+        changed = "the cluster changed since it was asked for" if plan.digest != request.plan.digest else ""
+        return changed or grew(request.plan, plan, self.sites.rules(plan.cluster))
+
+    async def _approve_act(self, request: Request, approved: Request, act: Act, actor: Actor) -> Outcome:
+        """The last approval of what an open run does next: compared with the cluster once more, then the run goes on."""
+        try:
+            onward = await self._interventions.onward(act, request.requester)
+        except Outdated:
+            await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
+            raise
+        if why := self._unlike(request, onward.plan):
+            return await self._replace(request, onward.plan, actor, why)
+        by = approved.approvals[-1] if approved.approvals else actor
+        closed = approved.closed(RequestState.APPROVED, self._clock.now(), by, run=act.run)
+        run = await self._interventions.go_on(onward, request, closed)
+        await self._requests.changed(closed)
+        self._drive(run.id)
+        return Started(run)
+
+    async def _known(self, actor: Actor) -> Actor:
+        return actor if self.accounts is None or actor.window else await self.accounts(actor)
+
+    async def _as_known(self, request: Request) -> Request:
+        """With everybody as their account stands now: a deactivated one counts no more."""
+        approvals = tuple([await self._known(a) for a in request.approvals])
+        return replace(request, requester=await self._known(request.requester), approvals=approvals)
+
     def counts(self, request: Request, actor: Actor) -> bool:
         """Whether this person's yes to that request would count now."""
         try:
-            _counted(request, actor, self.sites.rules(request.plan.cluster))
+            counted(request, actor, self.sites.rules(request.plan.cluster))
         except Refused:
             return False
         return True
@@ -325,8 +360,9 @@ class Desk:
         rules = self.sites.rules(request.plan.cluster)
         verdict = judge(plan, request.requester, rules)
         new = self._requests.new(plan, request.requester, rules, verdict, request.reason, request.channel, glass=request.glass)
+        new = replace(new, act=request.act, differs=why)
         await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor, replaced_by=new.id))
-        if plan.empty:
+        if plan.empty and request.act is None:
             return Planned(plan, dry=False)
         await self._requests.file(new)
         return Changed(request, new, why)
@@ -400,23 +436,36 @@ class Desk:
         """Stop at the next safe point. Says what stays done."""
         return await self._interventions.cancel(run_id, actor)
 
-    async def resume(self, run_id: str, actor: Actor) -> Run:
-        """Go on with a stopped run, from the first step that is not so now."""
-        run = await self._interventions.resume(run_id, actor)
-        self._drive(run.id)
-        return run
+    async def resume(self, run_id: str, actor: Actor) -> Outcome:
+        """Go on with a stopped run, from the first step that is not so now; or ask for approval of what its own does not cover."""
+        return await self._went_on(await self._interventions.resume(run_id, actor), actor)
+
+    async def _went_on(self, made: Run | Uncovered, actor: Actor) -> Outcome:
+        if isinstance(made, Run):
+            self._drive(made.id)
+            return Started(made)
+        onward, run = made.onward, made.onward.run
+        rules = self.sites.rules(run.cluster)
+        glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        verdict = must(judge(onward.plan, actor, rules))
+        request = self._requests.new(onward.plan, actor, rules, verdict, run.reason, run.channel, glass=glass)
+        request = replace(request, act=onward.act, differs=made.differs)
+        await self._requests.file(request)
+        return Waiting(request)
 
     async def abandon(self, run_id: str, actor: Actor) -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
         return await self._interventions.abandon(run_id, actor)
 
-    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run:
+    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
-        return await self._interventions.answer(run_id, question_id, choice_id, actor)
+        return await self._went_on(await self._interventions.answer(run_id, question_id, choice_id, actor), actor)
 
     async def _look_again(self, run: Run) -> Cluster:
-        await self._must_not_be_held(run.cluster)
         return await self.look(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
+
+    def _beyond(self, run: Run, step: Step, cluster: Cluster, at: float) -> str:
+        return beyond(run, step, cluster, self.sites.rules(run.cluster), at)
 
     # Keeping runs driven
 
@@ -467,29 +516,6 @@ class Desk:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""
         await self._driver.aclose()
         await self.heads.aclose()
-
-
-def _counted(request: Request, actor: Actor, rules: Rules) -> Request:
-    """With one more approval, by the rules as they are now. Refused when it does not count, or who asked may not ask any more."""
-    if request.glass:
-        return _confirmed(request, actor, rules)
-    must(may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals)))
-    verdict = judge(request.plan, request.requester, rules)
-    if verdict.kind is Kind.DENIED:
-        why = rules.unsure or "may not change this cluster any more"
-        raise Refused(f"{request.requester.mention} asked for this, and {why}; nothing was changed")
-    before = tuple(a for a in request.approvals if a.user in rules.approvers)  # who lost the role meanwhile does not count
-    needs = max(request.needs, verdict.approvals)
-    must(adds_up(actor, [a.user for a in before], needs, rules))
-    approvals = (*before, actor)
-    return replace(request, approvals=approvals, needs=needs, lacks=tally([a.user for a in approvals], needs, rules).lacks)
-
-
-def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
-    must(may_break_glass(actor, rules))
-    if actor.key != request.requester.key:
-        raise Refused(f"only {request.requester.mention}, who broke the glass, can confirm this; anybody else asks as usual")
-    return request
 
 
 __all__ = ["SWEEP", "Changed", "Desk", "Outcome", "Planned", "Site", "Started", "Status", "Waiting"]

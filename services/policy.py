@@ -179,9 +179,9 @@ def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
     return tuple(impact for impact, there in found.items() if there)
 
 
-def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
-    """Why somebody else has to look at it, in words."""
-    words = {
+def impact_words(plan: Plan, rules: Rules) -> dict[Impact, str]:
+    """What each impact means here, said after "it"."""
+    return {
         Impact.MEETINGS_CUT: "ends running meetings",
         Impact.MEETINGS_BLOCKED: "keeps people from opening meetings" if plan.effects.down else "takes media nodes out of service",
         Impact.MASTERS_STOPPED: "stops masters",
@@ -190,6 +190,11 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
         Impact.MEDIA_ADDED: f"adds media nodes beyond the {rules.scale_up_to} that need no approval",
         Impact.IRREVERSIBLE: "cannot be taken back",
     }
+
+
+def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
+    """Why somebody else has to look at it, in words."""
+    words = impact_words(plan, rules)
     found = impacts(plan, rules)
     if found != (Impact.IRREVERSIBLE,):
         found = tuple(i for i in found if i is not Impact.IRREVERSIBLE)  # its own words stand in the plan

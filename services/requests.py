@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 from services.clock import Clock
-from services.decisions import Request, RequestState
+from services.decisions import Act, Request, RequestState
 from services.errors import Refused, Unreachable
 from services.journal import Journal
 from services.plan import Plan
@@ -54,7 +54,7 @@ class Requests:
         name = request.plan.cluster
         for _ in range(TRIES):
             pending = (await self._store.get(f"pending:{name}"))[0]
-            await self.must_be_new(name, request.plan.procedure, glass=request.glass)
+            await self.must_be_new(name, request.plan.procedure, glass=request.glass, act=request.act)
             if await self._journal.put_request(request, pending):
                 self._tell(request)
                 return
@@ -65,10 +65,11 @@ class Requests:
         found = [await self._journal.request(r) for r in await self._listed(name)]
         return [r for r in found if r.state is RequestState.OPEN and r.until > self._clock.now()]
 
-    async def must_be_new(self, name: str, procedure: Procedure, *, glass: bool = False) -> None:
-        """Refused when somebody has asked for the same, in the same way."""
+    async def must_be_new(self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None) -> None:
+        """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
         for request in await self.waiting(name):
-            if request.plan.procedure == procedure and request.glass == glass:
+            same = request.act == act if act or request.act else request.plan.procedure == procedure
+            if same and request.glass == glass and not request.startable:
                 left = duration(request.until - self._clock.now())
                 waits = "being confirmed" if glass else "approval"
                 raise Refused(f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above")
@@ -91,7 +92,7 @@ class Requests:
                 raise Refused("somebody pressed at the same moment; look again")
             raise Refused(_closed_words(current, self._clock.now()))
         await self.changed(after)
-        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not after.replaced_by:
+        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not (after.replaced_by or after.act):
             await self._staging.drop(after.plan.cluster, after.plan.procedure)
 
     async def changed(self, after: Request) -> None:
@@ -113,7 +114,8 @@ class Requests:
         closed = request.closed(RequestState.EXPIRED, request.until)
         if await self._journal.change_request(request, closed):
             await self.changed(closed)
-            await self._staging.drop(request.plan.cluster, request.plan.procedure)
+            if request.act is None:  # else the run still needs it
+                await self._staging.drop(request.plan.cluster, request.plan.procedure)
 
     async def _listed(self, name: str) -> list[str]:
         (text,) = await self._store.get(f"pending:{name}")

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import reduce
 
 from services import cluster as facts
-from services.decisions import Request, RequestState
+from services.decisions import Act, Request, RequestState, Vote
 from services.plan import Plan
 from services.policy import Actor
 from services.procedures import PROCEDURES
@@ -29,6 +29,7 @@ class Opened:
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
     glass: bool = False  # break-glass: nobody else approved it
+    standing: float = 0.0  # of a window: when its standing approval was given
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,18 @@ class Questioned:
 
 @dataclass(frozen=True)
 class Answered:
-    """Somebody chose; or nobody had to, because the goal was reached meanwhile (`choice` is "")."""
+    """Somebody chose; or nobody had to, because the goal was reached meanwhile (`choice` is "").
+
+    `plan`: what those who approved the answer were shown; the run rests on that from here. None: on what it rested on before.
+    """
 
     at: float
     question: str
     choice: str
     by: Actor | None
+    plan: Plan | None = None
+    approvers: tuple[Actor, ...] = ()
+    request: str = ""  # the approved request it came from
 
 
 @dataclass(frozen=True)
@@ -115,11 +122,14 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Somebody said: go on, from that step."""
+    """Somebody said: go on, from that step. `plan`: what those who approved it were shown, where it took that."""
 
     at: float
     by: Actor
     step: int
+    plan: Plan | None = None
+    approvers: tuple[Actor, ...] = ()
+    request: str = ""  # the approved request it came from
 
 
 @dataclass(frozen=True)
@@ -200,6 +210,23 @@ class Run:
     begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
     following: str = ""  # what to do next, said at the end: of the way that was taken
     way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
+    approved_at: float = 0.0  # when `approvers` approved what it rests on
+    renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
+    standing: float = 0.0  # of a window: when its standing approval was given
+
+    @property
+    def shown(self) -> Plan:
+        """What the approval that it rests on was given for."""
+        return self.renewed or self.plan
+
+    @property
+    def to_come(self) -> tuple[Step, ...]:
+        """The steps from the present one on."""
+        return tuple(s for i, s in enumerate(self.steps) if i >= self.position and i not in self.skipped)
+
+    def asking(self, question: Question) -> Question:
+        """That question, with an id that no other asking of this run has."""
+        return replace(question, id=f"{question.kind}.{len(self.asked) + 1}")
 
     @property
     def over(self) -> bool:
@@ -248,6 +275,8 @@ def _opened(event: Opened) -> Run:
         by=event.by,
         glass=event.glass,
         following=event.plan.following,
+        approved_at=event.at,
+        standing=event.standing,
     )
 
 
@@ -255,7 +284,7 @@ def _answered(run: Run, event: Answered) -> Run:
     question = run.question
     if question is None or question.id != event.question:
         return run
-    run = replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event))
+    run = _renewed(replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event)), event)
     choice = next((c for c in question.choices if c.id == event.choice), None)
     if choice is None:
         return run
@@ -278,6 +307,11 @@ def _answered(run: Run, event: Answered) -> Run:
         run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
         return _next(run, run.position + 1, event.at)
     return run
+
+
+def _renewed(run: Run, event: Answered | Resumed) -> Run:
+    """A new approval takes the place of the one that it rested on."""
+    return run if event.plan is None else replace(run, renewed=event.plan, approvers=event.approvers, approved_at=event.at)
 
 
 def _left(run: Run, basis: facts.Basis | None) -> Run:
@@ -326,7 +360,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Stopped():
             return _left(replace(run, state=State.STOPPED, stopped=event.reason, question=None), event.basis)
         case Resumed():
-            return _next(replace(run, state=State.RUNNING, stopped="", cancel=None), event.step, event.at)
+            return _next(_renewed(replace(run, state=State.RUNNING, stopped="", cancel=None), event), event.step, event.at)
         case Ended():
             return replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
         case Opened():
@@ -348,7 +382,7 @@ CLASSES: Classes = {
         *STEPS,
         *PROCEDURES,
         *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis),
+        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Request, facts.Load, facts.Basis),
     )
 }
 

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from services.authorization import must
 from services.certificates import CertificateSeen
 from services.clock import Clock
 from services.errors import Refused
 from services.fenced import Outside
 from services.membership import Roster
-from services.policy import Kind, Rules, Verdict
+from services.policy import Rules
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,4 @@ class Sites(Mapping[str, Site]):
         return self.site(name).rules
 
 
-def must(verdict: Verdict) -> Verdict:
-    """The verdict, unless it is a no: then Refused with its reason."""
-    if verdict.kind is Kind.DENIED:
-        raise Refused(verdict.reason)
-    return verdict
+__all__ = ["Site", "Sites", "must"]
