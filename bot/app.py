@@ -297,6 +297,7 @@ def _rules(cluster: Cluster) -> Rules:
         single_operator=policy.single_operator,
         scale_up_to=policy.scale_up_without_approval_to,
         approval_seconds=policy.approval_minutes * 60,
+        confirm_seconds=policy.confirm_windows_days * 86400.0,
         growth=policy.growth,
     )
 

@@ -237,8 +237,7 @@ class Counter:
             case Planned():
                 return cards.plan_card(made.plan, dry=made.dry)
             case Changed():
-                new = "The new plan is in the channel and needs its own approval"
-                return cards.words_card(f"Not run: {made.why}. {new}. Nothing was changed.")
+                return cards.words_card(cards.changed_words(made.new, made.why))
             case _:
                 return None
 

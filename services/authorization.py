@@ -31,6 +31,8 @@ from services.runs import Run
 from services.steps import Question, Step
 from services.steps.base import count, duration, listed
 
+ONE_RUN = "break-glass covers one run, now; what is done again and again from then on needs its approval"
+
 
 @dataclass(frozen=True)
 class Authorization:
@@ -77,7 +79,7 @@ def differences(given: Authorization, now: Plan, rules: Rules, at: float) -> tup
         (Differs.NUMBER, _more_media(given.plan, now, rules)),
         (Differs.LOAD, grew(given.plan, now, rules)),
         (Differs.AGE, too_old(given.at, rules, at)),
-        (Differs.PEOPLE, _too_few(given, rules.demand(impacts(now, rules)), rules)),
+        (Differs.PEOPLE, too_few(given, rules.demand(impacts(now, rules)), rules)),
     )
     return tuple(Difference(kind, words) for kind, words in found if words)
 
@@ -123,7 +125,7 @@ def too_old(given_at: float, rules: Rules, at: float) -> str:
     return f"it was approved {duration(age)} ago, and an approval lasts {duration(rules.approval_seconds)}"
 
 
-def _too_few(given: Authorization, needs: int, rules: Rules) -> str:
+def too_few(given: Authorization, needs: int, rules: Rules) -> str:
     """Why those who gave it are not enough any more: they lost the role or the account, or the policy takes more by now."""
     if given.glass:
         lost = may_break_glass(given.requester, rules).kind is Kind.DENIED
@@ -170,6 +172,8 @@ def counted(request: Request, actor: Actor, rules: Rules) -> Request:
 
 def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
     must(may_break_glass(actor, rules))
+    if request.plan.effects.standing:
+        raise Refused(f"{ONE_RUN}; ask for it without break-glass")
     if actor.key != request.requester.key:
         raise Refused(f"only {request.requester.mention}, who broke the glass, can confirm this; anybody else asks as usual")
     return request

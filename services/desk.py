@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from services.authorization import beyond, counted, must
-from services.books import book_key
+from services.authorization import ONE_RUN, beyond, counted, must
+from services.books import Book, book_key
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
 from services.decisions import Act, Request, RequestState, grew
@@ -31,11 +32,13 @@ from services.runs import Opened, Run, State
 from services.secrets_env import SecretsFile
 from services.sites import Site, Sites
 from services.staging import Staging, configure
+from services.standing import Standing, of_window, uncovered
 from services.steps import Step
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
 from services.vault import Vault
+from services.windows import Edge
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
@@ -194,6 +197,8 @@ class Desk:
         rules = self.sites.rules(name)
         verdict = must(judge(plan, actor, rules))
         if verdict.kind is Kind.ALLOWED:
+            if (mine := await self._requests.startable(name, procedure, actor)) is not None:
+                return await self.approve(mine.id, actor)
             return Started(await self._open(plan, actor, (), reason, channel, None))
         request = self._requests.new(plan, actor, rules, verdict, reason, channel)
         await self._requests.file(request)
@@ -214,6 +219,8 @@ class Desk:
         plan = make_plan(await self.look(name, procedure.looks_at), procedure)
         if plan.empty:
             return Planned(plan, dry=False)
+        if plan.effects.standing:
+            raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
         verdict = must(judge(plan, actor, rules))
         if verdict.kind is Kind.ALLOWED:
             raise Refused(f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`")
@@ -273,8 +280,9 @@ class Desk:
     def busy(self, run: Run) -> str:
         """Who has the cluster, since when, approved by whom, doing what."""
         age = duration(self._clock.now() - run.opened_at)
-        approved = f", approved by {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
-        approved = ", without approval (break-glass)" if run.glass else approved
+        verb = "standing approval by" if run.standing else "approved by"
+        approved = f", {verb} {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
+        approved = f", no approval: break-glass by {run.requester.mention}" if run.glass else approved
         doing = f"stopped: {run.stopped}" if run.state is State.STOPPED else f"now: {run.step.title()}" if run.step else "finishing"
         cancel = f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
         todo = "Resume or Abandon it first" if run.state is State.STOPPED else cancel
@@ -398,20 +406,46 @@ class Desk:
         self._drive(name)
         return await self.journal.run(name)
 
+    async def standings(self, book: Book, edge: Edge) -> tuple[Standing, ...]:
+        """What the windows of an edge were approved for, by whom, as their accounts stand now.
+
+        An opening does not wait for Slack to say that: it brings back what was there.
+        """
+        runs, found = dict(book.runs), []
+        for window in filter(None, (book.window(name) for name in edge.windows)):
+            standing = of_window(window, await self.journal.run(runs[window.name]) if runs.get(window.name) else None)
+            given = standing.given
+            if given is not None:
+                with suppress(*((Unreachable,) if edge.kind == "open" else ())):
+                    given = replace(given, approvers=tuple([await self._known(a) for a in given.approvers]))
+            found.append(replace(standing, given=given))
+        return tuple(found)
+
     async def open_for_window(
         self,
         plan: Plan,
         requester: Actor,
-        approvers: tuple[Actor, ...],
+        standings: tuple[Standing, ...],
+        yes: Actor | None,
         reason: str,
-        edge: str,
+        edge: Edge,
         by: float,
         checks: Mapping[str, str | None],
         puts: Mapping[str, str | None],
     ) -> Run:
-        """Open a run under a window's standing approval, if what it rests on is still so. Refused with who has the cluster."""
+        """Open a run under its windows' standing approval, if that covers it and what it rests on is still so.
+
+        Refused with what is not covered, or who has the cluster. `yes`: who agreed to close now, where the window asks first.
+        """
+        now = self._clock.now()
+        if why := uncovered(plan, edge, standings, self.sites.rules(plan.cluster), now):
+            raise Refused(why)
+        given = [s.given for s in standings if s.given is not None]
+        people = [*(a for g in given for a in g.approvers), *([yes] if yes else [])]
+        approvers = tuple({a.key: a for a in people}.values())
         name, counter = await self.journal.next_name(plan.cluster)
-        opened = Opened(self._clock.now(), name, plan, requester, approvers, reason, edge=edge, by=by)
+        since = min((g.at for g in given), default=0.0)
+        opened = Opened(now, name, plan, requester, approvers, reason, edge=edge.name, by=by, standing=since)
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
             raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
@@ -485,6 +519,7 @@ class Desk:
             await self.journal.note_policy(name, self.sites[name].rules)
             self._noted.add(name)
         await self._requests.sweep(name)
+        await self._requests.ease(name, self.sites.rules(name))
         await self._show_what_is_owed(name)
         if old := await self._staging.old(name):
             # Requests first: one that is approved meanwhile has its run by then. One that is replaced is in neither for a moment.

@@ -71,6 +71,7 @@ class Rules:
     single_operator: bool = False
     scale_up_to: int | None = None  # media nodes that may be added up to without approval; None: any number
     approval_seconds: float = 1800.0
+    confirm_seconds: float = 365 * 86400.0  # a window's standing approval has to be confirmed again after this
     growth: float = 0.5  # this much more load than at approval asks again
 
     def demand(self, impacts: Iterable[Impact]) -> int:
@@ -166,7 +167,8 @@ def judge(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
 def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
     """What somebody else has to look at."""
     effects = plan.effects
-    beyond = effects.adds and rules.scale_up_to is not None and plan.media + effects.adds > rules.scale_up_to
+    limit = rules.scale_up_to
+    beyond = limit is not None and ((effects.adds > 0 and plan.media + effects.adds > limit) or effects.opens > limit)
     found = {
         Impact.MEETINGS_CUT: effects.cuts_off,
         Impact.MEETINGS_BLOCKED: effects.blocks,

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from services.clock import Clock
 from services.decisions import Act, Request, RequestState
 from services.errors import Refused, Unreachable
 from services.journal import Journal
 from services.plan import Plan
-from services.policy import Actor, Rules, Verdict
+from services.policy import Actor, Kind, Rules, Verdict, judge
 from services.procedures import Procedure
 from services.staging import Staging
 from services.steps.base import duration
@@ -100,6 +101,20 @@ class Requests:
         if after.state is not RequestState.OPEN:
             await self._unlist(after.plan.cluster, after.id)
         self._tell(after)
+
+    async def startable(self, name: str, procedure: Procedure, actor: Actor) -> Request | None:
+        """What this person has asked for and can start, because no approval is needed any more."""
+        mine = (r for r in await self.waiting(name) if r.startable and r.act is None and r.requester.key == actor.key)
+        return next((r for r in mine if r.plan.procedure == procedure), None)
+
+    async def ease(self, name: str, rules: Rules) -> None:
+        """Where the policy asks for no approval any more, whoever asked can start it: the card says so from then on."""
+        for request in await self.waiting(name):
+            free = judge(request.plan, request.requester, rules).kind is Kind.ALLOWED
+            if free and not request.glass and not request.startable:
+                eased = replace(request, needs=0, lacks=())
+                if await self._journal.change_request(request, eased):
+                    await self.changed(eased)
 
     async def sweep(self, name: str) -> None:
         """Close what has expired, and unlist what is closed."""

@@ -32,6 +32,14 @@ def unlike_blocks(request: Request) -> list[Block]:
     return [section(f":warning: {unlike(request)}")] if request.differs else []
 
 
+def changed_words(request: Request, why: str) -> str:
+    """Told to whoever pressed Approve, where another plan took that one's place."""
+    plan = "The new plan is in the channel and needs its own approval"
+    if request.startable:
+        plan = f"The new plan needs no approval: {request.requester.mention} can start it in the channel"
+    return f"Not run: {why}. {plan}. Nothing was changed."
+
+
 def not_covered_card(request: Request) -> Card:
     """Told to whoever wanted a run to go on, where its approval does not cover that."""
     run = request.act.run if request.act is not None else ""

@@ -95,6 +95,7 @@ class Effects:
     irreversible: tuple[str, ...] = ()  # what cannot be taken back, in words
     special: tuple[str, ...] = ()  # what an approval must say in as many words
     standing: bool = False  # later, the same is done again and again without asking
+    opens: int = 0  # media nodes that it may start then
 
     def __add__(self, other: Effects) -> Effects:
         return Effects(
@@ -107,6 +108,7 @@ class Effects:
             _union(self.irreversible, other.irreversible),
             _union(self.special, other.special),
             self.standing or other.standing,
+            max(self.opens, other.opens),
         )
 
 

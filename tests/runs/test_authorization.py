@@ -68,9 +68,9 @@ def test_a_resume_hours_later_with_people_there_is_a_new_request() -> None:
         await resumes(scene)
         await scene.whisper("UANA", NOT_YET)
         card = await request_of(scene)
-        for said in ("now ends running meetings, which was not on the approved card", "8 recordings are running; there were 0",
+        for words in ("now ends running meetings, which was not on the approved card", "8 recordings are running; there were 0",
                      "it was approved 14 h", "8 meetings, 40 people", "Approving this says: removes 3 media nodes"):
-            assert said in card.text, card.text
+            assert words in card.text, card.text
         assert "Everyone in them is disconnected" in card.text
         await scene.passes(900)
         assert scene.estate.thrown_out == 0
@@ -206,7 +206,7 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
         await scene.ana.types("COPS", "/openvidu scale 2 --no-drain")
         card = await with_buttons(scene, "Scale acme to 2")
         api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
-        read, done = api.pool, []
+        read, done = api.pool, list[int]()
 
         async def slow(pool_id: str) -> object:
             if not done:
@@ -364,3 +364,122 @@ def test_after_an_answer_that_ends_meetings_the_run_rests_on_that_answer() -> No
         assert "not as it was" not in told(scene)
 
     play(story, media=2, site=SHORT)
+
+
+# Nothing to approve any more
+
+
+def test_a_request_that_needs_no_approval_any_more_is_started_by_whoever_asked() -> None:
+    """A node was to be drained and restarted; by the time of the approval its media server had been stopped by hand."""
+
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu restart media-1")
+        card = await with_buttons(scene, "Restart media-1")
+        node = scene.estate.media("acme")[0].node
+        for name in ("openvidu", "ingress", "egress", "agent-speech-processing"):
+            if name in node.containers:
+                node.containers[name].running = False
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "The new plan needs no approval: <@UANA> can start it")
+        card = await with_buttons(scene, "Needs no approval any more: <@UANA> can start it")
+        await scene.ben.presses(card, "Start")
+        await scene.whisper("UBEN", "needs no approval any more; <@UANA>, who asked for it, can start it")
+        assert await scene.journal.latest("acme", 3) == []
+        await scene.ana.presses(card, "Start")
+        run = await over(scene)
+        assert run.approvers == ()
+        assert (What.STARTED, "UANA") in [(e.what, e.user) for e in await scene.journal.chain.newest("acme", 5)]
+
+    play(story, media=2)
+
+
+def test_typing_it_again_starts_what_needs_no_approval_any_more() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu restart media-1")
+        card = await with_buttons(scene, "Restart media-1")
+        node = scene.estate.media("acme")[0].node
+        for name in ("openvidu", "ingress", "egress", "agent-speech-processing"):
+            if name in node.containers:
+                node.containers[name].running = False
+        await scene.ben.presses(card, "Approve")
+        await with_buttons(scene, "Needs no approval any more")
+        await scene.ana.types("COPS", "/openvidu restart media-1")
+        run = await over(scene)
+        (request,) = [r for r in [await scene.journal.request(run.request)] if r.state is RequestState.APPROVED]
+        assert request.startable
+
+    play(story, media=2)
+
+
+def test_a_policy_that_asks_for_no_approval_any_more_offers_the_start() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu scale 5")
+        await with_buttons(scene, "Needs one approval")
+        scene.kill()
+        values = scene.settings.model_dump()
+        values["clusters"]["acme"]["policy"]["scale_up_without_approval_to"] = 9
+        scene.settings = type(scene.settings).model_validate(values)
+        await scene.start_bot()
+        card = await with_buttons(scene, "Needs no approval any more: <@UANA> can start it")
+        await scene.ana.presses(card, "Start")
+        await over(scene)
+        assert len(scene.estate.serving("acme")) == 5
+
+    play(story, media=2, policy={"scale_up_without_approval_to": 3})
+
+
+# Break-glass
+
+
+GLASS = {"operators": ["UANA", "UBEN", "UCARLA"], "break_glass": ["UANA"]}
+
+
+def test_break_glass_buys_no_standing_permission() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu break-glass window add w Mon-Sun 09:00-17:00 UTC --reason "x"')
+        await scene.whisper("UANA", "break-glass covers one run, now")
+        await scene.passes(6 * 3600)
+        assert await scene.journal.latest("acme", 3) == []
+
+    play(story, media=2, roles=GLASS, policy={"approvals_for": {"windows_added": 2}})
+
+
+def test_a_run_by_break_glass_says_for_ever_that_it_has_no_approval_and_by_whom() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
+        await scene.ana.presses(await with_buttons(scene, "Break-glass, without approval"), "Run without approval")
+        run = await over(scene)
+        assert run.glass
+        assert "no approval: break-glass by <@UANA>" in (await scene.card("acme is down ·")).text
+        opened = next(e for e in await scene.journal.chain.newest("acme", 5) if e.what == What.OPENED)
+        assert "no approval: break-glass by UANA" in opened.after
+
+    play(story, media=2, roles=GLASS)
+
+
+def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_the_glass() -> None:
+    async def story(scene: Scene) -> None:
+        api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+        put = api.put_pool
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
+
+        api.put_pool = refuse
+        await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
+        await scene.ana.presses(await with_buttons(scene, "Break-glass, without approval"), "Run without approval")
+        await scene.run_is("acme-1", State.STOPPED)
+        api.put_pool = put
+        await scene.passes(3600)
+        meetings(scene, 2)
+        await resumes(scene)
+        card = await with_buttons(scene, "Break-glass, without approval: Resume acme-1")
+        assert "Unlike the card before" in card.text
+        assert scene.estate.thrown_out == 0
+        await scene.ben.presses(card, "Run without approval")
+        await scene.whisper("UBEN", "break-glass is not open to you")
+        await scene.ana.presses(card, "Run without approval")
+        run = await scene.run_is("acme-1", State.DONE)
+        assert (run.glass, run.approvers) == (True, ())
+
+    play(story, media=2, roles=GLASS)
