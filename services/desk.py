@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -406,17 +406,17 @@ class Desk:
         self._drive(name)
         return await self.journal.run(name)
 
-    async def standings(self, book: Book, edge: Edge) -> tuple[Standing, ...]:
-        """What the windows of an edge were approved for, by whom, as their accounts stand now.
+    async def standings(self, book: Book, names: Iterable[str], *, surely: bool) -> tuple[Standing, ...]:
+        """What these windows were approved for, by whom, as their accounts stand now.
 
-        An opening does not wait for Slack to say that: it brings back what was there.
+        Raises Unreachable where Slack does not tell that; not `surely`: those whom it does not tell of count as they did.
         """
         runs, found = dict(book.runs), []
-        for window in filter(None, (book.window(name) for name in edge.windows)):
+        for window in filter(None, (book.window(name) for name in names)):
             standing = of_window(window, await self.journal.run(runs[window.name]) if runs.get(window.name) else None)
             given = standing.given
             if given is not None:
-                with suppress(*((Unreachable,) if edge.kind == "open" else ())):
+                with suppress(*(() if surely else (Unreachable,))):
                     given = replace(given, approvers=tuple([await self._known(a) for a in given.approvers]))
             found.append(replace(standing, given=given))
         return tuple(found)

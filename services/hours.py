@@ -308,7 +308,8 @@ class Hours:
             self._ask(turn, edge, cluster.load)
             return None
         rules = self._desk.site(turn.name).rules
-        standings = await self._desk.standings(turn.book, edge)
+        # An opening brings back what was there: it does not wait for Slack.
+        standings = await self._desk.standings(turn.book, edge.windows, surely=edge.kind == "close")
         procedure, less = _wanted(edge, cluster, standings, rules, turn.now)
         plan = _planned(edge, cluster, procedure)
         if plan.empty:

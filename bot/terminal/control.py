@@ -78,7 +78,7 @@ class Control:
         try:
             async with asyncio.timeout(ORDER_WITHIN):
                 asked = json.loads(await reader.readline())
-            order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]))
+            order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]), str(asked.get("shown", "")))
             log.info("asked from a terminal: %s %s", order.verb, order.words)
             async with contextlib.aclosing(self._terminal.hear(order, actor, int(asked["width"]))) as lines:
                 async for line in lines:

@@ -12,7 +12,7 @@ from handlers.talks.holds import span
 from services.errors import Refused
 from services.policy import Rules
 from services.spoken import argument, rest
-from services.standing import Standing, lapsed, of_window
+from services.standing import Standing, lapsed
 from services.steps.base import listed
 from services.windows import EXAMPLE, KIND_WORDS, Row, forecast, lint
 from services.windows.days import parse_dates
@@ -34,12 +34,10 @@ class ListWindows(Talk):
         now = asked.clock.now()
         if not book.windows:
             return cards.words_card(f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`")
-        runs = dict(book.runs)
         rules = asked.desk.site(name).rules
         lines = []
-        for window in book.windows:
-            run_id = runs.get(window.name, "")
-            standing = of_window(window, await asked.desk.journal.run(run_id) if run_id else None)
+        for standing in await asked.desk.standings(book, (w.name for w in book.windows), surely=False):
+            window = standing.window
             lines.append(f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]} · {_approval(standing, rules, now)}")
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
         lines.append(f"*Now* {await asked.hours.words(name)}")
