@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.authorization import (
@@ -133,6 +133,7 @@ def test_each_thing_that_differs_asks_again_by_itself_and_says_so(name: str) -> 
 
 @given(names=st.lists(st.sampled_from(sorted(SOMETHING)), min_size=1, max_size=6, unique=True))
 def test_whatever_else_differs_none_of_it_is_lost(names: list[str]) -> None:
+    assume(not {"people who are not seen any more", "people who were not seen"} <= {*names})  # unknown then and now is covered
     given, now, rules, at = GIVEN, PLAN, RULES, NOW
     for name in names:
         given, now, rules, at = SOMETHING[name][1](given, now, rules, at)

@@ -87,6 +87,7 @@ def test_a_number_is_covered_by_as_many_as_the_policy_asks_for_now() -> None:
     assert may_start([standing(BEN, words=f"{WORDS} --number 3")], LIMITED, NOW, before=0) == 3
     assert may_start([standing(BEN, words=f"{WORDS} --number 2")], LIMITED, NOW, before=0) == 3
     assert may_start([standing(BEN, CARLA, words=words), standing(BEN)], LIMITED, NOW, before=0) == 9
+    assert may_start([standing(BEN, CARLA), standing(BEN, CARLA, words=words)], LIMITED, NOW, before=0) == 9
     assert may_start([], LIMITED, NOW, before=1) == 3
     assert may_start([standing(glass=True, words=words)], LIMITED, NOW, before=0) == 3
     one = replace(LIMITED, scale_up_to=0)
