@@ -127,7 +127,7 @@ class Judge:
             return
         for tale in self._ledger.tales():
             for event in tale.events:
-                asks = event["is"] == "Questioned" and event["question"]["id"] == "other-hand"
+                asks = event["is"] == "Questioned" and event["question"]["id"].partition(".")[0] == "other-hand"
                 if event["is"] in ("Stopped", "Recovering") or asks:
                     yield f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: {str(event)[:160]}"
 
