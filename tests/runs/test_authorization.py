@@ -252,6 +252,32 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
     play(story, media=3)
 
 
+@pytest.mark.parametrize("when", ["asked", "approved"])
+def test_people_who_were_unknown_then_or_are_now_are_shown_before_they_are_disconnected(when: str) -> None:
+    async def story(scene: Scene) -> None:
+        people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
+        load = people.load
+
+        async def gone() -> None:
+            raise Unreachable("livekit does not answer")
+
+        people.load = gone if when == "asked" else load
+        await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+        card = await with_buttons(scene, "Shut down acme")
+        assert ("is unknown" in card.text) == (when == "asked")
+        meetings(scene, 8, people=8)
+        people.load = gone if when == "approved" else load
+        await scene.passes(60)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "Not run")
+        new = await with_buttons(scene, "Unlike the card before")
+        assert "unknown" in new.text
+        assert await scene.journal.latest("acme", 1) == []
+        assert scene.estate.thrown_out == 0
+
+    play(story, media=2)
+
+
 # Answers that lose something
 
 
