@@ -9,6 +9,7 @@ from services.audit import What
 from services.decisions import RequestState
 from services.errors import Forbidden, Unreachable
 from services.runs import Answered, Resumed, State
+from simulators.slack.faults import Fault
 from simulators.slack.model import Message
 from tests.procedures.test_other_hands import set_pool
 from tests.support import virtual
@@ -526,3 +527,18 @@ def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_th
         assert (run.glass, run.approvers) == (True, ())
 
     play(story, media=2, roles=GLASS)
+
+
+def test_while_slack_does_not_say_who_has_left_an_approval_still_counts_for_as_long_as_it_lasts() -> None:
+    """Else nothing could be approved at a terminal while Slack is away."""
+
+    async def story(scene: Scene) -> None:
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        scene.slack.faults.add(Fault("users.info", times=1000, status=500))
+        await scene.passes(700)
+        run = await scene.journal.run("acme-1")
+        await scene.bot.desk.resume("acme-1", run.requester)
+        await scene.run_is("acme-1", State.DONE)
+
+    play(story, media=2)
