@@ -64,6 +64,14 @@ def test_where_people_are_disconnected_unknown_then_or_now_asks_again() -> None:
     assert grew(unknown, unknown, Rules()) == "", "it was approved as unknown"
 
 
+def test_it_is_enough_that_one_of_the_two_plans_disconnects_people() -> None:
+    full, unknown = replace(PLAN, load=Load(8, 64, 8)), replace(PLAN, load=None, unseen="x")
+    cuts = Effects(cuts_off=True)
+    assert grew(replace(unknown, effects=cuts), full, Rules())
+    assert grew(unknown, replace(full, effects=cuts), Rules())
+    assert grew(unknown, full, Rules()) == ""
+
+
 def request(needs: int = 1, approvals: tuple[Actor, ...] = (), *, glass: bool = False) -> Request:
     return Request("r1", PLAN, ANA, "", 0.0, 1800.0, needs, "", approvals=approvals, glass=glass)
 
@@ -84,6 +92,12 @@ def test_how_many_approvals_are_missing(needs: int, approvals: tuple[Actor, ...]
 
 def test_break_glass_waits_for_nobody() -> None:
     assert request(2, glass=True).left == 0
+
+
+def test_only_what_needs_no_approval_is_started_by_whoever_asked() -> None:
+    assert request(0).startable
+    assert not request(1).startable
+    assert not request(0, glass=True).startable
 
 
 def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
