@@ -11,6 +11,7 @@ POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
 NODE_FACTS = POOL_FACTS | {Fact.NODES}
 QUIET = NodeLook(start="planned", running=(), marked=True, livekit=0)
 SERVES = NodeLook(start="planned", running=("openvidu",), livekit=200)
+UNKNOWN = "how many people are there is unknown"
 STUCK = 600.0  # a node that could not be told to finish for this long is put to people, whatever time meetings may take
 STANDING = ("provisioning", "active", "off")
 POOL_COOLDOWN = 600.0  # documented for pools of fixed size, and not to be changed
@@ -55,13 +56,13 @@ def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
 def _carries(node: MediaNode) -> str:
     look = node.look
     if isinstance(look, NotSeen):
-        return f"not seen ({look.reason})"
+        return f"not seen ({look.reason}), {UNKNOWN}"
     if look.contradiction:
         return look.contradiction
     if node.held:
         return f"no meetings; held by {listed(node.held)}"
     told = f"not told to finish ({look.undelivered}), " if look.undelivered else ""
-    return told + (meets(look) or (f"still running {listed(look.running)}" if look.running else "nothing runs there"))
+    return told + (meets(look) or (f"still running {listed(look.running)}, {UNKNOWN}" if look.running else "nothing runs there"))
 
 
 def meets(look: NodeLook) -> str:
@@ -78,7 +79,8 @@ def meets(look: NodeLook) -> str:
 
 def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """Which of these nodes no one can see, and why; or what the witnesses contradict each other in. "" when all is proved."""
-    silent = [f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})" for n in nodes if isinstance(n.look, NotSeen)]
+    on = [n for n in nodes if not n.droplet.off]  # DigitalOcean itself says that nothing runs on the others
+    silent = [f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})" for n in on if isinstance(n.look, NotSeen)]
     return "; ".join(silent) or cluster.contradiction
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from simulators.estate import Loss
@@ -42,8 +42,9 @@ class Lost:
 class Account:
     """One cluster's."""
 
-    def __init__(self, scene: Scene, ledger: Ledger, cast: Cast) -> None:
+    def __init__(self, scene: Scene, ledger: Ledger, cast: Cast, shaken: Callable[[float], bool] = lambda _: False) -> None:
         self._scene, self._ledger, self._cast = scene, ledger, cast
+        self._shaken = shaken  # whether there was trouble at that moment, in which a card may say that it does not know
 
     def cover(self, tale: Tale, at: float) -> Cover | None:
         """What people had agreed to for this run at that moment."""
@@ -113,7 +114,8 @@ class Account:
             yield f"not-on-a-card: {what}, and nobody who may approve had pressed anything"
             return
         card, allowed = cover.named, cover.named.people * (1 + self._cast.growth)
-        if lost.people > math.ceil(allowed) or lost.recordings > card.recordings:
+        unknown = card.unknown and self._shaken(cover.press.at)
+        if (lost.people > math.ceil(allowed) or lost.recordings > card.recordings) and not unknown:
             pressed = f"the card that {cover.press.user} pressed ({cover.press.label}) named"
             yield f"not-on-a-card: {what}; {pressed} {card.people} people and {card.recordings} recordings"
         if len(cover.voters) < self._cast.needs and not cover.press.label.startswith("Confirm"):

@@ -41,7 +41,7 @@ class Judge:
 
     def __init__(self, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness) -> None:
         self._scene, self._ledger, self._storm, self._cast, self._witness = scene, ledger, storm, cast, witness
-        self.account = Account(scene, ledger, cast)
+        self.account = Account(scene, ledger, cast, storm.shaken)
         self.wrong: list[str] = []
 
     def terms(self) -> Terms:
