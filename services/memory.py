@@ -129,24 +129,19 @@ class CardPlaces:
         return CardPlace(**json.loads(text)) if text else None
 
     async def put(self, name: str, place: CardPlace) -> None:
-        """Remember it; and that it is open until its final state has been shown."""
-        await self._store.commit(Commit(puts={f"card:{name}": json.dumps(asdict(place))}))
-        await self._list(name, there=not place.final)
+        """Remember it; and in the same act that it is open until its final state has been shown."""
+        while True:
+            (text,) = await self._store.get(self.OPEN)
+            names = json.loads(text or "[]")
+            after = [n for n in names if n != name] if place.final else list(dict.fromkeys([*names, name]))
+            puts = {f"card:{name}": json.dumps(asdict(place)), **({self.OPEN: json.dumps(after)} if after != names else {})}
+            if await self._store.commit(Commit(checks={self.OPEN: text}, puts=puts)):
+                return
 
     async def unfinished(self) -> list[str]:
         """Cards whose final state has not been shown yet."""
         (text,) = await self._store.get(self.OPEN)
         return list(json.loads(text or "[]"))
-
-    async def _list(self, name: str, *, there: bool) -> None:
-        while True:
-            (text,) = await self._store.get(self.OPEN)
-            names = json.loads(text or "[]")
-            if (name in names) == there:
-                return
-            after = [*names, name] if there else [n for n in names if n != name]
-            if await self._store.commit(Commit(checks={self.OPEN: text}, puts={self.OPEN: json.dumps(after)})):
-                return
 
 
 @dataclass(frozen=True)

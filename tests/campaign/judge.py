@@ -128,7 +128,8 @@ class Judge:
         for tale in self._ledger.tales():
             for event in tale.events:
                 asks = event["is"] == "Questioned" and event["question"]["id"] == "other-hand"
-                if event["is"] in ("Stopped", "Recovering") or asks:
+                grown = "on the approved card" in str(event.get("reason"))  # more people came: that is no glitch
+                if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:
                     yield f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: {str(event)[:160]}"
 
 
