@@ -138,8 +138,12 @@ class Counter:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
         actor = await self._voice.actor(body)
         answer = await self._patiently(self._do(words, text, actor, ear, str(body.get("trigger_id") or "")), ear, words)
-        if answer is not None:
+        if answer is None:
+            return
+        try:
             await self._voice.whisper(ear, answer)
+        except Unreachable:  # of Slack: what was asked for is done, and only its answer is still owed
+            self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
 
     async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""

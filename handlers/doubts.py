@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from handlers import cards
+from handlers.blocks import Card
 from handlers.voice import Ear, Voice
 from services.clock import Clock
 from services.decisions import RequestState
@@ -47,9 +48,13 @@ class Doubts:
         await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.")
 
     async def _say(self, ear: Ear, words: str) -> None:
+        await self.say(ear, cards.words_card(words))
+
+    async def say(self, ear: Ear, card: Card) -> None:
+        """A private answer, again and again until Slack takes it, for half an hour."""
         for _ in range(TRIES):
             try:
-                await self._voice.whisper(ear, cards.words_card(words))
+                await self._voice.whisper(ear, card)
             except Unreachable:
                 await self._clock.sleep(EVERY)
             else:

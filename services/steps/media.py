@@ -385,6 +385,10 @@ class Revive(Step):
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.power_on_deadline
 
+    def objection(self, cluster: Cluster) -> str:
+        off = tuple(n.id for n in self._left(cluster) if n.droplet.off)
+        return missing(cluster, off)  # it never serves by waiting
+
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return any(n.restartable for n in self._left(cluster))
 
