@@ -555,7 +555,7 @@ class _Drive:
             if objected and plan.steps and plan.steps[0].objection(cluster):
                 return False
             once = all(not q.default for q in self.run.asked if q.id == "other-hand")
-            by_itself = objected and once and bool(plan.steps) and _only_starts(plan.effects)
+            by_itself = objected and once and _only_starts(plan.effects)
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
             way = Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis, following=plan.following)
             choices.insert(0, way)
@@ -625,7 +625,7 @@ def _made(step: Step, cluster: Cluster) -> Basis | None:
 
 
 def _only_starts(effects: Effects) -> bool:
-    """Whether a way takes nothing from anybody: more is up afterwards, and nothing else is different."""
+    """Whether a way takes nothing from anybody: nothing is left to do, or more is up afterwards and nothing else is different."""
     return replace(effects, adds=0) == Effects()
 
 

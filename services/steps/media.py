@@ -11,6 +11,7 @@ POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
 NODE_FACTS = POOL_FACTS | {Fact.NODES}
 QUIET = NodeLook(start="planned", running=(), marked=True, livekit=0)
 SERVES = NodeLook(start="planned", running=("openvidu",), livekit=200)
+CAPTIONS = "captions may stop in running meetings"
 UNKNOWN = "how many people are there is unknown"
 STUCK = 600.0  # a node that could not be told to finish for this long is put to people, whatever time meetings may take
 STANDING = ("provisioning", "active", "off")
@@ -85,21 +86,25 @@ def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
 
 
 def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
-    """The agents on these nodes that do not hear the signal to finish: they end with their node, in the middle of what they do."""
-    found = [
-        f"`{agent.name}` on {short(node.name, cluster.stack)}"
-        for node in nodes
-        if isinstance(node.look, NodeLook)
-        for agent in node.look.agents
-        if agent.quit in (Quit.DEAF, Quit.DIES)
-    ]
-    if not found:
-        return ()
-    one = len(found) == 1
+    """The agents on these nodes that end with their node, in the middle of what they do; and those of which no one can see it."""
+    seen = [(n, n.look) for n in nodes if isinstance(n.look, NodeLook)]
+    agents = [(f"`{a.name}` on {short(n.name, cluster.stack)}", a.quit) for n, look in seen for a in look.agents]
+    cut, doubtful = [a for a, does in agents if does in (Quit.DEAF, Quit.DIES)], [a for a, does in agents if does is Quit.UNKNOWN]
+    silent = [n for n in nodes if isinstance(n.look, NotSeen) and not n.droplet.off]
+    said = [_they_end(cut)] if cut else []
+    if doubtful:
+        said.append(f"whether {listed(doubtful)} {'hears' if len(doubtful) == 1 else 'hear'} the signal to drain is unknown: {CAPTIONS}")
+    if silent:
+        said.append(f"which agents run on {_names(cluster, silent)} is unknown: {CAPTIONS}")
+    return tuple(said)
+
+
+def _they_end(cut: list[str]) -> str:
+    one = len(cut) == 1
     return (
-        f"{'agent' if one else 'agents'} {listed(found)} {'does' if one else 'do'} not hear the signal to drain: "
-        f"{'it ends' if one else 'they end'} with {'its node' if one else 'their nodes'}. Captions may stop in running meetings; "
-        "no one is disconnected by that",
+        f"{'agent' if one else 'agents'} {listed(cut)} {'does' if one else 'do'} not hear the signal to drain: "
+        f"{'it ends' if one else 'they end'} with {'its node' if one else 'their nodes'}. {CAPTIONS.capitalize()}; "
+        "no one is disconnected by that"
     )
 
 

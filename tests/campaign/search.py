@@ -107,6 +107,11 @@ def begins(*words: str) -> Suits:
     return lambda _, wish: wish.words.startswith(words)
 
 
+def is_ill(*kinds: str) -> Suits:
+    """A media node is, from the beginning, and media nodes are to go."""
+    return lambda luck, wish: luck.ill in kinds and wish.words.startswith(("shutdown", "scale", "restart m"))
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that was wrong once, how to put it back, which stories to play for it, and what the judge must then say."""
@@ -120,9 +125,7 @@ class Fault:
 
 
 FAULTS: dict[str, Fault] = {
-    "silence is drained": Fault(
-        silence_is_drained, lambda luck, wish: luck.ill in SILENT and wish.words.startswith(("shutdown", "scale", "restart m")), CUT, 25, 1000
-    ),
+    "silence is drained": Fault(silence_is_drained, is_ill(*SILENT), CUT, 25, first=1000),
     "one vote is enough": Fault(one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals", 5),
     "nobody is needed": Fault(nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved", 5),
     "any answer is ready": Fault(any_answer_is_ready, lambda luck, _: luck.livekit_ready > 0, "not-done", 30),

@@ -207,6 +207,20 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: 
     virtual.run(story())
 
 
+@pytest.mark.parametrize(("fault", "said"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")])
+def test_agents_that_no_one_can_see_are_on_the_card(fault: str, said: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            if fault:
+                scene.town.faults.ail(last(scene).name, fault)
+            await scene.ana.types("COPS", "/openvidu shutdown")
+            card = await with_buttons(scene, "Shut down acme")
+            assert said in card.text
+            assert ("captions may stop in running meetings" in card.text) == bool(fault)
+
+    virtual.run(story())
+
+
 def test_a_closing_with_a_deaf_agent_closes_and_opens_in_time() -> None:
     async def story() -> None:
         site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights daily 09:30-12:00"]}
