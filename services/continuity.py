@@ -14,7 +14,7 @@ from services.books import Announcement, Book
 from services.chain import head_key
 from services.clock import Clock
 from services.desk import Desk
-from services.errors import BadRecord
+from services.errors import BadRecord, Foreign
 from services.executor import Progress
 from services.store import Commit
 from services.store.gate import Gate
@@ -109,7 +109,10 @@ class Continuity:
     async def _compare_with_bucket(self, name: str) -> None:
         """Once for each life of a bot: whether the newest head in the bucket is one that the state knows of."""
         self._ask_at[name] = self._clock.now() + ASK_EVERY
-        await self._desk.bindings.check(name)  # of another cluster's state, this one's bucket can tell nothing
+        try:
+            await self._desk.bindings.check(name)
+        except Foreign:
+            return  # of another cluster's state this one's bucket says nothing; the part "identity" names it
         vault = self._desk.site(name).world.vault
         kept = await vault.newest_head(name) if vault is not None else None
         if kept is not None:

@@ -119,6 +119,7 @@ class Desk:
         site = self.site(name)
         looking = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
         cluster, certificate = await asyncio.gather(looking, site.look_at_certificate())
+        self.bindings.saw(cluster)
         try:
             cluster = await self.memory.add_to(cluster)
             run = await self.open_run(name)

@@ -335,12 +335,14 @@ def test_a_node_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
     with contextlib.ExitStack() as stack:
-        nodes = [stack.enter_context(one_server(folder / str(n), ["--cluster-enabled", "yes"])) for n in range(2)]
+        # The bus of a node is its port + 10000 unless said otherwise, and most free ports are too high for that.
+        cluster = [["--cluster-enabled", "yes", "--cluster-port", str(free_port())] for _ in range(2)]
+        nodes = [stack.enter_context(one_server(folder / str(n), words)) for n, words in enumerate(cluster)]
         for node, slots in zip(nodes, ((0, 8191), (8192, 16383)), strict=True):
             with node.client() as client:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
         with nodes[0].client() as client:
-            client.execute_command("CLUSTER", "MEET", HOST, nodes[1].port)
+            client.execute_command("CLUSTER", "MEET", HOST, nodes[1].port, cluster[1][-1])
         for node in nodes:
             for _ in range(300):
                 with node.client() as client:

@@ -33,9 +33,9 @@ async def hangs() -> None:
 
 
 async def ignores_being_cancelled() -> None:
-    for _ in range(1000):
+    for _ in range(20):  # bounded: the end of the story waits for it
         try:
-            await asyncio.sleep(1e9)
+            await asyncio.sleep(1e4)
         except asyncio.CancelledError:
             continue
 

@@ -34,7 +34,7 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
     """The card waited for ever, and neither the run nor anybody knew of it."""
 
     async def story() -> None:
-        async with Scene(media=2, site=HOURS) as scene:
+        async with Scene(media=2, site={"channel": "COPS"}) as scene:
             for _ in range(2):
                 scene.estate.open_meeting(people=3, minutes=20)
             card = await asked(scene, "shutdown", "Shut down acme")
@@ -134,7 +134,7 @@ def test_put_back_to_an_earlier_time_people_are_told_and_runs_go_on() -> None:
             await scene.passes(60)
             earlier = state_of(scene)
             await scene.ana.types("COPS", "/openvidu cancel acme-1")
-            await scene.passes(5)
+            await scene.passes(15)
             await replaced(scene, earlier)
             await scene.passes(60)
             assert "memory of acme went back in time" in told(scene)
@@ -199,6 +199,6 @@ def test_an_old_button_names_what_is_not_known_any_more() -> None:
             emptied(scene)
             await scene.start_bot()
             await scene.ana.presses(card, "Cancel…")
-            await scene.whisper("UANA", "there is no run acme-1")
+            await scene.whisper("UANA", "There is no run acme-1")
 
     virtual.run(story())

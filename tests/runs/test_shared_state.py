@@ -19,6 +19,8 @@ def two_worlds(**production: object) -> tuple[Scene, Scene]:
     """Staging, and production on the same state: other accounts, droplets, workspaces and people, and `acme` in both settings."""
     staging = Scene(media=2, seed=1, kind="fixed", site=CHANNEL, start=False)
     staging.estate._numbers += 1_000_000  # droplets of two accounts never share an id
+    for master in staging.estate.masters("acme"):
+        built_anew(staging, master.id)
     other = Scene(media=3, seed=2, kind="fixed", site=CHANNEL, store=staging.store, roles={"operators": ["UDORA", "UCARLA"]}, start=False)
     return staging, other
 
@@ -122,6 +124,7 @@ def test_two_bots_of_one_deployment_are_one() -> None:
             await scene.ana.types("COPS", "/openvidu status")
             await scene.passes(60)
             await asked(scene, "shutdown", "Shut down acme")
+            await scene.run_is("acme-1", State.RUNNING)
             scene.kill()
             await over(scene)
             assert (await scene.journal.run("acme-1")).bound.stack == "acme"
