@@ -10,9 +10,12 @@ from services.clock import Clock
 
 
 class Tick:
-    """Calls `work` at once and then every so many seconds of the clock, never twice at the same time."""
+    """Calls `work` at once and then every so many seconds of the clock, never twice at the same time.
 
-    def __init__(self, work: Callable[[], Awaitable[None]], every: float, clock: Clock) -> None:
+    `work` says whether it was a whole round: one that was not does not count.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[bool]], every: float, clock: Clock) -> None:
         self._work = work
         self._last: float | None = None
         self._stopping = False
@@ -39,15 +42,14 @@ class Tick:
             self._scheduler.shutdown(wait=False)
 
     def silent_for(self) -> float:
-        """Seconds since the last round ended, or since the start."""
+        """Seconds since the last round ended well, or since the start."""
         return asyncio.get_running_loop().time() - self._last if self._last is not None else 0.0
 
     async def _once(self) -> None:
         try:
-            await self._work()
+            if await self._work():
+                self._last = asyncio.get_running_loop().time()
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
             # Told to APScheduler it would be an error, with a traceback at every stop.
-        finally:
-            self._last = asyncio.get_running_loop().time()

@@ -27,7 +27,7 @@ from bot.measures import Measures
 from bot.requests import PATH, slack_route
 from bot.scheduler import Tick
 from bot.sockets import Sockets
-from bot.state import Unusable, keep_looking, must_be_durable, open_store
+from bot.state import Unusable, keep_looking, must_be_usable, open_store
 from bot.terminal.control import Control
 from bot.terminal.people import actor_of
 from bot.terminal.worker import circle_of
@@ -110,7 +110,7 @@ async def _live(settings: Settings, clock: Clock) -> None:
         gc.freeze()  # what was imported stays: going through it again and again would hold up acknowledgements for a fifth of a second
         try:
             store = open_store(settings.state, clock)
-            await must_be_durable(settings, store)
+            await must_be_usable(settings, store, clock, own_version())
         except Unusable as error:
             raise CannotStart(str(error)) from None
         try:
@@ -139,7 +139,8 @@ class Serving:
             self._sockets = Sockets(bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None)
         secret = settings.slack.signing_secret
         routes = [] if self._sockets else [slack_route(bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time)]
-        self._health = Health(settings.health.host, settings.health.port, self._alive, self._ready, self._cautions, self._measure, routes)
+        looks = (self._alive, self._ready, self._troubles, self._cautions, self._measure)
+        self._health = Health(settings.health.host, settings.health.port, *looks, routes)
         self._measures = Measures(bot.desk, bot.ways.clock.now, own_version())
         self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
         terminal = Terminal(bot.desk, bot.hours, bot.ways.clock, circle_of(settings), drives=False)
@@ -164,7 +165,7 @@ class Serving:
         log.info("health on %s/healthz%s", where, "" if self._sockets else f", Slack's requests on {where}{PATH}")
         self._tasks = [
             asyncio.create_task(self._speak(home), name="slack"),
-            asyncio.create_task(keep_looking(self._bot.ways.store, self._state_is), name="look at the state store"),
+            asyncio.create_task(self._look_at_the_state(), name="look at the state store"),
         ]
         self._tick.start()
 
@@ -206,7 +207,14 @@ class Serving:
 
     async def _alive(self) -> list[str]:
         silent = self._tick.silent_for()
-        return [f"no round of looking after runs has ended for {silent:.0f} s"] if silent > SILENT_TOO_LONG else []
+        if silent <= SILENT_TOO_LONG:
+            return []
+        of = [t.words for t in self._bot.desk.bulkheads.troubles if not t.cluster]
+        return [f"no round of looking after everything has ended well for {silent:.0f} s", *of]
+
+    async def _troubles(self) -> list[str]:
+        """What does not work now, by part and cluster."""
+        return [t.words for t in self._bot.desk.bulkheads.troubles]
 
     async def _ready(self) -> list[str]:
         problems = ["stopping"] if self._bot.counter.closing else []
@@ -216,6 +224,8 @@ class Serving:
             problems += await self._sockets.problems()
         if self._bot.settings.state.require_durable:
             problems += self._bot.desk.cautions
+        if self._bot.gate.why:
+            problems.append(f"no change can be made: {self._bot.gate.why}")
         if not await self._state_up():
             problems.append("the state store does not answer: no change can be made, reading works")
         return problems
@@ -239,8 +249,18 @@ class Serving:
         held = await self._sockets.cautions() if self._sockets is not None else []
         return [*self._bot.desk.cautions, *held]
 
+    async def _look_at_the_state(self) -> None:
+        bot = self._bot
+        await keep_looking(bot.ways.store, self._state_is, self._state_is_unfit, bot.desk.bulkheads)
+
     def _state_is(self, cautions: Sequence[str]) -> None:
         self._bot.desk.cautions = tuple(cautions)
+
+    def _state_is_unfit(self, why: str) -> None:
+        if why:
+            self._bot.gate.close("redis", why)
+        else:
+            self._bot.gate.open("redis")
 
 
 def _warm_up() -> None:

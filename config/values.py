@@ -128,6 +128,9 @@ class State(Value):
     redis_sentinel_password: SecretStr | None = None
     replicas: Annotated[Whole, Field(ge=0, le=10)] | None = None
     require_durable: bool = False
+    prefix: Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")] = "openvidu-bot"
+    keep_days: Annotated[float, Field(ge=1, le=3660)] = 180
+    keep_audit_days: Annotated[float, Field(ge=1, le=36600)] = 1095
 
 
 class DigitalOcean(Value):

@@ -259,9 +259,12 @@ class Counter:
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""
         for note in await self._desk.intake.forgotten(self._clock.now() - older_than):
-            words = await self._became_of(str(note["text"]), str(note["channel"]), Actor(str(note["user"])), float(note["at"]))
-            await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
-            await self._desk.intake.answered(str(note["name"]))
+            await self._desk.bulkheads.keep("command of a bot that is gone", partial(self._apologize, note))
+
+    async def _apologize(self, note: Mapping[str, str | float]) -> None:
+        words = await self._became_of(str(note["text"]), str(note["channel"]), Actor(str(note["user"])), float(note["at"]))
+        await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
+        await self._desk.intake.answered(str(note["name"]))
 
     async def _became_of(self, text: str, channel: str, actor: Actor, at: float) -> str:
         """What a person is told whose command a bot died over: it may have been taken before."""

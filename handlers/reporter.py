@@ -5,19 +5,22 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from handlers import cards
 from handlers.blocks import Card
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
+from services.continuity import Loss
 from services.decisions import Request, RequestState
 from services.desk import Desk
-from services.errors import BotError, Refused, Unreachable
+from services.errors import BadRecord, BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
 from services.runs import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
+SHOWING = "showing cards"
 BETWEEN_EDITS = 2.0
 PER_LIVE_MESSAGE = 1.5  # seconds: chat.update is budgeted for the whole app, not per message
 TRY_AGAIN = 5.0
@@ -36,6 +39,7 @@ class Reporter:
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._standing: dict[str, tuple[str, CardPlace]] = {}  # cards that are not final, with their cluster
         self._posting: set[asyncio.Task[None]] = set()
         desk.watchers.runs.append(self.run_changed)
         desk.watchers.requests.append(self.request_changed)
@@ -46,7 +50,12 @@ class Reporter:
         """Post a new request; edit the card of one that was closed."""
         task = asyncio.create_task(self._request(request), name=f"card of request {request.id}")
         self._posting.add(task)
-        task.add_done_callback(self._posting.discard)
+        task.add_done_callback(partial(self._posted, request.plan.cluster))
+
+    def _posted(self, cluster: str, task: "asyncio.Task[None]") -> None:
+        self._posting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(SHOWING, cluster, error)
 
     async def _request(self, request: Request) -> None:
         card = cards.request_card(request, self._approvers(request))
@@ -60,12 +69,14 @@ class Reporter:
                     channel = self._channel(request.plan.cluster, request.channel)
                     ts = await self._voice.post(channel, card)
                     await self._desk.cards.put(request.id, CardPlace(channel, ts))
+                    self._standing[request.id] = request.plan.cluster, CardPlace(channel, ts)
                 elif place.final:
                     return  # what Slack did not take in time is outdated: the message is its run's by now, or says how it was closed
                 elif request.state is not RequestState.APPROVED:
                     await self._voice.edit(place.channel, place.ts, card)
                     over = request.state is not RequestState.OPEN
                     await self._desk.cards.put(request.id, replace(place, final=over, unattended=False))
+                    self._stands(request.id, request.plan.cluster, replace(place, final=over))
             except MessageGone:
                 return
             except Unreachable as error:
@@ -98,6 +109,12 @@ class Reporter:
         self._news.setdefault(name, asyncio.Event()).set()
         if name not in self._workers or self._workers[name].done():
             self._workers[name] = asyncio.create_task(self._follow(name), name=f"card of {name}")
+            self._workers[name].add_done_callback(partial(self._followed, progress.run.cluster))
+
+    def _followed(self, cluster: str, task: "asyncio.Task[None]") -> None:
+        """It goes on at the next news, or the next sweep."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(SHOWING, cluster, error)
 
     async def _follow(self, name: str) -> None:
         shown = ""
@@ -115,6 +132,7 @@ class Reporter:
                     await self._clock.sleep(TRY_AGAIN)
                     continue
                 shown, shown_at = _meaning(card), now
+                self._desk.bulkheads.well(SHOWING, progress.run.cluster)
             if progress.run.over:
                 self._forget(name)
                 return
@@ -151,7 +169,16 @@ class Reporter:
                 place = CardPlace(place.channel, await self._voice.post(place.channel, card), place.told)
         place = await self._tell_thread(run, place)
         owed = place.unattended and self._desk.progress(run.id) is None
-        await self._desk.cards.put(run.id, replace(place, final=run.over, unattended=owed))
+        place = replace(place, final=run.over, unattended=owed)
+        await self._desk.cards.put(run.id, place)
+        self._stands(run.id, run.cluster, place)
+
+    def _stands(self, name: str, cluster: str, place: CardPlace) -> None:
+        """Known here, too: where the state is lost, nothing else tells which messages go on saying what is not so any more."""
+        if place.final:
+            self._standing.pop(name, None)
+        else:
+            self._standing[name] = cluster, place
 
     async def _place(self, run: Run) -> CardPlace | None:
         place = await self._desk.cards.get(run.id)
@@ -162,6 +189,7 @@ class Reporter:
         if asked is not None:
             await self._desk.cards.put(run.id, CardPlace(asked.channel, asked.ts))
             await self._desk.cards.put(run.request, replace(asked, final=True))
+            self._standing.pop(run.request, None)
         return await self._desk.cards.get(run.id)
 
     async def _tell_thread(self, run: Run, place: CardPlace) -> CardPlace:
@@ -183,18 +211,32 @@ class Reporter:
     async def sweep(self) -> None:
         """Bring every message that is not final up to date: after a restart none may go on saying "in progress"."""
         for name in await self._desk.cards.unfinished():
-            place = await self._desk.cards.get(name)
-            owed = place is not None and place.unattended and self._desk.progress(name) is None
-            if name in self._workers and not owed:
-                await self._catch_up(name)
-                continue
-            try:
-                run = await self._desk.journal.run(name)
-            except Refused:
-                await self._sweep_request(name, owed=owed)
-                continue
-            if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
-                self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
+            cluster = await self._cluster_of(name)
+            if cluster not in self._desk.sites.foreign:
+                await self._desk.bulkheads.keep("card", partial(self._sweep_card, name), cluster)
+
+    async def _cluster_of(self, name: str) -> str:
+        """Whose card it is; "" where that cannot be read."""
+        cluster = name.rpartition("-")[0]
+        if cluster in self._desk.sites:
+            return cluster
+        with suppress(Refused, BadRecord):
+            return (await self._desk.journal.request(name)).plan.cluster
+        return ""
+
+    async def _sweep_card(self, name: str) -> None:
+        place = await self._desk.cards.get(name)
+        owed = place is not None and place.unattended and self._desk.progress(name) is None
+        if name in self._workers and not owed:
+            await self._catch_up(name)
+            return
+        try:
+            run = await self._desk.journal.run(name)
+        except Refused:
+            await self._sweep_request(name, owed=owed)
+            return
+        if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
+            self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
     async def _catch_up(self, name: str) -> None:
         """A run may have been ended by another bot that died over it, or by a press whose answer was lost: nobody here was told."""
@@ -230,6 +272,31 @@ class Reporter:
         run = await self._desk.journal.run(request.run)
         if run.over or run.state is State.STOPPED:
             self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
+
+    def lost(self, loss: Loss) -> None:
+        """The state is gone: every message that stands open says so, as far as this bot knows of it. Never waits."""
+        for task in self._workers.values():
+            task.cancel()
+        runs = {name: progress.run for name, progress in self._newest.items()}
+        for name, (cluster, place) in self._standing.items():
+            card = cards.lost_card(cluster, loss.why, runs.get(name))
+            task = asyncio.create_task(self._say_lost(place, card), name=f"card of {name}, which is lost")
+            self._posting.add(task)
+            task.add_done_callback(partial(self._posted, cluster))
+        for held in (self._newest, self._news, self._workers, self._standing):
+            held.clear()
+
+    async def _say_lost(self, place: CardPlace, card: Card) -> None:
+        while True:
+            try:
+                await self._voice.edit(place.channel, place.ts, card)
+            except MessageGone:
+                return
+            except Unreachable as error:
+                log.warning("a card that is lost: %s", error)
+                await self._clock.sleep(TRY_AGAIN)
+            else:
+                return
 
     async def aclose(self) -> None:
         """Let what is being sent go out, then stop."""

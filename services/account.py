@@ -25,6 +25,7 @@ from services.readings import (
     listed,
     member_of,
     namespace_of,
+    owner_of,
     pool_entry,
     size_of,
     snapshot_of,
@@ -74,6 +75,7 @@ class Account:
         self.pools: Listing[Listed[PoolEntry]] = Listing(clock, self._pools)
         self.namespaces: Listing[Listed[Namespace] | None] = Listing(clock, self._namespaces)
         self.limit: Listing[int] = Listing(clock, self._limit)
+        self.owner: Listing[str] = Listing(clock, self._owner)
         self.sizes: Listing[Listed[Size]] = Listing(clock, self._sizes)
         self.snapshots: Listing[Listed[Snapshot]] = Listing(clock, self._snapshots)
         self._answers = Answers(clock)
@@ -94,6 +96,9 @@ class Account:
             return listed(namespace_of, await self._answers.of("namespaces", self.api.namespaces()))
         except Forbidden:
             return None
+
+    async def _owner(self) -> str:
+        return owner_of(await self._answers.of("account", self.api.account()))
 
     async def _limit(self) -> int:
         return limit_of(await self._answers.of("account", self.api.account()))

@@ -1,6 +1,6 @@
 """Questions put to people: an approval is one. The default is to change nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from services.plan import Plan
@@ -39,6 +39,7 @@ class Request:
     replaced_by: str = ""
     glass: bool = False  # break-glass: no approval is asked for, and whoever asked confirms it
     lacks: tuple[str, ...] = ()  # user groups of which nobody has approved it yet, and somebody has to
+    text: str = field(default="", compare=False, repr=False, metadata={"stored": False})  # as it was read: what a change has to find there
 
     @property
     def left(self) -> int:

@@ -86,6 +86,8 @@ class Interventions:
     async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
         run = await self._journal.run(run_id)
         rules = self._sites.rules(run.cluster)
+        if rules.closed:
+            raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
             must(may_operate(actor, rules))
         if run.over:

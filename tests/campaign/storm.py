@@ -78,6 +78,15 @@ class ShakyStore:
     async def length(self, log: str) -> int:
         return await self._do(lambda: self._store.length(log))
 
+    async def names(self, start: str) -> list[str]:
+        return await self._do(lambda: self._store.names(start))
+
+    async def logs(self, start: str) -> list[str]:
+        return await self._do(lambda: self._store.logs(start))
+
+    async def tidy(self) -> None:
+        await self._do(self._store.tidy)
+
     async def aclose(self) -> None:
         """The state outlives its users."""
 
