@@ -1,7 +1,7 @@
 """Buttons: approvals and decisions. A button carries an opaque id only; authority and state are looked up when it is pressed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -77,33 +77,70 @@ class Buttons:
                 return None
 
     async def _do(self, name: str, value: str, actor: Actor) -> Card | None:
-        match name.partition(":")[0]:
-            case cards.REFRESH:
-                await self._home.refresh(actor)
-            case cards.APPROVE:
-                return self._counter.outcome(await self._desk.approve(value, actor))
-            case cards.REJECT:
-                await self._desk.reject(value, actor)
-            case cards.DETAILS:
-                request = await self._desk.request_of(value, actor)
-                return cards.details_card(request, approvers(self._desk, request.plan.cluster, request.requester))
-            case cards.CANCEL:
-                await self._desk.cancel(value, actor)
-            case cards.RESUME:
-                await self._desk.resume(value, actor)
-            case cards.ABANDON:
-                await self._desk.abandon(value, actor)
-            case "keepup":
-                length = name.partition(":")[2]
-                kept = await self._hours.wishes.keep(value, "tonight" if length == "tonight" else float(length), actor)
-                return cards.words_card(f"{value} stays up until {day(kept.until)}.")
-            case "closenow":
-                cluster, _, edge = value.partition("|")
-                await self._hours.wishes.close_now(cluster, edge, actor)
-            case cards.ANSWER:
-                run, question, choice = [*value.split("|"), "", ""][:3]
-                await self._desk.answer(run, question, choice, actor)
-        return None
+        action, _, more = name.partition(":")
+        if action not in ACTIONS:
+            raise Refused("this button is of an older version; nothing was changed")
+        return await ACTIONS[action](self, value, more, actor)
+
+    async def refresh(self, _value: str, _more: str, actor: Actor) -> None:
+        """Draw App Home anew."""
+        await self._home.refresh(actor)
+
+    async def approve(self, value: str, _more: str, actor: Actor) -> Card | None:
+        """One approval more."""
+        return self._counter.outcome(await self._desk.approve(value, actor))
+
+    async def reject(self, value: str, _more: str, actor: Actor) -> None:
+        """Close a request without doing anything."""
+        await self._desk.reject(value, actor)
+
+    async def details(self, value: str, _more: str, actor: Actor) -> Card:
+        """Everything about a request."""
+        request = await self._desk.request_of(value, actor)
+        return cards.details_card(request, approvers(self._desk, request.plan.cluster, request.requester))
+
+    async def cancel(self, value: str, _more: str, actor: Actor) -> None:
+        """Stop a run at its next safe point."""
+        await self._desk.cancel(value, actor)
+
+    async def resume(self, value: str, _more: str, actor: Actor) -> None:
+        """Go on with a stopped run."""
+        await self._desk.resume(value, actor)
+
+    async def abandon(self, value: str, _more: str, actor: Actor) -> None:
+        """Give up a stopped run."""
+        await self._desk.abandon(value, actor)
+
+    async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
+        """Stay up although a window would close it."""
+        name = self._desk.sites.named(value, actor)
+        kept = await self._hours.wishes.keep(name, "tonight" if more == "tonight" else float(more), actor)
+        return cards.words_card(f"{name} stays up until {day(kept.until)}.")
+
+    async def close_now(self, value: str, _more: str, actor: Actor) -> None:
+        """Yes to a window that asks first."""
+        name, _, edge = value.partition("|")
+        await self._hours.wishes.close_now(self._desk.sites.named(name, actor), edge, actor)
+
+    async def answer(self, value: str, _more: str, actor: Actor) -> None:
+        """One answer to a run's question."""
+        run, question, choice = [*value.split("|"), "", ""][:3]
+        await self._desk.answer(run, question, choice, actor)
+
+
+# Every button of the bot's cards, by its action without what follows a colon; those of menus and forms are OFFERED.
+ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None]]] = {
+    cards.REFRESH: Buttons.refresh,
+    cards.APPROVE: Buttons.approve,
+    cards.REJECT: Buttons.reject,
+    cards.DETAILS: Buttons.details,
+    cards.CANCEL: Buttons.cancel,
+    cards.RESUME: Buttons.resume,
+    cards.ABANDON: Buttons.abandon,
+    cards.ANSWER: Buttons.answer,
+    "keepup": Buttons.keep_up,
+    "closenow": Buttons.close_now,
+}
 
 
 def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:

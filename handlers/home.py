@@ -18,7 +18,7 @@ from services.desk import Desk
 from services.errors import BotError
 from services.executor import Progress
 from services.memory import Viewer
-from services.policy import Actor, Kind, may_operate, may_read
+from services.policy import Actor, Kind, may_operate
 
 log = logging.getLogger(__name__)
 KEPT_TRUE = 3600.0  # seconds after somebody opened it in which it follows what happens
@@ -153,7 +153,7 @@ class Home:
         return True
 
     def _readable(self, actor: Actor) -> list[str]:
-        return [n for n in sorted(self._desk.sites) if may_read(actor, self._desk.sites.rules(n)).kind is Kind.ALLOWED]
+        return list(self._desk.sites.readable(actor))
 
     def _for(self, glance: Glance, actor: Actor) -> tuple[Glance, Mine]:
         """What this person may do about it."""

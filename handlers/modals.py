@@ -59,7 +59,8 @@ class Forms:
             actor = await self._voice.actor(body)
             async with self._counter.taken(f"config set {key} --cluster {meant['cluster']}", ear):
                 words = f"config set {key}"
-                made = await self._desk.configure(actor, meant["cluster"], change, reason=reason, channel=ear.channel, words=words)
+                name = self._desk.sites.named(meant["cluster"], actor)
+                made = await self._desk.configure(actor, name, change, reason=reason, channel=ear.channel, words=words)
             answer = self._counter.outcome(made)
             if answer is not None:
                 await self._voice.whisper(ear, answer)

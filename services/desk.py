@@ -22,7 +22,7 @@ from services.membership import Roster
 from services.memory import CardPlaces, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, Rules, adds_up, judge, may_approve, may_break_glass, may_operate, may_read, tally
+from services.policy import Actor, Kind, Rules, adds_up, judge, may_approve, may_break_glass, may_operate, tally
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
 from services.requests import Requests
@@ -88,7 +88,7 @@ class Desk:
     # Reading
 
     def site(self, name: str) -> Site:
-        """The cluster of that name. Refused with the names there are."""
+        """The cluster of that name. Refused when there is none."""
         return self.sites.site(name)
 
     async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
@@ -136,7 +136,8 @@ class Desk:
         return [await self.journal.run(r) for r in await self.journal.latest(name, count)]
 
     async def run(self, run_id: str, actor: Actor) -> Run:
-        """One run, whole."""
+        """One run, whole, for those who may see its cluster; whether there is one is not said to others."""
+        self.sites.must_know(run_id, actor)
         run = await self.journal.run(run_id)
         self.may_read(run.cluster, actor)
         return run
@@ -153,7 +154,7 @@ class Desk:
 
     def may_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
-        must(may_read(actor, self.sites.rules(name)))
+        self.sites.must_read(name, actor)
 
     def may_operate(self, name: str, actor: Actor) -> None:
         """Refused unless that person operates the cluster."""
@@ -284,6 +285,7 @@ class Desk:
 
         With break-glass it is whoever asked that says yes, once they have seen the plan.
         """
+        await self.request_of(request_id, actor)  # what became of it is not said to those who may not see it
         request = await self._requests.open(request_id)
         name = request.plan.cluster
         approved = _counted(request, actor, self.sites.rules(name))
@@ -313,6 +315,7 @@ class Desk:
 
     async def reject(self, request_id: str, actor: Actor) -> Request:
         """Close a request without doing anything. The requester may take it back too."""
+        await self.request_of(request_id, actor)
         request = await self._requests.open(request_id)
         if actor.key != request.requester.key:
             must(may_approve(actor, request.requester, self.sites.rules(request.plan.cluster)))

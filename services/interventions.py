@@ -84,6 +84,7 @@ class Interventions:
             raise Refused(f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet")
 
     async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
+        self._sites.must_know(run_id, actor)
         run = await self._journal.run(run_id)
         rules = self._sites.rules(run.cluster)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):

@@ -7,6 +7,12 @@ from enum import StrEnum
 from services.plan import Plan
 
 EVERYONE = "everyone"
+NO_ROLE = "you have no role for this cluster; the person who keeps the bot's settings can give you one"
+NOWHERE = "you have no role for any cluster; the person who keeps the bot's settings can give you one"
+UNSURE = (
+    "Slack has not said yet who is in the user groups that have a role for this cluster, so no role may rest on them; "
+    "nothing was changed, try again in a minute"
+)
 
 
 @dataclass(frozen=True)
@@ -126,18 +132,19 @@ def _lacks_role(rules: Rules, otherwise: str) -> Verdict:
 
 
 def may_read(actor: Actor, rules: Rules) -> Verdict:
-    """Whether somebody may see the cluster's state."""
+    """Whether this person may see the cluster's state. A refusal names no one: who operates a cluster is part of what is not shown."""
     if stranger := _stranger(actor, rules):
         return _denied(stranger)
     if EVERYONE in rules.viewers or actor.user in rules.viewers | rules.operators | rules.approvers:
         return Verdict(Kind.ALLOWED, "may read")
-    return _denied(f"you have no role for this cluster; ask {whom_to_ask(rules.operators)}")
+    return _denied(UNSURE if rules.unsure else NO_ROLE)
 
 
 def may_operate(actor: Actor, rules: Rules) -> Verdict:
     """Whether somebody may ask for changes, cancel and resume."""
-    if stranger := _stranger(actor, rules):
-        return _denied(stranger)
+    may = may_read(actor, rules)
+    if may.kind is Kind.DENIED:
+        return may
     if actor.user not in rules.operators:
         return _lacks_role(rules, f"only operators of this cluster may change it; ask {whom_to_ask(rules.operators)}")
     return Verdict(Kind.ALLOWED, "is an operator")
@@ -201,8 +208,9 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
 
 def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()) -> Verdict:
     """Whether this person's approval counts. `already` holds the keys of those who approved before."""
-    if stranger := _stranger(actor, rules):
-        return _denied(stranger)
+    may = may_read(actor, rules)
+    if may.kind is Kind.DENIED:
+        return may
     others = rules.approvers - {requester.user}
     if actor.user not in rules.approvers:
         return _lacks_role(rules, f"only approvers of this cluster may approve; ask {whom_to_ask(others)}")

@@ -24,6 +24,4 @@ class Audit(Talk):
         if not 1 <= self.number <= MOST:
             raise Refused(f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them")
         name = asked.cluster()
-        asked.desk.may_operate(name, asked.actor)
-        chain = asked.desk.journal.chain
-        return cards.audit_card(name, await chain.newest(name, self.number), await chain.head(name))
+        return cards.audit_card(name, *await asked.sight.decisions(name, asked.actor, self.number))

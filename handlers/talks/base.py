@@ -11,6 +11,7 @@ from services.desk import Desk
 from services.errors import Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor
+from services.sight import Sight
 from services.spoken import Spoken
 
 
@@ -44,6 +45,11 @@ class Asked:
     reason: str = ""  # with these two, for talks that lead to a plan
     dry: bool = False
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture  # with a card, for this person's eyes only
+
+    @property
+    def sight(self) -> Sight:
+        """What this person may see."""
+        return Sight(self.desk, self.hours)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from handlers.cards.menu import menu_card, which_card
 from handlers.offers import offers
 from handlers.talks.base import Asked, Talk
 from services.errors import Refused, Unreachable
-from services.policy import Kind, may_operate, may_read
+from services.policy import Kind, may_operate
 from services.windows import Hold
 
 
@@ -23,8 +23,8 @@ class Menu(Talk):
         try:
             name = asked.cluster()
         except Refused:
-            names = [n for n in sorted(desk.sites) if may_read(actor, desk.sites.rules(n)).kind is Kind.ALLOWED]
-            if not names:
+            names = desk.sites.readable(actor)
+            if not names or len(desk.sites) == 1:
                 raise
             return which_card(names)
         status = await desk.status(name, actor)
@@ -40,7 +40,7 @@ class Menu(Talk):
 
 async def _hours(asked: Asked, name: str) -> tuple[Hold | None, bool]:
     try:
-        _, book = await asked.hours.books.read(name)
+        book = await asked.sight.book(name, asked.actor)
     except Unreachable:
         return None, False  # reading works without the state store
     return book.exceptions.hold(asked.clock.now()), bool(book.windows)

@@ -51,7 +51,7 @@ class ShowStatus(Talk):
             return node_card(await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now())
         status = await asked.desk.status(asked.cluster(), asked.actor)
         try:
-            hours = await asked.hours.words(status.cluster.name)
+            hours = await asked.sight.hours_words(status.cluster.name, asked.actor)
         except Unreachable:
             hours = ""  # reading works without the state store
         return cards.status_card(status, asked.clock.now(), hours)
@@ -83,4 +83,4 @@ class OneRun(Talk):
     async def answer(self, asked: Asked) -> Card:
         desk = asked.desk
         run = await desk.run(self.run, asked.actor)
-        return one_run_card(run, desk.progress(run.id), await desk.journal.events(run.id), asked.clock.now())
+        return one_run_card(run, desk.progress(run.id), await asked.sight.events(run.id, asked.actor), asked.clock.now())
