@@ -42,6 +42,7 @@ from services.lookout import Lookout
 from services.membership import Roster
 from services.memory import HostKeys
 from services.policy import EVERYONE, Impact, Rules
+from services.spoken import CommandClass
 from services.store import Store
 from services.store.port import new_id
 from services.vault import Objects
@@ -290,6 +291,7 @@ def _rules(cluster: Cluster) -> Rules:
         approvers=frozenset(cluster.who_approves),
         viewers=viewers,
         breakers=frozenset(roles.break_glass),
+        only=tuple((CommandClass(name), frozenset(people)) for name, people in roles.classes.items()),
         approvals=policy.approvals,
         approvals_for=tuple((Impact(name), needed) for name, needed in policy.approvals_for.items()),
         approvals_from=policy.approvals_from,

@@ -174,9 +174,27 @@ class Roles(Value):
     operators: tuple[RoleId, ...] = ()
     approvers: tuple[RoleId, ...] | None = None
     viewers: Literal["everyone"] | tuple[RoleId, ...] = "everyone"
+    power: tuple[RoleId, ...] | None = None
+    capacity: tuple[RoleId, ...] | None = None
+    configuration: tuple[RoleId, ...] | None = None
+    secrets: tuple[RoleId, ...] | None = None
+    windows: tuple[RoleId, ...] | None = None
     break_glass: tuple[RoleId, ...] = ()
 
+    @property
+    def classes(self) -> dict[str, tuple[RoleId, ...]]:
+        """Who uses the classes of commands that are not every operator's."""
+        named = {name: getattr(self, name) for name in CLASSES}
+        return {name: people for name, people in named.items() if people is not None}
 
+    @property
+    def changers(self) -> tuple[RoleId, ...]:
+        """Whoever may change something."""
+        return tuple(dict.fromkeys((*self.operators, *(who for people in self.classes.values() for who in people))))
+
+
+# Named as in services.spoken.
+CLASSES = ("power", "capacity", "configuration", "secrets", "windows")
 # Named as in services.policy.
 ImpactName = Literal[
     "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
@@ -273,7 +291,7 @@ class Cluster(Value):
 
     @model_validator(mode="after")
     def _glass_is_for_operators(self) -> "Cluster":
-        operators = self.roles.operators
+        operators = self.roles.changers
         strangers = [who for who in self.roles.break_glass if who not in operators and not who.startswith("S")]
         if strangers and not any(who.startswith("S") for who in operators):
             raise ValueError(f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators")
@@ -283,9 +301,9 @@ class Cluster(Value):
     def _can_be_approved(self) -> "Cluster":
         approvers, policy = set(self.who_approves), self.policy
         needed = max(policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1)
-        if any(who.startswith("S") for who in (*approvers, *self.roles.operators)):
+        if any(who.startswith("S") for who in (*approvers, *self.roles.changers)):
             return self  # who is in a group only Slack knows
-        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.operators]
+        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.changers]
         if able and not any(able):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(

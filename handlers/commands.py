@@ -13,7 +13,7 @@ from handlers.blocks import Card
 from handlers.doubts import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
 from handlers.doubts import Doubts, Look
 from handlers.parsing import SPOKEN, Words, parse
-from handlers.talks import Asked, Talk
+from handlers.talks import Asked, Talk, WhichCluster
 from handlers.voice import Ear, Voice
 from handlers.window_form import window_form
 from services.clock import Clock
@@ -196,7 +196,7 @@ class Counter:
         begun = add.begun(self._office.zone(name))
         if begun is None:
             return None
-        self._desk.may_operate(name, actor)
+        self._desk.may_use(name, actor, *add.needs())
         book = await self.sight.book(name, actor)
         there = book.window(begun.name)
         return window_form(name, ear.channel, there or begun, words.reason, known=there is not None)
@@ -261,7 +261,7 @@ class Counter:
         names = sites.readable(actor)
         if not names:
             raise Refused(NOWHERE)
-        raise Refused(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(names)}")
+        raise WhichCluster(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(names)}")
 
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""

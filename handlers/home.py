@@ -10,7 +10,8 @@ from typing import Any
 from handlers.cards.home import Glance, Mine, home_view
 from handlers.commands import Tasks
 from handlers.glances import Glances
-from handlers.offers import offers
+from handlers.offers import offers, open_to
+from handlers.parsing import SPOKEN
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
 from services.decisions import Request
@@ -159,7 +160,9 @@ class Home:
         """What this person may do about it."""
         rules = self._desk.sites.rules(glance.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
+        about_run = operates if glance.run is None else self._desk.may_decide(glance.run, actor)
         decides = frozenset(r.id for r in glance.waiting if self._desk.counts(r, actor))
         offered = offers(glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows)
+        offered = open_to(offered, SPOKEN, lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED)
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
-        return glance, Mine(decides, operates, listed, {r.id: self._approvers(r) for r in glance.waiting})
+        return glance, Mine(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting})

@@ -17,6 +17,7 @@ from services.errors import BotError, Refused
 from services.plan import Plan
 from services.policy import Actor, Kind, judge
 from services.procedures import AddWindow, Procedure
+from services.sites import must
 from services.spoken import Spoken
 
 Json = dict[str, Any]
@@ -65,10 +66,10 @@ class Menus:
         view = await self._voice.open_modal(str(body["trigger_id"]), looking_view(meant, "Looking at"))
         async with self._counter.answering(Ear(meant.channel, str(body["user"]["id"]), view=view)):
             actor = await self._voice.actor(body)
-            self._desk.may_operate(self._desk.sites.named(meant.cluster, actor), actor)
-            meant = replace(meant, channel=self._news(meant))
             kind = kind_of(meant.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
+            must(self._desk.may_say(self._desk.sites.named(meant.cluster, actor), actor, kind))
+            meant = replace(meant, channel=self._news(meant))
             if kind is ConfigSet:
                 self._desk.vault(meant.cluster)
             cluster = await self._counter.sight.look(meant.cluster, actor)

@@ -10,7 +10,7 @@ from handlers.commands import say
 from handlers.following import Circle, Following, Line, request_card
 from handlers.parsing import SPOKEN, Words, parse
 from handlers.plaintext import SHORT, Reader, text_of, words_of
-from handlers.talks import Asked, Talk
+from handlers.talks import Asked, Talk, WhichCluster
 from services.clock import Clock
 from services.decisions import Request
 from services.desk import Desk
@@ -122,7 +122,9 @@ class Terminal:
         sites = self._desk.sites
         if words.cluster is None and len(sites) != 1:
             names = sites.readable(actor)
-            raise Refused(f"which cluster? add `--cluster` and one of {', '.join(names)}" if names else NOWHERE)
+            if not names:
+                raise Refused(NOWHERE)
+            raise WhichCluster(f"which cluster? add `--cluster` and one of {', '.join(names)}")
         return sites.named(words.cluster or next(iter(sites)), actor)
 
     def _known(self, words: Words, actor: Actor) -> str:

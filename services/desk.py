@@ -22,13 +22,28 @@ from services.membership import Roster
 from services.memory import CardPlaces, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, Rules, adds_up, judge, may_approve, may_break_glass, may_operate, tally
+from services.policy import (
+    Actor,
+    Kind,
+    Rules,
+    Verdict,
+    adds_up,
+    judge,
+    may_approve,
+    may_break_glass,
+    may_decide,
+    may_operate,
+    may_say,
+    may_use,
+    tally,
+)
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
 from services.requests import Requests
 from services.runs import Opened, Run, State
 from services.secrets_env import SecretsFile
 from services.sites import Site, Sites, must
+from services.spoken import CommandClass, Spoken
 from services.staging import Staging, configure
 from services.steps.base import duration
 from services.store import Commit, Store
@@ -160,6 +175,19 @@ class Desk:
         """Refused unless that person operates the cluster."""
         must(may_operate(actor, self.sites.rules(name)))
 
+    def may_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
+        """Refused unless that person may use all of these classes of commands there."""
+        must(may_use(actor, self.sites.rules(name), needs))
+
+    def may_say(self, name: str, actor: Actor, kind: type[Spoken]) -> Verdict:
+        """Whether that person may say such a command there."""
+        return may_say(actor, self.sites.rules(name), kind.classes)
+
+    def may_decide(self, run: Run, actor: Actor) -> bool:
+        """Whether that person may cancel, resume or abandon this run."""
+        verdict = may_decide(actor, self.sites.rules(run.cluster), run.plan.procedure.needs(), window=run.requester.window)
+        return verdict.kind is not Kind.DENIED
+
     def progress(self, run_id: str) -> Progress | None:
         """Where a run stands, if this process drives it."""
         return self._driver.progress(run_id)
@@ -181,7 +209,7 @@ class Desk:
         self.may_read(name, actor)
         if not dry:
             await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
-            self.may_operate(name, actor)
+            self.may_use(name, actor, *procedure.needs())
             await self._requests.must_be_new(name, procedure)
         plan = make_plan(await self.look(name, procedure.looks_at), procedure)
         if dry or plan.empty:
@@ -238,6 +266,7 @@ class Desk:
         if dry:
             return await self.request(actor, name, configure(before, after, "dry-run", words), dry=True)
         procedure = configure(before, after, new_id()[:16], words)
+        self.may_use(name, actor, *procedure.needs())
         await vault.stage(procedure.staged, after)
         try:
             return await self.request(actor, name, procedure, reason=reason, channel=channel)

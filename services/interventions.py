@@ -7,7 +7,7 @@ from services.cluster import Cluster
 from services.errors import Refused
 from services.executor import Progress
 from services.journal import Journal
-from services.policy import Actor, Impact, Kind, impacts, may_approve, may_break_glass, may_operate, tally
+from services.policy import Actor, Impact, Kind, impacts, may_approve, may_break_glass, may_decide, tally
 from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State
 from services.sites import Sites, must
 from services.steps import Choice
@@ -88,7 +88,7 @@ class Interventions:
         run = await self._journal.run(run_id)
         rules = self._sites.rules(run.cluster)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
-            must(may_operate(actor, rules))
+            must(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
         if run.over:
             by = f" by {run.ended_by.mention}" if run.ended_by else ""
             raise Refused(f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago")

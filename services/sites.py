@@ -78,7 +78,7 @@ class Sites(Mapping[str, Site]):
     def listed(self, actor: Actor) -> str:
         """`; there are: acme, beta`, of those that this person may see."""
         names = self.readable(actor)
-        return f"; there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}" if names else ""
+        return f"; there are: {', '.join(names)}" if names else ""
 
     def must_know(self, run_id: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster of that run; whether there is such a run is not looked at."""

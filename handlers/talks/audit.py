@@ -7,7 +7,7 @@ from handlers import cards
 from handlers.blocks import Card
 from handlers.talks.base import Asked, Talk
 from services.errors import Refused
-from services.spoken import argument
+from services.spoken import CHANGING, CommandClass, argument
 
 MOST = 30
 
@@ -17,7 +17,7 @@ class Audit(Talk):
     """The newest decisions about this cluster: who, what, why, before and after."""
 
     command: ClassVar[str] = "audit"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     number: int = argument("how many", default=10)
 
     async def answer(self, asked: Asked) -> Card:

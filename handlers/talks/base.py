@@ -15,6 +15,10 @@ from services.sight import Sight
 from services.spoken import Spoken
 
 
+class WhichCluster(Refused):
+    """None was named, and nothing says which of several is meant."""
+
+
 async def _no_picture(_card: Card, _png: bytes, _title: str, _described: str) -> None:
     raise Unreachable("no picture can be shown here")
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from handlers import cards
 from handlers.blocks import Card
 from handlers.talks.base import Asked, Talk
-from services.spoken import argument
+from services.spoken import CHANGING, CommandClass, argument
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Cancel(Talk):
     """Stop a run at its next safe point; what is done stays done and is named."""
 
     command: ClassVar[str] = "cancel"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
@@ -27,7 +27,7 @@ class Resume(Talk):
     """Go on with a run that has stopped."""
 
     command: ClassVar[str] = "resume"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
@@ -40,7 +40,7 @@ class Abandon(Talk):
     """Give up a run that has stopped, and free the cluster."""
 
     command: ClassVar[str] = "abandon"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:

@@ -10,7 +10,7 @@ from handlers.blocks import Card, context, day, escape, section
 from handlers.talks.base import Asked, Talk
 from handlers.talks.holds import span
 from services.errors import Refused
-from services.spoken import argument, rest
+from services.spoken import CommandClass, argument, rest
 from services.steps.base import listed
 from services.windows import EXAMPLE, KIND_WORDS, Row, lint
 from services.windows.days import parse_dates
@@ -94,7 +94,7 @@ class RemoveWindow(Talk):
     """Take an off-hours window out. Staying up needs no approval."""
 
     command: ClassVar[str] = "window remove"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     name: str = argument("the window's name")
 
     async def answer(self, asked: Asked) -> Card:
@@ -111,7 +111,7 @@ class SkipDays(Talk):
     """Days on which no window closes this cluster, such as `2026-12-24..2026-12-26,2027-01-06`."""
 
     command: ClassVar[str] = "window skip"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     dates: str = rest("DATE[..DATE][,DATE]")
 
     async def answer(self, asked: Asked) -> Card:
@@ -126,7 +126,7 @@ class KeepUpTalk(Talk):
     """Stay up although a window would close it: for a while (`1h`, `90m`) or `tonight`. Ends by itself."""
 
     command: ClassVar[str] = "keepup"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     length: str = argument("1h, 90m or tonight", default="tonight")
 
     async def answer(self, asked: Asked) -> Card:

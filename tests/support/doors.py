@@ -27,7 +27,7 @@ from handlers.terminal import Order, Terminal
 from handlers.window_form import WINDOW, window_form
 from services.policy import Actor
 from services.procedures import Procedure, Startup
-from services.spoken import Spoken
+from services.spoken import CommandClass, Spoken
 from services.windows import parse_window
 from simulators.slack import payloads
 from simulators.slack.elements import interactive, state_of
@@ -168,7 +168,7 @@ def commands(p: Place, user: str) -> Iterator[Door]:
             for channel, named in ((GENERAL, ""), (ANY, f" --cluster {SECRET}"), (ANY, ""), (direct, f" --cluster {SECRET}")):
                 yield _command(human, channel, words + named)
         yield Door(f"@bot {text}", text, lambda t=text: human.mentions(GENERAL, t))  # type: ignore[misc]
-        if dry or not kind.operators:
+        if dry or CommandClass.LOOK in kind.classes:
             yield _command(human, ANY, f"{dry[0] if dry else text} --cluster {OTHER}")
     for words in (f"status --cluster {SECRET}x", "cost --all", "nonsense", f"run {SECRET}-99", "status master-9"):
         yield _command(human, ANY, words)
