@@ -41,7 +41,7 @@ from services.hours import Hours
 from services.lookout import Lookout
 from services.membership import Roster
 from services.memory import HostKeys
-from services.policy import EVERYONE, Impact, Rules
+from services.policy import EVERYONE, Decision, Impact, Rules
 from services.spoken import CommandClass
 from services.store import Store
 from services.store.port import new_id
@@ -299,6 +299,7 @@ def _rules(cluster: Cluster) -> Rules:
         scale_up_to=policy.scale_up_without_approval_to,
         approval_seconds=policy.approval_minutes * 60,
         growth=policy.growth,
+        reasons_for=frozenset(map(Decision, policy.reasons_for)),
     )
 
 

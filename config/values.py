@@ -199,6 +199,7 @@ CLASSES = ("power", "capacity", "configuration", "secrets", "windows")
 ImpactName = Literal[
     "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
 ]
+ReasonFor = Literal["approve", "cancel", "abandon", "take_over"]
 Approvals = Annotated[Whole, Field(ge=1, le=10)]
 
 
@@ -213,6 +214,7 @@ class Policy(Value):
     scale_up_without_approval_to: Annotated[Whole, Field(ge=0, le=1000)] | None = None
     approval_minutes: Annotated[Number, Field(gt=0, le=1440)] = 30
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
+    reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card
+from handlers.deciding import Deciding, told
 from handlers.doubts import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
 from handlers.doubts import Doubts, Look
 from handlers.parsing import SPOKEN, Words, parse
@@ -17,7 +18,7 @@ from handlers.talks import Asked, Talk, WhichCluster
 from handlers.voice import Ear, Voice
 from handlers.window_form import window_form
 from services.clock import Clock
-from services.desk import Changed, Desk, Outcome, Planned, Started, Waiting
+from services.desk import Desk, Started, Waiting
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.hours import Hours
 from services.policy import NOWHERE, Actor
@@ -89,6 +90,7 @@ class Counter:
         self.tasks = Tasks()
         self.sight = Sight(desk, hours)
         self.doubts = Doubts(self.sight, voice, clock)
+        self.deciding = Deciding(desk, voice, self.doubts)
         self.closing = False
 
     def command(self, body: Mapping[str, Any]) -> None:
@@ -235,19 +237,7 @@ class Counter:
         made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
         if home and home != ear.channel and isinstance(made, Waiting | Started):
             return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
-        return self.outcome(made)
-
-    @staticmethod
-    def outcome(made: Outcome) -> Card | None:
-        """What the person who caused it is told privately; the channel sees the card itself."""
-        match made:
-            case Planned():
-                return cards.plan_card(made.plan, dry=made.dry)
-            case Changed():
-                new = "The new plan is in the channel and needs its own approval"
-                return cards.words_card(f"Not run: {made.why}. {new}. Nothing was changed.")
-            case _:
-                return None
+        return told(made)
 
     def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
         """The cluster that is meant: said, the channel's own, or the only one there is. Refused where this person may not see it."""

@@ -8,7 +8,7 @@ from functools import partial
 from handlers import cards
 from handlers.commands import say
 from handlers.following import Circle, Following, Line, request_card
-from handlers.parsing import SPOKEN, Words, parse
+from handlers.parsing import SPOKEN, Words, parse, with_reason
 from handlers.plaintext import SHORT, Reader, text_of, words_of
 from handlers.talks import Asked, Talk, WhichCluster
 from services.clock import Clock
@@ -154,8 +154,9 @@ class Terminal:
         return await self._desk.request(actor, cluster, words.said, reason=words.reason, dry=dry)
 
     async def _approve(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
-        request = await self._one(order.words, actor)
-        made = await self._desk.approve(request.id, actor)
+        said, reason = with_reason(order.words)
+        request = await self._one(said, actor)
+        made = await self._desk.approve(request.id, actor, reason)
         async for line in self._made(made, request.plan.cluster, actor, width, follow=order.follow):
             yield line
 
@@ -187,11 +188,12 @@ class Terminal:
             yield line
 
     async def _reject(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
-        request = await self._desk.reject((await self._one(said, actor)).id, actor)
+        said, reason = with_reason(said)
+        request = await self._desk.reject((await self._one(said, actor)).id, actor, reason)
         yield Line(text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)), code=0)
 
     async def _show(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
-        request = await self._one(said, actor)
+        request = await self._one(with_reason(said)[0], actor)
         yield Line(text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)), code=0)
 
     async def _choose(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:

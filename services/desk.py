@@ -24,6 +24,7 @@ from services.outcomes import Changed, Outcome, Planned, Started, Status, Waitin
 from services.plan import Plan, make_plan
 from services.policy import (
     Actor,
+    Decision,
     Kind,
     Rules,
     Verdict,
@@ -39,6 +40,7 @@ from services.policy import (
 )
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
+from services.reasons import harmless, reason_of
 from services.requests import Requests
 from services.runs import Opened, Run, State
 from services.secrets_env import SecretsFile
@@ -295,21 +297,22 @@ class Desk:
         return {book_key(name): text}
 
     def busy(self, run: Run) -> str:
-        """Who has the cluster, since when, approved by whom, doing what."""
+        """Who has the cluster, since when and why, approved by whom, doing what."""
         age = duration(self._clock.now() - run.opened_at)
+        why = f" (“{harmless(run.reason)}”)" if run.reason.strip() else ""
         approved = f", approved by {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
         approved = ", without approval (break-glass)" if run.glass else approved
         doing = f"stopped: {run.stopped}" if run.state is State.STOPPED else f"now: {run.step.title()}" if run.step else "finishing"
         cancel = f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
         todo = "Resume or Abandon it first" if run.state is State.STOPPED else cancel
         return (
-            f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{approved}, "
+            f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{why}{approved}, "
             f"{doing}; {todo}"
         )
 
     # Approval
 
-    async def approve(self, request_id: str, actor: Actor) -> Outcome:
+    async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:
         """Count one approval; with the last one the plan is checked against the live cluster and run. Refused with who was first.
 
         With break-glass it is whoever asked that says yes, once they have seen the plan.
@@ -317,7 +320,9 @@ class Desk:
         await self.request_of(request_id, actor)  # what became of it is not said to those who may not see it
         request = await self._requests.open(request_id)
         name = request.plan.cluster
-        approved = _counted(request, actor, self.sites.rules(name))
+        rules = self.sites.rules(name)
+        remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
+        approved = _counted(request, actor, rules).remarked(actor, remark)
         await self._must_not_be_held(name)
         if approved.left:
             await self._requests.change(request, approved)
@@ -342,15 +347,30 @@ class Desk:
             return False
         return True
 
-    async def reject(self, request_id: str, actor: Actor) -> Request:
-        """Close a request without doing anything. The requester may take it back too."""
+    async def reject(self, request_id: str, actor: Actor, reason: str = "") -> Request:
+        """Close a request without doing anything. The requester may take it back too, without a reason."""
         await self.request_of(request_id, actor)
         request = await self._requests.open(request_id)
         if actor.key != request.requester.key:
             must(may_approve(actor, request.requester, self.sites.rules(request.plan.cluster)))
-        closed = request.closed(RequestState.REJECTED, self._clock.now(), actor)
+        why = reason_of(reason, Decision.REJECT, actor, request.requester, self.sites.rules(request.plan.cluster))
+        closed = replace(request.closed(RequestState.REJECTED, self._clock.now(), actor), why_closed=why)
         await self._requests.change(request, closed)
         return closed
+
+    async def before(self, decision: Decision, name: str, actor: Actor) -> tuple[Request | Run, bool]:
+        """What would be decided on, and whether it takes a reason. Refused as the decision itself would be."""
+        if decision not in (Decision.APPROVE, Decision.REJECT):
+            run = await self._interventions.before(decision, name, actor)
+            return run, self.sites.rules(run.cluster).asks_why(decision, actor, run.requester)
+        await self.request_of(name, actor)
+        request = await self._requests.open(name)
+        rules = self.sites.rules(request.plan.cluster)
+        if decision is Decision.APPROVE:
+            _counted(request, actor, rules)
+        elif actor.key != request.requester.key:
+            must(may_approve(actor, request.requester, rules))
+        return request, rules.asks_why(decision, actor, request.requester)
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """Show the new plan instead; nothing was changed."""
@@ -377,7 +397,8 @@ class Desk:
             name, counter = await self.journal.next_name(plan.cluster)
             now = self._clock.now()
             asked, glass = (approved.id, approved.glass) if approved else ("", False)
-            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass)
+            remarks = approved.remarks if approved else ()
+            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, remarks=remarks)
             unheld = await self._must_not_be_held(plan.cluster)
             consumed = None
             if approved is not None and before is not None:
@@ -428,19 +449,19 @@ class Desk:
 
     # People's decisions on runs
 
-    async def cancel(self, run_id: str, actor: Actor) -> Run:
+    async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Stop at the next safe point. Says what stays done."""
-        return await self._interventions.cancel(run_id, actor)
+        return await self._interventions.cancel(run_id, actor, reason)
 
-    async def resume(self, run_id: str, actor: Actor) -> Run:
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Go on with a stopped run, from the first step that is not so now."""
-        run = await self._interventions.resume(run_id, actor)
+        run = await self._interventions.resume(run_id, actor, reason)
         self._drive(run.id)
         return run
 
-    async def abandon(self, run_id: str, actor: Actor) -> Run:
+    async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
-        return await self._interventions.abandon(run_id, actor)
+        return await self._interventions.abandon(run_id, actor, reason)
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""

@@ -58,6 +58,21 @@ class Impact(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+class Decision(StrEnum):
+    """What somebody may have to say a reason for, by the name that it has in the settings. Rejecting always takes one."""
+
+    REJECT = "reject"
+    APPROVE = "approve"
+    CANCEL = "cancel"
+    ABANDON = "abandon"
+    TAKE_OVER = "take_over"  # the resume of a run that somebody else asked for
+
+    @property
+    def doing(self) -> str:
+        """As the beginning of a sentence about it."""
+        return {"reject": "rejecting", "approve": "approving", "cancel": "cancelling", "abandon": "abandoning"}.get(self, "taking over")
+
+
 @dataclass(frozen=True)
 class Rules:
     """A cluster's policy. Empty roles mean that nobody may change anything.
@@ -80,6 +95,11 @@ class Rules:
     scale_up_to: int | None = None  # media nodes that may be added up to without approval; None: any number
     approval_seconds: float = 1800.0
     growth: float = 0.5  # this much more load than at approval asks again
+    reasons_for: frozenset[Decision] = frozenset()  # decisions about what somebody else asked for that take a reason
+
+    def asks_why(self, decision: Decision, by: Actor, whose: Actor) -> bool:
+        """Whether this decision about what `whose` asked for takes a reason. One's own never does."""
+        return by.key != whose.key and (decision is Decision.REJECT or decision in self.reasons_for)
 
     def users(self, about: CommandClass) -> frozenset[str]:
         """Who uses that class of commands."""

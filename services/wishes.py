@@ -47,16 +47,16 @@ class Wishes:
 
         await self._books.edit(name, change, by=actor)
         await self._usage.keeps(name, begin, kept.until, actor.mention, reason)
-        await self._call_back(name, actor)
+        await self._call_back(name, actor, reason)
         await self._look_after(name)
         return kept
 
-    async def _call_back(self, name: str, actor: Actor) -> None:
+    async def _call_back(self, name: str, actor: Actor, reason: str) -> None:
         """A close that is under way for a window stops at its next safe point; what it has done already is brought back then."""
         run = await self._desk.open_run(name)
         if run is not None and run.requester.window and isinstance(run.plan.procedure, Shutdown) and run.cancel is None:
             try:
-                await self._desk.cancel(run.id, actor)
+                await self._desk.cancel(run.id, actor, reason or f"{name} stays up")
             except Refused:
                 return  # it is over, or has stopped by itself: its own message says what to do
 

@@ -60,6 +60,7 @@ class Asked:
 class Talk(Spoken, ABC):
     """Words that are answered at once, in private. Changes no cluster."""
 
+    reasons: ClassVar[bool] = False  # a reason may be given with it: `--reason`
     plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
 
     @abstractmethod

@@ -15,10 +15,11 @@ class Cancel(Talk):
 
     command: ClassVar[str] = "cancel"
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.cancel(self.run, asked.actor)
+        run = await asked.desk.cancel(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
 
 
@@ -28,10 +29,11 @@ class Resume(Talk):
 
     command: ClassVar[str] = "resume"
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.resume(self.run, asked.actor)
+        run = await asked.desk.resume(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}.")
 
 
@@ -41,8 +43,9 @@ class Abandon(Talk):
 
     command: ClassVar[str] = "abandon"
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.abandon(self.run, asked.actor)
+        run = await asked.desk.abandon(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

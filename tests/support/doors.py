@@ -6,26 +6,30 @@ A door is something that a person does, with the words that this person gave. Wh
 
 import asyncio
 import contextlib
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from handlers.actions import ACTIONS, OFFERED
 from handlers.app import EVENTS, VIEWS
 from handlers.blocks import modal, section
+from handlers.blocks import words as plain_words
 from handlers.cards.plans import plan_card
 from handlers.commands import Office
+from handlers.deciding import OF_REQUESTS, REASONED, WHY
 from handlers.dialogs import FORM, PLAN, Meant, command_form, plan_view
 from handlers.following import Circle
 from handlers.forms import CONFIG, config_form
 from handlers.parsing import SPOKEN, parse
 from handlers.terminal import Order, Terminal
 from handlers.window_form import WINDOW, window_form
-from services.policy import Actor
+from services.policy import Actor, Decision
 from services.procedures import Procedure, Startup
 from services.spoken import CommandClass, Spoken
 from services.windows import parse_window
@@ -49,6 +53,9 @@ SAMPLES: dict[str, str] = {  # what is said for each field of a command
     "window": "late Mon-Fri 21:00-07:00", "dates": "2027-12-24", "month": "2026-11", "key": "DASHBOARD_ADMIN_PASSWORD",
     "version": "v1", "backup": "x", "run": f"{SECRET}-2", "hold.what": '"why" until tomorrow 08:00', "break-glass.what": "shutdown",
 }
+
+
+Form = tuple[str, JSON, dict[str, JSON]]  # its name, its view, what was typed into it
 
 
 @dataclass(frozen=True)
@@ -228,7 +235,10 @@ def press(p: Place, user: str, action: str, value: str, *, inside: bool = False,
 
 def forms(p: Place, user: str) -> Iterator[Door]:
     """Every form that can be sent, with the cluster's name in it, as somebody has it who had a role when it was opened."""
-    made = {CONFIG: _config_forms, WINDOW: _window_forms, FORM: _command_forms, PLAN: _plan_forms}
+    made: dict[str, Callable[[str], Iterator[Form]]] = {
+        CONFIG: _config_forms, WINDOW: _window_forms, FORM: _command_forms, PLAN: _plan_forms,
+        REASONED: partial(_reason_forms, p),
+    }
     for callback in VIEWS:
         assert callback in made, f"nothing is known of the form {callback}: say above how it is filled in"
         for channel in (GENERAL, ANY):
@@ -236,8 +246,6 @@ def forms(p: Place, user: str) -> Iterator[Door]:
                 assert body["callback_id"] == callback, "the form is the one that is meant"
                 yield send(p, user, f"{name} from {channel}", body, typed)
 
-
-Form = tuple[str, JSON, dict[str, JSON]]
 
 
 def _config_forms(channel: str) -> Iterator[Form]:
@@ -269,6 +277,16 @@ def _plan_forms(channel: str) -> Iterator[Form]:
     for kind in SPOKEN:
         meant = Meant(kind.command, SECRET, channel, said(kind))
         yield f"plan of {kind.command}", plan_view(plan_card(plan, dry=True), meant, submit="Do it", note="x"), {}
+
+
+def _reason_forms(p: Place, channel: str) -> Iterator[Form]:
+    for decision in Decision:
+        for name in p.requests if decision in OF_REQUESTS else p.runs:
+            meant = json.dumps({"decision": decision, "name": name, "channel": channel, "needed": True})
+            body = modal(REASONED, "Why", [section("x")], meant=meant, submit="x")
+            line = {"type": "plain_text_input", "action_id": WHY}
+            body["blocks"].append({"type": "input", "block_id": WHY, "label": plain_words("Why", 9), "element": line})
+            yield f"{decision} of {name}", body, {WHY: {WHY: {"type": "plain_text_input", "value": "why not"}}}
 
 
 def send(p: Place, user: str, name: str, body: JSON, typed: dict[str, JSON]) -> Door:
