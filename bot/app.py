@@ -45,8 +45,9 @@ from services.hours import Hours
 from services.lookout import Lookout
 from services.membership import Roster
 from services.memory import HostKeys
-from services.policy import EVERYONE, Impact, Rules
+from services.policy import EVERYONE, Decision, Impact, Rules
 from services.retention import DAY, Policy, Retention
+from services.spoken import CommandClass
 from services.store import Store
 from services.store.gate import Gate
 from services.store.port import new_id
@@ -326,6 +327,7 @@ def _rules(cluster: Cluster) -> Rules:
         approvers=frozenset(cluster.who_approves),
         viewers=viewers,
         breakers=frozenset(roles.break_glass),
+        only=tuple((CommandClass(name), frozenset(people)) for name, people in roles.classes.items()),
         approvals=policy.approvals,
         approvals_for=tuple((Impact(name), needed) for name, needed in policy.approvals_for.items()),
         approvals_from=policy.approvals_from,
@@ -333,6 +335,7 @@ def _rules(cluster: Cluster) -> Rules:
         scale_up_to=policy.scale_up_without_approval_to,
         approval_seconds=policy.approval_minutes * 60,
         growth=policy.growth,
+        reasons_for=frozenset(map(Decision, policy.reasons_for)),
     )
 
 

@@ -75,6 +75,8 @@ class Reporter:
                 elif request.state is not RequestState.APPROVED:
                     await self._voice.edit(place.channel, place.ts, card)
                     over = request.state is not RequestState.OPEN
+                    if (said := cards.rejected_notice(request)) and await self._desk.first_time(f"rejected:{request.id}"):
+                        await self._voice.post(place.channel, cards.words_card(said), place.ts)
                     await self._desk.cards.put(request.id, replace(place, final=over, unattended=False))
                     self._stands(request.id, request.plan.cluster, replace(place, final=over))
             except MessageGone:
@@ -325,4 +327,4 @@ def _thread_words(event: Event, run: Run, index: int) -> str:
         case _ if index == run.events - 1 and run.over:
             return cards.end_notice(run)
         case _:
-            return ""
+            return cards.reason_notice(event, run)
