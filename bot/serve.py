@@ -29,7 +29,7 @@ from bot.scheduler import Tick
 from bot.sockets import Sockets
 from bot.state import Unusable, keep_looking, must_be_durable, open_store
 from bot.terminal.control import Control
-from bot.terminal.people import actor_of
+from bot.terminal.people import Peer, actor_of
 from bot.terminal.worker import circle_of
 from bot.version import own_version
 from config.values import Settings, is_loopback
@@ -191,9 +191,9 @@ class Serving:
         except TimeoutError:
             log.warning("not everything could be closed within %.0f s", CLOSE_WITHIN)
 
-    def _who(self, uid: int, pid: int) -> Actor:
+    def _who(self, peer: Peer) -> Actor:
         """Who asks from a terminal: what the kernel says, and what the settings make of it."""
-        return actor_of(self._bot.settings, uid, pid, self._bot.desk.roster.known.homes)
+        return actor_of(self._bot.settings, peer, self._bot.desk.roster.known.homes)
 
     async def _speak(self, home: Home | None) -> None:
         while home is None:

@@ -23,7 +23,8 @@ SAMPLES = ("example-value-of-a-dry-run-0000000001", "Example-value-of-a-dry-run-
            "openviduMeet", "pion", "mediasoup")  # fmt: skip
 NOT_HERE = (
     "the value is not typed here: say only the key, as in `/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
-    "What you typed was not kept by the bot; if it was a real secret, Slack has seen it: choose another one"
+    "What you typed was not kept by the bot; if it was a real secret, it was seen where it was typed (Slack, or the process list and the "
+    "history of your shell): choose another one"
 )
 
 
