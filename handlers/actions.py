@@ -38,7 +38,8 @@ class Buttons:
         channel = (body.get("channel") or {}).get("id") or ""
         message = body.get("message") or {}
         trigger = str(body.get("trigger_id") or "")
-        ear = Ear(channel, body["user"]["id"], str(message.get("thread_ts") or ""), trigger=trigger)
+        url = str(body.get("response_url") or "")
+        ear = Ear(channel, body["user"]["id"], str(message.get("thread_ts") or ""), trigger=trigger, url=url)
         name = str(action["action_id"])
         picked = action.get("selected_option") or {}
         value = str(picked.get("value") or action.get("value") or "")

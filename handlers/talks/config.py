@@ -134,7 +134,8 @@ class ConfigRollback(Talk):
         if refused:
             raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
         why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
-        configure = partial(asked.desk.configure, reason=why, channel=asked.channel, words=self.words(), dry=asked.dry)
+        channel = asked.channel if asked.dry else await asked.card_channel(name) or asked.channel
+        configure = partial(asked.desk.configure, reason=why, channel=channel, words=self.words(), dry=asked.dry)
         return _shown(await configure(asked.actor, name, lambda _: old))
 
 

@@ -173,6 +173,7 @@ class Scene:
                 "public_url": f"https://{domain}/",
                 "roles": {"operators": ["UANA", "UBEN", "UCARLA"], **roles},
                 "policy": dict(policy),
+                "channel": "COPS",
                 "spaces": {"endpoint": "https://ams3.digitaloceanspaces.com", "bucket": self.estate.clusters[stack].bucket},
                 **self.site,
                 **self.sites.get(stack, {}),
