@@ -12,10 +12,12 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.reread import Reread, SettingsFile
 from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
 from handlers.app import build_app
 from handlers.commands import Counter, Office
+from handlers.doors import Doors
 from handlers.glances import Glances
 from handlers.groups import Groups
 from handlers.home import Home
@@ -78,12 +80,14 @@ class Bot:
     voice: Voice
     groups: Groups
     reporter: Reporter
+    doors: Doors
     home: Home
     app: AsyncApp
     accounts: list[Account]
     shells: list[Shell]
     worker: str
     seeds: Mapping[str, tuple[Window, ...]]
+    reread: Reread
     _seeded: bool = False
 
     def is_of(self, team: str, enterprise: str = "") -> None:
@@ -94,7 +98,8 @@ class Bot:
     async def sweep(self) -> None:
         """One round of looking after what nobody looks after. Each part on its own: one that fails holds up no other."""
         hours = (self.desk.heads.sweep, self._seed, self.calendars.sweep, self.hours.tick, self.lookout.tick, self.notices.sweep)
-        for work in (self.groups.sweep, self.desk.sweep, *hours, self.reporter.sweep, self.counter.sweep, self.home.sweep):
+        seen = (self.reread.sweep, self.groups.sweep, self.doors.sweep)
+        for work in (*seen, self.desk.sweep, *hours, self.reporter.sweep, self.counter.sweep, self.home.sweep):
             try:
                 await work()
             except BotError as error:
@@ -135,8 +140,8 @@ class Bot:
         await self.ways.store.aclose()
 
 
-def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
-    """Put a bot together."""
+def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: SettingsFile | None = None) -> Bot:
+    """Put a bot together. `file`: where the settings came from, so that its channels can change while the bot runs."""
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
     keys = HostKeys(ways.store)
     accounts: dict[str, Account] = {}
@@ -148,8 +153,8 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    channels = news_channels(settings)
-    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones, channels))
+    channels, meant = news_channels(settings), dict(settings.channels)  # one of each for all parts: `Reread` changes them in place
+    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, meant, zones, channels))
     notices = Notices(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:
@@ -159,13 +164,15 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     home = Home(desk, Glances(desk, hours, ways.clock), voice, ways.clock, who_approves)
     menus = Menus(desk, voice, counter, channels)
     secret = settings.slack.signing_secret
-    buttons = Buttons(desk, hours, voice, counter, menus, home)
+    buttons = Buttons(desk, hours, voice, counter, menus, home, reporter)
     forms = Forms(desk, voice, counter)
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
     groups = Groups(desk, voice, ways.clock)
-    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home, app)
-    return Bot(*parts, list(accounts.values()), shells, worker, seeds)
+    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter)
+    doors = Doors(desk, voice, ways.clock, channels)
+    reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
+    return Bot(*parts, doors, home, app, list(accounts.values()), shells, worker, seeds, reread)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:

@@ -17,6 +17,7 @@ CLOSED = {
     "posting_to_general_channel_denied": "the rules of <#{0}> do not let the bot post there",
 }
 REFUSED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "team_access_not_granted"})
+TRIED_AGAIN = 600.0  # seconds until a channel whose rules forbade a message is tried once more
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds until a refused token is tried once more
 
 
@@ -39,14 +40,18 @@ class TokenRefused(Unreachable):
 
 @dataclass(frozen=True)
 class Shut:
-    """A channel that takes nothing: why, and since when as far as this bot knows (epoch seconds)."""
+    """A channel that takes nothing: why, and since when as far as this bot knows (epoch seconds).
+
+    `unseen`: a message was refused, and no look at the channel shows why; so only a message that is taken proves that it is open again.
+    """
 
     why: str
     since: float
+    unseen: bool = False
 
 
 class Reach:
-    """What one process knows of it. A closed channel is asked for nothing, until somebody has looked and calls `may_be_open`."""
+    """What one process knows of it. A closed channel is asked for nothing, until somebody has `looked`."""
 
     def __init__(self) -> None:
         self.closed: dict[str, Shut] = {}
@@ -90,13 +95,24 @@ class Reach:
     def closes(self, error: Closed, now: float) -> None:
         """A channel took no message. A conversation with one person is no channel, and nothing is kept of it."""
         if error.channel.startswith(("C", "G")):
-            self.closed.setdefault(error.channel, Shut(error.why, now))
+            self.closed.setdefault(error.channel, Shut(error.why, now, unseen=True))
 
     def opens(self, channel: str, now: float) -> None:
         """A channel took a message."""
         self.closed.pop(channel, None)
         self.reached[channel] = now
 
-    def may_be_open(self, channel: str) -> None:
-        """Somebody looked, and nothing is in the way any more: the next message finds out."""
+    def forget(self, channel: str) -> None:
+        """What is known of a channel is old: the next message finds out."""
         self.closed.pop(channel, None)
+
+    def looked(self, channel: str, why: str, now: float) -> None:
+        """What a look at the channel showed: why it takes nothing, or "" when nothing is in the way any more.
+
+        What a look never showed, such as the channel's rules, is tried again after a while.
+        """
+        shut = self.closed.get(channel)
+        if why and channel.startswith(("C", "G")):
+            self.closed[channel] = Shut(why, shut.since if shut else now)
+        elif shut is not None and (not shut.unseen or now - shut.since > TRIED_AGAIN):
+            self.closed.pop(channel)

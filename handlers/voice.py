@@ -8,11 +8,13 @@ from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackRequestError
+from slack_sdk.http_retry import HttpRequest, HttpResponse, RetryState
+from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.blocks import Card, cut, modal
-from handlers.reach import Closed, Reach, TokenRefused
+from handlers.reach import CLOSED, Closed, Reach, TokenRefused
 from services.causes import cause_of
 from services.clock import Clock
 from services.errors import Unreachable
@@ -27,6 +29,7 @@ PLAIN = 3000  # characters of a message that is sent without its blocks
 AGAIN = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 PATIENCE = 8.0  # seconds in which a look is repeated while a person waits for what comes of it
 FIRST_PAUSE = 0.5
+TOO_MANY = 429
 URL_USES, URL_SECONDS = 5, 1700.0  # a response URL takes five answers within half an hour
 CARD_EVENT = "openvidu_card"
 PAGES, PAGE = 5, 200  # of a channel's history, in which a card is looked for
@@ -45,6 +48,36 @@ class Ear:
     view: str = ""
     trigger: str = ""
     url: str = ""
+
+
+class LookFirst(AsyncRetryHandler):
+    """Another handler, but for messages: Slack may have taken one whose answer was lost, so nothing posts it again unseen."""
+
+    def __init__(self, other: AsyncRetryHandler) -> None:
+        super().__init__(other.max_retry_count, other.interval_calculator)
+        self.other = other
+
+    async def _can_retry_async(
+        self,
+        *,
+        state: RetryState,
+        request: HttpRequest,
+        response: HttpResponse | None = None,
+        error: Exception | None = None,
+    ) -> bool:
+        if request.url.endswith("/chat.postMessage") and (response is None or response.status_code != TOO_MANY):
+            return False
+        return await self.other.can_retry_async(state=state, request=request, response=response, error=error)
+
+    async def prepare_for_next_attempt_async(
+        self,
+        *,
+        state: RetryState,
+        request: HttpRequest,
+        response: HttpResponse | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        await self.other.prepare_for_next_attempt_async(state=state, request=request, response=response, error=error)
 
 
 class MessageGone(Exception):
@@ -66,6 +99,7 @@ class Voice:
     """Posts, edits, whispers; and knows who people are. Raises Unreachable when Slack cannot be spoken to."""
 
     def __init__(self, client: AsyncWebClient, clock: Clock, teams: frozenset[str] = frozenset()) -> None:
+        client.retry_handlers = [h if isinstance(h, LookFirst) else LookFirst(h) for h in client.retry_handlers]
         self._client = client
         self._clock = clock
         self._teams = teams
@@ -101,13 +135,18 @@ class Voice:
             said = {"channel": channel, "oldest": f"{oldest:.6f}", "limit": PAGE, "include_all_metadata": True}
             answer = await self._look("conversations.history", said | ({"cursor": cursor} if cursor else {}))
             for message in answer.get("messages") or ():
-                data = message.get("metadata") or {}
-                if message.get("bot_id") and data.get("event_type") == CARD_EVENT and data.get("event_payload", {}).get("of") in marks:
+                if message.get("bot_id") and mark_of(message) in marks:
                     return str(message["ts"])
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break
         return ""
+
+    async def mark(self, channel: str, ts: str) -> str:
+        """Whose card one message of a channel is; "" for any other message."""
+        said = {"channel": channel, "oldest": ts, "latest": ts, "inclusive": True, "limit": 1, "include_all_metadata": True}
+        found = (await self._look("conversations.history", said)).get("messages") or ()
+        return next((mark_of(m) for m in found if m.get("bot_id") and m.get("ts") == ts), "")
 
     async def link(self, channel: str, ts: str) -> str:
         """The address of a message, as people open it; "" when Slack does not say."""
@@ -223,27 +262,32 @@ class Voice:
 
     async def cannot_post(self, channel: str) -> str:
         """Why a message of the bot would be shown to no one there, in words; "" when it would be, or when Slack does not say."""
-        if why := self.reach.why_closed(channel):
-            return why
-        return await self.closed_now(channel)
+        await self.look_into(channel)
+        return self.reach.why_closed(channel)  # where Slack does not say: what is not shown is owed, and posted when it can be
 
-    async def closed_now(self, channel: str) -> str:
-        """The same by a look at Slack, whatever was known before."""
+    async def look_into(self, channel: str) -> bool:
+        """Look whether a channel takes messages of the bot, and note it. False: Slack does not say."""
         try:
             found = (await self._look("conversations.info", {"channel": channel}))["channel"]
-        except Closed:
-            return f"Slack knows no channel {channel} for it; invite the bot, or name another channel in its settings"
+        except Closed as error:
+            why = error.why
         except (Unreachable, MessageGone):
-            return ""  # Slack is away, or does not let it ask: the card is owed, and posted when it can be
-        if found.get("is_archived"):
-            return f"<#{channel}> is archived"
-        if found.get("is_im") or found.get("is_member", True):
-            return ""
-        return f"the bot is not in <#{channel}>: invite it there"
+            return False
+        else:
+            inside = found.get("is_im") or found.get("is_member", True)
+            code = "is_archived" if found.get("is_archived") else "" if inside else "not_in_channel"
+            why = CLOSED[code].format(channel) if code else ""
+        self.reach.looked(channel, why, self._clock.now())
+        return True
 
     async def members(self, group: str) -> list[str]:
         """Who is in a user group now. Raises Unreachable, with what Slack says, when it cannot be known."""
         return [str(user) for user in (await self._call("usergroups.users.list", {"usergroup": group}))["users"]]
+
+    @staticmethod
+    def refuses(error: Exception) -> bool:
+        """Whether Slack has answered, and asking again gets the same answer."""
+        return isinstance(error, MessageGone | Closed) or (isinstance(error, Unreachable) and _is_refusal(error))
 
     async def _send(self, method: str, arguments: dict[str, Any]) -> Any:
         """A message of the bot. What Slack finds too much is sent once more as plain words, rather than never."""
@@ -298,6 +342,16 @@ class Voice:
         headers = getattr(error.response, "headers", None) or {}
         wait = str(headers.get("Retry-After", "")) if code == "ratelimited" else ""
         return Unreachable(f"asking Slack for {method}: {code}", again_in=float(wait) if wait.isdecimal() else None)
+
+
+def mark_of(message: Mapping[str, Any]) -> str:
+    """Whose card a message is, as Slack tells it; "" for one that is no card."""
+    data = message.get("metadata") or {}
+    return str(data.get("event_payload", {}).get("of", "")) if data.get("event_type") == CARD_EVENT else ""
+
+
+def _is_refusal(error: Unreachable) -> bool:
+    return isinstance(error.__cause__, SlackApiError) and not isinstance(error, TokenRefused) and not _is_passing(error)
 
 
 def _is_passing(error: Unreachable) -> bool:

@@ -19,7 +19,7 @@ from services.interventions import Interventions
 from services.journal import Journal
 from services.locks import Locks, claim_key
 from services.membership import Roster
-from services.memory import CardPlaces, Homes, Intake, Memory, first_time
+from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
 from services.policy import Actor, Kind, Rules, adds_up, judge, may_approve, may_break_glass, may_operate, may_read, tally
@@ -76,6 +76,7 @@ class Desk:
         self.cards = CardPlaces(store)
         self.intake = Intake(store)
         self.homes = Homes(store)
+        self.doors = ClosedChannels(store)
         outsides = {name: site.world for name, site in sites.items()}
         executor = Executor(outsides, self.journal, self._locks, Drains(store, clock), self.memory, clock, self._progressed)
         self._driver = Driver(executor, self.watchers.run)

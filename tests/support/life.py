@@ -24,7 +24,9 @@ from tests.support.full import some
 T = TypeVar("T")
 Fate = int | Callable[[int], bool] | None
 """At which point a bot dies: at this one, where this says so, or never."""
-LOOKS = {"digitalocean GET", "http get", "http post", "slack users.info", *(f"store {what}" for what in ("get", "read", "tail", "length"))}
+LOOKED_AT = ("users.info", "conversations.info", "conversations.history", "chat.getPermalink")
+LOOKS = {"digitalocean GET", "http get", "http post", *(f"store {what}" for what in ("get", "read", "tail", "length"))}
+LOOKS |= {f"slack {what}" for what in LOOKED_AT}
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
 CHILD_SECONDS = 120  # a story takes less than one
 
