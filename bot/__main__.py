@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bot.audit import add_audit_to
 from bot.init.command import add_init_to
-from bot.start import add_settings_to, read_settings
+from bot.start import add_settings_to, read_settings, settings_file
 from bot.terminal.command import add_terminal_to
 from bot.version import own_version
 from config.settings import SettingsError
@@ -69,7 +69,7 @@ def _serve(asked: argparse.Namespace) -> int:
     settings = read_settings(asked)
     logs.set_up(settings)
     try:
-        asyncio.run(serve(settings, asked.clock))
+        asyncio.run(serve(settings, asked.clock, settings_file(asked)))
     except CannotStart as error:
         return _say(str(error), 1)
     return 0

@@ -326,7 +326,7 @@ class Health(Value):
 
 
 class Terminal(Value):
-    """The same desk from a shell of the machine, for when Slack is down. `users`: who each of the system's users is in Slack."""
+    """The same desk from a shell of the machine, for when Slack is down. `users`: the Slack member of each system user, by name or uid."""
 
     socket: Path | None = None
     users: dict[Text, UserId] = Field(default_factory=dict)

@@ -95,7 +95,7 @@ class Counter:
 
     def command(self, body: Mapping[str, Any]) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
-        ear = Ear(str(body["channel_id"]), str(body["user_id"]))
+        ear = Ear(str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or ""))
         self.doubts.moved(ear.user)
         self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
 
@@ -175,7 +175,8 @@ class Counter:
             form = partial(self._voice.open_modal, trigger)
             asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
             picture = partial(self._voice.private_picture, ear.user)
-            return await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said))
+            asked = replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said, card_channel=self.card_channel)
+            return await words.said.answer(asked)
         if words.dry:
             return await self._ask(words.said, words, actor, ear)
         if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
@@ -235,13 +236,23 @@ class Counter:
 
     async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
         cluster = self.cluster(words.cluster, ear.channel, actor)
-        home = self._office.news.get(cluster, "")
-        if not words.dry and (why := await self._voice.cannot_post(home or ear.channel)):
-            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
         made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
-        if home and home != ear.channel and isinstance(made, Waiting | Started):
+        if home != ear.channel and isinstance(made, Waiting | Started):
             return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         return told(made)
+
+    async def card_channel(self, cluster: str) -> str:
+        """The cluster's own channel, in which the card of a change stands. Refused where it could be shown to no one."""
+        home = self._office.news.get(cluster, "")
+        if not home:
+            raise Refused(
+                f"not taken, nothing was changed: {cluster} has no channel of its own, in which others could read it. "
+                f"Set `clusters.{cluster}.channel` in the bot's settings; it is read again without a restart"
+            )
+        if why := await self._voice.cannot_post(home):
+            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        return home
 
     def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
         """The cluster that is meant: said, the channel's own, or the only one there is. Refused where this person may not see it."""

@@ -21,7 +21,7 @@ from services.interventions import Interventions
 from services.journal import Journal
 from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
-from services.memory import CardPlaces, Homes, Intake, Memory, first_time
+from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
 from services.policy import (
@@ -103,6 +103,7 @@ class Desk:
         self.cards = CardPlaces(store)
         self.intake = Intake(store)
         self.homes = Homes(store)
+        self.doors = ClosedChannels(store)
         outsides = {name: site.world for name, site in sites.items()}
         executor = Executor(outsides, self.journal, self._locks, Drains(store, clock), self.memory, clock, self._progressed)
         self._driver = Driver(executor, self.watchers.run, clock, self.bulkheads)
