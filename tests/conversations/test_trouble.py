@@ -247,7 +247,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
             again = scene.ana.sees("COPS")[-1]
             old = copy.deepcopy(again)
             await who.presses(again, "Reject…")
-            if who is not scene.ana:
+            if who.user.id != "UANA":
                 await says_why(who)
             await scene.card(f"rejected by <@{who.user.id}>")
             await press_old(scene.person("UCARLA"), old, "Approve")
