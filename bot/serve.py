@@ -32,6 +32,7 @@ from bot.terminal.control import Control
 from bot.terminal.people import actor_of
 from bot.terminal.worker import circle_of
 from bot.version import own_version
+from bot.watchdog import Watchdog, supervisor_of
 from config.values import Settings, is_loopback
 from handlers.terminal import Terminal
 from services.causes import cause_of
@@ -146,6 +147,7 @@ class Serving:
         self._control = Control(settings.control_socket, terminal, self._who)
         self._tasks: list[asyncio.Task[None]] = []
         self._introduced = False
+        self._watchdog = Watchdog(supervisor_of(os.environ), self._stuck)
 
     async def start(self, home: Home | None) -> None:
         """Open everything. `home` None: Slack does not answer yet; open runs are driven all the same."""
@@ -167,6 +169,7 @@ class Serving:
             asyncio.create_task(keep_looking(self._bot.ways.store, self._state_is), name="look at the state store"),
         ]
         self._tick.start()
+        self._watchdog.ready()
 
     async def until_trouble(self) -> None:
         """Return never; raise what ends the connection to Slack for good."""
@@ -177,6 +180,7 @@ class Serving:
         """Take nothing new, let answers go out, hand runs over, hang up."""
         bot = self._bot
         bot.counter.closing = True
+        self._watchdog.stopping()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 self._tick.stop()
@@ -205,6 +209,10 @@ class Serving:
             await self._sockets.run()
 
     async def _alive(self) -> list[str]:
+        return self._stuck()
+
+    def _stuck(self) -> list[str]:
+        """What a restart would help. The watchdog goes by it, so nothing belongs here that is still so after a restart."""
         silent = self._tick.silent_for()
         return [f"no round of looking after runs has ended for {silent:.0f} s"] if silent > SILENT_TOO_LONG else []
 
