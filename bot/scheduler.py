@@ -18,6 +18,7 @@ class Tick:
     def __init__(self, work: Callable[[], Awaitable[bool]], every: float, clock: Clock) -> None:
         self._work = work
         self._last: float | None = None
+        self._ended: float | None = None
         self._stopping = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.add_job(
@@ -32,7 +33,7 @@ class Tick:
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        self._last = asyncio.get_running_loop().time()
+        self._last = self._ended = asyncio.get_running_loop().time()
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -45,10 +46,15 @@ class Tick:
         """Seconds since the last round ended well, or since the start."""
         return asyncio.get_running_loop().time() - self._last if self._last is not None else 0.0
 
+    def stalled_for(self) -> float:
+        """Seconds since a round ended, well or not, or since the start."""
+        return asyncio.get_running_loop().time() - self._ended if self._ended is not None else 0.0
+
     async def _once(self) -> None:
         try:
             if await self._work():
                 self._last = asyncio.get_running_loop().time()
+            self._ended = asyncio.get_running_loop().time()
         except asyncio.CancelledError:
             if not self._stopping:
                 raise

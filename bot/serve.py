@@ -33,6 +33,7 @@ from bot.terminal.control import Control
 from bot.terminal.people import Peer, actor_of
 from bot.terminal.worker import circle_of
 from bot.version import own_version
+from bot.watchdog import Watchdog, supervisor_of
 from config.values import Settings, is_loopback
 from handlers.terminal import Terminal
 from services.causes import cause_of
@@ -148,6 +149,7 @@ class Serving:
         self._control = Control(settings.control_socket, terminal, self._who)
         self._tasks: list[asyncio.Task[None]] = []
         self._introduced = False
+        self._watchdog = Watchdog(supervisor_of(os.environ), self._stuck)
 
     async def start(self, home: Home | None) -> None:
         """Open everything. `home` None: Slack does not answer yet; open runs are driven all the same."""
@@ -169,6 +171,7 @@ class Serving:
             asyncio.create_task(self._look_at_the_state(), name="look at the state store"),
         ]
         self._tick.start()
+        self._watchdog.ready()
 
     async def until_trouble(self) -> None:
         """Return never; raise what ends the connection to Slack for good."""
@@ -179,6 +182,7 @@ class Serving:
         """Take nothing new, let answers go out, hand runs over, hang up."""
         bot = self._bot
         bot.counter.closing = True
+        self._watchdog.stopping()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 self._tick.stop()
@@ -206,7 +210,14 @@ class Serving:
         if self._sockets is not None:
             await self._sockets.run()
 
+    def _stuck(self) -> list[str]:
+        """Why the watchdog is not fed. A part that fails is no reason: it would fail after each restart, and the others work."""
+        stalled = self._tick.stalled_for()
+        return [f"no round of looking after everything has ended for {stalled:.0f} s"] if stalled > SILENT_TOO_LONG else []
+
     async def _alive(self) -> list[str]:
+        if stuck := self._stuck():
+            return stuck
         silent = self._tick.silent_for()
         if silent <= SILENT_TOO_LONG:
             return []

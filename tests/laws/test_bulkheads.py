@@ -126,21 +126,23 @@ def test_a_round_in_which_a_part_fails_is_no_round() -> None:
     virtual.run(story())
 
 
-def test_the_tick_counts_whole_rounds_only() -> None:
-    async def story(work: Callable[[], Awaitable[bool]]) -> float:
+def test_the_tick_counts_whole_rounds_only_and_knows_whether_any_ended() -> None:
+    """/healthz goes by whole rounds; the watchdog by rounds that ended, since a part that fails would fail after a restart too."""
+
+    async def story(work: Callable[[], Awaitable[bool]]) -> tuple[bool, bool]:
         tick = Tick(work, 0.01, Clock())
         tick.start()
         began = asyncio.get_running_loop().time()
         for _ in range(500):
-            if rounds and (len(rounds) > 5 or not whole):
+            if len(rounds) > (0 if work is hung else 5):
                 break
             await asyncio.sleep(0.01)
         tick.stop()
-        silent, lasted = tick.silent_for(), asyncio.get_running_loop().time() - began
-        return lasted - silent
+        at_least = asyncio.get_running_loop().time() - began
+        silent, stalled = tick.silent_for(), tick.stalled_for()
+        return silent >= at_least, stalled >= at_least
 
     rounds: list[int] = []
-    whole = True
 
     async def well() -> bool:
         rounds.append(1)
@@ -150,10 +152,16 @@ def test_the_tick_counts_whole_rounds_only() -> None:
         rounds.append(1)
         return False
 
-    assert asyncio.run(story(well)) > 0, "it ends well, and the age begins anew"
+    async def hung() -> bool:
+        rounds.append(1)
+        await asyncio.sleep(1e9)
+        return True
+
+    assert asyncio.run(story(well)) == (False, False), "it ends well, and both ages begin anew"
     rounds.clear()
-    whole = False
-    assert asyncio.run(story(ill)) <= 0.005, "it fails, and the age goes on from the start"
+    assert asyncio.run(story(ill)) == (True, False), "it fails: the one age goes on from the start"
+    rounds.clear()
+    assert asyncio.run(story(hung)) == (True, True), "it never ends: both go on"
 
 
 # One cluster
