@@ -69,12 +69,12 @@ def _serve(asked: argparse.Namespace) -> int:
     # Here, so that --help and --version do not wait for what only serving needs.
     from bot import logs  # noqa: PLC0415
     from bot.serve import CannotStart, serve  # noqa: PLC0415
-    from bot.start import read_settings  # noqa: PLC0415
+    from bot.start import read_settings, settings_file  # noqa: PLC0415
 
     settings = read_settings(asked)
     logs.set_up(settings)
     try:
-        asyncio.run(serve(settings, asked.clock))
+        asyncio.run(serve(settings, asked.clock, settings_file(asked)))
     except CannotStart as error:
         return _say(str(error), 1)
     return 0

@@ -12,12 +12,14 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.reread import Reread, SettingsFile
 from bot.version import own_version
 from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
 from handlers.alarms import Alarms
 from handlers.app import build_app
 from handlers.commands import Counter, Office
+from handlers.doors import Doors
 from handlers.glances import Glances
 from handlers.groups import Groups
 from handlers.home import Home
@@ -45,8 +47,9 @@ from services.hours import Hours
 from services.lookout import Lookout
 from services.membership import Roster
 from services.memory import HostKeys
-from services.policy import EVERYONE, Impact, Rules
+from services.policy import EVERYONE, Decision, Impact, Rules
 from services.retention import DAY, Policy, Retention
+from services.spoken import CommandClass
 from services.store import Store
 from services.store.gate import Gate
 from services.store.port import new_id
@@ -84,6 +87,7 @@ class Bot:
     voice: Voice
     groups: Groups
     reporter: Reporter
+    doors: Doors
     home: Home
     alarms: Alarms
     continuity: Continuity
@@ -94,6 +98,7 @@ class Bot:
     shells: list[Shell]
     worker: str
     seeds: Mapping[str, tuple[Window, ...]]
+    reread: Reread
     _seeded: set[str] = field(default_factory=set)
 
     def is_of(self, team: str, enterprise: str = "") -> None:
@@ -106,7 +111,9 @@ class Bot:
         """Everything that is looked after in a round, in order, by the name that its trouble has."""
         return {
             "memory": self.continuity.sweep,
+            "settings": self.reread.sweep,
             "groups": self.groups.sweep,
+            "channels": self.doors.sweep,
             "desk": self.desk.sweep,
             "audit": self.desk.heads.sweep,
             "windows of the settings": self._seed,
@@ -163,8 +170,8 @@ class Bot:
         await self.ways.store.aclose()
 
 
-def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
-    """Put a bot together."""
+def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: SettingsFile | None = None) -> Bot:
+    """Put a bot together. `file`: where the settings came from, so that its channels can change while the bot runs."""
     gate = Gate(ways.store)
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
     keys = HostKeys(gate, ways.clock)
@@ -177,8 +184,8 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), hours.books, ways.clock, desk.bulkheads, desk.sites)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    channels = news_channels(settings)
-    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones, channels))
+    channels, meant = news_channels(settings), dict(settings.channels)  # one of each for all parts: `Reread` changes them in place
+    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, meant, zones, channels))
     notices = Notices(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:
@@ -189,7 +196,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     alarms = Alarms(desk, voice, ways.clock, channels)
     menus = Menus(desk, voice, counter, channels)
     secret = settings.slack.signing_secret
-    buttons = Buttons(desk, hours, voice, counter, menus, home)
+    buttons = Buttons(desk, hours, voice, counter, menus, home, reporter)
     forms = Forms(desk, voice, counter)
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
@@ -199,8 +206,10 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
     continuity.listeners.append(hours.forget)
     groups = Groups(desk, voice, ways.clock)
     retention = Retention(desk, gate, ways.clock, kept)
-    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home)
-    return Bot(*parts, alarms, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds)
+    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter)
+    doors = Doors(desk, voice, ways.clock, channels)
+    reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
+    return Bot(*parts, doors, home, alarms, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds, reread)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
@@ -326,6 +335,7 @@ def _rules(cluster: Cluster) -> Rules:
         approvers=frozenset(cluster.who_approves),
         viewers=viewers,
         breakers=frozenset(roles.break_glass),
+        only=tuple((CommandClass(name), frozenset(people)) for name, people in roles.classes.items()),
         approvals=policy.approvals,
         approvals_for=tuple((Impact(name), needed) for name, needed in policy.approvals_for.items()),
         approvals_from=policy.approvals_from,
@@ -333,6 +343,7 @@ def _rules(cluster: Cluster) -> Rules:
         scale_up_to=policy.scale_up_without_approval_to,
         approval_seconds=policy.approval_minutes * 60,
         growth=policy.growth,
+        reasons_for=frozenset(map(Decision, policy.reasons_for)),
     )
 
 

@@ -69,6 +69,12 @@ class Measures:
         if request.state is RequestState.APPROVED:
             METRICS.add("openvidu_bot_approval_seconds_total", max(0.0, request.closed_at - request.made_at), cluster=cluster)
 
+    def slack(self, *, closed: frozenset[str], refused: bool) -> None:
+        """Whether cards reach people: clusters whose channel is closed to the bot, and whether Slack takes its token."""
+        METRICS.put("openvidu_bot_slack_token_refused", refused)
+        for name in self._desk.sites:
+            METRICS.put("openvidu_bot_channel_closed", name in closed, cluster=name)
+
     async def measure(self, *, ready: bool, state_up: bool, sockets: int, silent: float) -> None:
         """Everything that is not counted but looked up."""
         METRICS.put("openvidu_bot_ready", ready)

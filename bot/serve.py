@@ -25,11 +25,12 @@ from bot.health import Health
 from bot.logs import Chronicle
 from bot.measures import Measures
 from bot.requests import PATH, slack_route
+from bot.reread import SettingsFile
 from bot.scheduler import Tick
 from bot.sockets import Sockets
 from bot.state import Unusable, keep_looking, must_be_usable, open_store
 from bot.terminal.control import Control
-from bot.terminal.people import actor_of
+from bot.terminal.people import Peer, actor_of
 from bot.terminal.worker import circle_of
 from bot.version import own_version
 from bot.watchdog import Watchdog, supervisor_of
@@ -77,10 +78,10 @@ class Home:
     enterprise: str = ""
 
 
-async def serve(settings: Settings, clock: Clock) -> None:
-    """Run a bot until SIGTERM or SIGINT. CannotStart when that cannot work."""
+async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = None) -> None:
+    """Run a bot until SIGTERM or SIGINT. CannotStart when that cannot work. `file`: to read the settings' channels again."""
     loop = asyncio.get_running_loop()
-    life = asyncio.ensure_future(_live(settings, clock))
+    life = asyncio.ensure_future(_live(settings, clock, file))
     asked = False
 
     def stop() -> None:
@@ -101,7 +102,7 @@ async def serve(settings: Settings, clock: Clock) -> None:
         log.info("stopped")
 
 
-async def _live(settings: Settings, clock: Clock) -> None:
+async def _live(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
     async with contextlib.AsyncExitStack() as parts:
         session = await parts.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         client = slack_client(settings, session)
@@ -115,7 +116,7 @@ async def _live(settings: Settings, clock: Clock) -> None:
         except Unusable as error:
             raise CannotStart(str(error)) from None
         try:
-            bot = build(settings, Ways(clock, store, Http()), client)
+            bot = build(settings, Ways(clock, store, Http()), client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None
         chronicle = Chronicle()
@@ -196,9 +197,9 @@ class Serving:
         except TimeoutError:
             log.warning("not everything could be closed within %.0f s", CLOSE_WITHIN)
 
-    def _who(self, uid: int, pid: int) -> Actor:
+    def _who(self, peer: Peer) -> Actor:
         """Who asks from a terminal: what the kernel says, and what the settings make of it."""
-        return actor_of(self._bot.settings, uid, pid, self._bot.desk.roster.known.homes)
+        return actor_of(self._bot.settings, peer, self._bot.desk.roster.known.homes)
 
     async def _speak(self, home: Home | None) -> None:
         while home is None:
@@ -229,6 +230,7 @@ class Serving:
 
     async def _ready(self) -> list[str]:
         problems = ["stopping"] if self._bot.counter.closing else []
+        problems += self._bot.doors.problems()
         if not self._introduced:
             problems.append("Slack does not answer")
         elif self._sockets is not None:
@@ -254,11 +256,14 @@ class Serving:
         up = await self._state_up()
         ready = not [*await self._alive(), *await self._ready()]
         sockets = await self._sockets.connected() if self._sockets is not None else 0
+        closed, refused = self._bot.doors.closed(), bool(self._bot.voice.reach.token)
+        self._measures.slack(closed=frozenset(closed), refused=refused)
         await self._measures.measure(ready=ready, state_up=up, sockets=sockets, silent=self._tick.silent_for())
 
     async def _cautions(self) -> list[str]:
         held = await self._sockets.cautions() if self._sockets is not None else []
-        return [*self._bot.desk.cautions, *held]
+        changed = [self._bot.reread.problem] if self._bot.reread.problem else []
+        return [*self._bot.desk.cautions, *held, *self._bot.doors.cautions(), *changed]
 
     async def _look_at_the_state(self) -> None:
         bot = self._bot

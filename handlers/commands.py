@@ -10,18 +10,20 @@ from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card
+from handlers.deciding import Deciding, told
 from handlers.doubts import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
 from handlers.doubts import Doubts, Look
 from handlers.parsing import SPOKEN, Words, parse
-from handlers.talks import Asked, Talk
+from handlers.talks import Asked, Talk, WhichCluster
 from handlers.voice import Ear, Voice
 from handlers.window_form import window_form
 from services.clock import Clock
-from services.desk import Changed, Desk, Outcome, Planned, Started, Waiting
+from services.desk import Desk, Started, Waiting
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.hours import Hours
-from services.policy import Actor
+from services.policy import NOWHERE, Actor
 from services.procedures import AddWindow, Procedure
+from services.sight import Sight
 from services.spoken import Spoken
 from services.store.port import new_id
 
@@ -63,6 +65,11 @@ class Tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s ended in %r", task.get_name(), error, exc_info=error)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something runs."""
+        return bool(self._running)
+
     async def settle(self, seconds: float) -> None:
         """Wait that long for what runs, then cancel the rest."""
         if self._running:
@@ -81,12 +88,14 @@ class Counter:
         self._clock = clock
         self._office = office
         self.tasks = Tasks()
-        self.doubts = Doubts(desk, voice, clock)
+        self.sight = Sight(desk, hours)
+        self.doubts = Doubts(self.sight, voice, clock)
+        self.deciding = Deciding(desk, voice, self.doubts)
         self.closing = False
 
     def command(self, body: Mapping[str, Any]) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
-        ear = Ear(str(body["channel_id"]), str(body["user_id"]))
+        ear = Ear(str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or ""))
         self.doubts.moved(ear.user)
         self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
 
@@ -138,8 +147,12 @@ class Counter:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
         actor = await self._voice.actor(body)
         answer = await self._patiently(self._do(words, text, actor, ear, str(body.get("trigger_id") or "")), ear, words)
-        if answer is not None:
+        if answer is None:
+            return
+        try:
             await self._voice.whisper(ear, answer)
+        except Unreachable:  # of Slack: what was asked for is done, and only its answer is still owed
+            self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
 
     async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
@@ -158,18 +171,19 @@ class Counter:
 
     async def _do(self, words: Words, text: str, actor: Actor, ear: Ear, trigger: str) -> Card | None:
         if isinstance(words.said, Talk):
-            meant = partial(self.cluster, words.cluster, ear.channel)
+            meant = partial(self.cluster, words.cluster, ear.channel, actor)
             form = partial(self._voice.open_modal, trigger)
             asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
             picture = partial(self._voice.private_picture, ear.user)
-            return await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said))
+            asked = replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said, card_channel=self.card_channel)
+            return await words.said.answer(asked)
         if words.dry:
             return await self._ask(words.said, words, actor, ear)
         if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
             await self._voice.open_modal(trigger, view)
             return None
         since = self._clock.now()
-        cluster = self.cluster(words.cluster, ear.channel)
+        cluster = self.cluster(words.cluster, ear.channel, actor)
         if not await self._is_first(trigger):
             return None
         try:
@@ -185,12 +199,12 @@ class Counter:
 
     async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: Ear) -> dict[str, Any] | None:
         """The form, where the words are only the beginning of a window; with the window of that name in it, if there is one."""
-        name = self.cluster(words.cluster, ear.channel)
+        name = self.cluster(words.cluster, ear.channel, actor)
         begun = add.begun(self._office.zone(name))
         if begun is None:
             return None
-        self._desk.may_operate(name, actor)
-        _, book = await self._hours.books.read(name)
+        self._desk.may_use(name, actor, *add.needs())
+        book = await self.sight.book(name, actor)
         there = book.window(begun.name)
         return window_form(name, ear.channel, there or begun, words.reason, known=there is not None)
 
@@ -221,36 +235,38 @@ class Counter:
             log.warning("a command was answered and stays noted: %s", error)
 
     async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
-        cluster = self.cluster(words.cluster, ear.channel)
-        home = self._office.news.get(cluster, "")
-        if not words.dry and (why := await self._voice.cannot_post(home or ear.channel)):
-            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        cluster = self.cluster(words.cluster, ear.channel, actor)
+        home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
         made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
-        if home and home != ear.channel and isinstance(made, Waiting | Started):
+        if home != ear.channel and isinstance(made, Waiting | Started):
             return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
-        return self.outcome(made)
+        return told(made)
 
-    @staticmethod
-    def outcome(made: Outcome) -> Card | None:
-        """What the person who caused it is told privately; the channel sees the card itself."""
-        match made:
-            case Planned():
-                return cards.plan_card(made.plan, dry=made.dry)
-            case Changed():
-                new = "The new plan is in the channel and needs its own approval"
-                return cards.words_card(f"Not run: {made.why}. {new}. Nothing was changed.")
-            case _:
-                return None
+    async def card_channel(self, cluster: str) -> str:
+        """The cluster's own channel, in which the card of a change stands. Refused where it could be shown to no one."""
+        home = self._office.news.get(cluster, "")
+        if not home:
+            raise Refused(
+                f"not taken, nothing was changed: {cluster} has no channel of its own, in which others could read it. "
+                f"Set `clusters.{cluster}.channel` in the bot's settings; it is read again without a restart"
+            )
+        if why := await self._voice.cannot_post(home):
+            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        return home
 
-    def cluster(self, said: str | None, channel: str) -> str:
-        """The cluster that is meant: said, the channel's own, or the only one there is."""
+    def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
+        """The cluster that is meant: said, the channel's own, or the only one there is. Refused where this person may not see it."""
+        sites = self._desk.sites
         if said is not None:
-            return self._desk.site(said).name
+            return sites.named(said, actor)
         if channel in self._office.channels:
-            return self._office.channels[channel]
-        if len(self._desk.sites) == 1:
-            return next(iter(self._desk.sites))
-        raise Refused(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(sorted(self._desk.sites))}")
+            return sites.named(self._office.channels[channel], actor)
+        if len(sites) == 1:
+            return sites.named(next(iter(sites)), actor)
+        names = sites.readable(actor)
+        if not names:
+            raise Refused(NOWHERE)
+        raise WhichCluster(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(names)}")
 
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""
@@ -268,7 +284,7 @@ class Counter:
         with suppress(Refused):
             words = parse(text)
             if isinstance(words.said, Procedure):
-                found = await self.doubts.asked_for(self.cluster(words.cluster, channel), words.said, actor, at)
+                found = await self.doubts.asked_for(self.cluster(words.cluster, channel, actor), words.said, actor, at)
                 if found != NOT_TAKEN_AFTER_ALL:
                     return f"the bot was restarted while it answered {typed}. {found}"
         return f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"

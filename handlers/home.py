@@ -11,7 +11,8 @@ from typing import Any
 from handlers.cards.home import Glance, Mine, home_view
 from handlers.commands import Tasks
 from handlers.glances import Glances
-from handlers.offers import offers
+from handlers.offers import offers, open_to
+from handlers.parsing import SPOKEN
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
 from services.decisions import Request
@@ -19,7 +20,7 @@ from services.desk import Desk
 from services.errors import BotError
 from services.executor import Progress
 from services.memory import Viewer
-from services.policy import Actor, Kind, may_operate, may_read
+from services.policy import Actor, Kind, may_operate
 
 log = logging.getLogger(__name__)
 DRAWING = "drawing App Home"
@@ -165,13 +166,15 @@ class Home:
         return True
 
     def _readable(self, actor: Actor) -> list[str]:
-        return [n for n in sorted(self._desk.sites) if may_read(actor, self._desk.sites.rules(n)).kind is Kind.ALLOWED]
+        return list(self._desk.sites.readable(actor))
 
     def _for(self, glance: Glance, actor: Actor) -> tuple[Glance, Mine]:
         """What this person may do about it."""
         rules = self._desk.sites.rules(glance.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
+        about_run = operates if glance.run is None else self._desk.may_decide(glance.run, actor)
         decides = frozenset(r.id for r in glance.waiting if self._desk.counts(r, actor))
         offered = offers(glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows)
+        offered = open_to(offered, SPOKEN, lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED)
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
-        return glance, Mine(decides, operates, listed, {r.id: self._approvers(r) for r in glance.waiting})
+        return glance, Mine(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting})

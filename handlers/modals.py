@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers.commands import Counter
+from handlers.deciding import REASONED, lacks, meant_by, told
 from handlers.forms import CONFIG, REASON, VALUE
 from handlers.parsing import Words
 from handlers.voice import Ear, Voice
 from handlers.window_form import WINDOW, meant_in, read_window
 from services.desk import Desk
+from services.errors import Unreachable
+from services.policy import Decision
 from services.procedures import AddWindow
 from services.secrets_env import SecretsFile, lint
 
@@ -26,6 +29,8 @@ class Forms:
         """What is wrong with it, by block; empty when it can be taken. Never repeats a secret."""
         if view["callback_id"] == WINDOW:
             return read_window(view).problems
+        if view["callback_id"] == REASONED:
+            return lacks(view)
         verdict = lint(_meant(view)["key"], _typed(view, VALUE))
         return {} if verdict.ok else {VALUE: verdict.reason}
 
@@ -35,10 +40,28 @@ class Forms:
         if view["callback_id"] == WINDOW:
             self._ask_for_window(body)
             return
+        if view["callback_id"] == REASONED:
+            decision, name, channel, reason = meant_by(view)
+            ear = Ear(channel, str(body["user"]["id"]))
+            self._counter.tasks.start(self._decided(decision, name, reason, body, ear), f"{decision} by {ear.user}")
+            return
         meant = _meant(view)
         ear = Ear(meant["channel"], str(body["user"]["id"]))
         value, reason = _typed(view, VALUE), _typed(view, REASON)
         self._counter.tasks.start(self._submitted(meant, value, reason, body, ear), f"form of {ear.user}")
+
+    async def _decided(self, decision: Decision, name: str, reason: str, body: Mapping[str, Any], ear: Ear) -> None:
+        deciding = self._counter.deciding
+        async with self._counter.answering(ear):
+            actor = await self._voice.actor(body)
+            since = self._desk.now()
+            try:
+                answer = await deciding.decide(decision, name, actor, reason)
+            except Unreachable as error:
+                self._counter.doubt(ear, error, deciding.became(decision, name, actor, since))
+                return
+            if answer is not None:
+                await self._voice.whisper(ear, answer)
 
     def _ask_for_window(self, body: Mapping[str, Any]) -> None:
         window = read_window(body["view"]).window
@@ -57,10 +80,12 @@ class Forms:
 
         async with self._counter.answering(ear):
             actor = await self._voice.actor(body)
+            channel = await self._counter.card_channel(meant["cluster"])
             async with self._counter.taken(f"config set {key} --cluster {meant['cluster']}", ear):
                 words = f"config set {key}"
-                made = await self._desk.configure(actor, meant["cluster"], change, reason=reason, channel=ear.channel, words=words)
-            answer = self._counter.outcome(made)
+                name = self._desk.sites.named(meant["cluster"], actor)
+                made = await self._desk.configure(actor, name, change, reason=reason, channel=channel, words=words)
+            answer = told(made)
             if answer is not None:
                 await self._voice.whisper(ear, answer)
 
@@ -74,4 +99,4 @@ def _typed(view: Mapping[str, Any], block: str) -> str:
     return str(view["state"]["values"].get(block, {}).get(block, {}).get("value") or "")
 
 
-__all__ = ["CONFIG", "WINDOW", "Forms"]
+__all__ = ["CONFIG", "REASONED", "WINDOW", "Forms"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 from handlers.blocks import Block, Card, actions, button, section
@@ -23,7 +24,7 @@ AT_ONCE = 16
 class Notices:
     """Empties the outboxes. What was posted is crossed out only afterwards: told twice is better than never told."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, channels: dict[str, str]) -> None:
+    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, channels: Mapping[str, str]) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice

@@ -9,7 +9,7 @@ from services.clients.digitalocean import DigitalOcean, requests_for
 from services.clock import Clock
 from services.cluster import Size, Snapshot
 from services.confirmed import Answers
-from services.errors import Forbidden
+from services.errors import Forbidden, Unreachable
 from services.readings import (
     Action,
     DropletEntry,
@@ -104,7 +104,11 @@ class Account:
         return limit_of(await self._answers.of("account", self.api.account()))
 
     async def _sizes(self) -> Listed[Size]:
-        return listed(size_of, await self._answers.of("sizes", self.api.sizes()))
+        """What DigitalOcean sells. That it sells nothing is an odd answer, and is not remembered."""
+        raw = await self._answers.of("sizes", self.api.sizes())
+        if not raw:
+            raise Unreachable("listing droplet sizes: the list is empty")
+        return listed(size_of, raw)
 
     async def _snapshots(self) -> Listed[Snapshot]:
         return listed(snapshot_of, await self._answers.of("snapshots", self.api.snapshots()), about="resource_id")

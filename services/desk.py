@@ -21,16 +21,33 @@ from services.interventions import Interventions
 from services.journal import Journal
 from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
-from services.memory import CardPlaces, Homes, Intake, Memory, first_time
+from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, Rules, adds_up, judge, may_approve, may_break_glass, may_operate, may_read, tally
+from services.policy import (
+    Actor,
+    Decision,
+    Kind,
+    Rules,
+    Verdict,
+    adds_up,
+    judge,
+    may_approve,
+    may_break_glass,
+    may_decide,
+    may_operate,
+    may_say,
+    may_use,
+    tally,
+)
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
+from services.reasons import harmless, reason_of
 from services.requests import Requests
 from services.runs import Opened, Run, State, Stopped
 from services.secrets_env import SecretsFile
 from services.sites import Site, Sites, must
+from services.spoken import CommandClass, Spoken
 from services.staging import Staging, configure
 from services.steps.base import duration
 from services.store import Commit, Store
@@ -86,6 +103,7 @@ class Desk:
         self.cards = CardPlaces(store)
         self.intake = Intake(store)
         self.homes = Homes(store)
+        self.doors = ClosedChannels(store)
         outsides = {name: site.world for name, site in sites.items()}
         executor = Executor(outsides, self.journal, self._locks, Drains(store, clock), self.memory, clock, self._progressed)
         self._driver = Driver(executor, self.watchers.run, clock, self.bulkheads)
@@ -101,7 +119,7 @@ class Desk:
     # Reading
 
     def site(self, name: str) -> Site:
-        """The cluster of that name. Refused with the names there are."""
+        """The cluster of that name. Refused when there is none."""
         return self.sites.site(name)
 
     async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
@@ -160,7 +178,8 @@ class Desk:
         return [await self.journal.run(r) for r in await self.journal.latest(name, count)]
 
     async def run(self, run_id: str, actor: Actor) -> Run:
-        """One run, whole."""
+        """One run, whole, for those who may see its cluster; whether there is one is not said to others."""
+        self.sites.must_know(run_id, actor)
         run = await self.journal.run(run_id)
         self.may_read(run.cluster, actor)
         return run
@@ -177,11 +196,24 @@ class Desk:
 
     def may_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
-        must(may_read(actor, self.sites.rules(name)))
+        self.sites.must_read(name, actor)
 
     def may_operate(self, name: str, actor: Actor) -> None:
         """Refused unless that person operates the cluster."""
         must(may_operate(actor, self.sites.rules(name)))
+
+    def may_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
+        """Refused unless that person may use all of these classes of commands there."""
+        must(may_use(actor, self.sites.rules(name), needs))
+
+    def may_say(self, name: str, actor: Actor, kind: type[Spoken]) -> Verdict:
+        """Whether that person may say such a command there."""
+        return may_say(actor, self.sites.rules(name), kind.classes)
+
+    def may_decide(self, run: Run, actor: Actor) -> bool:
+        """Whether that person may cancel, resume or abandon this run."""
+        verdict = may_decide(actor, self.sites.rules(run.cluster), run.plan.procedure.needs(), window=run.requester.window)
+        return verdict.kind is not Kind.DENIED
 
     def progress(self, run_id: str) -> Progress | None:
         """Where a run stands, if this process drives it."""
@@ -215,7 +247,7 @@ class Desk:
         self.may_read(name, actor)
         if not dry:
             await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
-            self.may_operate(name, actor)
+            self.may_use(name, actor, *procedure.needs())
             await self._requests.must_be_new(name, procedure)
         plan = make_plan(await self.look(name, procedure.looks_at), procedure)
         if dry or plan.empty:
@@ -272,6 +304,7 @@ class Desk:
         if dry:
             return await self.request(actor, name, configure(before, after, "dry-run", words), dry=True)
         procedure = configure(before, after, new_id()[:16], words)
+        self.may_use(name, actor, *procedure.needs())
         await vault.stage(procedure.staged, after)
         try:
             return await self.request(actor, name, procedure, reason=reason, channel=channel)
@@ -300,28 +333,32 @@ class Desk:
         return {book_key(name): text}
 
     def busy(self, run: Run) -> str:
-        """Who has the cluster, since when, approved by whom, doing what."""
+        """Who has the cluster, since when and why, approved by whom, doing what."""
         age = duration(self._clock.now() - run.opened_at)
+        why = f" (“{harmless(run.reason)}”)" if run.reason.strip() else ""
         approved = f", approved by {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
         approved = ", without approval (break-glass)" if run.glass else approved
         doing = f"stopped: {run.stopped}" if run.state is State.STOPPED else f"now: {run.step.title()}" if run.step else "finishing"
         cancel = f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
         todo = "Resume or Abandon it first" if run.state is State.STOPPED else cancel
         return (
-            f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{approved}, "
+            f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{why}{approved}, "
             f"{doing}; {todo}"
         )
 
     # Approval
 
-    async def approve(self, request_id: str, actor: Actor) -> Outcome:
+    async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:
         """Count one approval; with the last one the plan is checked against the live cluster and run. Refused with who was first.
 
         With break-glass it is whoever asked that says yes, once they have seen the plan.
         """
+        await self.request_of(request_id, actor)  # what became of it is not said to those who may not see it
         request = await self._requests.open(request_id)
         name = request.plan.cluster
-        approved = _counted(request, actor, self.sites.rules(name))
+        rules = self.sites.rules(name)
+        remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
+        approved = _counted(request, actor, rules).remarked(actor, remark)
         await self._must_not_be_held(name)
         if approved.left:
             await self._requests.change(request, approved)
@@ -346,14 +383,30 @@ class Desk:
             return False
         return True
 
-    async def reject(self, request_id: str, actor: Actor) -> Request:
-        """Close a request without doing anything. The requester may take it back too."""
+    async def reject(self, request_id: str, actor: Actor, reason: str = "") -> Request:
+        """Close a request without doing anything. The requester may take it back too, without a reason."""
+        await self.request_of(request_id, actor)
         request = await self._requests.open(request_id)
         if actor.key != request.requester.key:
             must(may_approve(actor, request.requester, self.sites.rules(request.plan.cluster)))
-        closed = request.closed(RequestState.REJECTED, self._clock.now(), actor)
+        why = reason_of(reason, Decision.REJECT, actor, request.requester, self.sites.rules(request.plan.cluster))
+        closed = replace(request.closed(RequestState.REJECTED, self._clock.now(), actor), why_closed=why)
         await self._requests.change(request, closed)
         return closed
+
+    async def before(self, decision: Decision, name: str, actor: Actor) -> tuple[Request | Run, bool]:
+        """What would be decided on, and whether it takes a reason. Refused as the decision itself would be."""
+        if decision not in (Decision.APPROVE, Decision.REJECT):
+            run = await self._interventions.before(decision, name, actor)
+            return run, self.sites.rules(run.cluster).asks_why(decision, actor, run.requester)
+        await self.request_of(name, actor)
+        request = await self._requests.open(name)
+        rules = self.sites.rules(request.plan.cluster)
+        if decision is Decision.APPROVE:
+            _counted(request, actor, rules)
+        elif actor.key != request.requester.key:
+            must(may_approve(actor, request.requester, rules))
+        return request, rules.asks_why(decision, actor, request.requester)
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """Show the new plan instead; nothing was changed."""
@@ -381,7 +434,8 @@ class Desk:
             now = self._clock.now()
             asked, glass = (approved.id, approved.glass) if approved else ("", False)
             bound = await self.bindings.own(plan.cluster)
-            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, bound=bound)
+            remarks = approved.remarks if approved else ()
+            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, bound=bound, remarks=remarks)
             unheld = await self._must_not_be_held(plan.cluster)
             consumed = None
             if approved is not None and before is not None:
@@ -434,19 +488,19 @@ class Desk:
 
     # People's decisions on runs
 
-    async def cancel(self, run_id: str, actor: Actor) -> Run:
+    async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Stop at the next safe point. Says what stays done."""
-        return await self._interventions.cancel(run_id, actor)
+        return await self._interventions.cancel(run_id, actor, reason)
 
-    async def resume(self, run_id: str, actor: Actor) -> Run:
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Go on with a stopped run, from the first step that is not so now."""
-        run = await self._interventions.resume(run_id, actor)
+        run = await self._interventions.resume(run_id, actor, reason)
         self._drive(run.cluster, run.id)
         return run
 
-    async def abandon(self, run_id: str, actor: Actor) -> Run:
+    async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
-        return await self._interventions.abandon(run_id, actor)
+        return await self._interventions.abandon(run_id, actor, reason)
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""

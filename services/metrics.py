@@ -23,6 +23,8 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
         "openvidu_bot_ready": Known("gauge", "1 while people can be served: Slack is heard and the state store answers."),
         "openvidu_bot_state_up": Known("gauge", "1 while the state store answers; without it no change is made."),
         "openvidu_bot_sockets_open": Known("gauge", "Sockets to Slack that are up; two are usual."),
+        "openvidu_bot_slack_token_refused": Known("gauge", "1 while Slack refuses the bot's token: nothing can be said to anyone."),
+        "openvidu_bot_channel_closed": Known("gauge", "1 while no card of the cluster can be shown in its channel.", ("cluster",)),
         "openvidu_bot_sweep_age_seconds": Known("gauge", "Seconds since the last round of looking after everything ended well."),
         "openvidu_bot_part_failures_total": Known(
             "counter", "Times that a part of the bot went wrong, for one cluster or (empty) as a whole.", ("part", "cluster")

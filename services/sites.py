@@ -8,7 +8,7 @@ from services.clock import Clock
 from services.errors import Refused
 from services.fenced import Outside
 from services.membership import Roster
-from services.policy import Kind, Rules, Verdict
+from services.policy import Actor, Kind, Rules, Verdict, may_read
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Sites(Mapping[str, Site]):
         return len(self._sites)
 
     def site(self, name: str) -> Site:
-        """The cluster of that name, with its policy as it is at this moment. Refused with the names there are."""
+        """The cluster of that name, with its policy as it is at this moment. Refused when there is none."""
         if name not in self._sites:
-            raise Refused(f"there is no cluster {name}; there are: {', '.join(sorted(self._sites))}")
+            raise Refused(f"there is no cluster {name}")
         site = self._sites[name]
         rules = self._roster.known.resolve(site.rules, self._clock.now())
         return replace(site, rules=replace(rules, closed=self.foreign.get(name, "")))
@@ -60,6 +60,39 @@ class Sites(Mapping[str, Site]):
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""
         return self.site(name).rules
+
+
+    # People
+
+    def may_read(self, name: str, actor: Actor) -> bool:
+        """Whether this person may see the cluster."""
+        return may_read(actor, self.rules(name)).kind is not Kind.DENIED
+
+    def must_read(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster."""
+        must(may_read(actor, self.rules(name)))
+
+    def readable(self, actor: Actor) -> tuple[str, ...]:
+        """The clusters that this person may see."""
+        return tuple(name for name in sorted(self._sites) if self.may_read(name, actor))
+
+    def named(self, said: str, actor: Actor) -> str:
+        """The cluster of that name, for somebody who may see it. Refused with the clusters that this person may see."""
+        if said not in self._sites:
+            raise Refused(f"there is no cluster {said}{self.listed(actor)}")
+        self.must_read(said, actor)
+        return said
+
+    def listed(self, actor: Actor) -> str:
+        """`; there are: acme, beta`, of those that this person may see."""
+        names = self.readable(actor)
+        return f"; there are: {', '.join(names)}" if names else ""
+
+    def must_know(self, run_id: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster of that run; whether there is such a run is not looked at."""
+        name = run_id.rpartition("-")[0]
+        if name in self._sites:
+            self.must_read(name, actor)
 
 
 def must(verdict: Verdict) -> Verdict:
