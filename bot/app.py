@@ -46,7 +46,7 @@ from services.spoken import CommandClass
 from services.store import Store
 from services.store.port import new_id
 from services.vault import Objects
-from services.windows import Window, parse_window
+from services.windows import Window, parse_hours, parse_window
 from services.world import ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ def site_of(
     http = http_of(name, cluster, ways)
     people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
     world = ClusterWorld(_place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket)
-    return Site(name, world, _rules(cluster), partial(http.certificate_of, cluster.public_url))
+    return Site(name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url))
 
 
 def http_of(name: str, cluster: Cluster, ways: Ways) -> Http:
@@ -283,7 +283,15 @@ def _place(name: str, cluster: Cluster) -> Place:
     )
 
 
-def _rules(cluster: Cluster) -> Rules:
+def _approval_hours(name: str, cluster: Cluster) -> tuple[Window, ...]:
+    """The hours in which approvals count. Refused with the cluster and what is wrong, before anything is started."""
+    try:
+        return tuple(parse_hours(text, cluster.timezone) for text in cluster.policy.approvals_when)
+    except Refused as error:
+        raise Refused(f"clusters.{name}.policy.approvals_when: {error}") from None
+
+
+def _rules(name: str, cluster: Cluster) -> Rules:
     roles, policy = cluster.roles, cluster.policy
     viewers = frozenset({EVERYONE}) if roles.viewers == "everyone" else frozenset(roles.viewers)
     return Rules(
@@ -297,6 +305,7 @@ def _rules(cluster: Cluster) -> Rules:
         approvals_from=policy.approvals_from,
         single_operator=policy.single_operator,
         scale_up_to=policy.scale_up_without_approval_to,
+        approvals_when=_approval_hours(name, cluster),
         approval_seconds=policy.approval_minutes * 60,
         growth=policy.growth,
         reasons_for=frozenset(map(Decision, policy.reasons_for)),

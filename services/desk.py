@@ -31,6 +31,7 @@ from services.policy import (
     adds_up,
     judge,
     may_approve,
+    may_approve_now,
     may_break_glass,
     may_decide,
     may_operate,
@@ -527,6 +528,7 @@ def _counted(request: Request, actor: Actor, rules: Rules) -> Request:
     if request.glass:
         return _confirmed(request, actor, rules)
     must(may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals)))
+    must(may_approve_now(rules))
     verdict = judge(request.plan, request.requester, rules)
     if verdict.kind is Kind.DENIED:
         why = rules.unsure or "may not change this cluster any more"

@@ -7,7 +7,7 @@ from services.cluster import Cluster
 from services.errors import Refused
 from services.executor import Progress
 from services.journal import Journal
-from services.policy import Actor, Decision, Impact, Kind, impacts, may_approve, may_break_glass, may_decide, tally
+from services.policy import Actor, Decision, Impact, Kind, impacts, may_approve, may_approve_now, may_break_glass, may_decide, tally
 from services.reasons import reason_of
 from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State
 from services.sites import Sites, must
@@ -85,6 +85,7 @@ class Interventions:
         if run.glass and may_break_glass(actor, rules).kind is Kind.ALLOWED:
             return
         must(may_approve(actor, run.requester, rules))
+        must(may_approve_now(rules))
         needs = rules.demand((*impacts(run.plan, rules), Impact.MEETINGS_CUT))
         if not tally((actor.user,), needs, rules).left:
             return

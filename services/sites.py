@@ -46,8 +46,8 @@ class Sites(Mapping[str, Site]):
         """The cluster of that name, with its policy as it is at this moment. Refused when there is none."""
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}")
-        site = self._sites[name]
-        return replace(site, rules=self._roster.known.resolve(site.rules, self._clock.now()))
+        site, now = self._sites[name], self._clock.now()
+        return replace(site, rules=replace(self._roster.known.resolve(site.rules, now), at=now))
 
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""
