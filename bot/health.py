@@ -1,6 +1,7 @@
 """/healthz: whether restarting the process could help. /readyz: whether people can be served now. /metrics: what was counted.
 
-Both answer in JSON: `problems` are why it is not so; `cautions` are worth knowing and change nothing about the answer.
+Both answer in JSON: `problems` are why it is not so, and come with status 503; `cautions` change nothing about that answer: what the
+state store may forget, and every part of the bot that does not work for a cluster, which no restart mends.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,12 +22,13 @@ class Health:
         port: int,
         alive: Problems,
         ready: Problems,
+        troubles: Problems,
         cautions: Problems,
         measure: Callable[[], Awaitable[None]],
         routes: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
         self.host, self.port = host, port
-        self._alive, self._ready, self._cautions, self._measure = alive, ready, cautions, measure
+        self._alive, self._ready, self._troubles, self._cautions, self._measure = alive, ready, troubles, cautions, measure
         self._routes = routes
         self._runner: web.AppRunner | None = None
 
@@ -49,10 +51,10 @@ class Health:
             await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
-        return _answer(await self._alive(), [])
+        return _answer(await self._alive(), await self._troubles())
 
     async def _readyz(self, _request: web.Request) -> web.StreamResponse:
-        return _answer([*await self._alive(), *await self._ready()], await self._cautions())
+        return _answer([*await self._alive(), *await self._ready()], [*await self._cautions(), *await self._troubles()])
 
     async def _metrics(self, _request: web.Request) -> web.StreamResponse:
         await self._measure()

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from bot.reread import SettingsFile
 from config.env_file import with_env_file
 from config.settings import check_secrets, load
 from config.values import Settings
@@ -27,6 +28,12 @@ def read_settings(asked: argparse.Namespace, *, secrets: bool = True, slack: boo
     if secrets:
         check_secrets(settings, slack=slack)
     return settings
+
+
+def settings_file(asked: argparse.Namespace) -> SettingsFile | None:
+    """The file that they stand in, to be read again; None where none was named."""
+    named = asked.config or os.environ.get("OPENVIDU_BOT_CONFIG")
+    return SettingsFile(Path(named), lambda: read_settings(asked)) if named else None
 
 
 def own_zone(name: str) -> str:

@@ -135,6 +135,9 @@ class State(Value):
     redis_sentinel_password: SecretStr | None = None
     replicas: Annotated[Whole, Field(ge=0, le=10)] | None = None
     require_durable: bool = False
+    prefix: Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")] = "openvidu-bot"
+    keep_days: Annotated[float, Field(ge=1, le=3660)] = 180
+    keep_audit_days: Annotated[float, Field(ge=1, le=36600)] = 1095
 
 
 class DigitalOcean(Value):
@@ -331,7 +334,7 @@ class Health(Value):
 
 
 class Terminal(Value):
-    """The same desk from a shell of the machine, for when Slack is down. `users`: who each of the system's users is in Slack."""
+    """The same desk from a shell of the machine, for when Slack is down. `users`: the Slack member of each system user, by name or uid."""
 
     socket: Path | None = None
     users: dict[Text, UserId] = Field(default_factory=dict)

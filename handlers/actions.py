@@ -1,5 +1,6 @@
 """Buttons: approvals and decisions. A button carries an opaque id only; authority and state are looked up when it is pressed."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -13,21 +14,24 @@ from handlers.deciding import BY_ACTION, opening_view
 from handlers.doubts import Look
 from handlers.home import Home
 from handlers.menus import Menus
-from handlers.voice import Ear, Voice
+from handlers.reporter import Reporter
+from handlers.voice import Ear, MessageGone, Voice, mark_of
 from services.desk import Desk
-from services.errors import Refused, Unreachable
+from services.errors import BotError, Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor, Decision, whom_to_ask
 from services.windows import hours_words
 
+log = logging.getLogger(__name__)
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
+OF_CARDS = (cards.APPROVE, cards.REJECT, cards.DETAILS, cards.CANCEL, cards.RESUME, cards.ABANDON, cards.ANSWER)
 OFFERED = ("form", "say", "more", "which")
 
 
 class Buttons:
     """One method per button; each answers the person who pressed, in private, and the card shows the rest."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, counter: Counter, menus: Menus, home: Home) -> None:
+    def __init__(self, desk: Desk, hours: Hours, voice: Voice, counter: Counter, menus: Menus, home: Home, reporter: Reporter) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice
@@ -35,6 +39,7 @@ class Buttons:
         self._menus = menus
         self._home = home
         self._deciding = counter.deciding
+        self._reporter = reporter
 
     def press(self, body: Mapping[str, Any]) -> None:
         """A button was pressed. Returns at once."""
@@ -42,13 +47,18 @@ class Buttons:
         channel = (body.get("channel") or {}).get("id") or ""
         message = body.get("message") or {}
         trigger = str(body.get("trigger_id") or "")
-        ear = Ear(channel, body["user"]["id"], str(message.get("thread_ts") or ""), trigger=trigger)
+        url = str(body.get("response_url") or "")
+        ear = Ear(channel, body["user"]["id"], str(message.get("thread_ts") or ""), trigger=trigger, url=url)
         name = str(action["action_id"])
         picked = action.get("selected_option") or {}
         value = str(picked.get("value") or action.get("value") or "")
         self._counter.doubts.moved(ear.user)
-        work = self._pressed(name, value, body, ear)
+        work = self._press(name, value, body, ear)
         self._counter.tasks.start(self._counter.once(trigger, work), f"{name} by {ear.user}")
+
+    async def _press(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
+        await self._pressed(name, value, body, ear)
+        await self._bring_up_to_date(name, value, body)
 
     async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
         async with self._counter.answering(ear):
@@ -80,6 +90,18 @@ class Buttons:
         async with self._counter.answering(ear):
             if (answer := await self._deciding.ask(action, value, body, ear)) is not None:
                 await self._voice.whisper(ear, answer)
+    async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
+        """The message that was pressed, if it is a copy of a card that no bot remembers."""
+        message = body.get("message") or {}
+        ts = str(message.get("ts") or "")
+        if not ts or name.partition(":")[0] not in OF_CARDS:
+            return
+        about = value.partition("|")[0]
+        try:
+            await self._desk.must_see(about, await self._voice.actor(body))
+            await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
+        except (BotError, MessageGone) as error:
+            log.info("a message that was pressed stays as it is: %s", error)
 
     def _became(self, name: str, value: str, actor: Actor, since: float) -> Look | None:
         """How to find out what became of a press that changes something; None for one that only shows."""

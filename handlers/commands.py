@@ -95,7 +95,7 @@ class Counter:
 
     def command(self, body: Mapping[str, Any]) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
-        ear = Ear(str(body["channel_id"]), str(body["user_id"]))
+        ear = Ear(str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or ""))
         self.doubts.moved(ear.user)
         self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
 
@@ -147,8 +147,12 @@ class Counter:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
         actor = await self._voice.actor(body)
         answer = await self._patiently(self._do(words, text, actor, ear, str(body.get("trigger_id") or "")), ear, words)
-        if answer is not None:
+        if answer is None:
+            return
+        try:
             await self._voice.whisper(ear, answer)
+        except Unreachable:  # of Slack: what was asked for is done, and only its answer is still owed
+            self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
 
     async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
@@ -171,7 +175,8 @@ class Counter:
             form = partial(self._voice.open_modal, trigger)
             asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
             picture = partial(self._voice.private_picture, ear.user)
-            return await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said))
+            asked = replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said, card_channel=self.card_channel)
+            return await words.said.answer(asked)
         if words.dry:
             return await self._ask(words.said, words, actor, ear)
         if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
@@ -231,13 +236,23 @@ class Counter:
 
     async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
         cluster = self.cluster(words.cluster, ear.channel, actor)
-        home = self._office.news.get(cluster, "")
-        if not words.dry and (why := await self._voice.cannot_post(home or ear.channel)):
-            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
         made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
-        if home and home != ear.channel and isinstance(made, Waiting | Started):
+        if home != ear.channel and isinstance(made, Waiting | Started):
             return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         return told(made)
+
+    async def card_channel(self, cluster: str) -> str:
+        """The cluster's own channel, in which the card of a change stands. Refused where it could be shown to no one."""
+        home = self._office.news.get(cluster, "")
+        if not home:
+            raise Refused(
+                f"not taken, nothing was changed: {cluster} has no channel of its own, in which others could read it. "
+                f"Set `clusters.{cluster}.channel` in the bot's settings; it is read again without a restart"
+            )
+        if why := await self._voice.cannot_post(home):
+            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        return home
 
     def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
         """The cluster that is meant: said, the channel's own, or the only one there is. Refused where this person may not see it."""
@@ -256,9 +271,12 @@ class Counter:
     async def sweep(self, older_than: float = 180.0) -> None:
         """Tell people whose command was taken by a bot that died over it."""
         for note in await self._desk.intake.forgotten(self._clock.now() - older_than):
-            words = await self._became_of(str(note["text"]), str(note["channel"]), Actor(str(note["user"])), float(note["at"]))
-            await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
-            await self._desk.intake.answered(str(note["name"]))
+            await self._desk.bulkheads.keep("command of a bot that is gone", partial(self._apologize, note))
+
+    async def _apologize(self, note: Mapping[str, str | float]) -> None:
+        words = await self._became_of(str(note["text"]), str(note["channel"]), Actor(str(note["user"])), float(note["at"]))
+        await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
+        await self._desk.intake.answered(str(note["name"]))
 
     async def _became_of(self, text: str, channel: str, actor: Actor, at: float) -> str:
         """What a person is told whose command a bot died over: it may have been taken before."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from handlers import cards
+from handlers.blocks import Card
 from handlers.voice import Ear, Voice
 from services.clock import Clock
 from services.decisions import RequestState
@@ -32,7 +33,7 @@ class Doubts:
     async def tell(self, ear: Ear, error: Unreachable, look: Look) -> None:
         """Two messages: that it is not known, and later what is."""
         mine = self._deeds[ear.user]
-        await self._say(ear, f"{cards.sentence(f'no usable answer: {error}')} {NOT_YET}")
+        await self._say(ear, f"{cards.sentence(f'no usable answer: {error}')} {NOT_YET}", mine)
         for _ in range(TRIES):
             await self._clock.sleep(EVERY)
             if self._deeds[ear.user] != mine:
@@ -41,15 +42,20 @@ class Doubts:
                 words = await look()
             except BotError:
                 continue
-            if self._deeds[ear.user] == mine:
-                await self._say(ear, words)
+            await self._say(ear, words, mine)
             return
-        await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.")
+        await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.", mine)
 
-    async def _say(self, ear: Ear, words: str) -> None:
+    async def _say(self, ear: Ear, words: str, deed: int) -> None:
+        await self.say(ear, cards.words_card(words), deed)
+
+    async def say(self, ear: Ear, card: Card, deed: int | None = None) -> None:
+        """A private answer, again and again until Slack takes it, for half an hour; of a `deed` while it is that person's newest."""
         for _ in range(TRIES):
+            if deed is not None and self._deeds[ear.user] != deed:
+                return
             try:
-                await self._voice.whisper(ear, cards.words_card(words))
+                await self._voice.whisper(ear, card)
             except Unreachable:
                 await self._clock.sleep(EVERY)
             else:

@@ -80,10 +80,11 @@ class Forms:
 
         async with self._counter.answering(ear):
             actor = await self._voice.actor(body)
-            async with self._counter.taken(f"config set {key} --cluster {meant['cluster']}", ear):
+            name = self._desk.sites.named(meant["cluster"], actor)
+            channel = await self._counter.card_channel(name)
+            async with self._counter.taken(f"config set {key} --cluster {name}", ear):
                 words = f"config set {key}"
-                name = self._desk.sites.named(meant["cluster"], actor)
-                made = await self._desk.configure(actor, name, change, reason=reason, channel=ear.channel, words=words)
+                made = await self._desk.configure(actor, name, change, reason=reason, channel=channel, words=words)
             answer = told(made)
             if answer is not None:
                 await self._voice.whisper(ear, answer)

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from handlers.blocks import cut, escape
 from handlers.talks import TALKS, Talk
+from handlers.talks.config import NOT_HERE
 from services.errors import Refused
 from services.procedures import PROCEDURES, Procedure
 from services.spoken import Spoken
@@ -142,8 +143,9 @@ def _cluster(name: str) -> str:
 
 
 def _echo(word: str) -> str:
-    """What somebody typed, fit to be said back: short, and without a meaning of its own to Slack."""
-    return escape(cut(word, 40))
+    """User input, truncated and escaped for echoing in Slack. Behind `KEY=` stands a value, which is never repeated."""
+    key, equals, _ = word.partition("=")
+    return escape(cut(f"{key}=…" if equals else word, 40))
 
 
 def _flag_names(kind: type[Spoken]) -> dict[str, str]:
@@ -167,6 +169,8 @@ def _flags(kind: type[Spoken], options: dict[str, str]) -> dict[str, Any]:
 
 def _arguments(kind: type[Spoken], words: list[str], fields: Sequence[Field[Any]] | None = None) -> dict[str, Any]:
     arguments = [f for f in (kind.parameters() if fields is None else fields) if f.metadata["kind"] == "argument"]
+    if len(words) > len(arguments) and kind.command.split()[0] == "config":
+        raise Refused(NOT_HERE)
     if len(words) > len(arguments):
         extra = ", ".join(f"“{_echo(w)}”" for w in words[len(arguments) :][:5])
         raise Refused(f"this was not understood: {extra}; usage: `/openvidu {kind.usage()}`")

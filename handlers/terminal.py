@@ -95,7 +95,7 @@ class Terminal:
     async def _talk(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(order.words if order.verb == "say" else f"{order.verb} {order.words}".strip())
         if not isinstance(words.said, Talk):
-            raise Refused(f"`{words.said.command}` changes a cluster: say `openvidu-bot run {order.words}`")
+            raise Refused(f"`{words.said.command}` changes a cluster: say `openvidu-bot run {words.said.words()}`")
         began = self._clock.now()
         meant = partial(self._cluster, words, actor)
         asked = Asked(self._desk, self._hours, actor, "", self._clock, meant, self._circle.office.zone, spoken=SPOKEN, read=_said)
@@ -143,7 +143,8 @@ class Terminal:
     async def _change(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(order.words)
         if not isinstance(words.said, Procedure):
-            raise Refused(f"`{words.said.command}` is no procedure: say `openvidu-bot say {order.words}`")
+            # Its other words are not repeated: a value may be among them.
+            raise Refused(f"`{words.said.command}` is no procedure: say `openvidu-bot say {words.said.command}`")
         cluster = self._cluster(words, actor)
         made = await self._ask(words, cluster, actor, dry=words.dry or order.verb == "plan")
         async for line in self._made(made, cluster, actor, width, follow=order.follow):

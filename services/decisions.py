@@ -1,6 +1,6 @@
 """Questions put to people: an approval is one. The default is to change nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from services.plan import Plan
@@ -41,6 +41,7 @@ class Request:
     lacks: tuple[str, ...] = ()  # user groups of which nobody has approved it yet, and somebody has to
     why_closed: str = ""  # the reason that whoever rejected it gave
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    text: str = field(default="", compare=False, repr=False, metadata={"stored": False})  # as it was read: what a change has to find there
 
     @property
     def left(self) -> int:

@@ -5,21 +5,23 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from services.bindings import Bindings
 from services.books import book_key
+from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
 from services.decisions import Request, RequestState, grew
 from services.drains import Drains
 from services.driving import Driver
-from services.errors import BotError, Refused, Rejected, Unreachable
+from services.errors import Foreign, Refused, Rejected, Unreachable
 from services.executor import Executor, Progress
 from services.heads import Heads
 from services.inspection import NodeReport, read_inspection
 from services.interventions import Interventions
 from services.journal import Journal
-from services.locks import Locks, claim_key
+from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
-from services.memory import CardPlaces, Homes, Intake, Memory, first_time
+from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
 from services.policy import (
@@ -43,7 +45,7 @@ from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
 from services.reasons import harmless, reason_of
 from services.requests import Requests
-from services.runs import Opened, Run, State
+from services.runs import Opened, Run, State, Stopped
 from services.secrets_env import SecretsFile
 from services.sites import Site, Sites, must
 from services.spoken import CommandClass, Spoken
@@ -61,20 +63,27 @@ UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 @dataclass
 class Watchers:
-    """Who wants to hear of changes: called at once and in order, must not wait."""
+    """Who wants to hear of changes: called at once and in order, must not wait. What goes wrong with one is nobody else's trouble."""
 
+    bulkheads: Bulkheads
     runs: list[Callable[[Progress], None]] = field(default_factory=list)
     requests: list[Callable[[Request], None]] = field(default_factory=list)
 
     def run(self, progress: Progress) -> None:
         """Tell all of a run's progress."""
         for watcher in self.runs:
-            watcher(progress)
+            with self.bulkheads.within(f"news of runs for {_named(watcher)}", progress.run.cluster):
+                watcher(progress)
 
     def request(self, request: Request) -> None:
         """Tell all of a request's new state."""
         for watcher in self.requests:
-            watcher(request)
+            with self.bulkheads.within(f"news of requests for {_named(watcher)}", request.plan.cluster):
+                watcher(request)
+
+
+def _named(watcher: Callable[..., None]) -> str:
+    return getattr(watcher, "__qualname__", type(watcher).__name__)
 
 
 class Desk:
@@ -83,23 +92,28 @@ class Desk:
     def __init__(self, sites: Mapping[str, Site], store: Store, clock: Clock, worker: str, roster: Roster | None = None) -> None:
         self.roster = roster or Roster()
         self.sites = Sites(sites, self.roster, clock)
-        self.watchers = Watchers()
+        self.bulkheads = Bulkheads(clock)
+        self.watchers = Watchers(self.bulkheads)
         self.cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
         self._store = store
         self._clock = clock
         self._locks = Locks(store, clock, worker)
         self.journal = Journal(store, clock)
         self.memory = Memory(store, self.journal.chain)
-        self.heads = Heads(self.sites, store, clock)
+        self.heads = Heads(self.sites, store, clock, self.bulkheads)
         self.cards = CardPlaces(store)
         self.intake = Intake(store)
         self.homes = Homes(store)
+        self.doors = ClosedChannels(store)
         outsides = {name: site.world for name, site in sites.items()}
         executor = Executor(outsides, self.journal, self._locks, Drains(store, clock), self.memory, clock, self._progressed)
-        self._driver = Driver(executor, self.watchers.run)
+        self._driver = Driver(executor, self.watchers.run, clock, self.bulkheads)
         self._staging = Staging(self.sites, clock)
-        self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request)
+        self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads)
         self._interventions = Interventions(self.sites, self.journal, clock, self._look_again, self._progressed)
+        accounts = {name: site.account for name, site in sites.items() if site.account is not None}
+        self.bindings = Bindings(store, clock, self._see, accounts)
+        self.sites.foreign = self.bindings.foreign
         self._noted: set[str] = set()  # clusters whose policy the audit has been told of
         self._tidying: set[asyncio.Task[None]] = set()
 
@@ -111,7 +125,12 @@ class Desk:
 
     async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
         """The cluster as it is now, with what is remembered of it. Without its snapshots, where those cannot be read now."""
-        return await self.memory.add_to(await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS})))
+        seen = await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}))
+        self.bindings.saw(seen)
+        return await self.memory.add_to(seen)
+
+    async def _see(self, name: str, needs: frozenset[Fact]) -> Cluster:
+        return await self.site(name).world.observe(needs)
 
     async def status(self, name: str, actor: Actor) -> Status:
         """What anybody who may read wants to know. Works without the state store: then nothing is said of runs."""
@@ -119,6 +138,7 @@ class Desk:
         site = self.site(name)
         looking = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
         cluster, certificate = await asyncio.gather(looking, site.look_at_certificate())
+        self.bindings.saw(cluster)
         try:
             cluster = await self.memory.add_to(cluster)
             run = await self.open_run(name)
@@ -145,8 +165,13 @@ class Desk:
 
     async def open_run(self, name: str) -> Run | None:
         """The run that has the cluster now."""
+        self._must_be_ours(name)
         holder = await self._locks.holder(name)
         return await self.journal.run(holder) if holder else None
+
+    def _must_be_ours(self, name: str) -> None:
+        if name in self.bindings.foreign:
+            raise Foreign(self.bindings.foreign[name])
 
     async def runs(self, name: str, actor: Actor, count: int = LISTED) -> list[Run]:
         """The newest runs, newest first."""
@@ -165,6 +190,13 @@ class Desk:
         request = await self.journal.request(request_id)
         self.may_read(request.plan.cluster, actor)
         return request
+
+    async def must_see(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster of that run or request."""
+        if name.rpartition("-")[0] in self.sites:
+            self.sites.must_know(name, actor)
+        else:
+            await self.request_of(name, actor)
 
     def now(self) -> float:
         """The time that events are told in."""
@@ -195,8 +227,19 @@ class Desk:
         """Where a run stands, if this process drives it."""
         return self._driver.progress(run_id)
 
+    @property
+    def driven(self) -> tuple[Progress, ...]:
+        """Where everything stands that this process drives."""
+        return self._driver.driven
+
+    def forget(self) -> None:
+        """Drive nothing of what was driven, and believe nothing of what was noted: the state that it rested on is gone."""
+        self._driver.drop_all()
+        self._noted.clear()
+
     async def waiting(self, name: str) -> list[Request]:
         """Requests of a cluster that wait for approval, oldest first."""
+        self._must_be_ours(name)
         return await self._requests.waiting(name)
 
     async def first_time(self, name: str, within: float = 3600.0) -> bool:
@@ -398,8 +441,9 @@ class Desk:
             name, counter = await self.journal.next_name(plan.cluster)
             now = self._clock.now()
             asked, glass = (approved.id, approved.glass) if approved else ("", False)
+            bound = await self.bindings.own(plan.cluster)
             remarks = approved.remarks if approved else ()
-            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, remarks=remarks)
+            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, bound=bound, remarks=remarks)
             unheld = await self._must_not_be_held(plan.cluster)
             consumed = None
             if approved is not None and before is not None:
@@ -413,7 +457,7 @@ class Desk:
             raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
         if consumed is not None:
             await self._requests.changed(consumed[1])
-        self._drive(name)
+        self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
     async def open_for_window(
@@ -429,15 +473,17 @@ class Desk:
     ) -> Run:
         """Open a run under a window's standing approval, if what it rests on is still so. Refused with who has the cluster."""
         name, counter = await self.journal.next_name(plan.cluster)
-        opened = Opened(self._clock.now(), name, plan, requester, approvers, reason, edge=edge, by=by)
+        bound = await self.bindings.own(plan.cluster)
+        opened = Opened(self._clock.now(), name, plan, requester, approvers, reason, edge=edge, by=by, bound=bound)
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
             raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
-        self._drive(name)
+        self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
     async def stamp(self, name: str) -> tuple[str | None, ...]:
         """A cluster's book of hours, the run that has it, the number of its newest run: while they are the same, nothing has happened."""
+        self._must_be_ours(name)
         return tuple(await self._store.get(book_key(name), claim_key(name), f"number:{name}"))
 
     async def usage(self, name: str, count: int) -> list[str]:
@@ -457,7 +503,7 @@ class Desk:
     async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Go on with a stopped run, from the first step that is not so now."""
         run = await self._interventions.resume(run_id, actor, reason)
-        self._drive(run.id)
+        self._drive(run.cluster, run.id)
         return run
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
@@ -476,16 +522,33 @@ class Desk:
 
     async def sweep(self) -> None:
         """Take up every open run that nobody drives, and close what has expired. Harmless at any time, on any number of bots."""
-        for name in self.sites:
-            try:
-                await self._sweep(name)
-            except BotError as error:
-                log.warning("sweep of %s: %s", name, error)
+        await self.bulkheads.each("identity", self.sites, self.bindings.check)
+        await self.bulkheads.each("runs", self.sites.ours, self._sweep_runs)
+        await self.bulkheads.each("requests", self.sites.ours, self._sweep)
+
+    async def _sweep_runs(self, name: str) -> None:
+        holder = await self._locks.holder(name)
+        if holder is None or self._driver.drives(holder):
+            return
+        run = await self.journal.run(holder)
+        own = await self.bindings.own(name)
+        if why := own.differs(run.bound):
+            raise Foreign(f"{run.id} is about another cluster: {why}; it is not driven here")
+        if not run.over and run.state is not State.STOPPED and (why := own.other_masters(run.bound)):
+            await self._stop(run, f"{name} was built anew since it began: {why}")
+            return
+        self._drive(name, holder)
+
+    async def _stop(self, run: Run, why: str) -> None:
+        """Nobody drives it any further; people abandon it."""
+        lease = await self._locks.take(run.id)
+        if lease is not None:
+            now = self._clock.now()
+            async with Keeping(lease):
+                stopped = await self.journal.append(run, Stopped(now, why), lease)
+            self._progressed(Progress(stopped, None, "", None, "", now))
 
     async def _sweep(self, name: str) -> None:
-        holder = await self._locks.holder(name)
-        if holder is not None:
-            self._drive(holder)
         if name not in self._noted:
             await self.journal.note_policy(name, self.sites[name].rules)
             self._noted.add(name)
@@ -506,8 +569,8 @@ class Desk:
             if (place is None or not place.ts) and await self.first_time(f"card of {request.id}", within=2 * UNSHOWN):
                 self.watchers.request(request)
 
-    def _drive(self, run_id: str) -> None:
-        self._driver.take_up(run_id)
+    def _drive(self, name: str, run_id: str) -> None:
+        self._driver.take_up(name, run_id)
 
     def _progressed(self, progress: Progress) -> None:
         self._driver.progressed(progress)

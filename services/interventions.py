@@ -100,6 +100,8 @@ class Interventions:
         self._sites.must_know(run_id, actor)
         run = await self._journal.run(run_id)
         rules = self._sites.rules(run.cluster)
+        if rules.closed:
+            raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
             must(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
         if run.over:

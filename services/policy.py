@@ -91,6 +91,7 @@ class Rules:
     approvals_for: tuple[tuple[Impact, int], ...] = ()  # where an impact asks for more
     approvals_from: tuple[str, ...] = ()  # user groups: one approval from each
     members: tuple[tuple[str, frozenset[str]], ...] = ()  # of these groups
+    closed: str = ""  # why nobody may change anything
     unsure: str = ""  # why nobody's role can rest on a user group now
     single_operator: bool = False
     scale_up_to: int | None = None  # media nodes that may be added up to without approval; None: any number
@@ -181,6 +182,8 @@ def may_read(actor: Actor, rules: Rules) -> Verdict:
 
 def may_operate(actor: Actor, rules: Rules) -> Verdict:
     """Whether somebody may change anything at all; what exactly is for `may_use` to say."""
+    if rules.closed:
+        return _denied(rules.closed)
     may = may_read(actor, rules)
     if may.kind is Kind.DENIED:
         return may
@@ -279,6 +282,8 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
 
 def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()) -> Verdict:
     """Whether this person's approval counts. `already` holds the keys of those who approved before."""
+    if rules.closed:
+        return _denied(rules.closed)
     may = may_read(actor, rules)
     if may.kind is Kind.DENIED:
         return may

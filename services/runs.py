@@ -7,6 +7,7 @@ from functools import reduce
 
 from services import cluster as facts
 from services.decisions import Request, RequestState
+from services.identity import UNSEEN, Identity
 from services.plan import Plan
 from services.policy import Actor
 from services.procedures import PROCEDURES
@@ -29,6 +30,7 @@ class Opened:
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
     glass: bool = False  # break-glass: nobody else approved it
+    bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
 
 
@@ -201,6 +203,7 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
+    bound: Identity = UNSEEN
     begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
     following: str = ""  # what to do next, said at the end: of the way that was taken
     way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
@@ -254,6 +257,7 @@ def _opened(event: Opened) -> Run:
         edge=event.edge,
         by=event.by,
         glass=event.glass,
+        bound=event.bound,
         following=event.plan.following,
         remarks=event.remarks,
     )
@@ -357,7 +361,7 @@ CLASSES: Classes = {
         *STEPS,
         *PROCEDURES,
         *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis),
+        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis, Identity),
     )
 }
 

@@ -19,6 +19,7 @@ class Site:
     world: Outside
     rules: Rules
     certificate: Callable[[], Awaitable[CertificateSeen]] | None = None  # looks at that of the public address
+    account: Callable[[], Awaitable[str]] | None = None  # asks whose token it is
 
     async def look_at_certificate(self) -> CertificateSeen | None:
         """The certificate of the public address; None where there is no way to look."""
@@ -32,6 +33,12 @@ class Sites(Mapping[str, Site]):
         self._sites = dict(sites)
         self._roster = roster
         self._clock = clock
+        self.foreign: Mapping[str, str] = {}  # clusters that are others in the state, and why
+
+    @property
+    def ours(self) -> list[str]:
+        """Those that are in the state what they are here: all that anything is done for."""
+        return [name for name in self._sites if name not in self.foreign]
 
     def __getitem__(self, name: str) -> Site:
         return self._sites[name]
@@ -47,7 +54,8 @@ class Sites(Mapping[str, Site]):
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}")
         site, now = self._sites[name], self._clock.now()
-        return replace(site, rules=replace(self._roster.known.resolve(site.rules, now), at=now))
+        rules = self._roster.known.resolve(site.rules, now)
+        return replace(site, rules=replace(rules, at=now, closed=self.foreign.get(name, "")))
 
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""

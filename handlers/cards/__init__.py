@@ -11,6 +11,7 @@ from handlers.cards.home import REFRESH as REFRESH
 from handlers.cards.lists import OUTSIDE as OUTSIDE
 from handlers.cards.lists import help_card as help_card
 from handlers.cards.lists import runs_card as runs_card
+from handlers.cards.lost import lost_card as lost_card
 from handlers.cards.plans import impact as impact
 from handlers.cards.plans import plan_card as plan_card
 from handlers.cards.plans import title as title

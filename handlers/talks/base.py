@@ -27,6 +27,10 @@ async def _no_modal(_view: dict[str, Any]) -> None:
     raise Refused("no form can be opened here")
 
 
+async def _anywhere(_cluster: str) -> str:
+    return ""
+
+
 def _unread(_text: str) -> Spoken:
     raise Refused("no words are understood here")
 
@@ -48,6 +52,7 @@ class Asked:
     read: Callable[[str], Spoken] = _unread  # what is meant by some words; Refused when nobody can tell
     reason: str = ""  # with these two, for talks that lead to a plan
     dry: bool = False
+    card_channel: Callable[[str], Awaitable[str]] = _anywhere  # where a cluster's cards stand; Refused where they could be shown to no one
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture  # with a card, for this person's eyes only
 
     @property

@@ -25,7 +25,8 @@ SAMPLES = ("example-value-of-a-dry-run-0000000001", "Example-value-of-a-dry-run-
            "openviduMeet", "pion", "mediasoup")  # fmt: skip
 NOT_HERE = (
     "the value is not typed here: say only the key, as in `/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
-    "What you typed was not kept by the bot; if it was a real secret, Slack has seen it: choose another one"
+    "What you typed was not kept by the bot; if it was a real secret, it was seen where it was typed (Slack, or the process list and the "
+    "history of your shell): choose another one"
 )
 
 
@@ -136,7 +137,8 @@ class ConfigRollback(Talk):
         if refused:
             raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
         why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
-        configure = partial(asked.desk.configure, reason=why, channel=asked.channel, words=self.words(), dry=asked.dry)
+        channel = asked.channel if asked.dry else await asked.card_channel(name) or asked.channel
+        configure = partial(asked.desk.configure, reason=why, channel=channel, words=self.words(), dry=asked.dry)
         return _shown(await configure(asked.actor, name, lambda _: old))
 
 

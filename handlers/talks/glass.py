@@ -31,7 +31,8 @@ class BreakGlass(Talk):
         elif asked.channel.startswith("D"):
             raise Refused("break-glass is said in a channel, where others read it; nothing was changed")
         else:
-            made = await asked.desk.break_glass(asked.actor, name, said, reason=asked.reason, channel=asked.channel)
+            channel = await asked.card_channel(name) or asked.channel
+            made = await asked.desk.break_glass(asked.actor, name, said, reason=asked.reason, channel=channel)
         if isinstance(made, Planned):
             return cards.plan_card(made.plan, dry=made.dry)
         return cards.words_card("Nothing is done yet: the plan stands in the channel for everybody to read, and only you can confirm it.")

@@ -231,5 +231,5 @@ class Crowd:
     async def _try(self, deed: Coroutine[Any, Any, object]) -> None:
         try:
             await deed
-        except NotPossible:
-            return  # the button went away under the finger
+        except (NotPossible, TimeoutError):
+            return  # the button went away under the finger, or its form never came

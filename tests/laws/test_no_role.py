@@ -35,12 +35,12 @@ FAMILIES: dict[str, Family] = {"commands": doors.commands, "buttons": doors.butt
 AT_A_TERMINAL = (Actor(DORA), Actor(EVE), Actor(f"{NOBODY}dora"))
 
 
-def seen_through(family: Family, user: str) -> list[str]:
+def seen_through(family: Family, user: str, *, closed: bool = False) -> list[str]:
     """What somebody sees who walks through all of them."""
 
     async def story() -> list[str]:
-        async with place() as p:
-            found = [leak for door in family(p, user) for leak in await doors.through(p, door)]
+        async with place(closed=closed) as p:
+            found = [leak for door in family(p, user) for leak in await doors.through(p, door, user)]
             p.scene.promises = False  # what is forged breaks Slack's own rules
             return found
 
@@ -69,6 +69,12 @@ def allow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_role_no_word_in_slack(family: str, user: str) -> None:
     assert seen_through(FAMILIES[family], user) == []
+
+
+@pytest.mark.parametrize("family", ["commands", "forms"])
+def test_nor_where_the_clusters_channel_is_closed(family: str) -> None:
+    """Why no card can be shown is told after the role was looked at, never before."""
+    assert seen_through(FAMILIES[family], DORA, closed=True) == []
 
 
 @pytest.mark.parametrize("who", AT_A_TERMINAL, ids=lambda a: a.user)
@@ -108,7 +114,8 @@ UNCHECKED = {
     *("desk.journal", "desk.memory", "desk.heads", "desk.look", "desk.open_run", "desk.waiting", "desk.stamp", "desk.usage", "desk.cards"),
     *("hours.books", "hours.words", "hours.due", "hours.exceptions", "hours.terms", "hours.usage"),
 }
-OWN_VOICE = {"reporter", "notices", "absent", "glances", "groups"}  # speak in the cluster's own channel, or of no cluster
+# Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
+OWN_VOICE = {"reporter", "notices", "copies", "absent", "glances", "groups"}
 
 
 def _reads(path: Path) -> set[str]:
