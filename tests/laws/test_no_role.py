@@ -4,8 +4,10 @@ The ways are made from the bot's registries (`tests/support/doors.py`). The last
 """
 
 import ast
+import asyncio
 import importlib
 import inspect
+import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +28,7 @@ from services import policy, sites
 from services.metrics import METRICS
 from services.policy import Actor, Kind, Verdict
 from services.sight import Sight
+from tests.campaign.storm import ShakyStore, Trouble
 from tests.support import doors, virtual
 from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
 from tests.support.scene import ROOT
@@ -75,6 +78,29 @@ def test_no_role_no_word_in_slack(family: str, user: str) -> None:
 def test_nor_where_the_clusters_channel_is_closed(family: str) -> None:
     """Why no card can be shown is told after the role was looked at, never before."""
     assert seen_through(FAMILIES[family], DORA, closed=True) == []
+
+
+def test_nor_from_what_is_told_after_a_lost_answer() -> None:
+    """The state store is away when it is pressed, and what became of it is looked for later: past no role either."""
+
+    async def story() -> list[str]:
+        trouble = Trouble(random.Random(0))
+        found = []
+        async with place(reach=lambda store: ShakyStore(store, trouble)) as p:
+            for action in ("approve", "cancel", "answer:force"):
+                for value in (p.requests[0], p.runs[1], p.answer):
+                    trouble.away = True
+                    door = doors.press(p, DORA, action, value)
+                    found += await doors.through(p, replace(door, walk=lambda d=door: _and_back(d, trouble)), DORA)  # type: ignore[misc]
+            p.scene.promises = False
+            return found
+
+    async def _and_back(door: Door, trouble: Trouble) -> None:
+        await door.walk()
+        await asyncio.sleep(8)
+        trouble.away = False
+
+    assert virtual.run(story()) == []
 
 
 @pytest.mark.parametrize("who", AT_A_TERMINAL, ids=lambda a: a.user)

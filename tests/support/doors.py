@@ -32,6 +32,7 @@ from handlers.window_form import WINDOW, window_form
 from services.policy import Actor, Decision
 from services.procedures import Procedure, Startup
 from services.spoken import CommandClass, Spoken
+from services.store import Store
 from services.windows import parse_window
 from simulators.slack import payloads
 from simulators.slack.elements import interactive, state_of
@@ -92,7 +93,7 @@ def leaks(text: str, typed: str, words: tuple[str, ...]) -> list[str]:
 
 
 @asynccontextmanager
-async def place(*, closed: bool = False) -> AsyncIterator[Place]:
+async def place(*, closed: bool = False, reach: Callable[[Store], Store] = lambda store: store) -> AsyncIterator[Place]:
     """Everything at once: runs that ended, one that asks, requests, a hold, a window, somebody who keeps it up, meetings.
 
     `closed`: the cluster's own channel is archived by now, which is told to its people only.
@@ -101,6 +102,7 @@ async def place(*, closed: bool = False) -> AsyncIterator[Place]:
         media=3,
         stacks=(SECRET, OTHER),
         origin=START,
+        reach=reach,
         pydo=False,
         sites={
             SECRET: {"roles": {"operators": ["UANA", "UBEN", "UCARLA"], "viewers": [], "break_glass": ["UANA"]}, "channel": OWN,
