@@ -181,6 +181,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: Settings
     teams = frozenset(settings.slack.teams)
     desk = Desk(sites, gate, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
+    desk.accounts = voice.known
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), hours.books, ways.clock, desk.bulkheads, desk.sites)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
@@ -342,6 +343,7 @@ def _rules(cluster: Cluster) -> Rules:
         single_operator=policy.single_operator,
         scale_up_to=policy.scale_up_without_approval_to,
         approval_seconds=policy.approval_minutes * 60,
+        confirm_seconds=policy.confirm_windows_days * 86400.0,
         growth=policy.growth,
         reasons_for=frozenset(map(Decision, policy.reasons_for)),
     )

@@ -216,6 +216,7 @@ class Policy(Value):
     zero_refused: Literal["ask", "keep_one"] = "ask"
     scale_up_without_approval_to: Annotated[Whole, Field(ge=0, le=1000)] | None = None
     approval_minutes: Annotated[Number, Field(gt=0, le=1440)] = 30
+    confirm_windows_days: Annotated[Whole, Field(ge=1, le=3650)] = 365
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
     reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3

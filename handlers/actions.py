@@ -10,7 +10,7 @@ from typing import Any
 from handlers import cards
 from handlers.blocks import Card, day
 from handlers.commands import Counter
-from handlers.deciding import BY_ACTION, opening_view
+from handlers.deciding import BY_ACTION, not_covered, opening_view
 from handlers.doubts import Look
 from handlers.home import Home
 from handlers.menus import Menus
@@ -157,10 +157,10 @@ class Buttons:
         name, _, edge = value.partition("|")
         await self._hours.wishes.close_now(self._desk.sites.named(name, actor), edge, actor)
 
-    async def answer(self, value: str, _more: str, actor: Actor) -> None:
+    async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
         """One answer to a run's question."""
         run, question, choice = [*value.split("|"), "", ""][:3]
-        await self._desk.answer(run, question, choice, actor)
+        return not_covered(await self._desk.answer(run, question, choice, actor))
 
 
 # Every button of the bot's cards, by its action without what follows a colon; those of menus and forms are OFFERED.

@@ -94,7 +94,7 @@ class Reporter:
             return  # what Slack did not take in time is outdated: the message is its run's by now, or says how it was closed
         if place is None or not place.ts or self._has_moved(request.plan.cluster, place):
             await self._show_request_anew(request, card, place, first=first)
-        elif request.state is not RequestState.APPROVED:
+        elif request.state is not RequestState.APPROVED or request.act is not None:
             await self._voice.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
             if (said := cards.rejected_notice(request)) and await self._desk.first_time(f"rejected:{request.id}"):

@@ -34,14 +34,15 @@ class Memory:
             f"media:{name}", f"zero:{pool}", book_key(name), f"pause:{name}", f"kind:{name}"
         )
         known: dict[str, Any] = json.loads(media) if media else {"number": None}
-        windows = tuple(w.words() for w in read_book(book).windows)
+        kept = read_book(book).windows
         await self._note_kind(cluster, seen)
         return replace(
             cluster,
             remembered=known["number"],
             remembered_ids=tuple(known.get("ids", ())),
             zero_refused=zero is not None,
-            windows=windows,
+            windows=tuple(w.words() for w in kept),
+            window_versions=tuple((w.name, w.version) for w in kept),
             last_seen=_seen(seen),
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from services.authorization import must
 from services.certificates import CertificateSeen
 from services.clock import Clock
 from services.errors import Refused
 from services.fenced import Outside
 from services.membership import Roster
-from services.policy import Actor, Kind, Rules, Verdict, may_read
+from services.policy import Actor, Kind, Rules, may_read
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,4 @@ class Sites(Mapping[str, Site]):
             self.must_read(name, actor)
 
 
-def must(verdict: Verdict) -> Verdict:
-    """The verdict, unless it is a no: then Refused with its reason."""
-    if verdict.kind is Kind.DENIED:
-        raise Refused(verdict.reason)
-    return verdict
+__all__ = ["Site", "Sites", "must"]
