@@ -20,6 +20,7 @@ from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor, Decision, whom_to_ask
+from services.windows import hours_words
 
 log = logging.getLogger(__name__)
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
@@ -184,6 +185,7 @@ def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = F
     rules = desk.site(cluster).rules
     if everybody:
         return cards.called(rules.approvers, requester)
+    when = f", {hours_words(rules.approvals_when)}" if rules.approvals_when else ""
     if rules.single_operator:
-        return f"an approver ({whom_to_ask(rules.approvers)})"
-    return f"an approver ({whom_to_ask(rules.approvers - {requester.user})}), not {requester.mention}"
+        return f"an approver ({whom_to_ask(rules.approvers)}){when}"
+    return f"an approver ({whom_to_ask(rules.approvers - {requester.user})}), not {requester.mention}{when}"

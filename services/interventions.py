@@ -11,7 +11,19 @@ from services.errors import Refused
 from services.executor import Progress
 from services.journal import Journal
 from services.plan import Plan, plan_onward
-from services.policy import Actor, Decision, Impact, Kind, Rules, impacts, may_approve, may_break_glass, may_decide, tally
+from services.policy import (
+    Actor,
+    Decision,
+    Impact,
+    Kind,
+    Rules,
+    impacts,
+    may_approve,
+    may_approve_now,
+    may_break_glass,
+    may_decide,
+    tally,
+)
 from services.reasons import reason_of
 from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State, apply
 from services.sites import Sites
@@ -162,6 +174,7 @@ class Interventions:
         glass = run.glass and may_break_glass(actor, rules).kind is Kind.ALLOWED
         if not glass:
             must(may_approve(actor, run.requester, rules))
+            must(may_approve_now(rules))
         await self._unheld(run.cluster)
         await self._must_be_as_shown(onward, question, rules)
         voters: tuple[Actor, ...] = ()

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from services.plan import Plan
 from services.spoken import CHANGING, CommandClass
+from services.windows import Window, closed_words
 
 EVERYONE = "everyone"
 NO_ROLE = "you have no role for this cluster; the person who keeps the bot's settings can give you one"
@@ -97,7 +98,14 @@ class Rules:
     approval_seconds: float = 1800.0
     confirm_seconds: float = 365 * 86400.0  # a window's standing approval has to be confirmed again after this
     growth: float = 0.5  # this much more load than at approval asks again
+    approvals_when: tuple[Window, ...] = ()  # the hours in which approvals count; none: always
+    at: float = 0.0  # the moment that this is asked for
     reasons_for: frozenset[Decision] = frozenset()  # decisions about what somebody else asked for that take a reason
+
+    @property
+    def approvals_closed(self) -> str:
+        """Why no approval counts at this moment; "" while they do."""
+        return closed_words(self.approvals_when, self.at)
 
     def asks_why(self, decision: Decision, by: Actor, whose: Actor) -> bool:
         """Whether this decision about what `whose` asked for takes a reason. One's own never does."""
@@ -294,6 +302,11 @@ def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str
     if actor.key in already:
         return _denied("you have approved this already; somebody else is needed too")
     return Verdict(Kind.ALLOWED, "may approve")
+
+
+def may_approve_now(rules: Rules) -> Verdict:
+    """Whether an approval that is given at this moment counts, whoever gives it. Those given before go on counting."""
+    return _denied(rules.approvals_closed) if rules.approvals_closed else Verdict(Kind.ALLOWED, "approvals count now")
 
 
 @dataclass(frozen=True)

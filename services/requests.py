@@ -1,6 +1,7 @@
 """Requests for approval: filed and listed in one act, changed as they were read, closed once."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from services.staging import Staging
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
+from services.windows import opens_at
 from services.wire import read_json
 
 PART = "requests that wait"
@@ -53,7 +55,7 @@ class Requests:
             requester=actor,
             reason=reason,
             made_at=now,
-            until=now + (min(GLASS_SECONDS, rules.approval_seconds) if glass else rules.approval_seconds),
+            until=now + min(GLASS_SECONDS, rules.approval_seconds) if glass else _opens(rules, now) + rules.approval_seconds,
             needs=verdict.approvals,
             why=verdict.reason,
             special=verdict.special,
@@ -171,6 +173,12 @@ class Requests:
             if request_id not in listed or await self._store.commit(Commit(checks={key: text}, puts={key: left})):
                 return
         raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+
+
+def _opens(rules: Rules, now: float) -> float:
+    """From when on it can be approved."""
+    opens = opens_at(rules.approvals_when, now)
+    return opens if math.isfinite(opens) else now
 
 
 def _closed_words(request: Request, now: float) -> str:

@@ -54,9 +54,9 @@ class Sites(Mapping[str, Site]):
         """The cluster of that name, with its policy as it is at this moment. Refused when there is none."""
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}")
-        site = self._sites[name]
-        rules = self._roster.known.resolve(site.rules, self._clock.now())
-        return replace(site, rules=replace(rules, closed=self.foreign.get(name, "")))
+        site, now = self._sites[name], self._clock.now()
+        rules = self._roster.known.resolve(site.rules, now)
+        return replace(site, rules=replace(rules, closed=self.foreign.get(name, ""), at=now))
 
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""

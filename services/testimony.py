@@ -9,6 +9,7 @@ from services.policy import Actor, Rules
 from services.procedures import Configure
 from services.runs import Answered, CancelAsked, Ended, Opened, Resumed, Run
 from services.steps.base import count
+from services.windows import hours_words
 
 CLOSED = {RequestState.REJECTED: What.REJECTED, RequestState.EXPIRED: What.EXPIRED, RequestState.SUPERSEDED: What.SUPERSEDED}
 
@@ -124,6 +125,7 @@ def policy_words(rules: Rules) -> str:
     said += [f"approvals: {rules.approvals}", *(f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for))]
     said += [f"one from each of: {', '.join(rules.approvals_from)}"] if rules.approvals_from else []
     said += ["a single operator may confirm alone"] if rules.single_operator else []
+    said += [f"approvals count {hours_words(rules.approvals_when)}"] if rules.approvals_when else []
     said += [f"a reason for: {', '.join(sorted(rules.reasons_for))}"] if rules.reasons_for else []
     said += [f"media nodes beyond {rules.scale_up_to} need approval"] if rules.scale_up_to is not None else []
     return "; ".join([*said, f"approvals last {rules.approval_seconds:g} s", f"asked again at {rules.growth:g} times more people"])
