@@ -8,7 +8,7 @@ from dataclasses import replace
 from services.audit import Deed, journal_digest
 from services.chain import Chain, sealed_key
 from services.clock import Clock
-from services.decisions import Request, RequestState, Vote
+from services.decisions import Request, RequestState, Vote, Votes
 from services.errors import BadRecord, Refused, Superseded, Unreachable
 from services.locks import Lease, claim_key
 from services.policy import Rules
@@ -206,7 +206,7 @@ class Journal:
             (text,) = await self._store.get(key)
             before = _votes(text)
             after = (*(v for v in before if v.by.key != vote.by.key), vote)
-            commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
+            commit = Commit(checks={key: text}, puts={key: dump(Votes(after), text)}, ttl={key: VOTES_KEPT})
             if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
                 return after
 
@@ -259,9 +259,10 @@ def _event(text: str, run: str) -> Event:
 
 
 def _votes(text: str | None) -> tuple[Vote, ...]:
-    found = load(text) if text is not None else ()
-    assert isinstance(found, tuple), "only votes are stored there"
-    return found
+    found = load(text) if text is not None else Votes()
+    if not isinstance(found, Votes):
+        raise BadRecord(f"the votes on a question cannot be read: they are {type(found).__name__}")
+    return found.cast
 
 
 def _fresh(request: Request, text: str) -> Request:
