@@ -204,7 +204,7 @@ class Journal:
         key = f"votes:{run.id}:{question}"
         while True:
             (text,) = await self._store.get(key)
-            before = _votes(text)
+            before = _votes(text, run.id)
             after = (*(v for v in before if v.by.key != vote.by.key), vote)
             commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
             if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
@@ -258,9 +258,10 @@ def _event(text: str, run: str) -> Event:
     return event
 
 
-def _votes(text: str | None) -> tuple[Vote, ...]:
-    found = load(text) if text is not None else ()
-    assert isinstance(found, tuple), "only votes are stored there"
+def _votes(text: str | None, run: str) -> tuple[Vote, ...]:
+    found = load(text, f"the votes on {run}") if text is not None else ()
+    if not isinstance(found, tuple) or not all(isinstance(v, Vote) for v in found):
+        raise BadRecord(f"the votes on {run} cannot be read: they are damaged")
     return found
 
 
