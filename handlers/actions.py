@@ -96,8 +96,10 @@ class Buttons:
         ts = str(message.get("ts") or "")
         if not ts or name.partition(":")[0] not in OF_CARDS:
             return
+        about = value.partition("|")[0]
         try:
-            await self._reporter.pressed(value.partition("|")[0], str(body["channel"]["id"]), ts, mark_of(message))
+            await self._desk.must_see(about, await self._voice.actor(body))
+            await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
 

@@ -74,6 +74,8 @@ class Copies:
             else f"{title}: your request is {request.state}. It cannot be shown in its channel, because {closed.why}."
         )
         for user in _members(request.requester, *request.approvals):
+            if not self._desk.sites.may_read(request.plan.cluster, Actor(user)):
+                continue  # lost the role since
             await self._one(user, cards.words_card(words), None, "")
         await self._desk.cards.put(request.id, replace(place, copied=shows))
 
@@ -98,7 +100,8 @@ class Copies:
         """Whoever asked and approved. The operators too where none of these may answer, or nobody is behind it."""
         operators = self._desk.sites.rules(run.cluster).operators
         people = _members(run.requester, *run.approvers)
-        return people if operators & set(people) else sorted({*people, *operators})
+        people = people if operators & set(people) else sorted({*people, *operators})
+        return [user for user in people if self._desk.sites.may_read(run.cluster, Actor(user))]  # not whoever lost the role since
 
 
 def _members(*actors: Actor) -> list[str]:

@@ -8,7 +8,7 @@ from handlers.blocks import Card
 from handlers.voice import Ear, Voice
 from services.clock import Clock
 from services.decisions import RequestState
-from services.errors import BotError, Unreachable
+from services.errors import BotError, Refused, Unreachable
 from services.policy import Actor
 from services.procedures import Procedure
 from services.sight import Sight
@@ -40,6 +40,8 @@ class Doubts:
                 return
             try:
                 words = await look()
+            except Refused as refusal:
+                words = cards.sentence(str(refusal))  # such as that they have no role for it
             except BotError:
                 continue
             await self._say(ear, words, mine)

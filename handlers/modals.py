@@ -80,10 +80,10 @@ class Forms:
 
         async with self._counter.answering(ear):
             actor = await self._voice.actor(body)
-            channel = await self._counter.card_channel(meant["cluster"])
-            async with self._counter.taken(f"config set {key} --cluster {meant['cluster']}", ear):
+            name = self._desk.sites.named(meant["cluster"], actor)
+            channel = await self._counter.card_channel(name)
+            async with self._counter.taken(f"config set {key} --cluster {name}", ear):
                 words = f"config set {key}"
-                name = self._desk.sites.named(meant["cluster"], actor)
                 made = await self._desk.configure(actor, name, change, reason=reason, channel=channel, words=words)
             answer = told(made)
             if answer is not None:

@@ -318,7 +318,8 @@ class Reporter:
             place = await self._desk.cards.get(request.id)  # its message is about to become the run's
         if place is not None and (ts == place.ts or ts in [t for _, _, t in place.copies]):
             return
-        if (mark or await self._voice.mark(channel, ts)) not in (name, run.id if run else name, run.request if run else name):
+        mark = mark or await self._voice.mark(channel, ts)
+        if not mark or mark not in (name, run.id if run else name, run.request if run else name):
             return  # the card of something else, or none
         cluster = run.cluster if run else request.plan.cluster if request else ""
         if place is None or not place.ts:

@@ -196,6 +196,13 @@ class Desk:
         self.may_read(request.plan.cluster, actor)
         return request
 
+    async def must_see(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster of that run or request."""
+        if name.rpartition("-")[0] in self.sites:
+            self.sites.must_know(name, actor)
+        else:
+            await self.request_of(name, actor)
+
     def now(self) -> float:
         """The time that events are told in."""
         return self._clock.now()

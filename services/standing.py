@@ -43,8 +43,7 @@ def lapsed(standing: Standing, rules: Rules, at: float) -> str:
         return ""
     if given.glass:
         return f"window {name} has no approval: break-glass by {given.requester.mention}, which covers one run only"
-    until = standing.until(rules)
-    if until is not None and at > until:
+    if at > given.at + rules.confirm_seconds:
         return f"the standing approval of window {name} had to be confirmed again by now"
     why = too_few(given, rules.demand((Impact.WINDOWS_ADDED,)), rules)
     return f"window {name}: {why}" if why else ""
@@ -62,8 +61,8 @@ def may_start(standings: Iterable[Standing], rules: Rules, at: float, *, before:
 
 
 def _covers_number(standing: Standing, rules: Rules, at: float) -> bool:
-    given, number = standing.given, standing.window.number
-    if given is None or number is None or number <= (rules.scale_up_to or 0):
+    given = standing.given
+    if given is None:
         return True
     counting = still_counting(given.approvers, given.requester, rules)
     enough = not tally([a.user for a in counting], rules.demand((Impact.WINDOWS_ADDED, Impact.MEDIA_ADDED)), rules).left
@@ -77,12 +76,12 @@ def opening_of(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rule
     """
     if edge.number is None:
         return Startup(), ""
-    before = max(Startup().number(cluster) or 0, len(cluster.members))
-    wanted = max(edge.number, before if edge.remembered else 0, len(cluster.members))
+    before = max(Startup().number(cluster) or 1, len(cluster.members))
+    wanted = max(edge.number, before if edge.remembered else len(cluster.members))
     most = may_start(standings, rules, at, before=before)
     if most is None or wanted <= most:
         return Startup(wanted), ""
-    return Startup(max(most, 1)), f"{max(most, 1)} of {count(wanted, 'media node')}: more is beyond what its window is approved for"
+    return Startup(most), f"{most} of {count(wanted, 'media node')}: more is beyond what its window is approved for"
 
 
 def uncovered(plan: Plan, edge: Edge, standings: Iterable[Standing], rules: Rules, at: float) -> str:

@@ -168,7 +168,7 @@ class Deleted(Step):
 
     ids: tuple[int, ...] = ()
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     breakable: ClassVar[bool] = False
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:

@@ -301,7 +301,7 @@ class StopService(Step):
 
     ids: tuple[int, ...]
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids and not n.drained]
