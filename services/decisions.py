@@ -39,13 +39,6 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Votes:
-    """All votes on one question: of each person the newest, in the order in which they were given."""
-
-    cast: tuple[Vote, ...] = ()
-
-
-@dataclass(frozen=True)
 class Request:
     """A plan that waits for other people. Bound to the plan's digest, consumed once, expires at `until` (epoch seconds)."""
 

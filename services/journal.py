@@ -8,7 +8,7 @@ from dataclasses import replace
 from services.audit import Deed, journal_digest
 from services.chain import Chain, sealed_key
 from services.clock import Clock
-from services.decisions import Request, RequestState, Vote, Votes
+from services.decisions import Request, RequestState, Vote
 from services.errors import BadRecord, Refused, Superseded, Unreachable
 from services.locks import Lease, claim_key
 from services.policy import Rules
@@ -204,9 +204,9 @@ class Journal:
         key = f"votes:{run.id}:{question}"
         while True:
             (text,) = await self._store.get(key)
-            before = _votes(text)
+            before = _votes(text, run.id)
             after = (*(v for v in before if v.by.key != vote.by.key), vote)
-            commit = Commit(checks={key: text}, puts={key: dump(Votes(after), text)}, ttl={key: VOTES_KEPT})
+            commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
             if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
                 return after
 
@@ -258,11 +258,11 @@ def _event(text: str, run: str) -> Event:
     return event
 
 
-def _votes(text: str | None) -> tuple[Vote, ...]:
-    found = load(text) if text is not None else Votes()
-    if not isinstance(found, Votes):
-        raise BadRecord(f"the votes on a question cannot be read: they are {type(found).__name__}")
-    return found.cast
+def _votes(text: str | None, run: str) -> tuple[Vote, ...]:
+    found = load(text, f"the votes on {run}") if text is not None else ()
+    if not isinstance(found, tuple) or not all(isinstance(v, Vote) for v in found):
+        raise BadRecord(f"the votes on {run} cannot be read: they are damaged")
+    return found
 
 
 def _fresh(request: Request, text: str) -> Request:

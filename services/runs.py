@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import reduce
 
 from services import cluster as facts
-from services.decisions import Act, Request, RequestState, Vote, Votes
+from services.decisions import Act, Request, RequestState, Vote
 from services.identity import UNSEEN, Identity
 from services.plan import Plan
 from services.policy import Actor
@@ -395,7 +395,7 @@ CLASSES: Classes = {
         *STEPS,
         *PROCEDURES,
         *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Votes, Request, facts.Load, facts.Basis, Identity),
+        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Request, facts.Load, facts.Basis, Identity),
     )
 }
 

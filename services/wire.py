@@ -62,11 +62,12 @@ def decode(data: Any, classes: Classes) -> Any:
 
 
 def write(value: Any, classes: Classes, over: str | None = None) -> str:
-    """A record as text; equal values give equal text. `over`: the text that it takes the place of, whose unknown fields it keeps."""
+    """A record or several, as text; equal values give equal text. `over`: the text that it replaces, whose unknown fields it keeps."""
     data = encode(value)
     if over is not None:
         data = _kept(_json(over), data, classes)
-    return json.dumps({"v": VERSION, **data}, sort_keys=True, separators=(",", ":"))
+    marked = [{"v": VERSION, **d} for d in data] if isinstance(data, list) else {"v": VERSION, **data}
+    return json.dumps(marked, sort_keys=True, separators=(",", ":"))
 
 
 def read(text: str, classes: Classes, what: str) -> Any:

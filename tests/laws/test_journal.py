@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.clock import Clock, loop_clock
-from services.decisions import Act, Request, RequestState, Vote, Votes
+from services.decisions import Act, Request, RequestState, Vote
 from services.errors import Superseded
 from services.journal import Journal, dump, halt_key, load, log_of, question_key, said_key
 from services.locks import Lease, Locks
@@ -323,7 +323,7 @@ def test_of_each_person_the_newest_vote_on_a_question_is_kept_whatever_the_choic
         assert await desk.journal.vote(run, "q", wants(ANA, at=2.0)) == (wants(BEN), wants(ANA, at=2.0))
         assert await desk.journal.vote(run, "q", wants(ANA, "wait", 3.0)) == (wants(BEN), wants(ANA, "wait", 3.0)), "the other is withdrawn"
         assert await desk.journal.vote(run, "p", wants(ANA)) == (wants(ANA),), "another question has votes of its own"
-        assert load((await desk.store.get("votes:acme-1:p"))[0] or "") == Votes((wants(ANA),))
+        assert load((await desk.store.get("votes:acme-1:p"))[0] or "") == (wants(ANA),)
 
     play(story)
 
