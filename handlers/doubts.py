@@ -1,10 +1,11 @@
 """After an answer that was lost: say that it is not known, look until it is, and tell what became of it."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from handlers import cards
 from handlers.voice import Ear, Voice
+from services.audit import What
 from services.clock import Clock
 from services.decisions import RequestState
 from services.desk import Desk
@@ -15,6 +16,19 @@ from services.procedures import Procedure
 EVERY, TRIES = 10.0, 180  # half an hour: longer than a fail-over, shorter than anybody remembers what they pressed
 NOT_YET = "Whether it was taken is not known yet; I look, and tell you here."
 NOT_TAKEN = "It was not taken, and nothing was changed by it. You can type or press it again."
+AUDITED = 50  # newest entries of a cluster that are looked through
+# What the audit says of a command or a button that is no procedure, and of the form of `config set`.
+RECORDED: Mapping[str, tuple[What, ...]] = {
+    "hold": (What.HELD,),
+    "unhold": (What.UNHELD,),
+    "keepup": (What.KEPT,),
+    "closenow": (What.CLOSING,),
+    "window remove": (What.WINDOW_REMOVED,),
+    "window skip": (What.SKIPPED,),
+    "break-glass": (What.GLASS,),
+    "config set": (What.ASKED, What.OPENED),
+    "config rollback": (What.ASKED, What.OPENED),
+}
 Look = Callable[[], Awaitable[str]]
 
 
@@ -66,6 +80,15 @@ class Doubts:
         for request in await self._desk.waiting(cluster):
             if request.requester.key == actor.key and request.plan.procedure == procedure and request.made_at >= since:
                 return "It was taken: the request waits for approval."
+        return NOT_TAKEN
+
+    async def recorded(self, cluster: str, command: str, actor: Actor, since: float) -> str:
+        """Of anything else that is decided: the audit holds it in the same act."""
+        self._desk.may_read(cluster, actor)
+        whats = RECORDED.get(command, ())
+        for entry in await self._desk.journal.chain.newest(cluster, AUDITED):
+            if entry.user == actor.user and entry.what in whats and entry.at >= since - 0.001:
+                return f"It was taken: “{entry.what}” stands in the audit of {cluster}."
         return NOT_TAKEN
 
     async def decided(self, request_id: str, actor: Actor) -> str:

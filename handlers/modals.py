@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from handlers.commands import Counter
+from handlers.commands import Counter, sender, stored
 from handlers.forms import CONFIG, REASON, VALUE
 from handlers.parsing import Words
+from handlers.taking import Note
 from handlers.voice import Ear, Voice
 from handlers.window_form import WINDOW, meant_in, read_window
 from services.desk import Desk
+from services.errors import Unreachable
 from services.procedures import AddWindow
 from services.secrets_env import SecretsFile, lint
 
@@ -29,41 +32,64 @@ class Forms:
         verdict = lint(_meant(view)["key"], _typed(view, VALUE))
         return {} if verdict.ok else {VALUE: verdict.reason}
 
-    def submit(self, body: Mapping[str, Any]) -> None:
+    async def note(self, body: Mapping[str, Any]) -> Note:
+        """What was sent, stored before it is acknowledged; of a secret field that there was one."""
+        view = body["view"]
+        if view["callback_id"] == WINDOW:
+            words, ear = _window(body)
+            return await self._counter.taking.before_ack(stored(words, body, ear), str(body.get("trigger_id") or ""))
+        meant = _meant(view)
+        text = f"config set {meant['key']} --cluster {meant['cluster']}"
+        what = {"kind": "command", "form": "config set", "text": text, **sender(body, Ear(meant["channel"], str(body["user"]["id"])))}
+        return await self._counter.taking.before_ack(what, str(body.get("trigger_id") or ""))
+
+    def submit(self, body: Mapping[str, Any], note: Note) -> None:
         """A form without problems was sent. Returns at once; the card follows in the channel."""
         view = body["view"]
         if view["callback_id"] == WINDOW:
-            self._ask_for_window(body)
+            words, ear = _window(body)
+            self._counter.tasks.start(self._counter.do(words, body, ear, note), f"window of {ear.user}")
             return
         meant = _meant(view)
         ear = Ear(meant["channel"], str(body["user"]["id"]))
         value, reason = _typed(view, VALUE), _typed(view, REASON)
-        self._counter.tasks.start(self._submitted(meant, value, reason, body, ear), f"form of {ear.user}")
+        self._counter.tasks.start(self._submitted(meant, value, reason, body, ear, note), f"form of {ear.user}")
 
-    def _ask_for_window(self, body: Mapping[str, Any]) -> None:
-        window = read_window(body["view"]).window
-        assert window is not None, "looked at when it was sent"
-        cluster, channel, reason = meant_in(body["view"])
-        ear = Ear(channel, str(body["user"]["id"]))
-        words = Words(AddWindow(window.words()), cluster, reason)
-        self._counter.tasks.start(self._counter.do(words, body, ear), f"window of {ear.user}")
+    async def _submitted(
+        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: Ear, note: Note
+    ) -> None:
+        async with self._counter.answering(ear), self._counter.taking.held(note) as mine:
+            if mine:
+                async with self._counter.answering(ear):
+                    await self._configure(meant, value, reason, body, ear, note)
 
-    async def _submitted(self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: Ear) -> None:
-        key = meant["key"]
+    async def _configure(
+        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: Ear, note: Note
+    ) -> None:
+        key, cluster = meant["key"], meant["cluster"]
 
         def change(file: SecretsFile) -> SecretsFile:
             changed = file.set(key, value)
             return changed.with_fresh_urls() if key == "DOMAIN_NAME" else changed
 
-        async with self._counter.answering(ear):
-            actor = await self._voice.actor(body)
-            channel = await self._counter.card_channel(meant["cluster"])
-            async with self._counter.taken(f"config set {key} --cluster {meant['cluster']}", ear):
-                words = f"config set {key}"
-                made = await self._desk.configure(actor, meant["cluster"], change, reason=reason, channel=channel, words=words)
-            answer = self._counter.outcome(made)
-            if answer is not None:
-                await self._voice.whisper(ear, answer)
+        actor, since = await self._voice.actor(body), self._desk.now()
+        channel = await self._counter.card_channel(cluster)
+        try:
+            made = await self._desk.configure(actor, cluster, change, reason=reason, channel=channel, words=f"config set {key}")
+        except Unreachable as error:
+            look = partial(self._counter.doubts.recorded, cluster, "config set", actor, since)
+            self._counter.doubt(ear, error, look, note)
+            return
+        answer = self._counter.outcome(made)
+        if answer is not None:
+            await self._voice.whisper(ear, answer)
+
+
+def _window(body: Mapping[str, Any]) -> tuple[Words, Ear]:
+    window = read_window(body["view"]).window
+    assert window is not None, "looked at when it was sent"
+    cluster, channel, reason = meant_in(body["view"])
+    return Words(AddWindow(window.words()), cluster, reason), Ear(channel, str(body["user"]["id"]))
 
 
 def _meant(view: Mapping[str, Any]) -> dict[str, str]:

@@ -53,8 +53,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Talk(Spoken, ABC):
-    """Words that are answered at once, in private. Changes no cluster."""
+    """Words that are answered at once, in private."""
 
+    changes: ClassVar[bool] = False  # it decides something, so it is stored before it is acknowledged
     plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
 
     @abstractmethod

@@ -117,6 +117,7 @@ class ConfigRollback(Talk):
     """Put an earlier version of secrets.env back; shows which keys change and asks for approval."""
 
     command: ClassVar[str] = "config rollback"
+    changes: ClassVar[bool] = True
     operators: ClassVar[bool] = True
     plans: ClassVar[bool] = True
     version: str = argument("from config history")
