@@ -128,6 +128,9 @@ class State(Value):
     redis_sentinel_password: SecretStr | None = None
     replicas: Annotated[Whole, Field(ge=0, le=10)] | None = None
     require_durable: bool = False
+    prefix: Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")] = "openvidu-bot"
+    keep_days: Annotated[float, Field(ge=1, le=3660)] = 180
+    keep_audit_days: Annotated[float, Field(ge=1, le=36600)] = 1095
 
 
 class DigitalOcean(Value):
@@ -174,13 +177,32 @@ class Roles(Value):
     operators: tuple[RoleId, ...] = ()
     approvers: tuple[RoleId, ...] | None = None
     viewers: Literal["everyone"] | tuple[RoleId, ...] = "everyone"
+    power: tuple[RoleId, ...] | None = None
+    capacity: tuple[RoleId, ...] | None = None
+    configuration: tuple[RoleId, ...] | None = None
+    secrets: tuple[RoleId, ...] | None = None
+    windows: tuple[RoleId, ...] | None = None
     break_glass: tuple[RoleId, ...] = ()
 
+    @property
+    def classes(self) -> dict[str, tuple[RoleId, ...]]:
+        """Who uses the classes of commands that are not every operator's."""
+        named = {name: getattr(self, name) for name in CLASSES}
+        return {name: people for name, people in named.items() if people is not None}
 
+    @property
+    def changers(self) -> tuple[RoleId, ...]:
+        """Whoever may change something."""
+        return tuple(dict.fromkeys((*self.operators, *(who for people in self.classes.values() for who in people))))
+
+
+# Named as in services.spoken.
+CLASSES = ("power", "capacity", "configuration", "secrets", "windows")
 # Named as in services.policy.
 ImpactName = Literal[
     "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
 ]
+ReasonFor = Literal["approve", "cancel", "abandon", "take_over"]
 Approvals = Annotated[Whole, Field(ge=1, le=10)]
 
 
@@ -195,6 +217,7 @@ class Policy(Value):
     scale_up_without_approval_to: Annotated[Whole, Field(ge=0, le=1000)] | None = None
     approval_minutes: Annotated[Number, Field(gt=0, le=1440)] = 30
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
+    reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
 
 
@@ -273,7 +296,7 @@ class Cluster(Value):
 
     @model_validator(mode="after")
     def _glass_is_for_operators(self) -> "Cluster":
-        operators = self.roles.operators
+        operators = self.roles.changers
         strangers = [who for who in self.roles.break_glass if who not in operators and not who.startswith("S")]
         if strangers and not any(who.startswith("S") for who in operators):
             raise ValueError(f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators")
@@ -283,9 +306,9 @@ class Cluster(Value):
     def _can_be_approved(self) -> "Cluster":
         approvers, policy = set(self.who_approves), self.policy
         needed = max(policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1)
-        if any(who.startswith("S") for who in (*approvers, *self.roles.operators)):
+        if any(who.startswith("S") for who in (*approvers, *self.roles.changers)):
             return self  # who is in a group only Slack knows
-        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.operators]
+        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.changers]
         if able and not any(able):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(

@@ -2,14 +2,16 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card, day
 from handlers.commands import Counter, sender
-from handlers.doubts import NOT_TAKEN, Look
+from handlers.deciding import BY_ACTION, opening_view
+from handlers.doubts import NOT_TAKEN, Look, became
 from handlers.home import Home
 from handlers.menus import Menus
 from handlers.reporter import Reporter
@@ -18,7 +20,7 @@ from handlers.voice import Ear, MessageGone, Voice, mark_of
 from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
 from services.hours import Hours
-from services.policy import Actor, whom_to_ask
+from services.policy import Actor, Decision, whom_to_ask
 
 log = logging.getLogger(__name__)
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
@@ -37,14 +39,16 @@ class Buttons:
         self._counter = counter
         self._menus = menus
         self._home = home
+        self._deciding = counter.deciding
         self._reporter = reporter
         counter.taking.kinds["press"] = self._take_up
 
     async def note(self, body: Mapping[str, Any]) -> Note | None:
         """A press on its way: stored, if it decides something, before it is acknowledged. None: it only shows something."""
         name, value, ear = _read(body)
-        if name.partition(":")[0] not in DECIDING or not OPAQUE.fullmatch(value):
-            return None
+        action = name.partition(":")[0]
+        if action not in DECIDING or not OPAQUE.fullmatch(value) or self._deciding.may_take_one(action):
+            return None  # it shows something; or a form comes first, and sending that decides
         what = {"kind": "press", "action": name, "value": value, **sender(body, ear)}
         return await self._counter.taking.before_ack(what, ear.trigger)
 
@@ -73,6 +77,10 @@ class Buttons:
             if name.partition(":")[0] in OFFERED:
                 await self._menus.press(name, value, body, ear)
                 return
+            action = name.partition(":")[0]
+            if self._deciding.may_take_one(action):
+                await self._ask_why(action, value, body, ear)
+                return
             actor = await self._voice.actor(body)
             since = self._desk.now()
             try:
@@ -93,14 +101,26 @@ class Buttons:
         body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
         actor = await self._voice.actor(body)
         look = self._became(name, value, actor, float(what["at"]))
-        try:
-            found = await look() if look is not None else NOT_TAKEN
-        except Refused:
-            found = NOT_TAKEN
+        found = await became(look)
         if found == NOT_TAKEN and left.again:
             await self._pressed(name, value, body, ear, left.note)
         else:
             await self._voice.whisper(ear, cards.words_card(f"The bot was restarted while it took your press. {found}"))
+
+    async def _ask_why(self, action: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
+        """In a form that is opened at once, because a press counts for three seconds, and filled in when it is known what is decided."""
+        ear = replace(ear, view=await self._voice.open_modal(ear.trigger, opening_view()))
+        async with self._counter.answering(ear):
+            since = self._desk.now()
+            try:
+                answer = await self._deciding.ask(action, value, body, ear)
+            except Unreachable as error:
+                actor = await self._voice.actor(body)
+                self._counter.doubt(ear, error, self._deciding.became(BY_ACTION[action], value, actor, since))
+                return
+            if answer is not None:
+                await self._voice.whisper(ear, answer)
+
 
     async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
         """The message that was pressed, if it is a copy of a card that no bot remembers."""
@@ -109,16 +129,17 @@ class Buttons:
         if not ts or name.partition(":")[0] not in OF_CARDS:
             return
         try:
-            await self._reporter.pressed(value.partition("|")[0], str(body["channel"]["id"]), ts, mark_of(message))
+            actor = await self._voice.actor(body)
+            await self._reporter.pressed(value.partition("|")[0], str(body["channel"]["id"]), ts, mark_of(message), actor)
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
 
     def _became(self, name: str, value: str, actor: Actor, since: float) -> Look | None:
         """How to find out what became of a press that changes something; None for one that only shows."""
         match name.partition(":")[0]:
-            case cards.APPROVE | cards.REJECT:
-                return partial(self._counter.doubts.decided, value, actor)
-            case cards.CANCEL | cards.RESUME | cards.ABANDON | cards.ANSWER:
+            case action if action in BY_ACTION:
+                return self._deciding.became(BY_ACTION[action], value, actor, since)
+            case cards.ANSWER:
                 return partial(self._counter.doubts.pressed, value.partition("|")[0], actor, since)
             case "keepup" | "closenow" as command:
                 return partial(self._counter.doubts.recorded, value.partition("|")[0], command, actor, since)
@@ -126,33 +147,72 @@ class Buttons:
                 return None
 
     async def _do(self, name: str, value: str, actor: Actor) -> Card | None:
-        match name.partition(":")[0]:
-            case cards.REFRESH:
-                await self._home.refresh(actor)
-            case cards.APPROVE:
-                return self._counter.outcome(await self._desk.approve(value, actor))
-            case cards.REJECT:
-                await self._desk.reject(value, actor)
-            case cards.DETAILS:
-                request = await self._desk.request_of(value, actor)
-                return cards.details_card(request, approvers(self._desk, request.plan.cluster, request.requester))
-            case cards.CANCEL:
-                await self._desk.cancel(value, actor)
-            case cards.RESUME:
-                await self._desk.resume(value, actor)
-            case cards.ABANDON:
-                await self._desk.abandon(value, actor)
-            case "keepup":
-                length = name.partition(":")[2]
-                kept = await self._hours.wishes.keep(value, "tonight" if length == "tonight" else float(length), actor)
-                return cards.words_card(f"{value} stays up until {day(kept.until)}.")
-            case "closenow":
-                cluster, _, edge = value.partition("|")
-                await self._hours.wishes.close_now(cluster, edge, actor)
-            case cards.ANSWER:
-                run, question, choice = [*value.split("|"), "", ""][:3]
-                await self._desk.answer(run, question, choice, actor)
-        return None
+        action, _, more = name.partition(":")
+        if action not in ACTIONS:
+            raise Refused("this button is of an older version; nothing was changed")
+        return await ACTIONS[action](self, value, more, actor)
+
+    async def refresh(self, _value: str, _more: str, actor: Actor) -> None:
+        """Draw App Home anew."""
+        await self._home.refresh(actor)
+
+    async def approve(self, value: str, _more: str, actor: Actor) -> Card | None:
+        """One approval more."""
+        return await self._deciding.decide(Decision.APPROVE, value, actor)
+
+    async def reject(self, value: str, _more: str, actor: Actor) -> Card | None:
+        """Close a request without doing anything."""
+        return await self._deciding.decide(Decision.REJECT, value, actor)
+
+    async def details(self, value: str, _more: str, actor: Actor) -> Card:
+        """Everything about a request."""
+        request = await self._desk.request_of(value, actor)
+        whom = approvers(self._desk, request.plan.cluster, request.requester)
+        return cards.details_card(request, whom, decides=self._desk.counts(request, actor))
+
+    async def cancel(self, value: str, _more: str, actor: Actor) -> Card | None:
+        """Stop a run at its next safe point."""
+        return await self._deciding.decide(Decision.CANCEL, value, actor)
+
+    async def resume(self, value: str, _more: str, actor: Actor) -> Card | None:
+        """Go on with a stopped run."""
+        return await self._deciding.decide(Decision.TAKE_OVER, value, actor)
+
+    async def abandon(self, value: str, _more: str, actor: Actor) -> Card | None:
+        """Give up a stopped run."""
+        return await self._deciding.decide(Decision.ABANDON, value, actor)
+
+    async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
+        """Stay up although a window would close it."""
+        name = self._desk.sites.named(value, actor)
+        kept = await self._hours.wishes.keep(name, "tonight" if more == "tonight" else float(more), actor)
+        return cards.words_card(f"{name} stays up until {day(kept.until)}.")
+
+    async def close_now(self, value: str, _more: str, actor: Actor) -> None:
+        """Yes to a window that asks first."""
+        name, _, edge = value.partition("|")
+        await self._hours.wishes.close_now(self._desk.sites.named(name, actor), edge, actor)
+
+    async def answer(self, value: str, _more: str, actor: Actor) -> None:
+        """One answer to a run's question."""
+        run, question, choice = [*value.split("|"), "", ""][:3]
+        await self._desk.answer(run, question, choice, actor)
+
+
+# Every button of the bot's cards, by its action without what follows a colon; those of menus and forms are OFFERED.
+ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None]]] = {
+    cards.REFRESH: Buttons.refresh,
+    cards.APPROVE: Buttons.approve,
+    cards.NOTE: Buttons.approve,
+    cards.REJECT: Buttons.reject,
+    cards.DETAILS: Buttons.details,
+    cards.CANCEL: Buttons.cancel,
+    cards.RESUME: Buttons.resume,
+    cards.ABANDON: Buttons.abandon,
+    cards.ANSWER: Buttons.answer,
+    "keepup": Buttons.keep_up,
+    "closenow": Buttons.close_now,
+}
 
 
 def _read(body: Mapping[str, Any]) -> tuple[str, str, Ear]:

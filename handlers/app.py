@@ -19,12 +19,14 @@ from handlers.commands import Counter, say
 from handlers.dialogs import FORM, PLAN, Meant
 from handlers.home import Home
 from handlers.menus import Menus
-from handlers.modals import CONFIG, WINDOW, Forms
+from handlers.modals import CONFIG, REASONED, WINDOW, Forms
 from services.errors import Refused
 
 log = logging.getLogger(__name__)
 AS_JSON: dict[str, str | Sequence[str]] = {"content-type": ["application/json;charset=utf-8"]}
 T = TypeVar("T")
+VIEWS = (CONFIG, WINDOW, REASONED, FORM, PLAN)  # what can be sent, by its callback
+EVENTS = ("app_mention", "app_home_opened")
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
 
 
@@ -94,12 +96,12 @@ def build_app(
 
     app.command(command)(typed)
     app.action(ANY)(pressed)
-    app.view(CONFIG)(submitted)
-    app.view(WINDOW)(submitted)
-    app.view(FORM)(filled)
-    app.view(PLAN)(asked)
-    app.event("app_mention")(mentioned)
-    app.event("app_home_opened")(opened)
+    sent = {CONFIG: submitted, WINDOW: submitted, REASONED: submitted, FORM: filled, PLAN: asked}
+    for callback in VIEWS:
+        app.view(callback)(sent[callback])
+    happened = {"app_mention": mentioned, "app_home_opened": opened}
+    for event in EVENTS:
+        app.event(event)(happened[event])
     app.error(_failed)
     return app
 

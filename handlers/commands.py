@@ -11,20 +11,22 @@ from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card
+from handlers.deciding import Deciding, told
 from handlers.doubts import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
 from handlers.doubts import Doubts, Look
 from handlers.parsing import SPOKEN, Words, parse
 from handlers.taking import Note, TakenUp, Taking
-from handlers.talks import Asked, Talk
+from handlers.talks import Asked, Talk, WhichCluster
 from handlers.tasks import Tasks
 from handlers.voice import Ear, Voice
 from handlers.window_form import window_form
 from services.clock import Clock
-from services.desk import Changed, Desk, Outcome, Planned, Started, Waiting
+from services.desk import Desk, Started, Waiting
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.hours import Hours
-from services.policy import Actor
+from services.policy import NOWHERE, Actor
 from services.procedures import AddWindow, Procedure
+from services.sight import Sight
 from services.spoken import Spoken
 from services.store.port import new_id
 
@@ -56,7 +58,9 @@ class Counter:
         self._clock = clock
         self._office = office
         self.tasks = Tasks()
-        self.doubts = Doubts(desk, voice, clock)
+        self.sight = Sight(desk, hours)
+        self.doubts = Doubts(self.sight, voice, clock)
+        self.deciding = Deciding(desk, voice, self.doubts)
         self.taking = Taking(desk, clock, self.tasks)
         self.taking.kinds["command"] = self._take_up
         self.closing = False
@@ -83,10 +87,16 @@ class Counter:
             return False
         if isinstance(words.said, AddWindow):
             try:
-                return words.said.begun(self._office.zone(self.cluster(words.cluster, ear.channel))) is None  # else a form is asked for
+                return words.said.begun(self._zone(words, ear)) is None  # else a form is asked for
             except Refused:
                 return False
         return isinstance(words.said, Procedure) or words.said.changes
+
+    def _zone(self, words: Words, ear: Ear) -> str:
+        """The time zone of the cluster that is meant, whoever means it."""
+        sites = list(self._desk.sites)
+        only = sites[0] if len(sites) == 1 else ""
+        return self._office.zone(words.cluster or self._office.channels.get(ear.channel, only))
 
     def command(self, body: Mapping[str, Any], note: Note | None = None) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
@@ -139,7 +149,7 @@ class Counter:
         """The same for words that were picked instead of typed."""
         async with self.answering(ear):
             if note is None and self._changes(words, ear):
-                note = self.taking.begin(stored(words, body, ear), str(body.get("trigger_id") or ""))
+                note = self.taking.begin(stored(words, body, ear))  # what Slack delivers twice was sorted out before
             await self._held(words, body, ear, note)
 
     async def _held(self, words: Words, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
@@ -157,8 +167,12 @@ class Counter:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
         actor = await self._voice.actor(body)
         answer = await self._patiently(self._do(words, actor, ear, str(body.get("trigger_id") or ""), note), ear, words)
-        if answer is not None:
+        if answer is None:
+            return
+        try:
             await self._voice.whisper(ear, answer)
+        except Unreachable:  # of Slack: what was asked for is done, and only its answer is still owed
+            self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
 
     async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
@@ -190,7 +204,7 @@ class Counter:
 
     async def _work(self, words: Words, actor: Actor, ear: Ear, trigger: str) -> Card | None:
         if isinstance(words.said, Talk):
-            meant = partial(self.cluster, words.cluster, ear.channel)
+            meant = partial(self.cluster, words.cluster, ear.channel, actor)
             form = partial(self._voice.open_modal, trigger)
             asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
             picture = partial(self._voice.private_picture, ear.user)
@@ -201,10 +215,10 @@ class Counter:
     def _became(self, words: Words, actor: Actor, ear: Ear, since: float) -> Look:
         """How to find out what became of words that change something."""
         if isinstance(words.said, Procedure):
-            return partial(self.doubts.asked_for, self.cluster(words.cluster, ear.channel), words.said, actor, since)
+            return partial(self.doubts.asked_for, self.cluster(words.cluster, ear.channel, actor), words.said, actor, since)
         if run := getattr(words.said, "run", ""):
             return partial(self.doubts.pressed, run, actor, since)
-        return partial(self.doubts.recorded, self.cluster(words.cluster, ear.channel), words.said.command, actor, since)
+        return partial(self.doubts.recorded, self.cluster(words.cluster, ear.channel, actor), words.said.command, actor, since)
 
     def doubt(self, ear: Ear, error: Unreachable, look: Look, note: Note | None = None) -> None:
         """Tell this person that it is not known whether it was taken, and later what is. Until then `note` stays open."""
@@ -222,24 +236,24 @@ class Counter:
 
     async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: Ear) -> dict[str, Any] | None:
         """The form, where the words are only the beginning of a window; with the window of that name in it, if there is one."""
-        name = self.cluster(words.cluster, ear.channel)
+        name = self.cluster(words.cluster, ear.channel, actor)
         begun = add.begun(self._office.zone(name))
         if begun is None:
             return None
-        self._desk.may_operate(name, actor)
-        _, book = await self._hours.books.read(name)
+        self._desk.may_use(name, actor, *add.needs())
+        book = await self.sight.book(name, actor)
         there = book.window(begun.name)
         return window_form(name, ear.channel, there or begun, words.reason, known=there is not None)
 
     # Changing
 
     async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
-        cluster = self.cluster(words.cluster, ear.channel)
+        cluster = self.cluster(words.cluster, ear.channel, actor)
         home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
         made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
         if home != ear.channel and isinstance(made, Waiting | Started):
             return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
-        return self.outcome(made)
+        return told(made)
 
     async def card_channel(self, cluster: str) -> str:
         """The cluster's own channel, in which the card of a change stands. Refused where it could be shown to no one."""
@@ -253,27 +267,19 @@ class Counter:
             raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
         return home
 
-    @staticmethod
-    def outcome(made: Outcome) -> Card | None:
-        """What the person who caused it is told privately; the channel sees the card itself."""
-        match made:
-            case Planned():
-                return cards.plan_card(made.plan, dry=made.dry)
-            case Changed():
-                new = "The new plan is in the channel and needs its own approval"
-                return cards.words_card(f"Not run: {made.why}. {new}. Nothing was changed.")
-            case _:
-                return None
-
-    def cluster(self, said: str | None, channel: str) -> str:
-        """The cluster that is meant: said, the channel's own, or the only one there is."""
+    def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
+        """The cluster that is meant: said, the channel's own, or the only one there is. Refused where this person may not see it."""
+        sites = self._desk.sites
         if said is not None:
-            return self._desk.site(said).name
+            return sites.named(said, actor)
         if channel in self._office.channels:
-            return self._office.channels[channel]
-        if len(self._desk.sites) == 1:
-            return next(iter(self._desk.sites))
-        raise Refused(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(sorted(self._desk.sites))}")
+            return sites.named(self._office.channels[channel], actor)
+        if len(sites) == 1:
+            return sites.named(next(iter(sites)), actor)
+        names = sites.readable(actor)
+        if not names:
+            raise Refused(NOWHERE)
+        raise WhichCluster(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(names)}")
 
     async def sweep(self) -> None:
         """Go on with what bots had taken that died over it."""

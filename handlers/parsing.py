@@ -85,6 +85,14 @@ def _common(words: list[str]) -> tuple[list[str], dict[str, str]]:
     return rest, options
 
 
+def with_reason(text: str) -> tuple[str, str]:
+    """Words that are no command, and the reason given with them: `3f2a --reason "not tonight"`."""
+    rest, options = _common(_split(text))
+    if left := [w for w in rest if w.startswith("--")] + [f"--{o}" for o in options if o != "reason"]:
+        raise Refused(f"{_echo(left[0])} is not understood here; there is `--reason \"…\"`")
+    return " ".join(rest), options.get("reason", "")
+
+
 def _split(text: str) -> list[str]:
     try:
         # Slack sends what was typed with these three escaped.
@@ -145,7 +153,8 @@ def _flag_names(kind: type[Spoken]) -> dict[str, str]:
 
 
 def _known(kind: type[Spoken], options: dict[str, str]) -> None:
-    common = COMMON if issubclass(kind, Procedure) or (issubclass(kind, Talk) and kind.plans) else ("cluster",)
+    talk = kind if issubclass(kind, Talk) else None
+    common = COMMON if talk is None or talk.plans else ("reason", "cluster") if talk.reasons else ("cluster",)
     known = [*_flag_names(kind), *common]
     for name in options:
         if name not in known:

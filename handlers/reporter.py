@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from handlers import cards
 from handlers.blocks import Card
@@ -13,14 +14,17 @@ from handlers.copies import OVER, Copies
 from handlers.reach import Closed, TokenRefused
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
+from services.continuity import Loss
 from services.decisions import Request, RequestState
 from services.desk import Desk
-from services.errors import BotError, Refused, Unreachable
+from services.errors import BadRecord, BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
+from services.policy import Actor
 from services.runs import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
+SHOWING = "showing cards"
 BETWEEN_EDITS = 2.0
 PER_LIVE_MESSAGE = 1.5  # seconds: chat.update is budgeted for the whole app, not per message
 TRY_AGAIN, TRY_SELDOM, TRY_RARELY = 5.0, 60.0, 600.0  # seconds until Slack is asked again: at first, later, after a no
@@ -43,6 +47,7 @@ class Reporter:
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._standing: dict[str, tuple[str, CardPlace]] = {}  # cards that are not final, with their cluster
         self._posting: set[asyncio.Task[None]] = set()
         self._gone: Counter[str] = Counter()  # by run: cards that were gone, one after the other
         self._copies = Copies(desk, voice)
@@ -55,7 +60,12 @@ class Reporter:
         """Post a new request; edit the card of one that was closed."""
         task = asyncio.create_task(self._request(request), name=f"card of request {request.id}")
         self._posting.add(task)
-        task.add_done_callback(self._posting.discard)
+        task.add_done_callback(partial(self._posted, request.plan.cluster))
+
+    def _posted(self, cluster: str, task: "asyncio.Task[None]") -> None:
+        self._posting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(SHOWING, cluster, error)
 
     async def _request(self, request: Request) -> None:
         first, pause = self._clock.now() - request.made_at < FRESH, TRY_AGAIN
@@ -88,13 +98,18 @@ class Reporter:
         elif request.state is not RequestState.APPROVED:
             await self._voice.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
-            await self._desk.cards.put(request.id, replace(place, final=over, unattended=False))
+            if (said := cards.rejected_notice(request)) and await self._desk.first_time(f"rejected:{request.id}"):
+                await self._voice.post(place.channel, cards.words_card(said), place.ts)
+            place = replace(place, final=over, unattended=False)
+            await self._desk.cards.put(request.id, place)
+            self._stands(request.id, request.plan.cluster, place)
 
     async def _show_request_anew(self, request: Request, card: Card, place: CardPlace | None, *, first: bool) -> None:
         channel = self._channel(request.plan.cluster, request.channel)
         if request.state is RequestState.OPEN:
             ts = await self._post(channel, card, (request.id,), request.made_at, first=first)
             await self._desk.cards.put(request.id, CardPlace(channel, ts))
+            self._stands(request.id, request.plan.cluster, CardPlace(channel, ts))
         elif ts := await self._found(channel, card, (request.id,), request.made_at):
             over = request.state is not RequestState.APPROVED  # else its run takes the message over
             await self._desk.cards.put(request.id, CardPlace(channel, ts, final=over))
@@ -153,6 +168,12 @@ class Reporter:
         self._news.setdefault(name, asyncio.Event()).set()
         if name not in self._workers or self._workers[name].done():
             self._workers[name] = asyncio.create_task(self._follow(name), name=f"card of {name}")
+            self._workers[name].add_done_callback(partial(self._followed, progress.run.cluster))
+
+    def _followed(self, cluster: str, task: "asyncio.Task[None]") -> None:
+        """It goes on at the next news, or the next sweep."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(SHOWING, cluster, error)
 
     async def _follow(self, name: str) -> None:
         shown = ""
@@ -175,6 +196,7 @@ class Reporter:
                     pause = min(TRY_RARELY if self._voice.refuses(error) else TRY_SELDOM, pause * 2)
                     continue
                 shown, shown_at, pause = _meaning(card), now, TRY_AGAIN
+                self._desk.bulkheads.well(SHOWING, progress.run.cluster)
             if progress.run.over:
                 self._forget(name)
                 return
@@ -216,7 +238,16 @@ class Reporter:
             await self._tell_thread(run, await self._copies.of_run(run, card, place, closed), closed=True)
             return
         owed = place.unattended and self._desk.progress(run.id) is None
-        await self._desk.cards.put(run.id, replace(place, final=run.over, unattended=owed))
+        place = replace(place, final=run.over, unattended=owed)
+        await self._desk.cards.put(run.id, place)
+        self._stands(run.id, run.cluster, place)
+
+    def _stands(self, name: str, cluster: str, place: CardPlace) -> None:
+        """Known here, too: where the state is lost, nothing else tells which messages go on saying what is not so any more."""
+        if place.final:
+            self._standing.pop(name, None)
+        else:
+            self._standing[name] = cluster, place
 
     async def _show_in_channel(self, run: Run, card: Card, place: CardPlace | None) -> CardPlace | None:
         """Its message, as it is now. None: it says already how the run ended."""
@@ -254,6 +285,7 @@ class Reporter:
         if asked is not None:
             await self._desk.cards.put(run.id, CardPlace(asked.channel, asked.ts))
             await self._desk.cards.put(run.request, replace(asked, final=True))
+            self._standing.pop(run.request, None)
         return await self._desk.cards.get(run.id)
 
     async def _tell_thread(self, run: Run, place: CardPlace, *, closed: bool = False) -> CardPlace:
@@ -276,12 +308,14 @@ class Reporter:
 
     # Copies that nobody remembers
 
-    async def pressed(self, name: str, channel: str, ts: str, mark: str) -> None:
+    async def pressed(self, name: str, channel: str, ts: str, mark: str, actor: Actor) -> None:
         """Somebody pressed a button of this message about a request or run: a copy that nothing keeps true is brought up to date.
 
-        `mark`: whose card the message is; "" where that was not said.
+        `mark`: whose card the message is; "" where that was not said. Refused for whoever may not see the cluster.
         """
         run, request = await self._about(name)
+        cluster = run.cluster if run else request.plan.cluster if request else ""
+        self._desk.may_read(cluster, actor)
         place = await self._desk.cards.get(run.id if run else name)
         if run is not None and (place is None or not place.ts) and request is not None:
             place = await self._desk.cards.get(request.id)  # its message is about to become the run's
@@ -289,7 +323,6 @@ class Reporter:
             return
         if (mark or await self._voice.mark(channel, ts)) not in (name, run.id if run else name, run.request if run else name):
             return  # the card of something else, or none
-        cluster = run.cluster if run else request.plan.cluster if request else ""
         if place is None or not place.ts:
             if channel == self._channels.get(cluster):  # no bot could remember it: from here on it is the card
                 await self._desk.cards.put(run.id if run else name, replace(place or CardPlace(channel, ""), ts=ts))
@@ -312,20 +345,34 @@ class Reporter:
     async def sweep(self) -> None:
         """Bring every message that is not final up to date: after a restart none may go on saying "in progress"."""
         for name in await self._desk.cards.unfinished():
-            place = await self._desk.cards.get(name)
-            if place is not None and self._waits_for_its_channel(place):
-                continue
-            owed = place is not None and place.unattended and self._desk.progress(name) is None
-            if name in self._workers and not owed:
-                await self._catch_up(name)
-                continue
-            try:
-                run = await self._desk.journal.run(name)
-            except Refused:
-                await self._sweep_request(name, owed=owed)
-                continue
-            if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
-                self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
+            cluster = await self._cluster_of(name)
+            if cluster not in self._desk.sites.foreign:
+                await self._desk.bulkheads.keep("card", partial(self._sweep_card, name), cluster)
+
+    async def _cluster_of(self, name: str) -> str:
+        """Whose card it is; "" where that cannot be read."""
+        cluster = name.rpartition("-")[0]
+        if cluster in self._desk.sites:
+            return cluster
+        with suppress(Refused, BadRecord):
+            return (await self._desk.journal.request(name)).plan.cluster
+        return ""
+
+    async def _sweep_card(self, name: str) -> None:
+        place = await self._desk.cards.get(name)
+        if place is not None and self._waits_for_its_channel(place):
+            return
+        owed = place is not None and place.unattended and self._desk.progress(name) is None
+        if name in self._workers and not owed:
+            await self._catch_up(name)
+            return
+        try:
+            run = await self._desk.journal.run(name)
+        except Refused:
+            await self._sweep_request(name, owed=owed)
+            return
+        if run.over or run.state is State.STOPPED or (owed and await self._is_news(run)):
+            self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
     def _waits_for_its_channel(self, place: CardPlace) -> bool:
         """People were told all of it in private; the card itself is shown when its channel is open, or the cluster has another."""
@@ -367,6 +414,31 @@ class Reporter:
         if run.over or run.state is State.STOPPED:
             self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
+    def lost(self, loss: Loss) -> None:
+        """The state is gone: every message that stands open says so, as far as this bot knows of it. Never waits."""
+        for task in self._workers.values():
+            task.cancel()
+        runs = {name: progress.run for name, progress in self._newest.items()}
+        for name, (cluster, place) in self._standing.items():
+            card = cards.lost_card(cluster, loss.why, runs.get(name))
+            task = asyncio.create_task(self._say_lost(place, card), name=f"card of {name}, which is lost")
+            self._posting.add(task)
+            task.add_done_callback(partial(self._posted, cluster))
+        for held in (self._newest, self._news, self._workers, self._standing):
+            held.clear()
+
+    async def _say_lost(self, place: CardPlace, card: Card) -> None:
+        while True:
+            try:
+                await self._voice.edit(place.channel, place.ts, card)
+            except MessageGone:
+                return
+            except Unreachable as error:
+                log.warning("a card that is lost: %s", error)
+                await self._clock.sleep(TRY_AGAIN)
+            else:
+                return
+
     async def aclose(self) -> None:
         """Let what is being sent go out, then stop."""
         pending = [t for t in (*self._posting, *self._workers.values()) if not t.done()]
@@ -394,4 +466,4 @@ def _thread_words(event: Event, run: Run, index: int) -> str:
         case _ if index == run.events - 1 and run.over:
             return cards.end_notice(run)
         case _:
-            return ""
+            return cards.reason_notice(event, run)

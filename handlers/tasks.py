@@ -25,6 +25,11 @@ class Tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s ended in %r", task.get_name(), error, exc_info=error)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something runs."""
+        return bool(self._running)
+
     async def settle(self, seconds: float) -> None:
         """Wait that long for what runs, then cancel the rest."""
         if self._running:

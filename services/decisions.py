@@ -1,6 +1,6 @@
 """Questions put to people: an approval is one. The default is to change nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from services.plan import Plan
@@ -39,11 +39,18 @@ class Request:
     replaced_by: str = ""
     glass: bool = False  # break-glass: no approval is asked for, and whoever asked confirms it
     lacks: tuple[str, ...] = ()  # user groups of which nobody has approved it yet, and somebody has to
+    why_closed: str = ""  # the reason that whoever rejected it gave
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    text: str = field(default="", compare=False, repr=False, metadata={"stored": False})  # as it was read: what a change has to find there
 
     @property
     def left(self) -> int:
         """How many approvals are missing."""
         return 0 if self.glass else max(0, self.needs - len(self.approvals))
+
+    def remarked(self, by: Actor, remark: str) -> "Request":
+        """With what this person said; as it is when that is nothing."""
+        return replace(self, remarks=(*self.remarks, (by.key, remark))) if remark else self
 
     def closed(self, state: RequestState, at: float, by: Actor | None = None, *, run: str = "", replaced_by: str = "") -> "Request":
         return replace(self, state=state, closed_by=by, closed_at=at, run=run, replaced_by=replaced_by)

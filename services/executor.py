@@ -30,6 +30,7 @@ GROWTH = 1.5  # so many times the people of the approved card are more than it c
 ANEW = "Abandon this run and request it again, so that it is approved as it is now"
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
 NOTIFY_AFTER = 300.0  # an outage that lasts this long is posted, once
+PROOF = "proof"  # what was looked for: that a step disconnects no one who is not on the card
 BUG_PAUSE = 30.0
 UNWATCHED = 60.0  # time that no bot watched is mentioned when it was more than this
 bugs = Bugs(log)
@@ -123,7 +124,7 @@ class _Drive:
         self._here = _Here((run.position, run.step_began))
         self._trouble = ""
         self._doubts = Doubts()
-        self._doing: Hashable = None  # reading the journal, or which look; None: something that is no looking
+        self._doing: Hashable = None  # reading the journal, which look, or for which proof; None: something that is no looking
         self._seen = False  # whether this round has seen the cluster: an ask that nobody answers is no blindness
         self._read = False  # and has read the journal
         self._reminded = 0.0
@@ -233,8 +234,10 @@ class _Drive:
         named = self.run.plan.load
         if self.run.asks or named is None or Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
             return ""
+        self._doing = Fact.LOAD
         if isinstance(cluster.load, NotSeen):
             raise Unreachable(f"{step.title()}: how many people it would disconnect is not seen ({cluster.load.reason})")
+        self._came_through()
         if cluster.load.recordings > named.recordings:
             return f"{count(cluster.load.recordings, 'recording')} now, {named.recordings} on the approved card. {ANEW}"
         if cluster.load.people > named.people * GROWTH:
@@ -263,8 +266,11 @@ class _Drive:
     async def _look(self, step: Step) -> Cluster:
         # Which droplets are on costs nothing to see, and shows whether an earlier goal still holds.
         cluster = await self._observe(step.needs | {Fact.DROPLETS}, self.run.asked_at if self.run.asks else None)
-        if not self.run.asks and not step.is_done(cluster) and (unproved := step.unproved(cluster)):
-            raise Unreachable(f"{step.title()}: {unproved}")
+        if not self.run.asks and not step.is_done(cluster):
+            self._doing = PROOF
+            if unproved := step.unproved(cluster):
+                raise Unreachable(f"{step.title()}: {unproved}")
+            self._came_through()
         self._cluster, self._seen, self._trouble = cluster, True, ""
         now = self._clock.now()
         self._watch.step.tick(self.run.step_began, now)
@@ -549,7 +555,7 @@ class _Drive:
             if objected and plan.steps and plan.steps[0].objection(cluster):
                 return False
             once = all(not q.default for q in self.run.asked if q.id == "other-hand")
-            by_itself = objected and once and bool(plan.steps) and _only_starts(plan.effects)
+            by_itself = objected and once and _only_starts(plan.effects)
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
             way = Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis, following=plan.following)
             choices.insert(0, way)
@@ -619,7 +625,7 @@ def _made(step: Step, cluster: Cluster) -> Basis | None:
 
 
 def _only_starts(effects: Effects) -> bool:
-    """Whether a way takes nothing from anybody: more is up afterwards, and nothing else is different."""
+    """Whether a way takes nothing from anybody: nothing is left to do, or more is up afterwards and nothing else is different."""
     return replace(effects, adds=0) == Effects()
 
 

@@ -7,7 +7,8 @@ from services.cluster import Cluster
 from services.errors import Refused
 from services.executor import Progress
 from services.journal import Journal
-from services.policy import Actor, Impact, Kind, impacts, may_approve, may_break_glass, may_operate, tally
+from services.policy import Actor, Decision, Impact, Kind, impacts, may_approve, may_break_glass, may_decide, tally
+from services.reasons import reason_of
 from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State
 from services.sites import Sites, must
 from services.steps import Choice
@@ -31,28 +32,39 @@ class Interventions:
         self._look = look
         self._tell = tell
 
-    async def cancel(self, run_id: str, actor: Actor) -> Run:
+    async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Stop at the next safe point. Says what stays done."""
         run = await self._operable(run_id, actor)
         if run.cancel is not None:
             raise Refused(f"{run.cancel.mention} has cancelled {run.id} already; it stops at the next safe point")
         if run.state is State.STOPPED:
             raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
-        return await self._say(run, CancelAsked(self._clock.now(), actor))
+        return await self._say(run, CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)))
 
-    async def resume(self, run_id: str, actor: Actor) -> Run:
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Go on with a stopped run, from the first step that is not so now."""
         run = await self._stopped(run_id, actor)
+        why = self._why(run, Decision.TAKE_OVER, actor, reason)
         cluster = await self._look(run)
         if cluster.problem:
             raise Refused(f"{run.id} cannot go on: {cluster.problem}")
-        return await self._say(run, Resumed(self._clock.now(), actor, _from_where(run, cluster)))
+        return await self._say(run, Resumed(self._clock.now(), actor, _from_where(run, cluster), reason=why))
 
-    async def abandon(self, run_id: str, actor: Actor) -> Run:
+    async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
         run = await self._stopped(run_id, actor)
         stays = "; ".join(run.stays_done) or "nothing was changed"
-        return await self._say(run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor))
+        why = self._why(run, Decision.ABANDON, actor, reason)
+        return await self._say(run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor, why))
+
+    async def before(self, decision: Decision, run_id: str, actor: Actor) -> Run:
+        """The run that would be decided on. Refused as the decision itself would be."""
+        if decision is Decision.CANCEL:
+            return await self._operable(run_id, actor)
+        return await self._stopped(run_id, actor)
+
+    def _why(self, run: Run, decision: Decision, actor: Actor, reason: str) -> str:
+        return reason_of(reason, decision, actor, run.requester, self._sites.rules(run.cluster))
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
@@ -84,10 +96,13 @@ class Interventions:
             raise Refused(f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet")
 
     async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
+        self._sites.must_know(run_id, actor)
         run = await self._journal.run(run_id)
         rules = self._sites.rules(run.cluster)
+        if rules.closed:
+            raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
-            must(may_operate(actor, rules))
+            must(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
         if run.over:
             by = f" by {run.ended_by.mention}" if run.ended_by else ""
             raise Refused(f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago")

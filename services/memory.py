@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from services.books import Books, Fence, book_key, read_book
 from services.chain import Chain
+from services.clock import Clock
 from services.cluster import Autoscaler, Cluster, FleetKind, FleetSeen
+from services.errors import Unreachable
 from services.store import Commit, Store
+from services.store.origin import used_key
 
 NOTED_EVERY = 3600.0
 KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
@@ -141,25 +145,20 @@ class CardPlaces:
         return _place(text) if text else None
 
     async def put(self, name: str, place: CardPlace) -> None:
-        """Remember it; and that it is open until its final state has been shown."""
-        said = {key: value for key, value in asdict(place).items() if value or key not in LATER}
-        await self._store.commit(Commit(puts={f"card:{name}": json.dumps(said)}))
-        await self._list(name, there=not place.final)
+        """Remember it; and in the same act that it is open until its final state has been shown."""
+        said = json.dumps({key: value for key, value in asdict(place).items() if value or key not in LATER})
+        while True:
+            (text,) = await self._store.get(self.OPEN)
+            names = json.loads(text or "[]")
+            after = [n for n in names if n != name] if place.final else list(dict.fromkeys([*names, name]))
+            puts = {f"card:{name}": said, **({self.OPEN: json.dumps(after)} if after != names else {})}
+            if await self._store.commit(Commit(checks={self.OPEN: text}, puts=puts)):
+                return
 
     async def unfinished(self) -> list[str]:
         """Cards whose final state has not been shown yet."""
         (text,) = await self._store.get(self.OPEN)
         return list(json.loads(text or "[]"))
-
-    async def _list(self, name: str, *, there: bool) -> None:
-        while True:
-            (text,) = await self._store.get(self.OPEN)
-            names = json.loads(text or "[]")
-            if (name in names) == there:
-                return
-            after = [*names, name] if there else [n for n in names if n != name]
-            if await self._store.commit(Commit(checks={self.OPEN: text}, puts={self.OPEN: json.dumps(after)})):
-                return
 
 
 @dataclass(frozen=True)
@@ -309,13 +308,20 @@ class KnownGroups:
 class HostKeys:
     """SSH host keys, pinned per droplet id: a pool's members are new hosts each time, and addresses are reused."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     async def get(self, droplet_id: int) -> str | None:
-        """The pinned key, if this droplet was seen before."""
-        return (await self._store.get(f"hostkey:{droplet_id}"))[0]
+        """The pinned key, if this droplet was seen before. That it was of use today is noted: one that is not for long goes."""
+        key, used = await self._store.get(f"hostkey:{droplet_id}", used_key(droplet_id))
+        now = self._clock.now()
+        if key is not None and (used is None or now - float(used) > 86400.0):
+            with suppress(Unreachable):  # reading works without it
+                await self._store.commit(Commit(checks={used_key(droplet_id): used}, puts={used_key(droplet_id): f"{now:.0f}"}))
+        return key
 
     async def put(self, droplet_id: int, key: str) -> None:
         """Pin the key of a droplet that is seen for the first time."""
-        await self._store.commit(Commit(checks={f"hostkey:{droplet_id}": None}, puts={f"hostkey:{droplet_id}": key}))
+        pin, used = f"hostkey:{droplet_id}", used_key(droplet_id)
+        await self._store.commit(Commit(checks={pin: None}, puts={pin: key, used: f"{self._clock.now():.0f}"}))

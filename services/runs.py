@@ -7,6 +7,7 @@ from functools import reduce
 
 from services import cluster as facts
 from services.decisions import Request, RequestState
+from services.identity import UNSEEN, Identity
 from services.plan import Plan
 from services.policy import Actor
 from services.procedures import PROCEDURES
@@ -29,6 +30,8 @@ class Opened:
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
     glass: bool = False  # break-glass: nobody else approved it
+    bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class CancelAsked:
 
     at: float
     by: Actor
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ class Resumed:
     at: float
     by: Actor
     step: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ class Ended:
     how: str
     text: str
     by: Actor | None = None
+    reason: str = ""  # that this person gave
 
 
 Event = Opened | Taken | Asked | Reached | Noted | Questioned | Answered | CancelAsked | Recovering | Stopped | Resumed | Ended
@@ -197,9 +203,13 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
+    bound: Identity = UNSEEN
     begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
     following: str = ""  # what to do next, said at the end: of the way that was taken
     way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    why_cancelled: str = ""
+    why_ended: str = ""  # the reason of whoever abandoned it
 
     @property
     def over(self) -> bool:
@@ -247,7 +257,9 @@ def _opened(event: Opened) -> Run:
         edge=event.edge,
         by=event.by,
         glass=event.glass,
+        bound=event.bound,
         following=event.plan.following,
+        remarks=event.remarks,
     )
 
 
@@ -315,7 +327,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Answered():
             return _answered(run, event)
         case CancelAsked():
-            return replace(run, cancel=event.by)
+            return replace(run, cancel=event.by, why_cancelled=event.reason)
         case Recovering():
             steps = run.steps[: run.position + 1] + event.steps
             run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
@@ -328,7 +340,8 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Resumed():
             return _next(replace(run, state=State.RUNNING, stopped="", cancel=None), event.step, event.at)
         case Ended():
-            return replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
+            run = replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
+            return replace(run, why_ended=event.reason)
         case Opened():
             return run
 
@@ -348,7 +361,7 @@ CLASSES: Classes = {
         *STEPS,
         *PROCEDURES,
         *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis),
+        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis, Identity),
     )
 }
 

@@ -21,13 +21,19 @@ def of_request(before: Request | None, after: Request) -> Deed:
             return Deed(what, after.requester, after.id, after.reason, *_file(after, _waits(after)), plan.digest)
         case RequestState.OPEN:
             by = after.approvals[-1] if after.approvals else None
-            return Deed(What.APPROVED, by, after.id, "", waits, _waits(after), plan.digest)
+            return Deed(What.APPROVED, by, after.id, _remark(after, by), waits, _waits(after), plan.digest)
         case RequestState.APPROVED:
             what = What.GLASS_CONFIRMED if after.glass else What.APPROVED
-            return Deed(what, after.closed_by, after.id, "", waits, f"approved, runs as {after.run}", plan.digest)
+            why = _remark(after, after.closed_by)
+            return Deed(what, after.closed_by, after.id, why, waits, f"approved, runs as {after.run}", plan.digest)
         case _:
             now = f"{after.state}{f', request {after.replaced_by} took its place' if after.replaced_by else ''}"
-            return Deed(CLOSED[after.state], after.closed_by, after.id, "", waits, now, plan.digest)
+            return Deed(CLOSED[after.state], after.closed_by, after.id, after.why_closed, waits, now, plan.digest)
+
+
+def _remark(request: Request, by: Actor | None) -> str:
+    """What this approver said with it."""
+    return dict(request.remarks).get(by.key, "") if by is not None else ""
 
 
 def _waits(request: Request) -> str:
@@ -59,9 +65,9 @@ def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
     stood = f"{run.state}: {run.stopped}" if run.stopped else str(run.state)
     match event:
         case CancelAsked():
-            return Deed(What.CANCELLED, event.by, run.id, "", stood, "stops at its next safe point")
+            return Deed(What.CANCELLED, event.by, run.id, event.reason, stood, "stops at its next safe point")
         case Resumed():
-            return Deed(What.RESUMED, event.by, run.id, "", stood, f"goes on from step {event.step + 1}")
+            return Deed(What.RESUMED, event.by, run.id, event.reason, stood, f"goes on from step {event.step + 1}")
         case Answered():
             asked = run.question.text if run.question else ""
             return Deed(What.ANSWERED, event.by, run.id, "", asked, run.labels.get((event.question, event.choice), event.choice))
@@ -77,7 +83,7 @@ def of_vote(run: Run, choice: str, by: Actor) -> Deed:
 def of_end(run: Run, event: Ended, journal: str) -> Deed:
     """How a run ended, with the digest of all that happened to it."""
     text = f": {event.text}" if event.text else ""
-    return Deed(What.ENDED, event.by, run.id, "", str(run.state), f"{event.how}{text}", journal)
+    return Deed(What.ENDED, event.by, run.id, event.reason, str(run.state), f"{event.how}{text}", journal)
 
 
 def of_policy(before: str, rules: Rules) -> Deed:
@@ -88,10 +94,12 @@ def of_policy(before: str, rules: Rules) -> Deed:
 def policy_words(rules: Rules) -> str:
     """A policy on one line; equal policies are equal lines."""
     roles = {"operators": rules.operators, "approvers": rules.approvers, "viewers": rules.viewers, "break-glass": rules.breakers}
+    roles |= dict(rules.only)
     said = [f"{role}: {', '.join(sorted(people)) or 'nobody'}" for role, people in roles.items()]
     said += [f"approvals: {rules.approvals}", *(f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for))]
     said += [f"one from each of: {', '.join(rules.approvals_from)}"] if rules.approvals_from else []
     said += ["a single operator may confirm alone"] if rules.single_operator else []
+    said += [f"a reason for: {', '.join(sorted(rules.reasons_for))}"] if rules.reasons_for else []
     said += [f"media nodes beyond {rules.scale_up_to} need approval"] if rules.scale_up_to is not None else []
     return "; ".join([*said, f"approvals last {rules.approval_seconds:g} s", f"asked again at {rules.growth:g} times more people"])
 

@@ -145,7 +145,7 @@ async def _channel(case: Case, channel: str) -> Finding:
 
 
 async def _people(case: Case) -> Sequence[Finding]:
-    roles = [(*c.roles.operators, *c.who_approves) for c in case.settings.clusters.values()]
+    roles = [(*c.roles.changers, *c.who_approves) for c in case.settings.clusters.values()]
     named = dict.fromkeys(who for role in roles for who in role if not who.startswith("S"))
     if not named:
         remedy = "name them in clusters.NAME.roles.operators"

@@ -6,8 +6,9 @@ import socket
 from collections.abc import AsyncGenerator
 
 from bot.app import Ways, news_channels, site_of
-from bot.state import Unusable, open_store
+from bot.state import Unusable, must_be_usable, open_store
 from bot.terminal.people import Peer, actor_of
+from bot.version import own_version
 from config.values import Settings
 from handlers.absent import Absent
 from handlers.commands import Office
@@ -21,6 +22,7 @@ from services.desk import Desk
 from services.errors import Refused
 from services.hours import Hours
 from services.memory import HostKeys
+from services.store import Store
 from services.store.port import new_id
 from services.world import ClusterWorld, Shell
 
@@ -32,6 +34,16 @@ def circle_of(settings: Settings) -> Circle:
     return Circle(Office(settings.slack.command, dict(settings.channels), zones), names)
 
 
+async def _open(settings: Settings, clock: Clock) -> Store:
+    store = open_store(settings.state, clock)
+    try:
+        await must_be_usable(settings, store, clock, own_version())
+    except Unusable:
+        await store.aclose()
+        raise
+    return store
+
+
 async def work(settings: Settings, clock: Clock, order: Order, width: int) -> AsyncGenerator[Line]:
     """Do it here. What is started is driven by this process for as long as it follows; then, or when it is left, by whoever comes."""
     try:
@@ -40,7 +52,7 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
         yield Line(f"{why}.", code=1)
         return
     try:
-        store = open_store(settings.state, clock)
+        store = await _open(settings, clock)
     except Unusable as error:
         held = "; ask that bot in Slack, or stop it first" if "another bot" in str(error) else ""
         yield Line(f"{error}{held}", code=1)
@@ -48,7 +60,7 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
     ways = Ways(clock, store, Http())
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
-    keys = HostKeys(store)
+    keys = HostKeys(store, clock)
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
     absent = Absent(desk, news_channels(settings))

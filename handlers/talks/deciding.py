@@ -6,7 +6,7 @@ from typing import ClassVar
 from handlers import cards
 from handlers.blocks import Card
 from handlers.talks.base import Asked, Talk
-from services.spoken import argument
+from services.spoken import CHANGING, CommandClass, argument
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,12 @@ class Cancel(Talk):
 
     command: ClassVar[str] = "cancel"
     changes: ClassVar[bool] = True
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.cancel(self.run, asked.actor)
+        run = await asked.desk.cancel(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
 
 
@@ -29,11 +30,12 @@ class Resume(Talk):
 
     command: ClassVar[str] = "resume"
     changes: ClassVar[bool] = True
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.resume(self.run, asked.actor)
+        run = await asked.desk.resume(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}.")
 
 
@@ -43,9 +45,10 @@ class Abandon(Talk):
 
     command: ClassVar[str] = "abandon"
     changes: ClassVar[bool] = True
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.abandon(self.run, asked.actor)
+        run = await asked.desk.abandon(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

@@ -9,7 +9,7 @@ from handlers.talks.base import Asked, Talk
 from services.errors import Refused
 from services.outcomes import Planned
 from services.procedures import Procedure
-from services.spoken import rest
+from services.spoken import CommandClass, rest
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class BreakGlass(Talk):
 
     command: ClassVar[str] = "break-glass"
     changes: ClassVar[bool] = True
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.BREAK_GLASS,)
     plans: ClassVar[bool] = True
     what: str = rest("COMMAND")
 

@@ -10,7 +10,7 @@ from handlers import cards
 from handlers.blocks import Card, day, escape
 from handlers.talks.base import Asked, Talk
 from services.errors import Refused
-from services.spoken import rest
+from services.spoken import CommandClass, rest
 
 SAID = 'say why and until when, as in `/openvidu hold "exam week" until 18:00`, `… until tomorrow 08:00` or `… for 2h`'
 LONGEST = 90 * 86400.0
@@ -22,7 +22,7 @@ class HoldTalk(Talk):
 
     command: ClassVar[str] = "hold"
     changes: ClassVar[bool] = True
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     what: str = rest('"reason" until TIME | for LENGTH')
 
     async def answer(self, asked: Asked) -> Card:
@@ -38,7 +38,7 @@ class Unhold(Talk):
 
     command: ClassVar[str] = "unhold"
     changes: ClassVar[bool] = True
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()

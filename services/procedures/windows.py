@@ -12,7 +12,7 @@ from services.errors import Refused
 from services.prices import hourly, money, summed
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.spoken import rest
+from services.spoken import CommandClass, rest
 from services.steps import Step
 from services.steps.base import duration
 from services.steps.hours import SaveWindow
@@ -28,6 +28,7 @@ class AddWindow(Procedure):
     """Close the cluster at these hours from now on, as in `nights Mon-Fri 20:00-07:30 Europe/Madrid`."""
 
     command: ClassVar[str] = "window add"
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"
     done: ClassVar[str] = "has its window"

@@ -11,7 +11,7 @@ from services.errors import Unreachable
 from services.runs import State
 from services.store import Commit, Store
 from simulators.slack import payloads
-from simulators.slack.model import Message
+from simulators.slack.model import Message, View
 from tests.support import virtual
 from tests.support.brief import brief
 from tests.support.full import PARTS
@@ -381,7 +381,7 @@ def test_a_command_whose_answer_was_lost_is_looked_for_before_anything_is_said_o
     ("label", "loses", "found"),
     [
         ("Approve", opens, "It was taken: approved, as `acme-1`"),
-        ("Reject", decides, "It was taken: the request is rejected"),
+        ("Reject…", decides, "It was taken: the request is rejected"),
     ],
 )
 def test_so_is_a_press(label: str, loses: Callable[[Commit], bool], found: str) -> None:
@@ -392,11 +392,19 @@ def test_so_is_a_press(label: str, loses: Callable[[Commit], bool], found: str) 
         card = await with_buttons(scene, "Shut down acme")
         shaky[0].loses = loses
         await scene.ben.presses(card, label)
+        if label == "Reject…":
+            view = await scene.ben.wait_for(lambda: _form(scene))
+            await scene.ben.fills_and_submits(view, {"Why": "not tonight"})
         await scene.whisper("UBEN", "Whether it was taken is not known yet")
         await scene.whisper("UBEN", found)
         assert UNTOUCHED not in reads(scene, "UBEN").lower()
 
     play(story, reach=reach)
+
+
+def _form(scene: Scene) -> View | None:
+    shown = scene.ben.modal()
+    return shown if shown is not None and "submit" in shown.body else None
 
 
 def test_what_was_never_written_is_said_to_be_untaken_once_that_is_known() -> None:

@@ -24,9 +24,9 @@ from tests.support.full import some
 T = TypeVar("T")
 Fate = int | Callable[[int], bool] | None
 """At which point a bot dies: at this one, where this says so, or never."""
+READS = ("get", "read", "tail", "length", "names", "logs")
 LOOKED_AT = ("users.info", "conversations.info", "conversations.history", "chat.getPermalink")
-LOOKS = {"digitalocean GET", "http get", "http post", *(f"store {what}" for what in ("get", "read", "tail", "length"))}
-LOOKS |= {f"slack {what}" for what in LOOKED_AT}
+LOOKS = {"digitalocean GET", "http get", "http post", *(f"store {what}" for what in READS), *(f"slack {what}" for what in LOOKED_AT)}
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
 CHILD_SECONDS = 120  # a story takes less than one
 
@@ -115,6 +115,15 @@ class MortalStore:
 
     async def length(self, log: str) -> int:
         return await self._do("length", lambda: self._store.length(log))
+
+    async def names(self, start: str) -> list[str]:
+        return await self._do("names", lambda: self._store.names(start))
+
+    async def logs(self, start: str) -> list[str]:
+        return await self._do("logs", lambda: self._store.logs(start))
+
+    async def tidy(self) -> None:
+        await self._do("tidy", self._store.tidy)
 
     async def aclose(self) -> None:
         """The state outlives the bot."""
