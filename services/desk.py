@@ -414,8 +414,15 @@ class Desk:
         self._drive(run.cluster, run.id)
         return Started(run)
 
-    async def _known(self, actor: Actor) -> Actor:
+    async def _account(self, actor: Actor) -> Actor:
+        """The person as their account stands now. Unreachable where Slack does not say."""
         return actor if self.accounts is None or actor.window else await self.accounts(actor)
+
+    async def _known(self, actor: Actor) -> Actor:
+        """The same; while Slack does not say, as it stood when they acted: an approval does not last long enough to matter more."""
+        with suppress(Unreachable):
+            return await self._account(actor)
+        return actor
 
     async def _as_known(self, request: Request) -> Request:
         """With everybody as their account stands now: a deactivated one counts no more."""
@@ -511,7 +518,7 @@ class Desk:
             given = standing.given
             if given is not None:
                 with suppress(*(() if surely else (Unreachable,))):
-                    given = replace(given, approvers=tuple([await self._known(a) for a in given.approvers]))
+                    given = replace(given, approvers=tuple([await self._account(a) for a in given.approvers]))
             found.append(replace(standing, given=given))
         return tuple(found)
 
