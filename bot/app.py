@@ -54,7 +54,7 @@ from services.store import Store
 from services.store.gate import Gate
 from services.store.port import new_id
 from services.vault import Objects
-from services.windows import Window, parse_window
+from services.windows import Window, parse_hours, parse_window
 from services.world import ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
@@ -181,6 +181,7 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: Settings
     teams = frozenset(settings.slack.teams)
     desk = Desk(sites, gate, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
+    desk.accounts = voice.known
     hours = Hours(desk, ways.clock)
     calendars = Calendars(_calendars(settings, ways.clock), hours.books, ways.clock, desk.bulkheads, desk.sites)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
@@ -268,7 +269,7 @@ def site_of(
     people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
     world = ClusterWorld(_place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket)
     whose = partial(accounts[token].owner.since, float("-inf"))
-    return Site(name, world, _rules(cluster), partial(http.certificate_of, cluster.public_url), whose)
+    return Site(name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), whose)
 
 
 def http_of(name: str, cluster: Cluster, ways: Ways) -> Http:
@@ -327,7 +328,15 @@ def _place(name: str, cluster: Cluster) -> Place:
     )
 
 
-def _rules(cluster: Cluster) -> Rules:
+def _approval_hours(name: str, cluster: Cluster) -> tuple[Window, ...]:
+    """The hours in which approvals count. Refused with the cluster and what is wrong, before anything is started."""
+    try:
+        return tuple(parse_hours(text, cluster.timezone) for text in cluster.policy.approvals_when)
+    except Refused as error:
+        raise Refused(f"clusters.{name}.policy.approvals_when: {error}") from None
+
+
+def _rules(name: str, cluster: Cluster) -> Rules:
     roles, policy = cluster.roles, cluster.policy
     viewers = frozenset({EVERYONE}) if roles.viewers == "everyone" else frozenset(roles.viewers)
     return Rules(
@@ -341,7 +350,9 @@ def _rules(cluster: Cluster) -> Rules:
         approvals_from=policy.approvals_from,
         single_operator=policy.single_operator,
         scale_up_to=policy.scale_up_without_approval_to,
+        approvals_when=_approval_hours(name, cluster),
         approval_seconds=policy.approval_minutes * 60,
+        confirm_seconds=policy.confirm_windows_days * 86400.0,
         growth=policy.growth,
         reasons_for=frozenset(map(Decision, policy.reasons_for)),
     )

@@ -59,6 +59,12 @@ def _zone(name: str, info: ValidationInfo) -> str:
     return str(judge(name)) if judge is not None else name
 
 
+def _hours(text: str, info: ValidationInfo) -> str:
+    """Judged by the caller of `load` too: they are written as windows are."""
+    judge = (info.context or {}).get("hours")
+    return str(judge(text)) if judge is not None else text
+
+
 def _no_bool(what: str) -> BeforeValidator:
     """Python takes `true` for 1."""
 
@@ -84,6 +90,7 @@ SecureUrl = Annotated[str, AfterValidator(_secure)]
 WebUrl = Annotated[str, AfterValidator(_web)]
 UrlPattern = Annotated[str, AfterValidator(_pattern)]
 Zone = Annotated[str, AfterValidator(_zone)]
+Hours = Annotated[Text, AfterValidator(_hours)]
 UserId = Annotated[str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")]
 MEMBER_OR_GROUP = "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
 RoleId = Annotated[str, _matching(r"[UWS][A-Z0-9]{2,}", MEMBER_OR_GROUP)]
@@ -215,7 +222,9 @@ class Policy(Value):
     approvals_from: Annotated[tuple[GroupId, ...], Field(max_length=5)] = ()
     zero_refused: Literal["ask", "keep_one"] = "ask"
     scale_up_without_approval_to: Annotated[Whole, Field(ge=0, le=1000)] | None = None
+    approvals_when: tuple[Hours, ...] = ()
     approval_minutes: Annotated[Number, Field(gt=0, le=1440)] = 30
+    confirm_windows_days: Annotated[Whole, Field(ge=1, le=3650)] = 365
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
     reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3

@@ -10,7 +10,7 @@ from typing import Any
 from handlers import cards
 from handlers.blocks import Card, day
 from handlers.commands import Counter, sender
-from handlers.deciding import BY_ACTION, opening_view
+from handlers.deciding import BY_ACTION, not_covered, opening_view
 from handlers.doubts import NOT_TAKEN, Look, became
 from handlers.home import Home
 from handlers.menus import Menus
@@ -21,6 +21,7 @@ from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor, Decision, whom_to_ask
+from services.windows import hours_words
 
 log = logging.getLogger(__name__)
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
@@ -121,16 +122,16 @@ class Buttons:
             if answer is not None:
                 await self._voice.whisper(ear, answer)
 
-
     async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
         """The message that was pressed, if it is a copy of a card that no bot remembers."""
         message = body.get("message") or {}
         ts = str(message.get("ts") or "")
         if not ts or name.partition(":")[0] not in OF_CARDS:
             return
+        about = value.partition("|")[0]
         try:
-            actor = await self._voice.actor(body)
-            await self._reporter.pressed(value.partition("|")[0], str(body["channel"]["id"]), ts, mark_of(message), actor)
+            await self._desk.must_see(about, await self._voice.actor(body))
+            await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
 
@@ -193,10 +194,10 @@ class Buttons:
         name, _, edge = value.partition("|")
         await self._hours.wishes.close_now(self._desk.sites.named(name, actor), edge, actor)
 
-    async def answer(self, value: str, _more: str, actor: Actor) -> None:
+    async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
         """One answer to a run's question."""
         run, question, choice = [*value.split("|"), "", ""][:3]
-        await self._desk.answer(run, question, choice, actor)
+        return not_covered(await self._desk.answer(run, question, choice, actor))
 
 
 # Every button of the bot's cards, by its action without what follows a colon; those of menus and forms are OFFERED.
@@ -229,6 +230,7 @@ def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = F
     rules = desk.site(cluster).rules
     if everybody:
         return cards.called(rules.approvers, requester)
+    when = f", {hours_words(rules.approvals_when)}" if rules.approvals_when else ""
     if rules.single_operator:
-        return f"an approver ({whom_to_ask(rules.approvers)})"
-    return f"an approver ({whom_to_ask(rules.approvers - {requester.user})}), not {requester.mention}"
+        return f"an approver ({whom_to_ask(rules.approvers)}){when}"
+    return f"an approver ({whom_to_ask(rules.approvers - {requester.user})}), not {requester.mention}{when}"

@@ -128,5 +128,10 @@ def day(moment: float) -> str:
     return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{_utc(moment, '%d %b %H:%M UTC')}>"
 
 
+def date(moment: float) -> str:
+    """The date, in each reader's own zone."""
+    return f"<!date^{int(moment)}^{{date_short}}|{_utc(moment, '%d %b')}>"
+
+
 def _utc(moment: float, form: str) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime(form)

@@ -11,7 +11,7 @@ from handlers.doubts import Doubts, Look
 from handlers.voice import Ear, Voice
 from services.decisions import Request
 from services.desk import Desk
-from services.outcomes import Changed, Outcome, Planned
+from services.outcomes import Changed, Outcome, Planned, Waiting
 from services.policy import Actor, Decision
 from services.reasons import MOST
 from services.runs import Run
@@ -53,7 +53,7 @@ class Deciding:
             case Decision.CANCEL:
                 await self._desk.cancel(name, actor, reason)
             case Decision.TAKE_OVER:
-                await self._desk.resume(name, actor, reason)
+                return not_covered(await self._desk.resume(name, actor, reason))
             case Decision.ABANDON:
                 await self._desk.abandon(name, actor, reason)
         return None
@@ -89,10 +89,14 @@ def told(made: Outcome) -> Card | None:
         case Planned():
             return cards.plan_card(made.plan, dry=made.dry)
         case Changed():
-            new = "The new plan is in the channel and needs its own approval"
-            return cards.words_card(f"Not run: {made.why}. {new}. Nothing was changed.")
+            return cards.words_card(cards.changed_words(made.new, made.why))
         case _:
             return None
+
+
+def not_covered(made: Outcome) -> Card | None:
+    """What whoever wanted a run to go on is told, where others have to approve that first."""
+    return cards.not_covered_card(made.request) if isinstance(made, Waiting) else None
 
 
 def opening_view() -> Block:

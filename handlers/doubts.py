@@ -54,6 +54,8 @@ class Doubts:
                 return
             try:
                 words = await look()
+            except Refused as refusal:
+                words = cards.sentence(str(refusal))  # such as that they have no role for it
             except BotError:
                 continue
             await self._say(ear, words, mine)

@@ -23,11 +23,15 @@ LOOK = 2.0
 
 @dataclass(frozen=True)
 class Line:
-    """Something to show. A `live` one takes the place of the live one before it; the last line of all carries the exit code."""
+    """Something to show. A `live` one takes the place of the live one before it; the last line of all carries the exit code.
+
+    `shown`: what was put before a person who has to agree to exactly that; said back with the order that does it.
+    """
 
     text: str
     live: bool = False
     code: int | None = None
+    shown: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from services.desk import Desk
 from services.errors import BadRecord, BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
-from services.policy import Actor
 from services.runs import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
@@ -95,7 +94,7 @@ class Reporter:
             return  # what Slack did not take in time is outdated: the message is its run's by now, or says how it was closed
         if place is None or not place.ts or self._has_moved(request.plan.cluster, place):
             await self._show_request_anew(request, card, place, first=first)
-        elif request.state is not RequestState.APPROVED:
+        elif request.state is not RequestState.APPROVED or request.act is not None:
             await self._voice.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
             if (said := cards.rejected_notice(request)) and await self._desk.first_time(f"rejected:{request.id}"):
@@ -308,20 +307,20 @@ class Reporter:
 
     # Copies that nobody remembers
 
-    async def pressed(self, name: str, channel: str, ts: str, mark: str, actor: Actor) -> None:
+    async def pressed(self, name: str, channel: str, ts: str, mark: str) -> None:
         """Somebody pressed a button of this message about a request or run: a copy that nothing keeps true is brought up to date.
 
-        `mark`: whose card the message is; "" where that was not said. Refused for whoever may not see the cluster.
+        `mark`: whose card the message is; "" where that was not said.
         """
         run, request = await self._about(name)
         cluster = run.cluster if run else request.plan.cluster if request else ""
-        self._desk.may_read(cluster, actor)
         place = await self._desk.cards.get(run.id if run else name)
         if run is not None and (place is None or not place.ts) and request is not None:
             place = await self._desk.cards.get(request.id)  # its message is about to become the run's
         if place is not None and (ts == place.ts or ts in [t for _, _, t in place.copies]):
             return
-        if (mark or await self._voice.mark(channel, ts)) not in (name, run.id if run else name, run.request if run else name):
+        mark = mark or await self._voice.mark(channel, ts)
+        if not mark or mark not in (name, run.id if run else name, run.request if run else name):
             return  # the card of something else, or none
         if place is None or not place.ts:
             if channel == self._channels.get(cluster):  # no bot could remember it: from here on it is the card

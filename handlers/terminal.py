@@ -15,10 +15,12 @@ from services.clock import Clock
 from services.decisions import Request
 from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
+from services.executor import Progress
 from services.hours import Hours
 from services.outcomes import Changed, Outcome, Planned, Started, Waiting
 from services.policy import NOWHERE, Actor
 from services.procedures import Procedure
+from services.runs import State
 from services.sight import Sight
 from services.spoken import Spoken
 
@@ -28,11 +30,15 @@ READING = ("status", "runs", "plan", "watch", "show")
 
 @dataclass(frozen=True)
 class Order:
-    """What was typed: `openvidu-bot VERB WORDS`. `follow`: stay until what it started is over."""
+    """What was typed: `openvidu-bot VERB WORDS`. `follow`: stay until what it started is over.
+
+    `shown`: what the person was shown and has agreed to, as the line that showed it names it.
+    """
 
     verb: str
     words: str = ""
     follow: bool = True
+    shown: str = ""
 
 
 class Terminal:
@@ -111,8 +117,9 @@ class Terminal:
                     return
         if order.verb == "status":
             for request in await self._waiting(self._cluster(words, actor), actor):
-                yield Line(f"  {words_of(cards.title(request.plan), reader)}: openvidu-bot approve {request.id[:SHORT]}")
-        if order.verb == "resume" and order.follow:
+                yield Line(f"  {words_of(cards.heading(request), reader)}: openvidu-bot approve {request.id[:SHORT]}")
+        resumed = order.verb == "resume" and (await self._desk.run(order.words.split()[0], actor)).state is not State.STOPPED
+        if resumed and order.follow:
             async for line in self._following(actor, width).run(order.words.split()[0]):
                 yield line
             return
@@ -157,6 +164,10 @@ class Terminal:
     async def _approve(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         said, reason = with_reason(order.words)
         request = await self._one(said, actor)
+        if order.shown != _shown(request):
+            async for line in self._put_before(request, width, again=bool(order.shown)):
+                yield line
+            return
         made = await self._desk.approve(request.id, actor, reason)
         async for line in self._made(made, request.plan.cluster, actor, width, follow=order.follow):
             yield line
@@ -177,7 +188,7 @@ class Terminal:
                 lines, said = self._following(actor, width).request(request), ""
                 later = "It waits; this changes nothing until somebody else approves."
             case Changed(new=request, why=why):
-                yield Line(words_of(cards.sentence(f"not run: {why}. Nothing was changed; the new plan needs its own approval"), reader))
+                yield Line(words_of(cards.changed_words(request, why), reader))
                 yield Line(text_of(request_card(self._desk, request), reader), code=1)
                 return
         if not follow:
@@ -188,6 +199,15 @@ class Terminal:
         async for line in lines:
             yield line
 
+    async def _put_before(self, request: Request, width: int, *, again: bool) -> AsyncIterator[Line]:
+        """Shown is not approved: the plan, for a person to agree to exactly that."""
+        reader = self._reader(request.plan.cluster, width)
+        if again:
+            yield Line("What you agreed to is not what waits now, so nothing was approved. This is:")
+        yield Line(text_of(request_card(self._desk, request), reader))
+        said = f"Not approved yet: openvidu-bot approve {request.id[:SHORT]} shows it and asks you"
+        yield Line(said, code=1, shown=_shown(request))
+
     async def _reject(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         said, reason = with_reason(said)
         request = await self._desk.reject((await self._one(said, actor)).id, actor, reason)
@@ -195,17 +215,28 @@ class Terminal:
 
     async def _show(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         request = await self._one(with_reason(said)[0], actor)
-        yield Line(text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)), code=0)
+        card = text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width))
+        yield Line(card, code=0, shown=_shown(request))
 
     async def _choose(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         name, choice = [*order.words.split(), "", ""][:2]
         run = await self._desk.run(name, actor)
         if run.question is None:
             raise Refused(f"{run.id} asks nothing now; `/openvidu runs {run.id}` tells how it stands")
-        choices = [c.id for c in run.question.choices]
+        choices = {c.id: c for c in run.question.choices}
         if choice not in choices:
             raise Refused(f"which answer? one of: {', '.join(choices)}")
-        await self._desk.answer(run.id, run.question.id, choice, actor)
+        loses = choices[choice].loses
+        if loses and order.shown != run.question.id:
+            reader = self._reader(run.cluster, width)
+            yield Line(text_of(cards.run_card(Progress(run, None, "", None, "", self._clock.now())), reader))
+            yield Line(words_of(f"{choices[choice].label}: {loses}", reader), code=1, shown=run.question.id)
+            return
+        made = await self._desk.answer(run.id, run.question.id, choice, actor)
+        if isinstance(made, Waiting):
+            async for line in self._made(made, run.cluster, actor, width, follow=order.follow):
+                yield line
+            return
         if not order.follow:
             yield Line(f"{run.id} has your answer.", code=0)
             return
@@ -218,7 +249,7 @@ class Terminal:
         found = [r for r in waiting if r.id.startswith(said.strip().lower())]
         if len(found) == 1:
             return found[0]
-        there = "; ".join(f"{r.id[:SHORT]} {cards.title(r.plan)}, asked by {r.requester.mention}" for r in waiting)
+        there = "; ".join(f"{r.id[:SHORT]} {cards.plain(cards.heading(r))}, asked by {r.requester.mention}" for r in waiting)
         if not there:
             raise Refused("no request waits for approval")
         raise Refused(f"which request? there are: {there}" if found or not said.strip() else f"no such request waits; there are: {there}")
@@ -235,6 +266,11 @@ class Terminal:
         await self._desk.run(name, actor)  # Refused when this one may not see it
         async for line in self._following(actor, width).run(name):
             yield line
+
+
+def _shown(request: Request) -> str:
+    """What a person who saw this request's plan has seen."""
+    return f"{request.id}:{request.plan.digest}"
 
 
 def _said(text: str) -> Spoken:

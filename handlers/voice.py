@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -22,6 +22,7 @@ from services.policy import Actor
 
 log = logging.getLogger(__name__)
 KNOWN_FOR = 600.0  # seconds that a person's standing is believed
+UNKNOWN = "Slack does not say who you are at the moment; try again"
 ELSEWHERE = "you belong to another workspace; only members of this one may use it"
 GONE = frozenset({"message_not_found", "edit_window_closed", "cant_update_message"})
 TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
@@ -243,6 +244,13 @@ class Voice:
         here = self._teams & standing.teams
         return Actor(user_id, min(here, default=standing.team), standing.enterprise, standing.name, standing.outsider)
 
+    async def known(self, actor: Actor) -> Actor:
+        """The same person as their account stands now. Unreachable when Slack does not say."""
+        standing = await self._person(actor.user)
+        if standing.outsider == UNKNOWN:
+            raise Unreachable(f"Slack does not say at the moment whether the account of {actor.mention} is active")
+        return replace(actor, outsider=standing.outsider)
+
     async def _person(self, user_id: str) -> Standing:
         known = self._people.get(user_id)
         if known is not None and self._clock.now() - known[0] < KNOWN_FOR:
@@ -253,7 +261,7 @@ class Voice:
             cause = error.__cause__
             if isinstance(cause, SlackApiError) and cause.response.get("error") == "missing_scope":
                 return Standing()  # roles name people one by one; without users:read that is all there is to go by
-            return Standing(outsider="Slack does not say who you are at the moment; try again")
+            return Standing(outsider=UNKNOWN)
         found = _standing(person, self._teams)
         if len(self._people) > 1000:
             self._people.clear()

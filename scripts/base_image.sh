@@ -2,11 +2,19 @@
 # base_image.sh python|redis|droplet FILE.tar: a root file system made of this machine's Debian packages. It stands in for the image that the
 # Dockerfile or compose.yaml names where no image registry can be reached, and for a new droplet (with systemd). Into an engine with:
 # docker import FILE.tar NAME:TAG, or podman import FILE.tar NAME:TAG. Needs root and mmdebstrap (apt-get install mmdebstrap); packages come
-# from where apt on this machine has them, or from SOURCES, a file in apt's format, for the release SUITE.
+# from where apt on this machine has them, for its own release or for SUITE, or from SOURCES, a file in apt's format.
 set -eu
 [ $# = 2 ] || { sed -n 2,5p "$0" >&2; exit 2; }
-suite=${SUITE:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
+own=$(. /etc/os-release && echo "$VERSION_CODENAME")
+suite=${SUITE:-$own}
 sources=${SOURCES:-$(ls /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources /etc/apt/sources.list 2>/dev/null | head -1)}
+if [ "$suite" != "$own" ] && [ -z "${SOURCES:-}" ]; then
+    # The same places, for the other release.
+    folder=$(mktemp -d)
+    trap 'rm -r "$folder"' EXIT
+    sed "s/\b$own\b/$suite/g" "$sources" > "$folder/$(basename "$sources")"
+    sources=$folder/$(basename "$sources")
+fi
 make() {
     packages=$1
     shift

@@ -21,6 +21,8 @@ class What(StrEnum):
 
     ASKED = "asked for"
     APPROVED = "approved"
+    EASED = "needs no approval"
+    STARTED = "started"
     REJECTED = "rejected"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"

@@ -456,6 +456,7 @@ class Cluster:
     remembered_ids: tuple[int, ...] = ()  # and which droplets, where they stay and are only powered off
     last_seen: FleetSeen | None = None  # what kept its media nodes when that was last seen
     windows: tuple[str, ...] = ()  # the words of its off-hours windows
+    window_versions: tuple[tuple[str, int], ...] = ()  # by name, how often each was written
     zone: str = "UTC"  # where its people live
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one

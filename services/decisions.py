@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from services.cluster import Load
 from services.plan import Plan
 from services.policy import Actor, Rules
+from services.seen import NotSeen, Observed
 
 
 class RequestState(StrEnum):
@@ -15,6 +17,25 @@ class RequestState(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"  # the plan changed since; another request took its place
+
+
+@dataclass(frozen=True)
+class Act:
+    """What an approval is for where a run is under way: its resume, or with `question` an answer to it."""
+
+    run: str
+    question: str = ""
+    choice: str = ""
+    label: str = ""  # of that choice, as it stands on its button
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One person wants that answer to a question, since then (epoch seconds)."""
+
+    by: Actor
+    choice: str
+    at: float
 
 
 @dataclass(frozen=True)
@@ -41,12 +62,19 @@ class Request:
     lacks: tuple[str, ...] = ()  # user groups of which nobody has approved it yet, and somebody has to
     why_closed: str = ""  # the reason that whoever rejected it gave
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    act: Act | None = None  # a run that is under way goes on with it; None: it opens a run
+    differs: str = ""  # what is unlike the card that was approved before
     text: str = field(default="", compare=False, repr=False, metadata={"stored": False})  # as it was read: what a change has to find there
 
     @property
     def left(self) -> int:
         """How many approvals are missing."""
         return 0 if self.glass else max(0, self.needs - len(self.approvals))
+
+    @property
+    def startable(self) -> bool:
+        """No approval is needed any more: whoever asked starts it with one press."""
+        return not self.glass and self.needs == 0
 
     def remarked(self, by: Actor, remark: str) -> "Request":
         """With what this person said; as it is when that is nothing."""
@@ -62,20 +90,21 @@ def grew(then: Plan, now: Plan, rules: Rules) -> str:
     A new recording, many more people; or, where people are disconnected, meetings that were unknown on the card and are seen now, or
     the other way round. What was unknown and still is was approved as unknown.
     """
-    if then.load is None or now.load is None:
-        return _unknown_before_or_now(then, now) if now.effects.cuts_off or then.effects.cuts_off else ""
-    if now.load.recordings > then.load.recordings:
-        running = "1 recording is" if now.load.recordings == 1 else f"{now.load.recordings} recordings are"
-        return f"{running} running; there were {then.load.recordings} when it was asked for"
-    if now.load.people > then.load.people * (1 + rules.growth) and now.load.people > then.load.people:
-        return f"{now.load.people} people are in meetings; there were {then.load.people} when it was asked for"
-    return ""
+    if (then.load is None or now.load is None) and not (now.effects.cuts_off or then.effects.cuts_off):
+        return ""
+    return load_grew(then.meetings, now.meetings, rules.growth)
 
 
-def _unknown_before_or_now(then: Plan, now: Plan) -> str:
-    if now.load is not None:
-        idle = now.load.idle
-        return "" if idle else f"{now.load.people} people are in meetings; how many was unknown when it was asked for"
-    if then.load is not None:
-        return f"how many people are in meetings is unknown now ({now.unseen}); it was known when it was asked for"
+def load_grew(then: Observed[Load], now: Observed[Load], growth: float) -> str:
+    """How the people who meet are more than there were, or are unknown; "" when they are covered."""
+    if isinstance(now, NotSeen):
+        known = "it was known when it was asked for"
+        return "" if isinstance(then, NotSeen) else f"how many people are in meetings is unknown now ({now.reason}); {known}"
+    if isinstance(then, NotSeen):
+        return "" if now.idle else f"{now.people} people are in meetings; how many was unknown when it was asked for"
+    if now.recordings > then.recordings:
+        running = "1 recording is" if now.recordings == 1 else f"{now.recordings} recordings are"
+        return f"{running} running; there were {then.recordings} when it was asked for"
+    if now.people > then.people * (1 + growth) and now.people > then.people:
+        return f"{now.people} people are in meetings; there were {then.people} when it was asked for"
     return ""

@@ -2,35 +2,36 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from services.authorization import ONE_RUN, beyond, counted, must
 from services.bindings import Bindings
-from services.books import book_key
+from services.books import Book, book_key
 from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
-from services.decisions import Request, RequestState, grew
+from services.decisions import Act, Request, RequestState, grew
 from services.drains import Drains
 from services.driving import Driver
 from services.errors import Foreign, Refused, Rejected, Unreachable
 from services.executor import Executor, Progress
 from services.heads import Heads
 from services.inspection import NodeReport, read_inspection
-from services.interventions import Interventions
+from services.interventions import Interventions, Outdated, Uncovered
 from services.journal import Journal
 from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
 from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
+from services.patience import patiently
 from services.plan import Plan, make_plan
 from services.policy import (
     Actor,
     Decision,
     Kind,
-    Rules,
     Verdict,
-    adds_up,
     judge,
     may_approve,
     may_break_glass,
@@ -38,7 +39,6 @@ from services.policy import (
     may_operate,
     may_say,
     may_use,
-    tally,
 )
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
@@ -46,13 +46,16 @@ from services.reasons import harmless, reason_of
 from services.requests import Requests
 from services.runs import Opened, Run, State, Stopped
 from services.secrets_env import SecretsFile
-from services.sites import Site, Sites, must
+from services.sites import Site, Sites
 from services.spoken import CommandClass, Spoken
 from services.staging import Staging, configure
+from services.standing import Standing, of_window, uncovered
+from services.steps import Step
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
 from services.vault import Vault
+from services.windows import Edge
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
@@ -105,11 +108,15 @@ class Desk:
         self.homes = Homes(store)
         self.doors = ClosedChannels(store)
         outsides = {name: site.world for name, site in sites.items()}
-        executor = Executor(outsides, self.journal, self._locks, Drains(store, clock), self.memory, clock, self._progressed)
+        drains = Drains(store, clock)
+        executor = Executor(outsides, self.journal, self._locks, drains, self.memory, clock, self._progressed, self._beyond)
         self._driver = Driver(executor, self.watchers.run, clock, self.bulkheads)
         self._staging = Staging(self.sites, clock)
         self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads)
-        self._interventions = Interventions(self.sites, self.journal, clock, self._look_again, self._progressed)
+        self._interventions = Interventions(
+            self.sites, self.journal, clock, self._look_again, self._must_not_be_held, self._known, self._progressed
+        )
+        self.accounts: Callable[[Actor], Awaitable[Actor]] | None = None  # a person as their account stands now, where Slack can be asked
         accounts = {name: site.account for name, site in sites.items() if site.account is not None}
         self.bindings = Bindings(store, clock, self._see, accounts)
         self.sites.foreign = self.bindings.foreign
@@ -127,6 +134,10 @@ class Desk:
         seen = await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}))
         self.bindings.saw(seen)
         return await self.memory.add_to(seen)
+
+    async def _look_for_a_person(self, name: str, needs: frozenset[Fact]) -> Cluster:
+        """The same, repeated for as long as somebody waits in patience: one odd answer loses no press."""
+        return await patiently(self._clock, lambda: self.look(name, needs))
 
     async def _see(self, name: str, needs: frozenset[Fact]) -> Cluster:
         return await self.site(name).world.observe(needs)
@@ -190,6 +201,13 @@ class Desk:
         self.may_read(request.plan.cluster, actor)
         return request
 
+    async def must_see(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster of that run or request."""
+        if name.rpartition("-")[0] in self.sites:
+            self.sites.must_know(name, actor)
+        else:
+            await self.request_of(name, actor)
+
     def now(self) -> float:
         """The time that events are told in."""
         return self._clock.now()
@@ -249,12 +267,14 @@ class Desk:
             await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
             self.may_use(name, actor, *procedure.needs())
             await self._requests.must_be_new(name, procedure)
-        plan = make_plan(await self.look(name, procedure.looks_at), procedure)
+        plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         if dry or plan.empty:
             return Planned(plan, dry)
         rules = self.sites.rules(name)
         verdict = must(judge(plan, actor, rules))
         if verdict.kind is Kind.ALLOWED:
+            if (mine := await self._requests.startable(name, procedure, actor)) is not None:
+                return await self.approve(mine.id, actor)
             return Started(await self._open(plan, actor, (), reason, channel, None))
         request = self._requests.new(plan, actor, rules, verdict, reason, channel)
         await self._requests.file(request)
@@ -272,9 +292,11 @@ class Desk:
         if not reason.strip():
             raise Refused('break-glass needs a reason that others will read: add `--reason "…"`; nothing was changed')
         await self._requests.must_be_new(name, procedure, glass=True)
-        plan = make_plan(await self.look(name, procedure.looks_at), procedure)
+        plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         if plan.empty:
             return Planned(plan, dry=False)
+        if plan.effects.standing:
+            raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
         verdict = must(judge(plan, actor, rules))
         if verdict.kind is Kind.ALLOWED:
             raise Refused(f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`")
@@ -336,8 +358,9 @@ class Desk:
         """Who has the cluster, since when and why, approved by whom, doing what."""
         age = duration(self._clock.now() - run.opened_at)
         why = f" (“{harmless(run.reason)}”)" if run.reason.strip() else ""
-        approved = f", approved by {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
-        approved = ", without approval (break-glass)" if run.glass else approved
+        verb = "standing approval by" if run.standing else "approved by"
+        approved = f", {verb} {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
+        approved = f", no approval: break-glass by {run.requester.mention}" if run.glass else approved
         doing = f"stopped: {run.stopped}" if run.state is State.STOPPED else f"now: {run.step.title()}" if run.step else "finishing"
         cancel = f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
         todo = "Resume or Abandon it first" if run.state is State.STOPPED else cancel
@@ -351,34 +374,63 @@ class Desk:
     async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:
         """Count one approval; with the last one the plan is checked against the live cluster and run. Refused with who was first.
 
-        With break-glass it is whoever asked that says yes, once they have seen the plan.
+        With break-glass, and where no approval is needed any more, it is whoever asked that says yes, once they have seen the plan.
         """
         await self.request_of(request_id, actor)  # what became of it is not said to those who may not see it
         request = await self._requests.open(request_id)
         name = request.plan.cluster
         rules = self.sites.rules(name)
         remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
-        approved = _counted(request, actor, rules).remarked(actor, remark)
+        approved = counted(await self._as_known(request), actor, rules).remarked(actor, remark)
         await self._must_not_be_held(name)
         if approved.left:
             await self._requests.change(request, approved)
             return Waiting(approved)
-        cluster = await self.look(name, request.plan.procedure.looks_at)
+        if request.act is not None:
+            return await self._approve_act(request, approved, request.act, actor)
+        cluster = await self._look_for_a_person(name, request.plan.procedure.looks_at)
         if outdated := request.plan.procedure.outdated(cluster):
             await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
             raise Refused(outdated)
         plan = make_plan(cluster, request.plan.procedure)
-        changed = plan.digest != request.plan.digest
-        why = "the cluster changed since it was asked for" if changed else grew(request.plan, plan, self.sites.rules(name))
-        if why:
+        if why := self._unlike(request, plan):
             return await self._replace(request, plan, actor, why)
         run = await self._open(plan, request.requester, approved.approvals, request.reason, request.channel, approved, request)
         return Started(run)
 
+    def _unlike(self, request: Request, plan: Plan) -> str:
+        """Why what was shown is not what would be done now; "" when it is."""
+        changed = "the cluster changed since it was asked for" if plan.digest != request.plan.digest else ""
+        return changed or grew(request.plan, plan, self.sites.rules(plan.cluster))
+
+    async def _approve_act(self, request: Request, approved: Request, act: Act, actor: Actor) -> Outcome:
+        """The last approval of what an open run does next: compared with the cluster once more, then the run goes on."""
+        try:
+            onward = await self._interventions.onward(act, request.requester)
+        except Outdated:
+            await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
+            raise
+        if why := self._unlike(request, onward.plan):
+            return await self._replace(request, onward.plan, actor, why)
+        by = approved.approvals[-1] if approved.approvals else actor
+        closed = approved.closed(RequestState.APPROVED, self._clock.now(), by, run=act.run)
+        run = await self._interventions.go_on(onward, request, closed)
+        await self._requests.changed(closed)
+        self._drive(run.cluster, run.id)
+        return Started(run)
+
+    async def _known(self, actor: Actor) -> Actor:
+        return actor if self.accounts is None or actor.window else await self.accounts(actor)
+
+    async def _as_known(self, request: Request) -> Request:
+        """With everybody as their account stands now: a deactivated one counts no more."""
+        approvals = tuple([await self._known(a) for a in request.approvals])
+        return replace(request, requester=await self._known(request.requester), approvals=approvals)
+
     def counts(self, request: Request, actor: Actor) -> bool:
         """Whether this person's yes to that request would count now."""
         try:
-            _counted(request, actor, self.sites.rules(request.plan.cluster))
+            counted(request, actor, self.sites.rules(request.plan.cluster))
         except Refused:
             return False
         return True
@@ -403,7 +455,7 @@ class Desk:
         request = await self._requests.open(name)
         rules = self.sites.rules(request.plan.cluster)
         if decision is Decision.APPROVE:
-            _counted(request, actor, rules)
+            counted(request, actor, rules)
         elif actor.key != request.requester.key:
             must(may_approve(actor, request.requester, rules))
         return request, rules.asks_why(decision, actor, request.requester)
@@ -413,8 +465,9 @@ class Desk:
         rules = self.sites.rules(request.plan.cluster)
         verdict = judge(plan, request.requester, rules)
         new = self._requests.new(plan, request.requester, rules, verdict, request.reason, request.channel, glass=request.glass)
+        new = replace(new, act=request.act, differs=why)
         await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor, replaced_by=new.id))
-        if plan.empty:
+        if plan.empty and request.act is None:
             return Planned(plan, dry=False)
         await self._requests.file(new)
         return Changed(request, new, why)
@@ -452,21 +505,47 @@ class Desk:
         self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
+    async def standings(self, book: Book, names: Iterable[str], *, surely: bool) -> tuple[Standing, ...]:
+        """What these windows were approved for, by whom, as their accounts stand now.
+
+        Raises Unreachable where Slack does not tell that; not `surely`: those whom it does not tell of count as they did.
+        """
+        runs, found = dict(book.runs), []
+        for window in filter(None, (book.window(name) for name in names)):
+            standing = of_window(window, await self.journal.run(runs[window.name]) if runs.get(window.name) else None)
+            given = standing.given
+            if given is not None:
+                with suppress(*(() if surely else (Unreachable,))):
+                    given = replace(given, approvers=tuple([await self._known(a) for a in given.approvers]))
+            found.append(replace(standing, given=given))
+        return tuple(found)
+
     async def open_for_window(
         self,
         plan: Plan,
         requester: Actor,
-        approvers: tuple[Actor, ...],
+        standings: tuple[Standing, ...],
+        yes: Actor | None,
         reason: str,
-        edge: str,
+        edge: Edge,
         by: float,
         checks: Mapping[str, str | None],
         puts: Mapping[str, str | None],
     ) -> Run:
-        """Open a run under a window's standing approval, if what it rests on is still so. Refused with who has the cluster."""
+        """Open a run under its windows' standing approval, if that covers it and what it rests on is still so.
+
+        Refused with what is not covered, or who has the cluster. `yes`: who agreed to close now, where the window asks first.
+        """
+        now = self._clock.now()
+        if why := uncovered(plan, edge, standings, self.sites.rules(plan.cluster), now):
+            raise Refused(why)
+        given = [s.given for s in standings if s.given is not None]
+        people = [*(a for g in given for a in g.approvers), *([yes] if yes else [])]
+        approvers = tuple({a.key: a for a in people}.values())
         name, counter = await self.journal.next_name(plan.cluster)
         bound = await self.bindings.own(plan.cluster)
-        opened = Opened(self._clock.now(), name, plan, requester, approvers, reason, edge=edge, by=by, bound=bound)
+        since = min((g.at for g in given), default=0.0)
+        opened = Opened(now, name, plan, requester, approvers, reason, edge=edge.name, by=by, standing=since, bound=bound)
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
             raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
@@ -492,23 +571,36 @@ class Desk:
         """Stop at the next safe point. Says what stays done."""
         return await self._interventions.cancel(run_id, actor, reason)
 
-    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run:
-        """Go on with a stopped run, from the first step that is not so now."""
-        run = await self._interventions.resume(run_id, actor, reason)
-        self._drive(run.cluster, run.id)
-        return run
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Outcome:
+        """Go on with a stopped run, from the first step that is not so now; or ask for approval of what its own does not cover."""
+        return await self._went_on(await self._interventions.resume(run_id, actor, reason), actor)
+
+    async def _went_on(self, made: Run | Uncovered, actor: Actor) -> Outcome:
+        if isinstance(made, Run):
+            self._drive(made.cluster, made.id)
+            return Started(made)
+        onward, run = made.onward, made.onward.run
+        rules = self.sites.rules(run.cluster)
+        glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        verdict = must(judge(onward.plan, actor, rules))
+        request = self._requests.new(onward.plan, actor, rules, verdict, run.reason, run.channel, glass=glass)
+        request = replace(request, act=onward.act, differs=made.differs)
+        await self._requests.file(request)
+        return Waiting(request)
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
         return await self._interventions.abandon(run_id, actor, reason)
 
-    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run:
+    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
-        return await self._interventions.answer(run_id, question_id, choice_id, actor)
+        return await self._went_on(await self._interventions.answer(run_id, question_id, choice_id, actor), actor)
 
     async def _look_again(self, run: Run) -> Cluster:
-        await self._must_not_be_held(run.cluster)
-        return await self.look(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
+        return await self._look_for_a_person(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
+
+    def _beyond(self, run: Run, step: Step, cluster: Cluster, at: float) -> str:
+        return beyond(run, step, cluster, self.sites.rules(run.cluster), at)
 
     # Keeping runs driven
 
@@ -545,6 +637,7 @@ class Desk:
             await self.journal.note_policy(name, self.sites[name].rules)
             self._noted.add(name)
         await self._requests.sweep(name)
+        await self._requests.ease(name, self.sites.rules(name))
         await self._show_what_is_owed(name)
         if old := await self._staging.old(name):
             # Requests first: one that is approved meanwhile has its run by then. One that is replaced is in neither for a moment.
@@ -576,29 +669,6 @@ class Desk:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""
         await self._driver.aclose()
         await self.heads.aclose()
-
-
-def _counted(request: Request, actor: Actor, rules: Rules) -> Request:
-    """With one more approval, by the rules as they are now. Refused when it does not count, or who asked may not ask any more."""
-    if request.glass:
-        return _confirmed(request, actor, rules)
-    must(may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals)))
-    verdict = judge(request.plan, request.requester, rules)
-    if verdict.kind is Kind.DENIED:
-        why = rules.unsure or "may not change this cluster any more"
-        raise Refused(f"{request.requester.mention} asked for this, and {why}; nothing was changed")
-    before = tuple(a for a in request.approvals if a.user in rules.approvers)  # who lost the role meanwhile does not count
-    needs = max(request.needs, verdict.approvals)
-    must(adds_up(actor, [a.user for a in before], needs, rules))
-    approvals = (*before, actor)
-    return replace(request, approvals=approvals, needs=needs, lacks=tally([a.user for a in approvals], needs, rules).lacks)
-
-
-def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
-    must(may_break_glass(actor, rules))
-    if actor.key != request.requester.key:
-        raise Refused(f"only {request.requester.mention}, who broke the glass, can confirm this; anybody else asks as usual")
-    return request
 
 
 __all__ = ["SWEEP", "Changed", "Desk", "Outcome", "Planned", "Site", "Started", "Status", "Waiting"]

@@ -19,15 +19,14 @@ from services.plan import make_plan
 from services.runs import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
 from services.seen import NotSeen
 from services.steps import Choice, Effects, Question, Step
-from services.steps.base import count, duration
+from services.steps.base import duration
 from services.undone import taken_back
 from services.watch import Stopwatch, Watch
 
 log = logging.getLogger(__name__)
 EAGER = 0.1  # of the usual interval: the shortest
 NEAR = 0.3
-GROWTH = 1.5  # so many times the people of the approved card are more than it covers
-ANEW = "Abandon this run and request it again, so that it is approved as it is now"
+ANEW = "Press Resume to have it approved as it is now"
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
 NOTIFY_AFTER = 300.0  # an outage that lasts this long is posted, once
 PROOF = "proof"  # what was looked for: that a step disconnects no one who is not on the card
@@ -50,13 +49,23 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+Beyond = Callable[[Run, Step, Cluster, float], str]
+"""Why a step must not be asked for at that moment, because what it does was not on the approved card; "" when it was."""
 
 
 class Executor:
     """Takes runs and walks them to an end that has a name."""
 
     def __init__(
-        self, outsides: dict[str, Outside], journal: Journal, locks: Locks, drains: Drains, memory: Memory, clock: Clock, watch: Watcher
+        self,
+        outsides: dict[str, Outside],
+        journal: Journal,
+        locks: Locks,
+        drains: Drains,
+        memory: Memory,
+        clock: Clock,
+        watch: Watcher,
+        beyond: Beyond,
     ) -> None:
         self.outsides = outsides
         self.journal = journal
@@ -65,6 +74,7 @@ class Executor:
         self.memory = memory
         self.clock = clock
         self.watch = watch
+        self.beyond = beyond
 
     async def drive(self, run_id: str) -> None:
         """Drive a run until it ends, stops, or somebody else has it. Harmless when somebody else has it already."""
@@ -227,22 +237,13 @@ class _Drive:
         await self._pause()
 
     def _beyond_the_card(self, step: Step, cluster: Cluster) -> str:
-        """Why a step that disconnects people is not covered by what was approved; looked at once more before it is first asked for.
-
-        A recording that began since, or many more people, were on no card. What was unknown on the card was approved as unknown.
-        """
-        named = self.run.plan.load
-        if self.run.asks or named is None or Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
-            return ""
+        """Why a step is not covered by what was approved; looked at once more before it is first asked for."""
+        found = self._x.beyond(self.run, step, cluster, self._clock.now())
         self._doing = Fact.LOAD
-        if isinstance(cluster.load, NotSeen):
+        if found and isinstance(cluster.load, NotSeen) and self.run.shown.load is not None:
             raise Unreachable(f"{step.title()}: how many people it would disconnect is not seen ({cluster.load.reason})")
         self._came_through()
-        if cluster.load.recordings > named.recordings:
-            return f"{count(cluster.load.recordings, 'recording')} now, {named.recordings} on the approved card. {ANEW}"
-        if cluster.load.people > named.people * GROWTH:
-            return f"{count(cluster.load.people, 'person')} in meetings now, {named.people} on the approved card. {ANEW}"
-        return ""
+        return f"{found}. {ANEW}" if found else ""
 
     async def _seen_done(self, step: Step, cluster: Cluster) -> None:
         here, now, apart = self._here, self._clock.now(), step.apart(cluster)
@@ -430,10 +431,10 @@ class _Drive:
         if question is None:
             await self._stop(f"{step.title()}: {error}", step, cluster)
             return
-        question = await self._rerouted(step, question)
+        question = self.run.asking(await self._rerouted(step, question))
         await self._append(Questioned(self._clock.now(), question))
         can_keep = any(c.id == "keep" for c in question.choices)
-        if question.id == "zero-refused" and cluster.zero_policy == "keep_one" and can_keep:
+        if question.kind == "zero-refused" and cluster.zero_policy == "keep_one" and can_keep:
             await self._append(Answered(self._clock.now(), question.id, "keep", None))
             await self._append(Noted(self._clock.now(), "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node"))
 
@@ -473,7 +474,7 @@ class _Drive:
         now = self._clock.now()
         if question is not None:
             self._reminded = now
-            await self._append(Questioned(now, question))
+            await self._append(Questioned(now, self.run.asking(question)))
             return
         watched = self._watched()
         unwatched = now - self.run.step_began - watched
@@ -554,7 +555,7 @@ class _Drive:
         else:
             if objected and plan.steps and plan.steps[0].objection(cluster):
                 return False
-            once = all(not q.default for q in self.run.asked if q.id == "other-hand")
+            once = all(not q.default for q in self.run.asked if q.kind == "other-hand")
             by_itself = objected and once and _only_starts(plan.effects)
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
             way = Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis, following=plan.following)
@@ -562,7 +563,7 @@ class _Drive:
             what += f". The run goes on from the new state: {ways}" if by_itself else f". From the new state it would be: {ways}"
         text = f"{what}. Nothing more was changed since."
         question = Question("other-hand", text, tuple(choices), default="continue" if by_itself else "")
-        await self._append(Questioned(self._clock.now(), question))
+        await self._append(Questioned(self._clock.now(), self.run.asking(question)))
         return True
 
     async def _objected(self, objection: str, step: Step, cluster: Cluster) -> None:

@@ -8,6 +8,7 @@ included, if nobody has changed the book since it was read: an edit seconds befo
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -20,11 +21,12 @@ from services.desk import SWEEP, Desk
 from services.errors import BotError, Refused
 from services.metrics import METRICS
 from services.plan import Plan, make_plan
-from services.policy import Actor
+from services.policy import Actor, Rules
 from services.procedures import Procedure, Shutdown, Startup
 from services.procedures.bootfile import Unbootable, closing_fault, unread
 from services.runs import Run, State
 from services.seen import NOT_LOOKED, NotSeen, Observed
+from services.standing import Standing, ends_soon, of_window, opening_of, uncovered
 from services.steps.base import count, duration
 from services.usage import Usage
 from services.windows import BY_TURNS, Due, Edge, Exceptions, Manual, Missed, Settled, Terms, due, lead, notice, notices, settle, will_miss
@@ -73,7 +75,8 @@ class _Opening:
     plan: Plan
     edge: Edge
     requester: Actor
-    approvers: tuple[Actor, ...]
+    standings: tuple[Standing, ...]
+    yes: Actor | None  # of somebody who was asked first
     reason: str
 
 
@@ -96,6 +99,7 @@ class Hours:
         self._why: dict[tuple[str, str], str] = {}
         self._quiet: dict[str, tuple[tuple[str | None, ...], float]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
+        self._added: dict[str, Run] = {}
 
     async def tick(self) -> None:
         """One look at every cluster. Each on its own: what goes wrong with one holds up no other."""
@@ -198,6 +202,7 @@ class Hours:
         book = read_book(text)
         turn = _Turn(name, text, holder, now, book, book)
         self._look_at_holds(turn)
+        await self._look_at_approvals(turn)
         _tell_the_month(turn)
         settled = await self._settle(turn) if book.windows else Settled()
         opening = await self._see_to(turn, settled, seen)
@@ -250,7 +255,7 @@ class Hours:
         by = edge.at if edge.kind == "open" else 0.0
         try:
             await self._desk.open_for_window(
-                opening.plan, opening.requester, opening.approvers, opening.reason, edge.name, by, {key: turn.text}, {key: after}
+                opening.plan, opening.requester, opening.standings, opening.yes, opening.reason, edge, by, {key: turn.text}, {key: after}
             )
         except Refused as error:
             log.info("%s of %s: %s", edge.name, turn.name, error)
@@ -317,27 +322,24 @@ class Hours:
         if answered is None and edge.kind == "close" and edge.meetings != "wait" and not _nobody_meets(cluster.load):
             self._ask(turn, edge, cluster.load)
             return None
-        plan = _planned(edge, cluster, turn.now)
+        rules = self._desk.site(turn.name).rules
+        # An opening brings back what was there: it does not wait for Slack.
+        standings = await self._desk.standings(turn.book, edge.windows, surely=edge.kind == "close")
+        procedure, less = _wanted(edge, cluster, standings, rules, turn.now)
+        plan = _planned(edge, cluster, procedure)
         if plan.empty:
             turn.book = turn.book.finished(edge.name)
             return None
-        if plan.effects.special or plan.effects.cuts_off:
-            raise _Never(f"it would not be graceful: {'; '.join(plan.effects.special) or 'it ends running meetings'}")
+        if why := uncovered(plan, edge, standings, rules, turn.now):
+            if rules.unsure:
+                raise Refused(rules.unsure)  # who may approve is known again soon
+            raise _Never(why)
+        if less:
+            turn.tell(f"{edge.name}/less", f"*{turn.name} opens with {less}* · {_windows(edge)} at {_time(edge)}.")
         window = edge.name.partition(f"-{edge.kind}@")[0]
         said = f"{'serves by' if edge.kind == 'open' else 'closes at'} {_time(edge)}{f', {late}' if late else ''}"
         who = Actor(user=f"window:{window}", name=f"window {window}")
-        return _Opening(plan, edge, who, await self._approvers(turn.book, edge), said)
-
-    async def _approvers(self, book: Book, edge: Edge) -> tuple[Actor, ...]:
-        """Whose approval this rests on: of adding its windows, and of closing now where a window asks first."""
-        found: list[Actor] = []
-        for window in edge.windows:
-            if run_id := dict(book.runs).get(window, ""):
-                run = await self._desk.journal.run(run_id)
-                found += run.approvers or (run.requester,)
-        if (yes := dict(book.answers).get(f"{edge.name}/ask")) is not None:
-            found.append(yes)
-        return tuple({a.key: a for a in found}.values())
+        return _Opening(plan, edge, who, standings, dict(turn.book.answers).get(f"{edge.name}/ask"), said)
 
     # Asking first
 
@@ -429,6 +431,23 @@ class Hours:
             return late, doing
         return max(late, LATE_BY), f"{run.id} is {run.state}"
 
+    async def _look_at_approvals(self, turn: _Turn) -> None:
+        """Before a window's standing approval ends, say so: from then on it does not close any more."""
+        rules = self._desk.site(turn.name).rules
+        for window in turn.book.windows:
+            run_id = dict(turn.book.runs).get(window.name, "")
+            standing = of_window(window, await self._adding(run_id) if run_id else None)
+            if (until := ends_soon(standing, rules, turn.now)) is not None:
+                renew = f"it does not close after that; `/openvidu window add {window.words()}` renews it"
+                text = f"*The standing approval of window {window.name} of {turn.name} ends {at(until)}* · {renew}"
+                turn.tell(f"confirm/{window.name}/{until:.0f}", text)
+
+    async def _adding(self, run_id: str) -> Run:
+        """The run that added a window; it is over, and does not change."""
+        if run_id not in self._added:
+            self._added[run_id] = await self._desk.journal.run(run_id)
+        return self._added[run_id]
+
     def _look_at_holds(self, turn: _Turn) -> None:
         for hold in turn.book.exceptions.holds:
             key = f"hold/{hold.since:.3f}"
@@ -438,28 +457,24 @@ class Hours:
                 turn.tell(f"{key}/day{days}", f"*{turn.name} is still on hold* until {at(hold.until)} · {hold.by} · {hold.reason}")
 
 
-def _planned(edge: Edge, cluster: Cluster, now: float) -> Plan:
+def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:
     """The plan of an edge. A closing that secrets.env forbids comes to nothing: it is told at once, and the cluster stays up."""
     try:
-        return make_plan(cluster, _wanted(edge, cluster, now))
+        return make_plan(cluster, procedure)
     except Unbootable as error:
         if edge.kind == "close" and not unread(cluster):
             raise _Never(f"{cluster.name} stays up: {error}") from None
         raise
 
 
-def _wanted(edge: Edge, cluster: Cluster, now: float) -> Procedure:
-    """The procedure that an edge asks for."""
+def _wanted(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, now: float) -> tuple[Procedure, str]:
+    """The procedure that an edge asks for, as far as its windows' approval goes; and why that is not all of it, "" when it is."""
     if edge.kind == "close":
         left = max(0.0, edge.until - now)
         gives_up = min(UNANSWERED, max(60.0, left / 4))
         limit = max(60.0, min(edge.wait_limit, left - gives_up - TURNING_BACK))
-        return Shutdown(media_only=edge.closes == "media-only", limit=limit, gives_up=gives_up)
-    if edge.number is None:
-        return Startup()
-    # A start-up takes nothing away: neither what others have added meanwhile nor, where a window says so, what was there before.
-    before = Startup().number(cluster) or 0 if edge.remembered else 0
-    return Startup(max(edge.number, before, len(cluster.members)))
+        return Shutdown(media_only=edge.closes == "media-only", limit=limit, gives_up=gives_up), ""
+    return opening_of(edge, cluster, standings, rules, now)
 
 
 def _manual(run: Run) -> Manual | None:

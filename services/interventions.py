@@ -1,22 +1,74 @@
 """What people decide about open runs: cancel, resume, abandon, answer. Each is taken once; of two, the second is told of the first."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from services.authorization import difference_words, differences, must, of_run, stake_grew, wanting
 from services.clock import Clock
 from services.cluster import Cluster
+from services.decisions import Act, Request, Vote
 from services.errors import Refused
 from services.executor import Progress
 from services.journal import Journal
-from services.policy import Actor, Decision, Impact, Kind, impacts, may_approve, may_break_glass, may_decide, tally
+from services.plan import Plan, plan_onward
+from services.policy import (
+    Actor,
+    Decision,
+    Impact,
+    Kind,
+    Rules,
+    impacts,
+    may_approve,
+    may_approve_now,
+    may_break_glass,
+    may_decide,
+    tally,
+)
 from services.reasons import reason_of
-from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State
-from services.sites import Sites, must
-from services.steps import Choice
+from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State, apply
+from services.sites import Sites
+from services.steps import Choice, Question
 from services.steps.base import duration, listed
+
+TRIES = 5
+
+
+class Outdated(Refused):
+    """What was to be approved cannot happen any more: the run has moved on."""
+
+
+@dataclass(frozen=True)
+class Onward:
+    """A decision on an open run, and what the run would do after it: `plan`, as of that look at the cluster."""
+
+    run: Run
+    event: Resumed | Answered
+    plan: Plan
+    cluster: Cluster
+
+    @property
+    def act(self) -> Act:
+        """What an approval of it is for."""
+        if isinstance(self.event, Resumed):
+            return Act(self.run.id)
+        choice = self.event.choice
+        return Act(self.run.id, self.event.question, choice, self.run.labels.get((self.event.question, choice), choice))
+
+
+@dataclass(frozen=True)
+class Uncovered:
+    """The run has not gone on: this is not covered by what it rests on, and has to be approved. `differs`: in what, in words."""
+
+    onward: Onward
+    differs: str
 
 
 class Interventions:
-    """Takes them. `look` sees a cluster as it is now; `tell` hears of what became of the run."""
+    """Takes them. `look` sees a cluster as it is now; `tell` hears of what became of the run.
+
+    `unheld` refuses while a cluster is on hold, and returns what must be so still when something is written. `known` is a person as their
+    account stands now.
+    """
 
     def __init__(
         self,
@@ -24,12 +76,16 @@ class Interventions:
         journal: Journal,
         clock: Clock,
         look: Callable[[Run], Awaitable[Cluster]],
+        unheld: Callable[[str], Awaitable[Mapping[str, str | None]]],
+        known: Callable[[Actor], Awaitable[Actor]],
         tell: Callable[[Progress], None],
     ) -> None:
         self._sites = sites
         self._journal = journal
         self._clock = clock
         self._look = look
+        self._unheld = unheld
+        self._known = known
         self._tell = tell
 
     async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
@@ -41,14 +97,12 @@ class Interventions:
             raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
         return await self._say(run, CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)))
 
-    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run:
-        """Go on with a stopped run, from the first step that is not so now."""
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run | Uncovered:
+        """Go on with a stopped run, from the first step that is not so now; or say what its approval does not cover."""
         run = await self._stopped(run_id, actor)
         why = self._why(run, Decision.TAKE_OVER, actor, reason)
-        cluster = await self._look(run)
-        if cluster.problem:
-            raise Refused(f"{run.id} cannot go on: {cluster.problem}")
-        return await self._say(run, Resumed(self._clock.now(), actor, _from_where(run, cluster), reason=why))
+        await self._unheld(run.cluster)
+        return await self._covered(await self._onward(run, Resumed(self._clock.now(), actor, run.position, reason=why)))
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
@@ -66,34 +120,114 @@ class Interventions:
     def _why(self, run: Run, decision: Decision, actor: Actor, reason: str) -> str:
         return reason_of(reason, decision, actor, run.requester, self._sites.rules(run.cluster))
 
-    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run:
+    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run | Uncovered:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
         run = await self._operable(run_id, actor, or_approver=True)
-        question = run.question
-        if question is None or question.id != question_id:
-            last = next((a for a in reversed(run.answers) if a.question == question_id and a.by is not None), None)
-            who = f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago" if last and last.by else "it is settled"
-            raise Refused(f"this question is not open any more: {who}")
+        question = self._open_question(run, question_id)
         choice = _choice(question.choices, choice_id)
+        event = Answered(self._clock.now(), question_id, choice_id, actor)
+        if not choice.loses and (choice.ends or choice.wait is not None):
+            return await self._say(run, event)  # takes nothing from anyone
+        onward = await self._onward(run, event)
         if choice.loses:
-            await self._may_lose(run, question_id, choice_id, actor)
-        return await self._say(run, Answered(self._clock.now(), question_id, choice_id, actor))
+            return await self._lose(onward, question, choice, actor)
+        return await self._covered(onward)
 
-    async def _may_lose(self, run: Run, question: str, choice: str, actor: Actor) -> None:
-        """As many approvals as ending meetings takes. Whoever broke the glass for the run needs none here either."""
+    def _open_question(self, run: Run, question_id: str) -> Question:
+        """The question of that id, while it is open. Refused with who answered it, and what is asked now."""
+        question = run.question
+        if question is not None and question.id == question_id:
+            return question
+        last = next((a for a in reversed(run.answers) if a.question == question_id and a.by is not None), None)
+        who = f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago" if last and last.by else "it is settled"
+        now = f"; asked now: {question.text}" if question is not None else ""
+        raise Refused(f"this question is not open any more: {who}{now}; your press changed nothing")
+
+    async def _onward(self, run: Run, event: Resumed | Answered) -> Onward:
+        """What the run would do from here after that decision, by a look at the cluster as it is."""
+        cluster = await self._look(run)
+        if cluster.problem:
+            raise Refused(f"{run.id} cannot go on: {cluster.problem}")
+        event = replace(event, step=_from_where(run, cluster)) if isinstance(event, Resumed) else event
+        return Onward(run, event, plan_onward(cluster, run.plan.procedure, apply(run, event).to_come), cluster)
+
+    async def _covered(self, onward: Onward) -> Run | Uncovered:
+        """Go on, where what the run rests on covers it."""
+        run = onward.run
         rules = self._sites.rules(run.cluster)
-        if run.glass and may_break_glass(actor, rules).kind is Kind.ALLOWED:
+        if impacts(onward.plan, rules):
+            await self._unheld(run.cluster)
+        given = of_run(run)
+        given = replace(given, approvers=await self._as_known(given.approvers))
+        found = differences(given, onward.plan, rules, self._clock.now())
+        if found:
+            return Uncovered(onward, difference_words(found))
+        return await self._say(run, onward.event, held=bool(impacts(onward.plan, rules)))
+
+    async def _as_known(self, people: Iterable[Actor]) -> tuple[Actor, ...]:
+        return tuple([await self._known(a) for a in people])
+
+    async def _lose(self, onward: Onward, question: Question, choice: Choice, actor: Actor) -> Run:
+        """As many approvals as ending meetings takes, of what is on the question's card."""
+        run, now = onward.run, self._clock.now()
+        rules = self._sites.rules(run.cluster)
+        glass = run.glass and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        if not glass:
+            must(may_approve(actor, run.requester, rules))
+            must(may_approve_now(rules))
+        await self._unheld(run.cluster)
+        await self._must_be_as_shown(onward, question, rules)
+        voters: tuple[Actor, ...] = ()
+        if not glass:
+            needs = rules.demand((*impacts(run.shown, rules), *impacts(onward.plan, rules), Impact.MEETINGS_CUT))
+            voters = await self._voters(run, question, Vote(actor, choice.id, now), needs, rules)
+        assert isinstance(onward.event, Answered), "only answers lose something"
+        return await self._say(run, replace(onward.event, plan=onward.plan, approvers=voters), held=True)
+
+    async def _voters(self, run: Run, question: Question, vote: Vote, needs: int, rules: Rules) -> tuple[Actor, ...]:
+        """Those who want that answer, when they are enough. Refused with how many more it takes."""
+        if not tally((vote.by.user,), needs, rules).left:
+            return (vote.by,)
+        votes = await self._journal.vote(run, question.id, vote)
+        votes = tuple([v if v == vote else replace(v, by=await self._known(v.by)) for v in votes])
+        voters = wanting(votes, vote.choice, run.requester, rules, self._clock.now())
+        left = tally([v.user for v in voters], needs, rules)
+        if not left.left:
+            return voters
+        more = "one more person" if left.left == 1 else f"{left.left} others"
+        of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}" if left.lacks else ""
+        raise Refused(f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet")
+
+    async def _must_be_as_shown(self, onward: Onward, question: Question, rules: Rules) -> None:
+        """Refused, and asked again with what is so now, where more would be lost than stands on the question's card."""
+        run, step = onward.run, onward.run.step
+        now = step.question(onward.cluster) if step is not None else None
+        if now is None or now.kind != question.kind:
+            now = None if question.stake is not None or question.unseen else question
+        grown = stake_grew(question, now, rules)
+        if not grown:
             return
-        must(may_approve(actor, run.requester, rules))
-        needs = rules.demand((*impacts(run.plan, rules), Impact.MEETINGS_CUT))
-        if not tally((actor.user,), needs, rules).left:
-            return
-        said = await self._journal.vote(run, question, choice, actor)
-        counted = tally([who for who in said if who in rules.approvers], needs, rules)
-        if counted.left:
-            more = "somebody else" if counted.left == 1 else f"{counted.left} others"
-            of = f", of {listed(f'<!subteam^{g}>' for g in counted.lacks)}" if counted.lacks else ""
-            raise Refused(f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet")
+        if now is not None:
+            await self._journal.ask_again(run, run.asking(now))
+            self._tell(Progress(await self._journal.refresh(run), None, "", None, "", self._clock.now()))
+        raise Refused(f"not taken, because it is not as it stood on the card: {grown}. The question is asked again as it is now")
+
+    # What a request is approved for
+
+    async def onward(self, act: Act, actor: Actor) -> Onward:
+        """What an act on a run would do now. Refused with `Outdated` when the run has moved on."""
+        run = await self._journal.run(act.run)
+        open_still = run.question is not None and run.question.id == act.question if act.question else run.state is State.STOPPED
+        if not open_still:
+            raise Outdated(f"{run.id} has moved on: it is {run.state} now; nothing was changed by this request")
+        now = self._clock.now()
+        event = Answered(now, act.question, act.choice, actor) if act.question else Resumed(now, actor, run.position)
+        return await self._onward(run, event)
+
+    async def go_on(self, onward: Onward, before: Request, after: Request) -> Run:
+        """Do it under the approval of that request, which is consumed by it."""
+        event = replace(onward.event, plan=onward.plan, approvers=after.approvals, request=after.id)
+        return await self._say(onward.run, event, held=True, request=(before, after))
 
     async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
         self._sites.must_know(run_id, actor)
@@ -114,9 +248,22 @@ class Interventions:
             raise Refused(f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`")
         return run
 
-    async def _say(self, run: Run, event: CancelAsked | Answered | Resumed | Ended) -> Run:
-        done = await self._journal.say(run, event)
-        current = await self._journal.refresh(run)
+    async def _say(
+        self,
+        run: Run,
+        event: CancelAsked | Answered | Resumed | Ended,
+        *,
+        held: bool = False,
+        request: tuple[Request, Request] | None = None,
+    ) -> Run:
+        """Write it down. `held`: not while the cluster is on hold."""
+        for _ in range(TRIES):
+            done = await self._journal.say(run, event, await self._unheld(run.cluster) if held else None, request)
+            current = await self._journal.refresh(run)
+            if done or current.events != run.events:
+                break
+            if request is not None and await self._journal.request(request[0].id) != request[0]:
+                break
         if not done:
             raise Refused(f"somebody was quicker: {run.id} is {current.state} now")
         self._tell(Progress(current, None, "", None, "", self._clock.now()))

@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from services.audit import journal_digest
+from services.audit import Deed, journal_digest
 from services.chain import Chain, sealed_key
 from services.clock import Clock
-from services.decisions import Request, RequestState
+from services.decisions import Request, RequestState, Vote
 from services.errors import BadRecord, Refused, Superseded, Unreachable
 from services.locks import Lease, claim_key
-from services.policy import Actor, Rules
+from services.policy import Rules
 from services.runs import CLASSES, Answered, CancelAsked, Ended, Event, Opened, Questioned, Resumed, Run, State, Stopped, apply, fold
+from services.steps import Question
 from services.store import Commit, Store
 from services.store.port import new_id
 from services.testimony import of_end, of_opening, of_policy, of_request, of_saying, of_vote, policy_words
@@ -137,10 +138,18 @@ class Journal:
             raise Superseded(f"{run.id} is driven by somebody else")
         return await self.refresh(run)
 
-    async def say(self, run: Run, event: CancelAsked | Answered | Resumed | Ended) -> bool:
-        """Write what a person decided. False: somebody was first, or the run has moved on."""
-        checks: dict[str, str | None] = {claim_key(run.cluster): run.id}
-        puts: dict[str, str | None] = {}
+    async def say(
+        self,
+        run: Run,
+        event: CancelAsked | Answered | Resumed | Ended,
+        checks: Mapping[str, str | None] | None = None,
+        request: tuple[Request, Request] | None = None,
+    ) -> bool:
+        """Write what a person decided. False: somebody was first, or the run has moved on.
+
+        `checks`: what else must be so still. `request`: the approved request that it rests on, consumed in the same act.
+        """
+        checks, puts, deeds = {claim_key(run.cluster): run.id, **(checks or {})}, dict[str, str | None](), list[Deed]()
         match event:
             case Answered():
                 checks[question_key(run.id)] = event.question
@@ -153,8 +162,23 @@ class Journal:
                 puts |= {halt_key(run.id): None, claim_key(run.cluster): None}
         if isinstance(event, Ended):
             return await self._write_end(run, event, checks, puts)
+        if request is not None:
+            before, after = request
+            checks[f"request:{before.id}"] = dump(before)
+            puts[f"request:{before.id}"] = dump(after)
+            deeds.append(of_request(before, after))
         puts[said_key(run.id)] = new_id()  # what the end's digest is over has grown
-        return await self.chain.commit(Commit(checks, puts, {}, [(log_of(run.id), dump(event))]), run.cluster, of_saying(run, event))
+        commit = Commit(checks, puts, {}, [(log_of(run.id), dump(event))])
+        return await self.chain.commit(commit, run.cluster, *deeds, of_saying(run, event))
+
+    async def ask_again(self, run: Run, question: Question) -> bool:
+        """Put a question in the place of the open one, with what is so now. False: that one is settled, or asked again already."""
+        assert run.question is not None, "only an open question is asked again"
+        key = question_key(run.id)
+        checks: Checks = {claim_key(run.cluster): run.id, key: run.question.id}
+        puts: Checks = {key: question.id, said_key(run.id): new_id()}
+        event = Questioned(self._clock.now(), question)
+        return await self._store.commit(Commit(checks, puts, {}, [(log_of(run.id), dump(event))]))
 
     async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
         """What the worker did or saw is in the journal only; what it ends with is a decision too."""
@@ -175,18 +199,16 @@ class Journal:
                 return False
         raise Unreachable(f"{run.id} is decided about faster than its end can be written", sent=False)
 
-    async def vote(self, run: Run, question: str, choice: str, by: Actor) -> tuple[str, ...]:
-        """Note that this person wants that answer, where one is not enough. Returns all who do, the newest last."""
-        key = f"votes:{run.id}:{question}:{choice}"
+    async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
+        """Note that this person wants that answer, where one is not enough, and nothing else. Returns all votes, the newest last."""
+        key = f"votes:{run.id}:{question}"
         while True:
             (text,) = await self._store.get(key)
-            found = tuple(read_json(text, [], f"the votes on {run.id}"))
-            if by.user in found:
-                return (*(v for v in found if v != by.user), by.user)
-            after = json.dumps([*found, by.user])
-            commit = Commit(checks={key: text}, puts={key: after}, ttl={key: VOTES_KEPT})
-            if await self.chain.commit(commit, run.cluster, of_vote(run, choice, by)):
-                return (*found, by.user)
+            before = _votes(text)
+            after = (*(v for v in before if v.by.key != vote.by.key), vote)
+            commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
+            if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
+                return after
 
     async def request(self, request: str) -> Request:
         """A request for approval as it stands. Refused when there is none of that id."""
@@ -234,6 +256,12 @@ def _event(text: str, run: str) -> Event:
     if not isinstance(event, Event):
         raise BadRecord(f"run {run} cannot be read: it is damaged")
     return event
+
+
+def _votes(text: str | None) -> tuple[Vote, ...]:
+    found = load(text) if text is not None else ()
+    assert isinstance(found, tuple), "only votes are stored there"
+    return found
 
 
 def _fresh(request: Request, text: str) -> Request:

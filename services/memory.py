@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from services.books import Books, Fence, book_key, read_book
@@ -34,14 +34,15 @@ class Memory:
             f"media:{name}", f"zero:{pool}", book_key(name), f"pause:{name}", f"kind:{name}"
         )
         known: dict[str, Any] = json.loads(media) if media else {"number": None}
-        windows = tuple(w.words() for w in read_book(book).windows)
+        kept = read_book(book).windows
         await self._note_kind(cluster, seen)
         return replace(
             cluster,
             remembered=known["number"],
             remembered_ids=tuple(known.get("ids", ())),
             zero_refused=zero is not None,
-            windows=windows,
+            windows=tuple(w.words() for w in kept),
+            window_versions=tuple((w.name, w.version) for w in kept),
             last_seen=_seen(seen),
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
@@ -117,18 +118,32 @@ class CardPlace:
     told: int = 0
     final: bool = False
     unattended: bool = False  # last changed by a process without Slack: whoever has it shows what becomes of it
-    copies: tuple[tuple[str, str, str], ...] = ()  # where the channel is closed: person, conversation, ts of what they read instead
-    copied: str = ""  # what these show
+    # Where the channel is closed: person, conversation and ts of what they read instead, and what these show. Under a key of its own:
+    # 0.1.0 cannot read a card with more in it.
+    copies: tuple[tuple[str, str, str], ...] = field(default=(), metadata={"stored": False})
+    copied: str = field(default="", metadata={"stored": False})
 
 
-LATER = ("copies", "copied")  # fields that an older version does not know: left out while they say nothing
-
-
-def _place(text: str) -> CardPlace:
+def _place(text: str, copies: str | None) -> CardPlace:
     """As it was stored, by this version or another one."""
-    known = {f.name for f in fields(CardPlace)}
-    said = {key: value for key, value in json.loads(text).items() if key in known}
-    return CardPlace(**said | {"copies": tuple((str(u), str(c), str(t)) for u, c, t in said.get("copies", ()))})
+    known = {f.name for f in fields(CardPlace) if f.metadata.get("stored", True)}
+    place = CardPlace(**{key: value for key, value in json.loads(text).items() if key in known})
+    if copies is None:
+        return place
+    said = json.loads(copies)
+    return replace(place, copies=tuple((str(u), str(c), str(t)) for u, c, t in said["copies"]), copied=str(said["copied"]))
+
+
+def _texts(place: CardPlace) -> tuple[str, str | None]:
+    """What is stored of it: the card, and its copies where there are any."""
+    said = asdict(place)
+    copies = {f.name: said.pop(f.name) for f in fields(CardPlace) if not f.metadata.get("stored", True)}
+    return json.dumps(said), json.dumps(copies) if any(copies.values()) else None
+
+
+def card_keys(name: str) -> tuple[str, str]:
+    """Where the card of a request or run is remembered, and its copies."""
+    return f"card:{name}", f"copies:{name}"
 
 
 class CardPlaces:
@@ -141,17 +156,17 @@ class CardPlaces:
 
     async def get(self, name: str) -> CardPlace | None:
         """The place of the card of a request or run."""
-        (text,) = await self._store.get(f"card:{name}")
-        return _place(text) if text else None
+        text, copies = await self._store.get(*card_keys(name))
+        return _place(text, copies) if text else None
 
     async def put(self, name: str, place: CardPlace) -> None:
         """Remember it; and in the same act that it is open until its final state has been shown."""
-        said = json.dumps({key: value for key, value in asdict(place).items() if value or key not in LATER})
+        said = dict(zip(card_keys(name), _texts(place), strict=True))
         while True:
             (text,) = await self._store.get(self.OPEN)
             names = json.loads(text or "[]")
             after = [n for n in names if n != name] if place.final else list(dict.fromkeys([*names, name]))
-            puts = {f"card:{name}": said, **({self.OPEN: json.dumps(after)} if after != names else {})}
+            puts = {**said, **({self.OPEN: json.dumps(after)} if after != names else {})}
             if await self._store.commit(Commit(checks={self.OPEN: text}, puts=puts)):
                 return
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact, Load
+from services.cluster import NOTHING_KNOWN, Basis, Cluster, Fact, Load, Pool
 from services.errors import Refused
 from services.prices import hourly
 from services.procedures import Procedure, bootfile
@@ -37,6 +38,7 @@ class Plan:
     money: str = ""
     following: str = ""  # what to do next, said at the end
     unseen: str = ""  # why LiveKit did not show who meets
+    nodes: tuple[int, ...] | None = None  # media droplets it was made for; empty where an autoscaler may change them. None: not recorded
 
     @property
     def meetings(self) -> Observed[Load]:
@@ -54,11 +56,47 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
     `left`: it is under way already, these steps were still to come, and another way on has to be found from here.
     """
     procedure.check(cluster)
+    fold = _fold(cluster, procedure.steps(cluster) if left is None else procedure.onward(cluster, left))
+    _check_seen(cluster, fold.steps)
+    readers = bootfile.reads(cluster, procedure, fold.steps, fold.effects)
+    bootfile.must_start(cluster, readers, under_way=left is not None)
+    told = bootfile.notes(cluster, readers)
+    plan = _plan(cluster, procedure, fold, told)
+    if plan.empty:
+        return plan
+    return replace(
+        plan,
+        afterwards=procedure.afterwards(cluster),
+        notes=(*procedure.notes(cluster), *_agents(cluster, plan.effects), *_of_pool(cluster), *told),
+        money=procedure.money(cluster),
+        following=procedure.next_words(cluster),
+    )
+
+
+def plan_onward(cluster: Cluster, procedure: Procedure, steps: Iterable[Step]) -> Plan:
+    """What these steps, the rest of a run that is under way, mean from this cluster on."""
+    whole = cluster if cluster.pool is not None else replace(cluster, pool=Pool(id="", name="", target=0))
+    plan = _plan(cluster, procedure, _fold(whole, steps), ())
+    return replace(plan, notes=_agents(cluster, plan.effects)) if plan.steps else plan
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Steps still needed, and what they come to."""
+
+    steps: list[Step]
+    effects: Effects
+    takes: float
+    outage: float | None
+    after: Cluster
+
+
+def _fold(cluster: Cluster, ways: Iterable[Step]) -> _Fold:
     steps: list[Step] = []
     effects, takes, outage = Effects(), 0.0, None
     serves_again = False
     now = cluster
-    for step in procedure.steps(cluster) if left is None else procedure.onward(cluster, left):
+    for step in ways:
         if step.is_done(now) and not (step.checks and steps):
             continue
         effects += step.effects(now)
@@ -70,31 +108,35 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         now = step.after(now)
         serves_again = now.up and bool(now.serving)
         steps.append(step)
-    _check_seen(cluster, steps)
-    readers = bootfile.reads(cluster, procedure, steps, effects)
-    bootfile.must_start(cluster, readers, under_way=left is not None)
-    told = bootfile.notes(cluster, readers)
-    before, after = hourly(cluster), hourly(now)
+    return _Fold(steps, effects, takes, outage, now)
+
+
+def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, told: tuple[str, ...]) -> Plan:
+    before, after = hourly(cluster), hourly(fold.after)
     return Plan(
         cluster=cluster.name,
         procedure=procedure,
-        steps=tuple(steps),
-        effects=effects,
-        takes=takes,
-        outage=None if _ends_down(now) else outage,
+        steps=tuple(fold.steps),
+        effects=fold.effects,
+        takes=fold.takes,
+        outage=None if _ends_down(fold.after) else fold.outage,
         load=cluster.load if isinstance(cluster.load, Load) else None,
         unseen=cluster.load.reason if isinstance(cluster.load, NotSeen) else "",
         media=len(cluster.media),
         saves=None if before.total is None or after.total is None else before.total - after.total,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
-        digest=digest(cluster, procedure, steps, told),
+        digest=digest(cluster, procedure, fold.steps, told),
         basis=cluster.basis,
-        afterwards=procedure.afterwards(cluster) if steps else (),
-        notes=(*procedure.notes(cluster), *_agents(cluster, effects), *_of_pool(cluster), *told) if steps else (),
-        money=procedure.money(cluster) if steps else "",
-        following=procedure.next_words(cluster) if steps else "",
+        nodes=_nodes(cluster),
     )
+
+
+def _nodes(cluster: Cluster) -> tuple[int, ...]:
+    """The media droplets that an approval rests on, as in `Cluster.fingerprint`."""
+    if cluster.autoscaler is not None:
+        return ()
+    return tuple(sorted(n.id for n in cluster.media if n.member_status != "deleting"))
 
 
 def _check_seen(cluster: Cluster, steps: list[Step]) -> None:

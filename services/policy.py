@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from services.plan import Plan
 from services.spoken import CHANGING, CommandClass
+from services.windows import Window, closed_words
 
 EVERYONE = "everyone"
 NO_ROLE = "you have no role for this cluster; the person who keeps the bot's settings can give you one"
@@ -95,8 +96,16 @@ class Rules:
     single_operator: bool = False
     scale_up_to: int | None = None  # media nodes that may be added up to without approval; None: any number
     approval_seconds: float = 1800.0
+    confirm_seconds: float = 365 * 86400.0  # a window's standing approval has to be confirmed again after this
     growth: float = 0.5  # this much more load than at approval asks again
+    approvals_when: tuple[Window, ...] = ()  # the hours in which approvals count; none: always
+    at: float = 0.0  # the moment that this is asked for
     reasons_for: frozenset[Decision] = frozenset()  # decisions about what somebody else asked for that take a reason
+
+    @property
+    def approvals_closed(self) -> str:
+        """Why no approval counts at this moment; "" while they do."""
+        return closed_words(self.approvals_when, self.at)
 
     def asks_why(self, decision: Decision, by: Actor, whose: Actor) -> bool:
         """Whether this decision about what `whose` asked for takes a reason. One's own never does."""
@@ -239,7 +248,8 @@ def judge(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
 def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
     """What somebody else has to look at."""
     effects = plan.effects
-    beyond = effects.adds and rules.scale_up_to is not None and plan.media + effects.adds > rules.scale_up_to
+    limit = rules.scale_up_to
+    beyond = limit is not None and ((effects.adds > 0 and plan.media + effects.adds > limit) or effects.opens > limit)
     found = {
         Impact.MEETINGS_CUT: effects.cuts_off,
         Impact.MEETINGS_BLOCKED: effects.blocks,
@@ -252,9 +262,9 @@ def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
     return tuple(impact for impact, there in found.items() if there)
 
 
-def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
-    """Why somebody else has to look at it, in words."""
-    words = {
+def impact_words(plan: Plan, rules: Rules) -> dict[Impact, str]:
+    """What each impact means here, said after "it"."""
+    return {
         Impact.MEETINGS_CUT: "ends running meetings",
         Impact.MEETINGS_BLOCKED: "keeps people from opening meetings" if plan.effects.down else "takes media nodes out of service",
         Impact.MASTERS_STOPPED: "stops masters",
@@ -263,6 +273,11 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
         Impact.MEDIA_ADDED: f"adds media nodes beyond the {rules.scale_up_to} that need no approval",
         Impact.IRREVERSIBLE: "cannot be taken back",
     }
+
+
+def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
+    """Why somebody else has to look at it, in words."""
+    words = impact_words(plan, rules)
     found = impacts(plan, rules)
     if found != (Impact.IRREVERSIBLE,):
         found = tuple(i for i in found if i is not Impact.IRREVERSIBLE)  # its own words stand in the plan
@@ -287,6 +302,11 @@ def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str
     if actor.key in already:
         return _denied("you have approved this already; somebody else is needed too")
     return Verdict(Kind.ALLOWED, "may approve")
+
+
+def may_approve_now(rules: Rules) -> Verdict:
+    """Whether an approval that is given at this moment counts, whoever gives it. Those given before go on counting."""
+    return _denied(rules.approvals_closed) if rules.approvals_closed else Verdict(Kind.ALLOWED, "approvals count now")
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,23 @@
 """Requests for approval: filed and listed in one act, changed as they were read, closed once."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from services.bulkheads import Bulkheads
 from services.clock import Clock
-from services.decisions import Request, RequestState
+from services.decisions import Act, Request, RequestState
 from services.errors import BadRecord, Refused, Unreachable
 from services.journal import Journal
 from services.plan import Plan
-from services.policy import Actor, Rules, Verdict
+from services.policy import Actor, Kind, Rules, Verdict, judge
 from services.procedures import Procedure
 from services.staging import Staging
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
+from services.windows import opens_at
 from services.wire import read_json
 
 PART = "requests that wait"
@@ -52,7 +55,7 @@ class Requests:
             requester=actor,
             reason=reason,
             made_at=now,
-            until=now + (min(GLASS_SECONDS, rules.approval_seconds) if glass else rules.approval_seconds),
+            until=now + min(GLASS_SECONDS, rules.approval_seconds) if glass else _opens(rules, now) + rules.approval_seconds,
             needs=verdict.approvals,
             why=verdict.reason,
             special=verdict.special,
@@ -66,7 +69,7 @@ class Requests:
         name = request.plan.cluster
         for _ in range(TRIES):
             pending = (await self._store.get(f"pending:{name}"))[0]
-            await self.must_be_new(name, request.plan.procedure, glass=request.glass)
+            await self.must_be_new(name, request.plan.procedure, glass=request.glass, act=request.act)
             if await self._journal.put_request(request, pending):
                 self._tell(request)
                 return
@@ -92,10 +95,11 @@ class Requests:
         else:
             self._bulkheads.well(PART, name)
 
-    async def must_be_new(self, name: str, procedure: Procedure, *, glass: bool = False) -> None:
-        """Refused when somebody has asked for the same, in the same way."""
+    async def must_be_new(self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None) -> None:
+        """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
         for request in await self.waiting(name):
-            if request.plan.procedure == procedure and request.glass == glass:
+            same = request.act == act if act or request.act else request.plan.procedure == procedure
+            if same and request.glass == glass and not request.startable:
                 left = duration(request.until - self._clock.now())
                 waits = "being confirmed" if glass else "approval"
                 raise Refused(f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above")
@@ -118,7 +122,7 @@ class Requests:
                 raise Refused("somebody pressed at the same moment; look again")
             raise Refused(_closed_words(current, self._clock.now()))
         await self.changed(after)
-        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not after.replaced_by:
+        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not (after.replaced_by or after.act):
             await self._staging.drop(after.plan.cluster, after.plan.procedure)
 
     async def changed(self, after: Request) -> None:
@@ -126,6 +130,20 @@ class Requests:
         if after.state is not RequestState.OPEN:
             await self._unlist(after.plan.cluster, after.id)
         self._tell(after)
+
+    async def startable(self, name: str, procedure: Procedure, actor: Actor) -> Request | None:
+        """What this person has asked for and can start, because no approval is needed any more."""
+        mine = (r for r in await self.waiting(name) if r.startable and r.act is None and r.requester.key == actor.key)
+        return next((r for r in mine if r.plan.procedure == procedure), None)
+
+    async def ease(self, name: str, rules: Rules) -> None:
+        """Where the policy asks for no approval any more, whoever asked can start it: the card says so from then on."""
+        for request in await self.waiting(name):
+            free = judge(request.plan, request.requester, rules).kind is Kind.ALLOWED
+            if free and not request.glass and not request.startable:
+                eased = replace(request, needs=0, lacks=())
+                if await self._journal.change_request(request, eased):
+                    await self.changed(eased)
 
     async def sweep(self, name: str) -> None:
         """Close what has expired, and unlist what is closed."""
@@ -139,7 +157,8 @@ class Requests:
         closed = request.closed(RequestState.EXPIRED, request.until)
         if await self._journal.change_request(request, closed):
             await self.changed(closed)
-            await self._staging.drop(request.plan.cluster, request.plan.procedure)
+            if request.act is None:  # else the run still needs it
+                await self._staging.drop(request.plan.cluster, request.plan.procedure)
 
     async def _listed(self, name: str) -> list[str]:
         (text,) = await self._store.get(f"pending:{name}")
@@ -154,6 +173,12 @@ class Requests:
             if request_id not in listed or await self._store.commit(Commit(checks={key: text}, puts={key: left})):
                 return
         raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+
+
+def _opens(rules: Rules, now: float) -> float:
+    """From when on it can be approved."""
+    opens = opens_at(rules.approvals_when, now)
+    return opens if math.isfinite(opens) else now
 
 
 def _closed_words(request: Request, now: float) -> str:

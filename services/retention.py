@@ -17,7 +17,7 @@ from services.desk import Desk
 from services.errors import BadRecord, Refused
 from services.journal import halt_key, log_of, question_key, said_key
 from services.locks import lease_key
-from services.memory import Intake, first_time
+from services.memory import Intake, card_keys, first_time
 from services.runs import Run
 from services.store import Commit, Store
 from services.store.origin import used_key
@@ -108,7 +108,7 @@ class Retention:
             return
         removed = [r.id for r in going]
         keys = [k for run in removed for k in (question_key(run), halt_key(run), said_key(run), sealed_key(run), lease_key(run))]
-        keys += [f"{kind}:{run}" for run in removed for kind in ("epoch", "card", "watch")]
+        keys += [f"{kind}:{run}" for run in removed for kind in ("epoch", "watch")] + [k for run in removed for k in card_keys(run)]
         commit = Commit(
             checks={key: text},
             puts={**dict.fromkeys(keys), key: json.dumps(stay)},
@@ -177,8 +177,8 @@ class Retention:
                 continue  # what cannot be read is not this version's to remove
             over = request.until if request.state is RequestState.OPEN else request.closed_at
             if over <= self._before:
-                card = f"card:{request.id}"
-                await self._store.commit(Commit(checks={key: request.text}, puts={key: None, card: None}))
+                gone = dict.fromkeys((key, *card_keys(request.id)))
+                await self._store.commit(Commit(checks={key: request.text}, puts=gone))
 
     async def _drains(self) -> None:
         """Those whose run is gone, or over for long enough: the marker on the node, where it is still there, guards it all the same."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import reduce
 
 from services import cluster as facts
-from services.decisions import Request, RequestState
+from services.decisions import Act, Request, RequestState, Vote
 from services.identity import UNSEEN, Identity
 from services.plan import Plan
 from services.policy import Actor
@@ -32,6 +32,7 @@ class Opened:
     glass: bool = False  # break-glass: nobody else approved it
     bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    standing: float = 0.0  # of a window: when its standing approval was given
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,18 @@ class Questioned:
 
 @dataclass(frozen=True)
 class Answered:
-    """Somebody chose; or nobody had to, because the goal was reached meanwhile (`choice` is "")."""
+    """Somebody chose; or nobody had to, because the goal was reached meanwhile (`choice` is "").
+
+    `plan`: what those who approved the answer were shown; the run rests on that from here. None: on what it rested on before.
+    """
 
     at: float
     question: str
     choice: str
     by: Actor | None
+    plan: Plan | None = None
+    approvers: tuple[Actor, ...] = ()
+    request: str = ""  # the approved request it came from
 
 
 @dataclass(frozen=True)
@@ -119,11 +126,14 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Somebody said: go on, from that step."""
+    """Somebody said: go on, from that step. `plan`: what those who approved it were shown, where it took that."""
 
     at: float
     by: Actor
     step: int
+    plan: Plan | None = None
+    approvers: tuple[Actor, ...] = ()
+    request: str = ""  # the approved request it came from
     reason: str = ""
 
 
@@ -210,6 +220,23 @@ class Run:
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     why_cancelled: str = ""
     why_ended: str = ""  # the reason of whoever abandoned it
+    approved_at: float = 0.0  # when `approvers` approved what it rests on
+    renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
+    standing: float = 0.0  # of a window: when its standing approval was given
+
+    @property
+    def shown(self) -> Plan:
+        """What the approval that it rests on was given for."""
+        return self.renewed or self.plan
+
+    @property
+    def to_come(self) -> tuple[Step, ...]:
+        """The steps from the present one on."""
+        return tuple(s for i, s in enumerate(self.steps) if i >= self.position and i not in self.skipped)
+
+    def asking(self, question: Question) -> Question:
+        """That question, with an id that no other asking of this run has."""
+        return replace(question, id=f"{question.kind}.{len(self.asked) + 1}")
 
     @property
     def over(self) -> bool:
@@ -260,6 +287,8 @@ def _opened(event: Opened) -> Run:
         bound=event.bound,
         following=event.plan.following,
         remarks=event.remarks,
+        approved_at=event.at,
+        standing=event.standing,
     )
 
 
@@ -267,7 +296,7 @@ def _answered(run: Run, event: Answered) -> Run:
     question = run.question
     if question is None or question.id != event.question:
         return run
-    run = replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event))
+    run = _renewed(replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event)), event)
     choice = next((c for c in question.choices if c.id == event.choice), None)
     if choice is None:
         return run
@@ -290,6 +319,11 @@ def _answered(run: Run, event: Answered) -> Run:
         run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
         return _next(run, run.position + 1, event.at)
     return run
+
+
+def _renewed(run: Run, event: Answered | Resumed) -> Run:
+    """A new approval takes the place of the one that it rested on."""
+    return run if event.plan is None else replace(run, renewed=event.plan, approvers=event.approvers, approved_at=event.at)
 
 
 def _left(run: Run, basis: facts.Basis | None) -> Run:
@@ -338,7 +372,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Stopped():
             return _left(replace(run, state=State.STOPPED, stopped=event.reason, question=None), event.basis)
         case Resumed():
-            return _next(replace(run, state=State.RUNNING, stopped="", cancel=None), event.step, event.at)
+            return _next(_renewed(replace(run, state=State.RUNNING, stopped="", cancel=None), event), event.step, event.at)
         case Ended():
             run = replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
             return replace(run, why_ended=event.reason)
@@ -361,7 +395,7 @@ CLASSES: Classes = {
         *STEPS,
         *PROCEDURES,
         *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Request, facts.Load, facts.Basis, Identity),
+        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Request, facts.Load, facts.Basis, Identity),
     )
 }
 

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from services.authorization import must
 from services.certificates import CertificateSeen
 from services.clock import Clock
 from services.errors import Refused
 from services.fenced import Outside
 from services.membership import Roster
-from services.policy import Actor, Kind, Rules, Verdict, may_read
+from services.policy import Actor, Kind, Rules, may_read
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Sites(Mapping[str, Site]):
         """The cluster of that name, with its policy as it is at this moment. Refused when there is none."""
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}")
-        site = self._sites[name]
-        rules = self._roster.known.resolve(site.rules, self._clock.now())
-        return replace(site, rules=replace(rules, closed=self.foreign.get(name, "")))
+        site, now = self._sites[name], self._clock.now()
+        rules = self._roster.known.resolve(site.rules, now)
+        return replace(site, rules=replace(rules, closed=self.foreign.get(name, ""), at=now))
 
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""
@@ -95,8 +96,4 @@ class Sites(Mapping[str, Site]):
             self.must_read(name, actor)
 
 
-def must(verdict: Verdict) -> Verdict:
-    """The verdict, unless it is a no: then Refused with its reason."""
-    if verdict.kind is Kind.DENIED:
-        raise Refused(verdict.reason)
-    return verdict
+__all__ = ["Site", "Sites", "must"]

@@ -1,6 +1,7 @@
 """What the audit is told of requests, runs and books: which decision a change of one of them is. Pure."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from services.audit import Deed, What
 from services.decisions import Request, RequestState
@@ -8,6 +9,7 @@ from services.policy import Actor, Rules
 from services.procedures import Configure
 from services.runs import Answered, CancelAsked, Ended, Opened, Resumed, Run
 from services.steps.base import count
+from services.windows import hours_words
 
 CLOSED = {RequestState.REJECTED: What.REJECTED, RequestState.EXPIRED: What.EXPIRED, RequestState.SUPERSEDED: What.SUPERSEDED}
 
@@ -20,12 +22,16 @@ def of_request(before: Request | None, after: Request) -> Deed:
             what = What.GLASS if after.glass else What.ASKED
             return Deed(what, after.requester, after.id, after.reason, *_file(after, _waits(after)), plan.digest)
         case RequestState.OPEN:
+            if after.startable:
+                return Deed(What.EASED, None, after.id, "", waits, _waits(after), plan.digest)
             by = after.approvals[-1] if after.approvals else None
             return Deed(What.APPROVED, by, after.id, _remark(after, by), waits, _waits(after), plan.digest)
         case RequestState.APPROVED:
-            what = What.GLASS_CONFIRMED if after.glass else What.APPROVED
-            why = _remark(after, after.closed_by)
-            return Deed(what, after.closed_by, after.id, why, waits, f"approved, runs as {after.run}", plan.digest)
+            what = What.GLASS_CONFIRMED if after.glass else What.STARTED if after.startable else What.APPROVED
+            said = "no approval needed" if after.startable else "approved"
+            said = f"no approval: break-glass by {after.requester.user}" if after.glass else said
+            then = f"{after.run} goes on" if after.act else f"runs as {after.run}"
+            return Deed(what, after.closed_by, after.id, _remark(after, after.closed_by), waits, f"{said}, {then}", plan.digest)
         case _:
             now = f"{after.state}{f', request {after.replaced_by} took its place' if after.replaced_by else ''}"
             return Deed(CLOSED[after.state], after.closed_by, after.id, after.why_closed, waits, now, plan.digest)
@@ -38,6 +44,10 @@ def _remark(request: Request, by: Actor | None) -> str:
 
 def _waits(request: Request) -> str:
     words = request.plan.procedure.words()
+    if request.act is not None:
+        words = f"{request.act.label or 'resume'} {request.act.run} ({words})"
+    if request.startable:
+        return f"{words}: needs no approval"
     if request.glass:
         return f"{words}: waits for being confirmed"
     return f"{words}: {len(request.approvals)} of {count(request.needs, 'approval')}"
@@ -54,8 +64,12 @@ def _file(request: Request, waits: str) -> tuple[str, str]:
 def of_opening(event: Opened) -> Deed:
     """A run that begins, and what it rests on."""
     on = f"approved by {_names(event.approvers)}" if event.approvers else "nobody's approval was needed"
+    if event.standing:
+        on = f"standing approval by {_names(event.approvers)} of {datetime.fromtimestamp(event.standing, UTC):%d %b %Y}"
+    elif event.edge and not event.approvers:
+        on = "its window is in the settings file"
     if event.glass:
-        on = "break-glass, without approval"
+        on = f"no approval: break-glass by {event.requester.user}"
     of = f" from request {event.request}" if event.request else f" for window edge {event.edge}" if event.edge else ""
     return Deed(What.OPENED, event.requester, event.run, event.reason, "", f"{event.plan.procedure.words()}: {on}{of}", event.plan.digest)
 
@@ -67,10 +81,22 @@ def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
         case CancelAsked():
             return Deed(What.CANCELLED, event.by, run.id, event.reason, stood, "stops at its next safe point")
         case Resumed():
-            return Deed(What.RESUMED, event.by, run.id, event.reason, stood, f"goes on from step {event.step + 1}")
+            return Deed(What.RESUMED, event.by, run.id, event.reason, stood, f"goes on from step {event.step + 1}{_anew(run, event)}")
         case Answered():
             asked = run.question.text if run.question else ""
-            return Deed(What.ANSWERED, event.by, run.id, "", asked, run.labels.get((event.question, event.choice), event.choice))
+            chosen = run.labels.get((event.question, event.choice), event.choice)
+            return Deed(What.ANSWERED, event.by, run.id, "", asked, f"{chosen}{_anew(run, event)}")
+
+
+def _anew(run: Run, event: Answered | Resumed) -> str:
+    """By whose approval a run goes on, where that was given for it."""
+    if event.plan is None:
+        return ""
+    return f", approved by {_names(event.approvers)}" if event.approvers else f", no approval: {_why_none(run)}"
+
+
+def _why_none(run: Run) -> str:
+    return f"break-glass by {run.requester.user}" if run.glass else "none is needed"
 
 
 def of_vote(run: Run, choice: str, by: Actor) -> Deed:
@@ -99,6 +125,7 @@ def policy_words(rules: Rules) -> str:
     said += [f"approvals: {rules.approvals}", *(f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for))]
     said += [f"one from each of: {', '.join(rules.approvals_from)}"] if rules.approvals_from else []
     said += ["a single operator may confirm alone"] if rules.single_operator else []
+    said += [f"approvals count {hours_words(rules.approvals_when)}"] if rules.approvals_when else []
     said += [f"a reason for: {', '.join(sorted(rules.reasons_for))}"] if rules.reasons_for else []
     said += [f"media nodes beyond {rules.scale_up_to} need approval"] if rules.scale_up_to is not None else []
     return "; ".join([*said, f"approvals last {rules.approval_seconds:g} s", f"asked again at {rules.growth:g} times more people"])

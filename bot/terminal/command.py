@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.start import add_settings_to, read_settings
@@ -34,6 +35,7 @@ VERBS = {
 }
 OWN = ("--config", "--env-file", "--clock")
 MOST = 140
+MOST_ASKED = 10
 
 
 def add_terminal_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -56,11 +58,31 @@ def run(asked: argparse.Namespace) -> int:
     words = own_options(asked)
     settings = read_settings(asked, secrets=False)
     order = Order(asked.verb, shlex.join(words), follow=not asked.detach)
-    if asked.verb == "approve" and not asked.yes:
-        code = asyncio.run(_show(asked, settings, Order("show", order.words)))
-        if code or not _agreed():
-            return code or 1
-    return asyncio.run(_show(asked, settings, order))
+    if asked.verb != "approve":
+        return _agreed_to(asked, settings, order)
+    if asked.yes and not order.words:
+        sys.stderr.write("name the request that --yes approves: openvidu-bot approve --yes REQUEST\n")
+        return 1
+    code, shown = asyncio.run(_show(asked, settings, Order("show", order.words)))
+    if code or not _agreed(asked):
+        return code or 1
+    return _agreed_to(asked, settings, _anew(order, shown))
+
+
+def _agreed_to(asked: argparse.Namespace, settings: "Settings", order: "Order") -> int:
+    """Do it. Where something else has to be agreed to first, it is shown, and the person is asked."""
+    for _ in range(MOST_ASKED):
+        code, shown = asyncio.run(_show(asked, settings, order))
+        if not shown or not _agreed(asked):
+            return code
+        order = _anew(order, shown)
+    return 1
+
+
+def _anew(order: "Order", shown: str) -> "Order":
+    """The same order, of exactly what was shown."""
+    request = shown.partition(":")[0]
+    return replace(order, words=request if order.verb == "approve" and request else order.words, shown=shown)
 
 
 def own_options(asked: argparse.Namespace) -> list[str]:
@@ -79,17 +101,21 @@ def own_options(asked: argparse.Namespace) -> list[str]:
     return words
 
 
-def _agreed() -> bool:
+def _agreed(asked: argparse.Namespace) -> bool:
+    if asked.yes:
+        asked.yes = False  # it agrees to what was shown first, and to nothing that comes in its place
+        return True
     if not sys.stdin.isatty():
         sys.stderr.write("add --yes to approve where nobody can be asked\n")
         return False
-    sys.stderr.write("Approve exactly this? [y/N] ")
+    sys.stderr.write("Agree to exactly this? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-async def _show(asked: argparse.Namespace, settings: "Settings", order: "Order") -> int:
-    screen, code = Screen(), 1
+async def _show(asked: argparse.Namespace, settings: "Settings", order: "Order") -> tuple[int, str]:
+    """The exit code, and what has to be agreed to, if anything."""
+    screen, code, shown = Screen(), 1, ""
     task = asyncio.current_task()
     assert task is not None, "inside of asyncio.run"
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -97,12 +123,12 @@ async def _show(asked: argparse.Namespace, settings: "Settings", order: "Order")
         async with contextlib.aclosing(_lines(asked, settings, order, screen.width)) as lines:
             async for line in lines:
                 screen.show(line)
-                code = line.code if line.code is not None else code
+                code, shown = line.code if line.code is not None else code, line.shown
     except asyncio.CancelledError:
         screen.clear()
         sys.stderr.write("left; what is under way goes on while a bot runs, or with `openvidu-bot watch`\n")
         code = 130
-    return code
+    return code, shown
 
 
 async def _lines(asked: argparse.Namespace, settings: "Settings", order: "Order", width: int) -> AsyncGenerator["Line"]:

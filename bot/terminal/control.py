@@ -81,7 +81,7 @@ class Control:
         try:
             async with asyncio.timeout(ORDER_WITHIN):
                 asked = json.loads(await reader.readline())
-            order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]))
+            order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]), str(asked.get("shown", "")))
             peer = replace(peer, sudo=int(asked["sudo"])) if asked.get("sudo") is not None else peer
             async with contextlib.aclosing(self._heard(order, peer, int(asked["width"]))) as lines:
                 async for line in lines:

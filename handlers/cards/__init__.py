@@ -1,5 +1,8 @@
 """What people read: plans, runs, questions, status. Pure functions from values to cards; impact before steps, numbers with units."""
 
+from handlers.cards.acts import changed_words as changed_words
+from handlers.cards.acts import heading as heading
+from handlers.cards.acts import not_covered_card as not_covered_card
 from handlers.cards.audit import audit_card as audit_card
 from handlers.cards.audit import digest_card as digest_card
 from handlers.cards.audit import seal as seal

@@ -1,7 +1,8 @@
 """Break-glass: a change that nobody else approves. Everybody reads so, before, meanwhile and for ever after."""
 
 from handlers.blocks import Block, Card, actions, button, clock, context, section
-from handlers.cards.plans import impact, steps_line, title
+from handlers.cards.acts import heading, unlike, unlike_blocks
+from handlers.cards.plans import impact, steps_line
 from handlers.cards.words import asked, plain
 from services.decisions import Request
 from services.policy import Actor
@@ -15,11 +16,13 @@ MOST_CALLED = 20
 def glass_card(request: Request, approvers: str) -> Card:
     """The plan, and what is being skipped. Only whoever asked can confirm it."""
     plan = request.plan
-    head = f"{MARK} · *{title(plan)}* · {asked(request.requester, request.reason)}"
+    head = f"{MARK} · *{heading(request)}* · {asked(request.requester, request.reason)}"
     waits = glass_waits(request, approvers)
-    text = f"Break-glass, without approval: {title(plan)}, {asked(request.requester, request.reason)}. {plain(impact(plan))} {plain(waits)}"
+    first = plain(f"{heading(request)}, {asked(request.requester, request.reason)}. {unlike(request)}".rstrip())
+    text = f"Break-glass, without approval: {first} {plain(impact(plan))} {plain(waits)}"
     foot = context(f"{waits} · until {clock(request.until)}")
-    return Card(text, (section(head), section(impact(plan)), section(steps_line(plan)), foot, actions(*glass_buttons(request))))
+    body = (section(head), *unlike_blocks(request), section(impact(plan)), section(steps_line(plan)))
+    return Card(text, (*body, foot, actions(*glass_buttons(request))))
 
 
 def glass_waits(request: Request, approvers: str) -> str:
@@ -31,7 +34,8 @@ def glass_buttons(request: Request) -> list[Block]:
     """Confirm, which asks again; take it back; details. Called as those of any other request, and told apart when they are pressed."""
     plan = request.plan
     lost = "; ".join(plan.effects.special) or ("this ends running meetings" if plan.effects.cuts_off else "")
-    confirm = f"{title(plan)}, and nobody else has approved it. {f'It says: {lost}. ' if lost else ''}Everybody in the channel reads it."
+    says = f"It says: {lost}. " if lost else ""
+    confirm = f"{plain(heading(request))}, and nobody else has approved it. {says}Everybody in the channel reads it."
     return [
         button("Run without approval", "approve", request.id, style="danger", confirm=confirm),
         button("Take it back", "reject", request.id),

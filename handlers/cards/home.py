@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handlers.blocks import Block, actions, button, clock, context, cut, day, divider, escape, menu, option, section
-from handlers.cards.plans import impact, title
+from handlers.cards.acts import heading, unlike
+from handlers.cards.plans import impact
 from handlers.cards.requests import decide_buttons, waits_for
 from handlers.cards.runs import answer_buttons, stopped_buttons
 from handlers.cards.status import state_of
@@ -101,8 +102,9 @@ def _decisions(glances: Sequence[tuple[Glance, Mine]]) -> list[Block]:
 
 
 def _request(request: Request, mine: Mine) -> list[Block]:
-    head = f"*{title(request.plan)}* · {asked(request.requester, request.reason)} · until {clock(request.until)}"
-    said = cut(f"{head}\n{impact(request.plan)}", SAID)
+    head = f"*{heading(request)}* · {asked(request.requester, request.reason)} · until {clock(request.until)}"
+    differs = f":warning: {unlike(request)}\n" if request.differs else ""
+    said = cut(f"{head}\n{differs}{impact(request.plan)}", SAID)
     waits = sentence(waits_for(request, mine.approvers.get(request.id, "an approver")))
     return [section(said), context(waits), actions(*decide_buttons(request))]
 
@@ -178,4 +180,4 @@ def _run(run: Run, progress: Progress | None) -> str:
 
 def _waits(request: Request, mine: Mine) -> str:
     whom = waits_for(request, mine.approvers.get(request.id, "an approver"))
-    return f"*Waits for others* {title(request.plan)} · {asked(request.requester, request.reason)} · {whom} · until {clock(request.until)}"
+    return f"*Waits for others* {heading(request)} · {asked(request.requester, request.reason)} · {whom} · until {clock(request.until)}"

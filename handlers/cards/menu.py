@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from handlers.blocks import Block, Card, actions, button, clock, context, day, menu, option, section
-from handlers.cards.plans import title
+from handlers.cards.acts import heading
 from handlers.cards.requests import decide_buttons
 from handlers.cards.runs import answer_buttons, cancel_button, stopped_buttons
 from handlers.cards.status import UNREAD, state_of
@@ -64,7 +64,7 @@ def _run(run: Run, *, operates: bool) -> tuple[str, list[Block]]:
 
 
 def _waits(request: Request) -> str:
-    return f"*Waits for you* {title(request.plan)} · {asked(request.requester, request.reason)} · until {clock(request.until)}"
+    return f"*Waits for you* {heading(request)} · {asked(request.requester, request.reason)} · until {clock(request.until)}"
 
 
 def _offers(name: str, offered: Sequence[Offer]) -> list[Block]:

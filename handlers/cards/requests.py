@@ -1,6 +1,7 @@
 """Requests: a plan that waits for approval, and what became of it."""
 
 from handlers.blocks import Block, Card, actions, button, clock, context, section
+from handlers.cards.acts import heading, unlike, unlike_blocks
 from handlers.cards.glass import MARK, glass_buttons, glass_card, glass_waits
 from handlers.cards.plans import impact, steps_line, title
 from handlers.cards.words import asked, plain, sentence, why, with_remarks
@@ -15,22 +16,24 @@ def request_card(request: Request, approvers: str) -> Card:
     plan = request.plan
     if request.glass and request.state is RequestState.OPEN:
         return glass_card(request, approvers)
-    head = f"{f'{MARK} · ' if request.glass else ''}*{title(plan)}* · {asked(request.requester, request.reason)}"
+    head = f"{f'{MARK} · ' if request.glass else ''}*{heading(request)}* · {asked(request.requester, request.reason)}"
     if request.state is not RequestState.OPEN:
         said = _closed(request)
-        return Card(f"{title(plan)}, asked by {request.requester.mention}: {plain(said)}", (section(f"{head}\n{sentence(said)}"),))
+        words = f"{plain(heading(request))}, asked by {request.requester.mention}: {plain(said)}"
+        return Card(words, (section(f"{head}\n{sentence(said)}"),))
     waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · until {clock(request.until)}"
-    text = plain(f"{title(plan)}, {asked(request.requester, request.reason)}. {impact(plan)} {waits}. Steps: {steps_line(plan)}")
-    return Card(
-        text,
-        (section(head), section(impact(plan)), section(steps_line(plan)), context(waits), actions(*decide_buttons(request))),
-    )
+    first = f"{heading(request)}, {asked(request.requester, request.reason)}. {unlike(request)}"
+    text = plain(f"{first.rstrip()} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
+    body = (section(head), *unlike_blocks(request), section(impact(plan)), section(steps_line(plan)))
+    return Card(text, (*body, context(waits), actions(*decide_buttons(request))))
 
 
 def waits_for(request: Request, approvers: str) -> str:
     """Whose approval is missing still, and why one is needed."""
     if request.glass:
         return glass_waits(request, approvers)
+    if request.startable:
+        return f"needs no approval any more: {request.requester.mention} can start it"
     so_far = f"approved by {with_remarks(request.approvals, request.remarks)}; " if request.approvals else ""
     needed = "one approval" if request.left == 1 else f"{request.left} approvals"
     return f"{so_far}needs {needed}{_of_groups(request)} by {approvers}, because {request.why}"
@@ -51,9 +54,16 @@ def decide_buttons(request: Request) -> list[Block]:
     if request.glass:
         return glass_buttons(request)
     plan = request.plan
+    if request.startable:
+        return [
+            button("Start", APPROVE, request.id, style="primary"),
+            button("Take it back", REJECT, request.id),
+            button("Details", DETAILS, request.id),
+        ]
     confirm = "; ".join(plan.effects.special) or ("this ends running meetings" if plan.effects.cuts_off else "")
+    asks = f"{plain(heading(request))}: {confirm}." if confirm else ""
     return [
-        button("Approve", APPROVE, request.id, style="primary", confirm=f"{title(plan)}: {confirm}." if confirm else ""),
+        button("Approve", APPROVE, request.id, style="primary", confirm=asks),
         button("Reject…", REJECT, request.id),
         button("Details", DETAILS, request.id),
     ]
@@ -64,21 +74,27 @@ def _closed(request: Request) -> str:
     at = clock(request.closed_at)
     match request.state:
         case RequestState.APPROVED:
-            return f"{'confirmed' if request.glass else 'approved'}{by} {at}, running as `{request.run}`"
+            verb = "confirmed" if request.glass else "started" if request.startable else "approved"
+            return f"{verb}{by} {at}, {f'`{request.run}` goes on' if request.act else f'running as `{request.run}`'}"
         case RequestState.REJECTED:
             return f"rejected{by} {at}{why(request.why_closed)}. Nothing was changed."
         case RequestState.EXPIRED:
             verb = "confirmed" if request.glass else "approved"
-            return f"expired {at}: nobody {verb} it in time. Nothing was changed; ask again with {_again(request)}."
+            undone = "it was not started" if request.startable else f"nobody {verb} it"
+            return f"expired {at}: {undone} in time. Nothing was changed; {_again(request)}."
         case _ if not request.replaced_by:
+            if request.act is not None:
+                return f"`{request.act.run}` has moved on since ({at}). Nothing was changed by this request."
             changed = f"what it was about has changed since ({at}), so it cannot be done as asked"
-            return f"{changed}. Nothing was changed; ask again with {_again(request)}."
+            return f"{changed}. Nothing was changed; {_again(request)}."
         case _:
             return f"the cluster changed since this was asked for ({at}): the new plan is below. Nothing was changed."
 
 
 def _again(request: Request) -> str:
-    return f"`/openvidu {'break-glass ' if request.glass else ''}{request.plan.procedure.words()}`"
+    if request.act is not None:
+        return f"press {'the answer' if request.act.question else 'Resume'} again on the message of `{request.act.run}`"
+    return f"ask again with `/openvidu {'break-glass ' if request.glass else ''}{request.plan.procedure.words()}`"
 
 
 def details_card(request: Request, approvers: str, *, decides: bool = False) -> Card:
@@ -91,7 +107,7 @@ def details_card(request: Request, approvers: str, *, decides: bool = False) -> 
     )
     noted = decides and not request.glass and request.state is RequestState.OPEN
     row = (actions(button("Approve with a note…", NOTE, request.id)),) if noted else ()
-    return Card(f"{title(plan)}. Steps: {steps_line(plan)}. {plain(bound)}", (section(numbered), context(bound), *row))
+    return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", (section(numbered), context(bound), *row))
 
 
 def rejected_notice(request: Request) -> str:

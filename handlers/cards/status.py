@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from handlers.blocks import Card, clock, escape, section
+from handlers.cards.acts import heading
 from handlers.cards.certificates import certificate_words
-from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, health, people, plain
 from services.cluster import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.desk import Status
@@ -162,6 +162,6 @@ def _run_lines(status: Status) -> str:
         run = status.run
         doing = run.step.title() if run.step else "finishing"
         lines.append(f"*Open run* `{run.id}` {run.plan.procedure.words()} · {behind(run)} · {run.state}: {doing}")
-    lines += [f"*Waits for approval* {title(w.plan)} · {asked(w.requester, w.reason)} · until {clock(w.until)}" for w in status.waiting]
+    lines += [f"*Waits for approval* {heading(w)} · {asked(w.requester, w.reason)} · until {clock(w.until)}" for w in status.waiting]
     lines = lines or ["*Open run* none."]
     return "\n".join([*lines, *(f":warning: {escape(c)}." for c in status.cautions)])

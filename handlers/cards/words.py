@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable
 
-from handlers.blocks import Card, clock, cut, escape, section
+from handlers.blocks import Card, clock, cut, date, escape, section
 from services.cluster import Droplet, Load
 from services.policy import Actor
 from services.runs import Run
@@ -51,9 +51,11 @@ def why(reason: str) -> str:
 def behind(run: Run) -> str:
     """`asked by @ana, approved by @ben 18:13 · power work in ams3`."""
     approved = f", approved by {with_remarks(run.approvers, run.remarks)}" if run.approvers else ""
+    if run.standing and run.renewed is None:
+        approved = f", standing approval by {listed(a.mention for a in run.approvers)} of {date(run.standing)},"
     if run.glass:
-        approved = ", :warning: *break-glass: nobody approved it*,"
-    return f"asked by {run.requester.mention}{approved} {clock(run.opened_at)}{why(run.reason)}"
+        approved = f", :warning: *no approval: break-glass by {run.requester.mention}*,"
+    return f"asked by {run.requester.mention}{approved} {clock(run.approved_at or run.opened_at)}{why(run.reason)}"
 
 
 def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from handlers import cards
 from handlers.blocks import Card
 from handlers.talks.base import Asked, Talk
+from services.outcomes import Started, Waiting
 from services.spoken import CHANGING, CommandClass, argument
 
 
@@ -35,7 +36,11 @@ class Resume(Talk):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.resume(self.run, asked.actor, asked.reason)
+        made = await asked.desk.resume(self.run, asked.actor, asked.reason)
+        if isinstance(made, Waiting):
+            return cards.not_covered_card(made.request)
+        assert isinstance(made, Started), "it goes on, or is asked for"
+        run = made.run
         return cards.words_card(f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}.")
 
 

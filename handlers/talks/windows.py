@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from handlers import cards
-from handlers.blocks import Card, context, day, escape, section
+from handlers.blocks import Card, context, date, day, escape, section
 from handlers.talks.base import Asked, Talk
 from handlers.talks.holds import span
 from services.errors import Refused
+from services.policy import Rules
 from services.spoken import CommandClass, argument, rest
+from services.standing import Standing, lapsed
 from services.steps.base import listed
 from services.windows import EXAMPLE, KIND_WORDS, Row, lint
 from services.windows.days import parse_dates
@@ -31,8 +33,11 @@ class ListWindows(Talk):
         now = asked.clock.now()
         if not book.windows:
             return cards.words_card(f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`")
-        runs = dict(book.runs)
-        lines = [f"*{w.name}* `{w.words()}` · {KIND_WORDS[w.kind]} · {_approval(runs.get(w.name, ''))}" for w in book.windows]
+        rules = asked.desk.site(name).rules
+        lines = []
+        for standing in await asked.desk.standings(book, (w.name for w in book.windows), surely=False):
+            window = standing.window
+            lines.append(f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]} · {_approval(standing, rules, now)}")
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
         lines.append(f"*Now* {await asked.sight.hours_words(name, asked.actor)}")
         lines += [f":warning: {c}" for c in ((await asked.sight.due(name, asked.actor)).conflicts)]
@@ -46,8 +51,13 @@ class ListWindows(Talk):
         return Card(cards.plain(f"Windows of {name}: " + "; ".join(lines)), (section(f"*Windows of {name}*\n" + "\n".join(lines)),))
 
 
-def _approval(run: str) -> str:
-    return f"approved with `{run}`" if run else "from the settings file"
+def _approval(standing: Standing, rules: Rules, now: float) -> str:
+    given, until = standing.given, standing.until(rules)
+    if given is None or until is None:
+        return "from the settings file"
+    if why := lapsed(standing, rules, now):
+        return f":warning: closes nothing: {why}"
+    return f"standing approval by {listed(a.mention for a in given.approvers)} of {date(given.at)}, until {date(until)}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.spoken import CommandClass, rest
 from services.steps import Step
-from services.steps.base import duration
+from services.steps.base import count, duration
 from services.steps.hours import SaveWindow
 from services.windows import KIND_WORDS, USAGE, Window, begin_window, closures, edges, lint, parse_window
 from services.windows.zones import day_and_time, wall
@@ -66,15 +66,20 @@ class AddWindow(Procedure):
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         window = self.parsed(cluster)
-        yield SaveWindow(window.words(), f"*{window.name}* {window.times} ({window.title.partition('(')[2]}")
+        title = f"*{window.name}* {window.times} ({window.title.partition('(')[2]}"
+        same = dict(cluster.window_versions).get(window.name) if window.words() in cluster.windows else None
+        yield SaveWindow(window.words(), title, window.number or 0, same)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         window = self.parsed(cluster)
-        old = [w for w in cluster.windows if w.split(" ", 1)[0] == window.name]
-        others = tuple(parse_window(w) for w in cluster.windows if w not in old)
+        named = [w for w in cluster.windows if w.split(" ", 1)[0] == window.name]
+        old = [w for w in named if w != window.words()]
+        again = ("it is there already: this renews its standing approval",) if window.words() in named else ()
+        others = tuple(parse_window(w) for w in cluster.windows if w not in named)
         first = next((e for e in edges((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS) if e.kind == "close" and e.acts), None)
         return (
             f"*{window.kind}*: {KIND_WORDS[window.kind]}",
+            *again,
             _meetings(window),
             *(f"it takes the place of `{w}`" for w in old),
             *((f"closes first on {day_and_time(wall(ZoneInfo(first.zone), first.at))} ({first.zone})",) if first else ()),
@@ -99,17 +104,22 @@ def _meetings(window: Window) -> str:
 
 
 def saving_words(window: Window, cluster: Cluster) -> str:
-    """What it would save in four weeks, told honestly: media nodes only, and nothing of the hours that would be free anyway."""
+    """What it would save or cost in four weeks, told honestly: media nodes only, and nothing of the hours that would be free anyway."""
     if not fleet.of(cluster).saves:
         return "saves nothing: droplets that are off are billed in full"
     found, _ = closures((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS)
-    shut = sum((min(c.open, cluster.seen_at + FOUR_WEEKS) - max(c.close, cluster.seen_at)) / 3600 for c in found)
+    shut = Decimal(str(sum((min(c.open, cluster.seen_at + FOUR_WEEKS) - max(c.close, cluster.seen_at)) / 3600 for c in found)))
     # In 28 days all 672 hours are billed; a longer month's further hours are free for a droplet that stays.
     media = hourly(cluster).media
     if media == 0:
         media = summed((cluster.media_price,) * (cluster.remembered or 0))
-    if media is None:
+    opens = media if window.number is None else summed((cluster.media_price,) * window.number)
+    if media is None or opens is None:
         return "how much it saves is unknown: the price of a media node was not seen"
-    saved = (media * Decimal(str(shut))).quantize(Decimal("0.01"))
+    hours = Decimal(str(FOUR_WEEKS / 3600))
+    saved = (media * hours - opens * (hours - shut)).quantize(Decimal("0.01"))
     masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
-    return f"saves about {money(saved)} in four weeks (media nodes only{masters})"
+    there = len(cluster.media) or cluster.remembered or 0
+    more = "" if window.number in (None, there) else f"it opens with {count(window.number or 0, 'media node')}, there are {there} now: "
+    said = f"costs about {money(-saved)} more" if saved < 0 else f"saves about {money(saved)}"
+    return f"{more}{said} in four weeks (media nodes only{masters})"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
-from services.cluster import Basis, Cluster, Fact
+from services.cluster import Basis, Cluster, Fact, Load
 from services.errors import Rejected, Unreachable
+from services.seen import NotSeen, Observed
 
 
 class World(Protocol):
@@ -94,6 +95,7 @@ class Effects:
     irreversible: tuple[str, ...] = ()  # what cannot be taken back, in words
     special: tuple[str, ...] = ()  # what an approval must say in as many words
     standing: bool = False  # later, the same is done again and again without asking
+    opens: int = 0  # media nodes that it may start then
 
     def __add__(self, other: Effects) -> Effects:
         return Effects(
@@ -106,6 +108,7 @@ class Effects:
             _union(self.irreversible, other.irreversible),
             _union(self.special, other.special),
             self.standing or other.standing,
+            max(self.opens, other.opens),
         )
 
 
@@ -139,6 +142,22 @@ class Question:
     meanwhile: bool = False  # looking goes on, and reaching the goal closes the question
     default: str = ""  # what is chosen when nobody answers within `default_after` seconds; "": nothing ever
     default_after: float = 0.0
+    stake: Load | None = None  # who meets on what a choice may end, as shown; None: no one, or not seen where `unseen` says why
+    unseen: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it is about: its id without the number of this asking."""
+        return self.id.partition(".")[0]
+
+    @property
+    def at_stake(self) -> Observed[Load]:
+        """Who meets on what may be ended, as it stood on the card."""
+        return NotSeen(self.unseen) if self.stake is None and self.unseen else self.stake or Load(0, 0, 0)
+
+    def staking(self, load: Observed[Load]) -> Question:
+        """With who meets on what may be ended."""
+        return replace(self, stake=None, unseen=load.reason) if isinstance(load, NotSeen) else replace(self, stake=load, unseen="")
 
 
 @dataclass(frozen=True)

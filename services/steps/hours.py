@@ -13,6 +13,8 @@ class SaveWindow(Step):
 
     words: str
     title_words: str
+    opens: int = 0  # media nodes that it starts; 0: as many as before it closed
+    was: int | None = None  # the version that is there with the same words, and is approved anew
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
 
@@ -20,11 +22,20 @@ class SaveWindow(Step):
         return f"Keep the window {self.title_words}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return self.words in cluster.windows
+        there = self.words in cluster.windows
+        return there if self.was is None else there and self._version(cluster) > self.was
+
+    @property
+    def _name(self) -> str:
+        return self.words.split(" ", 1)[0]
+
+    def _version(self, cluster: Cluster) -> int:
+        return dict(cluster.window_versions).get(self._name, 0)
 
     def after(self, cluster: Cluster) -> Cluster:
-        name = self.words.split(" ", 1)[0]
-        return replace(cluster, windows=(*(w for w in cluster.windows if w.split(" ", 1)[0] != name), self.words))
+        windows = (*(w for w in cluster.windows if w.split(" ", 1)[0] != self._name), self.words)
+        versions = {**dict(cluster.window_versions), self._name: self._version(cluster) + 1}
+        return replace(cluster, windows=windows, window_versions=tuple(versions.items()))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 1.0
@@ -41,6 +52,7 @@ class SaveWindow(Step):
     def effects(self, cluster: Cluster) -> Effects:
         return Effects(
             standing=True,
+            opens=self.opens,
             special=(
                 f"{cluster.name} is closed by {self.title_words} every time from now on without asking again; "
                 "always gracefully, never by force",

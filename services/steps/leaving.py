@@ -6,7 +6,7 @@ from typing import ClassVar
 from services.cluster import Autoscaler, Cluster, Fact, MediaNode, NodeLook
 from services.steps.autoscaler import Arrived, Autoscaling, names
 from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count
-from services.steps.media import NODE_FACTS, POOL_FACTS, MediaGone, carrying
+from services.steps.media import NODE_FACTS, POOL_FACTS, MediaGone, at_stake, carrying
 
 WATCHER = 150.0  # seconds within which a node looks at its tags, by the vendor's word
 
@@ -103,7 +103,7 @@ class Left(Step):
             meanwhile=True,
             default="up" if self.gives_up else "",
             default_after=self.gives_up,
-        )
+        ).staking(at_stake(left))
 
     @staticmethod
     def _stuck(left: list[MediaNode]) -> str:
@@ -168,7 +168,7 @@ class Deleted(Step):
 
     ids: tuple[int, ...] = ()
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     breakable: ClassVar[bool] = False
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:

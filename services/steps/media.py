@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Droplet, Fact, MediaNode, NodeLook, Quit, short
-from services.seen import NOT_LOOKED, NotSeen
+from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Quit, short
+from services.seen import NOT_LOOKED, NotSeen, Observed
 from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count, listed
 
 POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
@@ -52,6 +52,25 @@ def missing(cluster: Cluster, ids: tuple[int, ...]) -> str:
 def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """`media-2: 1 meeting, 2 people, 1 recording` for each node that still carries something or cannot be seen."""
     return "; ".join(f"{short(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
+
+
+def at_stake(nodes: list[MediaNode]) -> Observed[Load]:
+    """Who meets on these nodes together; not seen where one of them does not tell."""
+    total = Load(0, 0, 0)
+    for node in nodes:
+        found = Load(0, 0, 0) if node.drained or node.held else node.look if isinstance(node.look, NotSeen) else _load(node.look)
+        if isinstance(found, NotSeen):
+            return found
+        total = Load(total.rooms + found.rooms, total.people + found.people, total.recordings + found.recordings)
+    return total
+
+
+def _load(look: NodeLook) -> Observed[Load]:
+    if isinstance(look.rooms, NotSeen):
+        return look.rooms
+    if isinstance(look.people, NotSeen):
+        return look.people
+    return look.recordings if isinstance(look.recordings, NotSeen) else Load(look.rooms, look.people, look.recordings)
 
 
 def _carries(node: MediaNode) -> str:
@@ -213,7 +232,7 @@ class Drain(Step):
             meanwhile=True,
             default="up" if self.gives_up else "",
             default_after=self.gives_up,
-        )
+        ).staking(at_stake(left))
 
     def _ways_out(self, cluster: Cluster, left: list[MediaNode]) -> tuple[Choice, ...]:
         stop = Choice("stop", "Stop here", ends=f"stopped at the drain; {_names(cluster, left)} take no new meetings until restarted")
@@ -282,7 +301,7 @@ class StopService(Step):
 
     ids: tuple[int, ...]
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids and not n.drained]

@@ -59,8 +59,8 @@ async def _answer(scene: Scene, user: str, words: str) -> str:
     await scene.person(user).types("COPS", f"/openvidu {words}")
     while scene.bot.counter.tasks.busy:
         await scene.passes(0.2)
-    sent = [e.sent for e in journal.entries if e.number > before and e.kind == "api"]
-    return "\n".join(str(s.get("text", "a form")) for s in sent if "channel" in s or "view" in s)
+    sent = [e.sent for e in journal.entries if e.number > before and e.kind in ("api", "respond")]
+    return "\n".join(str(s.get("text", "a form")) for s in sent if "text" in s or "view" in s)
 
 
 async def _world(scene: Scene) -> None:

@@ -28,8 +28,14 @@ class Shell:
         self.terminal = Terminal(self.desk, Hours(self.desk, scene.clock), scene.clock, circle, drives=True)
 
     async def types(self, who: Actor, verb: str, words: str = "", *, follow: bool = True) -> tuple[int | None, str]:
-        lines = [line async for line in self.terminal.hear(Order(verb, words, follow), who)]
+        """What the person reads, who agrees to what is shown as it is shown."""
+        lines = await self.hears(who, Order(verb, words, follow))
+        if lines[-1].shown and verb != "show":
+            lines += await self.hears(who, Order(verb, words, follow, lines[-1].shown))
         return lines[-1].code, "\n".join(line.text for line in lines if not line.live)
+
+    async def hears(self, who: Actor, order: Order) -> list[Line]:
+        return [line async for line in self.terminal.hear(order, who)]
 
     async def leaves(self) -> None:
         await self.desk.aclose()
@@ -170,3 +176,74 @@ def test_every_line_but_the_last_says_something() -> None:
         assert any(line.live for line in lines)
 
     play(story)
+
+
+def test_shown_is_not_approved() -> None:
+    """Between the two the requester takes her request back and files another: what Ben agreed to is not what would be done."""
+
+    async def story(scene: Scene, shell: Shell) -> None:
+        await scene.ana.types("COPS", "/openvidu restart master-2")
+        card = await scene.card("Restart master-2")
+        (*_, last) = await shell.hears(BEN, Order("show", ""))
+        assert last.shown
+        await scene.ana.presses(card, "Reject")
+        for _ in range(6):
+            scene.estate.open_meeting(people=5, minutes=120)
+        await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+        await scene.card("Shut down acme")
+        lines = await shell.hears(BEN, Order("approve", "", follow=False, shown=last.shown))
+        said = "\n".join(line.text for line in lines)
+        assert "What you agreed to is not what waits now, so nothing was approved" in said
+        assert "Shut down acme" in said
+        assert "Everyone in them is disconnected" in said
+        assert (lines[-1].code, lines[-1].shown != last.shown) == (1, True)
+        lines = await shell.hears(BEN, Order("approve", last.shown.partition(":")[0], follow=False, shown=last.shown))
+        assert "No such request waits" in lines[-1].text
+        assert await scene.journal.latest("acme", 1) == []
+        assert scene.estate.thrown_out == 0
+
+    play(story)
+
+
+def test_an_approval_that_names_nothing_shows_and_approves_nothing() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.card("Shut down acme")
+        lines = await shell.hears(BEN, Order("approve", "", follow=False))
+        assert "Shut down acme" in lines[0].text
+        assert "Not approved yet: openvidu-bot approve " in lines[-1].text
+        request, digest = lines[-1].shown.split(":")
+        assert (await scene.journal.request(request)).approvals == ()
+        for other in ("x", f"{request}:", f":{digest}", f"{request}:{digest[:-1]}"):
+            assert (await shell.hears(BEN, Order("approve", request, follow=False, shown=other)))[-1].code == 1
+        assert (await scene.journal.request(request)).approvals == ()
+        lines = await shell.hears(BEN, Order("approve", request[:8], follow=False, shown=f"{request}:{digest}"))
+        assert lines[-1].code == 0
+        await scene.run_is("acme-1", "done")
+
+    play(story)
+
+
+def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        for _ in range(3):
+            scene.estate.open_meeting(people=4, minutes=600)
+        await shell.types(ANA, "run", "shutdown", follow=False)
+        await shell.types(BEN, "approve", follow=False)
+        await scene.run_is("acme-1", "asking")
+        lines = await shell.hears(BEN, Order("answer", "acme-1 force", follow=False))
+        assert "ends now what still runs on media-1: 1 meeting, 4 people" in lines[-1].text
+        assert (lines[-1].code, lines[-1].shown) == (1, "drain-deadline.1")
+        assert (await shell.hears(BEN, Order("answer", "acme-1 wait", follow=False)))[-1].code == 0
+        await scene.run_is("acme-1", "running")
+        await scene.run_is("acme-1", "asking")
+        lines = await shell.hears(BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.1"))
+        assert lines[-1].shown == "drain-deadline.2", "another question by now"
+        assert scene.estate.thrown_out == 0
+        scene.estate.allow_thrown_out = True
+        lines = await shell.hears(BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.2"))
+        assert lines[-1].code == 0
+        await scene.run_is("acme-1", "done")
+        assert scene.estate.thrown_out == 12
+
+    play(story, site={"drain": {"deadline_minutes": 10}})

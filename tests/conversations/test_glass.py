@@ -36,7 +36,7 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
         assert set(scene.estate.signals.values()) == {1}, "people were let finish, as ever"
         await scene.settled(run)
         (end,) = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme is down")]
-        assert "break-glass: nobody approved it" in end.text, "for ever"
+        assert "no approval: break-glass by <@UANA>" in end.text, "for ever"
         called = [m for m in scene.ana.sees("COPS") if "by break-glass, without anybody's approval" in m.text]
         assert len(called) == 1
         assert called[0].text.startswith("<@UBEN> and <@UCARLA>: <@UANA>")
@@ -45,7 +45,7 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
             (What.GLASS, "UANA"), (What.GLASS_CONFIRMED, "UANA"), (What.OPENED, "UANA"), (What.ENDED, ""),
         ]  # fmt: skip
         assert told[0].reason == "smoke in the rack"
-        assert "break-glass, without approval" in told[2].after
+        assert "no approval: break-glass by UANA" in told[2].after
         await scene.ben.types("COPS", "/openvidu audit")
         assert "break-glass confirmed" in (await scene.whisper("UBEN", "Decisions about acme")).text
         await scene.ben.types("COPS", "/openvidu runs")

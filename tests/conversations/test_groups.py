@@ -170,7 +170,7 @@ def test_what_weighs_more_takes_more_people() -> None:
         await scene.whisper("UBEN", "this loses something, so 2 others")
         await scene.ben.presses(asks, "End these meetings and go on")
         await scene.person("UCARLA").presses(asks, "End these meetings and go on")
-        await scene.whisper("UCARLA", "so somebody else has to press the same")
+        await scene.whisper("UCARLA", "so one more person has to press the same")
         assert scene.estate.thrown_out == 0
         scene.estate.allow_thrown_out = True
         await scene.dora.presses(asks, "End these meetings and go on")
@@ -178,7 +178,7 @@ def test_what_weighs_more_takes_more_people() -> None:
         assert scene.estate.thrown_out == 4
         told = (await scene.journal.chain.newest("acme", 20))[::-1]
         assert [(e.what, e.user) for e in told if e.what in (What.VOTED, What.ANSWERED)] == [
-            (What.VOTED, "UBEN"), (What.VOTED, "UCARLA"), (What.VOTED, "UDORA"), (What.ANSWERED, "UDORA"),
+            (What.VOTED, "UBEN"), (What.VOTED, "UBEN"), (What.VOTED, "UCARLA"), (What.VOTED, "UDORA"), (What.ANSWERED, "UDORA"),
         ]  # fmt: skip
 
     policy = {"approvals_for": {"masters_stopped": 2, "meetings_cut": 3}}

@@ -19,7 +19,7 @@ from simulators.slack.human import Human
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import says_why
+from tests.support.stories import goes_on, says_why
 
 Story = Callable[[Scene], Awaitable[None]]
 
@@ -1071,7 +1071,7 @@ def test_nodes_that_another_hand_adds_during_a_drain_are_drained_too() -> None:
         run = await scene.run_is("acme-1", "asking", "done")
         if run.question is not None:
             assert "the pool's number from 3 to 5" in run.question.text
-            await scene.ben.presses(await pressable(scene, "somebody else changed"), "Go on from the new state")
+            await goes_on(scene, await pressable(scene, "somebody else changed"))
         await shown(scene, "acme is down ·")
         is_down(scene)
         assert scene.estate.thrown_out == 0

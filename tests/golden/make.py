@@ -56,7 +56,7 @@ def shapes() -> dict[str, Any]:
     kinds = {**CLASSES, **books.CLASSES}
     needed = {name: {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(k)} for name, k in kinds.items()}
     exact = {
-        "card": [f.name for f in fields(CardPlace)],
+        "card": [f.name for f in fields(CardPlace) if f.metadata.get("stored", True)],
         "head": [f.name for f in fields(heads._Noted)],
         "viewer": [f.name for f in fields(Viewer)],
         "entry": [f.name for f in fields(Entry)],

@@ -148,6 +148,9 @@ def configured(droplet: Droplet, told: str) -> None:
     words += ["--channel", channel, "--timezone", "Europe/Madrid", "--key-file", KEY, "--bucket", bucket, "--me", me]
     done = droplet.sh(shlex.join(["openvidu-bot", *words]))
     report.check("openvidu-bot init", (done.returncode, "" if done.returncode == 0 else done.stderr), (0, ""))
+    # For stand-ins init keeps the state beside the settings, where a service may not write; here they play the real ones.
+    settings = droplet.root / CONFIG[1:] / "settings.yaml"
+    settings.write_text(re.sub(r"^state:\n  path: .*\n", "", settings.read_text(), flags=re.MULTILINE))
     env = droplet.root / CONFIG[1:] / "bot.env"
     report.check("bot.env is for root alone", oct(env.stat().st_mode & 0o777), "0o600")
     filled = re.sub(r"^(\w+)=$", lambda m: f"{m[1]}={secrets.get(m[1], '')}", env.read_text(), flags=re.MULTILINE)

@@ -20,7 +20,7 @@ from handlers.blocks import TEXT, Card, cut, escape
 from handlers.history import one_run_card
 from services.audit import Deed, Entry, What, link
 from services.cluster import Cluster, Load
-from services.decisions import Request, RequestState
+from services.decisions import Act, Request, RequestState
 from services.desk import Status
 from services.errors import Rejected
 from services.executor import Progress
@@ -53,7 +53,7 @@ GOLDEN = Path(__file__).parent / "golden"
 UPDATE = bool(os.environ.get("OPENVIDU_BOT_UPDATE"))
 APPROVERS = "an approver (<@UBEN> or <@UCARLA>), not <@UANA>"
 HELD = re.compile(r"<(@[A-Z0-9]+|!subteam\^[A-Z0-9]+|!date\^\d+\^[^|<>]*\|[^<>]*)>")
-DATE = re.compile(r"<!date\^\d+\^(\{time\}|\{date_short_pretty\} \{time\})\|[^<>]+>")
+DATE = re.compile(r"<!date\^\d+\^(\{time\}|\{date_short\}|\{date_short_pretty\} \{time\})\|[^<>]+>")
 
 
 def texts_of(value: Any) -> Iterator[str]:
@@ -84,7 +84,7 @@ def fit_to_send(card: Card) -> None:
         assert not re.search(r"&(?!amp;|lt;|gt;)", text)
     for element in (e for b in sent["blocks"] if b["type"] == "actions" for e in b["elements"]):
         for pressed in element.get("options", [element]):
-            assert re.fullmatch(r"[\w|:-]{1,150}", pressed["value"]), "opaque ids only"
+            assert re.fullmatch(r"[\w|:.-]{1,150}", pressed["value"]), "opaque ids only"
 
 
 def says(card: Card, *words: str) -> None:
@@ -257,6 +257,13 @@ def halfway(cluster: Cluster) -> Cluster:
     return replace(cluster, media=(replace(first, look=look), *(replace(n, look=IDLE) for n in rest)))
 
 
+def by_window() -> Run:
+    plan = make_plan(ready(3), Shutdown(limit=3600.0, gives_up=1800.0))
+    who = Actor("window:nights", name="window nights")
+    since = NOW - 60 * 86400
+    return fold([Opened(NOW, "acme-8", plan, who, (BEN,), "closes at 20:00", edge="nights-close@2027-01-15T20:00", standing=since)])
+
+
 LATE = (
     "Media pool 3 → 0 timed out after 2 min: still waiting for DigitalOcean to show 0 (shows 3). "
     "Another 14 min are not counted: no bot saw the cluster"
@@ -271,6 +278,11 @@ def shown() -> dict[str, Card]:
         "a" * 32, plan, ANA, "power work in ams3", NOW, NOW + 1800, 1, "it keeps people from opening meetings and stops masters"
     )
     without = replace(asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings")
+    unlike = "it was approved 14 h ago, and an approval lasts 30 min; 40 people are in meetings; there were 14 when it was asked for"
+    resume = replace(without, act=Act("acme-7"), differs=unlike)
+    other = Act("acme-7", "other-hand.1", "continue", "Go on from the new state")
+    onward = replace(without, act=other, differs="1 media node was not there when it was approved")
+    eased = replace(asked, needs=0)
     strange = Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed")
     drain = halfway(up)
     step = plan.steps[0]
@@ -289,6 +301,18 @@ def shown() -> dict[str, Card]:
     return {
         "request": cards.request_card(asked, APPROVERS),
         "request-no-drain": cards.request_card(without, APPROVERS),
+        "request-resume": cards.request_card(resume, APPROVERS),
+        "request-resume-approved": cards.request_card(resume.closed(RequestState.APPROVED, NOW + 60, BEN, run="acme-7"), APPROVERS),
+        "request-resume-expired": cards.request_card(resume.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-resume-outdated": cards.request_card(resume.closed(RequestState.SUPERSEDED, NOW + 60, BEN), APPROVERS),
+        "request-resume-glass": cards.request_card(replace(resume, glass=True), APPROVERS),
+        "request-onward": cards.request_card(onward, APPROVERS),
+        "request-onward-expired": cards.request_card(onward.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-eased": cards.request_card(eased, APPROVERS),
+        "request-eased-expired": cards.request_card(eased.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "not-covered": cards.not_covered_card(resume),
+        "run-by-window": cards.run_card(Progress(by_window(), drain, "", None, "", NOW + 600)),
+        "run-by-glass": cards.run_card(Progress(replace(a_run(), glass=True, approvers=()), drain, "", None, "", NOW + 600)),
         "request-expired": cards.request_card(asked.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
         "request-rejected": cards.request_card(asked.closed(RequestState.REJECTED, NOW + 60, BEN), APPROVERS),
         "request-superseded": cards.request_card(asked.closed(RequestState.SUPERSEDED, NOW + 60, BEN, replaced_by="b"), APPROVERS),

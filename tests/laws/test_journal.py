@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.clock import Clock, loop_clock
-from services.decisions import Request, RequestState
+from services.decisions import Act, Request, RequestState, Vote
 from services.errors import Superseded
-from services.journal import Journal, dump, halt_key, log_of, question_key
+from services.journal import Journal, dump, halt_key, load, log_of, question_key, said_key
 from services.locks import Lease, Locks
 from services.plan import make_plan
 from services.policy import Actor
@@ -311,15 +311,19 @@ def test_a_request_is_changed_only_as_it_was_read() -> None:
     play(story)
 
 
-def test_votes_are_counted_once_for_each_person_in_their_order() -> None:
+def wants(who: Actor, choice: str = "go", at: float = 1.0) -> Vote:
+    return Vote(who, choice, at)
+
+
+def test_of_each_person_the_newest_vote_on_a_question_is_kept_whatever_the_choice() -> None:
     async def story(desk: Desk) -> None:
         run, _ = await desk.opened()
-        assert await desk.journal.vote(run, "q", "go", ANA) == ("UANA",)
-        assert await desk.journal.vote(run, "q", "go", BEN) == ("UANA", "UBEN")
-        assert await desk.journal.vote(run, "q", "go", ANA) == ("UBEN", "UANA")
-        assert await desk.journal.vote(run, "q", "wait", ANA) == ("UANA",)
-        assert await desk.journal.vote(run, "p", "go", ANA) == ("UANA",)
-        assert await desk.store.get("votes:acme-1:q:go") == ['["UANA", "UBEN"]']
+        assert await desk.journal.vote(run, "q", wants(ANA)) == (wants(ANA),)
+        assert await desk.journal.vote(run, "q", wants(BEN)) == (wants(ANA), wants(BEN))
+        assert await desk.journal.vote(run, "q", wants(ANA, at=2.0)) == (wants(BEN), wants(ANA, at=2.0))
+        assert await desk.journal.vote(run, "q", wants(ANA, "wait", 3.0)) == (wants(BEN), wants(ANA, "wait", 3.0)), "the other is withdrawn"
+        assert await desk.journal.vote(run, "p", wants(ANA)) == (wants(ANA),), "another question has votes of its own"
+        assert load((await desk.store.get("votes:acme-1:p"))[0] or "") == (wants(ANA),)
 
     play(story)
 
@@ -331,12 +335,12 @@ def test_two_who_vote_at_once_both_count() -> None:
 
         async def get_slowly(*keys: str) -> list[str | None]:
             found = await get(*keys)
-            if between and keys == ("votes:acme-1:q:go",):
-                await desk.journal.vote(run, "q", "go", between.pop())
+            if between and keys == ("votes:acme-1:q",):
+                await desk.journal.vote(run, "q", wants(between.pop()))
             return found
 
         desk.store.get = get_slowly  # type: ignore[method-assign]
-        assert await desk.journal.vote(run, "q", "go", ANA) == ("UBEN", "UANA")
+        assert await desk.journal.vote(run, "q", wants(ANA)) == (wants(BEN), wants(ANA))
 
     play(story)
 
@@ -344,11 +348,54 @@ def test_two_who_vote_at_once_both_count() -> None:
 def test_a_vote_is_forgotten_after_thirty_days_and_not_before() -> None:
     async def story(desk: Desk) -> None:
         run, _ = await desk.opened()
-        await desk.journal.vote(run, "q", "go", ANA)
+        await desk.journal.vote(run, "q", wants(ANA))
         await asyncio.sleep(29.9 * 86400)
-        assert await desk.store.get("votes:acme-1:q:go") == ['["UANA"]']
+        assert (await desk.store.get("votes:acme-1:q"))[0] is not None
         await asyncio.sleep(0.2 * 86400)
-        assert await desk.store.get("votes:acme-1:q:go") == [None]
+        assert await desk.store.get("votes:acme-1:q") == [None]
+
+    play(story)
+
+
+def test_a_decision_consumes_the_request_that_it_rests_on_in_the_same_act() -> None:
+    async def story(desk: Desk) -> None:
+        run = await stopped(desk)
+        act = replace(REQUEST, act=Act("acme-1"))
+        done = act.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
+        assert await desk.journal.put_request(act, None)
+        event = Resumed(5.0, ANA, 0, PLAN, (BEN,), "r1")
+        assert not await desk.journal.say(run, event, request=(done, act)), "it is not as it was read"
+        assert not await desk.journal.say(run, event, {"book": "changed"}, (act, done)), "what else had to be so is not"
+        assert (await desk.state())[halt_key("acme-1")] == "stopped"
+        assert (await desk.journal.request("r1")).state is RequestState.OPEN
+        assert await desk.journal.say(run, event, {"book": None}, (act, done))
+        assert await desk.journal.request("r1") == done
+        run = await desk.journal.run("acme-1")
+        assert (run.state, run.approvers, run.approved_at, run.shown) == (State.RUNNING, (BEN,), 5.0, PLAN)
+        told = [e.what for e in await desk.journal.chain.newest("acme", 2)]
+        assert sorted(told) == ["approved", "resumed"]
+
+    play(story)
+
+
+def test_a_question_is_asked_again_in_its_own_place_and_once() -> None:
+    async def story(desk: Desk) -> None:
+        run, lease = await desk.opened()
+        run = await desk.journal.append(run, Questioned(2.0, QUESTION), lease)
+        fresh, fresher = run.asking(QUESTION), replace(QUESTION, id="q.9")
+        assert fresh.id == "q.2"
+        assert await desk.journal.ask_again(run, fresh)
+        assert not await desk.journal.ask_again(run, fresher), "it was asked again already"
+        assert not await desk.journal.say(run, Answered(3.0, "q", "go", BEN)), "an answer to the old one counts for nothing"
+        run = await desk.journal.refresh(run)
+        assert run.question == fresh
+        await desk.store.commit(Commit(puts={"claim:acme": "acme-2"}))
+        assert not await desk.journal.ask_again(run, fresher), "another run has the cluster"
+        await desk.store.commit(Commit(puts={"claim:acme": "acme-1"}))
+        before = await desk.store.get(said_key("acme-1"))
+        assert await desk.journal.ask_again(run, fresher)
+        assert await desk.store.get(said_key("acme-1")) != before, "an end that was being written has to be sealed anew"
+        assert await desk.journal.say(run, Answered(3.0, "q.9", "go", BEN))
 
     play(story)
 

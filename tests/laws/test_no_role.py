@@ -4,8 +4,10 @@ The ways are made from the bot's registries (`tests/support/doors.py`). The last
 """
 
 import ast
+import asyncio
 import importlib
 import inspect
+import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +28,7 @@ from services import policy, sites
 from services.metrics import METRICS
 from services.policy import Actor, Kind, Verdict
 from services.sight import Sight
+from tests.campaign.storm import ShakyStore, Trouble
 from tests.support import doors, virtual
 from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
 from tests.support.scene import ROOT
@@ -35,12 +38,12 @@ FAMILIES: dict[str, Family] = {"commands": doors.commands, "buttons": doors.butt
 AT_A_TERMINAL = (Actor(DORA), Actor(EVE), Actor(f"{NOBODY}dora"))
 
 
-def seen_through(family: Family, user: str) -> list[str]:
+def seen_through(family: Family, user: str, *, closed: bool = False) -> list[str]:
     """What somebody sees who walks through all of them."""
 
     async def story() -> list[str]:
-        async with place() as p:
-            found = [leak for door in family(p, user) for leak in await doors.through(p, door)]
+        async with place(closed=closed) as p:
+            found = [leak for door in family(p, user) for leak in await doors.through(p, door, user)]
             p.scene.promises = False  # what is forged breaks Slack's own rules
             return found
 
@@ -69,6 +72,35 @@ def allow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_role_no_word_in_slack(family: str, user: str) -> None:
     assert seen_through(FAMILIES[family], user) == []
+
+
+@pytest.mark.parametrize("family", ["commands", "forms"])
+def test_nor_where_the_clusters_channel_is_closed(family: str) -> None:
+    """Why no card can be shown is told after the role was looked at, never before."""
+    assert seen_through(FAMILIES[family], DORA, closed=True) == []
+
+
+def test_nor_from_what_is_told_after_a_lost_answer() -> None:
+    """The state store is away when it is pressed, and what became of it is looked for later: past no role either."""
+
+    async def story() -> list[str]:
+        trouble = Trouble(random.Random(0))
+        found = []
+        async with place(reach=lambda store: ShakyStore(store, trouble)) as p:
+            for action in ("approve", "cancel", "answer:force"):
+                for value in (p.requests[0], p.runs[1], p.answer):
+                    trouble.away = True
+                    door = doors.press(p, DORA, action, value)
+                    found += await doors.through(p, replace(door, walk=lambda d=door: _and_back(d, trouble)), DORA)  # type: ignore[misc]
+            p.scene.promises = False
+            return found
+
+    async def _and_back(door: Door, trouble: Trouble) -> None:
+        await door.walk()
+        await asyncio.sleep(8)
+        trouble.away = False
+
+    assert virtual.run(story()) == []
 
 
 @pytest.mark.parametrize("who", AT_A_TERMINAL, ids=lambda a: a.user)
@@ -108,8 +140,8 @@ UNCHECKED = {
     *("desk.journal", "desk.memory", "desk.heads", "desk.look", "desk.open_run", "desk.waiting", "desk.stamp", "desk.usage", "desk.cards"),
     *("hours.books", "hours.words", "hours.due", "hours.exceptions", "hours.terms", "hours.usage"),
 }
-# Speak in the cluster's own channel, or of no cluster; `copies` to the run's people, whose role it looks at itself.
-OWN_VOICE = {"reporter", "copies", "notices", "absent", "glances", "groups"}
+# Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
+OWN_VOICE = {"reporter", "notices", "copies", "absent", "glances", "groups"}
 
 
 def _reads(path: Path) -> set[str]:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 PACKAGES = ("bot", "config", "handlers", "services", "simulators")
-PURE = ("cluster", "steps", "procedures", "plan", "prices", "policy", "windows", "runs")
+PURE = ("cluster", "steps", "procedures", "plan", "prices", "policy", "windows", "runs", "authorization", "standing")
 SKIPPED = {".git", ".venv", ".cache", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache", "node_modules"}
 
 # Written in two halves, so that this file does not hold what it looks for.

@@ -108,7 +108,7 @@ class Lives:
         memory = Memory(store, Chain(store, self.clock))
         parts = Journal(store, self.clock), Locks(store, self.clock, worker), Drains(store, self.clock), memory, self.clock
         outsides: Any = {"acme": self.world}
-        executor = Executor(outsides, *parts, lambda _progress: None)
+        executor = Executor(outsides, *parts, lambda _progress: None, lambda *_: "")
         drive = asyncio.create_task(executor.drive("acme-1"))
         end = self.clock.now() + seconds
         for pause in deaf:

@@ -13,7 +13,7 @@ from tests.procedures import test_windows as windows
 from tests.procedures.test_config import NEW, ask, bucket, secrets
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import told
+from tests.support.stories import goes_on, told
 
 Story = Callable[[Scene], Awaitable[None]]
 PLANTED = "pL4ntedV4lue"
@@ -177,7 +177,7 @@ def test_a_file_that_is_spoilt_while_meetings_end_keeps_the_masters_on() -> None
         assert f"secrets.env to be repaired: {LINE}" in run.stopped
         assert all(m.on for m in scene.estate.masters("acme"))
         spoil(scene, "Sound-Horse-Battery-9")
-        await scene.ben.presses(next(m for m in scene.ana.sees("COPS") if "has stopped" in m.text), "Resume")
+        await goes_on(scene, next(m for m in scene.ana.sees("COPS") if "has stopped" in m.text), label="Resume")
         await scene.run_is("acme-1", State.DONE)
 
     play(story)

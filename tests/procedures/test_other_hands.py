@@ -9,7 +9,7 @@ from services.runs import Questioned, State
 from services.steps import Question
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, told
+from tests.support.stories import asked, goes_on, over, question, told
 
 
 def set_pool(scene: Scene, number: int) -> None:
@@ -62,12 +62,13 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             await scene.passes(1800)
             assert (scene.estate.pool("acme").target, scene.estate.pool("acme").template) == (target, template)
             assert all(m.on for m in scene.estate.masters("acme"))
-            await scene.ana.presses(card, answer)
             if answer == "Stop here":
+                await scene.ana.presses(card, answer)
                 run = await over(scene, State.LEFT)
                 assert run.end_text.startswith(f"stopped, because somebody else changed {said}")
                 assert scene.estate.pool("acme").target == target
                 return
+            await goes_on(scene, card)
             await over(scene)
             match words.split()[0]:
                 case "scale":
@@ -165,7 +166,7 @@ def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
             assert "media-4 not drained: the pool would end what still runs there" in card.text
             assert "From the new state it would be: " in card.text
             assert len(scene.estate.media("acme")) == 3
-            await scene.ana.presses(card, "Go on from the new state")
+            await goes_on(scene, card)
             await over(scene)
             assert len(scene.estate.serving("acme")) == len(scene.estate.media("acme")) == 2
 

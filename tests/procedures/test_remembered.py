@@ -15,7 +15,7 @@ from tests.runs.test_misfortunes import looking
 from tests.support import virtual
 from tests.support.clusters import SOLD, autoscaled, end_of, fixed, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, told
+from tests.support.stories import asked, goes_on, over, question, told
 
 PARKED = NodeLook(start="t1", running=(), marked=True)
 
@@ -99,7 +99,7 @@ def test_a_number_that_another_hand_set_during_the_shutdown_is_the_one_that_come
             await asked(scene, "shutdown", "Shut down acme")
             await scene.passes(30)
             set_pool(scene, 4)
-            await scene.ben.presses(await question(scene), "Go on from the new state")
+            await goes_on(scene, await question(scene))
             await over(scene)
             await scene.card("start again with /openvidu startup (4 media nodes, as before)", timeout=30)
             await scene.ana.types("COPS", "/openvidu startup")

@@ -81,7 +81,7 @@ def test_a_night(kind: str) -> None:
         await until(scene, "2026-11-25T20:20")
         assert down(scene)
         card = await scene.card("acme is down ·")
-        assert "asked by window nights, approved by <@UBEN>" in card.text
+        assert "asked by window nights, standing approval by <@UBEN> of " in card.text
         stale = [b for b in notice.blocks if b["type"] == "actions"]
         assert not stale
         await until(scene, "2026-11-26T07:30")

@@ -6,11 +6,13 @@ the place of this version's own, and another bot goes on.
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.errors import Refused, Unreachable
+from services.memory import CardPlace
 from services.outcomes import Changed, Started
 from services.policy import Actor
 from services.runs import State
@@ -126,12 +128,12 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
         assert hold.reason == "demo"
         secret, shutdown = await desk.waiting("acme")
         await scene.bot.hours.wishes.unhold("acme", CARLA)
-        await desk.reject(secret.id, BEN)
+        await desk.reject(secret.id, BEN, "not now")
         if way == "approved":
             made = await desk.approve(shutdown.id, CARLA)
             assert isinstance(made, Started | Changed), "it runs, or it is shown anew because another version plans otherwise"
         elif way == "rejected":
-            await desk.reject(shutdown.id, BEN)
+            await desk.reject(shutdown.id, BEN, "not now")
             with pytest.raises(Refused, match="rejected by <@UBEN>"):
                 await desk.approve(shutdown.id, CARLA)
         else:
@@ -242,6 +244,22 @@ def test_what_that_version_cannot_do_without_is_still_written(version: str) -> N
         assert not new, f"a {name} of {version} has no {new}, so those need a default"
     assert now["exact"] == then["exact"]
     assert now["words"] == then["words"]
+
+
+@pytest.mark.parametrize("version", BESIDE)
+def test_a_card_with_copies_is_still_a_card_to_that_version(version: str) -> None:
+    """Its copies, of a channel that was closed, stand under a key of their own."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            place, places = CardPlace("COPS", "1.2", copies=(("UANA", "DANA", "3.4"),), copied="the card"), scene.bot.desk.cards
+            await places.put("acme-1", place)
+            assert await places.get("acme-1") == place
+            assert Reader(version).cannot_read(state_of(scene)) == []
+            await places.put("acme-1", replace(place, copies=(), copied=""))
+            assert await scene.store.get("copies:acme-1") == [None]
+
+    virtual.run(story())
 
 
 @pytest.mark.parametrize("version", BESIDE)

@@ -32,6 +32,7 @@ from handlers.window_form import WINDOW, window_form
 from services.policy import Actor, Decision
 from services.procedures import Procedure, Startup
 from services.spoken import CommandClass, Spoken
+from services.store import Store
 from services.windows import parse_window
 from simulators.slack import payloads
 from simulators.slack.elements import interactive, state_of
@@ -92,12 +93,16 @@ def leaks(text: str, typed: str, words: tuple[str, ...]) -> list[str]:
 
 
 @asynccontextmanager
-async def place() -> AsyncIterator[Place]:
-    """Everything at once: runs that ended, one that asks, requests, a hold, a window, somebody who keeps it up, meetings."""
+async def place(*, closed: bool = False, reach: Callable[[Store], Store] = lambda store: store) -> AsyncIterator[Place]:
+    """Everything at once: runs that ended, one that asks, requests, a hold, a window, somebody who keeps it up, meetings.
+
+    `closed`: the cluster's own channel is archived by now, which is told to its people only.
+    """
     scene = Scene(
         media=3,
         stacks=(SECRET, OTHER),
         origin=START,
+        reach=reach,
         pydo=False,
         sites={
             SECRET: {"roles": {"operators": ["UANA", "UBEN", "UCARLA"], "viewers": [], "break_glass": ["UANA"]}, "channel": OWN,
@@ -116,7 +121,10 @@ async def place() -> AsyncIterator[Place]:
     workspace.add_channel(ANY, "any", everybody)
     scene.slack.webapi.limited = False  # nobody walks through so many doors in so little time
     async with scene:
-        yield await _lived_in(scene)
+        lived_in = await _lived_in(scene)
+        if closed:
+            workspace.archive(OWN)
+        yield lived_in
 
 
 async def _lived_in(scene: Scene) -> Place:
@@ -360,7 +368,7 @@ async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
 # Walking
 
 
-async def through(p: Place, door: Door) -> list[str]:
+async def through(p: Place, door: Door, user: str) -> list[str]:
     """Walk through it; what was seen there of the cluster that should not have been."""
     journal, bot = p.scene.slack.journal, p.scene.bot
     before = journal.count
@@ -371,14 +379,18 @@ async def through(p: Place, door: Door) -> list[str]:
         await p.scene.passes(0.2)
     else:
         raise AssertionError(f"{door.name}: no answer")
-    shown = [e for e in journal.entries if e.number > before and _is_seen(e)]
+    shown = [e for e in journal.entries if e.number > before and _is_seen(e, p, user)]
     assert any(e.sent if e.kind != "ack" else e.answer for e in shown), f"{door.name}: nothing came back"
     return [f"{door.name}: {word}" for e in shown for word in leaks(f"{e.sent} {e.answer if e.kind == 'ack' else ''}", door.typed, p.words)]
 
 
-def _is_seen(entry: Entry) -> bool:
-    """Whether the stranger sees it: not what is said in the cluster's own channel, nor what the bot asks Slack."""
-    if entry.kind == "api":
-        visible = entry.name in SEEN or entry.name.startswith("files.")
-        return visible and entry.sent.get("channel") != OWN
-    return entry.kind in ("ack", "respond")
+def _is_seen(entry: Entry, p: Place, user: str) -> bool:
+    """Whether the stranger sees it: what is said where they are, and on their own screen."""
+    if entry.kind != "api":
+        return entry.kind in ("ack", "respond")
+    if entry.name not in SEEN and not entry.name.startswith("files."):
+        return False
+    if (whom := entry.sent.get("user") or entry.sent.get("user_id")) is not None:
+        return bool(whom == user)
+    channel = str(entry.sent.get("channel") or user)
+    return channel == user if channel.startswith("U") else user in p.scene.slack.workspace.channel(channel).members

@@ -38,6 +38,14 @@ async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Messag
     raise AssertionError(f"no card says {text!r} and has buttons: {[m.text for m in scene.ana.sees('COPS')]}")
 
 
+async def goes_on(scene: Scene, card: Message, *, label: str = "Go on from the new state", run: str = "acme-1") -> None:
+    """Ben presses it on a run's card; what that does was on no approved card, so Carla approves it anew."""
+    await scene.ben.presses(card, label)
+    asks = await with_buttons(scene, f"{label} {run}: ")
+    assert "Unlike the card before" in asks.text
+    await scene.person("UCARLA").presses(asks, "Approve")
+
+
 async def over(scene: Scene, state: State = State.DONE, *, run: str = "acme-1", timeout: float = 6 * 3600.0) -> Run:
     """That run, when it has ended like that."""
     ended = await scene.run_is(run, state, State.STOPPED, timeout=timeout)

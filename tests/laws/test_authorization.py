@@ -1,0 +1,425 @@
+"""An authorization covers exactly what was shown: every way in which it may fail to, each by itself and all together."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from services.authorization import (
+    Authorization,
+    Differs,
+    beyond,
+    counted,
+    difference_words,
+    differences,
+    must,
+    of_run,
+    stake_grew,
+    still_counting,
+    too_few,
+    too_old,
+    wanting,
+)
+from services.cluster import Fact, Load
+from services.decisions import Act, Request, Vote
+from services.errors import Refused
+from services.plan import Plan, make_plan, plan_onward
+from services.policy import Actor, Impact, Kind, Rules, Verdict, impacts
+from services.procedures import Scale, Shutdown, Startup
+from services.runs import Asked, Opened, Resumed, Run, Stopped, fold
+from services.seen import NotSeen
+from services.steps import Choice, Effects, PoolTarget, PowerOff, Question
+from tests.support.clusters import autoscaled, down, law, plans, ready
+
+ANA, BEN, CARLA, DORA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA", "UDORA"))
+PEOPLE = frozenset({"UANA", "UBEN", "UCARLA", "UDORA"})
+RULES = Rules(operators=PEOPLE, approvers=PEOPLE, breakers=frozenset({"UANA"}))
+NOW = 1000.0
+CUTS = Effects(blocks=True, cuts_off=True, down=True, stops_masters=True, special=("removes 2 media nodes",))
+PLAN = replace(make_plan(ready(2), Shutdown(no_drain=True)), effects=CUTS, load=Load(2, 10, 1))
+GIVEN = Authorization(PLAN, ANA, (BEN,), NOW)
+
+
+def why(given: Authorization, now: Plan, rules: Rules = RULES, at: float = NOW) -> list[Differs]:
+    return [d.kind for d in differences(given, now, rules, at)]
+
+
+def words(given: Authorization, now: Plan, rules: Rules = RULES, at: float = NOW) -> str:
+    return difference_words(differences(given, now, rules, at))
+
+
+def test_what_is_as_it_was_shown_is_covered() -> None:
+    assert why(GIVEN, PLAN) == []
+    assert words(GIVEN, PLAN) == ""
+
+
+Change = Callable[[Authorization, Plan, Rules, float], tuple[Authorization, Plan, Rules, float]]
+UNSEEN = "LiveKit does not answer"
+SOMETHING: dict[str, tuple[Differs, Change, str]] = {
+    "another impact": (
+        Differs.IMPACT, lambda g, n, r, t: (replace(g, plan=replace(g.plan, effects=replace(CUTS, stops_masters=False))), n, r, t),
+        "it now stops masters, which was not on the approved card",
+    ),
+    "meetings that would have been let finish": (
+        Differs.IMPACT, lambda g, n, r, t: (replace(g, plan=replace(g.plan, effects=replace(CUTS, cuts_off=False))), n, r, t),
+        "it now ends running meetings, which was not on the approved card",
+    ),
+    "a cluster that would still have served": (
+        Differs.IMPACT, lambda g, n, r, t: (replace(g, plan=replace(g.plan, effects=replace(CUTS, down=False))), n, r, t),
+        "it now keeps people from opening meetings, which was not on the approved card",
+    ),
+    "a node that came": (
+        Differs.NODES, lambda g, n, r, t: (replace(g, plan=replace(g.plan, nodes=(1, 2))), replace(n, nodes=(1, 2, 3)), r, t),
+        "1 media node was not there when it was approved",
+    ),
+    "nodes that took the place of others": (
+        Differs.NODES, lambda g, n, r, t: (replace(g, plan=replace(g.plan, nodes=(1, 2))), replace(n, nodes=(3, 4)), r, t),
+        "2 media nodes were not there when it was approved",
+    ),
+    "nodes that were not recorded": (
+        Differs.NODES, lambda g, n, r, t: (replace(g, plan=replace(g.plan, nodes=None)), n, r, t),
+        "the media nodes that it was approved for were not recorded",
+    ),
+    "nodes that are not recorded now": (
+        Differs.NODES, lambda g, n, r, t: (g, replace(n, nodes=None), r, t), "the media nodes that it was approved for were not recorded",
+    ),
+    "a recording": (
+        Differs.LOAD, lambda g, n, r, t: (g, replace(n, load=Load(2, 10, 2)), r, t), "2 recordings are running; there were 1",
+    ),
+    "more people": (
+        Differs.LOAD, lambda g, n, r, t: (g, replace(n, load=Load(2, 16, 1)), r, t), "16 people are in meetings; there were 10",
+    ),
+    "people who are not seen any more": (
+        Differs.LOAD, lambda g, n, r, t: (g, replace(n, load=None, unseen=UNSEEN), r, t), f"is unknown now ({UNSEEN})",
+    ),
+    "people who were not seen": (
+        Differs.LOAD, lambda g, n, r, t: (replace(g, plan=replace(g.plan, load=None)), n, r, t), "how many was unknown",
+    ),
+    "an hour": (
+        Differs.AGE, lambda g, n, r, t: (g, n, r, t + 3600.0), "it was approved 1 h ago, and an approval lasts 30 min",
+    ),
+    "an approver's role": (
+        Differs.PEOPLE, lambda g, n, r, t: (g, n, replace(r, approvers=r.approvers - {"UBEN"}), t),
+        "the approval of <@UBEN> does not count any more",
+    ),
+    "an approver's account": (
+        Differs.PEOPLE, lambda g, n, r, t: (replace(g, approvers=(replace(BEN, outsider="deactivated"),)), n, r, t),
+        "the approval of <@UBEN> does not count any more",
+    ),
+    "a stricter policy": (
+        Differs.PEOPLE, lambda g, n, r, t: (g, n, replace(r, approvals=3), t), "it takes 3 approvals by the policy of now, and 1 was given",
+    ),
+    "a policy for what it does": (
+        Differs.PEOPLE,
+        lambda g, n, r, t: (replace(g, approvers=(BEN, CARLA)), n, replace(r, approvals_for=((Impact.MEETINGS_CUT, 3),)), t),
+        "it takes 3 approvals by the policy of now, and 2 were given",
+    ),
+    "a single operator's own": (
+        Differs.PEOPLE, lambda g, n, r, t: (replace(g, approvers=(ANA,)), n, r, t), "the approval of <@UANA> does not count any more",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOMETHING)
+def test_each_thing_that_differs_asks_again_by_itself_and_says_so(name: str) -> None:
+    kind, change, said = SOMETHING[name]
+    given, now, rules, at = change(GIVEN, PLAN, RULES, NOW)
+    assert why(given, now, rules, at) == [kind]
+    assert said in words(given, now, rules, at)
+
+
+@given(names=st.lists(st.sampled_from(sorted(SOMETHING)), min_size=1, max_size=6, unique=True))
+def test_whatever_else_differs_none_of_it_is_lost(names: list[str]) -> None:
+    assume(not {"people who are not seen any more", "people who were not seen"} <= {*names})  # unknown then and now is covered
+    given, now, rules, at = GIVEN, PLAN, RULES, NOW
+    for name in names:
+        given, now, rules, at = SOMETHING[name][1](given, now, rules, at)
+    assert why(given, now, rules, at), names
+
+
+LESS: dict[str, Change] = {
+    "fewer people": lambda g, n, r, t: (g, replace(n, load=Load(1, 3, 0)), r, t),
+    "as many as it allows": lambda g, n, r, t: (g, replace(n, load=Load(2, 15, 1)), r, t),
+    "nobody, where it was unknown": lambda g, n, r, t: (
+        replace(g, plan=replace(g.plan, load=None)), replace(n, load=Load(0, 0, 0)), r, t,
+    ),
+    "unknown, as it was": lambda g, n, r, t: (replace(g, plan=replace(g.plan, load=None)), replace(n, load=None), r, t),
+    "fewer nodes": lambda g, n, r, t: (replace(g, plan=replace(g.plan, nodes=(1, 2))), replace(n, nodes=(2,)), r, t),
+    "fewer impacts": lambda g, n, r, t: (g, replace(n, effects=replace(CUTS, cuts_off=False, down=False)), r, t),
+    "just young enough": lambda g, n, r, t: (g, n, r, t + 1800.0),
+    "one more approver": lambda g, n, r, t: (replace(g, approvers=(BEN, CARLA)), n, replace(r, approvals=2), t),
+    "a single operator": lambda g, n, r, t: (replace(g, approvers=(ANA,)), n, replace(r, single_operator=True), t),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LESS)
+def test_what_is_no_more_than_was_shown_is_covered(name: str) -> None:
+    given, now, rules, at = LESS[name](GIVEN, PLAN, RULES, NOW)
+    assert why(given, now, rules, at) == []
+
+
+@law
+@given(plan=plans())
+def test_what_takes_nothing_from_anyone_needs_no_authorization(plan: tuple[object, Plan]) -> None:
+    nothing = Authorization(PLAN, ANA, (), -1e9)
+    now = plan[1]
+    assert bool(differences(nothing, now, RULES, NOW)) == bool(impacts(now, RULES))
+
+
+@law
+@given(plan=plans(), late=st.floats(0, 1e6))
+def test_no_plan_with_an_impact_is_covered_for_longer_than_an_approval_lasts(plan: tuple[object, Plan], late: float) -> None:
+    made = plan[1]
+    needs = RULES.demand(impacts(made, RULES))
+    found = why(Authorization(made, ANA, (BEN, CARLA, DORA)[:needs], NOW), made, RULES, NOW + late)
+    assert found == ([Differs.AGE] if late > RULES.approval_seconds and impacts(made, RULES) else [])
+
+
+def test_nodes_count_only_where_something_is_taken_from_them() -> None:
+    adds = replace(PLAN, effects=Effects(adds=2), media=2, nodes=(1, 2))
+    rules = replace(RULES, scale_up_to=3)
+    assert why(Authorization(adds, ANA, (BEN,), NOW), replace(adds, nodes=(5, 6)), rules) == []
+    drains = replace(PLAN, effects=Effects(blocks=True), nodes=(1, 2))
+    assert why(Authorization(drains, ANA, (BEN,), NOW), replace(drains, nodes=(1, 3))) == [Differs.NODES]
+    ends = replace(PLAN, effects=Effects(cuts_off=True), nodes=(1, 2))
+    assert why(Authorization(ends, ANA, (BEN,), NOW), replace(ends, nodes=(1, 3))) == [Differs.NODES]
+
+
+def test_where_an_autoscaler_may_change_them_nodes_are_no_part_of_it() -> None:
+    then, now = make_plan(autoscaled(2), Shutdown()), make_plan(autoscaled(3), Shutdown())
+    assert (then.nodes, now.nodes) == ((), ())
+    assert Differs.NODES not in why(Authorization(then, ANA, (BEN,), NOW), now)
+
+
+def test_media_nodes_beyond_the_number_that_was_approved_ask_again() -> None:
+    rules = replace(RULES, scale_up_to=3)
+    shown = replace(PLAN, effects=Effects(adds=3), media=2, load=Load(0, 0, 0))
+    given = Authorization(shown, ANA, (BEN,), NOW)
+    assert why(given, replace(shown, effects=Effects(adds=2), media=3), rules) == []
+    assert why(given, replace(shown, effects=Effects(adds=1), media=4), rules) == []
+    assert why(given, replace(shown, effects=Effects(adds=4), media=2), rules) == [Differs.NUMBER]
+    assert words(given, replace(shown, effects=Effects(adds=4), media=3), rules) == (
+        "it now ends with 7 media nodes, and 5 were on the approved card"
+    )
+    assert why(given, replace(shown, effects=Effects(adds=4), media=2), RULES) == [], "no number takes an approval here"
+
+
+def test_down_counts_only_where_no_new_meeting_was_all_that_was_shown() -> None:
+    up = replace(CUTS, down=False)
+    assert why(replace(GIVEN, plan=replace(PLAN, effects=up)), replace(PLAN, effects=up)) == []
+    fresh = replace(GIVEN, plan=replace(PLAN, effects=replace(up, blocks=False)))
+    assert words(fresh, PLAN) == "it now keeps people from opening meetings, which was not on the approved card", "said once"
+    quiet = replace(CUTS, blocks=False)
+    assert why(replace(GIVEN, plan=replace(PLAN, effects=replace(quiet, down=False))), replace(PLAN, effects=quiet)) == []
+
+
+def test_break_glass_covers_what_it_was_confirmed_for_while_its_user_may() -> None:
+    glass = Authorization(PLAN, ANA, (), NOW, glass=True)
+    assert why(glass, PLAN) == []
+    assert why(glass, PLAN, replace(RULES, approvals=5)) == [], "no approval is asked for"
+    assert words(glass, PLAN, replace(RULES, breakers=frozenset())) == "<@UANA>, who used break-glass for it, may not any more"
+    assert why(glass, PLAN, replace(RULES, operators=frozenset())) == [Differs.PEOPLE]
+    assert why(glass, replace(PLAN, load=Load(2, 90, 1)), at=NOW + 1801.0) == [Differs.LOAD, Differs.AGE]
+
+
+def test_one_from_each_group_is_still_asked_for() -> None:
+    rules = replace(RULES, approvals_from=("S1", "S2"), members=(("S1", frozenset({"UBEN"})), ("S2", frozenset({"UCARLA"}))))
+    assert too_few(replace(GIVEN, approvers=(BEN, CARLA)), 2, rules) == ""
+    assert too_few(replace(GIVEN, approvers=(BEN, DORA)), 2, rules) == "it takes 2 approvals by the policy of now, and 2 were given"
+
+
+def test_how_long_an_approval_lasts_is_the_policy_s_word() -> None:
+    rules = replace(RULES, approval_seconds=60.0)
+    assert too_old(NOW, rules, NOW + 60.0) == ""
+    assert too_old(NOW, rules, NOW + 61.0) == "it was approved 61 s ago, and an approval lasts 60 s"
+
+
+def test_those_still_count_who_may_approve_now() -> None:
+    outside = replace(CARLA, outsider="deactivated")
+    assert still_counting((BEN, outside, ANA, DORA), ANA, replace(RULES, approvers=PEOPLE - {"UDORA"})) == (BEN,)
+
+
+# Runs
+
+
+def run_of(*events: object, **more: object) -> Run:
+    opened = Opened(NOW, "acme-1", PLAN, ANA, (BEN,), "", **more)  # type: ignore[arg-type]
+    return fold([opened, *events])  # type: ignore[list-item]
+
+
+def test_a_run_rests_on_its_opening_until_something_else_is_approved() -> None:
+    run = run_of()
+    assert of_run(run) == GIVEN
+    assert of_run(run_of(glass=True)) == replace(GIVEN, glass=True)
+    other = replace(PLAN, load=Load(4, 40, 0))
+    again = run_of(Stopped(NOW + 1, "x"), Resumed(NOW + 7000, ANA, 0, other, (CARLA,), "r2"))
+    assert of_run(again) == Authorization(other, ANA, (CARLA,), NOW + 7000)
+    assert of_run(run_of(Stopped(NOW + 1, "x"), Resumed(NOW + 9, BEN, 0))) == GIVEN, "one press changes nothing of that"
+
+
+def test_the_rest_of_a_run_is_planned_from_the_cluster_as_it_is() -> None:
+    cluster = ready(2)
+    steps = make_plan(cluster, Shutdown(no_drain=True)).steps
+    whole = plan_onward(cluster, Shutdown(no_drain=True), steps)
+    assert (whole.steps, whole.effects) == (steps, make_plan(cluster, Shutdown(no_drain=True)).effects)
+    rest = plan_onward(down(cluster), Shutdown(), steps)
+    assert rest.steps == ()
+    assert impacts(plan_onward(down(cluster), Startup(2), make_plan(down(cluster), Startup(2)).steps), RULES) == ()
+    poolless = replace(cluster, pool=None)
+    assert plan_onward(poolless, Scale(1), make_plan(cluster, Scale(1)).steps).steps, "a look without a pool is no reason to fail"
+
+
+CUTTING = next(s for s in make_plan(ready(2, rooms=2), Shutdown(no_drain=True)).steps if isinstance(s, PoolTarget))
+LOAD = Load(2, 8, 0)
+BUSY = replace(ready(2, rooms=2), load=LOAD)
+SHOWN = replace(PLAN, load=LOAD)
+
+
+def begun(*events: object, plan: Plan = SHOWN) -> Run:
+    return fold([Opened(NOW, "acme-1", plan, ANA, (BEN,), ""), *events])  # type: ignore[list-item]
+
+
+def test_a_step_that_disconnects_people_is_asked_for_only_as_it_was_shown() -> None:
+    assert CUTTING.effects(BUSY).cuts_off
+    assert Fact.LOAD in CUTTING.needs
+    assert beyond(begun(), CUTTING, BUSY, RULES, NOW) == ""
+    assert beyond(begun(), CUTTING, BUSY, RULES, NOW + 1800.0) == ""
+    assert "an approval lasts 30 min" in beyond(begun(), CUTTING, BUSY, RULES, NOW + 1801.0)
+    more = replace(BUSY, load=replace(LOAD, people=LOAD.people * 2))
+    assert f"there were {LOAD.people}" in beyond(begun(), CUTTING, more, RULES, NOW)
+    both = beyond(begun(), CUTTING, more, RULES, NOW + 1801.0)
+    assert "people are in meetings" in both
+    assert "; it was approved" in both
+    assert "unknown now (x)" in beyond(begun(), CUTTING, replace(BUSY, load=NotSeen("x")), RULES, NOW)
+
+
+def test_what_was_unknown_on_the_card_was_approved_as_unknown() -> None:
+    unknown = replace(SHOWN, load=None, unseen="x")
+    assert beyond(begun(plan=unknown), CUTTING, BUSY, RULES, NOW) == ""
+    assert beyond(begun(plan=unknown), CUTTING, BUSY, RULES, NOW + 1801.0)
+
+
+def test_a_step_is_looked_at_before_its_first_ask_and_only_where_it_disconnects_people() -> None:
+    late = NOW + 1801.0
+    assert beyond(begun(Asked(NOW, 0, 0)), CUTTING, BUSY, RULES, late) == "", "it is under way"
+    masters = PowerOff(tuple(m.name for m in BUSY.masters))
+    assert Fact.LOAD not in masters.needs
+    assert beyond(begun(), masters, BUSY, RULES, late) == ""
+    assert beyond(begun(), CUTTING, ready(2, rooms=0), RULES, late) == "", "nobody is there"
+
+
+# Requests
+
+
+def request(**more: Any) -> Request:
+    return replace(Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops masters"), **more)
+
+
+def refused(asked: Request, actor: Actor, rules: Rules = RULES) -> str:
+    with pytest.raises(Refused) as refusal:
+        counted(asked, actor, rules)
+    return str(refusal.value)
+
+
+def test_an_approval_counts_once_by_those_who_may_now() -> None:
+    two = replace(RULES, approvals=2)
+    first = counted(request(needs=2), BEN, two)
+    assert (first.approvals, first.left) == ((BEN,), 1)
+    assert counted(first, CARLA, two).left == 0
+    assert "you have approved this already" in refused(first, BEN, two)
+    assert "somebody else has to approve it" in refused(request(), ANA)
+    assert "only approvers" in refused(request(), BEN, replace(RULES, approvers=frozenset({"UCARLA"})))
+    lost = counted(first, CARLA, replace(two, approvers=PEOPLE - {"UBEN"}))
+    assert (lost.approvals, lost.left) == ((CARLA,), 1), "Ben has lost the role meanwhile"
+    gone = replace(first, approvals=(replace(BEN, outsider="your account is deactivated"),))
+    assert counted(gone, CARLA, two).approvals == (CARLA,)
+
+
+def test_a_stricter_policy_counts_at_the_press_and_a_laxer_one_does_not() -> None:
+    assert counted(request(), BEN, replace(RULES, approvals=3)).left == 2
+    assert counted(request(needs=2), BEN, RULES).left == 1
+
+
+def test_groups_are_counted_one_by_one() -> None:
+    rules = replace(RULES, approvals_from=("S1", "S2"), members=(("S1", frozenset({"UBEN", "UDORA"})), ("S2", frozenset({"UCARLA"}))))
+    first = counted(request(needs=2, lacks=("S1", "S2")), BEN, rules)
+    assert first.lacks == ("S2",)
+    assert "<!subteam^S2> is needed too" in refused(first, DORA, rules)
+    assert counted(first, CARLA, rules).lacks == ()
+
+
+def test_who_asked_and_may_not_any_more_is_not_approved_by_others() -> None:
+    gone = replace(RULES, operators=PEOPLE - {"UANA"})
+    assert refused(request(), BEN, gone) == "<@UANA> asked for this, and may not change this cluster any more; nothing was changed"
+    unsure = replace(gone, unsure="Slack has not said")
+    assert "<@UANA> asked for this, and Slack has not said; nothing was changed" in refused(request(), BEN, unsure)
+
+
+QUIET = replace(PLAN, effects=Effects())
+
+
+def test_what_needs_no_approval_any_more_is_started_by_whoever_asked_and_nobody_else() -> None:
+    eased = request(plan=QUIET, needs=0)
+    assert eased.startable
+    started = counted(request(plan=QUIET, needs=2, lacks=("S1",)), ANA, RULES)
+    assert (started.needs, started.lacks, started.left, started.approvals) == (0, (), 0, ())
+    assert counted(eased, ANA, RULES).left == 0
+    assert refused(eased, BEN) == "this needs no approval any more; <@UANA>, who asked for it, can start it"
+    assert counted(request(plan=QUIET), BEN, RULES).left == 0, "its card still asked for one"
+    assert "<@UANA> asked for this" in refused(request(plan=QUIET), BEN, replace(RULES, operators=frozenset()))
+    assert "you asked for this" in refused(eased, ANA, replace(RULES, operators=frozenset())), "nor by her, who may not any more"
+    assert not request(needs=0, glass=True).startable
+    assert counted(request(needs=0), BEN, RULES).needs == 1, "the policy asks for one again"
+
+
+def test_break_glass_is_confirmed_by_its_user_for_one_run() -> None:
+    glass = request(glass=True)
+    assert counted(glass, ANA, RULES) == glass
+    assert "break-glass is not open to you" in refused(glass, BEN)
+    assert "only <@UANA>, who broke the glass" in refused(glass, BEN, replace(RULES, breakers=frozenset({"UANA", "UBEN"})))
+    standing = request(glass=True, plan=replace(PLAN, effects=Effects(standing=True)))
+    assert refused(standing, ANA).startswith("break-glass covers one run, now")
+    assert counted(request(act=Act("acme-1"), glass=True), ANA, RULES).glass
+
+
+def test_a_no_is_refused_with_its_reason() -> None:
+    assert must(Verdict(Kind.ALLOWED, "yes")).reason == "yes"
+    with pytest.raises(Refused, match=r"^because$"):
+        must(Verdict(Kind.DENIED, "because"))
+
+
+# Answers
+
+
+def test_of_each_the_newest_vote_counts_while_it_is_young_and_its_voter_may() -> None:
+    votes = (Vote(BEN, "force", NOW), Vote(CARLA, "force", NOW), Vote(DORA, "wait", NOW))
+    assert wanting(votes, "force", ANA, RULES, NOW) == (BEN, CARLA)
+    assert wanting((*votes, Vote(BEN, "wait", NOW + 1)), "force", ANA, RULES, NOW) == (CARLA,), "withdrawn by another choice"
+    assert wanting(votes, "force", ANA, RULES, NOW + 1800.0) == (BEN, CARLA)
+    assert wanting(votes, "force", ANA, RULES, NOW + 1801.0) == ()
+    assert wanting((*votes, Vote(BEN, "force", NOW + 60)), "force", ANA, RULES, NOW + 1801.0) == (BEN,)
+    assert wanting(votes, "force", BEN, RULES, NOW) == (CARLA,), "not whoever asked for the run"
+    assert wanting(votes, "force", ANA, replace(RULES, approvers=frozenset({"UCARLA"})), NOW) == (CARLA,)
+
+
+ASKS = Question("drain-deadline.1", "?", (Choice("force", "End", skip=True, loses="ends it"),))
+
+
+def test_more_at_stake_than_on_the_question_s_card_asks_again() -> None:
+    ten = ASKS.staking(Load(1, 10, 0))
+    assert stake_grew(ten, ten, RULES) == ""
+    assert stake_grew(ten, ASKS.staking(Load(1, 15, 0)), RULES) == ""
+    assert "16 people are in meetings; there were 10" in stake_grew(ten, ASKS.staking(Load(1, 16, 0)), RULES)
+    assert "1 recording is running" in stake_grew(ten, ASKS.staking(Load(1, 10, 1)), RULES)
+    unseen = ASKS.staking(NotSeen("no answer"))
+    assert "unknown now (no answer)" in stake_grew(ten, unseen, RULES)
+    assert stake_grew(unseen, unseen, RULES) == ""
+    assert "how many was unknown" in stake_grew(unseen, ten, RULES)
+    assert stake_grew(unseen, ASKS.staking(Load(0, 0, 0)), RULES) == ""
+    assert stake_grew(ten, ASKS.staking(Load(1, 11, 0)), replace(RULES, growth=0.0))
+    assert stake_grew(ASKS, ASKS, RULES) == "", "where nobody's meeting is at stake"
+    assert stake_grew(ten, None, RULES) == "what it was about has changed"
+    assert ASKS.kind == "drain-deadline"

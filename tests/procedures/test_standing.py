@@ -1,0 +1,143 @@
+"""Windows do what their standing approval covers, in Slack's words; what goes beyond is not done, and posted."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.audit import What
+from services.runs import State
+from tests.support import virtual
+from tests.support.scene import Scene
+
+Story = Callable[[Scene], Awaitable[None]]
+DAY = 86400.0
+FOUR = {"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]}
+COUNTED = {"scale_up_without_approval_to": 3, "approvals_for": {"media_added": 3}}
+WORDS = "w Mon-Sun 09:00-10:00 UTC"
+
+
+def play(story: Story, **more: Any) -> None:
+    async def scene_of_it() -> None:
+        async with Scene(media=2, pydo=False, **more) as scene:
+            scene.estate.droplet_limit = 100
+            await story(scene)
+
+    virtual.run(scene_of_it(), at_most=5 * DAY)
+
+
+async def adds(scene: Scene, words: str = WORDS, *by: str) -> None:
+    """Ana asks for it and these people approve; the bot's clock begins at 08:00."""
+    await scene.ana.types("COPS", f"/openvidu window add {words}")
+    card = await scene.card("Add a window to acme")
+    for who in by or ("UBEN",):
+        await scene.person(who).presses(card, "Approve")
+        await scene.passes(2)
+    await scene.card("acme has its window ·")
+
+
+def media(scene: Scene) -> int:
+    return len(scene.estate.media("acme"))
+
+
+def masters(scene: Scene) -> int:
+    return sum(m.on for m in scene.estate.masters("acme"))
+
+
+def restarted(scene: Scene, **policy: object) -> None:
+    """The settings say something else from the next start on."""
+    scene.kill()
+    values = scene.settings.model_dump()
+    values["clusters"]["acme"]["policy"].update(policy)
+    scene.settings = type(scene.settings).model_validate(values)
+
+
+def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_starts() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu scale 30")
+        await scene.card("Needs 3 approvals by")
+        await scene.ana.types("COPS", f"/openvidu window add {WORDS} --number 30")
+        card = await scene.card("Add a window to acme")
+        assert "Needs 3 approvals by" in card.text
+        assert "adds media nodes beyond the 3 that need no approval" in card.text
+        assert "it opens with 30 media nodes, there are 2 now: costs about $1," in card.text.replace("It opens", "it opens")
+        assert "saves about" not in card.text
+        await scene.ben.presses(card, "Approve")
+        await scene.passes(3 * 3600)
+        assert await scene.journal.latest("acme", 4) == []
+        assert media(scene) == 2
+
+    play(story, policy=COUNTED, roles=FOUR)
+
+
+def test_what_was_approved_by_all_of_them_is_done_every_morning_and_says_by_whom() -> None:
+    async def story(scene: Scene) -> None:
+        await adds(scene, f"{WORDS} --number 6", "UBEN", "UCARLA", "UDORA")
+        await scene.passes(1.5 * 3600)
+        assert masters(scene) == 0
+        assert "standing approval by <@UBEN>, <@UCARLA> and <@UDORA> of " in (await scene.card("acme is down ·")).text
+        opened = next(e for e in await scene.journal.chain.newest("acme", 9) if e.what == What.OPENED and e.user == "window:w")
+        assert "standing approval by UBEN and UCARLA and UDORA of 15 Jan 2027 for window edge w-close@" in opened.after
+        await scene.passes(3600)
+        assert media(scene) == 6
+
+    play(story, policy=COUNTED, roles=FOUR)
+
+
+def test_a_number_that_would_take_more_people_by_now_is_not_started_and_that_is_posted() -> None:
+    async def story(scene: Scene) -> None:
+        await adds(scene, f"{WORDS} --number 6")
+        restarted(scene, **COUNTED)
+        await scene.start_bot()
+        await scene.passes(3 * 3600)
+        told = await scene.card("acme opens with 3 of 6 media nodes: more is beyond what its window is approved for")
+        assert "window w" in told.text
+        assert (media(scene), masters(scene)) == (3, 4)
+
+    play(story, roles=FOUR)
+
+
+def test_a_window_does_not_close_under_an_approval_of_somebody_who_is_gone_and_says_how_to_renew_it() -> None:
+    async def story(scene: Scene) -> None:
+        await adds(scene)
+        scene.slack.workspace.users["UBEN"].deleted = True
+        await scene.passes(3700)
+        told = await scene.card("acme did not close at 09:00")
+        assert "the approval of <@UBEN> does not count any more" in told.text
+        assert masters(scene) == 4
+        await scene.ana.types("COPS", "/openvidu window list")
+        await scene.whisper("UANA", "closes nothing: window w: the approval of")
+        await scene.ana.types("COPS", f"/openvidu window add {WORDS}")
+        card = await scene.card("renews its standing approval")
+        await scene.person("UCARLA").presses(card, "Approve")
+        await scene.run_is("acme-2", State.DONE)
+        await scene.ana.types("COPS", "/openvidu window list")
+        await scene.whisper("UANA", "standing approval by <@UCARLA> of ")
+
+    play(story)
+
+
+def test_a_standing_approval_ends_unless_it_is_renewed_and_says_so_before() -> None:
+    async def story(scene: Scene) -> None:
+        await adds(scene)
+        await scene.card("The standing approval of window w of acme ends ")
+        restarted(scene)
+        await scene.passes(24 * 3600 + 2700)
+        await scene.start_bot()
+        await scene.passes(1200)
+        assert masters(scene) == 4
+        told = [m for m in scene.ana.sees("COPS") if "did not close at 09:00" in m.text][-1]
+        assert "the standing approval of window w had to be confirmed again by now" in told.text
+        assert len([m for m in scene.ana.sees("COPS") if "The standing approval of window w" in m.text]) == 1
+
+    play(story, policy={"confirm_windows_days": 1})
+
+
+def test_an_opening_brings_back_what_was_there_whatever_became_of_its_approval() -> None:
+    async def story(scene: Scene) -> None:
+        await adds(scene)
+        await scene.passes(1.5 * 3600)
+        assert masters(scene) == 0
+        scene.slack.workspace.users["UBEN"].deleted = True
+        await scene.passes(3600)
+        assert (media(scene), masters(scene)) == (2, 4)
+
+    play(story)

@@ -1,0 +1,485 @@
+"""An approval is spent on what was shown: whoever goes on later, otherwise or with more, asks again in front of everybody."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.audit import What
+from services.decisions import RequestState
+from services.errors import Forbidden, Unreachable
+from services.runs import Answered, Resumed, State
+from simulators.slack.model import Message
+from tests.procedures.test_other_hands import set_pool
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, question, told, with_buttons
+
+NOT_YET = "has not gone on"
+
+
+def play(story: Callable[[Scene], Any], **more: Any) -> None:
+    async def whole() -> None:
+        async with Scene(**more) as scene:
+            scene.estate.allow_thrown_out = True  # each story says how many
+            await story(scene)
+
+    virtual.run(whole())
+
+
+def meetings(scene: Scene, count: int, people: int = 5, recordings: int = 0) -> None:
+    for _ in range(count):
+        scene.estate.open_meeting(people=people, minutes=600, recordings=recordings)
+
+
+async def stopped_before_the_pool(scene: Scene, words: str = "shutdown --no-drain", sees: str = "Shut down acme") -> Callable[[], None]:
+    """Approved with nobody there; DigitalOcean refuses the pool's number until what is returned is called."""
+    api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+    put = api.put_pool
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
+
+    api.put_pool = refuse
+    await asked(scene, words, sees)
+    await scene.run_is("acme-1", State.STOPPED)
+
+    def mended() -> None:
+        api.put_pool = put
+
+    return mended
+
+
+async def resumes(scene: Scene) -> None:
+    await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+
+
+async def request_of(scene: Scene, text: str = "Resume acme-1") -> Message:
+    return await scene.card(text)
+
+
+def test_a_resume_hours_later_with_people_there_is_a_new_request() -> None:
+    async def story(scene: Scene) -> None:
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        await scene.passes(14 * 3600)
+        meetings(scene, 8, recordings=1)
+        await scene.passes(60)
+        await resumes(scene)
+        await scene.whisper("UANA", NOT_YET)
+        card = await request_of(scene)
+        for words in ("now ends running meetings, which was not on the approved card", "8 recordings are running; there were 0",
+                     "it was approved 14 h", "8 meetings, 40 people", "Approving this says: removes 3 media nodes"):
+            assert words in card.text, card.text
+        assert "Everyone in them is disconnected" in card.text
+        await scene.passes(900)
+        assert scene.estate.thrown_out == 0
+        assert (await scene.journal.run("acme-1")).state is State.STOPPED
+        await scene.ana.presses(card, "Approve")
+        await scene.whisper("UANA", "somebody else has to approve it")
+        await scene.person("UCARLA").presses(card, "Approve")
+        run = await scene.run_is("acme-1", State.DONE)
+        assert [a.user for a in run.approvers] == ["UCARLA"]
+        assert scene.estate.thrown_out == 40
+        (resumed,) = [e for e in await scene.journal.events("acme-1") if isinstance(e, Resumed)]
+        assert (resumed.by.user, [a.user for a in resumed.approvers], bool(resumed.plan)) == ("UANA", ["UCARLA"], True)
+        assert "acme-1 goes on" in (await request_of(scene, "approved by <@UCARLA>")).text
+        said = [e.what for e in await scene.journal.chain.newest("acme", 9)]
+        assert said[0] == What.ENDED
+        assert {What.ASKED, What.APPROVED, What.RESUMED} <= {*said}
+
+    play(story, media=3)
+
+
+def test_a_resume_soon_after_with_nobody_there_is_one_press() -> None:
+    async def story(scene: Scene) -> None:
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        await resumes(scene)
+        run = await scene.run_is("acme-1", State.DONE)
+        assert [a.user for a in run.approvers] == ["UBEN"]
+        assert [e.plan for e in await scene.journal.events("acme-1") if isinstance(e, Resumed)] == [None]
+
+    play(story, media=2)
+
+
+def test_a_resume_that_takes_nothing_from_anyone_is_one_press_however_late() -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await over(scene)
+        scene.town.faults.add("web", "503", match="acme-master-node-4", times=-1)
+        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.run_is("acme-2", State.STOPPED)
+        scene.town.faults.rules.clear()
+        await scene.passes(20 * 3600)
+        await scene.ana.presses(await with_buttons(scene, "acme-2 has stopped"), "Resume")
+        await scene.run_is("acme-2", State.DONE)
+
+    play(story, media=2)
+
+
+@pytest.mark.parametrize("cause", ["age", "load", "unknown", "approver"])
+def test_each_thing_that_is_not_as_it_was_approved_asks_again(cause: str) -> None:
+    async def story(scene: Scene) -> None:
+        meetings(scene, 1, people=10)
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        match cause:
+            case "age":
+                await scene.passes(1900)
+            case "load":
+                meetings(scene, 2)
+            case "unknown":
+                people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
+
+                async def gone() -> None:
+                    raise Unreachable("livekit does not answer")
+
+                people.load = gone
+            case "approver":
+                scene.slack.workspace.users["UBEN"].deleted = True
+        await scene.passes(601 if cause == "approver" else 5)
+        await resumes(scene)
+        await scene.whisper("UANA", NOT_YET)
+        await scene.passes(60)
+        said = {
+            "age": "an approval lasts 30 min", "load": "20 people are in meetings; there were 10",
+            "unknown": "how many people are in meetings is unknown now", "approver": "the approval of <@UBEN> does not count any more",
+        }[cause]  # fmt: skip
+        assert said in (await request_of(scene)).text
+        assert scene.estate.thrown_out == 0
+        scene.estate.allow_thrown_out = True
+
+    play(story, media=2)
+
+
+def test_a_resume_that_is_rejected_or_expires_leaves_the_run_stopped_and_it_may_be_asked_for_again() -> None:
+    async def story(scene: Scene) -> None:
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        await scene.passes(3600)
+        await resumes(scene)
+        await scene.ben.presses(await request_of(scene), "Reject")
+        await request_of(scene, "rejected by <@UBEN>")
+        await resumes(scene)
+        await request_of(scene)
+        await scene.passes(1900)
+        await request_of(scene, "press Resume again on the message of acme-1")
+        assert (await scene.journal.run("acme-1")).state is State.STOPPED
+        await resumes(scene)
+        await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+        await scene.whisper("UANA", "has asked for this already")
+        card = await with_buttons(scene, "Resume acme-1")
+        value = next(e["value"] for b in card.blocks for e in b.get("elements", ()) if e.get("action_id") == "approve")
+        await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+        await scene.run_is("acme-1", State.ABANDONED)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "acme-1 has moved on: it is abandoned now")
+        assert (await scene.journal.request(value)).state is RequestState.SUPERSEDED
+        await request_of(scene, "acme-1 has moved on since")
+
+    play(story, media=2)
+
+
+def test_what_changes_between_the_request_to_resume_and_its_approval_is_shown_again() -> None:
+    async def story(scene: Scene) -> None:
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        await scene.passes(3600)
+        await resumes(scene)
+        card = await request_of(scene)
+        meetings(scene, 4)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "Not run: 20 people are in meetings; there were 0")
+        new = await with_buttons(scene, "20 people are in meetings; there were 0")
+        assert "Resume acme-1" in new.text
+        assert scene.estate.thrown_out == 0
+        await scene.ben.presses(new, "Approve")
+        await scene.run_is("acme-1", State.DONE)
+        assert scene.estate.thrown_out == 20
+
+    play(story, media=2)
+
+
+def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu scale 2 --no-drain")
+        card = await with_buttons(scene, "Scale acme to 2")
+        api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+        read, done = api.pool, list[int]()
+
+        async def slow(pool_id: str) -> object:
+            if not done:
+                done.append(1)
+                set_pool(scene, 6)
+            return await read(pool_id)
+
+        api.pool = slow
+        await scene.ben.presses(card, "Approve")
+        ask = await question(scene)
+        await scene.passes(900)
+        meetings(scene, 12)
+        await scene.ana.presses(ask, "Go on from the new state")
+        await scene.whisper("UANA", NOT_YET)
+        card = await request_of(scene, "Go on from the new state acme-1: Scale acme to 2")
+        for said in ("60 people are in meetings; there were 0", "3 media nodes were not there when it was approved"):
+            assert said in card.text, card.text
+        await scene.passes(600)
+        assert scene.estate.thrown_out == 0
+        await scene.ben.presses(card, "Approve")
+        run = await over(scene)
+        assert scene.estate.thrown_out > 0
+        (answer,) = run.answers
+        assert (answer.by and answer.by.user, [a.user for a in answer.approvers]) == ("UANA", ["UBEN"])
+
+    play(story, media=3)
+
+
+# Answers that lose something
+
+
+async def at_the_deadline(scene: Scene) -> Message:
+    meetings(scene, 4, people=10)
+    await asked(scene, "shutdown", "Shut down acme")
+    return await question(scene)
+
+
+ENDS = "End these meetings and go on"
+SHORT = {"drain": {"deadline_minutes": 10}}
+TWO = {"approvals_for": {"meetings_cut": 2}}
+
+
+def test_votes_are_of_one_question_and_the_next_asking_is_another() -> None:
+    async def story(scene: Scene) -> None:
+        ask = await at_the_deadline(scene)
+        await scene.ben.presses(ask, ENDS)
+        await scene.whisper("UBEN", "one more person has to press the same")
+        await scene.ben.presses(ask, "Wait another 30 min")
+        await scene.run_is("acme-1", State.RUNNING)
+        await scene.run_is("acme-1", State.ASKING)
+        again = await with_buttons(scene, "acme-1 needs a decision")
+        await scene.person("UCARLA").presses(again, ENDS)
+        await scene.whisper("UCARLA", "one more person has to press the same")
+        await scene.passes(300)
+        assert scene.estate.thrown_out == 0
+        assert len({q.id for q in (await scene.journal.run("acme-1")).asked}) == 2
+        await scene.ben.presses(again, ENDS)
+        run = await over(scene)
+        assert sorted(a.user for a in run.approvers) == ["UBEN", "UCARLA"]
+        assert scene.estate.thrown_out == 40
+
+    play(story, media=2, policy=TWO, site=SHORT)
+
+
+def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_now() -> None:
+    async def story(scene: Scene) -> None:
+        old = await at_the_deadline(scene)
+        value = next(e["value"] for b in old.blocks for e in b.get("elements", ()) if e.get("action_id") == "answer:force")
+        await scene.ben.presses(old, "Wait another 30 min")
+        await scene.run_is("acme-1", State.RUNNING)
+        await scene.run_is("acme-1", State.ASKING)
+        run_id, question_id, choice = value.split("|")
+        before = (await scene.journal.run("acme-1")).question
+        assert before is not None
+        assert before.id != question_id
+        with pytest.raises(Exception, match=r"not open any more: <@UBEN> answered it .* ago; asked now: .*did not finish in time"):
+            await scene.bot.desk.answer(run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0])
+        assert (await scene.journal.run("acme-1")).question == before
+        assert scene.estate.thrown_out == 0
+
+    play(story, media=2, site=SHORT)
+
+
+def test_a_vote_of_somebody_who_lost_the_account_does_not_count_at_the_last_press() -> None:
+    async def story(scene: Scene) -> None:
+        ask = await at_the_deadline(scene)
+        await scene.ben.presses(ask, ENDS)
+        await scene.whisper("UBEN", "one more person")
+        scene.slack.workspace.users["UBEN"].deleted = True
+        await scene.passes(700)
+        await scene.person("UCARLA").presses(ask, ENDS)
+        await scene.whisper("UCARLA", "one more person")
+        assert scene.estate.thrown_out == 0
+
+    play(story, media=2, policy=TWO, site=SHORT)
+
+
+def test_a_vote_older_than_an_approval_may_be_does_not_count() -> None:
+    async def story(scene: Scene) -> None:
+        ask = await at_the_deadline(scene)
+        await scene.ben.presses(ask, ENDS)
+        await scene.whisper("UBEN", "one more person")
+        await scene.passes(1900)
+        await scene.person("UCARLA").presses(ask, ENDS)
+        await scene.whisper("UCARLA", "one more person")
+        assert scene.estate.thrown_out == 0
+
+    play(story, media=2, policy=TWO, site=SHORT)
+
+
+def test_more_people_than_on_the_question_s_card_are_asked_about_again() -> None:
+    async def story(scene: Scene) -> None:
+        ask = await at_the_deadline(scene)
+        assert "2 meetings, 20 people" in ask.text
+        scene.estate.settle()
+        for meeting in scene.estate.meetings.values():
+            meeting.people = 30
+        await scene.ben.presses(ask, ENDS)
+        await scene.whisper("UBEN", "120 people are in meetings; there were 40")
+        assert scene.estate.thrown_out == 0
+        again = await with_buttons(scene, "2 meetings, 60 people")
+        await scene.ben.presses(again, ENDS)
+        await over(scene)
+        assert scene.estate.thrown_out == 120
+
+    play(story, media=2, site=SHORT)
+
+
+def test_a_hold_stops_every_answer_that_loses_something_and_no_other() -> None:
+    async def story(scene: Scene) -> None:
+        ask = await at_the_deadline(scene)
+        await scene.person("UCARLA").types("COPS", '/openvidu hold "VIP event" for 5h')
+        await scene.card("acme is on hold")
+        await scene.ben.presses(ask, ENDS)
+        await scene.whisper("UBEN", "acme is on hold for another 5 h")
+        await scene.passes(300)
+        assert scene.estate.thrown_out == 0
+        assert sum(m.on for m in scene.estate.masters("acme")) == 4
+        await scene.ben.presses(ask, "Wait another 30 min")
+        await scene.run_is("acme-1", State.RUNNING)
+
+    play(story, media=2, site=SHORT)
+
+
+def test_after_an_answer_that_ends_meetings_the_run_rests_on_that_answer() -> None:
+    async def story(scene: Scene) -> None:
+        ask = await at_the_deadline(scene)
+        await scene.passes(3000)
+        await scene.ben.presses(ask, ENDS)
+        run = await over(scene)
+        (answer,) = [e for e in await scene.journal.events("acme-1") if isinstance(e, Answered)]
+        assert answer.plan is not None
+        assert run.shown == answer.plan
+        assert scene.estate.thrown_out == 40
+        assert "not as it was" not in told(scene)
+
+    play(story, media=2, site=SHORT)
+
+
+# Nothing to approve any more
+
+
+def test_a_request_that_needs_no_approval_any_more_is_started_by_whoever_asked() -> None:
+    """A node was to be drained and restarted; by the time of the approval its media server had been stopped by hand."""
+
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu restart media-1")
+        card = await with_buttons(scene, "Restart media-1")
+        node = scene.estate.media("acme")[0].node
+        for name in ("openvidu", "ingress", "egress", "agent-speech-processing"):
+            if name in node.containers:
+                node.containers[name].running = False
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "The new plan needs no approval: <@UANA> can start it")
+        card = await with_buttons(scene, "Needs no approval any more: <@UANA> can start it")
+        await scene.ben.presses(card, "Start")
+        await scene.whisper("UBEN", "needs no approval any more; <@UANA>, who asked for it, can start it")
+        assert await scene.journal.latest("acme", 3) == []
+        await scene.ana.presses(card, "Start")
+        run = await over(scene)
+        assert run.approvers == ()
+        assert (What.STARTED, "UANA") in [(e.what, e.user) for e in await scene.journal.chain.newest("acme", 5)]
+
+    play(story, media=2)
+
+
+def test_typing_it_again_starts_what_needs_no_approval_any_more() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu restart media-1")
+        card = await with_buttons(scene, "Restart media-1")
+        node = scene.estate.media("acme")[0].node
+        for name in ("openvidu", "ingress", "egress", "agent-speech-processing"):
+            if name in node.containers:
+                node.containers[name].running = False
+        await scene.ben.presses(card, "Approve")
+        await with_buttons(scene, "Needs no approval any more")
+        await scene.ana.types("COPS", "/openvidu restart media-1")
+        run = await over(scene)
+        (request,) = [r for r in [await scene.journal.request(run.request)] if r.state is RequestState.APPROVED]
+        assert request.startable
+
+    play(story, media=2)
+
+
+def test_a_policy_that_asks_for_no_approval_any_more_offers_the_start() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu scale 5")
+        await with_buttons(scene, "Needs one approval")
+        scene.kill()
+        values = scene.settings.model_dump()
+        values["clusters"]["acme"]["policy"]["scale_up_without_approval_to"] = 9
+        scene.settings = type(scene.settings).model_validate(values)
+        await scene.start_bot()
+        card = await with_buttons(scene, "Needs no approval any more: <@UANA> can start it")
+        await scene.ana.presses(card, "Start")
+        await over(scene)
+        assert len(scene.estate.serving("acme")) == 5
+
+    play(story, media=2, policy={"scale_up_without_approval_to": 3})
+
+
+# Break-glass
+
+
+GLASS = {"operators": ["UANA", "UBEN", "UCARLA"], "break_glass": ["UANA"]}
+
+
+def test_break_glass_buys_no_standing_permission() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu break-glass window add w Mon-Sun 09:00-17:00 UTC --reason "x"')
+        await scene.whisper("UANA", "break-glass covers one run, now")
+        await scene.passes(6 * 3600)
+        assert await scene.journal.latest("acme", 3) == []
+
+    play(story, media=2, roles=GLASS, policy={"approvals_for": {"windows_added": 2}})
+
+
+def test_a_run_by_break_glass_says_for_ever_that_it_has_no_approval_and_by_whom() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
+        await scene.ana.presses(await with_buttons(scene, "Break-glass, without approval"), "Run without approval")
+        run = await over(scene)
+        assert run.glass
+        assert "no approval: break-glass by <@UANA>" in (await scene.card("acme is down ·")).text
+        opened = next(e for e in await scene.journal.chain.newest("acme", 5) if e.what == What.OPENED)
+        assert "no approval: break-glass by UANA" in opened.after
+
+    play(story, media=2, roles=GLASS)
+
+
+def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_the_glass() -> None:
+    async def story(scene: Scene) -> None:
+        api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+        put = api.put_pool
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
+
+        api.put_pool = refuse
+        await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
+        await scene.ana.presses(await with_buttons(scene, "Break-glass, without approval"), "Run without approval")
+        await scene.run_is("acme-1", State.STOPPED)
+        api.put_pool = put
+        await scene.passes(3600)
+        meetings(scene, 2)
+        await resumes(scene)
+        card = await with_buttons(scene, "Break-glass, without approval: Resume acme-1")
+        assert "Unlike the card before" in card.text
+        assert scene.estate.thrown_out == 0
+        await scene.ben.presses(card, "Run without approval")
+        await scene.whisper("UBEN", "break-glass is not open to you")
+        await scene.ana.presses(card, "Run without approval")
+        run = await scene.run_is("acme-1", State.DONE)
+        assert (run.glass, run.approvers) == (True, ())
+
+    play(story, media=2, roles=GLASS)
