@@ -65,6 +65,8 @@ def inside(tars: dict[str, Path], wheels: Path) -> int:
         report.check("make image builds with docker, without BuildKit", f"built {TAG} with docker" in built.stdout)
         looked_at()
         stops_at_any_moment(folder)
+        for world in ("world", "again", "with-compose"):
+            (folder / world).mkdir()
         asyncio.run(lives(folder))
         asyncio.run(is_started_again(folder))
         asyncio.run(with_compose(folder))
@@ -96,6 +98,7 @@ def docker_of_its_own(folder: Path) -> Iterator[None]:
                 run("docker", "rm", "--force", container, must=False)
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(60)
+        run("umount", "--lazy", str(folder / "exec" / "netns" / "default"), must=False)  # the daemon leaves it behind
 
 
 def inspected(what: str) -> Any:
