@@ -9,12 +9,13 @@ from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card, day
-from handlers.commands import Counter
+from handlers.commands import Counter, sender
 from handlers.deciding import BY_ACTION, not_covered, opening_view
-from handlers.doubts import Look
+from handlers.doubts import NOT_TAKEN, Look, became
 from handlers.home import Home
 from handlers.menus import Menus
 from handlers.reporter import Reporter
+from handlers.taking import Note, TakenUp
 from handlers.voice import Ear, MessageGone, Voice, mark_of
 from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
@@ -25,6 +26,7 @@ from services.windows import hours_words
 log = logging.getLogger(__name__)
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
 OF_CARDS = (cards.APPROVE, cards.REJECT, cards.DETAILS, cards.CANCEL, cards.RESUME, cards.ABANDON, cards.ANSWER)
+DECIDING = (cards.APPROVE, cards.REJECT, cards.CANCEL, cards.RESUME, cards.ABANDON, cards.ANSWER, "keepup", "closenow")
 OFFERED = ("form", "say", "more", "which")
 
 
@@ -40,27 +42,36 @@ class Buttons:
         self._home = home
         self._deciding = counter.deciding
         self._reporter = reporter
+        counter.taking.kinds["press"] = self._take_up
 
-    def press(self, body: Mapping[str, Any]) -> None:
+    async def note(self, body: Mapping[str, Any]) -> Note | None:
+        """A press on its way: stored, if it decides something, before it is acknowledged. None: it only shows something."""
+        name, value, ear = _read(body)
+        action = name.partition(":")[0]
+        if action not in DECIDING or not OPAQUE.fullmatch(value) or self._deciding.may_take_one(action):
+            return None  # it shows something; or a form comes first, and sending that decides
+        what = {"kind": "press", "action": name, "value": value, **sender(body, ear)}
+        return await self._counter.taking.before_ack(what, ear.trigger)
+
+    def press(self, body: Mapping[str, Any], note: Note | None = None) -> None:
         """A button was pressed. Returns at once."""
-        action = body["actions"][0]
-        channel = (body.get("channel") or {}).get("id") or ""
-        message = body.get("message") or {}
-        trigger = str(body.get("trigger_id") or "")
-        url = str(body.get("response_url") or "")
-        ear = Ear(channel, body["user"]["id"], str(message.get("thread_ts") or ""), trigger=trigger, url=url)
-        name = str(action["action_id"])
-        picked = action.get("selected_option") or {}
-        value = str(picked.get("value") or action.get("value") or "")
+        name, value, ear = _read(body)
         self._counter.doubts.moved(ear.user)
-        work = self._press(name, value, body, ear)
-        self._counter.tasks.start(self._counter.once(trigger, work), f"{name} by {ear.user}")
+        work = self._press(name, value, body, ear, note)
+        once = work if note is not None else self._counter.once(ear.trigger, work)
+        self._counter.tasks.start(once, f"{name} by {ear.user}")
 
-    async def _press(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
-        await self._pressed(name, value, body, ear)
+    async def _press(self, name: str, value: str, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
+        async with self._counter.answering(ear):
+            if note is None:
+                await self._pressed(name, value, body, ear, None)
+            else:
+                async with self._counter.taking.held(note) as mine:
+                    if mine:
+                        await self._pressed(name, value, body, ear, note)
         await self._bring_up_to_date(name, value, body)
 
-    async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
+    async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
         async with self._counter.answering(ear):
             if not OPAQUE.fullmatch(value):
                 raise Refused("this button is not one of the bot's; nothing was changed")
@@ -79,17 +90,39 @@ class Buttons:
                 look = self._became(name, value, actor, since)
                 if look is None:
                     raise
-                self._counter.doubt(ear, error, look)
+                self._counter.doubt(ear, error, look, note)
                 return
             if answer is not None:
                 await self._voice.whisper(ear, answer)
+
+    async def _take_up(self, left: TakenUp) -> None:
+        """A press that a bot died over: say what became of it, or take it now."""
+        what, name, value = left.what, str(left.what["action"]), str(left.what["value"])
+        ear = Ear(str(what["channel"]), str(what["user"]), str(what["thread"]), url=str(what["url"]))
+        body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
+        actor = await self._voice.actor(body)
+        look = self._became(name, value, actor, float(what["at"]))
+        found = await became(look)
+        if found == NOT_TAKEN and left.again:
+            await self._pressed(name, value, body, ear, left.note)
+        else:
+            await self._voice.whisper(ear, cards.words_card(f"The bot was restarted while it took your press. {found}"))
 
     async def _ask_why(self, action: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
         """In a form that is opened at once, because a press counts for three seconds, and filled in when it is known what is decided."""
         ear = replace(ear, view=await self._voice.open_modal(ear.trigger, opening_view()))
         async with self._counter.answering(ear):
-            if (answer := await self._deciding.ask(action, value, body, ear)) is not None:
+            since = self._desk.now()
+            try:
+                answer = await self._deciding.ask(action, value, body, ear)
+            except Unreachable as error:
+                actor = await self._voice.actor(body)
+                self._counter.doubt(ear, error, self._deciding.became(BY_ACTION[action], value, actor, since))
+                return
+            if answer is not None:
                 await self._voice.whisper(ear, answer)
+
+
     async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
         """The message that was pressed, if it is a copy of a card that no bot remembers."""
         message = body.get("message") or {}
@@ -98,8 +131,9 @@ class Buttons:
             return
         about = value.partition("|")[0]
         try:
-            await self._desk.must_see(about, await self._voice.actor(body))
-            await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
+            actor = await self._voice.actor(body)
+            await self._desk.must_see(about, actor)
+            await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message), actor)
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
 
@@ -110,6 +144,8 @@ class Buttons:
                 return self._deciding.became(BY_ACTION[action], value, actor, since)
             case cards.ANSWER:
                 return partial(self._counter.doubts.pressed, value.partition("|")[0], actor, since)
+            case "keepup" | "closenow" as command:
+                return partial(self._counter.doubts.recorded, value.partition("|")[0], command, actor, since)
             case _:
                 return None
 
@@ -180,6 +216,15 @@ ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None
     "keepup": Buttons.keep_up,
     "closenow": Buttons.close_now,
 }
+
+
+def _read(body: Mapping[str, Any]) -> tuple[str, str, Ear]:
+    """Which button was pressed, what it carries, and where the answer goes."""
+    action, message = body["actions"][0], body.get("message") or {}
+    channel, thread = str((body.get("channel") or {}).get("id") or ""), str(message.get("thread_ts") or "")
+    trigger, url = str(body.get("trigger_id") or ""), str(body.get("response_url") or "")
+    value = str((action.get("selected_option") or {}).get("value") or action.get("value") or "")
+    return str(action["action_id"]), value, Ear(channel, str(body["user"]["id"]), thread, trigger=trigger, url=url)
 
 
 def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The Bolt app: routes payloads to handlers, acknowledges at once, and turns what goes wrong into a sentence."""
+"""The Bolt app: stores what changes something, acknowledges, hands payloads on, and turns what goes wrong into a sentence."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ def build_app(
     menus: Menus,
     home: Home,
 ) -> AsyncApp:
-    """An app whose every listener acknowledges first and works afterwards."""
+    """An app whose every listener acknowledges within a second or so, and works afterwards."""
     bolt_log = logging.getLogger("slack_bolt")
 
     app = AsyncApp(
@@ -60,12 +60,14 @@ def build_app(
     )
 
     async def typed(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        note = await counter.note(body)
         await ack()
-        counter.command(body)
+        counter.command(body, note)
 
     async def pressed(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        note = await buttons.note(body)
         await ack()
-        buttons.press(body)
+        buttons.press(body, note)
 
     async def mentioned(body: Mapping[str, Any]) -> None:
         counter.mention(body)
@@ -75,16 +77,18 @@ def build_app(
         if problems:
             await ack(response_action="errors", errors=problems)
             return
+        note = await forms.note(body)
         await ack()
-        forms.submit(body)
+        forms.submit(body, note)
 
     async def filled(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack(**whole(lambda: menus.filled(body)))
 
     async def asked(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         meant = whole(lambda: Meant.of(body["view"]))
+        note = await menus.note(body, meant)
         await ack()
-        menus.asked(body, meant)
+        menus.asked(body, meant, note)
 
     async def opened(body: Mapping[str, Any]) -> None:
         if body["event"].get("tab") == "home":

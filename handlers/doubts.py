@@ -1,11 +1,12 @@
 """After an answer that was lost: say that it is not known, look until it is, and tell what became of it."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from handlers import cards
 from handlers.blocks import Card
 from handlers.voice import Ear, Voice
+from services.audit import What
 from services.clock import Clock
 from services.decisions import RequestState
 from services.errors import BotError, Refused, Unreachable
@@ -16,6 +17,19 @@ from services.sight import Sight
 EVERY, TRIES = 10.0, 180  # half an hour: longer than a fail-over, shorter than anybody remembers what they pressed
 NOT_YET = "Whether it was taken is not known yet; I look, and tell you here."
 NOT_TAKEN = "It was not taken, and nothing was changed by it. You can type or press it again."
+AUDITED = 50  # newest entries of a cluster that are looked through
+# What the audit says of a command or a button that is no procedure, and of the form of `config set`.
+RECORDED: Mapping[str, tuple[What, ...]] = {
+    "hold": (What.HELD,),
+    "unhold": (What.UNHELD,),
+    "keepup": (What.KEPT,),
+    "closenow": (What.CLOSING,),
+    "window remove": (What.WINDOW_REMOVED,),
+    "window skip": (What.SKIPPED,),
+    "break-glass": (What.GLASS,),
+    "config set": (What.ASKED, What.OPENED),
+    "config rollback": (What.ASKED, What.OPENED),
+}
 Look = Callable[[], Awaitable[str]]
 
 
@@ -75,6 +89,14 @@ class Doubts:
                 return "It was taken: the request waits for approval."
         return NOT_TAKEN
 
+    async def recorded(self, cluster: str, command: str, actor: Actor, since: float) -> str:
+        """Of anything else that is decided: the audit holds it in the same act."""
+        whats = RECORDED.get(command, ())
+        for entry in await self._sight.own_decisions(cluster, actor, AUDITED):
+            if entry.what in whats and entry.at >= since - 0.001:
+                return f"It was taken: “{entry.what}” stands in the audit of {cluster}."
+        return NOT_TAKEN
+
     async def decided(self, request_id: str, actor: Actor) -> str:
         """Of a press on a request."""
         request = await self._sight.request(request_id, actor)
@@ -94,4 +116,12 @@ class Doubts:
             by = getattr(event, "by", None)
             if event.at >= since and isinstance(by, Actor) and by.key == actor.key:
                 return f"It was taken: {run.id} is {run.state} now; its message shows how it goes."
+        return NOT_TAKEN
+
+
+async def became(look: Look | None) -> str:
+    """What a look finds now; that it was not taken, where there is nothing to look for or to see."""
+    try:
+        return await look() if look is not None else NOT_TAKEN
+    except Refused:
         return NOT_TAKEN

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from handlers.cards.home import Glance, Mine, home_view
-from handlers.commands import Tasks
 from handlers.glances import Glances
 from handlers.offers import offers, open_to
 from handlers.parsing import SPOKEN
+from handlers.tasks import Tasks
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
 from services.decisions import Request

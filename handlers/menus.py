@@ -8,8 +8,9 @@ from handlers import cards
 from handlers.commands import Counter, say
 from handlers.dialogs import Meant, command_form, first_field, looking_view, plan_view, said_in
 from handlers.forms import config_form
-from handlers.parsing import parse
+from handlers.parsing import Words, parse
 from handlers.pickers import kind_of
+from handlers.taking import Note
 from handlers.talks.config import ConfigSet
 from handlers.voice import Ear, Voice
 from services.desk import Desk, Planned
@@ -102,12 +103,18 @@ class Menus:
         self.asked(body, meant)
         return {}
 
-    def asked(self, body: Mapping[str, Any], meant: Meant | None = None) -> None:
+    async def note(self, body: Mapping[str, Any], meant: Meant) -> Note | None:
+        """What was sent, stored before it is acknowledged."""
+        try:
+            return await self._counter.note_words(_words(meant), body, Ear(meant.channel, str(body["user"]["id"])))
+        except Refused:
+            return None
+
+    def asked(self, body: Mapping[str, Any], meant: Meant | None = None, note: Note | None = None) -> None:
         """The plan was seen, and what it shows is asked for: the same as typing it in the channel."""
         meant = meant or Meant.of(body["view"])
         ear = Ear(meant.channel, str(body["user"]["id"]))
-        words = replace(parse(meant.words), cluster=meant.cluster, reason=meant.reason)
-        self._start(self._counter.do(words, body, ear), f"form of {ear.user}")
+        self._start(self._counter.do(_words(meant), body, ear, note), f"form of {ear.user}")
 
     def _start(self, work: Any, name: str) -> None:
         self._counter.tasks.start(work, name)
@@ -140,3 +147,7 @@ class Menus:
         except BotError as error:
             return str(error)
         return self._desk.busy(run) if run is not None else None
+
+
+def _words(meant: Meant) -> Words:
+    return replace(parse(meant.words), cluster=meant.cluster, reason=meant.reason)

@@ -20,6 +20,7 @@ from services.desk import Desk
 from services.errors import BadRecord, BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
+from services.policy import Actor
 from services.runs import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
@@ -307,12 +308,14 @@ class Reporter:
 
     # Copies that nobody remembers
 
-    async def pressed(self, name: str, channel: str, ts: str, mark: str) -> None:
+    async def pressed(self, name: str, channel: str, ts: str, mark: str, actor: Actor) -> None:
         """Somebody pressed a button of this message about a request or run: a copy that nothing keeps true is brought up to date.
 
-        `mark`: whose card the message is; "" where that was not said.
+        `mark`: whose card the message is; "" where that was not said. Refused for whoever may not see the cluster.
         """
         run, request = await self._about(name)
+        cluster = run.cluster if run else request.plan.cluster if request else ""
+        self._desk.may_read(cluster, actor)
         place = await self._desk.cards.get(run.id if run else name)
         if run is not None and (place is None or not place.ts) and request is not None:
             place = await self._desk.cards.get(request.id)  # its message is about to become the run's
@@ -321,7 +324,6 @@ class Reporter:
         mark = mark or await self._voice.mark(channel, ts)
         if not mark or mark not in (name, run.id if run else name, run.request if run else name):
             return  # the card of something else, or none
-        cluster = run.cluster if run else request.plan.cluster if request else ""
         if place is None or not place.ts:
             if channel == self._channels.get(cluster):  # no bot could remember it: from here on it is the card
                 await self._desk.cards.put(run.id if run else name, replace(place or CardPlace(channel, ""), ts=ts))

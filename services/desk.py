@@ -19,7 +19,7 @@ from services.errors import Foreign, Refused, Rejected, Unreachable
 from services.executor import Executor, Progress
 from services.heads import Heads
 from services.inspection import NodeReport, read_inspection
-from services.interventions import Interventions, Outdated, Uncovered
+from services.interventions import Interventions, Outdated, Uncovered, has_moved_on
 from services.journal import Journal
 from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
@@ -633,12 +633,20 @@ class Desk:
             self._noted.add(name)
         await self._requests.sweep(name)
         await self._requests.ease(name, self.sites.rules(name))
+        await self._close_outdated(name)
         await self._show_what_is_owed(name)
         if old := await self._staging.old(name):
             # Requests first: one that is approved meanwhile has its run by then. One that is replaced is in neither for a moment.
             plans = [r.plan for r in await self.waiting(name)]
             run = await self.open_run(name)
             await self._staging.sweep(name, old, [*plans, run.plan] if run else plans)
+
+    async def _close_outdated(self, name: str) -> None:
+        """What an open run was to do next, where it has moved on: nothing is left to approve."""
+        for request in await self.waiting(name):
+            if request.act is not None and has_moved_on(await self.journal.run(request.act.run), request.act):
+                with suppress(Refused):  # somebody else closed it
+                    await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now()))
 
     async def _show_what_is_owed(self, name: str) -> None:
         """A request whose writing was not known to be kept has no card yet: it is shown now, by one bot."""

@@ -217,8 +217,7 @@ class Interventions:
     async def onward(self, act: Act, actor: Actor) -> Onward:
         """What an act on a run would do now. Refused with `Outdated` when the run has moved on."""
         run = await self._journal.run(act.run)
-        open_still = run.question is not None and run.question.id == act.question if act.question else run.state is State.STOPPED
-        if not open_still:
+        if has_moved_on(run, act):
             raise Outdated(f"{run.id} has moved on: it is {run.state} now; nothing was changed by this request")
         now = self._clock.now()
         event = Answered(now, act.question, act.choice, actor) if act.question else Resumed(now, actor, run.position)
@@ -280,6 +279,13 @@ def _from_where(run: Run, cluster: Cluster) -> int:
         if index not in run.skipped and lasts and not step.is_done(cluster):
             return index
     return len(run.steps)
+
+
+def has_moved_on(run: Run, act: Act) -> bool:
+    """Whether what was to be approved cannot happen any more: the question is settled, or the run has not stopped any more."""
+    if act.question:
+        return run.question is None or run.question.id != act.question
+    return run.state is not State.STOPPED
 
 
 def _choice(choices: tuple[Choice, ...], choice_id: str) -> Choice:

@@ -1,7 +1,7 @@
 """What the bot remembers of a cluster between runs: its media number, a refused zero, host keys."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -228,37 +228,69 @@ class ClosedChannels:
         return await self._store.commit(Commit(checks={self.KEY: before}, puts={self.KEY: after}))
 
 
+@dataclass(frozen=True)
+class Unanswered:
+    """Something that a bot took and did not answer. `sure`: it was confirmed; `newest`: its sender has sent nothing since."""
+
+    name: str
+    what: dict[str, str | float]
+    sure: bool
+    newest: bool
+
+
 class Intake:
-    """Commands that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip to the state."""
+    """Commands and presses that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip."""
 
     LOG = "intake"
     SEEN = "intake:seen"
+    KEPT = 3600.0  # seconds after which nobody waits for an answer any more
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def take(self, name: str, what: dict[str, str | float]) -> None:
-        """Write it down; only then say that it was taken."""
-        await self._store.commit(Commit(appends=[(self.LOG, json.dumps({"name": name, **what}))]))
+    def taking(self, name: str, what: Mapping[str, str | float], seconds: float, trigger: str = "") -> Commit:
+        """What stores it, once for each trigger, and holds it; sent again, as the same commit, when the first answer was lost."""
+        hand, seen = f"hand:{name}", f"seen:trigger:{trigger}"
+        once = {seen: "1"} if trigger else {}
+        ttl = {hand: seconds} | dict.fromkeys(once, self.KEPT)
+        note = json.dumps({"name": name, **what})
+        return Commit(checks=dict.fromkeys(once, None), puts={hand: "1", **once}, ttl=ttl, appends=[(self.LOG, note)])
+
+    async def take(self, taking: Commit) -> bool:
+        """Store it; only then say that it was taken. False: it came before, and some bot has it."""
+        return await self._store.commit(taking)
+
+    async def hold(self, name: str, seconds: float) -> None:
+        """It is worked on, and its sender was not told otherwise: for so long others leave it alone."""
+        hand, sure = f"hand:{name}", f"sure:{name}"
+        await self._store.commit(Commit(puts={hand: "1", sure: "1"}, ttl={hand: seconds, sure: self.KEPT}))
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        """Take it up from whoever does not hold it any more. False: another was first."""
+        hand = f"hand:{name}"
+        return await self._store.commit(Commit(checks={hand: None}, puts={hand: "1"}, ttl={hand: seconds}))
 
     async def answered(self, name: str) -> None:
         """It has its answer."""
         key = f"answered:{name}"
-        await self._store.commit(Commit(puts={key: "1"}, ttl={key: 86400.0}))
+        await self._store.commit(Commit(puts={key: "1"}, ttl={key: 2 * self.KEPT}))
 
-    async def forgotten(self, before: float, most: int = 100) -> list[dict[str, str | float]]:
-        """Commands older than that moment that nobody answered; each is returned until it counts as answered."""
+    async def unanswered(self, now: float, most: int = 100) -> list[Unanswered]:
+        """What nobody answered and nobody holds. Each is returned until it counts as answered, or is an hour old."""
         (seen,) = await self._store.get(self.SEEN)
         position = start = int(seen or 0)
-        left: list[dict[str, str | float]] = []
-        for text in await self._store.read(self.LOG, start, most):
-            note = json.loads(text)
-            if float(note["at"]) >= before:
-                break
-            (done,) = await self._store.get(f"answered:{note['name']}")
-            if done is None:
-                left.append(note)
-            elif not left:
+        left: list[Unanswered] = []
+        pending = False  # one before it is open still: where to begin the next time
+        notes = [json.loads(text) for text in await self._store.read(self.LOG, start, most)]
+        last = {str(note["user"]): number for number, note in enumerate(notes)}
+        for number, note in enumerate(notes):
+            name = str(note["name"])
+            done, hand, sure = await self._store.get(f"answered:{name}", f"hand:{name}", f"sure:{name}")
+            if done is None and now - float(note["at"]) < self.KEPT:
+                pending = True
+                if hand is None:
+                    left.append(Unanswered(name, note, sure is not None, last[str(note["user"])] == number))
+            elif not pending:
                 position += 1
         if position != start:
             await self._store.commit(Commit(checks={self.SEEN: seen}, puts={self.SEEN: str(position)}))

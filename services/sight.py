@@ -54,6 +54,11 @@ class Sight:
         chain = self._desk.journal.chain
         return await chain.newest(name, count), await chain.head(name)
 
+    async def own_decisions(self, name: str, actor: Actor, count: int) -> list[Entry]:
+        """What this person decided, of the newest entries of its audit."""
+        self._desk.may_read(name, actor)
+        return [e for e in await self._desk.journal.chain.newest(name, count) if e.user == actor.user]
+
     # A run, a request
 
     async def run(self, run_id: str, actor: Actor) -> Run:

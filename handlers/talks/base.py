@@ -63,8 +63,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Talk(Spoken, ABC):
-    """Words that are answered at once, in private. Changes no cluster."""
+    """Words that are answered at once, in private."""
 
+    changes: ClassVar[bool] = False  # it decides something, so it is stored before it is acknowledged
     reasons: ClassVar[bool] = False  # a reason may be given with it: `--reason`
     plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
 

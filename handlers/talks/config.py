@@ -120,6 +120,7 @@ class ConfigRollback(Talk):
     """Put an earlier version of secrets.env back; shows which keys change and asks for approval."""
 
     command: ClassVar[str] = "config rollback"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
     version: str = argument("from config history")

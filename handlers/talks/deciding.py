@@ -15,6 +15,7 @@ class Cancel(Talk):
     """Stop a run at its next safe point; what is done stays done and is named."""
 
     command: ClassVar[str] = "cancel"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
@@ -29,6 +30,7 @@ class Resume(Talk):
     """Go on with a run that has stopped."""
 
     command: ClassVar[str] = "resume"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
@@ -47,6 +49,7 @@ class Abandon(Talk):
     """Give up a run that has stopped, and free the cluster."""
 
     command: ClassVar[str] = "abandon"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")

@@ -17,6 +17,7 @@ class BreakGlass(Talk):
     """In an emergency: a change without its approval. Needs `--reason`, is told to everybody, and only the approval is skipped."""
 
     command: ClassVar[str] = "break-glass"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.BREAK_GLASS,)
     plans: ClassVar[bool] = True
     what: str = rest("COMMAND")

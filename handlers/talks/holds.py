@@ -21,6 +21,7 @@ class HoldTalk(Talk):
     """Stop every change on this cluster, windows too: `hold "reason" until 18:00` (or `for 2h`, `until tomorrow 08:00`)."""
 
     command: ClassVar[str] = "hold"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     what: str = rest('"reason" until TIME | for LENGTH')
 
@@ -36,6 +37,7 @@ class Unhold(Talk):
     """End a hold now."""
 
     command: ClassVar[str] = "unhold"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
 
     async def answer(self, asked: Asked) -> Card:

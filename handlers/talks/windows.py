@@ -104,6 +104,7 @@ class RemoveWindow(Talk):
     """Take an off-hours window out. Staying up needs no approval."""
 
     command: ClassVar[str] = "window remove"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     name: str = argument("the window's name")
 
@@ -121,6 +122,7 @@ class SkipDays(Talk):
     """Days on which no window closes this cluster, such as `2026-12-24..2026-12-26,2027-01-06`."""
 
     command: ClassVar[str] = "window skip"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     dates: str = rest("DATE[..DATE][,DATE]")
 
@@ -136,6 +138,7 @@ class KeepUpTalk(Talk):
     """Stay up although a window would close it: for a while (`1h`, `90m`) or `tonight`. Ends by itself."""
 
     command: ClassVar[str] = "keepup"
+    changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     length: str = argument("1h, 90m or tonight", default="tonight")
 

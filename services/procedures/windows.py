@@ -32,6 +32,7 @@ class AddWindow(Procedure):
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"
     done: ClassVar[str] = "has its window"
+    each_time: ClassVar[bool] = True  # asked for again its standing approval is renewed
     looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
 
     window: str = rest(USAGE, default="")

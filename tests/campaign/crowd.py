@@ -105,7 +105,9 @@ class Crowd:
             await self._act_on(tale)
 
     async def _act_on(self, tale: Tale) -> None:
-        if tale.question is not None:
+        if self._ledger.pending() and (tale.question is not None or tale.state == "stopped"):
+            await self._approve()  # it goes on only when that is approved
+        elif tale.question is not None:
             await self._answer(tale)
         elif tale.state == "stopped":
             await self._go_on(tale)
@@ -162,6 +164,9 @@ class Crowd:
 
     async def _approve(self) -> None:
         label = "Approve"
+        if (eased := next((r for r in map(self._ledger.request, self._ledger.pending()) if r["needs"] == 0), None)) is not None:
+            await self._start(str(eased["requester"]["user"]))
+            return
         if self._rejects:
             self._rejects, label = False, "Reject…"
         who = self._cast.left()
@@ -181,6 +186,13 @@ class Crowd:
                 self._leaves(user)
         if not seen and self._storm.over:
             self._unseen += PATIENCE
+        self._wait(PATIENCE * self._tired())
+
+    async def _start(self, user: str) -> None:
+        """What needs no approval any more: by whoever asked."""
+        card = self._card(("Start",), user=user)
+        if card is not None:
+            await self._try(self._scene.person(user).presses(card, "Start"))
         self._wait(PATIENCE * self._tired())
 
     def _leaves(self, user: str) -> None:

@@ -129,7 +129,7 @@ class Judge:
             for event in tale.events:
                 asked = event["question"] if event["is"] == "Questioned" else {"id": "", "default": ""}
                 asks = asked["id"].startswith("other-hand") and not asked["default"]  # else the run goes on by itself
-                grown = "on the approved card" in str(event.get("reason"))  # more people came: that is no glitch
+                grown = "approved as it is now" in str(event.get("reason"))  # more people came: that is no glitch
                 if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:
                     yield f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: {str(event)[:160]}"
 

@@ -177,6 +177,6 @@ def test_a_break_glass_request_is_confirmed_by_whoever_asked_and_by_nobody_else(
         await scene.ana.opens_home()
         view = await home(scene.ana, "the hall is on fire", "Run without approval")
         await scene.ana.presses(view, "Run without approval")
-        await home(scene.ana, "acme-1", "nobody approved it")
+        await home(scene.ana, "acme-1", "no approval: break-glass by <@UANA>")
 
     play(story, roles={"break_glass": ["UANA"]})

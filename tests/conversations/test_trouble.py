@@ -592,14 +592,14 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         card = copy.deepcopy(await scene.card("Shut down acme"))
         store.away = True
         for text in ("shutdown --media-only", "startup 3"):
-            await told(scene, text, "Not taken, nothing was changed: the bot's memory did not answer in time; type it again")
+            await told(scene, text, "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again")
         status = await told(scene, "status", "acme · up")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
         await told(scene, "help", "Commands: ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
-        await hears(scene, "UBEN", "No usable answer: asking Redis: ConnectionError. Whether it was taken is not known yet")
+        await hears(scene, "UBEN", "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again")
         await scene.passes(60)
         untouched(scene)
         store.away = False

@@ -177,21 +177,30 @@ def test_requests_that_nobody_closed_go_too(play: Callable[[Story], None]) -> No
 def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> None:
     async def story(office: Office) -> None:
         intake = Intake(office.store)
+
+        async def takes(name: str) -> None:
+            note: dict[str, str | float] = {"user": "U", "channel": "C", "text": "x", "at": office.clock.now()}
+            assert await intake.take(intake.taking(name, note, 15.0))
+
+        async def left() -> list[str]:
+            return [n.name for n in await intake.unanswered(office.clock.now())]
+
         for number in range(5):
-            await intake.take(f"n{number}", {"user": "U", "channel": "C", "text": "x", "at": office.clock.now()})
+            await takes(f"n{number}")
             if number != 3:
                 await intake.answered(f"n{number}")
-        assert [n["name"] for n in await intake.forgotten(office.clock.now() + 1)] == ["n3"]
-        await office.clock.sleep(3 * DAY)
+        assert await left() == [], "the bot that took it is at work"
+        await office.clock.sleep(20.0)
+        assert await left() == ["n3"]
         await office.sweeps()
-        assert [json.loads(t)["name"] for t in await office.store.read("intake")] == ["n3", "n4"]
-        await intake.answered("n3")
-        await intake.answered("n4")
-        assert await intake.forgotten(office.clock.now()) == []
+        assert [json.loads(t)["name"] for t in await office.store.read("intake")] == ["n0", "n1", "n2", "n3", "n4"]
+        await office.clock.sleep(3 * DAY)
+        assert await left() == [], "nobody waits for an answer any more"
         await office.sweeps()
         assert await office.store.read("intake") == []
-        await intake.take("n5", {"user": "U", "channel": "C", "text": "x", "at": office.clock.now()})
-        assert [n["name"] for n in await intake.forgotten(office.clock.now() + 1)] == ["n5"]
+        await takes("n5")
+        await office.clock.sleep(20.0)
+        assert await left() == ["n5"]
 
     play(story)
 

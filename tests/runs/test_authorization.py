@@ -181,6 +181,23 @@ def test_a_resume_that_is_rejected_or_expires_leaves_the_run_stopped_and_it_may_
     play(story, media=2)
 
 
+def test_a_request_about_a_run_that_has_moved_on_is_closed_without_a_press() -> None:
+    async def story(scene: Scene) -> None:
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        await scene.passes(3600)
+        await resumes(scene)
+        await request_of(scene)
+        await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+        await scene.run_is("acme-1", State.ABANDONED)
+        await scene.passes(30)
+        assert await scene.bot.desk.waiting("acme") == []
+        card = await request_of(scene, "acme-1 has moved on since")
+        assert not [b for b in card.blocks if b["type"] == "actions"]
+
+    play(story, media=2)
+
+
 def test_what_changes_between_the_request_to_resume_and_its_approval_is_shown_again() -> None:
     async def story(scene: Scene) -> None:
         mended = await stopped_before_the_pool(scene)
