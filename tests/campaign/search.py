@@ -179,7 +179,7 @@ class Fault:
 
 FAULTS: dict[str, Fault] = {
     "silence is drained": Fault(silence_is_drained, is_ill(*SILENT), CUT, 25, first=1000),
-    "one vote is enough": Fault(one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals", 5),
+    "one vote is enough": Fault(one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals", 5, first=100),
     "nobody is needed": Fault(nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved", 5),
     "any answer is ready": Fault(any_answer_is_ready, lambda luck, _: luck.livekit_ready > 0, "not-done", 30),
     "pools do not wait": Fault(pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 10),

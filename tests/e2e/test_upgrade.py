@@ -39,7 +39,8 @@ def program_of(version: str, folder: Path) -> Path:
 async def older_bot_of(world: World, program: Path) -> AsyncIterator[Child]:
     """A bot of that program in this world."""
     start = f"import sys; sys.path.insert(0, {str(program)!r}); from bot.__main__ import main; sys.exit(main())"
-    command = [sys.executable, "-c", start, *world.bot_command()[3:]]
+    words = world.bot_command()
+    command = [sys.executable, "-c", start, *words[words.index("serve") :]]
     bot = Child(world.folder / "older.log")
     await bot.start(command, {**world.bot_environment(), "PYTHONPATH": str(program)})
     try:
