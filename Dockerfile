@@ -1,39 +1,54 @@
-# openvidu-bot in a small image: packages by hash, compiled, nobody's root, fine with a read-only file system.
-ARG PYTHON=3.11
+# openvidu-bot in a small image: packages by hash, compiled, an ordinary user, fine with a read-only file system.
+#
+# Plain Dockerfile syntax: docker (with and without BuildKit), buildah and podman build it. `make image` does, and passes the base by its
+# digest, so that the same build twice has the same base. By hand: --build-arg BASE=python@sha256:...
+ARG BASE=python:3.11-slim-bookworm
 
-FROM python:${PYTHON}-slim-bookworm AS packages
-WORKDIR /app
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.txt ./
-# Where packages come from is for whoever builds: --build-arg PIP_INDEX_URL=..., and --secret id=pip,src=pip.conf for one with a login.
+FROM ${BASE} AS packages
+# Where packages come from is for whoever builds: --build-arg PIP_INDEX_URL=..., or a pip.conf beside this file (for an index with a login),
+# or files in wheels/ (for a machine that reaches no index). None of it is in the image that is run: that one begins at the second FROM.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
-    python -m venv /venv && /venv/bin/pip install --require-hashes --requirement requirements.txt
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONFIG_FILE=/packages/pip.conf
+COPY requirements.txt pip.con[f] wheel[s] /packages/
+# pip stays in a place of its own, so that it is not part of /venv.
+RUN python -m venv /pip && python -m venv --without-pip /venv \
+    && /pip/bin/pip --python /venv/bin/python install --no-compile --require-hashes --find-links /packages --requirement /packages/requirements.txt
+WORKDIR /app
 COPY bot bot
 COPY config config
 COPY handlers handlers
 COPY services services
 COPY simulators simulators
-# pydo without its .pyc files costs 2 s and 318 MB at each start.
+# pydo without its .pyc files costs 2 s and 318 MB at each start; unchecked, because an image's time stamps need not survive.
+# -I: nothing of the folder in which the command is started counts, nor of PYTHONPATH.
 RUN echo /app > "$(/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/openvidu-bot.pth" \
-    && printf '#!/bin/sh\nexec /venv/bin/python -m bot "$@"\n' > /venv/bin/openvidu-bot && chmod 755 /venv/bin/openvidu-bot \
-    && /venv/bin/python -m compileall -q /venv/lib /app
+    && printf '#!/bin/sh\nexec /venv/bin/python -I -u -m bot "$@"\n' > /venv/bin/openvidu-bot && chmod 755 /venv/bin/openvidu-bot \
+    && /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib /app
 
-FROM python:${PYTHON}-slim-bookworm
+FROM ${BASE}
+ARG BASE
+LABEL org.opencontainers.image.title="openvidu-bot" \
+    org.opencontainers.image.version="0.2.0" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.base.name="${BASE}"
+# Nothing is installed here any more: what could do so goes.
 RUN groupadd --system --gid 10001 bot \
     && useradd --system --uid 10001 --gid bot --no-create-home --home-dir /state bot \
-    && install -d -o bot -g bot -m 700 /state
+    && install -d -o bot -g bot -m 700 /state \
+    && rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/ensurepip /usr/local/lib/python3*/site-packages/pip* \
+        /usr/local/lib/python3*/site-packages/setuptools* /usr/local/lib/python3*/site-packages/pkg_resources \
+        /usr/local/lib/python3*/site-packages/wheel* /usr/local/lib/python3*/site-packages/*distutils*
 COPY --from=packages /venv /venv
 COPY --from=packages /app /app
 WORKDIR /app
-# Written bytecode would be lost with a read-only file system; it is there already.
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/state XDG_STATE_HOME=/state \
-    OPENVIDU_BOT_CONFIG=/config/settings.yaml
+# OPENVIDU_BOT_WATCHDOG: seconds. A bot that hangs, or looks after nothing any more, ends itself, and its container is started again.
+ENV PATH=/venv/bin:$PATH HOME=/state XDG_STATE_HOME=/state OPENVIDU_BOT_CONFIG=/config/settings.yaml OPENVIDU_BOT_WATCHDOG=60
 USER 10001:10001
 VOLUME /state
-HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", "\
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["/venv/bin/python", "-I", "-c", "\
 import os, urllib.request; \
 urllib.request.urlopen(os.environ.get('OPENVIDU_BOT_HEALTH', 'http://127.0.0.1:8080/healthz'), timeout=4).read()"]
-ENTRYPOINT ["openvidu-bot"]
+# The first process of a container is sent no signal that it has no handler for. Blocked, a signal waits for the handler.
+ENTRYPOINT ["env", "--block-signal=TERM", "--block-signal=INT", "openvidu-bot"]
 CMD ["serve"]

@@ -1,8 +1,8 @@
-# Everything starts from python3 (3.11-3.13, with venv), git and make; each target sets up what it needs.
+# Everything starts from python3 (3.11-3.14, with venv), git and make; each target sets up what it needs.
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all chaos bench campaign mutants lint lock docs screenshots gallery clean
+.PHONY: help demo test test-all chaos bench campaign mutants lint lock docs screenshots gallery wheel image image-test droplet-test install-test sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -55,6 +55,30 @@ screenshots: ## Take the pictures in docs/ anew, by playing the demo (needs chro
 gallery: ## Everything that the bot says, drawn on a page of this machine
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python scripts/gallery.py $(ARGS)
+
+wheel: ## dist/openvidu_bot-*.whl, for pip and pipx
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m hatchling build -t wheel -d dist
+
+image: ## Build the image, on a base that is pinned by its digest (ENGINE=docker, buildah or podman; BASE=... TAG=... ARGS=...)
+	@$(PYTHON) scripts/env.py run
+	@$(VENV)/python scripts/image.py $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(if $(TAG),--tag $(TAG)) $(ARGS)
+
+image-test: ## Build the image on Debian's packages and run it, read-only and without rights, in the pretend world (root, docker.io, mmdebstrap)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m tests.install.image
+
+droplet-test: ## Install on a booted Debian with systemd, and run it there in the pretend world (root, systemd-container, mmdebstrap; SUITE=trixie)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m tests.install.droplet
+
+install-test: ## Install the wheel with all it needs, with each Python that is here, and run it
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m tests.install.pythons
+
+sbom: ## What is in it: dist/sbom.cdx.json (CycloneDX) and dist/licences.txt
+	@$(PYTHON) scripts/env.py run
+	@$(VENV)/python scripts/sbom.py
 
 clean: ## Forget everything that was installed or cached
 	rm -rf .venv .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -6,18 +6,17 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
-from bot.audit import add_audit_to
-from bot.init.command import add_init_to
-from bot.start import add_settings_to, read_settings
-from bot.terminal.command import add_terminal_to
+from bot.early import hear_signals
 from bot.version import own_version
-from config.settings import SettingsError
 
 DESCRIPTION = "Operate OpenVidu High Availability on DigitalOcean from Slack."
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 it could not be done, 2 it was asked for wrongly."""
+    hear_signals(sys.argv[1:] if words is None else words)
+    from config.settings import SettingsError  # noqa: PLC0415 - what takes long to import comes after that
+
     asked = parser().parse_args(words)
     try:
         return int(asked.run(asked))
@@ -29,6 +28,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
+    from bot.audit import add_audit_to  # noqa: PLC0415
+    from bot.init.command import add_init_to  # noqa: PLC0415
+    from bot.start import add_settings_to  # noqa: PLC0415
+    from bot.terminal.command import add_terminal_to  # noqa: PLC0415
+
     made = argparse.ArgumentParser(prog="openvidu-bot", description=DESCRIPTION)
     made.add_argument("--version", action="version", version=f"openvidu-bot {own_version()}")
     commands = made.add_subparsers(metavar="COMMAND", required=True)
@@ -65,11 +69,12 @@ def _serve(asked: argparse.Namespace) -> int:
     # Here, so that --help and --version do not wait for what only serving needs.
     from bot import logs  # noqa: PLC0415
     from bot.serve import CannotStart, serve  # noqa: PLC0415
+    from bot.start import read_settings, settings_file  # noqa: PLC0415
 
     settings = read_settings(asked)
     logs.set_up(settings)
     try:
-        asyncio.run(serve(settings, asked.clock))
+        asyncio.run(serve(settings, asked.clock, settings_file(asked)))
     except CannotStart as error:
         return _say(str(error), 1)
     return 0
@@ -94,6 +99,7 @@ def _doctor(asked: argparse.Namespace) -> int:
     from bot import logs  # noqa: PLC0415
     from bot.doctor import doctor, probing  # noqa: PLC0415
     from bot.doctor.check import whereabouts  # noqa: PLC0415
+    from bot.start import read_settings  # noqa: PLC0415
 
     settings = read_settings(asked, secrets=False)
     logs.set_up(settings, quiet=True)

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.reread import Reread, SettingsFile
+from bot.version import own_version
 from config.values import Cluster, Settings
 from handlers.actions import Buttons, approvers
+from handlers.alarms import Alarms
 from handlers.app import build_app
 from handlers.commands import Counter, Office
+from handlers.doors import Doors
 from handlers.glances import Glances
 from handlers.groups import Groups
 from handlers.home import Home
@@ -25,6 +29,7 @@ from handlers.notices import Notices
 from handlers.reporter import Reporter
 from handlers.voice import Voice
 from services.account import Account
+from services.bulkheads import Work
 from services.calendars import Calendar, Calendars
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
@@ -34,18 +39,22 @@ from services.clients.ssh import HostKeys as Pins
 from services.clients.ssh import Ssh
 from services.clock import Clock
 from services.cluster import Timings
+from services.continuity import Continuity
 from services.decisions import Request
 from services.desk import SWEEP, Desk, Site
-from services.errors import BotError, Refused
+from services.errors import Refused
 from services.hours import Hours
 from services.lookout import Lookout
 from services.membership import Roster
 from services.memory import HostKeys
-from services.policy import EVERYONE, Impact, Rules
+from services.policy import EVERYONE, Decision, Impact, Rules
+from services.retention import DAY, Policy, Retention
+from services.spoken import CommandClass
 from services.store import Store
+from services.store.gate import Gate
 from services.store.port import new_id
 from services.vault import Objects
-from services.windows import Window, parse_window
+from services.windows import Window, parse_hours, parse_window
 from services.world import ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
@@ -78,35 +87,60 @@ class Bot:
     voice: Voice
     groups: Groups
     reporter: Reporter
+    doors: Doors
     home: Home
+    alarms: Alarms
+    continuity: Continuity
+    gate: Gate
+    retention: Retention
     app: AsyncApp
     accounts: list[Account]
     shells: list[Shell]
     worker: str
     seeds: Mapping[str, tuple[Window, ...]]
-    _seeded: bool = False
+    reread: Reread
+    _seeded: set[str] = field(default_factory=set)
 
     def is_of(self, team: str, enterprise: str = "") -> None:
         """The workspace and organisation whose people count, unless the settings name others."""
         self.voice.is_of(team, enterprise)
         self.desk.roster.is_of(team, enterprise)
 
-    async def sweep(self) -> None:
-        """One round of looking after what nobody looks after. Each part on its own: one that fails holds up no other."""
-        hours = (self.desk.heads.sweep, self._seed, self.calendars.sweep, self.hours.tick, self.lookout.tick, self.notices.sweep)
-        for work in (self.groups.sweep, self.desk.sweep, *hours, self.reporter.sweep, self.counter.sweep, self.home.sweep):
-            try:
-                await work()
-            except BotError as error:
-                log.warning("sweep: %s", error)
+    @property
+    def parts(self) -> Mapping[str, Work]:
+        """Everything that is looked after in a round, in order, by the name that its trouble has."""
+        return {
+            "memory": self.continuity.sweep,
+            "settings": self.reread.sweep,
+            "groups": self.groups.sweep,
+            "channels": self.doors.sweep,
+            "desk": self.desk.sweep,
+            "audit": self.desk.heads.sweep,
+            "windows of the settings": self._seed,
+            "calendars": self.calendars.sweep,
+            "hours": self.hours.tick,
+            "lookouts": self.lookout.tick,
+            "announcements": self.notices.sweep,
+            "cards": self.reporter.sweep,
+            "commands": self.counter.sweep,
+            "homes": self.home.sweep,
+            "retention": self.retention.sweep,
+            "alarms": self.alarms.sweep,
+        }
+
+    async def sweep(self) -> bool:
+        """One round. Each part on its own, whatever it raises or however long it takes. False: it was not a whole round."""
+        whole = [await self.desk.bulkheads.keep(part, work) for part, work in self.parts.items()]
+        return all(whole)
 
     async def _seed(self) -> None:
         """Windows of the settings file, for clusters that have no book of hours yet."""
-        if self._seeded:
-            return
-        for name, windows in self.seeds.items():
-            await self.hours.books.seed(name, windows, self.ways.clock.now())
-        self._seeded = True
+        left = [n for n in self.desk.sites.ours if n in self.seeds and n not in self._seeded]
+        await self.desk.bulkheads.each("windows of the settings", left, self._seed_one)
+
+    async def _seed_one(self, name: str) -> None:
+        await self.hours.books.seed(name, self.seeds[name], self.ways.clock.now())
+        self._seeded.add(name)
 
     async def keep_sweeping(self) -> None:
         """A round at once, and then every ten seconds."""
@@ -117,6 +151,7 @@ class Bot:
     async def aclose(self) -> None:
         """No new work, answers in flight go out, runs are handed over."""
         self.counter.closing = True
+        await self.desk.bulkheads.aclose()
         await self.counter.tasks.settle(2.5)
         await self.groups.aclose()
         await self.hours.aclose()
@@ -135,22 +170,23 @@ class Bot:
         await self.ways.store.aclose()
 
 
-def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
-    """Put a bot together."""
+def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: SettingsFile | None = None) -> Bot:
+    """Put a bot together. `file`: where the settings came from, so that its channels can change while the bot runs."""
+    gate = Gate(ways.store)
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
-    keys = HostKeys(ways.store)
+    keys = HostKeys(gate, ways.clock)
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     teams = frozenset(settings.slack.teams)
-    desk = Desk(sites, ways.store, ways.clock, worker, Roster(teams))
+    desk = Desk(sites, gate, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
     desk.accounts = voice.known
     hours = Hours(desk, ways.clock)
-    calendars = Calendars(_calendars(settings, ways.clock), frozenset(settings.clusters), hours.books, ways.clock)
+    calendars = Calendars(_calendars(settings, ways.clock), hours.books, ways.clock, desk.bulkheads, desk.sites)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    channels = news_channels(settings)
-    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, dict(settings.channels), zones, channels))
+    channels, meant = news_channels(settings), dict(settings.channels)  # one of each for all parts: `Reread` changes them in place
+    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, meant, zones, channels))
     notices = Notices(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:
@@ -158,15 +194,23 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient) -> Bot:
 
     reporter = Reporter(desk, voice, ways.clock, channels, who_approves)
     home = Home(desk, Glances(desk, hours, ways.clock), voice, ways.clock, who_approves)
+    alarms = Alarms(desk, voice, ways.clock, channels)
     menus = Menus(desk, voice, counter, channels)
     secret = settings.slack.signing_secret
-    buttons = Buttons(desk, hours, voice, counter, menus, home)
+    buttons = Buttons(desk, hours, voice, counter, menus, home, reporter)
     forms = Forms(desk, voice, counter)
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
+    kept = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
+    continuity = Continuity(desk, gate, ways.clock, own_version(), seeds)
+    continuity.listeners.append(reporter.lost)
+    continuity.listeners.append(hours.forget)
     groups = Groups(desk, voice, ways.clock)
-    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter, home, app)
-    return Bot(*parts, list(accounts.values()), shells, worker, seeds)
+    retention = Retention(desk, gate, ways.clock, kept)
+    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter)
+    doors = Doors(desk, voice, ways.clock, channels)
+    reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
+    return Bot(*parts, doors, home, alarms, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds, reread)
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
@@ -224,7 +268,8 @@ def site_of(
     http = http_of(name, cluster, ways)
     people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
     world = ClusterWorld(_place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket)
-    return Site(name, world, _rules(cluster), partial(http.certificate_of, cluster.public_url))
+    whose = partial(accounts[token].owner.since, float("-inf"))
+    return Site(name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), whose)
 
 
 def http_of(name: str, cluster: Cluster, ways: Ways) -> Http:
@@ -283,7 +328,15 @@ def _place(name: str, cluster: Cluster) -> Place:
     )
 
 
-def _rules(cluster: Cluster) -> Rules:
+def _approval_hours(name: str, cluster: Cluster) -> tuple[Window, ...]:
+    """The hours in which approvals count. Refused with the cluster and what is wrong, before anything is started."""
+    try:
+        return tuple(parse_hours(text, cluster.timezone) for text in cluster.policy.approvals_when)
+    except Refused as error:
+        raise Refused(f"clusters.{name}.policy.approvals_when: {error}") from None
+
+
+def _rules(name: str, cluster: Cluster) -> Rules:
     roles, policy = cluster.roles, cluster.policy
     viewers = frozenset({EVERYONE}) if roles.viewers == "everyone" else frozenset(roles.viewers)
     return Rules(
@@ -291,14 +344,17 @@ def _rules(cluster: Cluster) -> Rules:
         approvers=frozenset(cluster.who_approves),
         viewers=viewers,
         breakers=frozenset(roles.break_glass),
+        only=tuple((CommandClass(name), frozenset(people)) for name, people in roles.classes.items()),
         approvals=policy.approvals,
         approvals_for=tuple((Impact(name), needed) for name, needed in policy.approvals_for.items()),
         approvals_from=policy.approvals_from,
         single_operator=policy.single_operator,
         scale_up_to=policy.scale_up_without_approval_to,
+        approvals_when=_approval_hours(name, cluster),
         approval_seconds=policy.approval_minutes * 60,
         confirm_seconds=policy.confirm_windows_days * 86400.0,
         growth=policy.growth,
+        reasons_for=frozenset(map(Decision, policy.reasons_for)),
     )
 
 

@@ -1,6 +1,7 @@
 """/healthz: whether restarting the process could help. /readyz: whether people can be served now. /metrics: what was counted.
 
-Both answer in JSON: `problems` are why it is not so; `cautions` are worth knowing and change nothing about the answer.
+Both answer in JSON: `problems` are why it is not so, and come with status 503; `cautions` change nothing about that answer: what the
+state store may forget, and every part of the bot that does not work for a cluster, which no restart mends.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,24 +22,28 @@ class Health:
         port: int,
         alive: Problems,
         ready: Problems,
+        troubles: Problems,
         cautions: Problems,
         measure: Callable[[], Awaitable[None]],
         routes: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
         self.host, self.port = host, port
-        self._alive, self._ready, self._cautions, self._measure = alive, ready, cautions, measure
+        self._alive, self._ready, self._troubles, self._cautions, self._measure = alive, ready, troubles, cautions, measure
         self._routes = routes
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Listen. OSError when the port is taken."""
         app = web.Application(client_max_size=1024 * 1024)
-        own = [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)]
-        app.add_routes([*own, *self._routes])
+        app.add_routes([*self.own_routes(), *self._routes])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
         self.port = int(self._runner.addresses[0][1])
+
+    def own_routes(self) -> list[web.RouteDef]:
+        """What is answered to whoever asks, without a role: nothing of it may speak of people, nodes, runs or reasons."""
+        return [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)]
 
     async def close(self) -> None:
         """Stop listening."""
@@ -46,10 +51,10 @@ class Health:
             await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
-        return _answer(await self._alive(), [])
+        return _answer(await self._alive(), await self._troubles())
 
     async def _readyz(self, _request: web.Request) -> web.StreamResponse:
-        return _answer([*await self._alive(), *await self._ready()], await self._cautions())
+        return _answer([*await self._alive(), *await self._ready()], [*await self._cautions(), *await self._troubles()])
 
     async def _metrics(self, _request: web.Request) -> web.StreamResponse:
         await self._measure()

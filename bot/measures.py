@@ -1,12 +1,12 @@
 """What is counted as it happens, and what is measured when somebody asks for /metrics."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
 from services.account import Account
 from services.decisions import Request, RequestState
 from services.desk import Desk
-from services.errors import BotError
 from services.executor import Progress
 from services.metrics import METRICS
 from services.runs import Run
@@ -69,23 +69,29 @@ class Measures:
         if request.state is RequestState.APPROVED:
             METRICS.add("openvidu_bot_approval_seconds_total", max(0.0, request.closed_at - request.made_at), cluster=cluster)
 
+    def slack(self, *, closed: frozenset[str], refused: bool) -> None:
+        """Whether cards reach people: clusters whose channel is closed to the bot, and whether Slack takes its token."""
+        METRICS.put("openvidu_bot_slack_token_refused", refused)
+        for name in self._desk.sites:
+            METRICS.put("openvidu_bot_channel_closed", name in closed, cluster=name)
+
     async def measure(self, *, ready: bool, state_up: bool, sockets: int, silent: float) -> None:
         """Everything that is not counted but looked up."""
         METRICS.put("openvidu_bot_ready", ready)
         METRICS.put("openvidu_bot_state_up", state_up)
         METRICS.put("openvidu_bot_sockets_open", sockets)
         METRICS.put("openvidu_bot_sweep_age_seconds", silent)
+        METRICS.put("openvidu_bot_tasks", len(asyncio.all_tasks()))
         for name in MEASURED:
             METRICS.forget(name)
         self._budgets()
         for name in self._desk.sites if state_up else ():
-            await self._cluster(name)
+            with self._desk.bulkheads.within("metrics", name):
+                await self._cluster(name)
 
     async def _cluster(self, name: str) -> None:
-        try:
-            run, waiting = await self._desk.open_run(name), await self._desk.waiting(name)
-        except BotError:
-            return  # unknown, never 0
+        # What cannot be read is unknown, never 0.
+        run, waiting = await self._desk.open_run(name), await self._desk.waiting(name)
         METRICS.put("openvidu_bot_requests_waiting", len(waiting), cluster=name)
         if run is None:
             return

@@ -10,11 +10,15 @@ from services.clock import Clock
 
 
 class Tick:
-    """Calls `work` at once and then every so many seconds of the clock, never twice at the same time."""
+    """Calls `work` at once and then every so many seconds of the clock, never twice at the same time.
 
-    def __init__(self, work: Callable[[], Awaitable[None]], every: float, clock: Clock) -> None:
+    `work` says whether it was a whole round: one that was not does not count.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[bool]], every: float, clock: Clock) -> None:
         self._work = work
         self._last: float | None = None
+        self._ended: float | None = None
         self._stopping = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._scheduler.add_job(
@@ -29,7 +33,7 @@ class Tick:
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        self._last = asyncio.get_running_loop().time()
+        self._last = self._ended = asyncio.get_running_loop().time()
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -39,15 +43,19 @@ class Tick:
             self._scheduler.shutdown(wait=False)
 
     def silent_for(self) -> float:
-        """Seconds since the last round ended, or since the start."""
+        """Seconds since the last round ended well, or since the start."""
         return asyncio.get_running_loop().time() - self._last if self._last is not None else 0.0
+
+    def stalled_for(self) -> float:
+        """Seconds since a round ended, well or not, or since the start."""
+        return asyncio.get_running_loop().time() - self._ended if self._ended is not None else 0.0
 
     async def _once(self) -> None:
         try:
-            await self._work()
+            if await self._work():
+                self._last = asyncio.get_running_loop().time()
+            self._ended = asyncio.get_running_loop().time()
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
             # Told to APScheduler it would be an error, with a traceback at every stop.
-        finally:
-            self._last = asyncio.get_running_loop().time()

@@ -25,13 +25,15 @@ from bot.health import Health
 from bot.logs import Chronicle
 from bot.measures import Measures
 from bot.requests import PATH, slack_route
+from bot.reread import SettingsFile
 from bot.scheduler import Tick
 from bot.sockets import Sockets
-from bot.state import Unusable, keep_looking, must_be_durable, open_store
+from bot.state import Unusable, keep_looking, must_be_usable, open_store
 from bot.terminal.control import Control
-from bot.terminal.people import actor_of
+from bot.terminal.people import Peer, actor_of
 from bot.terminal.worker import circle_of
 from bot.version import own_version
+from bot.watchdog import Watchdog, supervisor_of
 from config.values import Settings, is_loopback
 from handlers.terminal import Terminal
 from services.causes import cause_of
@@ -76,10 +78,10 @@ class Home:
     enterprise: str = ""
 
 
-async def serve(settings: Settings, clock: Clock) -> None:
-    """Run a bot until SIGTERM or SIGINT. CannotStart when that cannot work."""
+async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = None) -> None:
+    """Run a bot until SIGTERM or SIGINT. CannotStart when that cannot work. `file`: to read the settings' channels again."""
     loop = asyncio.get_running_loop()
-    life = asyncio.ensure_future(_live(settings, clock))
+    life = asyncio.ensure_future(_live(settings, clock, file))
     asked = False
 
     def stop() -> None:
@@ -100,7 +102,7 @@ async def serve(settings: Settings, clock: Clock) -> None:
         log.info("stopped")
 
 
-async def _live(settings: Settings, clock: Clock) -> None:
+async def _live(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
     async with contextlib.AsyncExitStack() as parts:
         session = await parts.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         client = slack_client(settings, session)
@@ -110,11 +112,11 @@ async def _live(settings: Settings, clock: Clock) -> None:
         gc.freeze()  # what was imported stays: going through it again and again would hold up acknowledgements for a fifth of a second
         try:
             store = open_store(settings.state, clock)
-            await must_be_durable(settings, store)
+            await must_be_usable(settings, store, clock, own_version())
         except Unusable as error:
             raise CannotStart(str(error)) from None
         try:
-            bot = build(settings, Ways(clock, store, Http()), client)
+            bot = build(settings, Ways(clock, store, Http()), client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None
         chronicle = Chronicle()
@@ -139,13 +141,15 @@ class Serving:
             self._sockets = Sockets(bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None)
         secret = settings.slack.signing_secret
         routes = [] if self._sockets else [slack_route(bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time)]
-        self._health = Health(settings.health.host, settings.health.port, self._alive, self._ready, self._cautions, self._measure, routes)
+        looks = (self._alive, self._ready, self._troubles, self._cautions, self._measure)
+        self._health = Health(settings.health.host, settings.health.port, *looks, routes)
         self._measures = Measures(bot.desk, bot.ways.clock.now, own_version())
         self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
         terminal = Terminal(bot.desk, bot.hours, bot.ways.clock, circle_of(settings), drives=False)
         self._control = Control(settings.control_socket, terminal, self._who)
         self._tasks: list[asyncio.Task[None]] = []
         self._introduced = False
+        self._watchdog = Watchdog(supervisor_of(os.environ), self._stuck)
 
     async def start(self, home: Home | None) -> None:
         """Open everything. `home` None: Slack does not answer yet; open runs are driven all the same."""
@@ -164,9 +168,10 @@ class Serving:
         log.info("health on %s/healthz%s", where, "" if self._sockets else f", Slack's requests on {where}{PATH}")
         self._tasks = [
             asyncio.create_task(self._speak(home), name="slack"),
-            asyncio.create_task(keep_looking(self._bot.ways.store, self._state_is), name="look at the state store"),
+            asyncio.create_task(self._look_at_the_state(), name="look at the state store"),
         ]
         self._tick.start()
+        self._watchdog.ready()
 
     async def until_trouble(self) -> None:
         """Return never; raise what ends the connection to Slack for good."""
@@ -177,6 +182,7 @@ class Serving:
         """Take nothing new, let answers go out, hand runs over, hang up."""
         bot = self._bot
         bot.counter.closing = True
+        self._watchdog.stopping()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 self._tick.stop()
@@ -191,9 +197,9 @@ class Serving:
         except TimeoutError:
             log.warning("not everything could be closed within %.0f s", CLOSE_WITHIN)
 
-    def _who(self, uid: int, pid: int) -> Actor:
+    def _who(self, peer: Peer) -> Actor:
         """Who asks from a terminal: what the kernel says, and what the settings make of it."""
-        return actor_of(self._bot.settings, uid, pid, self._bot.desk.roster.known.homes)
+        return actor_of(self._bot.settings, peer, self._bot.desk.roster.known.homes)
 
     async def _speak(self, home: Home | None) -> None:
         while home is None:
@@ -204,18 +210,35 @@ class Serving:
         if self._sockets is not None:
             await self._sockets.run()
 
+    def _stuck(self) -> list[str]:
+        """Why the watchdog is not fed. A part that fails is no reason: it would fail after each restart, and the others work."""
+        stalled = self._tick.stalled_for()
+        return [f"no round of looking after everything has ended for {stalled:.0f} s"] if stalled > SILENT_TOO_LONG else []
+
     async def _alive(self) -> list[str]:
+        if stuck := self._stuck():
+            return stuck
         silent = self._tick.silent_for()
-        return [f"no round of looking after runs has ended for {silent:.0f} s"] if silent > SILENT_TOO_LONG else []
+        if silent <= SILENT_TOO_LONG:
+            return []
+        of = [t.words for t in self._bot.desk.bulkheads.troubles if not t.cluster]
+        return [f"no round of looking after everything has ended well for {silent:.0f} s", *of]
+
+    async def _troubles(self) -> list[str]:
+        """What does not work now, by part and cluster."""
+        return [t.words for t in self._bot.desk.bulkheads.troubles]
 
     async def _ready(self) -> list[str]:
         problems = ["stopping"] if self._bot.counter.closing else []
+        problems += self._bot.doors.problems()
         if not self._introduced:
             problems.append("Slack does not answer")
         elif self._sockets is not None:
             problems += await self._sockets.problems()
         if self._bot.settings.state.require_durable:
             problems += self._bot.desk.cautions
+        if self._bot.gate.why:
+            problems.append(f"no change can be made: {self._bot.gate.why}")
         if not await self._state_up():
             problems.append("the state store does not answer: no change can be made, reading works")
         return problems
@@ -233,14 +256,27 @@ class Serving:
         up = await self._state_up()
         ready = not [*await self._alive(), *await self._ready()]
         sockets = await self._sockets.connected() if self._sockets is not None else 0
+        closed, refused = self._bot.doors.closed(), bool(self._bot.voice.reach.token)
+        self._measures.slack(closed=frozenset(closed), refused=refused)
         await self._measures.measure(ready=ready, state_up=up, sockets=sockets, silent=self._tick.silent_for())
 
     async def _cautions(self) -> list[str]:
         held = await self._sockets.cautions() if self._sockets is not None else []
-        return [*self._bot.desk.cautions, *held]
+        changed = [self._bot.reread.problem] if self._bot.reread.problem else []
+        return [*self._bot.desk.cautions, *held, *self._bot.doors.cautions(), *changed]
+
+    async def _look_at_the_state(self) -> None:
+        bot = self._bot
+        await keep_looking(bot.ways.store, self._state_is, self._state_is_unfit, bot.desk.bulkheads)
 
     def _state_is(self, cautions: Sequence[str]) -> None:
         self._bot.desk.cautions = tuple(cautions)
+
+    def _state_is_unfit(self, why: str) -> None:
+        if why:
+            self._bot.gate.close("redis", why)
+        else:
+            self._bot.gate.open("redis")
 
 
 def _warm_up() -> None:

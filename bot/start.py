@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from bot.reread import SettingsFile
 from config.env_file import with_env_file
 from config.settings import check_secrets, load
 from config.values import Settings
@@ -23,10 +24,16 @@ def read_settings(asked: argparse.Namespace, *, secrets: bool = True, slack: boo
 
     `secrets` False: for who can do with some of them missing. `slack` False: for who does not speak to it.
     """
-    settings = load(asked.config, with_env_file(asked.env_file, os.environ), own_zone)
+    settings = load(asked.config, with_env_file(asked.env_file, os.environ), own_zone, own_hours)
     if secrets:
         check_secrets(settings, slack=slack)
     return settings
+
+
+def settings_file(asked: argparse.Namespace) -> SettingsFile | None:
+    """The file that they stand in, to be read again; None where none was named."""
+    named = asked.config or os.environ.get("OPENVIDU_BOT_CONFIG")
+    return SettingsFile(Path(named), lambda: read_settings(asked)) if named else None
 
 
 def own_zone(name: str) -> str:
@@ -39,6 +46,17 @@ def own_zone(name: str) -> str:
         hint = str(error).partition("; ")[2]
         near = f" ({hint})" if hint.startswith("did you mean") else ""
         raise ValueError(f"a time zone such as Europe/Madrid or UTC{near}") from None
+
+
+def own_hours(text: str) -> str:
+    """The same words, judged as windows judge them. ValueError with what is allowed."""
+    from services.windows.approving import EXAMPLE, parse_hours  # noqa: PLC0415 - as above
+
+    try:
+        parse_hours(text, "UTC")
+    except Refused as error:
+        raise ValueError(f'days and times such as "{EXAMPLE}" ({error})') from None
+    return text
 
 
 def _clock(text: str) -> Clock:

@@ -41,11 +41,14 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def load(path: Path | None, env: Mapping[str, str], zones: Callable[[str], str] | None = None) -> Settings:
+Judge = Callable[[str], str]
+
+
+def load(path: Path | None, env: Mapping[str, str], zones: Judge | None = None, hours: Judge | None = None) -> Settings:
     """The settings from that file, or from the one that OPENVIDU_BOT_CONFIG names, with the secrets of `env`.
 
     `zones` judges names of time zones: it returns the zone's own name, or raises ValueError with what is allowed. The settings have no
-    judge of their own, so that they and windows cannot disagree; without one any name is taken.
+    judge of their own, so that they and windows cannot disagree; without one any name is taken. `hours` judges those of approvals.
     """
     path = path or (Path(named) if (named := env.get("OPENVIDU_BOT_CONFIG")) else None)
     if path is None:
@@ -56,7 +59,7 @@ def load(path: Path | None, env: Mapping[str, str], zones: Callable[[str], str] 
         raise SettingsError(problems)
     problems += _fill_in(raw, path.parent, env)
     try:
-        settings = Settings.model_validate(raw, context={"zones": zones})
+        settings = Settings.model_validate(raw, context={"zones": zones, "hours": hours})
     except ValidationError as error:
         # A value that may be one of two things is told of twice.
         raise SettingsError(list(dict.fromkeys(problems + [_explain(one, raw, word) for one in error.errors()]))) from None

@@ -59,6 +59,12 @@ def _zone(name: str, info: ValidationInfo) -> str:
     return str(judge(name)) if judge is not None else name
 
 
+def _hours(text: str, info: ValidationInfo) -> str:
+    """Judged by the caller of `load` too: they are written as windows are."""
+    judge = (info.context or {}).get("hours")
+    return str(judge(text)) if judge is not None else text
+
+
 def _no_bool(what: str) -> BeforeValidator:
     """Python takes `true` for 1."""
 
@@ -84,6 +90,7 @@ SecureUrl = Annotated[str, AfterValidator(_secure)]
 WebUrl = Annotated[str, AfterValidator(_web)]
 UrlPattern = Annotated[str, AfterValidator(_pattern)]
 Zone = Annotated[str, AfterValidator(_zone)]
+Hours = Annotated[Text, AfterValidator(_hours)]
 UserId = Annotated[str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")]
 MEMBER_OR_GROUP = "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
 RoleId = Annotated[str, _matching(r"[UWS][A-Z0-9]{2,}", MEMBER_OR_GROUP)]
@@ -128,6 +135,9 @@ class State(Value):
     redis_sentinel_password: SecretStr | None = None
     replicas: Annotated[Whole, Field(ge=0, le=10)] | None = None
     require_durable: bool = False
+    prefix: Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")] = "openvidu-bot"
+    keep_days: Annotated[float, Field(ge=1, le=3660)] = 180
+    keep_audit_days: Annotated[float, Field(ge=1, le=36600)] = 1095
 
 
 class DigitalOcean(Value):
@@ -174,13 +184,32 @@ class Roles(Value):
     operators: tuple[RoleId, ...] = ()
     approvers: tuple[RoleId, ...] | None = None
     viewers: Literal["everyone"] | tuple[RoleId, ...] = "everyone"
+    power: tuple[RoleId, ...] | None = None
+    capacity: tuple[RoleId, ...] | None = None
+    configuration: tuple[RoleId, ...] | None = None
+    secrets: tuple[RoleId, ...] | None = None
+    windows: tuple[RoleId, ...] | None = None
     break_glass: tuple[RoleId, ...] = ()
 
+    @property
+    def classes(self) -> dict[str, tuple[RoleId, ...]]:
+        """Who uses the classes of commands that are not every operator's."""
+        named = {name: getattr(self, name) for name in CLASSES}
+        return {name: people for name, people in named.items() if people is not None}
 
+    @property
+    def changers(self) -> tuple[RoleId, ...]:
+        """Whoever may change something."""
+        return tuple(dict.fromkeys((*self.operators, *(who for people in self.classes.values() for who in people))))
+
+
+# Named as in services.spoken.
+CLASSES = ("power", "capacity", "configuration", "secrets", "windows")
 # Named as in services.policy.
 ImpactName = Literal[
     "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
 ]
+ReasonFor = Literal["approve", "cancel", "abandon", "take_over"]
 Approvals = Annotated[Whole, Field(ge=1, le=10)]
 
 
@@ -193,9 +222,11 @@ class Policy(Value):
     approvals_from: Annotated[tuple[GroupId, ...], Field(max_length=5)] = ()
     zero_refused: Literal["ask", "keep_one"] = "ask"
     scale_up_without_approval_to: Annotated[Whole, Field(ge=0, le=1000)] | None = None
+    approvals_when: tuple[Hours, ...] = ()
     approval_minutes: Annotated[Number, Field(gt=0, le=1440)] = 30
     confirm_windows_days: Annotated[Whole, Field(ge=1, le=3650)] = 365
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
+    reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
 
 
@@ -274,7 +305,7 @@ class Cluster(Value):
 
     @model_validator(mode="after")
     def _glass_is_for_operators(self) -> "Cluster":
-        operators = self.roles.operators
+        operators = self.roles.changers
         strangers = [who for who in self.roles.break_glass if who not in operators and not who.startswith("S")]
         if strangers and not any(who.startswith("S") for who in operators):
             raise ValueError(f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators")
@@ -284,9 +315,9 @@ class Cluster(Value):
     def _can_be_approved(self) -> "Cluster":
         approvers, policy = set(self.who_approves), self.policy
         needed = max(policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1)
-        if any(who.startswith("S") for who in (*approvers, *self.roles.operators)):
+        if any(who.startswith("S") for who in (*approvers, *self.roles.changers)):
             return self  # who is in a group only Slack knows
-        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.operators]
+        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.changers]
         if able and not any(able):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(
@@ -304,7 +335,7 @@ class Health(Value):
 
 
 class Terminal(Value):
-    """The same desk from a shell of the machine, for when Slack is down. `users`: who each of the system's users is in Slack."""
+    """The same desk from a shell of the machine, for when Slack is down. `users`: the Slack member of each system user, by name or uid."""
 
     socket: Path | None = None
     users: dict[Text, UserId] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The Bolt app: routes payloads to handlers, acknowledges at once, and turns what goes wrong into a sentence."""
+"""The Bolt app: stores what changes something, acknowledges, hands payloads on, and turns what goes wrong into a sentence."""
 
 import json
 import logging
@@ -19,12 +19,14 @@ from handlers.commands import Counter, say
 from handlers.dialogs import FORM, PLAN, Meant
 from handlers.home import Home
 from handlers.menus import Menus
-from handlers.modals import CONFIG, WINDOW, Forms
+from handlers.modals import CONFIG, REASONED, WINDOW, Forms
 from services.errors import Refused
 
 log = logging.getLogger(__name__)
 AS_JSON: dict[str, str | Sequence[str]] = {"content-type": ["application/json;charset=utf-8"]}
 T = TypeVar("T")
+VIEWS = (CONFIG, WINDOW, REASONED, FORM, PLAN)  # what can be sent, by its callback
+EVENTS = ("app_mention", "app_home_opened")
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
 
 
@@ -45,7 +47,7 @@ def build_app(
     menus: Menus,
     home: Home,
 ) -> AsyncApp:
-    """An app whose every listener acknowledges first and works afterwards."""
+    """An app whose every listener acknowledges within a second or so, and works afterwards."""
     bolt_log = logging.getLogger("slack_bolt")
 
     app = AsyncApp(
@@ -58,12 +60,14 @@ def build_app(
     )
 
     async def typed(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        note = await counter.note(body)
         await ack()
-        counter.command(body)
+        counter.command(body, note)
 
     async def pressed(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        note = await buttons.note(body)
         await ack()
-        buttons.press(body)
+        buttons.press(body, note)
 
     async def mentioned(body: Mapping[str, Any]) -> None:
         counter.mention(body)
@@ -73,16 +77,18 @@ def build_app(
         if problems:
             await ack(response_action="errors", errors=problems)
             return
+        note = await forms.note(body)
         await ack()
-        forms.submit(body)
+        forms.submit(body, note)
 
     async def filled(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack(**whole(lambda: menus.filled(body)))
 
     async def asked(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         meant = whole(lambda: Meant.of(body["view"]))
+        note = await menus.note(body, meant)
         await ack()
-        menus.asked(body, meant)
+        menus.asked(body, meant, note)
 
     async def opened(body: Mapping[str, Any]) -> None:
         if body["event"].get("tab") == "home":
@@ -90,12 +96,12 @@ def build_app(
 
     app.command(command)(typed)
     app.action(ANY)(pressed)
-    app.view(CONFIG)(submitted)
-    app.view(WINDOW)(submitted)
-    app.view(FORM)(filled)
-    app.view(PLAN)(asked)
-    app.event("app_mention")(mentioned)
-    app.event("app_home_opened")(opened)
+    sent = {CONFIG: submitted, WINDOW: submitted, REASONED: submitted, FORM: filled, PLAN: asked}
+    for callback in VIEWS:
+        app.view(callback)(sent[callback])
+    happened = {"app_mention": mentioned, "app_home_opened": opened}
+    for event in EVENTS:
+        app.event(event)(happened[event])
     app.error(_failed)
     return app
 

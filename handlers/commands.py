@@ -2,33 +2,36 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Container, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+import shlex
+from collections.abc import Awaitable, Container, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from handlers import cards
 from handlers.blocks import Card
+from handlers.deciding import Deciding, told
 from handlers.doubts import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
 from handlers.doubts import Doubts, Look
 from handlers.parsing import SPOKEN, Words, parse
-from handlers.talks import Asked, Talk
+from handlers.taking import Note, TakenUp, Taking
+from handlers.talks import Asked, Talk, WhichCluster
+from handlers.tasks import Tasks
 from handlers.voice import Ear, Voice
 from handlers.window_form import window_form
 from services.clock import Clock
-from services.desk import Changed, Desk, Outcome, Planned, Started, Waiting
+from services.desk import Desk, Started, Waiting
 from services.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.hours import Hours
-from services.policy import Actor
+from services.policy import NOWHERE, Actor
 from services.procedures import AddWindow, Procedure
+from services.sight import Sight
 from services.spoken import Spoken
 from services.store.port import new_id
 
 log = logging.getLogger(__name__)
-KNOWN_WITHIN = 2.0  # seconds in which a change must be written down, or it counts as not taken
 SLOW = 2.0  # seconds after which a person is told that an answer is on its way
-NOT_TAKEN = "not taken, nothing was changed: the bot's memory did not answer in time; type it again"
 
 
 @dataclass(frozen=True)
@@ -45,32 +48,6 @@ class Office:
         return self.zones.get(cluster, "UTC")
 
 
-class Tasks:
-    """Background work that is tracked, so that a stop can wait for it and an error is never lost."""
-
-    def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
-
-    def start(self, work: Awaitable[None], name: str) -> None:
-        """Run it beside everything else."""
-        task = asyncio.ensure_future(work)
-        task.set_name(name)
-        self._running.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s ended in %r", task.get_name(), error, exc_info=error)
-
-    async def settle(self, seconds: float) -> None:
-        """Wait that long for what runs, then cancel the rest."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
-        for task in list(self._running):
-            task.cancel()
-
-
 class Counter:
     """Where people's words arrive."""
 
@@ -81,14 +58,51 @@ class Counter:
         self._clock = clock
         self._office = office
         self.tasks = Tasks()
-        self.doubts = Doubts(desk, voice, clock)
+        self.sight = Sight(desk, hours)
+        self.doubts = Doubts(self.sight, voice, clock)
+        self.deciding = Deciding(desk, voice, self.doubts)
+        self.taking = Taking(desk, clock, self.tasks)
+        self.taking.kinds["command"] = self._take_up
         self.closing = False
 
-    def command(self, body: Mapping[str, Any]) -> None:
+    async def note(self, body: Mapping[str, Any]) -> Note | None:
+        """A slash command on its way: stored, if it changes something, before it is acknowledged. None: it only asks."""
+        return await self._noted(str(body.get("text") or ""), body, _ear_of(body), str(body.get("trigger_id") or ""))
+
+    async def _noted(self, text: str, body: Mapping[str, Any], ear: Ear, trigger: str) -> Note | None:
+        try:
+            words = parse(text)
+        except Refused:
+            return None
+        return await self.taking.before_ack(_what(text, body, ear), trigger) if self._changes(words, ear) else None
+
+    async def note_words(self, words: Words, body: Mapping[str, Any], ear: Ear) -> Note | None:
+        """The same for words that were picked."""
+        if not self._changes(words, ear):
+            return None
+        return await self.taking.before_ack(stored(words, body, ear), str(body.get("trigger_id") or ""))
+
+    def _changes(self, words: Words, ear: Ear) -> bool:
+        if words.dry:
+            return False
+        if isinstance(words.said, AddWindow):
+            try:
+                return words.said.begun(self._zone(words, ear)) is None  # else a form is asked for
+            except Refused:
+                return False
+        return isinstance(words.said, Procedure) or words.said.changes
+
+    def _zone(self, words: Words, ear: Ear) -> str:
+        """The time zone of the cluster that is meant, whoever means it."""
+        sites = list(self._desk.sites)
+        only = sites[0] if len(sites) == 1 else ""
+        return self._office.zone(words.cluster or self._office.channels.get(ear.channel, only))
+
+    def command(self, body: Mapping[str, Any], note: Note | None = None) -> None:
         """A slash command. Returns at once; the answer follows by itself."""
-        ear = Ear(str(body["channel_id"]), str(body["user_id"]))
+        ear = _ear_of(body)
         self.doubts.moved(ear.user)
-        self.tasks.start(self._take(str(body.get("text") or ""), body, ear), f"command of {ear.user}")
+        self.tasks.start(self._take(str(body.get("text") or ""), body, ear, note), f"command of {ear.user}")
 
     async def once(self, trigger: str, work: Coroutine[Any, Any, None]) -> None:
         """Do it, unless some bot has: what is delivered a second time carries the same trigger."""
@@ -122,24 +136,43 @@ class Counter:
         except Unreachable:
             first = True  # reading still works; changes are written down before they are taken
         if first:
-            await self._take(text, who, ear)
+            await self._take(text, who, ear, None)
 
-    async def _take(self, text: str, body: Mapping[str, Any], ear: Ear) -> None:
+    async def _take(self, text: str, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
         async with self.answering(ear):
-            await self._carry_out(parse(text), text, body, ear)
+            words = parse(text)
+            if note is None and self._changes(words, ear):
+                note = self.taking.begin(_what(text, body, ear))
+            await self._held(words, body, ear, note)
 
-    async def do(self, words: Words, body: Mapping[str, Any], ear: Ear) -> None:
+    async def do(self, words: Words, body: Mapping[str, Any], ear: Ear, note: Note | None = None) -> None:
         """The same for words that were picked instead of typed."""
         async with self.answering(ear):
-            await self._carry_out(words, f"{words.said.words()} --cluster {words.cluster}", body, ear)
+            if note is None and self._changes(words, ear):
+                note = self.taking.begin(stored(words, body, ear))  # what Slack delivers twice was sorted out before
+            await self._held(words, body, ear, note)
 
-    async def _carry_out(self, words: Words, text: str, body: Mapping[str, Any], ear: Ear) -> None:
+    async def _held(self, words: Words, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
+        """What changes something is held by this bot until it is answered; the answer comes first."""
+        if note is None:
+            await self._carry_out(words, body, ear, None)
+            return
+        async with self.taking.held(note) as mine:
+            if mine:
+                async with self.answering(ear):
+                    await self._carry_out(words, body, ear, note)
+
+    async def _carry_out(self, words: Words, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
         if self.closing:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
         actor = await self._voice.actor(body)
-        answer = await self._patiently(self._do(words, text, actor, ear, str(body.get("trigger_id") or "")), ear, words)
-        if answer is not None:
+        answer = await self._patiently(self._do(words, actor, ear, str(body.get("trigger_id") or ""), note), ear, words)
+        if answer is None:
+            return
+        try:
             await self._voice.whisper(ear, answer)
+        except Unreachable:  # of Slack: what was asked for is done, and only its answer is still owed
+            self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
 
     async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
@@ -156,118 +189,159 @@ class Counter:
         """A block whose errors become private sentences to that person."""
         return _Answering(self._voice, ear, frozenset(self._desk.sites))
 
-    async def _do(self, words: Words, text: str, actor: Actor, ear: Ear, trigger: str) -> Card | None:
-        if isinstance(words.said, Talk):
-            meant = partial(self.cluster, words.cluster, ear.channel)
-            form = partial(self._voice.open_modal, trigger)
-            asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
-            picture = partial(self._voice.private_picture, ear.user)
-            return await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said))
-        if words.dry:
-            return await self._ask(words.said, words, actor, ear)
+    async def _do(self, words: Words, actor: Actor, ear: Ear, trigger: str, note: Note | None) -> Card | None:
         if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
             await self._voice.open_modal(trigger, view)
             return None
+        if note is None:
+            return await self._work(words, actor, ear, trigger)
         since = self._clock.now()
-        cluster = self.cluster(words.cluster, ear.channel)
-        if not await self._is_first(trigger):
-            return None
         try:
-            async with self.taken(text, ear):
-                return await self._ask(words.said, words, actor, ear)
+            return await self._work(words, actor, ear, trigger)
         except Unreachable as error:
-            self.doubt(ear, error, partial(self.doubts.asked_for, cluster, words.said, actor, since))
+            self.doubt(ear, error, self._became(words, actor, ear, since), note)
             return None
 
-    def doubt(self, ear: Ear, error: Unreachable, look: Look) -> None:
-        """Tell this person that it is not known whether it was taken, and later what is."""
-        self.tasks.start(self.doubts.tell(ear, error, look), f"what became of a change of {ear.user}")
+    async def _work(self, words: Words, actor: Actor, ear: Ear, trigger: str) -> Card | None:
+        if isinstance(words.said, Talk):
+            meant = partial(self.cluster, words.cluster, ear.channel, actor)
+            form = partial(self._voice.open_modal, trigger)
+            asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
+            picture = partial(self._voice.private_picture, ear.user)
+            asked = replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said, card_channel=self.card_channel)
+            return await words.said.answer(asked)
+        return await self._ask(words.said, words, actor, ear)
+
+    def _became(self, words: Words, actor: Actor, ear: Ear, since: float) -> Look:
+        """How to find out what became of words that change something."""
+        if isinstance(words.said, Procedure):
+            return partial(self.doubts.asked_for, self.cluster(words.cluster, ear.channel, actor), words.said, actor, since)
+        if run := getattr(words.said, "run", ""):
+            return partial(self.doubts.pressed, run, actor, since)
+        return partial(self.doubts.recorded, self.cluster(words.cluster, ear.channel, actor), words.said.command, actor, since)
+
+    def doubt(self, ear: Ear, error: Unreachable, look: Look, note: Note | None = None) -> None:
+        """Tell this person that it is not known whether it was taken, and later what is. Until then `note` stays open."""
+        follows = None
+        if note is not None:
+            note.passed_on, follows = True, replace(note)
+        self.tasks.start(self._doubted(ear, error, look, follows), f"what became of a change of {ear.user}")
+
+    async def _doubted(self, ear: Ear, error: Unreachable, look: Look, note: Note | None) -> None:
+        if note is None:
+            await self.doubts.tell(ear, error, look)
+            return
+        async with self.taking.held(note):
+            await self.doubts.tell(ear, error, look)
 
     async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: Ear) -> dict[str, Any] | None:
         """The form, where the words are only the beginning of a window; with the window of that name in it, if there is one."""
-        name = self.cluster(words.cluster, ear.channel)
+        name = self.cluster(words.cluster, ear.channel, actor)
         begun = add.begun(self._office.zone(name))
         if begun is None:
             return None
-        self._desk.may_operate(name, actor)
-        _, book = await self._hours.books.read(name)
+        self._desk.may_use(name, actor, *add.needs())
+        book = await self.sight.book(name, actor)
         there = book.window(begun.name)
         return window_form(name, ear.channel, there or begun, words.reason, known=there is not None)
 
     # Changing
 
-    @asynccontextmanager
-    async def taken(self, text: str, ear: Ear) -> AsyncIterator[None]:
-        """Written down for as long as it is worked on: who asked is told when the bot dies over it. Refused when it cannot be."""
-        name = new_id()
-        await self._write_down(name, text, ear)
-        try:
-            yield
-        finally:
-            await self._cross_out(name)
-
-    async def _write_down(self, name: str, text: str, ear: Ear) -> None:
-        note: dict[str, str | float] = {"user": ear.user, "channel": ear.channel, "text": text, "at": self._clock.now()}
-        try:
-            async with asyncio.timeout(KNOWN_WITHIN):
-                await self._desk.intake.take(name, note)
-        except (TimeoutError, Unreachable):
-            raise Refused(NOT_TAKEN) from None
-
-    async def _cross_out(self, name: str) -> None:
-        try:
-            await self._desk.intake.answered(name)
-        except Unreachable as error:
-            log.warning("a command was answered and stays noted: %s", error)
-
     async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
-        cluster = self.cluster(words.cluster, ear.channel)
-        home = self._office.news.get(cluster, "")
-        if not words.dry and (why := await self._voice.cannot_post(home or ear.channel)):
-            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        cluster = self.cluster(words.cluster, ear.channel, actor)
+        home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
         made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
-        if home and home != ear.channel and isinstance(made, Waiting | Started):
+        if home != ear.channel and isinstance(made, Waiting | Started):
             return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
-        return self.outcome(made)
+        return told(made)
 
-    @staticmethod
-    def outcome(made: Outcome) -> Card | None:
-        """What the person who caused it is told privately; the channel sees the card itself."""
-        match made:
-            case Planned():
-                return cards.plan_card(made.plan, dry=made.dry)
-            case Changed():
-                return cards.words_card(cards.changed_words(made.new, made.why))
-            case _:
-                return None
+    async def card_channel(self, cluster: str) -> str:
+        """The cluster's own channel, in which the card of a change stands. Refused where it could be shown to no one."""
+        home = self._office.news.get(cluster, "")
+        if not home:
+            raise Refused(
+                f"not taken, nothing was changed: {cluster} has no channel of its own, in which others could read it. "
+                f"Set `clusters.{cluster}.channel` in the bot's settings; it is read again without a restart"
+            )
+        if why := await self._voice.cannot_post(home):
+            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+        return home
 
-    def cluster(self, said: str | None, channel: str) -> str:
-        """The cluster that is meant: said, the channel's own, or the only one there is."""
+    def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
+        """The cluster that is meant: said, the channel's own, or the only one there is. Refused where this person may not see it."""
+        sites = self._desk.sites
         if said is not None:
-            return self._desk.site(said).name
+            return sites.named(said, actor)
         if channel in self._office.channels:
-            return self._office.channels[channel]
-        if len(self._desk.sites) == 1:
-            return next(iter(self._desk.sites))
-        raise Refused(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(sorted(self._desk.sites))}")
+            return sites.named(self._office.channels[channel], actor)
+        if len(sites) == 1:
+            return sites.named(next(iter(sites)), actor)
+        names = sites.readable(actor)
+        if not names:
+            raise Refused(NOWHERE)
+        raise WhichCluster(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(names)}")
 
-    async def sweep(self, older_than: float = 180.0) -> None:
-        """Tell people whose command was taken by a bot that died over it."""
-        for note in await self._desk.intake.forgotten(self._clock.now() - older_than):
-            words = await self._became_of(str(note["text"]), str(note["channel"]), Actor(str(note["user"])), float(note["at"]))
-            await self._voice.whisper(Ear(str(note["channel"]), str(note["user"])), cards.words_card(cards.sentence(words)))
-            await self._desk.intake.answered(str(note["name"]))
+    async def sweep(self) -> None:
+        """Go on with what bots had taken that died over it."""
+        await self.taking.sweep()
 
-    async def _became_of(self, text: str, channel: str, actor: Actor, at: float) -> str:
-        """What a person is told whose command a bot died over: it may have been taken before."""
+    async def _take_up(self, left: TakenUp) -> None:
+        """A command that a bot died over: say what became of it, or carry it out now."""
+        what, text = left.what, str(left.what["text"])
+        ear = Ear(str(what["channel"]), str(what["user"]), str(what.get("thread", "")), url=str(what.get("url", "")))
+        body = {"user_id": ear.user, "team_id": what.get("team", ""), "enterprise_id": what.get("enterprise", "")}
         typed = f"`{self._office.command} {text}`"
+        words = await self._found(what, ear, await self._voice.actor(body))
+        if words:
+            said = f"the bot was restarted while it answered {typed}. {words}"
+        elif left.again and not what.get("form"):
+            await self._voice.whisper(ear, cards.words_card(f"The bot was restarted before it could answer {typed}; it is taken up now."))
+            async with self.answering(ear):
+                await self._carry_out(parse(text), body, ear, left.note)
+            return
+        else:
+            said = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
+        await self._voice.whisper(ear, cards.words_card(cards.sentence(said)))
+
+    async def _found(self, what: Mapping[str, str | float], ear: Ear, actor: Actor) -> str:
+        """What became of it already; "" when nothing did."""
         with suppress(Refused):
-            words = parse(text)
-            if isinstance(words.said, Procedure):
-                found = await self.doubts.asked_for(self.cluster(words.cluster, channel), words.said, actor, at)
-                if found != NOT_TAKEN_AFTER_ALL:
-                    return f"the bot was restarted while it answered {typed}. {found}"
-        return f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
+            words = parse(str(what["text"]))
+            if what.get("form") or self._changes(words, ear):
+                found = await self._became(words, actor, ear, float(what["at"]))()
+                return "" if found == NOT_TAKEN_AFTER_ALL else found
+        return ""
+
+
+def _ear_of(body: Mapping[str, Any]) -> Ear:
+    return Ear(str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or ""))
+
+
+def _what(text: str, body: Mapping[str, Any], ear: Ear) -> dict[str, str | float]:
+    """A command as it is stored: what was said, by whom, and where the answer goes."""
+    return {"kind": "command", "text": text, **sender(body, ear)}
+
+
+def stored(words: Words, body: Mapping[str, Any], ear: Ear) -> dict[str, str | float]:
+    """The same for words that were picked."""
+    return _what(_typed(words), body, ear)
+
+
+def sender(body: Mapping[str, Any], ear: Ear) -> dict[str, str | float]:
+    """Who has sent a payload, as it is stored; `Voice.actor` knows them again by that."""
+    user, team = body.get("user") or {}, body.get("team") or {}
+    home = user.get("team_id") or body.get("team_id") or team.get("id") or ""
+    enterprise = body.get("enterprise_id") or (body.get("enterprise") or {}).get("id") or ""
+    return {
+        "user": ear.user, "channel": ear.channel, "thread": ear.thread, "url": ear.url,
+        "team": str(home), "enterprise": str(enterprise),
+    }
+
+
+def _typed(words: Words) -> str:
+    """What could have been typed for words that were picked."""
+    cluster = f" --cluster {words.cluster}" if words.cluster else ""
+    return f"{words.said.words()}{cluster}" + (f" --reason {shlex.quote(words.reason)}" if words.reason else "")
 
 
 def _said(text: str) -> Spoken:

@@ -1,28 +1,43 @@
 """After an answer that was lost: say that it is not known, look until it is, and tell what became of it."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from handlers import cards
+from handlers.blocks import Card
 from handlers.voice import Ear, Voice
+from services.audit import What
 from services.clock import Clock
 from services.decisions import RequestState
-from services.desk import Desk
-from services.errors import BotError, Unreachable
+from services.errors import BotError, Refused, Unreachable
 from services.policy import Actor
 from services.procedures import Procedure
+from services.sight import Sight
 
 EVERY, TRIES = 10.0, 180  # half an hour: longer than a fail-over, shorter than anybody remembers what they pressed
 NOT_YET = "Whether it was taken is not known yet; I look, and tell you here."
 NOT_TAKEN = "It was not taken, and nothing was changed by it. You can type or press it again."
+AUDITED = 50  # newest entries of a cluster that are looked through
+# What the audit says of a command or a button that is no procedure, and of the form of `config set`.
+RECORDED: Mapping[str, tuple[What, ...]] = {
+    "hold": (What.HELD,),
+    "unhold": (What.UNHELD,),
+    "keepup": (What.KEPT,),
+    "closenow": (What.CLOSING,),
+    "window remove": (What.WINDOW_REMOVED,),
+    "window skip": (What.SKIPPED,),
+    "break-glass": (What.GLASS,),
+    "config set": (What.ASKED, What.OPENED),
+    "config rollback": (What.ASKED, What.OPENED),
+}
 Look = Callable[[], Awaitable[str]]
 
 
 class Doubts:
     """Follows up for people whose change may or may not have been written down."""
 
-    def __init__(self, desk: Desk, voice: Voice, clock: Clock) -> None:
-        self._desk, self._voice, self._clock = desk, voice, clock
+    def __init__(self, sight: Sight, voice: Voice, clock: Clock) -> None:
+        self._sight, self._voice, self._clock = sight, voice, clock
         self._deeds: Counter[str] = Counter()  # of each person, so that only the newest one is told of
 
     def moved(self, user: str) -> None:
@@ -32,24 +47,31 @@ class Doubts:
     async def tell(self, ear: Ear, error: Unreachable, look: Look) -> None:
         """Two messages: that it is not known, and later what is."""
         mine = self._deeds[ear.user]
-        await self._say(ear, f"{cards.sentence(f'no usable answer: {error}')} {NOT_YET}")
+        await self._say(ear, f"{cards.sentence(f'no usable answer: {error}')} {NOT_YET}", mine)
         for _ in range(TRIES):
             await self._clock.sleep(EVERY)
             if self._deeds[ear.user] != mine:
                 return
             try:
                 words = await look()
+            except Refused as refusal:
+                words = cards.sentence(str(refusal))  # such as that they have no role for it
             except BotError:
                 continue
-            if self._deeds[ear.user] == mine:
-                await self._say(ear, words)
+            await self._say(ear, words, mine)
             return
-        await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.")
+        await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.", mine)
 
-    async def _say(self, ear: Ear, words: str) -> None:
+    async def _say(self, ear: Ear, words: str, deed: int) -> None:
+        await self.say(ear, cards.words_card(words), deed)
+
+    async def say(self, ear: Ear, card: Card, deed: int | None = None) -> None:
+        """A private answer, again and again until Slack takes it, for half an hour; of a `deed` while it is that person's newest."""
         for _ in range(TRIES):
+            if deed is not None and self._deeds[ear.user] != deed:
+                return
             try:
-                await self._voice.whisper(ear, cards.words_card(words))
+                await self._voice.whisper(ear, card)
             except Unreachable:
                 await self._clock.sleep(EVERY)
             else:
@@ -59,19 +81,25 @@ class Doubts:
 
     async def asked_for(self, cluster: str, procedure: Procedure, actor: Actor, since: float) -> str:
         """Of a change that was typed or picked."""
-        for name in await self._desk.journal.latest(cluster, 5):
-            run = await self._desk.run(name, actor)
+        for run in await self._sight.latest(cluster, actor, 5):
             if run.requester.key == actor.key and run.plan.procedure == procedure and run.opened_at >= since:
                 return f"It was taken: `{run.id}` is {run.state}; its message shows how it goes."
-        for request in await self._desk.waiting(cluster):
+        for request in await self._sight.waiting(cluster, actor):
             if request.requester.key == actor.key and request.plan.procedure == procedure and request.made_at >= since:
                 return "It was taken: the request waits for approval."
         return NOT_TAKEN
 
+    async def recorded(self, cluster: str, command: str, actor: Actor, since: float) -> str:
+        """Of anything else that is decided: the audit holds it in the same act."""
+        whats = RECORDED.get(command, ())
+        for entry in await self._sight.own_decisions(cluster, actor, AUDITED):
+            if entry.what in whats and entry.at >= since - 0.001:
+                return f"It was taken: “{entry.what}” stands in the audit of {cluster}."
+        return NOT_TAKEN
+
     async def decided(self, request_id: str, actor: Actor) -> str:
         """Of a press on a request."""
-        request = await self._desk.journal.request(request_id)
-        self._desk.may_read(request.plan.cluster, actor)
+        request = await self._sight.request(request_id, actor)
         mine = request.closed_by is not None and request.closed_by.key == actor.key
         if request.state is RequestState.APPROVED:
             return f"It was {'taken: approved' if mine else 'approved by others'}, as `{request.run}`."
@@ -83,9 +111,17 @@ class Doubts:
 
     async def pressed(self, run_id: str, actor: Actor, since: float) -> str:
         """Of a press on a run: an answer, a resume, a cancel or an abandon."""
-        run = await self._desk.run(run_id, actor)
-        for event in reversed(await self._desk.journal.events(run_id)):
+        run = await self._sight.run(run_id, actor)
+        for event in reversed(await self._sight.events(run_id, actor)):
             by = getattr(event, "by", None)
             if event.at >= since and isinstance(by, Actor) and by.key == actor.key:
                 return f"It was taken: {run.id} is {run.state} now; its message shows how it goes."
+        return NOT_TAKEN
+
+
+async def became(look: Look | None) -> str:
+    """What a look finds now; that it was not taken, where there is nothing to look for or to see."""
+    try:
+        return await look() if look is not None else NOT_TAKEN
+    except Refused:
         return NOT_TAKEN

@@ -14,7 +14,9 @@ from services.decisions import Request, RequestState
 from services.desk import SWEEP, Desk
 from services.errors import Unreachable
 from services.executor import Progress
+from services.policy import Actor
 from services.runs import Asked, Event, Run, State, Taken
+from services.sight import Sight
 
 LOOK = 2.0
 
@@ -52,8 +54,10 @@ def request_card(desk: Desk, request: Request) -> Card:
 class Following:
     """For one reader. `drives`: this process looks after open runs meanwhile, as any bot would. Leaving is harmless."""
 
-    def __init__(self, desk: Desk, clock: Clock, circle: Circle, width: int, *, drives: bool) -> None:
+    def __init__(self, desk: Desk, sight: Sight, actor: Actor, clock: Clock, circle: Circle, width: int, *, drives: bool) -> None:
         self._desk = desk
+        self._sight = sight
+        self._actor = actor
         self._clock = clock
         self._circle = circle
         self._width = width
@@ -67,7 +71,7 @@ class Following:
             yield Line(words_of(f"waits for approval until {clock(request.until)}", reader), live=True)
             await self._look_after()
             try:
-                request = await self._desk.journal.request(request.id)
+                request = await self._sight.request(request.id, self._actor)
             except Unreachable as error:
                 yield self._deaf(error)
         if request.state is RequestState.APPROVED:
@@ -82,7 +86,7 @@ class Following:
         await self._look_after(at_once=True)
         while True:
             try:
-                run, events = await self._desk.journal.run(name), await self._desk.journal.events(name, told)
+                run, events = await self._sight.run(name, self._actor), await self._sight.events(name, self._actor, told)
             except Unreachable as error:
                 yield self._deaf(error)
                 await self._look_after()

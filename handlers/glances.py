@@ -68,12 +68,18 @@ class Glances:
 
     async def _one(self, name: str, at_most: float) -> str:
         async with self._gate:
-            glance = self.known(name)
-            seen = glance.cluster.seen_at if glance.cluster is not None else float("-inf")
-            stale = self._clock.now() - seen >= at_most
-            if stale:
-                glance = await self._see(glance)
-            self._known[name] = await self._read(glance)
+            with self._desk.bulkheads.within("glances", name):
+                return await self._look_at(name, at_most)
+            self._known[name] = replace(self.known(name), trouble=("could not be looked at: an error of the bot, its log has more",))
+            return ""
+
+    async def _look_at(self, name: str, at_most: float) -> str:
+        glance = self.known(name)
+        seen = glance.cluster.seen_at if glance.cluster is not None else float("-inf")
+        stale = self._clock.now() - seen >= at_most
+        if stale:
+            glance = await self._see(glance)
+        self._known[name] = await self._read(glance)
         return "" if stale or seen > self._changed_at.get(name, 0.0) else name
 
     async def _see(self, glance: Glance) -> Glance:

@@ -41,8 +41,9 @@ class Groups:
         groups = self.named
         await self._take_over(groups)
         for group in groups:
-            if self._age(group) >= FRESH and await self._my_turn(group):
-                await self._ask(group)
+            with self._desk.bulkheads.within(f"user group {group}", ""):
+                if self._age(group) >= FRESH and await self._my_turn(group):
+                    await self._ask(group)
 
     def _age(self, group: str) -> float:
         known = self._desk.roster.known.groups.get(group)
@@ -50,11 +51,14 @@ class Groups:
 
     async def _take_over(self, groups: Iterable[str]) -> None:
         try:
-            for group, text in await self._desk.memory.groups.read(groups):
-                known = json.loads(text)
-                self._desk.roster.note(group, known["members"], min(float(known["at"]), self._clock.now()))
+            found = await self._desk.memory.groups.read(groups)
         except Unreachable as error:
             log.info("what other bots know of user groups is not known: %s", error)
+            return
+        for group, text in found:
+            with self._desk.bulkheads.within(f"what other bots know of user group {group}", ""):
+                known = json.loads(text)
+                self._desk.roster.note(group, known["members"], min(float(known["at"]), self._clock.now()))
 
     async def _my_turn(self, group: str) -> bool:
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 from handlers.blocks import Card, day, escape, section
 from handlers.cards import run_card
+from handlers.cards.words import why
 from services.executor import Progress
 from services.runs import (
     Answered,
@@ -32,11 +33,11 @@ TOLD: dict[type, Callable[[Any, Run], str]] = {
     Noted: lambda e, _: escape(e.text),
     Questioned: lambda e, _: f"asked people: {escape(e.question.text)}",
     Answered: lambda e, run: f"{e.by.mention if e.by else 'nobody answered'}: {_label(run, e)}",
-    CancelAsked: lambda e, _: f"{e.by.mention} cancelled",
+    CancelAsked: lambda e, _: f"{e.by.mention} cancelled{why(e.reason)}",
     Recovering: lambda e, _: f"on the way back: {escape(e.reason)}",
     Stopped: lambda e, _: f"stopped: {escape(e.reason)}",
-    Resumed: lambda e, _: f"resumed by {e.by.mention}",
-    Ended: lambda e, _: f"{e.how}{f' by {e.by.mention}' if e.by else ''}",
+    Resumed: lambda e, _: f"resumed by {e.by.mention}{why(e.reason)}",
+    Ended: lambda e, _: f"{e.how}{f' by {e.by.mention}' if e.by else ''}{why(e.reason)}",
 }
 
 

@@ -5,12 +5,14 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from handlers.cards.home import Glance, Mine, home_view
-from handlers.commands import Tasks
 from handlers.glances import Glances
-from handlers.offers import offers
+from handlers.offers import offers, open_to
+from handlers.parsing import SPOKEN
+from handlers.tasks import Tasks
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
 from services.decisions import Request
@@ -18,9 +20,10 @@ from services.desk import Desk
 from services.errors import BotError
 from services.executor import Progress
 from services.memory import Viewer
-from services.policy import Actor, Kind, may_operate, may_read
+from services.policy import Actor, Kind, may_operate
 
 log = logging.getLogger(__name__)
+DRAWING = "drawing App Home"
 KEPT_TRUE = 3600.0  # seconds after somebody opened it in which it follows what happens
 GATHER = 3.0  # seconds of the wall's in which changes are gathered before they are drawn
 BETWEEN = 1.5  # seconds of the wall's between two that are drawn: 40 a minute of the 100 that Slack takes
@@ -93,6 +96,12 @@ class Home:
         self._glances.changed(cluster)
         if self._shown and (self._worker is None or self._worker.done()):
             self._worker = asyncio.create_task(self._follow(), name="app homes")
+            self._worker.add_done_callback(self._followed)
+
+    def _followed(self, task: "asyncio.Task[None]") -> None:
+        """It goes on at the next change."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(DRAWING, "", error)
 
     async def sweep(self) -> None:
         """Take over from bots that are gone, notice what others changed, and let nobody's Home grow old unseen."""
@@ -103,9 +112,12 @@ class Home:
         if not self._shown:
             return
         old = any(now - s.at >= ANYWAY for s in self._shown.values())
-        for name in list(self._desk.sites):
-            if old or await self._glances.differs(name):
-                self._change(name)
+        for name in self._desk.sites:
+            await self._desk.bulkheads.keep("news for App Home", partial(self._notice, name, old=old), name)
+
+    async def _notice(self, name: str, *, old: bool) -> None:
+        if old or await self._glances.differs(name):
+            self._change(name)
 
     async def aclose(self) -> None:
         """Draw nothing more."""
@@ -127,6 +139,7 @@ class Home:
                 log.warning("looking for app homes: %s", error)
             for shown in list(self._shown.values()):
                 await self._draw_for(shown)
+        self._desk.bulkheads.well(DRAWING, "")
 
     async def _draw_for(self, shown: _Shown) -> None:
         viewer = shown.viewer
@@ -153,13 +166,15 @@ class Home:
         return True
 
     def _readable(self, actor: Actor) -> list[str]:
-        return [n for n in sorted(self._desk.sites) if may_read(actor, self._desk.sites.rules(n)).kind is Kind.ALLOWED]
+        return list(self._desk.sites.readable(actor))
 
     def _for(self, glance: Glance, actor: Actor) -> tuple[Glance, Mine]:
         """What this person may do about it."""
         rules = self._desk.sites.rules(glance.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
+        about_run = operates if glance.run is None else self._desk.may_decide(glance.run, actor)
         decides = frozenset(r.id for r in glance.waiting if self._desk.counts(r, actor))
         offered = offers(glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows)
+        offered = open_to(offered, SPOKEN, lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED)
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
-        return glance, Mine(decides, operates, listed, {r.id: self._approvers(r) for r in glance.waiting})
+        return glance, Mine(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting})

@@ -8,18 +8,21 @@ from handlers import cards
 from handlers.commands import Counter, say
 from handlers.dialogs import Meant, command_form, first_field, looking_view, plan_view, said_in
 from handlers.forms import config_form
-from handlers.parsing import parse
+from handlers.parsing import Words, parse
 from handlers.pickers import kind_of
+from handlers.taking import Note
 from handlers.talks.config import ConfigSet
 from handlers.voice import Ear, Voice
 from services.desk import Desk, Planned
 from services.errors import BotError, Refused
 from services.plan import Plan
 from services.policy import Actor, Kind, judge
-from services.procedures import Procedure
+from services.procedures import AddWindow, Procedure
+from services.sites import must
 from services.spoken import Spoken
 
 Json = dict[str, Any]
+OLDER = "this button is of an older version; nothing was changed, open the menu again"
 
 
 class Menus:
@@ -40,19 +43,22 @@ class Menus:
         how, _, command = name.partition(":")
         kind = kind_of(command)
         if kind is None:
-            raise Refused("this button is of an older version; nothing was changed, open the menu again")
-        meant = Meant(kind.command, self._desk.site(value).name, ear.channel)
+            raise Refused(OLDER)
+        meant = Meant(kind.command, value, ear.channel)
         if how == "form":
             await self._open(meant, body)
+        elif issubclass(kind, Procedure) and kind is not AddWindow:
+            raise Refused(OLDER)  # nothing is asked for by one press: what changes a cluster has a form
         else:
             words = replace(parse(kind.command), cluster=meant.cluster)
-            await self._counter.do(words, body, await self._answer_in(ear, meant, kind))
+            await self._counter.do(words, body, await self._answer_in(ear, meant, kind, body))
 
-    async def _answer_in(self, ear: Ear, meant: Meant, kind: type[Spoken]) -> Ear:
+    async def _answer_in(self, ear: Ear, meant: Meant, kind: type[Spoken], body: Mapping[str, Any]) -> Ear:
         """Where there is no channel, a modal is opened at once and filled with the answer: its trigger lasts three seconds."""
         if ear.channel:
             return ear
         if issubclass(kind, Procedure):  # it opens a form of its own
+            self._desk.sites.named(meant.cluster, await self._voice.actor(body))
             return replace(ear, channel=self._news(meant))
         view = await self._voice.open_modal(ear.trigger, looking_view(meant, "Looking at"))
         return replace(ear, view=view)
@@ -60,14 +66,14 @@ class Menus:
     async def _open(self, meant: Meant, body: Mapping[str, Any]) -> None:
         view = await self._voice.open_modal(str(body["trigger_id"]), looking_view(meant, "Looking at"))
         async with self._counter.answering(Ear(meant.channel, str(body["user"]["id"]), view=view)):
-            meant = replace(meant, channel=self._news(meant))
             actor = await self._voice.actor(body)
-            self._desk.may_operate(meant.cluster, actor)
             kind = kind_of(meant.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
+            must(self._desk.may_say(self._desk.sites.named(meant.cluster, actor), actor, kind))
+            meant = replace(meant, channel=self._news(meant))
             if kind is ConfigSet:
                 self._desk.vault(meant.cluster)
-            cluster = await self._desk.look(meant.cluster)
+            cluster = await self._counter.sight.look(meant.cluster, actor)
             await self._voice.change_modal(view, command_form(kind, cluster, meant))
 
     def _news(self, meant: Meant) -> str:
@@ -97,12 +103,18 @@ class Menus:
         self.asked(body, meant)
         return {}
 
-    def asked(self, body: Mapping[str, Any], meant: Meant | None = None) -> None:
+    async def note(self, body: Mapping[str, Any], meant: Meant) -> Note | None:
+        """What was sent, stored before it is acknowledged."""
+        try:
+            return await self._counter.note_words(_words(meant), body, Ear(meant.channel, str(body["user"]["id"])))
+        except Refused:
+            return None
+
+    def asked(self, body: Mapping[str, Any], meant: Meant | None = None, note: Note | None = None) -> None:
         """The plan was seen, and what it shows is asked for: the same as typing it in the channel."""
         meant = meant or Meant.of(body["view"])
         ear = Ear(meant.channel, str(body["user"]["id"]))
-        words = replace(parse(meant.words), cluster=meant.cluster, reason=meant.reason)
-        self._start(self._counter.do(words, body, ear), f"form of {ear.user}")
+        self._start(self._counter.do(_words(meant), body, ear, note), f"form of {ear.user}")
 
     def _start(self, work: Any, name: str) -> None:
         self._counter.tasks.start(work, name)
@@ -111,7 +123,7 @@ class Menus:
         view = str(body["view"]["id"])
         async with self._counter.answering(Ear(meant.channel, str(body["user"]["id"]), view=view)):
             actor = await self._voice.actor(body)
-            made = await self._desk.request(actor, meant.cluster, procedure, dry=True)
+            made = await self._desk.request(actor, self._desk.sites.named(meant.cluster, actor), procedure, dry=True)
             assert isinstance(made, Planned), "a dry run stops at the plan"
             submit, note = await self._what_then(made.plan, actor)
             await self._voice.change_modal(view, plan_view(cards.plan_card(made.plan, dry=True), meant, submit=submit, note=note))
@@ -123,15 +135,19 @@ class Menus:
         verdict = judge(plan, actor, self._desk.sites.rules(plan.cluster))
         if verdict.kind is Kind.DENIED:
             return "", cards.sentence(verdict.reason)
-        if (run := await self._open_run(plan.cluster)) is not None:
+        if (run := await self._open_run(plan.cluster, actor)) is not None:
             return "", cards.sentence(run, self._desk.sites)
         if verdict.kind is Kind.NEEDS_APPROVAL:
             return "Ask for approval", f"Somebody else has to approve it, because {verdict.reason}. Nothing is changed before that."
         return "Do it", f"Needs no approval: {verdict.reason}. It begins as soon as you press."
 
-    async def _open_run(self, name: str) -> str | None:
+    async def _open_run(self, name: str, actor: Actor) -> str | None:
         try:
-            run = await self._desk.open_run(name)
+            run = await self._counter.sight.open_run(name, actor)
         except BotError as error:
             return str(error)
         return self._desk.busy(run) if run is not None else None
+
+
+def _words(meant: Meant) -> Words:
+    return replace(parse(meant.words), cluster=meant.cluster, reason=meant.reason)

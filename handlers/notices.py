@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 from handlers.blocks import Block, Card, actions, button, section
@@ -23,25 +24,21 @@ AT_ONCE = 16
 class Notices:
     """Empties the outboxes. What was posted is crossed out only afterwards: told twice is better than never told."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, channels: dict[str, str]) -> None:
+    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, channels: Mapping[str, str]) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice
         self._clock = clock
         self._channels = channels
+        self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
-        gate = asyncio.Semaphore(AT_ONCE)
+        await self._desk.bulkheads.each("notices", self._desk.sites.ours, self._gated, together=True)
 
-        async def one(name: str) -> None:
-            async with gate:
-                try:
-                    await self._sweep(name)
-                except BotError as error:
-                    log.warning("notices of %s: %s", name, error)
-
-        await asyncio.gather(*(one(name) for name in self._desk.sites))
+    async def _gated(self, name: str) -> None:
+        async with self._gate:
+            await self._sweep(name)
 
     async def _sweep(self, name: str) -> None:
         _, book = await self._hours.books.read(name)

@@ -1,11 +1,12 @@
 """What somebody may do with a cluster now, as buttons and menus offer it. Pure: the state decides what is worth offering."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.backups import superseded
 from services.cluster import Cluster, FleetKind
 from services.runs import Run, State
+from services.spoken import Spoken
 
 MAIN = 4  # offers that are buttons of their own; the rest is in a list
 
@@ -46,6 +47,12 @@ SECRETS = Offer("Change secrets.env…", "config set", form=True)
 HOLD, UNHOLD = Offer("Put on hold…", "hold", form=True), Offer("End the hold", "unhold")
 STAY = Offer("Keep up…", "keepup", form=True)
 WINDOW = Offer("Add an off-hours window…", "window add")  # has a form of its own
+
+
+def open_to(offered: Iterable[Offer], spoken: Sequence[type[Spoken]], may: Callable[[type[Spoken]], bool]) -> tuple[Offer, ...]:
+    """Those of them that somebody may say."""
+    kinds = {kind.command: kind for kind in spoken}
+    return tuple(o for o in offered if may(kinds[o.command]))
 
 
 def offers(cluster: Cluster | None, run: Run | None, *, operates: bool, held: bool = False, windows: bool = False) -> tuple[Offer, ...]:

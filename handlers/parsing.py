@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from handlers.blocks import cut, escape
 from handlers.talks import TALKS, Talk
+from handlers.talks.config import NOT_HERE
 from services.errors import Refused
 from services.procedures import PROCEDURES, Procedure
 from services.spoken import Spoken
@@ -84,6 +85,14 @@ def _common(words: list[str]) -> tuple[list[str], dict[str, str]]:
     return rest, options
 
 
+def with_reason(text: str) -> tuple[str, str]:
+    """Words that are no command, and the reason given with them: `3f2a --reason "not tonight"`."""
+    rest, options = _common(_split(text))
+    if left := [w for w in rest if w.startswith("--")] + [f"--{o}" for o in options if o != "reason"]:
+        raise Refused(f"{_echo(left[0])} is not understood here; there is `--reason \"…\"`")
+    return " ".join(rest), options.get("reason", "")
+
+
 def _split(text: str) -> list[str]:
     try:
         # Slack sends what was typed with these three escaped.
@@ -134,8 +143,9 @@ def _cluster(name: str) -> str:
 
 
 def _echo(word: str) -> str:
-    """What somebody typed, fit to be said back: short, and without a meaning of its own to Slack."""
-    return escape(cut(word, 40))
+    """User input, truncated and escaped for echoing in Slack. Behind `KEY=` stands a value, which is never repeated."""
+    key, equals, _ = word.partition("=")
+    return escape(cut(f"{key}=…" if equals else word, 40))
 
 
 def _flag_names(kind: type[Spoken]) -> dict[str, str]:
@@ -143,7 +153,8 @@ def _flag_names(kind: type[Spoken]) -> dict[str, str]:
 
 
 def _known(kind: type[Spoken], options: dict[str, str]) -> None:
-    common = COMMON if issubclass(kind, Procedure) or (issubclass(kind, Talk) and kind.plans) else ("cluster",)
+    talk = kind if issubclass(kind, Talk) else None
+    common = COMMON if talk is None or talk.plans else ("reason", "cluster") if talk.reasons else ("cluster",)
     known = [*_flag_names(kind), *common]
     for name in options:
         if name not in known:
@@ -158,6 +169,8 @@ def _flags(kind: type[Spoken], options: dict[str, str]) -> dict[str, Any]:
 
 def _arguments(kind: type[Spoken], words: list[str], fields: Sequence[Field[Any]] | None = None) -> dict[str, Any]:
     arguments = [f for f in (kind.parameters() if fields is None else fields) if f.metadata["kind"] == "argument"]
+    if len(words) > len(arguments) and kind.command.split()[0] == "config":
+        raise Refused(NOT_HERE)
     if len(words) > len(arguments):
         extra = ", ".join(f"“{_echo(w)}”" for w in words[len(arguments) :][:5])
         raise Refused(f"this was not understood: {extra}; usage: `/openvidu {kind.usage()}`")

@@ -20,7 +20,7 @@ SHORT = 8  # characters of a request's id that tell it from the others
 AS_COMMANDS = ("status", "runs", "cancel", "resume", "abandon")  # what is a command of its own; procedures are said after `run`
 BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     APPROVE: lambda _, value: f"approve {value[:SHORT]}",
-    REJECT: lambda _, value: f"reject {value[:SHORT]}",
+    REJECT: lambda _, value: f"reject {value[:SHORT]} --reason “…”",
     CANCEL: lambda _, value: f"cancel {value}",
     RESUME: lambda _, value: f"resume {value}",
     ABANDON: lambda _, value: f"abandon {value}",

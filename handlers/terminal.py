@@ -8,9 +8,9 @@ from functools import partial
 from handlers import cards
 from handlers.commands import say
 from handlers.following import Circle, Following, Line, request_card
-from handlers.parsing import SPOKEN, Words, parse
+from handlers.parsing import SPOKEN, Words, parse, with_reason
 from handlers.plaintext import SHORT, Reader, text_of, words_of
-from handlers.talks import Asked, Talk
+from handlers.talks import Asked, Talk, WhichCluster
 from services.clock import Clock
 from services.decisions import Request
 from services.desk import Desk
@@ -18,9 +18,10 @@ from services.errors import BotError, Refused, Unreachable
 from services.executor import Progress
 from services.hours import Hours
 from services.outcomes import Changed, Outcome, Planned, Started, Waiting
-from services.policy import Actor
+from services.policy import NOWHERE, Actor
 from services.procedures import Procedure
 from services.runs import State
+from services.sight import Sight
 from services.spoken import Spoken
 
 NOBODY = "system:"  # begins the id of a user of the machine who is nobody in Slack
@@ -46,6 +47,7 @@ class Terminal:
     def __init__(self, desk: Desk, hours: Hours, clock: Clock, circle: Circle, *, drives: bool) -> None:
         self._desk = desk
         self._hours = hours
+        self._sight = Sight(desk, hours)
         self._clock = clock
         self._circle = circle
         self._drives = drives
@@ -72,7 +74,8 @@ class Terminal:
 
     def _following(self, actor: Actor, width: int) -> Following:
         # Whoever may only read drives nothing either.
-        return Following(self._desk, self._clock, self._circle, width, drives=self._drives and not actor.user.startswith(NOBODY))
+        drives = self._drives and not actor.user.startswith(NOBODY)
+        return Following(self._desk, self._sight, actor, self._clock, self._circle, width, drives=drives)
 
     async def _answer(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         match order.verb:
@@ -98,22 +101,22 @@ class Terminal:
     async def _talk(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(order.words if order.verb == "say" else f"{order.verb} {order.words}".strip())
         if not isinstance(words.said, Talk):
-            raise Refused(f"`{words.said.command}` changes a cluster: say `openvidu-bot run {order.words}`")
+            raise Refused(f"`{words.said.command}` changes a cluster: say `openvidu-bot run {words.said.words()}`")
         began = self._clock.now()
-        meant = partial(self._cluster, words)
+        meant = partial(self._cluster, words, actor)
         asked = Asked(self._desk, self._hours, actor, "", self._clock, meant, self._circle.office.zone, spoken=SPOKEN, read=_said)
         card = await words.said.answer(replace(asked, reason=words.reason, dry=words.dry))
-        reader = self._reader(self._known(words), width)
+        reader = self._reader(self._known(words, actor), width)
         if card is not None:
             yield Line(text_of(card, reader))
         if words.said.plans and not words.dry:
-            for request in await self._waiting(self._cluster(words)):
+            for request in await self._waiting(self._cluster(words, actor), actor):
                 if request.requester.key == actor.key and request.made_at >= began:
                     async for line in self._made(Waiting(request), request.plan.cluster, actor, width, follow=order.follow):
                         yield line
                     return
         if order.verb == "status":
-            for request in await self._waiting(self._cluster(words)):
+            for request in await self._waiting(self._cluster(words, actor), actor):
                 yield Line(f"  {words_of(cards.heading(request), reader)}: openvidu-bot approve {request.id[:SHORT]}")
         resumed = order.verb == "resume" and (await self._desk.run(order.words.split()[0], actor)).state is not State.STOPPED
         if resumed and order.follow:
@@ -122,19 +125,23 @@ class Terminal:
             return
         yield Line("", code=1 if order.verb == "resume" and not resumed else 0)
 
-    def _cluster(self, words: Words) -> str:
-        if words.cluster is None and len(self._desk.sites) != 1:
-            raise Refused(f"which cluster? add `--cluster` and one of {', '.join(sorted(self._desk.sites))}")
-        return self._desk.site(words.cluster or next(iter(self._desk.sites))).name
+    def _cluster(self, words: Words, actor: Actor) -> str:
+        sites = self._desk.sites
+        if words.cluster is None and len(sites) != 1:
+            names = sites.readable(actor)
+            if not names:
+                raise Refused(NOWHERE)
+            raise WhichCluster(f"which cluster? add `--cluster` and one of {', '.join(names)}")
+        return sites.named(words.cluster or next(iter(sites)), actor)
 
-    def _known(self, words: Words) -> str:
+    def _known(self, words: Words, actor: Actor) -> str:
         with contextlib.suppress(Refused):
-            return self._cluster(words)
+            return self._cluster(words, actor)
         return ""
 
-    async def _waiting(self, cluster: str) -> list[Request]:
+    async def _waiting(self, cluster: str, actor: Actor) -> list[Request]:
         try:
-            return await self._desk.waiting(cluster)
+            return await self._sight.waiting(cluster, actor)
         except Unreachable:
             return []  # reading works without the state store
 
@@ -143,8 +150,9 @@ class Terminal:
     async def _change(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(order.words)
         if not isinstance(words.said, Procedure):
-            raise Refused(f"`{words.said.command}` is no procedure: say `openvidu-bot say {order.words}`")
-        cluster = self._cluster(words)
+            # Its other words are not repeated: a value may be among them.
+            raise Refused(f"`{words.said.command}` is no procedure: say `openvidu-bot say {words.said.command}`")
+        cluster = self._cluster(words, actor)
         made = await self._ask(words, cluster, actor, dry=words.dry or order.verb == "plan")
         async for line in self._made(made, cluster, actor, width, follow=order.follow):
             yield line
@@ -154,13 +162,13 @@ class Terminal:
         return await self._desk.request(actor, cluster, words.said, reason=words.reason, dry=dry)
 
     async def _approve(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
-        request = await self._one(order.words)
+        said, reason = with_reason(order.words)
+        request = await self._one(said, actor)
         if order.shown != _shown(request):
-            self._desk.may_read(request.plan.cluster, actor)
             async for line in self._put_before(request, width, again=bool(order.shown)):
                 yield line
             return
-        made = await self._desk.approve(request.id, actor)
+        made = await self._desk.approve(request.id, actor, reason)
         async for line in self._made(made, request.plan.cluster, actor, width, follow=order.follow):
             yield line
 
@@ -201,12 +209,12 @@ class Terminal:
         yield Line(said, code=1, shown=_shown(request))
 
     async def _reject(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
-        request = await self._desk.reject((await self._one(said)).id, actor)
+        said, reason = with_reason(said)
+        request = await self._desk.reject((await self._one(said, actor)).id, actor, reason)
         yield Line(text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)), code=0)
 
     async def _show(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
-        request = await self._one(said)
-        self._desk.may_read(request.plan.cluster, actor)
+        request = await self._one(with_reason(said)[0], actor)
         card = text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width))
         yield Line(card, code=0, shown=_shown(request))
 
@@ -235,9 +243,9 @@ class Terminal:
         async for line in self._following(actor, width).run(run.id):
             yield line
 
-    async def _one(self, said: str) -> Request:
-        """The waiting request whose id begins so; the only one there is when nothing was said."""
-        waiting = [r for name in self._desk.sites for r in await self._desk.waiting(name)]
+    async def _one(self, said: str, actor: Actor) -> Request:
+        """The waiting request, of those that this one may see, whose id begins so; the only one there is when nothing was said."""
+        waiting = await self._sight.all_waiting(actor)
         found = [r for r in waiting if r.id.startswith(said.strip().lower())]
         if len(found) == 1:
             return found[0]
@@ -250,8 +258,8 @@ class Terminal:
         words = parse(f"runs {said}".strip())
         name = getattr(words.said, "run", None)
         if name is None:
-            cluster = self._cluster(words)
-            run = await self._desk.open_run(cluster)
+            cluster = self._cluster(words, actor)
+            run = await self._sight.open_run(cluster, actor)
             if run is None:
                 raise Refused(f"nothing is under way on {cluster}; `/openvidu runs` lists what was")
             name = run.id

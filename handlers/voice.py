@@ -1,15 +1,20 @@
 """The only place that speaks to Slack's Web API."""
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackRequestError
+from slack_sdk.http_retry import HttpRequest, HttpResponse, RetryState
+from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from handlers.blocks import Card, modal
+from handlers.blocks import Card, cut, modal
+from handlers.reach import CLOSED, Closed, Reach, TokenRefused
 from services.causes import cause_of
 from services.clock import Clock
 from services.errors import Unreachable
@@ -19,18 +24,61 @@ log = logging.getLogger(__name__)
 KNOWN_FOR = 600.0  # seconds that a person's standing is believed
 UNKNOWN = "Slack does not say who you are at the moment; try again"
 ELSEWHERE = "you belong to another workspace; only members of this one may use it"
-GONE = frozenset({"message_not_found", "edit_window_closed", "cant_update_message", "channel_not_found"})
+GONE = frozenset({"message_not_found", "edit_window_closed", "cant_update_message"})
+TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
+PLAIN = 3000  # characters of a message that is sent without its blocks
+AGAIN = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+PATIENCE = 8.0  # seconds in which a look is repeated while a person waits for what comes of it
+FIRST_PAUSE = 0.5
+TOO_MANY = 429
+URL_USES, URL_SECONDS = 5, 1700.0  # a response URL takes five answers within half an hour
+CARD_EVENT = "openvidu_card"
+PAGES, PAGE = 5, 200  # of a channel's history, in which a card is looked for
 
 
 @dataclass(frozen=True)
 class Ear:
-    """Where a private answer to one person goes: into a channel, or where there is none into a modal that is open or can be opened."""
+    """Where a private answer to one person goes: into a channel, or where there is none into a modal that is open or can be opened.
+
+    `url`: Slack's own address for answers to what they typed or pressed; it reaches them also where the bot is not a member.
+    """
 
     channel: str
     user: str
     thread: str = ""
     view: str = ""
     trigger: str = ""
+    url: str = ""
+
+
+class LookFirst(AsyncRetryHandler):
+    """Another handler, but for messages: Slack may have taken one whose answer was lost, so nothing posts it again unseen."""
+
+    def __init__(self, other: AsyncRetryHandler) -> None:
+        super().__init__(other.max_retry_count, other.interval_calculator)
+        self.other = other
+
+    async def _can_retry_async(
+        self,
+        *,
+        state: RetryState,
+        request: HttpRequest,
+        response: HttpResponse | None = None,
+        error: Exception | None = None,
+    ) -> bool:
+        if request.url.endswith("/chat.postMessage") and (response is None or response.status_code != TOO_MANY):
+            return False
+        return await self.other.can_retry_async(state=state, request=request, response=response, error=error)
+
+    async def prepare_for_next_attempt_async(
+        self,
+        *,
+        state: RetryState,
+        request: HttpRequest,
+        response: HttpResponse | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        await self.other.prepare_for_next_attempt_async(state=state, request=request, response=response, error=error)
 
 
 class MessageGone(Exception):
@@ -52,36 +100,93 @@ class Voice:
     """Posts, edits, whispers; and knows who people are. Raises Unreachable when Slack cannot be spoken to."""
 
     def __init__(self, client: AsyncWebClient, clock: Clock, teams: frozenset[str] = frozenset()) -> None:
+        client.retry_handlers = [h if isinstance(h, LookFirst) else LookFirst(h) for h in client.retry_handlers]
         self._client = client
         self._clock = clock
         self._teams = teams
         self._people: dict[str, tuple[float, Standing]] = {}
+        self._urls: dict[str, tuple[float, int]] = {}  # when each was first used, and how often
+        self.reach = Reach()
 
     def is_of(self, team: str, enterprise: str = "") -> None:
         """The workspace that the bot's token is for, and its organisation: all that it serves, unless others were named."""
         if not self._teams:
             self._teams = frozenset(filter(None, (team, enterprise)))
 
-    async def post(self, channel: str, card: Card, thread: str = "") -> str:
-        """A new message; returns its ts."""
-        more = {"thread_ts": thread} if thread else {}
-        answer = await self._call("chat.postMessage", {"channel": channel, **card.arguments(), **more})
-        return str(answer["ts"])
+    async def post(self, channel: str, card: Card, thread: str = "", mark: str = "") -> str:
+        """A new message; returns its ts. Closed when the channel takes none. `mark`: whose card it is, to find it again by `find`."""
+        return (await self.post_in(channel, card, thread, mark))[1]
+
+    async def post_in(self, channel: str, card: Card, thread: str = "", mark: str = "") -> tuple[str, str]:
+        """The same; returns the channel's own id too, which for a person is that of their conversation with the bot."""
+        more: dict[str, Any] = {"thread_ts": thread} if thread else {}
+        if mark:
+            more["metadata"] = {"event_type": CARD_EVENT, "event_payload": {"of": mark}}
+        answer = await self._send("chat.postMessage", {"channel": channel, **card.arguments(), **more})
+        return str(answer["channel"]), str(answer["ts"])
 
     async def edit(self, channel: str, ts: str, card: Card) -> None:
-        """The same message, changed. MessageGone when it is not there."""
-        await self._call("chat.update", {"channel": channel, "ts": ts, **card.arguments()})
+        """The same message, changed. MessageGone when it is not there, Closed when the channel takes no change."""
+        await self._send("chat.update", {"channel": channel, "ts": ts, **card.arguments()})
+
+    async def find(self, channel: str, marks: Collection[str], oldest: float) -> str:
+        """The newest card of one of these in a channel, posted since that moment; "" when there is none. Unreachable: not known."""
+        cursor = ""
+        for _ in range(PAGES):
+            said = {"channel": channel, "oldest": f"{oldest:.6f}", "limit": PAGE, "include_all_metadata": True}
+            answer = await self._look("conversations.history", said | ({"cursor": cursor} if cursor else {}))
+            for message in answer.get("messages") or ():
+                if message.get("bot_id") and mark_of(message) in marks:
+                    return str(message["ts"])
+            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                break
+        return ""
+
+    async def mark(self, channel: str, ts: str) -> str:
+        """Whose card one message of a channel is; "" for any other message."""
+        said = {"channel": channel, "oldest": ts, "latest": ts, "inclusive": True, "limit": 1, "include_all_metadata": True}
+        found = (await self._look("conversations.history", said)).get("messages") or ()
+        return next((mark_of(m) for m in found if m.get("bot_id") and m.get("ts") == ts), "")
+
+    async def link(self, channel: str, ts: str) -> str:
+        """The address of a message, as people open it; "" when Slack does not say."""
+        try:
+            return str((await self._look("chat.getPermalink", {"channel": channel, "message_ts": ts}))["permalink"])
+        except (Unreachable, MessageGone):
+            return ""
 
     async def whisper(self, ear: Ear, card: Card) -> None:
-        """For one person's eyes. Where the bot is not in the channel, in their own conversation with it."""
-        if ear.view or not ear.channel:
+        """For one person's eyes: by Slack's address for answers, else in the channel, else in their own conversation with the bot."""
+        if ear.view or not (ear.channel or ear.url):
             await self._whisper_in_modal(ear, card)
-            return
+        elif not await self._respond(ear, card):
+            await self._whisper_in_channel(ear, card)
+
+    async def _respond(self, ear: Ear, card: Card) -> bool:
+        """By the response URL. False when it does not take this answer (any more)."""
+        now = self._clock.now()
+        since, uses = self._urls.get(ear.url, (now, 0))
+        if not ear.url or uses >= URL_USES or now - since > URL_SECONDS:
+            return False
+        if len(self._urls) > 1000:
+            self._urls = {url: used for url, used in self._urls.items() if now - used[0] <= URL_SECONDS}
+        self._urls[ear.url] = (since, uses + 1)
+        client = AsyncWebhookClient(ear.url, session=self._client.session, timeout=10, logger=logging.getLogger("slack_sdk.quiet"))
+        client.proxy = self._client.proxy
+        said = {"response_type": "ephemeral", "replace_original": False, **card.arguments()}
+        try:
+            return (await client.send_dict(said | ({"thread_ts": ear.thread} if ear.thread else {}))).status_code == 200
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, SlackRequestError) as error:
+            log.warning("an answer by response URL was not taken: %s", cause_of(error).said)
+            return False
+
+    async def _whisper_in_channel(self, ear: Ear, card: Card) -> None:
         more = {"thread_ts": ear.thread} if ear.thread else {}
         try:
             await self._call("chat.postEphemeral", {"channel": ear.channel, "user": ear.user, **card.arguments(), **more})
         except Unreachable as error:
-            if not isinstance(error.__cause__, SlackApiError):
+            if not isinstance(error.__cause__, SlackApiError) or isinstance(error, TokenRefused):
                 raise
             await self._call("chat.postMessage", {"channel": ear.user, **card.arguments()})
 
@@ -151,7 +256,7 @@ class Voice:
         if known is not None and self._clock.now() - known[0] < KNOWN_FOR:
             return known[1]
         try:
-            person = (await self._call("users.info", {"user": user_id}))["user"]
+            person = (await self._look("users.info", {"user": user_id}))["user"]
         except Unreachable as error:
             cause = error.__cause__
             if isinstance(cause, SlackApiError) and cause.response.get("error") == "missing_scope":
@@ -165,32 +270,104 @@ class Voice:
 
     async def cannot_post(self, channel: str) -> str:
         """Why a message of the bot would be shown to no one there, in words; "" when it would be, or when Slack does not say."""
+        await self.look_into(channel)
+        return self.reach.why_closed(channel)  # where Slack does not say: what is not shown is owed, and posted when it can be
+
+    async def look_into(self, channel: str) -> bool:
+        """Look whether a channel takes messages of the bot, and note it. False: Slack does not say."""
         try:
-            found = (await self._call("conversations.info", {"channel": channel}))["channel"]
-        except MessageGone:
-            return f"Slack knows no channel {channel} for it; invite the bot, or name another channel in its settings"
-        except Unreachable:
-            return ""  # Slack is away, or does not let it ask: the card is owed, and posted when it can be
-        if found.get("is_archived"):
-            return f"<#{channel}> is archived"
-        if found.get("is_im") or found.get("is_member", True):
-            return ""
-        return f"the bot is not in <#{channel}>: invite it there"
+            found = (await self._look("conversations.info", {"channel": channel}))["channel"]
+        except Closed as error:
+            why = error.why
+        except (Unreachable, MessageGone):
+            return False
+        else:
+            inside = found.get("is_im") or found.get("is_member", True)
+            code = "is_archived" if found.get("is_archived") else "" if inside else "not_in_channel"
+            why = CLOSED[code].format(channel) if code else ""
+        self.reach.looked(channel, why, self._clock.now())
+        return True
 
     async def members(self, group: str) -> list[str]:
         """Who is in a user group now. Raises Unreachable, with what Slack says, when it cannot be known."""
         return [str(user) for user in (await self._call("usergroups.users.list", {"usergroup": group}))["users"]]
 
-    async def _call(self, method: str, arguments: dict[str, Any]) -> Any:
+    @staticmethod
+    def refuses(error: Exception) -> bool:
+        """Whether Slack has answered, and asking again gets the same answer."""
+        return isinstance(error, MessageGone | Closed) or (isinstance(error, Unreachable) and _is_refusal(error))
+
+    async def _send(self, method: str, arguments: dict[str, Any]) -> Any:
+        """A message of the bot. What Slack finds too much is sent once more as plain words, rather than never."""
+        channel = str(arguments["channel"])
+        self.reach.must_be_open(channel)
         try:
-            return await self._client.api_call(method, json=arguments)
+            try:
+                answer = await self._call(method, arguments)
+            except Unreachable as error:
+                cause = error.__cause__
+                if not isinstance(cause, SlackApiError) or cause.response.get("error") not in TOO_MUCH:
+                    raise
+                log.warning("Slack does not take a message whole, its words go alone: %s", error)
+                answer = await self._call(method, arguments | {"text": cut(str(arguments["text"]), PLAIN), "blocks": []})
+        except Closed as error:
+            self.reach.closes(error, self._clock.now())
+            raise
+        self.reach.opens(channel, self._clock.now())
+        return answer
+
+    async def _look(self, method: str, arguments: dict[str, Any]) -> Any:
+        """Something that changes nothing, so it is repeated for as long as a person waits in patience."""
+        loop = asyncio.get_running_loop()  # by its own time: Slack's does not speed up with a pretend world
+        until, pause = loop.time() + PATIENCE, FIRST_PAUSE
+        while True:
+            try:
+                return await self._call(method, arguments)
+            except Unreachable as error:
+                pause = max(pause, error.again_in or 0.0)
+                if not _is_passing(error) or loop.time() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def _call(self, method: str, arguments: dict[str, Any]) -> Any:
+        self.reach.must_be_believed(asyncio.get_running_loop().time())
+        try:
+            answer = await self._client.api_call(method, json=arguments)
         except SlackApiError as error:
-            code = str(error.response.get("error"))
-            if code in GONE:
-                raise MessageGone(code) from error
-            raise Unreachable(f"asking Slack for {method}: {code}") from error
+            raise self._refusal(method, str(arguments.get("channel", "")), error) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _lost(f"asking Slack for {method}", error) from error
+        self.reach.believes()
+        return answer
+
+    def _refusal(self, method: str, channel: str, error: SlackApiError) -> Exception:
+        code = str(error.response.get("error"))
+        if code in GONE:
+            return MessageGone(code)
+        if refused := self.reach.refusal(method, channel, code, asyncio.get_running_loop().time(), self._clock.now()):
+            return refused
+        headers = getattr(error.response, "headers", None) or {}
+        wait = str(headers.get("Retry-After", "")) if code == "ratelimited" else ""
+        return Unreachable(f"asking Slack for {method}: {code}", again_in=float(wait) if wait.isdecimal() else None)
+
+
+def mark_of(message: Mapping[str, Any]) -> str:
+    """Whose card a message is, as Slack tells it; "" for one that is no card."""
+    data = message.get("metadata") or {}
+    return str(data.get("event_payload", {}).get("of", "")) if data.get("event_type") == CARD_EVENT else ""
+
+
+def _is_refusal(error: Unreachable) -> bool:
+    return isinstance(error.__cause__, SlackApiError) and not isinstance(error, TokenRefused) and not _is_passing(error)
+
+
+def _is_passing(error: Unreachable) -> bool:
+    """Whether asking again soon may get another answer."""
+    cause = error.__cause__
+    if isinstance(cause, SlackApiError):
+        return str(cause.response.get("error")) in AGAIN or getattr(cause.response, "status_code", 200) >= 500
+    return not isinstance(error, Closed | TokenRefused)
 
 
 def _lost(doing: str, error: Exception) -> Unreachable:

@@ -33,6 +33,10 @@ class Tool:
         return next((found for name in self.names if (found := shutil.which(name))), None)
 
 
+# What the long install tests drive besides, for --all. Daemons among them, so only a machine for tests (OPENVIDU_BOT_CI) gets them unasked;
+# elsewhere each test says what it lacks, and is skipped.
+CONTAINERS = ("mmdebstrap", "docker.io", "docker-compose", "buildah", "podman", "systemd-container", "openssh-server", "iproute2")
+
 # The same names stand in tests/support/tools.py. Ubuntu's chromium package only fetches a snap, which is nothing for a container.
 TOOLS = (
     Tool(("redis-server", "valkey-server"), "redis-server", ("debian", "ubuntu")),
@@ -44,27 +48,37 @@ TOOLS = (
 def main() -> int:
     os.chdir(ROOT)
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
-    get_tools()
     everything = "--all" in sys.argv
+    get_tools(everything=everything)
+    before = tree()
     failed = check_code() + measured()
     if everything:
         failed += long_stories()
     failed += tests(full=everything)
+    if before is not None and (changed := tree()) != before:
+        print(f"the tests left something behind in the repository:\n{changed}", flush=True)
+        failed.append("a clean tree")
     missing = [tool.package for tool in TOOLS if tool.path() is None]
     print(last_line(failed, missing), flush=True)
     return 1 if failed else 0
 
 
-def get_tools() -> None:
+def get_tools(*, everything: bool) -> None:
     """Install what is missing where that is allowed: as root, on a system whose package manager has it."""
-    wanted = [tool for tool in TOOLS if tool.path() is None and distribution() in tool.distributions]
+    wanted = [tool.package for tool in TOOLS if tool.path() is None and distribution() in tool.distributions]
+    if everything and os.environ.get("OPENVIDU_BOT_CI") and distribution() in ("debian", "ubuntu"):
+        wanted += [package for package in CONTAINERS if not package_is_there(package)]
     if not wanted or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
-    print(f"installing {' and '.join(tool.package for tool in wanted)} for the tests that drive them", flush=True)
+    print(f"installing {' and '.join(wanted)} for the tests that drive them", flush=True)
     deadline = time.monotonic() + APT_SECONDS
     apt(["update"], deadline)
-    for tool in wanted:  # one by one: what is not to be had must not keep the others away
-        apt(["install", "-y", "--no-install-recommends", tool.package], deadline)
+    for package in wanted:  # one by one: what is not to be had must not keep the others away
+        apt(["install", "-y", "--no-install-recommends", package], deadline)
+
+
+def package_is_there(package: str) -> bool:
+    return subprocess.run(["dpkg", "--status", package], check=False, capture_output=True).returncode == 0
 
 
 def apt(words: list[str], deadline: float) -> bool:
@@ -91,6 +105,16 @@ def distribution() -> str:
     except OSError:
         return ""
     return next((line.partition("=")[2].strip('"') for line in lines if line.startswith("ID=")), "")
+
+
+def tree() -> str | None:
+    """What git sees that is not committed, with what stands in it; None where there is no git."""
+    words = (["git", "status", "--porcelain", "--untracked-files=all"], ["git", "diff", "HEAD"])
+    try:
+        done = [subprocess.run(command, check=False, capture_output=True, text=True, errors="replace") for command in words]
+    except OSError:
+        return None
+    return None if any(one.returncode for one in done) else "\n".join(one.stdout for one in done)
 
 
 def check_code() -> list[str]:
@@ -155,6 +179,9 @@ def long_stories() -> list[str]:
         "campaign": ["scripts/campaign.py", "10000"],
         "mutants": ["scripts/mutants.py"],
         "chaos": ["-m", "tests.e2e.chaos", "--seconds", "600"],
+        "install-test": ["-m", "tests.install.pythons"],
+        "image-test": ["-m", "tests.install.image"],
+        "droplet-test": ["-m", "tests.install.droplet"],
     }
     if TOOLS[0].path() is None:
         del commands["chaos"]  # skipped like every test that needs Redis

@@ -24,9 +24,14 @@ from handlers.parsing import SPOKEN  # noqa: E402
 from services.metrics import KNOWN  # noqa: E402
 from services.procedures import Procedure  # noqa: E402
 from services.runs import Event, State  # noqa: E402
+from services.spoken import CHANGING  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 MADE = "<!-- Made by `make docs` from the code: change it there. -->"
+CLASSES_SAID = """Who uses which class is a cluster's setting ([roles](../how-to/roles.md)): `look` is for its viewers, `break-glass` for
+those of `roles.break_glass`, and every other class for its operators, unless `roles.CLASS` names others. `cancel`, `resume` and `abandon`
+take the class of the command that the run came from; of a run that a window began, `windows` will do. Changing a secret key of secrets.env
+takes `secrets`, any other `configuration`, both at once both."""
 PLANNED = "Procedures change a cluster; each of them understands `--dry-run` (the plan only), `--reason \"…\"` and `--cluster NAME`:"
 TERMINAL = """
 `openvidu-bot COMMAND --help` lists the options. `run` and `plan` take the same words as Slack: `openvidu-bot plan scale 4`.
@@ -45,12 +50,12 @@ SOMEWHERE = {"state.path": "`~/.local/state/openvidu-bot/state.sqlite3`"}
 
 def commands() -> str:
     lines = [MADE, "", "# Commands", "", "## In Slack", "", "After `/openvidu`, or after a mention of the bot in a thread.", ""]
-    lines += ["| command | what it does | who |", "|---|---|---|"]
+    lines += ["| command | what it does | class |", "|---|---|---|"]
     for spoken in SPOKEN:
         if not spoken.hidden:
-            who = "operators" if spoken.operators else "everybody who may read"
+            who = " or ".join(c.replace("_", "-") for c in spoken.classes) if spoken.classes != CHANGING else "the run's, or any"
             lines.append(f"| `{_cell(spoken.usage())}` | {_cell(spoken.summary())} | {who} |")
-    lines += ["", PLANNED, ""]
+    lines += ["", CLASSES_SAID, "", PLANNED, ""]
     lines += [", ".join(f"`{s.command}`" for s in SPOKEN if issubclass(s, Procedure)) + ".", "", "## In a terminal", ""]
     lines += ["| command | what it does |", "|---|---|"]
     lines += [f"| `{_cell(usage)}` | {_cell(about)} |" for usage, about in _programs()]

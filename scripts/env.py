@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
-SUPPORTED = ((3, 11), (3, 12), (3, 13))
+SUPPORTED = ((3, 11), (3, 12), (3, 13), (3, 14))
 
 # Says its version and whether it can make a virtual environment that has pip in it.
 PROBE = """
@@ -63,7 +64,7 @@ def main() -> int:
 def find_python() -> str | None:
     """The newest supported python here that can make virtual environments, or None after saying what to install."""
     lacking = []
-    for name in ("python3", "python3.13", "python3.12", "python3.11"):
+    for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
         path = shutil.which(name)
         try:
             out = subprocess.run([path or name, "-c", PROBE], check=True, capture_output=True, text=True, timeout=60).stdout.split()
@@ -78,7 +79,7 @@ def find_python() -> str | None:
         package = "python%d.%d-venv" % lacking[0]
         say(f"this python3 cannot make virtual environments; install it with: apt-get install {package}")
     else:
-        say("no python 3.11, 3.12 or 3.13 is on PATH; install one with: apt-get install python3 python3-venv")
+        say("no python 3.11, 3.12, 3.13 or 3.14 is on PATH; install one with: apt-get install python3 python3-venv")
     return None
 
 
@@ -100,7 +101,9 @@ def link() -> None:
     ).stdout.strip()
     Path(site, "openvidu-bot.pth").write_text(f"{ROOT}\n")
     command = VENV / "bin" / "openvidu-bot"
-    command.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m bot "$@"\n')
+    # The whole path: the command may be linked to from /usr/local/bin. -I: nothing of the folder in which it is started counts (a bot.py
+    # there would be run in the place of ours, by root perhaps), nor of PYTHONPATH.
+    command.write_text('#!/bin/sh\nexec {} -I -m bot "$@"\n'.format(shlex.quote(str(PYTHON))))
     command.chmod(0o755)
 
 

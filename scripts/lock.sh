@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes requirements.txt and requirements-dev.txt from pyproject.toml: every file's hash, for Python 3.11-3.13 on any platform, and
+# Writes requirements.txt and requirements-dev.txt from pyproject.toml: every file's hash, for Python 3.11-3.14 on any platform, and
 # no address of a package index, so that everybody installs from the one that they use.
 set -eu
 cd "$(dirname "$0")/.."

@@ -9,7 +9,7 @@ from services.clients.digitalocean import DigitalOcean, requests_for
 from services.clock import Clock
 from services.cluster import Size, Snapshot
 from services.confirmed import Answers
-from services.errors import Forbidden
+from services.errors import Forbidden, Unreachable
 from services.readings import (
     Action,
     DropletEntry,
@@ -25,6 +25,7 @@ from services.readings import (
     listed,
     member_of,
     namespace_of,
+    owner_of,
     pool_entry,
     size_of,
     snapshot_of,
@@ -74,6 +75,7 @@ class Account:
         self.pools: Listing[Listed[PoolEntry]] = Listing(clock, self._pools)
         self.namespaces: Listing[Listed[Namespace] | None] = Listing(clock, self._namespaces)
         self.limit: Listing[int] = Listing(clock, self._limit)
+        self.owner: Listing[str] = Listing(clock, self._owner)
         self.sizes: Listing[Listed[Size]] = Listing(clock, self._sizes)
         self.snapshots: Listing[Listed[Snapshot]] = Listing(clock, self._snapshots)
         self._answers = Answers(clock)
@@ -95,11 +97,18 @@ class Account:
         except Forbidden:
             return None
 
+    async def _owner(self) -> str:
+        return owner_of(await self._answers.of("account", self.api.account()))
+
     async def _limit(self) -> int:
         return limit_of(await self._answers.of("account", self.api.account()))
 
     async def _sizes(self) -> Listed[Size]:
-        return listed(size_of, await self._answers.of("sizes", self.api.sizes()))
+        """What DigitalOcean sells. That it sells nothing is an odd answer, and is not remembered."""
+        raw = await self._answers.of("sizes", self.api.sizes())
+        if not raw:
+            raise Unreachable("listing droplet sizes: the list is empty")
+        return listed(size_of, raw)
 
     async def _snapshots(self) -> Listed[Snapshot]:
         return listed(snapshot_of, await self._answers.of("snapshots", self.api.snapshots()), about="resource_id")

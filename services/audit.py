@@ -43,6 +43,8 @@ class What(StrEnum):
     SKIPPED = "days off added"
     CLOSING = "closing confirmed"
     POLICY = "policy changed"
+    FORGOTTEN = "old runs removed"
+    SHORTENED = "audit shortened"
 
 
 @dataclass(frozen=True)
@@ -170,20 +172,27 @@ def journal_digest(entries: Iterable[str]) -> str:
 # Checking
 
 
-def flaws(cluster: str, texts: Sequence[str], head: Head | None, posted: Iterable[Head] = ()) -> list[Flaw]:
-    """Everything that is wrong with a chain, by entry. `head`: the store's own; `posted`: heads that were kept elsewhere."""
+def flaws(
+    cluster: str, texts: Sequence[str], head: Head | None, posted: Iterable[Head] = (), start: Head | None = None
+) -> list[Flaw]:
+    """Everything that is wrong with a chain, by entry. `head`: the store's own; `posted`: heads that were kept elsewhere.
+
+    `start`: the checkpoint that a shortened chain goes on from; an entry of the chain itself has to vouch for it.
+    """
+    first = start.number or 0 if start else 0
     read = [read_entry(t) for t in texts]
-    found = [Flaw(p, "cannot be read: it was changed") for p, e in enumerate(read, 1) if e is None]
+    found = [Flaw(p, "cannot be read: it was changed") for p, e in enumerate(read, first + 1) if e is None]
     entries = [(e, t) for e, t in zip(read, texts, strict=True) if e is not None]
     found += [Flaw(e.number, why) for e, t in entries if (why := _changed(e, t, cluster))]
     spoilt = {f.number for f in found}
     found += _order([e.number for e, _ in entries])
     by_number = {e.number: e for e, _ in entries}
-    found += _gaps(by_number, spoilt, head)
-    found += _links(by_number, spoilt, cluster)
+    found += _gaps(by_number, spoilt, head, first)
+    found += _links(by_number, spoilt, Head(start_of(cluster), 0) if start is None else start)
     found += _head(by_number, head)
+    found += _vouched(by_number, start)
     for kept in posted:
-        found += _posted(by_number, kept)
+        found += _posted(by_number, kept, start)
     return sorted(dict.fromkeys(found), key=lambda f: f.number)
 
 
@@ -211,20 +220,20 @@ def _order(numbers: list[int]) -> list[Flaw]:
     return [Flaw(n, "stands there twice" if numbers.count(n) > 1 else "stands in the wrong place: it was moved") for n in moved]
 
 
-def _gaps(entries: Mapping[int, Entry], spoilt: set[int], head: Head | None) -> list[Flaw]:
+def _gaps(entries: Mapping[int, Entry], spoilt: set[int], head: Head | None, first: int) -> list[Flaw]:
     last = max([*entries, *spoilt, head.number or 0 if head else 0], default=0)
-    gone = [n for n in range(1, last + 1) if n not in entries and n not in spoilt]
+    gone = [n for n in range(first + 1, last + 1) if n not in entries and n not in spoilt]
     return [Flaw(n, "is missing: it was removed") for n in gone]
 
 
-def _links(entries: Mapping[int, Entry], spoilt: set[int], cluster: str) -> list[Flaw]:
-    found = []
+def _links(entries: Mapping[int, Entry], spoilt: set[int], start: Head) -> list[Flaw]:
+    found, first = [], (start.number or 0) + 1
     for number, entry in entries.items():
         before = entries.get(number - 1)
-        rests_on = start_of(cluster) if number == 1 else before.hash if before else None
+        rests_on = start.hash if number == first else before.hash if before else None
         if rests_on is not None and entry.previous != rests_on and not {number, number - 1} & spoilt:
             # Each is whole in itself, so one of them was written anew: the earlier one, unless it is the first.
-            found.append(Flaw(max(1, number - 1), f"was replaced: entry {number} rests on another one"))
+            found.append(Flaw(max(first, number - 1), f"was replaced: entry {number} rests on another one"))
     return found
 
 
@@ -239,7 +248,22 @@ def _head(entries: Mapping[int, Entry], head: Head | None) -> list[Flaw]:
     return found
 
 
-def _posted(entries: Mapping[int, Entry], kept: Head) -> list[Flaw]:
+def _vouched(entries: Mapping[int, Entry], start: Head | None) -> list[Flaw]:
+    """Whoever cuts a chain off and writes a checkpoint has no decision in it that says so."""
+    if start is None:
+        return []
+    told = max((e for e in entries.values() if e.what == What.SHORTENED), key=lambda e: e.number, default=None)
+    if told is not None and told.proof == start.text:
+        return []
+    return [Flaw(start.number or 0, "is where the chain goes on from, and no decision says that it was shortened to there")]
+
+
+def _posted(entries: Mapping[int, Entry], kept: Head, start: Head | None) -> list[Flaw]:
+    if start is not None and (kept.number is None or kept.number < (start.number or 0)):
+        return []  # of what was removed nothing can be told any more
+    if start is not None and kept.number == start.number:
+        fits = start.hash.startswith(kept.hash)
+        return [] if fits else [Flaw(kept.number or 0, f"is not the one whose head {kept.hash[:SHORTEST]} was posted: it was rewritten")]
     if kept.number is None:
         known = any(kept.fits(e) for e in entries.values())
         return [] if known else [Flaw(0, f"no entry has the hash {kept.hash}: the chain was rewritten or cut since it was noted")]

@@ -24,6 +24,7 @@ from services.policy import (
     impacts,
     judge,
     may_approve,
+    may_approve_now,
     may_break_glass,
     tally,
 )
@@ -160,6 +161,7 @@ def counted(request: Request, actor: Actor, rules: Rules) -> Request:
     if verdict.kind is Kind.ALLOWED and request.startable:
         raise Refused(f"this needs no approval any more; {request.requester.mention}, who asked for it, can start it")
     must(may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals)))
+    must(may_approve_now(rules))
     if verdict.kind is Kind.DENIED:
         why = rules.unsure or "may not change this cluster any more"
         raise Refused(f"{request.requester.mention} asked for this, and {why}; nothing was changed")

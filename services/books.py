@@ -4,7 +4,6 @@ One document per cluster, changed by compare-and-set. A run for an edge is opene
 and that checks the book unchanged: an edit seconds before an edge counts, and two bots open one run.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,11 +11,11 @@ from types import MappingProxyType
 
 from services.book_deeds import book_deeds
 from services.chain import Chain
-from services.errors import Superseded
+from services.errors import BadRecord, Superseded
 from services.policy import Actor
 from services.store import Commit, Store
 from services.windows import NONE, Exceptions, Hold, Holiday, KeepUp, Manual, Window, due
-from services.wire import Classes, decode, encode
+from services.wire import Classes, read, write
 
 Fence = Mapping[str, str]
 NO_FENCE: Fence = MappingProxyType({})
@@ -113,14 +112,15 @@ def read_book(text: str | None) -> Book:
     """The book in stored text."""
     if text is None:
         return EMPTY
-    found = decode(json.loads(text), CLASSES)
-    assert isinstance(found, Book), "only books are stored there"
+    found = read(text, CLASSES, "the book of hours")
+    if not isinstance(found, Book):
+        raise BadRecord("the book of hours cannot be read: it is damaged")
     return found
 
 
-def write_book(book: Book) -> str:
-    """The text of a book; equal books give equal text."""
-    return json.dumps(encode(book), sort_keys=True, separators=(",", ":"))
+def write_book(book: Book, over: str | None = None) -> str:
+    """The text of a book; equal books give equal text. `over`: the text that it takes the place of, whose unknown fields it keeps."""
+    return write(book, CLASSES, over)
 
 
 class Books:
@@ -133,7 +133,10 @@ class Books:
     async def read(self, cluster: str) -> tuple[str | None, Book]:
         """The stored text, to check against, and what it says."""
         (text,) = await self._store.get(book_key(cluster))
-        return text, read_book(text)
+        try:
+            return text, read_book(text)
+        except BadRecord as error:
+            raise BadRecord(f"{error}: {cluster}") from error
 
     async def put(self, cluster: str, text: str | None, book: Book) -> bool:
         """Write it in the place of that text. False: somebody else was first."""
@@ -142,7 +145,7 @@ class Books:
     async def _write(self, cluster: str, text: str | None, book: Book, by: Actor | None = None, fence: Fence = NO_FENCE) -> bool:
         """In one act with what the audit is told of it."""
         key = book_key(cluster)
-        commit = Commit(checks={key: text, **fence}, puts={key: write_book(book)})
+        commit = Commit(checks={key: text, **fence}, puts={key: write_book(book, text)})
         return await self._chain.commit(commit, cluster, *book_deeds(read_book(text), book, by))
 
     async def edit(self, cluster: str, change: Callable[[Book], Book], fence: Fence = NO_FENCE, by: Actor | None = None) -> Book:

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from services.books import Announcement, Book, Books
+from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.errors import Refused
+from services.sites import Sites
 from services.windows import Holiday, holidays
 from services.windows.holidays import LARGEST
 
@@ -46,26 +48,28 @@ class Calendar:
 class Calendars:
     """Those of every cluster. One that is not named here has none, whatever its book said before."""
 
-    def __init__(self, calendars: Mapping[str, Calendar], clusters: frozenset[str], books: Books, clock: Clock) -> None:
+    def __init__(
+        self, calendars: Mapping[str, Calendar], books: Books, clock: Clock, bulkheads: Bulkheads, sites: Sites
+    ) -> None:
         self._calendars = calendars
         self._books = books
         self._clock = clock
+        self._bulkheads = bulkheads
+        self._sites = sites
         self._read_at = float("-inf")
-        self._found: dict[str, tuple[Holiday, ...]] = dict.fromkeys(clusters, ())
+        self._found: dict[str, tuple[Holiday, ...]] = dict.fromkeys(sites, ())
         self._written: dict[str, tuple[Holiday, ...]] = {}
 
     async def sweep(self) -> None:
         """Read what is due to be read, and write what is not in the books yet."""
         if self._clock.now() - self._read_at >= EVERY:
             self._read_at = self._clock.now()
-            for name, calendar in self._calendars.items():
-                await self._read(name, calendar)
-        for name, found in self._found.items():
-            await self._write(name, found)
+            await self._bulkheads.each("calendar files", self._calendars, self._read)
+        await self._bulkheads.each("holidays", [n for n in self._sites.ours if n in self._found], self._write)
 
-    async def _read(self, name: str, calendar: Calendar) -> None:
+    async def _read(self, name: str) -> None:
         try:
-            self._found[name] = await asyncio.to_thread(calendar.read, self._clock.now())
+            self._found[name] = await asyncio.to_thread(self._calendars[name].read, self._clock.now())
         except Refused as error:
             log.warning("holidays of %s: %s", name, error)
             if name not in self._written:
@@ -79,8 +83,11 @@ class Calendars:
         if text is not None and key not in book.done:
             await self._books.edit(name, lambda b: b.telling(Announcement(key, words)))
 
-    async def _write(self, name: str, found: tuple[Holiday, ...]) -> None:
+    async def _write(self, name: str) -> None:
         """Once for each new content, so that two bots with different files do not take turns; and into a book that is new."""
+        found = self._found.get(name)
+        if found is None:
+            return
         text, book = await self._books.read(name)
         known = book.exceptions.holidays
         if text is None or known == found or (known and self._written.get(name) == found):

@@ -6,6 +6,7 @@ from services.audit import Deed, Entry, Head, link, read_entry, read_head
 from services.clock import Clock
 from services.errors import Unreachable
 from services.store import Commit, Store
+from services.store.port import new_id
 
 TRIES = 100  # of as many who decide about one cluster at the same moment, each time one gets on
 
@@ -18,6 +19,11 @@ def log_of(cluster: str) -> str:
 def head_key(cluster: str) -> str:
     """Where its newest entry's number and hash stand. Checked and moved on with each entry, so that the chain has no forks."""
     return f"audit-head:{cluster}"
+
+
+def cut_key(cluster: str) -> str:
+    """Where the checkpoint stands that a shortened chain goes on from: the last entry that was removed."""
+    return f"audit-cut:{cluster}"
 
 
 def sealed_key(subject: str) -> str:
@@ -46,7 +52,8 @@ class Chain:
             entries = self._entries(cluster, read_head(text), deeds)
             puts = {**commit.puts, key: entries[-1].head.text} | ({note: entries[-1].head.text} if note else {})
             appends = [*commit.appends, *((log_of(cluster), e.text) for e in entries)]
-            if await self._store.commit(Commit({**commit.checks, key: text}, puts, commit.ttl, appends)):
+            whole = replace(commit, checks={**commit.checks, key: text}, puts=puts, appends=appends, id=new_id())
+            if await self._store.commit(whole):
                 return True
             if await self._store.get(*commit.checks) != list(commit.checks.values()):
                 return False
@@ -63,6 +70,10 @@ class Chain:
         """The newest entry's number and hash; None while nothing was decided yet."""
         head = read_head((await self._store.get(head_key(cluster)))[0])
         return replace(head, cluster=cluster) if head else None
+
+    async def checkpoint(self, cluster: str) -> Head | None:
+        """Where a chain that was shortened goes on from; None for a whole one."""
+        return read_head((await self._store.get(cut_key(cluster)))[0], cluster)
 
     async def sealed(self, run: str) -> Head | None:
         """The head that a run's end was sealed with."""

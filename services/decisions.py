@@ -1,6 +1,6 @@
 """Questions put to people: an approval is one. The default is to change nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from services.cluster import Load
@@ -60,8 +60,11 @@ class Request:
     replaced_by: str = ""
     glass: bool = False  # break-glass: no approval is asked for, and whoever asked confirms it
     lacks: tuple[str, ...] = ()  # user groups of which nobody has approved it yet, and somebody has to
+    why_closed: str = ""  # the reason that whoever rejected it gave
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     act: Act | None = None  # a run that is under way goes on with it; None: it opens a run
     differs: str = ""  # what is unlike the card that was approved before
+    text: str = field(default="", compare=False, repr=False, metadata={"stored": False})  # as it was read: what a change has to find there
 
     @property
     def left(self) -> int:
@@ -72,6 +75,10 @@ class Request:
     def startable(self) -> bool:
         """No approval is needed any more: whoever asked starts it with one press."""
         return not self.glass and self.needs == 0
+
+    def remarked(self, by: Actor, remark: str) -> "Request":
+        """With what this person said; as it is when that is nothing."""
+        return replace(self, remarks=(*self.remarks, (by.key, remark))) if remark else self
 
     def closed(self, state: RequestState, at: float, by: Actor | None = None, *, run: str = "", replaced_by: str = "") -> "Request":
         return replace(self, state=state, closed_by=by, closed_at=at, run=run, replaced_by=replaced_by)

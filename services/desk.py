@@ -7,30 +7,47 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from services.authorization import ONE_RUN, beyond, counted, must
+from services.bindings import Bindings
 from services.books import Book, book_key
+from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
 from services.decisions import Act, Request, RequestState, grew
 from services.drains import Drains
 from services.driving import Driver
-from services.errors import BotError, Refused, Rejected, Unreachable
+from services.errors import Foreign, Refused, Rejected, Unreachable
 from services.executor import Executor, Progress
 from services.heads import Heads
 from services.inspection import NodeReport, read_inspection
 from services.interventions import Interventions, Outdated, Uncovered, has_moved_on
 from services.journal import Journal
-from services.locks import Locks, claim_key
+from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
-from services.memory import CardPlaces, Homes, Intake, Memory, first_time
+from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
+from services.patience import patiently
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, judge, may_approve, may_break_glass, may_operate, may_read
+from services.policy import (
+    Actor,
+    Decision,
+    Kind,
+    Verdict,
+    judge,
+    may_approve,
+    may_break_glass,
+    may_decide,
+    may_operate,
+    may_say,
+    may_use,
+)
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
+from services.reasons import harmless, reason_of
 from services.requests import Requests
-from services.runs import Opened, Run, State
+from services.runs import Opened, Run, State, Stopped
 from services.secrets_env import SecretsFile
 from services.sites import Site, Sites
+from services.spoken import CommandClass, Spoken
 from services.staging import Staging, configure
 from services.standing import Standing, of_window, uncovered
 from services.steps import Step
@@ -48,20 +65,27 @@ UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 @dataclass
 class Watchers:
-    """Who wants to hear of changes: called at once and in order, must not wait."""
+    """Who wants to hear of changes: called at once and in order, must not wait. What goes wrong with one is nobody else's trouble."""
 
+    bulkheads: Bulkheads
     runs: list[Callable[[Progress], None]] = field(default_factory=list)
     requests: list[Callable[[Request], None]] = field(default_factory=list)
 
     def run(self, progress: Progress) -> None:
         """Tell all of a run's progress."""
         for watcher in self.runs:
-            watcher(progress)
+            with self.bulkheads.within(f"news of runs for {_named(watcher)}", progress.run.cluster):
+                watcher(progress)
 
     def request(self, request: Request) -> None:
         """Tell all of a request's new state."""
         for watcher in self.requests:
-            watcher(request)
+            with self.bulkheads.within(f"news of requests for {_named(watcher)}", request.plan.cluster):
+                watcher(request)
+
+
+def _named(watcher: Callable[..., None]) -> str:
+    return getattr(watcher, "__qualname__", type(watcher).__name__)
 
 
 class Desk:
@@ -70,39 +94,53 @@ class Desk:
     def __init__(self, sites: Mapping[str, Site], store: Store, clock: Clock, worker: str, roster: Roster | None = None) -> None:
         self.roster = roster or Roster()
         self.sites = Sites(sites, self.roster, clock)
-        self.watchers = Watchers()
+        self.bulkheads = Bulkheads(clock)
+        self.watchers = Watchers(self.bulkheads)
         self.cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
         self._store = store
         self._clock = clock
         self._locks = Locks(store, clock, worker)
         self.journal = Journal(store, clock)
         self.memory = Memory(store, self.journal.chain)
-        self.heads = Heads(self.sites, store, clock)
+        self.heads = Heads(self.sites, store, clock, self.bulkheads)
         self.cards = CardPlaces(store)
         self.intake = Intake(store)
         self.homes = Homes(store)
+        self.doors = ClosedChannels(store)
         outsides = {name: site.world for name, site in sites.items()}
         drains = Drains(store, clock)
         executor = Executor(outsides, self.journal, self._locks, drains, self.memory, clock, self._progressed, self._beyond)
-        self._driver = Driver(executor, self.watchers.run)
+        self._driver = Driver(executor, self.watchers.run, clock, self.bulkheads)
         self._staging = Staging(self.sites, clock)
-        self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request)
+        self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads)
         self._interventions = Interventions(
             self.sites, self.journal, clock, self._look_again, self._must_not_be_held, self._known, self._progressed
         )
         self.accounts: Callable[[Actor], Awaitable[Actor]] | None = None  # a person as their account stands now, where Slack can be asked
+        accounts = {name: site.account for name, site in sites.items() if site.account is not None}
+        self.bindings = Bindings(store, clock, self._see, accounts)
+        self.sites.foreign = self.bindings.foreign
         self._noted: set[str] = set()  # clusters whose policy the audit has been told of
         self._tidying: set[asyncio.Task[None]] = set()
 
     # Reading
 
     def site(self, name: str) -> Site:
-        """The cluster of that name. Refused with the names there are."""
+        """The cluster of that name. Refused when there is none."""
         return self.sites.site(name)
 
     async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
         """The cluster as it is now, with what is remembered of it. Without its snapshots, where those cannot be read now."""
-        return await self.memory.add_to(await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS})))
+        seen = await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}))
+        self.bindings.saw(seen)
+        return await self.memory.add_to(seen)
+
+    async def _look_for_a_person(self, name: str, needs: frozenset[Fact]) -> Cluster:
+        """The same, repeated for as long as somebody waits in patience: one odd answer loses no press."""
+        return await patiently(self._clock, lambda: self.look(name, needs))
+
+    async def _see(self, name: str, needs: frozenset[Fact]) -> Cluster:
+        return await self.site(name).world.observe(needs)
 
     async def status(self, name: str, actor: Actor) -> Status:
         """What anybody who may read wants to know. Works without the state store: then nothing is said of runs."""
@@ -110,6 +148,7 @@ class Desk:
         site = self.site(name)
         looking = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
         cluster, certificate = await asyncio.gather(looking, site.look_at_certificate())
+        self.bindings.saw(cluster)
         try:
             cluster = await self.memory.add_to(cluster)
             run = await self.open_run(name)
@@ -136,8 +175,13 @@ class Desk:
 
     async def open_run(self, name: str) -> Run | None:
         """The run that has the cluster now."""
+        self._must_be_ours(name)
         holder = await self._locks.holder(name)
         return await self.journal.run(holder) if holder else None
+
+    def _must_be_ours(self, name: str) -> None:
+        if name in self.bindings.foreign:
+            raise Foreign(self.bindings.foreign[name])
 
     async def runs(self, name: str, actor: Actor, count: int = LISTED) -> list[Run]:
         """The newest runs, newest first."""
@@ -145,7 +189,8 @@ class Desk:
         return [await self.journal.run(r) for r in await self.journal.latest(name, count)]
 
     async def run(self, run_id: str, actor: Actor) -> Run:
-        """One run, whole."""
+        """One run, whole, for those who may see its cluster; whether there is one is not said to others."""
+        self.sites.must_know(run_id, actor)
         run = await self.journal.run(run_id)
         self.may_read(run.cluster, actor)
         return run
@@ -156,24 +201,55 @@ class Desk:
         self.may_read(request.plan.cluster, actor)
         return request
 
+    async def must_see(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster of that run or request."""
+        if name.rpartition("-")[0] in self.sites:
+            self.sites.must_know(name, actor)
+        else:
+            await self.request_of(name, actor)
+
     def now(self) -> float:
         """The time that events are told in."""
         return self._clock.now()
 
     def may_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
-        must(may_read(actor, self.sites.rules(name)))
+        self.sites.must_read(name, actor)
 
     def may_operate(self, name: str, actor: Actor) -> None:
         """Refused unless that person operates the cluster."""
         must(may_operate(actor, self.sites.rules(name)))
 
+    def may_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
+        """Refused unless that person may use all of these classes of commands there."""
+        must(may_use(actor, self.sites.rules(name), needs))
+
+    def may_say(self, name: str, actor: Actor, kind: type[Spoken]) -> Verdict:
+        """Whether that person may say such a command there."""
+        return may_say(actor, self.sites.rules(name), kind.classes)
+
+    def may_decide(self, run: Run, actor: Actor) -> bool:
+        """Whether that person may cancel, resume or abandon this run."""
+        verdict = may_decide(actor, self.sites.rules(run.cluster), run.plan.procedure.needs(), window=run.requester.window)
+        return verdict.kind is not Kind.DENIED
+
     def progress(self, run_id: str) -> Progress | None:
         """Where a run stands, if this process drives it."""
         return self._driver.progress(run_id)
 
+    @property
+    def driven(self) -> tuple[Progress, ...]:
+        """Where everything stands that this process drives."""
+        return self._driver.driven
+
+    def forget(self) -> None:
+        """Drive nothing of what was driven, and believe nothing of what was noted: the state that it rested on is gone."""
+        self._driver.drop_all()
+        self._noted.clear()
+
     async def waiting(self, name: str) -> list[Request]:
         """Requests of a cluster that wait for approval, oldest first."""
+        self._must_be_ours(name)
         return await self._requests.waiting(name)
 
     async def first_time(self, name: str, within: float = 3600.0) -> bool:
@@ -189,9 +265,9 @@ class Desk:
         self.may_read(name, actor)
         if not dry:
             await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
-            self.may_operate(name, actor)
+            self.may_use(name, actor, *procedure.needs())
             await self._requests.must_be_new(name, procedure)
-        plan = make_plan(await self.look(name, procedure.looks_at), procedure)
+        plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         if dry or plan.empty:
             return Planned(plan, dry)
         rules = self.sites.rules(name)
@@ -216,7 +292,7 @@ class Desk:
         if not reason.strip():
             raise Refused('break-glass needs a reason that others will read: add `--reason "…"`; nothing was changed')
         await self._requests.must_be_new(name, procedure, glass=True)
-        plan = make_plan(await self.look(name, procedure.looks_at), procedure)
+        plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         if plan.empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
@@ -250,6 +326,7 @@ class Desk:
         if dry:
             return await self.request(actor, name, configure(before, after, "dry-run", words), dry=True)
         procedure = configure(before, after, new_id()[:16], words)
+        self.may_use(name, actor, *procedure.needs())
         await vault.stage(procedure.staged, after)
         try:
             return await self.request(actor, name, procedure, reason=reason, channel=channel)
@@ -278,8 +355,9 @@ class Desk:
         return {book_key(name): text}
 
     def busy(self, run: Run) -> str:
-        """Who has the cluster, since when, approved by whom, doing what."""
+        """Who has the cluster, since when and why, approved by whom, doing what."""
         age = duration(self._clock.now() - run.opened_at)
+        why = f" (“{harmless(run.reason)}”)" if run.reason.strip() else ""
         verb = "standing approval by" if run.standing else "approved by"
         approved = f", {verb} {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
         approved = f", no approval: break-glass by {run.requester.mention}" if run.glass else approved
@@ -287,27 +365,30 @@ class Desk:
         cancel = f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
         todo = "Resume or Abandon it first" if run.state is State.STOPPED else cancel
         return (
-            f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{approved}, "
+            f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{why}{approved}, "
             f"{doing}; {todo}"
         )
 
     # Approval
 
-    async def approve(self, request_id: str, actor: Actor) -> Outcome:
+    async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:
         """Count one approval; with the last one the plan is checked against the live cluster and run. Refused with who was first.
 
         With break-glass, and where no approval is needed any more, it is whoever asked that says yes, once they have seen the plan.
         """
+        await self.request_of(request_id, actor)  # what became of it is not said to those who may not see it
         request = await self._requests.open(request_id)
         name = request.plan.cluster
-        approved = counted(await self._as_known(request), actor, self.sites.rules(name))
+        rules = self.sites.rules(name)
+        remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
+        approved = counted(await self._as_known(request), actor, rules).remarked(actor, remark)
         await self._must_not_be_held(name)
         if approved.left:
             await self._requests.change(request, approved)
             return Waiting(approved)
         if request.act is not None:
             return await self._approve_act(request, approved, request.act, actor)
-        cluster = await self.look(name, request.plan.procedure.looks_at)
+        cluster = await self._look_for_a_person(name, request.plan.procedure.looks_at)
         if outdated := request.plan.procedure.outdated(cluster):
             await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
             raise Refused(outdated)
@@ -335,7 +416,7 @@ class Desk:
         closed = approved.closed(RequestState.APPROVED, self._clock.now(), by, run=act.run)
         run = await self._interventions.go_on(onward, request, closed)
         await self._requests.changed(closed)
-        self._drive(run.id)
+        self._drive(run.cluster, run.id)
         return Started(run)
 
     async def _account(self, actor: Actor) -> Actor:
@@ -361,14 +442,30 @@ class Desk:
             return False
         return True
 
-    async def reject(self, request_id: str, actor: Actor) -> Request:
-        """Close a request without doing anything. The requester may take it back too."""
+    async def reject(self, request_id: str, actor: Actor, reason: str = "") -> Request:
+        """Close a request without doing anything. The requester may take it back too, without a reason."""
+        await self.request_of(request_id, actor)
         request = await self._requests.open(request_id)
         if actor.key != request.requester.key:
             must(may_approve(actor, request.requester, self.sites.rules(request.plan.cluster)))
-        closed = request.closed(RequestState.REJECTED, self._clock.now(), actor)
+        why = reason_of(reason, Decision.REJECT, actor, request.requester, self.sites.rules(request.plan.cluster))
+        closed = replace(request.closed(RequestState.REJECTED, self._clock.now(), actor), why_closed=why)
         await self._requests.change(request, closed)
         return closed
+
+    async def before(self, decision: Decision, name: str, actor: Actor) -> tuple[Request | Run, bool]:
+        """What would be decided on, and whether it takes a reason. Refused as the decision itself would be."""
+        if decision not in (Decision.APPROVE, Decision.REJECT):
+            run = await self._interventions.before(decision, name, actor)
+            return run, self.sites.rules(run.cluster).asks_why(decision, actor, run.requester)
+        await self.request_of(name, actor)
+        request = await self._requests.open(name)
+        rules = self.sites.rules(request.plan.cluster)
+        if decision is Decision.APPROVE:
+            counted(request, actor, rules)
+        elif actor.key != request.requester.key:
+            must(may_approve(actor, request.requester, rules))
+        return request, rules.asks_why(decision, actor, request.requester)
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """Show the new plan instead; nothing was changed."""
@@ -396,7 +493,9 @@ class Desk:
             name, counter = await self.journal.next_name(plan.cluster)
             now = self._clock.now()
             asked, glass = (approved.id, approved.glass) if approved else ("", False)
-            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass)
+            bound = await self.bindings.own(plan.cluster)
+            remarks = approved.remarks if approved else ()
+            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, bound=bound, remarks=remarks)
             unheld = await self._must_not_be_held(plan.cluster)
             consumed = None
             if approved is not None and before is not None:
@@ -410,7 +509,7 @@ class Desk:
             raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
         if consumed is not None:
             await self._requests.changed(consumed[1])
-        self._drive(name)
+        self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
     async def standings(self, book: Book, names: Iterable[str], *, surely: bool) -> tuple[Standing, ...]:
@@ -451,16 +550,18 @@ class Desk:
         people = [*(a for g in given for a in g.approvers), *([yes] if yes else [])]
         approvers = tuple({a.key: a for a in people}.values())
         name, counter = await self.journal.next_name(plan.cluster)
+        bound = await self.bindings.own(plan.cluster)
         since = min((g.at for g in given), default=0.0)
-        opened = Opened(now, name, plan, requester, approvers, reason, edge=edge.name, by=by, standing=since)
+        opened = Opened(now, name, plan, requester, approvers, reason, edge=edge.name, by=by, standing=since, bound=bound)
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
             raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
-        self._drive(name)
+        self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
     async def stamp(self, name: str) -> tuple[str | None, ...]:
         """A cluster's book of hours, the run that has it, the number of its newest run: while they are the same, nothing has happened."""
+        self._must_be_ours(name)
         return tuple(await self._store.get(book_key(name), claim_key(name), f"number:{name}"))
 
     async def usage(self, name: str, count: int) -> list[str]:
@@ -473,17 +574,17 @@ class Desk:
 
     # People's decisions on runs
 
-    async def cancel(self, run_id: str, actor: Actor) -> Run:
+    async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Stop at the next safe point. Says what stays done."""
-        return await self._interventions.cancel(run_id, actor)
+        return await self._interventions.cancel(run_id, actor, reason)
 
-    async def resume(self, run_id: str, actor: Actor) -> Outcome:
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Outcome:
         """Go on with a stopped run, from the first step that is not so now; or ask for approval of what its own does not cover."""
-        return await self._went_on(await self._interventions.resume(run_id, actor), actor)
+        return await self._went_on(await self._interventions.resume(run_id, actor, reason), actor)
 
     async def _went_on(self, made: Run | Uncovered, actor: Actor) -> Outcome:
         if isinstance(made, Run):
-            self._drive(made.id)
+            self._drive(made.cluster, made.id)
             return Started(made)
         onward, run = made.onward, made.onward.run
         rules = self.sites.rules(run.cluster)
@@ -494,16 +595,16 @@ class Desk:
         await self._requests.file(request)
         return Waiting(request)
 
-    async def abandon(self, run_id: str, actor: Actor) -> Run:
+    async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
-        return await self._interventions.abandon(run_id, actor)
+        return await self._interventions.abandon(run_id, actor, reason)
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
         return await self._went_on(await self._interventions.answer(run_id, question_id, choice_id, actor), actor)
 
     async def _look_again(self, run: Run) -> Cluster:
-        return await self.look(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
+        return await self._look_for_a_person(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
 
     def _beyond(self, run: Run, step: Step, cluster: Cluster, at: float) -> str:
         return beyond(run, step, cluster, self.sites.rules(run.cluster), at)
@@ -512,16 +613,33 @@ class Desk:
 
     async def sweep(self) -> None:
         """Take up every open run that nobody drives, and close what has expired. Harmless at any time, on any number of bots."""
-        for name in self.sites:
-            try:
-                await self._sweep(name)
-            except BotError as error:
-                log.warning("sweep of %s: %s", name, error)
+        await self.bulkheads.each("identity", self.sites, self.bindings.check)
+        await self.bulkheads.each("runs", self.sites.ours, self._sweep_runs)
+        await self.bulkheads.each("requests", self.sites.ours, self._sweep)
+
+    async def _sweep_runs(self, name: str) -> None:
+        holder = await self._locks.holder(name)
+        if holder is None or self._driver.drives(holder):
+            return
+        run = await self.journal.run(holder)
+        own = await self.bindings.own(name)
+        if why := own.differs(run.bound):
+            raise Foreign(f"{run.id} is about another cluster: {why}; it is not driven here")
+        if not run.over and run.state is not State.STOPPED and (why := own.other_masters(run.bound)):
+            await self._stop(run, f"{name} was built anew since it began: {why}")
+            return
+        self._drive(name, holder)
+
+    async def _stop(self, run: Run, why: str) -> None:
+        """Nobody drives it any further; people abandon it."""
+        lease = await self._locks.take(run.id)
+        if lease is not None:
+            now = self._clock.now()
+            async with Keeping(lease):
+                stopped = await self.journal.append(run, Stopped(now, why), lease)
+            self._progressed(Progress(stopped, None, "", None, "", now))
 
     async def _sweep(self, name: str) -> None:
-        holder = await self._locks.holder(name)
-        if holder is not None:
-            self._drive(holder)
         if name not in self._noted:
             await self.journal.note_policy(name, self.sites[name].rules)
             self._noted.add(name)
@@ -551,8 +669,8 @@ class Desk:
             if (place is None or not place.ts) and await self.first_time(f"card of {request.id}", within=2 * UNSHOWN):
                 self.watchers.request(request)
 
-    def _drive(self, run_id: str) -> None:
-        self._driver.take_up(run_id)
+    def _drive(self, name: str, run_id: str) -> None:
+        self._driver.take_up(name, run_id)
 
     def _progressed(self, progress: Progress) -> None:
         self._driver.progressed(progress)

@@ -2,9 +2,11 @@
 
 BotError
 ├── Refused          tell the operator: not allowed, busy, stale, unknown. Nothing was changed.
+│   └── Foreign      the state is about something else: another cluster of that name, a newer version. Until a person sees to it.
 ├── Unreachable      nobody answered, or not now: look again, then ask again. `sent` says whether the request may have taken effect.
 │   ├── Unreadable   answered, in a shape that cannot be read: counts as not seen. Names the listing and the field, never the content
 │   └── Unconfirmed  answered once or twice unlike before (401, 403, 404, another kind of fleet): not believed until it is seen again
+├── BadRecord        a stored record cannot be read: it is damaged, or a newer version wrote it. Trouble of that record alone.
 ├── Rejected         answered, and the answer is no: do not repeat it unchanged. Carries the provider's request id.
 │   ├── Forbidden    the credentials do not allow it; the text names what they lack
 │   └── NotFound     there is no such thing
@@ -32,6 +34,10 @@ class Refused(BotError):
     """Tell the operator: not allowed, busy, stale, unknown."""
 
 
+class Foreign(Refused):
+    """What stands in the state is not this bot's to act on; the text says whose it is and what to do."""
+
+
 class Unreachable(BotError):
     """Nobody answered, or not now; look, then ask again.
 
@@ -43,6 +49,10 @@ class Unreachable(BotError):
         super().__init__(text, cause=cause, remedy=remedy)
         self.again_in = again_in
         self.sent = sent
+
+
+class BadRecord(BotError):
+    """A stored record that cannot be read; the text names it and says why."""
 
 
 class Unreadable(Unreachable):

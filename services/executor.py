@@ -29,6 +29,7 @@ NEAR = 0.3
 ANEW = "Press Resume to have it approved as it is now"
 BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
 NOTIFY_AFTER = 300.0  # an outage that lasts this long is posted, once
+PROOF = "proof"  # what was looked for: that a step disconnects no one who is not on the card
 BUG_PAUSE = 30.0
 UNWATCHED = 60.0  # time that no bot watched is mentioned when it was more than this
 bugs = Bugs(log)
@@ -133,7 +134,7 @@ class _Drive:
         self._here = _Here((run.position, run.step_began))
         self._trouble = ""
         self._doubts = Doubts()
-        self._doing: Hashable = None  # reading the journal, or which look; None: something that is no looking
+        self._doing: Hashable = None  # reading the journal, which look, or for which proof; None: something that is no looking
         self._seen = False  # whether this round has seen the cluster: an ask that nobody answers is no blindness
         self._read = False  # and has read the journal
         self._reminded = 0.0
@@ -238,8 +239,10 @@ class _Drive:
     def _beyond_the_card(self, step: Step, cluster: Cluster) -> str:
         """Why a step is not covered by what was approved; looked at once more before it is first asked for."""
         found = self._x.beyond(self.run, step, cluster, self._clock.now())
+        self._doing = Fact.LOAD
         if found and isinstance(cluster.load, NotSeen) and self.run.shown.load is not None:
             raise Unreachable(f"{step.title()}: how many people it would disconnect is not seen ({cluster.load.reason})")
+        self._came_through()
         return f"{found}. {ANEW}" if found else ""
 
     async def _seen_done(self, step: Step, cluster: Cluster) -> None:
@@ -264,8 +267,11 @@ class _Drive:
     async def _look(self, step: Step) -> Cluster:
         # Which droplets are on costs nothing to see, and shows whether an earlier goal still holds.
         cluster = await self._observe(step.needs | {Fact.DROPLETS}, self.run.asked_at if self.run.asks else None)
-        if not self.run.asks and not step.is_done(cluster) and (unproved := step.unproved(cluster)):
-            raise Unreachable(f"{step.title()}: {unproved}")
+        if not self.run.asks and not step.is_done(cluster):
+            self._doing = PROOF
+            if unproved := step.unproved(cluster):
+                raise Unreachable(f"{step.title()}: {unproved}")
+            self._came_through()
         self._cluster, self._seen, self._trouble = cluster, True, ""
         now = self._clock.now()
         self._watch.step.tick(self.run.step_began, now)
@@ -550,7 +556,7 @@ class _Drive:
             if objected and plan.steps and plan.steps[0].objection(cluster):
                 return False
             once = all(not q.default for q in self.run.asked if q.kind == "other-hand")
-            by_itself = objected and once and bool(plan.steps) and _only_starts(plan.effects)
+            by_itself = objected and once and _only_starts(plan.effects)
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
             way = Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis, following=plan.following)
             choices.insert(0, way)
@@ -620,7 +626,7 @@ def _made(step: Step, cluster: Cluster) -> Basis | None:
 
 
 def _only_starts(effects: Effects) -> bool:
-    """Whether a way takes nothing from anybody: more is up afterwards, and nothing else is different."""
+    """Whether a way takes nothing from anybody: nothing is left to do, or more is up afterwards and nothing else is different."""
     return replace(effects, adds=0) == Effects()
 
 

@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-import logging
 from dataclasses import dataclass
 
 from services.audit import Head, read_head
+from services.bulkheads import Bulkheads
 from services.chain import head_key
 from services.clock import Clock
-from services.errors import BotError, Unreachable
+from services.errors import Unreachable
 from services.memory import first_time
 from services.sites import Sites
 from services.store import Commit, Store
 
-log = logging.getLogger(__name__)
 EVERY = 60.0  # seconds between two heads of one cluster in the bucket
 PATIENCE = 20.0
 AGAIN = 60.0
@@ -31,10 +30,11 @@ class Digest:
 class Heads:
     """On any number of bots each head goes out once; what could not be sent is tried again."""
 
-    def __init__(self, sites: Sites, store: Store, clock: Clock) -> None:
+    def __init__(self, sites: Sites, store: Store, clock: Clock, bulkheads: Bulkheads) -> None:
         self._sites = sites
         self._store = store
         self._clock = clock
+        self._bulkheads = bulkheads
         self._posting: asyncio.Task[None] | None = None
 
     async def sweep(self) -> None:
@@ -44,11 +44,7 @@ class Heads:
 
     async def post(self) -> None:
         """One round: put every head that is new into its cluster's bucket."""
-        for name in self._sites:
-            try:
-                await self._post(name)
-            except BotError as error:
-                log.warning("the head of %s's audit is not in the bucket yet: %s", name, error)
+        await self._bulkheads.each("audit heads in the bucket", self._sites.ours, self._post)
 
     async def _post(self, name: str) -> None:
         vault, key, now = self._sites[name].world.vault, f"audit-kept:{name}", self._clock.now()

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from services.books import Announcement, Book, Books, read_book, write_book
 from services.clock import Clock
@@ -32,6 +33,7 @@ from services.windows import BY_TURNS, Due, Edge, Exceptions, Manual, Missed, Se
 from services.wishes import Wishes, at
 
 log = logging.getLogger(__name__)
+PART = "windows"
 AT_ONCE = 64  # clusters that are looked at side by side
 NEWEST = 20  # runs that start-ups are measured by
 TRIES = 5
@@ -102,31 +104,38 @@ class Hours:
     async def tick(self) -> None:
         """One look at every cluster. Each on its own: what goes wrong with one holds up no other."""
 
-        async def one(name: str) -> None:
-            async with self._gate:
-                await self.look_after(name)
-                if name not in self._ahead:  # looks are scarce in these seconds
-                    await self._record(name)
+        await self._desk.bulkheads.each(PART, self._desk.sites.ours, self._tick, together=True)
 
-        await asyncio.gather(*(one(name) for name in self._desk.sites))
+    async def _tick(self, name: str) -> None:
+        async with self._gate:
+            await self._look_after(name, None)
+        if name not in self._ahead:  # looks are scarce in these seconds
+            await self._desk.bulkheads.keep("usage", partial(self._record, name), name)
 
     async def look_after(self, name: str, seen: Cluster | None = None) -> None:
         """Do what is due on one cluster. `seen`: a look at it that is seconds old."""
         try:
-            async with self._turns[name]:
-                for _ in range(TRIES):
-                    if await self._turn(name, seen):
-                        return
+            await self._look_after(name, seen)
         except BotError as error:
-            log.warning("hours of %s: %s", name, error)
+            log.warning("%s of %s: %s", PART, name, error)
+
+    async def _look_after(self, name: str, seen: Cluster | None) -> None:
+        async with self._turns[name]:
+            for _ in range(TRIES):
+                if await self._turn(name, seen):
+                    return
 
     async def _record(self, name: str) -> None:
-        try:
-            text, _ = await self.books.read(name)
-            if text is not None:
+        text, _ = await self.books.read(name)
+        if text is not None:
+            async with self._gate:
                 await self.usage.record(name)
-        except BotError as error:
-            log.warning("usage of %s: %s", name, error)
+
+    def forget(self, _: object = None) -> None:
+        """The state is gone: nothing of what was read from it stands any more."""
+        for held in (self._ended, self._why, self._quiet):
+            held.clear()
+        self.usage.forget()
 
     async def aclose(self) -> None:
         """Nothing more is opened by this bot."""
@@ -201,7 +210,7 @@ class Hours:
         if not await self._write(turn, opening):
             return False
         if opening is None and holder is None and not turn.why:
-            self._quiet[name] = ((write_book(turn.book), holder, number), self._until(turn, settled.due))
+            self._quiet[name] = ((write_book(turn.book, turn.text), holder, number), self._until(turn, settled.due))
         self._meet(name, settled.due)
         return True
 
@@ -242,7 +251,7 @@ class Hours:
         """Open the run, write the edge down as done, and check that the book is the one that was read: one act."""
         edge = opening.edge
         key = f"hours:{turn.name}"
-        after = write_book(turn.book.finished(edge.name))
+        after = write_book(turn.book.finished(edge.name), turn.text)
         by = edge.at if edge.kind == "open" else 0.0
         try:
             await self._desk.open_for_window(
@@ -271,7 +280,13 @@ class Hours:
         if coming is None or coming.start - self._clock.now() > AHEAD or (task is not None and not task.done()):
             return
         self._ahead[name] = asyncio.create_task(self._wait_for(name, coming.start), name=f"the hours of {name}")
-        self._ahead[name].add_done_callback(lambda t: self._ahead.pop(name, None) if self._ahead.get(name) is t else None)
+        self._ahead[name].add_done_callback(partial(self._was_there, name))
+
+    def _was_there(self, name: str, task: "asyncio.Task[None]") -> None:
+        if self._ahead.get(name) is task:
+            del self._ahead[name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._desk.bulkheads.note(PART, name, error)
 
     async def _wait_for(self, name: str, start: float) -> None:
         seen = None

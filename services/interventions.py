@@ -11,7 +11,20 @@ from services.errors import Refused
 from services.executor import Progress
 from services.journal import Journal
 from services.plan import Plan, plan_onward
-from services.policy import Actor, Impact, Kind, Rules, impacts, may_approve, may_break_glass, may_operate, tally
+from services.policy import (
+    Actor,
+    Decision,
+    Impact,
+    Kind,
+    Rules,
+    impacts,
+    may_approve,
+    may_approve_now,
+    may_break_glass,
+    may_decide,
+    tally,
+)
+from services.reasons import reason_of
 from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State, apply
 from services.sites import Sites
 from services.steps import Choice, Question
@@ -75,26 +88,37 @@ class Interventions:
         self._known = known
         self._tell = tell
 
-    async def cancel(self, run_id: str, actor: Actor) -> Run:
+    async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Stop at the next safe point. Says what stays done."""
         run = await self._operable(run_id, actor)
         if run.cancel is not None:
             raise Refused(f"{run.cancel.mention} has cancelled {run.id} already; it stops at the next safe point")
         if run.state is State.STOPPED:
             raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
-        return await self._say(run, CancelAsked(self._clock.now(), actor))
+        return await self._say(run, CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)))
 
-    async def resume(self, run_id: str, actor: Actor) -> Run | Uncovered:
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run | Uncovered:
         """Go on with a stopped run, from the first step that is not so now; or say what its approval does not cover."""
         run = await self._stopped(run_id, actor)
+        why = self._why(run, Decision.TAKE_OVER, actor, reason)
         await self._unheld(run.cluster)
-        return await self._covered(await self._onward(run, Resumed(self._clock.now(), actor, run.position)))
+        return await self._covered(await self._onward(run, Resumed(self._clock.now(), actor, run.position, reason=why)))
 
-    async def abandon(self, run_id: str, actor: Actor) -> Run:
+    async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
         run = await self._stopped(run_id, actor)
         stays = "; ".join(run.stays_done) or "nothing was changed"
-        return await self._say(run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor))
+        why = self._why(run, Decision.ABANDON, actor, reason)
+        return await self._say(run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor, why))
+
+    async def before(self, decision: Decision, run_id: str, actor: Actor) -> Run:
+        """The run that would be decided on. Refused as the decision itself would be."""
+        if decision is Decision.CANCEL:
+            return await self._operable(run_id, actor)
+        return await self._stopped(run_id, actor)
+
+    def _why(self, run: Run, decision: Decision, actor: Actor, reason: str) -> str:
+        return reason_of(reason, decision, actor, run.requester, self._sites.rules(run.cluster))
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run | Uncovered:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
@@ -150,6 +174,7 @@ class Interventions:
         glass = run.glass and may_break_glass(actor, rules).kind is Kind.ALLOWED
         if not glass:
             must(may_approve(actor, run.requester, rules))
+            must(may_approve_now(rules))
         await self._unheld(run.cluster)
         await self._must_be_as_shown(onward, question, rules)
         voters: tuple[Actor, ...] = ()
@@ -204,10 +229,13 @@ class Interventions:
         return await self._say(onward.run, event, held=True, request=(before, after))
 
     async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
+        self._sites.must_know(run_id, actor)
         run = await self._journal.run(run_id)
         rules = self._sites.rules(run.cluster)
+        if rules.closed:
+            raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
-            must(may_operate(actor, rules))
+            must(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
         if run.over:
             by = f" by {run.ended_by.mention}" if run.ended_by else ""
             raise Refused(f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago")

@@ -1,14 +1,15 @@
 """The append-only list of what happened to each run, and the atomic acts on it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from services.audit import Deed, journal_digest
 from services.chain import Chain, sealed_key
 from services.clock import Clock
 from services.decisions import Request, RequestState, Vote
-from services.errors import Refused, Superseded, Unreachable
+from services.errors import BadRecord, Refused, Superseded, Unreachable
 from services.locks import Lease, claim_key
 from services.policy import Rules
 from services.runs import CLASSES, Answered, CancelAsked, Ended, Event, Opened, Questioned, Resumed, Run, State, Stopped, apply, fold
@@ -16,7 +17,7 @@ from services.steps import Question
 from services.store import Commit, Store
 from services.store.port import new_id
 from services.testimony import of_end, of_opening, of_policy, of_request, of_saying, of_vote, policy_words
-from services.wire import decode, encode
+from services.wire import read, read_json, write
 
 
 def log_of(run: str) -> str:
@@ -44,14 +45,14 @@ VOTES_KEPT = 30 * 86400.0
 TRIES = 50
 
 
-def dump(value: object) -> str:
-    """The value as text; equal values give equal text, so that it can be compared."""
-    return json.dumps(encode(value), sort_keys=True, separators=(",", ":"))
+def dump(value: object, over: str | None = None) -> str:
+    """The value as text; equal values give equal text. `over`: the text that it takes the place of, whose unknown fields it keeps."""
+    return write(value, CLASSES, over)
 
 
-def load(text: str) -> object:
-    """What `dump` was given."""
-    return decode(json.loads(text), CLASSES)
+def load(text: str, what: str = "a record") -> object:
+    """What `dump` was given. BadRecord, with `what` it is."""
+    return read(text, CLASSES, what)
 
 
 class Journal:
@@ -67,12 +68,15 @@ class Journal:
         entries = await self._store.read(log_of(run))
         if not entries:
             raise Refused(f"there is no run {run}; `/openvidu runs` lists them")
-        return fold(_event(e) for e in entries)
+        with _readable(run):
+            return fold(_event(e, run) for e in entries)
 
     async def refresh(self, run: Run) -> Run:
         """The same run with what others have added since."""
-        for entry in await self._store.read(log_of(run.id), run.events):
-            run = apply(run, _event(entry))
+        entries = await self._store.read(log_of(run.id), run.events)
+        with _readable(run.id):
+            for entry in entries:
+                run = apply(run, _event(entry, run.id))
         return run
 
     async def latest(self, cluster: str, count: int) -> list[str]:
@@ -81,7 +85,7 @@ class Journal:
 
     async def events(self, run: str, start: int = 0) -> list[Event]:
         """Everything that happened, in order, from that event on."""
-        return [_event(e) for e in await self._store.read(log_of(run), start)]
+        return [_event(e, run) for e in await self._store.read(log_of(run), start)]
 
     async def next_name(self, cluster: str) -> tuple[str, str | None]:
         """The name of the next run, and the counter it rests on."""
@@ -105,8 +109,8 @@ class Journal:
         puts = {**(puts or {}), claim_key(cluster): opened.run, f"number:{cluster}": str(int(counter or 0) + 1)}
         if request is not None:
             before, after = request
-            checks[f"request:{before.id}"] = dump(before)
-            puts[f"request:{before.id}"] = dump(after)
+            checks[f"request:{before.id}"] = before.text
+            puts[f"request:{before.id}"] = dump(after, before.text)
         appends = [(log_of(opened.run), dump(opened)), (f"runs:{cluster}", opened.run)]
         deeds = ([of_request(*request)] if request is not None else []) + [of_opening(opened)]
         return await self.chain.commit(Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds)
@@ -200,7 +204,7 @@ class Journal:
         key = f"votes:{run.id}:{question}"
         while True:
             (text,) = await self._store.get(key)
-            before = _votes(text)
+            before = _votes(text, run.id)
             after = (*(v for v in before if v.by.key != vote.by.key), vote)
             commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
             if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
@@ -211,9 +215,10 @@ class Journal:
         text = (await self._store.get(f"request:{request}"))[0]
         if text is None:
             raise Refused("this request is gone; ask again with the command")
-        found = load(text)
-        assert isinstance(found, Request), "only requests are stored there"
-        return _fresh(found)
+        found = load(text, f"request {request}")
+        if not isinstance(found, Request):
+            raise BadRecord(f"request {request} cannot be read: it is damaged")
+        return _fresh(found, text)
 
     async def note_policy(self, cluster: str, rules: Rules) -> None:
         """What the settings say about a cluster is a decision, too, and somebody's who is not known here."""
@@ -225,33 +230,48 @@ class Journal:
     async def put_request(self, request: Request, pending: str | None) -> bool:
         """Store a new request and add it to those that wait, which were `pending`. False: that list has changed meanwhile."""
         waiting = f"pending:{request.plan.cluster}"
-        after = json.dumps([*json.loads(pending or "[]"), request.id])
+        after = json.dumps([*read_json(pending, [], f"the list of requests of {request.plan.cluster}"), request.id])
         checks = {f"request:{request.id}": None, waiting: pending}
         commit = Commit(checks=checks, puts={f"request:{request.id}": dump(request), waiting: after})
         return await self.chain.commit(commit, request.plan.cluster, of_request(None, request))
 
     async def change_request(self, before: Request, after: Request) -> bool:
-        """Replace a request as it was read. False: somebody changed it meanwhile."""
+        """Replace a request as it was read, to the letter. False: somebody changed it meanwhile."""
         key = f"request:{before.id}"
-        commit = Commit(checks={key: dump(before)}, puts={key: dump(after)})
+        commit = Commit(checks={key: before.text}, puts={key: dump(after, before.text)})
         return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))
 
 
-def _event(text: str) -> Event:
-    event = load(text)
-    assert isinstance(event, Event), "only events are in a run's log"
+@contextmanager
+def _readable(run: str) -> Iterator[None]:
+    """Events that are each in order, and together are no run that this version can tell."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise BadRecord(f"run {run} cannot be read: it is damaged, or a newer openvidu-bot wrote it ({error})") from error
+
+
+def _event(text: str, run: str) -> Event:
+    event = load(text, f"run {run}")
+    if not isinstance(event, Event):
+        raise BadRecord(f"run {run} cannot be read: it is damaged")
     return event
 
 
-def _votes(text: str | None) -> tuple[Vote, ...]:
-    found = load(text) if text is not None else ()
-    assert isinstance(found, tuple), "only votes are stored there"
+def _votes(text: str | None, run: str) -> tuple[Vote, ...]:
+    found = load(text, f"the votes on {run}") if text is not None else ()
+    if not isinstance(found, tuple) or not all(isinstance(v, Vote) for v in found):
+        raise BadRecord(f"the votes on {run} cannot be read: they are damaged")
     return found
 
 
-def _fresh(request: Request) -> Request:
+def _fresh(request: Request, text: str) -> Request:
     # The state comes back from JSON as text.
-    return replace(request, state=RequestState(request.state))
+    try:
+        return replace(request, state=RequestState(request.state), text=text)
+    except ValueError:
+        newer = f"a newer openvidu-bot wrote it ({request.state} is not known here)"
+        raise BadRecord(f"request {request.id} cannot be read: {newer}") from None
 
 
 __all__ = ["Journal", "State", "dump", "load", "log_of"]

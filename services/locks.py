@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from services.clock import Clock
 from services.errors import Superseded, Unreachable
@@ -25,16 +26,36 @@ def lease_key(run: str) -> str:
     return f"lease:{run}"
 
 
-class Lease:
-    """The right to drive a run. `token` is what every journal entry is fenced by."""
+@dataclass(frozen=True)
+class Reading:
+    """One moment, by both ways of telling the time."""
 
-    def __init__(self, store: Store, clock: Clock, run: str, epoch: int, worker: str, taken_at: float) -> None:
+    steady: float
+    wall: float
+
+    @classmethod
+    def of(cls, clock: Clock) -> "Reading":
+        return cls(clock.steady(), clock.now())
+
+    def since(self, earlier: "Reading") -> float:
+        """Seconds that have passed at most."""
+        return max(self.steady - earlier.steady, self.wall - earlier.wall)
+
+
+class Lease:
+    """The right to drive a run. `token` is what every journal entry is fenced by.
+
+    How long it holds is measured by steady seconds and by the wall, and whichever says that more has passed counts: a clock that is put
+    back does not make it last, and a machine that slept through a stretch that only its wall knows of does not either.
+    """
+
+    def __init__(self, store: Store, clock: Clock, run: str, epoch: int, worker: str, taken: Reading) -> None:
         self._store = store
         self._clock = clock
         self.run = run
         self.epoch = epoch
         self.token = f"{epoch}:{worker}"
-        self._good_until = taken_at + TTL - MARGIN
+        self._taken = taken
         self._lost = False
         self.left: str | None = None  # what the worker before left of its watch
         self.note: Callable[[], str] | None = None  # this worker's watch, written with each renewal
@@ -45,18 +66,18 @@ class Lease:
 
     def check(self) -> None:
         """Superseded unless the lease surely still holds. Called before everything that leaves the bot."""
-        if self._lost or self._clock.now() >= self._good_until:
+        if self._lost or Reading.of(self._clock).since(self._taken) >= TTL - MARGIN:
             raise Superseded(f"the lease on {self.run} is not ours any more")
 
     async def renew(self) -> None:
         """One renewal. Raises Superseded when somebody else has it."""
-        began = self._clock.now()
+        began = Reading.of(self._clock)
         puts, ttl = self._noted()
         commit = Commit(checks={self.key: self.token}, puts={**puts, self.key: self.token}, ttl={**ttl, self.key: TTL})
         if not await self._store.commit(commit):
             self._lost = True
             raise Superseded(f"the lease on {self.run} went to somebody else")
-        self._good_until = began + TTL - MARGIN
+        self._taken = began
 
     async def keep(self) -> None:
         """Renew until cancelled or lost. An unreachable store is tried again soon: the lease itself runs out if that lasts."""
@@ -98,7 +119,7 @@ class Locks:
 
     async def take(self, run: str) -> Lease | None:
         """The lease on a run, or None while somebody else has it."""
-        began = self._clock.now()
+        began = Reading.of(self._clock)
         epoch_key = f"epoch:{run}"
         held, epoch, left = await self._store.get(lease_key(run), epoch_key, watch_key(run))
         if held is not None:

@@ -1,15 +1,13 @@
 """Keeps an eye on clusters whose media nodes come by themselves: what comes while nobody should, or stays paused too long, is told once."""
 
-import logging
+from functools import partial
 
 from services.books import Announcement
 from services.clock import Clock
 from services.cluster import Fact, FleetKind
 from services.desk import Desk
-from services.errors import BotError
 from services.procedures import fleet
 
-log = logging.getLogger(__name__)
 EVERY = 300.0
 SEES = frozenset({Fact.DROPLETS, Fact.POOL})
 
@@ -25,14 +23,11 @@ class Lookout:
     async def tick(self) -> None:
         """One round. Each cluster on its own: what goes wrong with one holds up no other."""
         now = self._clock.now()
-        for name in self._desk.sites:
+        for name in self._desk.sites.ours:
             if now - self._looked.get(name, 0.0) < EVERY:
                 continue
             self._looked[name] = now
-            try:
-                await self._look(name)
-            except BotError as error:
-                log.warning("lookout of %s: %s", name, error)
+            await self._desk.bulkheads.keep("lookout", partial(self._look, name), name)
 
     async def _look(self, name: str) -> None:
         if await self._desk.memory.last_kind(name) is not FleetKind.AUTOSCALER or await self._desk.open_run(name) is not None:

@@ -43,6 +43,7 @@ class Membership:
             operators=_people(rules.operators, sure),
             approvers=_people(rules.approvers, sure),
             breakers=_people(rules.breakers, sure),
+            only=tuple((about, _people(people, sure)) for about, people in rules.only),
             viewers=rules.viewers if EVERYONE in rules.viewers else _people(rules.viewers, {}) | anyhow,
             homes=rules.homes | self.homes,
             members=tuple((g, sure.get(g, frozenset())) for g in rules.approvals_from),
@@ -64,7 +65,7 @@ class Membership:
 
 def groups_of(rules: Rules) -> tuple[str, ...]:
     """The user groups that a policy names."""
-    people = rules.operators | rules.approvers | rules.breakers | rules.viewers | frozenset(rules.approvals_from)
+    people = rules.changers | rules.approvers | rules.breakers | rules.viewers | frozenset(rules.approvals_from)
     return tuple(sorted(p for p in people if p.startswith("S")))
 
 

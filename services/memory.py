@@ -1,14 +1,18 @@
 """What the bot remembers of a cluster between runs: its media number, a refused zero, host keys."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from services.books import Books, Fence, book_key, read_book
 from services.chain import Chain
+from services.clock import Clock
 from services.cluster import Autoscaler, Cluster, FleetKind, FleetSeen
+from services.errors import Unreachable
 from services.store import Commit, Store
+from services.store.origin import used_key
 
 NOTED_EVERY = 3600.0
 KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
@@ -114,6 +118,32 @@ class CardPlace:
     told: int = 0
     final: bool = False
     unattended: bool = False  # last changed by a process without Slack: whoever has it shows what becomes of it
+    # Where the channel is closed: person, conversation and ts of what they read instead, and what these show. Under a key of its own:
+    # 0.1.0 cannot read a card with more in it.
+    copies: tuple[tuple[str, str, str], ...] = field(default=(), metadata={"stored": False})
+    copied: str = field(default="", metadata={"stored": False})
+
+
+def _place(text: str, copies: str | None) -> CardPlace:
+    """As it was stored, by this version or another one."""
+    known = {f.name for f in fields(CardPlace) if f.metadata.get("stored", True)}
+    place = CardPlace(**{key: value for key, value in json.loads(text).items() if key in known})
+    if copies is None:
+        return place
+    said = json.loads(copies)
+    return replace(place, copies=tuple((str(u), str(c), str(t)) for u, c, t in said["copies"]), copied=str(said["copied"]))
+
+
+def _texts(place: CardPlace) -> tuple[str, str | None]:
+    """What is stored of it: the card, and its copies where there are any."""
+    said = asdict(place)
+    copies = {f.name: said.pop(f.name) for f in fields(CardPlace) if not f.metadata.get("stored", True)}
+    return json.dumps(said), json.dumps(copies) if any(copies.values()) else None
+
+
+def card_keys(name: str) -> tuple[str, str]:
+    """Where the card of a request or run is remembered, and its copies."""
+    return f"card:{name}", f"copies:{name}"
 
 
 class CardPlaces:
@@ -126,28 +156,24 @@ class CardPlaces:
 
     async def get(self, name: str) -> CardPlace | None:
         """The place of the card of a request or run."""
-        (text,) = await self._store.get(f"card:{name}")
-        return CardPlace(**json.loads(text)) if text else None
+        text, copies = await self._store.get(*card_keys(name))
+        return _place(text, copies) if text else None
 
     async def put(self, name: str, place: CardPlace) -> None:
-        """Remember it; and that it is open until its final state has been shown."""
-        await self._store.commit(Commit(puts={f"card:{name}": json.dumps(asdict(place))}))
-        await self._list(name, there=not place.final)
+        """Remember it; and in the same act that it is open until its final state has been shown."""
+        said = dict(zip(card_keys(name), _texts(place), strict=True))
+        while True:
+            (text,) = await self._store.get(self.OPEN)
+            names = json.loads(text or "[]")
+            after = [n for n in names if n != name] if place.final else list(dict.fromkeys([*names, name]))
+            puts = {**said, **({self.OPEN: json.dumps(after)} if after != names else {})}
+            if await self._store.commit(Commit(checks={self.OPEN: text}, puts=puts)):
+                return
 
     async def unfinished(self) -> list[str]:
         """Cards whose final state has not been shown yet."""
         (text,) = await self._store.get(self.OPEN)
         return list(json.loads(text or "[]"))
-
-    async def _list(self, name: str, *, there: bool) -> None:
-        while True:
-            (text,) = await self._store.get(self.OPEN)
-            names = json.loads(text or "[]")
-            if (name in names) == there:
-                return
-            after = [*names, name] if there else [n for n in names if n != name]
-            if await self._store.commit(Commit(checks={self.OPEN: text}, puts={self.OPEN: json.dumps(after)})):
-                return
 
 
 @dataclass(frozen=True)
@@ -184,37 +210,87 @@ class Homes:
                 return
 
 
-class Intake:
-    """Commands that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip to the state."""
+class ClosedChannels:
+    """Which channels take no message of the bot: one list for all bots."""
 
-    LOG = "intake"
-    SEEN = "intake:seen"
+    KEY = "doors"
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def take(self, name: str, what: dict[str, str | float]) -> None:
-        """Write it down; only then say that it was taken."""
-        await self._store.commit(Commit(appends=[(self.LOG, json.dumps({"name": name, **what}))]))
+    async def read(self) -> tuple[str | None, dict[str, Any]]:
+        """As it is stored, and what it says."""
+        (text,) = await self._store.get(self.KEY)
+        return text, json.loads(text or "{}")
+
+    async def write(self, before: str | None, after: str) -> bool:
+        """In the place of what was read. False: it was changed meanwhile."""
+        return await self._store.commit(Commit(checks={self.KEY: before}, puts={self.KEY: after}))
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Something that a bot took and did not answer. `sure`: it was confirmed; `newest`: its sender has sent nothing since."""
+
+    name: str
+    what: dict[str, str | float]
+    sure: bool
+    newest: bool
+
+
+class Intake:
+    """Commands and presses that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip."""
+
+    LOG = "intake"
+    SEEN = "intake:seen"
+    KEPT = 3600.0  # seconds after which nobody waits for an answer any more
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def taking(self, name: str, what: Mapping[str, str | float], seconds: float, trigger: str = "") -> Commit:
+        """What stores it, once for each trigger, and holds it; sent again, as the same commit, when the first answer was lost."""
+        hand, seen = f"hand:{name}", f"seen:trigger:{trigger}"
+        once = {seen: "1"} if trigger else {}
+        ttl = {hand: seconds} | dict.fromkeys(once, self.KEPT)
+        note = json.dumps({"name": name, **what})
+        return Commit(checks=dict.fromkeys(once, None), puts={hand: "1", **once}, ttl=ttl, appends=[(self.LOG, note)])
+
+    async def take(self, taking: Commit) -> bool:
+        """Store it; only then say that it was taken. False: it came before, and some bot has it."""
+        return await self._store.commit(taking)
+
+    async def hold(self, name: str, seconds: float) -> None:
+        """It is worked on, and its sender was not told otherwise: for so long others leave it alone."""
+        hand, sure = f"hand:{name}", f"sure:{name}"
+        await self._store.commit(Commit(puts={hand: "1", sure: "1"}, ttl={hand: seconds, sure: self.KEPT}))
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        """Take it up from whoever does not hold it any more. False: another was first."""
+        hand = f"hand:{name}"
+        return await self._store.commit(Commit(checks={hand: None}, puts={hand: "1"}, ttl={hand: seconds}))
 
     async def answered(self, name: str) -> None:
         """It has its answer."""
         key = f"answered:{name}"
-        await self._store.commit(Commit(puts={key: "1"}, ttl={key: 86400.0}))
+        await self._store.commit(Commit(puts={key: "1"}, ttl={key: 2 * self.KEPT}))
 
-    async def forgotten(self, before: float, most: int = 100) -> list[dict[str, str | float]]:
-        """Commands older than that moment that nobody answered; each is returned until it counts as answered."""
+    async def unanswered(self, now: float, most: int = 100) -> list[Unanswered]:
+        """What nobody answered and nobody holds. Each is returned until it counts as answered, or is an hour old."""
         (seen,) = await self._store.get(self.SEEN)
         position = start = int(seen or 0)
-        left: list[dict[str, str | float]] = []
-        for text in await self._store.read(self.LOG, start, most):
-            note = json.loads(text)
-            if float(note["at"]) >= before:
-                break
-            (done,) = await self._store.get(f"answered:{note['name']}")
-            if done is None:
-                left.append(note)
-            elif not left:
+        left: list[Unanswered] = []
+        pending = False  # one before it is open still: where to begin the next time
+        notes = [json.loads(text) for text in await self._store.read(self.LOG, start, most)]
+        last = {str(note["user"]): number for number, note in enumerate(notes)}
+        for number, note in enumerate(notes):
+            name = str(note["name"])
+            done, hand, sure = await self._store.get(f"answered:{name}", f"hand:{name}", f"sure:{name}")
+            if done is None and now - float(note["at"]) < self.KEPT:
+                pending = True
+                if hand is None:
+                    left.append(Unanswered(name, note, sure is not None, last[str(note["user"])] == number))
+            elif not pending:
                 position += 1
         if position != start:
             await self._store.commit(Commit(checks={self.SEEN: seen}, puts={self.SEEN: str(position)}))
@@ -247,13 +323,20 @@ class KnownGroups:
 class HostKeys:
     """SSH host keys, pinned per droplet id: a pool's members are new hosts each time, and addresses are reused."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     async def get(self, droplet_id: int) -> str | None:
-        """The pinned key, if this droplet was seen before."""
-        return (await self._store.get(f"hostkey:{droplet_id}"))[0]
+        """The pinned key, if this droplet was seen before. That it was of use today is noted: one that is not for long goes."""
+        key, used = await self._store.get(f"hostkey:{droplet_id}", used_key(droplet_id))
+        now = self._clock.now()
+        if key is not None and (used is None or now - float(used) > 86400.0):
+            with suppress(Unreachable):  # reading works without it
+                await self._store.commit(Commit(checks={used_key(droplet_id): used}, puts={used_key(droplet_id): f"{now:.0f}"}))
+        return key
 
     async def put(self, droplet_id: int, key: str) -> None:
         """Pin the key of a droplet that is seen for the first time."""
-        await self._store.commit(Commit(checks={f"hostkey:{droplet_id}": None}, puts={f"hostkey:{droplet_id}": key}))
+        pin, used = f"hostkey:{droplet_id}", used_key(droplet_id)
+        await self._store.commit(Commit(checks={pin: None}, puts={pin: key, used: f"{self._clock.now():.0f}"}))

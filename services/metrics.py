@@ -23,7 +23,14 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
         "openvidu_bot_ready": Known("gauge", "1 while people can be served: Slack is heard and the state store answers."),
         "openvidu_bot_state_up": Known("gauge", "1 while the state store answers; without it no change is made."),
         "openvidu_bot_sockets_open": Known("gauge", "Sockets to Slack that are up; two are usual."),
-        "openvidu_bot_sweep_age_seconds": Known("gauge", "Seconds since the last round of looking after runs ended."),
+        "openvidu_bot_slack_token_refused": Known("gauge", "1 while Slack refuses the bot's token: nothing can be said to anyone."),
+        "openvidu_bot_channel_closed": Known("gauge", "1 while no card of the cluster can be shown in its channel.", ("cluster",)),
+        "openvidu_bot_sweep_age_seconds": Known("gauge", "Seconds since the last round of looking after everything ended well."),
+        "openvidu_bot_part_failures_total": Known(
+            "counter", "Times that a part of the bot went wrong, for one cluster or (empty) as a whole.", ("part", "cluster")
+        ),
+        "openvidu_bot_part_failing": Known("gauge", "1 while a part of the bot does not work for that cluster.", ("part", "cluster")),
+        "openvidu_bot_tasks": Known("gauge", "Tasks of the event loop that are alive."),
         "openvidu_bot_runs_total": Known("counter", "Runs that this process saw end, and how.", ("cluster", "procedure", "state")),
         "openvidu_bot_run_seconds_total": Known("counter", "Seconds that these runs took, waiting included.", ("cluster", "procedure")),
         "openvidu_bot_runs_open": Known("gauge", "1 for a cluster that a run has now, by the run's state.", ("cluster", "state")),

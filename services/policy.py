@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.plan import Plan
+from services.spoken import CHANGING, CommandClass
+from services.windows import Window, closed_words
 
 EVERYONE = "everyone"
+NO_ROLE = "you have no role for this cluster; the person who keeps the bot's settings can give you one"
+NOWHERE = "you have no role for any cluster; the person who keeps the bot's settings can give you one"
+UNSURE = (
+    "Slack has not said yet who is in the user groups that have a role for this cluster, so no role may rest on them; "
+    "nothing was changed, try again in a minute"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,21 @@ class Impact(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+class Decision(StrEnum):
+    """What somebody may have to say a reason for, by the name that it has in the settings. Rejecting always takes one."""
+
+    REJECT = "reject"
+    APPROVE = "approve"
+    CANCEL = "cancel"
+    ABANDON = "abandon"
+    TAKE_OVER = "take_over"  # the resume of a run that somebody else asked for
+
+    @property
+    def doing(self) -> str:
+        """As the beginning of a sentence about it."""
+        return {"reject": "rejecting", "approve": "approving", "cancel": "cancelling", "abandon": "abandoning"}.get(self, "taking over")
+
+
 @dataclass(frozen=True)
 class Rules:
     """A cluster's policy. Empty roles mean that nobody may change anything.
@@ -62,17 +85,40 @@ class Rules:
     approvers: frozenset[str] = frozenset()
     viewers: frozenset[str] = frozenset({EVERYONE})
     breakers: frozenset[str] = frozenset()  # operators who may skip the approval, loudly
+    only: tuple[tuple[CommandClass, frozenset[str]], ...] = ()  # who uses a class of commands, where that is not the operators
     homes: frozenset[str] = frozenset()  # workspaces and organisations whose people count; empty: the caller has looked at that
     approvals: int = 1
     approvals_for: tuple[tuple[Impact, int], ...] = ()  # where an impact asks for more
     approvals_from: tuple[str, ...] = ()  # user groups: one approval from each
     members: tuple[tuple[str, frozenset[str]], ...] = ()  # of these groups
+    closed: str = ""  # why nobody may change anything
     unsure: str = ""  # why nobody's role can rest on a user group now
     single_operator: bool = False
     scale_up_to: int | None = None  # media nodes that may be added up to without approval; None: any number
     approval_seconds: float = 1800.0
     confirm_seconds: float = 365 * 86400.0  # a window's standing approval has to be confirmed again after this
     growth: float = 0.5  # this much more load than at approval asks again
+    approvals_when: tuple[Window, ...] = ()  # the hours in which approvals count; none: always
+    at: float = 0.0  # the moment that this is asked for
+    reasons_for: frozenset[Decision] = frozenset()  # decisions about what somebody else asked for that take a reason
+
+    @property
+    def approvals_closed(self) -> str:
+        """Why no approval counts at this moment; "" while they do."""
+        return closed_words(self.approvals_when, self.at)
+
+    def asks_why(self, decision: Decision, by: Actor, whose: Actor) -> bool:
+        """Whether this decision about what `whose` asked for takes a reason. One's own never does."""
+        return by.key != whose.key and (decision is Decision.REJECT or decision in self.reasons_for)
+
+    def users(self, about: CommandClass) -> frozenset[str]:
+        """Who uses that class of commands."""
+        return dict(self.only).get(about, self.operators)
+
+    @property
+    def changers(self) -> frozenset[str]:
+        """Whoever may change something."""
+        return self.operators.union(*(people for _, people in self.only))
 
     def demand(self, impacts: Iterable[Impact]) -> int:
         """How many approvals a plan with these impacts takes. A window as many as what it does from then on without asking."""
@@ -127,21 +173,56 @@ def _lacks_role(rules: Rules, otherwise: str) -> Verdict:
 
 
 def may_read(actor: Actor, rules: Rules) -> Verdict:
-    """Whether somebody may see the cluster's state."""
+    """Whether this person may see the cluster's state. A refusal names no one: who operates a cluster is part of what is not shown."""
     if stranger := _stranger(actor, rules):
         return _denied(stranger)
-    if EVERYONE in rules.viewers or actor.user in rules.viewers | rules.operators | rules.approvers:
+    if EVERYONE in rules.viewers or actor.user in rules.viewers | rules.changers | rules.approvers:
         return Verdict(Kind.ALLOWED, "may read")
-    return _denied(f"you have no role for this cluster; ask {whom_to_ask(rules.operators)}")
+    return _denied(UNSURE if rules.unsure else NO_ROLE)
 
 
 def may_operate(actor: Actor, rules: Rules) -> Verdict:
-    """Whether somebody may ask for changes, cancel and resume."""
-    if stranger := _stranger(actor, rules):
-        return _denied(stranger)
-    if actor.user not in rules.operators:
-        return _lacks_role(rules, f"only operators of this cluster may change it; ask {whom_to_ask(rules.operators)}")
+    """Whether somebody may change anything at all; what exactly is for `may_use` to say."""
+    if rules.closed:
+        return _denied(rules.closed)
+    may = may_read(actor, rules)
+    if may.kind is Kind.DENIED:
+        return may
+    if not any(actor.user in rules.users(about) for about in CHANGING):
+        return _lacks_role(rules, f"only operators of this cluster may change it; ask {whom_to_ask(rules.changers)}")
     return Verdict(Kind.ALLOWED, "is an operator")
+
+
+def may_use(actor: Actor, rules: Rules, needs: Iterable[CommandClass]) -> Verdict:
+    """Whether somebody may use all of these classes of commands."""
+    may = may_operate(actor, rules)
+    if may.kind is Kind.DENIED:
+        return may
+    for about in needs:
+        people = rules.users(about)
+        if actor.user not in people:
+            return _lacks_role(rules, f"{about.replace('_', '-')} commands of this cluster are not open to you; ask {whom_to_ask(people)}")
+    return may
+
+
+def may_say(actor: Actor, rules: Rules, classes: Iterable[CommandClass]) -> Verdict:
+    """Whether a command of these classes is worth saying: one of them is open to this person. Its plan may need more of them."""
+
+    def one(about: CommandClass) -> Verdict:
+        if about is CommandClass.LOOK:
+            return may_read(actor, rules)
+        return may_break_glass(actor, rules) if about is CommandClass.BREAK_GLASS else may_use(actor, rules, (about,))
+
+    found = [one(about) for about in classes]
+    return next((v for v in found if v.kind is not Kind.DENIED), found[0])
+
+
+def may_decide(actor: Actor, rules: Rules, needs: Iterable[CommandClass], *, window: bool = False) -> Verdict:
+    """Whether somebody may cancel, resume, abandon or answer a run that took these classes; `window`: an off-hours window's run."""
+    may = may_use(actor, rules, needs)
+    if window and may.kind is Kind.DENIED and may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED:
+        return may_operate(actor, rules)
+    return may
 
 
 def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
@@ -155,7 +236,7 @@ def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
 
 def judge(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
     """Whether this plan may be run by this person, at once or after approval."""
-    may = may_operate(actor, rules)
+    may = may_use(actor, rules, plan.procedure.needs())
     if may.kind is Kind.DENIED:
         return may
     found = impacts(plan, rules)
@@ -208,8 +289,11 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
 
 def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()) -> Verdict:
     """Whether this person's approval counts. `already` holds the keys of those who approved before."""
-    if stranger := _stranger(actor, rules):
-        return _denied(stranger)
+    if rules.closed:
+        return _denied(rules.closed)
+    may = may_read(actor, rules)
+    if may.kind is Kind.DENIED:
+        return may
     others = rules.approvers - {requester.user}
     if actor.user not in rules.approvers:
         return _lacks_role(rules, f"only approvers of this cluster may approve; ask {whom_to_ask(others)}")
@@ -218,6 +302,11 @@ def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str
     if actor.key in already:
         return _denied("you have approved this already; somebody else is needed too")
     return Verdict(Kind.ALLOWED, "may approve")
+
+
+def may_approve_now(rules: Rules) -> Verdict:
+    """Whether an approval that is given at this moment counts, whoever gives it. Those given before go on counting."""
+    return _denied(rules.approvals_closed) if rules.approvals_closed else Verdict(Kind.ALLOWED, "approvals count now")
 
 
 @dataclass(frozen=True)

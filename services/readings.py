@@ -314,6 +314,14 @@ def snapshot_of(raw: Json) -> Snapshot:
     )
 
 
+def owner_of(account: Any) -> str:
+    """Whose token it is, by an id that stays: the team's, or the person's where there is none; "" where neither is told."""
+    for whose in (account.get("team"), account) if isinstance(account, dict) else ():
+        if isinstance(whose, dict) and isinstance(whose.get("uuid"), str) and whose["uuid"]:
+            return str(whose["uuid"])
+    return ""
+
+
 def limit_of(raw: Json) -> int:
     """How many droplets the account may have."""
     return Fields("reading the account", raw).whole("droplet_limit")

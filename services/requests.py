@@ -1,12 +1,14 @@
 """Requests for approval: filed and listed in one act, changed as they were read, closed once."""
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.decisions import Act, Request, RequestState
-from services.errors import Refused, Unreachable
+from services.errors import BadRecord, Refused, Unreachable
 from services.journal import Journal
 from services.plan import Plan
 from services.policy import Actor, Kind, Rules, Verdict, judge
@@ -15,7 +17,10 @@ from services.staging import Staging
 from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
+from services.windows import opens_at
+from services.wire import read_json
 
+PART = "requests that wait"
 TRIES = 50
 GLASS_SECONDS = 600.0  # an emergency is now
 
@@ -23,12 +28,21 @@ GLASS_SECONDS = 600.0  # an emergency is now
 class Requests:
     """The requests of all clusters. `tell` hears of every new state of one."""
 
-    def __init__(self, journal: Journal, store: Store, clock: Clock, staging: Staging, tell: Callable[[Request], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        clock: Clock,
+        staging: Staging,
+        tell: Callable[[Request], None],
+        bulkheads: Bulkheads,
+    ) -> None:
         self._journal = journal
         self._store = store
         self._clock = clock
         self._staging = staging
         self._tell = tell
+        self._bulkheads = bulkheads
 
     def new(
         self, plan: Plan, actor: Actor, rules: Rules, verdict: Verdict, reason: str, channel: str, *, glass: bool = False
@@ -41,7 +55,7 @@ class Requests:
             requester=actor,
             reason=reason,
             made_at=now,
-            until=now + (min(GLASS_SECONDS, rules.approval_seconds) if glass else rules.approval_seconds),
+            until=now + min(GLASS_SECONDS, rules.approval_seconds) if glass else _opens(rules, now) + rules.approval_seconds,
             needs=verdict.approvals,
             why=verdict.reason,
             special=verdict.special,
@@ -63,8 +77,23 @@ class Requests:
 
     async def waiting(self, name: str) -> list[Request]:
         """Those of a cluster that wait for approval, oldest first."""
-        found = [await self._journal.request(r) for r in await self._listed(name)]
+        found = [r async for r in self._readable(name)]
         return [r for r in found if r.state is RequestState.OPEN and r.until > self._clock.now()]
+
+    async def _readable(self, name: str) -> AsyncIterator[Request]:
+        """Those that are listed. One that cannot be read is trouble of its own: it stays listed, and the others are looked after."""
+        unread = None
+        for request_id in await self._listed(name):
+            try:
+                yield await self._journal.request(request_id)
+            except Refused:
+                await self._unlist(name, request_id)  # nothing stands there any more
+            except BadRecord as error:
+                unread = error
+        if unread is not None:
+            self._bulkheads.note(PART, name, unread)
+        else:
+            self._bulkheads.well(PART, name)
 
     async def must_be_new(self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None) -> None:
         """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
@@ -118,10 +147,9 @@ class Requests:
 
     async def sweep(self, name: str) -> None:
         """Close what has expired, and unlist what is closed."""
-        for request_id in await self._listed(name):
-            request = await self._journal.request(request_id)
+        async for request in self._readable(name):
             if request.state is not RequestState.OPEN:
-                await self._unlist(name, request_id)
+                await self._unlist(name, request.id)
             elif request.until <= self._clock.now():
                 await self._expire(request)
 
@@ -134,17 +162,23 @@ class Requests:
 
     async def _listed(self, name: str) -> list[str]:
         (text,) = await self._store.get(f"pending:{name}")
-        return list(json.loads(text or "[]"))
+        return [str(i) for i in read_json(text, [], f"the list of requests of {name}")]
 
     async def _unlist(self, name: str, request_id: str) -> None:
         key = f"pending:{name}"
         for _ in range(TRIES):
             (text,) = await self._store.get(key)
-            listed = json.loads(text or "[]")
+            listed = read_json(text, [], f"the list of requests of {name}")
             left = json.dumps([i for i in listed if i != request_id])
             if request_id not in listed or await self._store.commit(Commit(checks={key: text}, puts={key: left})):
                 return
         raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+
+
+def _opens(rules: Rules, now: float) -> float:
+    """From when on it can be approved."""
+    opens = opens_at(rules.approvals_when, now)
+    return opens if math.isfinite(opens) else now
 
 
 def _closed_words(request: Request, now: float) -> str:

@@ -7,6 +7,7 @@ from functools import reduce
 
 from services import cluster as facts
 from services.decisions import Act, Request, RequestState, Vote
+from services.identity import UNSEEN, Identity
 from services.plan import Plan
 from services.policy import Actor
 from services.procedures import PROCEDURES
@@ -29,6 +30,8 @@ class Opened:
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
     glass: bool = False  # break-glass: nobody else approved it
+    bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
 
 
@@ -99,6 +102,7 @@ class CancelAsked:
 
     at: float
     by: Actor
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ class Resumed:
     plan: Plan | None = None
     approvers: tuple[Actor, ...] = ()
     request: str = ""  # the approved request it came from
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,7 @@ class Ended:
     how: str
     text: str
     by: Actor | None = None
+    reason: str = ""  # that this person gave
 
 
 Event = Opened | Taken | Asked | Reached | Noted | Questioned | Answered | CancelAsked | Recovering | Stopped | Resumed | Ended
@@ -207,9 +213,13 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
+    bound: Identity = UNSEEN
     begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
     following: str = ""  # what to do next, said at the end: of the way that was taken
     way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    why_cancelled: str = ""
+    why_ended: str = ""  # the reason of whoever abandoned it
     approved_at: float = 0.0  # when `approvers` approved what it rests on
     renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
     standing: float = 0.0  # of a window: when its standing approval was given
@@ -274,7 +284,9 @@ def _opened(event: Opened) -> Run:
         edge=event.edge,
         by=event.by,
         glass=event.glass,
+        bound=event.bound,
         following=event.plan.following,
+        remarks=event.remarks,
         approved_at=event.at,
         standing=event.standing,
     )
@@ -349,7 +361,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Answered():
             return _answered(run, event)
         case CancelAsked():
-            return replace(run, cancel=event.by)
+            return replace(run, cancel=event.by, why_cancelled=event.reason)
         case Recovering():
             steps = run.steps[: run.position + 1] + event.steps
             run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
@@ -362,7 +374,8 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Resumed():
             return _next(_renewed(replace(run, state=State.RUNNING, stopped="", cancel=None), event), event.step, event.at)
         case Ended():
-            return replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
+            run = replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
+            return replace(run, why_ended=event.reason)
         case Opened():
             return run
 
@@ -382,7 +395,7 @@ CLASSES: Classes = {
         *STEPS,
         *PROCEDURES,
         *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Request, facts.Load, facts.Basis),
+        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Request, facts.Load, facts.Basis, Identity),
     )
 }
 

@@ -9,7 +9,7 @@ from services.clock import Clock
 from services.errors import Refused
 from services.fenced import Outside
 from services.membership import Roster
-from services.policy import Rules
+from services.policy import Actor, Kind, Rules, may_read
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Site:
     world: Outside
     rules: Rules
     certificate: Callable[[], Awaitable[CertificateSeen]] | None = None  # looks at that of the public address
+    account: Callable[[], Awaitable[str]] | None = None  # asks whose token it is
 
     async def look_at_certificate(self) -> CertificateSeen | None:
         """The certificate of the public address; None where there is no way to look."""
@@ -33,6 +34,12 @@ class Sites(Mapping[str, Site]):
         self._sites = dict(sites)
         self._roster = roster
         self._clock = clock
+        self.foreign: Mapping[str, str] = {}  # clusters that are others in the state, and why
+
+    @property
+    def ours(self) -> list[str]:
+        """Those that are in the state what they are here: all that anything is done for."""
+        return [name for name in self._sites if name not in self.foreign]
 
     def __getitem__(self, name: str) -> Site:
         return self._sites[name]
@@ -44,15 +51,49 @@ class Sites(Mapping[str, Site]):
         return len(self._sites)
 
     def site(self, name: str) -> Site:
-        """The cluster of that name, with its policy as it is at this moment. Refused with the names there are."""
+        """The cluster of that name, with its policy as it is at this moment. Refused when there is none."""
         if name not in self._sites:
-            raise Refused(f"there is no cluster {name}; there are: {', '.join(sorted(self._sites))}")
-        site = self._sites[name]
-        return replace(site, rules=self._roster.known.resolve(site.rules, self._clock.now()))
+            raise Refused(f"there is no cluster {name}")
+        site, now = self._sites[name], self._clock.now()
+        rules = self._roster.known.resolve(site.rules, now)
+        return replace(site, rules=replace(rules, closed=self.foreign.get(name, ""), at=now))
 
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""
         return self.site(name).rules
+
+
+    # People
+
+    def may_read(self, name: str, actor: Actor) -> bool:
+        """Whether this person may see the cluster."""
+        return may_read(actor, self.rules(name)).kind is not Kind.DENIED
+
+    def must_read(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster."""
+        must(may_read(actor, self.rules(name)))
+
+    def readable(self, actor: Actor) -> tuple[str, ...]:
+        """The clusters that this person may see."""
+        return tuple(name for name in sorted(self._sites) if self.may_read(name, actor))
+
+    def named(self, said: str, actor: Actor) -> str:
+        """The cluster of that name, for somebody who may see it. Refused with the clusters that this person may see."""
+        if said not in self._sites:
+            raise Refused(f"there is no cluster {said}{self.listed(actor)}")
+        self.must_read(said, actor)
+        return said
+
+    def listed(self, actor: Actor) -> str:
+        """`; there are: acme, beta`, of those that this person may see."""
+        names = self.readable(actor)
+        return f"; there are: {', '.join(names)}" if names else ""
+
+    def must_know(self, run_id: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster of that run; whether there is such a run is not looked at."""
+        name = run_id.rpartition("-")[0]
+        if name in self._sites:
+            self.must_read(name, actor)
 
 
 __all__ = ["Site", "Sites", "must"]

@@ -1,6 +1,7 @@
 """Values that operators speak: a frozen dataclass whose fields are a command's words and whose docstring is its help."""
 
 from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, ClassVar
 
 
@@ -19,12 +20,27 @@ def rest(help_text: str, *, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"help": help_text, "kind": "rest"})
 
 
+class CommandClass(StrEnum):
+    """What a command is about. Each cluster's settings may say who uses a class; named as there."""
+
+    LOOK = "look"
+    POWER = "power"
+    CAPACITY = "capacity"
+    CONFIGURATION = "configuration"
+    SECRETS = "secrets"
+    WINDOWS = "windows"
+    BREAK_GLASS = "break_glass"
+
+
+CHANGING = (CommandClass.POWER, CommandClass.CAPACITY, CommandClass.CONFIGURATION, CommandClass.SECRETS, CommandClass.WINDOWS)
+
+
 @dataclass(frozen=True)
 class Spoken:
     """Something that can be said. A field named like a Python keyword or with `_` is said with `-`."""
 
     command: ClassVar[str]
-    operators: ClassVar[bool] = False  # takes an operator's role
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.LOOK,)  # whoever may use one of these may say it
     hidden: ClassVar[bool] = False  # understood, but not listed in help
 
     @classmethod

@@ -19,6 +19,7 @@ from services.members import Members
 from services.readings import DropletEntry, Listed, Member, Namespace, PoolEntry
 
 DAY = 86400.0
+MINUTE = 60.0  # a size that one odd list left out is not missing for long
 SELDOM = 300.0  # what a cluster with a pool is asked about functions: only whether there is one too
 KEPT_BY = {
     FleetKind.POOL: "an autoscale pool",
@@ -314,7 +315,7 @@ class Survey:
         if Fact.SIZES not in needs:
             return ()
         try:
-            listed = await self._account.sizes.since(self._clock.now() - DAY)
+            listed = await self._account.sizes.since(self._clock.now() - MINUTE)
         except BotError as why:
             unseen.notes(Fact.SIZES, why)
             return ()

@@ -9,6 +9,7 @@ from services.policy import Actor, Rules
 from services.procedures import Configure
 from services.runs import Answered, CancelAsked, Ended, Opened, Resumed, Run
 from services.steps.base import count
+from services.windows import hours_words
 
 CLOSED = {RequestState.REJECTED: What.REJECTED, RequestState.EXPIRED: What.EXPIRED, RequestState.SUPERSEDED: What.SUPERSEDED}
 
@@ -24,16 +25,21 @@ def of_request(before: Request | None, after: Request) -> Deed:
             if after.startable:
                 return Deed(What.EASED, None, after.id, "", waits, _waits(after), plan.digest)
             by = after.approvals[-1] if after.approvals else None
-            return Deed(What.APPROVED, by, after.id, "", waits, _waits(after), plan.digest)
+            return Deed(What.APPROVED, by, after.id, _remark(after, by), waits, _waits(after), plan.digest)
         case RequestState.APPROVED:
             what = What.GLASS_CONFIRMED if after.glass else What.STARTED if after.startable else What.APPROVED
             said = "no approval needed" if after.startable else "approved"
             said = f"no approval: break-glass by {after.requester.user}" if after.glass else said
             then = f"{after.run} goes on" if after.act else f"runs as {after.run}"
-            return Deed(what, after.closed_by, after.id, "", waits, f"{said}, {then}", plan.digest)
+            return Deed(what, after.closed_by, after.id, _remark(after, after.closed_by), waits, f"{said}, {then}", plan.digest)
         case _:
             now = f"{after.state}{f', request {after.replaced_by} took its place' if after.replaced_by else ''}"
-            return Deed(CLOSED[after.state], after.closed_by, after.id, "", waits, now, plan.digest)
+            return Deed(CLOSED[after.state], after.closed_by, after.id, after.why_closed, waits, now, plan.digest)
+
+
+def _remark(request: Request, by: Actor | None) -> str:
+    """What this approver said with it."""
+    return dict(request.remarks).get(by.key, "") if by is not None else ""
 
 
 def _waits(request: Request) -> str:
@@ -73,9 +79,9 @@ def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
     stood = f"{run.state}: {run.stopped}" if run.stopped else str(run.state)
     match event:
         case CancelAsked():
-            return Deed(What.CANCELLED, event.by, run.id, "", stood, "stops at its next safe point")
+            return Deed(What.CANCELLED, event.by, run.id, event.reason, stood, "stops at its next safe point")
         case Resumed():
-            return Deed(What.RESUMED, event.by, run.id, "", stood, f"goes on from step {event.step + 1}{_anew(run, event)}")
+            return Deed(What.RESUMED, event.by, run.id, event.reason, stood, f"goes on from step {event.step + 1}{_anew(run, event)}")
         case Answered():
             asked = run.question.text if run.question else ""
             chosen = run.labels.get((event.question, event.choice), event.choice)
@@ -103,7 +109,7 @@ def of_vote(run: Run, choice: str, by: Actor) -> Deed:
 def of_end(run: Run, event: Ended, journal: str) -> Deed:
     """How a run ended, with the digest of all that happened to it."""
     text = f": {event.text}" if event.text else ""
-    return Deed(What.ENDED, event.by, run.id, "", str(run.state), f"{event.how}{text}", journal)
+    return Deed(What.ENDED, event.by, run.id, event.reason, str(run.state), f"{event.how}{text}", journal)
 
 
 def of_policy(before: str, rules: Rules) -> Deed:
@@ -114,10 +120,13 @@ def of_policy(before: str, rules: Rules) -> Deed:
 def policy_words(rules: Rules) -> str:
     """A policy on one line; equal policies are equal lines."""
     roles = {"operators": rules.operators, "approvers": rules.approvers, "viewers": rules.viewers, "break-glass": rules.breakers}
+    roles |= dict(rules.only)
     said = [f"{role}: {', '.join(sorted(people)) or 'nobody'}" for role, people in roles.items()]
     said += [f"approvals: {rules.approvals}", *(f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for))]
     said += [f"one from each of: {', '.join(rules.approvals_from)}"] if rules.approvals_from else []
     said += ["a single operator may confirm alone"] if rules.single_operator else []
+    said += [f"approvals count {hours_words(rules.approvals_when)}"] if rules.approvals_when else []
+    said += [f"a reason for: {', '.join(sorted(rules.reasons_for))}"] if rules.reasons_for else []
     said += [f"media nodes beyond {rules.scale_up_to} need approval"] if rules.scale_up_to is not None else []
     return "; ".join([*said, f"approvals last {rules.approval_seconds:g} s", f"asked again at {rules.growth:g} times more people"])
 

@@ -46,6 +46,10 @@ class Usage:
             await self._desk.note_usage(name, json.dumps([now, *json.loads(seen)]))
         self._newest[name] = (now, seen)
 
+    def forget(self) -> None:
+        """The records are gone: what is seen next is the first of new ones."""
+        self._newest.clear()
+
     async def keeps(self, name: str, since: float, until: float, by: str, reason: str) -> None:
         """Note that it stays up for somebody although a window would close it."""
         await self._desk.note_usage(name, json.dumps({"kept": [since, until, by, reason]}))

@@ -209,6 +209,14 @@ class Vault:
                 found.append(Head(start, int(number), cluster))  # its name says it all
         return found
 
+    async def newest_head(self, cluster: str) -> Head | None:
+        """The head that was kept here last; None where none was."""
+        found = [s for s in await self._objects.list(f"{HEADS}{cluster}/") if s.key.rsplit("/", 1)[-1].partition("-")[0].isdigit()]
+        if not found:
+            return None
+        number, _, start = max(found, key=lambda s: (float(s.modified), s.key)).key.rsplit("/", 1)[-1].partition("-")
+        return Head(start, int(number), cluster)
+
     async def break_lock(self, lock: str) -> None:
         """Delete another writer's lock, because a person said so of this one: not a later one, whose writer is alive."""
         if (await self._lock())[0] == lock:

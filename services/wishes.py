@@ -14,6 +14,7 @@ from services.desk import Desk
 from services.errors import Refused
 from services.policy import Actor
 from services.procedures import Shutdown
+from services.spoken import CommandClass
 from services.usage import Usage
 from services.windows import Due, Hold, KeepUp, closures, due, keep_up
 
@@ -30,7 +31,7 @@ class Wishes:
 
     async def keep(self, name: str, length: float | Literal["tonight"], actor: Actor, reason: str = "") -> KeepUp:
         """Stay up for a while, or come up again. Ends by itself."""
-        self._desk.may_operate(name, actor)
+        self._desk.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, book = await self._books.read(name)
         kept = keep_up(book.windows, now, length, actor.mention, reason=reason, exceptions=book.exceptions)
@@ -46,22 +47,22 @@ class Wishes:
 
         await self._books.edit(name, change, by=actor)
         await self._usage.keeps(name, begin, kept.until, actor.mention, reason)
-        await self._call_back(name, actor)
+        await self._call_back(name, actor, reason)
         await self._look_after(name)
         return kept
 
-    async def _call_back(self, name: str, actor: Actor) -> None:
+    async def _call_back(self, name: str, actor: Actor, reason: str) -> None:
         """A close that is under way for a window stops at its next safe point; what it has done already is brought back then."""
         run = await self._desk.open_run(name)
         if run is not None and run.requester.window and isinstance(run.plan.procedure, Shutdown) and run.cancel is None:
             try:
-                await self._desk.cancel(run.id, actor)
+                await self._desk.cancel(run.id, actor, reason or f"{name} stays up")
             except Refused:
                 return  # it is over, or has stopped by itself: its own message says what to do
 
     async def close_now(self, name: str, edge: str, actor: Actor) -> None:
         """Yes to a window that asks first."""
-        self._desk.may_operate(name, actor)
+        self._desk.may_use(name, actor, CommandClass.WINDOWS)
         question = f"{edge}/ask"
         now = self._clock.now()
 
@@ -78,7 +79,7 @@ class Wishes:
 
     async def hold(self, name: str, reason: str, until: float, actor: Actor) -> Hold:
         """Nobody changes this cluster until then, windows neither."""
-        self._desk.may_operate(name, actor)
+        self._desk.may_use(name, actor, CommandClass.WINDOWS)
         hold = Hold(self._clock.now(), until, actor.mention, reason)
         words = f"*{name} is on hold* until {at(until)} · {actor.mention} · {reason}. Nobody changes it meanwhile, windows neither."
         run = await self._desk.open_run(name)
@@ -93,7 +94,7 @@ class Wishes:
 
     async def unhold(self, name: str, actor: Actor) -> Hold:
         """End the hold now."""
-        self._desk.may_operate(name, actor)
+        self._desk.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, book = await self._books.read(name)
         hold = book.exceptions.hold(now)
@@ -112,7 +113,7 @@ class Wishes:
 
     async def remove(self, name: str, window: str, actor: Actor) -> Due:
         """Take a window out. Returns what is so without it."""
-        self._desk.may_operate(name, actor)
+        self._desk.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
 
         def change(b: Book) -> Book:
@@ -129,7 +130,7 @@ class Wishes:
 
     async def skip(self, name: str, dates: tuple[str, ...], actor: Actor) -> None:
         """Days on which no window of this cluster closes it."""
-        self._desk.may_operate(name, actor)
+        self._desk.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
 
         def change(b: Book) -> Book:

@@ -122,7 +122,8 @@ class World:
     def bot_command(self) -> list[str]:
         """Starts a bot that lives by this world's clock."""
         clock = f"{self.clock.speed}:{self.clock.origin}:{self.clock.started}"
-        return [sys.executable, "-m", "bot", "serve", "--config", str(self.settings_file), "--clock", clock]
+        # -P: a bot.py in the folder where the demo was started is not ours.
+        return [sys.executable, "-P", "-m", "bot", "serve", "--config", str(self.settings_file), "--clock", clock]
 
     def bot_environment(self) -> dict[str, str]:
         """This process's, with the pretend secrets and without any proxy: everything is on loopback."""

@@ -125,6 +125,15 @@ class FileLook:
     async def length(self, log: str) -> int:  # noqa: ARG002 - the port's own words
         return 0
 
+    async def names(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
+        return []
+
+    async def logs(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
+        return []
+
+    async def tidy(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         return None
 
@@ -151,6 +160,15 @@ class NoStore:
         raise self._refuse()
 
     async def length(self, log: str) -> int:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def names(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def logs(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
+        raise self._refuse()
+
+    async def tidy(self) -> None:
         raise self._refuse()
 
     async def aclose(self) -> None:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
 
 import config
+from bot.app import news_channels
 from bot.doctor.case import Case
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from bot.serve import HOPELESS
@@ -114,7 +115,14 @@ async def _http(_case: Case) -> Sequence[Finding]:
 
 async def _channels(case: Case) -> Sequence[Finding]:
     named = dict.fromkeys([*case.settings.channels, *(c.channel for c in case.settings.clusters.values() if c.channel)])
-    return await asyncio.gather(*(_channel(case, channel) for channel in named))
+    found = await asyncio.gather(*(_channel(case, channel) for channel in named))
+    without = [name for name in case.settings.clusters if name not in news_channels(case.settings)]
+    return [*found, *(_no_channel(name) for name in without)]
+
+
+def _no_channel(cluster: str) -> Finding:
+    said = f"{cluster} has no channel of its own, so its changes could be read by no one: they are refused"
+    return wrong(f"Slack: channel of {cluster}", said, f"name one in clusters.{cluster}.channel")
 
 
 async def _channel(case: Case, channel: str) -> Finding:
@@ -137,7 +145,7 @@ async def _channel(case: Case, channel: str) -> Finding:
 
 
 async def _people(case: Case) -> Sequence[Finding]:
-    roles = [(*c.roles.operators, *c.who_approves) for c in case.settings.clusters.values()]
+    roles = [(*c.roles.changers, *c.who_approves) for c in case.settings.clusters.values()]
     named = dict.fromkeys(who for role in roles for who in role if not who.startswith("S"))
     if not named:
         remedy = "name them in clusters.NAME.roles.operators"

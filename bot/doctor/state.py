@@ -6,6 +6,9 @@ from functools import partial
 
 from bot.doctor.case import Case, FileLook, NoStore
 from bot.doctor.check import Check, Finding, fine, unknown, wrong
+from services.errors import BadRecord
+from services.store import Store
+from services.store.origin import KEY, NewerState, must_be_known, read_origin
 from services.store.redis import RedisStore
 
 
@@ -25,10 +28,24 @@ async def _none(store: NoStore) -> Sequence[Finding]:
 
 async def _redis(store: RedisStore) -> Sequence[Finding]:
     found = await store.durability()
+    if newer := await _newer(store):
+        return [wrong("state: Redis", newer, "start that version")]
+    if found.unfit:
+        return [wrong("state: Redis", found.unfit, "set REDIS_URL to another server")]
     told = [wrong("state: Redis", text, "the message says which setting; the how-to on state has a configuration") for text in found.weak]
     told += [unknown("state: Redis", text, "ask whoever runs Redis") for text in found.unknown]
     said = "; ".join(("it answers and keeps what it is told", *found.notes))
     return told or [fine("state: Redis", said)]
+
+
+async def _newer(store: Store) -> str:
+    """Why this version may not work with what stands there."""
+    try:
+        if (origin := read_origin((await store.get(KEY))[0])) is not None:
+            must_be_known(origin)
+    except (NewerState, BadRecord) as error:
+        return str(error)
+    return ""
 
 
 async def _file(look: FileLook) -> Sequence[Finding]:
@@ -36,6 +53,7 @@ async def _file(look: FileLook) -> Sequence[Finding]:
     folder = next(p for p in (path.parent, *path.parents) if p.exists())
     if not os.access(folder, os.W_OK):
         return [wrong(name, f"{folder} cannot be written to by this user", "set state.path to a folder of the bot's own")]
-    await look.get("ready")
+    if newer := await _newer(look):
+        return [wrong(name, newer, "start that version")]
     there = "is there and can be read" if path.is_file() else "is made at the first start"
     return [fine(name, f"{path} {there}; one bot may use it (set REDIS_URL for more)")]

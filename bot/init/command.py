@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bot.init.asking import Stopped, ask, pick, secret, tell
 from bot.init.questions import QUESTIONS, Standins
+from bot.init.repository import could_be_committed
 from bot.init.stacks import Found, look_up
 from bot.init.writing import MEANING, env_text, secrets_wanted, settings_text
 from bot.start import own_zone
@@ -154,4 +155,6 @@ def _close(config: Path, env_file: Path | None, typed: Mapping[str, str]) -> Non
     if env_file is not None:
         empty = [name for name, value in typed.items() if not value and name != "REDIS_URL"]
         tell(f"{env_file} is for the secrets; only you can open it." + (f" Fill in: {', '.join(empty)}." if empty else ""))
+        if (top := could_be_committed(env_file)) is not None:
+            tell(f"WARNING: {env_file} is inside the git repository {top}, which does not ignore it. Add it to {top}/.gitignore now.")
     tell(f"Next: openvidu-bot doctor{named}\nThen: openvidu-bot serve{named}")

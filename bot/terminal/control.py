@@ -4,16 +4,20 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import socket
 import struct
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
+from bot.terminal.command import VERBS
+from bot.terminal.people import Peer, sudo_uid
 from handlers.following import Line
 from handlers.terminal import Order
 from services.causes import cause_of
+from services.errors import Refused
 from services.policy import Actor
 
 log = logging.getLogger(__name__)
@@ -33,9 +37,9 @@ class Ears(Protocol):
 
 
 class Control:
-    """Listens for as long as the bot runs. `who` tells a process's user from its ids."""
+    """Listens for as long as the bot runs. `who` tells whom a process acts for; Refused when that cannot be proved."""
 
-    def __init__(self, path: Path, terminal: Ears, who: Callable[[int, int], Actor]) -> None:
+    def __init__(self, path: Path, terminal: Ears, who: Callable[[Peer], Actor]) -> None:
         self._path = path
         self._terminal = terminal
         self._who = who
@@ -69,18 +73,17 @@ class Control:
             return
         peer: socket.socket = writer.get_extra_info("socket")
         pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-        actor = self._who(uid, pid)
-        guest = asyncio.create_task(self._serve(reader, writer, actor), name=f"terminal of {actor.user}")
+        guest = asyncio.create_task(self._serve(reader, writer, Peer(uid, pid)), name=f"terminal of user {uid}")
         self._guests.add(guest)
         guest.add_done_callback(self._guests.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, actor: Actor) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
         try:
             async with asyncio.timeout(ORDER_WITHIN):
                 asked = json.loads(await reader.readline())
             order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]), str(asked.get("shown", "")))
-            log.info("asked from a terminal: %s %s", order.verb, order.words)
-            async with contextlib.aclosing(self._terminal.hear(order, actor, int(asked["width"]))) as lines:
+            peer = replace(peer, sudo=int(asked["sudo"])) if asked.get("sudo") is not None else peer
+            async with contextlib.aclosing(self.heard(order, peer, int(asked["width"]))) as lines:
                 async for line in lines:
                     writer.write(json.dumps(asdict(line)).encode() + b"\n")
                     await writer.drain()
@@ -92,6 +95,21 @@ class Control:
                 await asyncio.wait_for(writer.wait_closed(), 1.0)
 
 
+    async def heard(self, order: Order, peer: Peer, width: int) -> AsyncGenerator[Line]:
+        """One order of that process, and what is answered."""
+        try:
+            actor = self._who(peer)
+        except Refused as why:
+            log.warning("an order from a terminal was refused: who asks is not proved (user %d)", peer.uid)
+            yield Line(f"{why}.", code=1)
+            return
+        # Never its words: a value that was typed where it does not belong would stand in the log.
+        log.info("asked from a terminal by %s: %s", actor.user, order.verb if order.verb in VERBS else "an unknown verb")
+        async with contextlib.aclosing(self._terminal.hear(order, actor, width)) as lines:
+            async for line in lines:
+                yield line
+
+
 async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
     """What the bot that listens there says. NoBot when none does."""
     try:
@@ -101,7 +119,7 @@ async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
     except OSError:
         raise NoBot("") from None
     try:
-        writer.write(json.dumps({**asdict(order), "width": width}).encode() + b"\n")
+        writer.write(json.dumps({**asdict(order), "width": width, "sudo": sudo_uid(os.environ)}).encode() + b"\n")
         await writer.drain()
         while said := await reader.readline():
             yield Line(**json.loads(said))

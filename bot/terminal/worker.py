@@ -6,8 +6,9 @@ import socket
 from collections.abc import AsyncGenerator
 
 from bot.app import Ways, news_channels, site_of
-from bot.state import Unusable, open_store
-from bot.terminal.people import actor_of
+from bot.state import Unusable, must_be_usable, open_store
+from bot.terminal.people import Peer, actor_of
+from bot.version import own_version
 from config.values import Settings
 from handlers.absent import Absent
 from handlers.commands import Office
@@ -18,8 +19,10 @@ from services.clients.http import Http
 from services.clients.ssh import Ssh
 from services.clock import Clock
 from services.desk import Desk
+from services.errors import Refused
 from services.hours import Hours
 from services.memory import HostKeys
+from services.store import Store
 from services.store.port import new_id
 from services.world import ClusterWorld, Shell
 
@@ -31,10 +34,25 @@ def circle_of(settings: Settings) -> Circle:
     return Circle(Office(settings.slack.command, dict(settings.channels), zones), names)
 
 
+async def _open(settings: Settings, clock: Clock) -> Store:
+    store = open_store(settings.state, clock)
+    try:
+        await must_be_usable(settings, store, clock, own_version())
+    except Unusable:
+        await store.aclose()
+        raise
+    return store
+
+
 async def work(settings: Settings, clock: Clock, order: Order, width: int) -> AsyncGenerator[Line]:
     """Do it here. What is started is driven by this process for as long as it follows; then, or when it is left, by whoever comes."""
     try:
-        store = open_store(settings.state, clock)
+        actor = actor_of(settings, Peer.this_process(os.environ))
+    except Refused as why:
+        yield Line(f"{why}.", code=1)
+        return
+    try:
+        store = await _open(settings, clock)
     except Unusable as error:
         held = "; ask that bot in Slack, or stop it first" if "another bot" in str(error) else ""
         yield Line(f"{error}{held}", code=1)
@@ -42,12 +60,11 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
     ways = Ways(clock, store, Http())
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
-    keys = HostKeys(store)
+    keys = HostKeys(store, clock)
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
     absent = Absent(desk, news_channels(settings))
     terminal = Terminal(desk, Hours(desk, clock), clock, circle_of(settings), drives=True)
-    actor = actor_of(settings, os.getuid(), "self")
     try:
         async with contextlib.aclosing(terminal.hear(order, actor, width)) as lines:
             async for line in lines:

@@ -14,13 +14,16 @@ from handlers.cards.home import REFRESH as REFRESH
 from handlers.cards.lists import OUTSIDE as OUTSIDE
 from handlers.cards.lists import help_card as help_card
 from handlers.cards.lists import runs_card as runs_card
+from handlers.cards.lost import lost_card as lost_card
 from handlers.cards.plans import impact as impact
 from handlers.cards.plans import plan_card as plan_card
 from handlers.cards.plans import title as title
 from handlers.cards.requests import APPROVE as APPROVE
 from handlers.cards.requests import DETAILS as DETAILS
+from handlers.cards.requests import NOTE as NOTE
 from handlers.cards.requests import REJECT as REJECT
 from handlers.cards.requests import details_card as details_card
+from handlers.cards.requests import rejected_notice as rejected_notice
 from handlers.cards.requests import request_card as request_card
 from handlers.cards.runs import ABANDON as ABANDON
 from handlers.cards.runs import ANSWER as ANSWER
@@ -29,6 +32,7 @@ from handlers.cards.runs import RESUME as RESUME
 from handlers.cards.runs import note as note
 from handlers.cards.runs import picked_up as picked_up
 from handlers.cards.runs import question_notice as question_notice
+from handlers.cards.runs import reason_notice as reason_notice
 from handlers.cards.runs import run_card as run_card
 from handlers.cards.runs import stopped_notice as stopped_notice
 from handlers.cards.runs import turned_notice as turned_notice

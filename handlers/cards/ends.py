@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from handlers.blocks import Card, clock, cut, escape, section
-from handlers.cards.words import REASON, behind, plain, sentence
+from handlers.cards.words import REASON, behind, plain, sentence, why
 from services.runs import Run, State
 from services.steps.base import duration
 
@@ -32,7 +32,7 @@ def outcome(run: Run) -> str:
 def end_card(run: Run) -> Card:
     """A run that is over."""
     what = outcome(run)
-    by = f" by {run.ended_by.mention}" if run.ended_by else ""
+    by = f" by {run.ended_by.mention}{why(run.why_ended or run.why_cancelled)}" if run.ended_by else ""
     head = f"*{what}*{by} · {clock(run.ended_at)}, took {duration(run.ended_at - run.opened_at)} · {behind(run)} · run `{run.id}`"
     changed = "; ".join(together(run.stays_done)) or "nothing"
     lines = [f"*{cut(sentence(_ready(run)), REASON)}*"] if run.by and run.state is State.DONE else []
@@ -75,4 +75,5 @@ def _next(run: Run) -> str:
 
 def end_notice(run: Run) -> str:
     """The one line that calls the requester back, in the thread."""
-    return f"{run.requester.mention}, {outcome(run)} ({duration(run.ended_at - run.opened_at)})."
+    why_ended = f" by {run.ended_by.mention}{why(run.why_ended)}" if run.ended_by and run.why_ended else ""
+    return f"{run.requester.mention}, {outcome(run)} ({duration(run.ended_at - run.opened_at)}){why_ended}."

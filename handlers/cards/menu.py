@@ -18,8 +18,13 @@ MORE, WHICH = "more", "which"
 SHOWN = 3  # requests with their buttons
 
 
-def menu_card(status: Status, offered: Sequence[Offer], hold: Hold | None, may_not: str, mine: frozenset[str]) -> Card:
-    """What `/openvidu` alone answers. `may_not`: why this person may only read; `mine`: requests that they may decide on."""
+def menu_card(
+    status: Status, offered: Sequence[Offer], hold: Hold | None, may_not: str, mine: frozenset[str], *, decides: bool | None = None
+) -> Card:
+    """What `/openvidu` alone answers. `may_not`: why this person may only read; `mine`: requests that they may decide on.
+
+    `decides`: whether they may decide about the run that is open; left out, whoever may change something may.
+    """
     cluster = status.cluster
     head = f"*{cluster.name}* · {state_of(cluster)} · {people(cluster.load)} · {clock(cluster.seen_at)}"
     lines = [head]
@@ -34,7 +39,7 @@ def menu_card(status: Status, offered: Sequence[Offer], hold: Hold | None, may_n
     blocks: list[Block] = [section("\n".join(lines))]
     said = list(lines)
     if status.run is not None:
-        words, buttons = _run(status.run, operates=not may_not)
+        words, buttons = _run(status.run, operates=not may_not if decides is None else decides)
         said.append(words)
         blocks += [section(words), *([actions(*buttons)] if buttons else [])]
     for request in [r for r in status.waiting if r.id in mine][:SHOWN]:

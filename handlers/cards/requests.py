@@ -3,12 +3,12 @@
 from handlers.blocks import Block, Card, actions, button, clock, context, section
 from handlers.cards.acts import heading, unlike, unlike_blocks
 from handlers.cards.glass import MARK, glass_buttons, glass_card, glass_waits
-from handlers.cards.plans import impact, steps_line
-from handlers.cards.words import asked, plain, sentence
+from handlers.cards.plans import impact, steps_line, title
+from handlers.cards.words import asked, plain, sentence, why, with_remarks
 from services.decisions import Request, RequestState
 from services.steps.base import listed
 
-APPROVE, REJECT, DETAILS = "approve", "reject", "details"
+APPROVE, REJECT, DETAILS, NOTE = "approve", "reject", "details", "note"
 
 
 def request_card(request: Request, approvers: str) -> Card:
@@ -34,7 +34,7 @@ def waits_for(request: Request, approvers: str) -> str:
         return glass_waits(request, approvers)
     if request.startable:
         return f"needs no approval any more: {request.requester.mention} can start it"
-    so_far = f"approved by {listed(a.mention for a in request.approvals)}; " if request.approvals else ""
+    so_far = f"approved by {with_remarks(request.approvals, request.remarks)}; " if request.approvals else ""
     needed = "one approval" if request.left == 1 else f"{request.left} approvals"
     return f"{so_far}needs {needed}{_of_groups(request)} by {approvers}, because {request.why}"
 
@@ -64,7 +64,7 @@ def decide_buttons(request: Request) -> list[Block]:
     asks = f"{plain(heading(request))}: {confirm}." if confirm else ""
     return [
         button("Approve", APPROVE, request.id, style="primary", confirm=asks),
-        button("Reject", REJECT, request.id),
+        button("Reject…", REJECT, request.id),
         button("Details", DETAILS, request.id),
     ]
 
@@ -77,11 +77,11 @@ def _closed(request: Request) -> str:
             verb = "confirmed" if request.glass else "started" if request.startable else "approved"
             return f"{verb}{by} {at}, {f'`{request.run}` goes on' if request.act else f'running as `{request.run}`'}"
         case RequestState.REJECTED:
-            return f"rejected{by} {at}. Nothing was changed."
+            return f"rejected{by} {at}{why(request.why_closed)}. Nothing was changed."
         case RequestState.EXPIRED:
             verb = "confirmed" if request.glass else "approved"
-            why = "it was not started" if request.startable else f"nobody {verb} it"
-            return f"expired {at}: {why} in time. Nothing was changed; {_again(request)}."
+            undone = "it was not started" if request.startable else f"nobody {verb} it"
+            return f"expired {at}: {undone} in time. Nothing was changed; {_again(request)}."
         case _ if not request.replaced_by:
             if request.act is not None:
                 return f"`{request.act.run}` has moved on since ({at}). Nothing was changed by this request."
@@ -97,7 +97,7 @@ def _again(request: Request) -> str:
     return f"ask again with `/openvidu {'break-glass ' if request.glass else ''}{request.plan.procedure.words()}`"
 
 
-def details_card(request: Request, approvers: str) -> Card:
+def details_card(request: Request, approvers: str, *, decides: bool = False) -> Card:
     """What the Details button shows: each step, who may approve, what the approval is bound to."""
     plan = request.plan
     numbered = "\n".join(f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1))
@@ -105,4 +105,14 @@ def details_card(request: Request, approvers: str) -> Card:
         f"Made {clock(plan.made_at)}. The approval is bound to exactly this (`{plan.digest[:12]}`): if a droplet, the pool or a step "
         f"changes, the new plan is shown instead. It may be given by {request.requester.mention if request.glass else approvers}, once."
     )
-    return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", (section(numbered), context(bound)))
+    noted = decides and not request.glass and request.state is RequestState.OPEN
+    row = (actions(button("Approve with a note…", NOTE, request.id)),) if noted else ()
+    return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", (section(numbered), context(bound), *row))
+
+
+def rejected_notice(request: Request) -> str:
+    """Tells whoever asked why it was rejected; "" when there is nothing to tell."""
+    by = request.closed_by
+    if request.state is not RequestState.REJECTED or by is None or by.key == request.requester.key:
+        return ""
+    return f"{request.requester.mention}, {by.mention} rejected “{title(request.plan)}”{why(request.why_closed)}"

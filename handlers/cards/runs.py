@@ -2,10 +2,10 @@
 
 from handlers.blocks import Block, Card, actions, button, clock, context, escape, section
 from handlers.cards.ends import end_card
-from handlers.cards.words import behind, plain
+from handlers.cards.words import behind, plain, why
 from services.executor import Progress
 from services.policy import Actor
-from services.runs import Noted, Recovering, Run, State
+from services.runs import CancelAsked, Event, Noted, Opened, Recovering, Resumed, Run, State
 from services.steps.base import duration, listed
 
 CANCEL, RESUME, ABANDON, ANSWER = "cancel", "resume", "abandon", "answer"
@@ -118,7 +118,7 @@ def _foot(progress: Progress) -> str:
         meetings = " after the last meeting" if run.plan.effects.blocks and run.position == 0 else ""
         said += f" · about {duration(left)} left{meetings}"
     if run.cancel is not None:
-        said += f" · {run.cancel.mention} cancelled it; it stops at the next safe point"
+        said += f" · {run.cancel.mention} cancelled it{why(run.why_cancelled)}; it stops at the next safe point"
     if progress.trouble:
         said += f" · {escape(progress.trouble)}; looking again, nothing is lost"
     return said
@@ -174,6 +174,20 @@ def _called(run: Run, *others: Actor) -> str:
     """Who asked for it, and others; for a window those who approved it, as nobody is behind it at this hour."""
     people = run.approvers if run.requester.window else (run.requester, *others)
     return listed(dict.fromkeys(a.mention for a in people)) or run.requester.mention
+
+
+def reason_notice(event: Event, run: Run) -> str:
+    """Tells whoever asked for a run why somebody else decided about it; "" when no reason was given, or it was their own decision."""
+    match event:
+        case CancelAsked(by=by, reason=reason) if reason and by.key != run.requester.key:
+            return f"{_called(run)}, {by.mention} cancelled {run.id}{why(reason)}"
+        case Resumed(by=by, reason=reason) if reason and by.key != run.requester.key:
+            return f"{_called(run)}, {by.mention} goes on with {run.id}{why(reason)}"
+        case Opened(remarks=remarks) if remarks:
+            said = " ".join(f"{a.mention} approved it{why(dict(remarks)[a.key])}." for a in run.approvers if a.key in dict(remarks))
+            return f"{run.requester.mention}, {said}"
+        case _:
+            return ""
 
 
 def note(event: Noted) -> str:

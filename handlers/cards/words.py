@@ -1,7 +1,7 @@
 """Words that every card needs: people, reasons, what is left when the marks of formatting go."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from handlers.blocks import Card, clock, cut, date, escape, section
 from services.cluster import Droplet, Load
@@ -50,12 +50,18 @@ def why(reason: str) -> str:
 
 def behind(run: Run) -> str:
     """`asked by @ana, approved by @ben 18:13 · power work in ams3`."""
-    approved = f", approved by {listed(a.mention for a in run.approvers)}" if run.approvers else ""
+    approved = f", approved by {with_remarks(run.approvers, run.remarks)}" if run.approvers else ""
     if run.standing and run.renewed is None:
         approved = f", standing approval by {listed(a.mention for a in run.approvers)} of {date(run.standing)},"
     if run.glass:
         approved = f", :warning: *no approval: break-glass by {run.requester.mention}*,"
     return f"asked by {run.requester.mention}{approved} {clock(run.approved_at or run.opened_at)}{why(run.reason)}"
+
+
+def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:
+    """`@ben (“only until noon”) and @carla`."""
+    said = dict(remarks)
+    return listed(f"{a.mention} (“{escape(cut(said[a.key], REASON))}”)" if a.key in said else a.mention for a in people)
 
 
 def plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from handlers.talks.audit import Audit
 from handlers.talks.backup import BackupList, BackupShow
-from handlers.talks.base import Asked, Talk
+from handlers.talks.base import Asked, Talk, WhichCluster
 from handlers.talks.config import ConfigHistory, ConfigList, ConfigRollback, ConfigSet
 from handlers.talks.cost import Cost
 from handlers.talks.deciding import Abandon, Cancel, Resume
@@ -19,4 +19,4 @@ TALKS: tuple[type[Talk], ...] = (
     *(BreakGlass, Audit, Menu),
 )
 
-__all__ = ["TALKS", "Asked", "Talk"]
+__all__ = ["TALKS", "Asked", "Talk", "WhichCluster"]

@@ -7,7 +7,7 @@ from handlers import cards
 from handlers.blocks import Card
 from handlers.talks.base import Asked, Talk
 from services.errors import Refused
-from services.spoken import argument
+from services.spoken import CHANGING, CommandClass, argument
 
 MOST = 30
 
@@ -17,13 +17,11 @@ class Audit(Talk):
     """The newest decisions about this cluster: who, what, why, before and after."""
 
     command: ClassVar[str] = "audit"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     number: int = argument("how many", default=10)
 
     async def answer(self, asked: Asked) -> Card:
         if not 1 <= self.number <= MOST:
             raise Refused(f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them")
         name = asked.cluster()
-        asked.desk.may_operate(name, asked.actor)
-        chain = asked.desk.journal.chain
-        return cards.audit_card(name, await chain.newest(name, self.number), await chain.head(name))
+        return cards.audit_card(name, *await asked.sight.decisions(name, asked.actor, self.number))

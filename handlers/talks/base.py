@@ -11,7 +11,12 @@ from services.desk import Desk
 from services.errors import Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor
+from services.sight import Sight
 from services.spoken import Spoken
+
+
+class WhichCluster(Refused):
+    """None was named, and nothing says which of several is meant."""
 
 
 async def _no_picture(_card: Card, _png: bytes, _title: str, _described: str) -> None:
@@ -20,6 +25,10 @@ async def _no_picture(_card: Card, _png: bytes, _title: str, _described: str) ->
 
 async def _no_modal(_view: dict[str, Any]) -> None:
     raise Refused("no form can be opened here")
+
+
+async def _anywhere(_cluster: str) -> str:
+    return ""
 
 
 def _unread(_text: str) -> Spoken:
@@ -43,13 +52,21 @@ class Asked:
     read: Callable[[str], Spoken] = _unread  # what is meant by some words; Refused when nobody can tell
     reason: str = ""  # with these two, for talks that lead to a plan
     dry: bool = False
+    card_channel: Callable[[str], Awaitable[str]] = _anywhere  # where a cluster's cards stand; Refused where they could be shown to no one
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture  # with a card, for this person's eyes only
+
+    @property
+    def sight(self) -> Sight:
+        """What this person may see."""
+        return Sight(self.desk, self.hours)
 
 
 @dataclass(frozen=True)
 class Talk(Spoken, ABC):
-    """Words that are answered at once, in private. Changes no cluster."""
+    """Words that are answered at once, in private."""
 
+    changes: ClassVar[bool] = False  # it decides something, so it is stored before it is acknowledged
+    reasons: ClassVar[bool] = False  # a reason may be given with it: `--reason`
     plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
 
     @abstractmethod

@@ -10,20 +10,23 @@ from handlers.forms import config_form
 from handlers.talks.base import Asked, Talk
 from services.desk import Outcome, Planned
 from services.errors import Refused
-from services.policy import Kind, may_operate
 from services.procedures import Configure
+from services.procedures.configure import classes_of
 from services.runs import Run, State
 from services.secrets_env import KEYS, Policy, SecretsFile, changes, damaged, effects, findings, lint, may_change
 from services.secrets_env.keys import URLS
-from services.spoken import argument, rest
+from services.sites import must
+from services.spoken import CommandClass, argument, rest
 
+CONFIG = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
 SHOWN = 20
 # For a dry run: of each form two values, so that one of them is another than the file's.
 SAMPLES = ("example-value-of-a-dry-run-0000000001", "Example-value-of-a-dry-run-0000000002", "dry.example", "run.example", "observability",
            "openviduMeet", "pion", "mediasoup")  # fmt: skip
 NOT_HERE = (
     "the value is not typed here: say only the key, as in `/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
-    "What you typed was not kept by the bot; if it was a real secret, Slack has seen it: choose another one"
+    "What you typed was not kept by the bot; if it was a real secret, it was seen where it was typed (Slack, or the process list and the "
+    "history of your shell): choose another one"
 )
 
 
@@ -32,7 +35,7 @@ class ConfigList(Talk):
     """The keys of secrets.env: which are secret, which may be changed, and why the others may not."""
 
     command: ClassVar[str] = "config list"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
@@ -60,7 +63,7 @@ class ConfigSet(Talk):
     """Change one key of secrets.env: opens a form for the value, then asks for approval."""
 
     command: ClassVar[str] = "config set"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
     key: str = rest("the key, such as DASHBOARD_ADMIN_PASSWORD; never the value")  # all words, so that none of them is ever said back
 
@@ -71,6 +74,7 @@ class ConfigSet(Talk):
         if len(words) != 1 or "=" in words[0]:
             raise Refused(NOT_HERE)
         key = words[0].upper()
+        asked.desk.may_use(name, asked.actor, *classes_of([key]))
         verdict = may_change(key)
         if not verdict.ok:
             raise Refused(verdict.reason)
@@ -88,7 +92,7 @@ class ConfigHistory(Talk):
     """Earlier versions of secrets.env: when, by whom, which keys. No values."""
 
     command: ClassVar[str] = "config history"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
@@ -116,7 +120,8 @@ class ConfigRollback(Talk):
     """Put an earlier version of secrets.env back; shows which keys change and asks for approval."""
 
     command: ClassVar[str] = "config rollback"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
     version: str = argument("from config history")
 
@@ -133,7 +138,8 @@ class ConfigRollback(Talk):
         if refused:
             raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
         why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
-        configure = partial(asked.desk.configure, reason=why, channel=asked.channel, words=self.words(), dry=asked.dry)
+        channel = asked.channel if asked.dry else await asked.card_channel(name) or asked.channel
+        configure = partial(asked.desk.configure, reason=why, channel=channel, words=self.words(), dry=asked.dry)
         return _shown(await configure(asked.actor, name, lambda _: old))
 
 
@@ -148,6 +154,4 @@ def _shown(made: Outcome) -> Card | None:
 
 
 def _may(asked: Asked, name: str) -> None:
-    verdict = may_operate(asked.actor, asked.desk.site(name).rules)
-    if verdict.kind is Kind.DENIED:
-        raise Refused(verdict.reason)
+    must(asked.desk.may_say(name, asked.actor, ConfigList))

@@ -13,6 +13,7 @@ from handlers.pictures import described, month_picture
 from handlers.talks.base import Asked, Talk
 from handlers.talks.windows import sections
 from services.errors import BotError, Refused
+from services.policy import NOWHERE
 from services.prices import money
 from services.spoken import argument, flag
 from services.steps.base import count, listed
@@ -55,24 +56,18 @@ def _one(asked: Asked) -> str:
 
 
 def _readable(asked: Asked) -> tuple[str, ...]:
-    """The clusters that this person may see. Refused as for one of them when there is none."""
-    found, refused = [], None
-    for name in sorted(asked.desk.sites):
-        try:
-            asked.desk.may_read(name, asked.actor)
-            found.append(name)
-        except Refused as error:
-            refused = error
-    if not found and refused is not None:
-        raise refused
-    return tuple(found)
+    """The clusters that this person may see. Refused when there is none."""
+    found = asked.desk.sites.readable(asked.actor)
+    if not found:
+        raise Refused(NOWHERE)
+    return found
 
 
 async def _reports(asked: Asked, names: Sequence[str], year: int, month: int, now: float) -> tuple[list[Report], list[str]]:
     """The month of each, and the names of those of which nothing was ever recorded."""
     made, silent = [], []
     for name in names:
-        facts = await asked.hours.usage.facts(name)
+        facts = await asked.sight.facts(name, asked.actor)
         if facts is None:
             silent.append(name)
         else:

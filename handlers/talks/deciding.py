@@ -7,7 +7,7 @@ from handlers import cards
 from handlers.blocks import Card
 from handlers.talks.base import Asked, Talk
 from services.outcomes import Started, Waiting
-from services.spoken import argument
+from services.spoken import CHANGING, CommandClass, argument
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,13 @@ class Cancel(Talk):
     """Stop a run at its next safe point; what is done stays done and is named."""
 
     command: ClassVar[str] = "cancel"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.cancel(self.run, asked.actor)
+        run = await asked.desk.cancel(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
 
 
@@ -28,11 +30,13 @@ class Resume(Talk):
     """Go on with a run that has stopped."""
 
     command: ClassVar[str] = "resume"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        made = await asked.desk.resume(self.run, asked.actor)
+        made = await asked.desk.resume(self.run, asked.actor, asked.reason)
         if isinstance(made, Waiting):
             return cards.not_covered_card(made.request)
         assert isinstance(made, Started), "it goes on, or is asked for"
@@ -45,9 +49,11 @@ class Abandon(Talk):
     """Give up a run that has stopped, and free the cluster."""
 
     command: ClassVar[str] = "abandon"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: Asked) -> Card:
-        run = await asked.desk.abandon(self.run, asked.actor)
+        run = await asked.desk.abandon(self.run, asked.actor, asked.reason)
         return cards.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

@@ -9,7 +9,7 @@ from handlers.talks.base import Asked, Talk
 from services.errors import Refused
 from services.outcomes import Planned
 from services.procedures import Procedure
-from services.spoken import rest
+from services.spoken import CommandClass, rest
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class BreakGlass(Talk):
     """In an emergency: a change without its approval. Needs `--reason`, is told to everybody, and only the approval is skipped."""
 
     command: ClassVar[str] = "break-glass"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.BREAK_GLASS,)
     plans: ClassVar[bool] = True
     what: str = rest("COMMAND")
 
@@ -31,7 +32,8 @@ class BreakGlass(Talk):
         elif asked.channel.startswith("D"):
             raise Refused("break-glass is said in a channel, where others read it; nothing was changed")
         else:
-            made = await asked.desk.break_glass(asked.actor, name, said, reason=asked.reason, channel=asked.channel)
+            channel = await asked.card_channel(name) or asked.channel
+            made = await asked.desk.break_glass(asked.actor, name, said, reason=asked.reason, channel=channel)
         if isinstance(made, Planned):
             return cards.plan_card(made.plan, dry=made.dry)
         return cards.words_card("Nothing is done yet: the plan stands in the channel for everybody to read, and only you can confirm it.")

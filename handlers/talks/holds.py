@@ -10,7 +10,7 @@ from handlers import cards
 from handlers.blocks import Card, day, escape
 from handlers.talks.base import Asked, Talk
 from services.errors import Refused
-from services.spoken import rest
+from services.spoken import CommandClass, rest
 
 SAID = 'say why and until when, as in `/openvidu hold "exam week" until 18:00`, `… until tomorrow 08:00` or `… for 2h`'
 LONGEST = 90 * 86400.0
@@ -21,7 +21,8 @@ class HoldTalk(Talk):
     """Stop every change on this cluster, windows too: `hold "reason" until 18:00` (or `for 2h`, `until tomorrow 08:00`)."""
 
     command: ClassVar[str] = "hold"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     what: str = rest('"reason" until TIME | for LENGTH')
 
     async def answer(self, asked: Asked) -> Card:
@@ -36,7 +37,8 @@ class Unhold(Talk):
     """End a hold now."""
 
     command: ClassVar[str] = "unhold"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from handlers.blocks import Card
 from handlers.cards.menu import menu_card, which_card
-from handlers.offers import offers
-from handlers.talks.base import Asked, Talk
-from services.errors import Refused, Unreachable
-from services.policy import Kind, may_operate, may_read
+from handlers.offers import offers, open_to
+from handlers.talks.base import Asked, Talk, WhichCluster
+from services.errors import Unreachable
+from services.policy import Kind, may_operate
 from services.windows import Hold
 
 
@@ -22,25 +22,23 @@ class Menu(Talk):
         desk, actor = asked.desk, asked.actor
         try:
             name = asked.cluster()
-        except Refused:
-            names = [n for n in sorted(desk.sites) if may_read(actor, desk.sites.rules(n)).kind is Kind.ALLOWED]
-            if not names:
-                raise
-            return which_card(names)
+        except WhichCluster:
+            return which_card(desk.sites.readable(actor))
         status = await desk.status(name, actor)
         rules = desk.sites.rules(name)
         hold, windows = await _hours(asked, name)
         verdict = may_operate(actor, rules)
         operates = verdict.kind is Kind.ALLOWED
         offered = offers(status.cluster, status.run, operates=operates and status.known, held=hold is not None, windows=windows)
-        return menu_card(
-            status, offered, hold, "" if operates else verdict.reason, frozenset(r.id for r in status.waiting if desk.counts(r, actor))
-        )
+        offered = open_to(offered, asked.spoken, lambda kind: desk.may_say(name, actor, kind).kind is not Kind.DENIED)
+        mine = frozenset(r.id for r in status.waiting if desk.counts(r, actor))
+        decides = status.run is not None and desk.may_decide(status.run, actor)
+        return menu_card(status, offered, hold, "" if operates else verdict.reason, mine, decides=decides)
 
 
 async def _hours(asked: Asked, name: str) -> tuple[Hold | None, bool]:
     try:
-        _, book = await asked.hours.books.read(name)
+        book = await asked.sight.book(name, asked.actor)
     except Unreachable:
         return None, False  # reading works without the state store
     return book.exceptions.hold(asked.clock.now()), bool(book.windows)

@@ -9,9 +9,8 @@ from handlers.history import one_run_card
 from handlers.nodes import node_card
 from handlers.talks.base import Asked, Talk
 from services.errors import Refused, Unreachable
-from services.policy import Kind, may_operate
-from services.spoken import argument
-from services.steps.base import listed
+from services.policy import Kind, may_operate, whom_to_ask
+from services.spoken import CHANGING, argument
 
 
 @dataclass(frozen=True)
@@ -25,18 +24,21 @@ class Help(Talk):
         others: list[str] = []
         try:
             name = asked.cluster()
+            spoken = [s for s in spoken if asked.desk.may_say(name, asked.actor, s).kind is not Kind.DENIED]
             verdict = may_operate(asked.actor, asked.desk.site(name).rules)
-            may = f"This channel is about {name}. "
-            if verdict.kind is Kind.ALLOWED:
-                may += "You may use all of these."
-            else:
-                may += f"You may read; changes: {verdict.reason}."
-                others = [f"`{s.command}`" for s in spoken if s.operators]
-                spoken = [s for s in spoken if not s.operators]
+            reads = f"You may read; changes: {verdict.reason}."
+            may = f"This channel is about {name}. {reads if verdict.kind is Kind.DENIED else 'You may use all of these.'}"
+            others = [] if verdict.kind is Kind.DENIED else _others(asked, name)
         except Refused as error:
             may = cards.sentence(str(error))
-        more = [f"Operators may also say {listed(others)}."] if others else []
-        return cards.help_card([(s.usage(), s.summary()) for s in spoken], may, [*more, cards.OUTSIDE])
+        return cards.help_card([(s.usage(), s.summary()) for s in spoken], may, [*others, cards.OUTSIDE])
+
+
+def _others(asked: Asked, name: str) -> list[str]:
+    """Which classes of commands are not open to somebody who may use others, and whom to ask for them."""
+    rules = asked.desk.site(name).rules
+    closed = [about for about in CHANGING if asked.actor.user not in rules.users(about)]
+    return [f"Not open to you: {about} commands; ask {whom_to_ask(rules.users(about))}." for about in closed]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ShowStatus(Talk):
             return node_card(await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now())
         status = await asked.desk.status(asked.cluster(), asked.actor)
         try:
-            hours = await asked.hours.words(status.cluster.name)
+            hours = await asked.sight.hours_words(status.cluster.name, asked.actor)
         except Unreachable:
             hours = ""  # reading works without the state store
         return cards.status_card(status, asked.clock.now(), hours)
@@ -83,4 +85,4 @@ class OneRun(Talk):
     async def answer(self, asked: Asked) -> Card:
         desk = asked.desk
         run = await desk.run(self.run, asked.actor)
-        return one_run_card(run, desk.progress(run.id), await desk.journal.events(run.id), asked.clock.now())
+        return one_run_card(run, desk.progress(run.id), await asked.sight.events(run.id, asked.actor), asked.clock.now())

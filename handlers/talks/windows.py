@@ -11,10 +11,10 @@ from handlers.talks.base import Asked, Talk
 from handlers.talks.holds import span
 from services.errors import Refused
 from services.policy import Rules
-from services.spoken import argument, rest
+from services.spoken import CommandClass, argument, rest
 from services.standing import Standing, lapsed
 from services.steps.base import listed
-from services.windows import EXAMPLE, KIND_WORDS, Row, forecast, lint
+from services.windows import EXAMPLE, KIND_WORDS, Row, lint
 from services.windows.days import parse_dates
 
 MOST_ROWS = 40
@@ -29,8 +29,7 @@ class ListWindows(Talk):
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
-        asked.desk.may_read(name, asked.actor)
-        _, book = await asked.hours.books.read(name)
+        book = await asked.sight.book(name, asked.actor)
         now = asked.clock.now()
         if not book.windows:
             return cards.words_card(f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`")
@@ -40,8 +39,8 @@ class ListWindows(Talk):
             window = standing.window
             lines.append(f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]} · {_approval(standing, rules, now)}")
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
-        lines.append(f"*Now* {await asked.hours.words(name)}")
-        lines += [f":warning: {c}" for c in ((await asked.hours.due(name)).conflicts)]
+        lines.append(f"*Now* {await asked.sight.hours_words(name, asked.actor)}")
+        lines += [f":warning: {c}" for c in ((await asked.sight.due(name, asked.actor)).conflicts)]
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
         if off := [d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
             lines.append(f"*Days off* {', '.join(off)}")
@@ -74,10 +73,8 @@ class Forecast(Talk):
         match = re.fullmatch(r"(\d{1,3})d?", self.days)
         if match is None or not 1 <= int(match[1]) <= 400:
             raise Refused("how many days ahead? say a number from 1 to 400, as in `/openvidu window forecast 30d`")
-        _, book = await asked.hours.books.read(name)
         now = asked.clock.now()
-        terms = await asked.hours.terms(name)
-        rows = forecast(book.windows, now, now + int(match[1]) * 86400.0, await asked.hours.exceptions(name, book), terms)
+        rows = await asked.sight.forecast(name, asked.actor, now, now + int(match[1]) * 86400.0)
         if not rows:
             return cards.words_card(f"Nothing closes or opens {name} in the next {match[1]} days.")
         shown = [_row(r) for r in rows[:MOST_ROWS]]
@@ -107,7 +104,8 @@ class RemoveWindow(Talk):
     """Take an off-hours window out. Staying up needs no approval."""
 
     command: ClassVar[str] = "window remove"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     name: str = argument("the window's name")
 
     async def answer(self, asked: Asked) -> Card:
@@ -124,7 +122,8 @@ class SkipDays(Talk):
     """Days on which no window closes this cluster, such as `2026-12-24..2026-12-26,2027-01-06`."""
 
     command: ClassVar[str] = "window skip"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     dates: str = rest("DATE[..DATE][,DATE]")
 
     async def answer(self, asked: Asked) -> Card:
@@ -139,7 +138,8 @@ class KeepUpTalk(Talk):
     """Stay up although a window would close it: for a while (`1h`, `90m`) or `tonight`. Ends by itself."""
 
     command: ClassVar[str] = "keepup"
-    operators: ClassVar[bool] = True
+    changes: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     length: str = argument("1h, 90m or tonight", default="tonight")
 
     async def answer(self, asked: Asked) -> Card:

@@ -94,13 +94,13 @@ def _refusal(what: str, status: int) -> BotError:
 
 
 def _number(item: dict[str, Any], name: str) -> int:
-    """A number from protobuf's JSON: int64 comes as text, names in either spelling."""
+    """A number from protobuf's JSON: int64 comes as text, names in either spelling, 0 is left out. Unreachable where it is none."""
     head, *rest = name.split("_")
     value = item.get(name, item.get(head + "".join(word.title() for word in rest), 0))
     try:
         return int(value)
     except (TypeError, ValueError):
-        return 0
+        raise Unreachable(f"asking livekit: its answer has no number for {name}") from None
 
 
 def _publishes(ingress: dict[str, Any]) -> bool:

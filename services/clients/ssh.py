@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from services.causes import ROUTE, Cause, cause_of
+from services.clients.channels import MAX_CHANNELS, Opening, let_in
 from services.clients.keyfile import read_key
 from services.errors import BotError, Forbidden, Refused, Unreachable
 
@@ -87,17 +88,18 @@ class Ssh:
         """Run a command and wait for it. Sent once: whatever is left open by a lost answer is for the caller to look at."""
         what = f"running a command on droplet {host.droplet_id} ({host.address})"
         line = self._line(host)
-        connection: asyncssh.SSHClientConnection | None = None
+        opening = Opening()
         error: BotError
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout), line.channels:
+                opening.stage = "connecting"
                 connection = await self._connected(line, host, timeout)
-                return await self._run(connection, command, stdin, what)
+                process = await opening.process(connection, command)
+                return await self._run(process, stdin, what)
         except TimeoutError:
             if line.busy == 1:  # others on it are left to the keepalive
                 line.drop()
-            why = f"not over within {timeout:g} s"
-            error = _silent(host, timeout) if connection is None else Unreachable(f"{what}: {why}; it may go on there", cause=why)
+            error = _silent(host, timeout) if opening.stage == "connecting" else _late(what, opening, timeout)
         except BotError:
             raise
         except Exception as trouble:
@@ -152,7 +154,9 @@ class Ssh:
         error: BotError
         try:
             async with asyncio.timeout(timeout):
-                connection, _ = await asyncssh.create_connection(witness.client(), host.address, self._port, **options)
+                connection, _ = await let_in(
+                    lambda: asyncssh.create_connection(witness.client(), host.address, self._port, **options), timeout
+                )
         except asyncssh.HostKeyNotVerifiable:
             error = self._another(host, pinned, (witness.seen,) if witness.seen else ())
         except asyncssh.PermissionDenied:
@@ -248,8 +252,7 @@ class Ssh:
         if witness.seen and not witness.pinned and not self._known_hosts:
             await self._pins.put(host.droplet_id, witness.seen)
 
-    async def _run(self, connection: "asyncssh.SSHClientConnection", command: str, stdin: str, what: str) -> Output:
-        process = await connection.create_process(command, encoding="utf-8", errors="replace")
+    async def _run(self, process: "asyncssh.SSHClientProcess[str]", stdin: str, what: str) -> Output:
         try:
             if stdin:
                 process.stdin.write(stdin)
@@ -271,6 +274,7 @@ class _Line:
     def __init__(self, address: str) -> None:
         self.address = address
         self.lock = asyncio.Lock()
+        self.channels = asyncio.Semaphore(MAX_CHANNELS)
         self.busy = 0
         self.connection: asyncssh.SSHClientConnection | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -346,6 +350,16 @@ def _connecting(host: Host) -> str:
 def _silent(host: Host, seconds: float) -> Unreachable:
     why = f"no answer within {seconds:g} s"
     return Unreachable(f"{_connecting(host)}: {why}", sent=False, cause=why, remedy=ROUTE)
+
+
+def _late(what: str, opening: Opening, seconds: float) -> Unreachable:
+    """A command that is not over at its deadline; whether any of it was sent."""
+    if opening.stage == "sent":
+        why = f"not over within {seconds:g} s"
+        return Unreachable(f"{what}: {why}; it may go on there", cause=why)
+    reason = "its sshd allows no further session now" if opening.stage == "refused" else f"{MAX_CHANNELS} other commands run there"
+    why = f"not begun within {seconds:g} s: {reason}"
+    return Unreachable(f"{what}: {why}", sent=False, cause=why)
 
 
 def _lost(host: Host, trouble: Exception) -> Unreachable:

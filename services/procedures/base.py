@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from services.cluster import EVERYTHING, Basis, Cluster, Fact
 from services.errors import Refused
-from services.spoken import Spoken
+from services.spoken import CommandClass, Spoken
 from services.steps import Step
 
 
@@ -20,10 +20,14 @@ class Procedure(Spoken, ABC):
     verb: ClassVar[str]  # "Shut down", for "Shut down acme"
     doing: ClassVar[str]  # "Shutting down"
     done: ClassVar[str]  # "is down"
-    operators: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CAPACITY,)
     looks_at: ClassVar[frozenset[Fact]] = EVERYTHING
     brings_file: ClassVar[bool] = False  # its masters boot from a secrets.env of its own, checked when that was staged
     each_time: ClassVar[bool] = False  # asked for again it is done again: a restart is an act, not a state
+
+    def needs(self) -> tuple[CommandClass, ...]:
+        """The classes that this very change takes: whoever asks for it may use all of them."""
+        return self.classes
 
     def about(self, name: str) -> str:
         """What it is about, said after its verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`."""

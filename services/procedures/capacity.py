@@ -204,6 +204,9 @@ class Unpark(OfNodes):
 
     node: str = argument("media-3, a droplet's name or its id, or how many; left out: all", default="all")
 
+    def about(self, name: str) -> str:
+        return f"the parked media nodes of {name}" if self.node.lower() == "all" else super().about(name)
+
     def way(self, cluster: Cluster) -> Way:
         return fleet.of(cluster).unpark(self.node)
 

@@ -1,6 +1,6 @@
 """Changing `secrets.env`: applied and seen to work, or put back by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.secrets_env import KEYS, Policy, effects
 from services.secrets_env.keys import INFORMATION
+from services.spoken import CommandClass
 from services.steps import Autoscaling, RunsOver, Step
 from services.steps.base import listed
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
@@ -17,11 +18,18 @@ from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, Restor
 SHOWN = 5
 
 
+def classes_of(keys: Iterable[str]) -> tuple[CommandClass, ...]:
+    """What changing these keys takes. A key that is not known here may be a secret."""
+    secret = {(known := KEYS.get(key)) is None or known.secret for key in keys}
+    return tuple(c for c, there in ((CommandClass.CONFIGURATION, False in secret), (CommandClass.SECRETS, True in secret)) if there)
+
+
 @dataclass(frozen=True)
 class Configure(Procedure):
     """Put a new value into secrets.env and apply it. Asked for through `config set` and `config rollback`."""
 
     command: ClassVar[str] = "config apply"
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
     hidden: ClassVar[bool] = True
     verb: ClassVar[str] = "Change the configuration of"
     doing: ClassVar[str] = "Changing the configuration of"
@@ -39,6 +47,9 @@ class Configure(Procedure):
     said: str = ""  # the command that asked for it
     repairs: bool = False  # plans are refused because of the file that it replaces
     one_way: bool = False  # a master that boots with that file runs part of it or stays stopped: it is never put back
+
+    def needs(self) -> tuple[CommandClass, ...]:
+        return classes_of(self.keys)
 
     def words(self) -> str:
         return self.said or (f"config set {self.keys[0]}" if self.keys else self.command)

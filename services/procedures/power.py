@@ -7,7 +7,7 @@ from typing import ClassVar
 from services.cluster import Cluster
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.spoken import argument, flag
+from services.spoken import CommandClass, argument, flag
 from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
 
 
@@ -16,6 +16,7 @@ class Shutdown(Procedure):
     """Let the meetings end, remove the media nodes, shut the four masters down."""
 
     command: ClassVar[str] = "shutdown"
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Shut down"
     doing: ClassVar[str] = "Shutting down"
     done: ClassVar[str] = "is down"
@@ -47,6 +48,7 @@ class Startup(Procedure):
     """Start the four masters, wait until all are healthy, bring the media nodes back."""
 
     command: ClassVar[str] = "startup"
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Start up"
     doing: ClassVar[str] = "Starting up"
     done: ClassVar[str] = "serves"

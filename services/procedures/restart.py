@@ -9,7 +9,7 @@ from services.errors import Refused
 from services.procedures import fleet, nodes
 from services.procedures.base import Procedure
 from services.seen import NotSeen
-from services.spoken import argument, flag
+from services.spoken import CommandClass, argument, flag
 from services.steps import Drain, FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Revive, Step
 from services.steps.base import listed
 
@@ -19,6 +19,7 @@ class Restart(Procedure):
     """Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have ended."""
 
     command: ClassVar[str] = "restart"
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Restart"
     doing: ClassVar[str] = "Restarting"
     done: ClassVar[str] = "was restarted"

@@ -12,7 +12,7 @@ from services.errors import Refused
 from services.prices import hourly, money, summed
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.spoken import rest
+from services.spoken import CommandClass, rest
 from services.steps import Step
 from services.steps.base import count, duration
 from services.steps.hours import SaveWindow
@@ -28,9 +28,11 @@ class AddWindow(Procedure):
     """Close the cluster at these hours from now on, as in `nights Mon-Fri 20:00-07:30 Europe/Madrid`."""
 
     command: ClassVar[str] = "window add"
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"
     done: ClassVar[str] = "has its window"
+    each_time: ClassVar[bool] = True  # asked for again its standing approval is renewed
     looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
 
     window: str = rest(USAGE, default="")

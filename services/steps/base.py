@@ -153,7 +153,7 @@ class Question:
     @property
     def at_stake(self) -> Observed[Load]:
         """Who meets on what may be ended, as it stood on the card."""
-        return NotSeen(self.unseen) if self.stake is None and self.unseen else self.stake or Load(0, 0, 0)
+        return self.stake if self.stake is not None else NotSeen(self.unseen or "not recorded")
 
     def staking(self, load: Observed[Load]) -> Question:
         """With who meets on what may be ended."""

@@ -107,6 +107,9 @@ class Left(Step):
 
     @staticmethod
     def _stuck(left: list[MediaNode]) -> str:
+        off = [n for n in left if n.droplet.off]
+        if off:
+            return "A node that is powered off cannot delete itself. "
         if all(n.drained for n in left):
             return "They have finished, and cannot delete themselves (their own token was refused, or doctl was not found). "
         return ""
@@ -165,7 +168,7 @@ class Deleted(Step):
 
     ids: tuple[int, ...] = ()
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     breakable: ClassVar[bool] = False
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:

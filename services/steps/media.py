@@ -11,6 +11,8 @@ POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
 NODE_FACTS = POOL_FACTS | {Fact.NODES}
 QUIET = NodeLook(start="planned", running=(), marked=True, livekit=0)
 SERVES = NodeLook(start="planned", running=("openvidu",), livekit=200)
+CAPTIONS = "captions may stop in running meetings"
+UNKNOWN = "how many people are there is unknown"
 STUCK = 600.0  # a node that could not be told to finish for this long is put to people, whatever time meetings may take
 STANDING = ("provisioning", "active", "off")
 POOL_COOLDOWN = 600.0  # documented for pools of fixed size, and not to be changed
@@ -74,13 +76,13 @@ def _load(look: NodeLook) -> Observed[Load]:
 def _carries(node: MediaNode) -> str:
     look = node.look
     if isinstance(look, NotSeen):
-        return f"not seen ({look.reason})"
+        return f"not seen ({look.reason}), {UNKNOWN}"
     if look.contradiction:
         return look.contradiction
     if node.held:
         return f"no meetings; held by {listed(node.held)}"
     told = f"not told to finish ({look.undelivered}), " if look.undelivered else ""
-    return told + (meets(look) or (f"still running {listed(look.running)}" if look.running else "nothing runs there"))
+    return told + (meets(look) or (f"still running {listed(look.running)}, {UNKNOWN}" if look.running else "nothing runs there"))
 
 
 def meets(look: NodeLook) -> str:
@@ -97,26 +99,31 @@ def meets(look: NodeLook) -> str:
 
 def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """Which of these nodes no one can see, and why; or what the witnesses contradict each other in. "" when all is proved."""
-    silent = [f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})" for n in nodes if isinstance(n.look, NotSeen)]
+    on = [n for n in nodes if not n.droplet.off]  # DigitalOcean itself says that nothing runs on the others
+    silent = [f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})" for n in on if isinstance(n.look, NotSeen)]
     return "; ".join(silent) or cluster.contradiction
 
 
 def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
-    """The agents on these nodes that do not hear the signal to finish: they end with their node, in the middle of what they do."""
-    found = [
-        f"`{agent.name}` on {short(node.name, cluster.stack)}"
-        for node in nodes
-        if isinstance(node.look, NodeLook)
-        for agent in node.look.agents
-        if agent.quit in (Quit.DEAF, Quit.DIES)
-    ]
-    if not found:
-        return ()
-    one = len(found) == 1
+    """The agents on these nodes that end with their node, in the middle of what they do; and those of which no one can see it."""
+    seen = [(n, n.look) for n in nodes if isinstance(n.look, NodeLook)]
+    agents = [(f"`{a.name}` on {short(n.name, cluster.stack)}", a.quit) for n, look in seen for a in look.agents]
+    cut, doubtful = [a for a, does in agents if does in (Quit.DEAF, Quit.DIES)], [a for a, does in agents if does is Quit.UNKNOWN]
+    silent = [n for n in nodes if isinstance(n.look, NotSeen) and not n.droplet.off]
+    said = [_they_end(cut)] if cut else []
+    if doubtful:
+        said.append(f"whether {listed(doubtful)} {'hears' if len(doubtful) == 1 else 'hear'} the signal to drain is unknown: {CAPTIONS}")
+    if silent:
+        said.append(f"which agents run on {_names(cluster, silent)} is unknown: {CAPTIONS}")
+    return tuple(said)
+
+
+def _they_end(cut: list[str]) -> str:
+    one = len(cut) == 1
     return (
-        f"{'agent' if one else 'agents'} {listed(found)} {'does' if one else 'do'} not hear the signal to drain: "
-        f"{'it ends' if one else 'they end'} with {'its node' if one else 'their nodes'}. Captions may stop in running meetings; "
-        "no one is disconnected by that",
+        f"{'agent' if one else 'agents'} {listed(cut)} {'does' if one else 'do'} not hear the signal to drain: "
+        f"{'it ends' if one else 'they end'} with {'its node' if one else 'their nodes'}. {CAPTIONS.capitalize()}; "
+        "no one is disconnected by that"
     )
 
 
@@ -294,7 +301,7 @@ class StopService(Step):
 
     ids: tuple[int, ...]
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids and not n.drained]
@@ -401,6 +408,10 @@ class Revive(Step):
 
     def nudge(self, cluster: Cluster) -> float | None:
         return cluster.timings.power_on_deadline
+
+    def objection(self, cluster: Cluster) -> str:
+        off = tuple(n.id for n in self._left(cluster) if n.droplet.off)
+        return missing(cluster, off)  # it never serves by waiting
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return any(n.restartable for n in self._left(cluster))

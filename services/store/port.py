@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.errors import Unreachable
+
 
 def new_id() -> str:
     """A name nobody else has."""
@@ -20,8 +22,9 @@ class Commit:
     """Write all of it, or nothing.
 
     `checks`: keys that must hold exactly this text now; None: must be absent. `puts`: keys to write; None deletes. `ttl`: seconds after
-    which a key of `puts` is gone by itself. `appends`: (log, entry) pairs. `id`: the same commit sent twice takes effect once, because
-    clients re-send what they got no reply to.
+    which a key of `puts` is gone by itself. `drops`: logs that go whole. `cuts`: how many of a log's oldest entries go; positions count
+    from what is left. `appends`: (log, entry) pairs, after that. `id`: the same commit sent twice takes effect once, because clients
+    re-send what they got no reply to.
     """
 
     checks: Mapping[str, str | None] = field(default_factory=dict)
@@ -29,6 +32,12 @@ class Commit:
     ttl: Mapping[str, float] = field(default_factory=dict)
     appends: Sequence[tuple[str, str]] = ()
     id: str = field(default_factory=new_id)
+    drops: Sequence[str] = ()
+    cuts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Unfit(Unreachable):
+    """What answers can never be the state store: the text says what it is, and what to set."""
 
 
 class Store(Protocol):
@@ -48,6 +57,15 @@ class Store(Protocol):
 
     async def length(self, log: str) -> int:
         """How many entries a log has."""
+
+    async def names(self, start: str) -> list[str]:
+        """The keys that begin with this, in no order. Goes through everything there is: for a sweep, never for a request."""
+
+    async def logs(self, start: str) -> list[str]:
+        """The logs that begin with this, as `names`."""
+
+    async def tidy(self) -> None:
+        """Remove what is over by its time to live, where that does not happen by itself."""
 
     async def aclose(self) -> None:
         """Let go of connections and files."""

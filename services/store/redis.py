@@ -15,11 +15,10 @@ from redis.exceptions import RedisError, ResponseError
 from services.causes import Cause, cause_of
 from services.errors import Unreachable
 from services.store.address import connect, parse_address
-from services.store.durability import Durability, judge
-from services.store.port import Commit
+from services.store.durability import Durability, judge, unfit
+from services.store.port import Commit, Unfit
 
-# One hash slot for everything, so that one script may touch several keys on a Redis Cluster too.
-PREFIX = "{openvidu-bot}:"
+PREFIX = "openvidu-bot"
 COMMIT = """
 local c = cjson.decode(ARGV[1])
 if redis.call('expire', KEYS[1], 3600) == 1 then return 1 end
@@ -34,6 +33,8 @@ for _, put in ipairs(c.puts) do
   elseif put[3] > 0 then redis.call('set', KEYS[put[1]], put[2], 'px', put[3])
   else redis.call('set', KEYS[put[1]], put[2]) end
 end
+for _, log in ipairs(c.drops) do redis.call('del', KEYS[log]) end
+for _, cut in ipairs(c.cuts) do redis.call('ltrim', KEYS[cut[1]], cut[2], -1) end
 for _, append in ipairs(c.appends) do redis.call('rpush', KEYS[append[1]], append[2]) end
 redis.call('set', KEYS[1], '1', 'ex', 3600)
 return 1
@@ -46,7 +47,8 @@ class RedisStore:
     """`url` as `parse_address` takes it. `reply_within` bounds each call, in seconds; `kept_within` how long replicas are waited for.
 
     `replicas`: how many must have a write before it counts; None: one where Sentinel may put another in the primary's place, else none.
-    `speed`: how many seconds of the bot's clock pass in one of Redis's; a ttl is meant in the clock's.
+    `speed`: how many seconds of the bot's clock pass in one of Redis's; a ttl is meant in the clock's. `prefix`: with what every key of
+    this deployment begins.
     """
 
     def __init__(
@@ -59,11 +61,14 @@ class RedisStore:
         sentinel_password: str | None = None,
         replicas: int | None = None,
         kept_within: float = 1.0,
+        prefix: str = PREFIX,
     ) -> None:
         address = parse_address(url)
+        self._prefix = f"{{{prefix}}}:"
         self._redis, self._sentinel = connect(
             address, reply_within=reply_within, connections=CONNECTIONS, ca_file=ca_file, sentinel_password=sentinel_password
         )
+        self._through_sentinel = bool(address.sentinels)
         self.replicas = replicas if replicas is not None else 1 if address.sentinels else 0
         self._reply_within = reply_within
         self._kept_within = kept_within
@@ -77,27 +82,35 @@ class RedisStore:
             async with asyncio.timeout(self._reply_within * 2), self._room:
                 return await call()
         except (RedisError, OSError, TimeoutError) as error:
+            # Behind Sentinel a replica answers for a moment after each fail-over.
+            if not self._through_sentinel and (what := unfit(error)):
+                raise Unfit(what) from error
             why = _cause(error)
             raise Unreachable(f"asking Redis: {why.said}", cause=why.said, remedy=why.remedy) from error
+
+    def _log(self, log: str) -> str:
+        return f"{self._prefix}log:{log}"
 
     async def get(self, *keys: str) -> list[str | None]:
         if not keys:
             return []
-        return await self._do(lambda: cast("Awaitable[list[str | None]]", self._redis.mget([PREFIX + k for k in keys])))
+        return await self._do(lambda: cast("Awaitable[list[str | None]]", self._redis.mget([self._prefix + k for k in keys])))
 
     async def commit(self, commit: Commit) -> bool:
-        keys = [PREFIX + "commit:" + commit.id]
+        keys = [self._prefix + "commit:" + commit.id]
         at: dict[str, int] = {}
 
         def index(key: str) -> int:
             if key not in at:
-                keys.append(PREFIX + key)
+                keys.append(self._prefix + key)
                 at[key] = len(keys)
             return at[key]
 
         order = {
             "checks": [[index(k), v] for k, v in commit.checks.items()],
             "puts": [[index(k), v, self._milliseconds(commit.ttl.get(k))] for k, v in commit.puts.items()],
+            "drops": [index("log:" + log) for log in commit.drops],
+            "cuts": [[index("log:" + log), count] for log, count in commit.cuts.items()],
             "appends": [[index("log:" + log), entry] for log, entry in commit.appends],
         }
         text = json.dumps(order)
@@ -129,29 +142,59 @@ class RedisStore:
         if count == 0:
             return []  # Redis counts -1 as "to the end"
         end = -1 if count is None else start + count - 1
-        return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(PREFIX + "log:" + log, start, end)))
+        return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(self._log(log), start, end)))
 
     async def tail(self, log: str, count: int) -> list[str]:
         if count == 0:
             return []
-        return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(PREFIX + "log:" + log, -count, -1)))
+        return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(self._log(log), -count, -1)))
 
     async def length(self, log: str) -> int:
-        return int(await self._do(lambda: self._redis.llen(PREFIX + "log:" + log)))
+        return int(await self._do(lambda: self._redis.llen(self._log(log))))
+
+    async def names(self, start: str) -> list[str]:
+        found = await self._do(lambda: self._scan(self._prefix + start))
+        return [name for name in found if not name.startswith(("log:", "commit:"))]
+
+    async def logs(self, start: str) -> list[str]:
+        return [name.removeprefix("log:") for name in await self._do(lambda: self._scan(self._log(start)))]
+
+    async def _scan(self, start: str) -> list[str]:
+        pattern = re.sub(r"([*?\[\]^\\])", r"\\\1", start) + "*"
+        found = {str(name) async for name in self._redis.scan_iter(match=pattern, count=1000)}
+        return [name.removeprefix(self._prefix) for name in found]
+
+    async def tidy(self) -> None:
+        """Redis removes what is over by itself."""
 
     async def durability(self) -> Durability:
-        """Whether it keeps what it is told. CONFIG is often refused where somebody else runs Redis; INFO says most of it."""
-        info = await self._do(self._redis.info)
+        """Whether it can be the state store, and keeps what it is told. Where somebody else runs Redis, INFO or CONFIG are refused."""
+        info, no_info = await self._unless_refused(self._info)
+        config, no_config = await self._unless_refused(self._settings)
+        role, _ = await self._unless_refused(self._role)
+        known = {**({"role": role["role"]} if role else {}), **(info or {})}
+        if self._through_sentinel:
+            known.pop("role", None)
+        return judge(known, config, no_config, self.replicas, no_info)
+
+    async def _unless_refused(self, ask: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[str, Any] | None, str]:
+        """What it says, or None and why it will not say it."""
         try:
-            config = await self._do(self._settings)
+            return await self._do(ask), ""
         except Unreachable as error:
             if not isinstance(error.__cause__, ResponseError):
                 raise
-            return judge(info, None, error.cause, self.replicas)
-        return judge(info, config, "", self.replicas)
+            return None, error.cause
 
-    async def _settings(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+    async def _info(self) -> dict[str, Any]:
+        return await self._redis.info()
+
+    async def _role(self) -> dict[str, Any]:
+        said = await self._redis.role()
+        return {"role": said[0]}
+
+    async def _settings(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         for name in ("appendonly", "appendfsync", "maxmemory-policy"):
             found |= cast("dict[str, str]", await self._redis.config_get(name))
         return found

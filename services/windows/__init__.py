@@ -1,5 +1,6 @@
 """Off-hours windows: when a cluster is closed to save money, what should be true now, and what it saved. Pure."""
 
+from services.windows.approving import closed_words, hours_words, opens_at, parse_hours
 from services.windows.closed import Closure, Occurrence, closures, lint, occurrences
 from services.windows.due import Due, due, edges
 from services.windows.edge import Edge, Terms
@@ -35,11 +36,13 @@ __all__ = [
     "Window",
     "begin_window",
     "check",
+    "closed_words",
     "closures",
     "due",
     "edges",
     "forecast",
     "holidays",
+    "hours_words",
     "keep_up",
     "late",
     "lead",
@@ -47,6 +50,8 @@ __all__ = [
     "notice",
     "notices",
     "occurrences",
+    "opens_at",
+    "parse_hours",
     "parse_window",
     "settle",
     "will_miss",

@@ -24,7 +24,7 @@ def _account(call: Call) -> Answer:
     return json_answer(200, {"account": {
         "droplet_limit": call.estate.droplet_limit, "floating_ip_limit": 3, "email": "ops@example.com", "name": "Ops",
         "email_verified": True, "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef", "status": "active", "status_message": "",
-        "team": {"uuid": "5df3e3004a17e242b7c20ca6c9fc25b701a47ece", "name": "My Team"}}})  # fmt: skip
+        "team": {"uuid": f"5df3e3004a17e242b7c20ca6c9fc25b701a4{call.estate.seed % 65536:04x}", "name": "My Team"}}})  # fmt: skip
 
 
 @route("GET", "/v2/customers/my/balance", "billing:read")

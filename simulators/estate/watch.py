@@ -67,6 +67,11 @@ class Watch:
     def _knowable(self, droplet: Droplet) -> bool:
         return self.estate.moment - self.by_hand.get(droplet.id, float("-inf")) > UNKNOWABLE
 
+    def _of_others(self, droplet_id: int) -> bool:
+        """Whether what happens there now is the cloud's own doing, after it or another hand had begun with that droplet."""
+        cause = self.estate.timeline.cause
+        return droplet_id in self.whims or (droplet_id in self.by_hand and (cause is None or cause.who != "operator"))
+
     def terms(self, stack: str) -> Terms:
         """What people have agreed to on this stack."""
         if self.ask_terms is not None:
@@ -115,9 +120,10 @@ class Watch:
 
     def signalled(self, droplet: Droplet, started_at: str) -> None:
         """A drain signal reached the media server that started then."""
+        self.touched(droplet)
         key = (droplet.id, started_at)
         self.signals[key] = self.signals.get(key, 0) + 1
-        if self.signals[key] > 1 and droplet.id not in self.whims and not self.terms(droplet.stack).thrown_out:
+        if self.signals[key] > 1 and not self._of_others(droplet.id) and not self.terms(droplet.stack).thrown_out:
             self.report("second-signal", f"{droplet.name} was signalled {self.signals[key]} times since {started_at}")
 
     def people_lost(self, meetings: Iterable[Meeting], why: str) -> None:
@@ -126,7 +132,7 @@ class Watch:
         self.thrown_out += sum(m.people for m in lost)
         for m in lost:
             self._note(m, m.people, why)
-        known = [m for m in lost if m.people and m.droplet_id not in self.whims and not self.terms(m.stack).thrown_out]
+        known = [m for m in lost if m.people and not self._of_others(m.droplet_id) and not self.terms(m.stack).thrown_out]
         if known:
             self.report("thrown-out", f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}")
 

@@ -97,7 +97,10 @@ def history(call: Call) -> JSON:
     """conversations.history."""
     channel = readable(call, "history", member=True)
     found = [m for m in channel.messages.values() if m.ephemeral_to is None and m.thread_ts in (None, m.ts)]
-    return {"messages": _told_messages(call, list(reversed(_between(call, found)))), "has_more": False}
+    inside, limit, start = list(reversed(_between(call, found))), _limit(call), int(call.get("cursor") or 0)
+    more = start + limit < len(inside)
+    told: JSON = {"messages": _told_messages(call, inside[start : start + limit]), "has_more": more}
+    return told | ({"response_metadata": {"next_cursor": str(start + limit)}} if more else {})
 
 
 def replies(call: Call) -> JSON:
@@ -107,7 +110,7 @@ def replies(call: Call) -> JSON:
     if root not in channel.messages:
         raise SlackError("thread_not_found")
     found = [m for m in channel.messages.values() if m.ephemeral_to is None and root in (m.ts, m.thread_ts)]
-    return {"messages": _told_messages(call, _between(call, found)), "has_more": False}
+    return {"messages": _told_messages(call, _between(call, found)[-_limit(call) :]), "has_more": False}
 
 
 def open_conversation(call: Call) -> JSON:
@@ -144,13 +147,17 @@ def _told(call: Call, channel: Channel) -> JSON:
 
 
 def _between(call: Call, found: list[Message]) -> list[Message]:
-    oldest, latest, limit = str(call.get("oldest") or ""), str(call.get("latest") or "~"), int(call.get("limit") or 100)
+    oldest, latest = str(call.get("oldest") or ""), str(call.get("latest") or "~")
     inclusive = call.get("inclusive")
-    call.get("include_all_metadata")
-    call.get("cursor")
-    inside = [m for m in found if oldest < m.ts < latest or (inclusive and m.ts in (oldest, latest))]
-    return inside[-limit:]
+    return [m for m in found if oldest < m.ts < latest or (inclusive and m.ts in (oldest, latest))]
+
+
+def _limit(call: Call) -> int:
+    return min(1000, int(call.get("limit") or 100))
 
 
 def _told_messages(call: Call, found: list[Message]) -> list[JSON]:
-    return [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
+    """Metadata is handed out to whoever asks for it only."""
+    whole = call.get("include_all_metadata")
+    told = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
+    return told if whole else [{key: value for key, value in said.items() if key != "metadata"} for said in told]

@@ -2,8 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from simulators.estate import Loss
 from simulators.slack.model import Press
@@ -42,34 +42,42 @@ class Lost:
 class Account:
     """One cluster's."""
 
-    def __init__(self, scene: Scene, ledger: Ledger, cast: Cast) -> None:
+    def __init__(self, scene: Scene, ledger: Ledger, cast: Cast, shaken: Callable[[float], bool] = lambda _: False) -> None:
         self._scene, self._ledger, self._cast = scene, ledger, cast
+        self._shaken = shaken  # whether there was trouble at that moment, in which a card may say that it does not know
 
     def cover(self, tale: Tale, at: float) -> Cover | None:
         """What people had agreed to for this run at that moment."""
         for press in reversed(self._scene.slack.workspace.presses):
             if press.at <= at and self._is_about(press, tale) and agrees(press.label, press.confirm) and self._counts(press, tale, at):
                 said = f"{press.confirm}\n{press.text}"
-                return Cover(press, self._voters(press, at), named(said), ends_something(said))
+                return Cover(press, self._voters(tale, press, at), named(said), ends_something(said))
         return None
 
     def _counts(self, press: Press, tale: Tale, at: float) -> bool:
         glass = bool(tale.opened.get("glass")) and press.user == tale.opened["requester"]["user"]
-        return glass or (self._cast.may_approve(press.user, press.at) and self._cast.may_approve(press.user, min(at, press.at + 1)))
+        return glass or (self._may_approve(tale, press.user, press.at) and self._may_approve(tale, press.user, min(at, press.at + 1)))
+
+    def _may_approve(self, tale: Tale, user: str, at: float) -> bool:
+        """Nobody approves what they asked for themselves; of a window's run everybody else is somebody else."""
+        cast = replace(self._cast, asks="") if str(tale.opened["requester"]["user"]).startswith("window:") else self._cast
+        return cast.may_approve(user, at)
 
     def _is_about(self, press: Press, tale: Tale) -> bool:
         """By the button's value as the state resolves it, or by the run's name on the card."""
         what = press.value.split("|")[0]
         return what in (tale.name, tale.opened.get("request")) or f"`{tale.name}`" in press.text or f"{tale.name} needs" in press.text
 
-    def _voters(self, last: Press, at: float) -> frozenset[str]:
+    def _voters(self, tale: Tale, last: Press, at: float) -> frozenset[str]:
         """Whose newest press on that card says the same, and who could still say so at the last of these presses."""
+        asked = [float(e["at"]) for e in tale.events if e["is"] == "Questioned" and float(e["at"]) <= last.at] if "|" in last.value else []
+        since = max(asked, default=0.0)  # a vote is about the question that was open then
         newest: dict[str, Press] = {}
         for press in self._scene.slack.workspace.presses:
-            if press.at <= at and (press.ts, press.channel) == (last.ts, last.channel) and press.label != "Details":
+            if since <= press.at <= at and (press.ts, press.channel) == (last.ts, last.channel) and press.label != "Details":
                 newest[press.user] = press
         same = [p for p in newest.values() if (p.label, p.value) == (last.label, last.value)]
-        return frozenset(p.user for p in same if self._cast.may_approve(p.user, max(p.at, last.at)))
+        return frozenset(p.user for p in same if self._may_approve(tale, p.user, max(p.at, last.at)))
 
     # What is wrong
 
@@ -113,7 +121,8 @@ class Account:
             yield f"not-on-a-card: {what}, and nobody who may approve had pressed anything"
             return
         card, allowed = cover.named, cover.named.people * (1 + self._cast.growth)
-        if lost.people > math.ceil(allowed) or lost.recordings > card.recordings:
+        unknown = card.unknown and self._shaken(cover.press.at)
+        if (lost.people > math.ceil(allowed) or lost.recordings > card.recordings) and not unknown:
             pressed = f"the card that {cover.press.user} pressed ({cover.press.label}) named"
             yield f"not-on-a-card: {what}; {pressed} {card.people} people and {card.recordings} recordings"
         if len(cover.voters) < self._cast.needs and not cover.press.label.startswith("Confirm"):

@@ -20,6 +20,7 @@ ENDS = re.compile(
 PEOPLE = re.compile(r"(\d+) (?:people|persons?|participants?)\b", re.IGNORECASE)
 RECORDINGS = re.compile(r"(\d+) recordings?\b", re.IGNORECASE)
 NODE = re.compile(r"\b(?:media|node)-[\w-]+:")
+UNKNOWN = re.compile(r"how many (?:meetings|people|recordings)\b[^.;]*\b(?:unknown|not known)", re.IGNORECASE)
 AGENTS = re.compile(r"\bcaptions?\b|\bagents?\b", re.IGNORECASE)
 HARMLESS = re.compile(
     r"^(?:reject|details|cancel|wait|stop|leave|abandon|resume|go on from|keep|yes|no|restore|undo|open|refresh|later)", re.IGNORECASE
@@ -29,11 +30,15 @@ HARMLESS = re.compile(
 
 @dataclass(frozen=True)
 class Named:
-    """How many people and recordings a card says that lose their meeting, and whether it speaks of captions or agents that end."""
+    """How many people and recordings a card says that lose their meeting, and whether it speaks of captions or agents that end.
+
+    With `unknown` it says that they may be more, because no one can see how many.
+    """
 
     people: int = 0
     recordings: int = 0
     agents: bool = False
+    unknown: bool = False
 
 
 def named(text: str) -> Named:
@@ -44,7 +49,7 @@ def named(text: str) -> Named:
     sentences = SENTENCES.split(plain)
     people = max((_count(PEOPLE, s) for s in sentences), default=0)
     recordings = max((_count(RECORDINGS, s) for s in sentences), default=0)
-    return Named(people, recordings, bool(AGENTS.search(plain)))
+    return Named(people, recordings, bool(AGENTS.search(plain)), bool(UNKNOWN.search(plain)))
 
 
 def _count(pattern: re.Pattern[str], sentence: str) -> int:

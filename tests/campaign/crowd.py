@@ -13,6 +13,7 @@ from tests.campaign.luck import Luck, dice_of
 from tests.campaign.plots import Wish
 from tests.campaign.storm import Storm
 from tests.support.scene import Scene
+from tests.support.stories import says_why
 
 LOOK = 10.0
 PATIENCE = 45.0  # before they press, or type, again
@@ -167,7 +168,7 @@ class Crowd:
             await self._start(str(eased["requester"]["user"]))
             return
         if self._rejects:
-            self._rejects, label = False, "Reject"
+            self._rejects, label = False, "Reject…"
         who = self._cast.left()
         one, two = who[0], who[-1]
         asks = self._cast.asks
@@ -180,6 +181,8 @@ class Crowd:
             seen = seen or (card is not None and user != asks)
             if card is not None:
                 await self._try(self._scene.person(user).presses(card, label))
+                if label == "Reject…" and user != asks:
+                    await self._try(says_why(self._scene.person(user)))
                 self._leaves(user)
         if not seen and self._storm.over:
             self._unseen += PATIENCE
@@ -240,5 +243,5 @@ class Crowd:
     async def _try(self, deed: Coroutine[Any, Any, object]) -> None:
         try:
             await deed
-        except NotPossible:
-            return  # the button went away under the finger
+        except (NotPossible, TimeoutError):
+            return  # the button went away under the finger, or its form never came

@@ -107,6 +107,12 @@ def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
     return [d for d in media if nodes.takes_meetings(d) or d.node.containers["openvidu"].restarting]
 
 
+def unparked(scene: Scene, tale: Tale) -> str:
+    """None is off, and those that the world did not break take meetings."""
+    off = [d.name for d in scene.estate.media(tale.stack) if not d.on]
+    return _is(not off, f"off: {off}") or _is(len(_ready(scene, tale)) >= _belong(scene, tale), "not all take meetings")
+
+
 def scaled(number: int) -> Goal:
     """So many serve, and the pool is at that number."""
 

@@ -41,7 +41,7 @@ class Judge:
 
     def __init__(self, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness) -> None:
         self._scene, self._ledger, self._storm, self._cast, self._witness = scene, ledger, storm, cast, witness
-        self.account = Account(scene, ledger, cast)
+        self.account = Account(scene, ledger, cast, storm.shaken)
         self.wrong: list[str] = []
 
     def terms(self) -> Terms:
@@ -127,8 +127,10 @@ class Judge:
             return
         for tale in self._ledger.tales():
             for event in tale.events:
-                asks = event["is"] == "Questioned" and event["question"]["id"].partition(".")[0] == "other-hand"
-                if event["is"] in ("Stopped", "Recovering") or asks:
+                asked = event["question"] if event["is"] == "Questioned" else {"id": "", "default": ""}
+                asks = asked["id"].startswith("other-hand") and not asked["default"]  # else the run goes on by itself
+                grown = "approved as it is now" in str(event.get("reason"))  # more people came: that is no glitch
+                if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:
                     yield f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: {str(event)[:160]}"
 
 

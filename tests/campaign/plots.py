@@ -70,7 +70,7 @@ def wish_of_beta(dice: random.Random, media: int) -> Wish:
 SEQUELS = (
     ("shutdown", Wish("startup", goals.serves), 0.6),
     ("config", Wish("config rollback", goals.healthy), 0.4),
-    ("park", Wish("unpark", goals.serves), 0.6),
+    ("park", Wish("unpark", goals.unparked), 0.6),
     ("freeze", Wish("unfreeze", goals.unfrozen), 0.6),
 )
 

@@ -78,6 +78,15 @@ class ShakyStore:
     async def length(self, log: str) -> int:
         return await self._do(lambda: self._store.length(log))
 
+    async def names(self, start: str) -> list[str]:
+        return await self._do(lambda: self._store.names(start))
+
+    async def logs(self, start: str) -> list[str]:
+        return await self._do(lambda: self._store.logs(start))
+
+    async def tidy(self) -> None:
+        await self._do(self._store.tidy)
+
     async def aclose(self) -> None:
         """The state outlives its users."""
 
@@ -203,10 +212,13 @@ class Storm:
         self._deaths -= 1
         return self._dice.randint(1, self._dice.choice((60, 400, 2000)))
 
+    def shaken(self, at: float) -> bool:
+        """Whether it was no fair weather then."""
+        return not self._luck.calm and self.log.excuses(at, "storm", "node")
+
     def excused(self, at: float, problem: str) -> bool:
         """Whether Slack may complain of this: it was Slack itself that was late or away, or nobody was there to answer."""
-        luck = self._luck
-        shaken = not luck.calm and self.log.excuses(at, "storm")
+        luck, shaken = self._luck, self.shaken(at)
         if "trigger_id" in problem:  # Slack itself repeats events only; whoever repeats a command repeats its trigger
             return (shaken and bool(luck.late or luck.twice or luck.slack)) or self.log.excuses(at, *DEAF)
         if "not acked" in problem:

@@ -27,7 +27,9 @@ def loss(people: int, recordings: int = 0, at: float = 100.0, who: Any = "operat
     return Loss(at + 20, "acme", 7, people, recordings, "its pool shut it down", Cause(who, "PUT pool", at), opened_at)
 
 
-def wrong(presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy: bool = True, over: float = 900.0) -> str:
+def wrong(
+    presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy: bool = True, over: float = 900.0, shaken: bool = False
+) -> str:
     begun = opened("acme-1", 50.0)
     begun["request"] = "r1"
     begun["plan"]["effects"]["cuts_off"] = heavy
@@ -35,11 +37,18 @@ def wrong(presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy:
     ledger = Ledger(entries(begun, ended("acme-1", over)), "acme")
     place = SimpleNamespace(presses=sorted(presses, key=lambda p: p.at))
     scene: Any = SimpleNamespace(slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses))
-    return "\n".join(Account(scene, ledger, cast).faults())
+    return "\n".join(Account(scene, ledger, cast, lambda _: shaken).faults())
 
 
 def test_what_the_card_named_is_agreed_to() -> None:
     assert wrong([press("UBEN", 49)], [loss(10, 1), loss(4)]) == ""
+
+
+def test_what_the_card_calls_unknown_is_agreed_to_while_no_one_can_see_it() -> None:
+    blind = [press("UBEN", 49, "Everyone is disconnected. How many meetings run is unknown.")]
+    assert wrong(blind, [loss(10, 1)], shaken=True) == ""
+    assert "not-on-a-card" in wrong(blind, [loss(10, 1)])
+    assert "not-on-a-card" in wrong([press("UBEN", 49, FINISH)], [loss(10, 1)], shaken=True)
 
 
 @pytest.mark.parametrize(

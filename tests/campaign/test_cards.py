@@ -24,8 +24,11 @@ NOBODY = Named()
         ("Meetings now 3 (14 people, 1 recording)\nDisconnected no one; meetings finish first", NOBODY),
         ("Still there: media-1: 2 meetings, 14 people. No one is disconnected unless you choose it.", NOBODY),
         ("Still there: media-1: 2 meetings, 14 people. Nothing is cut off unless you say so.", NOBODY),
-        ("They are cut off. How many meetings are running is unknown (LiveKit does not answer).", NOBODY),
-        ("Everyone who is in a meeting is disconnected. How many meetings run is unknown.", NOBODY),
+        ("They are cut off. How many meetings are running is unknown (LiveKit does not answer).", Named(unknown=True)),
+        ("Everyone who is in a meeting is disconnected. How many meetings run is unknown.", Named(unknown=True)),
+        ("ends now what still runs on media-1: 1 meeting, 3 people; media-2: not seen (the key was refused), how many people are there "
+         "is unknown", Named(3, unknown=True)),
+        ("Still there: media-2: not seen, how many people are there is unknown. No one is disconnected unless you choose it.", NOBODY),
         ("14 people, 2 recordings in the other cluster. Ends no meeting.", NOBODY),
         ("Meetings go on. 2 agents do not hear the signal: captions end.", Named(agents=True)),
         ("", NOBODY),

@@ -247,7 +247,7 @@ def judged(events: list[dict[str, Any]], log: Log, glitch: str = "", requests: t
     ledger = Ledger(entries(*events), "acme")
     ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
     scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
-    storm: Any = SimpleNamespace(log=log, glitch_only=glitch)
+    storm: Any = SimpleNamespace(log=log, glitch_only=glitch, shaken=lambda _: False)
     witness: Any = SimpleNamespace(readers={"r1": {"UANA", "U0BOT"}, "r2": {"UBEN"}})
     return Judge(scene, ledger, storm, Cast("acme", "COPS", "UANA", ("UBEN",)), witness)
 

@@ -1,135 +1,21 @@
-"""The campaign finds what it is for: faults put into the bot, or between it and the world, each found within so many seeds."""
+"""The campaign finds what it is for: each fault that is put back is found within so many seeds."""
 
-import re
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from services import scripts
-from services.clients.livekit import Livekit
-from services.policy import Kind, Rules, Verdict
-from services.steps import Drain, PoolTarget
-from simulators.node import NodeShell, Output
-from simulators.slack.model import Message
-from simulators.slack.workspace import Workspace
-from tests.campaign.luck import Luck, dice_of, luck_of
-from tests.campaign.play import MEDIA_OF_BETA, tell
-from tests.campaign.plots import Wish, wish_of_beta, wishes_of
+from tests.campaign.search import FAULTS
 
-Patch = pytest.MonkeyPatch
-Spoil = Callable[[Patch], None]
-SILENT, CUT = ("docker-down", "docker-denied", "unprivileged"), "not-on-a-card|thrown-out"
-Suits = Callable[[Luck, Wish], bool]
-KILLS = "for name in $(docker ps --filter label=openvidu-agent=true --format '{{.Names}}'); do docker kill $name; done"
+ROOT = Path(__file__).parents[2]
 
 
-def silence_is_drained(patch: Patch) -> None:
-    """Where docker does not answer, the bot reads that nothing runs."""
-    execute = NodeShell.execute
-
-    def silent(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        said = execute(self, droplet_id, command, stdin)
-        if "docker.sock" in said.stdout + said.stderr and "--all" in command:
-            state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
-            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", said.seconds)
-        return said
-
-    patch.setattr(NodeShell, "execute", silent)
-
-
-def one_vote_is_enough(patch: Patch) -> None:
-    """However many the policy asks for."""
-    patch.setattr(Rules, "demand", lambda *_: 1)
-
-
-def nobody_is_needed(patch: Patch) -> None:
-    """Every plan is allowed."""
-    patch.setattr("services.desk.judge", lambda *_: Verdict(Kind.ALLOWED, "why not"))
-
-
-def any_answer_is_ready(patch: Patch) -> None:
-    """LiveKit's 406 is taken for 200."""
-    execute = NodeShell.execute
-
-    def ready(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        said = execute(self, droplet_id, command, stdin)
-        return replace(said, stdout=said.stdout.replace("livekit=406", "livekit=200").replace("livekit=000", "livekit=200"))
-
-    patch.setattr(NodeShell, "execute", ready)
-
-def pools_do_not_wait(patch: Patch) -> None:
-    """The pool's number comes down without looking who is left, and no card says so."""
-    effects = PoolTarget.effects
-    patch.setattr(PoolTarget, "objection", lambda *_: "")
-    patch.setattr(PoolTarget, "effects", lambda self, cluster: replace(effects(self, cluster), cuts_off=False, special=()))
-    patch.setattr(Drain, "is_done", lambda *_: True)
-
-
-def agents_are_killed(patch: Patch) -> None:
-    """The drain ends the agents at once."""
-    drain = scripts.drain
-
-    def harsh(*args: Any, **more: Any) -> str:
-        return KILLS + "\n" + drain(*args, **more)
-
-    patch.setattr(scripts, "drain", harsh)
-
-
-def nobody_is_counted(patch: Patch) -> None:
-    """Cards say that nobody meets."""
-
-    async def load(_: Livekit) -> dict[str, float]:
-        return {"rooms": 0, "participants": 0, "egress": 0, "ingress": 0, "longest_seconds": 0.0}
-
-    patch.setattr(Livekit, "load", load)
-
-
-def only_the_requester_reads(patch: Patch) -> None:
-    """Requests are shown to whoever asked, and to nobody else."""
-    visible, readers = Workspace.visible, Workspace.readers
-
-    def asks(message: Message) -> bool:
-        return "'Approve'" in str(message.blocks)
-
-    patch.setattr(Workspace, "visible", lambda s, user, c: [m for m in visible(s, user, c) if user == "UANA" or not asks(m)])
-    patch.setattr(Workspace, "readers", lambda s, m: frozenset({"UANA"}) if asks(m) else readers(s, m))
-
-
-def begins(*words: str) -> Suits:
-    """The story begins with one of these."""
-    return lambda _, wish: wish.words.startswith(words)
-
-
-FAULTS: list[tuple[Spoil, Suits, str, int]] = [
-    (silence_is_drained, lambda luck, wish: luck.ill in SILENT and wish.words.startswith(("shutdown", "scale", "restart m")), CUT, 25),
-    (one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals", 5),
-    (nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved", 5),
-    (any_answer_is_ready, lambda luck, _: luck.livekit_ready > 0, "not-done", 30),
-    (pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 10),
-    (agents_are_killed, begins("shutdown", "drain"), "agent-cut", 10),
-    (nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 10),
-    (only_the_requester_reads, begins("shutdown", "drain"), "unseen-request", 5),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("spoil", "suits", "kind", "most"), FAULTS, ids=lambda v: getattr(v, "__name__", None))
-def test_a_fault_is_found_within_so_many_seeds(monkeypatch: Patch, spoil: Spoil, suits: Suits, kind: str, most: int) -> None:
-    spoil(monkeypatch)
-    played = []
-    for seed in range(2000):
-        luck = luck_of(seed)
-        dice = dice_of(seed, "plot")
-        wishes = wishes_of(dice, luck.kind, luck.media)
-        if luck.pydo or not suits(luck, wishes[0]):
-            continue
-        told = tell(luck, wishes, wish_of_beta(dice, MEDIA_OF_BETA) if luck.beta else None)
-        played.append(seed)
-        if any(re.match(kind, w) for w in told.wrong):
-            return
-        if len(played) >= most:
-            break
-    raise AssertionError(f"{spoil.__name__} was not found in the seeds {played}")
-
-
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_within_so_many_seeds(name: str) -> None:
+    env = {**os.environ, "PYTHONHASHSEED": "0"}  # the order of sets is part of what happens
+    words = [sys.executable, "-m", "tests.campaign.search", name]
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{name}: found by seed" in done.stdout

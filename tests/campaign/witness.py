@@ -99,8 +99,11 @@ class Witness:
             after = [d for d in mine if d[0] > claim.at]
             again = len([d for d in before if d[2:] == before[-1][2:] and d[0] > before[-1][0] - AGAIN]) > 1
             until = claim.at + AT_ONCE if self._repeats or again else after[0][0] if after else claim.at + 3600.0
+            at, who, verb, deed = before[-1]
+            # What comes late may be said of an earlier deed than the last.
+            since = max(at, claim.at - AGAIN) if self._repeats or again else at
             for tale in (t for ledger in self._ledgers for t in ledger.tales()):
-                if what := _moved(tale, claim.user, before[-1], until):
+                if what := _moved(tale, claim.user, (since, who, verb, deed), until):
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
 
 

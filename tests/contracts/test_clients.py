@@ -364,6 +364,12 @@ def test_livekit_says_how_many_people_would_notice() -> None:
     assert load_from(handler) == {"rooms": 2, "participants": 5, "egress": 1, "ingress": 1, "longest_seconds": 4320.0}
 
 
+@pytest.mark.parametrize("number", ["many", None, [3]])
+def test_a_number_of_people_that_is_none_is_not_seen(number: object) -> None:
+    with pytest.raises(Unreachable, match="no number for num_participants"):
+        load_from(answering(200, {"rooms": [{"sid": "a", "num_participants": number}]}))
+
+
 def test_livekit_with_nobody_in_it() -> None:
     assert load_from(answering(200, {})) == {"rooms": 0, "participants": 0, "egress": 0, "ingress": 0, "longest_seconds": 0.0}
 

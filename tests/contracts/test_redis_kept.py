@@ -2,20 +2,25 @@
 
 import asyncio
 import contextlib
+import re
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot import state
+from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.drains import Drains
 from services.errors import Superseded, Unreachable
 from services.locks import Keeping, Locks
-from services.store import Commit
+from services.store import Commit, Unfit
 from services.store.address import Address, parse_address
-from services.store.durability import judge
+from services.store.durability import CLUSTER, REPLICA, SENTINEL, Durability, judge
+from services.store.origin import settle
 from services.store.redis import RedisStore
 from simulators.town import free_port
 from tests.support.sentinel import HOST, Authority, Group, Server, make_authority, sentinel_group
@@ -123,8 +128,7 @@ def test_a_real_one_is_asked(tmp_path: Path) -> None:
             client.execute_command("ACL", "SETUSER", "guest", "on", ">pw", "~*", "+@all", "-config")
             assert await looked(f"redis://guest:pw@{HOST}:{server.port}") == (1, 0, 1)
             client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+@all", "-info")
-            with pytest.raises(Unreachable, match=r"no rights \(NOPERM\)"):
-                await looked(f"redis://blind:pw@{HOST}:{server.port}")
+            assert await looked(f"redis://blind:pw@{HOST}:{server.port}") == (1, 0, 0), "CONFIG says as much"
 
     with one_server(tmp_path, []) as server:
         asyncio.run(story(server))
@@ -297,3 +301,173 @@ def test_a_lease_outlives_a_fail_over_and_the_ledger_is_fenced(tmp_path: Path) -
 
     with sentinel_group(redis_server(), tmp_path / "group") as group:
         asyncio.run(story(group))
+
+
+# What can never be the state store
+
+
+def test_a_node_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
+    """By luck one node of three took everything, and the others answered MOVED or nothing at all."""
+
+    async def story(nodes: list[Server]) -> None:
+        for node in nodes:
+            store = RedisStore(f"redis://{HOST}:{node.port}")
+            assert (await store.durability()).unfit == CLUSTER
+            await store.aclose()
+        unfit: list[str] = []
+        for node in nodes:
+            with node.client() as client:
+                client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+@all", "-info", "-role", "-config")
+            store = RedisStore(f"redis://blind:pw@{HOST}:{node.port}")
+            assert (await store.durability()).unfit == "", "it does not let itself be seen"
+            for call in (store.get("a"), store.commit(Commit(puts={"a": "1"}))):
+                try:
+                    await call
+                except Unfit as error:
+                    unfit.append(str(error))
+            await store.aclose()
+        assert unfit == [CLUSTER] * 2, "both calls to the node that does not have the slot"
+
+    with cluster_of_two(tmp_path) as nodes:
+        asyncio.run(story(nodes))
+
+
+@contextlib.contextmanager
+def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
+    with contextlib.ExitStack() as stack:
+        # The bus of a node is its port + 10000 unless said otherwise, and most free ports are too high for that.
+        cluster = [["--cluster-enabled", "yes", "--cluster-port", str(free_port())] for _ in range(2)]
+        nodes = [stack.enter_context(one_server(folder / str(n), words)) for n, words in enumerate(cluster)]
+        for node, slots in zip(nodes, ((0, 8191), (8192, 16383)), strict=True):
+            with node.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+        with nodes[0].client() as client:
+            client.execute_command("CLUSTER", "MEET", HOST, nodes[1].port, cluster[1][-1])
+        for node in nodes:
+            for _ in range(300):
+                with node.client() as client:
+                    if "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")).replace("'", "").replace(": ", ":"):
+                        break
+                time.sleep(0.05)
+            else:
+                raise AssertionError("the cluster did not come up")
+        yield nodes
+
+
+def test_a_replica_and_a_sentinel_are_refused_by_name(tmp_path: Path) -> None:
+    async def story(group: Group) -> None:
+        replica = RedisStore(f"redis://{HOST}:{group.replicas()[0].port}")
+        assert (await replica.durability()).unfit == REPLICA
+        with pytest.raises(Unfit, match="takes no writes; name the primary"):
+            await replica.commit(Commit(puts={"a": "1"}))
+        await replica.aclose()
+        sentinel = RedisStore(f"redis://{HOST}:{group.sentinels[0].port}")
+        assert (await sentinel.durability()).unfit == SENTINEL
+        await sentinel.aclose()
+        through = RedisStore(group.url)
+        assert (await through.durability()).unfit == ""
+        await through.aclose()
+
+    with sentinel_group(redis_server(), tmp_path / "group", replicas=1) as group:
+        asyncio.run(story(group))
+
+
+# What somebody else runs
+
+
+def acl_of_the_docs(prefix: str = "openvidu-bot") -> tuple[list[str], list[str]]:
+    """The rule as the how-to has it: what it needs, and what lets it see more."""
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "state.md").read_text()
+    rule = re.search(r"^    user openvidu-bot (.*(?:\n      .*)*)", text, re.MULTILINE)
+    assert rule
+    words = rule[1].replace("PASSWORD", "pw").replace("{openvidu-bot}", f"{{{prefix}}}").split()
+    more = [w for w in words if w in ("+info", "+role", "+config|get")]
+    return [w for w in words if w not in more], more
+
+
+def test_the_rule_of_the_docs_is_enough_and_says_what_it_does_not_let_be_seen(tmp_path: Path) -> None:
+    needed, more = acl_of_the_docs()
+
+    async def everything(url: str) -> Durability:
+        store = RedisStore(url)
+        assert await store.commit(Commit(puts={"a": "1", "drain:1": "x"}, ttl={"a": 60.0}, appends=[("log", "1"), ("log", "2")]))
+        assert await store.commit(Commit(checks={"a": "1"}, puts={"a": None}, cuts={"log": 1}, drops=["none"]))
+        assert await store.get("a", "drain:1") == [None, "x"]
+        assert (await store.read("log"), await store.tail("log", 1), await store.length("log")) == (["2"], ["2"], 1)
+        assert (await store.names("drain:"), await store.logs("log")) == (["drain:1"], ["log"])
+        await settle(store, Clock(), "1")
+        found = await store.durability()
+        await store.aclose()
+        waiting = RedisStore(url, replicas=1, kept_within=0.05)
+        with pytest.raises(Unreachable, match="0 of 1 replicas have it"):
+            await waiting.commit(Commit(puts={"b": "1"}))
+        await waiting.aclose()
+        return found
+
+    with one_server(tmp_path, ["--appendonly", "yes"]) as server:
+        url = f"redis://openvidu-bot:pw@{HOST}:{server.port}/0"
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "openvidu-bot", "reset", *needed)
+        found = asyncio.run(everything(url))
+        assert len(found.unknown) == 2
+        for text in found.unknown:
+            assert "because INFO is refused (no rights (NOPERM)" in text
+            assert "and CONFIG is refused (no rights (NOPERM)" in text
+        assert (found.weak, found.unfit) == ((), "")
+        with server.client() as client:
+            client.flushall()
+            client.execute_command("ACL", "SETUSER", "openvidu-bot", *more)
+        assert asyncio.run(everything(url)).cautions == ()
+        with pytest.raises(Unreachable, match=r"no rights \(NOPERM\)"):
+            asyncio.run(elsewhere(url))
+
+
+async def elsewhere(url: str) -> None:
+    store = RedisStore(url, prefix="another")
+    try:
+        await store.get("a")
+    finally:
+        await store.aclose()
+
+
+def test_what_cannot_be_seen_is_said_once_and_is_no_alarm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An ACL without INFO was taken for a Redis that is away: a warning every five seconds."""
+    needed, _ = acl_of_the_docs()
+    told: list[Sequence[str]] = []
+
+    async def story(server: Server) -> None:
+        store = RedisStore(f"redis://openvidu-bot:pw@{HOST}:{server.port}")
+        looking = asyncio.create_task(state.keep_looking(store, told.append, lambda why: None, Bulkheads(Clock())))
+        for _ in range(400):
+            if len(told) >= 5:
+                break
+            await asyncio.sleep(0.02)
+        looking.cancel()
+        await store.aclose()
+
+    with one_server(tmp_path, []) as server, caplog.at_level("INFO"), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(state, "EVERY", 0.02)
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "openvidu-bot", "reset", *needed)
+        asyncio.run(story(server))
+    assert len(told) >= 5
+    assert caplog.text.count("was not checked") == 2, "the append-only file, and eviction: each once"
+    assert "no change is made until it answers" not in caplog.text
+
+
+def test_deployments_with_a_prefix_of_their_own_do_not_meet(tmp_path: Path) -> None:
+    async def story(server: Server) -> None:
+        url = f"redis://{HOST}:{server.port}"
+        ours, theirs = RedisStore(url), RedisStore(url, prefix="staging")
+        assert await ours.commit(Commit(checks={"claim": None}, puts={"claim": "ours"}, appends=[("runs:acme", "acme-1")]))
+        assert await theirs.get("claim") == [None]
+        assert await theirs.commit(Commit(checks={"claim": None}, puts={"claim": "theirs"}))
+        assert (await theirs.logs(""), await theirs.names("")) == ([], ["claim"])
+        assert (await ours.logs(""), await ours.names("")) == (["runs:acme"], ["claim"])
+        with server.client() as client:
+            assert client.get("{openvidu-bot}:claim") == "ours", "where 0.1.0 looks for it"
+        for store in (ours, theirs):
+            await store.aclose()
+
+    with one_server(tmp_path, []) as server:
+        asyncio.run(story(server))

@@ -116,3 +116,30 @@ def test_a_press_is_kept_with_what_stood_there() -> None:
 
 async def _takes(_kind: str, _payload: Any) -> None:
     """Takes everything, and does nothing."""
+
+
+def test_history_hands_metadata_to_whoever_asks_for_it_and_in_pages() -> None:
+    slack = team()
+    place = slack.workspace
+    data = {"event_type": "openvidu_card", "event_payload": {"of": "acme-1"}}
+    assert call(slack, "chat.postMessage", channel="COPS", text="x", metadata={"event_type": "x"}) == "invalid_metadata_format"
+    assert call(slack, "conversations.history", channel="COPS") == "missing_scope"
+    slack.webapi.manifest["oauth_config"]["scopes"]["bot"].append("channels:history")
+    assert call(slack, "chat.postMessage", channel="COPS", text="first", metadata=data) == ""
+    for number in range(3):
+        assert call(slack, "chat.postMessage", channel="COPS", text=f"{number}") == ""
+
+    def page(**more: Any) -> Any:
+        return slack.webapi.handle("conversations.history", BOT, {"channel": "COPS", "limit": 2, **more}).json
+
+    newest = page(include_all_metadata=True)
+    assert [m["text"] for m in newest["messages"]] == ["2", "1"]
+    older = page(include_all_metadata=True, cursor=newest["response_metadata"]["next_cursor"])
+    assert [(m["text"], m.get("metadata")) for m in older["messages"]] == [("0", None), ("first", data)]
+    assert not older["has_more"]
+    assert all("metadata" not in m for m in page(limit=10)["messages"])
+    message = next(iter(place.channels["COPS"].messages.values()))
+    assert call(slack, "chat.update", channel="COPS", ts=message.ts, text="later") == ""
+    assert page(limit=10, include_all_metadata=True)["messages"][-1]["metadata"] == data, "an edit without any keeps it"
+    place.leave("COPS")
+    assert call(slack, "conversations.history", channel="COPS") == "not_in_channel"

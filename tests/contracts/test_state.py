@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bot import state
-from bot.state import Unusable, keep_looking, must_be_durable, open_store
+from bot.state import Unusable, keep_looking, must_be_usable, open_store
 from config.settings import load
 from config.values import Settings
+from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
@@ -68,19 +69,19 @@ def test_a_strict_bot_does_not_start_on_a_redis_that_may_forget(tmp_path: Path, 
     with one_server(tmp_path, []) as server:
         strict = settings(tmp_path, at(server), strict=True)
         with pytest.raises(Unusable, match=r"^state.require_durable: Redis keeps no append-only file"):
-            with_store(strict, lambda store: must_be_durable(strict, store))
+            with_store(strict, lambda store: must_be_usable(strict, store, Clock(), "1"))
         lenient = settings(tmp_path, at(server))
-        with_store(lenient, lambda store: must_be_durable(lenient, store))
+        with_store(lenient, lambda store: must_be_usable(lenient, store, Clock(), "1"))
         with server.client() as client:
             client.config_set("appendonly", "yes")
-        with_store(strict, lambda store: must_be_durable(strict, store))
+        with_store(strict, lambda store: must_be_usable(strict, store, Clock(), "1"))
         with server.client() as client:
             client.config_set("maxmemory-policy", "volatile-lru")
         with pytest.raises(Unusable, match="maxmemory-policy volatile-lru; set noeviction"):
-            with_store(strict, lambda store: must_be_durable(strict, store))
+            with_store(strict, lambda store: must_be_usable(strict, store, Clock(), "1"))
         server.stop()
         with pytest.raises(Unusable, match="asking Redis"):
-            with_store(strict, lambda store: must_be_durable(strict, store))
+            with_store(strict, lambda store: must_be_usable(strict, store, Clock(), "1"))
 
 
 def test_what_it_may_forget_is_told_as_long_as_it_may(
@@ -89,9 +90,10 @@ def test_what_it_may_forget_is_told_as_long_as_it_may(
     monkeypatch.setattr(state, "EVERY", 0.05)
     monkeypatch.setattr(state, "AGAIN", 0.05)
     told: list[Sequence[str]] = []
+    unfit: list[str] = []
 
     async def story(store: RedisStore, server: Server) -> None:
-        looking = asyncio.create_task(keep_looking(store, told.append))
+        looking = asyncio.create_task(keep_looking(store, told.append, unfit.append, Bulkheads(Clock())))
         await until(lambda: any(told))
         assert "append-only" in told[-1][0]
         with server.client() as client:

@@ -6,7 +6,7 @@ from services.audit import What
 from services.runs import State
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import question
+from tests.support.stories import question, rejects
 
 GLASS: dict[str, Any] = {"roles": {"break_glass": ["UANA"]}}
 SAID = '/openvidu break-glass shutdown --reason "smoke in the rack"'
@@ -63,7 +63,7 @@ def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> No
         assert "nobody else has approved it" in button["confirm"]["text"]["text"]
         await scene.ben.presses(card, "Run without approval")
         await scene.whisper("UBEN", "is not open to you; it is open to <@UANA>")
-        await scene.ben.presses(card, "Take it back")
+        await rejects(scene.ben, card, label="Take it back")
         await scene.card("rejected by <@UBEN>")
         assert await scene.journal.latest("acme", 5) == []
 

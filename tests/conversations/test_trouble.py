@@ -19,7 +19,7 @@ from simulators.slack.human import Human
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import goes_on
+from tests.support.stories import goes_on, says_why
 
 Story = Callable[[Scene], Awaitable[None]]
 
@@ -176,7 +176,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
         card = await scene.card("Shut down acme")
         await scene.dora.presses(card, "Approve")
         await hears(scene, "UDORA", "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>")
-        await scene.dora.presses(card, "Reject")
+        await scene.dora.presses(card, "Reject…")
         await scene.passes(5)
         assert await scene.bot.desk.open_run("acme") is None
         await told(scene, "cancel acme-1", "There is no run acme-1", "UDORA")
@@ -239,14 +239,16 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         assert "nobody approved it in time. Nothing was changed; ask again with /openvidu shutdown" in channel(scene)[0]
         await press_old(scene.ben, card, "Approve")
         await hears(scene, "UBEN", "This request expired")
-        await press_old(scene.ben, card, "Reject")
+        await press_old(scene.ben, card, "Reject…")
         # Rejected by another person, or taken back by the requester.
-        for number, who in ((1, scene.ben), (2, scene.ana)):
+        for number, who in ((1, scene.ben), (3, scene.ana)):  # Ana is told in the thread why Ben rejected it
             await types(scene, "shutdown")
             await scene.ana.wait_for(lambda number=number: len(channel(scene)) == number + 1, 60)  # type: ignore[misc]
             again = scene.ana.sees("COPS")[-1]
             old = copy.deepcopy(again)
-            await who.presses(again, "Reject")
+            await who.presses(again, "Reject…")
+            if who.user.id != "UANA":
+                await says_why(who)
             await scene.card(f"rejected by <@{who.user.id}>")
             await press_old(scene.person("UCARLA"), old, "Approve")
             await hears(scene, "UCARLA", f"Rejected by <@{who.user.id}>")
@@ -590,14 +592,14 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         card = copy.deepcopy(await scene.card("Shut down acme"))
         store.away = True
         for text in ("shutdown --media-only", "startup 3"):
-            await told(scene, text, "Not taken, nothing was changed: the bot's memory did not answer in time; type it again")
+            await told(scene, text, "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again")
         status = await told(scene, "status", "acme · up")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
         await told(scene, "help", "Commands: ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
-        await hears(scene, "UBEN", "No usable answer: asking Redis: ConnectionError. Whether it was taken is not known yet")
+        await hears(scene, "UBEN", "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again")
         await scene.passes(60)
         untouched(scene)
         store.away = False

@@ -17,7 +17,7 @@ from services.clients.spaces import Spaces
 from services.clock import Clock
 from services.policy import Actor
 from services.store import Commit, Store
-from services.store.redis import PREFIX, RedisStore
+from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 from services.vault import Vault
 from tests.contracts.test_clients import Bucket, serving
@@ -166,7 +166,7 @@ def test_many_decide_at_once_on_a_real_redis(config: Path, monkeypatch: pytest.M
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 0
             assert "acme: 60 decisions, whole" in said(capsys)
             raw: Any = stores[0]._redis
-            log = f"{PREFIX}log:audit:acme"
+            log = stores[0]._log("audit:acme")
             first, second = await raw.lindex(log, 6), await raw.lindex(log, 7)
             await raw.lset(log, 6, second)
             await raw.lset(log, 7, first)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import signal
-import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -81,9 +80,7 @@ def test_sigterm_hands_the_run_over(tmp_path: Path) -> None:
                 driver = next(b for b in (one, two) if f":{b.pid}:" in first.worker)
                 answers = [asyncio.create_task(is_answered(world, who)) for who in ("UANA", "UBEN", "UCARLA", "UDORA")]
                 await asyncio.sleep(0.02)
-                began = time.monotonic()
-                assert await driver.stop() == 0
-                assert time.monotonic() - began < 10
+                assert await driver.stop() == 0, "it ended by itself, before its own alarm ended it"
                 # What was typed just before went out from whichever bot had it.
                 await asyncio.gather(*answers)
                 run = await ended(journal, "acme-1")

@@ -75,9 +75,7 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
                 while not refreshing.done():
                     assert await ana.types(OPS, "/openvidu help") is None
                     await asyncio.sleep(0.02)
-                began = time.monotonic()
-                assert await bot.stop() == 0
-                assert time.monotonic() - began < 5
+                assert await bot.stop() == 0, "it ended by itself, before its own alarm ended it"
             world.slack.slack.journal.assert_clean()
             assert '"text": "stopped"' in (tmp_path / "bot.log").read_text()
 

@@ -17,7 +17,7 @@ import yaml
 
 from bot.demo.world import STACK, World
 from bot.terminal.control import Control, NoBot, ask
-from bot.terminal.people import actor_of
+from bot.terminal.people import Peer, actor_of
 from config.settings import load
 from handlers.following import Line
 from handlers.terminal import Order
@@ -181,7 +181,7 @@ def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path:
         file.write_text(yaml.safe_dump({"clusters": {"acme": cluster}, "terminal": {"users": {_me(): "U0000ANA"}}}))
         settings = load(file, {"HOME": "/"})
         path = tmp_path / "run" / "control.sock"
-        control = Control(path, Echo(), lambda uid, pid: actor_of(settings, uid, pid))
+        control = Control(path, Echo(), lambda peer: actor_of(settings, peer))
         await control.start()
         try:
             for junk in (b"{}\n", b"x" * 100_000 + b"\n", b"", b'{"verb": "run"}\n', b"[1, 2]\n"):
@@ -192,13 +192,13 @@ def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path:
                     assert await asyncio.wait_for(reader.read(), 10) == b""
                 writer.close()
             assert [line.text async for line in ask(path, Order("status"), 80)] == ["status by U0000ANA at 80"]
-            second = Control(path, Echo(), lambda uid, pid: actor_of(settings, uid, pid))
+            second = Control(path, Echo(), lambda peer: actor_of(settings, peer))
             await second.start()
             await second.close()
             assert path.exists(), "another bot's socket is left alone"
         finally:
             await control.close()
-        assert actor_of(settings, 4242421, 0).user == "system:4242421", "nobody whom the settings know"
+        assert actor_of(settings, Peer(4242421, 0)).user == "system:4242421", "nobody whom the settings know"
         with pytest.raises(NoBot):
             [line async for line in ask(path, Order("status"), 80)]
 

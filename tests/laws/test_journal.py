@@ -27,6 +27,7 @@ PLAN = make_plan(ready(2), Shutdown())
 OPENED = Opened(1.0, "acme-1", PLAN, ANA, (BEN,), "")
 QUESTION = Question("q", "Now what?", (Choice("wait", "Wait", wait=60.0), Choice("go", "Go")))
 REQUEST = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops masters")
+REQUEST = replace(REQUEST, text=dump(REQUEST))  # as it is read
 APPROVED = REQUEST.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
 STATE = ("claim:acme", "number:acme", "request:r1", question_key("acme-1"), halt_key("acme-1"))
 
@@ -301,7 +302,8 @@ def test_a_request_is_stored_once_and_listed_in_the_same_act() -> None:
 def test_a_request_is_changed_only_as_it_was_read() -> None:
     async def story(desk: Desk) -> None:
         await desk.journal.put_request(REQUEST, None)
-        assert not await desk.journal.change_request(APPROVED, REQUEST)
+        assert not await desk.journal.change_request(replace(REQUEST, text=dump(APPROVED)), REQUEST)
+        assert not await desk.journal.change_request(replace(REQUEST, text=""), APPROVED), "what was never read"
         assert await desk.journal.change_request(REQUEST, APPROVED)
         assert not await desk.journal.change_request(REQUEST, APPROVED)
         assert await desk.store.get("request:r1") == [dump(APPROVED)]

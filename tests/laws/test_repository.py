@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bot.version import VERSION
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.txt", "requirements-dev.txt")
@@ -121,6 +123,22 @@ def test_every_file_has_a_name_that_somebody_gave_it() -> None:
     assert strange == []
 
 
+def clocks_in(path: Path) -> list[str]:
+    """Where a test asserts something about the time that passed on the machine's clock."""
+    reads = {"monotonic", "perf_counter", "process_time", "thread_time"}
+    return [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assert)
+        for part in ast.walk(node.test)
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in reads
+    ]
+
+
+def test_no_test_is_about_the_machine_s_speed() -> None:
+    assert not [place for path in (ROOT / "tests").rglob("*.py") for place in clocks_in(path)]
+
+
 def test_host_keys_are_always_checked() -> None:
     """asyncssh takes None as "let anybody be the host"."""
     for path, tree in modules():
@@ -173,9 +191,19 @@ def test_the_python_versions_agree() -> None:
     assert supported
     versions = ast.literal_eval(supported[1])
     assert spec == f">={versions[0][0]}.{versions[0][1]},<{versions[-1][0]}.{versions[-1][1] + 1}"
-    image = re.search(r"^ARG PYTHON=(\d+)\.(\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    image = re.search(r"^ARG BASE=python:(\d+)\.(\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert image
     assert (int(image[1]), int(image[2])) in versions
+    assert f"{versions[0][0]}.{versions[0][1]}-{versions[-1][0]}.{versions[-1][1]}" in (ROOT / "Makefile").read_text().partition("\n")[0]
+
+
+def test_the_version_stands_in_one_place_and_every_file_to_run_it_with_names_it() -> None:
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["hatch"]["version"]["path"] == "bot/version.py"
+    assert f'image.version="{VERSION}"' in (ROOT / "Dockerfile").read_text()
+    assert yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["bot"]["image"] == f"openvidu-bot:{VERSION}"
+    kustomization = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "kustomization.yaml").read_text())
+    assert [image["newTag"] for image in kustomization["images"]] == [VERSION]
 
 
 def test_compose_keeps_the_state_and_gives_away_no_rights() -> None:

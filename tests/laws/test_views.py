@@ -32,7 +32,7 @@ from services.executor import Progress
 from services.plan import make_plan
 from services.procedures import DrainNodes, ResizeMasters, ResizeMedia, Restart, Scale, Shutdown, Startup
 from services.runs import Asked, Event, Opened, Run, State, Stopped, Taken, fold
-from services.spoken import Spoken
+from services.spoken import CommandClass, Spoken
 from services.windows import Hold
 from simulators.slack.blockkit import VIEW_BYTES, check_view
 from simulators.slack.elements import begins_with, interactive
@@ -119,7 +119,7 @@ def test_menu(cluster: Cluster, told: list[Event], request: Request, operates: b
     assert all(kind_of(o.action.partition(":")[2]) is not None for o in offered), "every offer is a command"
     for offer in offered:
         kind = next(s for s in SPOKEN if s.command == offer.command)
-        if offer.form or kind.operators:
+        if offer.form or CommandClass.LOOK not in kind.classes:
             assert operates
         if not offer.form:
             assert parse(offer.command).said is not None

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cluster import Cluster, Load
-from services.decisions import Request
+from services.decisions import Request, Vote
 from services.journal import dump, load
 from services.plan import Plan
+from services.policy import Actor
 from services.procedures import PROCEDURES, Procedure
 from services.runs import CLASSES, Event
 from services.seen import NotSeen, Observed
 from services.steps import STEPS, Question, Step
-from services.wire import decode, encode
+from services.wire import VERSION, decode, encode
 from tests.support.clusters import clusters, events, law, loads, plans, procedures, question_of, requests, steps
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
@@ -116,6 +117,12 @@ def test_a_class_that_is_not_known_is_said() -> None:
 )
 def test_plain_values(value: object) -> None:
     assert there_and_back(value) == value
+
+
+def test_records_in_a_row_carry_their_versions() -> None:
+    votes = (Vote(Actor("UANA"), "force", 1.0), Vote(Actor("UBEN"), "force", 2.0))
+    assert [record["v"] for record in json.loads(dump(votes))] == [VERSION, VERSION]
+    assert load(dump(votes)) == votes
 
 
 def test_what_cannot_be_stored_is_said() -> None:

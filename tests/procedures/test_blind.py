@@ -116,6 +116,38 @@ def test_one_node_that_refuses_the_key_is_trouble_of_that_node_alone() -> None:
     virtual.run(story())
 
 
+@pytest.mark.parametrize("kind", ["pool", "fixed"])
+def test_a_node_that_was_switched_off_needs_no_look(kind: str) -> None:
+    """Nothing runs there, says DigitalOcean: a run that takes it away does not wait for its SSH."""
+
+    async def story() -> None:
+        async with Scene(media=2, kind=kind, pydo=False) as scene:
+            scene.estate.power.ask(last(scene).id, "power_off")
+            await scene.passes(30)
+            await asked(scene, "shutdown", "Shut down acme")
+            run = await over(scene)
+            assert run.state is State.DONE, run.reason
+
+    virtual.run(story())
+
+
+def test_a_proof_that_does_not_come_is_posted_and_stops_the_run_after_an_hour() -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            scene.estate.open_meeting(people=2, minutes=3, on=last(scene))
+            await asked(scene, "shutdown", "Shut down acme")
+            await scene.passes(30)
+            while (await scene.journal.run("acme-1")).position == 0:
+                await scene.passes(0.05)
+            scene.town.faults.ail(last(scene).name, "key-refused")
+            run = await scene.run_is("acme-1", State.STOPPED, timeout=2 * HOUR)
+            assert "no answer for an hour: Media pool 2 → 0: media-2 is not seen" in run.stopped
+            assert "after an hour of this the run stops" in told(scene)
+            assert len(scene.estate.media("acme")) == 2
+
+    virtual.run(story())
+
+
 # The drain says what became of it
 
 
@@ -171,6 +203,20 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: 
             await scene.ben.presses(card, "Approve")
             await over(scene, timeout=HOUR)
             assert scene.estate.losses == []
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize(("fault", "said"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")])
+def test_agents_that_no_one_can_see_are_on_the_card(fault: str, said: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            if fault:
+                scene.town.faults.ail(last(scene).name, fault)
+            await scene.ana.types("COPS", "/openvidu shutdown")
+            card = await with_buttons(scene, "Shut down acme")
+            assert said in card.text
+            assert ("captions may stop in running meetings" in card.text) == bool(fault)
 
     virtual.run(story())
 

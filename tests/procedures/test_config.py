@@ -8,6 +8,7 @@ from services.runs import State
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene
+from tests.support.stories import rejects
 
 Story = Callable[[Scene], Awaitable[None]]
 NEW = "Correct-Horse-Battery-9"
@@ -163,7 +164,7 @@ def test_what_is_not_approved_leaves_nothing_behind(expires: bool) -> None:
         if expires:
             await scene.passes(2000)
         else:
-            await scene.ben.presses(card, "Reject")
+            await rejects(scene.ben, card)
             await scene.passes(30)
         assert staged(scene) == []
         assert NEW.encode() not in secrets(scene)

@@ -515,7 +515,7 @@ def test_the_sum_is_of_what_a_person_may_see() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-26T09:00")
         await scene.dora.types("COPS", "/openvidu cost --all")
-        await scene.whisper("UDORA", "You have no role for this cluster")
+        await scene.whisper("UDORA", "You have no role for any cluster")
 
     play(story, windows=["nights Mon-Fri 20:00-07:30"], stacks=("acme", "beta"), roles={"viewers": ["UBEN"]})
 

@@ -14,7 +14,7 @@ from simulators.slack.model import Message
 from tests.procedures.test_other_hands import set_pool
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, told, with_buttons
+from tests.support.stories import asked, over, question, rejects, told, with_buttons
 
 NOT_YET = "has not gone on"
 
@@ -160,7 +160,7 @@ def test_a_resume_that_is_rejected_or_expires_leaves_the_run_stopped_and_it_may_
         mended()
         await scene.passes(3600)
         await resumes(scene)
-        await scene.ben.presses(await request_of(scene), "Reject")
+        await rejects(scene.ben, await request_of(scene))
         await request_of(scene, "rejected by <@UBEN>")
         await resumes(scene)
         await request_of(scene)

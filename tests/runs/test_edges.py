@@ -287,7 +287,7 @@ def test_a_thousand_windows_at_the_same_minute() -> None:
         for name in worlds:
             await keeps(hours, name, NIGHTS, T - 3600)
             await hours.books.edit(name, lambda b: b.finished(f"{EDGE}/30min", f"{EDGE}/5min"))
-        desk._drive = lambda _run: None  # type: ignore[method-assign, assignment]
+        desk._drive = lambda _name, _run: None  # type: ignore[method-assign, assignment]
         await hours.tick()
         await clock.sleep(10)
         ticking = asyncio.create_task(hours.tick())

@@ -207,3 +207,19 @@ def test_the_functions_of_an_autoscaler_that_cannot_be_read_are_named_in_status(
             assert "Masters: 4 of 4 healthy" in card.text
 
     virtual.run(story())
+
+
+@pytest.mark.parametrize(("fault", "only"), [("list-empty", ""), ("list-one-missing", "s-8vcpu-16gb"), ("403", "")])
+def test_one_odd_list_of_sizes_is_not_remembered(fault: str, only: str) -> None:
+    async def story() -> None:
+        async with Scene(media=2, pydo=False) as scene:
+            more = {"only": only} if only else {}
+            scene.town.faults.add("digitalocean", fault, "GET /v2/sizes", times=1, **more)  # type: ignore[arg-type]
+            await scene.ana.types("COPS", "/openvidu resize media s-8vcpu-16gb --dry-run")
+            await scene.whisper("UANA", "size")
+            assert not any("Dry run" in str(m.blocks) for m in scene.ana.sees("COPS")), "refused this time, with the reason"
+            await scene.passes(90)
+            await scene.ana.types("COPS", "/openvidu resize media s-8vcpu-16gb --dry-run")
+            await scene.whisper("UANA", "media nodes of acme to s-8vcpu-16gb")
+
+    virtual.run(story())

@@ -7,7 +7,8 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from services.certificates import CertificateSeen
@@ -23,7 +24,9 @@ from tests.support.full import some
 T = TypeVar("T")
 Fate = int | Callable[[int], bool] | None
 """At which point a bot dies: at this one, where this says so, or never."""
-LOOKS = {"digitalocean GET", "http get", "http post", "slack users.info", *(f"store {what}" for what in ("get", "read", "tail", "length"))}
+READS = ("get", "read", "tail", "length", "names", "logs")
+LOOKED_AT = ("users.info", "conversations.info", "conversations.history", "chat.getPermalink")
+LOOKS = {"digitalocean GET", "http get", "http post", *(f"store {what}" for what in READS), *(f"slack {what}" for what in LOOKED_AT)}
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
 CHILD_SECONDS = 120  # a story takes less than one
 
@@ -113,6 +116,15 @@ class MortalStore:
     async def length(self, log: str) -> int:
         return await self._do("length", lambda: self._store.length(log))
 
+    async def names(self, start: str) -> list[str]:
+        return await self._do("names", lambda: self._store.names(start))
+
+    async def logs(self, start: str) -> list[str]:
+        return await self._do("logs", lambda: self._store.logs(start))
+
+    async def tidy(self) -> None:
+        await self._do("tidy", self._store.tidy)
+
     async def aclose(self) -> None:
         """The state outlives the bot."""
 
@@ -124,9 +136,31 @@ class MortalWebClient(InProcessWebClient):
         super().__init__(webapi)
         self._life = life
 
+        session: Any = self.session
+        session.request = _mortal(session.request, life)
+
     async def api_call(self, api_method: str, **more: Any) -> Any:
         call = super().api_call
         return await self._life.call(f"slack {api_method}", lambda: call(api_method, **more))
+
+
+def _mortal(request: Callable[..., Any], life: Life) -> Callable[..., Any]:
+    """Answers by response URL are no calls of the Web API; whatever else goes out has its points there."""
+
+    @asynccontextmanager
+    async def mortal(verb: str, url: str, **sent: Any) -> AsyncIterator[Any]:
+        if "/respond/" not in url:
+            async with request(verb, url, **sent) as answer:
+                yield answer
+            return
+
+        async def respond() -> Any:
+            async with request(verb, url, **sent) as answer:
+                return answer
+
+        yield await life.call("slack response url", respond)
+
+    return mortal
 
 
 class MortalShell:

@@ -48,6 +48,10 @@ class MemoryStore:
                 self._values.pop(key, None)
             else:
                 self._values[key] = _Value(text, now + commit.ttl[key] if key in commit.ttl else None)
+        for log in commit.drops:
+            self._logs.pop(log, None)
+        for log, count in commit.cuts.items():
+            del self._logs[log][:count]
         for log, entry in commit.appends:
             self._logs[log].append(entry)
         self._done[commit.id] = now
@@ -58,7 +62,8 @@ class MemoryStore:
 
     def _before(self, commit: Commit) -> Undo:
         values = {k: self._values.get(k) for k in commit.puts}
-        lengths = {log: len(self._logs[log]) for log, _ in commit.appends}
+        touched = {*(log for log, _ in commit.appends), *commit.drops, *commit.cuts}
+        logs = {log: list(self._logs[log]) for log in touched}
 
         def undo() -> None:
             for key, value in values.items():
@@ -66,8 +71,7 @@ class MemoryStore:
                     self._values.pop(key, None)
                 else:
                     self._values[key] = value
-            for log, length in lengths.items():
-                del self._logs[log][length:]
+            self._logs.update(logs)
             self._done.pop(commit.id, None)
 
         return undo
@@ -92,6 +96,15 @@ class MemoryStore:
 
     async def length(self, log: str) -> int:
         return len(self._logs[log])
+
+    async def names(self, start: str) -> list[str]:
+        return [k for k in self.values() if k.startswith(start)]
+
+    async def logs(self, start: str) -> list[str]:
+        return [name for name, entries in self._logs.items() if name.startswith(start) and entries]
+
+    async def tidy(self) -> None:
+        self._values = {k: v for k, v in self._values.items() if self._text(k) is not None}
 
     async def aclose(self) -> None:
         """It lives as long as the story."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from bot.app import Bot, Ways, build
+from bot.reread import SettingsFile
 from config.settings import load
 from config.values import Settings
 from handlers.cards import outcome
@@ -132,6 +133,7 @@ class Scene:
         pydo: bool = True,
         livekit: bool = True,
         start: bool = True,
+        reread: bool = False,
         origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
@@ -145,6 +147,8 @@ class Scene:
         self.slack = PretendSlack(_workspace(origin), MANIFEST)
         self.site = dict(site or {})  # more about each cluster: drain, timings, another stack's name
         self.sites = sites or {}
+        self.file: SettingsFile | None = None
+        self._keeps_file = reread
         self.settings = self._settings(stacks, policy or {}, roles or {}, settings or {}, livekit=livekit)
         self.bots: list[Bot] = []
         self.lives: list[Life] = []
@@ -173,6 +177,7 @@ class Scene:
                 "public_url": f"https://{domain}/",
                 "roles": {"operators": ["UANA", "UBEN", "UCARLA"], **roles},
                 "policy": dict(policy),
+                "channel": "COPS",
                 "spaces": {"endpoint": "https://ams3.digitaloceanspaces.com", "bucket": self.estate.clusters[stack].bucket},
                 **self.site,
                 **self.sites.get(stack, {}),
@@ -185,10 +190,21 @@ class Scene:
         raw = {"clusters": clusters, "channels": {"COPS": stacks[0]}, **more}
         path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"scene-{id(self)}.yaml"
         path.write_text(yaml.safe_dump(raw))
+        if self._keeps_file:
+            self.file = SettingsFile(path, lambda: load(path, env))
+            return self.file.read()
         try:
             return load(path, env)
         finally:
             path.unlink()
+
+    def names_channel(self, channel: str) -> None:
+        """Somebody edits the settings file of a scene with `reread`: this is every cluster's channel now."""
+        assert self.file is not None, "Scene(reread=True)"
+        raw = yaml.safe_load(self.file.path.read_text())
+        for cluster in raw["clusters"].values():
+            cluster["channel"] = channel
+        self.file.path.write_text(yaml.safe_dump(raw))
 
     async def __aenter__(self) -> "Scene":
         loop = asyncio.get_running_loop()
@@ -204,6 +220,8 @@ class Scene:
         for tasks in self._tasks.values():
             for task in list(tasks):
                 task.cancel()
+        if self.file is not None:
+            self.file.path.unlink()
         if kind is None and self.promises:
             self.keeps_promises()
 
@@ -243,7 +261,7 @@ class Scene:
                 shell=lambda _cluster, _keys: MortalShell(self._shell(self.town), life),
                 bucket=lambda cluster: TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None,
             )
-            bot = build(self.settings, ways, MortalWebClient(self.slack.webapi, life))
+            bot = build(self.settings, ways, MortalWebClient(self.slack.webapi, life), self.file)
             if not self._pydo:
                 for account in bot.accounts:
                     straight(account.api, "dop_v1_sim", self.town.digitalocean.handle, life.call)
@@ -299,15 +317,21 @@ class Scene:
             raise
 
     async def settled(self, run: Run) -> None:
-        """The run's message says how it ended, on whichever bot it is now."""
+        """The run's message says how it ended, on whichever bot it is now; and there is no other one that says something else."""
         for _ in range(60):
             if self.lives[-1].dead:
                 await self.start_bot()
             shown = [m for m in self.ana.sees("COPS") if outcome(run) in m.text and run.id in m.text]
             if shown:
+                assert len(self.cards_of(run)) == 1, [m.text for m in self.cards_of(run)]
                 return
             await self.passes(5)
         raise AssertionError(f"no message says {outcome(run)!r}: {[m.text for m in self.ana.sees('COPS')]}")
+
+    def cards_of(self, run: Run) -> list[Message]:
+        """The messages of the channel that were posted as the card of this run, or of the request that became it."""
+        there = self.slack.workspace.channels["COPS"].messages.values()
+        return [m for m in there if m.metadata and m.metadata["event_payload"].get("of") in (run.id, run.request)]
 
     @property
     def bot(self) -> Bot:

@@ -37,6 +37,8 @@ class Server:
             with contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError), self.client() as client:
                 client.ping()
                 return
+            if self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"{' '.join(self._words)} ended with {self.process.returncode}")
             time.sleep(0.05)
         raise AssertionError(f"{' '.join(self._words)} did not come up")
 

@@ -1,7 +1,9 @@
 """What people do in most stories: ask, approve, look how it ended."""
 
+from handlers.deciding import REASONED
 from services.runs import Run, State
-from simulators.slack.model import Message
+from simulators.slack.human import Human
+from simulators.slack.model import Message, View
 from tests.support.scene import Scene
 
 
@@ -11,6 +13,19 @@ async def asked(scene: Scene, words: str, sees: str) -> Message:
     card = await with_buttons(scene, sees)
     await scene.ben.presses(card, "Approve")
     return card
+
+
+async def says_why(who: Human, why: str = "not tonight", timeout: float = 30.0) -> None:
+    """Fill in the form that asks for a reason, once it is there."""
+    view = await who.wait_for(lambda: (m := who.modal()) and m.body["callback_id"] == REASONED and m, timeout)
+    assert isinstance(view, View), "it is there"
+    await who.fills_and_submits(view, {"Why": why})
+
+
+async def rejects(who: Human, card: Message, why: str = "not tonight", label: str = "Reject…") -> None:
+    """Press Reject and say why."""
+    await who.presses(card, label)
+    await says_why(who, why)
 
 
 async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Message:

@@ -11,6 +11,7 @@ from simulators.slack.elements import NotPossible, interactive
 from simulators.slack.human import Human
 from simulators.slack.model import Message
 from tests.e2e.chaos.tally import Tally
+from tests.support.stories import says_why
 
 RECENT = 40
 
@@ -68,7 +69,7 @@ class People:
     def _label(self, message: Message, reject: float, abandon: float) -> str:
         buttons = {str(e["text"]["text"]): e for _, e in interactive(message.blocks) if e["type"] == "button"}
         if "Approve" in buttons:
-            return "Reject" if self._dice.random() < reject else "Approve"
+            return "Reject…" if self._dice.random() < reject else "Approve"
         if "Resume" in buttons:
             return "Abandon" if self._dice.random() < abandon else "Resume"
         answers = [label for label, e in buttons.items() if str(e["action_id"]).startswith("answer:") and e.get("style") != "danger"]
@@ -77,6 +78,9 @@ class People:
     async def _presses(self, human: Human, message: Message, label: str) -> None:
         with contextlib.suppress(NotPossible):
             done = await human.presses(message, label)
+            if label == "Reject…":
+                with contextlib.suppress(TimeoutError):  # where Slack or the state is away, no form comes
+                    await says_why(human, timeout=5.0)
             self._tally.people[f"pressed {label}" if done.acked else "pressed and nobody took it"] += 1
 
     async def _meet(self) -> None:

@@ -1,0 +1,7 @@
+"""`python -m openvidu_bot`."""
+
+import sys
+
+from openvidu_bot import main
+
+sys.exit(main())

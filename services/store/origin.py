@@ -1,0 +1,88 @@
+"""What the state store says of itself: which state it is, by which schema it was written, and who may still work with it.
+
+Two numbers, so that of two versions side by side both can work: `schema` is what the newest bot writes, `needs` the oldest schema that a
+bot must know to read it. A bot that knows less than `needs` refuses. What changes a schema without raising `needs` only adds.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+
+from services.clock import Clock
+from services.errors import BadRecord, Foreign, Unreachable
+from services.store.port import Commit, Store, new_id
+
+KEY = "state"
+SCHEMA = 2  # what this version writes: 1 is 0.1.0, which wrote no number
+NEEDS = 1  # 0.1.0 works beside this version
+TRIES = 10
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One state. `id` is its own: another id is another state, whatever stands in it. `version` of the bot that wrote this last."""
+
+    id: str
+    schema: int = 1
+    needs: int = 1
+    version: str = ""
+    at: float = 0.0
+
+
+class NewerState(Foreign):
+    """A newer version's state: nothing may be written to it by this one."""
+
+
+def read_origin(text: str | None) -> Origin | None:
+    """What stands there; None where nothing does. BadRecord when it is something else."""
+    if text is None:
+        return None
+    try:
+        raw = json.loads(text)
+        return Origin(**{f.name: raw[f.name] for f in fields(Origin) if f.name in raw})
+    except (ValueError, TypeError) as error:
+        raise BadRecord(f"the state's own card (key {KEY}) cannot be read: it is damaged") from error
+
+
+def must_be_known(origin: Origin) -> None:
+    """NewerState when this version knows too little to work with it."""
+    if origin.needs > SCHEMA:
+        raise NewerState(
+            f"openvidu-bot {origin.version or 'of a newer version'} wrote the state (schema {origin.schema}, a bot has to know "
+            f"{origin.needs}), and this one knows {SCHEMA}: start that version or a newer one, or put back the copy from before the upgrade"
+        )
+
+
+async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin, bool]:
+    """Which state this is, and whether it was made just now. NewerState when this version must not touch it. An older one is migrated."""
+    for _ in range(TRIES):
+        (text,) = await store.get(KEY)
+        found = read_origin(text)
+        if found is not None:
+            must_be_known(found)
+            if found.schema >= SCHEMA:
+                return found, False
+        now = clock.now()
+        new = replace(found or Origin(new_id(), at=now), schema=SCHEMA, needs=max(found.needs if found else 1, NEEDS), version=version)
+        await _migrate(store, found.schema if found else 1, now)
+        kept = json.loads(text) if text else {}
+        if await store.commit(Commit(checks={KEY: text}, puts={KEY: json.dumps(kept | asdict(new), sort_keys=True)})):
+            return new, found is None
+    raise Unreachable("the state's own card changes faster than it can be written", sent=False)
+
+
+async def _migrate(store: Store, schema: int, now: float) -> None:
+    """From that schema to this one, step by step; each can be done again, by any number of bots."""
+    if schema < 2:
+        await _date_host_keys(store, now)
+
+
+async def _date_host_keys(store: Store, now: float) -> None:
+    """0.1.0 did not note when a host key was last of use, and nothing could ever be removed."""
+    for name in await store.names("hostkey:"):
+        used = used_key(name.removeprefix("hostkey:"))
+        await store.commit(Commit(checks={used: None}, puts={used: f"{now:.0f}"}))
+
+
+def used_key(droplet: str | int) -> str:
+    """Where it is noted when a droplet's host key was last of use."""
+    return f"hostkey-used:{droplet}"

@@ -1,0 +1,72 @@
+"""Approvals that count at some hours only: a press in the night is refused with when, and the request waits for the hours."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.runs import State
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import rejects
+
+FRIDAY = datetime(2026, 11, 27, 19, 0, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
+MONDAY = datetime(2026, 11, 30, 8, 58, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
+HOURS = {"approvals_when": ["Mon-Fri 09:00-18:00"]}
+
+
+def play(story: Callable[[Scene], Awaitable[None]], origin: float = FRIDAY, **more: Any) -> None:
+    async def whole() -> None:
+        site = {"timezone": "Europe/Madrid", "channel": "COPS"}
+        async with Scene(media=2, pydo=False, origin=origin, policy=HOURS, site=site, **more) as scene:
+            await story(scene)
+
+    virtual.run(whole())
+
+
+def test_asked_for_on_a_friday_evening_it_is_approved_on_monday() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        assert "not <@UANA>, Mon-Fri 09:00-18:00 (Europe/Madrid)" in card.text
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "Approvals count Mon-Fri 09:00-18:00 (Europe/Madrid), again from Mon 30 Nov 09:00 (Europe/Madrid)")
+        (waiting,) = await scene.bot.desk.waiting("acme")
+        assert waiting.until == FRIDAY + 62 * 3600 + 1800, "half an hour after they count again"
+        assert not waiting.approvals
+        assert await scene.journal.latest("acme", 1) == []
+
+    play(story)
+
+
+def test_in_their_hours_they_count_as_ever() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "again from Mon 30 Nov 09:00 (Europe/Madrid)")
+        await scene.passes(121)
+        await scene.ben.presses(card, "Approve")
+        await scene.run_is("acme-1", State.DONE)
+
+    play(story, MONDAY)
+
+
+def test_rejecting_and_break_glass_know_no_hours() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await rejects(scene.ben, await scene.card("Shut down acme"), "in the night")
+        await scene.card("rejected by <@UBEN>")
+        await scene.ana.types("COPS", '/openvidu break-glass shutdown --reason "smoke in the rack"')
+        await scene.ana.presses(await scene.card("Break-glass, without approval: Shut down acme"), "Run without approval")
+        await scene.run_is("acme-1", State.DONE)
+
+    play(story, roles={"break_glass": ["UANA"]})
+
+
+def test_what_needs_no_approval_runs_at_any_hour() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu scale 3")
+        await scene.run_is("acme-1", State.DONE)
+
+    play(story)

@@ -1,0 +1,236 @@
+"""Reasons: who rejects says why, who decides about somebody else's run may have to; the other reads it, and the audit keeps it."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from handlers.following import Circle
+from handlers.terminal import Order, Terminal
+from services.audit import Entry, What
+from services.journal import load as load_record
+from services.policy import Actor
+from services.runs import CLASSES, CancelAsked, Ended, Opened, Resumed, State
+from services.wire import decode, encode
+from simulators.slack.elements import NotPossible
+from simulators.slack.faults import Fault
+from simulators.slack.human import Human
+from simulators.slack.model import Message, View
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import says_why, with_buttons
+
+ALL = {"reasons_for": ["approve", "cancel", "abandon", "take_over"]}
+
+
+def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
+    async def whole() -> None:
+        async with Scene(media=2, pydo=False, **more) as scene:
+            await story(scene)
+
+    virtual.run(whole())
+
+
+async def audited(scene: Scene, what: What) -> Entry:
+    """The newest entry of that kind."""
+    return next(e for e in await scene.journal.chain.newest("acme", 20) if e.what == what)
+
+
+async def form(who: Human) -> View:
+    return await who.wait_for(lambda: ((m := who.modal()) and m.body["callback_id"] == "reason_form" and m) or None)
+
+
+async def shutting_down(scene: Scene) -> Message:
+    """Ana's shutdown, which waits for a meeting."""
+    scene.estate.open_meeting(people=3, minutes=30)
+    await scene.ana.types("COPS", '/openvidu shutdown --reason "power work <!channel>"')
+    await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+    await scene.run_is("acme-1", State.RUNNING)
+    return await with_buttons(scene, "Shutting down acme")
+
+
+def test_who_rejects_says_why_and_the_requester_reads_it() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        await scene.ben.presses(card, "Reject…")
+        view = await form(scene.ben)
+        assert "Shut down acme" in str(view.blocks)
+        with pytest.raises(NotPossible, match="Why"):
+            await scene.ben.fills_and_submits(view, {})
+        left = await scene.ben.fills_and_submits(view, {"Why": "   "})
+        assert left is not None
+        assert "required" in str(left.errors)
+        await scene.ben.fills_and_submits(left, {"Why": "exams until *noon*"})
+        closed = await scene.card("rejected by <@UBEN>")
+        assert closed.ts == card.ts
+        assert "exams until" in closed.text
+        told = await scene.card("<@UANA>, <@UBEN> rejected “Shut down acme”")
+        assert told.thread_ts == card.ts
+        entry = await audited(scene, What.REJECTED)
+        assert (entry.user, entry.reason) == ("UBEN", "exams until *noon*")
+        assert await scene.journal.latest("acme", 1) == []
+        await scene.ben.types("COPS", "/openvidu audit")
+        assert "exams until" in (await scene.whisper("UBEN", "Decisions about acme")).text
+
+    play(story)
+
+
+def test_ones_own_request_is_taken_back_without_a_word() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.presses(await scene.card("Shut down acme"), "Reject…")
+        await scene.card("rejected by <@UANA>")
+        shown = await scene.ana.wait_for(lambda: ((m := scene.ana.modal()) and "Taken" in str(m.blocks) and m) or None)
+        assert "submit" not in shown.body
+        assert not [m for m in scene.ana.sees("COPS") if "rejected “" in m.text], "nobody else is told"
+
+    play(story)
+
+
+def test_the_form_is_open_at_once_however_slow_slack_is_about_people() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        scene.slack.webapi.faults.add(Fault("users.info", delay=8.0))
+        await scene.person("UCARLA").presses(card, "Reject…")
+        assert (await scene.person("UCARLA").wait_for(scene.person("UCARLA").modal, 2.0)).body["callback_id"] == "looking"
+        await says_why(scene.person("UCARLA"), "no")
+        await scene.card("rejected by <@UCARLA>")
+
+    play(story)
+
+
+def test_who_may_not_reject_is_told_so_in_the_form() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.dora.presses(await scene.card("Shut down acme"), "Reject…")
+        said = "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>"
+        view = await scene.dora.wait_for(lambda: ((m := scene.dora.modal()) and said in str(m.blocks) and m) or None)
+        assert "submit" not in view.body
+
+    play(story)
+
+
+def test_an_approval_may_carry_a_note() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        await scene.dora.presses(card, "Details")
+        assert "note" not in str((await scene.whisper("UDORA", "Steps: 1.")).blocks), "it is for those whose approval counts"
+        await scene.ben.presses(card, "Details")
+        await scene.ben.presses(await scene.whisper("UBEN", "Steps: 1."), "Approve with a note…")
+        await scene.ben.fills_and_submits(await form(scene.ben), {"Why": "only until noon"})
+        run = await scene.run_is("acme-1", State.DONE)
+        assert run.remarks == (("UBEN", "only until noon"),)
+        assert (await scene.card("<@UANA>, <@UBEN> approved it")).thread_ts == card.ts
+        await scene.settled(run)
+        assert "approved by <@UBEN> (“only until noon”)" in (await scene.card("acme is down ·")).text
+        assert (await audited(scene, What.APPROVED)).reason == "only until noon"
+
+    play(story)
+
+
+def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() -> None:
+    async def story(scene: Scene) -> None:
+        await shutting_down(scene)
+        await scene.ben.types("COPS", "/openvidu scale 3")
+        busy = await scene.whisper("UBEN", "acme is busy")
+        assert "started by <@UANA>" in busy.text
+        assert "(“power work ‹!channel›”)" in busy.text, "what was typed calls nobody"
+        await scene.ben.types("COPS", '/openvidu cancel acme-1 --reason "a class has begun"')
+        run = await scene.run_is("acme-1", State.CANCELLED, State.ROLLED_BACK)
+        assert run.why_cancelled == "a class has begun"
+        assert "a class has begun" in (await scene.card("<@UANA>, <@UBEN> cancelled acme-1")).text
+        await scene.settled(run)
+        assert "by <@UBEN> · a class has begun" in (await scene.card("was cancelled by")).text
+        entry = await audited(scene, What.CANCELLED)
+        assert (entry.user, entry.reason) == ("UBEN", "a class has begun")
+        await scene.ana.types("COPS", "/openvidu runs acme-1")
+        assert "a class has begun" in str((await scene.whisper("UANA", "acme-1 was cancelled")).blocks)
+
+    play(story)
+
+
+def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not() -> None:
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=3, minutes=30)
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+        await says_why(scene.ben, "seen")
+        await scene.run_is("acme-1", State.RUNNING)
+        card = await with_buttons(scene, "Shutting down acme")
+        await scene.ben.types("COPS", "/openvidu cancel acme-1")
+        await scene.whisper("UBEN", "Cancelling needs a reason, which <@UANA> reads: add `--reason")
+        await scene.ben.presses(card, "Cancel…")
+        view = await form(scene.ben)
+        assert "Stays done" in str(view.blocks)
+        await scene.ben.closes(view)
+        assert (await scene.journal.run("acme-1")).cancel is None
+        await scene.ana.presses(card, "Cancel…")
+        await scene.run_is("acme-1", State.CANCELLED, State.ROLLED_BACK)
+
+    play(story, policy=ALL)
+
+
+def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu scale 3")
+        run = await _stopped(scene)
+        for words, doing in (("resume", "Taking over"), ("abandon", "Abandoning")):
+            await scene.ben.types("COPS", f"/openvidu {words} {run}")
+            await scene.whisper("UBEN", f"{doing} needs a reason, which <@UANA> reads")
+        await scene.ben.presses(await with_buttons(scene, f"{run} has stopped"), "Abandon")
+        await says_why(scene.ben, "done by hand")
+        ended = await scene.run_is(run, State.ABANDONED)
+        assert ended.why_ended == "done by hand"
+        await scene.card("was given up")
+        assert "by <@UBEN> · _done by hand_" in (await scene.card(f"<@UANA>, {run} was given up")).text
+        assert (await audited(scene, What.ENDED)).reason == "done by hand"
+
+    play(story, policy=ALL, site={"timings": {"pool_deadline": 60, "serving_nudge": 60, "serving_deadline": 120}})
+
+
+async def _stopped(scene: Scene) -> str:
+    """Ana's scale-up stops: its new node never serves."""
+    scene.town.faults.ail("*", "livekit-silent")
+    return (await scene.run_is("acme-1", State.STOPPED)).id
+
+
+def test_at_a_terminal_the_reason_is_an_option() -> None:
+    async def story(scene: Scene) -> None:
+        terminal = Terminal(scene.bot.desk, scene.bot.hours, scene.clock, Circle(scene.bot.counter._office), drives=False)
+
+        async def types(verb: str, words: str) -> tuple[int | None, str]:
+            lines = [line async for line in terminal.hear(Order(verb, words, follow=False), Actor("UBEN"))]
+            return lines[-1].code, "\n".join(line.text for line in lines)
+
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.card("Shut down acme")
+        code, said = await types("reject", "")
+        assert (code, "Rejecting needs a reason" in said) == (1, True)
+        code, said = await types("reject", "--because nothing")
+        assert (code, "--because is not understood" in said) == (1, True)
+        assert (await types("show", '--reason "read twice"'))[0] == 0
+        code, said = await types("reject", '--reason "read twice"')
+        assert (code, "read twice" in said) == (0, True)
+        assert (await audited(scene, What.REJECTED)).reason == "read twice"
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        CancelAsked(1.0, Actor("UBEN")),
+        Resumed(1.0, Actor("UBEN"), 2),
+        Ended(1.0, "abandoned", "x", Actor("UBEN")),
+    ],
+)
+def test_what_was_stored_before_there_were_reasons_is_read_without_one(event: CancelAsked | Resumed | Ended) -> None:
+    stored = encode(event)
+    del stored["reason"]
+    assert load_record(json.dumps(stored)) == event
+    assert decode(stored, CLASSES).reason == ""
+    assert {"remarks", "reason"} & set(Opened.__dataclass_fields__)

@@ -1,0 +1,139 @@
+"""Wherever it is typed: the card stands in the cluster's own channel and the answer reaches who typed, or nothing is written."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from handlers import cards
+from handlers.voice import Ear
+from simulators.slack.model import Message
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import with_buttons
+
+
+def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
+    async def whole() -> None:
+        async with Scene(**{"media": 1, **more}) as scene:
+            place = scene.slack.workspace
+            place.add_channel("CPUBLIC", "lunch", ["UANA", "UBEN"], with_bot=False)
+            place.add_channel("CPRIVATE", "secret", ["UANA", "UBEN"], private=True, with_bot=False)
+            await story(scene)
+
+    virtual.run(whole())
+
+
+def private(scene: Scene, channel: str, user: str = "UANA") -> list[Message]:
+    return [m for m in scene.person(user).sees(channel) if m.ephemeral_to == user]
+
+
+async def nothing_is_written(scene: Scene) -> None:
+    assert await scene.bot.desk.waiting("acme") == []
+    assert await scene.journal.latest("acme", 1) == []
+
+
+@pytest.mark.parametrize("channel", ["CPUBLIC", "CPRIVATE"])
+def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_the_clusters_own(channel: str) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types(channel, "/openvidu help")
+        await scene.whisper("UANA", "Commands: ", channel=channel)
+        await scene.ana.types(channel, "/openvidu shutdown --cluster acme")
+        await scene.whisper("UANA", "its card is in <#COPS>", channel=channel)
+        card = await with_buttons(scene, "Shut down acme")
+        await scene.ben.presses(card, "Approve")
+        await scene.card("acme is down ·")
+        assert not [m for m in scene.ben.sees(channel) if not m.ephemeral_to], "it wrote nothing where it is not a member"
+
+    play(story)
+
+
+def test_typed_to_the_bot_alone_it_is_approved_in_the_clusters_channel() -> None:
+    async def story(scene: Scene) -> None:
+        alone = scene.slack.workspace.direct("UANA").id
+        await scene.ana.types(alone, "/openvidu scale 2")
+        await scene.whisper("UANA", "its card is in <#COPS>", channel=alone)
+        await scene.card("acme has 2 media nodes ·")
+        await scene.ana.types(alone, "/openvidu shutdown")
+        await scene.ben.presses(await with_buttons(scene, "Shut down acme"), "Approve")
+        await scene.card("acme is down ·")
+
+    play(story)
+
+
+def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
+    async def story(scene: Scene) -> None:
+        for words in ("shutdown", "scale 2", 'break-glass shutdown --reason "fire"', "window add nights Mon-Fri 20:00-07:30"):
+            await scene.ana.types("COPS", f"/openvidu {words}")
+            await scene.passes(30)
+        refused = [m.text for m in private(scene, "COPS")]
+        assert len(refused) == 4
+        assert all("nothing was changed: acme has no channel of its own" in text for text in refused)
+        assert all("clusters.acme.channel" in text for text in refused)
+        await nothing_is_written(scene)
+        await scene.ana.types("COPS", "/openvidu shutdown --dry-run")
+        await scene.whisper("UANA", "Dry run of Shut down acme")
+        await scene.ana.types("COPS", "/openvidu status")
+        await scene.whisper("UANA", "acme · up")
+
+    play(story, site={"channel": None}, settings={"channels": {}}, roles={"break_glass": ["UANA"]})
+
+
+@pytest.mark.parametrize(
+    ("happens", "why"),
+    [
+        (lambda place: place.leave("COPS"), "the bot is not in <#COPS>: invite it there"),
+        (lambda place: place.archive("COPS"), "<#COPS> is archived"),
+        (lambda place: place.channels.pop("COPS"), "Slack knows no channel COPS"),
+    ],
+)
+def test_where_the_bot_cannot_post_nothing_is_written_and_the_person_reads_why(happens: Callable[[Any], None], why: str) -> None:
+    async def story(scene: Scene) -> None:
+        happens(scene.slack.workspace)
+        for words in ("shutdown", "scale 2"):
+            await scene.ana.types("CPRIVATE", f"/openvidu {words} --cluster acme")
+            await scene.passes(20)
+        assert [("could be shown to no one" in m.text, why in m.text) for m in private(scene, "CPRIVATE")] == [(True, True)] * 2
+        await nothing_is_written(scene)
+        assert scene.estate.pool("acme").target == 1
+
+    play(story)
+
+
+def test_a_mention_at_top_level_is_answered_where_people_see_it() -> None:
+    async def story(scene: Scene) -> None:
+        asked = await scene.ana.mentions("COPS", "status")
+        assert asked is not None
+        answer = await scene.whisper("UANA", "acme · up")
+        assert answer.thread_ts is None
+        scene.slack.workspace.post(scene.slack.workspace.channels["COPS"], "UBEN", "and?", thread_ts=asked.ts)
+        await scene.ana.mentions("COPS", "window list", asked.ts)
+        assert (await scene.whisper("UANA", "acme has no off-hours windows")).thread_ts == asked.ts
+
+    play(story)
+
+
+def test_a_response_url_that_is_used_up_gives_way_to_the_channel_and_then_to_the_persons_own_conversation() -> None:
+    async def story(scene: Scene) -> None:
+        for channel, bot in (("COPS", True), ("CPRIVATE", False)):
+            url = scene.slack.workspace.issue_response_url("UANA", channel)
+            for number in range(7):
+                await scene.bot.voice.whisper(Ear(channel, "UANA", url=url), cards.words_card(f"{channel} {number}"))
+            here = [m.text for m in private(scene, channel)]
+            alone = [m.text for m in scene.ana.sees(scene.slack.workspace.direct("UANA").id)]
+            assert here == [f"{channel} {n}" for n in range(7 if bot else 5)]
+            assert alone == ([] if bot else [f"{channel} 5", f"{channel} 6"])
+
+    play(story)
+
+
+def test_an_answer_that_the_response_url_loses_comes_by_another_way() -> None:
+    async def story(scene: Scene) -> None:
+        scene.slack.workspace.response_urls.clear()
+        scene.forgiven = ["response url"]
+        url = scene.slack.workspace.issue_response_url("UANA", "COPS")
+        scene.slack.workspace.response_urls.clear()
+        await scene.bot.voice.whisper(Ear("COPS", "UANA", url=url), cards.words_card("by another way"))
+        await scene.whisper("UANA", "by another way")
+
+    play(story)

@@ -1,0 +1,96 @@
+"""A rolling upgrade with the programs themselves: the released bot and this one, side by side on one Redis, in the middle of a run."""
+
+import asyncio
+import contextlib
+import io
+import subprocess
+import sys
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.demo.child import Child
+from bot.demo.world import OPS, World
+from services.runs import State
+from tests.e2e.test_replicas import SPEED, a_shutdown_begins, ended, journal_at
+from tests.e2e.test_story import keeps_promises, sees, until_seen
+from tests.golden.state import COMMITS
+from tests.support.live import bot_of, world_of
+from tests.support.redis import running_redis
+from tests.support.tools import redis_server
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("bot", "config", "handlers", "services", "simulators", "pyproject.toml")
+
+
+def program_of(version: str, folder: Path) -> Path:
+    """The released program, out of the history. Skipped where that does not reach so far back."""
+    archive = subprocess.run(["git", "archive", COMMITS[version], *PARTS], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(f"the history of this clone does not hold {version}")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as packed:
+        packed.extractall(folder, filter="data")
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def older_bot_of(world: World, program: Path) -> AsyncIterator[Child]:
+    """A bot of that program in this world."""
+    start = f"import sys; sys.path.insert(0, {str(program)!r}); from bot.__main__ import main; sys.exit(main())"
+    words = world.bot_command()
+    command = [sys.executable, "-c", start, *words[words.index("serve") :]]
+    bot = Child(world.folder / "older.log")
+    await bot.start(command, {**world.bot_environment(), "PYTHONPATH": str(program)})
+    try:
+        yield bot
+    except BaseException as error:
+        error.add_note(f"the older bot wrote:\n{bot.last_words()}")
+        raise
+    finally:
+        await bot.stop()
+
+
+@pytest.mark.parametrize("version", sorted(COMMITS))
+def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(version: str, tmp_path: Path) -> None:
+    program = program_of(version, tmp_path / "program")
+
+    async def story() -> None:
+        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world, journal_at(url) as journal:
+            sockets = world.slack.sockets
+            ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
+            async with older_bot_of(world, program) as older:
+                await asyncio.wait_for(sockets.until(lambda found: len(found) == 2), 90)
+                await a_shutdown_begins(world)
+                async with bot_of(world) as newer:
+                    await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
+                    older.kill()
+                    run = await ended(journal, "acme-1", 120.0)
+                    assert run.state is State.DONE, run.stopped
+                    assert run.takes >= 2, "the newer one went on with it"
+                    await sees(ana, "acme is down ·")
+                    # And back: the newer one begins, and is stopped in the middle.
+                    await until_seen(ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup"))
+                    async with older_bot_of(world, program):
+                        await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
+                        await newer.stop()
+                        run = await ended(journal, "acme-2", 120.0)
+                        assert run.state is State.DONE, run.stopped
+                        await sees(ana, "acme serves ·")
+                        # What the newer one asked people, the older one takes the answer to.
+                        async with bot_of(world) as again:
+                            await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
+                            await until_seen(ana, "Shut down acme", lambda: ana.types(OPS, "/openvidu shutdown"))
+                            await again.stop()
+                        card = await sees(ana, "Shut down acme")
+
+                        async def approve() -> None:
+                            await ben.presses(card, "Approve")
+
+                        await until_seen(ben, "acme-3", approve)
+                        run = await ended(journal, "acme-3", 120.0)
+                        assert run.state is State.DONE, run.stopped
+            keeps_promises(world)
+
+    asyncio.run(story())

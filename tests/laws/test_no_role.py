@@ -1,0 +1,225 @@
+"""No role, no word: whoever has no role for a cluster learns nothing of it, whichever way they come in.
+
+The ways are made from the bot's registries (`tests/support/doors.py`). The last tests take the check away and expect to be caught.
+"""
+
+import ast
+import asyncio
+import importlib
+import inspect
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from pydantic import SecretStr
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.serve import Serving
+from bot.terminal.command import VERBS
+from handlers.actions import ACTIONS, OFFERED
+from handlers.app import EVENTS, VIEWS
+from handlers.terminal import NOBODY
+from services import policy, sites
+from services.metrics import METRICS
+from services.policy import Actor, Kind, Verdict
+from services.sight import Sight
+from tests.campaign.storm import ShakyStore, Trouble
+from tests.support import doors, virtual
+from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
+from tests.support.scene import ROOT, Scene
+
+Family = Callable[[Place, str], Iterator[Door]]
+FAMILIES: dict[str, Family] = {"commands": doors.commands, "buttons": doors.buttons, "forms": doors.forms, "events": doors.events}
+AT_A_TERMINAL = (Actor(DORA), Actor(EVE), Actor(f"{NOBODY}dora"))
+
+
+def seen_through(family: Family, user: str, *, closed: bool = False) -> list[str]:
+    """What somebody sees who walks through all of them."""
+
+    async def story() -> list[str]:
+        async with place(closed=closed) as p:
+            found = [leak for door in family(p, user) for leak in await doors.through(p, door, user)]
+            p.scene.promises = False  # what is forged breaks Slack's own rules
+            return found
+
+    return virtual.run(story())
+
+
+def seen_at_a_terminal(who: Actor) -> list[str]:
+    async def story() -> list[str]:
+        async with place() as p:
+            found = []
+            for verb, words in doors.orders(p, VERBS):
+                text = await doors.typed_at(p, verb, words, who)
+                found += [f"{verb} {words}: {leak}" for leak in doors.leaks(text, words, p.words)]
+            return found
+
+    return virtual.run(story())
+
+
+def allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks may see everything."""
+    for module in (policy, sites):
+        monkeypatch.setattr(module, "may_read", lambda *_: Verdict(Kind.ALLOWED, "may read"))
+
+
+@pytest.mark.parametrize("user", [DORA, EVE])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_role_no_word_in_slack(family: str, user: str) -> None:
+    assert seen_through(FAMILIES[family], user) == []
+
+
+@pytest.mark.parametrize("family", ["commands", "forms"])
+def test_nor_where_the_clusters_channel_is_closed(family: str) -> None:
+    """Why no card can be shown is told after the role was looked at, never before."""
+    assert seen_through(FAMILIES[family], DORA, closed=True) == []
+
+
+def test_nor_from_what_is_told_after_a_lost_answer() -> None:
+    """The state store is away when it is pressed, and what became of it is looked for later: past no role either."""
+
+    async def story() -> list[str]:
+        trouble = Trouble(random.Random(0))
+        found = []
+        async with place(reach=lambda store: ShakyStore(store, trouble)) as p:
+            for action in ("approve", "cancel", "answer:force"):
+                for value in (p.requests[0], p.runs[1], p.answer):
+                    trouble.away = True
+                    door = doors.press(p, DORA, action, value)
+                    found += await doors.through(p, replace(door, walk=lambda d=door: _and_back(d, trouble)), DORA)  # type: ignore[misc]
+            p.scene.promises = False
+            return found
+
+    async def _and_back(door: Door, trouble: Trouble) -> None:
+        await door.walk()
+        await asyncio.sleep(8)
+        trouble.away = False
+
+    assert virtual.run(story()) == []
+
+
+@pytest.mark.parametrize("who", AT_A_TERMINAL, ids=lambda a: a.user)
+def test_no_role_no_word_at_a_terminal(who: Actor) -> None:
+    assert seen_at_a_terminal(who) == []
+
+
+def test_http_names_no_person_node_run_or_reason() -> None:
+    """Whoever may reach the port has no role at all: the cluster's name stands in labels of /metrics, and nowhere else."""
+
+    async def story() -> dict[str, str]:
+        async with place() as p:
+            settings = p.scene.settings
+            slack = settings.slack.model_copy(update={"signing_secret": SecretStr("x")})
+            serving = Serving(replace(p.scene.bot, settings=settings.model_copy(update={"slack": slack})), AsyncWebClient())
+            health = serving._health
+            paths = {}
+            for route in [*health.own_routes(), *health._routes]:
+                assert isinstance(route, web.RouteDef), "one path each"
+                answer = await route.handler(make_mocked_request(route.method, route.path))
+                assert isinstance(answer, web.Response), "an answer of one piece"
+                paths[route.path] = str(answer.text)
+            words = p.words
+        for path, text in paths.items():
+            bare = re.sub(rf'clusters?="(beta )?{SECRET}"', "", text) if path == "/metrics" else text
+            assert doors.leaks(bare, "", words) == [], path
+        return paths
+
+    METRICS.put("openvidu_bot_ready", 1)
+    paths = virtual.run(story())
+    assert set(paths) == {"/healthz", "/readyz", "/metrics", "/slack/events"}
+    assert f'cluster="{SECRET}"' in paths["/metrics"], "the cluster is measured"
+
+
+# What the bot reads for itself; a person's answer is read through `services.sight`, which looks at their role.
+UNCHECKED = {
+    *("desk.journal", "desk.memory", "desk.heads", "desk.look", "desk.open_run", "desk.waiting", "desk.stamp", "desk.usage", "desk.cards"),
+    *("hours.books", "hours.words", "hours.due", "hours.exceptions", "hours.terms", "hours.usage"),
+}
+# Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
+OWN_VOICE = {"reporter", "notices", "copies", "absent", "glances", "groups"}
+
+
+def _reads(path: Path) -> set[str]:
+    """`desk.journal` and the like, whatever the desk is an attribute of."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute | ast.Name):
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id
+            found.add(f"{owner.lstrip('_')}.{node.attr}")
+    return found & UNCHECKED
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "handlers").rglob("*.py")), ids=lambda p: p.stem)
+def test_what_is_answered_to_a_person_is_read_past_no_role(path: Path) -> None:
+    found = _reads(path)
+    assert not found or path.stem in OWN_VOICE, f"{path.name} reads {', '.join(sorted(found))}: use Sight"
+
+
+def test_every_method_of_sight_takes_the_person() -> None:
+    for name, method in inspect.getmembers(Sight, inspect.isfunction):
+        if not name.startswith("_"):
+            assert "actor" in inspect.signature(method).parameters, name
+
+
+def test_slack_has_no_other_way_in() -> None:
+    """The command, the buttons, each form and each event: whatever else Bolt listens to would be walked through by nobody."""
+
+    async def story() -> int:
+        async with Scene(media=1, pydo=False) as scene:
+            return len(scene.bot.app._async_listeners)
+
+    assert virtual.run(story()) == 2 + len(VIEWS) + len(EVENTS)
+
+
+def test_every_button_that_is_drawn_is_known() -> None:
+    """The ids of all buttons and menus that handlers draw: each is one that a press is understood by."""
+    drawn = {action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)}
+    drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', (ROOT / "services" / "hours.py").read_text("utf-8"))}
+    assert drawn == {*ACTIONS, *OFFERED} - {"say", "form"}, "those two are offers, and walked through for every command"
+
+
+# Where an action's name comes in from outside of the function that draws it: an offer, an announcement's own, a field of a form.
+HANDED_ON = {"o.action", "action", "block"}
+
+
+def _drawn(path: Path) -> Iterator[str]:
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("button", "menu"):
+            action = node.args[1]
+            if ast.unparse(action) not in HANDED_ON:
+                yield _named(action, module).partition(":")[0]
+
+
+def _named(action: ast.expr, module: ModuleType) -> str:
+    """The beginning of what such an expression is."""
+    match action:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=[first, *_]):
+            return _named(first, module)
+        case ast.FormattedValue(value=inner):
+            return _named(inner, module)
+        case ast.Name(id=name):
+            return str(getattr(module, name))
+    raise AssertionError(f"a button whose action cannot be told: {ast.unparse(action)}")
+
+
+# The law itself
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_law_finds_it_when_nobody_looks_at_roles(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(monkeypatch)
+    assert seen_through(FAMILIES[family], DORA)
+
+
+def test_the_law_finds_it_at_a_terminal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(monkeypatch)
+    assert seen_at_a_terminal(Actor(DORA))

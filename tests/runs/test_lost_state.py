@@ -1,0 +1,204 @@
+"""The state store is emptied, replaced, or put back to an earlier time while bots live by it: nothing is guessed, and people are asked."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.errors import Refused
+from services.runs import State
+from services.store.origin import KEY
+from services.store.sqlite import SqliteStore
+from tests.golden.make import dump as state_of
+from tests.golden.state import put
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, told, with_buttons
+
+HOURS = {"windows": ["nights Mon-Sun 20:00-07:30 UTC"], "channel": "COPS"}
+
+
+def emptied(scene: Scene) -> None:
+    """FLUSHALL."""
+    assert isinstance(scene.store, SqliteStore)
+    for table in ("value", "entry", "done", "life"):
+        scene.store._db.execute(f"delete from {table}")
+
+
+async def replaced(scene: Scene, state: dict[str, Any]) -> None:
+    emptied(scene)
+    await put(scene.store, state)
+
+
+def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> None:
+    """The card waited for ever, and neither the run nor anybody knew of it."""
+
+    async def story() -> None:
+        async with Scene(media=2, site={"channel": "COPS"}) as scene:
+            for _ in range(2):
+                scene.estate.open_meeting(people=3, minutes=20)
+            card = await asked(scene, "shutdown", "Shut down acme")
+            await scene.passes(300)
+            signals = len(scene.estate.signals)
+            emptied(scene)
+            await scene.passes(60)
+            said = scene.slack.workspace.find(scene.slack.workspace.channels["COPS"], card.ts)
+            assert "The bot lost its memory of this" in said.text
+            assert "acme-1 shutdown was seen last at step 1 of 4" in said.text
+            assert "actions" not in [b["type"] for b in said.blocks]
+            (news,) = [m.text for m in scene.ana.sees("COPS") if "The bot lost its memory of acme" in m.text]
+            assert "the state store was emptied" in news
+            assert "acme-1 (shutdown) was at step 1 of 4: Let 2 media nodes finish" in news
+            await scene.passes(3600)
+            assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
+            assert scene.estate.pool("acme").target == 2
+            await scene.ana.types("COPS", "/openvidu startup")
+            await scene.whisper("UANA", "on hold for another")
+            await scene.ana.types("COPS", "/openvidu unhold")
+            await scene.passes(5)
+            await asked(scene, "shutdown", "Shut down acme")
+            run = await over(scene, run="acme-2")
+            assert run.id == "acme-2", "old buttons carry acme-1"
+            assert len(scene.estate.signals) == signals, "the marker on the nodes stands where the ledger does not"
+
+    virtual.run(story())
+
+
+def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> None:
+    """People had taken a window out; the settings still name it. It must not close anything before somebody has looked."""
+
+    async def story() -> None:
+        async with Scene(media=1, site=HOURS, origin=1_800_000_000.0 + 9 * 3600) as scene:  # 17:00
+            await scene.passes(20)
+            await scene.ana.types("COPS", "/openvidu window remove nights")
+            await scene.passes(20)
+            emptied(scene)
+            await scene.passes(6 * 3600)
+            assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
+            _, book = await scene.bot.desk.memory.books.read("acme")
+            assert [w.name for w in book.windows] == ["nights"]
+            assert book.exceptions.hold(scene.clock.now()) is not None
+            assert told(scene).count("The bot lost its memory of acme") == 2, "once: as words, and as blocks"
+
+    virtual.run(story())
+
+
+def test_a_request_that_waited_says_that_it_is_gone() -> None:
+    async def story() -> None:
+        async with Scene(media=1, site={"channel": "COPS"}) as scene:
+            await scene.ana.types("COPS", "/openvidu shutdown")
+            card = await with_buttons(scene, "Shut down acme")
+            await scene.passes(20)
+            emptied(scene)
+            await scene.passes(30)
+            said = scene.slack.workspace.find(scene.slack.workspace.channels["COPS"], card.ts)
+            assert "The bot lost its memory of this" in said.text
+            assert "Nothing was changed. Ask again" in said.text
+            assert await scene.bot.desk.waiting("acme") == []
+
+    virtual.run(story())
+
+
+def test_two_bots_say_it_once() -> None:
+    async def story() -> None:
+        async with Scene(media=1, site={"channel": "COPS"}) as scene:
+            await scene.start_bot()
+            await scene.passes(30)
+            emptied(scene)
+            await scene.passes(120)
+            assert len([m for m in scene.ana.sees("COPS") if "The bot lost its memory of acme" in m.text]) == 1
+            _, book = await scene.bot.desk.memory.books.read("acme")
+            assert len(book.exceptions.holds) == 1
+
+    virtual.run(story())
+
+
+def test_another_state_in_its_place_is_noticed_too() -> None:
+    async def story() -> None:
+        async with Scene(media=1, site={"channel": "COPS"}) as scene:
+            await scene.passes(30)
+            await replaced(scene, {"values": {KEY: [json.dumps({"id": "another", "schema": 2, "needs": 1}), None]}, "logs": {}})
+            await scene.passes(60)
+            assert "the state store was replaced by another" in told(scene)
+
+    virtual.run(story())
+
+
+def test_put_back_to_an_earlier_time_people_are_told_and_runs_go_on() -> None:
+    """A copy of an hour ago, or the last second before a fail-over: what was decided since is missing."""
+
+    async def story() -> None:
+        async with Scene(media=2, site={"channel": "COPS"}) as scene:
+            scene.estate.open_meeting(people=3, minutes=40)
+            await asked(scene, "shutdown", "Shut down acme")
+            await scene.passes(60)
+            earlier = state_of(scene)
+            await scene.ana.types("COPS", "/openvidu cancel acme-1")
+            await scene.passes(15)
+            await replaced(scene, earlier)
+            await scene.passes(60)
+            assert "memory of acme went back in time" in told(scene)
+            run = await over(scene)
+            assert run.state is State.DONE, "the cancel was lost, and that is said"
+
+    virtual.run(story())
+
+
+def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
+    """Every bot was down when the store was emptied: the newest head of the audit in the bucket tells the next one."""
+
+    async def story() -> None:
+        async with Scene(media=1, site=HOURS) as scene:
+            await scene.ana.types("COPS", "/openvidu scale 2")
+            await over(scene)
+            await scene.passes(300)  # the head is in the bucket
+            scene.kill()
+            await scene.passes(1)
+            emptied(scene)
+            await scene.start_bot()
+            await scene.passes(60)
+            assert "the bucket of acme knows" in told(scene)
+            _, book = await scene.bot.desk.memory.books.read("acme")
+            assert book.exceptions.hold(scene.clock.now()) is not None
+            with pytest.raises(Refused, match="on hold"):
+                await scene.bot.desk._must_be_free("acme")
+            before = told(scene).count("lost its memory")
+            scene.kill()
+            await scene.passes(1)
+            await scene.start_bot()
+            await scene.passes(120)
+            assert told(scene).count("lost its memory") == before, "what was told is not told at each start"
+            (number,) = await scene.store.get("number:acme")
+            assert int(number or 0) >= 1, "no run is called as an earlier one"
+
+    virtual.run(story())
+
+
+def test_a_new_state_where_nothing_was_is_no_loss() -> None:
+    async def story() -> None:
+        async with Scene(media=1, site=HOURS) as scene:
+            await scene.passes(120)
+            scene.kill()
+            await scene.passes(1)
+            await scene.start_bot()
+            await scene.passes(120)
+            assert "memory" not in told(scene)
+            _, book = await scene.bot.desk.memory.books.read("acme")
+            assert book.exceptions.holds == ()
+
+    virtual.run(story())
+
+
+def test_an_old_button_names_what_is_not_known_any_more() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.estate.open_meeting(people=1, minutes=60)
+            await asked(scene, "shutdown", "Shut down acme")
+            card = await with_buttons(scene, "Shutting down acme")
+            scene.kill()
+            emptied(scene)
+            await scene.start_bot()
+            await scene.ana.presses(card, "Cancel…")
+            await scene.whisper("UANA", "There is no run acme-1")
+
+    virtual.run(story())

@@ -1,0 +1,184 @@
+"""Two deployments on one state store that call their clusters alike: each acts on its own, or on nothing and says why."""
+
+
+import pytest
+
+from services.errors import Foreign, Refused
+from services.identity import Identity
+from services.policy import Actor
+from services.procedures import Shutdown
+from services.runs import State
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, told, with_buttons
+
+CHANNEL = {"channel": "COPS"}
+
+
+def two_worlds(**production: object) -> tuple[Scene, Scene]:
+    """Staging, and production on the same state: other accounts, droplets, workspaces and people, and `acme` in both settings."""
+    staging = Scene(media=2, seed=1, kind="fixed", site=CHANNEL, start=False)
+    staging.estate._numbers += 1_000_000  # droplets of two accounts never share an id
+    for master in staging.estate.masters("acme"):
+        built_anew(staging, master.id)
+    other = Scene(media=3, seed=2, kind="fixed", site=CHANNEL, store=staging.store, roles={"operators": ["UDORA", "UCARLA"]}, start=False)
+    return staging, other
+
+
+def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
+    """Staging's shutdown was approved, its bot was restarted, and meanwhile production's bot drove the run: on production."""
+
+    async def story() -> None:
+        staging, production = two_worlds()
+        async with staging, production:
+            production.promises = False
+            await staging.start_bot()
+            await staging.passes(30)
+            for _ in range(3):
+                production.estate.open_meeting(people=10, minutes=90)
+            staging.estate.open_meeting(people=1, minutes=5)
+            await staging.ana.types("COPS", "/openvidu status")
+            await staging.passes(20)
+            await asked(staging, "shutdown", "Shut down acme")
+            await staging.passes(30)
+            staging.kill()
+            await production.start_bot()
+            await production.passes(3600)
+            run = await staging.journal.run("acme-1")
+            assert run.takes == 1, "nobody else took it up"
+            assert production.estate.violations == []
+            assert production.estate.signals == {}
+            assert [m.on for m in production.estate.masters("acme")] == [True] * 4
+            assert all(d.on for d in production.estate.media("acme"))
+            said = told(production)
+            assert "acme-1" not in said, "what is staging's is not shown in production's channel"
+            assert "acme in this state is another cluster: the DigitalOcean account is" in said
+            assert "give one of them a state.prefix" in said
+            assert [(t.part, t.cluster) for t in production.bot.desk.bulkheads.troubles] == [("identity", "acme")]
+            with pytest.raises(Refused, match="another cluster"):
+                await production.bot.desk.request(Actor("UDORA", "T0ACME"), "acme", Shutdown())
+            with pytest.raises(Refused, match="another cluster"):
+                await production.bot.desk.cancel("acme-1", Actor("UDORA", "T0ACME"))
+            await staging.start_bot()
+            await over(staging)
+
+    virtual.run(story())
+
+
+def test_a_question_of_one_cannot_be_answered_by_the_other() -> None:
+    """One press of "Go on from the new state" in production's channel shut production down."""
+
+    async def story() -> None:
+        staging, production = two_worlds()
+        async with staging, production:
+            production.promises = staging.promises = False
+            await staging.start_bot()
+            staging.estate.open_meeting(people=1, minutes=600)
+            await asked(staging, "shutdown", "Shut down acme")
+            await staging.run_is("acme-1", State.ASKING)
+            await production.start_bot()
+            await production.passes(60)
+            run = await staging.journal.run("acme-1")
+            assert run.question is not None
+            for choice in run.question.choices:
+                with pytest.raises(Refused, match="another cluster"):
+                    await production.bot.desk.answer("acme-1", run.question.id, choice.id, Actor("UDORA", "T0ACME"))
+
+    virtual.run(story())
+
+
+def test_masters_that_were_replaced_are_still_the_same_cluster_and_new_ones_end_what_was_about_the_old() -> None:
+    async def story() -> None:
+        async with Scene(media=1, site=CHANNEL, kind="fixed") as scene:
+            scene.promises = False
+            scene.estate.open_meeting(people=1, minutes=600)
+            await asked(scene, "shutdown", "Shut down acme")
+            await scene.passes(30)
+            scene.kill()
+            await scene.passes(40)
+            for master in scene.estate.masters("acme"):  # terraform destroy, terraform apply
+                built_anew(scene, master.id)
+            await scene.start_bot()
+            run = await scene.run_is("acme-1", State.STOPPED, timeout=300)
+            assert "acme was built anew since it began: the masters are droplets" in run.stopped
+            assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
+            await scene.ben.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+            await over(scene, State.ABANDONED)
+            assert scene.bot.desk.bulkheads.troubles == (), "the name means the new one from now on"
+
+    virtual.run(story())
+
+
+def built_anew(scene: Scene, master: int) -> None:
+    droplets, cluster = scene.estate.droplets, scene.estate.clusters["acme"]
+    droplet = droplets.pop(master)
+    droplet.id = scene.estate.number()
+    droplets[droplet.id] = droplet
+    cluster.master_ids[cluster.master_ids.index(master)] = droplet.id
+
+
+def test_two_bots_of_one_deployment_are_one() -> None:
+    async def story() -> None:
+        async with Scene(media=1, site=CHANNEL) as scene:
+            await scene.start_bot()
+            await scene.ana.types("COPS", "/openvidu status")
+            await scene.passes(60)
+            await asked(scene, "shutdown", "Shut down acme")
+            await scene.run_is("acme-1", State.RUNNING)
+            scene.kill()
+            await over(scene)
+            assert (await scene.journal.run("acme-1")).bound.stack == "acme"
+            assert len((await scene.journal.run("acme-1")).bound.masters) == 4
+            assert (await scene.journal.run("acme-1")).bound.account != ""
+
+    virtual.run(story())
+
+
+def test_a_token_that_may_not_read_its_account_is_told_by_its_masters() -> None:
+    async def story() -> None:
+        staging, production = two_worlds()
+        async with staging, production:
+            for scene in (staging, production):
+                scene.town.faults.add("digitalocean", "403", match="GET /v2/account", times=-1)
+            await staging.start_bot()
+            await staging.ana.types("COPS", "/openvidu status")
+            await staging.passes(30)
+            await production.start_bot()
+            await production.passes(60)
+            with pytest.raises(Foreign, match=r"the masters are droplets .* here and .* there"):
+                await production.bot.desk.open_run("acme")
+
+    virtual.run(story())
+
+
+# What tells two clusters apart
+
+HERE = Identity("a", "acme", (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("there", "says"),
+    [
+        (HERE, ""),
+        (Identity(), ""),
+        (Identity("a", "acme", (5, 6, 7, 8)), ""),
+        (Identity("b", "acme", (1, 2, 3, 4)), "the DigitalOcean account is a here and b there"),
+        (Identity("a", "prod", (5, 6, 7, 8)), "the stack is acme here and prod there"),
+        (Identity("", "acme", (1, 9)), ""),
+        (Identity("", "acme", (5, 6, 7, 8)), "the masters are droplets 1, 2, 3, 4 here and 5, 6, 7, 8 there"),
+        (Identity("", "acme", ()), ""),
+        (Identity("", "", ()), ""),
+    ],
+)
+def test_what_tells_two_clusters_apart(there: Identity, says: str) -> None:
+    assert HERE.differs(there) == says
+    assert there.differs(there) == ""
+    assert bool(there.differs(HERE)) == bool(says)
+
+
+def test_what_was_not_seen_takes_nothing_away() -> None:
+    assert HERE.learned(Identity()) == HERE
+    assert HERE.learned(Identity(masters=(5, 6))) == Identity("a", "acme", (5, 6))
+    assert Identity().learned(HERE) == HERE
+
+

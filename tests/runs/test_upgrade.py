@@ -1,0 +1,360 @@
+"""From one version to the next and back: what a released one wrote is gone on with, and what is written now it can read.
+
+The stories of tests/golden are told by this version up to the moment at which the released one wrote its state down; that state then takes
+the place of this version's own, and another bot goes on.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.errors import Refused, Unreachable
+from services.memory import CardPlace
+from services.outcomes import Changed, Started
+from services.policy import Actor
+from services.runs import State
+from services.store import Commit
+from services.store.origin import KEY, SCHEMA, NewerState, read_origin, settle
+from services.store.sqlite import SqliteStore
+from services.verification import verify
+from services.wire import VERSION
+from tests.golden.make import dump as state_of
+from tests.golden.make import shapes
+from tests.golden.state import BESIDE, FOLDER, RELEASED, Reader, golden, put
+from tests.golden.stories import STORIES
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import asked, over, with_buttons
+
+ANA, BEN, CARLA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA"))
+GoesOn = Callable[[Scene], Awaitable[None]]
+every_version = pytest.mark.parametrize("version", RELEASED)
+
+
+async def takes_over(scene: Scene, state: dict[str, Any]) -> None:
+    """That state is what the next bot finds."""
+    scene.kill()
+    await scene.passes(1)
+    assert isinstance(scene.store, SqliteStore)
+    for table in ("value", "entry", "done", "life"):
+        scene.store._db.execute(f"delete from {table}")
+    await put(scene.store, state)
+    await scene.start_bot()
+
+
+def played(version: str, name: str, goes_on: GoesOn) -> None:
+    async def told() -> None:
+        story = STORIES[name]
+        async with Scene(**story.scene) as scene:
+            await story.tell(scene)
+            before = golden(version, name)
+            await takes_over(scene, before)
+            await goes_on(scene)
+            await scene.passes(60)
+            assert scene.bot.desk.bulkheads.troubles == ()
+            found = await verify(scene.store, scene.journal.chain, "acme")
+            assert found.flaws == ()
+            assert found.entries >= len(before["logs"]["audit:acme"])
+            if version in BESIDE:
+                assert Reader(version).cannot_read(state_of(scene)) == [], f"{version} could not go on from here"
+
+    virtual.run(told())
+
+
+@every_version
+@pytest.mark.parametrize("name", ["draining", "autoscaled"])
+def test_a_run_is_driven_on_in_the_middle_of_a_drain(version: str, name: str) -> None:
+    async def goes_on(scene: Scene) -> None:
+        signals = len(scene.estate.signals)
+        await over(scene)
+        assert len(scene.estate.signals) == signals, "no node is told twice"
+        assert [m.on for m in scene.estate.masters("acme")] == [False] * 4
+
+    played(version, name, goes_on)
+
+
+@every_version
+def test_a_question_stands_and_is_answered_by_those_who_see_what_it_ends(version: str) -> None:
+    async def goes_on(scene: Scene) -> None:
+        scene.estate.allow_thrown_out = True
+        await scene.passes(20)
+        run = await scene.journal.run("acme-1")
+        assert run.state is State.ASKING
+        assert run.question is not None
+        assert [c.id for c in run.question.choices] == ["wait", "force", "stop"]
+        if run.question.stake is None:  # that version did not note who would be cut off: it is asked again, with that
+            with pytest.raises(Refused, match="how many was unknown when it was asked for"):
+                await scene.bot.desk.answer("acme-1", run.question.id, "force", CARLA)
+            asked_again = (await scene.journal.run("acme-1")).question
+            assert asked_again is not None
+            with pytest.raises(Refused, match="one more person has to press the same"):
+                await scene.bot.desk.answer("acme-1", asked_again.id, "force", BEN)
+        question = (await scene.journal.run("acme-1")).question
+        assert question is not None
+        await scene.bot.desk.answer("acme-1", question.id, "force", CARLA)
+        await over(scene)
+
+    played(version, "asking", goes_on)
+
+
+@every_version
+def test_a_run_that_has_stopped_can_be_gone_on_with(version: str) -> None:
+    async def goes_on(scene: Scene) -> None:
+        await scene.passes(20)
+        scene.town.faults.calm()
+        await scene.bot.desk.resume("acme-1", BEN)
+        await over(scene)
+
+    played(version, "stopped", goes_on)
+
+
+@every_version
+def test_runs_that_ended_tell_how(version: str) -> None:
+    async def goes_on(scene: Scene) -> None:
+        runs = await scene.bot.desk.runs("acme", ANA)
+        assert [r.state for r in runs] == [State.CANCELLED, State.LEFT, State.ABANDONED, State.ROLLED_BACK, State.DONE]
+        await scene.ana.types("COPS", "/openvidu scale 2 --dry-run")
+        await scene.whisper("UANA", "Dry run")
+
+    played(version, "ended", goes_on)
+
+
+@every_version
+@pytest.mark.parametrize("way", ["approved", "rejected", "expired"])
+def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
+    """Half approved, with a window and days off beside it, and the cluster on hold."""
+
+    async def goes_on(scene: Scene) -> None:
+        desk = scene.bot.desk
+        await scene.passes(20)
+        _, book = await desk.memory.books.read("acme")
+        assert [w.name for w in book.windows] == ["nights"]
+        assert book.exceptions.off == ("2027-12-24",)
+        hold = book.exceptions.hold(scene.clock.now())
+        assert hold is not None
+        assert hold.reason == "demo"
+        secret, shutdown = await desk.waiting("acme")
+        await scene.bot.hours.wishes.unhold("acme", CARLA)
+        await desk.reject(secret.id, BEN, "not now")
+        if way == "approved":
+            made = await desk.approve(shutdown.id, CARLA)
+            assert isinstance(made, Started | Changed), "it runs, or it is shown anew because another version plans otherwise"
+        elif way == "rejected":
+            await desk.reject(shutdown.id, BEN, "not now")
+            with pytest.raises(Refused, match="rejected by <@UBEN>"):
+                await desk.approve(shutdown.id, CARLA)
+        else:
+            await scene.passes(3600)
+            with pytest.raises(Refused, match="this request expired"):
+                await desk.approve(shutdown.id, CARLA)
+        await scene.passes(30)
+        assert {r.id for r in await desk.waiting("acme")} & {secret.id, shutdown.id} == set()
+
+    played(version, "waiting", goes_on)
+
+
+# Fields that come and go
+
+
+@pytest.mark.parametrize("field", ["lacks", "glass", "replaced_by"])
+def test_a_request_of_a_version_that_did_not_have_a_field_can_be_decided(field: str) -> None:
+    """Compared by what it would be written like now, it was never equal: nobody could approve it, reject it, or let it expire."""
+
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            await scene.ana.types("COPS", "/openvidu shutdown")
+            card = await with_buttons(scene, "Shut down acme")
+            (pending,) = await scene.store.get("pending:acme")
+            (key,) = [f"request:{i}" for i in json.loads(pending or "")]
+            (text,) = await scene.store.get(key)
+            older = {k: v for k, v in json.loads(text or "").items() if k not in (field, "v")}
+            await scene.store.commit(Commit(puts={key: json.dumps(older)}))
+            await scene.ben.presses(card, "Approve")
+            await over(scene)
+            (pending,) = await scene.store.get("pending:acme")
+            assert pending == "[]"
+
+    virtual.run(story())
+
+
+def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -> None:
+    """In requests and in the book of hours, on every level."""
+
+    async def story() -> None:
+        async with Scene(media=2, policy={"approvals": 2}) as scene:
+            await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 UTC")
+            card = await with_buttons(scene, "Add a window to acme")
+            for who in (scene.ben, scene.person("UCARLA")):
+                await who.presses(card, "Approve")
+                await scene.passes(2)
+            await over(scene)
+            await scene.ana.types("COPS", "/openvidu shutdown")
+            card = await with_buttons(scene, "Shut down acme")
+            (pending,) = await scene.store.get("pending:acme")
+            (key,) = [f"request:{i}" for i in json.loads(pending or "")]
+            for at, where in ((key, ("plan", "effects")), ("hours:acme", ("windows", 0))):
+                (text,) = await scene.store.get(at)
+                raw = inner = json.loads(text or "")
+                raw["mood"] = "calm"
+                for step in where:
+                    inner = inner[step]
+                inner["colour"] = {"is": "Colour", "name": "blue"}
+                await scene.store.commit(Commit(puts={at: json.dumps(raw)}))
+            await scene.ben.presses(card, "Approve")
+            await scene.passes(5)
+            await scene.ana.types("COPS", "/openvidu window skip 2027-12-24")
+            await scene.passes(5)
+            request, book = (json.loads(t or "") for t in await scene.store.get(key, "hours:acme"))
+            assert len(request["approvals"]) == 1
+            assert (request["mood"], request["plan"]["effects"]["colour"]["name"]) == ("calm", "blue")
+            assert book["exceptions"]["off"] == ["2027-12-24"]
+            assert (book["mood"], book["windows"][0]["colour"]["name"]) == ("calm", "blue")
+            assert book["v"] == request["v"] == VERSION
+            await scene.person("UCARLA").presses(card, "Approve")
+            await over(scene, run="acme-2")
+
+    virtual.run(story())
+
+
+def test_every_record_carries_its_version() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            await asked(scene, "window add nights Mon-Fri 20:00-07:30 UTC", "Add a window")
+            await over(scene)
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene, run="acme-2")
+            state = state_of(scene)
+            records = [text for key, (text, _) in state["values"].items() if key.startswith(("request:", "hours:", "identity:"))]
+            records += [text for log, texts in state["logs"].items() if log.startswith("run:") for text in texts]
+            assert len(records) > 12
+            assert {json.loads(text)["v"] for text in records} == {VERSION}
+            origin = read_origin((await scene.store.get(KEY))[0])
+            assert origin is not None
+            assert (origin.schema, origin.needs) == (SCHEMA, 1)
+
+    virtual.run(story())
+
+
+# Classes that are stored only in fields, or under keys, that the version before does not know: it passes over them.
+OUT_OF_SIGHT = {"Identity", "Act", "Vote"}  # votes: under a key that it does not read; each version counts its own
+
+
+@pytest.mark.parametrize("version", BESIDE)
+def test_what_that_version_cannot_do_without_is_still_written(version: str) -> None:
+    """A new class, or a field less, is read first and written one version later; else `NEEDS` is raised, and the changelog says so."""
+    then, now = json.loads((FOLDER / version / "shapes.json").read_text()), shapes()
+    assert set(now["classes"]) - set(then["classes"]) <= OUT_OF_SIGHT, f"{version} ends at a record that names one of these"
+    for name, known in then["classes"].items():
+        lost = [field for field, needed in known.items() if needed and field not in now["classes"].get(name, {})]
+        assert not lost, f"{version} cannot read a {name} without {lost}"
+        new = [field for field, needed in now["classes"].get(name, {}).items() if needed and field not in known]
+        assert not new, f"a {name} of {version} has no {new}, so those need a default"
+    assert now["exact"] == then["exact"]
+    assert now["words"] == then["words"]
+
+
+@pytest.mark.parametrize("version", BESIDE)
+def test_a_card_with_copies_is_still_a_card_to_that_version(version: str) -> None:
+    """Its copies, of a channel that was closed, stand under a key of their own."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            place, places = CardPlace("COPS", "1.2", copies=(("UANA", "DANA", "3.4"),), copied="the card"), scene.bot.desk.cards
+            await places.put("acme-1", place)
+            assert await places.get("acme-1") == place
+            assert Reader(version).cannot_read(state_of(scene)) == []
+            await places.put("acme-1", replace(place, copies=(), copied=""))
+            assert await scene.store.get("copies:acme-1") == [None]
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("version", BESIDE)
+def test_everything_that_is_written_now_that_version_can_read(version: str) -> None:
+    """The rule: side by side with the version before."""
+
+    async def story() -> None:
+        for name in STORIES:
+            async with Scene(**STORIES[name].scene) as scene:
+                scene.promises = False
+                await STORIES[name].tell(scene)
+                assert Reader(version).cannot_read(state_of(scene)) == [], name
+
+    virtual.run(story())
+
+
+def test_the_reader_of_an_older_version_notices_what_it_could_not_read() -> None:
+    reader = Reader("0.1.0")
+    state = golden("0.1.0", "draining")
+    assert reader.cannot_read(state) == []
+    (key,) = [k for k in state["values"] if k.startswith("request:")]
+    request = json.loads(state["values"][key][0])
+    for spoilt, says in (
+        ({**request, "is": "Ask"}, "Ask is not known"),
+        ({k: v for k, v in request.items() if k != "needs"}, "Request lacks needs"),
+        ({**request, "state": "withdrawn"}, "Request is withdrawn, which is not known"),
+        ({**request, "plan": {**request["plan"], "basis": {"is": "Ground"}}}, "Ground is not known"),
+    ):
+        state["values"][key][0] = json.dumps(spoilt)
+        assert reader.cannot_read(state) == [f"{key}: {says}"]
+    state["values"][key][0] = json.dumps({**request, "mood": {"is": "Mood"}})
+    assert reader.cannot_read(state) == [], "what it does not know it leaves out"
+    state["values"]["card:acme-1"][0] = json.dumps({"channel": "C", "ts": "1", "v": 2})
+    assert reader.cannot_read(state) == ["card:acme-1: v is not known"]
+
+
+# The state's own card
+
+
+async def _settled(card: dict[str, Any] | None) -> dict[str, Any]:
+    scene = Scene(start=False)
+    if card is not None:
+        await scene.store.commit(Commit(puts={KEY: json.dumps(card)}))
+    await scene.store.commit(Commit(puts={"hostkey:7": "ssh-ed25519 AAAA"}))
+    await settle(scene.store, scene.clock, "0.2.0")
+    text, used = await scene.store.get(KEY, "hostkey-used:7")
+    assert used is not None or card is not None, "it was brought up from the schema that had no number"
+    return dict(json.loads(text or "{}"))
+
+
+def test_a_state_is_given_a_card_brought_up_or_refused() -> None:
+    async def story() -> None:
+        new = await _settled(None)
+        assert (new["schema"], new["needs"], new["version"]) == (SCHEMA, 1, "0.2.0")
+        older = await _settled({"id": "x", "schema": 1, "needs": 1, "version": "0.1.9", "at": 5.0, "mood": "calm"})
+        assert (older["id"], older["schema"], older["version"], older["mood"]) == ("x", SCHEMA, "0.2.0", "calm")
+        beside = {"id": "x", "schema": 9, "needs": SCHEMA, "version": "0.4.0", "at": 5.0, "mood": "calm"}
+        assert await _settled(beside) == beside, "a newer one that can be worked beside is left as it is"
+        with pytest.raises(NewerState, match=r"0\.9\.0 wrote the state \(schema 9, a bot has to know 8\), and this one knows 2"):
+            await _settled({**beside, "needs": 8, "version": "0.9.0"})
+
+    virtual.run(story())
+
+
+def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() -> None:
+    """A rolling upgrade to a version that this one cannot work beside: the older bot drives nothing on, and reading works."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.promises = False
+            await scene.passes(15)
+            origin = json.loads((await scene.store.get(KEY))[0] or "")
+            await scene.store.commit(Commit(puts={KEY: json.dumps({**origin, "schema": 9, "needs": 9, "version": "0.9.0"})}))
+            await scene.passes(15)
+            assert "openvidu-bot 0.9.0 wrote the state" in scene.bot.gate.why
+            assert [t.part for t in scene.bot.desk.bulkheads.troubles] == ["memory"]
+            with pytest.raises(Unreachable, match=r"nothing is written: openvidu-bot 0\.9\.0 wrote the state"):
+                await scene.bot.desk.note_usage("acme", "[]")
+            await scene.ana.types("COPS", "/openvidu status")
+            await scene.whisper("UANA", "acme")
+            await scene.store.commit(Commit(puts={KEY: json.dumps(origin)}))
+            await scene.passes(15)
+            assert scene.bot.gate.why == ""
+            assert scene.bot.desk.bulkheads.troubles == ()
+
+    virtual.run(story())
+
+

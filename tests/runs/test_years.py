@@ -1,0 +1,177 @@
+"""Many clusters for a long time, while some of them, and some parts of the bot, go wrong at random: the others never notice."""
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from bot import app
+from services import retention
+from services.errors import BadRecord
+from services.retention import DAY, Policy
+from services.runs import Run, State
+from services.store import Commit, Store
+from services.store.sqlite import SqliteStore
+from tests.support import virtual
+from tests.support.full import FULL
+from tests.support.scene import Scene
+
+T = TypeVar("T")
+CLUSTERS, HOURS = (40, 72) if FULL else (4, 15)
+ROUND = 20.0  # seconds between rounds here; it tests no other thing, in half the time
+BEGINS = datetime(2027, 1, 15, 18, 0, tzinfo=UTC).timestamp()
+NIGHTS = {"windows": ["nights Mon-Sun 20:00-07:30 UTC"], "channel": "COPS"}
+ERRORS: tuple[type[Exception], ...] = (ValueError, KeyError, AttributeError, RecursionError, TypeError, OSError, BadRecord)
+
+
+class Bad:
+    """Throws the dice for every call that is about one of the unlucky clusters."""
+
+    def __init__(self, seed: int, unlucky: frozenset[str], chance: float) -> None:
+        self._dice = random.Random(seed)
+        self.unlucky, self._chance = unlucky, chance
+        self.on = False
+        self.thrown = 0
+
+    def about(self, *names: str) -> bool:
+        """Whether any of these names a cluster that is unlucky."""
+        return self.on and any(part in self.unlucky for name in names for part in name.replace("-", ":").split(":"))
+
+    async def befalls(self, work: Callable[[], Awaitable[T]]) -> Any:
+        """It, or an error, or nothing for ever, or something else than it."""
+        luck = self._dice.random()
+        if luck >= self._chance:
+            return await work()
+        self.thrown += 1
+        kind = self._dice.random()
+        if kind < 0.05:
+            await asyncio.sleep(1e9)
+        if kind < 0.2:
+            return self._dice.choice(["garbage", 7, [None], None])
+        raise self._dice.choice(ERRORS)("bad luck")
+
+    def part(self, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        """A part of the bot that fails once in a while."""
+
+        async def unlucky() -> None:
+            if self.on and self._dice.random() < 0.01:
+                self.thrown += 1
+                raise self._dice.choice(ERRORS)("bad luck")
+            await work()
+
+        return unlucky
+
+
+class BadStore:
+    """A state whose records of some clusters are a trap."""
+
+    def __init__(self, store: Store, bad: Bad) -> None:
+        self._store, self._bad = store, bad
+
+    async def _do(self, names: tuple[str, ...], work: Callable[[], Awaitable[T]]) -> Any:
+        return await (self._bad.befalls(work) if self._bad.about(*names) else work())
+
+    async def get(self, *keys: str) -> list[str | None]:
+        found: list[str | None] = await self._do(keys, lambda: self._store.get(*keys))
+        return found
+
+    async def commit(self, commit: Commit) -> bool:
+        names = (*commit.puts, *commit.checks, *(log for log, _ in commit.appends))
+        written: bool = await self._do(names, lambda: self._store.commit(commit))
+        return written
+
+    async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
+        found: list[str] = await self._do((log,), lambda: self._store.read(log, start, count))
+        return found
+
+    async def tail(self, log: str, count: int) -> list[str]:
+        found: list[str] = await self._do((log,), lambda: self._store.tail(log, count))
+        return found
+
+    async def length(self, log: str) -> int:
+        found: int = await self._do((log,), lambda: self._store.length(log))
+        return found
+
+    async def names(self, start: str) -> list[str]:
+        return await self._store.names(start)
+
+    async def logs(self, start: str) -> list[str]:
+        return await self._store.logs(start)
+
+    async def tidy(self) -> None:
+        await self._store.tidy()
+
+    async def aclose(self) -> None:
+        """The state outlives the bot."""
+
+
+def weight(scene: Scene) -> dict[str, int]:
+    """What may not grow for ever."""
+    assert isinstance(scene.store, SqliteStore)
+    (keys,) = scene.store._db.execute("select count(*) from value").fetchone()
+    return {"tasks": len(asyncio.all_tasks()), "descriptors": len(list(Path(f"/proc/{os.getpid()}/fd").iterdir())), "keys": keys}
+
+
+def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "SWEEP", ROUND)
+    monkeypatch.setattr(retention, "NEWEST", 2)
+    stacks = tuple(f"c{n:02}" for n in range(CLUSTERS))
+    bad = Bad(7, frozenset(stacks[::3]), 0.08)
+    lucky = [s for s in stacks if s not in bad.unlucky]
+
+    async def story() -> None:
+        about: dict[str, Any] = {"stacks": stacks, "media": 1, "origin": BEGINS, "site": NIGHTS, "livekit": False, "pydo": False}
+        about |= {"settings": {"channels": {"COPS": stacks[0]}}, "reach": lambda store: BadStore(store, bad)}
+        async with Scene(**about, start=False) as scene:
+            scene.promises = False
+            await scene.start_bot()
+            bot = scene.bot
+            bot.retention._policy = Policy(runs=DAY / 4, audit=DAY / 2)
+            for name, work in bot.parts.items():
+                if name not in ("memory", "alarms"):
+                    owner = work.__self__  # type: ignore[attr-defined]
+                    setattr(owner, work.__name__, bad.part(work))
+            await scene.passes(120)
+            bad.on = True
+            early = late = weight(scene)
+            for hour in range(1, HOURS + 1):
+                await scene.passes(3600)
+                early = weight(scene) if hour == HOURS * 2 // 3 else early
+                late = weight(scene)
+            assert bad.thrown > 100, "it was bad luck"
+            for name in lucky:
+                await kept_its_hours(scene, name)
+            assert late["tasks"] <= early["tasks"] + 3 * len(bad.unlucky), (early, late)
+            assert late["descriptors"] <= early["descriptors"] + 5, (early, late)
+            assert late["keys"] <= early["keys"] + 12 * CLUSTERS, (early, late)
+            troubled = {t.cluster for t in bot.desk.bulkheads.troubles} - {""}
+            assert troubled <= bad.unlucky, troubled
+
+    virtual.run(story())
+
+
+async def kept_its_hours(scene: Scene, name: str) -> None:
+    """Closed and opened each night, on time, with both notices before; read from Slack, because old runs are gone."""
+    said = [m.text for m in scene.ana.sees("COPS")]
+    nights = [n for n in range(HOURS // 24 + 1) if n * 24 + 15 <= HOURS]
+    for left in ("30 min", "5 min"):
+        notices = [t for t in said if t.startswith(f"{name} closes at 20:00 (in {left})")]
+        assert len(notices) >= len(nights), f"{name}: {len(notices)} notices {left} before, in {len(nights)} nights"
+    newest = [await scene.journal.run(r) for r in await scene.journal.latest(name, 2)]
+    opened, closed = next(r for r in newest if r.by), next(r for r in newest if not r.by)
+    for run, hour in ((opened, 7.5), (closed, 20.0)):
+        assert run.state is State.DONE, f"{run.id}: {run.state} {run.stopped}"
+        assert lateness(run, hour) <= 2 * ROUND, f"{run.id} began {lateness(run, hour):.0f} s late"
+    assert not [t for t in said if t.startswith(f"{name} did not")], "and none was missed"
+
+
+def lateness(run: Run, hour: float) -> float:
+    """Seconds after its hour that a closing began; or that an opening served."""
+    moment = run.ended_at if run.by else run.opened_at
+    midnight = moment - moment % DAY
+    return max(0.0, moment - (midnight + hour * 3600))
