@@ -122,7 +122,6 @@ class Buttons:
             if answer is not None:
                 await self._voice.whisper(ear, answer)
 
-
     async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
         """The message that was pressed, if it is a copy of a card that no bot remembers."""
         message = body.get("message") or {}
@@ -131,9 +130,8 @@ class Buttons:
             return
         about = value.partition("|")[0]
         try:
-            actor = await self._voice.actor(body)
-            await self._desk.must_see(about, actor)
-            await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message), actor)
+            await self._desk.must_see(about, await self._voice.actor(body))
+            await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
 

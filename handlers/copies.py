@@ -11,7 +11,7 @@ from services.decisions import Request, RequestState
 from services.desk import Desk
 from services.errors import Unreachable
 from services.memory import CardPlace
-from services.policy import Actor, Kind, may_read
+from services.policy import Actor
 from services.runs import Run, State
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,9 @@ class Copies:
             if is_open
             else f"{title}: your request is {request.state}. It cannot be shown in its channel, because {closed.why}."
         )
-        for user in self._readers(request.plan.cluster, request.requester, *request.approvals):
+        for user in _members(request.requester, *request.approvals):
+            if not self._desk.sites.may_read(request.plan.cluster, Actor(user)):
+                continue  # lost the role since
             await self._one(user, cards.words_card(words), None, "")
         await self._desk.cards.put(request.id, replace(place, copied=shows))
 
@@ -94,17 +96,17 @@ class Copies:
             return "", ""
         return there
 
-    def _readers(self, cluster: str, *actors: Actor) -> list[str]:
-        """Those of them who are people in Slack, and may still see the cluster."""
-        rules = self._desk.sites.rules(cluster)
-        readers = [a for a in actors if a.user.startswith(("U", "W")) and may_read(a, rules).kind is Kind.ALLOWED]
-        return list(dict.fromkeys(a.user for a in readers))
-
     def _people(self, run: Run) -> list[str]:
         """Whoever asked and approved. The operators too where none of these may answer, or nobody is behind it."""
         operators = self._desk.sites.rules(run.cluster).operators
-        people = self._readers(run.cluster, run.requester, *run.approvers)
-        return people if operators & set(people) else sorted({*people, *operators})
+        people = _members(run.requester, *run.approvers)
+        people = people if operators & set(people) else sorted({*people, *operators})
+        return [user for user in people if self._desk.sites.may_read(run.cluster, Actor(user))]  # not whoever lost the role since
+
+
+def _members(*actors: Actor) -> list[str]:
+    """Those of them who are people in Slack."""
+    return list(dict.fromkeys(a.user for a in actors if a.user.startswith(("U", "W"))))
 
 
 def _shows(run: Run) -> str:

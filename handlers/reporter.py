@@ -20,7 +20,6 @@ from services.desk import Desk
 from services.errors import BadRecord, BotError, Refused, Unreachable
 from services.executor import Progress
 from services.memory import CardPlace
-from services.policy import Actor
 from services.runs import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
 
 log = logging.getLogger(__name__)
@@ -308,14 +307,13 @@ class Reporter:
 
     # Copies that nobody remembers
 
-    async def pressed(self, name: str, channel: str, ts: str, mark: str, actor: Actor) -> None:
+    async def pressed(self, name: str, channel: str, ts: str, mark: str) -> None:
         """Somebody pressed a button of this message about a request or run: a copy that nothing keeps true is brought up to date.
 
-        `mark`: whose card the message is; "" where that was not said. Refused for whoever may not see the cluster.
+        `mark`: whose card the message is; "" where that was not said.
         """
         run, request = await self._about(name)
         cluster = run.cluster if run else request.plan.cluster if request else ""
-        self._desk.may_read(cluster, actor)
         place = await self._desk.cards.get(run.id if run else name)
         if run is not None and (place is None or not place.ts) and request is not None:
             place = await self._desk.cards.get(request.id)  # its message is about to become the run's

@@ -123,7 +123,7 @@ class Terminal:
             async for line in self._following(actor, width).run(order.words.split()[0]):
                 yield line
             return
-        yield Line("", code=0)
+        yield Line("", code=1 if order.verb == "resume" and not resumed else 0)
 
     def _cluster(self, words: Words, actor: Actor) -> str:
         sites = self._desk.sites

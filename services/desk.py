@@ -25,6 +25,7 @@ from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
 from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
+from services.patience import patiently
 from services.plan import Plan, make_plan
 from services.policy import (
     Actor,
@@ -133,6 +134,10 @@ class Desk:
         seen = await self.site(name).world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}))
         self.bindings.saw(seen)
         return await self.memory.add_to(seen)
+
+    async def _look_for_a_person(self, name: str, needs: frozenset[Fact]) -> Cluster:
+        """The same, repeated for as long as somebody waits in patience: one odd answer loses no press."""
+        return await patiently(self._clock, lambda: self.look(name, needs))
 
     async def _see(self, name: str, needs: frozenset[Fact]) -> Cluster:
         return await self.site(name).world.observe(needs)
@@ -262,7 +267,7 @@ class Desk:
             await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
             self.may_use(name, actor, *procedure.needs())
             await self._requests.must_be_new(name, procedure)
-        plan = make_plan(await self.look(name, procedure.looks_at), procedure)
+        plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         if dry or plan.empty:
             return Planned(plan, dry)
         rules = self.sites.rules(name)
@@ -287,7 +292,7 @@ class Desk:
         if not reason.strip():
             raise Refused('break-glass needs a reason that others will read: add `--reason "…"`; nothing was changed')
         await self._requests.must_be_new(name, procedure, glass=True)
-        plan = make_plan(await self.look(name, procedure.looks_at), procedure)
+        plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         if plan.empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
@@ -383,7 +388,7 @@ class Desk:
             return Waiting(approved)
         if request.act is not None:
             return await self._approve_act(request, approved, request.act, actor)
-        cluster = await self.look(name, request.plan.procedure.looks_at)
+        cluster = await self._look_for_a_person(name, request.plan.procedure.looks_at)
         if outdated := request.plan.procedure.outdated(cluster):
             await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
             raise Refused(outdated)
@@ -414,8 +419,15 @@ class Desk:
         self._drive(run.cluster, run.id)
         return Started(run)
 
-    async def _known(self, actor: Actor) -> Actor:
+    async def _account(self, actor: Actor) -> Actor:
+        """The person as their account stands now. Unreachable where Slack does not say."""
         return actor if self.accounts is None or actor.window else await self.accounts(actor)
+
+    async def _known(self, actor: Actor) -> Actor:
+        """The same; while Slack does not say, as it stood when they acted: an approval does not last long enough to matter more."""
+        with suppress(Unreachable):
+            return await self._account(actor)
+        return actor
 
     async def _as_known(self, request: Request) -> Request:
         """With everybody as their account stands now: a deactivated one counts no more."""
@@ -511,7 +523,7 @@ class Desk:
             given = standing.given
             if given is not None:
                 with suppress(*(() if surely else (Unreachable,))):
-                    given = replace(given, approvers=tuple([await self._known(a) for a in given.approvers]))
+                    given = replace(given, approvers=tuple([await self._account(a) for a in given.approvers]))
             found.append(replace(standing, given=given))
         return tuple(found)
 
@@ -592,7 +604,7 @@ class Desk:
         return await self._went_on(await self._interventions.answer(run_id, question_id, choice_id, actor), actor)
 
     async def _look_again(self, run: Run) -> Cluster:
-        return await self.look(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
+        return await self._look_for_a_person(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
 
     def _beyond(self, run: Run, step: Step, cluster: Cluster, at: float) -> str:
         return beyond(run, step, cluster, self.sites.rules(run.cluster), at)

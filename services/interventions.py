@@ -158,7 +158,7 @@ class Interventions:
         if impacts(onward.plan, rules):
             await self._unheld(run.cluster)
         given = of_run(run)
-        given = replace(given, approvers=await self._as_known(given.approvers))
+        given = replace(given, requester=await self._known(given.requester), approvers=await self._as_known(given.approvers))
         found = differences(given, onward.plan, rules, self._clock.now())
         if found:
             return Uncovered(onward, difference_words(found))

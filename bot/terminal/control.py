@@ -83,7 +83,7 @@ class Control:
                 asked = json.loads(await reader.readline())
             order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]), str(asked.get("shown", "")))
             peer = replace(peer, sudo=int(asked["sudo"])) if asked.get("sudo") is not None else peer
-            async with contextlib.aclosing(self._heard(order, peer, int(asked["width"]))) as lines:
+            async with contextlib.aclosing(self.heard(order, peer, int(asked["width"]))) as lines:
                 async for line in lines:
                     writer.write(json.dumps(asdict(line)).encode() + b"\n")
                     await writer.drain()
@@ -95,7 +95,8 @@ class Control:
                 await asyncio.wait_for(writer.wait_closed(), 1.0)
 
 
-    async def _heard(self, order: Order, peer: Peer, width: int) -> AsyncGenerator[Line]:
+    async def heard(self, order: Order, peer: Peer, width: int) -> AsyncGenerator[Line]:
+        """One order of that process, and what is answered."""
         try:
             actor = self._who(peer)
         except Refused as why:

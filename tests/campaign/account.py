@@ -70,9 +70,11 @@ class Account:
 
     def _voters(self, tale: Tale, last: Press, at: float) -> frozenset[str]:
         """Whose newest press on that card says the same, and who could still say so at the last of these presses."""
+        asked = [float(e["at"]) for e in tale.events if e["is"] == "Questioned" and float(e["at"]) <= last.at] if "|" in last.value else []
+        since = max(asked, default=0.0)  # a vote is about the question that was open then
         newest: dict[str, Press] = {}
         for press in self._scene.slack.workspace.presses:
-            if press.at <= at and (press.ts, press.channel) == (last.ts, last.channel) and press.label != "Details":
+            if since <= press.at <= at and (press.ts, press.channel) == (last.ts, last.channel) and press.label != "Details":
                 newest[press.user] = press
         same = [p for p in newest.values() if (p.label, p.value) == (last.label, last.value)]
         return frozenset(p.user for p in same if self._may_approve(tale, p.user, max(p.at, last.at)))

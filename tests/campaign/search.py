@@ -12,9 +12,16 @@ from typing import Any
 
 import pytest
 
-from services import scripts
+from handlers import cards
+from handlers.doubts import Doubts
+from handlers.voice import Ear
+from services import authorization, scripts
 from services.clients.livekit import Livekit
+from services.decisions import grew
+from services.interventions import Interventions, Onward, Uncovered
+from services.plan import Plan
 from services.policy import Kind, Rules, Verdict
+from services.runs import Answered, Event, Resumed, Run
 from services.steps import Drain, PoolTarget
 from simulators.node import NodeShell, Output
 from simulators.slack.model import Message
@@ -102,6 +109,52 @@ def only_the_requester_reads(patch: Patch) -> None:
     patch.setattr(Workspace, "readers", lambda s, m: frozenset({"UANA"}) if asks(m) else readers(s, m))
 
 
+def goes_on_anyway(kind: type[Event]) -> Spoil:
+    """Whatever is different by now, a run goes on when somebody says so, under the approval of before."""
+
+    def spoil(patch: Patch) -> None:
+        covered = Interventions._covered
+
+        async def anyway(self: Interventions, onward: Onward) -> Run | Uncovered:
+            return await self._say(onward.run, onward.event) if isinstance(onward.event, kind) else await covered(self, onward)
+
+        patch.setattr(Interventions, "_covered", anyway)
+        patch.setattr(authorization, "beyond", lambda *_: "")
+        patch.setattr("services.desk.beyond", lambda *_: "")
+
+    return spoil
+
+
+def unknown_is_as_before(patch: Patch) -> None:
+    """How many people meet is unknown when the last one approves: then it is as many as stood on the card."""
+
+    def known(then: Plan, now: Plan, rules: Rules) -> str:
+        return "" if now.load is None else grew(then, now, rules)
+
+    for module in ("services.desk", "services.authorization"):
+        patch.setattr(f"{module}.grew", known)
+
+
+def votes_outlive_their_question(patch: Patch) -> None:
+    """The same question asked again has the votes of the first time."""
+    patch.setattr(Run, "asking", lambda _, question: replace(question, id=question.kind))
+    patch.setattr(authorization, "too_old", lambda *_: "")
+
+
+def whoever_approved_once_counts(patch: Patch) -> None:
+    """Also when they have left since."""
+    patch.setattr(authorization, "still_counting", lambda approvers, *_: tuple(approvers))
+
+
+def lost_answers_are_noes(patch: Patch) -> None:
+    """Where an answer is lost, people are told that nothing was changed."""
+
+    async def no(self: Doubts, ear: Ear, *_: object) -> None:
+        await self.say(ear, cards.words_card("No usable answer. Nothing was changed by this; try again in a minute."))
+
+    patch.setattr(Doubts, "tell", no)
+
+
 def begins(*words: str) -> Suits:
     """The story begins with one of these."""
     return lambda _, wish: wish.words.startswith(words)
@@ -132,6 +185,14 @@ FAULTS: dict[str, Fault] = {
     "pools do not wait": Fault(pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 10),
     "agents are killed": Fault(agents_are_killed, begins("shutdown", "drain"), "agent-cut", 10),
     "nobody is counted": Fault(nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 10),
+    "a resume needs no look": Fault(goes_on_anyway(Resumed), lambda luck, _: luck.patience > 0, "not-on-a-card|old-approval", 40),
+    "another way needs no approval": Fault(goes_on_anyway(Answered), lambda luck, _: bool(luck.hands), "not-on-a-card|unapproved", 60),
+    "unknown is as before": Fault(unknown_is_as_before, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 60),
+    "votes outlive their question": Fault(
+        votes_outlive_their_question, lambda luck, _: luck.policy["approvals"] == 2 and bool(luck.meetings), "too-few-approvals", 60
+    ),
+    "whoever approved once counts": Fault(whoever_approved_once_counts, lambda luck, _: bool(luck.loses), "too-few-approvals", 20),
+    "lost answers are noes": Fault(lost_answers_are_noes, lambda luck, _: luck.lost_replies > 0, "false-word", 40),
     "only the requester reads": Fault(only_the_requester_reads, begins("shutdown", "drain"), "unseen-request", 5),
 }
 

@@ -247,3 +247,21 @@ def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown(
         assert scene.estate.thrown_out == 12
 
     play(story, site={"drain": {"deadline_minutes": 10}})
+
+
+def test_a_resume_that_is_not_covered_is_asked_for_and_did_not_happen() -> None:
+    async def story(scene: Scene, shell: Shell) -> None:
+        for action in ("shutdown", "power_off"):
+            scene.town.faults.add("action", "ignored", match=f"{action} acme-master-node-2", times=99)
+        await shell.types(ANA, "run", "shutdown", follow=False)
+        await shell.types(BEN, "approve", follow=False)
+        await scene.run_is("acme-1", "stopped")
+        scene.town.faults.rules.clear()
+        await scene.passes(3600)
+        code, said = await shell.types(ANA, "resume", "acme-1")
+        assert (code, "acme-1 has not gone on: it was approved 1 h" in said) == (1, True)
+        code, said = await shell.types(BEN, "approve", follow=False)
+        assert (code, "Resume acme-1: Shut down acme" in said) == (0, True)
+        await scene.run_is("acme-1", "done")
+
+    play(story)

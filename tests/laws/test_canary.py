@@ -4,11 +4,18 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.logs import QUIET
+from bot.terminal.control import Control
+from bot.terminal.people import Peer
+from handlers.commands import Office
+from handlers.following import Circle
+from handlers.terminal import Order, Terminal
+from services.policy import Actor
 from services.runs import State
 from services.store.sqlite import SqliteStore
 from tests.procedures.test_config import NEW, ask, bucket, secrets
@@ -94,6 +101,18 @@ async def typed_where_it_does_not_belong(scene: Scene) -> None:
     await scene.passes(60)
 
 
+async def typed_at_a_terminal(scene: Scene) -> str:
+    """The same at a terminal, through the socket's own reading of an order. Returns what it answered."""
+    bot, key, said = scene.bot, "DASHBOARD_ADMIN_PASSWORD", []
+    terminal = Terminal(bot.desk, bot.hours, scene.clock, Circle(Office()), drives=False)
+    control = Control(Path("unused"), terminal, lambda _: Actor("UANA"))
+    for verb in ("say", "run", "plan"):
+        for words in (f"config set {key} {NEW}", f"config set {key}={NEW}", f"config list {NEW}", f"{key}={NEW}", f"confg set {key} {NEW}"):
+            said += [line.text async for line in control.heard(Order(verb, words), Peer(1, 1), 100)]
+    assert len(said) >= 15
+    return "\n".join(said)
+
+
 @pytest.fixture
 def ears() -> Iterator[Ears]:
     """Everything is logged, but for what the bot's own set-up keeps quiet for good."""
@@ -117,9 +136,11 @@ def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.Monk
             secret = planted(scene)
             said = _listened_to(scene, monkeypatch)
             await one_evening(scene)
+            terminal = await typed_at_a_terminal(scene)
             assert any("botocore" in name for name in logging.root.manager.loggerDict), "it was the real client"
             places: dict[str, Any] = {"the state": stored(scene), "the log": "\n".join(ears.heard), "Slack": "\n".join(said)}
             assert all(len(text) > 10_000 for text in places.values())
+            places["the terminal"] = terminal
             for value in secret:
                 for place, text in places.items():
                     assert value not in text, f"a secret of {len(value)} characters is in {place}: …{_around(text, value)}…"

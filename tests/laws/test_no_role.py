@@ -23,6 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.serve import Serving
 from bot.terminal.command import VERBS
 from handlers.actions import ACTIONS, OFFERED
+from handlers.app import EVENTS, VIEWS
 from handlers.terminal import NOBODY
 from services import policy, sites
 from services.metrics import METRICS
@@ -31,7 +32,7 @@ from services.sight import Sight
 from tests.campaign.storm import ShakyStore, Trouble
 from tests.support import doors, virtual
 from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
-from tests.support.scene import ROOT
+from tests.support.scene import ROOT, Scene
 
 Family = Callable[[Place, str], Iterator[Door]]
 FAMILIES: dict[str, Family] = {"commands": doors.commands, "buttons": doors.buttons, "forms": doors.forms, "events": doors.events}
@@ -164,6 +165,16 @@ def test_every_method_of_sight_takes_the_person() -> None:
     for name, method in inspect.getmembers(Sight, inspect.isfunction):
         if not name.startswith("_"):
             assert "actor" in inspect.signature(method).parameters, name
+
+
+def test_slack_has_no_other_way_in() -> None:
+    """The command, the buttons, each form and each event: whatever else Bolt listens to would be walked through by nobody."""
+
+    async def story() -> int:
+        async with Scene(media=1, pydo=False) as scene:
+            return len(scene.bot.app._async_listeners)
+
+    assert virtual.run(story()) == 2 + len(VIEWS) + len(EVENTS)
 
 
 def test_every_button_that_is_drawn_is_known() -> None:

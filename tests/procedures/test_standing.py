@@ -5,6 +5,7 @@ from typing import Any
 
 from services.audit import What
 from services.runs import State
+from simulators.slack.faults import Fault
 from tests.support import virtual
 from tests.support.scene import Scene
 
@@ -139,5 +140,18 @@ def test_an_opening_brings_back_what_was_there_whatever_became_of_its_approval()
         scene.slack.workspace.users["UBEN"].deleted = True
         await scene.passes(3600)
         assert (media(scene), masters(scene)) == (2, 4)
+
+    play(story)
+
+
+def test_a_closing_waits_while_slack_does_not_say_whose_approval_it_rests_on() -> None:
+    async def story(scene: Scene) -> None:
+        await adds(scene)
+        scene.slack.faults.add(Fault("users.info", times=10_000, status=500))
+        await scene.passes(3660)
+        assert masters(scene) == 4
+        scene.slack.faults.calls.clear()
+        await scene.passes(600)
+        assert masters(scene) == 0
 
     play(story)

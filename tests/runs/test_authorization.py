@@ -9,6 +9,7 @@ from services.audit import What
 from services.decisions import RequestState
 from services.errors import Forbidden, Unreachable
 from services.runs import Answered, Resumed, State
+from simulators.slack.faults import Fault
 from simulators.slack.model import Message
 from tests.procedures.test_other_hands import set_pool
 from tests.support import virtual
@@ -250,6 +251,32 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
         assert (answer.by and answer.by.user, [a.user for a in answer.approvers]) == ("UANA", ["UBEN"])
 
     play(story, media=3)
+
+
+@pytest.mark.parametrize("when", ["asked", "approved"])
+def test_people_who_were_unknown_then_or_are_now_are_shown_before_they_are_disconnected(when: str) -> None:
+    async def story(scene: Scene) -> None:
+        people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
+        load = people.load
+
+        async def gone() -> None:
+            raise Unreachable("livekit does not answer")
+
+        people.load = gone if when == "asked" else load
+        await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+        card = await with_buttons(scene, "Shut down acme")
+        assert ("is unknown" in card.text) == (when == "asked")
+        meetings(scene, 8, people=8)
+        people.load = gone if when == "approved" else load
+        await scene.passes(60)
+        await scene.ben.presses(card, "Approve")
+        await scene.whisper("UBEN", "Not run")
+        new = await with_buttons(scene, "Unlike the card before")
+        assert "unknown" in new.text
+        assert await scene.journal.latest("acme", 1) == []
+        assert scene.estate.thrown_out == 0
+
+    play(story, media=2)
 
 
 # Answers that lose something
@@ -500,3 +527,18 @@ def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_th
         assert (run.glass, run.approvers) == (True, ())
 
     play(story, media=2, roles=GLASS)
+
+
+def test_while_slack_does_not_say_who_has_left_an_approval_still_counts_for_as_long_as_it_lasts() -> None:
+    """Else nothing could be approved at a terminal while Slack is away."""
+
+    async def story(scene: Scene) -> None:
+        mended = await stopped_before_the_pool(scene)
+        mended()
+        scene.slack.faults.add(Fault("users.info", times=1000, status=500))
+        await scene.passes(700)
+        run = await scene.journal.run("acme-1")
+        await scene.bot.desk.resume("acme-1", run.requester)
+        await scene.run_is("acme-1", State.DONE)
+
+    play(story, media=2)
