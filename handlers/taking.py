@@ -60,7 +60,8 @@ class Taking:
         """Not stored yet. `trigger`: what Slack delivers with it, the same again when it is delivered twice."""
         name = new_id()
         self._mine.add(name)
-        return Note(name, self._desk.intake.taking(name, {"at": self._clock.now(), **what}, HELD * self._clock.speed, trigger))
+        whole = {"at": self._clock.now(), "text": "", **what}  # 0.1.0 reads a text from each, also where nothing was typed
+        return Note(name, self._desk.intake.taking(name, whole, HELD * self._clock.speed, trigger))
 
     async def before_ack(self, what: What, trigger: str) -> Note:
         """Store it, if that is quick: then whatever becomes of this bot, it is not forgotten."""

@@ -59,7 +59,7 @@ def inside(tars: dict[str, Path], wheels: Path) -> int:
         folder = Path(name)
         python = f"stand-in/python:{python_in(tars['python'])}-debian"
         run("docker", "import", str(tars["python"]), python)
-        run("docker", "import", str(tars["redis"]), REDIS)
+        run("docker", "import", "--change", "WORKDIR /data", str(tars["redis"]), REDIS)  # as the image that it stands in for
         make = ["make", "--no-print-directory", "image", f"BASE={python}", f"ARGS=--offline {wheels}"]
         built = run(*make, "ENGINE=docker", env={"DOCKER_BUILDKIT": "0"}, seconds=1800)
         report.check("make image builds with docker, without BuildKit", f"built {TAG} with docker" in built.stdout)
