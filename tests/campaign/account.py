@@ -71,7 +71,7 @@ class Account:
     def _voters(self, tale: Tale, last: Press, at: float) -> frozenset[str]:
         """Whose newest press on that card says the same, and who could still say so at the last of these presses."""
         asked = [float(e["at"]) for e in tale.events if e["is"] == "Questioned" and float(e["at"]) <= last.at] if "|" in last.value else []
-        since = max(asked, default=0.0)  # a vote is about the question that was open then
+        since = max(asked, default=-math.inf)  # a vote is about the question that was open then
         newest: dict[str, Press] = {}
         for press in self._scene.slack.workspace.presses:
             if since <= press.at <= at and (press.ts, press.channel) == (last.ts, last.channel) and press.label != "Details":
