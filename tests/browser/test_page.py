@@ -114,7 +114,11 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     modal.get_by_role("button", name="Leave it").click()
     page.get_by_role("button", name="Channels").click()
     page.get_by_role("button", name="ops", exact=True).click()
-    log.get_by_role("button", name="Reject").click()
+    log.get_by_role("button", name="Reject").click()  # her own request: nobody asks why
+    taken = page.get_by_role("dialog")
+    expect(taken).to_contain_text("Taken", timeout=PATIENCE)
+    page.keyboard.press("Escape")
+    expect(taken).not_to_be_visible()
     expect(log).to_contain_text("Nothing was changed", timeout=PATIENCE)
     watched.has_no_complaints()
 
