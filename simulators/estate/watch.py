@@ -24,6 +24,8 @@ class Terms:
     thrown_out: bool = False  # people may lose their meetings
     template_keys: frozenset[str] = frozenset()  # of the pool's template, that may change
     agents_cut: bool = False  # agents may end while people meet on their node
+    at_work: bool = True
+    """Whether whoever operates has begun something there, or a moment ago: else it is the cloud's own doing."""
 
 
 class Watch:
@@ -151,7 +153,9 @@ class Watch:
     def agent_gone(self, droplet: Droplet, name: str, why: str) -> None:
         """An agent ended, whatever it was in the middle of."""
         people = sum(m.people for m in self.estate.meetings_on(droplet.id))
-        if people and not self.terms(droplet.stack).agents_cut:
+        terms, cause = self.terms(droplet.stack), self.estate.timeline.cause
+        ours = terms.at_work or (cause is not None and cause.who == "operator")
+        if people and ours and not terms.agents_cut:
             self.report("agent-cut", f"{name} on {droplet.name} ended under {people} people: {why}")
 
     def pool_edited(self, pool: Pool, shown: dict[str, Any], sent: dict[str, Any]) -> None:

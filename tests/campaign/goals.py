@@ -104,7 +104,7 @@ def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
     One in a crash loop counts: the world broke it, and no procedure of these is about it.
     """
     media, nodes = scene.estate.media(tale.stack), scene.estate.nodes
-    return [d for d in media if nodes.takes_meetings(d) or d.node.containers["openvidu"].restarting]
+    return [d for d in media if nodes.takes_meetings(d) or "openvidu" in d.node.loops]
 
 
 def unparked(scene: Scene, tale: Tale) -> str:

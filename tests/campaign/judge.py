@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from simulators.estate.watch import Terms
-from tests.campaign.account import Account
+from tests.campaign.account import AFTER, Account
 from tests.campaign.cast import Cast
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.plots import Wish
@@ -48,9 +48,10 @@ class Judge:
         """What people have agreed to in this cluster at this moment: by the steps that were opened, and by the card that they pressed."""
         tale = self._ledger.newest()
         if tale is None or not tale.events:
-            return Terms()
+            return Terms(at_work=False)
         cover = self.account.cover(tale, self._scene.estate.moment)
-        return replace(tale.terms(), thrown_out=cover is not None and cover.ends, agents_cut=cover is not None and cover.named.agents)
+        at_work = not tale.over or self._scene.estate.moment < tale.ended_at + AFTER
+        return replace(tale.terms(), at_work=at_work, thrown_out=cover is not None and cover.ends, agents_cut=cover is not None and cover.named.agents)
 
     def done(self, wish: Wish, tale: Tale) -> None:
         """A run says that it is done: then it must be so, unless another hand was at it, or a node fell ill a moment ago."""
@@ -58,6 +59,8 @@ class Judge:
         now = self._scene.clock.now()
         if self._storm.log.overlap(tale.opened["at"] - 60, now, "hand") or self._storm.log.begun(now - SEEN_WITHIN, now, "node"):
             return
+        if self._storm.log.overlap(now - SEEN_WITHIN, now, "node"):
+            return  # it has only just got well
         if left := wish.goal(self._scene, tale):
             self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
 
