@@ -51,7 +51,8 @@ class Judge:
             return Terms(at_work=False)
         cover = self.account.cover(tale, self._scene.estate.moment)
         at_work = not tale.over or self._scene.estate.moment < tale.ended_at + AFTER
-        return replace(tale.terms(), at_work=at_work, thrown_out=cover is not None and cover.ends, agents_cut=cover is not None and cover.named.agents)
+        ends, agents = (cover.ends, cover.named.agents) if cover is not None else (False, False)
+        return replace(tale.terms(), at_work=at_work, thrown_out=ends, agents_cut=agents)
 
     def done(self, wish: Wish, tale: Tale) -> None:
         """A run says that it is done: then it must be so, unless another hand was at it, or a node fell ill a moment ago."""

@@ -125,7 +125,10 @@ async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "
     move_in(scene, casts)
     ledgers = [Ledger(memory, c.stack) for c in casts]
     async with scene, Storm(luck, scene, trouble, memory) as storm:
-        witness = Witness(scene, ledgers, repeats=bool(luck.twice or luck.late or luck.spells))
+        witness = Witness(
+            scene, ledgers, {c.channel: c.stack for c in casts}, repeats=bool(luck.twice or luck.late or luck.spells),
+            delayed=lambda at: storm.log.excuses(at, "paused", "deaf"),
+        )  # fmt: skip
         parts = [
             Part(c, w, ledger, Crowd(luck, scene, ledger, storm, c), Judge(scene, ledger, storm, c, witness))
             for c, ledger, w in zip(casts, ledgers, [wishes, [of_beta] if of_beta else []], strict=False)

@@ -223,6 +223,8 @@ class Storm:
             return (shaken and bool(luck.late or luck.twice or luck.slack)) or self.log.excuses(at, *DEAF)
         if "not acked" in problem:
             return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
+        if "used_url" in problem:  # how often a URL was used dies with the bot that used it
+            return shaken and bool(luck.deaths or luck.second_bot or luck.spells)
         return "ratelimited" in problem and (shaken or self.log.excuses(at))
 
     async def _passes(self) -> None:

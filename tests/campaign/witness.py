@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from simulators.slack.elements import interactive
@@ -14,7 +14,7 @@ from tests.support.scene import Scene
 
 EVERY, REMEMBERS = 10.0, 60.0
 """How often it looks at the clusters, and how old what somebody is told may be, in seconds."""
-AT_ONCE, AGAIN = 1.0, 60.0
+AT_ONCE, AGAIN = 1.0, 90.0
 """Seconds that a denied deed may come true in, where another delivery or the next press of the same button may be what did it."""
 UNCHANGED = re.compile(r"nothing was (?:changed|done)\b(?! yet)", re.IGNORECASE)
 CHANGES = ("typed", "pressed")
@@ -27,13 +27,23 @@ class Claim:
     at: float
     user: str
     text: str
+    channel: str
 
 
 class Witness:
     """One for the whole story. `repeats`: what people do may be delivered once more, and come true after it was denied."""
 
-    def __init__(self, scene: Scene, ledgers: list[Ledger], *, repeats: bool = False) -> None:
-        self._scene, self._ledgers, self._repeats = scene, ledgers, repeats
+    def __init__(
+        self,
+        scene: Scene,
+        ledgers: list[Ledger],
+        channels: Mapping[str, str],
+        *,
+        repeats: bool = False,
+        delayed: Callable[[float], bool] = lambda _: False,
+    ) -> None:
+        """`channels`: those of the clusters, and which cluster each is about. `delayed`: what a bot says then may be of long ago."""
+        self._scene, self._ledgers, self._channels, self._repeats, self._delayed = scene, ledgers, channels, repeats, delayed
         self._seen: defaultdict[str, deque[tuple[float, bool, bool]]] = defaultdict(deque)
         """By stack: when, whether people could meet, and whether its masters were down."""
         self.readers: defaultdict[str, set[str]] = defaultdict(set)
@@ -69,11 +79,11 @@ class Witness:
         if message.unseen:
             self.wrong.append(f"unseen-answer: {private} was answered in a thread where Slack shows nothing: {message.text[:80]}")
         if private and not message.unseen:
-            self._told(private, MARKS.sub("", message.text))
+            self._told(private, MARKS.sub("", message.text), message.channel)
 
-    def _told(self, user: str, text: str) -> None:
+    def _told(self, user: str, text: str, channel: str) -> None:
         if UNCHANGED.search(text):
-            self._claims.append(Claim(self._scene.clock.now(), user, text.splitlines()[0]))
+            self._claims.append(Claim(self._scene.clock.now(), user, text.splitlines()[0], channel))
         for ledger in self._ledgers:
             for serves, pattern in ((True, SERVES), (False, DOWN)):
                 if re.search(pattern.format(stack=re.escape(ledger.stack)), text):
@@ -98,11 +108,14 @@ class Witness:
                 continue
             after = [d for d in mine if d[0] > claim.at]
             again = len([d for d in before if d[2:] == before[-1][2:] and d[0] > before[-1][0] - AGAIN]) > 1
-            until = claim.at + AT_ONCE if self._repeats or again else after[0][0] if after else claim.at + 3600.0
+            until = claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
             at, who, verb, deed = before[-1]
-            # What comes late may be said of an earlier deed than the last.
-            since = max(at, claim.at - AGAIN) if self._repeats or again else at
-            for tale in (t for ledger in self._ledgers for t in ledger.tales()):
+            if again:
+                continue  # of two presses of the same button one may be taken, and what is said be of the other
+            # What comes late may be said of an earlier deed than the last; and what was done before it may be that earlier one's.
+            since = claim.at if self._delayed(claim.at) else max(at, claim.at - AGAIN) if self._repeats else at
+            about = self._channels.get(claim.channel, "")
+            for tale in (t for ledger in self._ledgers if about in ("", ledger.stack) for t in ledger.tales()):
                 if what := _moved(tale, claim.user, (since, who, verb, deed), until):
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
 
