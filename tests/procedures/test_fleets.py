@@ -111,7 +111,7 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     ("fixed", Freeze(), "acme has fixed media nodes, which changes nothing by itself; there is nothing to freeze"),
     ("fixed", Unfreeze(), "there is nothing to unfreeze"),
     ("fixed", Roll("c-4"), "rolling is for an autoscaler; acme has fixed media nodes"),
-    ("fixed", Park("3"), "that would leave no media node that serves"),
+    ("fixed", Park("3"), "that would leave no media node that is seen to serve"),
     ("fixed", ResizeMedia("c-4"), "c-4 has 50 GB of disk and the media nodes have 160 GB; a disk cannot shrink"),
     ("fixed", DrainNodes("4"), "4 is not among 1 to 3"),
     ("autoscaler", Scale(5), "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes` bound it (both 5 for exactly 5"),

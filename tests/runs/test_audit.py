@@ -136,6 +136,8 @@ def test_three_bots_that_decide_at_once_make_one_chain() -> None:
         async with Scene(media=1) as scene:
             await scene.start_bot()
             await scene.start_bot()
+            while not (await checked(scene)).entries:
+                await scene.passes(1)  # the first is the policy, which every bot notes unless one has
             many = 60
             people = [Actor(f"U{n:03d}", "T0ACME") for n in range(many)]
 

@@ -182,9 +182,9 @@ class FixedFleet(Fleet):
         chosen = tuple(n for n in self._picked(said) if not n.droplet.off)
         if self.cluster.down:
             raise Refused(f"{self.cluster.name} is down, and its media nodes with it")
-        left = [n for n in self.on if n not in chosen and not n.drained]
+        left = [n for n in self.on if n not in chosen and n.serving]
         if chosen and not left:
-            raise Refused(f"that would leave no media node that serves; `/openvidu shutdown` closes {self.cluster.name}")
+            raise Refused(f"that would leave no media node that is seen to serve; `/openvidu shutdown` closes {self.cluster.name}")
         if not chosen:
             return Way()
         ids, who = tuple(n.id for n in chosen), self.who(chosen)
