@@ -146,7 +146,8 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
             assert bad.thrown > 100, "it was bad luck"
             for name in lucky:
                 await kept_its_hours(scene, name)
-            assert late["tasks"] <= early["tasks"] + 3 * len(bad.unlucky), (early, late)
+            # Of an unlucky cluster: its run, its card, and of each part that hangs one, however often it is due.
+            assert late["tasks"] <= early["tasks"] + 8 * len(bad.unlucky), (early, late)
             assert late["descriptors"] <= early["descriptors"] + 5, (early, late)
             assert late["keys"] <= early["keys"] + 12 * CLUSTERS, (early, late)
             troubled = {t.cluster for t in bot.desk.bulkheads.troubles} - {""}
