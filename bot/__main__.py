@@ -28,6 +28,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
+    # Here, because a stop has to be heard before what takes long to import.
     from bot.audit import add_audit_to  # noqa: PLC0415
     from bot.init.command import add_init_to  # noqa: PLC0415
     from bot.start import add_settings_to  # noqa: PLC0415

@@ -16,8 +16,9 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from handlers.blocks import Card, cut, modal
 from handlers.reach import CLOSED, Closed, Reach, TokenRefused
 from services.causes import cause_of
-from services.clock import Clock
+from services.clock import Clock, loop_clock
 from services.errors import Unreachable
+from services.patience import patiently
 from services.policy import Actor
 
 log = logging.getLogger(__name__)
@@ -318,17 +319,8 @@ class Voice:
 
     async def _look(self, method: str, arguments: dict[str, Any]) -> Any:
         """Something that changes nothing, so it is repeated for as long as a person waits in patience."""
-        loop = asyncio.get_running_loop()  # by its own time: Slack's does not speed up with a pretend world
-        until, pause = loop.time() + PATIENCE, FIRST_PAUSE
-        while True:
-            try:
-                return await self._call(method, arguments)
-            except Unreachable as error:
-                pause = max(pause, error.again_in or 0.0)
-                if not _is_passing(error) or loop.time() + pause > until:
-                    raise
-            await asyncio.sleep(pause)
-            pause *= 2
+        real = loop_clock(0.0)  # Slack's time does not speed up with a pretend world
+        return await patiently(real, lambda: self._call(method, arguments), seconds=PATIENCE, first=FIRST_PAUSE, may_pass=_is_passing)
 
     async def _call(self, method: str, arguments: dict[str, Any]) -> Any:
         self.reach.must_be_believed(asyncio.get_running_loop().time())

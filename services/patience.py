@@ -11,20 +11,29 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 4.0
 T = TypeVar("T")
 
 
-async def patiently(clock: Clock, look: Callable[[], Awaitable[T]]) -> T:
+def _may_pass(error: Unreachable) -> bool:
+    return not isinstance(error, Unconfirmed)  # that has to be seen for minutes
+
+
+async def patiently(
+    clock: Clock,
+    look: Callable[[], Awaitable[T]],
+    *,
+    seconds: float = PATIENCE,
+    first: float = FIRST_PAUSE,
+    may_pass: Callable[[Unreachable], bool] = _may_pass,
+) -> T:
     """What the look sees, at the first time it sees anything. Only for what changes nothing.
 
-    Unreachable when that lasts too long, when the other side asks for a longer pause, or what it says has to be seen for minutes.
+    Unreachable when that lasts too long, when the other side asks for a longer pause, or when it is of a kind that does not pass soon.
     """
-    until, pause = clock.now() + PATIENCE, FIRST_PAUSE
+    until, pause = clock.now() + seconds, first
     while True:
         try:
             return await look()
-        except Unconfirmed:
-            raise
         except Unreachable as error:
             wait = max(pause, error.again_in or 0.0)
-            if clock.now() + wait > until:
+            if not may_pass(error) or clock.now() + wait > until:
                 raise
         await clock.sleep(wait)
         pause = min(LONGEST_PAUSE, pause * 2)

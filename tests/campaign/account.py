@@ -132,7 +132,9 @@ class Account:
         """A run that somebody else had to look at: enough did, not long before, with the right to, on a card that stood in its channel."""
         if tale.opened.get("glass"):
             return
-        at = float(tale.opened["at"])
+        at, recorded = float(tale.opened["at"]), {a["user"] for a in tale.opened["approvers"]}
+        if len(recorded) < self._cast.needs:
+            yield f"too-few-approvals: {tale.name} began with those of {sorted(recorded)} in its own record; it takes {self._cast.needs}"
         asked = self.cover(tale, at + 1)
         if asked is None:
             yield f"unapproved: {tale.name} {' and '.join(tale.heavy)}, and nobody who may approve had pressed anything"

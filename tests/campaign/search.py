@@ -145,18 +145,17 @@ class Fault:
     kind: str
     within: int
     """Stories that may be played until it is found."""
-    first: int = 0
 
 
 FAULTS: dict[str, Fault] = {
-    "silence is drained": Fault(silence_is_drained, is_ill(*SILENT), CUT, 25, first=1000),
-    "one vote is enough": Fault(one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals", 5, first=100),
+    "silence is drained": Fault(silence_is_drained, is_ill(*SILENT), CUT, 25),
+    "one vote is enough": Fault(one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals", 5),
     "nobody is needed": Fault(nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved", 5),
     "any answer is ready": Fault(any_answer_is_ready, lambda luck, _: luck.livekit_ready > 0, "not-done", 30),
     "pools do not wait": Fault(pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 10),
     "agents are killed": Fault(agents_are_killed, begins("shutdown", "drain"), "agent-cut", 10),
     "nobody is counted": Fault(nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 10),
-    "unknown is as before": Fault(unknown_is_as_before, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 25, first=1000),
+    "unknown is as before": Fault(unknown_is_as_before, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 60),
     "lost answers are noes": Fault(lost_answers_are_noes, lambda luck, _: luck.lost_replies > 0, "false-word", 40),
     "only the requester reads": Fault(only_the_requester_reads, begins("shutdown", "drain"), "unseen-request", 5),
 }
@@ -167,7 +166,7 @@ def search(fault: Fault) -> tuple[int, list[int]]:
     played: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         fault.put_back(patch)
-        for seed in range(fault.first, fault.first + 4000):
+        for seed in range(4000):
             luck = luck_of(seed)
             dice = dice_of(seed, "plot")
             wishes = wishes_of(dice, luck.kind, luck.media)

@@ -28,12 +28,13 @@ def loss(people: int, recordings: int = 0, at: float = 100.0, who: Any = "operat
 
 
 def wrong(
-    presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy: bool = True, over: float = 900.0, shaken: bool = False
-) -> str:
+    presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy: bool = True, over: float = 900.0, shaken: bool = False,
+    recorded: tuple[str, ...] = ("UBEN", "UCARLA"),
+) -> str:  # fmt: skip
     begun = opened("acme-1", 50.0)
     begun["request"] = "r1"
     begun["plan"]["effects"]["cuts_off"] = heavy
-    begun["approvers"] = [{"user": "UBEN"}]
+    begun["approvers"] = [{"user": user} for user in recorded]
     ledger = Ledger(entries(begun, ended("acme-1", over)), "acme")
     place = SimpleNamespace(presses=sorted(presses, key=lambda p: p.at))
     scene: Any = SimpleNamespace(slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses))
@@ -111,6 +112,12 @@ def test_whoever_has_left_does_not_count_at_the_last_press() -> None:
     two = replace(CAST, needs=2, lost={"UBEN": -100.0})
     assert "too-few-approvals" in wrong([press("UBEN", -120), press("UCARLA", 49)], [], two)
     assert wrong([press("UBEN", -120), press("UCARLA", 49)], [], replace(two, lost={"UBEN": 45.0})) == ""
+
+
+def test_a_run_that_began_before_the_second_press() -> None:
+    both, two = [press("UBEN", 49), press("UCARLA", 50.5)], replace(CAST, needs=2)
+    assert wrong(both, [], two) == ""
+    assert "too-few-approvals: acme-1 began with those of ['UBEN'] in its own record" in wrong(both, [], two, recorded=("UBEN",))
 
 
 def test_people_cut_off_by_no_run() -> None:

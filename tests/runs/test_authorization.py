@@ -334,26 +334,14 @@ def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_
     play(story, media=2, site=SHORT)
 
 
-def test_a_vote_of_somebody_who_lost_the_account_does_not_count_at_the_last_press() -> None:
+@pytest.mark.parametrize(("leaves", "seconds"), [(True, 700), (False, 1900)], ids=["lost the account", "older than an approval may be"])
+def test_a_vote_that_counts_no_more_at_the_last_press(*, leaves: bool, seconds: float) -> None:
     async def story(scene: Scene) -> None:
         ask = await at_the_deadline(scene)
         await scene.ben.presses(ask, ENDS)
         await scene.whisper("UBEN", "one more person")
-        scene.slack.workspace.users["UBEN"].deleted = True
-        await scene.passes(700)
-        await scene.person("UCARLA").presses(ask, ENDS)
-        await scene.whisper("UCARLA", "one more person")
-        assert scene.estate.thrown_out == 0
-
-    play(story, media=2, policy=TWO, site=SHORT)
-
-
-def test_a_vote_older_than_an_approval_may_be_does_not_count() -> None:
-    async def story(scene: Scene) -> None:
-        ask = await at_the_deadline(scene)
-        await scene.ben.presses(ask, ENDS)
-        await scene.whisper("UBEN", "one more person")
-        await scene.passes(1900)
+        scene.slack.workspace.users["UBEN"].deleted = leaves
+        await scene.passes(seconds)
         await scene.person("UCARLA").presses(ask, ENDS)
         await scene.whisper("UCARLA", "one more person")
         assert scene.estate.thrown_out == 0
