@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from simulators.estate.watch import Terms
+from simulators.slack.elements import interactive
 from tests.campaign.account import AFTER, Account
-from tests.campaign.cast import Cast
+from tests.campaign.cards import agrees
+from tests.campaign.cast import TERMINAL, Cast
+from tests.campaign.goals import VALUE
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.plots import Wish
-from tests.campaign.storm import Storm
+from tests.campaign.storm import SETTLES, Storm
 from tests.campaign.witness import Witness
 from tests.support.scene import Scene
 
@@ -32,6 +35,14 @@ SHORTEST = 100.0
 """Seconds that somebody must have looked before anything may be called late: every deadline of these stories is longer."""
 SEEN_WITHIN = 60.0
 """Seconds until a node's illness has to be known to whoever looks."""
+OWN = ("death", "nobody")
+CLOSED = ("closed",)
+"""Trouble that is no excuse for this: what a turn of the story is about."""
+HEARD_WITHIN = 230.0
+"""Seconds in which whoever has pressed, and does nothing else, has to hear of it; a bot that died is back by then."""
+MOST_REFUSED, REFUSED_IN = 12, 600.0
+"""Messages that a closed channel may be asked to take, within so many seconds."""
+NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
 SHOWN_IN = 120.0
 """Seconds of calm in which a request has to be shown to somebody who may approve it."""
 
@@ -102,15 +113,82 @@ class Judge:
         self.wrong += [*self._ledger.faults(), *self._ledger.endings(), *self.account.faults()]
         self.wrong += [f"silent: no message says how {name} ended ({self._ledger.tale(name).state})" for name in self._silent()]
         self.wrong += [f"left behind: {key}" for key in self.staged()]
-        self.wrong += [*self._unseen(), *self._late_without_a_look(), *self._glitched()]
+        self.wrong += [*self._unseen(), *self._unseen_questions(), *self._blocked(), *self._late_without_a_look(), *self._glitched()]
+        self.wrong += [*self._left_standing(), *self._lost_presses(), *self._shouting(), *self._refused_for_nothing()]
+        if any(VALUE in text for text in self._ledger.texts()):
+            self.wrong.append("value-told: the state holds a value")
 
     def _unseen(self) -> Iterator[str]:
         """Requests that nobody who may approve them could ever read."""
         for request in self._ledger.requests():
             made, closed = float(request["made_at"]), float(request.get("closed_at") or 0) or self._scene.clock.now()
-            readers = self._witness.readers.get(str(request["id"]), set())
-            if not any(self._cast.may_approve(u, made) for u in readers) and self._storm.log.calm_for(made, closed) > SHOWN_IN:
+            readers = self._witness.readers.get(str(request["id"]), {})
+            shown = min((at for user, at in readers.items() if self._cast.may_approve(user, made)), default=closed)
+            if self._storm.log.calm_for(made, min(shown, closed)) > SHOWN_IN:
                 yield f"unseen-request: what {request['requester']['user']} asked for was shown to {sorted(readers) or 'nobody'}"
+
+    def _blocked(self) -> Iterator[str]:
+        """Requests that need no approval, and that nobody could start."""
+        for request in self._ledger.requests():
+            made, closed = float(request["made_at"]), float(request.get("closed_at") or 0) or self._scene.clock.now()
+            none_needed = request["needs"] == 0 and not request.get("glass")
+            if none_needed and request["id"] not in self._witness.startable and self._storm.log.calm_for(made, closed, OWN) > SHOWN_IN:
+                yield f"blocked: what {request['requester']['user']} asked for needs no approval, and no one can start it"
+
+    def _unseen_questions(self) -> Iterator[str]:
+        """Questions that nobody who may answer could ever read, a channel that is closed or not."""
+        for tale in self._ledger.tales():
+            for n, event in enumerate(tale.events):
+                if event["is"] != "Questioned":
+                    continue
+                asked, after = float(event["at"]), [e for e in tale.events[n + 1 :] if e["is"] in ("Answered", "Stopped", "Ended")]
+                until = float(after[0]["at"]) if after else self._scene.clock.now()
+                readers = self._witness.readers.get(f"{tale.name}|{event['question']['id']}", {})
+                shown = min((readers[u] for u in {self._cast.asks, *self._cast.approvers} & readers.keys()), default=until)
+                if self._storm.log.calm_for(asked, min(shown, until), CLOSED) > SHOWN_IN:
+                    yield f"unseen-question: what {tale.name} asked was shown to {sorted(readers) or 'nobody'}"
+
+    def _left_standing(self) -> Iterator[str]:
+        """Messages that go on offering something about a run that is over."""
+        place = self._scene.slack.workspace
+        over = {t.name: t for t in self._ledger.tales() if t.over}
+        for message in place.channels[self._cast.channel].messages.values():
+            if message.ephemeral_to or message.user != place.bot.id:
+                continue
+            about = {str(e.get("value", "")).split("|")[0] for _, e in interactive(message.blocks)}
+            for name in about & over.keys():
+                if not self._storm.shaken(float(message.ts)):
+                    yield f"left-standing: {name} is over, and a message offers something about it still: {message.text[:100]}"
+
+    def _lost_presses(self) -> Iterator[str]:
+        """Presses that Slack was told of as taken, and of which nothing came: no decision, and no word."""
+        place, now = self._scene.slack.workspace, self._scene.clock.now()
+        for press in place.presses:
+            until = press.at + HEARD_WITHIN
+            if until > now or press.channel != self._cast.channel or not agrees(press.label, press.confirm) or press.ts == TERMINAL:
+                continue
+            words = [text for at, user, text in self._witness.words if user == press.user and press.at <= at <= until]
+            again = any(press.at < at < until and who == press.user for at, who, _, _ in place.deeds)
+            excused = any(b - SETTLES < until and e + SETTLES > press.at for k, b, e in self._storm.log.kinds() if k not in OWN)
+            failed = any(user == press.user and press.at <= at <= press.at + 5 for at, user in self._witness.failed)
+            if not (words or again or excused or failed or self._ledger.acts_of(press.user, press.at, until)):
+                yield f"lost-press: {press.user} pressed {press.label} and heard nothing of it"
+
+    def _shouting(self) -> Iterator[str]:
+        """A channel that takes nothing is asked seldom."""
+        for channel, times in self._witness.refused.items():
+            for n, at in enumerate(times[:-MOST_REFUSED]):
+                if channel == self._cast.channel and times[n + MOST_REFUSED] - at < REFUSED_IN:
+                    yield f"dead-channel: {MOST_REFUSED + 1} messages within {times[n + MOST_REFUSED] - at:.0f} s where Slack takes none"
+                    break
+
+    def _refused_for_nothing(self) -> Iterator[str]:
+        """In fair weather one wrong answer loses no press."""
+        if not self._storm.fair or len(self._scene.town.faults.struck) != 1:
+            return
+        for at, user, text in self._witness.words:
+            if user in (self._cast.asks, *self._cast.approvers) and NO_ANSWER.search(text):
+                yield f"lost-press: after one wrong answer {user} is told at {at:.0f}: {text[:100]}"
 
     def _late_without_a_look(self) -> Iterator[str]:
         """Runs that were stopped for being late although hardly anybody had looked meanwhile."""

@@ -36,7 +36,7 @@ FAIR = replace(
     luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}},
     rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
     pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains", livekit_ready=0.0, neighbours=0, glitch=None, hands=0,
-    ill="", group=False, loses="", place="", patience=0.0, asks=0,
+    ill="", group=False, loses="", place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
 )  # fmt: skip
 SHUTDOWN = Wish("shutdown", goals.down)
 UNGUARDED = "for name in openvidu ingress egress agent-speech-processing; do docker container kill --signal=SIGQUIT $name; done; echo begun"
@@ -248,7 +248,7 @@ def judged(events: list[dict[str, Any]], log: Log, glitch: str = "", requests: t
     ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
     scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
     storm: Any = SimpleNamespace(log=log, glitch_only=glitch, shaken=lambda _: False)
-    witness: Any = SimpleNamespace(readers={"r1": {"UANA", "U0BOT"}, "r2": {"UBEN"}})
+    witness: Any = SimpleNamespace(readers={"r1": {"UANA": 100.0, "U0BOT": 100.0}, "r2": {"UBEN": 100.0}})
     return Judge(scene, ledger, storm, Cast("acme", "COPS", "UANA", ("UBEN",)), witness)
 
 
