@@ -161,13 +161,14 @@ class Account:
 
     def _money(self, tale: Tale, asked: Cover) -> Iterator[str]:
         """What a window is said to save, by what it starts again."""
-        found = re.search(r"(\d\d):(\d\d)-(\d\d):(\d\d) .*--number (\d+)", str(tale.plan["procedure"].get("window", "")))
+        window = str(tale.plan.get("procedure", {}).get("window", ""))
+        found = re.search(r"(\d\d):(\d\d)-(\d\d):(\d\d) .*--number (\d+)", window)
         if found is None:
             return
         hour, minute, till, until, number = map(int, found.groups())
         shut = ((till * 60 + until) - (hour * 60 + minute)) % (24 * 60) / (24 * 60)
         if number * (1 - shut) > tale.plan["media"] and "saves about" in asked.press.text:
-            yield f"false-word: a card said that {tale.plan['procedure']['window']} saves money, and it starts {number} media nodes"
+            yield f"false-word: a card said that {window} saves money, and it starts {number} media nodes"
 
     def _approval(self, tale: Tale) -> Iterator[str]:
         """A run that somebody else had to look at: enough did, not long before, with the right to, on a card that stood in its channel."""

@@ -43,7 +43,7 @@ class Crowd:
         self._beside: set[asyncio.Task[None]] = set()
         self._dice: random.Random = dice_of(luck.seed, f"crowd {cast.stack}" if cast.stack != "acme" else "crowd")
         self._cancels = self._dice.random() < 0.15
-        self._rejects = self._dice.random() < 0.05
+        self.rejects = self._dice.random() < 0.05
         self.gives_up = self._dice.choice((0.0, 0.1, 0.5))
         self._waits_until = 0.0
         self._awake = 0.0  # seconds in which there was a bot and nobody took their time
@@ -181,8 +181,8 @@ class Crowd:
             return
         if self._for_the_first_time("approving"):
             await self.tries(self.turn.before_approving(self))
-        if self._rejects:
-            self._rejects, label = False, "Reject…"
+        if self.rejects:
+            self.rejects, label = False, "Reject…"
         who = self.cast.left()
         one, two = who[0], who[-1]
         asks = self.cast.asks

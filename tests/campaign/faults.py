@@ -23,6 +23,7 @@ from services.clients.livekit import Livekit
 from services.decisions import Request, grew
 from services.desk import Desk
 from services.interventions import Interventions, Onward, Uncovered
+from services.memory import Intake
 from services.outcomes import Waiting
 from services.plan import Plan, make_plan
 from services.policy import Impact, Kind, Rules, Verdict, impacts, judge
@@ -277,6 +278,18 @@ def restarts_are_noes(patch: Patch) -> None:
     patch.setattr(Counter, "_found", found)
     patch.setattr("handlers.actions.became", became)
     patch.setattr(Taking, "_take_up", old)
+
+
+def decisions_are_not_crossed_out(patch: Patch) -> None:
+    """What a form decides on is noted by the name of what it is about."""
+    taking = Intake.taking
+
+    def misnamed(self: Intake, name: str, what: Mapping[str, Any], seconds: float, trigger: str = "") -> Any:
+        noted = taking(self, str(what.get("about") or name), what, seconds, trigger)
+        hand = {"hand:" + name if key.startswith("hand:") else key: text for key, text in noted.puts.items()}
+        return replace(noted, puts=hand, ttl={})
+
+    patch.setattr(Intake, "taking", misnamed)
 
 
 def cards_are_not_looked_for(patch: Patch) -> None:

@@ -1,5 +1,6 @@
 """What must be true, whatever went wrong: judged by the world, the state's text and what people can read, never by the bot's word."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -7,13 +8,14 @@ from dataclasses import replace
 
 from simulators.estate.watch import Terms
 from simulators.slack.elements import interactive
+from simulators.slack.model import Press
 from tests.campaign.account import AFTER, Account
 from tests.campaign.cards import agrees
 from tests.campaign.cast import TERMINAL, Cast
 from tests.campaign.goals import VALUE
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.plots import Wish
-from tests.campaign.storm import SETTLES, Storm
+from tests.campaign.storm import DEAF, NOTICED, SETTLES, Storm
 from tests.campaign.witness import Witness
 from tests.support.scene import Scene
 
@@ -38,10 +40,13 @@ SEEN_WITHIN = 60.0
 OWN = ("death", "nobody")
 CLOSED = ("closed",)
 """Trouble that is no excuse for this: what a turn of the story is about."""
+FORGOTTEN = 3600.0
+"""Seconds after which nobody waits for an answer any more."""
 HEARD_WITHIN = 230.0
 """Seconds in which whoever has pressed, and does nothing else, has to hear of it; a bot that died is back by then."""
 MOST_REFUSED, REFUSED_IN = 12, 600.0
 """Messages that a closed channel may be asked to take, within so many seconds."""
+RESTARTED = "bot was restarted"
 NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
 SHOWN_IN = 120.0
 """Seconds of calm in which a request has to be shown to somebody who may approve it."""
@@ -65,16 +70,20 @@ class Judge:
         ends, agents = (cover.ends, cover.named.agents) if cover is not None else (False, False)
         return replace(tale.terms(), at_work=at_work, thrown_out=ends, agents_cut=agents)
 
-    def done(self, wish: Wish, tale: Tale) -> None:
-        """A run says that it is done: then it must be so, unless another hand was at it, or a node fell ill a moment ago."""
+    def done(self, wish: Wish, tale: Tale) -> bool:
+        """A run says that it is done: then it must be so, unless another hand was at it.
+
+        False: it is not so, and a node fell ill a moment ago or has only just got well, so it is looked at again.
+        """
         self._scene.estate.settle()
         now = self._scene.clock.now()
-        if self._storm.log.overlap(tale.opened["at"] - 60, now, "hand") or self._storm.log.begun(now - SEEN_WITHIN, now, "node"):
-            return
-        if self._storm.log.overlap(now - SEEN_WITHIN, now, "node"):
-            return  # it has only just got well
-        if left := wish.goal(self._scene, tale):
-            self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
+        left = wish.goal(self._scene, tale)
+        if not left or self._storm.log.overlap(tale.opened["at"] - 60, now, "hand"):
+            return True
+        if self._storm.log.begun(now - SEEN_WITHIN, now, "node") or self._storm.log.overlap(now - SEEN_WITHIN, now, "node"):
+            return False
+        self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
+        return True
 
     def not_taken(self, wish: Wish) -> None:
         """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
@@ -114,7 +123,8 @@ class Judge:
         self.wrong += [f"silent: no message says how {name} ended ({self._ledger.tale(name).state})" for name in self._silent()]
         self.wrong += [f"left behind: {key}" for key in self.staged()]
         self.wrong += [*self._unseen(), *self._unseen_questions(), *self._blocked(), *self._late_without_a_look(), *self._glitched()]
-        self.wrong += [*self._left_standing(), *self._lost_presses(), *self._shouting(), *self._refused_for_nothing()]
+        self.wrong += [*self._left_standing(), *self._lost_presses(), *self._refused_for_nothing()]
+        self.wrong += [*self._shouting(), *self._never_restarted()]
         if any(VALUE in text for text in self._ledger.texts()):
             self.wrong.append("value-told: the state holds a value")
 
@@ -162,17 +172,35 @@ class Judge:
 
     def _lost_presses(self) -> Iterator[str]:
         """Presses that Slack was told of as taken, and of which nothing came: no decision, and no word."""
-        place, now = self._scene.slack.workspace, self._scene.clock.now()
-        for press in place.presses:
-            until = press.at + HEARD_WITHIN
-            if until > now or press.channel != self._cast.channel or not agrees(press.label, press.confirm) or press.ts == TERMINAL:
-                continue
-            words = [text for at, user, text in self._witness.words if user == press.user and press.at <= at <= until]
-            again = any(press.at < at < until and who == press.user for at, who, _, _ in place.deeds)
-            excused = any(b - SETTLES < until and e + SETTLES > press.at for k, b, e in self._storm.log.kinds() if k not in OWN)
-            failed = any(user == press.user and press.at <= at <= press.at + 5 for at, user in self._witness.failed)
-            if not (words or again or excused or failed or self._ledger.acts_of(press.user, press.at, until)):
+        for press in self._scene.slack.workspace.presses:
+            decides = press.channel == self._cast.channel and press.ts != TERMINAL and agrees(press.label, press.confirm)
+            until = self._heard_until(press)
+            if decides and until <= self._scene.clock.now() and not self._was_heard(press, until) and not self._shaken_until(press, until):
                 yield f"lost-press: {press.user} pressed {press.label} and heard nothing of it"
+
+    def _heard_until(self, press: Press) -> float:
+        """When it has to be heard of; never, where no bot was there for longer than anybody waits."""
+        away = [end for began, end in self._storm.log.spans("nobody") if began - NOTICED <= press.at + NOTICED and press.at <= end]
+        until = max([press.at, *away]) + HEARD_WITHIN
+        return until if until - press.at <= FORGOTTEN else math.inf
+
+    def _was_heard(self, press: Press, until: float) -> bool:
+        """Whether there is a decision or a word; or Slack said that it was not taken, or whoever pressed went on to something else."""
+        words = any(user == press.user and press.at <= at <= until for at, user, _ in self._witness.words)
+        again = any(press.at < at < until and who == press.user for at, who, _, _ in self._scene.slack.workspace.deeds)
+        failed = any(user == press.user and press.at <= at <= press.at + 5 for at, user in self._witness.failed)
+        return words or again or failed or self._ledger.acts_of(press.user, press.at, until)
+
+    def _shaken_until(self, press: Press, until: float) -> bool:
+        return any(b - SETTLES < until and e + SETTLES > press.at for kind, b, e in self._storm.log.kinds() if kind not in OWN)
+
+    def _never_restarted(self) -> Iterator[str]:
+        """What is said of a restart where the only bot has lived on."""
+        if len(self._scene.bots) > 1 or self._storm.log.spans(*DEAF):
+            return
+        for _, user, text in self._witness.words:
+            if user in (self._cast.asks, *self._cast.approvers) and RESTARTED in text:
+                yield f"false-word: no bot was restarted, and {user} is told: {text[:120]}"
 
     def _shouting(self) -> Iterator[str]:
         """A channel that takes nothing is asked seldom."""

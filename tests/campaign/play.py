@@ -21,7 +21,7 @@ from simulators.faults import Faults
 from simulators.slack.elements import NotPossible
 from tests.campaign.cast import ELI, Cast, move_in
 from tests.campaign.crowd import Crowd, Stuck
-from tests.campaign.judge import Judge, of_all
+from tests.campaign.judge import SEEN_WITHIN, Judge, of_all
 from tests.campaign.ledger import Ledger
 from tests.campaign.luck import Luck, dice_of, luck_of
 from tests.campaign.plots import Stage, Wish, wish_of_beta, wishes_of
@@ -157,7 +157,7 @@ async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "
     async with scene, Storm(luck, scene, trouble, memory) as storm:
         witness = Witness(
             scene, ledgers, {c.channel: c.stack for c in casts}, repeats=bool(luck.twice or luck.late or luck.spells),
-            delayed=lambda at: storm.log.excuses(at, "paused", "deaf"), casts=casts,
+            delays=lambda: storm.log.spans("paused", "deaf"), casts=casts,
         )  # fmt: skip
         of = luck, scene
 
@@ -256,7 +256,9 @@ async def _live(scene: Scene, part: Part) -> None:
         if tale is None and not n and not part.ledger.pending():
             part.judge.not_taken(wish)
         if tale is not None and tale.state == "done":
-            part.judge.done(wish, tale)
+            if not part.judge.done(wish, tale):
+                await scene.passes(SEEN_WITHIN + 5)
+                part.judge.done(wish, tale)
             await part.crowd.stay(wish.stays)
 
 

@@ -80,6 +80,7 @@ FAULTS: dict[str, Fault] = {
     "answers go into a thread": Fault(faults.answers_go_into_a_thread, takes("Mentions"), "unseen-answer"),
     "lost answers are noes": Fault(faults.lost_answers_are_noes, takes("LostAnswer"), "false-word"),
     "restarts are noes": Fault(faults.restarts_are_noes, takes("DiesOverCommand"), "false-word"),
+    "decisions are not crossed out": Fault(faults.decisions_are_not_crossed_out, takes("Rejects"), "false-word"),
     "cards are not looked for": Fault(faults.cards_are_not_looked_for, takes("DiesOverCard"), "left-standing"),
     "presses are not stored": Fault(faults.presses_are_not_stored, takes("DiesOverPress"), "lost-press"),
     "one look has to do": Fault(faults.one_look_has_to_do, takes("Odd"), "lost-press"),

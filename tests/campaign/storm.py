@@ -22,6 +22,8 @@ SETTLES = 60.0
 """Seconds after trouble in which something may still come of it."""
 DEAF = ("death", "deaf", "away", "nobody", "paused", "mute")
 """Trouble in which the bot cannot answer Slack in time."""
+URL_LASTS = 1800.0
+"""Seconds in which an answer may be sent by the address that came with a press."""
 NOTICED = 5.0
 """Seconds until a death is noted here."""
 SWITCHES = ("api_down", "rate_limited", "ssh_down", "spaces_down", "front_down", "no_capacity", "shutdown_ignored", "zero_refused")
@@ -244,7 +246,8 @@ class Storm:
         if "not acked" in problem:
             return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
         if "used_url" in problem:  # how often a URL was used dies with the bot that used it
-            return shaken and bool(luck.deaths or luck.second_bot or luck.spells)
+            others = self.log.begun(at - URL_LASTS, at, "death", "nobody", "paused")
+            return shaken and (luck.second_bot or others)
         return "ratelimited" in problem and (shaken or self.log.excuses(at))
 
     async def _passes(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.errors import Unreachable
 from services.store import Commit
+from simulators.estate.nodes import AGENT
 from simulators.slack.model import Message
 from tests.campaign import goals
 from tests.campaign.goals import KEY, VALUE
@@ -357,8 +358,8 @@ class Eased(Turn):
     async def before_approving(self, crowd: "Crowd") -> None:
         node = crowd.scene.estate.media("acme")[0]
         with crowd.storm.log.of("hand"), crowd.scene.estate.by_hand("a drain"):
-            for container in node.node.containers.values():
-                container.running = False
+            for name in ("openvidu", "ingress", "egress", AGENT):
+                crowd.scene.estate.nodes.signal(node, name, "SIGQUIT")
         await crowd.scene.passes(60)
 
 
@@ -574,6 +575,19 @@ class SlowStart(Turn):
         return Wish("scale 2", goals.scaled(2))
 
 
+class Rejects(Turn):
+    """Somebody rejects it, and says why; then it is asked for again."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return pool(luck, minutes=4)
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        crowd.rejects = True
+
+
 class Mentions(Turn):
     """Somebody asks at the top of the channel, by the bot's name."""
 
@@ -593,7 +607,7 @@ TURNS: dict[str, type[Turn]] = {
     kind.__name__: kind
     for kind in (
         Refused, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger, SaysValue, Lists, Eased, Window, Glass, Closed,
-        DiesOverCommand, DiesOverCard, DiesOverPress, Odd, LostAnswer, Unknown, NoRole, Silent, SlowStart, Mentions,
+        DiesOverCommand, DiesOverCard, DiesOverPress, Odd, LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
     )
 }  # fmt: skip
 ONE_IN = 9

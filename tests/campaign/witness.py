@@ -18,6 +18,8 @@ from tests.support.scene import Scene
 
 EVERY, REMEMBERS = 10.0, 60.0
 """How often it looks at the clusters, and how old what somebody is told may be, in seconds."""
+LATER = 60.0
+"""Seconds after a spell in which what waited meanwhile is answered."""
 AT_ONCE, AGAIN = 1.0, 90.0
 """Seconds that a denied deed may come true in, where another delivery or the next press of the same button may be what did it."""
 UNCHANGED = re.compile(r"nothing was (?:changed|done)\b(?! yet)", re.IGNORECASE)
@@ -50,11 +52,11 @@ class Witness:
         channels: Mapping[str, str],
         *,
         repeats: bool = False,
-        delayed: Callable[[float], bool] = lambda _: False,
+        delays: Callable[[], list[tuple[float, float]]] = list,
         casts: Sequence[Cast] = (),
     ) -> None:
-        """`channels`: those of the clusters, and which cluster each is about. `delayed`: what a bot says then may be of long ago."""
-        self._scene, self._ledgers, self._channels, self._repeats, self._delayed = scene, ledgers, channels, repeats, delayed
+        """`channels`: those of the clusters, and which cluster each is about. `delays`: spells in which people's deeds wait for the bot."""
+        self._scene, self._ledgers, self._channels, self._repeats, self._delays = scene, ledgers, channels, repeats, delays
         self._seen: defaultdict[str, deque[tuple[float, bool, bool]]] = defaultdict(deque)
         """By stack: when, whether people could meet, and whether its masters were down."""
         self.readers: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -167,17 +169,24 @@ class Witness:
             if not before:
                 continue
             after = [d for d in mine if d[0] > claim.at]
-            again = len([d for d in before if d[2:] == before[-1][2:] and d[0] > before[-1][0] - AGAIN]) > 1
             until = claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
             at, who, verb, deed = before[-1]
-            if again:
+            same = [d for d in before if d[2:] == before[-1][2:] and d[0] > at - AGAIN]
+            denied = [c for c in self._claims if c.user == claim.user and same[0][0] <= c.at <= claim.at]
+            if len(denied) < len(same):
                 continue  # of two presses of the same button one may be taken, and what is said be of the other
             # What comes late may be said of an earlier deed than the last; and what was done before it may be that earlier one's.
-            since = claim.at if self._delayed(claim.at) else max(at, claim.at - AGAIN) if self._repeats else at
+            since = claim.at if self._is_delayed(claim.at, before[:-1]) else max(at, claim.at - AGAIN) if self._repeats else at
             about = self._channels.get(claim.channel, "")
             for tale in (t for ledger in self._ledgers if about in ("", ledger.stack) for t in ledger.tales()):
                 if what := _moved(tale, claim.user, (since, who, verb, deed), until):
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
+
+
+    def _is_delayed(self, at: float, earlier: Sequence[tuple[float, str, str, str]]) -> bool:
+        """Whether what is said then may be of one of these deeds, which had to wait for the bot."""
+        spells = [(began, ended) for began, ended in self._delays() if began <= at <= ended + LATER]
+        return any(began - AGAIN <= deed[0] <= ended for began, ended in spells for deed in earlier)
 
 
 SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
