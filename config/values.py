@@ -44,7 +44,12 @@ def _pattern(url: str) -> str:
     return _web(url)
 
 
+MACHINE_ONLY = frozenset({"Factory", "localtime", "posixrules"})
+
+
 def _zone(name: str) -> str:
+    if name in MACHINE_ONLY:
+        raise ValueError("a time zone such as Europe/Madrid or UTC; what this one means depends on the machine")
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError):
@@ -226,6 +231,9 @@ class Cluster(Value):
     timezone: Zone = "UTC"
     windows: tuple[Text, ...] = ()
     holidays: Path | None = None
+    freezes: Path | None = None
+    meetings: Path | None = None
+    people_per_node: Annotated[int, Field(ge=1, le=100_000)] | None = None
     secrets: Secrets = Secrets()
 
     @property

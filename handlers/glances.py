@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from handlers.cards.home import Glance
 from services.clock import Clock
@@ -12,7 +13,7 @@ from services.cluster import EVERYTHING, Cluster, Fact
 from services.desk import Desk
 from services.errors import BotError
 from services.hours import Hours
-from services.prices import money, so_far
+from services.prices import at_least, money, so_far, unpriced
 from services.windows import forecast
 from services.windows.savings import report
 
@@ -125,15 +126,21 @@ class Glances:
         facts = await self._hours.usage.facts(name)
         masters = so_far(cluster.masters, now)
         if facts is None:
-            media = so_far((n.droplet for n in cluster.media), now)
-            said = f"about {money(masters + media)} so far this month, without media nodes that have gone meanwhile"
+            nodes = [n.droplet for n in cluster.media]
+            total = _about(masters + so_far(nodes, now), unpriced((*nodes, *cluster.masters)))
+            said = f"{total} so far this month, without media nodes that have gone meanwhile"
         else:
             today = datetime.fromtimestamp(now, UTC)
             made = report(name, today.year, today.month, facts, now)
             saved = f", {money(made.saving)} saved by closing" if made.saving > 0 else ""
-            said = f"about {money(masters + made.billed)} so far this month (media {money(made.billed)}, masters {money(masters)}){saved}"
+            total = _about(masters + made.billed, made.unpriced + unpriced(cluster.masters))
+            said = f"{total} so far this month (media {money(made.billed)}, masters {money(masters)}){saved}"
         self._months[name] = (now, said)
         return said
+
+
+def _about(amount: Decimal, without_price: int) -> str:
+    return at_least(amount, without_price) if without_price else f"about {money(amount)}"
 
 
 def _of(cluster: Cluster | None) -> str:

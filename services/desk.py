@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from services.books import book_key
 from services.clock import Clock
@@ -22,7 +23,7 @@ from services.membership import Roster
 from services.memory import CardPlaces, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.plan import Plan, make_plan
-from services.policy import Actor, Kind, Rules, adds_up, judge, may_approve, may_break_glass, may_operate, may_read, tally
+from services.policy import Actor, Kind, Rules, Verdict, adds_up, judge, may_approve, may_break_glass, may_operate, may_read, tally
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
 from services.requests import Requests
@@ -34,6 +35,7 @@ from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
 from services.vault import Vault, must_boot
+from services.windows import Freeze
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
@@ -183,10 +185,10 @@ class Desk:
     async def break_glass(self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = "") -> Outcome:
         """Ask for a change that nobody else has to approve: its plan is shown to everybody, and whoever asked confirms it.
 
-        Nothing but the approval is skipped: neither a hold nor another run, and no step of the plan.
+        Nothing but the approval and a change freeze is skipped: neither a hold nor another run, and no step of the plan.
         """
         self.may_read(name, actor)
-        await self._must_be_free(name)
+        await self._must_be_free(name, glass=True)
         rules = self.sites.rules(name)
         must(may_break_glass(actor, rules))
         if not reason.strip():
@@ -195,7 +197,7 @@ class Desk:
         plan = make_plan(await self.look(name, procedure.looks_at), procedure)
         if plan.empty:
             return Planned(plan, dry=False)
-        verdict = must(judge(plan, actor, rules))
+        verdict = _in_freeze(must(judge(plan, actor, rules)), await self._freeze(name))
         if verdict.kind is Kind.ALLOWED:
             raise Refused(f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`")
         request = self._requests.new(plan, actor, rules, verdict, reason.strip(), channel, glass=True)
@@ -235,20 +237,29 @@ class Desk:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
         return self._staging.vault(name)
 
-    async def _must_be_free(self, name: str) -> None:
+    async def _must_be_free(self, name: str, *, glass: bool = False) -> None:
         run = await self.open_run(name)
         if run is not None:
             raise Refused(self.busy(run))
-        await self._must_not_be_held(name)
+        await self._must_not_be_held(name, glass=glass)
 
-    async def _must_not_be_held(self, name: str) -> Mapping[str, str | None]:
-        """What has to be so still when something is written: nobody has put the cluster on hold meanwhile."""
+    async def _freeze(self, name: str) -> Freeze | None:
+        """The change freeze that is in force."""
+        _, book = await self.memory.books.read(name)
+        return book.exceptions.freeze(self._clock.now())
+
+    async def _must_not_be_held(self, name: str, *, glass: bool = False) -> Mapping[str, str | None]:
+        """What has to be so still when something is written: no hold, and no change freeze that no glass was broken for."""
         now = self._clock.now()
         text, book = await self.memory.books.read(name)
         hold = book.exceptions.hold(now)
         if hold is not None:
             left = duration(hold.until - now)
             raise Refused(f"{name} is on hold for another {left}: {hold.by}, {hold.reason}; `/openvidu unhold` ends it")
+        freeze = None if glass else book.exceptions.freeze(now)
+        if freeze is not None:
+            left, called = duration(freeze.until - now), f": {freeze.name}" if freeze.name else ""
+            raise Refused(f"{name} is in a change freeze for another {left}{called}; only break-glass changes it meanwhile")
         return {book_key(name): text}
 
     def busy(self, run: Run) -> str:
@@ -274,7 +285,7 @@ class Desk:
         request = await self._requests.open(request_id)
         name = request.plan.cluster
         approved = _counted(request, actor, self.sites.rules(name))
-        await self._must_not_be_held(name)
+        await self._must_not_be_held(name, glass=request.glass)
         if approved.left:
             await self._requests.change(request, approved)
             return Waiting(approved)
@@ -333,7 +344,7 @@ class Desk:
             now = self._clock.now()
             asked, glass = (approved.id, approved.glass) if approved else ("", False)
             opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass)
-            unheld = await self._must_not_be_held(plan.cluster)
+            unheld = await self._must_not_be_held(plan.cluster, glass=glass)
             consumed = None
             if approved is not None and before is not None:
                 consumed = (before, approved.closed(RequestState.APPROVED, now, approvers[-1] if approvers else requester, run=name))
@@ -341,7 +352,7 @@ class Desk:
                 break
             if before is not None:
                 await self._requests.open(before.id)  # of two who press at once, the second is told of the first
-            await self._must_be_free(plan.cluster)
+            await self._must_be_free(plan.cluster, glass=glass)
         else:
             raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
         if consumed is not None:
@@ -402,7 +413,7 @@ class Desk:
         return await self._interventions.answer(run_id, question_id, choice_id, actor)
 
     async def _look_again(self, run: Run) -> Cluster:
-        await self._must_not_be_held(run.cluster)
+        await self._must_not_be_held(run.cluster, glass=run.glass)
         return await self.look(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
 
     # Keeping runs driven
@@ -444,6 +455,17 @@ class Desk:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""
         await self._driver.aclose()
         await self.heads.aclose()
+
+
+def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:
+    """With the change freeze among what speaks against it: in one, even what needs no approval is asked for by breaking the glass."""
+    if freeze is None:
+        return verdict
+    said = f"a change freeze lasts until {datetime.fromtimestamp(freeze.until, UTC):%Y-%m-%d %H:%M} UTC"
+    said += f" ({freeze.name})" if freeze.name else ""
+    if verdict.kind is Kind.ALLOWED:
+        return Verdict(Kind.NEEDS_APPROVAL, said, 1)
+    return replace(verdict, reason=f"{verdict.reason}, and {said}")
 
 
 def _counted(request: Request, actor: Actor, rules: Rules) -> Request:

@@ -33,6 +33,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     money: str = ""
     following: str = ""  # what to do next, said at the end
+    unpriced: int = 0  # droplets that it adds, removes or keeps whose price is not known: what it saves or costs is unknown then
 
     @property
     def empty(self) -> bool:
@@ -80,6 +81,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         notes=procedure.notes(cluster) if steps else (),
         money=procedure.money(cluster) if steps else "",
         following=procedure.next_words(replace(cluster, remembered=len(cluster.media) or None)) if steps else "",
+        unpriced=max(before.unpriced, after.unpriced),
     )
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bot.doctor import addresses, bucket, clocks, cloud, nodes, slack, state
+from bot.doctor import addresses, bucket, calendars, clocks, cloud, nodes, slack, state
 from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
 from bot.doctor.probes import ask_on_the_terminal, probe
@@ -40,6 +40,7 @@ PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
     bucket.checks,
     state.checks,
     clocks.checks,
+    calendars.checks,
 )
 
 

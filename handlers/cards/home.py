@@ -13,7 +13,7 @@ from handlers.cards.words import asked, behind, people, sentence
 from services.cluster import Cluster
 from services.decisions import Request
 from services.executor import Progress
-from services.prices import hourly, money
+from services.prices import at_least, hourly
 from services.procedures.backup import newest_words
 from services.runs import Run, State
 from services.steps.base import count, duration, listed
@@ -134,7 +134,8 @@ def _cluster(glance: Glance, mine: Mine) -> list[Block]:
         kept = newest_words(glance.cluster)
         lines.append(f"*Backups* {kept or 'not known: the list of snapshots could not be read'}")
         month = f" · {glance.month}" if glance.month else ""
-        lines.append(f"*Cost* {money(hourly(glance.cluster).total)}/h now{month}")
+        costs = hourly(glance.cluster)
+        lines.append(f"*Cost* {at_least(costs.total, costs.unpriced, '/h')} now{month}")
     lines += [f":warning: {escape(t)}" for t in glance.trouble]
     block = section(cut("\n".join(lines), SAID))
     if mine.offers:

@@ -45,6 +45,8 @@ def saving(plan: Plan) -> str:
     gone = plan.media if (plan.effects.down or plan.effects.special) and not plan.money else 0
     what = f" ({count(gone, 'media node')})" if gone else ""
     said = [f"saves {money(change)}/h{what}"] if change > 0 else [f"costs {money(-change)}/h more"] if change < 0 else []
+    if plan.unpriced:
+        said = [f"what it saves or costs is unknown: DigitalOcean gave no price for {count(plan.unpriced, 'droplet')}"]
     if plan.money:
         said.append(plan.money)
     said = said or ["changes nothing"]

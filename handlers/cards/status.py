@@ -7,7 +7,7 @@ from handlers.cards.plans import title
 from handlers.cards.words import asked, behind, people, plain
 from services.cluster import Cluster, Droplet, FleetKind, MediaNode, short
 from services.desk import Status
-from services.prices import hourly, money
+from services.prices import Costs, at_least, hourly, money
 from services.procedures import fleet
 from services.procedures.backup import newest_words
 from services.steps.base import count
@@ -107,9 +107,15 @@ def _cost(cluster: Cluster) -> str:
     if not cluster.masters and not cluster.media:
         return "not known: no droplet of it was seen."
     costs = hourly(cluster)
-    off = sum((m.hourly for m in cluster.masters if m.off), Decimal(0))
+    off = sum((m.hourly for m in cluster.masters if m.off and m.hourly), Decimal(0))
     billed = f"; {money(off)}/h of it for masters that are off" if off else ""
-    return f"{money(costs.total)}/h (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+    total = at_least(costs.total, costs.unpriced, "/h")
+    return f"{total} (media {money(costs.media)}, masters {money(costs.masters)}{billed}){_not_counted(costs)}."
+
+
+def _not_counted(costs: Costs) -> str:
+    unpriced = f", without {count(costs.unpriced, 'droplet')} whose price is unknown" if costs.unpriced else ""
+    return unpriced + (f", IPv4 of {count(costs.addresses, 'droplet')} billed apart" if costs.addresses else "")
 
 
 def _run_lines(status: Status) -> str:

@@ -95,7 +95,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: found nothing; allowed: a value, it has no default"),
         (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ssh, spaces, roles, "
-         "policy, drain, autoscaler, timings, channel, timezone, windows, holidays, secrets (did you mean region?)"),
+         "policy, drain, autoscaler, timings, channel, timezone, windows, holidays, freezes, meetings, people_per_node, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
         (acme(health_url="http://x:7880/"), "clusters.acme.health_url: found 'http://x:7880/'; allowed: an http:// or https:// address with {address} or "
@@ -118,7 +118,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({**GOOD, "slack": {"mode": "sockets"}}, "slack.mode: found 'sockets'; allowed: 'socket' or 'http' (did you mean socket?)"),
         ({**GOOD, "log": []}, "log: found a list; allowed: keys and values"),
         ({**GOOD, "digitalocean": {"ca_file": "/nowhere.pem"}}, "digitalocean.ca_file: found /nowhere.pem, which is not a file; allowed: certificates in PEM form"),
-        (acme(holidays="/nowhere.ics"), "clusters.acme.holidays: found /nowhere.ics, which is not a file; allowed: a calendar (.ics) of days off"),
+        (acme(people_per_node=0), "clusters.acme.people_per_node: found 0; allowed: greater than or equal to 1"),
         (acme(ssh={"key_file": "/nowhere"}), "clusters.acme.ssh.key_file: found /nowhere, which is not a file; allowed: a file that can be read"),
     ],
 )  # fmt: skip
