@@ -48,12 +48,19 @@ class Account:
         self._shaken = shaken  # whether there was trouble at that moment, in which a card may say that it does not know
 
     def cover(self, tale: Tale, at: float) -> Cover | None:
-        """What people had agreed to for this run at that moment."""
+        """What people had agreed to for this run at that moment: an answer to its question comes on top of what its plan named."""
+        answer: Cover | None = None
         for press in reversed(self._scene.slack.workspace.presses):
             if press.at <= at and self._is_about(press, tale) and agrees(press.label, press.confirm) and self._counts(press, tale, at):
                 said = f"{press.confirm}\n{press.text}"
-                return Cover(press, self._voters(tale, press, at), named(said), ends_something(said))
-        return None
+                found = Cover(press, self._voters(tale, press, at), named(said), ends_something(said))
+                if answer is not None and "|" not in press.value:
+                    young = at - press.at <= self._cast.minutes * 60 + SLACK
+                    return replace(answer, named=answer.named.plus(found.named)) if young else answer
+                if "|" not in press.value:
+                    return found
+                answer = answer or found
+        return answer
 
     def _counts(self, press: Press, tale: Tale, at: float) -> bool:
         glass = bool(tale.opened.get("glass")) and press.user == tale.opened["requester"]["user"]

@@ -114,6 +114,7 @@ def shaky_road(receive: Receive, trouble: Trouble) -> Receive:
     async def deliver(kind: str, payload: Any) -> Any:
         if trouble.half_open:
             await asyncio.sleep(3600)
+            return None  # it never arrives
         if trouble.twice and trouble.dice.random() < trouble.twice:
             task = asyncio.create_task(deliver_again(kind, payload))
             again.add(task)

@@ -307,9 +307,11 @@ def test_what_was_unknown_on_the_card_was_approved_as_unknown() -> None:
     assert beyond(begun(plan=unknown), CUTTING, BUSY, RULES, NOW + 1801.0)
 
 
-def test_a_step_is_looked_at_before_its_first_ask_and_only_where_it_disconnects_people() -> None:
+def test_a_step_is_looked_at_before_every_ask_and_only_where_it_disconnects_people() -> None:
     late = NOW + 1801.0
-    assert beyond(begun(Asked(NOW, 0, 0)), CUTTING, BUSY, RULES, late) == "", "it is under way"
+    assert beyond(begun(Asked(NOW, 0, 0)), CUTTING, BUSY, RULES, late) == "", "it is under way, and not left half done for its age"
+    more = replace(BUSY, load=replace(LOAD, people=LOAD.people * 2))
+    assert f"there were {LOAD.people}" in beyond(begun(Asked(NOW, 0, 0)), CUTTING, more, RULES, late), "they came between two asks"
     masters = PowerOff(tuple(m.name for m in BUSY.masters))
     assert Fact.LOAD not in masters.needs
     assert beyond(begun(), masters, BUSY, RULES, late) == ""
