@@ -60,7 +60,7 @@ class Bulkheads:
         self._clock = clock
         self._held: dict[Key, _Held] = {}
         self._troubles: dict[Key, Trouble] = {}
-        self._said: dict[Key, tuple[str, float]] = {}
+        self._said: dict[Key, dict[str, float]] = {}
         self._closing = False
 
     @property
@@ -143,11 +143,10 @@ class Bulkheads:
 
     def well(self, part: str, cluster: str) -> None:
         """This works."""
-        key = (part, cluster)
-        self._said.pop(key, None)
-        if (trouble := self._troubles.pop(key, None)) is not None:
+        if (trouble := self._troubles.pop((part, cluster), None)) is not None:
             METRICS.put("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
-            log.info("%s%s works again; it was: %s", part, f" of {cluster}" if cluster else "", trouble.text)
+            if self._is_new((part, cluster), f"well after {trouble.text}"):
+                log.info("%s%s works again; it was: %s", part, f" of {cluster}" if cluster else "", trouble.text)
 
     def _wrong(self, key: Key, error: BaseException, text: str) -> None:
         part, cluster = key
@@ -163,12 +162,12 @@ class Bulkheads:
             log.error("%s: %s; everything else goes on, and this is tried again", where, text, exc_info=error)
 
     def _is_new(self, key: Key, text: str) -> bool:
-        """Whether the log has not been told of it within the hour."""
+        """Whether the log has not been told of it within the hour, also when it worked meanwhile, or failed in another way."""
         now = self._clock.now()
-        said, at = self._said.get(key, ("", float("-inf")))
-        if said == text and now - at < SAID_AGAIN:
+        said = self._said[key] = {t: at for t, at in self._said.get(key, {}).items() if 0 <= now - at < SAID_AGAIN}
+        if text in said:
             return False
-        self._said[key] = (text, now)
+        said[text] = now
         return True
 
     async def aclose(self) -> None:
