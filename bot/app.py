@@ -324,6 +324,7 @@ def _place(name: str, cluster: Cluster) -> Place:
         private_addresses=cluster.ssh.use_private_address,
         zero_policy=cluster.policy.zero_refused,
         drain_method=cluster.drain.method,
+        min_serving=cluster.drain.min_serving,
         keep_backups=cluster.policy.keep_backups,
         zone=cluster.timezone,
         declared=cluster.autoscaler.minimum,

@@ -242,6 +242,7 @@ class Drain(Value):
     method: Literal["signal", "script"] = "signal"
     deadline_minutes: Annotated[Number, Field(gt=0, le=2880)] = 120
     reminder_minutes: Annotated[Number, Field(gt=0, le=1440)] = 60
+    min_serving: Annotated[Whole, Field(ge=1, le=1000)] = 1
 
 
 class Timings(Value):

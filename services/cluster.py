@@ -461,6 +461,7 @@ class Cluster:
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one
     drain_method: str = "signal"
+    min_serving: int = 1  # media nodes that stay in service through drains, until a closing is final
     media_price: Decimal | None = None  # of one pool member, per hour; None: not known
     droplet_limit: int | None = None
     droplets_in_account: int | None = None

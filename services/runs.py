@@ -315,7 +315,7 @@ def _answered(run: Run, event: Answered) -> Run:
         chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
         chosen += run.steps[run.position + 1 :] if choice.goes_on else ()
         run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
-        run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back)
+        run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back or run.turned_back)
         run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
         return _next(run, run.position + 1, event.at)
     return run

@@ -62,6 +62,7 @@ class Place:
     private_addresses: bool = False
     zero_policy: str = "ask"
     drain_method: str = "signal"
+    min_serving: int = 1
     keep_backups: int = 3
     zone: str = "UTC"
     declared: int | None = None
@@ -141,6 +142,7 @@ class ClusterWorld:
             problem=seen.problem,
             zero_policy=self.place.zero_policy,
             drain_method=self.place.drain_method,
+            min_serving=self.place.min_serving,
             media_price=seen.media_price,
             droplet_limit=seen.droplet_limit,
             droplets_in_account=seen.droplets_in_account,

@@ -47,6 +47,10 @@ def outage(plan: Plan) -> str:
     if not effects.down:
         return "From the moment it starts no new meeting can be opened on the nodes concerned." if effects.blocks else ""
     name = plan.cluster
+    if effects.keeps:
+        then = f"and {name} is down until it is started again" if plan.outage is None else f"for about {duration(plan.outage)}"
+        stays = f"*{count(effects.keeps, 'media node')} {'stays' if effects.keeps == 1 else 'stay'} in service*"
+        return f"{stays} until no one meets there, or people decide to drain all. Then no new meeting can be opened, {then}."
     if plan.outage is None:
         return f"*From the moment it starts nobody can open a new meeting*, and then {name} is down until somebody starts it."
     return f"*From the moment it starts nobody can open a new meeting*, for about {duration(plan.outage)}."

@@ -96,6 +96,7 @@ class Effects:
     special: tuple[str, ...] = ()  # what an approval must say in as many words
     standing: bool = False  # later, the same is done again and again without asking
     opens: int = 0  # media nodes that it may start then
+    keeps: int = 0  # with `down`: media nodes that stay in service until no one meets there, or people decide
 
     def __add__(self, other: Effects) -> Effects:
         return Effects(
@@ -109,6 +110,7 @@ class Effects:
             _union(self.special, other.special),
             self.standing or other.standing,
             max(self.opens, other.opens),
+            max(self.keeps, other.keeps),
         )
 
 

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from services.cluster import Autoscaler, Cluster, Fact, MediaNode, NodeLook
 from services.steps.autoscaler import Arrived, Autoscaling, names
-from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count
-from services.steps.media import NODE_FACTS, POOL_FACTS, MediaGone, at_stake, carrying
+from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count, duration
+from services.steps.media import NODE_FACTS, POOL_FACTS, STILL_SERVING, MediaGone, at_stake, carrying, in_service_until
+from services.steps.waves import spared
 
 WATCHER = 150.0  # seconds within which a node looks at its tags, by the vendor's word
 
@@ -21,6 +22,8 @@ class Left(Step):
     who: str = ""  # their names, for its title, when they are few
     limit: float | None = None  # seconds that meetings may take, when it is not the cluster's own drain deadline
     gives_up: float = 0.0  # seconds that an unanswered question stays open; then others come in their place. 0: for ever
+    floor: int = 0  # media nodes of the cluster that stay in service meanwhile
+    ends: bool = False  # nothing is in service afterwards: these go too, once no one meets on any
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
     checks: ClassVar[bool] = True
@@ -30,7 +33,11 @@ class Left(Step):
 
     def _untold(self, cluster: Cluster) -> list[MediaNode]:
         told = [n for n in self._left(cluster) if n.member_status == "deleting" and not (self.uncount and n.counted)]
-        return [n for n in self._left(cluster) if n not in told and n.member_status is not None]
+        spare = self._spared(cluster)
+        return [n for n in self._left(cluster) if n not in told and n not in spare and n.member_status is not None]
+
+    def _spared(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        return spared(cluster, self._left(cluster), self.floor, ends=self.ends)
 
     def title(self) -> str:
         who = self.who or (count(self.number, "media node") if self.number else "the media nodes")
@@ -69,13 +76,22 @@ class Left(Step):
         if not going:
             return Effects()
         others = [n for n in cluster.media if n.id not in going and n.serving]
-        named = bool(self.ids) and not others
         return Effects(
             blocks=True,
             down=not others,
             irreversible=("a node that was told to leave finishes and deletes itself: it never serves again",),
-            special=(f"nobody can meet on {cluster.name} until the autoscaler has brought another media node",) if named else (),
+            special=self._special(cluster, len(others)),
+            keeps=min(self.floor, len([n for n in self._left(cluster) if n.serving])) if self.ends else 0,
         )
+
+    def _special(self, cluster: Cluster, others: int) -> tuple[str, ...]:
+        """What an approval says in as many words, where fewer stay in service than the cluster's settings ask for."""
+        if not self.ids or (others and (others >= cluster.min_serving or not any(n.serving for n in self._left(cluster)))):
+            return ()
+        until = "until the autoscaler has brought another media node"
+        if not others:
+            return (f"nobody can meet on {cluster.name} {until}",)
+        return (f"leaves {count(others, 'media node')} in service {until}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
     def waits_for(self, cluster: Cluster) -> str:
         left = self._left(cluster)
@@ -84,18 +100,24 @@ class Left(Step):
         said = [carrying(cluster, still)] if still else []
         if over:
             said.append(f"{names(cluster, over)} to delete {'itself' if len(over) == 1 else 'themselves'}")
+        if kept := self._spared(cluster):
+            said.append(in_service_until(cluster, kept, ends=self.ends))
         return "; ".join(said)
 
     def question(self, cluster: Cluster) -> Question | None:
-        left = self._left(cluster)
-        ends = f"stopped at the drain; {names(cluster, left)} leave by themselves when they have finished"
+        left, kept = self._left(cluster), self._spared(cluster)
+        out = [n for n in left if n not in kept]
+        rest = f"{names(cluster, out)} leave by themselves when they have finished" if out else STILL_SERVING
+        ends = f"stopped at the drain; {rest}"
+        head = f"{names(cluster, out)} did not finish in time" if out else "Meetings did not end in time"
         stop = Choice("stop", "Stop here", ends=ends)
         return Question(
             id="leave-deadline",
-            text=f"{names(cluster, left)} did not finish in time. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
+            text=f"{head}. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
             "No one is disconnected unless you choose it.",
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),
+                *self._closes(kept),
                 self._force(cluster, left),
                 *((self._stays_up(cluster),) if self.gives_up else ()),
                 stop,
@@ -114,6 +136,12 @@ class Left(Step):
             return "They have finished, and cannot delete themselves (their own token was refused, or doctl was not found). "
         return ""
 
+    def _closes(self, kept: tuple[MediaNode, ...]) -> tuple[Choice, ...]:
+        """The last ones are sent away too, although people meet there: it is final then."""
+        if not (kept and self.ends):
+            return ()
+        return (Choice("close", "Drain all, open no new meeting", steps=(replace(self, floor=0),), goes_on=True),)
+
     def _force(self, cluster: Cluster, left: list[MediaNode]) -> Choice:
         loses = f"ends now what still runs on {carrying(cluster, left)}, by deleting the {'droplet' if len(left) == 1 else 'droplets'}"
         return Choice("force", "Delete them now and go on", steps=(Deleted(tuple(n.id for n in left)),), goes_on=True, loses=loses)
@@ -122,7 +150,13 @@ class Left(Step):
     def _stays_up(cluster: Cluster) -> Choice:
         number = max(1, cluster.declared or 1)
         steps: tuple[Step, ...] = (Autoscaling(on=True), Uncounted(), Arrived(number))
-        return Choice("up", f"Keep {cluster.name} up", steps=steps, back=f"meetings went on; {cluster.name} stays up with new media nodes")
+        serving, first = len(cluster.serving), Arrived(number)
+        capacity = " with new media nodes"
+        if serving:
+            capacity = f" with {count(serving, 'media node')} in service"
+            later = duration(first.takes(cluster))
+            capacity += f", {number} of them within about {later}" if serving < number else ""
+        return Choice("up", f"Keep {cluster.name} up", steps=steps, back=f"meetings went on; {cluster.name} stays up{capacity}")
 
     def stays(self) -> str:
         return f"{self.who or 'the media nodes'} on the way out: they finish and delete themselves"

@@ -5,16 +5,20 @@ from typing import ClassVar
 
 from services.cluster import Cluster, Droplet, Fact, Load, MediaNode, NodeLook, Quit, short
 from services.seen import NOT_LOOKED, NotSeen, Observed
-from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count, listed
+from services.steps.base import Choice, Effects, Question, Step, World, ask_each, count, duration, listed
+from services.steps.waves import spared
 
 POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
 NODE_FACTS = POOL_FACTS | {Fact.NODES}
 QUIET = NodeLook(start="planned", running=(), marked=True, livekit=0)
 SERVES = NodeLook(start="planned", running=("openvidu",), livekit=200)
 CAPTIONS = "captions may stop in running meetings"
+STILL_SERVING = "every media node that serves stays in service"
 UNKNOWN = "how many people are there is unknown"
 STUCK = 600.0  # a node that could not be told to finish for this long is put to people, whatever time meetings may take
 STANDING = ("provisioning", "active", "off")
+NEW_NODE = 240.0  # seconds until a new pool member serves
+RESTART = 40.0  # until a media server that is restarted does
 POOL_COOLDOWN = 600.0  # documented for pools of fixed size, and not to be changed
 
 
@@ -104,6 +108,12 @@ def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
     return "; ".join(silent) or cluster.contradiction
 
 
+def in_service_until(cluster: Cluster, kept: tuple[MediaNode, ...], *, ends: bool) -> str:
+    """`media-1 stays in service until no one meets there`."""
+    until = ("no one meets there" if len(kept) == 1 else "no one meets on any") if ends else "another serves"
+    return f"{_names(cluster, list(kept))} {'stays' if len(kept) == 1 else 'stay'} in service until {until}"
+
+
 def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
     """The agents on these nodes that end with their node, in the middle of what they do; and those of which no one can see it."""
     seen = [(n, n.look) for n in nodes if isinstance(n.look, NodeLook)]
@@ -140,12 +150,21 @@ class Drain(Step):
     limit: float | None = None  # seconds that meetings may take, when it is not the cluster's own drain deadline
     gives_up: float = 0.0  # seconds that an unanswered question stays open; then the nodes serve again. 0: for ever
     stay: tuple[int, ...] = ()  # of those that are let go to be removed, the ones that stay, drained
+    floor: int = 0  # media nodes of the cluster that stay in service meanwhile
+    ends: bool = False  # nothing is in service afterwards: these go too, once no one meets on any
+    back: tuple[Step, ...] = ()  # with `gives_up`: the way that brings the capacity back
+    beyond: int = 0  # without `ids`: only the members after the first so many, oldest first
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
 
     def _nodes(self, cluster: Cluster) -> list[MediaNode]:
+        if self.beyond and not self.ids:
+            return list(cluster.members[self.beyond :])
         wanted = [n for n in cluster.media if not self.ids or n.id in self.ids]
         return [n for n in wanted if n.member_status != "deleting"]
+
+    def _spared(self, cluster: Cluster) -> tuple[MediaNode, ...]:
+        return spared(cluster, self._left(cluster), self.floor, ends=self.ends)
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in self._nodes(cluster) if not self._finished(n)]
@@ -187,14 +206,15 @@ class Drain(Step):
 
     def _waiting(self, cluster: Cluster) -> list[MediaNode]:
         # A node that cannot be seen, or that still installs itself, is not signalled: first look, then ask.
-        return [n for n in self._left(cluster) if _may_be_signalled(n)]
+        spare = {n.id for n in self._spared(cluster)}
+        return [n for n in self._left(cluster) if _may_be_signalled(n) and n.id not in spare]
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.drain(n.id, stays=self._stays(n)) for n in self._waiting(cluster))
 
     def effects(self, cluster: Cluster) -> Effects:
         nodes = self._nodes(cluster)
-        if not nodes:
+        if not nodes or self.beyond:  # those beyond came in the place of others, which serve again by then
             return Effects()
         mine = {n.id for n in nodes}
         others = [n for n in cluster.media if n.id not in mine and n.serving]
@@ -202,8 +222,18 @@ class Drain(Step):
             blocks=True,
             down=not others,
             irreversible=("a draining node serves again only after its meetings have ended and its media server was restarted",),
-            special=() if others or not self.ids else (f"nobody can meet on {cluster.name} {self._until()}",),
+            special=self._special(cluster, nodes, len(others)),
+            keeps=min(self.floor, len([n for n in nodes if n.serving])) if self.ends else 0,
         )
+
+    def _special(self, cluster: Cluster, nodes: list[MediaNode], others: int) -> tuple[str, ...]:
+        """What an approval says in as many words, where fewer stay in service than the cluster's settings ask for."""
+        if not self.ids or (others and (others >= cluster.min_serving or not any(n.serving for n in nodes))):
+            return ()
+        if not others:
+            return (f"nobody can meet on {cluster.name} {self._until()}",)
+        said = f"leaves {count(others, 'media node')} in service {self._until()}"
+        return (f"{said}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
     def _until(self) -> str:
         if self.alone:
@@ -215,32 +245,54 @@ class Drain(Step):
         return f"{_names(cluster, again)} {'takes' if len(again) == 1 else 'take'} meetings" if again else ""
 
     def waits_for(self, cluster: Cluster) -> str:
-        return carrying(cluster, self._left(cluster))
+        said, kept = carrying(cluster, self._left(cluster)), self._spared(cluster)
+        return f"{said}; {in_service_until(cluster, kept, ends=self.ends)}" if kept else said
 
     def question(self, cluster: Cluster) -> Question | None:
-        left = self._left(cluster)
+        left, kept = self._left(cluster), self._spared(cluster)
         loses = f"ends now what still runs on {carrying(cluster, left)}"
+        out = [n for n in left if n not in kept]
+        head = f"{_names(cluster, out)} did not finish in time" if out else "Meetings did not end in time"
         return Question(
             id="drain-deadline",
-            text=f"{_names(cluster, left)} did not finish in time. Still there: {carrying(cluster, left)}. "
-            "No one is disconnected unless you choose it.",
+            text=f"{head}. Still there: {self.waits_for(cluster)}. No one is disconnected unless you choose it.",
             choices=(
                 Choice("wait", "Wait another 30 min", wait=1800.0),
+                *self._closes(kept),
                 self._force(left, loses),
-                *self._ways_out(cluster, left),
+                *self._ways_out(cluster, out),
             ),
             meanwhile=True,
             default="up" if self.gives_up else "",
             default_after=self.gives_up,
         ).staking(at_stake(left))
 
-    def _ways_out(self, cluster: Cluster, left: list[MediaNode]) -> tuple[Choice, ...]:
-        stop = Choice("stop", "Stop here", ends=f"stopped at the drain; {_names(cluster, left)} take no new meetings until restarted")
+    def _closes(self, kept: tuple[MediaNode, ...]) -> tuple[Choice, ...]:
+        """The last ones are drained too, although people meet there: it is final then."""
+        if not (kept and self.ends):
+            return ()
+        return (Choice("close", "Drain all, open no new meeting", steps=(replace(self, floor=0),), goes_on=True),)
+
+    def _ways_out(self, cluster: Cluster, out: list[MediaNode]) -> tuple[Choice, ...]:
+        rest = f"{_names(cluster, out)} take no new meetings until restarted" if out else STILL_SERVING
+        stop = Choice("stop", "Stop here", ends=f"stopped at the drain; {rest}")
         if not self.gives_up:
             return (stop,)
         nodes = [n for n in self._nodes(cluster) if not n.droplet.off]
-        again: tuple[Step, ...] = (Revive(tuple(n.id for n in nodes)), MediaServing(len(nodes)))
-        return (Choice("up", f"Keep {cluster.name} up", steps=again, back=f"meetings went on; {cluster.name} stays up"), stop)
+        again = self.back or (Revive(tuple(n.id for n in nodes)), MediaServing(len(nodes)))
+        back = f"meetings went on; {cluster.name} stays up{self._capacity(cluster, nodes)}"
+        return (Choice("up", f"Keep {cluster.name} up", steps=again, back=back), stop)
+
+    def _capacity(self, cluster: Cluster, nodes: list[MediaNode]) -> str:
+        """How many are in service as it is given up, and when the others are."""
+        serving = [n for n in nodes if n.serving]
+        if len(serving) == len(nodes):
+            return ""
+        busy = [n for n in nodes if not n.serving and not n.restartable]
+        said = f" with {len(serving)} of {count(len(nodes), 'media node')} in service"
+        if cluster.pool is not None or not busy:
+            return f"{said}, all of them about {duration(NEW_NODE if busy else RESTART)} later"
+        return f"{said}; {_names(cluster, busy)} {'serves' if len(busy) == 1 else 'serve'} again after the last meeting there"
 
     def _force(self, left: list[MediaNode], loses: str) -> Choice:
         held = sorted({name for n in left for name in n.held})
@@ -384,13 +436,18 @@ class Revive(Step):
 
     ids: tuple[int, ...]
     who: str = ""  # their names, for its title, when they are few
+    enough: int = 0  # it is reached, too, as soon as so many media nodes are in service, whichever they are
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
+        if self.enough and len(cluster.serving) >= self.enough:
+            return []
         return [n for n in cluster.media if n.id in self.ids and not n.serving]
 
     def title(self) -> str:
+        if self.enough and not self.who:
+            return f"Bring {count(self.enough, 'media node')} back into service"
         return f"Restart OpenVidu on {self.who}" if self.who else f"Put {count(len(self.ids), 'drained media node')} back into service"
 
     def is_done(self, cluster: Cluster) -> bool:
@@ -399,8 +456,8 @@ class Revive(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return replace(cluster, media=tuple(in_service(n) if n.id in self.ids else n for n in cluster.media))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 40.0
+    def takes(self, cluster: Cluster) -> float:
+        return NEW_NODE if self.enough and any(not n.restartable for n in self._left(cluster)) else RESTART
 
     def deadline(self, cluster: Cluster) -> float:
         # A node whose last meeting has not ended cannot be restarted; people are not sent away for it.
@@ -410,7 +467,7 @@ class Revive(Step):
         return cluster.timings.power_on_deadline
 
     def objection(self, cluster: Cluster) -> str:
-        off = tuple(n.id for n in self._left(cluster) if n.droplet.off)
+        off = () if self.enough else tuple(n.id for n in self._left(cluster) if n.droplet.off)
         return missing(cluster, off)  # it never serves by waiting
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
@@ -422,13 +479,18 @@ class Revive(Step):
         await ask_each(world.restart_service(n.id) for n in idle)
 
     def lost(self, cluster: Cluster) -> str:
-        return missing(cluster, self.ids)
+        return "" if self.enough else missing(cluster, self.ids)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{_names(cluster, self._left(cluster))} to serve again"
+        left = self._left(cluster)
+        busy = [n for n in left if not n.restartable]
+        if not (self.enough and busy):
+            return f"{_names(cluster, left)} to serve again"
+        serving = f"{len(cluster.serving)} of {count(self.enough, 'media node')} in service"
+        return f"{serving}; {_names(cluster, busy)} {'returns' if len(busy) == 1 else 'return'} after the last meeting there"
 
     def stays(self) -> str:
-        return f"{count(len(self.ids), 'media node')} back in service"
+        return f"{count(self.enough if self.enough and not self.who else len(self.ids), 'media node')} back in service"
 
 
 @dataclass(frozen=True)

@@ -20,25 +20,39 @@ class PoolTarget(Step):
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
     alone: bool = False  # the masters stay on afterwards
     keeps: int = 0  # with `remember`: how many media nodes the next start-up brings back; 0: as many as there were
+    instead_of: tuple[int, ...] = ()  # one more only for each of these that cannot serve again yet; `number` is the most
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[tuple[str, ...]] = ("target",)
     breakable: ClassVar[bool] = False
 
     def title(self) -> str:
+        if self.instead_of:
+            return f"Add a media node to the pool for each that is still in use, {self.number} at most"
         return f"Media pool {self.was} → {self.number}"
 
+    def _number(self, cluster: Cluster) -> int:
+        if not self.instead_of:
+            return self.number
+        busy = [n for n in cluster.members if n.id in self.instead_of and not n.serving and not n.restartable]
+        return min(self.number, self.was + len(busy))
+
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.pool is not None and cluster.pool.target == self.number
+        if cluster.pool is None:
+            return False
+        number = self._number(cluster)
+        return cluster.pool.target >= number if self.instead_of else cluster.pool.target == number
 
     def after(self, cluster: Cluster) -> Cluster:
         assert cluster.pool is not None, "a plan about a pool has one"
-        members = cluster.members
+        members, number = cluster.members, self._number(cluster)
+        if self.instead_of and cluster.pool.target >= number:
+            return cluster
         # Documented: the most recently created members go first.
-        gone = {n.id for n in members[self.number :]}
+        gone = {n.id for n in members[number:]}
         media = tuple(n for n in cluster.media if n.id not in gone)
-        born = tuple(newcomer(cluster, i) for i in range(self.number - len(members)))
-        return replace(cluster, pool=replace(cluster.pool, target=self.number), media=media + born)
+        born = tuple(newcomer(cluster, i) for i in range(number - len(members)))
+        return replace(cluster, pool=replace(cluster.pool, target=number), media=media + born)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 1.0
@@ -50,7 +64,8 @@ class PoolTarget(Step):
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await world.set_target(self.number, remember=(self.keeps or self.was) if self.remember else self.number)
+        kept = self.was if self.instead_of else (self.keeps or self.was) if self.remember else self.number
+        await world.set_target(self._number(cluster), remember=kept)
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
@@ -74,6 +89,8 @@ class PoolTarget(Step):
         return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
 
     def effects(self, cluster: Cluster) -> Effects:
+        if self.instead_of:
+            return Effects()  # no more serve than before: they come in the place of others
         members = cluster.members
         hit = [n for n in members[self.number :] if not n.drained]
         cut = bool(hit) and not cluster.idle
@@ -87,6 +104,8 @@ class PoolTarget(Step):
         )
 
     def refused(self, cluster: Cluster, error: Rejected) -> Question | None:
+        if self.instead_of:
+            return self._without(error)
         if self.number != 0 or error.status not in (400, 422):
             return None
         members = cluster.members
@@ -108,6 +127,14 @@ class PoolTarget(Step):
             choices=(self._keep(cluster), *choices) if members else choices[1:],
         )
 
+    @staticmethod
+    def _without(error: Rejected) -> Question:
+        """Those that are in use come back one by one then: nothing is worth stopping for."""
+        said = f'DigitalOcean refused to add a media node ("{error.message}", {error.status}).'
+        said += " Drained ones return as their meetings end."
+        without = Choice("without", "Go on without", steps=(), goes_on=True)
+        return Question("no-more-nodes", said, (without,), default="without")
+
     def _keep(self, cluster: Cluster) -> Choice:
         names = () if self.alone else tuple(m.name for m in cluster.masters)
         then = "" if self.alone else " and shut the masters down"
@@ -116,9 +143,12 @@ class PoolTarget(Step):
         return Choice("keep", f"Keep 1 media node running ({price}){then}", steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.number} (shows {cluster.pool.target if cluster.pool else 'no pool'}){pool_says(cluster)}"
+        shows = cluster.pool.target if cluster.pool else "no pool"
+        return f"DigitalOcean to show {self._number(cluster)} (shows {shows}){pool_says(cluster)}"
 
     def stays(self) -> str:
+        if self.instead_of:
+            return "a media node added for each that was still in use"
         return f"the media pool at {self.number}"
 
 

@@ -416,6 +416,11 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "words": lambda _: st.just("nights Mon-Fri 20:00-07:30 Europe/Madrid"),
     "title_words": lambda _: st.just("*nights* 20:00-07:30 (Mon-Fri, Europe/Madrid)"),
     "limit": lambda _: st.sampled_from((None, 3600.0)),
+    "floor": lambda _: st.sampled_from((0, 1, 2)),
+    "beyond": lambda _: st.sampled_from((0, 0, 1)),
+    "enough": lambda _: st.sampled_from((0, 0, 2)),
+    "instead_of": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:2])]),
+    "back": lambda _: st.just(()),
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }

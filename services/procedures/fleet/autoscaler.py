@@ -45,7 +45,8 @@ class AutoscalerFleet(Fleet):
         # Paused first: it would replace the nodes as fast as they leave.
         yield Autoscaling(on=False)
         yield RunsOver()
-        yield Left(limit=limit, gives_up=gives_up) if drain else Deleted()
+        floor = self.until_final(gives_up)
+        yield Left(limit=limit, gives_up=gives_up, floor=floor, ends=bool(gives_up)) if drain else Deleted()
         yield FleetGone(harsh=not drain)
 
     def bring_back(self, number: int) -> Iterator[Step]:

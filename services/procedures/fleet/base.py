@@ -47,6 +47,10 @@ class Fleet(ABC):
     def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
         """Every media node finishes and is let go. `alone`: the masters stay on; `limit` and `gives_up`: of a window."""
 
+    def until_final(self, gives_up: float) -> int:
+        """How many media nodes stay in service while the whole fleet is let go: as long as people may still say that it stays up."""
+        return self.cluster.min_serving if gives_up else 0
+
     @property
     def kept(self) -> tuple[int, ...]:
         """Media droplets that may stay while the masters are off."""

@@ -36,7 +36,7 @@ class FixedFleet(Fleet):
         on = tuple(n for n in self.cluster.media if not n.droplet.off)
         ids = tuple(n.id for n in on)
         if drain and on:
-            yield Drain(number=len(on), limit=limit, gives_up=gives_up)
+            yield Drain(number=len(on), limit=limit, gives_up=gives_up, floor=self.until_final(gives_up), ends=bool(gives_up))
         yield NodesOff(ids, remember=True, harsh=not drain, who=self.who(on), keep_ids=self.keeps)
 
     @property

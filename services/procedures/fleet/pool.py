@@ -1,6 +1,7 @@
 """An autoscale pool of fixed size, as OpenVidu 3.6 is deployed: the bot edits its number, and DigitalOcean makes and removes nodes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from services.cluster import MediaNode, Pool
 from services.errors import Refused
@@ -13,6 +14,7 @@ from services.steps.media import POOL_COOLDOWN
 from services.steps.pool import keep_one
 
 MOST = 1000
+EXTRA = "the added media nodes"
 
 
 class PoolFleet(Fleet):
@@ -34,12 +36,30 @@ class PoolFleet(Fleet):
             # Should 0 be refused, the oldest stays: it must not have been told to delete itself. One that is not reached at this moment is
             # the oldest all the same: a plan must not become another one because SSH did not answer.
             oldest = tuple(n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start)
-            yield Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
+            drain = Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
+            yield replace(drain, floor=self.until_final(gives_up), ends=True, back=self._capacity_back()) if gives_up else drain
         if self.kept:
             yield from keep_one(self.cluster, (), was, harsh=not drain, keeps=self.keeps)
             return
         yield PoolTarget(0, remember=True, was=was, harsh=not drain, alone=alone, keeps=self.keeps)
         yield MediaGone()
+
+    def _capacity_back(self) -> tuple[Step, ...]:
+        """When a closing is given up: others come at once for those that still finish, and go when these serve again."""
+        members, number = self.cluster.members, self.pool.target
+        ids = tuple(n.id for n in members)
+        if not number or len(ids) != number:
+            return ()
+        most = number + len(ids)
+        longest = 4 * self.cluster.timings.drain_deadline
+        return (
+            PoolTarget(most, was=number, instead_of=ids),
+            Revive(ids, enough=number),
+            Revive(ids, who="the drained media nodes", enough=most),
+            Drain(beyond=number, who=EXTRA, limit=longest),
+            PoolTarget(number, was=most),
+            Shrunk(number, (), stay=tuple((n.id, n.name) for n in members), who=EXTRA),
+        )
 
     @property
     def kept(self) -> tuple[int, ...]:
