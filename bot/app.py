@@ -55,6 +55,7 @@ from services.store.gate import Gate
 from services.store.port import new_id
 from services.vault import Objects
 from services.windows import Window, parse_hours, parse_window
+from services.windows.sources import CalendarKind
 from services.world import ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
@@ -182,8 +183,8 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: Settings
     desk = Desk(sites, gate, ways.clock, worker, Roster(teams))
     voice = Voice(client, ways.clock, teams)
     desk.accounts = voice.known
-    hours = Hours(desk, ways.clock)
-    calendars = Calendars(_calendars(settings, ways.clock), hours.books, ways.clock, desk.bulkheads, desk.sites)
+    hours = Hours(desk, ways.clock, {n: c.people_per_node for n, c in settings.clusters.items() if c.people_per_node is not None})
+    calendars = Calendars(calendars_of(settings), hours.books, ways.clock, desk.bulkheads, desk.sites)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     channels, meant = news_channels(settings), dict(settings.channels)  # one of each for all parts: `Reread` changes them in place
     counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, meant, zones, channels))
@@ -224,14 +225,16 @@ def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
     return {name: windows for name, windows in seeds.items() if windows}
 
 
-def _calendars(settings: Settings, clock: Clock) -> dict[str, Calendar]:
-    """The calendars that the settings name, each read once. Refused with the cluster and the place to look."""
-    found = {name: Calendar(c.holidays, c.timezone) for name, c in settings.clusters.items() if c.holidays is not None}
-    for name, calendar in found.items():
-        try:
-            calendar.read(clock.now())
-        except Refused as error:
-            raise Refused(f"clusters.{name}.holidays: {error}") from None
+def calendars_of(settings: Settings) -> dict[str, tuple[Calendar, ...]]:
+    """The calendar files that the settings name, by cluster. One that cannot be read is told, and refuses nothing."""
+    found: dict[str, tuple[Calendar, ...]] = {}
+    for name, cluster in settings.clusters.items():
+        files: dict[CalendarKind, Path | None] = {
+            "holidays": cluster.holidays,
+            "freezes": cluster.freezes,
+            "meetings": cluster.meetings,
+        }
+        found[name] = tuple(Calendar(kind, file, cluster.timezone) for kind, file in files.items() if file is not None)
     return found
 
 

@@ -31,6 +31,7 @@ ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 # Files named in the settings are looked for beside the settings file.
 PATHS = (("digitalocean", "ca_file"), ("state", "path"), ("state", "redis_ca_file"), ("terminal", "socket"))
 CLUSTER_PATHS = (("ssh", "key_file"), ("ssh", "known_hosts"))
+CALENDARS = ("holidays", "freezes", "meetings")
 
 
 class SettingsError(Exception):
@@ -133,7 +134,7 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     for name, cluster in (clusters if isinstance(clusters, dict) else {}).items():
         if isinstance(cluster, dict):
             _beside(cluster, CLUSTER_PATHS, beside, env)
-            _beside(raw["clusters"], ((name, "holidays"), (name, "ca_file")), beside, env)
+            _beside(raw["clusters"], tuple((name, key) for key in (*CALENDARS, "ca_file")), beside, env)
             cluster["secrets"] = _cluster_secrets(f"clusters.{name}.secrets", cluster.get("secrets", {}), reader)
     return reader.problems
 
@@ -232,8 +233,6 @@ def _crosswise(settings: Settings) -> Iterator[str]:
             file = getattr(cluster.ssh, key)
             if file is not None and not file.is_file():
                 yield f"clusters.{name}.ssh.{key}: found {file}, which is not a file; allowed: a file that can be read"
-        if cluster.holidays is not None and not cluster.holidays.is_file():
-            yield f"clusters.{name}.holidays: found {cluster.holidays}, which is not a file; allowed: a calendar (.ics) of days off"
 
 
 def _certificates(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:

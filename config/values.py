@@ -293,6 +293,9 @@ class Cluster(Value):
     timezone: Zone = "UTC"
     windows: tuple[Text, ...] = ()
     holidays: Path | None = None
+    freezes: Path | None = None
+    meetings: Path | None = None
+    people_per_node: Annotated[int, Field(ge=1, le=100_000)] | None = None
     secrets: Secrets = Secrets()
 
     @property

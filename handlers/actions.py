@@ -98,7 +98,7 @@ class Buttons:
     async def _take_up(self, left: TakenUp) -> None:
         """A press that a bot died over: say what became of it, or take it now."""
         what, name, value = left.what, str(left.what["action"]), str(left.what["value"])
-        ear = Ear(str(what["channel"]), str(what["user"]), str(what["thread"]), url=str(what["url"]))
+        ear = Ear(str(what["channel"]), str(what["user"]), str(what["thread"]), url=str(what["url"]), since=float(what["at"]))
         body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
         actor = await self._voice.actor(body)
         look = self._became(name, value, actor, float(what["at"]))

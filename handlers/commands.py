@@ -288,7 +288,8 @@ class Counter:
     async def _take_up(self, left: TakenUp) -> None:
         """A command that a bot died over: say what became of it, or carry it out now."""
         what, text = left.what, str(left.what["text"])
-        ear = Ear(str(what["channel"]), str(what["user"]), str(what.get("thread", "")), url=str(what.get("url", "")))
+        where = (str(what["channel"]), str(what["user"]), str(what.get("thread", "")))
+        ear = Ear(*where, url=str(what.get("url", "")), since=float(what["at"]))
         body = {"user_id": ear.user, "team_id": what.get("team", ""), "enterprise_id": what.get("enterprise", "")}
         typed = f"`{self._office.command} {text}`"
         words = await self._found(what, ear, await self._voice.actor(body))

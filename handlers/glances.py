@@ -137,7 +137,7 @@ class Glances:
             today = datetime.fromtimestamp(now, UTC)
             made = report(name, today.year, today.month, facts, now)
             saved = f", {money(made.saving)} saved by closing" if made.saving > 0 else ""
-            total = money(summed((masters, made.billed)))
+            total = money(summed((masters, None if made.unpriced else made.billed)))
             said = f"about {total} so far this month (media {money(made.billed)}, masters {money(masters)}){saved}"
         self._months[name] = (now, said)
         return said

@@ -103,6 +103,8 @@ def _split(text: str) -> list[str]:
 
 
 def _kind(words: list[str]) -> tuple[type[Spoken], list[str]]:
+    if words[0].lower() == "skip":
+        words = ["window", *words]
     for kind in sorted(SPOKEN, key=lambda s: -len(s.command.split())):
         name = kind.command.split()
         if [w.lower() for w in words[: len(name)]] == name:

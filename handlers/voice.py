@@ -50,6 +50,7 @@ class Ear:
     view: str = ""
     trigger: str = ""
     url: str = ""
+    since: float = 0.0  # when Slack issued that address; 0: just now
 
 
 class LookFirst(AsyncRetryHandler):
@@ -167,7 +168,7 @@ class Voice:
     async def _respond(self, ear: Ear, card: Card) -> bool:
         """By the response URL. False when it does not take this answer (any more)."""
         now = self._clock.now()
-        since, uses = self._urls.get(ear.url, (now, 0))
+        since, uses = self._urls.get(ear.url, (ear.since or now, 0))
         if not ear.url or uses >= URL_USES or now - since > URL_SECONDS:
             return False
         if len(self._urls) > 1000:

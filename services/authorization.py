@@ -207,11 +207,14 @@ def stake_grew(then: Question, now: Question | None, rules: Rules) -> str:
 
 
 def beyond(run: Run, step: Step, cluster: Cluster, rules: Rules, at: float) -> str:
-    """Why a step that disconnects people must not be asked for the first time: what is so now was not on the approved card.
+    """Why a step that disconnects people must not be asked for, or asked again: what is so now was not on the approved card.
 
-    A recording that began since, or many more people, were on no card. What was unknown on the card was approved as unknown.
+    Some of its nodes may have been asked long ago and others not at all: whoever came since stood on no card. Its age is looked at
+    before the first ask only: a step that is under way is not left half done for that. A recording that began since, or many more
+    people, were on no card. What was unknown on the card was approved as unknown.
     """
-    if run.asks or Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
+    if Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
         return ""
     grown = load_grew(run.shown.meetings, cluster.load, rules.growth) if run.shown.load is not None else ""
-    return "; ".join(filter(None, (grown, too_old(run.approved_at, rules, at))))
+    old = "" if run.asks else too_old(run.approved_at, rules, at)
+    return "; ".join(filter(None, (grown, old)))

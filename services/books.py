@@ -14,7 +14,8 @@ from services.chain import Chain
 from services.errors import BadRecord, Superseded
 from services.policy import Actor
 from services.store import Commit, Store
-from services.windows import NONE, Exceptions, Hold, Holiday, KeepUp, Manual, Window, due
+from services.windows import NONE, Exceptions, Freeze, Hold, Holiday, KeepUp, Manual, Meeting, Window, due
+from services.windows.sources import Source
 from services.wire import Classes, read, write
 
 Fence = Mapping[str, str]
@@ -53,6 +54,7 @@ class Book:
     posted: tuple[Posted, ...] = ()
     answers: tuple[tuple[str, Actor], ...] = ()  # to questions, by the announcement's name: who said yes
     runs: tuple[tuple[str, str], ...] = ()
+    calendars: tuple[Source, ...] = ()  # the files behind what its exceptions say of holidays, freezes and meetings
 
     def window(self, name: str) -> Window | None:
         """The window of that name."""
@@ -97,7 +99,8 @@ class Book:
         return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
 
 
-CLASSES: Classes = {k.__name__: k for k in (Book, Window, Exceptions, Holiday, KeepUp, Hold, Manual, Announcement, Posted, Actor)}
+_OURS = (Book, Window, Exceptions, Holiday, Freeze, Meeting, Source, KeepUp, Hold, Manual, Announcement, Posted, Actor)
+CLASSES: Classes = {k.__name__: k for k in _OURS}
 EMPTY = Book()
 ANSWERS = 20
 

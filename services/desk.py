@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from services.authorization import ONE_RUN, beyond, counted, must
 from services.bindings import Bindings
@@ -55,7 +56,7 @@ from services.steps.base import duration
 from services.store import Commit, Store
 from services.store.port import new_id
 from services.vault import Vault
-from services.windows import Edge
+from services.windows import Edge, Freeze
 
 log = logging.getLogger(__name__)
 SWEEP = 10.0
@@ -290,10 +291,10 @@ class Desk:
     async def break_glass(self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = "") -> Outcome:
         """Ask for a change that nobody else has to approve: its plan is shown to everybody, and whoever asked confirms it.
 
-        Nothing but the approval is skipped: neither a hold nor another run, and no step of the plan.
+        Nothing but the approval and a change freeze is skipped: neither a hold nor another run, and no step of the plan.
         """
         self.may_read(name, actor)
-        await self._must_be_free(name)
+        await self._must_be_free(name, glass=True)
         rules = self.sites.rules(name)
         must(may_break_glass(actor, rules))
         if not reason.strip():
@@ -304,7 +305,7 @@ class Desk:
             return Planned(plan, dry=False)
         if plan.effects.standing:
             raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
-        verdict = must(judge(plan, actor, rules))
+        verdict = _in_freeze(must(judge(plan, actor, rules)), await self._freeze(name))
         if verdict.kind is Kind.ALLOWED:
             raise Refused(f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`")
         request = self._requests.new(plan, actor, rules, verdict, reason.strip(), channel, glass=True)
@@ -345,20 +346,29 @@ class Desk:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
         return self._staging.vault(name)
 
-    async def _must_be_free(self, name: str) -> None:
+    async def _must_be_free(self, name: str, *, glass: bool = False) -> None:
         run = await self.open_run(name)
         if run is not None:
             raise Refused(self.busy(run))
-        await self._must_not_be_held(name)
+        await self._must_not_be_held(name, glass=glass)
 
-    async def _must_not_be_held(self, name: str) -> Mapping[str, str | None]:
-        """What has to be so still when something is written: nobody has put the cluster on hold meanwhile."""
+    async def _freeze(self, name: str) -> Freeze | None:
+        """The change freeze that is in force."""
+        _, book = await self.memory.books.read(name)
+        return book.exceptions.freeze(self._clock.now())
+
+    async def _must_not_be_held(self, name: str, *, glass: bool = False) -> Mapping[str, str | None]:
+        """What has to be so still when something is written: no hold, and no change freeze that no glass was broken for."""
         now = self._clock.now()
         text, book = await self.memory.books.read(name)
         hold = book.exceptions.hold(now)
         if hold is not None:
             left = duration(hold.until - now)
             raise Refused(f"{name} is on hold for another {left}: {hold.by}, {hold.reason}; `/openvidu unhold` ends it")
+        freeze = None if glass else book.exceptions.freeze(now)
+        if freeze is not None:
+            left, called = duration(freeze.until - now), f": {freeze.name}" if freeze.name else ""
+            raise Refused(f"{name} is in a change freeze for another {left}{called}; only break-glass changes it meanwhile")
         return {book_key(name): text}
 
     def busy(self, run: Run) -> str:
@@ -389,7 +399,7 @@ class Desk:
         rules = self.sites.rules(name)
         remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
         approved = counted(await self._as_known(request), actor, rules).remarked(actor, remark)
-        await self._must_not_be_held(name)
+        await self._must_not_be_held(name, glass=request.glass)
         if approved.left:
             await self._requests.change(request, approved)
             return Waiting(approved)
@@ -503,7 +513,7 @@ class Desk:
             bound = await self.bindings.own(plan.cluster)
             remarks = approved.remarks if approved else ()
             opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, bound=bound, remarks=remarks)
-            unheld = await self._must_not_be_held(plan.cluster)
+            unheld = await self._must_not_be_held(plan.cluster, glass=glass)
             consumed = None
             if approved is not None and before is not None:
                 consumed = (before, approved.closed(RequestState.APPROVED, now, approvers[-1] if approvers else requester, run=name))
@@ -511,7 +521,7 @@ class Desk:
                 break
             if before is not None:
                 await self._requests.open(before.id)  # of two who press at once, the second is told of the first
-            await self._must_be_free(plan.cluster)
+            await self._must_be_free(plan.cluster, glass=glass)
         else:
             raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
         if consumed is not None:
@@ -611,6 +621,7 @@ class Desk:
         return await self._went_on(await self._interventions.answer(run_id, question_id, choice_id, actor), actor)
 
     async def _look_again(self, run: Run) -> Cluster:
+        await self._must_not_be_held(run.cluster, glass=run.glass)
         return await self._look_for_a_person(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
 
     def _beyond(self, run: Run, step: Step, cluster: Cluster, at: float) -> str:
@@ -691,6 +702,17 @@ class Desk:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""
         await self._driver.aclose()
         await self.heads.aclose()
+
+
+def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:
+    """With the change freeze among what speaks against it: in one, even what needs no approval is asked for by breaking the glass."""
+    if freeze is None:
+        return verdict
+    said = f"a change freeze lasts until {datetime.fromtimestamp(freeze.until, UTC):%Y-%m-%d %H:%M} UTC"
+    said += f" ({freeze.name})" if freeze.name else ""
+    if verdict.kind is Kind.ALLOWED:
+        return Verdict(Kind.NEEDS_APPROVAL, said, 1)
+    return replace(verdict, reason=f"{verdict.reason}, and {said}")
 
 
 __all__ = ["SWEEP", "Changed", "Desk", "Outcome", "Planned", "Site", "Started", "Status", "Waiting"]

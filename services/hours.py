@@ -8,11 +8,12 @@ included, if nobody has changed the book since it was read: an edit seconds befo
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 
 from services.books import Announcement, Book, Books, read_book, write_book
 from services.clock import Clock
@@ -29,7 +30,25 @@ from services.seen import NOT_LOOKED, NotSeen, Observed
 from services.standing import Standing, ends_soon, of_window, opening_of, uncovered
 from services.steps.base import count, duration
 from services.usage import Usage
-from services.windows import BY_TURNS, Due, Edge, Exceptions, Manual, Missed, Settled, Terms, due, lead, notice, notices, settle, will_miss
+from services.windows import (
+    BY_TURNS,
+    Due,
+    Edge,
+    Exceptions,
+    Freeze,
+    Hold,
+    Manual,
+    Missed,
+    Settled,
+    Terms,
+    Why,
+    due,
+    lead,
+    notice,
+    notices,
+    settle,
+    will_miss,
+)
 from services.wishes import Wishes, at
 
 log = logging.getLogger(__name__)
@@ -87,9 +106,10 @@ class _Never(BotError):
 class Hours:
     """Looks after the windows of every cluster of a desk."""
 
-    def __init__(self, desk: Desk, clock: Clock) -> None:
+    def __init__(self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})) -> None:
         self._desk = desk
         self._clock = clock
+        self._per_node = per_node  # people that a media node is meant for, by cluster
         self.books: Books = desk.memory.books
         self.usage = Usage(desk, clock)
         self.wishes = Wishes(desk, clock, self.usage, self.look_after)
@@ -153,22 +173,13 @@ class Hours:
 
     async def words(self, name: str) -> str:
         """One line about a cluster's hours, for its status; "" where there are none."""
-        _, book = await self.books.read(name)
-        hold = book.exceptions.hold(self._clock.now())
-        held = f"on hold until {at(hold.until)} by {hold.by}: {hold.reason}" if hold else ""
-        if not book.windows:
-            return held
-        found = await self.due(name)
-        coming = found.next_edge
-        verb = "closes" if coming and coming.kind == "close" else "opens"
-        then = f"{verb} {at(coming.at)} ({_windows(coming)})" if coming else ""
-        return " · ".join(filter(None, (held or found.reason, then)))
+        return due_words(await self.due(name))
 
     async def terms(self, name: str) -> Terms:
         """Start-ups begin as early as this cluster's own, measured, need."""
         took = await self._took(name)
         comes_by_turns = not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER
-        return Terms(lead=BY_TURNS if comes_by_turns else lead(took))
+        return Terms(lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name))
 
     async def _took(self, name: str) -> list[float]:
         runs = await self._newest(name)
@@ -176,7 +187,7 @@ class Hours:
 
     async def exceptions(self, name: str, book: Book) -> Exceptions:
         """What people put in the windows' way, their own starts and stops among it."""
-        return replace(book.exceptions, manual=tuple(m for r in await self._newest(name) if (m := _manual(r)) is not None))
+        return with_acts(book.exceptions, await self._newest(name))
 
     async def _newest(self, name: str) -> list[Run]:
         """The newest runs that are over, newest first."""
@@ -475,6 +486,31 @@ def _wanted(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: 
         limit = max(60.0, min(edge.wait_limit, left - gives_up - TURNING_BACK))
         return Shutdown(media_only=edge.closes == "media-only", limit=limit, gives_up=gives_up), ""
     return opening_of(edge, cluster, standings, rules, now)
+
+
+def due_words(found: Due) -> str:
+    """One line: what is so and why, and the next change. "" where there is neither a window nor a lock."""
+    coming = found.next_edge
+    if found.state == "no opinion" and found.why is None:
+        return ""
+    verb = "closes" if coming and coming.kind == "close" else "opens"
+    then = f"{verb} {at(coming.at)} ({_windows(coming)})" if coming else ""
+    return " · ".join(filter(None, (_lock_words(found.why) or found.reason, then)))
+
+
+def _lock_words(why: Why | None) -> str:
+    match why:
+        case Hold(until=until, by=by, reason=reason):
+            return f"on hold until {at(until)} by {by}: {reason}"
+        case Freeze(until=until, name=name):
+            return f"change freeze until {at(until)}" + (f": {name}" if name else "")
+        case _:
+            return ""
+
+
+def with_acts(exceptions: Exceptions, runs: Iterable[Run]) -> Exceptions:
+    """With what people started and stopped by hand, out of the runs that are over."""
+    return replace(exceptions, manual=tuple(m for r in runs if (m := _manual(r)) is not None))
 
 
 def _manual(run: Run) -> Manual | None:

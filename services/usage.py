@@ -12,17 +12,21 @@ from services.clock import Clock
 from services.cluster import Cluster, Droplet, Fact
 from services.desk import Desk
 from services.errors import BadRecord
-from services.prices import hourly
+from services.prices import hourly, is_capped, is_v5
 from services.windows.billing import Closing, Stay
 from services.windows.savings import Facts, Kept, MastersOff
 
 EVERY = 60.0
 RECORDS = 100_000
+UNCAPPED = "uncapped"
 TOGETHER = 1800.0  # droplets of one closing go, and of one opening come, within this
 
 
 class Usage:
-    """The records of every cluster: `[at, [[id, per hour, per month, created]...], masters off, masters per hour]`, or what was kept up."""
+    """The records of every cluster: `[at, [[id, per hour, per month, created, size]...], masters off, masters per hour]`.
+
+    Others tell what was kept up. A price of 0 is not known. *Masters off* is false, true, or UNCAPPED where they are billed for every hour.
+    """
 
     def __init__(self, desk: Desk, clock: Clock) -> None:
         self._desk = desk
@@ -68,12 +72,13 @@ class Usage:
 
 
 def _seen(cluster: Cluster) -> list[Any]:
-    media = [_billed(n.droplet) for n in sorted(cluster.media, key=lambda n: n.id) if n.droplet.hourly]
-    return [media, cluster.down, str(hourly(cluster).masters)]
+    media = [_billed(n.droplet) for n in sorted(cluster.media, key=lambda n: n.id)]
+    uncapped = cluster.down and any(is_v5(m.size) for m in cluster.masters)
+    return [media, UNCAPPED if uncapped else cluster.down, str(hourly(cluster).masters)]
 
 
 def _billed(droplet: Droplet) -> list[Any]:
-    return [droplet.id, str(droplet.hourly), None if droplet.monthly is None else str(droplet.monthly), droplet.created_at]
+    return [droplet.id, str(droplet.hourly), None if droplet.monthly is None else str(droplet.monthly), droplet.created_at, droplet.size]
 
 
 @dataclass
@@ -88,20 +93,22 @@ class _Reading:
     rates: list[tuple[float, Decimal]] = field(default_factory=list)
     kept: list[tuple[float, float, str, str]] = field(default_factory=list)
 
-    def take(self, at: float, media: list[list[Any]], masters_off: bool, masters: str) -> None:
+    def take(self, at: float, media: list[list[Any]], masters_off: bool | str, masters: str) -> None:
         seen = {int(m[0]): Decimal(m[1]) for m in media}
         for droplet in self.here.keys() - seen.keys():
             self.stays[droplet] = replace(self.stays[droplet], until=at)
         for m in media:
             if int(m[0]) not in self.here:
                 self.first[int(m[0])] = at
-                self.stays[int(m[0])] = Stay(int(m[0]), _created(m, at), None, Decimal(m[1]), Decimal(m[2] or 0) or None)
+                self.stays[int(m[0])] = _stay(m, at)
+            else:
+                self.stays[int(m[0])] = _better_known(self.stays[int(m[0])], _stay(m, at))
         if self.here and not seen:
             self.empty.append((at, None))
         elif seen and self.empty and self.empty[-1][1] is None:
             self.empty[-1] = (self.empty[-1][0], at)
         if masters_off and not self._masters_are_off:
-            self.off.append(MastersOff(at, None, Decimal(masters)))
+            self.off.append(MastersOff(at, None, Decimal(masters), capped=masters_off != UNCAPPED))
         elif not masters_off and self._masters_are_off:
             self.off[-1] = replace(self.off[-1], until=at)
         self.here = seen
@@ -134,6 +141,21 @@ def facts_of(records: Iterable[Any], now: float) -> Facts:
             reading.take(*record)
     kept = tuple(Kept(since, min(until, now), by, reading.rate(since), why) for since, until, by, why in reading.kept if since < now)
     return Facts(tuple(reading.stays.values()), tuple(reading.closing(*gap) for gap in reading.empty), tuple(reading.off), kept)
+
+
+def _stay(media: list[Any], at: float) -> Stay:
+    """A droplet as it was noted. Records of before sizes were kept tell its family by the monthly price alone."""
+    droplet, per_hour, per_month = int(media[0]), Decimal(media[1]), Decimal(media[2] or 0)
+    size = str(media[4]) if len(media) > 4 else ""
+    capped = is_capped(size, per_month)
+    return Stay(droplet, _created(media, at), None, per_hour, per_month if capped and per_month else None, capped, is_v5(size))
+
+
+def _better_known(before: Stay, now: Stay) -> Stay:
+    """With its price, if that was not known, and the way in which it is billed, if its size was not."""
+    if before.hourly and (before.capped, before.apart) == (now.capped, now.apart):
+        return before
+    return replace(now, since=before.since)
 
 
 def _created(media: list[Any], at: float) -> float:

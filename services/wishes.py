@@ -3,10 +3,9 @@
 All but the answer keep more up than the windows would, so that an operator may without asking anybody.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
 
 from services.books import ANSWERS, Announcement, Book
 from services.clock import Clock
@@ -16,7 +15,7 @@ from services.policy import Actor
 from services.procedures import Shutdown
 from services.spoken import CommandClass
 from services.usage import Usage
-from services.windows import Due, Hold, KeepUp, closures, due, keep_up
+from services.windows import Due, Hold, KeepUp, Length, closures, due, keep_up
 
 
 class Wishes:
@@ -29,13 +28,12 @@ class Wishes:
         self._look_after = look_after
         self._books = desk.memory.books
 
-    async def keep(self, name: str, length: float | Literal["tonight"], actor: Actor, reason: str = "") -> KeepUp:
+    async def keep(self, name: str, length: Length, actor: Actor, reason: str = "") -> KeepUp:
         """Stay up for a while, or come up again. Ends by itself."""
         self._desk.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, book = await self._books.read(name)
         kept = keep_up(book.windows, now, length, actor.mention, reason=reason, exceptions=book.exceptions)
-        begin = _kept_from(book, kept)
         words = f"*{name} stays up* until {at(kept.until)} · {actor.mention}{f' · {reason}' if reason else ''}"
 
         def change(b: Book) -> Book:
@@ -46,7 +44,8 @@ class Wishes:
             return replace(b, exceptions=exceptions).telling(Announcement(f"kept/{kept.since:.3f}/{actor.user}", words))
 
         await self._books.edit(name, change, by=actor)
-        await self._usage.keeps(name, begin, kept.until, actor.mention, reason)
+        for since, until in _kept_times(book, kept):
+            await self._usage.keeps(name, since, until, actor.mention, reason)
         await self._call_back(name, actor, reason)
         await self._look_after(name)
         return kept
@@ -148,13 +147,14 @@ class Wishes:
         await self._look_after(name)
 
 
-def _kept_from(book: Book, kept: KeepUp) -> float:
-    """From when on it is up because of this, and not because of the hour or an earlier wish."""
-    found, _ = closures(book.windows, kept.since, kept.until, book.exceptions.free)
-    begin = max(kept.since, min((float(c.close) for c in found if c.open > kept.since), default=kept.since))
-    while begin < kept.until and (earlier := book.exceptions.keep_up(begin)) is not None:
-        begin = earlier.until
-    return begin
+def _kept_times(book: Book, kept: KeepUp) -> Iterator[tuple[float, float]]:
+    """When it is up because of this, and not because of the hour or an earlier wish."""
+    for closure in closures(book.windows, kept.since, kept.until, book.exceptions.free)[0]:
+        begin, end = max(kept.since, closure.close), min(kept.until, closure.open)
+        while begin < end and (earlier := book.exceptions.keep_up(begin)) is not None:
+            begin = earlier.until
+        if begin < end:
+            yield begin, end
 
 
 def _there(book: Book) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.doctor import addresses, bucket, clocks, cloud, hours, nodes, slack, state
+from bot.doctor import addresses, bucket, calendars, clocks, cloud, hours, nodes, slack, state
 from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
 from bot.doctor.probes import ask_on_the_terminal, probe
@@ -44,6 +44,7 @@ PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
     hours.checks,
     state.checks,
     clocks.checks,
+    calendars.checks,
 )
 
 

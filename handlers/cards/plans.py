@@ -92,7 +92,12 @@ def impact(plan: Plan) -> str:
 
 def steps_line(plan: Plan) -> str:
     """`1. Let 3 media nodes finish · 2. Media pool 3 → 0`."""
-    return " · ".join(f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1))
+    return " · ".join(numbered(plan))
+
+
+def numbered(plan: Plan) -> list[str]:
+    """Its steps, a line each; a run that goes on may have none left."""
+    return [f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1)] or ["no step is left to do"]
 
 
 def plan_card(plan: Plan, *, dry: bool) -> Card:
@@ -101,6 +106,5 @@ def plan_card(plan: Plan, *, dry: bool) -> Card:
         why = f"nothing to do: {escape(plan.procedure.ended(plan.cluster))} already. Nothing was changed."
         return Card(f"{title(plan)}: {why}", (section(f"*{title(plan)}* · {why}"),))
     head = f"*{title(plan)}* · dry run, nothing was changed" if dry else f"*{title(plan)}*"
-    numbered = "\n".join(f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1))
     text = f"Dry run of {title(plan)}, nothing was changed. {plain(impact(plan))} Steps: {steps_line(plan)}"
-    return Card(text, (section(head), section(impact(plan)), section(numbered)))
+    return Card(text, (section(head), section(impact(plan)), section("\n".join(numbered(plan)))))

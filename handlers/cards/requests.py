@@ -3,7 +3,7 @@
 from handlers.blocks import Block, Card, actions, button, clock, context, section
 from handlers.cards.acts import heading, unlike, unlike_blocks
 from handlers.cards.glass import MARK, glass_buttons, glass_card, glass_waits
-from handlers.cards.plans import impact, steps_line, title
+from handlers.cards.plans import impact, numbered, steps_line, title
 from handlers.cards.words import asked, plain, sentence, why, with_remarks
 from services.decisions import Request, RequestState
 from services.steps.base import listed
@@ -100,14 +100,14 @@ def _again(request: Request) -> str:
 def details_card(request: Request, approvers: str, *, decides: bool = False) -> Card:
     """What the Details button shows: each step, who may approve, what the approval is bound to."""
     plan = request.plan
-    numbered = "\n".join(f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1))
     bound = (
         f"Made {clock(plan.made_at)}. The approval is bound to exactly this (`{plan.digest[:12]}`): if a droplet, the pool or a step "
         f"changes, the new plan is shown instead. It may be given by {request.requester.mention if request.glass else approvers}, once."
     )
     noted = decides and not request.glass and request.state is RequestState.OPEN
     row = (actions(button("Approve with a note…", NOTE, request.id)),) if noted else ()
-    return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", (section(numbered), context(bound), *row))
+    blocks = (section("\n".join(numbered(plan))), context(bound), *row)
+    return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", blocks)
 
 
 def rejected_notice(request: Request) -> str:

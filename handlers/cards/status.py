@@ -12,7 +12,7 @@ from services.prices import hourly, money, per_hour, summed
 from services.procedures import bootfile, fleet
 from services.procedures.backup import newest_words
 from services.seen import NotSeen
-from services.steps.base import listed
+from services.steps.base import count, listed
 from services.steps.media import meets, not_ready
 
 UNTOLD = {FleetKind.MIXED: "two things keep them at once.", FleetKind.UNKNOWN: "what keeps them is unknown."}
@@ -146,7 +146,8 @@ def _cost(cluster: Cluster) -> str:
         costs = replace(costs, media=None)
     off = summed(m.hourly for m in cluster.masters if m.off)
     billed = f"; {per_hour(off)} of it for masters that are off" if off else ""
-    return f"{per_hour(costs.total)} (media {money(costs.media)}, masters {money(costs.masters)}{billed})."
+    apart = f", IPv4 of {count(costs.addresses, 'droplet')} billed apart" if costs.addresses else ""
+    return f"{per_hour(costs.total)} (media {money(costs.media)}, masters {money(costs.masters)}{billed}){apart}."
 
 
 def _not_seen(cluster: Cluster) -> str:

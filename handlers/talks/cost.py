@@ -122,7 +122,15 @@ def _sums(made: Report) -> list[str]:
         f"*{_saved(made)}{so_far}* (estimate before tax, media only: {money(made.as_if)} had nothing closed, {money(made.billed)} billed)",
         f"media nodes away {made.absent:.1f} node-hours, {made.free:.1f} of them free anyway (DigitalOcean bills at most 672 h a month)",
         f"masters off {made.masters_off:.1f} h, *still billed: {money(made.masters_billed)}*",
+        *_not_counted(made),
     ]
+
+
+def _not_counted(made: Report) -> list[str]:
+    """What no sum holds, because its price is not known."""
+    unpriced = [f":warning: not counted: {count(made.unpriced, 'media node')} whose price is unknown"] if made.unpriced else []
+    apart = [f"not counted: {made.addresses:.1f} address-hours, because DigitalOcean bills IPv4 apart for these sizes"]
+    return [*unpriced, *(apart if made.addresses else [])]
 
 
 def _kept(made: Report) -> list[str]:

@@ -1,6 +1,8 @@
 """Talks about off-hours: which windows there are, what they will do, and what people put in their way."""
 
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -8,14 +10,17 @@ from typing import ClassVar
 from handlers import cards
 from handlers.blocks import Card, context, date, day, escape, section
 from handlers.talks.base import Asked, Talk
-from handlers.talks.holds import span
+from services.books import Book
 from services.errors import Refused
 from services.policy import Rules
 from services.spoken import CommandClass, argument, rest
 from services.standing import Standing, lapsed
 from services.steps.base import listed
-from services.windows import EXAMPLE, KIND_WORDS, Row, lint
-from services.windows.days import parse_dates
+from services.windows import EXAMPLE, KIND_WORDS, Holiday, Length, Row, Until, Window, lint
+from services.windows.days import date_runs
+from services.windows.estimate import FOUR_WEEKS
+from services.windows.overlap import overlaps
+from services.windows.times import parse_length, parse_moment, parse_skipped
 
 MOST_ROWS = 40
 MOST_HOLIDAYS = 12
@@ -32,7 +37,8 @@ class ListWindows(Talk):
         book = await asked.sight.book(name, asked.actor)
         now = asked.clock.now()
         if not book.windows:
-            return cards.words_card(f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`")
+            none = f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`"
+            return cards.words_card("\n".join([none, *_calendars(book, now)]))
         rules = asked.desk.site(name).rules
         lines = []
         for standing in await asked.desk.standings(book, (w.name for w in book.windows), surely=False):
@@ -41,14 +47,44 @@ class ListWindows(Talk):
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
         lines.append(f"*Now* {await asked.sight.hours_words(name, asked.actor)}")
         lines += [f":warning: {c}" for c in ((await asked.sight.due(name, asked.actor)).conflicts)]
+        lines += [f"*Overlap* {escape(o)}" for o in _overlaps(book.windows, now)]
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
         if off := [d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
             lines.append(f"*Days off* {', '.join(off)}")
-        if coming := [h for h in book.exceptions.holidays if h.date >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
-            more = f" and {len(coming) - MOST_HOLIDAYS} more" if len(coming) > MOST_HOLIDAYS else ""
-            named = ", ".join(f"{h.date} {h.name}".strip() for h in coming[:MOST_HOLIDAYS])
-            lines.append(f"*Holidays*, on which no window closes unless it names the date: {named}{more}")
-        return Card(cards.plain(f"Windows of {name}: " + "; ".join(lines)), (section(f"*Windows of {name}*\n" + "\n".join(lines)),))
+        lines += _calendars(book, now)
+        return Card(cards.plain(f"Windows of {name}: " + "; ".join(lines)), tuple(sections(f"*Windows of {name}*\n" + "\n".join(lines))))
+
+
+def _calendars(book: Book, now: float) -> list[str]:
+    """What calendar files say of the coming time, and what is wrong with them."""
+    known = book.exceptions
+    lines = []
+    if days := _holidays([h for h in known.holidays if h.date >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]):
+        lines.append(f"*Holidays*, on which no window closes unless it names the date: {_first(days)}")
+    if coming := [f"{day(f.since)} to {day(f.until)} {f.name}".strip() for f in known.freezes if f.until > now]:
+        lines.append(f"*Change freezes*, in which only break-glass changes anything: {_first(coming)}")
+    if coming := [f"{day(m.since)} {m.name}".strip() for m in known.meetings if m.until > now]:
+        lines.append(f"*Meetings*, under which it does not close: {_first(coming)}")
+    return [*lines, *(f":warning: {escape(c)}" for s in book.calendars for c in s.cautions)]
+
+
+def _first(said: Sequence[str]) -> str:
+    more = f" and {len(said) - MOST_HOLIDAYS} more" if len(said) > MOST_HOLIDAYS else ""
+    return f"{', '.join(said[:MOST_HOLIDAYS])}{more}"
+
+
+def _holidays(coming: Sequence[Holiday]) -> list[str]:
+    """Each day with its names; a holiday of many days in one."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for holiday in coming:
+        by_name[holiday.name].append(holiday.date)
+    runs = sorted((run, name) for name, days in by_name.items() for run in date_runs(days))
+    return [f"{run} {name}".strip() for run, name in runs]
+
+
+def _overlaps(windows: Sequence[Window], now: float) -> list[str]:
+    """What each changes for those before it."""
+    return [said for n, w in enumerate(windows) for said in overlaps(windows[:n], w, now, now + FOUR_WEEKS)]
 
 
 def _approval(standing: Standing, rules: Rules, now: float) -> str:
@@ -119,30 +155,46 @@ class RemoveWindow(Talk):
 
 @dataclass(frozen=True)
 class SkipDays(Talk):
-    """Days on which no window closes this cluster, such as `2026-12-24..2026-12-26,2027-01-06`."""
+    """Days on which no window closes this cluster, such as `tomorrow` or `2026-12-24..2026-12-26,2027-01-06`."""
 
     command: ClassVar[str] = "window skip"
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
-    dates: str = rest("DATE[..DATE][,DATE]")
+    dates: str = rest("tomorrow|Fri|DATE[..DATE][,DATE]")
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
-        dates = parse_dates(",".join(self.dates.replace(",", " ").split()))
+        dates = parse_skipped(self.dates, asked.clock.now(), asked.zone(name))
         await asked.hours.wishes.skip(name, dates, asked.actor)
         return cards.words_card(f"{name} stays up on {listed(dates)}; `/openvidu window forecast` shows it.")
 
 
 @dataclass(frozen=True)
 class KeepUpTalk(Talk):
-    """Stay up although a window would close it: for a while (`1h`, `90m`) or `tonight`. Ends by itself."""
+    """Stay up although a window would close it: `1h`, `90 minutes`, `until 22:00` or `tonight`. Ends by itself."""
 
     command: ClassVar[str] = "keepup"
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
-    length: str = argument("1h, 90m or tonight", default="tonight")
+    length: str = rest("[LENGTH|tonight|until TIME]", default="tonight")
 
     async def answer(self, asked: Asked) -> Card:
         name = asked.cluster()
-        kept = await asked.hours.wishes.keep(name, "tonight" if self.length.lower() == "tonight" else span(self.length), asked.actor)
+        length = keep_words(self.length, asked.clock.now(), asked.zone(name))
+        kept = await asked.hours.wishes.keep(name, length, asked.actor)
         return cards.words_card(f"{name} stays up until {day(kept.until)}.")
+
+
+def keep_words(text: str, now: float, zone: str) -> Length:
+    """`tonight`, `90 minutes`, `for 2h` or `until 22:00`."""
+    plain = " ".join(text.split())
+    word, _, after = plain.partition(" ")
+    match word.casefold():
+        case "until" | "till":
+            return Until(parse_moment(after, now, zone))
+        case "for":
+            return parse_length(after)
+        case "tonight":
+            return "tonight" if not after else parse_length(plain, "")
+        case _:
+            return parse_length(plain, "")

@@ -7,19 +7,20 @@ from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from services.cluster import Cluster, Fact
+from services.cluster import Cluster, Fact, FleetKind
 from services.errors import Refused
-from services.prices import hourly, money, summed
+from services.prices import is_capped, money
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.spoken import CommandClass, rest
 from services.steps import Step
-from services.steps.base import count, duration
+from services.steps.base import count, duration, listed
 from services.steps.hours import SaveWindow
-from services.windows import KIND_WORDS, USAGE, Window, begin_window, closures, edges, lint, parse_window
-from services.windows.zones import day_and_time, wall
+from services.windows import BY_TURNS, KIND_WORDS, USAGE, Edge, Terms, Window, begin_window, edges, lead, lint, parse_window
+from services.windows.estimate import FOUR_WEEKS, NodePrice, four_weeks
+from services.windows.overlap import overlaps
+from services.windows.zones import day_and_time, offset, offset_words, wall
 
-FOUR_WEEKS = 28 * 86400.0
 ANYWAY = "--saves-nothing"
 
 
@@ -76,14 +77,17 @@ class AddWindow(Procedure):
         named = [w for w in cluster.windows if w.split(" ", 1)[0] == window.name]
         old = [w for w in named if w != window.words()]
         again = ("it is there already: this renews its standing approval",) if window.words() in named else ()
-        others = tuple(parse_window(w) for w in cluster.windows if w not in named)
-        first = next((e for e in edges((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS) if e.kind == "close" and e.acts), None)
+        others = _others(window, cluster)
+        since, until = cluster.seen_at, cluster.seen_at + FOUR_WEEKS
+        coming = edges((*others, window), since, until)
+        first = next((e for e in coming if e.kind == "close" and e.acts and window.name in e.windows), None)
         return (
             f"*{window.kind}*: {KIND_WORDS[window.kind]}",
             *again,
             _meetings(window),
             *(f"it takes the place of `{w}`" for w in old),
-            *((f"closes first on {day_and_time(wall(ZoneInfo(first.zone), first.at))} ({first.zone})",) if first else ()),
+            *((f"closes first on {_when(first)}",) if first else ()),
+            *overlaps(others, window, since, until),
             *lint((*others, window), cluster.seen_at),
         )
 
@@ -92,6 +96,12 @@ class AddWindow(Procedure):
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
         return ("`/openvidu window forecast` shows when it closes and opens",)
+
+
+def _when(edge: Edge) -> str:
+    """`Mon 2027-11-01 20:00 (Europe/Madrid, UTC+1)`."""
+    zone = ZoneInfo(edge.zone)
+    return f"{day_and_time(wall(zone, edge.at))} ({edge.zone}, {offset_words(offset(zone, edge.at))})"
 
 
 def _meetings(window: Window) -> str:
@@ -104,23 +114,45 @@ def _meetings(window: Window) -> str:
             return "people are asked first when somebody meets as it would close, and without an answer it stays up"
 
 
+def _others(window: Window, cluster: Cluster) -> tuple[Window, ...]:
+    """The cluster's other windows; one of the same name makes way for it."""
+    return tuple(parse_window(w) for w in cluster.windows if w.split(" ", 1)[0] != window.name)
+
+
 def saving_words(window: Window, cluster: Cluster) -> str:
-    """What it would save or cost in four weeks, told honestly: media nodes only, and nothing of the hours that would be free anyway."""
+    """What it adds to what the other windows save in four weeks: media nodes only, and nothing of hours that are closed anyway."""
     if not fleet.of(cluster).saves:
         return "saves nothing: droplets that are off are billed in full"
-    found, _ = closures((window,), cluster.seen_at, cluster.seen_at + FOUR_WEEKS)
-    shut = Decimal(str(sum((min(c.open, cluster.seen_at + FOUR_WEEKS) - max(c.close, cluster.seen_at)) / 3600 for c in found)))
-    # In 28 days all 672 hours are billed; a longer month's further hours are free for a droplet that stays.
-    media = hourly(cluster).media
-    if media == 0:
-        media = summed((cluster.media_price,) * (cluster.remembered or 0))
-    opens = media if window.number is None else summed((cluster.media_price,) * window.number)
-    if media is None or opens is None:
+    nodes = _nodes(cluster)
+    if nodes is None:
         return "how much it saves is unknown: the price of a media node was not seen"
-    hours = Decimal(str(FOUR_WEEKS / 3600))
-    saved = (media * hours - opens * (hours - shut)).quantize(Decimal("0.01"))
+    terms = Terms(lead=BY_TURNS if cluster.kind is FleetKind.AUTOSCALER else lead(()))
+    before = tuple(parse_window(w) for w in cluster.windows)
+    others = _others(window, cluster)
+    costs_now, costs_then = (four_weeks(w, cluster.seen_at, nodes, terms) for w in (before, (*others, window)))
     masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
+    saved = costs_now - costs_then
+    said = f"saves about {money(saved)}" if saved >= 0 else f"costs about {money(-saved)} more"
+    beside = f", beside what {listed(w.name for w in others)} {'saves' if len(others) == 1 else 'save'}" if others else ""
     there = len(cluster.media) or cluster.remembered or 0
     more = "" if window.number in (None, there) else f"it opens with {count(window.number or 0, 'media node')}, there are {there} now: "
-    said = f"costs about {money(-saved)} more" if saved < 0 else f"saves about {money(saved)}"
-    return f"{more}{said} in four weeks (media nodes only{masters})"
+    return f"{more}{said} in four weeks{beside} (media nodes only{masters})"
+
+
+def _nodes(cluster: Cluster) -> list[NodePrice] | None:
+    """What its media nodes cost, or those that it had before it was closed. None: a price was not seen."""
+    if cluster.media:
+        nodes = [_price(n.droplet.hourly, n.droplet.monthly, n.droplet.size) for n in cluster.media]
+    else:
+        size = cluster.pool.size if cluster.pool else ""
+        known = cluster.size(size)
+        nodes = [_price(cluster.media_price, known.monthly if known else None, size)] * (cluster.remembered or 0)
+    seen = [n for n in nodes if n is not None]
+    return seen if len(seen) == len(nodes) else None
+
+
+def _price(per_hour: Decimal | None, per_month: Decimal | None, size: str) -> NodePrice | None:
+    if per_hour is None:
+        return None
+    capped = is_capped(size, per_month) if size else True
+    return NodePrice(per_hour, (per_month or None) if capped else None, capped)

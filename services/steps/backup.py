@@ -131,6 +131,7 @@ class DropBackups(Step):
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.SNAPSHOTS})
     breakable: ClassVar[bool] = False
+    twice: ClassVar[bool] = True  # one list without them may be an odd answer
 
     def title(self) -> str:
         return f"Delete {count(len(self.labels), 'old backup')} ({count(len(self.snapshots), 'snapshot')})"
@@ -148,8 +149,8 @@ class DropBackups(Step):
         copies = None if cluster.copies is None else tuple(c for c in cluster.copies if c not in self.labels)
         return replace(cluster, snapshots=tuple(s for s in cluster.snapshots or () if s.id not in self.snapshots), copies=copies)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0 + len(self.snapshots)
+    def takes(self, cluster: Cluster) -> float:
+        return 5.0 + len(self.snapshots) + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline * 3

@@ -4,10 +4,10 @@ from services.windows.approving import closed_words, hours_words, opens_at, pars
 from services.windows.closed import Closure, Occurrence, closures, lint, occurrences
 from services.windows.due import Due, due, edges
 from services.windows.edge import Edge, Terms
-from services.windows.exceptions import NONE, Exceptions, Hold, KeepUp, Manual
+from services.windows.exceptions import NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Why
 from services.windows.forecast import Notice, Row, forecast, notice, notices
-from services.windows.holidays import Holiday, holidays
-from services.windows.keep import keep_up
+from services.windows.holidays import Found, Holiday, holidays
+from services.windows.keep import Length, Until, keep_up
 from services.windows.ready import BY_TURNS, lead, will_miss
 from services.windows.settle import Late, Missed, Settled, late, settle
 from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
@@ -22,17 +22,23 @@ __all__ = [
     "Due",
     "Edge",
     "Exceptions",
+    "Found",
+    "Freeze",
     "Hold",
     "Holiday",
     "KeepUp",
     "Late",
+    "Length",
     "Manual",
+    "Meeting",
     "Missed",
     "Notice",
     "Occurrence",
     "Row",
     "Settled",
     "Terms",
+    "Until",
+    "Why",
     "Window",
     "begin_window",
     "check",

@@ -13,7 +13,10 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True)
 class Stay:
-    """A real media droplet, from creation to destruction (None: it is still there). `monthly` is its capped price, if known."""
+    """A real media droplet, from creation to destruction (None: it is still there). `monthly` is its capped price, None if not known.
+
+    An `hourly` of 0 is a price that is not known: such a droplet adds nothing to a sum, and is counted beside it.
+    """
 
     droplet: int
     since: float
@@ -21,6 +24,7 @@ class Stay:
     hourly: Decimal
     monthly: Decimal | None = None
     capped: bool = True  # DigitalOcean's v5 plans have no cap
+    apart: bool = False  # its IPv4 address is billed apart, and not part of its price
 
 
 @dataclass(frozen=True)

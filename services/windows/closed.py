@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from services.windows.exceptions import DAY, NO_DAYS_OFF, DaysOff
 from services.windows.spec import Kind, Meetings, Window
-from services.windows.zones import SKIPPED, exists, instant, nominal, offset, wall
+from services.windows.zones import SKIPPED, exists, instant, nominal, offset, wall, zone_caution
 
 FARTHEST = 400 * DAY  # how far closed time is followed in either direction
 _LONGEST = 2 * DAY  # no occurrence lasts longer: a day, an hour more when clocks go back, a day more where the calendar skips one
@@ -209,7 +209,8 @@ def clock_change(window: Window, since: float, until: float) -> str:
 def lint(windows: Sequence[Window], now: float, days: int = 90) -> tuple[str, ...]:
     """What does not fit together in the coming days, each said once, naming both windows."""
     coming, _ = closures(windows, now, now + days * DAY)
-    said = [words for c in coming for words in c.conflicts]
+    said = [f"{w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
+    said += [words for c in coming for words in c.conflicts]
     said += [
         f"{' and '.join(c.names)} together leave no time to open for {days} days or more" for c in coming if c.open - c.close > days * DAY
     ]

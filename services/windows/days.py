@@ -44,11 +44,16 @@ def _weekdays(part: str) -> tuple[int, ...]:
 
 
 def _weekday(word: str, part: str) -> int:
+    number = weekday_named(word)
+    if number is None:
+        raise Refused(f"{part!r} is not a day; {ALLOWED}")
+    return number
+
+
+def weekday_named(word: str) -> int | None:
+    """Monday is 0, as `Mon`, `monday` or anything between."""
     folded = word.casefold()
-    for number, name in enumerate(_FULL):
-        if len(folded) >= 3 and name.startswith(folded):
-            return number
-    raise Refused(f"{part!r} is not a day; {ALLOWED}")
+    return next((n for n, name in enumerate(_FULL) if len(folded) >= 3 and name.startswith(folded)), None)
 
 
 def _dates(part: str) -> list[str]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from services.windows.edge import Edge, Terms, why_words
-from services.windows.exceptions import DAY, NONE, Exceptions, KeepUp, Manual
+from services.windows.exceptions import DAY, NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Why
 from services.windows.spec import Kind, Window
 from services.windows.timeline import Span, State, Timeline, draw
 from services.windows.zones import day_and_time, wall
@@ -34,14 +34,13 @@ class Due:
     windows: tuple[str, ...]
     reason: str
     conflicts: tuple[str, ...] = ()
+    why: Why | None = None  # the exception in force that decides, if one does
 
 
 def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, terms: Terms = USUAL) -> Due:
-    """What those windows want now."""
+    """What those windows want now: the one decision that the tick acts on, and that everything people read is made from."""
     if not windows:
-        return Due(
-            "no opinion", "media-only", None, remembered=True, since_edge=None, next_edge=None, windows=(), reason="there is no window"
-        )
+        return _without_windows(exceptions.hold(now) or exceptions.freeze(now))
     span, since, coming = _around(windows, now, exceptions, terms)
     closure = span.closure
     leading = coming if span.state == "closed" else since  # opening is decided by the night that ends
@@ -55,7 +54,13 @@ def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, te
         windows=closure.names if closure else (),
         reason=_reason(span, coming, windows[0].zone),
         conflicts=(*(closure.conflicts if closure else ()), *_overruled(span, now, exceptions)),
+        why=span.why,
     )
+
+
+def _without_windows(why: Hold | Freeze | None) -> Due:
+    said = why_words(why, "UTC") or "there is no window"
+    return Due("no opinion", "media-only", None, remembered=True, since_edge=None, next_edge=None, windows=(), reason=said, why=why)
 
 
 def _around(windows: Sequence[Window], now: float, exceptions: Exceptions, terms: Terms) -> tuple[Span, Edge | None, Edge | None]:
@@ -86,17 +91,17 @@ def _far(windows: tuple[Window, ...], hour: float, exceptions: Exceptions, terms
 
 
 def _beside(line: Timeline, begin: float, end: float) -> tuple[Edge | None, Edge | None]:
-    """The last acting edge up to the one moment and the first after the other."""
-    acting = [e for e in line.edges if e.acts]
-    return next((e for e in reversed(acting) if e.start <= begin), None), next((e for e in acting if e.start > end), None)
+    """The last acting edge up to the one moment, and after the other the first at which something changes."""
+    since = next((e for e in reversed(line.edges) if e.acts and e.start <= begin), None)
+    return since, next((e for e in line.edges if e.changes and e.start > end), None)
 
 
 def _reason(span: Span, coming: Edge | None, zone: str) -> str:
     zone = span.closure.windows[0].zone if span.closure else coming.zone if coming else zone
     when = day_and_time(wall(ZoneInfo(zone), coming.at)) if coming else ""
     if span.why is not None:
-        left = "; left like that until the next edge" + (f", {when}" if when else "") if isinstance(span.why, Manual) else ""
-        return why_words(span.why, zone) + left
+        resumes = f"; the schedule resumes {when}" if when and isinstance(span.why, Manual) else ""
+        return why_words(span.why, zone) + resumes
     until = f"until {when}" if when else "and nothing changes that in the coming year"
     return f"{' and '.join(span.closure.names)}: closed {until}" if span.state == "closed" and span.closure else f"open {until}"
 

@@ -5,11 +5,11 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from services.windows.closed import Closure, Occurrence, clock_change
-from services.windows.exceptions import Hold, KeepUp, Manual
+from services.windows.exceptions import Freeze, Hold, KeepUp, Manual, Meeting, Why
 from services.windows.spec import Kind, Meetings
 from services.windows.zones import day_and_time, nominal, wall
 
-HOLIDAY, EXCEPTION, SHORT = "day off", "exception", "too short"
+HOLIDAY, EXCEPTION, SHORT, MEETING, FREEZE = "day off", "exception", "too short", "meeting", "change freeze"
 ALREADY = "already"  # nothing has to be done for it to be so
 
 
@@ -20,6 +20,7 @@ class Terms:
     lead: float = 0.0  # start-up begins that much before the opening time, so that it serves at that time
     least: float = 1800.0  # a close that comes late or after an exception is worth it only for that much closed time
     punctual: float = 120.0  # an edge acted on within this is not late
+    per_node: int | None = None  # people a media node is meant for; None: openings are not sized by attendees
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Edge:
     marks: tuple[str, ...] = ()
     acts: bool = True
     reason: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether something changes at it: it acts, and it is not so already."""
+        return self.acts and ALREADY not in self.marks
 
 
 def edge(
@@ -100,14 +106,19 @@ def at_open(closure: Closure, start: float, marks: tuple[str, ...] = (), *, acts
     return edge("open", found, closure, closure.open, start=start, until=start, marks=told, acts=acts, reason=reason, local=local)
 
 
-def why_words(why: Hold | Manual | KeepUp | None, zone: str) -> str:
+def why_words(why: Why | None, zone: str) -> str:
     """Which exception is in force: `kept up by <@U1> until Mon 2027-11-01 21:00`."""
     there = ZoneInfo(zone)
     match why:
         case Hold(until=until, by=by, reason=reason):
             return f"held by {by} until {day_and_time(wall(there, until))}: {reason}"
+        case Freeze(until=until, name=name):
+            return f"change freeze until {day_and_time(wall(there, until))}" + (f": {name}" if name else "")
+        case Meeting(since=since, until=until, name=name):
+            said = f"meeting from {day_and_time(wall(there, since))} until {day_and_time(wall(there, until))}"
+            return said + (f": {name}" if name else "")
         case Manual(at=at, state=state, by=by):
-            return f"{'started' if state == 'open' else 'stopped'} by {by} at {day_and_time(wall(there, at))}"
+            return f"{'started' if state == 'open' else 'stopped'} manually by {by} at {day_and_time(wall(there, at))}"
         case KeepUp(until=until, by=by, reason=reason):
             return f"kept up by {by} until {day_and_time(wall(there, until))}" + (f": {reason}" if reason else "")
         case None:

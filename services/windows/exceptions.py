@@ -1,4 +1,4 @@
-"""What people may put in a window's way: keep it up, hold everything, start or stop by hand, name a day off."""
+"""What stands in a window's way: a keep-up, a hold, a start or stop by hand, a day off, a change freeze, a meeting in a calendar."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -39,6 +39,28 @@ class Manual:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """A change freeze of a calendar: nothing is changed from `since` to `until`, by windows neither."""
+
+    since: float
+    until: float
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A meeting of a calendar: in service by `since`, and not closed before `until`. `people`: attendees, None where it names none."""
+
+    since: float
+    until: float
+    name: str = ""
+    people: int | None = None
+
+
+Why = Hold | Freeze | Manual | KeepUp | Meeting  # an exception that is in force
+
+
+@dataclass(frozen=True)
 class DaysOff:
     """Days on which windows do not close: those that people named, and those of a calendar."""
 
@@ -48,13 +70,18 @@ class DaysOff:
 
 @dataclass(frozen=True)
 class Exceptions:
-    """All of a cluster's. `off` are dates (ISO) on which none of its windows closes; on `holidays` only one that names the date does."""
+    """All of a cluster's, in any order. `off` are dates (ISO) on which no window closes; on `holidays` only one that names the date does.
+
+    What calendars say (`holidays`, `freezes`, `meetings`) is replaced at each reading, so `kept` leaves it alone.
+    """
 
     keep_ups: tuple[KeepUp, ...] = ()
     holds: tuple[Hold, ...] = ()
     manual: tuple[Manual, ...] = ()
     off: tuple[str, ...] = ()
     holidays: tuple[Holiday, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    meetings: tuple[Meeting, ...] = ()
 
     @property
     def free(self) -> "DaysOff":
@@ -75,8 +102,13 @@ class Exceptions:
         )
 
     @property
+    def by_hand(self) -> tuple[Manual, ...]:
+        """Starts and stops by people, oldest first, in whatever order they came. Of two at one moment the start is the newer."""
+        return tuple(sorted(self.manual, key=lambda m: (m.at, m.state == "open")))
+
+    @property
     def begin(self) -> float:
-        """The first moment any of them matters."""
+        """The first moment at which something a person did matters."""
         return min((*(k.since for k in self.keep_ups), *(h.since for h in self.holds), *(m.at for m in self.manual)), default=float("inf"))
 
     def hold(self, at: float) -> Hold | None:
@@ -86,6 +118,14 @@ class Exceptions:
     def keep_up(self, at: float) -> KeepUp | None:
         """The keep-up in force at that moment, the one that lasts longest."""
         return max((k for k in self.keep_ups if k.since <= at < k.until), key=lambda k: k.until, default=None)
+
+    def freeze(self, at: float) -> Freeze | None:
+        """The change freeze in force at that moment, the one that lasts longest."""
+        return max((f for f in self.freezes if f.since <= at < f.until), key=lambda f: f.until, default=None)
+
+    def meeting(self, since: float, until: float) -> Meeting | None:
+        """The meeting that takes place in that time, the one that ends last."""
+        return max((m for m in self.meetings if m.since < until and since < m.until), key=lambda m: m.until, default=None)
 
 
 NONE = Exceptions()

@@ -50,7 +50,8 @@ class Row:
 
 def forecast(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: Terms = USUAL) -> tuple[Row, ...]:
     """The coming edges as people read them, by the time at which they are so."""
-    return tuple(_row(e) for e in edges(windows, since, until, exceptions, terms))
+    line = edges(windows, since, until, exceptions, terms)
+    return tuple(_row(e) for e in line if e.changes or not e.acts)
 
 
 def _row(edge: Edge) -> Row:

@@ -1,7 +1,7 @@
 """What closing saved in a month, told honestly: only media nodes that really went save money, and not always.
 
-DigitalOcean bills a droplet by the second from creation to destruction, at most for 672 hours of a (UTC) month, at least for 60 s and
-$0.01. So an always-on droplet is free after 28 days: the first 48 to 72 hours it is away from in a month save nothing.
+DigitalOcean bills a droplet by the second from creation to destruction, at least for 60 s and $0.01; bundled plans at most for 672 hours
+of a (UTC) month. An always-on droplet of these is free after 28 days: the first 48 to 72 hours it is away from in a month save nothing.
 And nodes created anew after each night are droplets of their own, each with a cap of its own that it hardly ever reaches.
 The estimate is therefore a difference: what the same places would have cost had nothing been closed, less what the real droplets cost.
 """
@@ -24,6 +24,7 @@ class MastersOff:
     until: float | None
     hourly: Decimal
     masters: int = 4
+    capped: bool = True  # billed for 672 hours of a month at most
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Report:
     kept: tuple[KeptLine, ...] = ()
     days: tuple[Day, ...] = ()
     so_far: bool = False  # the month is not over
+    unpriced: int = 0  # droplets without a known price, counted in no sum
+    addresses: Decimal = Decimal(0)  # hours of IPv4 addresses that are billed apart, counted in no sum
 
     @property
     def kept_cost(self) -> Decimal:
@@ -116,6 +119,8 @@ def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Rep
         kept=_kept(facts.kept, span),
         days=_days(facts, span),
         so_far=span.until < span.whole,
+        unpriced=sum(1 for s in facts.stays if not s.hourly and span.seconds(s.since, s.until)),
+        addresses=hours(sum((span.seconds(s.since, s.until) for s in facts.stays if s.apart), Fraction(0))),
     )
 
 
@@ -137,6 +142,8 @@ def add_up(reports: Iterable[Report]) -> Report:
         kept=_by_person(line for r in listed for line in r.kept),
         days=_means([r.days for r in listed]),
         so_far=any(r.so_far for r in listed),
+        unpriced=sum(r.unpriced for r in listed),
+        addresses=_total(r.addresses for r in listed),
     )
 
 
@@ -145,7 +152,7 @@ def _total(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def _masters(off: Iterable[tuple[MastersOff, Fraction]]) -> Fraction:
-    return sum((Fraction(m.hourly) / 3600 * min(seconds, Fraction(CAP)) for m, seconds in off), Fraction(0))
+    return sum((Fraction(m.hourly) / 3600 * (min(seconds, Fraction(CAP)) if m.capped else seconds) for m, seconds in off), Fraction(0))
 
 
 def _kept(kept: Iterable[Kept], span: Month) -> tuple[KeptLine, ...]:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from services.errors import Refused
 from services.windows.days import date_words, day_words, parse_dates, parse_days
+from services.windows.times import parse_length
 from services.windows.zones import zone_named
 
 Kind = Literal["shutdown", "media-only"]
@@ -189,9 +190,10 @@ def _meetings(window: Window, value: str) -> Window:
     for known in get_args(Meetings):
         if how == known and not colon:
             return replace(window, meetings=known)
-    if how != "wait" or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", limit):
+    if how != "wait" or not limit:
         raise Refused(f"--meetings is wait, wait:MINUTES, ask or skip; found {value!r}")
-    return replace(window, meetings="wait", wait_limit=float(limit) * 60)
+    minutes = re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", limit)
+    return replace(window, meetings="wait", wait_limit=float(limit) * 60 if minutes else parse_length(limit))
 
 
 def _except(window: Window, value: str) -> Window:

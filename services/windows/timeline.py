@@ -8,8 +8,9 @@ from typing import Literal
 
 from services.steps.base import duration
 from services.windows.closed import Closure, Occurrence, closures
-from services.windows.edge import ALREADY, EXCEPTION, HOLIDAY, SHORT, Edge, Terms, at_close, at_open, edge, why_words
-from services.windows.exceptions import DAY, DaysOff, Exceptions, Hold, KeepUp, Manual
+from services.windows.edge import ALREADY, EXCEPTION, FREEZE, HOLIDAY, MEETING, SHORT, Edge, Terms, at_close, at_open, edge, why_words
+from services.windows.exceptions import DAY, DaysOff, Exceptions, Freeze, Manual, Meeting, Why
+from services.windows.sizing import sized
 from services.windows.spec import Window
 
 State = Literal["open", "closed", "no opinion"]
@@ -23,7 +24,21 @@ class Span:
     until: float
     state: State
     closure: Closure | None = None
-    why: Hold | Manual | KeepUp | None = None
+    why: Why | None = None
+
+    @property
+    def planned(self) -> Meeting | Freeze | None:
+        """What a calendar says that opens it: known before it begins."""
+        return self.why if self.state == "open" and isinstance(self.why, Meeting | Freeze) else None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of closed time in which it is up because a calendar says so. Start-up begins at `since`."""
+
+    since: float
+    until: float
+    why: Meeting | Freeze
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Timeline:
 
 @dataclass
 class _Drawing:
-    """Works a timeline out. `raw` are the moments at which windows alone change something; a manual start or stop lasts until one."""
+    """Works a timeline out. `raw`: when windows and calendars change something. A manual start or stop lasts until the next of these."""
 
     low: float
     high: float
@@ -48,12 +63,29 @@ class _Drawing:
     exceptions: Exceptions
     terms: Terms
     raw: list[float] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    cut_at: frozenset[float] = frozenset()
     manual: list[tuple[float, float, Manual]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.raw = sorted(t for c in self.closures if self.starts(c) > c.close for t in (c.close, self.starts(c)))
-        for m in self.exceptions.manual:
+        planned: tuple[Meeting | Freeze, ...] = (*self.exceptions.meetings, *self.exceptions.freezes)
+        self.cuts = [cut for why in planned for cut in self._cut_by(why)]
+        self.cut_at = frozenset(c.since for c in self.cuts)
+        windows = [t for c in self.closures if self.starts(c) > c.close for t in (c.close, self.starts(c))]
+        self.raw = sorted([*windows, *(t for c in self.cuts for t in (c.since, c.until))])
+        for m in self.exceptions.by_hand:
             self.manual.append((m.at, next((t for t in self.raw if t > m.at), self.high), m))
+
+    def _cut_by(self, why: Meeting | Freeze) -> Iterator[Cut]:
+        """What a meeting takes from closed time, and what it takes to be up before a freeze in which nothing can be opened."""
+        since, until = why.since - self.terms.lead, why.until if isinstance(why, Meeting) else why.since
+        first = bisect_right(self.closures, since, key=lambda c: c.open)
+        for closure in self.closures[first:]:
+            if closure.close >= until:
+                return
+            begin, end = max(since, closure.close), min(until, self.starts(closure))
+            if begin < end:
+                yield Cut(begin, end, why)
 
     def starts(self, closure: Closure) -> float:
         """When start-up begins so that it serves at the opening time."""
@@ -68,10 +100,14 @@ class _Drawing:
         closure = self.closed(since)
         if (hold := self.exceptions.hold(since)) is not None:
             return Span(since, until, "no opinion", closure, hold)
+        if (freeze := self.exceptions.freeze(since)) is not None:
+            return Span(since, until, "no opinion", closure, freeze)
         if (hand := next((m for begin, end, m in reversed(self.manual) if begin <= since < end), None)) is not None:
             return Span(since, until, "no opinion", closure, hand)
         if closure is None or since >= self.starts(closure):
             return Span(since, until, "open", closure)
+        if (cut := max((c for c in self.cuts if c.since <= since < c.until), key=lambda c: c.why.until, default=None)) is not None:
+            return Span(since, until, "open", closure, cut.why)
         if (keep := self.exceptions.keep_up(since)) is not None:
             return Span(since, until, "open", closure, keep)
         return Span(since, until, "closed", closure)
@@ -80,6 +116,7 @@ class _Drawing:
         moments = {self.low, self.high, *self.raw, *(t for begin, end, _ in self.manual for t in (begin, end))}
         moments.update(t for h in self.exceptions.holds for t in (h.since, h.until))
         moments.update(t for k in self.exceptions.keep_ups for t in (k.since, k.until))
+        moments.update(t for f in self.exceptions.freezes for t in (f.since, f.until))
         inside = sorted(t for t in moments if self.low <= t <= self.high)
         return _joined(self.opinion(a, b) for a, b in pairwise(inside))
 
@@ -108,12 +145,12 @@ def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exce
     before: Closure | None = None
     for span in drawing.spans():
         kept = span
-        if span.state == "closed" and last != "closed" and _too_short(span, terms):
+        if span.state == "closed" and last != "closed" and _too_short(span, drawing):
             edges.append(_close(span, acts=False, reason=_short_words(span)))
             kept = Span(span.since, span.until, "open", span.closure)
-        elif span.state not in ("no opinion", last):
+        elif span.state not in ("no opinion", last) or span.planned is not None:
             before = span.closure or before or _earlier(windows, low, exceptions.free)
-            edges += _close_or_open(span, before, drawing)
+            edges += _close_or_open(span, before, drawing, () if span.state != last else (ALREADY,))
             last = span.state
         elif span.state == "no opinion":
             last = None  # what people did meanwhile is not known here: what is due afterwards is seen to anew, whichever it is
@@ -121,13 +158,18 @@ def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exce
         spans.append(kept)
     edges += _swallowed(drawing, spans, edges)
     edges += _days_off(skipped, drawing)
-    return Timeline(tuple(spans), tuple(sorted(edges, key=lambda e: (e.start, e.kind, e.name))), tuple(found))
+    line = sorted(edges, key=lambda e: (e.start, e.kind, e.name))
+    return Timeline(tuple(spans), sized(line, exceptions.meetings, terms.per_node), tuple(found))
 
 
-def _too_short(span: Span, terms: Terms) -> bool:
-    """What an exception left of a closed time is not worth stopping a cluster for; a window that is short by itself is."""
+def _too_short(span: Span, drawing: _Drawing) -> bool:
+    """What an exception left of a closed time is not worth stopping a cluster for; a window that is short by itself is.
+
+    What people do later in the night does not count: it was not known when it closed.
+    """
     assert span.closure is not None, "only a closure makes it closed"
-    return span.since > span.closure.close and span.until - span.since < terms.least
+    left = span.since > span.closure.close or span.until in drawing.cut_at
+    return left and span.until - span.since < drawing.terms.least
 
 
 def _short_words(span: Span) -> str:
@@ -153,19 +195,30 @@ def _earlier(windows: Sequence[Window], moment: float, free: DaysOff) -> Closure
     return None
 
 
-def _close_or_open(span: Span, closure: Closure | None, drawing: _Drawing) -> list[Edge]:
+def _close_or_open(span: Span, closure: Closure | None, drawing: _Drawing, marks: tuple[str, ...]) -> list[Edge]:
     """None when there never was anything to open from."""
     if span.state == "closed":
         return [_close(span)]
-    return [_open(span, closure, drawing)] if closure else []
+    return [_open(span, closure, drawing, marks)] if closure else []
 
 
-def _open(span: Span, closure: Closure, drawing: _Drawing) -> Edge:
+def _open(span: Span, closure: Closure, drawing: _Drawing, marks: tuple[str, ...]) -> Edge:
     if span.since == drawing.starts(closure):
         return at_open(closure, drawing.starts(closure))
+    if span.planned is not None and span.since in drawing.cut_at:
+        return _open_for(span.planned, span.since, closure, marks)
     # An exception opens it, or delayed the opening: at once, and no lead can be given.
     found = closure.covering(span.since) if span.since < closure.open else closure.last()
-    return edge("open", found, closure, span.since, until=span.since, marks=(EXCEPTION,))
+    return edge("open", found, closure, span.since, until=span.since, marks=(EXCEPTION, *marks))
+
+
+def _open_for(why: Meeting | Freeze, start: float, closure: Closure, marks: tuple[str, ...]) -> Edge:
+    """Opening because a calendar says so. It acts even when it is open already: the calendar may be newer than the closing."""
+    at = max(why.since, start)
+    found = closure.covering(start)
+    mark = MEETING if isinstance(why, Meeting) else FREEZE
+    reason = why_words(why, found.window.zone)
+    return edge("open", found, closure, at, start=start, until=start, marks=(mark, *marks), reason=reason)
 
 
 def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) -> Iterator[Edge]:

@@ -1,7 +1,8 @@
 """Local time to moments: which second since the epoch a schedule means, whatever the clocks do that day."""
 
 import difflib
-from datetime import date, datetime, timedelta, tzinfo
+import re
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -14,6 +15,33 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - arithmetic in UTC without carryin
 SECOND = timedelta(seconds=1)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MACHINE_ONLY = {"Factory", "localtime", "posixrules"}  # what they mean depends on the machine
+_WITHOUT_SUMMER = {"EST": "America/New_York", "MST": "America/Denver", "GMT": "Europe/London", "GMT0": "Europe/London"}
+_ABBREVIATIONS = {
+    "cest": ("Europe/Madrid", "Europe/Berlin"), "mez": ("Europe/Berlin",), "mesz": ("Europe/Berlin",), "eest": ("Europe/Athens",),
+    "west": ("Europe/Lisbon",), "bst": ("Europe/London", "Asia/Dhaka"), "msk": ("Europe/Moscow",), "trt": ("Europe/Istanbul",),
+    "edt": ("America/New_York",), "et": ("America/New_York",), "eastern": ("America/New_York",),
+    "cst": ("America/Chicago", "Asia/Shanghai"), "cdt": ("America/Chicago",), "ct": ("America/Chicago",),
+    "mdt": ("America/Denver",), "mt": ("America/Denver",), "pst": ("America/Los_Angeles",), "pdt": ("America/Los_Angeles",),
+    "pt": ("America/Los_Angeles",), "brt": ("America/Sao_Paulo",), "art": ("America/Argentina/Buenos_Aires",),
+    "ist": ("Asia/Kolkata", "Asia/Jerusalem", "Europe/Dublin"), "jst": ("Asia/Tokyo",), "kst": ("Asia/Seoul",),
+    "hkt": ("Asia/Hong_Kong",), "sgt": ("Asia/Singapore",), "gst": ("Asia/Dubai",), "sast": ("Africa/Johannesburg",),
+    "aest": ("Australia/Sydney", "Australia/Brisbane"), "aedt": ("Australia/Sydney",), "awst": ("Australia/Perth",),
+    "nzst": ("Pacific/Auckland",), "nzdt": ("Pacific/Auckland",),
+}  # fmt: skip
+_PLACES = (
+    *("Europe/London", "Europe/Madrid", "Europe/Athens", "Europe/Moscow", "Asia/Dubai", "Asia/Karachi", "Asia/Kolkata", "Asia/Dhaka"),
+    *("Asia/Bangkok", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney", "Pacific/Noumea", "Pacific/Auckland", "Atlantic/Azores"),
+    *("America/Sao_Paulo", "America/Santiago", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
+    *("America/Anchorage", "Pacific/Honolulu", "Africa/Lagos", "Africa/Johannesburg", "Africa/Nairobi", "Asia/Kathmandu"),
+    *("Asia/Tehran", "Australia/Adelaide", "America/St_Johns"),
+)
+_OFFSET = re.compile(r"(?:etc/)?(?:utc|gmt|z)?\s*([+\u2212-])\s*(\d{1,2})(?::?(\d{2}))?")
+
+
+def iana_named(name: str) -> ZoneInfo | None:
+    """The zone of that name in the tz database, in any case."""
+    found = _zones().get(name.casefold())
+    return ZoneInfo(found) if found is not None else None
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -21,10 +49,47 @@ def zone_named(name: str) -> ZoneInfo:
     known = _zones()
     found = known.get(name.casefold())
     if found is None:
-        near = _nearest(name.casefold(), known)
+        _refuse_offset(name)
+        near = [*_ABBREVIATIONS.get(name.casefold(), ())] or _nearest(name.casefold(), known)
         meant = f"did you mean {' or '.join(near)}?" if near else "write a name such as Europe/Madrid, America/New_York or UTC"
         raise Refused(f"there is no time zone {name!r}; {meant}")
     return ZoneInfo(found)
+
+
+def _refuse_offset(name: str) -> None:
+    """`GMT+2` is no zone, and Etc/GMT+2 is four hours away from what it means: refused with places, and with the zone of that offset."""
+    found = _OFFSET.fullmatch(name.casefold())
+    if found is None:
+        return
+    hours, minutes = int(found[2]), int(found[3] or 0)
+    ahead = timedelta(hours=hours, minutes=minutes) * (1 if found[1] == "+" else -1)
+    said = offset_words(ahead)
+    places = [p for p in _PLACES if ahead == _standard(ZoneInfo(p))][:2]
+    fixed = f"Etc/GMT{'-' if ahead > timedelta(0) else '+'}{hours}"
+    written = [f"for {said} all year write {fixed} (its sign is turned round)"] if not minutes and fixed.casefold() in _zones() else []
+    there = [f"a place has its own summer time: {' or '.join(places)}"] if places else []
+    raise Refused(f"{name!r} is no time zone; {'; '.join([*written, *there]) or 'write a name such as Europe/Madrid or UTC'}")
+
+
+def _standard(zone: tzinfo) -> timedelta:
+    """How far a zone is ahead of UTC outside of summer time."""
+    return min(offset(zone, datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (1, 7))
+
+
+def offset_words(ahead: timedelta) -> str:
+    """`UTC+2`, `UTC-3:30`, `UTC`."""
+    minutes = int(ahead.total_seconds()) // 60
+    sign, far = ("+" if minutes > 0 else "-"), abs(minutes)
+    return f"UTC{sign}{far // 60}{f':{far % 60:02}' if far % 60 else ''}" if minutes else "UTC"
+
+
+def zone_caution(name: str) -> str:
+    """What surprises people about a zone: that it has no summer time, or a sign that is turned round; "" for most."""
+    if place := _WITHOUT_SUMMER.get(name):
+        return f"{name} has no summer time; {place}?"
+    if re.fullmatch(r"Etc/GMT[+-]\d{1,2}", name) and (ahead := _standard(ZoneInfo(name))):
+        return f"{name} is {offset_words(ahead)}, all year"
+    return ""
 
 
 @lru_cache(maxsize=1)

@@ -175,6 +175,7 @@ class Scaling:
         member.status, member.updated_at = "deleting", self.estate.moment
         droplet = self.estate.droplets.get(member.droplet_id)
         if droplet is not None:
+            self.estate.watch.leaves(droplet)
             self.estate.nodes.term_all(droplet)
             self.estate.timeline.after(self.estate.delays.shutdown, lambda: self._switch_off(droplet))
         self.estate.timeline.after(self.estate.delays.pool_grace, lambda: self._destroy(pool, member))

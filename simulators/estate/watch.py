@@ -44,6 +44,8 @@ class Watch:
         """Droplets that their pool removed against its own documented order: nobody could know."""
         self.by_hand: dict[int, float] = {}
         """Droplets that another hand touched, and when last: for a moment nobody can know."""
+        self.leaving: dict[int, Cause] = {}
+        """Droplets that are on their way out, and whose doing that is: whoever is on them is lost whatever else happens to them."""
         self.thrown_out = 0
         self.losses: list[Loss] = []
         """Everybody who was ever cut off, whoever did it."""
@@ -69,9 +71,22 @@ class Watch:
     def _knowable(self, droplet: Droplet) -> bool:
         return self.estate.moment - self.by_hand.get(droplet.id, float("-inf")) > UNKNOWABLE
 
+    def leaves(self, droplet: Droplet) -> None:
+        """It is being removed."""
+        if (cause := self.estate.timeline.cause) is not None:
+            self.leaving.setdefault(droplet.id, Cause(cause.who, cause.what, self.estate.moment))
+
+    def _removed_by_others(self, droplet_id: int) -> Cause | None:
+        """Who is removing it, where that is another's doing that nobody could know of yet."""
+        cause = self.leaving.get(droplet_id)
+        unknown = cause is not None and cause.who != "operator" and self.estate.moment - cause.at <= UNKNOWABLE
+        return cause if unknown else None
+
     def _of_others(self, droplet_id: int) -> bool:
         """Whether what happens there now is the cloud's own doing, after it or another hand had begun with that droplet."""
         cause = self.estate.timeline.cause
+        if self._removed_by_others(droplet_id) is not None:
+            return True
         return droplet_id in self.whims or (droplet_id in self.by_hand and (cause is None or cause.who != "operator"))
 
     def terms(self, stack: str) -> Terms:
@@ -146,7 +161,7 @@ class Watch:
     def _note(self, meeting: Meeting, people: int, why: str) -> None:
         if people or meeting.recordings:
             whim = Cause("world", "its pool took it out of turn", self.estate.moment)
-            cause = whim if meeting.droplet_id in self.whims else self.estate.timeline.cause
+            cause = whim if meeting.droplet_id in self.whims else self._removed_by_others(meeting.droplet_id) or self.estate.timeline.cause
             at, begun = self.estate.moment, meeting.opened_at
             self.losses.append(Loss(at, meeting.stack, meeting.droplet_id, people, meeting.recordings, why, cause, begun))
 

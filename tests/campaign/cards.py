@@ -40,6 +40,11 @@ class Named:
     agents: bool = False
     unknown: bool = False
 
+    def plus(self, other: "Named") -> "Named":
+        """Both."""
+        agents, unknown = self.agents or other.agents, self.unknown or other.unknown
+        return Named(self.people + other.people, self.recordings + other.recordings, agents, unknown)
+
 
 def named(text: str) -> Named:
     """What is named in this text. Where it does not say that meetings end, or not how many people, nobody is named."""

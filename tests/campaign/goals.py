@@ -101,10 +101,10 @@ def configured(scene: Scene, tale: Tale) -> str:
 def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
     """Whether people reach them is the masters' part: these may be on their way up or down for another reason.
 
-    One in a crash loop counts: the world broke it, and no procedure of these is about it.
+    One in a crash loop counts, and one that another hand has drained: the world did it, and no procedure of these is about it.
     """
-    media, nodes = scene.estate.media(tale.stack), scene.estate.nodes
-    return [d for d in media if nodes.takes_meetings(d) or "openvidu" in d.node.loops]
+    media, nodes, by_hand = scene.estate.media(tale.stack), scene.estate.nodes, scene.estate.watch.by_hand
+    return [d for d in media if nodes.takes_meetings(d) or "openvidu" in d.node.loops or d.id in by_hand]
 
 
 def unparked(scene: Scene, tale: Tale) -> str:

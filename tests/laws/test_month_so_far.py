@@ -1,16 +1,23 @@
 """What droplets have cost since the month began, and who is remembered to have App Home open."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
+from handlers.cards.plans import saving
+from handlers.talks.cost import cost_card
 from services.clock import loop_clock
-from services.cluster import Droplet
+from services.cluster import Cluster, Droplet
 from services.memory import Homes, Viewer
-from services.prices import so_far
+from services.plan import make_plan
+from services.prices import hourly, per_hour, so_far
+from services.procedures import Shutdown
 from services.store.sqlite import SqliteStore
+from services.windows.savings import Facts, report
 from tests.support import virtual
+from tests.support.clusters import ready
 
 ORIGIN = 1_800_000_000.0
 PRICE = Decimal("0.07")
@@ -31,8 +38,50 @@ def at(text: str) -> float:
     ],
 )
 def test_a_month_so_far(created: str, now: str, hours: int) -> None:
-    droplet = Droplet(1, "a", "off", hourly=PRICE, created_at=created)
+    droplet = Droplet(1, "a", "off", size="s-4vcpu-8gb", hourly=PRICE, created_at=created)
     assert so_far([droplet, droplet], at(now)) == 2 * PRICE * hours
+
+
+def summed_up(amount: Decimal | None) -> Decimal:
+    assert amount is not None
+    return round(amount, 2)
+
+
+def test_a_month_of_a_v5_droplet_is_billed_to_its_end() -> None:
+    """744 h in October, at $0.15529: $115.54, whatever its monthly price says; a bundled plan of that price would stop at 672 h."""
+    for monthly in ("0", "104.36", "113.36"):
+        droplet = Droplet(7, "a", "active", size="g5-4vcpu-8gb-80gb", hourly=Decimal("0.15529"), monthly=Decimal(monthly))
+        assert summed_up(so_far([droplet], at("2026-11-01T00:00") - 1)) == Decimal("115.54")
+    bundled = Droplet(7, "a", "active", size="g-2vcpu-8gb", hourly=Decimal("0.15529"), monthly=Decimal("104.36"))
+    assert summed_up(so_far([bundled], at("2026-11-01T00:00") - 1)) == Decimal("104.35")
+
+
+def test_a_price_that_is_not_known_is_not_nothing() -> None:
+    priced = Droplet(1, "a", "active", size="s-4vcpu-8gb", hourly=PRICE)
+    silent = Droplet(2, "b", "active", size="s-9vcpu-9gb")
+    both = hourly(Cluster("acme", "acme", masters=(priced, silent)))
+    assert [both.media, both.masters, both.total] == [Decimal(0), None, None]
+    assert per_hour(both.total) == "unknown"
+    assert so_far([priced, silent], at("2026-11-02T00:00")) is None
+
+
+def test_a_plan_does_not_promise_what_it_cannot_know() -> None:
+    up = ready(3)
+    silent = replace(up, media=tuple(replace(n, droplet=replace(n.droplet, hourly=None)) for n in up.media))
+    assert saving(make_plan(up, Shutdown())).startswith("saves $0.21/h (3 media nodes)")
+    assert saving(make_plan(silent, Shutdown())).startswith("what it changes is unknown: DigitalOcean's price of a droplet was not seen")
+
+
+def test_what_the_month_does_not_count_is_said_below_its_sums() -> None:
+    month = replace(report("acme", 2026, 10, Facts(), at("2026-11-01T00:00")), unpriced=2, addresses=Decimal("744.00"))
+    said = cost_card(month).text
+    assert "not counted: 2 media nodes whose price is unknown" in said
+    assert "not counted: 744.0 address-hours" in said
+
+
+def test_addresses_that_are_billed_apart_are_counted() -> None:
+    v5 = Droplet(1, "a", "active", size="s5-2vcpu-4gb", hourly=PRICE)
+    assert hourly(Cluster("acme", "acme", masters=(v5, v5))).addresses == 2
 
 
 def test_viewers_are_few_and_forgotten_in_time() -> None:

@@ -1,7 +1,10 @@
 """From an operator's words to a value: whatever is typed, there is a value or a sentence that helps."""
 
 import string
+from collections.abc import Callable
 from dataclasses import MISSING
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -9,8 +12,12 @@ from hypothesis import strategies as st
 
 from handlers.parsing import SPOKEN, Words, parse
 from handlers.talks import Talk
+from handlers.talks.holds import hold_words
+from handlers.talks.windows import KeepUpTalk, SkipDays, keep_words
 from services.errors import Refused
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
+from services.windows import Until
+from services.windows.times import parse_length, parse_moment, parse_skipped
 from tests.support.clusters import law, procedures
 
 REASONS = string.ascii_letters + " äé.!?;:,'"
@@ -173,3 +180,175 @@ def test_a_usage_for_every_procedure() -> None:
     assert Shutdown.usage() == "shutdown [--no-drain] [--media-only]"
     assert Startup.usage() == "startup [MEDIA]"
     assert len({p.usage() for p in PROCEDURES}) == len(PROCEDURES)
+
+
+# --- moments and lengths --------------------------------------------------------------------------------------------------------
+
+MADRID = "Europe/Madrid"
+HOUR = 3600.0
+
+
+def madrid(text: str, fold: int = 0) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(MADRID), fold=fold).timestamp()
+
+
+THREE = madrid("2026-11-25T15:00")  # a Wednesday
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("90m", 5400), ("90 minutes", 5400), ("90 min", 5400), ("1 minute", 60), ("2h", 7200), ("2 hours", 7200), ("2 hrs", 7200),
+    ("1h30", 5400), ("1 h 30", 5400), ("1h30m", 5400), ("1 hour 30 minutes", 5400), ("1 hour and 30 minutes", 5400), ("1.5h", 5400),
+    ("1,5 h", 5400), ("2:30", 9000), ("0:45", 2700), ("1d", 86400), ("2 days", 172800), ("1 week", 604800), ("1d 12h", 129600),
+    ("an hour", 3600), ("half an hour", 1800), ("20h", 72000), ("  2   H ", 7200),
+])  # fmt: skip
+def test_lengths_as_people_write_them(text: str, seconds: float) -> None:
+    assert parse_length(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("90", "90 of what? write 90m for minutes, or 90h for hours"),
+    ("20:00", "20:00 can be read in two ways: write `until 20:00`, or `for 20h00`"),
+    ("0m", "“0m” is no time at all"),
+    ("2:75", "there are no 75 minutes in 2:75"),
+    ("30m 1h", "“30m 1h” is no length of time; write 90m, 2h, 1h30, 1.5h, 2 days"),
+    ("1h 2h", "is no length of time"),
+    ("1h75", "is no length of time"),
+    ("-1h", "is no length of time"),
+    ("tomorrow", "is no length of time"),
+    ("", "is no length of time"),
+    ("1e9h", "is no length of time"),
+])
+def test_what_is_no_length_is_said(text: str, told: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_length(text)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "moment"), [
+    ("22:00", "2026-11-25T22:00"), ("20h", "2026-11-25T20:00"), ("20h30", "2026-11-25T20:30"), ("20 h", "2026-11-25T20:00"),
+    ("14:59", "2026-11-26T14:59"), ("15:00", "2026-11-26T15:00"), ("15:01", "2026-11-25T15:01"), ("8:05", "2026-11-26T08:05"),
+    ("6pm", "2026-11-25T18:00"), ("6 PM", "2026-11-25T18:00"), ("6:30 p.m.", "2026-11-25T18:30"), ("12am", "2026-11-26T00:00"),
+    ("12pm", "2026-11-26T12:00"), ("noon", "2026-11-26T12:00"), ("midnight", "2026-11-26T00:00"), ("24:00", "2026-11-26T00:00"),
+    ("tomorrow 08:00", "2026-11-26T08:00"), ("tomorrow at 8am", "2026-11-26T08:00"), ("today 18:00", "2026-11-25T18:00"),
+    ("Fri 22:00", "2026-11-27T22:00"), ("friday 22h", "2026-11-27T22:00"), ("Wed 16:00", "2026-11-25T16:00"),
+    ("Wed 14:00", "2026-12-02T14:00"), ("2026-12-24 08:00", "2026-12-24T08:00"), ("2026-12-24T08:00", "2026-12-24T08:00"),
+    ("Fri 24:00", "2026-11-28T00:00"), ("2:30", "2026-11-26T02:30"),
+])  # fmt: skip
+def test_moments_as_people_write_them(text: str, moment: str) -> None:
+    """Said on Wednesday 25 November at 15:00."""
+    assert parse_moment(text, THREE, MADRID) == madrid(moment)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("20", "“20” can be read in two ways: write 20:00 for the hour, `for 20m` or `for 20h` for a length"),
+    ("90", "“90” can be read in two ways: `for 90m` or `for 90h` for a length"),
+    ("2h", "“2h” can be read in two ways: write `until 02:00`, or `for 2h`"),
+    ("1h30", "“1h30” can be read in two ways: write `until 01:30`, or `for 1h30`"),
+    ("90m", "“90m” is a length; write `for 90m`, or `until 16:30`"),
+    ("2 hours", "“2 hours” is a length; write `for 2 hours`, or `until 17:00`"),
+    ("Friday", "“Friday” can be read in two ways: write `until Friday 00:00` for its beginning, or `until Friday 24:00` for its end"),
+    ("tomorrow", "write `until tomorrow 00:00` for its beginning, or `until tomorrow 24:00` for its end"),
+    ("today 14:00", "today 14:00 is over already"),
+    ("2026-11-01 08:00", "is over already"),
+    ("2026-02-30 08:00", "is not in the calendar"),
+    ("25:00", "there is no 25:00 on the clock"),
+    ("13pm", "there is no 13pm on the clock"),
+    ("whenever", "“whenever” is no moment; write 18:00, 6pm, tomorrow 08:00"),
+    ("someday 08:00", "“someday” is no day"),
+    ("*now* <!channel>", "“now !channel” is no moment"),
+    ("", "is no moment"),
+])
+def test_what_is_no_moment_or_two_is_said(text: str, told: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_moment(text, THREE, MADRID)
+    assert told in str(refused.value)
+
+
+@law
+@given(st.integers(0, 3 * 366 * 24 * 60), st.integers(0, 1439), st.sampled_from([MADRID, "America/New_York", "Asia/Tokyo"]))
+def test_a_time_of_day_is_the_next_moment_at_which_the_clocks_show_it(later: int, minutes: int, zone: str) -> None:
+    now = madrid("2026-01-01") + later * 60
+    at = parse_moment(f"{minutes // 60:02}:{minutes % 60:02}", now, zone)
+    assert now < at <= now + 25 * HOUR
+    shown = datetime.fromtimestamp(at, ZoneInfo(zone))
+    if (shown.hour, shown.minute) != (minutes // 60, minutes % 60):  # skipped by the clocks: the first moment after the gap
+        before = datetime.fromtimestamp(at - 1, ZoneInfo(zone))
+        assert shown.utcoffset() != before.utcoffset()
+    earlier = [datetime.fromtimestamp(t, ZoneInfo(zone)) for t in range(int(now) // 60 * 60 + 60, int(at), 60)]
+    assert (minutes // 60, minutes % 60) not in {(e.hour, e.minute) for e in earlier}
+
+
+def test_a_repeated_hour_is_its_next_showing() -> None:
+    first, second = madrid("2026-10-25T02:30"), madrid("2026-10-25T02:30", fold=1)
+    assert parse_moment("02:30", first - 60, MADRID) == first
+    assert parse_moment("02:30", first + 60, MADRID) == second
+
+
+@pytest.mark.parametrize(("text", "reason", "until"), [
+    ("exam week until 20h", "exam week", "2026-11-25T20:00"),
+    ("exam week for 2:30", "exam week", "2026-11-25T17:30"),
+    ("exam week for 90 minutes", "exam week", "2026-11-25T16:30"),
+    ("exam week 2h", "exam week", "2026-11-25T17:00"),
+    ("exam week 90 minutes", "exam week", "2026-11-25T16:30"),
+    ("waiting for ben until Fri 22:00", "waiting for ben", "2026-11-27T22:00"),
+    ("closed until repaired for 1 day", "closed until repaired", "2026-11-26T15:00"),
+])
+def test_a_hold_says_why_and_until_when(text: str, reason: str, until: str) -> None:
+    assert hold_words(text, THREE, MADRID) == (reason, madrid(until))
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("exam week 20h", "20h can be read in two ways: write `for 20 hours`, or `until 20:00`"),
+    ("exam week 18:00", "18:00 can be read in two ways: write `until 18:00`, or `for 18h00`"),
+    ("exam week until 90m", "“90m” is a length"),
+    ("exam week", "say why and until when"),
+    ("until 18:00", "say why and until when"),
+    ("exam week for 91 days", "a hold lasts 90 days at most"),
+])
+def test_a_hold_that_can_be_read_in_two_ways_is_refused_with_both(text: str, told: str) -> None:
+    with pytest.raises(Refused) as refused:
+        hold_words(text, THREE, MADRID)
+    assert told in str(refused.value)
+
+
+def test_a_keep_up_takes_a_length_a_moment_or_tonight() -> None:
+    assert keep_words("tonight", THREE, MADRID) == "tonight"
+    for text in ("90m", "90 minutes", "for 1h30", "1.5h"):
+        assert keep_words(text, THREE, MADRID) == 5400
+    assert keep_words("until 22:00", THREE, MADRID) == Until(madrid("2026-11-25T22:00"))
+    assert parse("keepup until 22:00").said == KeepUpTalk("until 22:00")
+    assert parse("keepup 90 minutes").said == KeepUpTalk("90 minutes")
+    assert parse("keepup").said == KeepUpTalk("tonight")
+    with pytest.raises(Refused, match=r"22:00 can be read in two ways: write `until 22:00`, or `for 22h00`"):
+        keep_words("22:00", THREE, MADRID)
+
+
+def test_days_to_skip_may_be_said_by_name() -> None:
+    assert parse("skip tomorrow").said == SkipDays("tomorrow") == parse("window skip tomorrow").said
+    assert parse_skipped("tomorrow", THREE, MADRID) == ("2026-11-26",)
+    assert parse_skipped("tonight, Fri", THREE, MADRID) == ("2026-11-25", "2026-11-27")
+    assert parse_skipped("2026-12-24..2026-12-25 2027-01-06", THREE, MADRID) == ("2026-12-24", "2026-12-25", "2027-01-06")
+    late = madrid("2026-11-25T23:30")
+    assert parse_skipped("tomorrow", late, "UTC") == ("2026-11-26",)
+    assert parse_skipped("tomorrow", late + 2 * HOUR, MADRID) == ("2026-11-27",)
+    with pytest.raises(Refused, match="Wed can be read in two ways: today, 2026-11-25, or 2026-12-02; write the date"):
+        parse_skipped("Wed", THREE, MADRID)
+
+
+@law
+@given(st.text(max_size=60), st.sampled_from(["until", "for", ""]))
+def test_whatever_is_typed_is_a_time_or_a_sentence(text: str, word: str) -> None:
+    readings: list[Callable[[], bool]] = [
+        lambda: parse_length(text, word) > 0,
+        lambda: parse_moment(text, THREE, MADRID) > THREE,
+        lambda: bool(parse_skipped(text, THREE, MADRID)),
+        lambda: hold_words(f"why {word} {text}", THREE, MADRID)[1] > THREE,
+    ]
+    for read in readings:
+        said = ""
+        try:
+            assert read()
+        except Refused as refused:
+            said = str(refused)
+        assert "<" not in said
+        assert len(said) < 400

@@ -1,14 +1,26 @@
 """What is claimed to be saved is what the bill says, to the cent. Every figure here was worked out by hand first."""
 
-from datetime import UTC, datetime
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.procedures.windows import saving_words
+from services.usage import facts_of
+from services.windows import Terms, Window, parse_window
 from services.windows.billing import Closing, Stay
+from services.windows.estimate import NodePrice, four_weeks
+from services.windows.overlap import overlaps
 from services.windows.savings import Facts, Kept, MastersOff, add_up, bars, report
+from tests.support.clusters import ready
 
 HOUR, DAY = 3600, 86400
 RATE, MONTHLY = Decimal("0.07143"), Decimal("48.00")  # s-4vcpu-8gb
@@ -178,3 +190,131 @@ def test_what_was_away_and_what_was_there_make_up_the_places(nights: list[tuple[
     assert abs(got.saving - Decimal(away) / HOUR * RATE) <= Decimal("0.01") + Decimal("0.00001")
     assert got.as_if - got.billed == got.saving
     assert got.free == 0
+
+
+# --- what a plan promises -------------------------------------------------------------------------------------------------------
+
+FEBRUARY, MARCH = utc("2027-02-01T00:00"), utc("2027-03-01T00:00")  # four weeks that are a month of the bill
+ZONES = ("UTC", "Europe/Madrid", "Asia/Tokyo", "America/New_York")  # none of them changes its clocks in February
+
+
+@st.composite
+def schedule(draw: st.DrawFn, name: str) -> Window:
+    closes = draw(st.integers(0, 287)) * 5
+    opens = draw(st.integers(0, 288).map(lambda n: n * 5).filter(lambda m: m != closes))
+    days = tuple(sorted(draw(st.sets(st.integers(0, 6), min_size=1, max_size=6))))
+    return Window(name, days, closes, opens, draw(st.sampled_from(ZONES)), number=draw(st.none() | st.integers(1, 6)))
+
+
+def nights_of(window: Window) -> list[tuple[float, float, Window]]:
+    """Its closed times in February and a few days around, by the calendar alone."""
+    made = []
+    for n in range(-4, 33):
+        midnight = datetime(2027, 2, 1, tzinfo=ZoneInfo(window.zone)) + timedelta(days=n)
+        if midnight.weekday() in window.days:
+            wraps = 1440 if window.open <= window.close else 0
+            local = [midnight + timedelta(minutes=m) for m in (window.close, window.open + wraps)]
+            made.append((local[0].timestamp(), local[1].timestamp(), window))
+    return made
+
+
+def month_of(windows: Sequence[Window], nodes: int, lead: float, price: NodePrice) -> list[Any]:
+    """The records of that month, as they are written down when every window is kept: one for each time nodes go or come."""
+    united: list[tuple[float, float, list[Window]]] = []
+    for close, opens, window in sorted((n for w in windows for n in nights_of(w)), key=lambda n: n[:2]):
+        if united and close <= united[-1][1]:
+            united[-1] = (united[-1][0], max(united[-1][1], opens), [*united[-1][2], window])
+        else:
+            united.append((close, opens, [window]))
+    changes: list[tuple[float, list[Window]]] = []
+    for close, opens, of in united:
+        if opens - lead > close:
+            changes += [(close, []), (opens - lead, of)]
+    number, here, there = 0, True, nodes
+    told: list[Any] = []
+
+    def note(at: float) -> None:
+        nonlocal number
+        created = min(at, FEBRUARY - DAY if at == FEBRUARY else at)
+        size = "s-4vcpu-8gb" if price.capped else "g5-4vcpu-8gb"
+        born = datetime.fromtimestamp(created, UTC).isoformat()
+        here_now = [[number + n, str(price.hourly), str(price.monthly or 0), born, size] for n in range(there if here else 0)]
+        number += there
+        told.append([at, here_now, False, "0"])
+
+    here = next((bool(of) for at, of in reversed(changes) if at <= FEBRUARY), True)
+    note(FEBRUARY)
+    for at, of in changes:
+        if FEBRUARY < at < MARCH:
+            here = bool(of)
+            if of:
+                named = max((w.number or 0 for w in of), default=0)
+                there = max(named, there if any(w.number is None for w in of) else 0)
+            note(at)
+    return told
+
+
+def billed(windows: Sequence[Window], nodes: int, lead: float, price: NodePrice) -> Decimal:
+    return report("acme", 2027, 2, facts_of(month_of(windows, nodes, lead, price), MARCH), MARCH).billed
+
+
+BUNDLED, V5 = NodePrice(RATE, MONTHLY), NodePrice(Decimal("0.15529"), None, capped=False)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.data())
+def test_the_four_weeks_of_a_plan_are_what_the_month_then_costs_to_the_cent(data: st.DataObject) -> None:
+    others = [data.draw(schedule(name)) for name in ("nights", "lunch")[: data.draw(st.integers(0, 2))]]
+    windows = [*others, data.draw(schedule("late"))]
+    nodes, lead = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([0.0, 600.0, 1800.0]))
+    price = data.draw(st.sampled_from([BUNDLED, V5]))
+    for some in (others, windows):
+        assert four_weeks(some, FEBRUARY, [price] * nodes, Terms(lead=lead)) == billed(some, nodes, lead, price)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.data())
+def test_a_plan_promises_what_the_window_adds_and_no_more(data: st.DataObject) -> None:
+    others = [data.draw(schedule(name)) for name in ("nights", "lunch")[: data.draw(st.integers(0, 2))]]
+    added = data.draw(schedule(data.draw(st.sampled_from(["late", "nights"]))))
+    up = ready(3)
+    cluster = replace(up, seen_at=FEBRUARY, windows=tuple(w.words() for w in others))
+    said = saving_words(added, cluster)
+    found = re.search(r"(saves|costs) about \$([\d,]+\.\d\d)( more)? in four weeks", said)
+    assert found is not None, said
+    promised = Decimal(found[2].replace(",", "")) * (1 if found[1] == "saves" else -1)
+    then = [*(w for w in others if w.name != added.name), added]
+    price = NodePrice(up.media[0].droplet.hourly or Decimal(0))
+    assert promised == billed(others, 3, 600.0, price) - billed(then, 3, 600.0, price)
+    for other in others:
+        assert (other.name in said) == (other.name != added.name)
+
+
+def test_a_second_window_that_overlaps_the_first_promises_what_it_adds() -> None:
+    """Five nights a week 1.5 h longer, four weeks, three nodes: 30 h x 3 x 0.07143 = $6.43, and not the 220 h of the window alone."""
+    since = datetime(2026, 11, 23, 12, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
+    nights, late = (parse_window(f"{w} Europe/Madrid") for w in ("nights Mon-Fri 20:00-07:30", "late Mon-Fri 22:00-09:00"))
+    cluster = replace(ready(3), seen_at=since, windows=(nights.words(),))
+    assert saving_words(late, cluster).startswith("saves about $6.43 in four weeks, beside what nights saves (")
+    assert overlaps([nights], late, since, since + 28 * DAY) == ("late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat",)
+
+
+@pytest.mark.parametrize(("first", "second", "said"), [
+    ("nights Mon-Fri 20:00-07:30", "early Mon-Fri 18:30-21:00", ["it closes at 18:30 instead of 20:00 on Mon-Fri"]),
+    ("nights Mon-Fri 20:00-07:30", "inner Wed 22:00-23:00", ["it is closed then anyway, so nothing changes on Wed"]),
+    ("nights Mon-Fri 20:00-07:30", "weekend Sat 07:30-20:00", ["it opens at 20:00 instead of 07:30 on Sat"]),
+    ("nights daily 20:00-07:30", "bridge Sat 07:00-20:30", ["it does not open from 07:30 to 20:00 on Sat"]),
+    ("nights Fri 20:00-07:30", "weekend Sat,Sun 00:00-24:00", ["it opens at Mon 00:00 instead of Sat 07:30 on Mon"]),
+    ("nights Mon-Fri 20:00-07:30", "lunch Mon-Fri 13:00-14:00", []),
+])
+def test_where_two_windows_meet_both_are_named_with_what_changes(first: str, second: str, said: list[str]) -> None:
+    since = utc("2027-02-01T12:00")
+    one, other = (parse_window(f"{w} UTC") for w in (first, second))
+    assert list(overlaps([one], other, since, since + 28 * DAY)) == [f"{other.name} overlaps {one.name}: {s}" for s in said]
+
+
+def test_what_a_plan_cannot_know_it_does_not_promise() -> None:
+    up = ready(3)
+    silent = replace(up, media=tuple(replace(n, droplet=replace(n.droplet, hourly=None)) for n in up.media))
+    window = parse_window("nights Mon-Fri 20:00-07:30 UTC")
+    assert saving_words(window, silent) == "how much it saves is unknown: the price of a media node was not seen"

@@ -62,7 +62,7 @@ def test_the_example_is_good_and_shows_every_key() -> None:
 def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> None:
     """Take the comment signs away: nothing but what needs a file or a choice changes."""
     shown = "\n".join(line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ":" in line else line for line in EXAMPLE.read_text().splitlines()[8:])
-    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "socket", "autoscaler", "minimum", "power", "capacity", "configuration", "windows"):
+    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "freezes", "meetings", "people_per_node", "socket", "autoscaler", "minimum", "power", "capacity", "configuration", "windows"):
         shown = "\n".join(text for text in shown.splitlines() if not text.lstrip().startswith(line))
     shown = shown.replace("  path: ~/.local/state", "  path: /home/ana/.local/state")
     assert read(tmp_path, shown) == load(EXAMPLE, HOME)
@@ -103,7 +103,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({"clusters": {"Acme!": GOOD["clusters"]["acme"]}}, "clusters.Acme!: found 'Acme!'; allowed: lower-case letters, digits and hyphens"),
         ({"clusters": {"acme": {"stack": "acme", "region": "ams3"}}}, "clusters.acme.public_url: found nothing; allowed: a value, it has no default"),
         (acme(regoin="x"), "clusters.acme.regoin: found an unknown key; allowed: stack, region, public_url, health_url, livekit_url, ca_file, ssh, spaces, roles, "
-         "policy, drain, autoscaler, timings, channel, timezone, windows, holidays, secrets (did you mean region?)"),
+         "policy, drain, autoscaler, timings, channel, timezone, windows, holidays, freezes, meetings, people_per_node, secrets (did you mean region?)"),
         (acme(region=3), "clusters.acme.region: found 3; allowed: text"),
         (acme(public_url="meet.example.com"), "clusters.acme.public_url: found 'meet.example.com'; allowed: an http:// or https:// address, without a user in it"),
         (acme(health_url="http://x:7880/"), "clusters.acme.health_url: found 'http://x:7880/'; allowed: an http:// or https:// address with {address} or "
@@ -135,7 +135,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         ({**GOOD, "slack": {"mode": "sockets"}}, "slack.mode: found 'sockets'; allowed: 'socket' or 'http' (did you mean socket?)"),
         ({**GOOD, "log": []}, "log: found a list; allowed: keys and values"),
         ({**GOOD, "digitalocean": {"ca_file": "/nowhere.pem"}}, "digitalocean.ca_file: found /nowhere.pem, which is not a file; allowed: certificates in PEM form"),
-        (acme(holidays="/nowhere.ics"), "clusters.acme.holidays: found /nowhere.ics, which is not a file; allowed: a calendar (.ics) of days off"),
+        (acme(people_per_node=0), "clusters.acme.people_per_node: found 0; allowed: greater than or equal to 1"),
         (acme(ssh={"key_file": "/nowhere"}), "clusters.acme.ssh.key_file: found /nowhere, which is not a file; allowed: a file that can be read"),
     ],
 )  # fmt: skip
