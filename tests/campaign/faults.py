@@ -169,7 +169,7 @@ def whoever_approved_once_counts(patch: Patch) -> None:
 def a_hold_holds_nothing(patch: Patch) -> None:
     """Whatever somebody wants to go on with."""
 
-    async def unheld(*_: object) -> Mapping[str, str | None]:
+    async def unheld(*_: object, **__: object) -> Mapping[str, str | None]:
         return {}
 
     patch.setattr(Desk, "_must_not_be_held", unheld)

@@ -396,6 +396,30 @@ def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(caplog: py
     virtual.run(story())
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool) -> None:
+    """Each of them cost ten seconds of everybody's round, and a place among those that are looked after at once until it was cancelled."""
+
+    async def story() -> None:
+        bulkheads, loop, names = Bulkheads(loop_clock(0.0)), asyncio.get_running_loop(), [f"c{n:02}" for n in range(60)]
+        bad, done = set(names[::2]), Counter[str]()
+
+        async def work(name: str) -> None:
+            await asyncio.sleep(1e9 if name in bad else 0.2)
+            done[name] += 1
+
+        for turn in range(1, 25):
+            began = loop.time()
+            await bulkheads.each("notices", names, work, together=together, at_once=16)
+            assert loop.time() - began <= 60 * 0.2 + 45, "what one may cost, and a second for each more"
+            assert done == dict.fromkeys(set(names) - bad, turn)
+            await asyncio.sleep(10)
+        assert {t.cluster for t in bulkheads.troubles} == bad
+        await bulkheads.aclose()
+
+    virtual.run(story())
+
+
 def test_a_part_that_fails_now_and_then_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
     """Each failure came after a success, so each was new: a traceback for every one of them."""
 
