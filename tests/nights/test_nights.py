@@ -1,0 +1,12 @@
+"""Some nights of the year, as they are drawn. `make nights` plays all of them."""
+
+import pytest
+
+from tests.nights.luck import night
+from tests.nights.play import play
+from tests.support.full import FULL
+
+
+@pytest.mark.parametrize("number", range(365 if FULL else 6))
+def test_a_night_keeps_its_promises(number: int) -> None:
+    assert list(play(night(number)).faults()) == []
