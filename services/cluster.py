@@ -457,6 +457,8 @@ class Cluster:
     last_seen: FleetSeen | None = None  # what kept its media nodes when that was last seen
     windows: tuple[str, ...] = ()  # the words of its off-hours windows
     window_versions: tuple[tuple[str, int], ...] = ()  # by name, how often each was written
+    # Of its windows' closings: the edge, seconds until the last meeting had ended, and False where it went on for longer.
+    evenings: tuple[tuple[str, float, bool], ...] = ()
     zone: str = "UTC"  # where its people live
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one

@@ -20,6 +20,7 @@ from services.clock import Clock
 from services.cluster import Cluster, Fact, FleetKind, Load
 from services.desk import SWEEP, Desk
 from services.errors import BotError, Refused
+from services.evenings import evening_of
 from services.metrics import METRICS
 from services.plan import Plan, make_plan
 from services.policy import Actor, Rules
@@ -49,6 +50,7 @@ from services.windows import (
     settle,
     will_miss,
 )
+from services.windows.ends import likely_end
 from services.wishes import Wishes, at
 
 log = logging.getLogger(__name__)
@@ -120,6 +122,7 @@ class Hours:
         self._quiet: dict[str, tuple[tuple[str | None, ...], float]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
         self._added: dict[str, Run] = {}
+        self._evenings: set[str] = set()  # runs whose evening is noted
 
     async def tick(self) -> None:
         """One look at every cluster. Each on its own: what goes wrong with one holds up no other."""
@@ -153,7 +156,7 @@ class Hours:
 
     def forget(self, _: object = None) -> None:
         """The state is gone: nothing of what was read from it stands any more."""
-        for held in (self._ended, self._why, self._quiet):
+        for held in (self._ended, self._why, self._quiet, self._evenings):
             held.clear()
         self.usage.forget()
 
@@ -238,6 +241,7 @@ class Hours:
         opening = await self._act(turn, settled.act, settled.reason, seen) if settled.act else None
         for run in await self._newest(turn.name):
             _tell_what_came_of_it(turn, run)
+            await self._remember_evening(run)
         await self._notice(turn, settled.due.next_edge)
         if opening is None:
             await self._warn(turn, settled)
@@ -247,6 +251,11 @@ class Hours:
         if waits:
             turn.why = turn.why or "it is not settled yet"
         return opening
+
+    async def _remember_evening(self, run: Run) -> None:
+        if run.id not in self._evenings and (evening := evening_of(run)) is not None:
+            await self._desk.memory.note_evening(run.cluster, evening)
+        self._evenings.add(run.id)
 
     async def _write(self, turn: _Turn, opening: _Opening | None) -> bool:
         if opening is not None:
@@ -349,6 +358,8 @@ class Hours:
             turn.tell(f"{edge.name}/less", f"*{turn.name} opens with {less}* · {_windows(edge)} at {_time(edge)}.")
         window = edge.name.partition(f"-{edge.kind}@")[0]
         said = f"{'serves by' if edge.kind == 'open' else 'closes at'} {_time(edge)}{f', {late}' if late else ''}"
+        if edge.kind == "close" and not _nobody_meets(cluster.load):
+            said += f"; {likely_end(cluster.evenings, edge)}"
         who = Actor(user=f"window:{window}", name=f"window {window}")
         return _Opening(plan, edge, who, standings, dict(turn.book.answers).get(f"{edge.name}/ask"), said)
 

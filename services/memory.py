@@ -15,6 +15,7 @@ from services.store import Commit, Store
 from services.store.origin import used_key
 
 NOTED_EVERY = 3600.0
+EVENINGS = 120  # closings that are remembered
 KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
 
 
@@ -30,8 +31,8 @@ class Memory:
         """The cluster with what is remembered of it."""
         pool = cluster.pool.id if cluster.pool else ""
         name = cluster.name
-        media, zero, book, paused, seen = await self._store.get(
-            f"media:{name}", f"zero:{pool}", book_key(name), f"pause:{name}", f"kind:{name}"
+        media, zero, book, paused, seen, evenings = await self._store.get(
+            f"media:{name}", f"zero:{pool}", book_key(name), f"pause:{name}", f"kind:{name}", f"evenings:{name}"
         )
         known: dict[str, Any] = json.loads(media) if media else {"number": None}
         kept = read_book(book).windows
@@ -44,6 +45,7 @@ class Memory:
             windows=tuple(w.words() for w in kept),
             window_versions=tuple((w.name, w.version) for w in kept),
             last_seen=_seen(seen),
+            evenings=_evenings(evenings),
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 
@@ -88,6 +90,15 @@ class Memory:
         """No run of ours keeps it paused."""
         return await self._store.commit(Commit(checks=dict(fence), puts={f"pause:{cluster.name}": None}))
 
+    async def note_evening(self, name: str, evening: tuple[str, float, bool]) -> None:
+        """How long people met after a window's closing began. Noted once, by the name of its edge."""
+        key = f"evenings:{name}"
+        (text,) = await self._store.get(key)
+        known = _evenings(text)
+        if all(edge != evening[0] for edge, _, _ in known):
+            note = json.dumps([*known, evening][-EVENINGS:])
+            await self._store.commit(Commit(checks={key: text}, puts={key: note}))
+
     async def zero_was_refused(self, cluster: Cluster) -> None:
         """DigitalOcean does not take 0 for this pool: the next plan says so."""
         if cluster.pool is not None:
@@ -99,6 +110,13 @@ def _seen(note: str | None) -> FleetSeen | None:
         return None
     kind, media, at = json.loads(note)
     return FleetSeen(FleetKind(kind), media, at)
+
+
+def _evenings(note: str | None) -> tuple[tuple[str, float, bool], ...]:
+    """What is recorded of closings; a damaged record only costs the prediction, and begins anew."""
+    with suppress(ValueError, TypeError):
+        return tuple((str(edge), float(lasted), bool(ended)) for edge, lasted, ended in json.loads(note or "[]"))
+    return ()
 
 
 def _with_pause(autoscaler: Autoscaler | None, note: str | None) -> Autoscaler | None:

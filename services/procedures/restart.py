@@ -77,7 +77,8 @@ class Restart(Procedure):
         node = nodes.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             name = short(node.name, cluster.stack)
-            yield Drain((node.id,), number=1, pool_follows=False, returns=True, who=name)
+            floor = fleet.of(cluster).floor_without((node,))
+            yield Drain((node.id,), number=1, pool_follows=False, returns=True, who=name, floor=floor)
             yield Revive((node.id,), who=name)
             return
         if self.service:

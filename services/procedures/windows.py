@@ -17,6 +17,7 @@ from services.steps import Step
 from services.steps.base import count, duration, listed
 from services.steps.hours import SaveWindow
 from services.windows import BY_TURNS, KIND_WORDS, USAGE, Edge, Terms, Window, begin_window, edges, lead, lint, parse_window
+from services.windows.ends import likely_end
 from services.windows.estimate import FOUR_WEEKS, NodePrice, four_weeks
 from services.windows.overlap import overlaps
 from services.windows.zones import day_and_time, offset, offset_words, wall
@@ -86,7 +87,7 @@ class AddWindow(Procedure):
             *again,
             _meetings(window),
             *(f"it takes the place of `{w}`" for w in old),
-            *((f"closes first on {_when(first)}",) if first else ()),
+            *((f"closes first on {_when(first)}", likely_end(cluster.evenings, first)) if first else ()),
             *overlaps(others, window, since, until),
             *lint((*others, window), cluster.seen_at),
         )

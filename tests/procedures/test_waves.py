@@ -1,8 +1,26 @@
 """So many media nodes stay in service until a closing is final, and through every change that leaves a cluster up."""
 
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.cards.plans import impact
+from services.cluster import Cluster
+from services.errors import Refused
+from services.plan import make_plan
+from services.procedures import DrainNodes, Park, Procedure, ResizeMedia, Restart, Scale, Shutdown
 from services.runs import State
-from tests.procedures.test_windows import at, every_kind, play, until, up
-from tests.support.scene import Scene
+from services.steps import Drain, Left, Step
+from services.steps.media import SERVES
+from services.steps.waves import seen_empty
+from tests.laws.test_steps import ask
+from tests.procedures.test_windows import add, at, down, every_kind, play, until, up
+from tests.support import virtual
+from tests.support.clusters import SOLD, autoscaled, clusters, fixed, law, ready
+from tests.support.scene import ORIGIN, Scene
+from tests.support.stories import asked, over, with_buttons
 from tests.support.witness import witnessed
 
 NIGHTS = "nights Mon-Fri 20:00-07:30 --meetings wait:10"
@@ -37,3 +55,112 @@ def test_a_closing_that_is_given_up_never_left_fewer_than_one_in_service(kind: s
             assert back - given_up < 600, "capacity is back within one start of a node"
 
     play(story, START, [NIGHTS], SLOW, kind=kind)
+
+
+def test_people_decide_to_drain_the_last_one_too() -> None:
+    """From then on it is final: no new meeting is opened, and the meetings there end by themselves."""
+
+    async def story(scene: Scene) -> None:
+        await add(scene, f"{NIGHTS} Europe/Madrid")
+        meeting_on_each(scene, minutes=40)
+        async with witnessed(scene) as witness:
+            await until(scene, "2026-11-25T20:15")
+            assert witness.least(at(START)) == 1, witness.seen
+            card = await with_buttons(scene, "did not finish in time")
+            await scene.ben.presses(card, "Drain all, open no new meeting")
+            await until(scene, "2026-11-25T20:19")
+            assert witness.seen[-1][1] == 0
+            await until(scene, "2026-11-25T20:50")
+        assert down(scene)
+        assert scene.estate.thrown_out == 0
+
+    play(story, START, (), SLOW)
+
+
+def test_the_media_nodes_of_a_pool_serve_until_no_one_meets_there_before_another_size() -> None:
+    async def story() -> None:
+        async with Scene(media=2, site=SLOW, pydo=False) as scene:
+            scene.estate.allow_template_keys.add("size")
+            meeting_on_each(scene, minutes=30)
+            async with witnessed(scene) as witness:
+                await asked(scene, "resize media c-8", "1 media node stays in service until no one meets there")
+                await over(scene)
+            none = [moment for moment, number in witness.seen if number == 0]
+            again = next(moment for moment, number in witness.seen if moment > none[0] and number)
+            assert len(none) == 1
+            assert none[0] - ORIGIN > 1800, "one served as long as people met"
+            assert again - none[0] < 420, "one start of a node"
+
+    virtual.run(story())
+
+
+# What is refused, or said in as many words
+
+
+def asks_for(least: int, cluster: Cluster) -> Cluster:
+    return replace(cluster, min_serving=least)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "procedure"),
+    [
+        (ready(3), Scale(1)),
+        (fixed(3), Park("2")),
+        (fixed(3), DrainNodes("2")),
+        (autoscaled(3, declared=None), DrainNodes("2")),
+    ],
+)
+def test_fewer_than_the_settings_ask_for_are_not_left(cluster: Cluster, procedure: Procedure) -> None:
+    assert make_plan(cluster, procedure).steps
+    with pytest.raises(Refused, match=r"1 media node would stay in service, and `drain.min_serving` of acme is 2"):
+        make_plan(asks_for(2, cluster), procedure)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "procedure"),
+    [(ready(2), Restart("media-1")), (ready(2), DrainNodes("media-1")), (fixed(2, sizes=SOLD), ResizeMedia("s-8vcpu-16gb"))],
+)
+def test_a_plan_that_needs_a_node_more_than_there_are_says_so_in_as_many_words(cluster: Cluster, procedure: Procedure) -> None:
+    assert make_plan(cluster, procedure).effects.special == ()
+    special = make_plan(asks_for(2, cluster), procedure).effects.special
+    assert any(said.startswith("leaves 1 media node in service") and "`min_serving` of acme is 2" in said for said in special)
+
+
+def test_a_closing_that_may_be_given_up_says_how_many_stay() -> None:
+    plan = make_plan(asks_for(2, ready(3)), Shutdown(limit=600.0, gives_up=1800.0))
+    assert "*2 media nodes stay in service* until no one meets there, or people decide to drain all." in impact(plan)
+    by_hand = make_plan(ready(3), Shutdown())
+    assert "From the moment it starts nobody can open" in impact(by_hand), "that is final as it starts"
+
+
+# The law
+
+
+def ask_of(step: Step, cluster: Cluster) -> list[tuple[object, ...]]:
+    """What it asks for first, at that look."""
+    return ask(step, cluster, 0) if step.wants(cluster, 0) else []
+
+
+@law
+@given(st.data(), clusters(), st.integers(1, 3), st.booleans())
+def test_no_drain_takes_the_last_ones_out_of_service(data: st.DataObject, cluster: Cluster, floor: int, ends: bool) -> None:
+    """Whatever is seen: so many stay, or all that serve; unless it is proved that no one meets on any node that goes."""
+    ids = data.draw(st.sampled_from([(), *[(n.id,) for n in cluster.media]]))
+    for step in (Drain(ids, floor=floor, ends=ends), Left(ids, floor=floor, ends=ends)):
+        told = {call[0] for call in ask_of(step, cluster) if call[1] in ("drain", "send away")}
+        left = [n for n in cluster.serving if n.id not in told]
+        going = [n for n in cluster.media if not ids or n.id in ids]
+        if not (ends and all(seen_empty(n) for n in going if n.member_status != "deleting")):
+            assert len(left) >= min(floor, len(cluster.serving))
+
+
+def test_the_same_ones_stay_at_each_look() -> None:
+    """Whatever meets where: between two looks the one that stays is not changed for one that was told meanwhile."""
+    cluster = ready(3)
+    calm = tuple(replace(n, look=replace(SERVES, rooms=0, people=0, recordings=0)) for n in cluster.media)
+    busy = replace(SERVES, rooms=1, people=2, recordings=0)
+    for index in range(3):
+        media = tuple(replace(n, look=busy) if i == index else n for i, n in enumerate(calm))
+        told = [call[0] for call in ask_of(Drain(floor=1, ends=True), replace(cluster, media=media))]
+        assert told == [n.id for n in cluster.media[1:]]
+    assert len(ask_of(Drain(floor=1, ends=True), replace(cluster, media=calm))) == 3, "no one meets: all at once, as quickly as ever"

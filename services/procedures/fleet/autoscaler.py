@@ -141,8 +141,9 @@ class AutoscalerFleet(Fleet):
         masters_must_serve(cluster)
         serving = len([n for n in self.staying if n.serving or not n.seen])  # what no one sees may serve, and is waited for
         steps: list[Step] = []
-        for node in old:
-            steps.append(Left((node.id,), uncount=True, who=self.short((node,))))
+        for gone, node in enumerate(old):
+            others = max(serving - gone, min(serving, self.floor)) - 1
+            steps.append(Left((node.id,), uncount=True, who=self.short((node,)), floor=max(0, min(cluster.min_serving, others))))
             # Another comes only where fewer than its minimum are left: what was there beyond it was for a load that may be over.
             if serving:
                 steps.append(Arrived(min(serving, self.floor)))
@@ -168,6 +169,7 @@ class AutoscalerFleet(Fleet):
                 f"{count(stay, 'node')} would stay and the autoscaler keeps {self.cluster.declared}: it would bring others at once. "
                 f"`/openvidu freeze` first; for good, {LIMITS} ({PLAN_FIRST})"
             )
+        self.must_leave(stay)
         return tuple(there[:number])
 
     def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
@@ -187,7 +189,8 @@ class AutoscalerFleet(Fleet):
         comes = by_itself if self.scaler.enabled else "no other comes while it is paused"
         notes = (f"They finish, delete themselves and are billed no more; {comes}", *self._open_to_the_world())
         uncount = self.scaler.enabled
-        step = Left(tuple(n.id for n in mine), number=len(mine), uncount=uncount, who=self.who(mine))
+        floor, who = self.floor_without(mine), self.who(mine)
+        step = Left(tuple(n.id for n in mine), number=len(mine), uncount=uncount, who=who, floor=floor)
         return Way((step,), notes)
 
     def _open_to_the_world(self) -> tuple[str, ...]:

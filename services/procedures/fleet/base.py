@@ -8,7 +8,7 @@ from services.cluster import Cluster, MediaNode, short
 from services.errors import Refused
 from services.procedures import nodes
 from services.steps import Step
-from services.steps.base import listed
+from services.steps.base import count, listed
 
 PLAN_FIRST = "read the plan before you apply it"
 
@@ -50,6 +50,20 @@ class Fleet(ABC):
     def until_final(self, gives_up: float) -> int:
         """How many media nodes stay in service while the whole fleet is let go: as long as people may still say that it stays up."""
         return self.cluster.min_serving if gives_up else 0
+
+    def floor_without(self, going: Iterable[MediaNode]) -> int:
+        """How many stay in service while these are drained: as the settings say, and no more than the others that can be."""
+        ids = {n.id for n in going}
+        others = [n for n in self.cluster.media if n.id not in ids and n.member_status != "deleting" and not n.droplet.off]
+        # One that is not reached at this moment counts: a plan must not become another one because SSH did not answer.
+        return min(self.cluster.min_serving, len([n for n in others if not (n.parked or n.draining or n.held)]))
+
+    def must_leave(self, number: int) -> None:
+        """Refused when so few media nodes would stay in service at the end."""
+        name, least = self.cluster.name, self.cluster.min_serving
+        if number < least:
+            left = f"{count(number, 'media node')} would stay in service, and `drain.min_serving` of {name} is {least}"
+            raise Refused(f"{left}; `/openvidu shutdown` closes {name}, and the setting says how few are enough")
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -141,7 +141,7 @@ class FixedFleet(Fleet):
             on = not node.droplet.off
             if on:
                 if not harsh:
-                    yield Drain(ids, number=1, who=name)
+                    yield Drain(ids, number=1, who=name, floor=self.floor_without((node,)))
                 yield NodesOff(ids, harsh=harsh, who=name)
             yield NodeSize(node.id, size, who=name)
             if on:
@@ -165,12 +165,15 @@ class FixedFleet(Fleet):
             return self.on
         return super().pick(said)
 
-    def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:  # noqa: ARG002
+    def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
         off = [n for n in chosen if n.droplet.off]
         if off:
             raise Refused(f"{self.short(off)} {'is' if len(off) == 1 else 'are'} off: nobody meets there")
         back = "`/openvidu startup`" if len(chosen) > 1 else f"`/openvidu restart {self.short(chosen)}`"
-        step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=self.who(chosen))
+        if re.fullmatch(r"\d{1,3}", said):
+            self.must_leave(len(self.on) - len(chosen))
+        floor, who = self.floor_without(chosen), self.who(chosen)
+        step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=who, floor=floor)
         note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
         return Way((step,), (note,), next=f"bring {'them' if len(chosen) > 1 else 'it'} back with {back}")
 
@@ -187,8 +190,9 @@ class FixedFleet(Fleet):
             raise Refused(f"that would leave no media node that is seen to serve; `/openvidu shutdown` closes {self.cluster.name}")
         if not chosen:
             return Way()
+        self.must_leave(len(left))
         ids, who = tuple(n.id for n in chosen), self.who(chosen)
-        drain = () if harsh else (Drain(ids, number=len(ids), who=who),)
+        drain = () if harsh else (Drain(ids, number=len(ids), who=who, floor=self.floor_without(chosen)),)
         back = f"`/openvidu unpark {self.short(chosen) if len(chosen) == 1 else len(chosen)}`"
         note = f"{NOTHING}. They stay parked through shutdowns and start-ups, until {back}"
         following = f"bring {'it' if len(ids) == 1 else 'them'} back with {back}"

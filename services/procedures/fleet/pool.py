@@ -36,8 +36,8 @@ class PoolFleet(Fleet):
             # Should 0 be refused, the oldest stays: it must not have been told to delete itself. One that is not reached at this moment is
             # the oldest all the same: a plan must not become another one because SSH did not answer.
             oldest = tuple(n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start)
-            drain = Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
-            yield replace(drain, floor=self.until_final(gives_up), ends=True, back=self._capacity_back()) if gives_up else drain
+            step = Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
+            yield replace(step, floor=self.until_final(gives_up), ends=True, back=self._capacity_back()) if gives_up else step
         if self.kept:
             yield from keep_one(self.cluster, (), was, harsh=not drain, keeps=self.keeps)
             return
@@ -131,6 +131,8 @@ class PoolFleet(Fleet):
             raise Refused(f"DigitalOcean's pools hold at most {MOST} droplets; {number} is more")
         if cluster.down:
             raise Refused(f"{cluster.name} is down; `/openvidu startup {number}` starts it with {count(number, 'media node')}")
+        if number < len(cluster.members) and not harsh:
+            self.must_leave(number)
         if number > max(target, len(cluster.members)):
             reminders.room_for(cluster, number - len(cluster.members), count(number, "media node"))
         if number > target:
@@ -158,7 +160,7 @@ class PoolFleet(Fleet):
     def _less(self, number: int, stay: tuple[MediaNode, ...], going: tuple[MediaNode, ...], *, harsh: bool) -> Iterator[Step]:
         ids, said = tuple(n.id for n in going), self.who(going)
         if not harsh:
-            yield Drain(ids, number=len(ids), who=said)
+            yield Drain(ids, number=len(ids), who=said, floor=min(self.cluster.min_serving, number))
         yield PoolTarget(number, was=self.pool.target, harsh=harsh)
         yield Shrunk(number, ids, stay=tuple((n.id, n.name) for n in stay), who=said)
 
@@ -180,7 +182,8 @@ class PoolFleet(Fleet):
             if not harsh:
                 # Kept by the bot, not deleted by the vendor's script: the pool would refill with the old size, and those would serve
                 # people until it removes them ten minutes after the edit.
-                yield Drain(number=len(cluster.media), pool_follows=False)
+                # Those in service as the template changes go ten minutes later: the last ones serve until no one meets there.
+                yield Drain(number=len(cluster.media), pool_follows=False, floor=cluster.min_serving, ends=True)
             yield TemplateSize(size, was=pool.size, harsh=harsh)
         if old or (pool.size != size and pool.target):
             yield MediaServing(pool.target, size=size)
@@ -211,7 +214,8 @@ class PoolFleet(Fleet):
         going = [n for n in chosen if n.member_status == "deleting"]
         if going:
             raise Refused(f"DigitalOcean is removing {self.short(going)} already; `/openvidu status` shows what stays")
-        step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=self.who(chosen))
+        floor, who = self.floor_without(chosen), self.who(chosen)
+        step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=who, floor=floor)
         note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
         return Way((step,), (note,), next=f"bring {'them' if everybody else 'it'} back with {back}")
 
