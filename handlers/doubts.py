@@ -23,6 +23,7 @@ RECORDED: Mapping[str, tuple[What, ...]] = {
     "hold": (What.HELD,),
     "unhold": (What.UNHELD,),
     "keepup": (What.KEPT,),
+    "wake": (What.KEPT,),
     "closenow": (What.CLOSING,),
     "window remove": (What.WINDOW_REMOVED,),
     "window skip": (What.SKIPPED,),

@@ -14,6 +14,7 @@ from services.desk import Desk
 from services.errors import BotError
 from services.hours import Hours
 from services.prices import money, so_far, summed
+from services.waking import wakeable
 from services.windows import forecast
 from services.windows.savings import report
 
@@ -105,7 +106,7 @@ class Glances:
             run = await desk.open_run(name)
             waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
             _, book = await self._hours.books.read(name)
-            hours = await self._hours.words(name)
+            hours, closed = await self._hours.words(name), not wakeable(name, await self._hours.due(name))
             rows = forecast(book.windows, now, now + AHEAD, await self._hours.exceptions(name, book), await self._hours.terms(name))
             month = await self._month(name, glance.cluster)
         except BotError as error:
@@ -118,6 +119,7 @@ class Glances:
             progress=desk.progress(run.id) if run else None,
             waiting=waiting,
             later=later,
+            closed=closed,
             hours=hours,
             ahead=ahead,
             held=book.exceptions.hold(now) is not None,

@@ -43,6 +43,7 @@ from services.policy import (
     may_operate,
     may_say,
     may_use,
+    may_wake,
 )
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
@@ -229,6 +230,10 @@ class Desk:
     def may_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
         """Refused unless that person may use all of these classes of commands there."""
         must(may_use(actor, self.sites.rules(name), needs))
+
+    def may_wake(self, name: str, actor: Actor) -> None:
+        """Refused unless that person may start what a window has closed there."""
+        must(may_wake(actor, self.sites.rules(name)))
 
     def may_say(self, name: str, actor: Actor, kind: type[Spoken]) -> Verdict:
         """Whether that person may say such a command there."""
@@ -661,8 +666,8 @@ class Desk:
             return
         rules = self.sites.rules(request.plan.cluster)
         try:
-            if why := rules.closed or rules.unsure:
-                raise Refused(why)
+            if rules.closed:
+                raise Refused(rules.closed)
             known = replace(
                 request,
                 requester=await self._account(request.requester),
@@ -681,11 +686,14 @@ class Desk:
             return
         plan = make_plan(cluster, procedure)
         verdict = judge(plan, known.requester, rules)
+        why = not_covered(known, plan, rules, self._clock.now())
+        if rules.unsure and (why or verdict.kind is Kind.DENIED):
+            raise Refused(rules.unsure)
         if plan.empty:
             await self._give_up(request, f"there was nothing to do: {procedure.ended(name)} already")
         elif verdict.kind is Kind.DENIED:
             await self._give_up(request, f"{request.requester.mention} asked for it, and may not change this cluster any more")
-        elif why := not_covered(known, plan, rules, self._clock.now()):
+        elif why:
             await self._ask_anew(request, plan, verdict, rules, why)
         else:
             await self._open(plan, request.requester, request.approvals, request.reason, request.channel, request, request)

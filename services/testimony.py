@@ -127,6 +127,8 @@ def policy_words(rules: Rules) -> str:
     """A policy on one line; equal policies are equal lines."""
     roles = {"operators": rules.operators, "approvers": rules.approvers, "viewers": rules.viewers, "break-glass": rules.breakers}
     roles |= dict(rules.only)
+    if rules.wakers:
+        roles |= {"wakers": rules.wakers}
     said = [f"{role}: {', '.join(sorted(people)) or 'nobody'}" for role, people in roles.items()]
     said += [f"approvals: {rules.approvals}", *(f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for))]
     said += [f"one from each of: {', '.join(rules.approvals_from)}"] if rules.approvals_from else []

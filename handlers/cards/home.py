@@ -20,7 +20,7 @@ from services.procedures.backup import newest_words
 from services.runs import Run, State
 from services.steps.base import count, duration, listed
 
-REFRESH, MORE = "home", "more"
+REFRESH, MORE, WAKE = "home", "more", "wake"
 DECISIONS, CLUSTERS = 12, 20  # at most so many are shown; Slack takes 100 blocks
 CALLED_OFF = 5  # buttons for what is planned for later
 SAID = 1400  # characters of one of them; Slack takes 250 KB
@@ -43,6 +43,7 @@ class Glance:
     month: str = ""  # what it cost this month
     trouble: tuple[str, ...] = ()  # what could not be read
     later: tuple[Request, ...] = ()  # approved, and waiting for their moment
+    closed: bool = False  # by its window alone
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Mine:
     operates: bool = False
     offers: tuple[tuple[str, str], ...] = ()
     approvers: Mapping[str, str] = field(default_factory=dict)  # by request: who may approve it, in words
+    wakes: bool = False  # may start it, where its window has closed it
 
 
 def home_view(glances: Sequence[tuple[Glance, Mine]], at: float, hidden: int = 0, outsider: str = "") -> dict[str, Any]:
@@ -147,7 +149,8 @@ def _cluster(glance: Glance, mine: Mine) -> list[Block]:
     if mine.offers:
         offered = [option(label, value) for label, value in mine.offers]
         block["accessory"] = menu(f"Do something with {glance.name}", MORE, offered)
-    off = [button(cut(f"Call off {clock_time(r)}", 75), REJECT, r.id) for r in glance.later[:CALLED_OFF] if mine.operates]
+    wake = [button(f"Wake up {glance.name}", WAKE, glance.name)] if mine.wakes and glance.closed and glance.run is None else []
+    off = wake + [button(cut(f"Call off {clock_time(r)}", 75), REJECT, r.id) for r in glance.later[:CALLED_OFF] if mine.operates]
     return [block, *([actions(*off)] if off else [])]
 
 

@@ -11,12 +11,13 @@ from handlers.talks.holds import HoldTalk, Unhold
 from handlers.talks.later import CancelLater, ListLater
 from handlers.talks.menu import Menu
 from handlers.talks.reading import Help, OneRun, Runs, ShowStatus
+from handlers.talks.wake import Wake
 from handlers.talks.windows import Forecast, KeepUpTalk, ListWindows, RemoveWindow, SkipDays
 
 TALKS: tuple[type[Talk], ...] = (
     *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
     *(ListLater, CancelLater),
-    *(ListWindows, Forecast, RemoveWindow, SkipDays, KeepUpTalk, HoldTalk, Unhold, Cost),
+    *(ListWindows, Forecast, RemoveWindow, SkipDays, KeepUpTalk, Wake, HoldTalk, Unhold, Cost),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
     *(BreakGlass, Audit, Menu),
 )
