@@ -94,6 +94,8 @@ Hours = Annotated[Text, AfterValidator(_hours)]
 UserId = Annotated[str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")]
 MEMBER_OR_GROUP = "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
 RoleId = Annotated[str, _matching(r"[UWS][A-Z0-9]{2,}", MEMBER_OR_GROUP)]
+A_WAKER = "the id of a Slack member, user group or channel, such as U012AB3CD or C012AB3CD (not a name)"
+WakerId = Annotated[str, _matching(r"[UWSCG][A-Z0-9]{2,}", A_WAKER)]
 GroupId = Annotated[str, _matching(r"S[A-Z0-9]{2,}", "the id of a Slack user group such as S012AB3CD (not a name)")]
 ChannelId = Annotated[str, _matching(r"[CG][A-Z0-9]{2,}", "a Slack channel id such as C012AB3CD (not a name)")]
 TeamId = Annotated[str, _matching(r"[TE][A-Z0-9]{2,}", "a Slack workspace id such as T012AB3CD")]
@@ -190,6 +192,7 @@ class Roles(Value):
     secrets: tuple[RoleId, ...] | None = None
     windows: tuple[RoleId, ...] | None = None
     break_glass: tuple[RoleId, ...] = ()
+    wakers: tuple[WakerId, ...] = ()
 
     @property
     def classes(self) -> dict[str, tuple[RoleId, ...]]:
@@ -228,6 +231,14 @@ class Policy(Value):
     growth: Annotated[Number, Field(ge=0, le=10)] = 0.5
     reasons_for: tuple[ReasonFor, ...] = ()
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
+
+
+class Wake(Value):
+    """How much those who are no operators may start of what a window has closed. Weeks are the last seven days."""
+
+    hours: Annotated[Number, Field(gt=0, le=24)] = 2
+    per_person: Annotated[Whole, Field(ge=0, le=100)] = 2
+    per_cluster: Annotated[Whole, Field(ge=0, le=100)] = 5
 
 
 class Autoscaler(Value):
@@ -289,6 +300,7 @@ class Cluster(Value):
     policy: Policy = Policy()
     drain: Drain = Drain()
     autoscaler: Autoscaler = Autoscaler()
+    wake: Wake = Wake()
     timings: Timings = Timings()
     channel: ChannelId | None = None
     timezone: Zone = "UTC"

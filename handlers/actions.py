@@ -16,17 +16,19 @@ from handlers.home import Home
 from handlers.menus import Menus
 from handlers.reporter import Reporter
 from handlers.taking import Note, TakenUp
+from handlers.talks.wake import woken_card
 from handlers.voice import Ear, MessageGone, Voice, mark_of
 from services.desk import Desk
 from services.errors import BotError, Refused, Unreachable
 from services.hours import Hours
 from services.policy import Actor, Decision, whom_to_ask
+from services.waking import Waking
 from services.windows import hours_words
 
 log = logging.getLogger(__name__)
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
 OF_CARDS = (cards.APPROVE, cards.REJECT, cards.DETAILS, cards.CANCEL, cards.RESUME, cards.ABANDON, cards.ANSWER)
-DECIDING = (cards.APPROVE, cards.REJECT, cards.CANCEL, cards.RESUME, cards.ABANDON, cards.ANSWER, "keepup", "closenow")
+DECIDING = (cards.APPROVE, cards.REJECT, cards.CANCEL, cards.RESUME, cards.ABANDON, cards.ANSWER, cards.WAKE, "keepup", "closenow")
 OFFERED = ("form", "say", "more", "which")
 
 
@@ -142,7 +144,7 @@ class Buttons:
                 return self._deciding.became(BY_ACTION[action], value, actor, since)
             case cards.ANSWER:
                 return partial(self._counter.doubts.pressed, value.partition("|")[0], actor, since)
-            case "keepup" | "closenow" as command:
+            case "keepup" | "closenow" | cards.WAKE as command:
                 return partial(self._counter.doubts.recorded, value.partition("|")[0], command, actor, since)
             case _:
                 return None
@@ -189,6 +191,12 @@ class Buttons:
         kept = await self._hours.wishes.keep(name, "tonight" if more == "tonight" else float(more), actor)
         return cards.words_card(f"{name} stays up until {day(kept.until)}.")
 
+    async def wake(self, value: str, _more: str, actor: Actor) -> Card:
+        """Start what a window has closed, for a while."""
+        name = self._desk.sites.named(value, actor)
+        kept = await Waking(self._desk, self._hours).wake(name, actor)
+        return woken_card(name, kept.until)
+
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
         """Yes to a window that asks first."""
         name, _, edge = value.partition("|")
@@ -212,6 +220,7 @@ ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None
     cards.ABANDON: Buttons.abandon,
     cards.ANSWER: Buttons.answer,
     "keepup": Buttons.keep_up,
+    cards.WAKE: Buttons.wake,
     "closenow": Buttons.close_now,
 }
 

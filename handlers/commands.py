@@ -29,6 +29,7 @@ from services.procedures import AddWindow, Procedure
 from services.sight import Sight
 from services.spoken import Spoken
 from services.store.port import new_id
+from services.windows.times import parse_at
 
 log = logging.getLogger(__name__)
 SLOW = 2.0  # seconds after which a person is told that an answer is on its way
@@ -208,7 +209,9 @@ class Counter:
             form = partial(self._voice.open_modal, trigger)
             asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
             picture = partial(self._voice.private_picture, ear.user)
-            asked = replace(asked, reason=words.reason, dry=words.dry, picture=picture, read=_said, card_channel=self.card_channel)
+            later = self.later(words, actor, ear) if words.at else None
+            asked = replace(asked, reason=words.reason, dry=words.dry, later=later)
+            asked = replace(asked, picture=picture, read=_said, card_channel=self.card_channel)
             return await words.said.answer(asked)
         return await self._ask(words.said, words, actor, ear)
 
@@ -250,10 +253,21 @@ class Counter:
     async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
         cluster = self.cluster(words.cluster, ear.channel, actor)
         home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
-        made = await self._desk.request(actor, cluster, procedure, reason=words.reason, dry=words.dry, channel=home or ear.channel)
+        asks = partial(self._desk.request, reason=words.reason, dry=words.dry, channel=home or ear.channel)
+        made = await asks(actor, cluster, procedure, later=self.later(words, actor, ear))
         if home != ear.channel and isinstance(made, Waiting | Started):
             return cards.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         return told(made)
+
+    def later(self, words: Words, actor: Actor, ear: Ear) -> tuple[float, str] | None:
+        """When it is to be done, by the clocks of the cluster, as seen from when it was typed; None: now."""
+        if not words.at:
+            return None
+        zone = self._office.zone(self.cluster(words.cluster, ear.channel, actor))
+        at = parse_at(words.at, ear.since or self._clock.now(), zone)
+        if at <= self._clock.now():
+            raise Refused(f"{words.at} is over by now; nothing was changed, type it again")
+        return at, zone
 
     async def card_channel(self, cluster: str) -> str:
         """The cluster's own channel, in which the card of a change stands. Refused where it could be shown to no one."""
@@ -342,7 +356,8 @@ def sender(body: Mapping[str, Any], ear: Ear) -> dict[str, str | float]:
 def _typed(words: Words) -> str:
     """What could have been typed for words that were picked."""
     cluster = f" --cluster {words.cluster}" if words.cluster else ""
-    return f"{words.said.words()}{cluster}" + (f" --reason {shlex.quote(words.reason)}" if words.reason else "")
+    at = f" --at {shlex.quote(words.at)}" if words.at else ""
+    return f"{words.said.words()}{cluster}{at}" + (f" --reason {shlex.quote(words.reason)}" if words.reason else "")
 
 
 def _said(text: str) -> Spoken:

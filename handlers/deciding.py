@@ -111,13 +111,13 @@ def reason_form(decision: Decision, name: str, what: Request | Run, channel: str
     line: Block = {"type": "plain_text_input", "action_id": WHY, "max_length": MOST}
     asks = {"type": "input", "block_id": WHY, "optional": not needed, "label": words("Why", 100), "element": line}
     blocks = [section(f"{_about(decision, what)}\n{other}"), asks]
-    verb = VERBS[decision]
+    verb = "Call off" if isinstance(what, Request) and what.scheduled else VERBS[decision]
     return modal(REASONED, verb, blocks, meant=meant, submit=verb, close="Go back")
 
 
 def _about(decision: Decision, what: Request | Run) -> str:
     if isinstance(what, Request):
-        return f"*{cards.title(what.plan)}*\n{cards.impact(what.plan)}"
+        return f"*{cards.title(what.plan)}*{f' on {what.moment}' if what.later else ''}\n{cards.impact(what.plan)}"
     head = f"*{what.plan.procedure.doing} {escape(what.plan.procedure.about(what.cluster))}* · run `{what.id}`"
     if decision is Decision.TAKE_OVER:
         return f"{head}\nStopped: {escape(what.stopped)}."

@@ -23,9 +23,11 @@ RECORDED: Mapping[str, tuple[What, ...]] = {
     "hold": (What.HELD,),
     "unhold": (What.UNHELD,),
     "keepup": (What.KEPT,),
+    "wake": (What.KEPT,),
     "closenow": (What.CLOSING,),
     "window remove": (What.WINDOW_REMOVED,),
     "window skip": (What.SKIPPED,),
+    "later cancel": (What.REJECTED,),
     "break-glass": (What.GLASS,),
     "config set": (What.ASKED, What.OPENED),
     "config rollback": (What.ASKED, What.OPENED),
@@ -84,9 +86,10 @@ class Doubts:
         for run in await self._sight.latest(cluster, actor, 5):
             if run.requester.key == actor.key and run.plan.procedure == procedure and run.opened_at >= since:
                 return f"It was taken: `{run.id}` is {run.state}; its message shows how it goes."
-        for request in await self._sight.waiting(cluster, actor):
+        for request in (*await self._sight.waiting(cluster, actor), *await self._sight.later(cluster, actor)):
             if request.requester.key == actor.key and request.plan.procedure == procedure and request.made_at >= since:
-                return "It was taken: the request waits for approval."
+                then = f"it is done on {request.moment}" if request.scheduled else "the request waits for approval"
+                return f"It was taken: {then}."
         return NOT_TAKEN
 
     async def recorded(self, cluster: str, command: str, actor: Actor, since: float) -> str:
@@ -103,6 +106,8 @@ class Doubts:
         mine = request.closed_by is not None and request.closed_by.key == actor.key
         if request.state is RequestState.APPROVED:
             return f"It was {'taken: approved' if mine else 'approved by others'}, as `{request.run}`."
+        if request.scheduled and any(a.key == actor.key for a in request.approvals):
+            return f"It was taken: it is approved, and is done on {request.moment}."
         if request.state is not RequestState.OPEN:
             return f"{'It was taken' if mine else 'Others were first'}: the request is {request.state}."
         if any(a.key == actor.key for a in request.approvals):

@@ -67,14 +67,16 @@ class Following:
     async def request(self, request: Request) -> AsyncIterator[Line]:
         """Until it is decided, and then what comes of it."""
         reader = self._circle.reader(request.plan.cluster, self._width)
-        while request.state is RequestState.OPEN:
+        while request.state is RequestState.OPEN and not request.scheduled:
             yield Line(words_of(f"waits for approval until {clock(request.until)}", reader), live=True)
             await self._look_after()
             try:
                 request = await self._sight.request(request.id, self._actor)
             except Unreachable as error:
                 yield self._deaf(error)
-        if request.state is RequestState.APPROVED:
+        if request.scheduled:
+            yield Line(text_of(request_card(self._desk, request), reader), code=0)
+        elif request.state is RequestState.APPROVED:
             async for line in self.run(request.run):
                 yield line
         else:

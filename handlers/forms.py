@@ -3,20 +3,22 @@
 import json
 from typing import Any
 
-from handlers.blocks import Block
+from handlers.blocks import Block, day
 from services.secrets_env import KEYS
 
 CONFIG = "config_set"
 VALUE, REASON = "secret_value", "reason"
 
 
-def config_form(cluster: str, key: str, channel: str, reason: str = "") -> dict[str, Any]:
-    """The form for one key's new value."""
+def config_form(cluster: str, key: str, channel: str, reason: str = "", later: tuple[float, str] | None = None) -> dict[str, Any]:
+    """The form for one key's new value. `later`: when the change is to be made, and the zone that this was said in."""
     known = KEYS[key]
+    meant = {"cluster": cluster, "key": key, "channel": channel, **({"at": later[0], "zone": later[1]} if later else {})}
+    when = f" It is changed {day(later[0])} ({later[1]})." if later else ""
     return {
         "type": "modal",
         "callback_id": CONFIG,
-        "private_metadata": json.dumps({"cluster": cluster, "key": key, "channel": channel}),
+        "private_metadata": json.dumps(meant),
         "title": _plain(f"Change {cluster}"[:24]),
         "submit": _plain("Ask for it"),
         "close": _plain("Leave it"),
@@ -25,7 +27,7 @@ def config_form(cluster: str, key: str, channel: str, reason: str = "") -> dict[
                 "type": "section",
                 "text": {
                     "type": "mrkdwn",
-                    "text": f"*{key}* of {cluster}. The value goes to the private bucket and nowhere else; the plan shows names only.",
+                    "text": f"*{key}* of {cluster}. The value goes to the private bucket only; the plan shows names, never values.{when}",
                 },
             },
             _input(VALUE, "New value", known.form.hint[:2000] if known.form else ""),

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from handlers.cards.home import Glance
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Fact
+from services.decisions import Request
 from services.desk import Desk
 from services.errors import BotError
 from services.hours import Hours
 from services.prices import money, so_far, summed
+from services.waking import wakeable
 from services.windows import forecast
 from services.windows.savings import report
 
@@ -51,11 +53,14 @@ class Glances:
     async def differs(self, name: str) -> bool:
         """Whether the state store says something else of it than last time, whoever wrote it."""
         try:
-            stamp = (await self._desk.stamp(name), tuple(r.id for r in await self._desk.waiting(name)))
+            stamp = (await self._desk.stamp(name), tuple(r.id for r in await self._waiting(name)))
         except BotError:
             return False
         before, self._stamps[name] = self._stamps.get(name), stamp
         return before != stamp
+
+    async def _waiting(self, name: str) -> list[Request]:
+        return [*await self._desk.waiting(name), *await self._desk.scheduled(name)]
 
     async def look(self, names: Iterable[str], at_most: float = LOOK_EVERY) -> set[str]:
         """Look at them again, unless they were a moment ago. Returns those whose newest change has not been seen yet."""
@@ -99,9 +104,9 @@ class Glances:
         unread = tuple(t for t in glance.trouble if not t.startswith(UNREAD))
         try:
             run = await desk.open_run(name)
-            waiting = tuple(await desk.waiting(name))
+            waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
             _, book = await self._hours.books.read(name)
-            hours = await self._hours.words(name)
+            hours, closed = await self._hours.words(name), not wakeable(name, await self._hours.due(name))
             rows = forecast(book.windows, now, now + AHEAD, await self._hours.exceptions(name, book), await self._hours.terms(name))
             month = await self._month(name, glance.cluster)
         except BotError as error:
@@ -113,6 +118,8 @@ class Glances:
             run=run,
             progress=desk.progress(run.id) if run else None,
             waiting=waiting,
+            later=later,
+            closed=closed,
             hours=hours,
             ahead=ahead,
             held=book.exceptions.hold(now) is not None,

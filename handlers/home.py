@@ -20,7 +20,7 @@ from services.desk import Desk
 from services.errors import BotError
 from services.executor import Progress
 from services.memory import Viewer
-from services.policy import Actor, Kind, may_operate
+from services.policy import Actor, Kind, may_operate, may_wake
 
 log = logging.getLogger(__name__)
 DRAWING = "drawing App Home"
@@ -177,4 +177,5 @@ class Home:
         offered = offers(glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows)
         offered = open_to(offered, SPOKEN, lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED)
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
-        return glance, Mine(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting})
+        wakes = may_wake(actor, rules).kind is not Kind.DENIED
+        return glance, Mine(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting}, wakes)

@@ -124,7 +124,9 @@ class Forms:
         cluster = self._desk.sites.named(cluster, actor)
         channel = await self._counter.card_channel(cluster)
         try:
-            made = await self._desk.configure(actor, cluster, change, reason=reason, channel=channel, words=f"config set {key}")
+            made = await self._desk.configure(
+                actor, cluster, change, reason=reason, channel=channel, words=f"config set {key}", later=_later(meant)
+            )
         except Unreachable as error:
             look = partial(self._counter.doubts.recorded, cluster, "config set", actor, since)
             self._counter.doubt(ear, error, look, note)
@@ -143,7 +145,12 @@ def _window(body: Mapping[str, Any]) -> tuple[Words, Ear]:
 
 def _meant(view: Mapping[str, Any]) -> dict[str, str]:
     found = json.loads(view["private_metadata"])
-    return {k: str(found[k]) for k in ("cluster", "key", "channel")}
+    return {k: str(found[k]) for k in ("cluster", "key", "channel", "at", "zone") if k in found}
+
+
+def _later(meant: Mapping[str, str]) -> tuple[float, str] | None:
+    """When it is to be done, where that is not now."""
+    return (float(meant["at"]), meant["zone"]) if "at" in meant else None
 
 
 def _typed(view: Mapping[str, Any], block: str) -> str:

@@ -19,7 +19,8 @@ UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
 CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"})
 SPOKEN: tuple[type[Spoken], ...] = (*TALKS[:3], *PROCEDURES, *TALKS[3:])
-COMMON = ("reason", "cluster", "dry-run")
+COMMON = ("reason", "cluster", "dry-run", "at")
+TIME = re.compile(r"\d{1,2}:\d{2}|\d{1,2}:\d{2}[ap]m|\d{1,2}\s?[aph]m?|noon|midnight|utc", re.I)
 PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")  # a name, a size, a time: nothing that formats or mentions
 
 
@@ -31,6 +32,7 @@ class Words:
     cluster: str | None = None
     reason: str = ""
     dry: bool = False
+    at: str = ""  # when it is to be done, as it was typed; "": now
 
 
 def parse(text: str) -> Words:
@@ -45,8 +47,15 @@ def parse(text: str) -> Words:
     plain, options = _options(rest)
     _known(kind, options)
     said = kind(**_flags(kind, options), **_arguments(kind, plain))
+    return _words(said, options)
+
+
+def _words(said: Spoken, options: dict[str, str]) -> Words:
     assert isinstance(said, Procedure | Talk), "everything that is spoken is one of the two"
-    return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options)
+    at = options.get("at", "")
+    if at and isinstance(said, Procedure) and not said.schedulable:
+        raise Refused(f"`{said.command}` takes no `--at`: {said.why_not_later}")
+    return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options, at)
 
 
 def _with_rest(kind: type[Spoken], words: list[str]) -> Words:
@@ -62,8 +71,7 @@ def _with_rest(kind: type[Spoken], words: list[str]) -> Words:
         # What is behind this door knows no Slack and quotes words when it refuses them: none of them may be a mention by then.
         values[fields[-1].name] = " ".join(tail).translate(UNMARKED)
     said = kind(**values)
-    assert isinstance(said, Procedure | Talk), "everything that is spoken is one of the two"
-    return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options)
+    return _words(said, options)
 
 
 def _common(words: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -81,7 +89,7 @@ def _common(words: list[str]) -> tuple[list[str], dict[str, str]]:
             value = value if equals else next(left, "")
             if not value:
                 raise Refused(f"--{name} needs a value after it")
-            options[name] = _cluster(value) if name == "cluster" else value
+            options[name] = _cluster(value) if name == "cluster" else _moment(value) if name == "at" else value
     return rest, options
 
 
@@ -97,9 +105,28 @@ def _split(text: str) -> list[str]:
     try:
         # Slack sends what was typed with these three escaped.
         typed = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-        return shlex.split(typed.translate(CURLY))
+        return _joined(shlex.split(typed.translate(CURLY)))
     except ValueError:
         raise Refused('a quote is not closed; write it as in --reason "power work in ams3"') from None
+
+
+def _joined(words: list[str]) -> list[str]:
+    """With the day and the time after `--at` as one word, also where they were not quoted."""
+    made = list(words)
+    for index in range(len(made) - 1, -1, -1):
+        if made[index] == "--at":
+            end = index + 2
+            while end < len(made) and TIME.fullmatch(made[end]):
+                end += 1
+            made[index + 1 : end] = [" ".join(made[index + 1 : end])] if made[index + 1 :] else []
+    return made
+
+
+def _moment(text: str) -> str:
+    """A moment as it may be typed: what it means is known where the cluster's time zone is."""
+    if not re.fullmatch(r"[\w:,. +-]{1,40}", text):
+        raise Refused(f"--at takes a time such as 22:00 or Fri 22:00, not “{_echo(text)}”")
+    return text
 
 
 def _kind(words: list[str]) -> tuple[type[Spoken], list[str]]:
@@ -128,13 +155,13 @@ def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
             plain.append(word)
             continue
         name, equals, value = word[2:].partition("=")
-        if name in ("reason", "cluster"):
+        if name in ("reason", "cluster", "at"):
             value = value if equals else next(left, "")
             if not value or value.startswith("--"):
                 raise Refused(f"--{name} needs a value after it")
         elif equals:
             raise Refused(f"--{_echo(name)} takes no value")
-        options[name] = _cluster(value) if name == "cluster" else value
+        options[name] = _cluster(value) if name == "cluster" else _moment(value) if name == "at" else value
     return plain, options
 
 
@@ -156,7 +183,9 @@ def _flag_names(kind: type[Spoken]) -> dict[str, str]:
 
 def _known(kind: type[Spoken], options: dict[str, str]) -> None:
     talk = kind if issubclass(kind, Talk) else None
-    common = COMMON if talk is None or talk.plans else ("reason", "cluster") if talk.reasons else ("cluster",)
+    planned = talk is None or talk.plans
+    common = ("reason", "cluster", "dry-run") if planned else ("reason", "cluster") if talk and talk.reasons else ("cluster",)
+    common = (*common, "at") if talk is None or talk.later else common
     known = [*_flag_names(kind), *common]
     for name in options:
         if name not in known:

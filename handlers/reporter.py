@@ -15,7 +15,7 @@ from handlers.reach import Closed, TokenRefused
 from handlers.voice import MessageGone, Voice
 from services.clock import Clock
 from services.continuity import Loss
-from services.decisions import Request, RequestState
+from services.decisions import LATER, Request, RequestState
 from services.desk import Desk
 from services.errors import BadRecord, BotError, Refused, Unreachable
 from services.executor import Progress
@@ -94,7 +94,7 @@ class Reporter:
             return  # what Slack did not take in time is outdated: the message is its run's by now, or says how it was closed
         if place is None or not place.ts or self._has_moved(request.plan.cluster, place):
             await self._show_request_anew(request, card, place, first=first)
-        elif request.state is not RequestState.APPROVED or request.act is not None:
+        elif request.state is not RequestState.APPROVED or request.act is not None or request.later:
             await self._voice.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
             if (said := cards.rejected_notice(request)) and await self._desk.first_time(f"rejected:{request.id}"):
@@ -110,7 +110,7 @@ class Reporter:
             await self._desk.cards.put(request.id, CardPlace(channel, ts))
             self._stands(request.id, request.plan.cluster, CardPlace(channel, ts))
         elif ts := await self._found(channel, card, (request.id,), request.made_at):
-            over = request.state is not RequestState.APPROVED  # else its run takes the message over
+            over = request.state is not RequestState.APPROVED or request.later > 0  # else its run takes the message over
             await self._desk.cards.put(request.id, CardPlace(channel, ts, final=over))
         else:
             if place is not None and place.copied:
@@ -272,13 +272,15 @@ class Reporter:
         owed = replace(place or CardPlace("", ""), channel=channel, ts="")
         await self._desk.cards.put(run.id, owed)  # should this bot die over it, another shows it
         marks, since = (run.id, *([run.request] if run.request else [])), run.opened_at - (LONGEST_WAIT if run.request else 0.0)
-        first = place is None and not run.request
+        if run.request.startswith(LATER):
+            marks, since = (run.id,), run.opened_at
+        first = place is None and len(marks) == 1
         return replace(owed, ts=await self._post(channel, card, marks, since, first=first))
 
     async def _place(self, run: Run) -> CardPlace | None:
         place = await self._desk.cards.get(run.id)
-        if place is not None or not run.request:
-            return place
+        if place is not None or not run.request or run.request.startswith(LATER):
+            return place  # what was planned for later may stand far above by now: its run has a message of its own
         # The request's own message becomes the run's.
         asked = await self._desk.cards.get(run.request)
         if asked is not None:
@@ -397,7 +399,7 @@ class Reporter:
 
     async def _sweep_request(self, name: str, *, owed: bool) -> None:
         request = await self._desk.journal.request(name)
-        if request.state is RequestState.APPROVED and request.run:
+        if request.state is RequestState.APPROVED and request.run and not request.later:
             await self._hand_over(request)
             return
         first = owed and request.state is RequestState.OPEN and await self._desk.first_time(f"owed:{name}", within=60.0)

@@ -23,6 +23,7 @@ from services.procedures import Procedure
 from services.runs import State
 from services.sight import Sight
 from services.spoken import Spoken
+from services.windows.times import parse_at
 
 NOBODY = "system:"  # begins the id of a user of the machine who is nobody in Slack
 READING = ("status", "runs", "plan", "watch", "show")
@@ -105,7 +106,8 @@ class Terminal:
         began = self._clock.now()
         meant = partial(self._cluster, words, actor)
         asked = Asked(self._desk, self._hours, actor, "", self._clock, meant, self._circle.office.zone, spoken=SPOKEN, read=_said)
-        card = await words.said.answer(replace(asked, reason=words.reason, dry=words.dry))
+        later = self._later(words, self._cluster(words, actor)) if words.at else None
+        card = await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, later=later))
         reader = self._reader(self._known(words, actor), width)
         if card is not None:
             yield Line(text_of(card, reader))
@@ -159,7 +161,12 @@ class Terminal:
 
     async def _ask(self, words: Words, cluster: str, actor: Actor, *, dry: bool) -> Outcome:
         assert isinstance(words.said, Procedure), "only procedures are asked for"
-        return await self._desk.request(actor, cluster, words.said, reason=words.reason, dry=dry)
+        later = self._later(words, cluster)
+        return await self._desk.request(actor, cluster, words.said, reason=words.reason, dry=dry, later=later)
+
+    def _later(self, words: Words, cluster: str) -> tuple[float, str] | None:
+        zone = self._circle.office.zone(cluster)
+        return (parse_at(words.at, self._clock.now(), zone), zone) if words.at else None
 
     async def _approve(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         said, reason = with_reason(order.words)

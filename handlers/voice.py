@@ -35,6 +35,7 @@ FIRST_PAUSE = 0.5
 TOO_MANY = 429
 URL_USES, URL_SECONDS = 5, 1700.0  # a response URL takes five answers within half an hour
 CARD_EVENT = "openvidu_card"
+MEMBER_PAGES = 10  # of a thousand people each
 PAGES, PAGE = 5, 200  # of a channel's history, in which a card is looked for
 
 
@@ -298,8 +299,22 @@ class Voice:
         return True
 
     async def members(self, group: str) -> list[str]:
-        """Who is in a user group now. Raises Unreachable, with what Slack says, when it cannot be known."""
+        """Who is in a user group or channel now. Raises Unreachable, with what Slack says, when it cannot be known."""
+        if not group.startswith("S"):
+            return await self._in_channel(group)
         return [str(user) for user in (await self._call("usergroups.users.list", {"usergroup": group}))["users"]]
+
+    async def _in_channel(self, channel: str) -> list[str]:
+        found: list[str] = []
+        cursor = ""
+        for _ in range(MEMBER_PAGES):
+            asked = {"channel": channel, "limit": 1000, **({"cursor": cursor} if cursor else {})}
+            page = await self._call("conversations.members", asked)
+            found += [str(user) for user in page["members"]]
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return found
+        raise Unreachable(f"channel {channel} has more than {MEMBER_PAGES * 1000} people, and so many are not counted")
 
     @staticmethod
     def refuses(error: Exception) -> bool:

@@ -32,7 +32,10 @@ CLASSES_SAID = """Who uses which class is a cluster's setting ([roles](../how-to
 those of `roles.break_glass`, and every other class for its operators, unless `roles.CLASS` names others. `cancel`, `resume` and `abandon`
 take the class of the command that the run came from; of a run that a window began, `windows` will do. Changing a secret key of secrets.env
 takes `secrets`, any other `configuration`, both at once both."""
-PLANNED = "Procedures change a cluster; each of them understands `--dry-run` (the plan only), `--reason \"…\"` and `--cluster NAME`:"
+PLANNED = (
+    "Procedures change a cluster; each of them understands `--dry-run` (the plan only), `--reason \"…\"` and `--cluster NAME`; "
+    "all but `window add` also `--at 22:00` (planned and approved now, done later):"
+)
 TERMINAL = """
 `openvidu-bot COMMAND --help` lists the options. `run` and `plan` take the same words as Slack: `openvidu-bot plan scale 4`.
 [The how-to](../how-to/slack-down.md) tells who may say what there.

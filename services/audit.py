@@ -23,6 +23,7 @@ class What(StrEnum):
     APPROVED = "approved"
     EASED = "needs no approval"
     STARTED = "started"
+    DELAYED = "delayed"
     REJECTED = "rejected"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"

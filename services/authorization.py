@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.cluster import Cluster, Fact
-from services.decisions import Request, Vote, grew, load_grew
+from services.decisions import GRACE, Request, Vote, grew, load_grew
 from services.errors import Refused
 from services.plan import Plan
 from services.policy import (
@@ -44,6 +44,7 @@ class Authorization:
     approvers: tuple[Actor, ...]
     at: float
     glass: bool = False  # break-glass: given by the requester alone
+    until: float = 0.0  # for a change at a later moment: until when it counts; 0: as long as the policy says
 
 
 class Differs(StrEnum):
@@ -70,6 +71,21 @@ def of_run(run: Run) -> Authorization:
     return Authorization(run.shown, run.requester, run.approvers, run.approved_at, run.glass)
 
 
+def of_later(request: Request) -> Authorization:
+    """What was approved for a later moment: it counts until then and a little longer, however long ago it was given."""
+    return Authorization(request.plan, request.requester, request.approvals, request.agreed_at, until=request.later + GRACE)
+
+
+def not_covered(request: Request, now: Plan, rules: Rules, at: float) -> str:
+    """Why what was approved for this moment must not be done as the cluster is now; "" when it may be, or needs no approval."""
+    if judge(now, request.requester, rules).kind is Kind.ALLOWED:
+        return ""
+    found = differences(of_later(request), now, rules, at)
+    if found or now.digest == request.plan.digest:
+        return difference_words(found)
+    return "the cluster changed since it was approved, and the steps are others now"
+
+
 def differences(given: Authorization, now: Plan, rules: Rules, at: float) -> tuple[Difference, ...]:
     """In what the authorization does not cover this plan; empty when it does, or when the plan takes nothing from anyone."""
     if not impacts(now, rules):
@@ -79,7 +95,7 @@ def differences(given: Authorization, now: Plan, rules: Rules, at: float) -> tup
         (Differs.NODES, _other_nodes(given.plan, now)),
         (Differs.NUMBER, _more_media(given.plan, now, rules)),
         (Differs.LOAD, grew(given.plan, now, rules)),
-        (Differs.AGE, too_old(given.at, rules, at)),
+        (Differs.AGE, _past(given, at) if given.until else too_old(given.at, rules, at)),
         (Differs.PEOPLE, too_few(given, rules.demand(impacts(now, rules)), rules)),
     )
     return tuple(Difference(kind, words) for kind, words in found if words)
@@ -116,6 +132,12 @@ def _more_media(then: Plan, now: Plan, rules: Rules) -> str:
     if Impact.MEDIA_ADDED not in impacts(now, rules) or comes_to <= most:
         return ""
     return f"it now ends with {count(comes_to, 'media node')}, and {most} were on the approved card"
+
+
+def _past(given: Authorization, at: float) -> str:
+    """That the moment which it was given for has passed."""
+    late = at - given.until
+    return f"the time that it was approved for was over {duration(late)} ago" if late > 0 else ""
 
 
 def too_old(given_at: float, rules: Rules, at: float) -> str:

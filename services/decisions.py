@@ -1,12 +1,17 @@
 """Questions put to people: an approval is one. The default is to change nothing."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from services.cluster import Load
 from services.plan import Plan
 from services.policy import Actor, Rules
 from services.seen import NotSeen, Observed
+
+GRACE = 900.0  # seconds after its moment in which a change for later is still done
+LATER = "at."  # begins the ids of requests for later, which lie under keys of their own
 
 
 class RequestState(StrEnum):
@@ -64,6 +69,10 @@ class Request:
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     act: Act | None = None  # a run that is under way goes on with it; None: it opens a run
     differs: str = ""  # what is unlike the card that was approved before
+    later: float = 0.0  # when it is to be done (epoch seconds); 0: as soon as it is approved
+    zone: str = ""  # that moment was meant in
+    agreed_at: float = 0.0  # of a later one: when it had all approvals that it needs
+    waits: str = ""  # of a later one whose moment has come: what is in its way
     text: str = field(default="", compare=False, repr=False, metadata={"stored": False})  # as it was read: what a change has to find there
 
     @property
@@ -72,9 +81,23 @@ class Request:
         return 0 if self.glass else max(0, self.needs - len(self.approvals))
 
     @property
+    def scheduled(self) -> bool:
+        """Approved, or in need of no approval, and waiting for its moment."""
+        return self.state is RequestState.OPEN and self.later > 0 and self.agreed_at > 0
+
+    @property
+    def moment(self) -> str:
+        """`Mon 30 Nov 2026, 22:00 Europe/Madrid`: when it is to be done, where that is later."""
+        return f"{datetime.fromtimestamp(self.later, ZoneInfo(self.zone)):%a %d %b %Y, %H:%M} {self.zone}" if self.later else ""
+
+    def agreed(self, at: float) -> "Request":
+        """A later one with all approvals that it needs: they count until its moment and a little longer."""
+        return replace(self, agreed_at=at, until=self.later + GRACE)
+
+    @property
     def startable(self) -> bool:
         """No approval is needed any more: whoever asked starts it with one press."""
-        return not self.glass and self.needs == 0
+        return not self.glass and self.needs == 0 and not self.later
 
     def remarked(self, by: Actor, remark: str) -> "Request":
         """With what this person said; as it is when that is nothing."""

@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
-from services.authorization import ONE_RUN, beyond, counted, must
+from services.authorization import ONE_RUN, beyond, counted, must, not_covered
 from services.bindings import Bindings
 from services.books import Book, book_key
 from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.cluster import EVERYTHING, Cluster, Droplet, Fact
-from services.decisions import Act, Request, RequestState, grew
+from services.decisions import GRACE, LATER, Act, Request, RequestState, grew
 from services.drains import Drains
 from services.driving import Driver
 from services.errors import BadRecord, Foreign, Refused, Rejected, Unreachable
@@ -32,6 +34,7 @@ from services.policy import (
     Actor,
     Decision,
     Kind,
+    Rules,
     Verdict,
     judge,
     may_approve,
@@ -40,6 +43,7 @@ from services.policy import (
     may_operate,
     may_say,
     may_use,
+    may_wake,
 )
 from services.procedures import Procedure
 from services.procedures.nodes import master_or_media
@@ -61,6 +65,8 @@ from services.windows import Edge, Freeze
 log = logging.getLogger(__name__)
 SWEEP = 10.0
 LISTED = 10
+DAY = 86400.0
+FARTHEST = 31 * DAY  # how far ahead a change can be planned
 UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 
@@ -153,11 +159,11 @@ class Desk:
         try:
             cluster = await self.memory.add_to(cluster)
             run = await self.open_run(name)
-            waiting = tuple(await self.waiting(name))
+            waiting, later = tuple(await self.waiting(name)), tuple(await self.scheduled(name))
         except Unreachable:
             log.warning("status of %s without its runs: the state store does not answer", name)
             return Status(cluster, None, None, known=False, certificate=certificate)
-        return Status(cluster, run, self.progress(run.id) if run else None, waiting, self.cautions, certificate=certificate)
+        return Status(cluster, run, self.progress(run.id) if run else None, waiting, self.cautions, certificate=certificate, later=later)
 
     async def node(self, name: str, said: str, actor: Actor) -> NodeReport:
         """One node as it is now: what DigitalOcean, its health page and the node itself say. Log lines are masked."""
@@ -232,6 +238,10 @@ class Desk:
         """Refused unless that person may use all of these classes of commands there."""
         must(may_use(actor, self.sites.rules(name), needs))
 
+    def may_wake(self, name: str, actor: Actor) -> None:
+        """Refused unless that person may start what a window has closed there."""
+        must(may_wake(actor, self.sites.rules(name)))
+
     def may_say(self, name: str, actor: Actor, kind: type[Spoken]) -> Verdict:
         """Whether that person may say such a command there."""
         return may_say(actor, self.sites.rules(name), kind.classes)
@@ -267,10 +277,23 @@ class Desk:
     # Asking for changes
 
     async def request(
-        self, actor: Actor, name: str, procedure: Procedure, *, reason: str = "", dry: bool = False, channel: str = ""
+        self,
+        actor: Actor,
+        name: str,
+        procedure: Procedure,
+        *,
+        reason: str = "",
+        dry: bool = False,
+        channel: str = "",
+        later: tuple[float, str] | None = None,
     ) -> Outcome:
-        """Plan it; then run it, or ask others, or stop at the plan. Refused with who or what is in the way."""
+        """Plan it; then run it, or ask others, or stop at the plan. Refused with who or what is in the way.
+
+        `later`: when it is to be done instead of now, and the time zone that this was said in.
+        """
         self.may_read(name, actor)
+        if later is not None and not dry:
+            return await self._for_later(actor, name, procedure, reason, channel, later)
         if not dry:
             await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
             self.may_use(name, actor, *procedure.needs())
@@ -285,6 +308,26 @@ class Desk:
                 return await self.approve(mine.id, actor)
             return Started(await self._open(plan, actor, (), reason, channel, None))
         request = self._requests.new(plan, actor, rules, verdict, reason, channel)
+        await self._requests.file(request)
+        return Waiting(request)
+
+    async def _for_later(
+        self, actor: Actor, name: str, procedure: Procedure, reason: str, channel: str, later: tuple[float, str]
+    ) -> Outcome:
+        """Plan it now for then. A plan with nothing to do now may have something to do then."""
+        at, zone = later
+        if not procedure.schedulable:
+            raise Refused(f"`{procedure.command}` takes no `--at`: {procedure.why_not_later}")
+        if at - self._clock.now() > FARTHEST:
+            raise Refused(f"nothing was changed: a change can be planned {FARTHEST / DAY:.0f} days ahead at most")
+        self.may_use(name, actor, *procedure.needs())
+        await self._must_not_be_held(name, at=at)
+        plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
+        rules = self.sites.rules(name)
+        verdict = must(judge(plan, actor, rules))
+        if verdict.kind is Kind.NEEDS_APPROVAL and (run := await self.open_run(name)) is not None:
+            raise Refused(self.busy(run))  # what is approved now would be the plan for a cluster on its way
+        request = self._requests.for_later(self._requests.new(plan, actor, rules, verdict, reason, channel), at, zone, rules)
         await self._requests.file(request)
         return Waiting(request)
 
@@ -322,10 +365,11 @@ class Desk:
         channel: str = "",
         words: str = "",
         dry: bool = False,
+        later: tuple[float, str] | None = None,
     ) -> Outcome:
         """Stage a changed secrets.env and ask for it to be applied. The staged object is deleted when nothing comes of it."""
         self.may_operate(name, actor)
-        if not dry:
+        if not dry and later is None:
             await self._must_be_free(name)
         vault = self.vault(name)
         before = await vault.read()
@@ -337,7 +381,7 @@ class Desk:
         self.may_use(name, actor, *procedure.needs())
         await vault.stage(procedure.staged, after)
         try:
-            return await self.request(actor, name, procedure, reason=reason, channel=channel)
+            return await self.request(actor, name, procedure, reason=reason, channel=channel, later=later)
         except BaseException:
             await asyncio.shield(self._staging.drop(name, procedure))
             raise
@@ -357,17 +401,22 @@ class Desk:
         _, book = await self.memory.books.read(name)
         return book.exceptions.freeze(self._clock.now())
 
-    async def _must_not_be_held(self, name: str, *, glass: bool = False) -> Mapping[str, str | None]:
-        """What has to be so still when something is written: no hold, and no change freeze that no glass was broken for."""
-        now = self._clock.now()
+    async def _must_not_be_held(self, name: str, *, glass: bool = False, at: float = 0.0) -> Mapping[str, str | None]:
+        """What has to be so still when something is written: no hold, and no change freeze that no glass was broken for.
+
+        `at`: what is known now of that later moment.
+        """
+        now = max(at, self._clock.now())
         text, book = await self.memory.books.read(name)
         hold = book.exceptions.hold(now)
         if hold is not None:
-            left = duration(hold.until - now)
+            left = duration(hold.until - self._clock.now())
             raise Refused(f"{name} is on hold for another {left}: {hold.by}, {hold.reason}; `/openvidu unhold` ends it")
         freeze = None if glass else book.exceptions.freeze(now)
         if freeze is not None:
-            left, called = duration(freeze.until - now), f": {freeze.name}" if freeze.name else ""
+            left, called = duration(freeze.until - self._clock.now()), f": {freeze.name}" if freeze.name else ""
+            if at:
+                raise Refused(f"{name} is in a change freeze then, which ends in {left}{called}; choose a later time")
             raise Refused(f"{name} is in a change freeze for another {left}{called}; only break-glass changes it meanwhile")
         return {book_key(name): text}
 
@@ -395,11 +444,13 @@ class Desk:
         """
         await self.request_of(request_id, actor)  # what became of it is not said to those who may not see it
         request = await self._requests.open(request_id)
+        if request.scheduled:
+            raise Refused(f"this is approved already and is done on {request.moment}; your press changed nothing")
         name = request.plan.cluster
         rules = self.sites.rules(name)
         remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
         approved = counted(await self._as_known(request), actor, rules).remarked(actor, remark)
-        await self._must_not_be_held(name, glass=request.glass)
+        await self._must_not_be_held(name, glass=request.glass, at=request.later)
         if approved.left:
             await self._requests.change(request, approved)
             return Waiting(approved)
@@ -412,6 +463,10 @@ class Desk:
         plan = make_plan(cluster, request.plan.procedure)
         if why := self._unlike(request, plan):
             return await self._replace(request, plan, actor, why)
+        if request.later:
+            agreed = approved.agreed(self._clock.now())
+            await self._requests.change(request, agreed)
+            return Waiting(agreed)
         run = await self._open(plan, request.requester, approved.approvals, request.reason, request.channel, approved, request)
         return Started(run)
 
@@ -463,12 +518,19 @@ class Desk:
         """Close a request without doing anything. The requester may take it back too, without a reason."""
         await self.request_of(request_id, actor)
         request = await self._requests.open(request_id)
-        if actor.key != request.requester.key:
-            must(may_approve(actor, request.requester, self.sites.rules(request.plan.cluster)))
+        self._must_reject(request, actor)
         why = reason_of(reason, Decision.REJECT, actor, request.requester, self.sites.rules(request.plan.cluster))
         closed = replace(request.closed(RequestState.REJECTED, self._clock.now(), actor), why_closed=why)
         await self._requests.change(request, closed)
         return closed
+
+    def _must_reject(self, request: Request, actor: Actor) -> None:
+        """Refused unless this person may take it back, or reject it; what is done later is called off by any operator too."""
+        rules = self.sites.rules(request.plan.cluster)
+        if actor.key == request.requester.key or may_approve(actor, request.requester, rules).kind is not Kind.DENIED:
+            return
+        verdict = may_approve(actor, request.requester, rules)
+        must(may_use(actor, rules, request.plan.procedure.needs()) if request.later else verdict)
 
     async def before(self, decision: Decision, name: str, actor: Actor) -> tuple[Request | Run, bool]:
         """What would be decided on, and whether it takes a reason. Refused as the decision itself would be."""
@@ -480,8 +542,8 @@ class Desk:
         rules = self.sites.rules(request.plan.cluster)
         if decision is Decision.APPROVE:
             counted(request, actor, rules)
-        elif actor.key != request.requester.key:
-            must(may_approve(actor, request.requester, rules))
+        else:
+            self._must_reject(request, actor)
         return request, rules.asks_why(decision, actor, request.requester)
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
@@ -490,10 +552,13 @@ class Desk:
         verdict = judge(plan, request.requester, rules)
         new = self._requests.new(plan, request.requester, rules, verdict, request.reason, request.channel, glass=request.glass)
         new = replace(new, act=request.act, differs=why)
-        await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor, replaced_by=new.id))
+        if request.later:
+            new = self._requests.for_later(new, request.later, request.zone, rules)
+        closed = request.closed(RequestState.SUPERSEDED, self._clock.now(), actor, replaced_by=new.id)
         if plan.empty and request.act is None:
+            await self._requests.change(request, closed)
             return Planned(plan, dry=False)
-        await self._requests.file(new)
+        await self._requests.replace(request, closed, new)
         return Changed(request, new, why)
 
     async def _open(
@@ -512,7 +577,9 @@ class Desk:
             asked, glass = (approved.id, approved.glass) if approved else ("", False)
             bound = await self.bindings.own(plan.cluster)
             remarks = approved.remarks if approved else ()
+            agreed = approved.agreed_at if approved else 0.0
             opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, bound=bound, remarks=remarks)
+            opened = replace(opened, agreed=agreed)
             unheld = await self._must_not_be_held(plan.cluster, glass=glass)
             consumed = None
             if approved is not None and before is not None:
@@ -576,6 +643,86 @@ class Desk:
         self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
+    # Later
+
+    async def scheduled(self, name: str) -> list[Request]:
+        """What is approved and waits for its moment, the next one first."""
+        self._must_be_ours(name)
+        return await self._requests.scheduled(name)
+
+    async def later_of(self, name: str, begins: str, actor: Actor) -> Request:
+        """What is to be done later on that cluster and has an id that begins so."""
+        self.may_read(name, actor)
+        there = [*await self.scheduled(name), *(r for r in await self.waiting(name) if r.later)]
+        found = [r for r in there if r.id.removeprefix(LATER).startswith(begins.strip().lower().removeprefix(LATER))]
+        if len(found) != 1:
+            raise Refused(f"{'several' if found else 'no'} changes of {name} for later are called so; `/openvidu later` lists them")
+        return found[0]
+
+    async def _do_what_is_due(self, name: str) -> None:
+        now = self._clock.now()
+        for request in await self._requests.scheduled(name):
+            if request.later <= now:
+                await self.bulkheads.keep("a change for later", partial(self._do_later, request), name)
+
+    async def _do_later(self, request: Request) -> None:
+        """Its moment has come: do it, if what was approved covers it as things are now, or ask again, or say why not. Each once."""
+        now = self._clock.now()
+        if now > request.later + GRACE:
+            await self._give_up(request, request.waits or f"no bot was running at {request.moment}, nor in the {duration(GRACE)} after it")
+            return
+        rules = self.sites.rules(request.plan.cluster)
+        try:
+            if rules.closed:
+                raise Refused(rules.closed)
+            known = replace(
+                request,
+                requester=await self._account(request.requester),
+                approvals=tuple([await self._account(a) for a in request.approvals]),
+            )
+            await self._must_be_free(request.plan.cluster)
+            await self._do_covered(request, known, rules)
+        except (Refused, Unreachable, Rejected) as error:
+            await self._wait(request, str(error))
+
+    async def _do_covered(self, request: Request, known: Request, rules: Rules) -> None:
+        name, procedure = request.plan.cluster, request.plan.procedure
+        cluster = await self.look(name, procedure.looks_at)
+        if outdated := procedure.outdated(cluster):
+            await self._give_up(request, outdated)
+            return
+        plan = make_plan(cluster, procedure)
+        verdict = judge(plan, known.requester, rules)
+        why = not_covered(known, plan, rules, self._clock.now())
+        if rules.unsure and (why or verdict.kind is Kind.DENIED):
+            raise Refused(rules.unsure)
+        if plan.empty:
+            await self._give_up(request, f"there was nothing to do: {procedure.ended(name)} already")
+        elif verdict.kind is Kind.DENIED:
+            await self._give_up(request, f"{request.requester.mention} asked for it, and may not change this cluster any more")
+        elif why:
+            await self._ask_anew(request, plan, verdict, rules, why)
+        else:
+            await self._open(plan, request.requester, request.approvals, request.reason, request.channel, request, request)
+
+    async def _ask_anew(self, request: Request, plan: Plan, verdict: Verdict, rules: Rules, why: str) -> None:
+        """What was approved does not cover it: people are asked, for now, with what differs on the card."""
+        new = self._requests.new(plan, request.requester, rules, verdict, request.reason, request.channel)
+        new = replace(new, differs=f"it was to be done on {request.moment}, and was not: {why}")
+        closed = request.closed(RequestState.SUPERSEDED, self._clock.now(), replaced_by=new.id)
+        await self._requests.replace(request, replace(closed, why_closed=why), new)
+
+    async def _give_up(self, request: Request, why: str) -> None:
+        closed = request.closed(RequestState.EXPIRED, self._clock.now())
+        with suppress(Refused):  # another bot was quicker, or a person called it off
+            await self._requests.change(request, replace(closed, why_closed=why))
+
+    async def _wait(self, request: Request, why: str) -> None:
+        """What is in its way stands on its card while it is waited for."""
+        if why != request.waits and _settled(why) != _settled(request.waits):
+            with suppress(Refused):  # another bot was quicker
+                await self._requests.change(request, replace(request, waits=why))
+
     async def stamp(self, name: str) -> tuple[str | None, ...]:
         """A cluster's book of hours, the run that has it, the number of its newest run: while they are the same, nothing has happened."""
         self._must_be_ours(name)
@@ -634,6 +781,7 @@ class Desk:
         await self.bulkheads.each("identity", self.sites, self.bindings.check)
         await self.bulkheads.each("runs", self.sites.ours, self._sweep_runs)
         await self.bulkheads.each("requests", self.sites.ours, self._sweep)
+        await self.bulkheads.each("changes for later", self.sites.ours, self._do_what_is_due)
 
     async def _sweep_runs(self, name: str) -> None:
         holder = await self._locks.holder(name)
@@ -667,7 +815,7 @@ class Desk:
         await self._show_what_is_owed(name)
         if old := await self._staging.old(name):
             # Requests first: one that is approved meanwhile has its run by then. One that is replaced is in neither for a moment.
-            plans = [r.plan for r in await self.waiting(name)]
+            plans = [r.plan for r in (*await self.waiting(name), *await self.scheduled(name))]
             run = await self.open_run(name)
             await self._staging.sweep(name, old, [*plans, run.plan] if run else plans)
 
@@ -680,7 +828,7 @@ class Desk:
 
     async def _show_what_is_owed(self, name: str) -> None:
         """A request whose writing was not known to be kept has no card yet: it is shown now, by one bot."""
-        for request in await self.waiting(name):
+        for request in (*await self.waiting(name), *await self.scheduled(name)):
             if self._clock.now() - request.made_at < UNSHOWN:
                 continue
             place = await self.cards.get(request.id)
@@ -702,6 +850,11 @@ class Desk:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""
         await self._driver.aclose()
         await self.heads.aclose()
+
+
+def _settled(why: str) -> str:
+    """A reason without its numbers, which change with every look."""
+    return re.sub(r"[0-9]+", "", why)
 
 
 def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:

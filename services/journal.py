@@ -8,7 +8,7 @@ from dataclasses import replace
 from services.audit import Deed, journal_digest
 from services.chain import Chain, sealed_key
 from services.clock import Clock
-from services.decisions import Request, RequestState, Vote
+from services.decisions import LATER, Request, RequestState, Vote
 from services.errors import BadRecord, Refused, Superseded, Unreachable
 from services.locks import Lease, claim_key
 from services.policy import Rules
@@ -38,6 +38,16 @@ def halt_key(run: str) -> str:
 def said_key(run: str) -> str:
     """Changes with everything that people say about a run, so that its end is not written past it."""
     return f"said:{run}"
+
+
+def request_key(request: str) -> str:
+    """Where a request lies. One for later under a key that a bot of a version without them does not read: it would run it at once."""
+    return f"later:{request}" if request.startswith(LATER) else f"request:{request}"
+
+
+def pending_key(cluster: str, *, later: bool = False) -> str:
+    """The list of a cluster's requests that wait: for people, or for their moment too."""
+    return f"pending-later:{cluster}" if later else f"pending:{cluster}"
 
 
 Checks = dict[str, str | None]
@@ -109,8 +119,8 @@ class Journal:
         puts = {**(puts or {}), claim_key(cluster): opened.run, f"number:{cluster}": str(int(counter or 0) + 1)}
         if request is not None:
             before, after = request
-            checks[f"request:{before.id}"] = before.text
-            puts[f"request:{before.id}"] = dump(after, before.text)
+            checks[request_key(before.id)] = before.text
+            puts[request_key(before.id)] = dump(after, before.text)
         appends = [(log_of(opened.run), dump(opened)), (f"runs:{cluster}", opened.run)]
         deeds = ([of_request(*request)] if request is not None else []) + [of_opening(opened)]
         return await self.chain.commit(Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds)
@@ -212,7 +222,7 @@ class Journal:
 
     async def request(self, request: str) -> Request:
         """A request for approval as it stands. Refused when there is none of that id."""
-        text = (await self._store.get(f"request:{request}"))[0]
+        text = (await self._store.get(request_key(request)))[0]
         if text is None:
             raise Refused("this request is gone; ask again with the command")
         found = load(text, f"request {request}")
@@ -229,17 +239,28 @@ class Journal:
 
     async def put_request(self, request: Request, pending: str | None) -> bool:
         """Store a new request and add it to those that wait, which were `pending`. False: that list has changed meanwhile."""
-        waiting = f"pending:{request.plan.cluster}"
-        after = json.dumps([*read_json(pending, [], f"the list of requests of {request.plan.cluster}"), request.id])
-        checks = {f"request:{request.id}": None, waiting: pending}
-        commit = Commit(checks=checks, puts={f"request:{request.id}": dump(request), waiting: after})
-        return await self.chain.commit(commit, request.plan.cluster, of_request(None, request))
+        checks, puts = _filed(request, pending)
+        return await self.chain.commit(Commit(checks=checks, puts=puts), request.plan.cluster, of_request(None, request))
+
+    async def take_the_place(self, before: Request, after: Request, new: Request, pending: str | None) -> bool:
+        """Close a request and file the one that takes its place, in one act. False: either of the two has changed meanwhile."""
+        checks, puts = _filed(new, pending)
+        key = request_key(before.id)
+        commit = Commit(checks={**checks, key: before.text}, puts={**puts, key: dump(after, before.text)})
+        return await self.chain.commit(commit, new.plan.cluster, of_request(before, after), of_request(None, new))
 
     async def change_request(self, before: Request, after: Request) -> bool:
         """Replace a request as it was read, to the letter. False: somebody changed it meanwhile."""
-        key = f"request:{before.id}"
+        key = request_key(before.id)
         commit = Commit(checks={key: before.text}, puts={key: dump(after, before.text)})
         return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))
+
+
+def _filed(request: Request, pending: str | None) -> tuple[Checks, Checks]:
+    """What has to be so, and what is written, for a new request among those that wait."""
+    waiting, key = pending_key(request.plan.cluster, later=bool(request.later)), request_key(request.id)
+    after = json.dumps([*read_json(pending, [], f"the list of requests of {request.plan.cluster}"), request.id])
+    return {key: None, waiting: pending}, {key: dump(request), waiting: after}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from services.policy import EVERYONE, Rules
 from services.steps.base import duration
 
 STALE = 600.0
+GROUPS = ("S", "C", "G")  # begin the ids of user groups and channels
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Membership:
             operators=_people(rules.operators, sure),
             approvers=_people(rules.approvers, sure),
             breakers=_people(rules.breakers, sure),
+            wakers=_people(rules.wakers, sure),
             only=tuple((about, _people(people, sure)) for about, people in rules.only),
             viewers=rules.viewers if EVERYONE in rules.viewers else _people(rules.viewers, {}) | anyhow,
             homes=rules.homes | self.homes,
@@ -57,20 +59,21 @@ class Membership:
         known = self.groups.get(oldest, Group())
         since = f"since {datetime.fromtimestamp(known.at, UTC):%H:%M UTC} ({duration(now - known.at)} ago)" if known.at else "yet"
         why = f" ({known.trouble})" if known.trouble else ""
+        where = "user group" if oldest.startswith("S") else "channel"
         return (
-            f"Slack has not said {since} who is in the user group {oldest}{why}, so no role may rest on it and nothing was changed; "
+            f"Slack has not said {since} who is in the {where} {oldest}{why}, so no role may rest on it and nothing was changed; "
             "reading works, and people whom the settings name one by one may still act"
         )
 
 
 def groups_of(rules: Rules) -> tuple[str, ...]:
-    """The user groups that a policy names."""
-    people = rules.changers | rules.approvers | rules.breakers | rules.viewers | frozenset(rules.approvals_from)
-    return tuple(sorted(p for p in people if p.startswith("S")))
+    """The user groups, and channels of wakers, that a policy names."""
+    people = rules.changers | rules.approvers | rules.breakers | rules.viewers | rules.wakers | frozenset(rules.approvals_from)
+    return tuple(sorted(p for p in people if p.startswith(GROUPS)))
 
 
 def _people(role: frozenset[str], groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    found = frozenset(p for p in role if not p.startswith("S"))
+    found = frozenset(p for p in role if not p.startswith(GROUPS))
     return found.union(*(members for g, members in groups.items() if g in role))
 
 

@@ -54,4 +54,5 @@ class Status:
     waiting: tuple[Request, ...] = ()
     cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
     known: bool = True  # False: runs and requests could not be read
+    later: tuple[Request, ...] = ()  # approved, and waiting for their moment
     certificate: CertificateSeen | None = None  # of the public address; None: nothing was looked at

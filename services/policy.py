@@ -85,6 +85,10 @@ class Rules:
     approvers: frozenset[str] = frozenset()
     viewers: frozenset[str] = frozenset({EVERYONE})
     breakers: frozenset[str] = frozenset()  # operators who may skip the approval, loudly
+    wakers: frozenset[str] = frozenset()  # no operators, who may start what a window has closed
+    wake_seconds: float = 7200.0  # for so long
+    wakes_each: int = 2  # so often in a week: one person
+    wakes_all: int = 5  # and all of them together
     only: tuple[tuple[CommandClass, frozenset[str]], ...] = ()  # who uses a class of commands, where that is not the operators
     homes: frozenset[str] = frozenset()  # workspaces and organisations whose people count; empty: the caller has looked at that
     approvals: int = 1
@@ -176,7 +180,7 @@ def may_read(actor: Actor, rules: Rules) -> Verdict:
     """Whether this person may see the cluster's state. A refusal names no one: who operates a cluster is part of what is not shown."""
     if stranger := _stranger(actor, rules):
         return _denied(stranger)
-    if EVERYONE in rules.viewers or actor.user in rules.viewers | rules.changers | rules.approvers:
+    if EVERYONE in rules.viewers or actor.user in rules.viewers | rules.changers | rules.approvers | rules.wakers:
         return Verdict(Kind.ALLOWED, "may read")
     return _denied(UNSURE if rules.unsure else NO_ROLE)
 
@@ -211,6 +215,8 @@ def may_say(actor: Actor, rules: Rules, classes: Iterable[CommandClass]) -> Verd
     def one(about: CommandClass) -> Verdict:
         if about is CommandClass.LOOK:
             return may_read(actor, rules)
+        if about is CommandClass.WAKE:
+            return may_wake(actor, rules)
         return may_break_glass(actor, rules) if about is CommandClass.BREAK_GLASS else may_use(actor, rules, (about,))
 
     found = [one(about) for about in classes]
@@ -223,6 +229,18 @@ def may_decide(actor: Actor, rules: Rules, needs: Iterable[CommandClass], *, win
     if window and may.kind is Kind.DENIED and may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED:
         return may_operate(actor, rules)
     return may
+
+
+def may_wake(actor: Actor, rules: Rules) -> Verdict:
+    """Whether somebody may start what a window has closed: those who are named for it, and whoever looks after windows."""
+    if rules.closed:
+        return _denied(rules.closed)
+    may = may_read(actor, rules)
+    if may.kind is Kind.DENIED or actor.user in rules.wakers:
+        return may
+    if may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED:
+        return may
+    return _lacks_role(rules, f"wake-up is not open to you; ask {whom_to_ask(rules.users(CommandClass.WINDOWS))}")
 
 
 def may_break_glass(actor: Actor, rules: Rules) -> Verdict:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from services.bulkheads import Bulkheads
 from services.clock import Clock
-from services.decisions import Act, Request, RequestState
+from services.decisions import LATER, Act, Request, RequestState
 from services.errors import BadRecord, Refused, Unreachable
-from services.journal import Journal
+from services.journal import Journal, pending_key
 from services.plan import Plan
 from services.policy import Actor, Kind, Rules, Verdict, judge
 from services.procedures import Procedure
@@ -64,26 +64,62 @@ class Requests:
             channel=channel,
         )
 
+    def for_later(self, request: Request, at: float, zone: str, rules: Rules) -> Request:
+        """That request, to be done at a moment: it can be approved until then. Refused where approvals count only after it."""
+        now = self._clock.now()
+        later = replace(request, id=f"{LATER}{request.id}", later=at, zone=zone, until=at)
+        if request.needs == 0:
+            return later.agreed(now)
+        if _opens(rules, now) >= at:
+            raise Refused(f"nothing was changed: it needs an approval, and none counts before {later.moment}; choose a later time")
+        return later
+
     async def file(self, request: Request) -> None:
         """Store it and list it, in one act: of two people who ask for the same at once, the second is told of the first."""
         name = request.plan.cluster
         for _ in range(TRIES):
-            pending = (await self._store.get(f"pending:{name}"))[0]
-            await self.must_be_new(name, request.plan.procedure, glass=request.glass, act=request.act)
+            pending = await self._pending(request)
+            await self.must_be_new(name, request.plan.procedure, glass=request.glass, act=request.act, later=request.later)
             if await self._journal.put_request(request, pending):
                 self._tell(request)
                 return
         raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
 
+    async def replace(self, before: Request, after: Request, new: Request) -> None:
+        """Close a request and file the one that takes its place, in one act. Refused with who was first."""
+        for _ in range(TRIES):
+            pending = await self._pending(new)
+            await self._must_stand(before)
+            if await self._journal.take_the_place(before, after, new, pending):
+                await self.changed(after)
+                self._tell(new)
+                return
+        raise Unreachable(f"the list of requests of {new.plan.cluster} changes faster than it can be written")
+
+    async def _pending(self, request: Request) -> str | None:
+        (text,) = await self._store.get(pending_key(request.plan.cluster, later=bool(request.later)))
+        return text
+
+    async def _must_stand(self, before: Request) -> None:
+        current = await self._journal.request(before.id)
+        if current.state is not RequestState.OPEN:
+            raise Refused(_closed_words(current, self._clock.now()))
+        if current.text != before.text:
+            raise Refused("somebody pressed at the same moment; look again")
+
     async def waiting(self, name: str) -> list[Request]:
         """Those of a cluster that wait for approval, oldest first."""
         found = [r async for r in self._readable(name)]
-        return [r for r in found if r.state is RequestState.OPEN and r.until > self._clock.now()]
+        return [r for r in found if r.state is RequestState.OPEN and not r.scheduled and r.until > self._clock.now()]
 
-    async def _readable(self, name: str) -> AsyncIterator[Request]:
+    async def scheduled(self, name: str) -> list[Request]:
+        """Those that are approved and wait for their moment, the next one first; one whose moment has passed among them."""
+        return sorted([r async for r in self._readable(name, later=True) if r.scheduled], key=lambda r: r.later)
+
+    async def _readable(self, name: str, *, later: bool | None = None) -> AsyncIterator[Request]:
         """Those that are listed. One that cannot be read is trouble of its own: it stays listed, and the others are looked after."""
         unread = None
-        for request_id in await self._listed(name):
+        for request_id in await self._listed(name, later):
             try:
                 yield await self._journal.request(request_id)
             except Refused:
@@ -95,10 +131,15 @@ class Requests:
         else:
             self._bulkheads.well(PART, name)
 
-    async def must_be_new(self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None) -> None:
+    async def must_be_new(
+        self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None, later: float = 0.0
+    ) -> None:
         """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
+        for request in await self.scheduled(name) if later else ():
+            if request.later == later and request.plan.procedure == procedure:
+                raise Refused(f"{request.requester.mention} has asked for this already; it is done on {request.moment}")
         for request in await self.waiting(name):
-            same = request.act == act if act or request.act else request.plan.procedure == procedure
+            same = request.act == act if act or request.act else request.plan.procedure == procedure and request.later == later
             if same and request.glass == glass and not request.startable:
                 left = duration(request.until - self._clock.now())
                 waits = "being confirmed" if glass else "approval"
@@ -107,7 +148,7 @@ class Requests:
     async def open(self, request_id: str) -> Request:
         """The request, while it can be decided on. Refused with what became of it."""
         request = await self._journal.request(request_id)
-        if request.state is RequestState.OPEN and request.until <= self._clock.now():
+        if request.state is RequestState.OPEN and not request.scheduled and request.until <= self._clock.now():
             await self._expire(request)
             request = await self._journal.request(request_id)
         if request.state is RequestState.OPEN:
@@ -142,6 +183,7 @@ class Requests:
             free = judge(request.plan, request.requester, rules).kind is Kind.ALLOWED
             if free and not request.glass and not request.startable:
                 eased = replace(request, needs=0, lacks=())
+                eased = eased.agreed(self._clock.now()) if request.later else eased
                 if await self._journal.change_request(request, eased):
                     await self.changed(eased)
 
@@ -150,7 +192,7 @@ class Requests:
         async for request in self._readable(name):
             if request.state is not RequestState.OPEN:
                 await self._unlist(name, request.id)
-            elif request.until <= self._clock.now():
+            elif request.until <= self._clock.now() and not request.scheduled:
                 await self._expire(request)
 
     async def _expire(self, request: Request) -> None:
@@ -160,12 +202,14 @@ class Requests:
             if request.act is None:  # else the run still needs it
                 await self._staging.drop(request.plan.cluster, request.plan.procedure)
 
-    async def _listed(self, name: str) -> list[str]:
-        (text,) = await self._store.get(f"pending:{name}")
-        return [str(i) for i in read_json(text, [], f"the list of requests of {name}")]
+    async def _listed(self, name: str, later: bool | None) -> list[str]:
+        """Those at once first; `later`: of one of the two only."""
+        kinds = (False, True) if later is None else (later,)
+        texts = await self._store.get(*(pending_key(name, later=kind) for kind in kinds))
+        return [str(i) for text in texts for i in read_json(text, [], f"the list of requests of {name}")]
 
     async def _unlist(self, name: str, request_id: str) -> None:
-        key = f"pending:{name}"
+        key = pending_key(name, later=request_id.startswith(LATER))
         for _ in range(TRIES):
             (text,) = await self._store.get(key)
             listed = read_json(text, [], f"the list of requests of {name}")
@@ -183,6 +227,8 @@ def _opens(rules: Rules, now: float) -> float:
 
 def _closed_words(request: Request, now: float) -> str:
     ago = duration(now - request.closed_at)
+    if request.later and request.why_closed and request.closed_by is None:
+        return f"this was to be done on {request.moment} and was not, {ago} ago: {request.why_closed}; nothing was changed by it"
     who = request.closed_by.mention if request.closed_by else ""
     match request.state:
         case RequestState.APPROVED:

@@ -170,9 +170,9 @@ class Retention:
 
     async def _requests(self) -> None:
         """Those that were closed, and those that nobody could close because their cluster is not looked after any more."""
-        for key in await self._store.names("request:"):
+        for key in (*await self._store.names("request:"), *await self._store.names("later:")):
             try:
-                request = await self._desk.journal.request(key.removeprefix("request:"))
+                request = await self._desk.journal.request(key.partition(":")[2])
             except (Refused, BadRecord):
                 continue  # what cannot be read is not this version's to remove
             over = request.until if request.state is RequestState.OPEN else request.closed_at

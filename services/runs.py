@@ -33,6 +33,7 @@ class Opened:
     bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
+    agreed: float = 0.0  # of what was planned for later: when it was approved
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ class Run:
     approved_at: float = 0.0  # when `approvers` approved what it rests on
     renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
     standing: float = 0.0  # of a window: when its standing approval was given
+    agreed: float = 0.0  # of what was planned for later: when it was approved; `approved_at` is when that was compared and done
 
     @property
     def shown(self) -> Plan:
@@ -289,6 +291,7 @@ def _opened(event: Opened) -> Run:
         remarks=event.remarks,
         approved_at=event.at,
         standing=event.standing,
+        agreed=event.agreed,
     )
 
 
@@ -323,7 +326,7 @@ def _answered(run: Run, event: Answered) -> Run:
 
 def _renewed(run: Run, event: Answered | Resumed) -> Run:
     """A new approval takes the place of the one that it rested on."""
-    return run if event.plan is None else replace(run, renewed=event.plan, approvers=event.approvers, approved_at=event.at)
+    return run if event.plan is None else replace(run, renewed=event.plan, approvers=event.approvers, approved_at=event.at, agreed=0.0)
 
 
 def _left(run: Run, basis: facts.Basis | None) -> Run:

@@ -44,6 +44,11 @@ class Sight:
         """Those of every cluster that this person may see."""
         return [r for name in self._desk.sites.readable(actor) for r in await self._desk.waiting(name)]
 
+    async def later(self, name: str, actor: Actor) -> list[Request]:
+        """What is planned for later there: what waits for its moment, and then what still waits for approval."""
+        self._desk.may_read(name, actor)
+        return [*await self._desk.scheduled(name), *(r for r in await self._desk.waiting(name) if r.later)]
+
     async def latest(self, name: str, actor: Actor, count: int) -> list[Run]:
         """Its newest runs, newest first."""
         return await self._desk.runs(name, actor, count)

@@ -30,6 +30,7 @@ class CommandClass(StrEnum):
     SECRETS = "secrets"
     WINDOWS = "windows"
     BREAK_GLASS = "break_glass"
+    WAKE = "wake"
 
 
 CHANGING = (CommandClass.POWER, CommandClass.CAPACITY, CommandClass.CONFIGURATION, CommandClass.SECRETS, CommandClass.WINDOWS)

@@ -21,8 +21,10 @@ def of_request(before: Request | None, after: Request) -> Deed:
         case RequestState.OPEN if before is None:
             what = What.GLASS if after.glass else What.ASKED
             return Deed(what, after.requester, after.id, after.reason, *_file(after, _waits(after)), plan.digest)
+        case RequestState.OPEN if after.waits and before is not None and before.waits != after.waits:
+            return Deed(What.DELAYED, None, after.id, after.waits, waits, _waits(after), plan.digest)
         case RequestState.OPEN:
-            if after.startable:
+            if after.startable or (after.later and not after.needs):
                 return Deed(What.EASED, None, after.id, "", waits, _waits(after), plan.digest)
             by = after.approvals[-1] if after.approvals else None
             return Deed(What.APPROVED, by, after.id, _remark(after, by), waits, _waits(after), plan.digest)
@@ -46,6 +48,10 @@ def _waits(request: Request) -> str:
     words = request.plan.procedure.words()
     if request.act is not None:
         words = f"{request.act.label or 'resume'} {request.act.run} ({words})"
+    if request.later:
+        words = f"{words} on {request.moment}"
+    if request.scheduled:
+        return f"{words}: {f'waits, {request.waits}' if request.waits else 'waits for its moment'}"
     if request.startable:
         return f"{words}: needs no approval"
     if request.glass:
@@ -121,6 +127,8 @@ def policy_words(rules: Rules) -> str:
     """A policy on one line; equal policies are equal lines."""
     roles = {"operators": rules.operators, "approvers": rules.approvers, "viewers": rules.viewers, "break-glass": rules.breakers}
     roles |= dict(rules.only)
+    if rules.wakers:
+        roles |= {"wakers": rules.wakers}
     said = [f"{role}: {', '.join(sorted(people)) or 'nobody'}" for role, people in roles.items()]
     said += [f"approvals: {rules.approvals}", *(f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for))]
     said += [f"one from each of: {', '.join(rules.approvals_from)}"] if rules.approvals_from else []

@@ -11,6 +11,8 @@ from handlers.cards.ends import outcome as outcome
 from handlers.cards.glass import called as called
 from handlers.cards.glass import glass_notice as glass_notice
 from handlers.cards.home import REFRESH as REFRESH
+from handlers.cards.home import WAKE as WAKE
+from handlers.cards.later import later_card as later_card
 from handlers.cards.lists import OUTSIDE as OUTSIDE
 from handlers.cards.lists import help_card as help_card
 from handlers.cards.lists import runs_card as runs_card

@@ -6,8 +6,9 @@ from typing import Any
 
 from handlers.blocks import Block, actions, button, clock, context, cut, day, divider, escape, menu, option, section
 from handlers.cards.acts import heading, unlike
+from handlers.cards.later import later_line
 from handlers.cards.plans import impact
-from handlers.cards.requests import decide_buttons, waits_for
+from handlers.cards.requests import REJECT, decide_buttons, waits_for
 from handlers.cards.runs import answer_buttons, stopped_buttons
 from handlers.cards.status import state_of
 from handlers.cards.words import asked, behind, people, sentence
@@ -19,8 +20,9 @@ from services.procedures.backup import newest_words
 from services.runs import Run, State
 from services.steps.base import count, duration, listed
 
-REFRESH, MORE = "home", "more"
+REFRESH, MORE, WAKE = "home", "more", "wake"
 DECISIONS, CLUSTERS = 12, 20  # at most so many are shown; Slack takes 100 blocks
+CALLED_OFF = 5  # buttons for what is planned for later
 SAID = 1400  # characters of one of them; Slack takes 250 KB
 
 
@@ -40,6 +42,8 @@ class Glance:
     windows: bool = False  # it has some
     month: str = ""  # what it cost this month
     trouble: tuple[str, ...] = ()  # what could not be read
+    later: tuple[Request, ...] = ()  # approved, and waiting for their moment
+    closed: bool = False  # by its window alone
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Mine:
     operates: bool = False
     offers: tuple[tuple[str, str], ...] = ()
     approvers: Mapping[str, str] = field(default_factory=dict)  # by request: who may approve it, in words
+    wakes: bool = False  # may start it, where its window has closed it
 
 
 def home_view(glances: Sequence[tuple[Glance, Mine]], at: float, hidden: int = 0, outsider: str = "") -> dict[str, Any]:
@@ -78,7 +83,8 @@ def _view(blocks: list[Block]) -> dict[str, Any]:
 
 
 def _quiet(glance: Glance) -> bool:
-    return not (glance.run or glance.waiting or glance.trouble or (glance.cluster and glance.cluster.problem))
+    delayed = any(r.waits for r in glance.later)
+    return not (glance.run or glance.waiting or delayed or glance.trouble or (glance.cluster and glance.cluster.problem))
 
 
 # What waits for this person
@@ -130,6 +136,7 @@ def _cluster(glance: Glance, mine: Mine) -> list[Block]:
     if glance.run is not None:
         lines.append(f"*Run* {_run(glance.run, glance.progress)}")
     lines += [_waits(r, mine) for r in glance.waiting if r.id not in mine.decides]
+    lines += [f"*Later* {later_line(r)}" for r in glance.later]
     if glance.hours:
         lines.append(f"*Hours* {glance.hours}{''.join(f' · then {a}' for a in glance.ahead)}")
     if glance.cluster is not None:
@@ -142,7 +149,14 @@ def _cluster(glance: Glance, mine: Mine) -> list[Block]:
     if mine.offers:
         offered = [option(label, value) for label, value in mine.offers]
         block["accessory"] = menu(f"Do something with {glance.name}", MORE, offered)
-    return [block]
+    wake = [button(f"Wake up {glance.name}", WAKE, glance.name)] if mine.wakes and glance.closed and glance.run is None else []
+    off = wake + [button(cut(f"Call off {clock_time(r)}", 75), REJECT, r.id) for r in glance.later[:CALLED_OFF] if mine.operates]
+    return [block, *([actions(*off)] if off else [])]
+
+
+def clock_time(request: Request) -> str:
+    """`Shut down acme, 22:00`: which of them a button is about."""
+    return f"{heading(request)}, {request.moment.partition(', ')[2].partition(' ')[0]}"
 
 
 def _head(glance: Glance) -> str:

@@ -29,7 +29,8 @@ def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card
     """Every command with its meaning, from the procedures themselves."""
     lines = [f"`/openvidu {usage}`\n{text}" for usage, text in usages]
     tail = [
-        'Add `--dry-run` to see the plan only, `--reason "…"` to say why, `--cluster NAME` for another cluster than this channel\'s.',
+        'Add `--dry-run` to see the plan only, `--at 22:00` to do it later, `--reason "…"` to say why, '
+        "`--cluster NAME` for another cluster than this channel's.",
         "In a thread, mention the bot instead: `@openvidu status`.",
         *extra,
         may,

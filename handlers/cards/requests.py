@@ -3,6 +3,7 @@
 from handlers.blocks import Block, Card, actions, button, clock, context, section
 from handlers.cards.acts import heading, unlike, unlike_blocks
 from handlers.cards.glass import MARK, glass_buttons, glass_card, glass_waits
+from handlers.cards.later import approved_by, closed_notice, looked_at_again, not_done, scheduled_card, until_words, when
 from handlers.cards.plans import impact, numbered, steps_line, title
 from handlers.cards.words import asked, plain, sentence, why, with_remarks
 from services.decisions import Request, RequestState
@@ -16,13 +17,16 @@ def request_card(request: Request, approvers: str) -> Card:
     plan = request.plan
     if request.glass and request.state is RequestState.OPEN:
         return glass_card(request, approvers)
-    head = f"{f'{MARK} · ' if request.glass else ''}*{heading(request)}* · {asked(request.requester, request.reason)}"
+    if request.scheduled:
+        return scheduled_card(request)
+    head = f"{f'{MARK} · ' if request.glass else ''}*{heading(request)}{when(request)}* · {asked(request.requester, request.reason)}"
     if request.state is not RequestState.OPEN:
         said = _closed(request)
-        words = f"{plain(heading(request))}, asked by {request.requester.mention}: {plain(said)}"
+        words = f"{plain(heading(request))}{when(request)}, asked by {request.requester.mention}: {plain(said)}"
         return Card(words, (section(f"{head}\n{sentence(said)}"),))
-    waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · until {clock(request.until)}"
-    first = f"{heading(request)}, {asked(request.requester, request.reason)}. {unlike(request)}"
+    until = until_words(request) if request.later else f"until {clock(request.until)}"
+    waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · {until}"
+    first = f"{heading(request)}{when(request)}, {asked(request.requester, request.reason)}. {unlike(request)}"
     text = plain(f"{first.rstrip()} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
     body = (section(head), *unlike_blocks(request), section(impact(plan)), section(steps_line(plan)))
     return Card(text, (*body, context(waits), actions(*decide_buttons(request))))
@@ -72,12 +76,18 @@ def decide_buttons(request: Request) -> list[Block]:
 def _closed(request: Request) -> str:
     by = f" by {request.closed_by.mention}" if request.closed_by else ""
     at = clock(request.closed_at)
+    if over := not_done(request):
+        return over
     match request.state:
         case RequestState.APPROVED:
+            if request.later:
+                given = f"{approved_by(request)}, " if request.approvals else ""
+                return f"{given}started {at} as `{request.run}`; its own message is below"
             verb = "confirmed" if request.glass else "started" if request.startable else "approved"
             return f"{verb}{by} {at}, {f'`{request.run}` goes on' if request.act else f'running as `{request.run}`'}"
         case RequestState.REJECTED:
-            return f"rejected{by} {at}{why(request.why_closed)}. Nothing was changed."
+            verb = "called off" if request.agreed_at else "rejected"
+            return f"{verb}{by} {at}{why(request.why_closed)}. Nothing was changed."
         case RequestState.EXPIRED:
             verb = "confirmed" if request.glass else "approved"
             undone = "it was not started" if request.startable else f"nobody {verb} it"
@@ -104,7 +114,9 @@ def details_card(request: Request, approvers: str, *, decides: bool = False) -> 
         f"Made {clock(plan.made_at)}. The approval is bound to exactly this (`{plan.digest[:12]}`): if a droplet, the pool or a step "
         f"changes, the new plan is shown instead. It may be given by {request.requester.mention if request.glass else approvers}, once."
     )
-    noted = decides and not request.glass and request.state is RequestState.OPEN
+    if request.later:
+        bound += f" {looked_at_again(request)}"
+    noted = decides and not request.glass and not request.scheduled and request.state is RequestState.OPEN
     row = (actions(button("Approve with a note…", NOTE, request.id)),) if noted else ()
     blocks = (section("\n".join(numbered(plan))), context(bound), *row)
     return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", blocks)
@@ -113,6 +125,8 @@ def details_card(request: Request, approvers: str, *, decides: bool = False) -> 
 def rejected_notice(request: Request) -> str:
     """Tells whoever asked why it was rejected; "" when there is nothing to tell."""
     by = request.closed_by
+    if said := closed_notice(request):
+        return said
     if request.state is not RequestState.REJECTED or by is None or by.key == request.requester.key:
         return ""
     return f"{request.requester.mention}, {by.mention} rejected “{title(request.plan)}”{why(request.why_closed)}"

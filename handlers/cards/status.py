@@ -5,6 +5,7 @@ from dataclasses import replace
 from handlers.blocks import Card, clock, escape, section
 from handlers.cards.acts import heading
 from handlers.cards.certificates import certificate_words
+from handlers.cards.later import later_line
 from handlers.cards.words import asked, behind, health, people, plain
 from services.cluster import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.desk import Status
@@ -164,5 +165,6 @@ def _run_lines(status: Status) -> str:
         doing = run.step.title() if run.step else "finishing"
         lines.append(f"*Open run* `{run.id}` {run.plan.procedure.words()} · {behind(run)} · {run.state}: {doing}")
     lines += [f"*Waits for approval* {heading(w)} · {asked(w.requester, w.reason)} · until {clock(w.until)}" for w in status.waiting]
+    lines += [f"*Later* {later_line(r)}" for r in status.later]
     lines = lines or ["*Open run* none."]
     return "\n".join([*lines, *(f":warning: {escape(c)}." for c in status.cautions)])

@@ -55,7 +55,7 @@ def behind(run: Run) -> str:
         approved = f", standing approval by {listed(a.mention for a in run.approvers)} of {date(run.standing)},"
     if run.glass:
         approved = f", :warning: *no approval: break-glass by {run.requester.mention}*,"
-    return f"asked by {run.requester.mention}{approved} {clock(run.approved_at or run.opened_at)}{why(run.reason)}"
+    return f"asked by {run.requester.mention}{approved} {clock(run.agreed or run.approved_at or run.opened_at)}{why(run.reason)}"
 
 
 def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:

@@ -8,13 +8,16 @@ from handlers.talks.cost import Cost
 from handlers.talks.deciding import Abandon, Cancel, Resume
 from handlers.talks.glass import BreakGlass
 from handlers.talks.holds import HoldTalk, Unhold
+from handlers.talks.later import CancelLater, ListLater
 from handlers.talks.menu import Menu
 from handlers.talks.reading import Help, OneRun, Runs, ShowStatus
+from handlers.talks.wake import Wake
 from handlers.talks.windows import Forecast, KeepUpTalk, ListWindows, RemoveWindow, SkipDays
 
 TALKS: tuple[type[Talk], ...] = (
     *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
-    *(ListWindows, Forecast, RemoveWindow, SkipDays, KeepUpTalk, HoldTalk, Unhold, Cost),
+    *(ListLater, CancelLater),
+    *(ListWindows, Forecast, RemoveWindow, SkipDays, KeepUpTalk, Wake, HoldTalk, Unhold, Cost),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
     *(BreakGlass, Audit, Menu),
 )

@@ -52,6 +52,7 @@ class Asked:
     read: Callable[[str], Spoken] = _unread  # what is meant by some words; Refused when nobody can tell
     reason: str = ""  # with these two, for talks that lead to a plan
     dry: bool = False
+    later: tuple[float, str] | None = None  # when what it leads to is to be done, and the zone that was said in; None: now
     card_channel: Callable[[str], Awaitable[str]] = _anywhere  # where a cluster's cards stand; Refused where they could be shown to no one
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture  # with a card, for this person's eyes only
 
@@ -67,6 +68,7 @@ class Talk(Spoken, ABC):
 
     changes: ClassVar[bool] = False  # it decides something, so it is stored before it is acknowledged
     reasons: ClassVar[bool] = False  # a reason may be given with it: `--reason`
+    later: ClassVar[bool] = False  # what it leads to can be planned for later: `--at`
     plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
 
     @abstractmethod

@@ -65,6 +65,7 @@ class ConfigSet(Talk):
     command: ClassVar[str] = "config set"
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
+    later: ClassVar[bool] = True
     key: str = rest("the key, such as DASHBOARD_ADMIN_PASSWORD; never the value")  # all words, so that none of them is ever said back
 
     async def answer(self, asked: Asked) -> Card | None:
@@ -83,7 +84,7 @@ class ConfigSet(Talk):
             return _shown(await asked.desk.configure(asked.actor, name, partial(_imagined, key), words=self.words(), dry=True))
         if not asked.trigger:
             raise Refused(f"a form can only be opened by the slash command: type `/openvidu config set {key}` in the channel")
-        await asked.open_modal(config_form(name, key, asked.channel, asked.reason))
+        await asked.open_modal(config_form(name, key, asked.channel, asked.reason, asked.later))
         return None
 
 
@@ -123,6 +124,7 @@ class ConfigRollback(Talk):
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
+    later: ClassVar[bool] = True
     version: str = argument("from config history")
 
     async def answer(self, asked: Asked) -> Card | None:
@@ -139,7 +141,7 @@ class ConfigRollback(Talk):
             raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
         why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
         channel = asked.channel if asked.dry else await asked.card_channel(name) or asked.channel
-        configure = partial(asked.desk.configure, reason=why, channel=channel, words=self.words(), dry=asked.dry)
+        configure = partial(asked.desk.configure, reason=why, channel=channel, words=self.words(), dry=asked.dry, later=asked.later)
         return _shown(await configure(asked.actor, name, lambda _: old))
 
 

@@ -34,6 +34,8 @@ class AddWindow(Procedure):
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"
     done: ClassVar[str] = "has its window"
+    schedulable: ClassVar[bool] = False
+    why_not_later: ClassVar[str] = "a window says itself when it closes and opens"
     each_time: ClassVar[bool] = True  # asked for again its standing approval is renewed
     looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
 

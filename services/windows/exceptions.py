@@ -17,6 +17,7 @@ class KeepUp:
     until: float
     by: str
     reason: str = ""
+    woken: bool = False  # by somebody who is no operator, out of a quota
 
 
 @dataclass(frozen=True)

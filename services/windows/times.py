@@ -17,6 +17,7 @@ from services.windows.zones import DAYS, instant, wall
 LENGTHS = "90m, 2h, 1h30, 1.5h, 2 days"
 MOMENTS = "18:00, 6pm, tomorrow 08:00, Fri 22:00, 2026-12-24 08:00"
 WEEK = 7 * DAY
+JUST_OVER = 6 * 3600.0  # seconds for which a time that has passed is rather a mistake than tomorrow's
 _UNITS = {"m": 60.0, "h": 3600.0, "d": DAY, "w": WEEK}
 _UNIT = r"(?:m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
 _PART = rf"\d{{1,5}}(?:[.,]\d{{1,2}})?\s*{_UNIT}"
@@ -90,6 +91,55 @@ def parse_moment(text: str, now: float, zone: str, word: str = "until") -> float
         return _next(there, _days(found["day"], wall(there, now).date()), minutes, now)
     except LookupError:
         raise Refused(f"{_cut(text)} is over already") from None
+
+
+def parse_at(text: str, now: float, zone: str) -> float:
+    """The one moment that `--at` means, of those that `parse_moment` reads. Refused with both readings where there are two, or none.
+
+    A time that was shown a moment ago means the next day to a parser, and a mistake to whoever typed it; a time that the clocks skip or
+    show twice is no appointment. `2026-10-25 00:30 UTC` is always exact.
+    """
+    plain = " ".join(text.casefold().split())
+    if plain.endswith(" utc"):
+        plain, zone = plain.removesuffix(" utc"), "UTC"
+    at, there = parse_moment(plain, now, zone, "at"), ZoneInfo(zone)
+    found = _TIME_LAST.fullmatch(_ISO.sub(r"\1 \2", plain))
+    assert found is not None, "parse_moment has read it"
+    _not_just_over(found["day"], at, now, there)
+    minutes, local = _minutes(found["time"], "at"), wall(there, at)
+    shown = local.hour * 60 + local.minute
+    if shown != minutes % 1440:
+        raise _skipped(text, there, at, minutes)
+    nominal = local.replace(tzinfo=None)
+    first, second = (nominal.replace(tzinfo=there, fold=fold).timestamp() for fold in (0, 1))
+    if first != second and first > now:
+        readings = " or ".join(f'`--at "{wall(ZoneInfo("UTC"), at):%Y-%m-%d %H:%M} UTC"`' for at in (first, second))
+        raise Refused(f"the clocks of {zone} show {nominal:%H:%M} twice on {nominal:%Y-%m-%d}: write {readings}")
+    return at
+
+
+def _not_just_over(day: str | None, at: float, now: float, zone: ZoneInfo) -> None:
+    """Refuses what the clocks showed in the last hours, where the next showing is a day or a week away."""
+    if day is not None and weekday_named(day.rstrip(".")) is None:
+        return
+    days = 1 if day is None else 7
+    before = (wall(zone, at).replace(tzinfo=None) - timedelta(days=days)).replace(tzinfo=zone).timestamp()
+    if now - JUST_OVER <= before <= now:
+        local = wall(zone, at)
+        raise Refused(
+            f"{wall(zone, before):%a %Y-%m-%d %H:%M} is over; for {local:%a %Y-%m-%d %H:%M} write `--at \"{local:%Y-%m-%d %H:%M}\"`"
+        )
+
+
+def _skipped(text: str, zone: ZoneInfo, at: float, minutes: int) -> Refused:
+    """A time that no clock shows on its day: what it would be before the change, and after it."""
+    day = wall(zone, at).date()
+    nominal = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - a local, nominal time
+    earlier, later = sorted(wall(zone, nominal.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
+    return Refused(
+        f"the clocks of {zone.key} skip {nominal:%H:%M} on {nominal:%Y-%m-%d} ({_cut(text)}): "
+        f"write `--at \"{earlier:%Y-%m-%d %H:%M}\"` or `--at \"{later:%Y-%m-%d %H:%M}\"`"
+    )
 
 
 def _no_length(plain: str, now: float, zone: str, word: str) -> None:

@@ -16,14 +16,14 @@ from tests.support import virtual
 from tests.support.doors import said
 from tests.support.scene import Scene
 
-LOOK, POWER, CAPACITY, CONFIGURATION, SECRETS, WINDOWS, GLASS = CommandClass
+LOOK, POWER, CAPACITY, CONFIGURATION, SECRETS, WINDOWS, GLASS, WAKES = CommandClass
 OF_A_RUN = ("cancel", "resume", "abandon")
 DENIED = re.compile(r"^(Only operators of this cluster|You have no role|\S+ (commands of this cluster are|is) not open to you)", re.M)
-PEOPLE = ("UOPS", "UPOW", "UCAP", "UCON", "USEC", "UWIN", "UVIEW", "UNONE")
+PEOPLE = ("UOPS", "UPOW", "UCAP", "UCON", "USEC", "UWIN", "UVIEW", "UWAKE", "UNONE")
 ROLES: dict[str, dict[str, Any]] = {
     # Each class is somebody else's.
     "acme": {"operators": ["UOPS"], "power": ["UPOW"], "capacity": ["UCAP"], "configuration": ["UCON"], "secrets": ["USEC"],
-             "windows": ["UWIN"], "break_glass": ["UPOW"], "viewers": ["UVIEW"], "approvers": ["UOPS", "UVIEW"]},
+             "windows": ["UWIN"], "wakers": ["UWAKE"], "break_glass": ["UPOW"], "viewers": ["UVIEW"], "approvers": ["UOPS", "UVIEW"]},
     # The operators' own but for one; other people than there.
     "beta": {"operators": ["UCAP", "UOPS"], "power": ["UWIN", "UOPS"], "viewers": ["UPOW"], "break_glass": ["UCAP"]},
 }  # fmt: skip
@@ -35,6 +35,8 @@ def classes(user: str, cluster: str) -> set[CommandClass]:
     mine = {about for about in CHANGING if user in roles.get(about, roles["operators"])}
     if user in roles["break_glass"]:
         mine.add(GLASS)
+    if user in roles.get("wakers", ()) or WINDOWS in mine:
+        mine.add(WAKES)
     reads = mine or user in (*roles["viewers"], *roles["operators"], *roles.get("approvers", ()))
     return {*mine, LOOK} if reads else set()
 

@@ -44,7 +44,7 @@ from tests.support.scene import Scene
 SECRET, OTHER = "osprey", "beta"
 OWN, GENERAL, ANY = "COSPREY", "CGENERAL", "CANY"  # the cluster's own channel; one where it is meant when none is named; one without
 DORA, EVE = "UDORA", "UEVE"  # without a role anywhere; an operator of the other cluster
-REASONS = ("quetzal", "bittern", "turnstone", "dunlin")
+REASONS = ("quetzal", "bittern", "turnstone", "dunlin", "whimbrel")
 WINDOW_NAME = "nightjar"
 PEOPLE = 37
 START = datetime(2026, 11, 25, 19, 0, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
@@ -53,6 +53,7 @@ SAMPLES: dict[str, str] = {  # what is said for each field of a command
     "node": "master-1", "number": "5", "media": "4", "size": "s-8vcpu-16gb", "days": "30d", "name": WINDOW_NAME, "length": "1h",
     "window": "late Mon-Fri 21:00-07:00", "dates": "2027-12-24", "month": "2026-11", "key": "DASHBOARD_ADMIN_PASSWORD",
     "version": "v1", "backup": "x", "run": f"{SECRET}-2", "hold.what": '"why" until tomorrow 08:00', "break-glass.what": "shutdown",
+    "later cancel.what": "3f2a99",
 }
 
 
@@ -139,12 +140,15 @@ async def _lived_in(scene: Scene) -> Place:
     await ben.presses(await ana.waits_to_see(OWN, f"Shut down {SECRET}", 60), "Approve")
     run = await scene.run_is(f"{SECRET}-2", "asking")
     assert run.question is not None, "it is asking"
+    await ana.types(OWN, f'/openvidu backup create --at tomorrow 09:00 --cluster {SECRET} --reason "{REASONS[4]}"')
+    await ana.waits_to_see(OWN, "Needs no approval; done", 60)
+    (later,) = await scene.bot.desk.scheduled(SECRET)
     await ana.types(OWN, f'/openvidu hold "{REASONS[3]}" until tomorrow 08:00 --cluster {SECRET}')
     await ana.waits_to_see(OWN, "is on hold until", 60)
     await ana.types(OWN, f"/openvidu keepup 1h --cluster {SECRET}")
     await ana.waits_to_see(OWN, "stays up until", 60)
     answer = f"{run.id}|{run.question.id}|{run.question.choices[-1].id}"
-    return Place(scene, (waiting, asked), (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"), answer)
+    return Place(scene, (waiting, asked, later.id), (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"), answer)
 
 
 async def _waiting(scene: Scene, count: int) -> list[str]:

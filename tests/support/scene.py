@@ -20,6 +20,7 @@ from services.certificates import CertificateSeen, NoCertificate
 from services.clients.http import Http, Reply
 from services.clients.ssh import Host, Output
 from services.clock import Clock, loop_clock
+from services.decisions import LATER
 from services.errors import Forbidden, Refused, Unreachable
 from services.journal import Journal
 from services.runs import Run
@@ -331,7 +332,8 @@ class Scene:
     def cards_of(self, run: Run) -> list[Message]:
         """The messages of the channel that were posted as the card of this run, or of the request that became it."""
         there = self.slack.workspace.channels["COPS"].messages.values()
-        return [m for m in there if m.metadata and m.metadata["event_payload"].get("of") in (run.id, run.request)]
+        marks = (run.id,) if run.request.startswith(LATER) else (run.id, run.request)  # what was planned for later keeps its own
+        return [m for m in there if m.metadata and m.metadata["event_payload"].get("of") in marks]
 
     @property
     def bot(self) -> Bot:

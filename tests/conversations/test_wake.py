@@ -1,0 +1,141 @@
+"""People who are no operators start what a window has closed: out of a quota, until a moment, told to the operators and in the cost."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.errors import Refused
+from services.policy import Actor, Rules
+from services.runs import State
+from services.waking import WEEK, Waking, spent
+from services.windows import KeepUp
+from tests.support import virtual
+from tests.support.scene import Scene
+from tests.support.stories import over, told
+
+MADRID = ZoneInfo("Europe/Madrid")
+EVENING = datetime(2026, 11, 25, 19, 57, tzinfo=MADRID).timestamp()  # a Wednesday
+DORA = Actor("UDORA", "T0ACME")
+Story = Callable[[Scene], Awaitable[None]]
+
+
+def played(story: Story, *, wakers: list[str] | None = None, wake: dict[str, Any] | None = None, closes: bool = True) -> None:
+    async def told_of() -> None:
+        site: dict[str, Any] = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights Mon-Fri 20:00-07:30"]}
+        site["wake"] = wake or {"hours": 1}
+        roles = {"operators": ["UANA", "UBEN"], "wakers": wakers or ["UDORA"]}
+        async with Scene(media=2, origin=EVENING, roles=roles, site=site, pydo=False) as scene:
+            if closes:
+                await over(scene)
+            await story(scene)
+
+    virtual.run(told_of())
+
+
+def test_a_waker_starts_it_for_a_while_and_the_window_closes_it_again() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.dora.types("COPS", '/openvidu wake --reason "a customer in Lima"')
+        await scene.whisper("UDORA", "It stays up until")
+        run = await over(scene, run="acme-2")
+        assert run.requester.window, "it is its window's run, by the window's approval"
+        said = told(scene)
+        assert "*acme is woken by <@UDORA>* until" in said
+        assert "a customer in Lima" in said
+        (kept,) = (await scene.bot.desk.memory.books.read("acme"))[1].exceptions.keep_ups
+        assert kept.woken
+        assert kept.until - kept.since == pytest.approx(3600, abs=1)
+        again = await over(scene, run="acme-3")
+        assert again.opened_at >= kept.until
+        assert [m.on for m in scene.estate.masters("acme")] == [False] * 4
+        await scene.ana.types("COPS", "/openvidu cost")
+        assert "kept up by <@UDORA>: 1 time" in (await scene.whisper("UANA", "saved")).text
+
+    played(story)
+
+
+def test_home_offers_it_to_whoever_may() -> None:
+    async def story(scene: Scene) -> None:
+        for who, offered in ((scene.dora, True), (scene.person("UCARLA"), False)):
+            await who.opens_home()
+            await scene.passes(20)
+            assert ("Wake up acme" in str(who.home())) is offered
+        home = scene.dora.home()
+        assert home is not None
+        await scene.dora.presses(home, "Wake up acme")
+        await scene.run_is("acme-2", State.RUNNING, State.DONE)
+        await over(scene, run="acme-2")
+
+    played(story)
+
+
+def test_everybody_in_a_channel_may_where_the_settings_name_it() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.passes(60)
+        await scene.dora.types("COPS", "/openvidu wake")
+        await scene.whisper("UDORA", "It stays up until")
+        scene.slack.workspace.add_user("UEVE", "eve", "Eve")
+        with pytest.raises(Refused, match="wake-up is not open to you; ask <@UANA> or <@UBEN>"):
+            await Waking(scene.bot.desk, scene.bot.hours).wake("acme", Actor("UEVE", "T0ACME"))
+
+    played(story, wakers=["COPS"])
+
+
+@pytest.mark.parametrize("by", ["hold", "hand"])
+def test_what_a_person_did_is_not_woken(by: str) -> None:
+    async def story(scene: Scene) -> None:
+        if by == "hold":
+            await scene.ana.types("COPS", "/openvidu hold exams for 10h")
+            await scene.passes(5)
+        else:
+            await scene.ana.types("COPS", "/openvidu startup")
+            await over(scene, run="acme-2")
+            await scene.ana.types("COPS", "/openvidu shutdown")
+            card = await scene.card("Shut down acme")
+            await scene.ben.presses(card, "Approve")
+            await over(scene, run="acme-3")
+        with pytest.raises(Refused, match=r"acme is not closed by its window alone: .*ask <@UANA> or <@UBEN>"):
+            await Waking(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
+
+    played(story)
+
+
+def test_what_is_up_needs_no_waking() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.passes(15)
+        with pytest.raises(Refused, match="acme is not closed by a window now: open until"):
+            await Waking(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
+
+    played(story, closes=False)
+
+
+def test_no_more_than_the_quota_is_woken() -> None:
+    async def story(scene: Scene) -> None:
+        waking = Waking(scene.bot.desk, scene.bot.hours)
+        await waking.wake("acme", DORA, "one")
+        await over(scene, run="acme-2")
+        await over(scene, run="acme-3")
+        with pytest.raises(Refused, match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask <@UANA>"):
+            await waking.wake("acme", DORA, "two")
+
+    played(story, wake={"hours": 0.25, "per_person": 1})
+
+
+@pytest.mark.parametrize(
+    ("ago", "by", "says"),
+    [
+        ((1.0, 2.0), "<@UDORA>", "you have used 2 wake-ups of 2"),
+        ((1.0, WEEK + 1), "<@UDORA>", ""),
+        ((1.0, 2.0), "<@UEVE>", ""),
+        ((1.0, 2.0, 3.0), "<@UEVE>", "this cluster has used 3 wake-ups of 3"),
+        ((), "", ""),
+    ],
+)
+def test_a_week_is_counted_for_each_person_and_for_the_cluster(ago: tuple[float, ...], by: str, says: str) -> None:
+    now = EVENING
+    woken = tuple(KeepUp(now - a, now - a + 60, by, woken=True) for a in ago)
+    by_operators = tuple(KeepUp(now - n, now, "<@UDORA>") for n in range(1, 9))
+    assert spent((*woken, *by_operators), DORA, Rules(wakes_each=2, wakes_all=3), now).startswith(says)
+    assert bool(spent((*woken, *by_operators), DORA, Rules(wakes_each=2, wakes_all=3), now)) is bool(says)

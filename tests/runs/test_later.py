@@ -1,0 +1,482 @@
+"""Changes that are planned for later: approved now, looked at again at their moment, done once, or not and then told why."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from handlers.parsing import SPOKEN, parse
+from services.decisions import GRACE, Request, RequestState
+from services.errors import Refused
+from services.outcomes import Waiting
+from services.policy import Actor
+from services.procedures import AddWindow, BackupCreate, Procedure, Shutdown, Startup
+from services.runs import State
+from services.spoken import Spoken
+from services.windows.times import parse_at
+from simulators.slack.model import Message
+from tests.support import doors, virtual
+from tests.support.full import some
+from tests.support.scene import Scene
+from tests.support.stories import over, rejects, told, with_buttons
+
+ZONE = "Europe/Madrid"
+MADRID = ZoneInfo(ZONE)
+AT_FOUR = datetime(2026, 11, 25, 16, tzinfo=MADRID).timestamp()  # a Wednesday
+BEFORE = datetime(2026, 11, 25, 21, 52, tzinfo=MADRID).timestamp()
+AT_TEN = datetime(2026, 11, 25, 22, tzinfo=MADRID).timestamp()
+ANA, BEN, CARLA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA"))
+TITLE = "Shut down acme"
+
+
+def scene_of(**more: Any) -> Scene:
+    site = {"channel": "COPS", "timezone": ZONE, **more.pop("site", {})}
+    return Scene(**{"media": 2, "origin": BEFORE, "pydo": False, "site": site, **more})
+
+
+async def planned(scene: Scene, words: str = "shutdown --at 22:00") -> Message:
+    """Asked for by Ana, approved by Ben."""
+    await scene.ana.types("COPS", f"/openvidu {words}")
+    card = await with_buttons(scene, TITLE)
+    await scene.ben.presses(card, "Approve")
+    await scene.card("this counts until")
+    return card
+
+
+async def leaves(scene: Scene, user: str) -> None:
+    """The account is deactivated; what a bot knew of it is over by the moment that the change was planned for."""
+    scene.slack.workspace.users[user].deleted = True
+    scene.kill()
+    await scene.start_bot()
+
+
+async def until(scene: Scene, at: float) -> None:
+    await scene.passes(at - scene.clock.now())
+
+
+async def only(scene: Scene) -> Request:
+    (found,) = await scene.bot.desk.scheduled("acme")
+    return found
+
+
+async def newest(scene: Scene, request: Request) -> Request:
+    return await scene.journal.request(request.id)
+
+
+def played(story: Callable[[Scene], Any], **more: Any) -> None:
+    async def told_of() -> None:
+        async with scene_of(**more) as scene:
+            await story(scene)
+
+    virtual.run(told_of())
+
+
+# As planned
+
+
+def test_approved_at_four_it_is_done_at_ten() -> None:
+    async def story(scene: Scene) -> None:
+        card = await planned(scene)
+        request = await only(scene)
+        assert (request.later, request.until) == (AT_TEN, AT_TEN + GRACE)
+        shown = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
+        assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in shown.text, "the date and the zone stand on the card"
+        assert await scene.bot.desk.open_run("acme") is None
+        scene.kill()  # and nobody looks for hours
+        await until(scene, AT_TEN - 60)
+        await scene.start_bot()
+        await until(scene, AT_TEN - 5)
+        assert await scene.bot.desk.runs("acme", ANA) == [], "not early"
+        await until(scene, AT_TEN + 15)
+        run = await over(scene)
+        assert AT_TEN <= run.opened_at < AT_TEN + 11
+        assert [a.user for a in run.approvers] == ["UBEN"]
+        assert run.agreed < AT_FOUR + 60
+        assert (await newest(scene, request)).state is RequestState.APPROVED
+        assert await scene.bot.desk.scheduled("acme") == []
+        assert f"started <!date^{int(run.opened_at)}" in told(scene)
+
+    played(story, origin=AT_FOUR)
+
+
+@pytest.mark.parametrize("words", ["backup create --at 22:00", "startup 3 --at 22:00", "scale 4 --at Wed 22:00"])
+def test_what_needs_no_approval_is_planned_at_once(words: str) -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", f"/openvidu {words}")
+        await scene.card("Needs no approval; done")
+        await until(scene, AT_TEN + 15)
+        run = await scene.run_is("acme-1", State.RUNNING, State.DONE)
+        assert run.opened_at >= AT_TEN
+        await over(scene)
+
+    played(story)
+
+
+def test_a_start_is_planned_while_there_is_nothing_to_start() -> None:
+    """What is to be done then is looked at then."""
+
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", '/openvidu startup --at "Wed 22:30"')
+        await scene.card("As of now there is nothing to do")
+        await scene.bot.desk.request(ANA, "acme", Shutdown(), reason="a test")
+        (shutdown,) = await scene.bot.desk.waiting("acme")
+        await scene.bot.desk.approve(shutdown.id, BEN)
+        await over(scene)
+        await until(scene, AT_TEN + 1815)
+        assert (await over(scene, run="acme-2")).plan.procedure == Startup()
+
+    played(story)
+
+
+# Looked at again
+
+
+def _grow(scene: Scene) -> None:
+    scene.estate.open_meeting(people=9, minutes=600, recordings=0)
+
+
+def _add_node(scene: Scene) -> None:
+    scene.estate.pool("acme").target += 1
+
+
+@pytest.mark.parametrize(("changes", "why"), [(_grow, "9 people are in meetings"), (_add_node, "the cluster changed since it was")])
+def test_what_is_heavier_then_is_asked_for_again(changes: Callable[[Scene], None], why: str) -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        changes(scene)
+        await until(scene, AT_TEN + 15)
+        assert await scene.bot.desk.runs("acme", ANA) == []
+        (again,) = await scene.bot.desk.waiting("acme")
+        assert not again.later
+        assert why in again.differs
+        card = await with_buttons(scene, "Unlike the card before")
+        assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in card.text
+        assert "<@UANA>" in card.text
+        assert "<@UBEN>" in card.text, "those who can approve it are mentioned"
+        assert (await newest(scene, request)).replaced_by == again.id
+        await scene.ben.presses(card, "Approve")
+        await scene.run_is("acme-1", State.RUNNING, State.DONE)
+
+    played(story)
+
+
+def test_an_approver_who_left_does_not_count_any_more() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        await leaves(scene, "UBEN")
+        await until(scene, AT_TEN + 15)
+        (again,) = await scene.bot.desk.waiting("acme")
+        assert "the approval of <@UBEN> does not count any more" in again.differs
+        assert await scene.bot.desk.runs("acme", ANA) == []
+
+    played(story)
+
+
+def test_who_asked_and_may_not_any_more_is_not_obeyed() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        await leaves(scene, "UANA")
+        await until(scene, AT_TEN + 15)
+        closed = await newest(scene, request)
+        assert closed.state is RequestState.EXPIRED
+        assert "may not change this cluster any more" in closed.why_closed
+        assert await scene.bot.desk.waiting("acme") == []
+        assert "was not done at" in told(scene)
+
+    played(story)
+
+
+def test_what_is_done_already_is_said() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        await scene.bot.desk.request(ANA, "acme", Shutdown(), reason="now")
+        (now,) = await scene.bot.desk.waiting("acme")
+        await scene.bot.desk.approve(now.id, BEN)
+        await over(scene)
+        await until(scene, AT_TEN + 15)
+        assert "there was nothing to do: acme is down already" in (await newest(scene, request)).why_closed
+
+    played(story)
+
+
+# In its way
+
+
+def test_a_hold_that_ends_in_time_is_waited_for_and_shown() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        await until(scene, AT_TEN - 60)
+        await scene.ana.types("COPS", "/openvidu hold looking into it for 5m")
+        await until(scene, AT_TEN + 30)
+        assert await scene.bot.desk.runs("acme", ANA) == []
+        assert "on hold" in (await newest(scene, request)).waits
+        assert "Not done yet" in told(scene)
+        await until(scene, AT_TEN + 300)
+        assert (await over(scene)).opened_at < AT_TEN + GRACE
+
+    played(story)
+
+
+def test_a_hold_that_lasts_longer_is_the_end_of_it_and_told_once() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        await scene.ana.types("COPS", "/openvidu hold looking into it for 10h")
+        await until(scene, AT_TEN + GRACE + 60)
+        closed = await newest(scene, request)
+        assert closed.state is RequestState.EXPIRED
+        assert "on hold" in closed.why_closed
+        await scene.passes(120)
+        said = [m for m in scene.ana.sees("COPS") if "was not done at" in m.text]
+        assert len(said) == 1
+        assert "<@UANA> <@UBEN>" in said[0].text
+
+    played(story)
+
+
+def test_nothing_is_planned_into_a_hold() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu hold looking into it for 10h")
+        await scene.passes(5)
+        with pytest.raises(Refused, match="acme is on hold for another"):
+            await scene.bot.desk.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
+        after = datetime(2026, 11, 26, 10, tzinfo=MADRID).timestamp()
+        assert isinstance(await scene.bot.desk.request(ANA, "acme", Shutdown(), later=(after, ZONE)), Waiting)
+
+    played(story)
+
+
+def test_a_busy_cluster_is_waited_for() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu backup create --at 22:00")
+        await scene.card("Needs no approval; done")
+        request = await only(scene)
+        scene.estate.open_meeting(people=2, minutes=1000)
+        await until(scene, AT_TEN - 60)
+        await scene.bot.desk.request(ANA, "acme", Shutdown(), reason="now")
+        (now,) = await scene.bot.desk.waiting("acme")
+        await scene.bot.desk.approve(now.id, BEN)
+        await until(scene, AT_TEN + GRACE + 60)
+        assert "acme is busy: `acme-1` shutdown" in (await newest(scene, request)).why_closed
+
+    played(story)
+
+
+@pytest.mark.parametrize("late", [600.0, GRACE + 120.0])
+def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late: float) -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        scene.kill()
+        await until(scene, AT_TEN + late)
+        await scene.start_bot()
+        await scene.passes(60)
+        closed = await newest(scene, request)
+        if late < GRACE:
+            assert closed.run == "acme-1"
+            return
+        assert closed.state is RequestState.EXPIRED
+        assert closed.why_closed == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor in the 15 min after it"
+        await scene.passes(120)
+        assert len([m for m in scene.ana.sees("COPS") if "was not done at" in m.text]) == 1
+        assert await scene.bot.desk.runs("acme", ANA) == []
+
+    played(story)
+
+
+# Approved too late, called off, listed
+
+
+def test_without_an_approval_before_its_moment_it_is_not_done() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown --at 22:00")
+        assert "can be approved until" in (await with_buttons(scene, TITLE)).text
+        (request,) = await scene.bot.desk.waiting("acme")
+        await until(scene, AT_TEN + 30)
+        assert (await newest(scene, request)).state is RequestState.EXPIRED
+        assert "expired" in told(scene)
+        with pytest.raises(Refused, match="this request expired"):
+            await scene.bot.desk.approve(request.id, BEN)
+
+    played(story)
+
+
+@pytest.mark.parametrize("by", ["button", "command"])
+def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        if by == "button":
+            await rejects(scene.person("UCARLA"), await with_buttons(scene, "this counts until"), "not tonight", "Call off…")
+        else:
+            await scene.ana.types("COPS", "/openvidu later")
+            listed = await scene.whisper("UANA", "Planned for later on acme")
+            assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in listed.text
+            short = request.id.removeprefix("at.")[:6]
+            await scene.ana.types("COPS", f"/openvidu later cancel {short}")
+            await scene.whisper("UANA", "is called off")
+        await scene.passes(10)
+        assert (await newest(scene, request)).state is RequestState.REJECTED
+        assert "called off by" in told(scene)
+        await until(scene, AT_TEN + 60)
+        assert await scene.bot.desk.runs("acme", ANA) == []
+
+    played(story)
+
+
+def test_status_and_home_show_it() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        await scene.ana.types("COPS", "/openvidu status")
+        assert "22:00 Europe/Madrid: Shut down acme" in (await scene.whisper("UANA", "Cost now")).text
+        await scene.ana.opens_home()
+        await scene.passes(20)
+        home = str(scene.ana.home())
+        assert "Wed 25 Nov 2026, 22:00 Europe/Madrid: Shut down acme" in home
+        assert "Call off Shut down acme, 22:00" in home
+
+    played(story)
+
+
+def test_a_second_press_says_that_it_is_approved_already() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        with pytest.raises(Refused, match="this is approved already and is done on"):
+            await scene.bot.desk.approve(request.id, CARLA)
+
+    played(story)
+
+
+def test_the_same_at_the_same_time_is_asked_for_once() -> None:
+    async def story(scene: Scene) -> None:
+        desk = scene.bot.desk
+        await desk.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
+        with pytest.raises(Refused, match="has asked for this already"):
+            await desk.request(BEN, "acme", Shutdown(), later=(AT_TEN, ZONE))
+        assert isinstance(await desk.request(ANA, "acme", Shutdown(), later=(AT_TEN + 3600, ZONE)), Waiting)
+        assert isinstance(await desk.request(ANA, "acme", Shutdown()), Waiting), "now is another thing"
+
+    played(story)
+
+
+def test_what_cannot_be_planned() -> None:
+    async def story(scene: Scene) -> None:
+        desk = scene.bot.desk
+        with pytest.raises(Refused, match="takes no `--at`: a window says itself"):
+            await desk.request(ANA, "acme", AddWindow("nights Mon-Fri 20:00-07:30"), later=(AT_TEN, ZONE))
+        with pytest.raises(Refused, match="31 days ahead at most"):
+            await desk.request(ANA, "acme", BackupCreate(), later=(AT_TEN + 40 * 86400, ZONE))
+        await scene.ana.types("COPS", "/openvidu shutdown --at 20:00")
+        said = await scene.whisper("UANA", "is over")
+        assert '--at "2026-11-26 20:00"' in said.text
+
+    played(story)
+
+
+def test_a_version_without_it_finds_no_request_under_the_keys_that_it_reads() -> None:
+    async def story(scene: Scene) -> None:
+        await planned(scene)
+        request = await only(scene)
+        found = await scene.store.get(f"request:{request.id}", "pending:acme", f"later:{request.id}")
+        assert found[0] is None
+        assert request.id not in (found[1] or "")
+        assert found[2] == request.text
+        assert replace(request, text="") == replace(await newest(scene, request), text="")
+
+    played(story)
+
+
+# What is typed
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        ("22:00", AT_TEN),
+        ("10pm", AT_TEN),
+        ("today 22:00", AT_TEN),
+        ("02:00", AT_TEN + 4 * 3600),
+        ("Thu 07:30", AT_TEN + 9.5 * 3600),
+        ("tomorrow 22:00", AT_TEN + 86400),
+        ("2026-11-25 21:00 UTC", AT_TEN),
+    ],
+)
+def test_a_moment_is_read_by_the_clusters_clocks(said: str, at: float) -> None:
+    assert parse_at(said, AT_FOUR, ZONE) == at
+
+
+@pytest.mark.parametrize(
+    ("said", "typed_at", "words"),
+    [
+        ("14:00", AT_FOUR, "Wed 2026-11-25 14:00 is over; for Thu 2026-11-26 14:00 write `--at \"2026-11-26 14:00\"`"),
+        ("Wed 15:59", AT_FOUR, "Wed 2026-11-25 15:59 is over; for Wed 2026-12-02 15:59 write"),
+        ("today 14:00", AT_FOUR, "is over already"),
+        ("2h", AT_FOUR, "can be read in two ways: write `at 02:00`, or `for 2h`"),
+        ("22", AT_FOUR, "can be read in two ways"),
+        ("Fri", AT_FOUR, "can be read in two ways"),
+        ("2027-03-28 02:30", AT_FOUR, "on 2027-03-28 (2027-03-28 02:30): write `--at \"2027-03-28 01:30\"` or `--at \"2027-03-28 03:30\"`"),
+        ("2027-10-31 02:30", AT_FOUR, "twice on 2027-10-31: write `--at \"2027-10-31 00:30 UTC\"` or `--at \"2027-10-31 01:30 UTC\"`"),
+    ],
+)  # fmt: skip
+def test_what_is_over_skipped_or_shown_twice_is_refused_with_both_readings(said: str, typed_at: float, words: str) -> None:
+    with pytest.raises(Refused, match=re.escape(words)):
+        parse_at(said, typed_at, ZONE)
+
+
+@pytest.mark.parametrize("words", ["shutdown --at Fri 22:00", 'shutdown --at "Fri 22:00"', "shutdown --at='Fri 22:00'", "--at Fri 22:00"])
+def test_day_and_time_are_one_value_also_without_quotes(words: str) -> None:
+    assert parse(words if words.startswith("shut") else f"shutdown {words} --reason x").at == "Fri 22:00"
+
+
+@pytest.mark.parametrize("kind", [k for k in SPOKEN if not k.hidden], ids=lambda k: k.command)
+def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(kind: type[Spoken]) -> None:
+    """From the registry: looks, windows and break-glass take none."""
+    text = f"{doors.said(kind)} --at 22:00"
+    if (issubclass(kind, Procedure) and kind.schedulable) or getattr(kind, "later", False):
+        assert parse(text).at == "22:00"
+        return
+    with pytest.raises(Refused, match="--at"):
+        parse(text)
+    assert issubclass(kind, AddWindow) or not issubclass(kind, Procedure)
+
+
+# Dies over it
+
+
+def test_whatever_call_a_bot_dies_at_it_is_done_once_or_not_and_told() -> None:
+    """From a little before the moment on, a bot dies at each of some calls outside; another goes on a minute later."""
+
+    async def with_death(point: int | None) -> int:
+        async with scene_of(origin=AT_TEN - 40, media=1) as scene:
+            await planned(scene)
+            request = await only(scene)
+            scene.kill()
+            await until(scene, AT_TEN - 3)
+            await scene.start_bot(point)
+            life = scene.lives[-1]
+            await until(scene, AT_TEN + 15)
+            life.die_at, points = None, life.points
+            if life.dead:
+                await scene.start_bot()
+            await scene.run_is("acme-1", State.RUNNING, State.DONE)
+            await scene.passes(15)
+            assert [r.id for r in await scene.bot.desk.runs("acme", ANA)] == ["acme-1"], "once"
+            assert (await newest(scene, request)).run == "acme-1"
+            assert "started <!date" in told(scene)
+            assert await scene.bot.desk.scheduled("acme") == []
+            scene.promises = False  # the run is left in the middle
+            return points
+
+    points = virtual.run(with_death(None))
+    assert points > 40
+    for point in some(points, 4):
+        virtual.run(with_death(point))
