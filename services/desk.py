@@ -318,6 +318,8 @@ class Desk:
         at, zone = later
         if not procedure.schedulable:
             raise Refused(f"`{procedure.command}` takes no `--at`: {procedure.why_not_later}")
+        if at <= self._clock.now():
+            raise Refused("nothing was changed: the time that it was planned for is over; choose a later one")
         if at - self._clock.now() > FARTHEST:
             raise Refused(f"nothing was changed: a change can be planned {FARTHEST / DAY:.0f} days ahead at most")
         self.may_use(name, actor, *procedure.needs())

@@ -19,10 +19,10 @@ def heading(request: Request) -> str:
 
 def unlike(request: Request) -> str:
     """What is not as it was on the card before; "" for a first card."""
-    return f"*Unlike the card before*: {_escaped(request.differs)}." if request.differs else ""
+    return f"*Unlike the card before*: {escaped(request.differs)}." if request.differs else ""
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """With the people whom it names as mentions still."""
     return "".join(part if PERSON.fullmatch(part) else escape(part) for part in PERSON.split(text))
 
@@ -43,5 +43,5 @@ def changed_words(request: Request, why: str) -> str:
 def not_covered_card(request: Request) -> Card:
     """Told to whoever wanted a run to go on, where its approval does not cover that."""
     run = request.act.run if request.act is not None else ""
-    said = f"{run} has not gone on: {_escaped(request.differs)}. The request for approval is in the channel."
+    said = f"{run} has not gone on: {escaped(request.differs)}. The request for approval is in the channel."
     return Card(said, (section(said),))

@@ -1,6 +1,7 @@
 """What is planned for later: until when its approval counts, what it waits for, and why it was not done."""
 
-from handlers.blocks import Block, Card, actions, button, clock, context, day, escape, section
+from handlers.blocks import Block, Card, actions, button, clock, context, day, section
+from handlers.cards.acts import escaped
 from handlers.cards.plans import impact, steps_line, title
 from handlers.cards.words import asked, plain, sentence, why, with_remarks
 from services.decisions import GRACE, LATER, Request, RequestState
@@ -56,7 +57,7 @@ def looked_at_again(request: Request) -> str:
 
 def waits_for(request: Request) -> str:
     """What is in its way, and until when that is waited for."""
-    return f"{escape(request.waits)}. It is tried until {clock(request.later + GRACE)}"
+    return f"{escaped(request.waits)}. It is tried until {clock(request.later + GRACE)}"
 
 
 def cancel_buttons(request: Request) -> list[Block]:
@@ -71,7 +72,7 @@ def until_words(request: Request) -> str:
 
 def later_line(request: Request) -> str:
     """One line of a list: when, what, who, and what it waits for."""
-    state = f"waits: {escape(request.waits)}" if request.waits else "approved" if request.approvals else "needs no approval"
+    state = f"waits: {escaped(request.waits)}" if request.waits else "approved" if request.approvals else "needs no approval"
     state = state if request.scheduled else "waits for approval"
     return f"`{short_id(request)}` {request.moment}: {title(request.plan)} · {asked(request.requester, request.reason)} · {state}"
 
@@ -91,7 +92,7 @@ def not_done(request: Request) -> str:
     if not request.later or request.state not in (RequestState.EXPIRED, RequestState.SUPERSEDED) or not request.agreed_at:
         return ""
     more = "The request for approval is below." if request.replaced_by else f"Ask again with `/openvidu {request.plan.procedure.words()}`."
-    return f"not done at {clock(request.later)}: {escape(request.why_closed)}. Nothing was changed. {more}"
+    return f"not done at {clock(request.later)}: {escaped(request.why_closed)}. Nothing was changed. {more}"
 
 
 def closed_notice(request: Request) -> str:

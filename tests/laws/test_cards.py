@@ -116,7 +116,12 @@ def test_requests(request: Request) -> None:
     card = cards.request_card(request, APPROVERS)
     fit_to_send(card)
     says(card, cards.title(request.plan), "<@UANA>")
-    if request.state is RequestState.OPEN:
+    if request.later:
+        says(card, request.moment)
+    if request.scheduled:
+        says(card, *(["Money", "Takes"] if request.plan.steps else ["nothing to do"]), "later cancel")
+        assert [e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]] == ["reject", "details"]
+    elif request.state is RequestState.OPEN:
         says(card, APPROVERS, "Money", "Takes")
         assert [e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]] == ["approve", "reject", "details"]
         for special in request.plan.effects.special:
@@ -283,6 +288,11 @@ def shown() -> dict[str, Card]:
     other = Act("acme-7", "other-hand.1", "continue", "Go on from the new state")
     onward = replace(without, act=other, differs="1 media node was not there when it was approved")
     eased = replace(asked, needs=0)
+    later = replace(asked, id="at." + "a" * 32, later=NOW + 21600, zone="Europe/Madrid", until=NOW + 21600)
+    agreed = replace(later, approvals=(BEN,)).agreed(NOW + 240)
+    undone = replace(agreed.closed(RequestState.EXPIRED, NOW + 22600), why_closed="acme is on hold for another 2 h")
+    instead = agreed.closed(RequestState.SUPERSEDED, NOW + 21601, replaced_by="b")
+    instead = replace(instead, why_closed="the approval of <@UBEN> does not count any more")
     strange = Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed")
     drain = halfway(up)
     step = plan.steps[0]
@@ -316,6 +326,16 @@ def shown() -> dict[str, Card]:
         "request-expired": cards.request_card(asked.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
         "request-rejected": cards.request_card(asked.closed(RequestState.REJECTED, NOW + 60, BEN), APPROVERS),
         "request-superseded": cards.request_card(asked.closed(RequestState.SUPERSEDED, NOW + 60, BEN, replaced_by="b"), APPROVERS),
+        "request-later": cards.request_card(later, APPROVERS),
+        "request-later-agreed": cards.request_card(agreed, APPROVERS),
+        "request-later-free": cards.request_card(replace(later, needs=0).agreed(NOW), APPROVERS),
+        "request-later-delayed": cards.request_card(replace(agreed, waits="acme is busy: `acme-6` restart"), APPROVERS),
+        "request-later-started": cards.request_card(agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS),
+        "request-later-undone": cards.request_card(undone, APPROVERS),
+        "request-later-undone-notice": cards.words_card(cards.rejected_notice(undone)),
+        "request-later-asked-again": cards.request_card(instead, APPROVERS),
+        "request-later-called-off": cards.request_card(agreed.closed(RequestState.REJECTED, NOW + 300, ANA), APPROVERS),
+        "later-list": cards.later_card("acme", [agreed, later]),
         "request-details": cards.details_card(replace(asked, plan=replace(plan, digest="0123456789abcdef")), APPROVERS),
         "dry-run": cards.plan_card(plan, dry=True),
         "nothing-to-do": cards.plan_card(make_plan(down(up), Shutdown()), dry=False),

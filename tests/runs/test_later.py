@@ -373,6 +373,8 @@ def test_what_cannot_be_planned() -> None:
         desk = scene.bot.desk
         with pytest.raises(Refused, match="takes no `--at`: a window says itself"):
             await desk.request(ANA, "acme", AddWindow("nights Mon-Fri 20:00-07:30"), later=(AT_TEN, ZONE))
+        with pytest.raises(Refused, match="the time that it was planned for is over"):
+            await desk.request(ANA, "acme", Shutdown(), later=(scene.clock.now() - 1, ZONE))
         with pytest.raises(Refused, match="31 days ahead at most"):
             await desk.request(ANA, "acme", BackupCreate(), later=(AT_TEN + 40 * 86400, ZONE))
         await scene.ana.types("COPS", "/openvidu shutdown --at 20:00")

@@ -497,6 +497,9 @@ def requests(draw: st.DrawFn) -> Request:
     for n in range(draw(st.integers(0, needs - 1))):
         made = replace(made, approvals=(*made.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts))))
     made = replace(made, lacks=draw(st.sampled_from(((), ("S0OPS",), ("S0OPS", "S0SEC")))), glass=draw(st.booleans()))
+    if not made.glass and draw(st.booleans()):
+        made = replace(made, id="at." + made.id, later=NOW + draw(st.floats(60, 2e6)), zone="Europe/Madrid", waits=draw(texts))
+        made = made.agreed(NOW + 60) if draw(st.booleans()) else replace(made, waits="")
     if state is RequestState.OPEN:
         return made
     by = None if state is RequestState.EXPIRED else BEN
