@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all chaos bench campaign mutants lint lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
+.PHONY: help demo test test-all chaos bench campaign nights mutants lint lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -27,6 +27,10 @@ chaos: ## Three bots and a real Redis, and everything goes wrong for ten minutes
 bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/performance.md (20 minutes; ARGS="procedures" for one part)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m bench $(ARGS)
+
+nights: ## Play a year of nights under seeded misfortunes and write docs/reliability.md (25 minutes; NIGHTS=30 of them)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python scripts/nights.py $(or $(NIGHTS),365) --write
 
 campaign: ## Whole procedures under seeded bad luck: SEEDS=10000 of them, or SEED=123 again as it was
 	@$(PYTHON) scripts/env.py dev

@@ -90,7 +90,7 @@ def show(watched: Watched) -> int:
 
 def rows(year: Sequence[Told]) -> Iterable[str]:
     """The table, a line for each misfortune and one for all."""
-    head = "nights", "ready, of those in which it was possible", "a person was called, of the others not ready", "cut off", "broken promises"
+    head = "nights", "ready, where it was possible", "a person called, where it was not ready", "cut off", "broken promises"
     yield f"| Nights with | {' | '.join(head)} |"
     yield "|---|---:|---:|---:|---:|---:|"
     groups: list[tuple[str, list[Told]]] = [("no misfortune", [t for t in year if not t.misfortunes])]
@@ -111,8 +111,8 @@ def document(table: str, year: Sequence[Told]) -> str:
     return f"""# A year of nights
 
 What off-hours windows keep when nights go wrong. Made by `make nights`, which plays {len(year)} nights of one year in virtual time:
-a cluster with the window `nights Mon-Sun 20:00-07:30`, of each kind of fleet and in five time zones, with misfortunes drawn from a seed. An observer
-outside the bot looks every twenty seconds at who can meet.
+a cluster with the window `nights Mon-Sun 20:00-07:30`, of each kind of fleet and in five time zones, with misfortunes drawn from a
+seed. An observer outside the bot looks every twenty seconds at who can meet.
 
 {table}
 
