@@ -18,7 +18,7 @@ from tests.support.scene import Scene
 ROUND = 20.0
 """Seconds between the bot's rounds here: half as many as in service, which halves the time that a night takes to play."""
 SWITCHES = {"API away": "api_down", "no capacity": "no_capacity", "SSH away": "ssh_down", "nodes unreachable from outside": "front_down"}
-LOSES = ("End",)
+LOSES = ("End", "Delete")
 
 
 def play(night: Night) -> Watched:

@@ -13,6 +13,8 @@ RECOVERS = 45 * 60.0
 """Seconds after a misfortune in which nobody can expect a start-up to be over: it takes about ten minutes."""
 SETTLES = 15 * 60.0
 """Seconds after a misfortune in which capacity may still be on its way back."""
+CALLS = 300.0
+"""Seconds after its return in which a bot has to call, or to have it in service."""
 UNTOLD = 3600.0
 TELLS = (
     "late", "is not open", "not in service", "did not open", "cannot", "could not", "needs a decision", "has stopped", "stays",
@@ -65,7 +67,9 @@ class Watched:
     def called(self) -> bool:
         """Whether a person was called before the time; where no bot was there to call, within five minutes of its return."""
         back = max([s.until for s in self.night.spells if s.kind == "bot down" and s.since < self.night.opens], default=0.0)
-        by = max(self.night.opens, back + 300.0)
+        by = max(self.night.opens, back + CALLS)
+        if back > self.night.opens and any(back <= k.at <= by and self.up(k) for k in self.looks):
+            return True  # it was in service as soon as there was a bot again: nobody is needed
         return any(self.night.opens - 3600.0 <= at <= by and MENTION in text and _tells(text) for at, text in self.said)
 
     # What is wrong
