@@ -1,6 +1,5 @@
 """Posts what the hours have to tell, once, and takes buttons away when they are of no use any more."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,15 +29,10 @@ class Notices:
         self._voice = voice
         self._clock = clock
         self._channels = channels
-        self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
-        await self._desk.bulkheads.each("notices", self._desk.sites.ours, self._gated, together=True)
-
-    async def _gated(self, name: str) -> None:
-        async with self._gate:
-            await self._sweep(name)
+        await self._desk.bulkheads.each("notices", self._desk.sites.ours, self._sweep, together=True, at_once=AT_ONCE)
 
     async def _sweep(self, name: str) -> None:
         _, book = await self._hours.books.read(name)
