@@ -53,7 +53,7 @@ def dump(scene: Scene) -> dict[str, Any]:
 
 def shapes() -> dict[str, Any]:
     """What this version reads: each class with its fields and whether it can do without them, the words of each choice."""
-    kinds = {**CLASSES, **books.CLASSES}
+    kinds = {**books.CLASSES, **CLASSES}  # `Freeze` is a procedure in runs; a book's stands in a field that 0.1.0 does not know
     needed = {name: {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(k)} for name, k in kinds.items()}
     exact = {
         "card": [f.name for f in fields(CardPlace) if f.metadata.get("stored", True)],
