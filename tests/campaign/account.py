@@ -17,6 +17,8 @@ RACE = 45.0
 """Seconds before something is asked for in which whoever comes to a meeting can be missed."""
 SLACK = 60.0
 """Seconds that an approval may be older than the policy says: the last look, the way to the cloud."""
+ALONE = "Run without approval"
+"""The button of a break-glass card, which only its requester can press: nobody else is needed then."""
 AFTER = 120.0
 """Seconds after a run's end in which what it asked for may still be on its way."""
 
@@ -140,7 +142,7 @@ class Account:
         if (lost.people > math.ceil(allowed) or lost.recordings > card.recordings) and not unknown:
             pressed = f"the card that {cover.press.user} pressed ({cover.press.label}) named"
             yield f"not-on-a-card: {what}; {pressed} {card.people} people and {card.recordings} recordings"
-        if len(cover.voters) < self._cast.needs and not cover.press.label.startswith("Confirm"):
+        if len(cover.voters) < self._cast.needs and cover.press.label != ALONE:
             yield f"too-few-approvals: {what}; {sorted(cover.voters)} pressed {cover.press.label}, and it takes {self._cast.needs}"
 
     def _standing(self, tale: Tale, window: str) -> Iterator[str]:

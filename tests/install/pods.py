@@ -260,7 +260,8 @@ async def with_pods(folder: Path, redis: Path, report: Report) -> None:
                 error.add_note(f"{pod.name} wrote:\n{pod.podman('logs', pod.container, must=False).stderr[-3000:]}")
             raise
         finally:
-            await asyncio.to_thread(run, "podman", "pod", "rm", "--force", "--all", env=env, must=False)
+            for words in (("pod", "rm", "--force", "--all"), ("rm", "--force", "--all"), ("volume", "rm", "--force", "--all")):
+                await asyncio.to_thread(run, "podman", *words, env=env, must=False)
 
 
 def begins(state: Pod, bots: list[Pod], report: Report) -> None:
