@@ -17,6 +17,7 @@ CLOSED = {
     "posting_to_general_channel_denied": "the rules of <#{0}> do not let the bot post there",
 }
 REFUSED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "team_access_not_granted"})
+SHOWN = frozenset({"is_archived", "is_inactive", "channel_is_archived", "not_in_channel", "channel_not_found"})  # by a look, too
 TRIED_AGAIN = 600.0  # seconds until a channel whose rules forbade a message is tried once more
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds until a refused token is tried once more
 
@@ -28,6 +29,7 @@ class Closed(Unreachable):
         super().__init__(f"no message of the bot is taken in {channel}{f': {code}' if code else ''}", cause=why, sent=False)
         self.channel = channel
         self.why = why
+        self.code = code
 
 
 class TokenRefused(Unreachable):
@@ -95,7 +97,7 @@ class Reach:
     def closes(self, error: Closed, now: float) -> None:
         """A channel took no message. A conversation with one person is no channel, and nothing is kept of it."""
         if error.channel.startswith(("C", "G")):
-            self.closed.setdefault(error.channel, Shut(error.why, now, unseen=True))
+            self.closed.setdefault(error.channel, Shut(error.why, now, unseen=error.code not in SHOWN))
 
     def opens(self, channel: str, now: float) -> None:
         """A channel took a message."""

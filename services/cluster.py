@@ -363,6 +363,12 @@ class Load:
     ingresses: int = 0
     longest: float = 0.0
 
+    def plus(self, other: "Load") -> "Load":
+        """Both together."""
+        people, recordings = self.people + other.people, self.recordings + other.recordings
+        ingresses, longest = self.ingresses + other.ingresses, max(self.longest, other.longest)
+        return Load(self.rooms + other.rooms, people, recordings, ingresses, longest)
+
     @property
     def idle(self) -> bool:
         """Seen to be empty: no meeting, no person, no recording, no ingress."""

@@ -185,7 +185,8 @@ class Interventions:
             needs = rules.demand((*impacts(run.shown, rules), *impacts(onward.plan, rules), Impact.MEETINGS_CUT))
             voters = await self._voters(run, question, Vote(actor, choice.id, now), needs, rules)
         assert isinstance(onward.event, Answered), "only answers lose something"
-        return await self._say(run, replace(onward.event, plan=onward.plan, approvers=voters), held=True)
+        plan = _as_named(onward.plan, run.shown, question)
+        return await self._say(run, replace(onward.event, plan=plan, approvers=voters), held=True)
 
     async def _voters(self, run: Run, question: Question, vote: Vote, needs: int, rules: Rules) -> tuple[Actor, ...]:
         """Those who want that answer, when they are enough. Refused with how many more it takes."""
@@ -282,6 +283,17 @@ def _from_where(run: Run, cluster: Cluster) -> int:
         if index not in run.skipped and lasts and not step.is_done(cluster):
             return index
     return len(run.steps)
+
+
+def _as_named(plan: Plan, shown: Plan, question: Question) -> Plan:
+    """The way on with the people that cards have named: those of the approved plan, and those of the question.
+
+    Whoever else meets by now stood on no card; a later step that would disconnect them too has to be asked for anew.
+    """
+    if shown.load is None:
+        return replace(plan, load=None, unseen=shown.unseen)
+    stake = question.stake
+    return plan if stake is None else replace(plan, load=shown.load.plus(stake))
 
 
 def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:

@@ -102,7 +102,13 @@ class Judge:
         place = self._scene.slack.workspace
         messages = [m for m in place.channels[self._cast.channel].messages.values() if m.ephemeral_to is None]
         texts = [m.text for m in messages if not m.thread_ts or m.thread_ts == m.ts]
-        return [t.name for t in self._ledger.tales() if not any(self._says(text, t) for text in texts)]
+        untold = [t for t in self._ledger.tales() if not any(self._says(text, t) for text in texts)]
+        return [t.name for t in untold if not self._nobody_could_say(t)]
+
+    def _nobody_could_say(self, tale: Tale) -> bool:
+        """No bot was there from its end on, or the channel took nothing: then its people read it in private."""
+        now = self._scene.clock.now()
+        return self._storm.log.overlap(tale.ended_at, now, "nobody", *CLOSED) >= now - tale.ended_at - SETTLES if tale.over else False
 
     def _says(self, text: str, tale: Tale) -> bool:
         if f"run {tale.name}." not in text and f"`{tale.name}`" not in text and f"{tale.name} " not in text:
@@ -167,7 +173,7 @@ class Judge:
                 continue
             about = {str(e.get("value", "")).split("|")[0] for _, e in interactive(message.blocks)}
             for name in about & over.keys():
-                if not self._storm.shaken(float(message.ts)):
+                if not self._storm.shaken(float(message.ts)) and not self._nobody_could_say(over[name]):
                     yield f"left-standing: {name} is over, and a message offers something about it still: {message.text[:100]}"
 
     def _lost_presses(self) -> Iterator[str]:

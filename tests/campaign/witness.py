@@ -203,7 +203,9 @@ def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: floa
     if at <= float(opened["at"]) < until:
         if verb == "typed" and not opened.get("request") and opened["requester"]["user"] == user and _fits(tale, what):
             return f"{tale.name} was opened by it"
-        if verb == "pressed" and what.startswith("Approve") and opened["approvers"] and opened["approvers"][-1]["user"] == user:
+        by_hand = not str(opened["requester"]["user"]).startswith("window:")  # a window's run names who approved the window
+        approved = opened["approvers"] and opened["approvers"][-1]["user"] == user
+        if verb == "pressed" and what.startswith("Approve") and approved and by_hand:
             return f"{tale.name} was opened by it"
     for event in tale.events:
         by = event["by"] if isinstance(event.get("by"), dict) else {}
