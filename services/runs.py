@@ -33,6 +33,7 @@ class Opened:
     bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
+    opens: float = 0.0  # of a window that closes: when it opens by itself again; 0: not as far as is known
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ class Run:
     approved_at: float = 0.0  # when `approvers` approved what it rests on
     renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
     standing: float = 0.0  # of a window: when its standing approval was given
+    opens: float = 0.0  # of a window that closes: when it opens by itself again
 
     @property
     def shown(self) -> Plan:
@@ -289,6 +291,7 @@ def _opened(event: Opened) -> Run:
         remarks=event.remarks,
         approved_at=event.at,
         standing=event.standing,
+        opens=event.opens,
     )
 
 
