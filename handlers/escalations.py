@@ -58,7 +58,7 @@ class Escalations:
         for call in calls:
             await self._carry_out(name, call)
         for key, one in ended.items():
-            await self._end(name, key, one)
+            await self._end(name, key, one, goes_on=any(m.run and f":{m.run}:" in key for m in matters))
 
     def _may_page(self, call: Call) -> bool:
         return call.pages and self._oncall is not None and self._clock.now() >= self._later.get(call.matter.key, 0.0)
@@ -87,11 +87,12 @@ class Escalations:
             return False
         return True
 
-    async def _end(self, name: str, key: str, one: Told) -> None:
+    async def _end(self, name: str, key: str, one: Told, *, goes_on: bool) -> None:
+        """It is over. `goes_on`: the same run waits for people still, and there is more to say about that by now."""
         if one.outside and not await self._page("resolve", Matter(key, name, one.since, one.summary)):
             log.error("%s of %s: %s is over, and outside does not know", PART, name, key)
         channel = self._channels.get(name, "")
-        if one.times and channel:
+        if one.times and channel and not goes_on:
             text = f"*Resolved* · {one.summary} · after {duration(self._clock.now() - one.since)}"
             await self._voice.post(channel, Card(plain(text), (section(text),)))
 

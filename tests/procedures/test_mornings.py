@@ -104,7 +104,7 @@ def test_what_nobody_sees_to_is_repeated_to_more_people_acknowledged_and_resolve
     """A person's start-up that stopped: told again at 15 min and 1 h, across a restart; on-call is called when the opening time is lost."""
 
     async def story(scene: Scene) -> None:
-        await until(scene, "2026-11-25T20:15")
+        await until(scene, "2026-11-25T20:06")
         scene.town.faults.add("action", "ignored", match="power_on acme-master-node-3", times=999)
         await scene.ana.types("COPS", "/openvidu startup")
         run = await scene.run_is("acme-2", State.STOPPED)
@@ -124,10 +124,12 @@ def test_what_nobody_sees_to_is_repeated_to_more_people_acknowledged_and_resolve
         assert len(second) == 1
         assert "<@UBEN>" in second[0][1]
         assert not pager.pages, "the cluster may still open in time"
+        await until(scene, "2026-11-25T21:25")
+        assert not said(scene, "Resolved"), "it waits as before, and there is more to say about it now"
         await until(scene, "2026-11-25T21:32")
         assert [p.action for p in pager.pages] == ["trigger"]
         assert pager.pages[0].severity == "critical"
-        await until(scene, "2026-11-25T21:36")
+        await until(scene, "2026-11-25T21:37")
         card = await scene.card("acme should be in service and is not · acme-2 (startup) has stopped")
         await scene.dora.presses(card, "Acknowledge")
         await scene.whisper("UDORA", "Only operators")
