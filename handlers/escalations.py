@@ -9,6 +9,7 @@ from typing import Any
 from handlers.blocks import Card, actions, button, escape, section
 from handlers.cards import mentions, plain
 from handlers.voice import Voice
+from services.books import read_book
 from services.clients.oncall import Action, OnCall, Page, Severity
 from services.clock import Clock
 from services.desk import Desk
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 PART = "escalations"
 ACKNOWLEDGE = "ack"
 TRIES = 5
+LOOK_EVERY = 25.0
 AGAIN = 60.0  # seconds until outside is called again that could not be
 
 
@@ -36,6 +38,7 @@ class Escalations:
         self._clock = clock
         self._channels = channels
         self._oncall = oncall
+        self._next: dict[str, float] = {}  # when a cluster is looked at again
         self._later: dict[str, float] = {}  # when outside is called again, by matter
 
     async def sweep(self) -> None:
@@ -44,6 +47,8 @@ class Escalations:
 
     async def _sweep(self, name: str) -> None:
         text, raw = await self._desk.escalations.read(name)
+        if not await self._may_wait(name, noted=bool(raw)):
+            return
         told = {key: _read(said) for key, said in raw.items()}
         matters = await self._matters(name)
         ended = over(told, matters)
@@ -59,6 +64,18 @@ class Escalations:
             await self._carry_out(name, call)
         for key, one in ended.items():
             await self._end(name, key, one, goes_on=any(m.run and f":{m.run}:" in key for m in matters))
+
+    async def _may_wait(self, name: str, *, noted: bool) -> bool:
+        """Whether it is worth a closer look: on most days nothing waits, and to think a schedule through costs time."""
+        now = self._clock.now()
+        if now < self._next.get(name, 0.0):
+            return False
+        book, holder, _ = await self._desk.stamp(name)
+        held = read_book(book).exceptions.hold(now) is not None
+        if not (noted or holder or held or self._hours.may_wait(name)):
+            return False
+        self._next[name] = now + LOOK_EVERY
+        return True
 
     def _may_page(self, call: Call) -> bool:
         return call.pages and self._oncall is not None and self._clock.now() >= self._later.get(call.matter.key, 0.0)

@@ -144,6 +144,8 @@ class Hours:
         self._added: dict[str, Run] = {}
         self._open_runs: dict[str, Run] = {}
         self._down: dict[str, float] = {}  # since when all masters of a cluster are seen powered off
+        self._surely_down: set[str] = set()
+        self._late: set[str] = set()  # clusters that should be in service and are not, as of the last tick
         self._looked: dict[str, float] = {}  # when an overdue cluster was looked at last
 
     async def tick(self) -> None:
@@ -179,15 +181,21 @@ class Hours:
                 self._note_down(name, seen)
 
     def _note_down(self, name: str, seen: Cluster) -> None:
-        """Masters that are off although windows want it open are thought about at once."""
+        """Masters that are seen off twice, although windows may want it open, are thought about at once."""
         if not seen.down:
             self._down.pop(name, None)
-        elif self._down.setdefault(name, seen.seen_at) != seen.seen_at:
+            self._surely_down.discard(name)
+        elif self._down.setdefault(name, seen.seen_at) != seen.seen_at and name not in self._surely_down:
+            self._surely_down.add(name)
             self._quiet.pop(name, None)
+
+    def may_wait(self, name: str) -> bool:
+        """Whether the last tick found that it should be in service and is not."""
+        return name in self._late
 
     def forget(self, _: object = None) -> None:
         """The state is gone: nothing of what was read from it stands any more."""
-        for held in (self._ended, self._why, self._quiet, self._open_runs, self._down, self._looked):
+        for held in (self._ended, self._why, self._quiet, self._open_runs, self._down, self._surely_down, self._late, self._looked):
             held.clear()
         self.usage.forget()
 
@@ -211,7 +219,8 @@ class Hours:
     async def _overdue(self, name: str, wanted: Due, book: Book, holder: Run | None, terms: Terms) -> Overdue | None:
         opens = wanted.since_edge
         why = self._why.get((name, opens.name), "") if opens else ""
-        known = Known(wanted, book.done, holder, await self._newest(name), terms.lead, why, self._down.get(name))
+        down = self._down.get(name) if name in self._surely_down else None
+        known = Known(wanted, book.done, holder, await self._newest(name), terms.lead, why, down)
         return overdue(known, self._clock.now())
 
     async def unheld(self, name: str) -> tuple[Hold | None, Edge | None]:
@@ -282,6 +291,7 @@ class Hours:
         self._take_buttons_away(turn, settled.due)
         if not await self._write(turn, opening):
             return False
+        (self._late.discard if turn.overdue is None else self._late.add)(name)
         if opening is None and holder is None and not turn.why and turn.overdue is None:
             self._quiet[name] = ((write_book(turn.book, turn.text), holder, number), self._until(turn, settled.due))
         self._meet(name, settled.due)
