@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all chaos bench campaign mutants lint lock docs screenshots gallery wheel image image-test droplet-test install-test sbom clean
+.PHONY: help demo test test-all chaos bench campaign mutants lint lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -75,6 +75,10 @@ droplet-test: ## Install on a booted Debian with systemd, and run it there in th
 install-test: ## Install the wheel with all it needs, with each Python that is here, and run it
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m tests.install.pythons
+
+redis-test: ## The state store on Redis 8 and Valkey too, out of the packages of Debian 13 (root, mmdebstrap)
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m tests.install.servers
 
 sbom: ## What is in it: dist/sbom.cdx.json (CycloneDX) and dist/licences.txt
 	@$(PYTHON) scripts/env.py run

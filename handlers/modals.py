@@ -47,7 +47,7 @@ class Forms:
             return await self._counter.taking.before_ack(stored(words, body, ear), str(body.get("trigger_id") or ""))
         if view["callback_id"] == REASONED:
             decision, name, channel, reason = meant_by(view)
-            said = {"kind": "decision", "decision": str(decision), "name": name, "reason": reason}
+            said = {"kind": "decision", "decision": str(decision), "about": name, "reason": reason}
             what = {**said, **sender(body, Ear(channel, str(body["user"]["id"])))}
             return await self._counter.taking.before_ack(what, str(body.get("trigger_id") or ""))
         meant = _meant(view)
@@ -100,7 +100,8 @@ class Forms:
 
     async def _take_up(self, left: TakenUp) -> None:
         """A decision with its reason that a bot died over: say what became of it, or take it now."""
-        what, name, decision = left.what, str(left.what["name"]), Decision(str(left.what["decision"]))
+        what, decision = left.what, Decision(str(left.what["decision"]))
+        name = str(what.get("about") or what["name"])  # before "about" there was, "name" held it
         ear = Ear(str(what["channel"]), str(what["user"]))
         body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
         look = self._counter.deciding.became(decision, name, await self._voice.actor(body), float(what["at"]))

@@ -1,6 +1,5 @@
 """Posts what the hours have to tell, once, and takes buttons away when they are of no use any more."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,16 +31,11 @@ class Notices:
         self._voice = voice
         self._clock = clock
         self._channels = channels
-        self._gate = asyncio.Semaphore(AT_ONCE)
         self._shown: dict[str, str] = {}  # by message: how far away it says that its moment is
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
-        await self._desk.bulkheads.each("notices", self._desk.sites.ours, self._gated, together=True)
-
-    async def _gated(self, name: str) -> None:
-        async with self._gate:
-            await self._sweep(name)
+        await self._desk.bulkheads.each("notices", self._desk.sites.ours, self._sweep, together=True, at_once=AT_ONCE)
 
     async def _sweep(self, name: str) -> None:
         _, book = await self._hours.books.read(name)
@@ -53,7 +47,8 @@ class Notices:
                 else:
                     now = self._clock.now()
                     ts = await self._voice.post(channel, notice_card(announcement, self._called(name, announcement), now))
-                    self._shown[ts] = countdown(announcement, now)
+                    if announcement.buttons:
+                        self._shown[ts] = countdown(announcement, now)
                 await self._hours.books.edit(name, lambda b, a=announcement, t=ts: _posted(b, a, channel, t))  # type: ignore[misc]
         await self._tell_head(name, channel)
         for posted in book.posted:

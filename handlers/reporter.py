@@ -363,7 +363,7 @@ class Reporter:
             return
         owed = place is not None and place.unattended and self._desk.progress(name) is None
         if name in self._workers and not owed:
-            await self._catch_up(name)
+            await self._catch_up(name, back=place is not None and self._is_back(place))
             return
         try:
             run = await self._desk.journal.run(name)
@@ -378,11 +378,15 @@ class Reporter:
         closed = self._voice.reach.why_closed(place.channel) and place.channel in self._channels.values()
         return bool(closed) and place.copied.startswith(OVER)
 
-    async def _catch_up(self, name: str) -> None:
+    def _is_back(self, place: CardPlace) -> bool:
+        """People read it in private, and the channel that its card stands in is open again: the card must say the same."""
+        return bool(place.copies) and not self._voice.reach.why_closed(place.channel)
+
+    async def _catch_up(self, name: str, *, back: bool) -> None:
         """A run may have been ended by another bot that died over it, or by a press whose answer was lost: nobody here was told."""
         shown = self._newest[name].run
         run = await self._desk.journal.refresh(shown)
-        if run.events > shown.events and (run.over or run.state is State.STOPPED):
+        if (back or run.events > shown.events) and (run.over or run.state is State.STOPPED):
             self.run_changed(Progress(run, None, "", None, "", self._clock.now()))
 
     async def _is_news(self, run: Run) -> bool:

@@ -23,6 +23,7 @@ from services.policy import Actor
 
 log = logging.getLogger(__name__)
 KNOWN_FOR = 600.0  # seconds that a person's standing is believed
+JUST_NOW = 10.0  # the same where it decides whether their approval counts
 UNKNOWN = "Slack does not say who you are at the moment; try again"
 ELSEWHERE = "you belong to another workspace; only members of this one may use it"
 GONE = frozenset({"message_not_found", "edit_window_closed", "cant_update_message"})
@@ -107,6 +108,7 @@ class Voice:
         self._clock = clock
         self._teams = teams
         self._people: dict[str, tuple[float, Standing]] = {}
+        self._asking: dict[str, asyncio.Lock] = {}  # about whom Slack is being asked
         self._urls: dict[str, tuple[float, int]] = {}  # when each was first used, and how often
         self.reach = Reach()
 
@@ -247,15 +249,19 @@ class Voice:
         return Actor(user_id, min(here, default=standing.team), standing.enterprise, standing.name, standing.outsider)
 
     async def known(self, actor: Actor) -> Actor:
-        """The same person as their account stands now. Unreachable when Slack does not say."""
-        standing = await self._person(actor.user)
+        """The same person as their account stands now, asked anew. Unreachable when Slack does not say."""
+        standing = await self._person(actor.user, believed=JUST_NOW)
         if standing.outsider == UNKNOWN:
             raise Unreachable(f"Slack does not say at the moment whether the account of {actor.mention} is active")
         return replace(actor, outsider=standing.outsider)
 
-    async def _person(self, user_id: str) -> Standing:
+    async def _person(self, user_id: str, believed: float = KNOWN_FOR) -> Standing:
+        async with self._asking.setdefault(user_id, asyncio.Lock()):  # many presses at once are one question to Slack
+            return await self._standing_of(user_id, believed)
+
+    async def _standing_of(self, user_id: str, believed: float) -> Standing:
         known = self._people.get(user_id)
-        if known is not None and self._clock.now() - known[0] < KNOWN_FOR:
+        if known is not None and self._clock.now() - known[0] < believed:
             return known[1]
         try:
             person = (await self._look("users.info", {"user": user_id}))["user"]
@@ -267,6 +273,7 @@ class Voice:
         found = _standing(person, self._teams)
         if len(self._people) > 1000:
             self._people.clear()
+            self._asking = {user: lock for user, lock in self._asking.items() if lock.locked()}
         self._people[user_id] = (self._clock.now(), found)
         return found
 

@@ -1,10 +1,11 @@
 #!/bin/sh
-# base_image.sh python|redis|droplet FILE.tar: a root file system made of this machine's Debian packages. It stands in for the image that the
-# Dockerfile or compose.yaml names where no image registry can be reached, and for a new droplet (with systemd). Into an engine with:
-# docker import FILE.tar NAME:TAG, or podman import FILE.tar NAME:TAG. Needs root and mmdebstrap (apt-get install mmdebstrap); packages come
-# from where apt on this machine has them, for its own release or for SUITE, or from SOURCES, a file in apt's format.
+# base_image.sh python|redis|droplet|servers FILE.tar: a root file system made of this machine's Debian packages. It stands in for the image
+# that the Dockerfile or compose.yaml names where no image registry can be reached, and for a new droplet (with systemd). Into an engine with:
+# docker import FILE.tar NAME:TAG, or podman import FILE.tar NAME:TAG. servers: Redis and Valkey with their libraries, to be run where they
+# lie. Needs root and mmdebstrap (apt-get install mmdebstrap); packages come from where apt on this machine has them, for its own release or
+# for SUITE, or from SOURCES, a file in apt's format.
 set -eu
-[ $# = 2 ] || { sed -n 2,5p "$0" >&2; exit 2; }
+[ $# = 2 ] || { sed -n 2,6p "$0" >&2; exit 2; }
 own=$(. /etc/os-release && echo "$VERSION_CODENAME")
 suite=${SUITE:-$own}
 sources=${SOURCES:-$(ls /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/ubuntu.sources /etc/apt/sources.list 2>/dev/null | head -1)}
@@ -18,7 +19,7 @@ fi
 make() {
     packages=$1
     shift
-    mmdebstrap --quiet --variant=minbase --include="$packages" "$@" "$suite" "$tar" "$sources"
+    mmdebstrap --quiet --variant="${variant:-minbase}" --include="$packages" "$@" "$suite" "$tar" "$sources"
 }
 tar=$2
 case "$1" in
@@ -26,6 +27,7 @@ python) make python3,python3-venv,ca-certificates,netbase,tzdata --customize-hoo
 redis) make redis-server,redis-tools \
     --essential-hook='echo redis:x:999: >> "$1/etc/group"; echo "redis:x:999:999::/data:/usr/sbin/nologin" >> "$1/etc/passwd"' \
     --customize-hook='mkdir -p "$1/data" && chroot "$1" chown redis:redis /data' ;;
+servers) variant=extract make redis-server,valkey-server ;;
 droplet) make systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,netbase,tzdata,iproute2 ;;
-*) sed -n 2,5p "$0" >&2; exit 2 ;;
+*) sed -n 2,6p "$0" >&2; exit 2 ;;
 esac

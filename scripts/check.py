@@ -35,7 +35,9 @@ class Tool:
 
 # What the long install tests drive besides, for --all. Daemons among them, so only a machine for tests (OPENVIDU_BOT_CI) gets them unasked;
 # elsewhere each test says what it lacks, and is skipped.
-CONTAINERS = ("mmdebstrap", "docker.io", "docker-compose", "buildah", "podman", "systemd-container", "openssh-server", "iproute2")
+CONTAINERS = ("mmdebstrap", "docker.io", "docker-compose", "buildah", "podman", "catatonit", "systemd-container", "openssh-server",
+              "iproute2")  # fmt: skip
+KUBECTL = "kubernetes-client"  # where there is no kubectl of another origin
 
 # The same names stand in tests/support/tools.py. Ubuntu's chromium package only fetches a snap, which is nothing for a container.
 TOOLS = (
@@ -67,7 +69,8 @@ def get_tools(*, everything: bool) -> None:
     """Install what is missing where that is allowed: as root, on a system whose package manager has it."""
     wanted = [tool.package for tool in TOOLS if tool.path() is None and distribution() in tool.distributions]
     if everything and os.environ.get("OPENVIDU_BOT_CI") and distribution() in ("debian", "ubuntu"):
-        wanted += [package for package in CONTAINERS if not package_is_there(package)]
+        more = CONTAINERS if shutil.which("kubectl") else (*CONTAINERS, KUBECTL)
+        wanted += [package for package in more if not package_is_there(package)]
     if not wanted or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     print(f"installing {' and '.join(wanted)} for the tests that drive them", flush=True)
@@ -179,6 +182,7 @@ def long_stories() -> list[str]:
         "campaign": ["scripts/campaign.py", "10000"],
         "mutants": ["scripts/mutants.py"],
         "chaos": ["-m", "tests.e2e.chaos", "--seconds", "600"],
+        "redis-test": ["-m", "tests.install.servers"],
         "install-test": ["-m", "tests.install.pythons"],
         "image-test": ["-m", "tests.install.image"],
         "droplet-test": ["-m", "tests.install.droplet"],

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 20.0  # seconds that a round waits for one part
 FOR_ONE = 10.0  # and a part for one cluster: then it goes on by itself, and is not begun again until it has ended
+LEAST = 1.0  # which each gets, however many others have not ended in that round
+EVERY = 1000  # clusters at once: all of them
 LIMIT = 300.0  # seconds after which it is cancelled, and begun anew
 SAID_AGAIN = 3600.0
 LASTING = (BadRecord, Foreign)  # of our own errors: those that do not pass by themselves
@@ -60,7 +62,7 @@ class Bulkheads:
         self._clock = clock
         self._held: dict[Key, _Held] = {}
         self._troubles: dict[Key, Trouble] = {}
-        self._said: dict[Key, tuple[str, float]] = {}
+        self._said: dict[Key, dict[str, float]] = {}
         self._closing = False
 
     @property
@@ -68,27 +70,45 @@ class Bulkheads:
         """What does not work now."""
         return tuple(self._troubles[k] for k in sorted(self._troubles))
 
-    async def each(self, part: str, clusters: Iterable[str], work: Callable[[str], Awaitable[object]], *, together: bool = False) -> None:
-        """The same for each cluster, one after the other or `together`."""
-        if together:
-            await asyncio.gather(*(self.keep(part, partial(work, name), name) for name in clusters))
-            return
-        for name in clusters:
-            await self.keep(part, partial(work, name), name)
+    async def each(
+        self, part: str, clusters: Iterable[str], work: Callable[[str], Awaitable[object]], *, together: bool = False, at_once: int = EVERY
+    ) -> None:
+        """The same for each cluster, one after the other or `together`, so many `at_once`.
 
-    async def keep(self, part: str, work: Work, cluster: str = "") -> bool:
-        """Do a piece of work, unless it is still being done. False: it went wrong, or has not ended for too long."""
+        One after the other, those that do not end cost all of the others together what one of them may, and a second for each more.
+        """
+        if together:
+            gate = asyncio.Semaphore(at_once)
+
+            async def one(name: str) -> None:
+                async with gate:
+                    await self.keep(part, partial(work, name), name)
+
+            await asyncio.gather(*(one(name) for name in clusters))
+            return
+        lost = 0.0
+        for name in clusters:
+            began = asyncio.get_running_loop().time()
+            await self.keep(part, partial(work, name), name, max(LEAST, FOR_ONE - lost))
+            if (part, name) in self._held:
+                lost += asyncio.get_running_loop().time() - began
+
+    async def keep(self, part: str, work: Work, cluster: str = "", patience: float | None = None) -> bool:
+        """Do a piece of work, unless it is still being done. False: it went wrong, or has not ended for too long.
+
+        After `patience` seconds it goes on by itself.
+        """
         key = (part, cluster)
         if (held := self._held.get(key)) is not None and held.task.done():
             self._ended(key, held)
             held = None
-        patience = 0.0
+        left = 0.0
         if held is None:
-            patience = FOR_ONE if cluster else PATIENCE
+            left = patience if patience is not None else FOR_ONE if cluster else PATIENCE
             task = asyncio.ensure_future(_whole(work))
             held = self._held[key] = _Held(task, asyncio.get_running_loop().time())
         try:
-            await asyncio.wait({held.task}, timeout=patience)
+            await asyncio.wait({held.task}, timeout=left)
         except asyncio.CancelledError:
             held.task.cancel()
             raise
@@ -143,11 +163,10 @@ class Bulkheads:
 
     def well(self, part: str, cluster: str) -> None:
         """This works."""
-        key = (part, cluster)
-        self._said.pop(key, None)
-        if (trouble := self._troubles.pop(key, None)) is not None:
+        if (trouble := self._troubles.pop((part, cluster), None)) is not None:
             METRICS.put("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
-            log.info("%s%s works again; it was: %s", part, f" of {cluster}" if cluster else "", trouble.text)
+            if self._is_new((part, cluster), f"well after {trouble.text}"):
+                log.info("%s%s works again; it was: %s", part, f" of {cluster}" if cluster else "", trouble.text)
 
     def _wrong(self, key: Key, error: BaseException, text: str) -> None:
         part, cluster = key
@@ -163,12 +182,12 @@ class Bulkheads:
             log.error("%s: %s; everything else goes on, and this is tried again", where, text, exc_info=error)
 
     def _is_new(self, key: Key, text: str) -> bool:
-        """Whether the log has not been told of it within the hour."""
+        """Whether the log has not been told of it within the hour, also when it worked meanwhile, or failed in another way."""
         now = self._clock.now()
-        said, at = self._said.get(key, ("", float("-inf")))
-        if said == text and now - at < SAID_AGAIN:
+        said = self._said[key] = {t: at for t, at in self._said.get(key, {}).items() if 0 <= now - at < SAID_AGAIN}
+        if text in said:
             return False
-        self._said[key] = (text, now)
+        said[text] = now
         return True
 
     async def aclose(self) -> None:

@@ -16,7 +16,7 @@ from services.cluster import EVERYTHING, Cluster, Droplet, Fact
 from services.decisions import Act, Request, RequestState, grew
 from services.drains import Drains
 from services.driving import Driver
-from services.errors import Foreign, Refused, Rejected, Unreachable
+from services.errors import BadRecord, Foreign, Refused, Rejected, Unreachable
 from services.executor import Executor, Progress
 from services.heads import Heads
 from services.inspection import NodeReport, read_inspection
@@ -179,7 +179,14 @@ class Desk:
         """The run that has the cluster now."""
         self._must_be_ours(name)
         holder = await self._locks.holder(name)
-        return await self.journal.run(holder) if holder else None
+        return await self._claimed_by(name, holder) if holder else None
+
+    async def _claimed_by(self, name: str, holder: str) -> Run:
+        try:
+            return await self.journal.run(holder)
+        except Refused:  # claim and journal are written in one commit: this is damage, which does not pass by itself
+            by_hand = f"put a copy of the state back, or remove claim:{name} by hand"
+            raise BadRecord(f"{name} is held for run {holder}, whose journal is gone from the state: {by_hand}") from None
 
     def _must_be_ours(self, name: str) -> None:
         if name in self.bindings.foreign:
@@ -641,7 +648,7 @@ class Desk:
         holder = await self._locks.holder(name)
         if holder is None or self._driver.drives(holder):
             return
-        run = await self.journal.run(holder)
+        run = await self._claimed_by(name, holder)
         own = await self.bindings.own(name)
         if why := own.differs(run.bound):
             raise Foreign(f"{run.id} is about another cluster: {why}; it is not driven here")

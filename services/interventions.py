@@ -29,6 +29,7 @@ from services.runs import Answered, CancelAsked, Ended, Resumed, Run, State, app
 from services.sites import Sites
 from services.steps import Choice, Question
 from services.steps.base import duration, listed
+from services.undone import well
 
 TRIES = 5
 
@@ -156,7 +157,9 @@ class Interventions:
         cluster = await self._look(run)
         if cluster.problem:
             raise Refused(f"{run.id} cannot go on: {cluster.problem}")
-        event = replace(event, step=_from_where(run, cluster)) if isinstance(event, Resumed) else event
+        if isinstance(event, Resumed):
+            event = replace(event, step=_from_where(run, cluster))
+            _must_have_a_way(run, event.step, cluster)
         return Onward(run, event, plan_onward(cluster, run.plan.procedure, apply(run, event).to_come), cluster)
 
     async def _covered(self, onward: Onward) -> Run | Uncovered:
@@ -179,7 +182,7 @@ class Interventions:
         """As many approvals as ending meetings takes, of what is on the question's card."""
         run, now = onward.run, self._clock.now()
         rules = self._sites.rules(run.cluster)
-        glass = run.glass and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
         if not glass:
             must(may_approve(actor, run.requester, rules))
             must(may_approve_now(rules))
@@ -287,6 +290,13 @@ def _from_where(run: Run, cluster: Cluster) -> int:
         if index not in run.skipped and lasts and not step.is_done(cluster):
             return index
     return len(run.steps)
+
+
+def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:
+    """Refused where all its steps are done and what the last one must not be done in is so still: done is not what was wanted."""
+    said = run.step.objection(well(cluster)) if index == len(run.steps) and run.step is not None else ""
+    if said:
+        raise Refused(f"{run.id} has no step left, and yet {said}. Abandon it, and ask again: that is planned from what is there now")
 
 
 def has_moved_on(run: Run, act: Act) -> bool:

@@ -271,7 +271,7 @@ class Intake:
         hand, seen = f"hand:{name}", f"seen:trigger:{trigger}"
         once = {seen: "1"} if trigger else {}
         ttl = {hand: seconds} | dict.fromkeys(once, self.KEPT)
-        note = json.dumps({"name": name, **what})
+        note = json.dumps({**what, "name": name})  # its own name, whatever it is about
         return Commit(checks=dict.fromkeys(once, None), puts={hand: "1", **once}, ttl=ttl, appends=[(self.LOG, note)])
 
     async def take(self, taking: Commit) -> bool:

@@ -25,7 +25,7 @@ def taken_back(run: Run, cluster: Cluster) -> str:
 
 def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
     """Whether nothing that was done since, or is being done, takes that goal away."""
-    goal, here = run.steps[index], _well(_whole(cluster))
+    goal, here = run.steps[index], well(_whole(cluster))
     for step in _ways(run, index, run.position + 1):
         was = goal.is_done(here)
         here = step.after(here)
@@ -54,7 +54,7 @@ def _ways(run: Run, start: int, end: int) -> list[Step]:
     return [s for i, s in enumerate(run.steps[start:end], start) if i not in run.skipped]
 
 
-def _well(cluster: Cluster) -> Cluster:
+def well(cluster: Cluster) -> Cluster:
     """The same with every master on and healthy: from there on only what steps do counts, not what another hand did."""
     return replace(cluster, masters=tuple(replace(m, status="active", locked=False, healthy=True) for m in cluster.masters))
 

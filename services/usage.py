@@ -11,6 +11,7 @@ from typing import Any
 from services.clock import Clock
 from services.cluster import Cluster, Droplet, Fact
 from services.desk import Desk
+from services.errors import BadRecord
 from services.prices import hourly, is_capped, is_v5
 from services.windows.billing import Closing, Stay
 from services.windows.savings import Facts, Kept, MastersOff
@@ -65,7 +66,10 @@ class Usage:
         return facts_of(records, self._clock.now()) if records else None
 
     async def _read(self, name: str, count: int) -> list[Any]:
-        return [json.loads(text) for text in await self._desk.usage(name, count)]
+        try:
+            return [json.loads(text) for text in await self._desk.usage(name, count)]
+        except ValueError:
+            raise BadRecord(f"what {name} was billed cannot be told: a record of it in the state is damaged") from None
 
 
 def _seen(cluster: Cluster) -> list[Any]:

@@ -208,6 +208,8 @@ class RedisStore:
 def _cause(error: BaseException) -> Cause:
     """Why Redis did not do it: by its own code (NOREPLICAS, MISCONF, OOM) where it has one; never its text, which may hold a value."""
     code = str(error).partition(" ")[0]
+    if type(error) is ResponseError and str(error).startswith("unknown command"):
+        return Cause("it has no such command", "use a Redis or Valkey from which this command was not taken")
     if type(error) is ResponseError and re.fullmatch(r"[A-Z]{3,20}", code):
         return Cause(f"it answered {code}", "see Redis's log, or its documentation of that code")
     return cause_of(error, "state.redis_ca_file")

@@ -69,6 +69,15 @@ class Human:
             self.workspace.pressed(self.user.id, place, element)
         return await self._act(place, block, element, action)
 
+    async def presses_on_an_old_screen(self, before: Message, label: str) -> Delivered:
+        """Press what a message showed before it was edited: this person's client has not heard of that yet."""
+        self._place(before)
+        block, element = find(before.blocks, label, ("button",))
+        action = {"text": element["text"]} | {key: element[key] for key in ("value", "style") if key in element}
+        self.workspace.did(self.user.id, "pressed", str(element["text"]["text"]))
+        self.workspace.pressed(self.user.id, before, element)
+        return await self._act(before, block, element, action)
+
     async def selects(self, where: Where, field: str, answer: object, *, confirm: bool = True, block_id: str = "") -> Delivered:
         """Choose from a list, tick, or pick a date."""
         place = self._place(where)

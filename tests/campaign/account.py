@@ -1,6 +1,7 @@
 """Who lost their meeting, against what stood on the cards that people had pressed: the estate's account, and the words as read."""
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ RACE = 45.0
 """Seconds before something is asked for in which whoever comes to a meeting can be missed."""
 SLACK = 60.0
 """Seconds that an approval may be older than the policy says: the last look, the way to the cloud."""
+ALONE = "Run without approval"
+"""The button of a break-glass card, which only its requester can press: nobody else is needed then."""
 AFTER = 120.0
 """Seconds after a run's end in which what it asked for may still be on its way."""
 
@@ -92,8 +95,13 @@ class Account:
         """People who lost their meeting though no card named them, and runs that too few had approved."""
         yield from self._losses()
         for tale in self._ledger.tales():
-            if tale.events and tale.heavy and not str(tale.opened["requester"]["user"]).startswith("window:"):
+            window = str(tale.opened["requester"]["user"]) if tale.events else ""
+            if tale.events and tale.heavy and not window.startswith("window:"):
                 yield from self._approval(tale)
+            if tale.events and window.startswith("window:"):
+                yield from self._standing(tale, window.removeprefix("window:"))
+            if tale.events and self._ledger.held(float(tale.opened["at"])):
+                yield f"held: {tale.name} began while {tale.stack} was on hold"
 
     def _losses(self) -> Iterator[str]:
         under: defaultdict[tuple[str, Cover | None], Lost] = defaultdict(Lost)
@@ -112,6 +120,8 @@ class Account:
                 under[tale.name, cover].recordings += loss.recordings
             if cover is not None and (loss.people or loss.recordings):
                 yield from self._too_old(tale, cover, cause.at)
+                if self._ledger.held(cover.press.at):
+                    yield f"held: {tale.name} ended meetings because {cover.press.user} pressed {cover.press.label} during a hold"
         for (name, cover), lost in under.items():
             yield from self._too_many(name, cover, lost)
 
@@ -132,14 +142,48 @@ class Account:
         if (lost.people > math.ceil(allowed) or lost.recordings > card.recordings) and not unknown:
             pressed = f"the card that {cover.press.user} pressed ({cover.press.label}) named"
             yield f"not-on-a-card: {what}; {pressed} {card.people} people and {card.recordings} recordings"
-        if len(cover.voters) < self._cast.needs and not cover.press.label.startswith("Confirm"):
+        if len(cover.voters) < self._cast.needs and cover.press.label != ALONE:
             yield f"too-few-approvals: {what}; {sorted(cover.voters)} pressed {cover.press.label}, and it takes {self._cast.needs}"
+
+    def _standing(self, tale: Tale, window: str) -> Iterator[str]:
+        """What a window does rests on the approval of its adding, and adds no more media nodes than that covers."""
+        before = [t for t in self._ledger.tales() if t.procedure == "AddWindow" and t.opened["at"] <= tale.opened["at"]]
+        added = next((t for t in reversed(before) if str(t.plan["procedure"]["window"]).startswith(f"{window} ")), None)
+        if added is None:
+            yield f"unapproved: {tale.name} is of window {window}, which no run has added"
+            return
+        if added.opened.get("glass"):
+            yield f"standing-glass: {tale.name} is of window {window}, which was added by break-glass"
+            return
+        cover = self.cover(added, float(added.opened["at"]) + 1)
+        voters = cover.voters & self._recorded(added) if cover is not None else frozenset()
+        effects = tale.plan["effects"]
+        comes_to = tale.plan["media"] + effects["adds"]
+        needs = self._cast.needs_more if effects["adds"] > 0 and comes_to > self._cast.most else self._cast.needs
+        if len(voters) < needs:
+            yield f"too-few-approvals: {tale.name} comes to {comes_to} media nodes by window {window}, and {sorted(voters)} approved it"
+
+    def _recorded(self, tale: Tale) -> frozenset[str]:
+        """Who had approved it by its own record, and might at the time of the last of them."""
+        at = float(tale.opened["at"])
+        return frozenset(u for a in tale.opened["approvers"] if self._may_approve(tale, u := str(a["user"]), at))
+
+    def _money(self, tale: Tale, asked: Cover) -> Iterator[str]:
+        """What a window is said to save, by what it starts again."""
+        window = str(tale.plan.get("procedure", {}).get("window", ""))
+        found = re.search(r"(\d\d):(\d\d)-(\d\d):(\d\d) .*--number (\d+)", window)
+        if found is None:
+            return
+        hour, minute, till, until, number = map(int, found.groups())
+        shut = ((till * 60 + until) - (hour * 60 + minute)) % (24 * 60) / (24 * 60)
+        if number * (1 - shut) > tale.plan["media"] and "saves about" in asked.press.text:
+            yield f"false-word: a card said that {window} saves money, and it starts {number} media nodes"
 
     def _approval(self, tale: Tale) -> Iterator[str]:
         """A run that somebody else had to look at: enough did, not long before, with the right to, on a card that stood in its channel."""
         if tale.opened.get("glass"):
             return
-        at, recorded = float(tale.opened["at"]), {a["user"] for a in tale.opened["approvers"]}
+        at, recorded = float(tale.opened["at"]), self._recorded(tale)
         if len(recorded) < self._cast.needs:
             yield f"too-few-approvals: {tale.name} began with those of {sorted(recorded)} in its own record; it takes {self._cast.needs}"
         asked = self.cover(tale, at + 1)
@@ -150,6 +194,7 @@ class Account:
             yield f"too-few-approvals: {tale.name} began with those of {sorted(asked.voters)}, and it takes {self._cast.needs}"
         if at - asked.press.at > self._cast.minutes * 60 + SLACK:
             yield f"old-approval: {tale.name} began {(at - asked.press.at) / 60:.0f} min after {asked.press.user} had approved it"
+        yield from self._money(tale, asked)
         if asked.press.channel != self._cast.channel:
             yield f"elsewhere: what {tale.name} does was approved in {asked.press.channel}, not in {self._cast.channel}"
 

@@ -1,5 +1,6 @@
 """Who plays in a cluster: where they talk, who may approve there, how many have to, and who has lost that right meanwhile."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +11,16 @@ GROUP, GROUP_LAG = "S0APPROVE", 660.0
 """A user group that the right to approve may rest on, and how long the bot may need to hear who has left it."""
 LAG = 60.0  # the same for somebody whose account was closed
 ELI, OTHER = "UELI", "CX"
+TERMINAL = "terminal"
+"""In the place of a message's timestamp: what was agreed to at a terminal."""
 
 
 @dataclass
 class Cast:
-    """One cluster's people. `needs` approvals by others than `asks`, younger than `minutes`; `growth` of the load is taken on trust."""
+    """One cluster's people. `needs` approvals by others than `asks`, younger than `minutes`; `growth` of the load is taken on trust.
+
+    `closed`: nobody else may look. `glass`: who may break it. More media nodes than `most` take `needs_more` approvals.
+    """
 
     stack: str
     channel: str
@@ -24,6 +30,10 @@ class Cast:
     minutes: float = 30.0
     growth: float = 0.5
     group: bool = False
+    closed: bool = False
+    glass: tuple[str, ...] = ()
+    most: float = math.inf
+    needs_more: int = 0
     lost: dict[str, float] = field(default_factory=dict)
 
     def may_approve(self, user: str, at: float) -> bool:
@@ -31,6 +41,10 @@ class Cast:
         gone = self.lost.get(user)
         lag = GROUP_LAG if self.group else LAG
         return user in self.approvers and user != self.asks and (gone is None or at <= gone + lag)
+
+    def may_look(self, user: str) -> bool:
+        """Whether that person may be told anything of the cluster."""
+        return not self.closed or user in (self.asks, *self.approvers)
 
     def left(self) -> list[str]:
         """Who may still approve."""
@@ -44,6 +58,10 @@ class Cast:
             roles["approvers"] = [GROUP]
         elif set(self.approvers) != set(everyone):
             roles["approvers"] = list(self.approvers)
+        if self.closed:
+            roles["viewers"] = everyone
+        if self.glass:
+            roles["break_glass"] = list(self.glass)
         return {"roles": roles, "channel": self.channel}
 
 

@@ -1,5 +1,6 @@
 """The people: they ask, ask again, approve, press twice, answer, cancel, resume and give up. All of it in Slack."""
 
+import asyncio
 import random
 from collections.abc import Coroutine
 from typing import Any
@@ -11,7 +12,9 @@ from tests.campaign.goals import VALUE
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.luck import Luck, dice_of
 from tests.campaign.plots import Wish
-from tests.campaign.storm import Storm
+from tests.campaign.storm import Storm, Trouble
+from tests.campaign.turns import Turn
+from tests.campaign.witness import Witness
 from tests.support.scene import Scene
 from tests.support.stories import says_why
 
@@ -30,12 +33,18 @@ class Stuck(AssertionError):
 class Crowd:
     """One cluster's: one asks; others approve; anybody answers."""
 
-    def __init__(self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast) -> None:
-        self._luck, self._scene, self._ledger, self._storm, self._cast = luck, scene, ledger, storm, cast
+    def __init__(
+        self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness, trouble: Trouble,
+        turn: Turn | None = None,
+    ) -> None:  # fmt: skip
+        self._luck, self.scene, self.ledger, self.storm, self.cast = luck, scene, ledger, storm, cast
+        self.witness, self.trouble, self.turn = witness, trouble, turn or Turn()
+        self._turned: set[str] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self._dice: random.Random = dice_of(luck.seed, f"crowd {cast.stack}" if cast.stack != "acme" else "crowd")
         self._cancels = self._dice.random() < 0.15
-        self._rejects = self._dice.random() < 0.05
-        self._gives_up = self._dice.choice((0.0, 0.1, 0.5))
+        self.rejects = self._dice.random() < 0.05
+        self.gives_up = self._dice.choice((0.0, 0.1, 0.5))
         self._waits_until = 0.0
         self._awake = 0.0  # seconds in which there was a bot and nobody took their time
         self._unseen = self._in_vain = 0.0
@@ -45,37 +54,39 @@ class Crowd:
 
     async def fulfil(self, wish: Wish) -> Tale | None:
         """Insist until a run for it is over. None: it was not to be had."""
-        known, tries = len(self._ledger.names()), 0
+        known, tries = len(self.ledger.names()), 0
         self._awake = self._unseen = self._in_vain = 0.0
         while self._awake < LONGEST:
             await self._passes()
-            names = self._ledger.names()
-            tale = self._ledger.tale(names[-1]) if len(names) > known else None
+            names = self.ledger.names()
+            tale = self.ledger.tale(names[-1]) if len(names) > known else None
             known = min(known, len(names))  # a fail-over has taken runs back
             if tale is not None and tale.over:
                 if tale.procedure == wish.procedure:
                     return tale
                 known, tale = len(names), None  # a window's, or what was asked before and came late
-            if self._scene.clock.now() < self._waits_until or self._nobody():
+            if self.scene.clock.now() < self._waits_until or self._nobody():
                 continue
-            if tale is None and not self._ledger.pending():
-                tries += self._storm.over
+            if tale is None and not self.ledger.pending():
+                tries += self.storm.over
                 if tries > TRIES:
                     return None
             if self._unseen > UNSEEN and not self._place:
                 return None  # the judge says whose that is
             if self._unseen > UNSEEN / 5:
                 self._place = ""  # from now on they say it where it belongs
+            if self._for_the_first_time("asking"):
+                await self.tries(self.turn.before_asking(self))
             await self._act(wish, tale)
         raise Stuck(f"{wish.words}: {self._where()}")
 
     async def stay(self, seconds: float) -> None:
         """Look after whatever happens by itself meanwhile, and until it is over."""
-        ends = self._scene.clock.now() + seconds
+        ends = self.scene.clock.now() + seconds
         self._awake = 0.0
         while self._awake < LONGEST:
             await self._passes()
-            tale, now = self._ledger.newest(), self._scene.clock.now()
+            tale, now = self.ledger.newest(), self.scene.clock.now()
             if tale is None or tale.over:
                 if now > ends:
                     return
@@ -84,20 +95,20 @@ class Crowd:
         raise Stuck(self._where())
 
     async def _passes(self) -> None:
-        now = self._scene.clock.now()
-        await self._scene.passes(LOOK if now + LOOK < self._waits_until or not self._nobody() else 6 * LOOK)
+        now = self.scene.clock.now()
+        await self.scene.passes(LOOK if now + LOOK < self._waits_until or not self._nobody() else 6 * LOOK)
         if not self._nobody() and now >= self._waits_until:
-            self._awake += self._scene.clock.now() - now
+            self._awake += self.scene.clock.now() - now
 
     def _nobody(self) -> bool:
-        return all(life.dead for life in self._scene.lives)
+        return all(life.dead for life in self.scene.lives)
 
     def _where(self) -> str:
-        tale = self._ledger.newest()
+        tale = self.ledger.newest()
         return "it was never run" if tale is None else f"{tale.name} is {tale.state}: {tale.reason} {tale.question}"
 
     async def _act(self, wish: Wish, tale: Tale | None) -> None:
-        if tale is None and self._ledger.pending():
+        if tale is None and self.ledger.pending():
             await self._approve()
         elif tale is None:
             await self._ask(wish)
@@ -105,31 +116,32 @@ class Crowd:
             await self._act_on(tale)
 
     async def _act_on(self, tale: Tale) -> None:
-        if self._ledger.pending() and (tale.question is not None or tale.state == "stopped"):
+        if self.ledger.pending() and (tale.question is not None or tale.state == "stopped"):
             await self._approve()  # it goes on only when that is approved
         elif tale.question is not None:
-            await self._answer(tale)
+            if not await self.turn.answers(self, tale):
+                await self._answer(tale)
         elif tale.state == "stopped":
             await self._go_on(tale)
         elif self._cancels and self._dice.random() < 0.1:
             self._cancels = False
-            await self._try(self._scene.person(self._cast.asks).types(self._cast.channel, f"/openvidu cancel {tale.name}"))
+            await self.tries(self.scene.person(self.cast.asks).types(self.cast.channel, f"/openvidu cancel {tale.name}"))
 
     async def _go_on(self, tale: Tale) -> None:
         """Resume or abandon, at once or when they come to it; meanwhile others meet."""
         if self._patience:
             seconds, self._patience = self._patience, 0.0
-            self._wait(seconds)
-            self._scene.estate.settle()
+            self.waits(seconds)
+            self.scene.estate.settle()
             for people, _, recordings in self._luck.meetings:
-                self._scene.estate.timeline.after(seconds * 0.9, lambda p=people, r=recordings: self._meets(p, r))  # type: ignore[misc]
+                self.scene.estate.timeline.after(seconds * 0.9, lambda p=people, r=recordings: self._meets(p, r))  # type: ignore[misc]
             return
         stops = sum(e["is"] == "Stopped" for e in tale.events)
-        gives_up = self._dice.random() < self._gives_up or stops > ENOUGH
+        gives_up = self._dice.random() < self.gives_up or stops > ENOUGH
         await self._press(("Abandon",) if gives_up else ("Resume",), tale.name)
 
     def _meets(self, people: int, recordings: int) -> None:
-        self._scene.estate.people.open(self._cast.stack, people, 60, recordings, 0)
+        self.scene.estate.people.open(self.cast.stack, people, 60, recordings, 0)
 
     async def _ask(self, wish: Wish) -> None:
         words = wish.words
@@ -139,109 +151,145 @@ class Crowd:
             await self._fill_in(words)
         else:
             await self._types(words)
-        self._wait(PATIENCE * self._tired())
+        self.waits(PATIENCE * self._tired())
 
     async def _types(self, words: str) -> None:
         """Where they happen to be. Elsewhere the cluster has to be named."""
-        place, asks = self._scene.slack.workspace, self._cast.asks
-        here = {"": self._cast.channel, "dm": place.direct("UANA").id, "elsewhere": OTHER, "two": "DANAUBEN"}[self._place]
+        place, asks = self.scene.slack.workspace, self.cast.asks
+        here = {"": self.cast.channel, "dm": place.direct("UANA").id, "elsewhere": OTHER, "two": "DANAUBEN"}[self._place]
         if self._place == "two" and here not in place.channels:
             here = place.add_direct("UANA", "UBEN").id
-        where = words if here == self._cast.channel else f"{words} --cluster {self._cast.stack}"
-        await self._try(self._scene.person(asks).types(here, f"/openvidu {where}"))
+        where = words if here == self.cast.channel else f"{words} --cluster {self.cast.stack}"
+        await self.tries(self.scene.person(asks).types(here, f"/openvidu {where}"))
 
     def _version(self) -> str:
-        objects = self._scene.town.spaces.buckets[self._scene.estate.clusters[self._cast.stack].bucket].objects
+        objects = self.scene.town.spaces.buckets[self.scene.estate.clusters[self.cast.stack].bucket].objects
         return next((k.rpartition("/")[2] for k in objects if "/versions/" in k), "none")
 
     async def _fill_in(self, words: str) -> None:
-        asks = self._scene.person(self._cast.asks)
-        await self._try(asks.types(self._cast.channel, f"/openvidu {words}"))
+        asks = self.scene.person(self.cast.asks)
+        await self.tries(asks.types(self.cast.channel, f"/openvidu {words}"))
         if (view := asks.modal()) is not None:
-            await self._try(asks.fills_and_submits(view, {"New value": VALUE}))
+            await self.tries(asks.fills_and_submits(view, {"New value": VALUE}))
             if (left := asks.modal()) is not None:
-                await self._try(asks.closes(left))
+                await self.tries(asks.closes(left))
 
     async def _approve(self) -> None:
         label = "Approve"
-        if (eased := next((r for r in map(self._ledger.request, self._ledger.pending()) if r["needs"] == 0), None)) is not None:
+        if (eased := next((r for r in map(self.ledger.request, self.ledger.pending()) if r["needs"] == 0), None)) is not None:
             await self._start(str(eased["requester"]["user"]))
             return
-        if self._rejects:
-            self._rejects, label = False, "Reject…"
-        who = self._cast.left()
+        if self._for_the_first_time("approving"):
+            await self.tries(self.turn.before_approving(self))
+        if self.rejects:
+            self.rejects, label = False, "Reject…"
+        who = self.cast.left()
         one, two = who[0], who[-1]
-        asks = self._cast.asks
+        asks = self.cast.asks
         people = self._dice.choice(((one, two), (two, one), (asks, one, two), (one, one, two)))
-        if len(who) > 2 and self._cast.needs > 1:
+        if len(who) > 2 and self.cast.needs > 1:
             people = (*people, *(u for u in who if u not in people))
         seen = False
         for user in people:
-            card = self._card((label,), user=user)
+            card = self.card((label,), user=user)
             seen = seen or (card is not None and user != asks)
             if card is not None:
-                await self._try(self._scene.person(user).presses(card, label))
+                await self.tries(self.scene.person(user).presses(card, label))
                 if label == "Reject…" and user != asks:
-                    await self._try(says_why(self._scene.person(user)))
-                self._leaves(user)
-        if not seen and self._storm.over:
+                    await self.tries(says_why(self.scene.person(user)))
+                self._may_leave(user)
+                if label == "Approve" and user != asks and self._for_the_first_time("approved"):
+                    await self.tries(self.turn.after_one_approval(self, user))
+        if not seen and self.storm.over:
             self._unseen += PATIENCE
-        self._wait(PATIENCE * self._tired())
+        self.waits(PATIENCE * self._tired())
 
     async def _start(self, user: str) -> None:
         """What needs no approval any more: by whoever asked."""
-        card = self._card(("Start",), user=user)
+        card = self.card(("Start",), user=user)
         if card is not None:
-            await self._try(self._scene.person(user).presses(card, "Start"))
-        self._wait(PATIENCE * self._tired())
+            await self.tries(self.scene.person(user).presses(card, "Start"))
+        self.waits(PATIENCE * self._tired())
 
-    def _leaves(self, user: str) -> None:
+    def _may_leave(self, user: str) -> None:
         """Right after they approved."""
         if user == self._loses:
             self._loses = ""
-            (leaves_group if self._cast.group else closes_account)(self._scene, self._cast, user)
+            self.leaves(user)
+
+    def leaves(self, user: str) -> None:
+        """They may not approve any more."""
+        if user not in self.cast.lost:
+            (leaves_group if self.cast.group else closes_account)(self.scene, self.cast, user)
+
+    def beside(self, deed: Coroutine[Any, Any, None]) -> None:
+        """Something that goes on meanwhile."""
+        task = asyncio.create_task(deed)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    def goes_home(self) -> None:
+        """Nothing goes on any more."""
+        for task in self._beside:
+            task.cancel()
+
+    async def press_as(self, user: str, labels: tuple[str, ...], run: str = "") -> None:
+        """That person presses one of these, where they see it."""
+        card = self.card(labels, run, user)
+        if card is not None:
+            label = next(s for s in _labels(card) if s in labels)
+            await self.tries(self.scene.person(user).presses(card, label))
 
     async def _answer(self, tale: Tale) -> None:
         assert tale.question is not None, "only asked while there is one"
         if self._dice.random() < 0.4:
-            self._wait(self._dice.choice((60.0, 600.0)))
+            self.waits(self._dice.choice((60.0, 600.0)))
             return
         labels = [str(c["label"]) for c in tale.question["choices"]]
         await self._press((self._dice.choice(labels),), tale.name)
 
     async def _press(self, labels: tuple[str, ...], run: str) -> None:
-        who = (self._cast.asks, *self._cast.left())
+        who = (self.cast.asks, *self.cast.left())
         user = self._dice.choice(who)
-        card = self._card(labels, run, user)
+        card = self.card(labels, run, user)
         if card is None:
             return
-        await self._try(self._scene.person(user).presses(card, labels[0]))
+        await self.tries(self.scene.person(user).presses(card, labels[0]))
         if self._dice.random() < 0.2:
-            await self._try(self._scene.person(who[1]).presses(card, labels[0]))
-        self._wait(PATIENCE)
+            await self.tries(self.scene.person(who[1]).presses(card, labels[0]))
+        self.waits(PATIENCE)
 
-    def _card(self, labels: tuple[str, ...], run: str = "", user: str = "UANA") -> Message | None:
+    def card(self, labels: tuple[str, ...], run: str = "", user: str = "UANA") -> Message | None:
         """The newest message with such a button that this person sees, in the cluster's channel first."""
-        place = self._scene.slack.workspace
-        for channel in dict.fromkeys((self._cast.channel, *place.channels)):
-            if channel != self._cast.channel and not self._place:
+        place = self.scene.slack.workspace
+        for channel in dict.fromkeys((self.cast.channel, *place.channels)):
+            if channel != self.cast.channel and not self._place:
                 break
-            for message in reversed(self._scene.person(user).sees(channel)):
-                shown = {str(e.get("text", {}).get("text", "")) for _, e in interactive(message.blocks) if e["type"] == "button"}
-                if shown & set(labels) and run in str(message.blocks):
+            for message in reversed(self.scene.person(user).sees(channel)):
+                if set(_labels(message)) & set(labels) and run in str(message.blocks):
                     return message
         return None
 
     def _tired(self) -> float:
         """Whoever has tried in vain for long tries less often."""
-        self._in_vain += self._storm.over
+        self._in_vain += self.storm.over
         return min(6.0, 1.0 + self._in_vain / 3)
 
-    def _wait(self, seconds: float) -> None:
-        self._waits_until = self._scene.clock.now() + seconds
+    def waits(self, seconds: float) -> None:
+        """Nobody does anything for so long."""
+        self._waits_until = max(self._waits_until, self.scene.clock.now() + seconds)
 
-    async def _try(self, deed: Coroutine[Any, Any, object]) -> None:
+    def _for_the_first_time(self, what: str) -> bool:
+        new = what not in self._turned
+        self._turned.add(what)
+        return new
+
+    async def tries(self, deed: Coroutine[Any, Any, object]) -> None:
         try:
             await deed
         except (NotPossible, TimeoutError):
             return  # the button went away under the finger, or its form never came
+
+
+def _labels(message: Message) -> list[str]:
+    return [str(e.get("text", {}).get("text", "")) for _, e in interactive(message.blocks) if e["type"] == "button"]

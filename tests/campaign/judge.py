@@ -1,16 +1,21 @@
 """What must be true, whatever went wrong: judged by the world, the state's text and what people can read, never by the bot's word."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 from simulators.estate.watch import Terms
+from simulators.slack.elements import interactive
+from simulators.slack.model import Press
 from tests.campaign.account import AFTER, Account
-from tests.campaign.cast import Cast
+from tests.campaign.cards import agrees
+from tests.campaign.cast import TERMINAL, Cast
+from tests.campaign.goals import VALUE
 from tests.campaign.ledger import Ledger, Tale
 from tests.campaign.plots import Wish
-from tests.campaign.storm import Storm
+from tests.campaign.storm import DEAF, NOTICED, SETTLES, Storm
 from tests.campaign.witness import Witness
 from tests.support.scene import Scene
 
@@ -32,6 +37,17 @@ SHORTEST = 100.0
 """Seconds that somebody must have looked before anything may be called late: every deadline of these stories is longer."""
 SEEN_WITHIN = 60.0
 """Seconds until a node's illness has to be known to whoever looks."""
+OWN = ("death", "nobody")
+CLOSED = ("closed",)
+"""Trouble that is no excuse for this: what a turn of the story is about."""
+FORGOTTEN = 3600.0
+"""Seconds after which nobody waits for an answer any more."""
+HEARD_WITHIN = 230.0
+"""Seconds in which whoever has pressed, and does nothing else, has to hear of it; a bot that died is back by then."""
+MOST_REFUSED, REFUSED_IN = 12, 600.0
+"""Messages that a closed channel may be asked to take, within so many seconds."""
+RESTARTED = "bot was restarted"
+NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
 SHOWN_IN = 120.0
 """Seconds of calm in which a request has to be shown to somebody who may approve it."""
 
@@ -54,16 +70,20 @@ class Judge:
         ends, agents = (cover.ends, cover.named.agents) if cover is not None else (False, False)
         return replace(tale.terms(), at_work=at_work, thrown_out=ends, agents_cut=agents)
 
-    def done(self, wish: Wish, tale: Tale) -> None:
-        """A run says that it is done: then it must be so, unless another hand was at it, or a node fell ill a moment ago."""
+    def done(self, wish: Wish, tale: Tale) -> bool:
+        """A run says that it is done: then it must be so, unless another hand was at it.
+
+        False: it is not so, and a node fell ill a moment ago or has only just got well, so it is looked at again.
+        """
         self._scene.estate.settle()
         now = self._scene.clock.now()
-        if self._storm.log.overlap(tale.opened["at"] - 60, now, "hand") or self._storm.log.begun(now - SEEN_WITHIN, now, "node"):
-            return
-        if self._storm.log.overlap(now - SEEN_WITHIN, now, "node"):
-            return  # it has only just got well
-        if left := wish.goal(self._scene, tale):
-            self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
+        left = wish.goal(self._scene, tale)
+        if not left or self._storm.log.overlap(tale.opened["at"] - 60, now, "hand"):
+            return True
+        if self._storm.log.begun(now - SEEN_WITHIN, now, "node") or self._storm.log.overlap(now - SEEN_WITHIN, now, "node"):
+            return False
+        self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
+        return True
 
     def not_taken(self, wish: Wish) -> None:
         """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
@@ -102,15 +122,101 @@ class Judge:
         self.wrong += [*self._ledger.faults(), *self._ledger.endings(), *self.account.faults()]
         self.wrong += [f"silent: no message says how {name} ended ({self._ledger.tale(name).state})" for name in self._silent()]
         self.wrong += [f"left behind: {key}" for key in self.staged()]
-        self.wrong += [*self._unseen(), *self._late_without_a_look(), *self._glitched()]
+        self.wrong += [*self._unseen(), *self._unseen_questions(), *self._blocked(), *self._late_without_a_look(), *self._glitched()]
+        self.wrong += [*self._left_standing(), *self._lost_presses(), *self._refused_for_nothing()]
+        self.wrong += [*self._shouting(), *self._never_restarted()]
+        if any(VALUE in text for text in self._ledger.texts()):
+            self.wrong.append("value-told: the state holds a value")
 
     def _unseen(self) -> Iterator[str]:
         """Requests that nobody who may approve them could ever read."""
         for request in self._ledger.requests():
             made, closed = float(request["made_at"]), float(request.get("closed_at") or 0) or self._scene.clock.now()
-            readers = self._witness.readers.get(str(request["id"]), set())
-            if not any(self._cast.may_approve(u, made) for u in readers) and self._storm.log.calm_for(made, closed) > SHOWN_IN:
+            readers = self._witness.readers.get(str(request["id"]), {})
+            shown = min((at for user, at in readers.items() if self._cast.may_approve(user, made)), default=closed)
+            if self._storm.log.calm_for(made, min(shown, closed)) > SHOWN_IN:
                 yield f"unseen-request: what {request['requester']['user']} asked for was shown to {sorted(readers) or 'nobody'}"
+
+    def _blocked(self) -> Iterator[str]:
+        """Requests that need no approval, and that nobody could start."""
+        for request in self._ledger.requests():
+            made, closed = float(request["made_at"]), float(request.get("closed_at") or 0) or self._scene.clock.now()
+            none_needed = request["needs"] == 0 and not request.get("glass")
+            if none_needed and request["id"] not in self._witness.startable and self._storm.log.calm_for(made, closed, OWN) > SHOWN_IN:
+                yield f"blocked: what {request['requester']['user']} asked for needs no approval, and no one can start it"
+
+    def _unseen_questions(self) -> Iterator[str]:
+        """Questions that nobody who may answer could ever read, a channel that is closed or not."""
+        for tale in self._ledger.tales():
+            for n, event in enumerate(tale.events):
+                if event["is"] != "Questioned":
+                    continue
+                asked, after = float(event["at"]), [e for e in tale.events[n + 1 :] if e["is"] in ("Answered", "Stopped", "Ended")]
+                until = float(after[0]["at"]) if after else self._scene.clock.now()
+                readers = self._witness.readers.get(f"{tale.name}|{event['question']['id']}", {})
+                shown = min((readers[u] for u in {self._cast.asks, *self._cast.approvers} & readers.keys()), default=until)
+                if self._storm.log.calm_for(asked, min(shown, until), CLOSED) > SHOWN_IN:
+                    yield f"unseen-question: what {tale.name} asked was shown to {sorted(readers) or 'nobody'}"
+
+    def _left_standing(self) -> Iterator[str]:
+        """Messages that go on offering something about a run that is over."""
+        place = self._scene.slack.workspace
+        over = {t.name: t for t in self._ledger.tales() if t.over}
+        for message in place.channels[self._cast.channel].messages.values():
+            if message.ephemeral_to or message.user != place.bot.id:
+                continue
+            about = {str(e.get("value", "")).split("|")[0] for _, e in interactive(message.blocks)}
+            for name in about & over.keys():
+                if not self._storm.shaken(float(message.ts)):
+                    yield f"left-standing: {name} is over, and a message offers something about it still: {message.text[:100]}"
+
+    def _lost_presses(self) -> Iterator[str]:
+        """Presses that Slack was told of as taken, and of which nothing came: no decision, and no word."""
+        for press in self._scene.slack.workspace.presses:
+            decides = press.channel == self._cast.channel and press.ts != TERMINAL and agrees(press.label, press.confirm)
+            until = self._heard_until(press)
+            if decides and until <= self._scene.clock.now() and not self._was_heard(press, until) and not self._shaken_until(press, until):
+                yield f"lost-press: {press.user} pressed {press.label} and heard nothing of it"
+
+    def _heard_until(self, press: Press) -> float:
+        """When it has to be heard of; never, where no bot was there for longer than anybody waits."""
+        away = [end for began, end in self._storm.log.spans("nobody") if began - NOTICED <= press.at + NOTICED and press.at <= end]
+        until = max([press.at, *away]) + HEARD_WITHIN
+        return until if until - press.at <= FORGOTTEN else math.inf
+
+    def _was_heard(self, press: Press, until: float) -> bool:
+        """Whether there is a decision or a word; or Slack said that it was not taken, or whoever pressed went on to something else."""
+        words = any(user == press.user and press.at <= at <= until for at, user, _ in self._witness.words)
+        again = any(press.at < at < until and who == press.user for at, who, _, _ in self._scene.slack.workspace.deeds)
+        failed = any(user == press.user and press.at <= at <= press.at + 5 for at, user in self._witness.failed)
+        return words or again or failed or self._ledger.acts_of(press.user, press.at, until)
+
+    def _shaken_until(self, press: Press, until: float) -> bool:
+        return any(b - SETTLES < until and e + SETTLES > press.at for kind, b, e in self._storm.log.kinds() if kind not in OWN)
+
+    def _never_restarted(self) -> Iterator[str]:
+        """What is said of a restart where the only bot has lived on."""
+        if len(self._scene.bots) > 1 or self._storm.log.spans(*DEAF):
+            return
+        for _, user, text in self._witness.words:
+            if user in (self._cast.asks, *self._cast.approvers) and RESTARTED in text:
+                yield f"false-word: no bot was restarted, and {user} is told: {text[:120]}"
+
+    def _shouting(self) -> Iterator[str]:
+        """A channel that takes nothing is asked seldom."""
+        for channel, times in self._witness.refused.items():
+            for n, at in enumerate(times[:-MOST_REFUSED]):
+                if channel == self._cast.channel and times[n + MOST_REFUSED] - at < REFUSED_IN:
+                    yield f"dead-channel: {MOST_REFUSED + 1} messages within {times[n + MOST_REFUSED] - at:.0f} s where Slack takes none"
+                    break
+
+    def _refused_for_nothing(self) -> Iterator[str]:
+        """In fair weather one wrong answer loses no press."""
+        if not self._storm.fair or len(self._scene.town.faults.struck) != 1:
+            return
+        for at, user, text in self._witness.words:
+            if user in (self._cast.asks, *self._cast.approvers) and NO_ANSWER.search(text):
+                yield f"lost-press: after one wrong answer {user} is told at {at:.0f}: {text[:100]}"
 
     def _late_without_a_look(self) -> Iterator[str]:
         """Runs that were stopped for being late although hardly anybody had looked meanwhile."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from simulators.estate.watch import Terms
@@ -11,6 +12,7 @@ from tests.support.memory_store import MemoryStore
 Json = dict[str, Any]
 HEAVY = ("cuts_off", "blocks", "stops_masters", "edits_secrets", "special")
 OVER = ("done", "cancelled", "abandoned", "rolled back", "left")
+ROUNDED = 0.001  # the audit keeps milliseconds
 
 
 @dataclass
@@ -144,6 +146,32 @@ class Ledger:
         found = [self.request(k.partition(":")[2]) for k in self._store.values() if k.startswith("request:")]
         return [r for r in found if r and r["plan"]["cluster"] == self.stack]
 
+    def holds(self) -> list[tuple[float, float]]:
+        """From when until when somebody had put the cluster on hold, by the audit."""
+        found: list[tuple[float, float]] = []
+        for entry in map(json.loads, self._store.entries(f"audit:{self.stack}")):
+            if entry["what"] == "put on hold":
+                until = datetime.strptime(entry["after"], "until %Y-%m-%d %H:%M UTC").replace(tzinfo=UTC).timestamp()
+                found.append((float(entry["at"]), until))
+            elif entry["what"] == "hold ended" and found:
+                found[-1] = found[-1][0], float(entry["at"])
+        return found
+
+    def held(self, at: float) -> bool:
+        """Whether it was on hold at that moment."""
+        return any(since < at < until for since, until in self.holds())
+
+    def acts_of(self, user: str, since: float, until: float) -> bool:
+        """Whether the audit knows of a decision of this person then."""
+        entries = map(json.loads, self._store.entries(f"audit:{self.stack}"))
+        return any(e["user"] == user and since - ROUNDED <= float(e["at"]) <= until for e in entries)
+
+    def texts(self) -> Iterator[str]:
+        """Everything that stands in the state."""
+        yield from self._store.values().values()
+        for name in self._store.logs_now():
+            yield from self._store.entries(name)
+
     def tale_at(self, moment: float) -> Tale | None:
         """The run that had the cluster at that moment, or the last one before."""
         begun = [t for t in self.tales() if t.events and t.opened["at"] <= moment]
@@ -192,5 +220,5 @@ def _own_faults(tale: Tale) -> Iterator[str]:
 def _unapproved(tale: Tale) -> Iterator[str]:
     opened = tale.opened
     others = [a for a in opened["approvers"] if a["user"] != opened["requester"]["user"]]
-    if tale.heavy and not others:
+    if tale.heavy and not others and not opened.get("glass"):
         yield f"{tale.name} was run without anybody else's approval, and it {' and '.join(tale.heavy)}"

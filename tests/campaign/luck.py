@@ -90,6 +90,12 @@ class Luck:
     """How long people let a run that has stopped lie before they resume it, in seconds; meanwhile others meet."""
     asks: int = 0
     """How often somebody without a role asks for the status."""
+    closed: bool = False
+    """Only who has a role in a cluster may look at it."""
+    glass: bool = False
+    """Ana may break the glass."""
+    turn: str = ""
+    """Which turn the story takes."""
 
 
 def luck_of(seed: int) -> Luck:

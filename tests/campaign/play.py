@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import math
 import random
 import uuid
 from collections.abc import Callable, Coroutine
@@ -20,11 +21,12 @@ from simulators.faults import Faults
 from simulators.slack.elements import NotPossible
 from tests.campaign.cast import ELI, Cast, move_in
 from tests.campaign.crowd import Crowd, Stuck
-from tests.campaign.judge import Judge, of_all
+from tests.campaign.judge import SEEN_WITHIN, Judge, of_all
 from tests.campaign.ledger import Ledger
 from tests.campaign.luck import Luck, dice_of, luck_of
-from tests.campaign.plots import Wish, wish_of_beta, wishes_of
+from tests.campaign.plots import Stage, Wish, wish_of_beta, wishes_of
 from tests.campaign.storm import ShakyStore, Storm, Trouble, shaky_road
+from tests.campaign.turns import Turn, fair, turn_of
 from tests.campaign.witness import Witness
 from tests.support import virtual
 from tests.support.memory_store import MemoryStore
@@ -52,13 +54,39 @@ class Told:
 
 def play(seed: int) -> Told:
     """Play it, in virtual time."""
-    luck = luck_of(seed)
+    return told(plot_of(seed))
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What a seed means: its luck, the turn that it takes, and what is wanted."""
+
+    luck: Luck
+    turn: Turn
+    wishes: list[Wish]
+    of_beta: Wish | None
+
+
+def plot_of(seed: int) -> Plot:
+    """What this seed means."""
+    name, turn, is_fair = turn_of(seed)
+    luck = replace(luck_of(seed), turn=name)
+    luck = turn.needs(fair(luck) if is_fair else luck)
     dice = dice_of(seed, "plot")
-    wishes = wishes_of(dice, luck.kind, luck.media)
-    return tell(luck, wishes, wish_of_beta(dice, MEDIA_OF_BETA) if luck.beta else None)
+    stage = Stage(dice, luck.kind, luck.media)
+    wish = turn.wish(stage)
+    wishes = [wish] if wish is not None else wishes_of(dice, luck.kind, luck.media)
+    return Plot(luck, turn, wishes, wish_of_beta(dice, MEDIA_OF_BETA) if luck.beta else None)
 
 
-def tell(luck: Luck, wishes: list[Wish], of_beta: Wish | None = None, beside: "Beside | None" = None) -> Told:
+def told(plot: Plot) -> Told:
+    """Tell it."""
+    return tell(plot.luck, plot.wishes, plot.of_beta, turn=plot.turn)
+
+
+def tell(
+    luck: Luck, wishes: list[Wish], of_beta: Wish | None = None, beside: "Beside | None" = None, turn: Turn | None = None
+) -> Told:
     """With that luck, these wishes; `of_beta` is of the other cluster. `beside`: what else is done meanwhile, of which nobody knows."""
     dice = random.Random(f"names {luck.seed}")
 
@@ -66,7 +94,7 @@ def tell(luck: Luck, wishes: list[Wish], of_beta: Wish | None = None, beside: "B
         return uuid.UUID(int=dice.getrandbits(128), version=4)
 
     with mock.patch("uuid.uuid4", new=made), mock.patch("os.getpid", new=_always_one):  # a bot is called by its process
-        return virtual.run(_story(luck, wishes, of_beta, beside))
+        return virtual.run(_story(luck, wishes, of_beta, beside, turn))
 
 
 def _always_one() -> int:
@@ -92,12 +120,14 @@ def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
     policy = luck.policy
     acme = Cast(
         "acme", "COPS", "UANA", ("UBEN", "UCARLA", ELI) if luck.group else ("UANA", "UBEN", "UCARLA", ELI), int(policy.get("approvals", 1)),
-        float(policy.get("approval_minutes", 30)), float(policy.get("growth", 0.5)), luck.group,
+        float(policy.get("approval_minutes", 30)), float(policy.get("growth", 0.5)), luck.group, luck.closed,
+        ("UANA",) if luck.glass else (), policy.get("scale_up_without_approval_to", math.inf),
+        policy.get("approvals_for", {}).get("media_added", 0),
     )  # fmt: skip
-    return [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0)] if beta else [acme]
+    return [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)] if beta else [acme]
 
 
-async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "Beside | None") -> Told:
+async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "Beside | None", turn: Turn | None) -> Told:
     memory = MemoryStore(loop_clock(ORIGIN), REMEMBERS if luck.failovers else 0.0)
     trouble = Trouble(dice_of(luck.seed, "trouble"), luck.lost_replies, luck.slow_state, late=luck.late, twice=luck.twice)
     casts = casts_of(luck, beta=of_beta is not None)
@@ -127,10 +157,15 @@ async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "
     async with scene, Storm(luck, scene, trouble, memory) as storm:
         witness = Witness(
             scene, ledgers, {c.channel: c.stack for c in casts}, repeats=bool(luck.twice or luck.late or luck.spells),
-            delayed=lambda at: storm.log.excuses(at, "paused", "deaf"),
+            delays=lambda: storm.log.spans("paused", "deaf"), casts=casts,
         )  # fmt: skip
+        of = luck, scene
+
+        def judge_of(ledger: Ledger, cast: Cast) -> Judge:
+            return Judge(scene, ledger, storm, cast, witness)
+
         parts = [
-            Part(c, w, ledger, Crowd(luck, scene, ledger, storm, c), Judge(scene, ledger, storm, c, witness))
+            Part(c, w, ledger, Crowd(*of, ledger, storm, c, witness, trouble, turn if c is casts[0] else None), judge_of(ledger, c))
             for c, ledger, w in zip(casts, ledgers, [wishes, [of_beta] if of_beta else []], strict=False)
         ]
         _arrange(scene, luck, parts)
@@ -147,6 +182,7 @@ async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "
         for task in looking:
             task.cancel()
         for part in parts:
+            part.crowd.goes_home()
             wrong += part.judge.wrong
         return _told(luck, scene, parts, [*wrong, *of_all(scene, storm, witness)])
 
@@ -220,7 +256,9 @@ async def _live(scene: Scene, part: Part) -> None:
         if tale is None and not n and not part.ledger.pending():
             part.judge.not_taken(wish)
         if tale is not None and tale.state == "done":
-            part.judge.done(wish, tale)
+            if not part.judge.done(wish, tale):
+                await scene.passes(SEEN_WITHIN + 5)
+                part.judge.done(wish, tale)
             await part.crowd.stay(wish.stays)
 
 

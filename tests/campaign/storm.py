@@ -22,6 +22,8 @@ SETTLES = 60.0
 """Seconds after trouble in which something may still come of it."""
 DEAF = ("death", "deaf", "away", "nobody", "paused", "mute")
 """Trouble in which the bot cannot answer Slack in time."""
+URL_LASTS = 1800.0
+"""Seconds in which an answer may be sent by the address that came with a press."""
 NOTICED = 5.0
 """Seconds until a death is noted here."""
 SWITCHES = ("api_down", "rate_limited", "ssh_down", "spaces_down", "front_down", "no_capacity", "shutdown_ignored", "zero_refused")
@@ -38,6 +40,10 @@ class Trouble:
     late: float = 0.0
     twice: float = 0.0
     half_open: bool = False
+    on_commit: Callable[[Commit], None] = lambda _: None
+    """Told of what was written, before whoever wrote it hears that it was."""
+    on_acked: Callable[[str, Any], None] = lambda *_: None
+    """Told of what was acknowledged."""
 
     def calm(self) -> None:
         """Nothing goes wrong any more."""
@@ -67,7 +73,13 @@ class ShakyStore:
         return await self._do(lambda: self._store.get(*keys))
 
     async def commit(self, commit: Commit) -> bool:
-        return await self._do(lambda: self._store.commit(commit))
+        return await self._do(lambda: self._written(commit))
+
+    async def _written(self, commit: Commit) -> bool:
+        done = await self._store.commit(commit)
+        if done:
+            self._trouble.on_commit(commit)
+        return done
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
         return await self._do(lambda: self._store.read(log, start, count))
@@ -102,13 +114,16 @@ def shaky_road(receive: Receive, trouble: Trouble) -> Receive:
     async def deliver(kind: str, payload: Any) -> Any:
         if trouble.half_open:
             await asyncio.sleep(3600)
+            return None  # it never arrives
         if trouble.twice and trouble.dice.random() < trouble.twice:
             task = asyncio.create_task(deliver_again(kind, payload))
             again.add(task)
             task.add_done_callback(again.discard)
         if trouble.late and trouble.dice.random() < trouble.late:
             await asyncio.sleep(trouble.dice.uniform(0.5, 30.0))
-        return await receive(kind, payload)
+        answer = await receive(kind, payload)
+        trouble.on_acked(kind, payload)
+        return answer
 
     return deliver
 
@@ -135,9 +150,12 @@ class Log:
 
     def spans(self, *kinds: str) -> list[tuple[float, float]]:
         """Begin and end of each; of every kind when none is named."""
+        return [(began, ended) for kind, began, ended in self.kinds() if not kinds or kind in kinds]
+
+    def kinds(self) -> list[tuple[str, float, float]]:
+        """Every trouble so far, with its kind."""
         now = self._now()
-        spans = [*self._past, *((kind, began, now) for kind, began in self._open.values())]
-        return [(began, ended) for kind, began, ended in spans if not kinds or kind in kinds]
+        return [*self._past, *((kind, began, now) for kind, began in self._open.values())]
 
     def excuses(self, at: float, *kinds: str) -> bool:
         """Whether something that happened then may have come of such trouble."""
@@ -151,10 +169,10 @@ class Log:
         """Whether such trouble began then."""
         return any(since <= began <= until for began, _ in self.spans(*kinds))
 
-    def calm_for(self, began: float, ended: float) -> float:
-        """The longest stretch in between without any trouble, in seconds."""
+    def calm_for(self, began: float, ended: float, but: tuple[str, ...] = ()) -> float:
+        """The longest stretch in between without any trouble, in seconds; `but` for what is no excuse."""
         longest, at = 0.0, began
-        for start, end in sorted(self.spans()):
+        for start, end in sorted((b, e) for kind, b, e in self.kinds() if kind not in but):
             if end + SETTLES < began or start > ended:
                 continue
             longest, at = max(longest, start - at), max(at, end + SETTLES)
@@ -205,6 +223,11 @@ class Storm:
         """The one thing that went wrong in a story that was fair otherwise, once it has."""
         return " ".join(self._luck.glitch) if self._luck.glitch and self._scene.town.faults.struck else ""
 
+    @property
+    def fair(self) -> bool:
+        """Whether the story has no bad luck of its own."""
+        return self._luck.calm
+
     def birth(self) -> int | None:
         """When the next bot dies: after so many things that it does outside itself."""
         if self.over or self._deaths <= 0:
@@ -224,7 +247,8 @@ class Storm:
         if "not acked" in problem:
             return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
         if "used_url" in problem:  # how often a URL was used dies with the bot that used it
-            return shaken and bool(luck.deaths or luck.second_bot or luck.spells)
+            others = self.log.begun(at - URL_LASTS, at, "death", "nobody", "paused")
+            return shaken and (luck.second_bot or others)
         return "ratelimited" in problem and (shaken or self.log.excuses(at))
 
     async def _passes(self) -> None:

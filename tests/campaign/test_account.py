@@ -123,3 +123,33 @@ def test_a_run_that_began_before_the_second_press() -> None:
 def test_people_cut_off_by_no_run() -> None:
     assert "and no run had acme" in wrong([press("UBEN", 49)], [loss(4, at=1500.0)])
     assert "and no run had acme" in wrong([press("UBEN", 49)], [loss(4, at=10.0)])
+
+
+# What a window does
+
+
+def window(number: int, adds: int, *, glass: bool = False, approvers: tuple[str, ...] = ("UBEN",), says: str = "costs more") -> str:
+    """What is said of a window's opening that comes to so many media nodes: asked for by Ana, approved by these."""
+    adding = opened("acme-1", 50.0) | {"request": "r1", "glass": glass, "approvers": [{"user": u} for u in approvers]}
+    procedure = {"is": "AddWindow", "window": f"nights Mon-Sun 20:00-08:00 UTC --number {number}"}
+    adding["plan"] = {**adding["plan"], "effects": {**adding["plan"]["effects"], "special": True}, "procedure": procedure, "media": 2}
+    opening = opened("acme-2", 5000.0) | {"requester": {"user": "window:nights"}, "approvers": [{"user": u} for u in approvers]}
+    effects = {**opening["plan"]["effects"], "adds": adds}
+    opening["plan"] = {**opening["plan"], "effects": effects, "procedure": {"is": "Startup"}, "media": 0}
+    ledger = Ledger(entries(adding, ended("acme-1", 60.0), opening, ended("acme-2", 5100.0)), "acme")
+    presses = [press(user, 48.0 + n / 10, says) for n, user in enumerate(approvers)]
+    scene: Any = SimpleNamespace(slack=SimpleNamespace(workspace=SimpleNamespace(presses=presses)), estate=SimpleNamespace(losses=[]))
+    cast = replace(CAST, most=3, needs_more=2, glass=("UANA",))
+    return "\n".join(Account(scene, ledger, cast).faults())
+
+
+def test_a_window_opens_with_what_its_approval_covers() -> None:
+    assert window(3, 3) == ""
+    assert "too-few-approvals: acme-2 comes to 6 media nodes by window nights" in window(6, 6)
+    assert window(6, 6, approvers=("UBEN", "UCARLA")) == ""
+    assert "standing-glass: acme-2 is of window nights" in window(3, 3, glass=True)
+
+
+def test_a_window_that_starts_more_than_there_is_saves_nothing() -> None:
+    assert "false-word: a card said that" in window(6, 3, says="saves about $4 in four weeks")
+    assert window(3, 3, says="saves about $4 in four weeks") == ""

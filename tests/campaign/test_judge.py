@@ -22,13 +22,14 @@ from services.world import ClusterWorld
 from simulators.estate import Droplet
 from tests.campaign import goals
 from tests.campaign.cast import Cast
-from tests.campaign.goals import KEY
+from tests.campaign.goals import KEY, VALUE
 from tests.campaign.judge import Judge
 from tests.campaign.ledger import Ledger
 from tests.campaign.luck import Luck, luck_of
 from tests.campaign.play import Part, tell
 from tests.campaign.plots import Wish
 from tests.campaign.storm import Log
+from tests.campaign.witness import Witness
 from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
 
@@ -36,7 +37,7 @@ FAIR = replace(
     luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}},
     rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
     pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains", livekit_ready=0.0, neighbours=0, glitch=None, hands=0,
-    ill="", group=False, loses="", place="", patience=0.0, asks=0,
+    ill="", group=False, loses="", place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
 )  # fmt: skip
 SHUTDOWN = Wish("shutdown", goals.down)
 UNGUARDED = "for name in openvidu ingress egress agent-speech-processing; do docker container kill --signal=SIGQUIT $name; done; echo begun"
@@ -248,7 +249,7 @@ def judged(events: list[dict[str, Any]], log: Log, glitch: str = "", requests: t
     ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
     scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
     storm: Any = SimpleNamespace(log=log, glitch_only=glitch, shaken=lambda _: False)
-    witness: Any = SimpleNamespace(readers={"r1": {"UANA", "U0BOT"}, "r2": {"UBEN"}})
+    witness: Any = SimpleNamespace(readers={"r1": {"UANA": 100.0, "U0BOT": 100.0}, "r2": {"UBEN": 100.0}})
     return Judge(scene, ledger, storm, Cast("acme", "COPS", "UANA", ("UBEN",)), witness)
 
 
@@ -278,6 +279,76 @@ def test_a_request_that_nobody_can_read() -> None:
     assert not list(judged([], log_of(), requests=(request("r2"),))._unseen())
     assert not list(judged([], log_of(), requests=(request("r1", 150.0),))._unseen())
     assert not list(judged([], log_of(("mute", 90.0, 5_000.0)), requests=(request("r1"),))._unseen())
+
+
+def test_trouble_that_a_turn_is_about_is_no_excuse() -> None:
+    log = log_of(("closed", 100.0, 900.0))
+    assert log.calm_for(0, 1000) == 100.0
+    assert log.calm_for(0, 1000, ("closed",)) == 1000.0
+
+
+def asks(run: str, at: float, question: str = "late.1") -> dict[str, Any]:
+    return {"of": run, "is": "Questioned", "at": at, "question": {"id": question, "choices": []}}
+
+
+@pytest.mark.parametrize(("shown_at", "said"), [(110.0, ""), (2_000.0, "unseen-question: what acme-1 asked")])
+def test_a_question_that_is_shown_late(shown_at: float, said: str) -> None:
+    judge = judged([opened("acme-1", 50), asks("acme-1", 100.0)], log_of())
+    judge._witness.readers["acme-1|late.1"] = {"UBEN": shown_at}
+    found = list(judge._unseen_questions())
+    assert bool(found) == bool(said)
+    assert said in "".join(found)
+
+
+def test_a_request_that_needs_no_approval_and_cannot_be_started() -> None:
+    request = {"id": "r1", "made_at": 100.0, "closed_at": 0.0, "needs": 0, "requester": {"user": "UANA"}}
+    judge = judged([], log_of(), requests=(request,))
+    judge._witness.startable = set()
+    assert list(judge._blocked())
+    judge._witness.startable = {"r1"}
+    assert not list(judge._blocked())
+
+
+def test_a_channel_that_takes_nothing_and_is_asked_again_and_again() -> None:
+    judge = judged([], log_of())
+    judge._witness.refused = {"COPS": [n * 60.0 for n in range(40)], "COTHER": [0.0] * 40}  # type: ignore[assignment]
+    assert not list(judge._shouting())
+    judge._witness.refused = {"COPS": [n * 30.0 for n in range(40)]}  # type: ignore[assignment]
+    assert list(judge._shouting())
+
+
+@pytest.mark.parametrize(
+    ("user", "text", "said"),
+    [
+        ("UDORA", "You have no role for this cluster; the person who keeps the bot's settings can give you one.", ""),
+        ("UDORA", "acme-3 is done.", "told-a-stranger: UDORA, who has no role in acme, reads “acme-3”"),
+        ("UDORA", "3 people are in meetings.", "told-a-stranger"),
+        ("UBEN", "acme-3 is done.", ""),
+        ("UBEN", f"DASHBOARD_ADMIN_PASSWORD={VALUE}", "value-told: UBEN reads a value"),
+    ],
+)
+def test_what_somebody_reads_who_may_not(user: str, text: str, said: str) -> None:
+    slack = SimpleNamespace(workspace=SimpleNamespace(on_shown=[]), webapi=SimpleNamespace(handle=None))
+    scene: Any = SimpleNamespace(slack=slack, clock=SimpleNamespace(now=lambda: 0.0))
+    witness = Witness(scene, [], {"COPS": "acme"}, casts=[Cast("acme", "COPS", "UANA", ("UBEN",), closed=True)])
+    witness.reads(user, text)
+    assert bool(witness.wrong) == bool(said)
+    assert said in "".join(witness.wrong)
+
+
+def decided(at: float, what: str, after: str = "") -> str:
+    return json.dumps({"at": at, "what": what, "user": "UCARLA", "after": after})
+
+
+def test_a_hold_lasts_until_it_is_ended_or_over() -> None:
+    store = MemoryStore(loop_clock(0.0))
+    store.append("audit:acme", decided(100.0, "put on hold", "until 1970-01-01 01:00 UTC"))
+    ledger = Ledger(store, "acme")
+    assert [at for at in (50.0, 200.0, 3599.0, 3700.0) if ledger.held(at)] == [200.0, 3599.0]
+    store.append("audit:acme", decided(300.0, "hold ended"))
+    assert [at for at in (200.0, 400.0) if ledger.held(at)] == [200.0]
+    assert ledger.acts_of("UCARLA", 250.0, 350.0)
+    assert not ledger.acts_of("UCARLA", 310.0, 350.0)
 
 
 # What the state's text shows

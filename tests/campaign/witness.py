@@ -3,21 +3,33 @@
 import asyncio
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from simulators.slack.elements import interactive
 from simulators.slack.model import Message
+from simulators.slack.webapi import Answer
 from tests.campaign.cards import MARKS
+from tests.campaign.cast import Cast
+from tests.campaign.goals import VALUE
 from tests.campaign.ledger import Ledger, Tale
 from tests.support.scene import Scene
 
 EVERY, REMEMBERS = 10.0, 60.0
 """How often it looks at the clusters, and how old what somebody is told may be, in seconds."""
+LATER = 60.0
+"""Seconds after a spell in which what waited meanwhile is answered."""
 AT_ONCE, AGAIN = 1.0, 90.0
 """Seconds that a denied deed may come true in, where another delivery or the next press of the same button may be what did it."""
 UNCHANGED = re.compile(r"nothing was (?:changed|done)\b(?! yet)", re.IGNORECASE)
 CHANGES = ("typed", "pressed")
+SAYING = ("chat.postMessage", "chat.update")
+SHUT = ("is_archived", "is_inactive", "not_in_channel", "channel_not_found", "cant_update_message")
+NO_ROLE = re.compile(r"[^.\n]*\bno role for[^.\n]*")
+NAMED = r"\b{stack}\b"
+INSIDE = r"\b(?:{stack}-\d+|{stack}\b|media-\d+|master-\d|\d+ (?:people|meetings|recordings)|[Ss]hut(?:ting)? down)"
+"""What only those with a role may be told: the cluster's name, its nodes, its runs and who is there."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +52,27 @@ class Witness:
         channels: Mapping[str, str],
         *,
         repeats: bool = False,
-        delayed: Callable[[float], bool] = lambda _: False,
+        delays: Callable[[], list[tuple[float, float]]] = list,
+        casts: Sequence[Cast] = (),
     ) -> None:
-        """`channels`: those of the clusters, and which cluster each is about. `delayed`: what a bot says then may be of long ago."""
-        self._scene, self._ledgers, self._channels, self._repeats, self._delayed = scene, ledgers, channels, repeats, delayed
+        """`channels`: those of the clusters, and which cluster each is about. `delays`: spells in which people's deeds wait for the bot."""
+        self._scene, self._ledgers, self._channels, self._repeats, self._delays = scene, ledgers, channels, repeats, delays
         self._seen: defaultdict[str, deque[tuple[float, bool, bool]]] = defaultdict(deque)
         """By stack: when, whether people could meet, and whether its masters were down."""
-        self.readers: defaultdict[str, set[str]] = defaultdict(set)
-        """Who could read a card, by what its buttons stand for."""
+        self.readers: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        """Who could read a card from when on, by what its buttons stand for."""
         self.wrong: list[str] = []
+        self._casts = casts
+        self.startable: set[str] = set()
+        """Requests that showed a button to start them."""
+        self.refused: defaultdict[str, list[float]] = defaultdict(list)
+        """By channel: when Slack would have no message of the bot there."""
+        self.words: list[tuple[float, str, str]] = []
+        """When, and whom the bot told what in private."""
+        self.failed: list[tuple[float, str]] = []
+        """When, and whom Slack itself told that the bot does not answer."""
         self._claims: list[Claim] = []
+        self._listen(scene)
         scene.slack.workspace.on_shown.append(self._shown)
 
     async def looks(self) -> None:
@@ -74,12 +97,51 @@ class Witness:
             return
         for _, element in interactive(message.blocks):
             if value := str(element.get("value", "")):
-                self.readers[value.split("|", maxsplit=1)[0]] |= place.readers(message)
+                about = value.split("|")
+                for what in {about[0], "|".join(about[:2])}:
+                    for user in place.readers(message):
+                        self.readers[what].setdefault(user, self._scene.clock.now())
+                if element.get("text", {}).get("text") == "Start":
+                    self.startable.add(value)
+        if message.error:
+            self.failed.append((self._scene.clock.now(), str(message.ephemeral_to)))
+            return
         private = message.ephemeral_to or place.channels[message.channel].im_with
         if message.unseen:
             self.wrong.append(f"unseen-answer: {private} was answered in a thread where Slack shows nothing: {message.text[:80]}")
+        if VALUE in message.shown():
+            self.wrong.append(f"value-told: a message shows a value: {message.text[:80]}")
         if private and not message.unseen:
             self._told(private, MARKS.sub("", message.text), message.channel)
+            self.reads(private, message.shown())
+
+    def _listen(self, scene: Scene) -> None:
+        """To what Slack refuses."""
+        handle = scene.slack.webapi.handle
+
+        def heard(method: str, token: str, args: dict[str, Any]) -> Answer:
+            answer = handle(method, token, args)
+            if method in SAYING and answer.json.get("error") in SHUT:
+                self.refused[str(args.get("channel"))].append(scene.clock.now())
+            return answer
+
+        scene.slack.webapi.handle = heard  # type: ignore[method-assign]
+
+    def reads(self, user: str, text: str) -> None:
+        """What somebody alone is told, by whatever way."""
+        self.words.append((self._scene.clock.now(), user, text))
+        if VALUE in text:
+            self.wrong.append(f"value-told: {user} reads a value: {text[:80]}")
+        nowhere = not any(c.may_look(user) for c in self._casts)
+        for cast in self._casts:
+            inside = (INSIDE if nowhere else NAMED).format(stack=re.escape(cast.stack))
+            if not cast.may_look(user) and (named := re.search(inside, NO_ROLE.sub("", text))):
+                self.wrong.append(f"told-a-stranger: {user}, who has no role in {cast.stack}, reads “{named[0]}”: {text[:100]}")
+
+    def logged(self, line: str) -> None:
+        """What whoever reads the log is told."""
+        if VALUE in line:
+            self.wrong.append(f"value-told: the log holds a value: {line[:80]}")
 
     def _told(self, user: str, text: str, channel: str) -> None:
         if UNCHANGED.search(text):
@@ -107,17 +169,24 @@ class Witness:
             if not before:
                 continue
             after = [d for d in mine if d[0] > claim.at]
-            again = len([d for d in before if d[2:] == before[-1][2:] and d[0] > before[-1][0] - AGAIN]) > 1
             until = claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
             at, who, verb, deed = before[-1]
-            if again:
+            same = [d for d in before if d[2:] == before[-1][2:] and d[0] > at - AGAIN]
+            denied = [c for c in self._claims if c.user == claim.user and same[0][0] <= c.at <= claim.at]
+            if len(denied) < len(same):
                 continue  # of two presses of the same button one may be taken, and what is said be of the other
             # What comes late may be said of an earlier deed than the last; and what was done before it may be that earlier one's.
-            since = claim.at if self._delayed(claim.at) else max(at, claim.at - AGAIN) if self._repeats else at
+            since = claim.at if self._is_delayed(claim.at, before[:-1]) else max(at, claim.at - AGAIN) if self._repeats else at
             about = self._channels.get(claim.channel, "")
             for tale in (t for ledger in self._ledgers if about in ("", ledger.stack) for t in ledger.tales()):
                 if what := _moved(tale, claim.user, (since, who, verb, deed), until):
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
+
+
+    def _is_delayed(self, at: float, earlier: Sequence[tuple[float, str, str, str]]) -> bool:
+        """Whether what is said then may be of one of these deeds, which had to wait for the bot."""
+        spells = [(began, ended) for began, ended in self._delays() if began <= at <= ended + LATER]
+        return any(began - AGAIN <= deed[0] <= ended for began, ended in spells for deed in earlier)
 
 
 SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from bot import state
+from config.settings import load
+from config.values import Settings
 from services.bulkheads import Bulkheads
 from services.clock import Clock
 from services.drains import Drains
@@ -24,7 +26,10 @@ from services.store.origin import settle
 from services.store.redis import RedisStore
 from simulators.town import free_port
 from tests.support.sentinel import HOST, Authority, Group, Server, make_authority, sentinel_group
-from tests.support.tools import redis_server
+from tests.support.tools import each_server, redis_server
+
+__all__ = ["each_server"]
+on_each_server = pytest.mark.usefixtures("each_server")
 
 # Addresses
 
@@ -107,6 +112,7 @@ def test_missing_replicas_are_told() -> None:
     assert "1 of the 2 replicas" in told
 
 
+@on_each_server
 def test_a_real_one_is_asked(tmp_path: Path) -> None:
     """As it is, as it may be set, and as a guest sees it whom nobody lets see the settings."""
 
@@ -149,6 +155,7 @@ def one_server(folder: Path, words: list[str], tls: dict[str, Any] | None = None
 # TLS
 
 
+@on_each_server
 def test_certificates_are_checked(tmp_path: Path) -> None:
     ours, others = make_authority(tmp_path / "ours"), make_authority(tmp_path / "others")
 
@@ -172,15 +179,19 @@ def test_certificates_are_checked(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def tls_server(folder: Path, authority: Authority, *, check: bool = True) -> Iterator[Server]:
+def tls_server(
+    folder: Path, authority: Authority, *, check: bool = True, words: Sequence[str] = (), password: str | None = None
+) -> Iterator[Server]:
     files = ["--tls-cert-file", str(authority.cert), "--tls-key-file", str(authority.key), "--tls-ca-cert-file", str(authority.ca)]
-    with one_server(folder, files, {"ssl": True, "ssl_ca_certs": str(authority.ca), "ssl_check_hostname": check}) as server:
+    seen = {"ssl": True, "ssl_ca_certs": str(authority.ca), "ssl_check_hostname": check, "password": password}
+    with one_server(folder, [*files, *words], seen) as server:
         yield server
 
 
 # Through Sentinel
 
 
+@on_each_server
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "over TLS"])
 def test_a_fail_over_loses_nothing_that_was_acknowledged(tmp_path: Path, tls: bool) -> None:
     authority = make_authority(tmp_path / "authority") if tls else None
@@ -218,6 +229,7 @@ async def count_up(store: RedisStore, to: int) -> None:
             await asyncio.sleep(0.05)
 
 
+@on_each_server
 def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
     async def story(group: Group) -> None:
         store = RedisStore(group.url, kept_within=0.3)
@@ -243,6 +255,7 @@ def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
         asyncio.run(story(group))
 
 
+@on_each_server
 def test_a_primary_that_was_away_for_the_fail_over_is_not_believed(tmp_path: Path) -> None:
     """It still thinks that it is the primary when it wakes up, and a bot still has a connection to it."""
 
@@ -280,6 +293,7 @@ async def insists(store: RedisStore, commit: Commit) -> bool:
             await asyncio.sleep(0.05)
 
 
+@on_each_server
 def test_a_lease_outlives_a_fail_over_and_the_ledger_is_fenced(tmp_path: Path) -> None:
     async def story(group: Group) -> None:
         store = RedisStore(group.url)
@@ -306,6 +320,7 @@ def test_a_lease_outlives_a_fail_over_and_the_ledger_is_fenced(tmp_path: Path) -
 # What can never be the state store
 
 
+@on_each_server
 def test_a_node_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
     """By luck one node of three took everything, and the others answered MOVED or nothing at all."""
 
@@ -354,6 +369,7 @@ def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
         yield nodes
 
 
+@on_each_server
 def test_a_replica_and_a_sentinel_are_refused_by_name(tmp_path: Path) -> None:
     async def story(group: Group) -> None:
         replica = RedisStore(f"redis://{HOST}:{group.replicas()[0].port}")
@@ -385,16 +401,24 @@ def acl_of_the_docs(prefix: str = "openvidu-bot") -> tuple[list[str], list[str]]
     return [w for w in words if w not in more], more
 
 
+async def does_everything(store: RedisStore) -> None:
+    """Each call of the port, once."""
+    assert await store.commit(Commit(puts={"a": "1", "drain:1": "x"}, ttl={"a": 60.0}, appends=[("log", "1"), ("log", "2")]))
+    assert await store.commit(Commit(checks={"a": "1"}, puts={"a": None}, cuts={"log": 1}, drops=["none"]))
+    assert not await store.commit(Commit(checks={"a": "1"}, appends=[("log", "3")]))
+    assert await store.get("a", "drain:1") == [None, "x"]
+    assert (await store.read("log"), await store.tail("log", 1), await store.length("log")) == (["2"], ["2"], 1)
+    assert (await store.names("drain:"), await store.logs("log")) == (["drain:1"], ["log"])
+    await store.tidy()
+
+
+@on_each_server
 def test_the_rule_of_the_docs_is_enough_and_says_what_it_does_not_let_be_seen(tmp_path: Path) -> None:
     needed, more = acl_of_the_docs()
 
     async def everything(url: str) -> Durability:
         store = RedisStore(url)
-        assert await store.commit(Commit(puts={"a": "1", "drain:1": "x"}, ttl={"a": 60.0}, appends=[("log", "1"), ("log", "2")]))
-        assert await store.commit(Commit(checks={"a": "1"}, puts={"a": None}, cuts={"log": 1}, drops=["none"]))
-        assert await store.get("a", "drain:1") == [None, "x"]
-        assert (await store.read("log"), await store.tail("log", 1), await store.length("log")) == (["2"], ["2"], 1)
-        assert (await store.names("drain:"), await store.logs("log")) == (["drain:1"], ["log"])
+        await does_everything(store)
         await settle(store, Clock(), "1")
         found = await store.durability()
         await store.aclose()
@@ -422,6 +446,59 @@ def test_the_rule_of_the_docs_is_enough_and_says_what_it_does_not_let_be_seen(tm
             asyncio.run(elsewhere(url))
 
 
+MANAGED = {
+    "renamed": (["--rename-command", "CONFIG", ""], "+@all -info -role"),
+    "forbidden": ([], "+@all -@admin -@dangerous"),
+}
+
+
+@on_each_server
+@pytest.mark.parametrize("how", MANAGED)
+def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(tmp_path: Path, how: str) -> None:
+    """Its certificate is of the provider's own authority; CONFIG is not there or not allowed, INFO and ROLE are not."""
+    authority, (words, rights) = make_authority(tmp_path / "authority"), MANAGED[how]
+    (tmp_path / "users.acl").write_text(f"user default on >pw ~* &* {rights}\n")
+
+    async def story(store: RedisStore) -> Durability:
+        await does_everything(store)
+        await settle(store, Clock(), "1")
+        lease = await Locks(store, Clock(), "bot").take("acme-1")
+        assert lease is not None
+        await lease.renew()
+        await Drains(store, Clock()).enter(1, "now", lease)
+        found = await store.durability()
+        await store.aclose()
+        return found
+
+    with tls_server(tmp_path, authority, words=[*words, "--aclfile", str(tmp_path / "users.acl")], password="pw") as server:
+        url = f"rediss://:pw@{HOST}:{server.port}"
+        found = asyncio.run(story(RedisStore(url, ca_file=str(authority.ca))))
+        assert (found.weak, found.unfit) == ((), "")
+        append_only, eviction = found.unknown
+        assert "whether Redis keeps an append-only file was not checked" in append_only
+        assert "whether Redis throws state away when it is full was not checked" in eviction
+        why = "it has no such command" if how == "renamed" else "no rights (NOPERM)"
+        assert all("because INFO is refused (no rights (NOPERM)" in t and f"and CONFIG is refused ({why}" in t for t in found.unknown)
+        asyncio.run(starts(load_settings(tmp_path, url, authority, strict=False)))
+        with pytest.raises(state.Unusable, match=r"^state.require_durable: whether Redis keeps"):
+            asyncio.run(starts(load_settings(tmp_path, url, authority, strict=True)))
+
+
+def load_settings(folder: Path, url: str, authority: Authority, *, strict: bool) -> Settings:
+    file = folder / "settings.yaml"
+    told = f"{{require_durable: {str(strict).lower()}, redis_ca_file: {authority.ca}}}"
+    file.write_text(f'clusters: {{acme: {{stack: acme, region: ams3, public_url: "https://meet.example.com"}}}}\nstate: {told}\n')
+    return load(file, {"HOME": str(folder), "REDIS_URL": url})
+
+
+async def starts(settings: Settings) -> None:
+    store = state.open_store(settings.state, Clock())
+    try:
+        await state.must_be_usable(settings, store, Clock(), "1")
+    finally:
+        await store.aclose()
+
+
 async def elsewhere(url: str) -> None:
     store = RedisStore(url, prefix="another")
     try:
@@ -430,6 +507,7 @@ async def elsewhere(url: str) -> None:
         await store.aclose()
 
 
+@on_each_server
 def test_what_cannot_be_seen_is_said_once_and_is_no_alarm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An ACL without INFO was taken for a Redis that is away: a warning every five seconds."""
     needed, _ = acl_of_the_docs()
@@ -455,6 +533,7 @@ def test_what_cannot_be_seen_is_said_once_and_is_no_alarm(tmp_path: Path, caplog
     assert "no change is made until it answers" not in caplog.text
 
 
+@on_each_server
 def test_deployments_with_a_prefix_of_their_own_do_not_meet(tmp_path: Path) -> None:
     async def story(server: Server) -> None:
         url = f"redis://{HOST}:{server.port}"

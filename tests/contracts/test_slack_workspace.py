@@ -381,13 +381,11 @@ def test_an_event_that_was_not_acked_comes_again_and_a_command_does_not(monkeypa
     slack.faults.drop_acks = 2
 
     async def story() -> None:
-        began = asyncio.get_running_loop().time()
         ana = slack.human("UANA")
         await ana.types("ops", "/openvidu status")
         assert "operation_timeout" in ana.sees("ops")[-1].text
         await ana.mentions("ops", "status")
         await asyncio.sleep(600)
-        assert asyncio.get_running_loop().time() - began > 600
 
     run(story())
     assert [kind for kind, _ in got] == ["slash_commands", "events_api", "events_api"]

@@ -24,7 +24,7 @@ from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 from tests.support.full import FULL
 from tests.support.memory_store import MemoryStore
-from tests.support.tools import redis_server
+from tests.support.tools import redis_server, redis_servers
 
 ROUNDS = 1000 if FULL else 5
 ACQUIRERS = 200
@@ -34,8 +34,9 @@ Build = Callable[[], Store]
 class RedisProcess:
     """A real Redis on a unix socket, keeping what it is told in an append-only file."""
 
-    def __init__(self, folder: Path, sync: str = "everysec") -> None:
+    def __init__(self, folder: Path, sync: str = "everysec", program: str = "") -> None:
         self.folder = folder
+        self.program = program or redis_server()
         self.sync = sync
         # A unix socket's path may have 107 characters; pytest's folders are longer than that on some machines.
         self.socket = Path(f"/tmp/openvidu-bot-redis-{os.getpid()}-{folder.name[-12:]}.sock")
@@ -46,7 +47,7 @@ class RedisProcess:
         return f"unix://{self.socket}"
 
     def start(self) -> None:
-        command = [redis_server(), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
+        command = [self.program, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", self.sync, "--loglevel", "warning"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(200):
@@ -54,7 +55,7 @@ class RedisProcess:
                 client.ping()
                 return
             time.sleep(0.05)
-        raise AssertionError("redis-server did not come up")
+        raise AssertionError(f"{self.program} did not come up")
 
     def client(self) -> "redis.Redis":
         return redis.Redis(unix_socket_path=str(self.socket))
@@ -71,18 +72,34 @@ class RedisProcess:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    made = RedisProcess(tmp_path_factory.mktemp("redis"))
-    made.start()
-    yield made
-    made.stop()
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RedisProcess]]:
+    """Each server of this machine by its path ("": the usual one), started when it is first asked for."""
+    started: dict[str, RedisProcess] = {}
+
+    def of(program: str) -> RedisProcess:
+        if program not in started:
+            made = started[program] = RedisProcess(tmp_path_factory.mktemp("redis"), program=program)
+            made.start()
+        return started[program]
+
+    yield of
+    for made in started.values():
+        made.stop()
 
 
-@pytest.fixture(params=["sqlite in memory", "sqlite file", "redis", "dictionaries"])
+@pytest.fixture
+def server(servers: Callable[[str], RedisProcess]) -> RedisProcess:
+    return servers("")
+
+
+REDISES = {Path(path).name or "redis": path for path in redis_servers() or [""]}
+
+
+@pytest.fixture(params=["sqlite in memory", "sqlite file", *REDISES, "dictionaries"])
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
     """Makes a store on a fresh state."""
-    if request.param == "redis":
-        made: RedisProcess = request.getfixturevalue("server")
+    if request.param in REDISES:
+        made: RedisProcess = request.getfixturevalue("servers")(REDISES[request.param])
         with made.client() as client:
             client.flushall()
         return lambda: RedisStore(made.url)

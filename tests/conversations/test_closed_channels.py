@@ -89,6 +89,23 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(happens: Cal
     play(story, site={"drain": {"deadline_minutes": 5}})
 
 
+def test_a_run_that_stopped_meanwhile_stands_in_the_channel_once_it_is_open_although_nothing_more_happens() -> None:
+    async def story(scene: Scene) -> None:
+        await asked(scene, "shutdown", "Shut down acme")
+        await scene.card("Shutting down acme")
+        archives(scene.slack.workspace)
+        scene.town.faults.switch("api_down")
+        await scene.run_is("acme-1", State.STOPPED)
+        assert with_words(alone(scene, "UANA"), "acme-1 has stopped")
+        comes_back(scene.slack.workspace)
+        await scene.card("acme-1 has stopped:", timeout=900)
+        scene.town.faults.calm()
+        await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+        await scene.run_is("acme-1", State.ABANDONED)
+
+    play(story)
+
+
 def test_health_and_metrics_say_it_and_say_when_it_is_over() -> None:
     async def story(scene: Scene) -> None:
         doors = scene.bot.doors

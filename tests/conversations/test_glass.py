@@ -157,3 +157,23 @@ def test_whoever_broke_the_glass_may_also_decide_to_lose_something() -> None:
         assert scene.estate.thrown_out == 4
 
     play(story)
+
+
+def test_somebody_else_who_might_break_it_too_decides_with_as_many_as_usual() -> None:
+    """What one person broke the glass for is no permission for another."""
+
+    async def story(scene: Scene) -> None:
+        scene.estate.open_meeting(people=4, minutes=600)
+        await scene.ana.types("COPS", SAID)
+        await scene.ana.presses(await scene.card(CARD), "Run without approval")
+        card = await question(scene)
+        scene.estate.allow_thrown_out = True
+        await scene.ben.presses(card, "End these meetings and go on")
+        await scene.whisper("UBEN", "one more person has to press the same")
+        await scene.passes(60)
+        assert scene.estate.thrown_out == 0
+        await scene.person("UCARLA").presses(card, "End these meetings and go on")
+        run = await scene.run_is("acme-1", State.DONE)
+        assert {a.user for a in run.approvers} == {"UBEN", "UCARLA"}
+
+    play(story, roles={"break_glass": ["UANA", "UBEN"]}, policy={"approvals_for": {"meetings_cut": 2}})

@@ -234,3 +234,43 @@ def test_what_was_stored_before_there_were_reasons_is_read_without_one(event: Ca
     assert load_record(json.dumps(stored)) == event
     assert decode(stored, CLASSES).reason == ""
     assert {"remarks", "reason"} & set(Opened.__dataclass_fields__)
+
+
+def restarts(scene: Scene, who: Human) -> list[str]:
+    return [m.text for m in who.sees("COPS") if "restarted" in m.text]
+
+
+def test_who_rejects_is_told_of_no_restart_that_never_was() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        await scene.ben.presses(card, "Reject…")
+        await says_why(scene.ben)
+        await scene.card("rejected by")
+        await scene.passes(120)
+        assert restarts(scene, scene.ben) == []
+
+    play(story)
+
+
+def test_a_rejection_that_a_bot_died_over_is_taken_up_once() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await scene.card("Shut down acme")
+        await scene.ben.presses(card, "Reject…")
+        view = await form(scene.ben)
+        hold = scene.bot.desk.intake.hold
+
+        async def held(name: str, seconds: float) -> None:
+            await hold(name, seconds)
+            scene.kill()
+
+        scene.bot.desk.intake.hold = held  # type: ignore[method-assign]
+        await scene.ben.fills_and_submits(view, {"Why": "not tonight"})
+        await scene.passes(1)
+        await scene.start_bot()
+        await scene.card("rejected by")
+        await scene.passes(120)
+        assert restarts(scene, scene.ben) == []  # it was taken now: the card says so
+
+    play(story)

@@ -59,16 +59,16 @@ def needs(*programs: str) -> None:
         raise Missing(", ".join(lacking))
 
 
-def base(kind: str) -> Path:
-    """The root file system of that kind, made once."""
-    suite = os.environ.get("SUITE", "")
+def base(kind: str, suite: str = "") -> Path:
+    """The root file system of that kind, made once; of that release of Debian, or SUITE, or this machine's."""
+    suite = suite or os.environ.get("SUITE", "")
     tar = CACHE / f"{kind}{'-' if suite else ''}{suite}.tar"
     if not tar.is_file():
         CACHE.mkdir(parents=True, exist_ok=True)
         part = tar.with_suffix(".part.tar")
         print(f"making {tar.name} from Debian's packages (two minutes, once)", flush=True)
         try:
-            run("sh", str(ROOT / "scripts" / "base_image.sh"), kind, str(part), seconds=3600)
+            run("sh", str(ROOT / "scripts" / "base_image.sh"), kind, str(part), env={"SUITE": suite} if suite else None, seconds=3600)
         except RuntimeError as error:
             raise Missing(f"Debian's packages: {str(error).splitlines()[-1]}") from None
         part.rename(tar)

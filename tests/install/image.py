@@ -1,8 +1,8 @@
 """`python -m tests.install.image`: builds the image as `make image` does, and runs it as compose and Kubernetes do, in the pretend world.
 
 On a base made from Debian's packages, because no image registry may be reachable; in a Docker of its own, without BuildKit, and in a
-network of its own. Buildah builds it too, where it is there. Exit code 0 also when something is missing: then it says what, and that it was
-skipped.
+network of its own. Buildah builds it too, and podman runs that one as the pods of deploy/kubernetes, where they are there. Exit code 0 also
+when something is missing: then it says what, and that it was skipped.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from bot.demo.world import OPS, World
 from bot.version import VERSION
 from tests.e2e.test_story import until_seen
 from tests.install.box import CACHE, ROOT, Missing, Report, alone, base, needs, python_in, run
+from tests.install.pods import PATH, fetch_schemas, with_pods
 from tests.support.live import world_of
 
 TAG = f"openvidu-bot:{VERSION}"
@@ -47,6 +48,7 @@ def main() -> int:
                 fetch(wheels, python_in(tars["python"]))
             except CannotBuild as error:
                 raise Missing(str(error)) from None
+            fetch_schemas()
     except Missing as missing:
         print(f"image-test: skipped: needs {missing}")
         return 0
@@ -55,7 +57,8 @@ def main() -> int:
 
 def inside(tars: dict[str, Path], wheels: Path) -> int:
     """The tests."""
-    with tempfile.TemporaryDirectory(prefix="image-test-") as name, docker_of_its_own(Path(name)):
+    # What podman does after the end of a container may still write there for a moment.
+    with tempfile.TemporaryDirectory(prefix="image-test-", ignore_cleanup_errors=True) as name, docker_of_its_own(Path(name)):
         folder = Path(name)
         python = f"stand-in/python:{python_in(tars['python'])}-debian"
         run("docker", "import", str(tars["python"]), python)
@@ -70,7 +73,8 @@ def inside(tars: dict[str, Path], wheels: Path) -> int:
         asyncio.run(lives(folder))
         asyncio.run(is_started_again(folder))
         asyncio.run(with_compose(folder))
-        with_buildah(tars["python"], folder, make)
+        if with_buildah(tars["python"], folder, make):
+            asyncio.run(with_pods(folder, tars["redis"], report))
     return report.end()
 
 
@@ -246,16 +250,16 @@ async def with_compose(folder: Path) -> None:
         await asyncio.to_thread(run, *both, "down", "--volumes", env=env, must=False)
 
 
-def with_buildah(tar: Path, folder: Path, make: list[str]) -> None:
-    """The same file with another engine."""
+def with_buildah(tar: Path, folder: Path, make: list[str]) -> bool:
+    """The same file with another engine; whether podman has the image now."""
     if shutil.which("buildah") is None or shutil.which("podman") is None:
-        print("  left out: buildah (apt-get install buildah podman)")
-        return
+        print("  left out: buildah, and pods (apt-get install buildah podman)")
+        return False
     storage = folder / "storage.conf"
     storage.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
     env = {"CONTAINERS_STORAGE_CONF": str(storage), "BUILDAH_ISOLATION": "chroot"}
     base_name = make[3].removeprefix("BASE=")
-    run("podman", "import", str(tar), f"localhost/{base_name}", env=env)
+    run("podman", "import", "--change", PATH, str(tar), f"localhost/{base_name}", env=env)
     words = [*make[:3], f"BASE=localhost/{base_name}", *make[4:], "ENGINE=buildah", f"TAG=localhost/{TAG}"]
     built = run(*words, env=env, seconds=1800)
     report.check("make image builds with buildah", f"built localhost/{TAG} with buildah" in built.stdout)
@@ -263,6 +267,7 @@ def with_buildah(tar: Path, folder: Path, make: list[str]) -> None:
     container = run("buildah", "from", f"localhost/{TAG}", env=env).stdout.strip()
     told = run("buildah", "run", container, "--", "openvidu-bot", "--version", env=env).stdout
     report.check("--version, of that one", told, f"openvidu-bot {VERSION}\n")
+    return True
 
 
 if __name__ == "__main__":

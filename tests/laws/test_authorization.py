@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from services.procedures import Scale, Shutdown, Startup
 from services.runs import Asked, Opened, Resumed, Run, Stopped, fold
 from services.seen import NotSeen
 from services.steps import Choice, Effects, PoolTarget, PowerOff, Question
+from services.windows import parse_hours
 from tests.support.clusters import autoscaled, down, law, plans, ready
 
 ANA, BEN, CARLA, DORA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA", "UDORA"))
@@ -205,6 +207,9 @@ def test_media_nodes_beyond_the_number_that_was_approved_ask_again() -> None:
         "it now ends with 7 media nodes, and 5 were on the approved card"
     )
     assert why(given, replace(shown, effects=Effects(adds=4), media=2), RULES) == [], "no number takes an approval here"
+    cuts = Authorization(replace(PLAN, media=2), ANA, (BEN,), NOW)
+    more = replace(PLAN, effects=replace(CUTS, adds=1), media=2)
+    assert why(cuts, more, RULES) == why(cuts, more, rules) == [], "it takes an approval for something else"
 
 
 def test_down_counts_only_where_no_new_meeting_was_all_that_was_shown() -> None:
@@ -338,6 +343,13 @@ def test_an_approval_counts_once_by_those_who_may_now() -> None:
     assert (lost.approvals, lost.left) == ((CARLA,), 1), "Ben has lost the role meanwhile"
     gone = replace(first, approvals=(replace(BEN, outsider="your account is deactivated"),))
     assert counted(gone, CARLA, two).approvals == (CARLA,)
+
+
+def test_an_approval_counts_in_the_hours_that_approvals_may_be_given_in() -> None:
+    office = (parse_hours("Mon-Sun 08:00-18:00", "UTC"),)
+    noon = datetime(2026, 11, 28, 12, 0, tzinfo=UTC).timestamp()
+    assert counted(request(), BEN, replace(RULES, approvals_when=office, at=noon)).left == 0
+    assert "approvals" in refused(request(), BEN, replace(RULES, approvals_when=office, at=noon + 12 * 3600))
 
 
 def test_a_stricter_policy_counts_at_the_press_and_a_laxer_one_does_not() -> None:

@@ -3,15 +3,21 @@
 import asyncio
 import json
 import logging
+import random
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.app import Bot
 from bot.scheduler import Tick
+from bot.serve import Serving
 from services.bulkheads import LIMIT, Bulkheads
 from services.clock import Clock, loop_clock
 from services.errors import BadRecord
@@ -164,6 +170,62 @@ def test_the_tick_counts_whole_rounds_only_and_knows_whether_any_ended() -> None
     assert asyncio.run(story(hung)) == (True, True), "it never ends: both go on"
 
 
+async def page(serving: Serving, path: str) -> tuple[int, str]:
+    """What is answered to whoever asks for it."""
+    (handler,) = [r.handler for r in serving._health.own_routes() if r.path == path]
+    answer = await handler(make_mocked_request("GET", path))
+    assert isinstance(answer, web.Response)
+    return answer.status, str(answer.text)
+
+
+def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> None:
+    """It said that all was well, for as long as every single round failed; so nothing restarted the bot, and no alert went off."""
+
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            scene.promises = False
+            serving, tick = (made := Serving(scene.bot, AsyncWebClient())), made._tick
+            tick._last = tick._ended = asyncio.get_running_loop().time()
+
+            async def rounds(seconds: int) -> None:
+                for _ in range(seconds // 10):
+                    await tick._once()
+                    await scene.passes(10)
+
+            await rounds(60)
+            assert await page(serving, "/healthz") == (200, '{"ok": true, "problems": [], "cautions": []}')
+            await scene.store.commit(Commit(puts={"pending:acme": "{"}))
+            await rounds(600)
+            status, text = await page(serving, "/healthz")
+            assert (status, "requests of acme: " in text) == (200, True), "named, and no reason for a restart"
+            await scene.store.commit(Commit(puts={"pending:acme": "[]"}))
+            scene.bot.hours.tick, well = lambda: raises(ValueError()), scene.bot.hours.tick  # type: ignore[method-assign]
+            await rounds(280)
+            assert (await page(serving, "/healthz"))[0] == 200
+            await rounds(60)
+            status, text = await page(serving, "/healthz")
+            assert status == 503
+            assert "no round of looking after everything has ended well for 3" in text
+            assert "hours: ValueError at test_bulkheads.py" in text
+            assert serving._stuck() == [], "it would fail after a restart, too: the watchdog is fed"
+            ready, text = await page(serving, "/readyz")
+            assert (ready, "hours: ValueError" in text) == (503, True)
+            _, metrics = await page(serving, "/metrics")
+            age = re.search(r"^openvidu_bot_sweep_age_seconds (\S+)", metrics, re.MULTILINE)
+            assert age is not None
+            assert float(age[1]) > 300, "what the alert goes by"
+            failing = re.findall(r"^openvidu_bot_part_failing\{(.*)\} 1", metrics, re.MULTILINE)
+            assert [labels for labels in failing if 'part="hours"' in labels and 'cluster=""' in labels], metrics
+            scene.bot.hours.tick = well  # type: ignore[method-assign]
+            await rounds(60)
+            assert await page(serving, "/healthz") == (200, '{"ok": true, "problems": [], "cautions": []}')
+            await scene.passes(310)  # and no round ends at all
+            assert serving._stuck(), "that is what a restart helps"
+            assert (await page(serving, "/healthz"))[0] == 503
+
+    virtual.run(story())
+
+
 # One cluster
 
 
@@ -211,9 +273,20 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
             troubles = {(t.part, t.cluster) for t in scene.bot.desk.bulkheads.troubles}
             assert len(told) == len(set(told)), "told once"
             assert {c for _, c in troubles} <= {"acme", ""}
+            if poison == "records of what was billed":  # the bot has its own copy; whoever asks is told
+                await scene.ana.types("COPS", "/openvidu cost --cluster acme")
+                await scene.whisper("UANA", "acme was billed cannot be told: a record of it in the state is damaged")
+            else:
+                assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"
+                assert {t.part for t in scene.bot.desk.bulkheads.troubles} <= told_parts(told), "and told"
             assert await scene.bot.sweep(), "a cluster's trouble is not the round's"
 
     virtual.run(story())
+
+
+def told_parts(told: list[str]) -> set[str]:
+    """The parts that these messages are about."""
+    return {text.partition(" · ")[2].partition(":")[0] for text in told}
 
 
 async def keeps_its_hours(scene: Scene, cluster: str) -> None:
@@ -319,6 +392,47 @@ def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(caplog: py
         assert caplog.text.count("ratelimited") == 2
 
     from services.errors import Unreachable as Unreachable_  # noqa: PLC0415 - beside its one use
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool) -> None:
+    """Each of them cost ten seconds of everybody's round, and a place among those that are looked after at once until it was cancelled."""
+
+    async def story() -> None:
+        bulkheads, loop, names = Bulkheads(loop_clock(0.0)), asyncio.get_running_loop(), [f"c{n:02}" for n in range(60)]
+        bad, done = set(names[::2]), Counter[str]()
+
+        async def work(name: str) -> None:
+            await asyncio.sleep(1e9 if name in bad else 0.2)
+            done[name] += 1
+
+        for turn in range(1, 41):
+            began = loop.time()
+            await bulkheads.each("notices", names, work, together=together, at_once=16)
+            assert loop.time() - began <= 60 * 0.2 + 45, "what one may cost, and a second for each more"
+            assert done == dict.fromkeys(set(names) - bad, turn)
+            await asyncio.sleep(10)
+        assert {t.cluster for t in bulkheads.troubles} == bad
+        await bulkheads.aclose()
+
+    virtual.run(story())
+
+
+def test_a_part_that_fails_now_and_then_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Each failure came after a success, so each was new: a traceback for every one of them."""
+
+    async def story() -> None:
+        bulkheads, dice = Bulkheads(loop_clock(0.0)), random.Random(1)
+        with caplog.at_level("INFO"):
+            for _ in range(720):  # two hours
+                error = dice.choice([None, ValueError("x"), KeyError("y"), OSError("z")])
+                assert await bulkheads.keep("cards", lambda e=error: raises(e) if e else asyncio.sleep(0), "acme") is (error is None)  # type: ignore[misc]
+                assert bool(bulkheads.troubles) is (error is not None)
+                await asyncio.sleep(10)
+        assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) <= 9, "each kind once an hour"
+        assert len(caplog.records) <= 18, "and once an hour that it works again after it"
 
     virtual.run(story())
 

@@ -123,20 +123,55 @@ def test_every_file_has_a_name_that_somebody_gave_it() -> None:
     assert strange == []
 
 
-def clocks_in(path: Path) -> list[str]:
-    """Where a test asserts something about the time that passed on the machine's clock."""
-    reads = {"monotonic", "perf_counter", "process_time", "thread_time"}
-    return [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Assert)
-        for part in ast.walk(node.test)
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in reads
-    ]
+CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time"}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def reads_a_clock(node: ast.AST, *, virtual: bool) -> bool:
+    """Whether it asks for seconds that only go forward. A loop in virtual time has seconds of the story, and no machine's."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    of = node.func.value
+    loop = isinstance(of, ast.Call) and isinstance(of.func, ast.Attribute) and of.func.attr in ("get_running_loop", "get_event_loop")
+    return node.func.attr in CLOCKS or (node.func.attr == "time" and loop and not virtual)
+
+
+def clocks_in(text: str) -> list[int]:
+    """The lines at which a test asserts something about the time that passed on the machine's clock, also by way of a name."""
+    tree, found = ast.parse(text), set()
+    virtual = "virtual" in {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    for function in [node for node in ast.walk(tree) if isinstance(node, Function)]:
+        measured: set[str] = set()
+
+        def is_about_time(node: ast.AST, names: set[str] = measured) -> bool:
+            parts = list(ast.walk(node))
+            return any(reads_a_clock(part, virtual=virtual) or (isinstance(part, ast.Name) and part.id in names) for part in parts)
+
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and is_about_time(node.value):
+                measured |= {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+        found |= {node.lineno for node in ast.walk(function) if isinstance(node, ast.Assert) and is_about_time(node.test)}
+    return sorted(found)
 
 
 def test_no_test_is_about_the_machine_s_speed() -> None:
-    assert not [place for path in (ROOT / "tests").rglob("*.py") for place in clocks_in(path)]
+    places = [f"{path.relative_to(ROOT)}:{line}" for path in (ROOT / "tests").rglob("*.py") for line in clocks_in(path.read_text())]
+    assert places == []
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("began = time.monotonic()\n    assert time.monotonic() - began < 10", True),
+        ("began = time.perf_counter()\n    took = time.perf_counter() - began\n    assert took < 10", True),
+        ("loop = asyncio.get_running_loop().time()\n    assert asyncio.get_running_loop().time() - loop < 10", True),
+        ("now = time.time()\n    assert cert.ends > now", False),
+        ("end = time.monotonic() + 9\n    while time.monotonic() < end:\n        pass\n    assert done", False),
+    ],
+)
+def test_a_limit_on_the_machine_s_clock_is_seen(body: str, wrong: bool) -> None:
+    assert bool(clocks_in(f"def test() -> None:\n    {body}\n")) is wrong
+    assert not clocks_in(f"from tests.support import virtual\n\n\ndef test() -> None:\n    {body}\n") or "get_running_loop" not in body
 
 
 def test_host_keys_are_always_checked() -> None:

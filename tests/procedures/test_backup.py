@@ -20,6 +20,7 @@ from simulators.estate.things import Snapshot as Image
 from tests.support import virtual
 from tests.support.clusters import down, ready
 from tests.support.scene import Scene
+from tests.support.stories import asked
 
 ANA = Actor("UANA", "T0ACME")
 
@@ -309,6 +310,19 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             assert [k for k in bucket.objects if "20270104" in k]
             await scene.ana.types("COPS", "/openvidu backup prune")
             await scene.whisper("UANA", "nothing to do")
+
+    virtual.run(story())
+
+
+def test_one_list_without_snapshots_is_not_the_end_of_a_prune() -> None:
+    async def story() -> None:
+        async with Scene(policy={"keep_backups": 2}) as scene:
+            old_backups(scene, 4)
+            await asked(scene, "backup prune", "Prune the backups of acme")
+            scene.town.faults.add("digitalocean", "503-before", "DELETE /v2/snapshots", times=8)
+            scene.town.faults.add("digitalocean", "list-empty", "GET /v2/snapshots", times=1, skip=1)
+            await scene.card("acme has only its newest backups left ·")
+            assert {n[12:20] for n in images(scene) if n.startswith("acme")} == {"20270103", "20270104"}
 
     virtual.run(story())
 

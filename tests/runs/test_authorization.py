@@ -92,6 +92,33 @@ def test_a_resume_hours_later_with_people_there_is_a_new_request() -> None:
     play(story, media=3)
 
 
+def test_what_a_run_stopped_for_is_not_forgotten_because_its_step_came_about_by_itself() -> None:
+    """A shutdown that stopped because a media node had come; then somebody switches the masters off by hand."""
+
+    async def story(scene: Scene) -> None:
+        scene.estate.allow_kept([scene.estate.media("acme")[0].id])
+        await asked(scene, "shutdown", "Shut down acme")
+        scene.town.faults.switch("shutdown_ignored")
+        await scene.run_is("acme-1", State.RUNNING)
+        while (await scene.journal.run("acme-1")).begun[-1:] != (2,):
+            await scene.passes(1)
+        with scene.estate.by_hand("a node destroyed"):
+            scene.estate.power.destroy(scene.estate.media("acme")[0].id)
+        run = await scene.run_is("acme-1", State.STOPPED)
+        assert "still there: masters are not stopped while a media droplet exists" in run.stopped
+        await scene.passes(60)
+        with scene.estate.by_hand("masters off"):
+            for master in scene.estate.masters("acme"):
+                if master.on:
+                    scene.estate.power.ask(master.id, "power_off")
+        await scene.passes(120)
+        await resumes(scene)
+        await scene.whisper("UANA", "acme-1 has no step left, and yet")
+        assert (await scene.journal.run("acme-1")).state is State.STOPPED
+
+    play(story, media=1, allow_zero="refused", policy={"zero_refused": "keep_one"})
+
+
 def test_a_resume_soon_after_with_nobody_there_is_one_press() -> None:
     async def story(scene: Scene) -> None:
         mended = await stopped_before_the_pool(scene)

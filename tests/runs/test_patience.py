@@ -106,7 +106,7 @@ class Clockwork:
         (Unreachable("no answer"), 4),
         (Unreachable("too many requests", again_in=2.0), 4),
         (Unreachable("too many requests", again_in=60.0), 1),
-        (Unconfirmed("401", 0.0), 1),
+        (Unconfirmed("401", 0.0), 4),
     ],
     ids=["silence", "429", "429 for a minute", "unconfirmed"],
 )

@@ -1,16 +1,21 @@
 """Many clusters for a long time, while some of them, and some parts of the bot, go wrong at random: the others never notice."""
 
 import asyncio
+import gc
+import logging
 import os
 import random
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from types import CodeType, CoroutineType, FrameType, FunctionType, ModuleType
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from bot import app
+from bot.app import Bot
 from services import retention
 from services.errors import BadRecord
 from services.retention import DAY, Policy
@@ -22,6 +27,7 @@ from tests.support.full import FULL
 from tests.support.scene import Scene
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 CLUSTERS, HOURS = (40, 72) if FULL else (4, 15)
 ROUND = 20.0  # seconds between rounds here; it tests no other thing, in half the time
 BEGINS = datetime(2027, 1, 15, 18, 0, tzinfo=UTC).timestamp()
@@ -110,12 +116,34 @@ class BadStore:
         """The state outlives the bot."""
 
 
+OURS = ("bot", "config", "handlers", "services")
+
+
+def memory(bot: Bot) -> int:
+    """Bytes of all that the bot itself holds on to: everything that can be reached from it without leaving for the pretend world."""
+    seen, bytes_, ahead = {id(bot)}, 0, [cast("object", bot)]
+    while ahead:
+        one = ahead.pop()
+        bytes_ += sys.getsizeof(one)
+        for other in gc.get_referents(one):
+            home = str(getattr(type(other), "__module__", "")).partition(".")[0]
+            if id(other) not in seen and home in (*OURS, "builtins", "collections") and not isinstance(other, NOT_KEPT):
+                seen.add(id(other))
+                ahead.append(other)
+    return bytes_
+
+
+NOT_KEPT = (type, ModuleType, FunctionType, CodeType, FrameType, CoroutineType)
+"""What is there once whatever happens, or only while something is under way."""
+
+
 def weight(scene: Scene) -> dict[str, int]:
     """What may not grow for ever. Work that hangs is held once for each part of a cluster, and not counted here."""
     assert isinstance(scene.store, SqliteStore)
     held = {h.task for bot in scene.bots for h in bot.desk.bulkheads._held.values()}
     (keys,) = scene.store._db.execute("select count(*) from value").fetchone()
-    return {"tasks": len(asyncio.all_tasks() - held), "descriptors": len(list(Path(f"/proc/{os.getpid()}/fd").iterdir())), "keys": keys}
+    descriptors = len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
+    return {"memory": memory(scene.bot), "tasks": len(asyncio.all_tasks() - held), "descriptors": descriptors, "keys": keys}
 
 
 def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,16 +171,33 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
             for hour in range(1, HOURS + 1):
                 await scene.passes(3600)
                 early = weight(scene) if hour == HOURS * 2 // 3 else early
-                late = weight(scene)
+            late = weight(scene)
+            log.warning("%d errors; at two thirds %s; at the end %s", bad.thrown, early, late)  # pytest -o log_cli=true shows it
             assert bad.thrown > 100, "it was bad luck"
             for name in lucky:
                 await kept_its_hours(scene, name)
             assert late["tasks"] <= early["tasks"] + 3 * len(bad.unlucky), (early, late)
             assert {cluster for _, cluster in bot.desk.bulkheads._held} <= {"", *bad.unlucky}, bot.desk.bulkheads._held
+            assert late["memory"] <= early["memory"] * 1.1 + 20_000 * CLUSTERS, (early, late)
             assert late["descriptors"] <= early["descriptors"] + 5, (early, late)
             assert late["keys"] <= early["keys"] + 12 * CLUSTERS, (early, late)
             troubled = {t.cluster for t in bot.desk.bulkheads.troubles} - {""}
             assert troubled <= bad.unlucky, troubled
+
+    virtual.run(story())
+
+
+def test_what_the_bot_holds_on_to_is_weighed_and_what_the_world_does_is_not() -> None:
+    async def story() -> None:
+        async with Scene(media=1) as scene:
+            await scene.passes(60)
+            before = memory(scene.bot)
+            assert before > 20_000
+            scene.bot.desk.bulkheads.kept = [f"{n} and more" for n in range(1000)]  # type: ignore[attr-defined]
+            assert memory(scene.bot) >= before + 50_000
+            del scene.bot.desk.bulkheads.kept  # type: ignore[attr-defined]
+            scene.estate.kept = [f"{n} and more" for n in range(1000)]  # type: ignore[attr-defined]
+            assert memory(scene.bot) < before + 10_000
 
     virtual.run(story())
 

@@ -123,6 +123,10 @@ class MemoryStore:
         """A log as it stands."""
         return self._logs.get(log, [])
 
+    def logs_now(self) -> list[str]:
+        """The names of all logs."""
+        return list(self._logs)
+
     def text(self, key: str) -> str | None:
         """A key as it stands."""
         return self._text(key)

@@ -2,13 +2,28 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+
+ONE, MORE = "OPENVIDU_BOT_TEST_REDIS", "OPENVIDU_BOT_TEST_REDIS_MORE"
 
 
 def redis_server() -> str:
     """The path of a Redis (or Valkey) server."""
-    return _find("redis-server", "valkey-server", package="redis-server")
+    return os.environ.get(ONE) or _find("redis-server", "valkey-server", package="redis-server")
+
+
+def redis_servers() -> list[str]:
+    """Every one that is here: those on PATH, and those that `make redis-test` brings. One that has two names counts once."""
+    found = [shutil.which(name) for name in ("redis-server", "valkey-server")] + os.environ.get(MORE, "").split(":")
+    return list({Path(path).resolve(): path for path in reversed(found) if path}.values())[::-1]
+
+
+@pytest.fixture(params=redis_servers() or [""], ids=lambda path: Path(path).name)
+def each_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs on every server that is here, in turn."""
+    monkeypatch.setenv(ONE, request.param)
 
 
 def chromium() -> str:

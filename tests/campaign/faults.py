@@ -1,0 +1,360 @@
+"""Faults that are put back into the bot, or between it and the world. Each was there once, or would be as easy to make."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.terminal import people
+from bot.terminal.control import Control
+from bot.terminal.people import Peer
+from handlers import cards, terminal
+from handlers.commands import Counter
+from handlers.copies import Copies
+from handlers.doubts import NOT_TAKEN, Doubts
+from handlers.reach import Reach
+from handlers.reporter import Reporter
+from handlers.taking import Taking
+from handlers.voice import Ear, Voice
+from services import authorization, scripts, standing
+from services.clients.livekit import Livekit
+from services.decisions import Request, grew
+from services.desk import Desk
+from services.interventions import Interventions, Onward, Uncovered
+from services.memory import Intake
+from services.outcomes import Waiting
+from services.plan import Plan, make_plan
+from services.policy import Impact, Kind, Rules, Verdict, impacts, judge
+from services.procedures import windows
+from services.runs import Event, Run
+from services.sight import Sight
+from services.steps import Drain, PoolTarget
+from simulators.node import NodeShell, Output
+from simulators.slack.model import Message
+from simulators.slack.workspace import Workspace
+
+Patch = pytest.MonkeyPatch
+Spoil = Callable[[Patch], None]
+KILLS = "for name in $(docker ps --filter label=openvidu-agent=true --format '{{.Names}}'); do docker kill $name; done"
+
+
+def silence_is_drained(patch: Patch) -> None:
+    """Where docker does not answer, the bot reads that nothing runs."""
+    execute = NodeShell.execute
+
+    def silent(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
+        said = execute(self, droplet_id, command, stdin)
+        if "docker.sock" in said.stdout + said.stderr and "--all" in command:
+            state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
+            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", said.seconds)
+        return said
+
+    patch.setattr(NodeShell, "execute", silent)
+
+
+def one_vote_is_enough(patch: Patch) -> None:
+    """However many the policy asks for."""
+    patch.setattr(Rules, "demand", lambda *_: 1)
+
+
+def nobody_is_needed(patch: Patch) -> None:
+    """Every plan is allowed."""
+    patch.setattr("services.desk.judge", lambda *_: Verdict(Kind.ALLOWED, "why not"))
+
+
+def any_answer_is_ready(patch: Patch) -> None:
+    """LiveKit's 406 is taken for 200."""
+    execute = NodeShell.execute
+
+    def ready(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
+        said = execute(self, droplet_id, command, stdin)
+        return replace(said, stdout=said.stdout.replace("livekit=406", "livekit=200").replace("livekit=000", "livekit=200"))
+
+    patch.setattr(NodeShell, "execute", ready)
+
+def pools_do_not_wait(patch: Patch) -> None:
+    """The pool's number comes down without looking who is left, and no card says so."""
+    effects = PoolTarget.effects
+    patch.setattr(PoolTarget, "objection", lambda *_: "")
+    patch.setattr(PoolTarget, "effects", lambda self, cluster: replace(effects(self, cluster), cuts_off=False, special=()))
+    patch.setattr(Drain, "is_done", lambda *_: True)
+
+
+def agents_are_killed(patch: Patch) -> None:
+    """The drain ends the agents at once."""
+    drain = scripts.drain
+
+    def harsh(*args: Any, **more: Any) -> str:
+        return KILLS + "\n" + drain(*args, **more)
+
+    patch.setattr(scripts, "drain", harsh)
+
+
+def nobody_is_counted(patch: Patch) -> None:
+    """Cards say that nobody meets."""
+
+    async def load(_: Livekit) -> dict[str, float]:
+        return {"rooms": 0, "participants": 0, "egress": 0, "ingress": 0, "longest_seconds": 0.0}
+
+    patch.setattr(Livekit, "load", load)
+
+
+def only_the_requester_reads(patch: Patch) -> None:
+    """Requests are shown to whoever asked, and to nobody else."""
+    visible, readers = Workspace.visible, Workspace.readers
+
+    def asks(message: Message) -> bool:
+        return "'Approve'" in str(message.blocks)
+
+    patch.setattr(Workspace, "visible", lambda s, user, c: [m for m in visible(s, user, c) if user == "UANA" or not asks(m)])
+    patch.setattr(Workspace, "readers", lambda s, m: frozenset({"UANA"}) if asks(m) else readers(s, m))
+
+
+def unknown_is_as_before(patch: Patch) -> None:
+    """How many people meet is unknown when the last one approves: then it is as many as stood on the card."""
+
+    def known(then: Plan, now: Plan, rules: Rules) -> str:
+        return "" if now.load is None else grew(then, now, rules)
+
+    for module in ("services.desk", "services.authorization"):
+        patch.setattr(f"{module}.grew", known)
+
+
+def lost_answers_are_noes(patch: Patch) -> None:
+    """Where an answer is lost, people are told that nothing was changed."""
+
+    async def no(self: Doubts, ear: Ear, *_: object) -> None:
+        await self.say(ear, cards.words_card("No usable answer. Nothing was changed by this; try again in a minute."))
+
+    patch.setattr(Doubts, "tell", no)
+
+
+# What rests on an approval
+
+
+def goes_on_anyway(kind: type[Event]) -> Spoil:
+    """Whatever is different by now, a run goes on when somebody says so, under the approval of before."""
+
+    def spoil(patch: Patch) -> None:
+        covered = Interventions._covered
+
+        async def anyway(self: Interventions, onward: Onward) -> Run | Uncovered:
+            return await self._say(onward.run, onward.event) if isinstance(onward.event, kind) else await covered(self, onward)
+
+        patch.setattr(Interventions, "_covered", anyway)
+        patch.setattr(authorization, "beyond", lambda *_: "")
+        patch.setattr("services.desk.beyond", lambda *_: "")
+
+    return spoil
+
+
+def votes_outlive_their_question(patch: Patch) -> None:
+    """The same question asked again has the votes of the first time."""
+    patch.setattr(Run, "asking", lambda _, question: replace(question, id=question.kind))
+    patch.setattr(authorization, "too_old", lambda *_: "")
+
+
+def questions_have_one_name(patch: Patch) -> None:
+    """The same question asked again is answered by a press on the first one."""
+    patch.setattr(Run, "asking", lambda _, question: replace(question, id=question.kind))
+
+
+def whoever_approved_once_counts(patch: Patch) -> None:
+    """Also when they have left since."""
+    patch.setattr(authorization, "still_counting", lambda approvers, *_: tuple(approvers))
+
+
+def a_hold_holds_nothing(patch: Patch) -> None:
+    """Whatever somebody wants to go on with."""
+
+    async def unheld(*_: object, **__: object) -> Mapping[str, str | None]:
+        return {}
+
+    patch.setattr(Desk, "_must_not_be_held", unheld)
+
+
+def approved_is_what_waits_now(patch: Patch) -> None:
+    """At a terminal, whatever was shown."""
+    patch.setattr(terminal, "_shown", lambda _: "")
+
+
+def nobody_can_start(patch: Patch) -> None:
+    """What needs no approval any more waits for one."""
+    patch.setattr(Request, "startable", property(lambda _: False))
+
+
+def windows_open_with_any_number(patch: Patch) -> None:
+    """A window takes one approval, however many media nodes it starts."""
+
+    def without_numbers(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
+        found = impacts(plan, rules)
+        return tuple(i for i in found if i is not Impact.MEDIA_ADDED) if plan.effects.standing else found
+
+    patch.setattr("services.policy.impacts", without_numbers)
+    patch.setattr(standing, "may_start", lambda *_, **__: None)
+
+
+def costs_are_savings(patch: Patch) -> None:
+    """What a window starts again costs nothing."""
+    words = windows.saving_words
+    patch.setattr(windows, "saving_words", lambda window, cluster: words(replace(window, number=None), cluster))
+
+
+def glass_covers_windows(patch: Patch) -> None:
+    """Break-glass buys what is done again and again."""
+
+    async def anything(self: Desk, actor: Any, name: str, procedure: Any, *, reason: str, channel: str = "") -> Waiting:
+        plan, rules = make_plan(await self.look(name, procedure.looks_at), procedure), self.sites.rules(name)
+        request = self._requests.new(plan, actor, rules, judge(plan, actor, rules), reason, channel, glass=True)
+        await self._requests.file(request)
+        return Waiting(request)
+
+    patch.setattr(Desk, "break_glass", anything)
+    patch.setattr(authorization, "_confirmed", lambda request, *_: request)
+    patch.setattr(standing, "lapsed", lambda *_: "")
+
+
+# Who sees it
+
+
+def cards_stand_where_it_was_typed(patch: Patch) -> None:
+    """Wherever that is, and whoever reads there."""
+
+    async def here(*_: object) -> str:
+        return ""
+
+    patch.setattr(Counter, "card_channel", here)
+    patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
+
+
+def closed_channels_are_asked_again(patch: Patch) -> None:
+    """Every few seconds, for ever."""
+    patch.setattr(Reach, "closes", lambda *_: None)
+    patch.setattr(Reach, "looked", lambda *_: None)
+    patch.setattr(Copies, "of_run", _no_copies)
+    patch.setattr("handlers.reporter.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.reporter.TRY_RARELY", 5.0)
+
+
+def questions_reach_nobody(patch: Patch) -> None:
+    """Where the channel is closed, nobody is asked elsewhere."""
+    patch.setattr(Copies, "of_run", _no_copies)
+
+
+async def _no_copies(_: Copies, __: Run, ___: Any, place: Any, ____: Any) -> Any:
+    return place
+
+
+def answers_go_into_a_thread(patch: Patch) -> None:
+    """A private answer to a mention goes into a thread that does not exist."""
+    mention = Counter.mention
+
+    def threaded(self: Counter, body: Mapping[str, Any]) -> None:
+        event = body["event"]
+        mention(self, {**body, "event": {"thread_ts": event.get("ts"), **event}})
+
+    patch.setattr(Counter, "mention", threaded)
+
+
+# What is said
+
+
+def restarts_are_noes(patch: Patch) -> None:
+    """Whatever became of a command that a bot died over, its owner is told that nothing was changed."""
+
+    async def found(*_: object) -> str:
+        return ""
+
+    async def became(_: object) -> str:
+        return NOT_TAKEN
+
+    take_up = Taking._take_up
+
+    async def old(self: Taking, left: Any) -> None:
+        await take_up(self, replace(left, sure=False))
+
+    patch.setattr(Counter, "_found", found)
+    patch.setattr("handlers.actions.became", became)
+    patch.setattr(Taking, "_take_up", old)
+
+
+def decisions_are_not_crossed_out(patch: Patch) -> None:
+    """What a form decides on is noted by the name of what it is about."""
+    taking = Intake.taking
+
+    def misnamed(self: Intake, name: str, what: Mapping[str, Any], seconds: float, trigger: str = "") -> Any:
+        noted = taking(self, str(what.get("about") or name), what, seconds, trigger)
+        hand = {"hand:" + name if key.startswith("hand:") else key: text for key, text in noted.puts.items()}
+        return replace(noted, puts=hand, ttl={})
+
+    patch.setattr(Intake, "taking", misnamed)
+
+
+def cards_are_not_looked_for(patch: Patch) -> None:
+    """What was posted and not written down is posted again."""
+
+    async def none(*_: object) -> str:
+        return ""
+
+    patch.setattr(Voice, "find", none)
+
+
+def presses_are_not_stored(patch: Patch) -> None:
+    """Before they are acknowledged."""
+
+    async def unstored(*_: object) -> None:
+        """Nothing is written down."""
+
+    patch.setattr("handlers.actions.Buttons.note", unstored)
+
+
+def one_look_has_to_do(patch: Patch) -> None:
+    """One wrong answer, and the press is lost."""
+
+    async def once(_: object, look: Callable[[], Awaitable[Any]], **__: object) -> Any:
+        return await look()
+
+    patch.setattr("services.desk.patiently", once)
+
+
+# Who asks
+
+
+def details_are_for_everyone(patch: Patch) -> None:
+    """Who presses it is not asked."""
+
+    async def anybody(self: Desk, request_id: str, _: object) -> Request:
+        return await self.journal.request(request_id)
+
+    patch.setattr(Desk, "request_of", anybody)
+
+
+def lists_are_of_every_cluster(patch: Patch) -> None:
+    """Also of those that somebody may not see."""
+
+    async def every(self: Sight, _: object) -> list[Request]:
+        return [r for name in self._desk.sites for r in await self._desk.waiting(name)]
+
+    patch.setattr(Sight, "all_waiting", every)
+
+
+def whoever_says_so_is_believed(patch: Patch) -> None:
+    """A process may say who it acts for."""
+
+    def proved(peer: Peer) -> int:
+        return peer.uid if peer.sudo is None else peer.sudo
+
+    patch.setattr(people, "proved", proved)
+
+
+def orders_are_logged(patch: Patch) -> None:
+    """With their words."""
+    heard = Control.heard
+
+    def noted(self: Control, order: Any, peer: Peer, width: int) -> Any:
+        logging.getLogger("bot.terminal").info("asked from a terminal: %s %s", order.verb, order.words)
+        return heard(self, order, peer, width)
+
+    patch.setattr(Control, "heard", noted)

@@ -1,0 +1,70 @@
+"""People at terminals of the bot's machine: what they read there, and what they agree to."""
+
+import os
+import pwd
+from pathlib import Path
+from typing import Any
+
+from bot.terminal.control import Control
+from bot.terminal.people import Peer, actor_of
+from bot.terminal.worker import circle_of
+from handlers.following import Line
+from handlers.terminal import Order, Terminal
+from simulators.slack.model import Press
+from tests.campaign.cast import TERMINAL
+from tests.campaign.witness import Witness
+from tests.support.scene import Scene
+
+USERS = {"UANA": 61001, "UBEN": 61002, "UCARLA": 61003}
+"""Users of the machine, as the settings name them."""
+UNNAMED = 61099
+
+
+class Terminals:
+    """The newest bot's socket, with nothing between. Presses are told as those in Slack are."""
+
+    def __init__(self, scene: Scene, witness: Witness) -> None:
+        self._scene, self._witness = scene, witness
+
+    async def says(self, user: str, words: str, verb: str = "say") -> None:
+        """Type something and read the answer."""
+        await self._hear(user, Order(verb, words, follow=False))
+
+    async def reads(self, user: str, verb: str, *, pretends: bool = False) -> Line | None:
+        """Look at what waits; None when nothing of it could be read."""
+        lines = await self._hear(user, Order(verb, "", follow=False), pretends=pretends)
+        return next((line for line in reversed(lines) if line.code == 0), None)
+
+    async def agrees(self, user: str, seen: Line, *, pretends: bool = False) -> None:
+        """Say yes to what was read. Of a process that only pretends it is nobody's yes."""
+        place = self._scene.slack.workspace
+        if not pretends:
+            channel = self._scene.settings.clusters["acme"].channel or ""
+            readers = frozenset({user})
+            value = seen.shown.partition(":")[0]
+            place.presses.append(Press(self._scene.clock.now(), user, channel, TERMINAL, "Approve", value, "", seen.text, readers))
+        await self._hear(user, Order("approve", "", follow=False, shown=seen.shown), pretends=pretends)
+
+    async def _hear(self, user: str, order: Order, *, pretends: bool = False) -> list[Line]:
+        if self._scene.lives[-1].dead:
+            return []
+        bot, settings = self._scene.bot, _with_users(self._scene.settings)
+        terminal = Terminal(bot.desk, bot.hours, self._scene.clock, circle_of(settings), drives=False)
+        control = Control(Path(os.devnull), terminal, lambda peer: actor_of(settings, peer))
+        peer = Peer(UNNAMED, os.getpid(), USERS[user]) if pretends else Peer(USERS[user], os.getpid())
+
+        async def heard() -> list[Line]:
+            return [line async for line in control.heard(order, peer, 100)]
+
+        lines = await self._scene.by_bot(heard()) or []
+        if not pretends:
+            self._witness.reads(user, "\n".join(line.text for line in lines))
+        return lines
+
+
+def _with_users(settings: Any) -> Any:
+    """The settings, with who is who at a terminal; of users that no machine has."""
+    for uid in USERS.values():
+        assert not any(p.pw_uid == uid for p in pwd.getpwall()), "a real user is not played with"
+    users = {str(uid): user for user, uid in USERS.items()}
+    return settings.model_copy(update={"terminal": settings.terminal.model_copy(update={"users": users})})

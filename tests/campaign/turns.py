@@ -1,0 +1,623 @@
+"""Turns that a story takes: moments at which what was shown, approved or said may not be so any more, and what people do then.
+
+One story in nine takes one. A turn says what it needs of the luck and what is wanted; everything else stays as it was drawn, and half
+of these stories are fair otherwise.
+"""
+
+import copy
+import logging
+import random
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from services.errors import Unreachable
+from services.store import Commit
+from simulators.estate.nodes import AGENT
+from simulators.slack.model import Message
+from tests.campaign import goals
+from tests.campaign.goals import KEY, VALUE
+from tests.campaign.ledger import Tale
+from tests.campaign.luck import Luck, dice_of
+from tests.campaign.plots import Stage, Wish
+from tests.campaign.terminals import Terminals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.campaign.crowd import Crowd
+
+LOUD = Wish("shutdown --no-drain", goals.down)
+CALM = Wish("shutdown", goals.down)
+NIGHTS = "window add nights Mon-Sun 20:10-20:30 Europe/Madrid"
+NEVER_LATE = 60.0
+"""Minutes until a drain is late where that is not what the turn is about."""
+END = ("End these meetings and go on", "Delete them now and go on")
+HOUR = 3600.0
+
+
+class Turn:
+    """None: what people do is left to the crowd."""
+
+    def __init__(self, dice: random.Random | None = None) -> None:
+        self.dice = dice or random.Random(0)
+
+    def needs(self, luck: Luck) -> Luck:
+        """The luck that it takes."""
+        return luck
+
+    def wish(self, _: Stage) -> Wish | None:
+        """What is wanted; None: what the plot says."""
+        return None
+
+    async def before_asking(self, crowd: "Crowd") -> None:
+        """Once, before anybody asks for anything."""
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        """Once, when the first request waits."""
+
+    async def after_one_approval(self, crowd: "Crowd", user: str) -> None:
+        """Once, after somebody who may approve has pressed."""
+
+    async def answers(self, crowd: "Crowd", tale: Tale) -> bool:
+        """A run asks. True: that was the turn's to answer."""
+        return False
+
+
+def pool(luck: Luck, media: int = 2, *, minutes: float = 40.0, **more: Any) -> Luck:
+    """A pool on which people meet, for longer than the story."""
+    meetings = tuple((4, minutes, 0) for _ in range(media))
+    return replace(luck, kind="pool", media=media, meetings=meetings, agents="drains", glitch=None, beta=False, group=False, loses="",
+                   place="", storm=max(luck.storm, HOUR), **more)  # fmt: skip
+
+
+def fair(luck: Luck) -> Luck:
+    """With nothing else that goes wrong."""
+    return replace(luck, calm=True, rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0,
+                   second_bot=False, failovers=False, neighbours=0, ill="", hands=0, glitch=None)  # fmt: skip
+
+
+def drained_within(luck: Luck, minutes: float, method: str = "signal") -> Luck:
+    """With this deadline for drains."""
+    return replace(luck, site={**luck.site, "drain": {"method": method, "deadline_minutes": minutes}})
+
+
+def with_policy(luck: Luck, **more: Any) -> Luck:
+    """With this part of the policy."""
+    return replace(luck, policy={**luck.policy, **more})
+
+
+def more_meet(crowd: "Crowd", times: int = 4, people: int = 9) -> None:
+    """Many more people than before, and they stay."""
+    crowd.scene.estate.settle()
+    for _ in range(times):
+        crowd.scene.estate.people.open(crowd.cast.stack, people, 90, 0, 0)
+
+
+async def opened(crowd: "Crowd", known: int, seconds: float = 120.0) -> bool:
+    """Whether one more run was opened, soon."""
+    until = crowd.scene.clock.now() + seconds
+    while len(crowd.ledger.names()) <= known and crowd.scene.clock.now() < until:
+        await crowd.scene.passes(1)
+    return len(crowd.ledger.names()) > known
+
+
+class Refused(Turn):
+    """DigitalOcean refuses the pool's edit, the run stops, and is resumed after hours in which many more people have come."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return replace(pool(luck), patience=self.dice.choice((HOUR, 3 * HOUR)))
+
+    def wish(self, _: Stage) -> Wish:
+        return LOUD
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        crowd.gives_up = 0.0
+        crowd.scene.town.faults.add("digitalocean", "403", "PUT /v2/droplets/autoscale", times=3)
+
+
+class OtherHand(Turn):
+    """While a pool becomes empty another hand fills it again; many meet on the new nodes, and the run goes on from there."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return replace(pool(luck), allow_zero="yes")
+
+    def wish(self, _: Stage) -> Wish:
+        return LOUD
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        crowd.beside(self._fills(crowd, len(crowd.ledger.names())))
+
+    async def _fills(self, crowd: "Crowd", known: int) -> None:
+        estate = crowd.scene.estate
+        if not await opened(crowd, known, HOUR):
+            return
+        for _ in range(600):
+            if estate.pool("acme").target == 0:
+                break
+            await crowd.scene.passes(1)
+        await crowd.scene.passes(8)  # by now the bot has seen what it asked for
+        pool_ = estate.pool("acme")
+        shown = estate.scaling.shown_template(pool_)
+        with crowd.storm.log.of("hand"), estate.by_hand("a larger pool"):
+            body = {"name": pool_.name, "config": {"target_number_instances": 4}, "droplet_template": shown}
+            estate.scaling.edit(pool_.id, body)
+
+    async def answers(self, crowd: "Crowd", tale: Tale) -> bool:
+        assert tale.question is not None, "it asks"
+        if not tale.question["id"].startswith("other-hand"):
+            return False
+        await crowd.scene.passes(400)
+        more_meet(crowd, 8)
+        await crowd.scene.passes(60)
+        await crowd.press_as(crowd.cast.asks, ("Go on from the new state",), tale.name)
+        crowd.waits(30)
+        return True
+
+
+class Answers(Turn):
+    """A drain is late, and how to go on is answered by turns."""
+
+    left = 4
+
+    def needs(self, luck: Luck) -> Luck:
+        return drained_within(pool(luck), 2)
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def answers(self, crowd: "Crowd", tale: Tale) -> bool:
+        assert tale.question is not None, "it asks"
+        labels = [str(c["label"]) for c in tale.question["choices"]]
+        end = next((label for label in labels if label in END), "")
+        if not end or self.left == 0:
+            return False
+        self.left -= 1
+        await self.next(crowd, tale, end, next(label for label in labels if label.startswith("Wait")))
+        crowd.waits(30)
+        return True
+
+    async def next(self, crowd: "Crowd", tale: Tale, end: str, wait: str) -> None:
+        """Press something, or do something else."""
+        raise NotImplementedError
+
+
+class ChangedMind(Answers):
+    """One of two wants to end the meetings and then does not; half an hour later another one wants to."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(super().needs(luck), approvals=2)
+
+    async def next(self, crowd: "Crowd", tale: Tale, end: str, wait: str) -> None:
+        if self.left == 3:
+            await crowd.press_as("UBEN", (end,), tale.name)
+            await crowd.scene.passes(20)
+            await crowd.press_as("UANA", (wait,), tale.name)
+        elif self.left == 2:
+            await crowd.press_as("UCARLA", (end,), tale.name)
+            await crowd.scene.passes(60)
+            self.left = 0
+
+
+class OldScreen(Answers):
+    """A screen still shows the question of half an hour ago, when far fewer people met."""
+
+    before: Message | None = None
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(super().needs(luck), approvals=1)
+
+    async def next(self, crowd: "Crowd", tale: Tale, end: str, wait: str) -> None:
+        if self.before is None:
+            card = crowd.card((end,), tale.name, "UBEN")
+            self.before = copy.deepcopy(card)
+            await crowd.press_as("UANA", (wait,), tale.name)
+            # Those who were told to go are gone; on a node that takes no new meetings more people join the one that is there.
+            for meeting in list(crowd.scene.estate.meetings.values()):
+                meeting.people += 9
+        else:
+            await crowd.tries(crowd.scene.person("UBEN").presses_on_an_old_screen(self.before, end))
+            await crowd.scene.passes(60)
+            self.left = 0
+
+
+class OnHold(Answers):
+    """Somebody puts the cluster on hold while a run asks; another one presses all the same."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(super().needs(luck), approvals=1)
+
+    async def next(self, crowd: "Crowd", tale: Tale, end: str, wait: str) -> None:
+        await crowd.tries(crowd.scene.person("UCARLA").types(crowd.cast.channel, '/openvidu hold "the board meets" for 1h'))
+        await crowd.scene.passes(15)
+        await crowd.press_as("UBEN", (end,), tale.name)
+        await crowd.scene.passes(120)
+        for _ in range(6):
+            await crowd.tries(crowd.scene.person("UCARLA").types(crowd.cast.channel, "/openvidu unhold"))
+            await crowd.scene.passes(30)
+            if not crowd.ledger.held(crowd.scene.clock.now()):
+                break
+        self.left = 0
+
+
+class Leaves(Turn):
+    """Two have to approve; the first of them has left long before the second one comes to it."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(replace(pool(luck), patience=0.0), approvals=2, approval_minutes=30)
+
+    def wish(self, _: Stage) -> Wish:
+        return LOUD
+
+    async def after_one_approval(self, crowd: "Crowd", user: str) -> None:
+        crowd.leaves(user)
+        await crowd.scene.passes(780)
+
+
+class Terminal(Turn):
+    """Somebody at a terminal reads one request; meanwhile it is taken back and another one made, and then they agree."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(pool(luck), approvals=1)
+
+    def wish(self, _: Stage) -> Wish:
+        return Wish("restart master-2", goals.healthy)
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        terminals = Terminals(crowd.scene, crowd.witness)
+        shown = await terminals.reads("UBEN", "show")
+        ana, name = crowd.scene.person(crowd.cast.asks), crowd.cast.channel
+        card = crowd.card(("Reject…",), user=crowd.cast.asks)
+        if card is None or shown is None:
+            return
+        await crowd.tries(ana.presses(card, "Reject…"))
+        await crowd.scene.passes(20)
+        await crowd.tries(ana.types(name, f"/openvidu {LOUD.words}"))
+        await crowd.scene.passes(20)
+        await terminals.agrees("UBEN", shown)
+        await crowd.scene.passes(30)
+        await crowd.press_as(crowd.cast.asks, ("Reject…",))
+
+
+class Stranger(Turn):
+    """A process of a user whom the settings do not name says that it is somebody who may approve."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(pool(luck), approvals=1)
+
+    def wish(self, _: Stage) -> Wish:
+        return LOUD
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        terminals = Terminals(crowd.scene, crowd.witness)
+        shown = await terminals.reads("UBEN", "show", pretends=True)
+        if shown is not None:
+            await terminals.agrees("UBEN", shown, pretends=True)
+        await crowd.scene.passes(30)
+
+
+class SaysValue(Turn):
+    """Somebody at a terminal types a value where it does not belong."""
+
+    async def before_asking(self, crowd: "Crowd") -> None:
+        with _listening(crowd):
+            await Terminals(crowd.scene, crowd.witness).says("UBEN", f"config set {KEY} {VALUE}")
+
+
+@contextmanager
+def _listening(crowd: "Crowd") -> "Iterator[None]":
+    """What is logged meanwhile is read by whoever reads logs."""
+    before, reader = logging.root.manager.disable, _Reader(crowd.witness.logged)
+    level = logging.root.level
+    logging.disable(logging.NOTSET)
+    logging.root.setLevel(logging.INFO)
+    logging.root.addHandler(reader)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(reader)
+        logging.root.setLevel(level)
+        logging.disable(before)
+
+
+class _Reader(logging.Handler):
+    def __init__(self, told: Callable[[str], None]) -> None:
+        super().__init__()
+        self._told = told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._told(record.getMessage())
+
+
+class Lists(Turn):
+    """Somebody who has a role in one cluster asks a terminal what waits, while something waits in the other."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return replace(luck, beta=True, closed=True, loses="", place="", pydo=False)
+
+    async def before_asking(self, crowd: "Crowd") -> None:
+        crowd.beside(self._asks(crowd))
+
+    async def _asks(self, crowd: "Crowd") -> None:
+        terminals = Terminals(crowd.scene, crowd.witness)
+        for _ in range(30):
+            await crowd.scene.passes(10)
+            await terminals.says("UANA", "", verb="reject")
+
+
+class Eased(Turn):
+    """A node is drained by hand while its restart waits for approval, so that none is needed any more."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return replace(pool(luck), meetings=())
+
+    def wish(self, _: Stage) -> Wish:
+        return Wish("restart media-1", goals.healthy)
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        node = crowd.scene.estate.media("acme")[0]
+        with crowd.storm.log.of("hand"), crowd.scene.estate.by_hand("a drain"):
+            for name in ("openvidu", "ingress", "egress", AGENT):
+                crowd.scene.estate.nodes.signal(node, name, "SIGQUIT")
+        await crowd.scene.passes(60)
+
+
+class Window(Turn):
+    """A window that opens with many more media nodes than may be started without another approval."""
+
+    def needs(self, luck: Luck) -> Luck:
+        luck = replace(pool(luck, minutes=4), agents="drains")
+        return with_policy(luck, approvals=1, scale_up_without_approval_to=3, approvals_for={"media_added": 2})
+
+    def wish(self, _: Stage) -> Wish:
+        return Wish(f"{NIGHTS} --number 6 --meetings wait:30", goals.nothing, stays=80 * 60.0)
+
+
+class Glass(Turn):
+    """Somebody breaks the glass, for what is done at once or for what is done again and again."""
+
+    words = ""
+
+    def needs(self, luck: Luck) -> Luck:
+        self.words = self.dice.choice((f"{NIGHTS} --meetings wait:30", f"{NIGHTS} --meetings wait:30", LOUD.words))
+        return replace(pool(luck, minutes=4), glass=True)
+
+    def wish(self, _: Stage) -> Wish:
+        return Wish("startup", goals.serves) if self.words == LOUD.words else Wish("scale 3", goals.scaled(3), stays=60 * 60.0)
+
+    async def before_asking(self, crowd: "Crowd") -> None:
+        words = self.words
+        ana = crowd.scene.person(crowd.cast.asks)
+        await crowd.tries(ana.types(crowd.cast.channel, f'/openvidu break-glass {words} --reason "it burns"'))
+        await crowd.scene.passes(15)
+        await crowd.press_as(crowd.cast.asks, ("Run without approval",))
+        await crowd.scene.passes(300)
+
+
+class Closed(Turn):
+    """The channel is archived in the middle of a run, which then asks."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return drained_within(pool(luck, minutes=30), 2)
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        crowd.beside(self._closes(crowd, len(crowd.ledger.names())))
+
+    async def _closes(self, crowd: "Crowd", known: int) -> None:
+        if not await opened(crowd, known, HOUR):
+            return
+        place = crowd.scene.slack.workspace
+        await crowd.scene.passes(20)
+        place.archive(crowd.cast.channel)
+        with crowd.storm.log.of("closed"):
+            await crowd.scene.passes(1500)
+        place.channel(crowd.cast.channel).is_archived = False
+
+
+class Dies(Turn):
+    """The bot dies at the worst moment, and comes back."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return replace(pool(luck, minutes=4), deaths=0)
+
+    def wish(self, _: Stage) -> Wish:
+        return Wish("scale 3", goals.scaled(3))
+
+    def dies(self, crowd: "Crowd") -> None:
+        """kill -9."""
+        crowd.scene.kill()
+        crowd.storm.log.note("death")
+        crowd.waits(240)
+
+
+class DiesOverCommand(Dies):
+    """After it has opened the run for a command, and before it has crossed the command out."""
+
+    async def before_asking(self, crowd: "Crowd") -> None:
+        def written(commit: Commit) -> None:
+            if any(key.startswith("claim:") and text for key, text in commit.puts.items()):
+                crowd.trouble.on_commit = _nothing
+                self.dies(crowd)
+
+        crowd.trouble.on_commit = written
+
+
+class DiesOverCard(Dies):
+    """After Slack took the first message of a run, and before it was written down where that is."""
+
+    async def before_asking(self, crowd: "Crowd") -> None:
+        told = crowd.scene.slack.workspace.on_shown
+
+        def shown(message: Message) -> None:
+            if message.metadata and message.channel == crowd.cast.channel and not message.edited:
+                told.remove(shown)
+                self.dies(crowd)
+
+        told.append(shown)
+
+
+class DiesOverPress(Dies):
+    """After it has acknowledged a press, and before it has done anything about it."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(super().needs(luck), approvals=1)
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        def acked(kind: str, payload: Any) -> None:
+            if kind == "interactive" and "approve" in str(payload.get("actions")):
+                crowd.trouble.on_acked = _nothing
+                self.dies(crowd)
+
+        crowd.trouble.on_acked = acked
+        await crowd.press_as("UBEN", ("Approve",))
+        await crowd.scene.passes(240)
+
+
+class Odd(Turn):
+    """One answer fails while the last one approves."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(pool(luck, minutes=4), approvals=1)
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        crowd.scene.town.faults.add("digitalocean", "503-before", "GET ", times=1)
+
+
+class LostAnswer(Turn):
+    """The state store does what it was told, and its answer is lost."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(pool(luck, minutes=4), approvals=1)
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        def written(commit: Commit) -> None:
+            if any(key.startswith("claim:") and text for key, text in commit.puts.items()):
+                crowd.trouble.on_commit = _nothing
+                raise Unreachable("asking Redis: TimeoutError")
+
+        crowd.trouble.on_commit = written
+
+
+class Unknown(Turn):
+    """Nobody can see how many people meet when the last one approves, and they are many more than on the card."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return with_policy(pool(luck), approvals=1)
+
+    def wish(self, _: Stage) -> Wish:
+        return LOUD
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        more_meet(crowd, 4)
+        await crowd.scene.passes(90)
+        crowd.beside(self._blind(crowd))
+        await crowd.scene.passes(5)
+
+    async def _blind(self, crowd: "Crowd") -> None:
+        face = crowd.scene.town.livekit["acme"]
+        handle = face.handle
+        face.handle = _refused  # type: ignore[assignment, method-assign]
+        with crowd.storm.log.of("cloud"):
+            await crowd.scene.passes(120)
+        face.handle = handle  # type: ignore[method-assign]
+
+
+class NoRole(Turn):
+    """Only those with a role may look; somebody without one presses what they see in the channel, and asks."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return replace(luck, closed=True, beta=False, pydo=False, place="")
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        dora = crowd.scene.person("UDORA")
+        card = crowd.card(("Details",), user="UDORA")
+        if card is not None:
+            await crowd.tries(dora.presses(card, "Details"))
+        await crowd.tries(dora.types(crowd.cast.channel, self.dice.choice(("/openvidu status", "/openvidu runs", "/openvidu hours"))))
+        await crowd.scene.passes(10)
+
+
+class Silent(Turn):
+    """Docker of the busiest node does not answer, from the beginning."""
+
+    def needs(self, luck: Luck) -> Luck:
+        ill = self.dice.choice(("docker-down", "docker-denied", "unprivileged"))
+        luck = replace(pool(luck, minutes=30), calm=False, ill=ill, victims="newest")
+        return drained_within(luck, NEVER_LATE)
+
+    def wish(self, _: Stage) -> Wish:
+        return Wish("scale 1", goals.scaled(1))
+
+
+class SlowStart(Turn):
+    """A media server answers long before it takes anybody."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return replace(pool(luck, 1, minutes=4), livekit_ready=90.0)
+
+    def wish(self, _: Stage) -> Wish:
+        return Wish("scale 2", goals.scaled(2))
+
+
+class Rejects(Turn):
+    """Somebody rejects it, and says why; then it is asked for again."""
+
+    def needs(self, luck: Luck) -> Luck:
+        return pool(luck, minutes=4)
+
+    def wish(self, _: Stage) -> Wish:
+        return CALM
+
+    async def before_approving(self, crowd: "Crowd") -> None:
+        crowd.rejects = True
+
+
+class Mentions(Turn):
+    """Somebody asks at the top of the channel, by the bot's name."""
+
+    async def before_asking(self, crowd: "Crowd") -> None:
+        await crowd.tries(crowd.scene.person("UDORA").mentions(crowd.cast.channel, "status"))
+
+
+def _refused(*_: object) -> Any:
+    raise ConnectionRefusedError
+
+
+def _nothing(*_: object) -> None:
+    """Happens."""
+
+
+TURNS: dict[str, type[Turn]] = {
+    kind.__name__: kind
+    for kind in (
+        Refused, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger, SaysValue, Lists, Eased, Window, Glass, Closed,
+        DiesOverCommand, DiesOverCard, DiesOverPress, Odd, LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
+    )
+}  # fmt: skip
+ONE_IN = 9
+
+
+def turn_of(seed: int) -> tuple[str, Turn, bool]:
+    """The turn of that story by its name, "" for none, and whether the story is fair otherwise."""
+    dice = dice_of(seed, "turn")
+    if seed % 20 == 0 or dice.random() > 1 / ONE_IN:
+        return "", Turn(), False
+    name = dice.choice(list(TURNS))
+    is_fair = dice.random() < 0.5
+    return name, TURNS[name](dice), is_fair
