@@ -127,6 +127,7 @@ class Escalations:
     async def acknowledge(self, value: str, actor: Actor) -> Card:
         """Somebody sees to it: nothing more is repeated until it is over."""
         name, _, key = value.partition("|")
+        self._desk.sites.named(name, actor)
         rules = self._desk.site(name).rules
         if actor.user not in rules.approvers:
             self._desk.may_operate(name, actor)

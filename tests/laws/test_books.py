@@ -28,10 +28,12 @@ def test_windows_that_people_removed_are_not_taken_again(done: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "said"), [(0, "(in 30 min)"), (299, "(in 30 min)"), (300, "(in 25 min)"), (1560, "(in 4 min)"), (1799, "(in 1 min)"), (1800, "")]
+    ("now", "said"),
+    [(0, "(in 30 min)"), (299, "(in 30 min)"), (300, "(in 25 min)"), (1560, "(in 4 min)"), (1799, "(in 1 min)"), (1800, "")],
 )
 def test_how_far_away_a_closing_is_stands_as_it_is_now(now: float, said: str) -> None:
-    notice = Announcement("x/30min", "*acme closes at 20:00* · window *nights*", (("Keep up 1 h", "keepup:3600", "acme"),), 1800.0, at=1800.0)
+    buttons = (("Keep up 1 h", "keepup:3600", "acme"),)
+    notice = Announcement("x/30min", "*acme closes at 20:00* · window *nights*", buttons, 1800.0, at=1800.0)
     text = notice_card(notice, "", now).text
     assert text == f"acme closes at 20:00 {said} · window nights".replace("  ", " ")
     assert countdown(replace(notice, at=0.0), now) == ""

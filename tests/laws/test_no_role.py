@@ -142,7 +142,7 @@ UNCHECKED = {
     *("hours.books", "hours.words", "hours.schedule", "hours.exceptions", "hours.terms", "hours.usage"),
 }
 # Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
-OWN_VOICE = {"reporter", "notices", "copies", "absent", "glances", "groups"}
+OWN_VOICE = {"reporter", "notices", "escalations", "copies", "absent", "glances", "groups"}
 
 
 def _reads(path: Path) -> set[str]:
