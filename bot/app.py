@@ -20,6 +20,7 @@ from handlers.alarms import Alarms
 from handlers.app import build_app
 from handlers.commands import Counter, Office
 from handlers.doors import Doors
+from handlers.escalations import Escalations
 from handlers.glances import Glances
 from handlers.groups import Groups
 from handlers.home import Home
@@ -34,6 +35,7 @@ from services.calendars import Calendar, Calendars
 from services.clients.digitalocean import DigitalOcean
 from services.clients.http import Http
 from services.clients.livekit import Livekit
+from services.clients.oncall import OnCall, Webhook
 from services.clients.spaces import Spaces
 from services.clients.ssh import HostKeys as Pins
 from services.clients.ssh import Ssh
@@ -91,6 +93,7 @@ class Bot:
     doors: Doors
     home: Home
     alarms: Alarms
+    escalations: Escalations
     continuity: Continuity
     gate: Gate
     retention: Retention
@@ -122,6 +125,7 @@ class Bot:
             "hours": self.hours.tick,
             "lookouts": self.lookout.tick,
             "announcements": self.notices.sweep,
+            "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
             "commands": self.counter.sweep,
             "homes": self.home.sweep,
@@ -135,12 +139,12 @@ class Bot:
         return all(whole)
 
     async def _seed(self) -> None:
-        """Windows of the settings file, for clusters that have no book of hours yet."""
+        """Windows of the settings file, for clusters whose book has not taken them yet."""
         left = [n for n in self.desk.sites.ours if n in self.seeds and n not in self._seeded]
         await self.desk.bulkheads.each("windows of the settings", left, self._seed_one)
 
     async def _seed_one(self, name: str) -> None:
-        await self.hours.books.seed(name, self.seeds[name], self.ways.clock.now())
+        await self.hours.books.seed(name)
         self._seeded.add(name)
 
     async def keep_sweeping(self) -> None:
@@ -198,10 +202,12 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: Settings
     alarms = Alarms(desk, voice, ways.clock, channels)
     menus = Menus(desk, voice, counter, channels)
     secret = settings.slack.signing_secret
-    buttons = Buttons(desk, hours, voice, counter, menus, home, reporter)
+    escalations = Escalations(desk, hours, voice, ways.clock, channels, oncall_of(settings, ways))
+    buttons = Buttons(desk, hours, voice, counter, menus, home, reporter, escalations)
     forms = Forms(desk, voice, counter)
     app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
     seeds = _seeds(settings)
+    hours.books.seeds, hours.books.clock = seeds, ways.clock.now
     kept = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
     continuity = Continuity(desk, gate, ways.clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
@@ -211,7 +217,16 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: Settings
     parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter)
     doors = Doors(desk, voice, ways.clock, channels)
     reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
-    return Bot(*parts, doors, home, alarms, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds, reread)
+    shown = (doors, home, alarms, escalations)
+    return Bot(*parts, *shown, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds, reread)
+
+
+def oncall_of(settings: Settings, ways: Ways) -> OnCall | None:
+    """Whoever is called outside of Slack; None where the settings name nobody."""
+    found = settings.oncall
+    if found is None or found.oncall_secret is None:
+        return None
+    return Webhook(found.kind, found.oncall_secret.get_secret_value(), ways.http, ways.clock, found.url or "")
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:

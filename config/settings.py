@@ -21,7 +21,8 @@ Raw = dict[Any, Any]
 SLACK_SECRETS = {"bot_token": "SLACK_BOT_TOKEN", "app_token": "SLACK_APP_TOKEN", "signing_secret": "SLACK_SIGNING_SECRET"}
 CLUSTER_SECRETS = {name: name.upper() for name in Secrets.model_fields}
 STATE_SECRETS = {"redis_url": "REDIS_URL", "redis_sentinel_password": "REDIS_SENTINEL_PASSWORD"}
-SECRET_KEYS = {**SLACK_SECRETS, **CLUSTER_SECRETS, **STATE_SECRETS, "token": "an environment variable"}
+ONCALL_SECRETS = {"oncall_secret": "ONCALL_SECRET"}
+SECRET_KEYS = {**SLACK_SECRETS, **CLUSTER_SECRETS, **STATE_SECRETS, **ONCALL_SECRETS, "token": "an environment variable"}
 SECRET_LOOKS = re.compile(r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@")
 # Whatever their owners chose; everything else was made by a machine.
 PASSWORDS = {"REDIS_URL", "REDIS_SENTINEL_PASSWORD"}
@@ -129,6 +130,9 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     if isinstance(state, dict):
         state.setdefault("path", str(_state_path(env)))
         state |= {name: found for name, variable in STATE_SECRETS.items() if (found := reader.get(variable))}
+    oncall = raw.get("oncall")
+    if isinstance(oncall, dict):
+        oncall |= {name: found for name, variable in ONCALL_SECRETS.items() if (found := reader.get(variable))}
     _beside(raw, PATHS, beside, env)
     clusters = raw.get("clusters")
     for name, cluster in (clusters if isinstance(clusters, dict) else {}).items():
@@ -252,6 +256,10 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
             if getattr(settings.slack, key) is None:
                 yield f"{SLACK_SECRETS[key]}: not set; allowed: the value from the Slack app's settings, here or in a file named by _FILE"
         yield from _swapped(settings)
+    if settings.oncall is not None and settings.oncall.oncall_secret is None:
+        what = {"pagerduty": "the integration's routing key", "opsgenie": "the integration's API key"}
+        allowed = what.get(settings.oncall.kind, "the secret that events are signed with")
+        yield f"ONCALL_SECRET: not set, and oncall needs it; allowed: {allowed}, here or in a file named by ONCALL_SECRET_FILE"
     for name, cluster in settings.clusters.items():
         wanted = ["digitalocean_token"]
         if cluster.spaces:

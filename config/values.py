@@ -357,6 +357,20 @@ class Terminal(Value):
     users: dict[Text, UserId] = Field(default_factory=dict)
 
 
+class OnCall(Value):
+    """Who is called outside of Slack when nobody there sees to it. The secret comes from the environment."""
+
+    kind: Literal["pagerduty", "opsgenie", "cloudevent"]
+    url: SecureUrl | None = None
+    oncall_secret: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> "OnCall":
+        if self.kind == "cloudevent" and self.url is None:
+            raise ValueError("found no url for kind cloudevent; allowed: the https:// address that takes the events")
+        return self
+
+
 class Log(Value):
     """What is written, and how."""
 
@@ -374,6 +388,7 @@ class Settings(Value):
     digitalocean: DigitalOcean = DigitalOcean()
     health: Health = Health()
     terminal: Terminal = Terminal()
+    oncall: OnCall | None = None
     log: Log = Log()
 
     @property

@@ -12,6 +12,7 @@ from handlers.blocks import Card, day
 from handlers.commands import Counter, sender
 from handlers.deciding import BY_ACTION, not_covered, opening_view
 from handlers.doubts import NOT_TAKEN, Look, became
+from handlers.escalations import ACKNOWLEDGE, Escalations
 from handlers.home import Home
 from handlers.menus import Menus
 from handlers.reporter import Reporter
@@ -35,7 +36,17 @@ OFFERED = ("form", "say", "more", "which")
 class Buttons:
     """One method per button; each answers the person who pressed, in private, and the card shows the rest."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, counter: Counter, menus: Menus, home: Home, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        hours: Hours,
+        voice: Voice,
+        counter: Counter,
+        menus: Menus,
+        home: Home,
+        reporter: Reporter,
+        escalations: Escalations,
+    ) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice
@@ -44,6 +55,7 @@ class Buttons:
         self._home = home
         self._deciding = counter.deciding
         self._reporter = reporter
+        self._escalations = escalations
         counter.taking.kinds["press"] = self._take_up
 
     async def note(self, body: Mapping[str, Any]) -> Note | None:
@@ -159,6 +171,10 @@ class Buttons:
         """Draw App Home anew."""
         await self._home.refresh(actor)
 
+    async def acknowledge(self, value: str, _more: str, actor: Actor) -> Card:
+        """Somebody sees to what is repeated."""
+        return await self._escalations.acknowledge(value, actor)
+
     async def approve(self, value: str, _more: str, actor: Actor) -> Card | None:
         """One approval more."""
         return await self._deciding.decide(Decision.APPROVE, value, actor)
@@ -211,6 +227,7 @@ class Buttons:
 # Every button of the bot's cards, by its action without what follows a colon; those of menus and forms are OFFERED.
 ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None]]] = {
     cards.REFRESH: Buttons.refresh,
+    ACKNOWLEDGE: Buttons.acknowledge,
     cards.APPROVE: Buttons.approve,
     cards.NOTE: Buttons.approve,
     cards.REJECT: Buttons.reject,

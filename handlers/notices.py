@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from math import ceil
 
 from handlers.blocks import Block, Card, actions, button, section
-from handlers.cards import digest_card, plain
+from handlers.cards import digest_card, everyone, plain
 from handlers.pictures import described, month_picture
 from handlers.talks.cost import cost_card
 from handlers.voice import MessageGone, Voice
@@ -18,6 +19,7 @@ from services.windows.savings import report
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16
+SINGLE = 5  # the last minutes before a moment, which are counted one by one; before, in steps of as many
 
 
 class Notices:
@@ -29,6 +31,7 @@ class Notices:
         self._voice = voice
         self._clock = clock
         self._channels = channels
+        self._shown: dict[str, str] = {}  # by message: how far away it says that its moment is
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
@@ -42,13 +45,23 @@ class Notices:
                 if announcement.name.startswith(REPORT):
                     ts = await self._report(name, channel, announcement)
                 else:
-                    ts = await self._voice.post(channel, notice_card(announcement, buttons=self._clock.now() < announcement.until))
+                    now = self._clock.now()
+                    ts = await self._voice.post(channel, notice_card(announcement, self._called(name, announcement), now))
+                    if announcement.buttons:
+                        self._shown[ts] = countdown(announcement, now)
                 await self._hours.books.edit(name, lambda b, a=announcement, t=ts: _posted(b, a, channel, t))  # type: ignore[misc]
         await self._tell_head(name, channel)
         for posted in book.posted:
             if posted.announcement.until <= self._clock.now():
-                await self._take_buttons_away(posted)
+                await self._show(name, posted)
+                self._shown.pop(posted.ts, None)
                 await self._hours.books.edit(name, lambda b, p=posted: _settled(b, p))  # type: ignore[misc]
+            elif self._shown.get(posted.ts) != (left := countdown(posted.announcement, self._clock.now())):
+                await self._show(name, posted)
+                self._shown[posted.ts] = left
+
+    def _called(self, name: str, announcement: Announcement) -> str:
+        return everyone(self._desk.site(name).rules) if announcement.calls else ""
 
     async def _tell_head(self, name: str, channel: str) -> None:
         """The audit's head, once a day if something was decided."""
@@ -72,19 +85,32 @@ class Notices:
             log.warning("the picture of %s: %s", name, error)  # its text says the same
         return ts
 
-    async def _take_buttons_away(self, posted: Posted) -> None:
+    async def _show(self, name: str, posted: Posted) -> None:
+        """As it is now: its buttons while they are of use, and how far away its moment is."""
         try:
-            await self._voice.edit(posted.channel, posted.ts, notice_card(posted.announcement, buttons=False))
+            card = notice_card(posted.announcement, self._called(name, posted.announcement), self._clock.now())
+            await self._voice.edit(posted.channel, posted.ts, card)
         except MessageGone:
             return
 
 
-def notice_card(announcement: Announcement, *, buttons: bool) -> Card:
-    """An announcement as people read it."""
-    blocks: list[Block] = [section(announcement.text)]
-    if buttons and announcement.buttons:
+def countdown(announcement: Announcement, now: float) -> str:
+    """`in 30 min`, in steps that a message may be edited in; "" once its moment has come, or where it has none."""
+    minutes = ceil((announcement.at - now) / 60)
+    if announcement.at <= now or announcement.until <= now:
+        return ""
+    return f"in {minutes if minutes <= SINGLE else ceil(minutes / SINGLE) * SINGLE} min"
+
+
+def notice_card(announcement: Announcement, called: str, now: float) -> Card:
+    """An announcement as people read it at that moment. `called`: the people whom it mentions."""
+    left = countdown(announcement, now)
+    text = announcement.text.replace("* \u00b7", f" ({left})* \u00b7", 1) if left else announcement.text
+    text = f"{text} {called}".rstrip()
+    blocks: list[Block] = [section(text)]
+    if announcement.buttons and now < announcement.until:
         blocks.append(actions(*(button(label, action, value) for label, action, value in announcement.buttons)))
-    return Card(plain(announcement.text), tuple(blocks))
+    return Card(plain(text), tuple(blocks))
 
 
 def _posted(book: Book, announcement: Announcement, channel: str, ts: str) -> Book:

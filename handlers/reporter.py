@@ -305,7 +305,7 @@ class Reporter:
     def _thread_words(self, event: Event, run: Run, index: int) -> str:
         if isinstance(event, Opened) and event.glass:
             return cards.glass_notice(run, cards.called(self._desk.site(run.cluster).rules.approvers, run.requester))
-        return _thread_words(event, run, index)
+        return _thread_words(event, run, index, cards.everyone(self._desk.site(run.cluster).rules))
 
     # Copies that nobody remembers
 
@@ -456,16 +456,16 @@ def _meaning(card: Card) -> str:
     return f"{card.text}{card.blocks}"
 
 
-def _thread_words(event: Event, run: Run, index: int) -> str:
+def _thread_words(event: Event, run: Run, index: int, people: str) -> str:
     match event:
         case Taken(again=True):
             return cards.picked_up(run)
         case Noted():
             return cards.note(event)
         case Questioned():
-            return cards.question_notice(replace(run, question=event.question))
+            return cards.question_notice(replace(run, question=event.question), people)
         case Stopped():
-            return cards.stopped_notice(replace(run, stopped=event.reason))
+            return cards.stopped_notice(replace(run, stopped=event.reason), people)
         case Recovering():
             return cards.turned_notice(run, event)
         case _ if index == run.events - 1 and run.over:

@@ -31,6 +31,8 @@ class Announcement:
     text: str
     buttons: tuple[tuple[str, str, str], ...] = ()
     until: float = 0.0
+    calls: bool = False  # the people of the cluster are mentioned
+    at: float = 0.0  # the moment that it is about: how far away that is stands behind its first words, and is kept up to date
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Book:
     posted: tuple[Posted, ...] = ()
     answers: tuple[tuple[str, Actor], ...] = ()  # to questions, by the announcement's name: who said yes
     runs: tuple[tuple[str, str], ...] = ()
+    seeded: bool = False  # the windows of the settings file were taken
     calendars: tuple[Source, ...] = ()  # the files behind what its exceptions say of holidays, freezes and meetings
 
     def window(self, name: str) -> Window | None:
@@ -69,6 +72,14 @@ class Book:
         wanted = due(windows, now, self.exceptions).since_edge
         book = replace(self, windows=windows, runs=(*runs, (window.name, run)), since=now)
         return book.finished(wanted.name) if wanted is not None else book
+
+    def with_seed(self, windows: tuple[Window, ...], now: float) -> "Book":
+        """With the windows of the settings file, taken once: as it is where they were taken, or people have windows of their own."""
+        if self.seeded:
+            return self
+        if self.windows or any(n.startswith("removed/") or "-close@" in n or "-open@" in n for n in self.done):
+            return replace(self, seeded=True)  # a version that did not note it took them
+        return replace(self, windows=windows, since=now, runs=tuple((w.name, "") for w in windows), seeded=True)
 
     def without_window(self, name: str) -> "Book":
         """Without the window of that name."""
@@ -132,14 +143,19 @@ class Books:
     def __init__(self, store: Store, chain: Chain) -> None:
         self._store = store
         self._chain = chain
+        self.seeds: Mapping[str, tuple[Window, ...]] = {}  # windows of the settings file, by cluster
+        self.clock: Callable[[], float] = lambda: 0.0
 
     async def read(self, cluster: str) -> tuple[str | None, Book]:
-        """The stored text, to check against, and what it says."""
+        """The stored text, to check against, and what it says: with the windows of the settings file from the first second on."""
         (text,) = await self._store.get(book_key(cluster))
         try:
-            return text, read_book(text)
+            return text, self._with_seed(cluster, read_book(text))
         except BadRecord as error:
             raise BadRecord(f"{error}: {cluster}") from error
+
+    def _with_seed(self, cluster: str, book: Book) -> Book:
+        return book.with_seed(self.seeds[cluster], self.clock()) if cluster in self.seeds else book
 
     async def put(self, cluster: str, text: str | None, book: Book) -> bool:
         """Write it in the place of that text. False: somebody else was first."""
@@ -158,6 +174,9 @@ class Books:
         """
         while True:
             text, book = await self.read(cluster)
+            if book != read_book(text):  # the settings' windows: no decision of whoever changes the book now
+                await self._write(cluster, text, book)
+                continue
             after = change(book)
             if after == book and text is not None:
                 return book
@@ -166,7 +185,7 @@ class Books:
             if fence and await self._store.get(*fence) != list(fence.values()):
                 raise Superseded(f"the hours of {cluster} are somebody else's to change by now")
 
-    async def seed(self, cluster: str, windows: tuple[Window, ...], now: float) -> None:
-        """What the settings say, if there is no book yet; afterwards the book alone counts."""
-        book = replace(EMPTY, windows=windows, since=now, runs=tuple((w.name, "") for w in windows))
-        await self._write(cluster, None, book)
+    async def seed(self, cluster: str) -> None:
+        """Take the windows of the settings file, unless that was done; afterwards the book alone counts."""
+        if cluster in self.seeds:
+            await self.edit(cluster, lambda b: b)

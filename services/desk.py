@@ -26,7 +26,7 @@ from services.interventions import Interventions, Outdated, Uncovered, has_moved
 from services.journal import Journal
 from services.locks import Keeping, Locks, claim_key
 from services.membership import Roster
-from services.memory import CardPlaces, ClosedChannels, Homes, Intake, Memory, first_time
+from services.memory import CardPlaces, ClosedChannels, EscalationNotes, Homes, Intake, Memory, first_time
 from services.outcomes import Changed, Outcome, Planned, Started, Status, Waiting
 from services.patience import patiently
 from services.plan import Plan, make_plan
@@ -114,6 +114,7 @@ class Desk:
         self.intake = Intake(store)
         self.homes = Homes(store)
         self.doors = ClosedChannels(store)
+        self.escalations = EscalationNotes(store)
         outsides = {name: site.world for name, site in sites.items()}
         drains = Drains(store, clock)
         executor = Executor(outsides, self.journal, self._locks, drains, self.memory, clock, self._progressed, self._beyond)
@@ -621,13 +622,14 @@ class Desk:
         yes: Actor | None,
         reason: str,
         edge: Edge,
-        by: float,
+        serves: tuple[float, float],
         checks: Mapping[str, str | None],
         puts: Mapping[str, str | None],
     ) -> Run:
         """Open a run under its windows' standing approval, if that covers it and what it rests on is still so.
 
         Refused with what is not covered, or who has the cluster. `yes`: who agreed to close now, where the window asks first.
+        `serves`: by when an opening is to serve, and when it serves again after a closing; 0 for what it is not.
         """
         now = self._clock.now()
         if why := uncovered(plan, edge, standings, self.sites.rules(plan.cluster), now):
@@ -638,7 +640,10 @@ class Desk:
         name, counter = await self.journal.next_name(plan.cluster)
         bound = await self.bindings.own(plan.cluster)
         since = min((g.at for g in given), default=0.0)
-        opened = Opened(now, name, plan, requester, approvers, reason, edge=edge.name, by=by, standing=since, bound=bound)
+        by, opens = serves
+        opened = Opened(
+            now, name, plan, requester, approvers, reason, edge=edge.name, by=by, standing=since, bound=bound, opens=opens
+        )
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
             raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
@@ -764,6 +769,10 @@ class Desk:
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
         return await self._interventions.abandon(run_id, actor, reason)
+
+    async def make_way(self, run: Run, window: Actor, why: str) -> Run:
+        """End a closing that a window began, for the opening that is due: more up is the safe direction."""
+        return await self._interventions.make_way(run, window, why)
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""

@@ -22,6 +22,7 @@ from services.desk import SWEEP, Desk
 from services.errors import BotError, Refused
 from services.evenings import evening_of
 from services.metrics import METRICS
+from services.overdue import GRACE, Known, Overdue, in_service, overdue, serves
 from services.plan import Plan, make_plan
 from services.policy import Actor, Rules
 from services.procedures import Procedure, Shutdown, Startup
@@ -44,9 +45,11 @@ from services.windows import (
     Terms,
     Why,
     due,
+    edges,
     lead,
     notice,
     notices,
+    over,
     settle,
     will_miss,
 )
@@ -64,7 +67,6 @@ REPORT = "report/"
 REPORT_DAYS, REPORT_HOUR = (1, 2, 3), 7  # of a month (UTC): when the last one is told, the first time somebody is there to tell it
 LATE_BY = 60.0  # seconds of lateness worth a warning
 SOON = LATE_BY + SWEEP * 3  # what a step that overruns is thought to need still: so the warning comes before the deadline
-USUAL_START = 360.0  # how long a start-up takes where none was measured
 NOTICED = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD, Fact.LINT})
 REMIND_HOLD = 86400.0
 SINCE_EVERY = 3600.0
@@ -84,9 +86,10 @@ class _Turn:
     book: Book
     missed: list[str] = field(default_factory=list)  # kinds of edges, counted once the book is written
     why: str = ""  # nothing was done about the edge that is due
+    overdue: Overdue | None = None  # it should be in service, and was not seen to be
 
-    def tell(self, name: str, text: str) -> None:
-        self.book = self.book.telling(Announcement(name, text))
+    def tell(self, name: str, text: str, *, calls: bool = False) -> None:
+        self.book = self.book.telling(Announcement(name, text, calls=calls))
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,25 @@ class _Opening:
     standings: tuple[Standing, ...]
     yes: Actor | None  # of somebody who was asked first
     reason: str
+    opens: float = 0.0  # when it serves again after a closing; 0: not as far as is known
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a cluster's windows want now, why, what changes next, and whether it is not so. All that people read is made of it."""
+
+    due: Due
+    overdue: Overdue | None = None
+    at: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """One line, for its status; "" where there are neither windows nor a lock."""
+        wanted = due_words(self.due)
+        late = self.overdue
+        if late is None or not late.passed(self.at):
+            return wanted
+        return f":rotating_light: *should be in service since {at(late.edge.at)} and is not*: {late.why} · {wanted}"
 
 
 class _Never(BotError):
@@ -123,6 +145,11 @@ class Hours:
         self._ahead: dict[str, asyncio.Task[None]] = {}
         self._added: dict[str, Run] = {}
         self._evenings: set[str] = set()  # runs whose evening is noted
+        self._open_runs: dict[str, Run] = {}
+        self._down: dict[str, float] = {}  # since when all masters of a cluster are seen powered off
+        self._surely_down: set[str] = set()
+        self._late: set[str] = set()  # clusters that should be in service and are not, as of the last tick
+        self._looked: dict[str, float] = {}  # when an overdue cluster was looked at last
 
     async def tick(self) -> None:
         """One look at every cluster. Each on its own: what goes wrong with one holds up no other."""
@@ -152,12 +179,28 @@ class Hours:
         text, _ = await self.books.read(name)
         if text is not None:
             async with self._gate:
-                await self.usage.record(name)
+                seen = await self.usage.record(name)
+            if seen is not None:
+                self._note_down(name, seen)
+
+    def _note_down(self, name: str, seen: Cluster) -> None:
+        """Masters that are seen off twice, although windows may want it open, are thought about at once."""
+        if not seen.down:
+            self._down.pop(name, None)
+            self._surely_down.discard(name)
+        elif self._down.setdefault(name, seen.seen_at) != seen.seen_at and name not in self._surely_down:
+            self._surely_down.add(name)
+            self._quiet.pop(name, None)
+
+    def may_wait(self, name: str) -> bool:
+        """Whether the last tick found that it should be in service and is not."""
+        return name in self._late
 
     def forget(self, _: object = None) -> None:
         """The state is gone: nothing of what was read from it stands any more."""
-        for held in (self._ended, self._why, self._quiet, self._evenings):
-            held.clear()
+        held = (self._ended, self._why, self._quiet, self._evenings, self._open_runs, self._down, self._surely_down, self._late, self._looked)
+        for one in held:
+            one.clear()
         self.usage.forget()
 
     async def aclose(self) -> None:
@@ -169,14 +212,35 @@ class Hours:
 
     # Reading
 
-    async def due(self, name: str) -> Due:
-        """What the windows want now, and why."""
+    async def schedule(self, name: str) -> Schedule:
+        """What the windows want now and why, what changes next, and whether it is so: the one answer that everything shown is made from."""
         _, book = await self.books.read(name)
-        return due(book.windows, self._clock.now(), await self.exceptions(name, book), await self.terms(name))
+        terms = await self.terms(name)
+        wanted = due(book.windows, self._clock.now(), await self.exceptions(name, book), terms)
+        late = await self._overdue(name, wanted, book, await self._desk.open_run(name), terms)
+        return Schedule(wanted, late, self._clock.now())
+
+    async def _overdue(self, name: str, wanted: Due, book: Book, holder: Run | None, terms: Terms) -> Overdue | None:
+        opens = wanted.since_edge
+        why = self._why.get((name, opens.name), "") if opens else ""
+        down = self._down.get(name) if name in self._surely_down else None
+        known = Known(wanted, book.done, holder, await self._newest(name), terms.lead, why, down)
+        return overdue(known, self._clock.now())
+
+    async def unheld(self, name: str) -> tuple[Hold | None, Edge | None]:
+        """The hold in force, and the first edge that it has kept from happening; None where there is none."""
+        _, book = await self.books.read(name)
+        now, exceptions = self._clock.now(), await self.exceptions(name, book)
+        hold = exceptions.hold(now)
+        if hold is None:
+            return None, None
+        free = replace(exceptions, holds=())
+        prevented = edges(book.windows, hold.since, now, free, await self.terms(name))
+        return hold, next((e for e in prevented if e.changes), None)
 
     async def words(self, name: str) -> str:
         """One line about a cluster's hours, for its status; "" where there are none."""
-        return due_words(await self.due(name))
+        return (await self.schedule(name)).words
 
     async def terms(self, name: str) -> Terms:
         """Start-ups begin as early as this cluster's own, measured, need."""
@@ -185,8 +249,8 @@ class Hours:
         return Terms(lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name))
 
     async def _took(self, name: str) -> list[float]:
-        runs = await self._newest(name)
-        return [r.ended_at - r.opened_at for r in reversed(runs) if isinstance(r.plan.procedure, Startup) and r.state is State.DONE]
+        starts = [r for r in reversed(await self._newest(name)) if isinstance(r.plan.procedure, Startup)]
+        return [r.ended_at - r.opened_at for r in starts if watched(r)]
 
     async def exceptions(self, name: str, book: Book) -> Exceptions:
         """What people put in the windows' way, their own starts and stops among it."""
@@ -197,11 +261,19 @@ class Hours:
         known = self._ended.get(name, {})
         found: dict[str, Run] = {}
         for run_id in await self._desk.journal.latest(name, NEWEST):
-            run = known.get(run_id) or await self._desk.journal.run(run_id)
+            run = known.get(run_id) or await self._as_it_is(run_id)
             if run.over:
                 found[run_id] = run
+                self._open_runs.pop(run_id, None)
         self._ended[name] = found
         return list(found.values())
+
+    async def _as_it_is(self, run_id: str) -> Run:
+        """An open run, of which only what is new is read."""
+        known = self._open_runs.get(run_id)
+        run = await self._desk.journal.refresh(known) if known is not None else await self._desk.journal.run(run_id)
+        self._open_runs[run_id] = run
+        return run
 
     # A turn
 
@@ -223,7 +295,8 @@ class Hours:
         self._take_buttons_away(turn, settled.due)
         if not await self._write(turn, opening):
             return False
-        if opening is None and holder is None and not turn.why:
+        (self._late.discard if turn.overdue is None else self._late.add)(name)
+        if opening is None and holder is None and not turn.why and turn.overdue is None:
             self._quiet[name] = ((write_book(turn.book, turn.text), holder, number), self._until(turn, settled.due))
         self._meet(name, settled.due)
         return True
@@ -239,12 +312,15 @@ class Hours:
         for missed in settled.missed:
             self._miss(turn, missed)
         opening = await self._act(turn, settled.act, settled.reason, seen) if settled.act else None
+        after = settled.due.next_edge
+        if opening is not None and after is not None and after.kind == "open":
+            opening = replace(opening, opens=after.at)
         for run in await self._newest(turn.name):
             _tell_what_came_of_it(turn, run)
             await self._remember_evening(run)
         await self._notice(turn, settled.due.next_edge)
         if opening is None:
-            await self._warn(turn, settled)
+            await self._call(turn, settled.due)
         waits = settled.act is not None and opening is None and settled.act.name not in turn.book.done
         if not waits and (turn.book != turn.before or opening is not None or turn.now - turn.book.since > SINCE_EVERY):
             turn.book = replace(turn.book, since=turn.now, exceptions=turn.book.exceptions.kept(turn.now))
@@ -274,9 +350,8 @@ class Hours:
         after = write_book(turn.book.finished(edge.name), turn.text)
         by = edge.at if edge.kind == "open" else 0.0
         try:
-            await self._desk.open_for_window(
-                opening.plan, opening.requester, opening.standings, opening.yes, opening.reason, edge, by, {key: turn.text}, {key: after}
-            )
+            said = (opening.plan, opening.requester, opening.standings, opening.yes, opening.reason, edge)
+            await self._desk.open_for_window(*said, (by, opening.opens), {key: turn.text}, {key: after})
         except Refused as error:
             log.info("%s of %s: %s", edge.name, turn.name, error)
             return False
@@ -333,6 +408,9 @@ class Hours:
     async def _opening(self, turn: _Turn, edge: Edge, late: str, seen: Cluster | None) -> _Opening | None:
         if turn.holder is not None:
             run = await self._desk.journal.run(turn.holder)
+            if edge.kind == "open" and run.edge and isinstance(run.plan.procedure, Shutdown):
+                run = await self._make_way(turn, run, edge)
+        if turn.holder is not None:
             stands = f"which has stopped: {run.stopped}" if run.state is State.STOPPED else f"which is {run.state}"
             raise Refused(f"{run.id} ({run.plan.procedure.words()}) has {turn.name}, {stands}")
         answered = self._answered(turn, edge)
@@ -356,12 +434,20 @@ class Hours:
             raise _Never(why)
         if less:
             turn.tell(f"{edge.name}/less", f"*{turn.name} opens with {less}* · {_windows(edge)} at {_time(edge)}.")
-        window = edge.name.partition(f"-{edge.kind}@")[0]
         said = f"{'serves by' if edge.kind == 'open' else 'closes at'} {_time(edge)}{f', {late}' if late else ''}"
         if edge.kind == "close" and not _nobody_meets(cluster.load):
             said += f"; {likely_end(cluster.evenings, edge)}"
-        who = Actor(user=f"window:{window}", name=f"window {window}")
-        return _Opening(plan, edge, who, standings, dict(turn.book.answers).get(f"{edge.name}/ask"), said)
+        return _Opening(plan, edge, _asks(edge), standings, dict(turn.book.answers).get(f"{edge.name}/ask"), said)
+
+    async def _make_way(self, turn: _Turn, run: Run, edge: Edge) -> Run:
+        """More up is the safe direction: an opening does not wait for people to see to a closing that did not work."""
+        try:
+            run = await self._desk.make_way(run, _asks(edge), f"{turn.name} opens at {_time(edge)}")
+        except Refused as error:
+            log.info("%s of %s: %s", edge.name, turn.name, error)
+            return run
+        turn.holder = None if run.over else turn.holder
+        return run
 
     # Asking first
 
@@ -396,11 +482,18 @@ class Hours:
     def _miss(self, turn: _Turn, missed: Missed) -> None:
         """Told once, whoever finds out, and with the reason that stood in the way."""
         edge = missed.edge
+        kept = turn.book.exceptions.keep_up(edge.at) if edge.kind == "close" else None
+        if kept is not None and not edge.acts:
+            turn.book = turn.book.finished(edge.name)  # a person kept it up, which was posted then
+            return
         reason = self._why.pop((turn.name, edge.name), "") or missed.reason
         verb = "close" if edge.kind == "close" else "open"
-        turn.tell(f"{edge.name}/missed", f"*{turn.name} did not {verb} at {_time(edge)}* · {_windows(edge)} · {reason}.")
+        did = f"did not {verb}" if turn.now >= over(edge) else f"will not {verb}"
+        text = f"*{turn.name} {did} at {_time(edge)}* · {_windows(edge)} · {reason}."
+        turn.tell(f"{edge.name}/missed", text, calls=edge.acts)
         turn.book = turn.book.finished(edge.name)
-        turn.missed.append(edge.kind)
+        if edge.acts:  # what people or a calendar wanted is no alert
+            turn.missed.append(edge.kind)
 
     async def _notice(self, turn: _Turn, edge: Edge | None) -> None:
         said = notice(edge, turn.now) if edge is not None else None
@@ -413,11 +506,10 @@ class Hours:
             load, fault = seen.load, closing_fault(seen, masters=edge.closes != "media-only")
         meetings = "how many meetings are running is unknown" if isinstance(load, NotSeen) else f"{count(load.rooms, 'meeting')} now"
         what = "" if _nobody_meets(load) else _meetings_words(edge, turn.name)
-        left = duration(edge.start - turn.now)
-        words = f"*{turn.name} closes at {_time(edge)} (in {left})* · {_windows(edge)} · {meetings}{what}"
+        words = f"*{turn.name} closes at {_time(edge)}* · {_windows(edge)} · {meetings}{what}"
         words += f"; it does not close unless this is repaired: {fault}" if fault else ""
         buttons = (("Keep up 1 h", "keepup:3600", turn.name), ("Keep up tonight", "keepup:tonight", turn.name))
-        turn.book = turn.book.telling(Announcement(said.name, words, buttons, edge.start))
+        turn.book = turn.book.telling(Announcement(said.name, words, buttons, edge.start, at=edge.start))
 
     def _take_buttons_away(self, turn: _Turn, wanted: Due | None) -> None:
         """Of notices whose edge does not come any more: it is kept up, skipped, or its window is gone."""
@@ -428,30 +520,59 @@ class Hours:
             if what.endswith("min") and edge != coming and told.until > turn.now:
                 turn.book = turn.book.over(told.name, turn.now, wanted.reason if wanted else "the window is gone")
 
-    async def _warn(self, turn: _Turn, settled: Settled) -> None:
-        """Before the opening time, when it will be missed."""
-        found = settled.due.since_edge if settled.due and settled.due.state == "open" else None
-        if found is None or found.kind != "open" or turn.now >= found.at or f"{found.name}/late" in turn.book.done:
+    async def _call(self, turn: _Turn, wanted: Due) -> None:
+        """People, when the opening time will be missed or was, as long as it is not seen to serve."""
+        holder = await self._as_it_is(turn.holder) if turn.holder else None
+        terms = await self.terms(turn.name)
+        turn.overdue = found = await self._overdue(turn.name, wanted, turn.book, holder, terms)
+        if found is None:
             return
-        if found is settled.act and turn.why:
-            took = sorted(await self._took(turn.name))
-            late, why = will_miss(turn.now, found, took[len(took) // 2] if took else USUAL_START), turn.why
-        else:
-            late, why = await self._running_late(turn, found)
-        if late >= LATE_BY:
-            turn.tell(f"{found.name}/late", f"*{turn.name} will not serve by {_time(found)}* · about {duration(late)} late · {why}.")
+        if found.moves and turn.now < found.by:
+            self._warn(turn, found, holder)
+        elif found.late(turn.now) and not await self._serves(turn, found):
+            self._raise(turn, found)
 
-    async def _running_late(self, turn: _Turn, opens: Edge) -> tuple[float, str]:
-        run = await self._desk.journal.run(turn.holder) if turn.holder else None
-        progress = self._desk.progress(run.id) if run else None
-        if run is None or progress is None or progress.cluster is None or not isinstance(run.plan.procedure, Startup):
-            return 0.0, ""
-        cluster = progress.cluster
-        late = will_miss(turn.now, opens, _left(run, cluster, turn.now))
-        doing = f"{run.id} is at “{run.step.title() if run.step else 'its end'}”"
-        if run.state is State.RUNNING:
-            return late, doing
-        return max(late, LATE_BY), f"{run.id} is {run.state}"
+    def _warn(self, turn: _Turn, found: Overdue, holder: Run | None) -> None:
+        """Before the opening time, about a start-up that will not make it."""
+        progress = self._desk.progress(found.run)
+        if holder is None or progress is None or progress.cluster is None:
+            return
+        late = will_miss(turn.now, found.edge, _left(holder, progress.cluster, turn.now))
+        if late >= LATE_BY:
+            words = f"*{turn.name} will not serve by {_time(found.edge)}* \u00b7 about {duration(late)} late \u00b7 {found.why}."
+            turn.tell(f"{found.edge.name}/late", words)
+
+    def _raise(self, turn: _Turn, found: Overdue) -> None:
+        """Nothing moves, or its time is over: without an estimate, as there is nothing to estimate from."""
+        edge, told = found.edge, f"{found.edge.name}/missed"
+        window = _windows(edge)
+        if found.moves and f"{edge.name}/late" in turn.book.done and turn.now < found.by + TURNING_BACK:
+            return  # that it comes late was said
+        if turn.now < edge.at + GRACE:
+            text = f"*{turn.name} will not serve by {_time(edge)}* \u00b7 {window} \u00b7 nothing brings it up now: {found.why}."
+            turn.tell(f"{edge.name}/late", text, calls=True)
+        elif told not in turn.book.done:
+            text = f"*{turn.name} did not open at {_time(edge)}* \u00b7 {window} \u00b7 it should be in service and is not: {found.why}."
+            turn.tell(told, text, calls=True)
+            turn.missed.append("open")
+
+    async def _serves(self, turn: _Turn, found: Overdue) -> bool:
+        """Whether a look shows that it serves after all; at most one look a minute."""
+        last = self._looked.get(turn.name, 0.0)
+        if turn.now - last < GRACE and f"{found.edge.name}/late" in turn.book.done:
+            return False
+        self._looked[turn.name] = turn.now
+        try:
+            seen = await self._desk.look(turn.name)
+        except BotError as error:
+            log.info("whether %s serves: %s", turn.name, error)
+            return False
+        self._note_down(turn.name, seen)
+        if not in_service(seen):
+            return False
+        turn.book = turn.book.finished(serves(found.edge))
+        turn.overdue = None
+        return True
 
     async def _look_at_approvals(self, turn: _Turn) -> None:
         """Before a window's standing approval ends, say so: from then on it does not close any more."""
@@ -499,6 +620,11 @@ def _wanted(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: 
     return opening_of(edge, cluster, standings, rules, now)
 
 
+def watched(run: Run) -> bool:
+    """Whether how long it took says something of the next one: it was done, one bot saw all of it, and it waited for no person."""
+    return run.state is State.DONE and run.takes <= 1 and not run.asked
+
+
 def due_words(found: Due) -> str:
     """One line: what is so and why, and the next change. "" where there is neither a window nor a lock."""
     coming = found.next_edge
@@ -537,11 +663,18 @@ def _tell_what_came_of_it(turn: _Turn, run: Run) -> None:
     """A window's run that began and did not end as the window wanted."""
     if not run.edge or run.state is State.DONE or turn.now - run.ended_at > REMIND_HOLD or f"{run.edge}/came" in turn.book.done:
         return
-    if run.state is State.CANCELLED:
+    by_window = run.ended_by is not None and run.ended_by.window
+    if run.state is State.CANCELLED and not by_window:
         return  # by a person, in front of everybody
+    if by_window and run.ended_by is not None:
+        was = "had stopped and is abandoned" if run.state is State.ABANDONED else "was not over and was cancelled"
+        text = f"*{turn.name} opens* · {run.ended_by.mention} · its closing `{run.id}` {was}: {run.stopped or run.end_text}."
+        turn.tell(f"{run.edge}/came", text, calls=run.state is State.ABANDONED)
+        return
     name, closes = turn.name, isinstance(run.plan.procedure, Shutdown)
     what = f"{name} stays up" if run.turned_back else f"{name} was not {'closed' if closes else 'opened'}"
-    turn.tell(f"{run.edge}/came", f"*{what}* · {run.requester.mention}, `{run.id}` · {run.turned_back or run.end_text}.")
+    text = f"*{what}* · {run.requester.mention}, `{run.id}` · {run.turned_back or run.end_text}."
+    turn.tell(f"{run.edge}/came", text, calls=not run.turned_back)
     turn.missed.append("close" if closes else "open")
 
 
@@ -561,6 +694,12 @@ def _left(run: Run, cluster: Cluster, now: float) -> float:
 
 def _nobody_meets(load: Observed[Load]) -> bool:
     return isinstance(load, Load) and load.idle
+
+
+def _asks(edge: Edge) -> Actor:
+    """The window that an edge is of, as whoever asks for a run."""
+    window = edge.name.partition(f"-{edge.kind}@")[0]
+    return Actor(user=f"window:{window}", name=f"window {window}")
 
 
 def _windows(edge: Edge) -> str:

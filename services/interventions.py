@@ -112,6 +112,14 @@ class Interventions:
         why = self._why(run, Decision.ABANDON, actor, reason)
         return await self._say(run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor, why))
 
+    async def make_way(self, run: Run, window: Actor, why: str) -> Run:
+        """End a window's closing for an opening: what has stopped is abandoned, what is under way stops at its next safe point."""
+        now = self._clock.now()
+        if run.state is not State.STOPPED:
+            return await self._say(run, CancelAsked(now, window, why)) if run.cancel is None else run
+        stays = "; ".join(run.stays_done) or "nothing was changed"
+        return await self._say(run, Ended(now, State.ABANDONED, f"{stays}; {run.stopped}", window, why))
+
     async def before(self, decision: Decision, run_id: str, actor: Actor) -> Run:
         """The run that would be decided on. Refused as the decision itself would be."""
         if decision is Decision.CANCEL:

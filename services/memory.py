@@ -13,6 +13,7 @@ from services.cluster import Autoscaler, Cluster, FleetKind, FleetSeen
 from services.errors import Unreachable
 from services.store import Commit, Store
 from services.store.origin import used_key
+from services.wire import read_json
 
 NOTED_EVERY = 3600.0
 EVENINGS = 120  # closings that are remembered
@@ -244,6 +245,23 @@ class ClosedChannels:
     async def write(self, before: str | None, after: str) -> bool:
         """In the place of what was read. False: it was changed meanwhile."""
         return await self._store.commit(Commit(checks={self.KEY: before}, puts={self.KEY: after}))
+
+
+class EscalationNotes:
+    """What has come of everything that waits for people, by cluster: one list for all bots."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, cluster: str) -> tuple[str | None, dict[str, Any]]:
+        """As it is stored, and what it says."""
+        (text,) = await self._store.get(f"escalations:{cluster}")
+        return text, dict(read_json(text, {}, f"what waits for people of {cluster}"))
+
+    async def write(self, cluster: str, before: str | None, after: Mapping[str, Any]) -> bool:
+        """In the place of what was read. False: it was changed meanwhile."""
+        key = f"escalations:{cluster}"
+        return await self._store.commit(Commit(checks={key: before}, puts={key: json.dumps(after) if after else None}))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Opened:
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
     agreed: float = 0.0  # of what was planned for later: when it was approved
+    opens: float = 0.0  # of a window that closes: when it opens by itself again; 0: not as far as is known
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ class Run:
     renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
     standing: float = 0.0  # of a window: when its standing approval was given
     agreed: float = 0.0  # of what was planned for later: when it was approved; `approved_at` is when that was compared and done
+    opens: float = 0.0  # of a window that closes: when it opens by itself again
 
     @property
     def shown(self) -> Plan:
@@ -292,6 +294,7 @@ def _opened(event: Opened) -> Run:
         approved_at=event.at,
         standing=event.standing,
         agreed=event.agreed,
+        opens=event.opens,
     )
 
 

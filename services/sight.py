@@ -9,10 +9,10 @@ from services.books import Book
 from services.cluster import Cluster
 from services.decisions import Request
 from services.desk import Desk
-from services.hours import Hours
+from services.hours import Hours, Schedule
 from services.policy import Actor
 from services.runs import Event, Run
-from services.windows import Due, Row, forecast
+from services.windows import Row, forecast
 from services.windows.savings import Facts
 
 
@@ -89,13 +89,12 @@ class Sight:
 
     async def hours_words(self, name: str, actor: Actor) -> str:
         """One line about its hours; "" where there are none."""
-        self._desk.may_read(name, actor)
-        return await self._hours.words(name)
+        return (await self.schedule(name, actor)).words
 
-    async def due(self, name: str, actor: Actor) -> Due:
-        """What its windows want now, and why."""
+    async def schedule(self, name: str, actor: Actor) -> Schedule:
+        """What its windows want now and why, and whether it is so."""
         self._desk.may_read(name, actor)
-        return await self._hours.due(name)
+        return await self._hours.schedule(name)
 
     async def forecast(self, name: str, actor: Actor, now: float, until: float) -> list[Row]:
         """When it will close and open."""

@@ -33,23 +33,24 @@ class Usage:
         self._clock = clock
         self._newest: dict[str, tuple[float, str]] = {}
 
-    async def record(self, name: str) -> None:
-        """Note, at most once a minute and only when it changed, what is being billed."""
+    async def record(self, name: str) -> Cluster | None:
+        """Note, at most once a minute and only when it changed, what is being billed. Returns the cluster where it was looked at."""
         now = self._clock.now()
         at, before = self._newest.get(name, (0.0, ""))
         if now - at < EVERY:
-            return
+            return None
         cluster = await self._desk.look(name, frozenset({Fact.DROPLETS}))
         if not cluster.masters:
-            return  # nothing of it is visible: that is not the same as nothing being there
+            return None  # nothing of it is visible: that is not the same as nothing being there
         if hourly(cluster).total is None:
-            return  # a price was not seen: that is not the same as nothing being billed
+            return cluster  # a price was not seen: that is not the same as nothing being billed
         seen = json.dumps(_seen(cluster))
         if not before:
             before = next((json.dumps(r[1:]) for r in reversed(await self._read(name, 50)) if isinstance(r, list)), "")
         if seen != before:
             await self._desk.note_usage(name, json.dumps([now, *json.loads(seen)]))
         self._newest[name] = (now, seen)
+        return cluster
 
     def forget(self) -> None:
         """The records are gone: what is seen next is the first of new ones."""

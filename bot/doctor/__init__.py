@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.doctor import addresses, bucket, calendars, clocks, cloud, hours, nodes, slack, state
+from bot.doctor import addresses, bucket, calendars, clocks, cloud, hours, nodes, oncall, slack, state
 from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
 from bot.doctor.probes import ask_on_the_terminal, probe
@@ -37,6 +37,7 @@ async def _secrets(case: Case) -> Sequence[Finding]:
 PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
     secrets,
     slack.checks,
+    oncall.checks,
     cloud.checks,
     nodes.checks,
     addresses.checks,

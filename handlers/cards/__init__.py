@@ -9,7 +9,9 @@ from handlers.cards.audit import seal as seal
 from handlers.cards.ends import end_notice as end_notice
 from handlers.cards.ends import outcome as outcome
 from handlers.cards.glass import called as called
+from handlers.cards.glass import everyone as everyone
 from handlers.cards.glass import glass_notice as glass_notice
+from handlers.cards.glass import mentions as mentions
 from handlers.cards.home import REFRESH as REFRESH
 from handlers.cards.home import WAKE as WAKE
 from handlers.cards.later import later_card as later_card

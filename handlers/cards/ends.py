@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
-from handlers.blocks import Card, clock, cut, escape, section
+from handlers.blocks import Card, clock, cut, day, escape, section
 from handlers.cards.words import REASON, behind, plain, sentence, why
 from services.runs import Run, State
 from services.steps.base import duration
@@ -61,11 +61,15 @@ def together(done: Iterable[str]) -> list[str]:
 def _ready(run: Run) -> str:
     """`ready 2 min before 07:30 · start-up took 5 min`: a window says when it serves, not when it starts."""
     early = run.by - run.ended_at
+    if early < 0 and run.takes > 1:
+        return f"in service by {clock(run.ended_at)}; no bot watched all of it, so when it was ready is unknown"
     when = f"{duration(abs(early))} {'before' if early >= 0 else 'after'}" if abs(early) >= 1 else "just at"
     return f"ready {when} {run.edge.partition('T')[2][:5]} · start-up took {duration(run.ended_at - run.opened_at)}"
 
 
 def _next(run: Run) -> str:
+    if run.state is State.DONE and run.opens:
+        return f"{run.cluster} opens by itself {day(run.opens)}"
     if run.state is State.DONE:
         return run.following or f"`/openvidu status` shows {run.cluster} now"
     if run.plan.effects.blocks and not run.turned_back:

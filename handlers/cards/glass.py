@@ -5,7 +5,7 @@ from handlers.cards.acts import heading, unlike, unlike_blocks
 from handlers.cards.plans import impact, steps_line
 from handlers.cards.words import asked, plain
 from services.decisions import Request
-from services.policy import Actor
+from services.policy import Actor, Rules
 from services.runs import Run
 from services.steps.base import listed
 
@@ -45,10 +45,19 @@ def glass_buttons(request: Request) -> list[Block]:
 
 def called(approvers: frozenset[str], requester: Actor) -> str:
     """Everybody who could have approved it, so that they hear of it."""
-    people = sorted(approvers - {requester.user})
-    named = [f"<@{u}>" for u in people[:MOST_CALLED]]
+    return mentions(approvers - {requester.user}) or "an approver (none is known)"
+
+
+def everyone(rules: Rules) -> str:
+    """The people of a cluster: whoever may change something, and the approvers."""
+    return mentions(rules.changers | rules.approvers)
+
+
+def mentions(people: frozenset[str]) -> str:
+    """So many of them by name; "" for none."""
+    named = [f"<@{u}>" for u in sorted(people)[:MOST_CALLED]]
     more = [f"{len(people) - MOST_CALLED} more"] if len(people) > MOST_CALLED else []
-    return listed([*named, *more]) or "an approver (none is known)"
+    return listed([*named, *more])
 
 
 def glass_notice(run: Run, approvers: str) -> str:

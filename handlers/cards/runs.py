@@ -157,23 +157,23 @@ def turned_notice(run: Run, event: Recovering) -> str:
     return f"{run.id} goes back to a safe state. {escape(event.reason)}. Steps now: {escape(ways)}"
 
 
-def stopped_notice(run: Run) -> str:
-    """Calls people to a run that cannot go on."""
-    return f"{_called(run)}, {run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon above."
+def stopped_notice(run: Run, people: str = "") -> str:
+    """Calls people to a run that cannot go on. `people`: those of the cluster, for a window that nobody approved."""
+    return f"{_called(run, people)}, {run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon above."
 
 
-def question_notice(run: Run) -> str:
+def question_notice(run: Run, people: str = "") -> str:
     """Calls people to a question; of one that the run answers at once, they only read."""
     question = run.question
     if question is not None and question.default and not question.default_after:
         return f"{run.id}: {escape(question.text)}"
-    return f"{_called(run, *run.approvers)}, {run.id} needs a decision: {escape(run.question.text) if run.question else ''}"
+    return f"{_called(run, people, *run.approvers)}, {run.id} needs a decision: {escape(run.question.text) if run.question else ''}"
 
 
-def _called(run: Run, *others: Actor) -> str:
+def _called(run: Run, people: str = "", *others: Actor) -> str:
     """Who asked for it, and others; for a window those who approved it, as nobody is behind it at this hour."""
-    people = run.approvers if run.requester.window else (run.requester, *others)
-    return listed(dict.fromkeys(a.mention for a in people)) or run.requester.mention
+    asked = run.approvers if run.requester.window else (run.requester, *others)
+    return listed(dict.fromkeys(a.mention for a in asked)) or people or run.requester.mention
 
 
 def reason_notice(event: Event, run: Run) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable
 
-from handlers.blocks import Card, clock, cut, date, escape, section
+from handlers.blocks import Card, clock, cut, day, escape, section
 from services.cluster import Droplet, Load
 from services.policy import Actor
 from services.runs import Run
@@ -51,8 +51,9 @@ def why(reason: str) -> str:
 def behind(run: Run) -> str:
     """`asked by @ana, approved by @ben 18:13 · power work in ams3`."""
     approved = f", approved by {with_remarks(run.approvers, run.remarks)}" if run.approvers else ""
-    if run.standing and run.renewed is None:
-        approved = f", standing approval by {listed(a.mention for a in run.approvers)} of {date(run.standing)},"
+    if run.standing and run.renewed is None:  # pressed then; nobody approved anything when the window came to act on it
+        given = f"standing approval by {listed(a.mention for a in run.approvers)} of {day(run.standing)}"
+        return f"asked by {run.requester.mention}, {given}, began {clock(run.opened_at)}{why(run.reason)}"
     if run.glass:
         approved = f", :warning: *no approval: break-glass by {run.requester.mention}*,"
     return f"asked by {run.requester.mention}{approved} {clock(run.agreed or run.approved_at or run.opened_at)}{why(run.reason)}"

@@ -45,8 +45,9 @@ class ListWindows(Talk):
             window = standing.window
             lines.append(f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]} · {_approval(standing, rules, now)}")
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
-        lines.append(f"*Now* {await asked.sight.hours_words(name, asked.actor)}")
-        lines += [f":warning: {c}" for c in ((await asked.sight.due(name, asked.actor)).conflicts)]
+        schedule = await asked.sight.schedule(name, asked.actor)
+        lines.append(f"*Now* {schedule.words}")
+        lines += [f":warning: {c}" for c in schedule.due.conflicts]
         lines += [f"*Overlap* {escape(o)}" for o in _overlaps(book.windows, now)]
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
         if off := [d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:

@@ -9,7 +9,7 @@ from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Found, Holiday, holidays
 from services.windows.keep import Length, Until, keep_up
 from services.windows.ready import BY_TURNS, lead, will_miss
-from services.windows.settle import Late, Missed, Settled, late, settle
+from services.windows.settle import Late, Missed, Settled, late, over, settle
 from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "notices",
     "occurrences",
     "opens_at",
+    "over",
     "parse_hours",
     "parse_window",
     "settle",

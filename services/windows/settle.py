@@ -9,6 +9,13 @@ from services.windows.edge import ALREADY, Edge, Terms
 from services.windows.exceptions import NONE, Exceptions
 from services.windows.spec import Window
 
+BEFORE = 2 * 3600.0  # no start-up begins earlier before its opening time than this
+
+
+def over(edge: Edge) -> float:
+    """When nothing can come of it in time any more: an opening is missed at its time, not when its start-up would have begun."""
+    return edge.at if edge.kind == "open" else edge.start
+
 
 @dataclass(frozen=True)
 class Late:
@@ -63,7 +70,8 @@ def settle(
     act = last if last is not None and wanted.state != "no opinion" and last.name not in done else None
     how = late(act, now, terms) if act else Late(acts=True, reason="")
     name = act.name if act else ""
-    passed = [e for e in edges(windows, since, now, exceptions, terms) if e.name not in done and e.name != name and ALREADY not in e.marks]
+    there = [e for e in edges(windows, since - BEFORE, now, exceptions, terms) if since < over(e) <= now]
+    passed = [e for e in there if e.name not in done and e.name != name and ALREADY not in e.marks]
     missed = [Missed(e, _missed_words(e, wanted, last)) for e in passed]
     if act is not None and not how.acts:
         missed.append(Missed(act, how.reason))

@@ -139,10 +139,10 @@ def test_http_names_no_person_node_run_or_reason() -> None:
 # What the bot reads for itself; a person's answer is read through `services.sight`, which looks at their role.
 UNCHECKED = {
     *("desk.journal", "desk.memory", "desk.heads", "desk.look", "desk.open_run", "desk.waiting", "desk.stamp", "desk.usage", "desk.cards"),
-    *("hours.books", "hours.words", "hours.due", "hours.exceptions", "hours.terms", "hours.usage"),
+    *("hours.books", "hours.words", "hours.schedule", "hours.exceptions", "hours.terms", "hours.usage"),
 }
 # Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
-OWN_VOICE = {"reporter", "notices", "copies", "absent", "glances", "groups"}
+OWN_VOICE = {"reporter", "notices", "escalations", "copies", "absent", "glances", "groups"}
 
 
 def _reads(path: Path) -> set[str]:

@@ -62,7 +62,7 @@ def test_the_example_is_good_and_shows_every_key() -> None:
 def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> None:
     """Take the comment signs away: nothing but what needs a file or a choice changes."""
     shown = "\n".join(line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ":" in line else line for line in EXAMPLE.read_text().splitlines()[8:])
-    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "freezes", "meetings", "people_per_node", "socket", "autoscaler", "minimum", "power", "capacity", "configuration", "windows"):
+    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "freezes", "meetings", "people_per_node", "socket", "autoscaler", "minimum", "power", "capacity", "configuration", "windows", "oncall", "kind:", "url:"):
         shown = "\n".join(text for text in shown.splitlines() if not text.lstrip().startswith(line))
     shown = shown.replace("  path: ~/.local/state", "  path: /home/ana/.local/state")
     assert read(tmp_path, shown) == load(EXAMPLE, HOME)
@@ -96,7 +96,7 @@ def test_values_are_frozen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, terminal, log (did you mean slack?)"),
+        ({"slak": {}, **GOOD}, "slak: found an unknown key; allowed: clusters, channels, slack, state, digitalocean, health, terminal, oncall, log (did you mean slack?)"),
         ({}, "clusters: found nothing; allowed: a value, it has no default"),
         ({"clusters": {}}, "clusters: found nothing; allowed: at least one"),
         ({"clusters": ["acme"]}, "clusters: found a list; allowed: keys and values"),

@@ -1,0 +1,164 @@
+"""The morning after a bad night: more up is the safe direction, and people are called before anybody stands before a closed door.
+
+The night is a short one, from 20:00 to 21:30, so that it is quickly over.
+"""
+
+from typing import Any
+
+from services.clients.oncall import Page
+from services.runs import State
+from tests.procedures.test_windows import at, every_kind, play, until, up
+from tests.support.scene import Scene
+
+NIGHTS = "nights Mon-Fri 20:00-21:30"
+
+
+def said(scene: Scene, *words: str) -> list[tuple[float, str]]:
+    """When the channel was told something with all of these words in it, and what."""
+    return [(float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in words)]
+
+
+def begins(kind: str) -> float:
+    """When a start-up for 21:30 begins: nothing was measured yet, and an autoscaler's nodes come by turns."""
+    return at("2026-11-25T21:00" if kind == "autoscaler" else "2026-11-25T21:20")
+
+
+def night(story: Any, kind: str = "pool", start: str = "2026-11-25T19:57", **more: Any) -> None:
+    """A window of the settings, in each kind of fleet."""
+    play(story, start, windows=[NIGHTS], kind=kind, **more)
+
+
+@every_kind
+def test_a_closing_that_stopped_half_way_does_not_keep_the_cluster_closed_in_the_morning(kind: str) -> None:
+    async def story(scene: Scene) -> None:
+        for act in ("shutdown", "power_off"):
+            scene.town.faults.add("action", "ignored", match=f"{act} acme-master-node-2", times=999)
+        await until(scene, "2026-11-25T20:15")
+        closing = await scene.run_is("acme-1", State.STOPPED)
+        assert closing.edge == "nights-close@2026-11-25T20:00"
+        (stopped,) = said(scene, "acme-1 has stopped", "Press Resume or Abandon above")
+        assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 has stopped"), "its people are named"
+        scene.town.faults.rules.clear()
+        await until(scene, "2026-11-25T21:30")
+        assert up(scene), said(scene)
+        ((when, words),) = said(scene, "acme opens", "its closing acme-1")
+        assert begins(kind) <= when < begins(kind) + 60
+        assert "its closing acme-1 had stopped and is abandoned" in words
+        assert (await scene.journal.run("acme-1")).state is State.ABANDONED
+        assert (await scene.journal.run("acme-2")).state is State.DONE
+        assert not said(scene, "will not serve")
+        assert not said(scene, "did not open")
+        assert not said(scene, "was not closed")
+
+    night(story, kind)
+
+
+@every_kind
+def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_before_its_time(kind: str) -> None:
+    """A person's run has stopped and holds the cluster: people decide, who hear of it in time, as does everyone who looks."""
+
+    async def story(scene: Scene) -> None:
+        await until(scene, "2026-11-25T20:20")
+        scene.town.faults.add("action", "ignored", match="power_on acme-master-node-3", times=999)
+        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.run_is("acme-2", State.STOPPED)
+        await scene.passes(begins(kind) - scene.clock.now())
+        assert not said(scene, "21:30"), "nothing is late yet"
+        await until(scene, "2026-11-25T21:29")
+        ((when, words),) = said(scene, "acme will not serve by 21:30")
+        assert begins(kind) < when <= begins(kind) + 75
+        assert "about" not in words, "nothing moves, so nothing is estimated"
+        assert "<@UANA>" in words
+        assert "acme-2 (startup) has stopped" in words
+        assert not said(scene, "did not open")
+        await until(scene, "2026-11-25T21:33")
+        ((when, words),) = said(scene, "acme did not open at 21:30")
+        assert at("2026-11-25T21:30") < when <= at("2026-11-25T21:31:15")
+        assert "acme-2 (startup) has stopped" in words
+        for typed in ("status", "window list"):
+            await scene.ana.types("COPS", f"/openvidu {typed}")
+            await scene.whisper("UANA", "should be in service since")
+        await scene.ana.opens_home()
+        await scene.ana.wait_for(lambda: "should be in service since" in str(getattr(scene.ana.home(), "blocks", "")) or None, 120)
+        scene.town.faults.rules.clear()
+        await scene.ben.presses(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume")
+        await scene.run_is("acme-2", State.DONE)
+        await scene.passes(60)
+        assert len(said(scene, "did not open")) == 1
+        assert "should be in service" not in (await scene.bot.hours.words("acme"))
+
+    night(story, kind)
+
+
+class Pager:
+    """Stands where on-call is called, and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page] = []
+
+    async def send(self, page: Page) -> None:
+        self.pages.append(page)
+
+
+def test_what_nobody_sees_to_is_repeated_to_more_people_acknowledged_and_resolved() -> None:
+    """A person's start-up that stopped: told again at 15 min and 1 h, across a restart; on-call is called when the opening time is lost."""
+
+    async def story(scene: Scene) -> None:
+        await until(scene, "2026-11-25T20:06")
+        scene.town.faults.add("action", "ignored", match="power_on acme-master-node-3", times=999)
+        await scene.ana.types("COPS", "/openvidu startup")
+        run = await scene.run_is("acme-2", State.STOPPED)
+        stopped = scene.clock.now()
+        await scene.passes(900 - 30)
+        assert not said(scene, "acme-2 has stopped", "· waiting for")
+        scene.kill()
+        await scene.start_bot()
+        pager = Pager()
+        scene.bot.escalations._oncall = pager
+        await scene.passes(60)
+        (first,) = said(scene, "acme-2 has stopped", "· waiting for 15 min")
+        assert "<@UANA>" in first[1]
+        assert "<@UBEN>" not in first[1]
+        await scene.passes(stopped + 3630 - scene.clock.now())
+        second = said(scene, "acme-2 has stopped", "· waiting for 1 h")
+        assert len(second) == 1
+        assert "<@UBEN>" in second[0][1]
+        assert not pager.pages, "the cluster may still open in time"
+        await until(scene, "2026-11-25T21:25")
+        assert not said(scene, "Resolved"), "it waits as before, and there is more to say about it now"
+        await until(scene, "2026-11-25T21:32")
+        assert [p.action for p in pager.pages] == ["trigger"]
+        assert pager.pages[0].severity == "critical"
+        await until(scene, "2026-11-25T21:37")
+        card = await scene.card("acme should be in service and is not · acme-2 (startup) has stopped")
+        await scene.dora.presses(card, "Acknowledge")
+        await scene.whisper("UDORA", "Only operators")
+        await scene.ben.presses(card, "Acknowledge")
+        await scene.card("<@UBEN> has acknowledged")
+        assert [p.action for p in pager.pages if p.key == pager.pages[0].key][-1] == "acknowledge"
+        told = len(said(scene, "acme should be in service and is not", "waiting for"))
+        await scene.passes(3700)
+        assert len(said(scene, "acme should be in service and is not", "waiting for")) == told
+        scene.town.faults.rules.clear()
+        await scene.ben.presses(scene.cards_of(run)[0], "Resume")
+        await scene.run_is("acme-2", State.DONE)
+        await scene.card("Resolved · acme should be in service and is not")
+        assert pager.pages[-1].action == "resolve"
+        assert pager.pages[-1].key == pager.pages[0].key
+
+    night(story)
+
+
+def test_a_hold_that_keeps_it_from_opening_is_not_forgotten() -> None:
+    async def story(scene: Scene) -> None:
+        await until(scene, "2026-11-25T20:15")
+        await scene.ana.types("COPS", '/openvidu hold "new firewall" until tomorrow 12:00')
+        await until(scene, "2026-11-25T21:29")
+        assert not said(scene, "did not open at 21:30")
+        await until(scene, "2026-11-25T21:50")
+        (told,) = said(scene, "acme is still on hold", "it did not open at 21:30")
+        assert "<@UANA>" in told[1]
+        await scene.ana.types("COPS", "/openvidu unhold")
+        await scene.card("Resolved · acme is still on hold")
+
+    night(story)
