@@ -106,7 +106,7 @@ class Glances:
             run = await desk.open_run(name)
             waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
             _, book = await self._hours.books.read(name)
-            hours, closed = await self._hours.words(name), not wakeable(name, await self._hours.due(name))
+            hours, closed = await self._hours.words(name), not wakeable(name, (await self._hours.schedule(name)).due)
             rows = forecast(book.windows, now, now + AHEAD, await self._hours.exceptions(name, book), await self._hours.terms(name))
             month = await self._month(name, glance.cluster)
         except BotError as error:

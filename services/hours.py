@@ -198,8 +198,8 @@ class Hours:
 
     def forget(self, _: object = None) -> None:
         """The state is gone: nothing of what was read from it stands any more."""
-        held = (self._ended, self._why, self._quiet, self._evenings, self._open_runs, self._down, self._surely_down, self._late, self._looked)
-        for one in held:
+        of_runs = (self._ended, self._why, self._quiet, self._evenings, self._open_runs)
+        for one in (*of_runs, self._down, self._surely_down, self._late, self._looked):
             one.clear()
         self.usage.forget()
 

@@ -31,7 +31,7 @@ class Waking:
         self._desk.may_wake(name, actor)
         rules, now = self._desk.sites.rules(name), self._desk.now()
         ask = f"ask {whom_to_ask(rules.users(CommandClass.WINDOWS) - {actor.user})}"
-        if why := wakeable(name, await self._hours.due(name)):
+        if why := wakeable(name, (await self._hours.schedule(name)).due):
             raise Refused(f"{why}; {ask}")
         run = await self._desk.open_run(name)
         if run is not None:
