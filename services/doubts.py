@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from services.cluster import Cluster
-from services.errors import Rejected, Unreachable
+from services.errors import Forbidden, Rejected, Unreachable
 from services.watch import Stopwatch
 
 TIMES = 3
@@ -51,6 +51,8 @@ class Doubts:
 
 def is_glitch(error: Rejected) -> bool:
     """Whether such a refusal may come once, from something in between, and mean nothing."""
+    if isinstance(error, Forbidden):  # also a key that one sshd refuses once
+        return True
     return error.status is not None and (error.status in GLITCHES or error.status >= 500)
 
 

@@ -242,3 +242,25 @@ def test_a_short_outage_is_not_posted() -> None:
             assert "still waiting" not in told(scene)
 
     virtual.run(story())
+
+
+def test_a_key_that_a_node_refuses_once_as_it_is_told_to_finish_stops_nothing() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.town.faults.add("node", "key-refused", match="drain-", times=1)
+            await asked(scene, "shutdown", "Shut down acme")
+            await over(scene)
+            assert set(scene.estate.signals.values()) == {1}
+
+    virtual.run(story())
+
+
+def test_a_key_that_is_refused_for_ever_stops_the_run_and_is_named() -> None:
+    async def story() -> None:
+        async with Scene(media=2) as scene:
+            scene.town.faults.add("node", "key-refused", match="drain-", times=-1)
+            await asked(scene, "shutdown", "Shut down acme")
+            run = await scene.run_is("acme-1", State.STOPPED, State.ASKING)
+            assert "the ssh key was refused for user root" in (run.stopped or str(run.question))
+
+    virtual.run(story())
