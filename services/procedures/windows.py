@@ -88,6 +88,7 @@ class AddWindow(Procedure):
             f"*{window.kind}*: {KIND_WORDS[window.kind]}",
             *again,
             _meetings(window),
+            *_meanwhile(window, cluster),
             *(f"it takes the place of `{w}`" for w in old),
             *((f"closes first on {_when(first)}", likely_end(cluster.evenings, first)) if first else ()),
             *overlaps(others, window, since, until),
@@ -115,6 +116,14 @@ def _meetings(window: Window) -> str:
             return "it stays up for that time when somebody meets as it would close"
         case _:
             return "people are asked first when somebody meets as it would close, and without an answer it stays up"
+
+
+def _meanwhile(window: Window, cluster: Cluster) -> tuple[str, ...]:
+    """What stays in service while a closing may still be given up; nothing has to where it never begins with meetings."""
+    if window.meetings == "skip":
+        return ()
+    least = cluster.min_serving
+    return (f"{count(least, 'media node')} {'stays' if least == 1 else 'stay'} in service until no one meets there, or people decide",)
 
 
 def _others(window: Window, cluster: Cluster) -> tuple[Window, ...]:
