@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from bot.app import calendars_of
 from bot.doctor.case import Case
 from bot.doctor.check import Check, Finding, fine, wrong
-from services.calendars import CALLED, Calendar
+from services.calendars import CALLED, Calendar, Contents
 from services.errors import Refused
+from services.windows import Holiday
 
 
 def checks(case: Case) -> Iterator[Check]:
@@ -21,10 +24,18 @@ def checks(case: Case) -> Iterator[Check]:
 
 async def _read(name: str, calendar: Calendar, now: float) -> Sequence[Finding]:
     try:
-        source = (await asyncio.to_thread(calendar.read, now)).source
+        contents = await asyncio.to_thread(calendar.read, now)
     except Refused as error:
         return [wrong(name, f"{calendar.file.name}: {error}", "get the file anew, or correct that line")]
+    source = contents.source
     if source.empty:
         return [wrong(name, f"{source.file} has {source.found}", "get a calendar of the coming year")]
     passed = [c for c in source.cautions if source.skipped]
-    return [fine(name, "; ".join([f"{source.file}: {source.found}", *passed]))]
+    return [fine(name, "; ".join([f"{source.file}: {source.found}", *_first(contents, calendar.zone, now), *passed]))]
+
+
+def _first(contents: Contents, zone: str, now: float) -> list[str]:
+    """The next day off, by which people see that it is the right country's."""
+    today = datetime.fromtimestamp(now, ZoneInfo(zone)).date().isoformat()
+    ahead = sorted((e.date, e.name) for e in contents.entries if isinstance(e, Holiday) and e.date >= today)
+    return [f"the next is {ahead[0][0]}" + (f" ({ahead[0][1]})" if ahead[0][1] else "")] if ahead else []

@@ -107,8 +107,8 @@ class Judge:
 
     def _nobody_could_say(self, tale: Tale) -> bool:
         """No bot was there from its end on, or the channel took nothing: then its people read it in private."""
-        now = self._scene.clock.now()
-        return self._storm.log.overlap(tale.ended_at, now, "nobody", *CLOSED) >= now - tale.ended_at - SETTLES if tale.over else False
+        now, gone = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
+        return tale.over and any(began <= tale.ended_at + NOTICED and ended >= now for began, ended in gone)
 
     def _says(self, text: str, tale: Tale) -> bool:
         if f"run {tale.name}." not in text and f"`{tale.name}`" not in text and f"{tale.name} " not in text:

@@ -16,7 +16,7 @@ import redis.asyncio as redis
 import yaml
 
 from bot.demo.world import STACK, World
-from bot.doctor import addresses, checks, clocks, cloud, hours, nodes, state
+from bot.doctor import addresses, calendars, checks, clocks, cloud, hours, nodes, state
 from bot.doctor.addresses import judged
 from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, Verdict, examine, exit_code, fine, unknown, wrong
@@ -231,11 +231,11 @@ WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
     ),
     "a calendar that is none": (
         lambda w: calendar(w, b"holidays of Spain"),
-        hours.checks, f"{STACK}: holidays", "days.ics: this is not a calendar", "leave clusters.acme.holidays out",
+        calendars.checks, f"{STACK}: holidays", "days.ics: ", "get the file anew",
     ),
     "a calendar of last year": (
         lambda w: calendar(w, ics("20100101")),
-        hours.checks, f"{STACK}: holidays", "days.ics has no day off ahead", "calendar of the coming year",
+        calendars.checks, f"{STACK}: holidays", "days.ics has no day off ahead", "calendar of the coming year",
     ),
     "a plain address of a port with TLS": (
         lambda w: edited(w, public_url=w.addresses.fronts[STACK].replace("http://", "https://")),
@@ -310,7 +310,7 @@ def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
             shown = world.town.ssh.host_key(master.id).get_fingerprint()
             assert f"it offers ed25519 {shown}" in of(found, f"{STACK}: SSH to master-1").said
             holidays = of(found, f"{STACK}: holidays").said
-            assert holidays.startswith("days.ics has 3 days off ahead; the next is ")
+            assert holidays.startswith("days.ics: 3 days off ahead; the next is ")
             assert holidays.endswith(" (Navidad)")
             assert of(found, f"{STACK}: windows").said == "1 window understood: nights (daily, Europe/Madrid)"
             assert of(found, f"{STACK}: region").said == f"every droplet is in {world.cluster.region}"
