@@ -22,6 +22,7 @@ BEFORE_ACK = 1.0  # seconds of Slack's three in which the state store may answer
 KNOWN_WITHIN = 2.0  # seconds after that in which it must be stored, or it counts as not taken
 HELD, EVERY = 15.0, 5.0  # seconds for which a bot holds what it works on, and after which it holds it again
 TAKEN_UP_WITHIN = 300.0  # seconds after which a command is told of and not carried out: whoever typed it has gone on
+REMEMBERED = 1000  # triggers
 NOT_TAKEN = "not taken, nothing was changed: the bot's state store did not answer in time; type or press it again"
 
 What = Mapping[str, str | float]
@@ -35,6 +36,7 @@ class Note:
     commit: Commit
     kept: bool | None = None
     passed_on: bool = False  # what follows it up answers it
+    trigger: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Taking:
         self._clock = clock
         self._tasks = tasks
         self._mine: set[str] = set()
+        self._triggers: dict[str, None] = {}  # the newest that this process has stored: a repeat is known without the state
         self.kinds: dict[str, Callable[[TakenUp], Awaitable[None]]] = {}  # who goes on with it, by the kind of what was stored
 
     def begin(self, what: What, trigger: str = "") -> Note:
@@ -61,13 +64,15 @@ class Taking:
         name = new_id()
         self._mine.add(name)
         whole = {"at": self._clock.now(), "text": "", **what}  # 0.1.0 reads a text from each, also where nothing was typed
-        return Note(name, self._desk.intake.taking(name, whole, HELD * self._clock.speed, trigger))
+        kept = False if trigger in self._triggers else None
+        return Note(name, self._desk.intake.taking(name, whole, HELD * self._clock.speed, trigger), kept, trigger=trigger)
 
     async def before_ack(self, what: What, trigger: str) -> Note:
         """Store it, if that is quick: then whatever becomes of this bot, it is not forgotten."""
         note = self.begin(what, trigger)
-        with suppress(Refused):
-            await self._store(note, BEFORE_ACK)
+        if note.kept is None:
+            with suppress(Refused):
+                await self._store(note, BEFORE_ACK)
         return note
 
     async def _store(self, note: Note, seconds: float) -> None:
@@ -76,6 +81,10 @@ class Taking:
                 note.kept = await self._desk.intake.take(note.commit)
         except (TimeoutError, Unreachable):
             raise Refused(NOT_TAKEN) from None
+        if note.trigger:
+            self._triggers[note.trigger] = None
+            while len(self._triggers) > REMEMBERED:
+                del self._triggers[next(iter(self._triggers))]
 
     @asynccontextmanager
     async def held(self, note: Note) -> AsyncIterator[bool]:

@@ -38,6 +38,8 @@ SHORTEST = 100.0
 SEEN_WITHIN = 60.0
 """Seconds until a node's illness has to be known to whoever looks."""
 OWN = ("death", "nobody")
+FEWEST = "would stay in service, and `drain.min_serving` of"
+"""Refused because too few media nodes would be left: that is what the setting is for."""
 CLOSED = ("closed",)
 """Trouble that is no excuse for this: what a turn of the story is about."""
 FORGOTTEN = 3600.0
@@ -88,6 +90,8 @@ class Judge:
     def not_taken(self, wish: Wish) -> None:
         """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
         if self._storm.log.spans("hand"):
+            return
+        if FEWEST in "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)):
             return
         said = "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:])
         changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"

@@ -248,6 +248,25 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
     play(story)
 
 
+def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_took_it() -> None:
+    async def story(scene: Scene) -> None:
+        place, store = scene.slack.workspace, scene.bot.ways.store
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await with_buttons(scene, "Shut down acme")
+        action = next(e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] == "approve")
+        press = payloads.message_action(place, place.users["UBEN"], card, action, {})
+        await scene.slack.delivery.deliver("interactive", press)
+        await scene.run_is("acme-1", State.RUNNING)
+        store.away = True  # type: ignore[attr-defined]
+        await scene.slack.delivery.deliver("interactive", press)
+        await scene.passes(120)
+        store.away = False  # type: ignore[attr-defined]
+        await scene.card("acme is down ·")
+        assert private(scene, "UBEN") == []
+
+    play(story)
+
+
 @pytest.mark.parametrize("delay", [1.5, 10.0])
 def test_it_is_acknowledged_in_time_however_slow_the_store_is(delay: float) -> None:
     async def story(scene: Scene) -> None:
