@@ -20,7 +20,8 @@ from services.store.port import new_id
 from services.windows import opens_at
 from services.wire import read_json
 
-PART = "requests that wait"
+PARTS = {None: "requests that wait", False: "requests for now", True: "requests for later"}
+"""What a list that cannot be read is called: each is trouble of its own, and the other one being well does not end it."""
 TRIES = 50
 GLASS_SECONDS = 600.0  # an emergency is now
 
@@ -127,9 +128,9 @@ class Requests:
             except BadRecord as error:
                 unread = error
         if unread is not None:
-            self._bulkheads.note(PART, name, unread)
+            self._bulkheads.note(PARTS[later], name, unread)
         else:
-            self._bulkheads.well(PART, name)
+            self._bulkheads.well(PARTS[later], name)
 
     async def must_be_new(
         self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None, later: float = 0.0
