@@ -29,9 +29,10 @@ async def rejects(who: Human, card: Message, why: str = "not tonight", label: st
 
 
 async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Message:
-    """The newest message of the channel that says this and can be answered, now or soon."""
+    """The newest message of the channel that says this and can be answered, now or soon; not one that only calls people."""
     for _ in range(int(seconds)):
         cards = [m for m in scene.ana.sees("COPS") if text in f"{m.text} {m.blocks}" and "actions" in [b["type"] for b in m.blocks]]
+        cards = [m for m in cards if "'Acknowledge'" not in str(m.blocks)]
         if cards:
             return cards[-1]
         await scene.passes(1)
