@@ -19,6 +19,7 @@ from services.hours import Hours
 from services.policy import Actor, Rules
 from services.runs import Run, State
 from services.steps.base import duration
+from services.windows.exceptions import DAY
 
 log = logging.getLogger(__name__)
 PART = "escalations"
@@ -157,7 +158,8 @@ class Escalations:
         if run is not None and (late is None or late.run != run.id or not found) and (matter := await self._of_run(run)) is not None:
             found.append(matter)
         hold, edge = await self._hours.unheld(name)
-        if hold is not None and edge is not None:
+        # One that keeps it from closing for a night does what it is for, and is told once; after a day it may be forgotten.
+        if hold is not None and edge is not None and (edge.kind == "open" or self._clock.now() - hold.since > DAY):
             verb = "open" if edge.kind == "open" else "close"
             words = f"*{name} is still on hold* · {hold.by} · {hold.reason} · it did not {verb} at {edge.local.partition('T')[2][:5]}"
             widest = Audience.OUTSIDE if edge.kind == "open" else Audience.REQUESTER
