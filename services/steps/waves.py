@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from services.cluster import Cluster, MediaNode, NodeLook
+from services.seen import NotSeen
 
 
 def spared(cluster: Cluster, left: Sequence[MediaNode], floor: int, *, ends: bool) -> tuple[MediaNode, ...]:
@@ -15,7 +16,11 @@ def spared(cluster: Cluster, left: Sequence[MediaNode], floor: int, *, ends: boo
     if not floor or (ends and all(seen_empty(n) for n in left)):
         return ()
     serving = sorted(cluster.serving, key=lambda n: (n.id in going, n.droplet.created_at, n.id))
-    return tuple(n for n in serving[:floor] if n.id in going)
+    kept = tuple(n for n in serving[:floor] if n.id in going)
+    if len(serving) >= floor:
+        return kept
+    # Too few are seen to serve: one that is not seen may be the last one, and an autoscaler's node can be told to leave without a look.
+    return (*kept, *(n for n in left if isinstance(n.look, NotSeen)))
 
 
 def seen_empty(node: MediaNode) -> bool:

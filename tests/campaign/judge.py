@@ -94,6 +94,8 @@ class Judge:
         if FEWEST in "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)):
             return
         said = "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:])
+        if wish.words.startswith("startup") and "serves already" in said:
+            return
         changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
         if not changes or not any(w in said for w in ("nothing to do", "has no media node")):
             self.wrong.append(f"not-taken: {wish.words} was never taken: {said}")

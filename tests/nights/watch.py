@@ -17,8 +17,8 @@ CALLS = 300.0
 """Seconds after its return in which a bot has to call, or to have it in service."""
 UNTOLD = 3600.0
 TELLS = (
-    "late", "is not open", "not in service", "did not open", "cannot", "could not", "needs a decision", "has stopped", "stays",
-    "not running",
+    "late", "will not serve", "is not open", "not in service", "did not open", "cannot", "could not", "needs a decision", "has stopped",
+    "stays", "not running",
 )  # fmt: skip
 MENTION = "<@"
 

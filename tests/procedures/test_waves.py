@@ -12,6 +12,7 @@ from services.errors import Refused
 from services.plan import make_plan
 from services.procedures import DrainNodes, Park, Procedure, ResizeMedia, Restart, Scale, Shutdown
 from services.runs import State
+from services.seen import NotSeen
 from services.steps import Drain, Left, Step
 from services.steps.media import SERVES
 from services.steps.waves import seen_empty
@@ -170,3 +171,13 @@ def test_the_same_ones_stay_at_each_look() -> None:
         told = [call[0] for call in ask_of(Drain(floor=1, ends=True), replace(cluster, media=media))]
         assert told == [n.id for n in cluster.media[1:]]
     assert len(ask_of(Drain(floor=1, ends=True), replace(cluster, media=calm))) == 3, "no one meets: all at once, as quickly as ever"
+
+
+def test_what_is_not_seen_may_be_the_last_one_in_service() -> None:
+    """SSH is away: nobody knows which of them serve, and an autoscaler's nodes could be told to leave without a look."""
+    cluster = autoscaled(3)
+    unseen = tuple(replace(n, look=NotSeen("connection refused")) for n in cluster.media)
+    blind = replace(cluster, media=unseen)
+    assert ask_of(Left(floor=1, ends=True), blind) == []
+    one = replace(cluster, media=(replace(cluster.media[0], look=replace(SERVES, rooms=1, people=2, recordings=0)), *unseen[1:]))
+    assert cluster.media[0].id not in [call[0] for call in ask_of(Left(floor=1, ends=True), one)]
