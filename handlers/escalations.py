@@ -1,4 +1,4 @@
-"""Repeats what waits for a person, to more and more people, and at last calls somebody outside; until it is over or acknowledged."""
+"""Repeats what waits for a person, to more and more people, and at last calls on-call outside; until it is over or acknowledged."""
 
 import logging
 import re
@@ -107,6 +107,7 @@ class Escalations:
 
     async def _end(self, name: str, key: str, one: Told, *, goes_on: bool) -> None:
         """It is over. `goes_on`: the same run waits for people still, and there is more to say about that by now."""
+        self._later.pop(key, None)
         if one.outside and not await self._page("resolve", Matter(key, name, one.since, one.summary)):
             log.error("%s of %s: %s is over, and outside does not know", PART, name, key)
         channel = self._channels.get(name, "")

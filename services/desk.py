@@ -530,10 +530,9 @@ class Desk:
     def _must_reject(self, request: Request, actor: Actor) -> None:
         """Refused unless this person may take it back, or reject it; what is done later is called off by any operator too."""
         rules = self.sites.rules(request.plan.cluster)
-        if actor.key == request.requester.key or may_approve(actor, request.requester, rules).kind is not Kind.DENIED:
-            return
         verdict = may_approve(actor, request.requester, rules)
-        must(may_use(actor, rules, request.plan.procedure.needs()) if request.later else verdict)
+        if actor.key != request.requester.key and verdict.kind is Kind.DENIED:
+            must(may_use(actor, rules, request.plan.procedure.needs()) if request.later else verdict)
 
     async def before(self, decision: Decision, name: str, actor: Actor) -> tuple[Request | Run, bool]:
         """What would be decided on, and whether it takes a reason. Refused as the decision itself would be."""

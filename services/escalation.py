@@ -1,4 +1,4 @@
-"""What waits for a person and is repeated until somebody sees to it: when, to whom, and when somebody outside is called. Pure."""
+"""What waits for a person and is repeated until it is acknowledged: when, to whom, and when on-call outside is called. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

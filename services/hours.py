@@ -144,7 +144,7 @@ class Hours:
         self._quiet: dict[str, tuple[tuple[str | None, ...], float]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
         self._added: dict[str, Run] = {}
-        self._evenings: set[str] = set()  # runs whose evening is noted
+        self._evenings: dict[str, frozenset[str]] = {}  # of each cluster's newest runs those whose evening is noted
         self._open_runs: dict[str, Run] = {}
         self._down: dict[str, float] = {}  # since when all masters of a cluster are seen powered off
         self._surely_down: set[str] = set()
@@ -315,9 +315,10 @@ class Hours:
         after = settled.due.next_edge
         if opening is not None and after is not None and after.kind == "open":
             opening = replace(opening, opens=after.at)
-        for run in await self._newest(turn.name):
+        newest = await self._newest(turn.name)
+        for run in newest:
             _tell_what_came_of_it(turn, run)
-            await self._remember_evening(run)
+        await self._remember_evenings(turn.name, newest)
         await self._notice(turn, settled.due.next_edge)
         if opening is None:
             await self._call(turn, settled.due)
@@ -328,10 +329,12 @@ class Hours:
             turn.why = turn.why or "it is not settled yet"
         return opening
 
-    async def _remember_evening(self, run: Run) -> None:
-        if run.id not in self._evenings and (evening := evening_of(run)) is not None:
-            await self._desk.memory.note_evening(run.cluster, evening)
-        self._evenings.add(run.id)
+    async def _remember_evenings(self, name: str, newest: Iterable[Run]) -> None:
+        noted, there = self._evenings.get(name, frozenset()), list(newest)
+        for run in there:
+            if run.id not in noted and (evening := evening_of(run)) is not None:
+                await self._desk.memory.note_evening(name, evening)
+        self._evenings[name] = frozenset(run.id for run in there if run.over)
 
     async def _write(self, turn: _Turn, opening: _Opening | None) -> bool:
         if opening is not None:

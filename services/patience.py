@@ -11,21 +11,18 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 4.0
 T = TypeVar("T")
 
 
-def _may_pass(_: Unreachable) -> bool:
-    return True  # also what would have to be seen for a minute to be believed: seen once, it was most likely one odd answer
-
-
 async def patiently(
     clock: Clock,
     look: Callable[[], Awaitable[T]],
     *,
     seconds: float = PATIENCE,
     first: float = FIRST_PAUSE,
-    may_pass: Callable[[Unreachable], bool] = _may_pass,
+    may_pass: Callable[[Unreachable], bool] = lambda _: True,
 ) -> T:
     """What the look sees, at the first time it sees anything. Only for what changes nothing.
 
     Unreachable when that lasts too long, when the other side asks for a longer pause, or when it is of a kind that does not pass soon.
+    What has to be seen for a minute to be believed is repeated too: seen once, it was most likely one odd answer.
     """
     until, pause = clock.now() + seconds, first
     while True:

@@ -20,8 +20,8 @@ from services.store.port import new_id
 from services.windows import opens_at
 from services.wire import read_json
 
-PARTS = {None: "requests that wait", False: "requests for now", True: "requests for later"}
-"""What a list that cannot be read is called: each is trouble of its own, and the other one being well does not end it."""
+PARTS = {False: "requests that wait", True: "requests for later"}
+"""What is read, by whether it is only what was planned for later. Each is trouble of its own: one being well does not end the other's."""
 TRIES = 50
 GLASS_SECONDS = 600.0  # an emergency is now
 
@@ -117,10 +117,10 @@ class Requests:
         """Those that are approved and wait for their moment, the next one first; one whose moment has passed among them."""
         return sorted([r async for r in self._readable(name, later=True) if r.scheduled], key=lambda r: r.later)
 
-    async def _readable(self, name: str, *, later: bool | None = None) -> AsyncIterator[Request]:
+    async def _readable(self, name: str, *, later: bool = False) -> AsyncIterator[Request]:
         """Those that are listed. One that cannot be read is trouble of its own: it stays listed, and the others are looked after."""
         unread = None
-        for request_id in await self._listed(name, later):
+        for request_id in await self._listed(name, later=later):
             try:
                 yield await self._journal.request(request_id)
             except Refused:
@@ -203,9 +203,9 @@ class Requests:
             if request.act is None:  # else the run still needs it
                 await self._staging.drop(request.plan.cluster, request.plan.procedure)
 
-    async def _listed(self, name: str, later: bool | None) -> list[str]:
-        """Those at once first; `later`: of one of the two only."""
-        kinds = (False, True) if later is None else (later,)
+    async def _listed(self, name: str, *, later: bool) -> list[str]:
+        """Those for now first; `later`: without them."""
+        kinds = (True,) if later else (False, True)
         texts = await self._store.get(*(pending_key(name, later=kind) for kind in kinds))
         return [str(i) for text in texts for i in read_json(text, [], f"the list of requests of {name}")]
 

@@ -1,4 +1,4 @@
-"""Wake-up: somebody who is no operator starts a cluster that a window has closed, out of a quota, and operators read of it.
+"""Wake-up: people who are no operators start a cluster that a window has closed, out of a quota, and operators read of it.
 
 Only what the window closed is woken, and only up to a moment that is said: then the window closes it again. What a person stopped, holds
 or froze is theirs.
@@ -20,7 +20,7 @@ WEEK = 7 * 86400.0
 
 
 class Waking:
-    """Takes them. Quota and wish are one edit of the book, so that nobody gets more by pressing twice."""
+    """Takes them. Quota and wish are one edit of the book, so that pressing twice gets no one more."""
 
     def __init__(self, desk: Desk, hours: Hours) -> None:
         self._desk = desk

@@ -1,4 +1,4 @@
-"""Whoever is called outside of Slack: whether there is a way to that address. No one is called."""
+"""The on-call service: whether there is a way to its address. No one is called."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,7 +15,7 @@ WITHIN = 5.0
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """Where the settings name somebody."""
+    """Where the settings name one."""
     if case.settings.oncall is not None:
         yield Check(NAME, partial(_reachable, case.settings.oncall))
 

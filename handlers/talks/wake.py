@@ -26,6 +26,6 @@ class Wake(Talk):
 
 
 def woken_card(name: str, until: float) -> Card:
-    """Told to whoever woke it."""
+    """The answer to the person who woke it."""
     how = "`/openvidu status` says how far it is"
     return cards.words_card(f"{name} starts up. It stays up until {day(until)} and closes again then; {how}.")

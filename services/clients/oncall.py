@@ -1,4 +1,4 @@
-"""Calls somebody outside of Slack: one webhook, to PagerDuty, to Opsgenie, or a signed CloudEvent to whatever else takes one."""
+"""Calls on-call outside of Slack: one webhook, to PagerDuty, to Opsgenie, or a signed CloudEvent to whatever else takes one."""
 
 import hashlib
 import hmac
@@ -42,7 +42,7 @@ class Page:
 
 
 class OnCall(Protocol):
-    """Whatever calls somebody outside."""
+    """A way to call on-call outside of Slack."""
 
     async def send(self, page: Page) -> None:
         """Deliver it. Unreachable where that is not known to have worked."""

@@ -65,7 +65,7 @@ def at_stake(nodes: list[MediaNode]) -> Observed[Load]:
         found = Load(0, 0, 0) if node.drained or node.held else node.look if isinstance(node.look, NotSeen) else _load(node.look)
         if isinstance(found, NotSeen):
             return found
-        total = Load(total.rooms + found.rooms, total.people + found.people, total.recordings + found.recordings)
+        total = total.plus(found)
     return total
 
 

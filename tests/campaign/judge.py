@@ -91,9 +91,9 @@ class Judge:
         """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
         if self._storm.log.spans("hand"):
             return
-        if FEWEST in "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)):
-            return
         said = "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:])
+        if FEWEST in said:
+            return
         if wish.words.startswith("startup") and "serves already" in said:
             return
         changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
