@@ -471,6 +471,12 @@ class _Drive:
 
     async def _overdue(self, step: Step, cluster: Cluster) -> None:
         question = step.question(cluster)
+        if question is not None and any(c.loses for c in question.choices):
+            # What a choice ends must stand on the card by both witnesses: LiveKit's count beside the nodes' own.
+            cluster = await self._observe(step.needs | {Fact.LOAD})
+            question = None if step.is_done(cluster) else step.question(cluster)
+            if question is None:
+                return
         now = self._clock.now()
         if question is not None:
             self._reminded = now

@@ -543,7 +543,7 @@ class Hours:
         late = will_miss(turn.now, found.edge, _left(holder, progress.cluster, turn.now))
         if late >= LATE_BY:
             words = f"*{turn.name} will not serve by {_time(found.edge)}* \u00b7 about {duration(late)} late \u00b7 {found.why}."
-            turn.tell(f"{found.edge.name}/late", words)
+            turn.tell(f"{found.edge.name}/late", words, calls=True)
 
     def _raise(self, turn: _Turn, found: Overdue) -> None:
         """Nothing moves, or its time is over: without an estimate, as there is nothing to estimate from."""

@@ -125,7 +125,7 @@ class Left(Step):
             meanwhile=True,
             default="up" if self.gives_up else "",
             default_after=self.gives_up,
-        ).staking(at_stake(left))
+        ).staking(at_stake(cluster, left))
 
     @staticmethod
     def _stuck(left: list[MediaNode]) -> str:
@@ -143,7 +143,7 @@ class Left(Step):
         return (Choice("close", "Drain all, open no new meeting", steps=(replace(self, floor=0),), goes_on=True),)
 
     def _force(self, cluster: Cluster, left: list[MediaNode]) -> Choice:
-        loses = f"ends now what still runs on {carrying(cluster, left)}, by deleting the {'droplet' if len(left) == 1 else 'droplets'}"
+        loses = f"ends now, by deleting the {'droplet' if len(left) == 1 else 'droplets'}, what still runs on {carrying(cluster, left)}"
         return Choice("force", "Delete them now and go on", steps=(Deleted(tuple(n.id for n in left)),), goes_on=True, loses=loses)
 
     @staticmethod

@@ -88,6 +88,30 @@ def test_in_the_middle_of_a_drain_too(kind: str, fault: str) -> None:
     virtual.run(story())
 
 
+@pytest.mark.parametrize(("kind", "node"), [("pool", "media-2"), ("fixed", "media-2"), ("autoscaler", "media-1002")])
+def test_a_question_names_whom_livekit_counts_where_the_node_s_metrics_say_nobody(kind: str, node: str) -> None:
+    """What an answer ends rests on both witnesses: the larger number stands on the card."""
+
+    async def story() -> None:
+        async with Scene(media=2, kind=kind, pydo=False, site={"drain": {"method": "signal", "deadline_minutes": 6}}) as scene:
+            scene.estate.open_meeting(people=8, minutes=600, recordings=1, on=last(scene))
+            scene.estate.allow_thrown_out = True
+            await asked(scene, f"drain {node}", f"Drain {node} of acme")
+            scene.town.faults.ail(last(scene).name, "metrics-empty")
+            card = await question(scene)
+            assert "LiveKit counts 8 people more than the nodes' own metrics do, who may meet here" in card.text
+            stored = (await scene.journal.run("acme-1")).question
+            assert stored is not None
+            assert stored.stake is not None
+            assert stored.stake.people == 8
+            ends = "Delete them now and go on" if kind == "autoscaler" else "End these meetings and go on"
+            await scene.ben.presses(card, ends)
+            await over(scene)
+            assert sum(loss.people for loss in scene.estate.losses) == 8, "as the card said"
+
+    virtual.run(story())
+
+
 def test_status_shows_what_is_not_seen_with_its_reason_and_no_drained_node_with_people() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:

@@ -90,6 +90,26 @@ def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_
     night(story, kind)
 
 
+@every_kind
+def test_a_bot_that_returns_too_late_for_the_opening_calls_people_and_starts_up(kind: str) -> None:
+    """It moves, and does not make it: the lateness is estimated, and somebody is called, as nobody was while there was no bot."""
+
+    async def story(scene: Scene) -> None:
+        await until(scene, "2026-11-25T20:30")
+        scene.kill()
+        await until(scene, "2026-11-25T21:29")
+        await scene.start_bot()
+        await until(scene, "2026-11-25T21:33")
+        ((when, words),) = said(scene, "acme will not serve by 21:30")
+        assert when <= at("2026-11-25T21:31")
+        assert "late" in words
+        assert "<@UANA>" in words, "a person is called"
+        await until(scene, "2026-11-25T22:00")
+        assert up(scene)
+
+    night(story, kind)
+
+
 class Pager:
     """Stands where on-call is called, and notes what it is told."""
 
