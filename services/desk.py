@@ -414,10 +414,10 @@ class Desk:
         hold = book.exceptions.hold(now)
         if hold is not None:
             left = duration(hold.until - self._clock.now())
-            raise Refused(f"{name} is on hold for another {left}: {hold.by}, {hold.reason}; `/openvidu unhold` ends it")
+            raise Refused(f"{name} is on hold for another {left}: {hold.by}, {harmless(hold.reason)}; `/openvidu unhold` ends it")
         freeze = None if glass else book.exceptions.freeze(now)
         if freeze is not None:
-            left, called = duration(freeze.until - self._clock.now()), f": {freeze.name}" if freeze.name else ""
+            left, called = duration(freeze.until - self._clock.now()), f": {harmless(freeze.name)}" if freeze.name else ""
             if at:
                 raise Refused(f"{name} is in a change freeze then, which ends in {left}{called}; choose a later time")
             raise Refused(f"{name} is in a change freeze for another {left}{called}; only break-glass changes it meanwhile")

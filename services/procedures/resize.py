@@ -96,8 +96,8 @@ class ResizeMasters(Procedure):
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
+        self._check_disks(cluster)
         if not self._wrong(cluster):
-            self._check_disks(cluster)
             return
         self._check_size(cluster)
         if self.rolling:
@@ -107,10 +107,15 @@ class ResizeMasters(Procedure):
 
     def _check_disks(self, cluster: Cluster) -> None:
         size = cluster.size(self.size)
-        if self.grow_disk and size is not None and any(m.disk < size.disk for m in cluster.masters):
+        if not self.grow_disk or size is None:
+            return
+        small = [m for m in cluster.masters if m.size == self.size and m.disk < size.disk]
+        if small:
+            names = listed(short(m.name, cluster.stack) for m in small)
+            who = "the masters" if len(small) == len(cluster.masters) else names
             raise Refused(
-                f"the masters have {self.size} already, and DigitalOcean grows a disk only together with a change of size: "
-                f"go to another size first, or to a larger one with `--grow-disk`; {_offer(cluster, self.size)}"
+                f"{who} {'has' if len(small) == 1 else 'have'} {self.size} already, and DigitalOcean grows a disk only together with "
+                f"a change of size: go to another size first, or to a larger one with `--grow-disk`; {_offer(cluster, self.size)}"
             )
 
     def _check_size(self, cluster: Cluster) -> None:

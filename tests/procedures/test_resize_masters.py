@@ -151,6 +151,15 @@ def test_the_same_size_does_not_grow_a_disk() -> None:
         make_plan(replace(shop(ready()), sizes=(replace(SOLD[0], disk=200), *SOLD[1:])), ResizeMasters(OLD, grow_disk=True))
 
 
+def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_is_changed() -> None:
+    """Else the other three would be taken down, and that one would stay as it is."""
+    mixed = shop(ready())
+    mixed = replace(mixed, masters=(*mixed.masters[:3], replace(mixed.masters[3], size=BIG)))
+    with pytest.raises(Refused, match="^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only together with"):
+        make_plan(mixed, ResizeMasters(BIG, grow_disk=True))
+    assert not make_plan(mixed, ResizeMasters(BIG)).empty
+
+
 # In Slack's words
 
 

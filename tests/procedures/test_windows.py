@@ -310,11 +310,12 @@ def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stop
 def test_a_hold_stops_every_change_and_says_who_and_why(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
-        await scene.ana.types("COPS", '/openvidu hold "exam week" until tomorrow 12:00')
+        await scene.ana.types("COPS", '/openvidu hold "exam week <@UCARLA>" until tomorrow 12:00')
         await scene.card("acme is on hold")
         await scene.ben.types("COPS", "/openvidu shutdown")
         told = await scene.whisper("UBEN", "is on hold for another")
-        assert "exam week" in told.text
+        assert "exam week ‹@UCARLA›" in told.text
+        assert "<@UCARLA>" not in told.text, "nobody is called by somebody else's reason"
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
         told_once = [m for m in scene.ana.sees("COPS") if "did not close at 20:00" in m.text]

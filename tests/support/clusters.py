@@ -36,6 +36,7 @@ from services.errors import Refused
 from services.plan import Plan, make_plan
 from services.policy import Actor
 from services.procedures import PROCEDURES, Configure, Procedure, Shutdown
+from services.reasons import harmless
 from services.runs import (
     OVER,
     Answered,
@@ -498,7 +499,7 @@ def requests(draw: st.DrawFn) -> Request:
         made = replace(made, approvals=(*made.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts))))
     made = replace(made, lacks=draw(st.sampled_from(((), ("S0OPS",), ("S0OPS", "S0SEC")))), glass=draw(st.booleans()))
     if not made.glass and draw(st.booleans()):
-        made = replace(made, id="at." + made.id, later=NOW + draw(st.floats(60, 2e6)), zone="Europe/Madrid", waits=draw(texts))
+        made = replace(made, id="at." + made.id, later=NOW + draw(st.floats(60, 2e6)), zone="Europe/Madrid", waits=harmless(draw(texts)))
         made = made.agreed(NOW + 60) if draw(st.booleans()) else replace(made, waits="")
     if state is RequestState.OPEN:
         return made
