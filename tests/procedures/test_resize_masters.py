@@ -155,7 +155,7 @@ def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_
     """Else the other three would be taken down, and that one would stay as it is."""
     mixed = shop(ready())
     mixed = replace(mixed, masters=(*mixed.masters[:3], replace(mixed.masters[3], size=BIG)))
-    with pytest.raises(Refused, match="^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only together with"):
+    with pytest.raises(Refused, match=r"^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only together with"):
         make_plan(mixed, ResizeMasters(BIG, grow_disk=True))
     assert not make_plan(mixed, ResizeMasters(BIG)).empty
 
