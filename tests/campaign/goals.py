@@ -101,10 +101,11 @@ def configured(scene: Scene, tale: Tale) -> str:
 def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
     """Whether people reach them is the masters' part: these may be on their way up or down for another reason.
 
-    One in a crash loop counts, and one that another hand has drained: the world did it, and no procedure of these is about it.
+    One in a crash loop counts, and one that is on and that another hand has drained: the world did it, and no procedure of these
+    is about it.
     """
     media, nodes, by_hand = scene.estate.media(tale.stack), scene.estate.nodes, scene.estate.watch.by_hand
-    return [d for d in media if nodes.takes_meetings(d) or "openvidu" in d.node.loops or d.id in by_hand]
+    return [d for d in media if nodes.takes_meetings(d) or "openvidu" in d.node.loops or (d.id in by_hand and d.on)]
 
 
 def unparked(scene: Scene, tale: Tale) -> str:
