@@ -6,12 +6,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bench.figures import Figure
-from services.clock import loop_clock
-from services.desk import SWEEP
-from services.outcomes import Started
-from services.policy import Actor
+from services.access.policy import Actor
+from services.common.clock import loop_clock
+from services.operations.desk import SWEEP
+from services.operations.results import Started
 from services.procedures import Scale
-from services.runs import State
+from services.runs.run import State
 from services.store import Commit
 from services.store.sqlite import SqliteStore
 from simulators.estate.delays import PUBLISHED

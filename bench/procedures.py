@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.figures import Figure
 from bench.runbook import POLL, STACK, Hand
-from services.runs import State
+from services.runs.run import State
 from simulators.estate.delays import PUBLISHED
 from tests.support import virtual
 from tests.support.scene import Scene

@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from bench.figures import Figure
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import OPS, World
 from tests.support.live import world_of
 from tests.support.redis import running_redis, slow_door

@@ -29,9 +29,9 @@ def main(words: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
     # Here, because a stop has to be heard before what takes long to import.
-    from bot.audit import add_audit_to  # noqa: PLC0415
+    from bot.audit.command import add_audit_to  # noqa: PLC0415
     from bot.init.command import add_init_to  # noqa: PLC0415
-    from bot.start import add_settings_to  # noqa: PLC0415
+    from bot.options import add_settings_to  # noqa: PLC0415
     from bot.terminal.command import add_terminal_to  # noqa: PLC0415
 
     made = argparse.ArgumentParser(prog="openvidu-bot", description=DESCRIPTION)
@@ -69,8 +69,8 @@ def parser() -> argparse.ArgumentParser:
 def _serve(asked: argparse.Namespace) -> int:
     # Here, so that --help and --version do not wait for what only serving needs.
     from bot import logs  # noqa: PLC0415
+    from bot.options import read_settings, settings_file  # noqa: PLC0415
     from bot.serve import CannotStart, serve  # noqa: PLC0415
-    from bot.start import read_settings, settings_file  # noqa: PLC0415
 
     settings = read_settings(asked)
     logs.set_up(settings)
@@ -100,7 +100,7 @@ def _doctor(asked: argparse.Namespace) -> int:
     from bot import logs  # noqa: PLC0415
     from bot.doctor import doctor, probing  # noqa: PLC0415
     from bot.doctor.check import whereabouts  # noqa: PLC0415
-    from bot.start import read_settings  # noqa: PLC0415
+    from bot.options import read_settings  # noqa: PLC0415
 
     settings = read_settings(asked, secrets=False)
     logs.set_up(settings, quiet=True)

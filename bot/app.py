@@ -15,50 +15,50 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.reread import Reread, SettingsFile
 from bot.version import own_version
 from config.values import Cluster, Settings
-from handlers.actions import Buttons, approvers
-from handlers.alarms import Alarms
 from handlers.app import build_app
-from handlers.commands import Counter, Office
-from handlers.doors import Doors
-from handlers.escalations import Escalations
-from handlers.glances import Glances
-from handlers.groups import Groups
-from handlers.home import Home
-from handlers.menus import Menus
-from handlers.modals import Forms
-from handlers.notices import Notices
-from handlers.reporter import Reporter
-from handlers.voice import Voice
-from services.account import Account
-from services.bulkheads import Work
-from services.calendars import Calendar, Calendars
-from services.clients.digitalocean import DigitalOcean
-from services.clients.http import Http
-from services.clients.livekit import Livekit
-from services.clients.oncall import OnCall, Webhook
-from services.clients.spaces import Spaces
-from services.clients.ssh import HostKeys as Pins
-from services.clients.ssh import Ssh
-from services.clock import Clock
-from services.cluster import Timings
-from services.continuity import Continuity
-from services.decisions import Request
-from services.desk import SWEEP, Desk, Site
-from services.errors import Refused
-from services.hours import Hours
-from services.lookout import Lookout
-from services.membership import Roster
-from services.memory import HostKeys
-from services.policy import EVERYONE, Decision, Impact, Rules
-from services.retention import DAY, Policy, Retention
-from services.spoken import CommandClass
+from handlers.commands.dispatcher import Counter, Office
+from handlers.interactions.buttons import Buttons, approvers
+from handlers.interactions.home_tab import Home
+from handlers.interactions.menu import Menus
+from handlers.interactions.overview import Glances
+from handlers.interactions.submissions import Forms
+from handlers.slack.client import Voice
+from handlers.slack.user_groups import Groups
+from handlers.updates.announcements import Notices
+from handlers.updates.closed_channels import Doors
+from handlers.updates.escalations import Escalations
+from handlers.updates.operator_alerts import Alarms
+from handlers.updates.reporter import Reporter
+from services.access.policy import EVERYONE, Decision, Impact, Rules
+from services.access.user_groups import Roster
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.http import Http
+from services.cloud.clients.livekit import Livekit
+from services.cloud.clients.oncall import OnCall, Webhook
+from services.cloud.clients.spaces import Spaces
+from services.cloud.clients.ssh import HostKeys as Pins
+from services.cloud.clients.ssh import Ssh
+from services.cloud.listings import Account
+from services.cloud.secrets_bucket import Objects
+from services.cloud.world import ClusterWorld, People, Place, Shell
+from services.cluster.model import Timings
+from services.common.bulkheads import Work
+from services.common.clock import Clock
+from services.common.command import CommandClass
+from services.common.errors import Refused
+from services.memory.host_keys import HostKeys
+from services.operations.continuity import Continuity
+from services.operations.desk import SWEEP, Desk, Site
+from services.operations.retention import DAY, Policy, Retention
+from services.runs.request import Request
+from services.schedule.alerts import Lookout
+from services.schedule.calendar_sync import Calendar, Calendars
+from services.schedule.scheduler import Hours
 from services.store import Store
 from services.store.gate import Gate
 from services.store.port import new_id
-from services.vault import Objects
 from services.windows import Window, parse_hours, parse_window
 from services.windows.sources import CalendarKind
-from services.world import ClusterWorld, People, Place, Shell
 
 log = logging.getLogger(__name__)
 

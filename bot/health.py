@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from services.metrics import METRICS
+from services.common.metrics import METRICS
 
 Problems = Callable[[], Awaitable[list[str]]]
 

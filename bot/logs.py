@@ -12,9 +12,9 @@ from urllib.parse import unquote
 from pydantic import BaseModel, SecretStr
 
 from config.values import Settings
-from services.decisions import Request
-from services.executor import Progress
-from services.runs import Run
+from services.runs.executor import Progress
+from services.runs.request import Request
+from services.runs.run import Run
 from services.secrets_env.mask import Masker
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.settings import SettingsError
 from config.values import Settings
-from services.clock import Clock
+from services.common.clock import Clock
 
 log = logging.getLogger(__name__)
 EVERY = 30.0

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from services.clock import Clock
+from services.common.clock import Clock
 
 
 class Tick:

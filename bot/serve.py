@@ -23,25 +23,25 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.app import Bot, Ways, build
 from bot.health import Health
 from bot.logs import Chronicle
-from bot.measures import Measures
-from bot.requests import PATH, slack_route
+from bot.metrics import Measures
 from bot.reread import SettingsFile
 from bot.scheduler import Tick
-from bot.sockets import Sockets
+from bot.slack_http import PATH, slack_route
+from bot.slack_sockets import Sockets
 from bot.state import Unusable, keep_looking, must_be_usable, open_store
-from bot.terminal.control import Control
-from bot.terminal.people import Peer, actor_of
-from bot.terminal.worker import circle_of
+from bot.terminal.identity import Peer, actor_of
+from bot.terminal.local import circle_of
+from bot.terminal.socket import Control
 from bot.version import own_version
 from bot.watchdog import Watchdog, supervisor_of
 from config.values import Settings, is_loopback
-from handlers.terminal import Terminal
-from services.causes import cause_of
-from services.clients.http import Http
-from services.clock import Clock
-from services.desk import SWEEP
-from services.errors import Refused, Unreachable
-from services.policy import Actor
+from handlers.terminal.session import Terminal
+from services.access.policy import Actor
+from services.cloud.clients.http import Http
+from services.common.causes import cause_of
+from services.common.clock import Clock
+from services.common.errors import Refused, Unreachable
+from services.operations.desk import SWEEP
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds that answers on their way are given when the bot is stopped

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from config.values import Settings, State
-from services.bulkheads import Bulkheads
-from services.clock import Clock
-from services.errors import BadRecord, Refused, Unreachable
+from services.common.bulkheads import Bulkheads
+from services.common.clock import Clock
+from services.common.errors import BadRecord, Refused, Unreachable
 from services.store import Store, Unfit
 from services.store.durability import Durability
 from services.store.origin import NewerState, settle

@@ -206,9 +206,9 @@ class Roles(Value):
         return tuple(dict.fromkeys((*self.operators, *(who for people in self.classes.values() for who in people))))
 
 
-# Named as in services.spoken.
+# Named as in services.common.command.
 CLASSES = ("power", "capacity", "configuration", "secrets", "windows")
-# Named as in services.policy.
+# Named as in services.access.policy.
 ImpactName = Literal[
     "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
 ]
@@ -257,7 +257,7 @@ class Drain(Value):
 
 
 class Timings(Value):
-    """How long the bot waits, in seconds, before it asks again, asks people, or stops. Named as in services.cluster."""
+    """How long the bot waits, in seconds, before it asks again, asks people, or stops. Named as in services.cluster.model."""
 
     look: Seconds = 5
     second_look: Seconds = 10

@@ -12,15 +12,15 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers import cards
-from handlers.actions import Buttons
-from handlers.blocks import modal, section
-from handlers.commands import Counter, say
-from handlers.dialogs import FORM, PLAN, Meant
-from handlers.home import Home
-from handlers.menus import Menus
-from handlers.modals import CONFIG, REASONED, WINDOW, Forms
-from services.errors import Refused
+from handlers import views
+from handlers.commands.dispatcher import Counter, say
+from handlers.interactions.buttons import Buttons
+from handlers.interactions.command_form import FORM, PLAN, Meant
+from handlers.interactions.home_tab import Home
+from handlers.interactions.menu import Menus
+from handlers.interactions.submissions import CONFIG, REASONED, WINDOW, Forms
+from handlers.slack.blocks import modal, section
+from services.common.errors import Refused
 
 log = logging.getLogger(__name__)
 AS_JSON: dict[str, str | Sequence[str]] = {"content-type": ["application/json;charset=utf-8"]}
@@ -110,7 +110,7 @@ async def _failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
     # A response of our own, always: otherwise the person waits three seconds and reads "operation_timeout".
     text = say(error)
     if "command" in body:
-        return BoltResponse(status=200, body={"response_type": "ephemeral", "text": cards.sentence(text)})
+        return BoltResponse(status=200, body={"response_type": "ephemeral", "text": views.sentence(text)})
     if body.get("type") == "view_submission":
         # The form would close as if all were well.
         told = modal("told", "Not taken", [section(text)])

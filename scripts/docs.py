@@ -20,11 +20,11 @@ from bot.__main__ import parser  # noqa: E402
 from bot.terminal.command import VERBS  # noqa: E402
 from config.settings import CLUSTER_SECRETS, SECRET_KEYS  # noqa: E402
 from config.values import Secrets, Settings  # noqa: E402
-from handlers.parsing import SPOKEN  # noqa: E402
-from services.metrics import KNOWN  # noqa: E402
+from handlers.commands.parser import SPOKEN  # noqa: E402
+from services.common.command import CHANGING  # noqa: E402
+from services.common.metrics import KNOWN  # noqa: E402
 from services.procedures import Procedure  # noqa: E402
-from services.runs import Event, State  # noqa: E402
-from services.spoken import CHANGING  # noqa: E402
+from services.runs.run import Event, State  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 MADE = "<!-- Made by `make docs` from the code: change it there. -->"

@@ -47,32 +47,32 @@ class Target:
 
 
 TARGETS = (
-    Target("services/locks.py", ("tests/laws/test_guards.py",)),
-    Target("services/drains.py", ("tests/laws/test_guards.py",)),
-    Target("services/fenced.py", ("tests/laws/test_fenced.py",)),
-    Target("services/journal.py", ("tests/laws/test_journal.py",),
+    Target("services/runs/locks.py", ("tests/laws/test_guards.py",)),
+    Target("services/runs/drain_ledger.py", ("tests/laws/test_guards.py",)),
+    Target("services/runs/fenced_world.py", ("tests/laws/test_fenced.py",)),
+    Target("services/runs/journal.py", ("tests/laws/test_journal.py",),
            ("open", "append", "say", "vote", "put_request", "change_request", "next_name", "refresh")),
     Target("services/store/sqlite.py", ("tests/contracts/test_store.py",), ("_value", "_apply", "_commit", "read", "tail", "length"),
            ("-k", "sqlite and not processes")),
     Target("services/store/redis.py", ("tests/contracts/test_store.py",), (), ("-k", "redis and not acquirers"), "COMMIT"),
-    Target("services/world.py", ("tests/laws/test_pool_edit.py",),
+    Target("services/cloud/world.py", ("tests/laws/test_pool_edit.py",),
            ("set_target", "set_template_size", "_put_pool")),
-    Target("services/readings.py", ("tests/laws/test_pool_edit.py",), ("target_of", "template_digest")),
-    Target("services/authorization.py", ("tests/laws/test_authorization.py",), enough=0.98),
-    Target("services/standing.py", ("tests/laws/test_standing.py",), enough=0.98),
-    Target("services/decisions.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
-    Target("services/policy.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
+    Target("services/cloud/parse.py", ("tests/laws/test_pool_edit.py",), ("target_of", "template_digest")),
+    Target("services/runs/authorization.py", ("tests/laws/test_authorization.py",), enough=0.98),
+    Target("services/runs/standing_approval.py", ("tests/laws/test_standing.py",), enough=0.98),
+    Target("services/runs/request.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
+    Target("services/access/policy.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
 )  # fmt: skip
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
-    ("services/locks.py", "checks={lease.key: None, epoch_key: epoch},", "checks=({epoch_key: epoch}),"):
+    ("services/runs/locks.py", "checks={lease.key: None, epoch_at: epoch},", "checks=({epoch_at: epoch}),"):
         "whoever takes the lease raises the epoch in the same commit",
-    ("services/locks.py", "await self._keeper", "pass"):
+    ("services/runs/locks.py", "await self._keeper", "pass"):
         "it is cancelled either way, before anything else of this loop can run on",
     ("services/store/sqlite.py", "limit = -1 if count is None else count", "limit = -(2) if count is None else count"):
         "to SQLite any negative limit is none",
-    ("services/policy.py", 'return ""', "return None"): "whoever asks only looks whether there is a reason",
-    ("services/authorization.py", 'return ""', "return None"): "differences that say nothing are left out",
+    ("services/access/policy.py", 'return ""', "return None"): "whoever asks only looks whether there is a reason",
+    ("services/runs/authorization.py", 'return ""', "return None"): "differences that say nothing are left out",
 }  # fmt: skip
 """(file, the line as it was, the line as it became) -> why nothing can tell them apart."""
 

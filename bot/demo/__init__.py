@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from bot.demo.alone import run_world as run_world
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.panel import Panel
 from bot.demo.world import World
+from bot.demo.world_only import run_world as run_world
 from simulators.clock import ScaledClock
 
 BEGINS = (18, 10)  # an evening in Madrid: cards speak of times of day, and these read well

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import STACK, World
 from simulators.estate import Droplet, Meeting
 from simulators.estate.catalog import SIZES

@@ -13,7 +13,7 @@ import asyncssh
 import yaml
 
 import config
-from handlers.parsing import SPOKEN
+from handlers.commands.parser import SPOKEN
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace

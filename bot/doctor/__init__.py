@@ -9,14 +9,14 @@ from dataclasses import replace
 from functools import partial
 
 from bot.doctor import addresses, bucket, calendars, clocks, cloud, hours, nodes, oncall, slack, state
-from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
+from bot.doctor.context import Case, open_case
 from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, line
 from bot.logs import secrets_of
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
-from services.clock import Clock
+from services.common.clock import Clock
 from services.secrets_env.mask import Masker
 
 

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
+from bot.doctor.context import Case, Patient
 from bot.doctor.hours import windows_of
-from services.causes import Cause
-from services.certificates import DAY, SOON, Certificate, NoCertificate, moment
-from services.cluster import Droplet, short
-from services.errors import Rejected, Unreachable
-from services.steps.base import duration, listed
+from services.cloud.world import HEALTH_SECONDS, health_page
+from services.cluster.certificates import DAY, SOON, Certificate, NoCertificate, moment
+from services.cluster.model import Droplet, short
+from services.common.causes import Cause
+from services.common.errors import Rejected, Unreachable
+from services.common.text import duration, listed
 from services.windows import closures
-from services.world import HEALTH_SECONDS, health_page
 
 AHEAD = 40 * DAY  # windows that are looked at
 HEALTH = "check clusters.NAME.health_url, and that port 7880 is open to this machine"

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, failed, fine, skipped, wrong
-from services.errors import BotError, NotFound
+from bot.doctor.context import Case, Patient
+from services.cloud.secrets_bucket import Objects
+from services.common.errors import BotError, NotFound
 from services.secrets_env import Harm, SecretsFile, findings, remedy, would
 from services.store.port import new_id
-from services.vault import Objects
 
 SECRETS = "secrets.env"
 SHOWN = 5

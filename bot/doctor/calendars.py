@@ -7,10 +7,10 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from bot.app import calendars_of
-from bot.doctor.case import Case
 from bot.doctor.check import Check, Finding, fine, wrong
-from services.calendars import CALLED, Calendar, Contents
-from services.errors import Refused
+from bot.doctor.context import Case
+from services.common.errors import Refused
+from services.schedule.calendar_sync import CALLED, Calendar, Contents
 from services.windows import Holiday
 
 

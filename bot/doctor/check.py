@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.causes import cause_of
-from services.errors import BotError, Unreachable
+from services.common.causes import cause_of
+from services.common.errors import BotError, Unreachable
 
 PATIENCE = 20.0
 

@@ -7,10 +7,10 @@ from functools import partial
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.doctor.case import Case
 from bot.doctor.check import Check, Finding, fine, unknown, wrong
-from services.causes import cause_of
-from services.steps.base import duration
+from bot.doctor.context import Case
+from services.common.causes import cause_of
+from services.common.text import duration
 
 APART = 5.0  # seconds
 ANSWER = 10.0

@@ -4,14 +4,14 @@ import difflib
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
-from services.account import Account
-from services.clients.digitalocean import SCOPES_SEEN_BY_READING
-from services.cluster import Cluster, Fact
-from services.errors import Forbidden, Rejected, Unreachable
+from bot.doctor.context import Case, Patient
+from services.cloud.clients.digitalocean import SCOPES_SEEN_BY_READING
+from services.cloud.listings import Account
+from services.cluster.model import Cluster, Fact
+from services.common.errors import Forbidden, Rejected, Unreachable
+from services.common.text import listed
 from services.procedures import fleet
-from services.steps.base import listed
 
 FOR = {
     "droplet:read": "looking at anything",

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, wrong
-from services.books import book_key, read_book
-from services.errors import Refused, Unreachable
-from services.steps.base import count
+from bot.doctor.context import Case, Patient
+from services.common.errors import Refused, Unreachable
+from services.common.text import count
+from services.memory.schedule import read_book
+from services.store.keys import book_key
 from services.windows import USAGE, Window, lint, parse_window
 
 

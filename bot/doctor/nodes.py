@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bot.doctor.case import Case, Patient
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from bot.doctor.clocks import APART, apart
-from services import scripts
-from services.clients.keyfile import read_key
-from services.clients.ssh import Host, Output, Ssh, described
-from services.clock import Clock
-from services.cluster import Droplet, Fact, NodeLook, Quit, short
-from services.errors import Forbidden, Refused, Unreachable
-from services.node_look import parse_look
-from services.seen import NotSeen
-from services.steps.media import not_ready
+from bot.doctor.context import Case, Patient
+from services.cloud import node_scripts as scripts
+from services.cloud.clients.keyfile import read_key
+from services.cloud.clients.ssh import Host, Output, Ssh, described
+from services.cloud.node_look import parse_look
+from services.cluster.model import Droplet, Fact, NodeLook, Quit, short
+from services.common.clock import Clock
+from services.common.errors import Forbidden, Refused, Unreachable
+from services.common.observed import NotSeen
+from services.steps.media_nodes import not_ready
 
 SECONDS = 20.0
 NODES_AT_ONCE = 16

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.case import Case
 from bot.doctor.check import Check, Finding, fine, unknown, wrong
+from bot.doctor.context import Case
 from config.values import OnCall
-from services.clients.http import Http
-from services.clients.oncall import ADDRESSES
-from services.errors import Unreachable
+from services.cloud.clients.http import Http
+from services.cloud.clients.oncall import ADDRESSES
+from services.common.errors import Unreachable
 
 NAME = "on-call"
 WITHIN = 5.0

@@ -8,12 +8,12 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bot.doctor.case import Case, Patient
-from services.clients.ssh import Host
-from services.cluster import Autoscaler, Cluster, Droplet, Fact, FleetKind
-from services.errors import BotError, Forbidden, Refused
-from services.locks import claim_key
+from bot.doctor.context import Case, Patient
+from services.cloud.clients.ssh import Host
+from services.cluster.model import Autoscaler, Cluster, Droplet, Fact, FleetKind
+from services.common.errors import BotError, Forbidden, Refused
 from services.secrets_env.file import SecretsFile
+from services.store.keys import claim_key
 
 FREE = "nothing"
 SECONDS = 20.0

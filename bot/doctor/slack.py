@@ -13,10 +13,10 @@ from slack_sdk.errors import SlackApiError
 
 import config
 from bot.app import news_channels
-from bot.doctor.case import Case
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
+from bot.doctor.context import Case
 from bot.serve import HOPELESS
-from services.causes import cause_of
+from services.common.causes import cause_of
 
 HELLO = 10.0
 OUTSIDE = {"deleted": "deactivated", "is_bot": "a bot", "is_restricted": "a guest", "is_stranger": "of another workspace"}

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.case import Case, FileLook, NoStore
 from bot.doctor.check import Check, Finding, fine, unknown, wrong
-from services.errors import BadRecord
+from bot.doctor.context import Case, FileLook, NoStore
+from services.common.errors import BadRecord
 from services.store import Store
 from services.store.origin import KEY, NewerState, must_be_known, read_origin
 from services.store.redis import RedisStore

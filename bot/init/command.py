@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bot.init.asking import Stopped, ask, pick, secret, tell
+from bot.init.discovery import Found, look_up
+from bot.init.files import MEANING, env_text, secrets_wanted, settings_text
+from bot.init.prompts import Stopped, ask, pick, secret, tell
 from bot.init.questions import QUESTIONS, Standins
 from bot.init.repository import could_be_committed
-from bot.init.stacks import Found, look_up
-from bot.init.writing import MEANING, env_text, secrets_wanted, settings_text
-from bot.start import own_zone
+from bot.options import own_zone
 from config.settings import SettingsError, load
-from services.errors import BotError
+from services.common.errors import BotError
 
 STANDINS = argparse.SUPPRESS  # for a pretend world on this machine; `demo --world-only` prints them
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from bot.start import own_zone
+from bot.options import own_zone
 from config.values import Bucket, ChannelId, ClusterName, SecureUrl, Stack, Text, UserId, WebUrl
 
 Answers = Mapping[str, str]

@@ -12,12 +12,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bot.start import add_settings_to, read_settings
+from bot.options import add_settings_to, read_settings
 
 if TYPE_CHECKING:
     from config.values import Settings
-    from handlers.following import Line
-    from handlers.terminal import Order
+    from handlers.terminal.follow import Line
+    from handlers.terminal.session import Order
 
 VERBS = {
     "status": ("[NODE]", "a cluster as it is now, or one node of it"),
@@ -53,7 +53,7 @@ def add_terminal_to(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 
 def run(asked: argparse.Namespace) -> int:
     """Do it; returns the exit code: 0 done, 1 refused or not as wished, 2 the settings are wrong."""
-    from handlers.terminal import Order  # noqa: PLC0415 - so that --help is quick
+    from handlers.terminal.session import Order  # noqa: PLC0415 - so that --help is quick
 
     words = own_options(asked)
     settings = read_settings(asked, secrets=False)
@@ -133,7 +133,7 @@ async def _show(asked: argparse.Namespace, settings: "Settings", order: "Order")
 
 async def _lines(asked: argparse.Namespace, settings: "Settings", order: "Order", width: int) -> AsyncGenerator["Line"]:
     """From the bot that runs on this machine; from this process itself when none does."""
-    from bot.terminal.control import NoBot, ask  # noqa: PLC0415
+    from bot.terminal.socket import NoBot, ask  # noqa: PLC0415
 
     try:
         async with contextlib.aclosing(ask(settings.control_socket, order, width)) as lines:
@@ -145,7 +145,7 @@ async def _lines(asked: argparse.Namespace, settings: "Settings", order: "Order"
     else:
         return
     from bot import logs  # noqa: PLC0415
-    from bot.terminal.worker import work  # noqa: PLC0415
+    from bot.terminal.local import work  # noqa: PLC0415
     from config.settings import check_secrets  # noqa: PLC0415
 
     check_secrets(settings, slack=False)

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from services.backups import PER_GB, backups, superseded
-from services.cluster import Cluster
-from services.errors import Refused
+from services.cluster.backups import PER_GB, backups, superseded
+from services.cluster.model import Cluster
+from services.common.command import flag
+from services.common.errors import Refused
+from services.common.text import count, duration
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.procedures.resize import on_the_way_up, opened, rest_of_trip, round_trip
-from services.spoken import flag
 from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
 from services.steps.backup import UNKNOWN
-from services.steps.base import count, duration
 
 OLD = 7 * 86400.0
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from services.cluster import EVERYTHING, Basis, Cluster, Fact
-from services.errors import Refused
-from services.spoken import CommandClass, Spoken
+from services.cluster.model import EVERYTHING, Basis, Cluster, Fact
+from services.common.command import CommandClass, Spoken
+from services.common.errors import Refused
 from services.steps import Step
 
 

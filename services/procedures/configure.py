@@ -4,15 +4,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from services.cluster import EVERYTHING, Cluster, Fact
-from services.errors import Refused
+from services.cluster.model import EVERYTHING, Cluster, Fact
+from services.common.command import CommandClass
+from services.common.errors import Refused
+from services.common.text import listed
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.secrets_env import KEYS, Policy, effects
 from services.secrets_env.keys import INFORMATION
-from services.spoken import CommandClass
 from services.steps import Autoscaling, RunsOver, Step
-from services.steps.base import listed
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
 
 SHOWN = 5

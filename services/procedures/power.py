@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from services.cluster import Cluster
+from services.cluster.model import Cluster
+from services.common.command import CommandClass, argument, flag
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.spoken import CommandClass, argument, flag
 from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
 
 

@@ -6,15 +6,16 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import ClassVar
 
-from services.cluster import Basis, Cluster, Droplet, Size, short
-from services.errors import Refused
-from services.prices import money, summed
-from services.procedures import fleet, reminders
+from services.billing.prices import money, summed
+from services.cluster.model import Basis, Cluster, Droplet, Size, short
+from services.common.command import argument, flag
+from services.common.errors import Refused
+from services.common.text import count, listed
+from services.procedures import fleet
+from services.procedures import terraform_hints as reminders
 from services.procedures.base import Procedure
 from services.procedures.sizes import UNPRICED, by_price, must_be_whole
-from services.spoken import argument, flag
 from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Resize, Settled, Snapshots, Step
-from services.steps.base import count, listed
 from services.steps.masters import said
 
 NEW_PLANS = ("g5-", "s5-")  # DigitalOcean resizes these only among themselves, and all others only among themselves

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from services.cluster import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short
-from services.errors import Refused
-from services.procedures import fleet, nodes
+from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short
+from services.common.command import CommandClass, argument, flag
+from services.common.errors import Refused
+from services.common.observed import NotSeen
+from services.common.text import listed
+from services.procedures import find_node as nodes
+from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.seen import NotSeen
-from services.spoken import CommandClass, argument, flag
 from services.steps import Drain, FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Revive, Step
-from services.steps.base import listed
 
 
 @dataclass(frozen=True)

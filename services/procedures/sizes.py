@@ -3,8 +3,8 @@
 from decimal import Decimal
 from difflib import get_close_matches
 
-from services.cluster import Cluster, Droplet, Fact, Size
-from services.errors import Refused
+from services.cluster.model import Cluster, Droplet, Fact, Size
+from services.common.errors import Refused
 
 NEAR = 4
 UNPRICED = Decimal("Infinity")  # where sizes are put in order, one of unknown price comes last

@@ -7,20 +7,20 @@ from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from services.cluster import Cluster, Fact, FleetKind
-from services.errors import Refused
-from services.prices import is_capped, money
+from services.billing.estimate import FOUR_WEEKS, NodePrice, four_weeks
+from services.billing.prices import is_capped, money
+from services.cluster.model import Cluster, Fact, FleetKind
+from services.common.command import CommandClass, rest
+from services.common.errors import Refused
+from services.common.text import count, duration, listed
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.spoken import CommandClass, rest
 from services.steps import Step
-from services.steps.base import count, duration, listed
-from services.steps.hours import SaveWindow
+from services.steps.windows import SaveWindow
 from services.windows import BY_TURNS, KIND_WORDS, USAGE, Edge, Terms, Window, begin_window, edges, lead, lint, parse_window
 from services.windows.ends import likely_end
-from services.windows.estimate import FOUR_WEEKS, NodePrice, four_weeks
 from services.windows.overlap import overlaps
-from services.windows.zones import day_and_time, offset, offset_words, wall
+from services.windows.time_zones import day_and_time, offset, offset_words, wall
 
 ANYWAY = "--saves-nothing"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from services.errors import Refused
+from services.common.errors import Refused
 from services.secrets_env.keys import KEYS, URLS
 from services.secrets_env.lint import lint
 from services.secrets_env.problems import Line, Problem, problems

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from services.secrets_env import forms
-from services.secrets_env.forms import Form
+from services.secrets_env import formats as forms
+from services.secrets_env.formats import Form
 
 CLUSTER = "config/cluster/openvidu.env"
 MEET = "config/cluster/master_node/meet.env"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.secrets_env.forms import bad_character
+from services.secrets_env.formats import bad_character
 from services.secrets_env.keys import KEYS, Policy, nearest
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from services.secrets_env.forms import ENGINES
+from services.secrets_env.formats import ENGINES
 from services.secrets_env.keys import ENGINE, GATE, IN_A_COMMAND, KEYS
 from services.secrets_env.readers import Sed, boot_value, install_value, sed_makes, shell_runs
 

@@ -1,16 +1,16 @@
 """Steps: goals that can say whether they are reached, what the cluster looks like afterwards, and how to ask for it."""
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
+from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, World
-from services.steps.fixed import NodeSize, NodesOff, NodesOn, NodesServe
-from services.steps.hours import SaveWindow
-from services.steps.leaving import Deleted, FleetGone, Left, Uncounted
+from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
-from services.steps.media import Drain, MediaGone, MediaServing, OldGone, Revive, Shrunk, StopService
+from services.steps.media_nodes import Drain, MediaGone, MediaServing, OldGone, Revive, Shrunk, StopService
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.resize import Resize, Settled
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
+from services.steps.windows import SaveWindow
 
 STEPS: tuple[type[Step], ...] = (
     *(SaveWindow, PromoteSecrets, BreakLock, RestoreSecrets, DropStaged),

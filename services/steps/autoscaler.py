@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import RUN_SECONDS, TURN_SECONDS, Cluster, Fact, MediaNode, short
-from services.steps.base import Choice, Question, Step, World, count, duration, listed
-from services.steps.media import POOL_FACTS, MediaServing, in_service, newcomer
+from services.cluster.model import RUN_SECONDS, TURN_SECONDS, Cluster, Fact, MediaNode, short
+from services.common.text import count, duration, listed
+from services.steps.base import Choice, Question, Step, World
+from services.steps.media_nodes import POOL_FACTS, MediaServing, in_service, newcomer
 
 ANSWERS = 60.0
 CONSOLE = "the Functions console shows why; not here, because what it shows holds credentials"

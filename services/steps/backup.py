@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.backups import label, name, stamp
-from services.cluster import Cluster, Droplet, Fact, Snapshot
-from services.errors import Rejected
-from services.steps.base import Effects, Step, World, ask_each, count, listed
+from services.cluster.backups import label, name, stamp
+from services.cluster.model import Cluster, Droplet, Fact, Snapshot
+from services.common.errors import Rejected
+from services.common.text import count, listed
+from services.steps.base import Effects, Step, World, ask_each
 from services.steps.masters import said
-from services.steps.media import POOL_FACTS
+from services.steps.media_nodes import POOL_FACTS
 
 UNKNOWN = "DigitalOcean's list of snapshots cannot be read (the token lacks snapshot:read)"
 

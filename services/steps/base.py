@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
-from services.cluster import Basis, Cluster, Fact, Load
-from services.errors import Rejected, Unreachable
-from services.seen import NotSeen, Observed
+from services.cluster.model import Basis, Cluster, Fact, Load
+from services.common.errors import Rejected, Unreachable
+from services.common.observed import NotSeen, Observed
 
 
 class World(Protocol):
@@ -286,29 +286,3 @@ async def ask_each(asks: Iterable[Awaitable[None]]) -> None:
 
 def _union(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*left, *right)))
-
-
-def listed(words: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    items = list(words)
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 meeting`, `3 meetings`."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {'people' if noun == 'person' else noun + 's'}"
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `5 min`, `1 h 12 min`, as people say it."""
-    whole = max(0, round(seconds))
-    if whole < 90:
-        return f"{whole} s"
-    minutes = round(whole / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Droplet, Fact, short
+from services.cluster.model import Cluster, Droplet, Fact, short
+from services.common.observed import NotSeen
+from services.common.text import listed
 from services.secrets_env import Linted, Reader, described
-from services.seen import NotSeen
-from services.steps.base import Effects, Step, World, ask_each, listed
-from services.steps.media import unseen
+from services.steps.base import Effects, Step, World, ask_each
+from services.steps.media_nodes import unseen
 
 
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Fact, MediaNode, NodeLook, short
-from services.errors import Rejected
-from services.steps.base import Choice, Effects, Question, Step, World, count, listed
+from services.cluster.model import Cluster, Fact, MediaNode, NodeLook, short
+from services.common.errors import Rejected
+from services.common.text import count, listed
+from services.steps.base import Choice, Effects, Question, Step, World
 from services.steps.masters import PowerOff
-from services.steps.media import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says, unseen
+from services.steps.media_nodes import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says, unseen
 
 
 @dataclass(frozen=True)

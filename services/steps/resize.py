@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Droplet, Fact, short
-from services.errors import Rejected
-from services.steps.base import Effects, Step, World, listed
+from services.cluster.model import Cluster, Droplet, Fact, short
+from services.common.errors import Rejected
+from services.common.text import listed
+from services.steps.base import Effects, Step, World
 from services.steps.masters import said
-from services.steps.media import NODE_FACTS
+from services.steps.media_nodes import NODE_FACTS
 
 
 @dataclass(frozen=True)

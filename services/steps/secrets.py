@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster import Cluster, Fact, SecretsSeen
-from services.steps.base import Choice, Effects, Question, Step, World, duration, listed
+from services.cluster.model import Cluster, Fact, SecretsSeen
+from services.common.text import duration, listed
+from services.steps.base import Choice, Effects, Question, Step, World
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 
 LOST = "another writer's change may be lost"

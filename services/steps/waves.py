@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.cluster import Cluster, MediaNode, NodeLook
-from services.seen import NotSeen
+from services.cluster.model import Cluster, MediaNode, NodeLook
+from services.common.observed import NotSeen
 
 
 def spared(cluster: Cluster, left: Sequence[MediaNode], floor: int, *, ends: bool) -> tuple[MediaNode, ...]:

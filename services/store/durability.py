@@ -1,4 +1,4 @@
-"""What a Redis says of itself: whether it can be the state store at all, and whether it keeps what it is told. Pure."""
+"""What a Redis says of itself: whether it can be the state store at all, and whether it keeps what it is told."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """A state store on which nothing is written while something speaks against it. Reading works all the same."""
 
-from services.errors import Unreachable
+from services.common.errors import Unreachable
 from services.store.port import Commit, Store
 
 

@@ -7,8 +7,8 @@ bot must know to read it. A bot that knows less than `needs` refuses. What chang
 import json
 from dataclasses import asdict, dataclass, fields, replace
 
-from services.clock import Clock
-from services.errors import BadRecord, Foreign, Unreachable
+from services.common.clock import Clock
+from services.common.errors import BadRecord, Foreign, Unreachable
 from services.store.port import Commit, Store, new_id
 
 KEY = "state"
@@ -79,10 +79,10 @@ async def _migrate(store: Store, schema: int, now: float) -> None:
 async def _date_host_keys(store: Store, now: float) -> None:
     """0.1.0 did not note when a host key was last of use, and nothing could ever be removed."""
     for name in await store.names("hostkey:"):
-        used = used_key(name.removeprefix("hostkey:"))
+        used = host_key_used_key(name.removeprefix("hostkey:"))
         await store.commit(Commit(checks={used: None}, puts={used: f"{now:.0f}"}))
 
 
-def used_key(droplet: str | int) -> str:
+def host_key_used_key(droplet: str | int) -> str:
     """Where it is noted when a droplet's host key was last of use."""
     return f"hostkey-used:{droplet}"

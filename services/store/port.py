@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.errors import Unreachable
+from services.common.errors import Unreachable
 
 
 def new_id() -> str:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 
 from redis.exceptions import RedisError, ResponseError
 
-from services.causes import Cause, cause_of
-from services.errors import Unreachable
+from services.common.causes import Cause, cause_of
+from services.common.errors import Unreachable
 from services.store.address import connect, parse_address
 from services.store.durability import Durability, judge, unfit
 from services.store.port import Commit, Unfit

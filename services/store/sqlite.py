@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TypedDict, TypeVar
 
-from services.clock import Clock
-from services.errors import Refused, Unreachable
+from services.common.clock import Clock
+from services.common.errors import Refused, Unreachable
 from services.store.port import Commit, new_id
 
 LAYOUT = 1  # of the file, as `user_version`: raised by what an older version cannot work with, and by nothing else

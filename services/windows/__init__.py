@@ -1,16 +1,16 @@
 """Off-hours windows: when a cluster is closed to save money, what should be true now, and what it saved. Pure."""
 
 from services.windows.approving import closed_words, hours_words, opens_at, parse_hours
-from services.windows.closed import Closure, Occurrence, closures, lint, occurrences
+from services.windows.closures import Closure, Occurrence, closures, lint, occurrences
+from services.windows.decision import Late, Missed, Settled, late, over, settle
 from services.windows.due import Due, due, edges
 from services.windows.edge import Edge, Terms
 from services.windows.exceptions import NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Why
 from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Found, Holiday, holidays
-from services.windows.keep import Length, Until, keep_up
-from services.windows.ready import BY_TURNS, lead, will_miss
-from services.windows.settle import Late, Missed, Settled, late, over, settle
-from services.windows.spec import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
+from services.windows.keep_up import Length, Until, keep_up
+from services.windows.lead_time import BY_TURNS, lead, will_miss
+from services.windows.window import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
 
 __all__ = [
     "BY_TURNS",

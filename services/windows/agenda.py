@@ -3,11 +3,11 @@
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
-from services.errors import Refused
+from services.common.errors import Refused
 from services.windows.exceptions import DAY, Freeze, Meeting
 from services.windows.holidays import Found
 from services.windows.ical import Happening, read_calendar
-from services.windows.zones import instant
+from services.windows.time_zones import instant
 
 MOST = 1000  # of one file, in the days that are asked for
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.errors import Refused
-from services.windows.closed import closures
+from services.common.errors import Refused
+from services.windows.closures import closures
 from services.windows.days import date_words, day_words
-from services.windows.spec import WAIT_LIMIT, Window, parse_window
+from services.windows.window import WAIT_LIMIT, Window, parse_window
 
 EXAMPLE = "Mon-Fri 09:00-18:00 --except 2026-12-21..2027-01-06"
 NEAR, FAR = 8 * 86400.0, 400 * 86400.0

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from services.errors import Refused
-from services.windows.zones import DAYS
+from services.common.errors import Refused
+from services.windows.time_zones import DAYS
 
 ALLOWED = "write days as Mon-Fri, Mon,Wed,Fri, Fri-Mon, daily, weekdays or weekends; dates as 2027-12-24 or 2027-12-24..2028-01-02"
 SHORTHANDS = {"daily": tuple(range(7)), "weekdays": tuple(range(5)), "weekends": (5, 6)}

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from services.windows.edge import Edge, Terms, why_words
 from services.windows.exceptions import DAY, NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Why
-from services.windows.spec import Kind, Window
+from services.windows.time_zones import day_and_time, wall
 from services.windows.timeline import Span, State, Timeline, draw
-from services.windows.zones import day_and_time, wall
+from services.windows.window import Kind, Window
 
 USUAL = Terms()
 NEAR = (2, 9)  # days looked back and ahead, the nearest first

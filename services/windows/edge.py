@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from services.windows.closed import Closure, Occurrence, clock_change
+from services.windows.closures import Closure, Occurrence, clock_change
 from services.windows.exceptions import Freeze, Hold, KeepUp, Manual, Meeting, Why
-from services.windows.spec import Kind, Meetings
-from services.windows.zones import day_and_time, nominal, wall
+from services.windows.time_zones import day_and_time, nominal, wall
+from services.windows.window import Kind, Meetings
 
 HOLIDAY, EXCEPTION, SHORT, MEETING, FREEZE = "day off", "exception", "too short", "meeting", "change freeze"
 ALREADY = "already"  # nothing has to be done for it to be so

@@ -6,7 +6,7 @@ from math import ceil, inf
 from zoneinfo import ZoneInfo
 
 from services.windows.edge import Edge
-from services.windows.zones import wall
+from services.windows.time_zones import wall
 
 SHARE = Fraction(4, 5)
 NEWEST = 30  # closings that count

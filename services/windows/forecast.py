@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from services.steps.base import duration
+from services.common.text import duration
 from services.windows.due import USUAL, edges
 from services.windows.edge import EXCEPTION, Edge, Terms
 from services.windows.exceptions import NONE, Exceptions
-from services.windows.spec import Window
-from services.windows.zones import day_and_time, wall
+from services.windows.time_zones import day_and_time, wall
+from services.windows.window import Window
 
 NOTICES = (30, 5)  # minutes before a close
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from services.errors import Refused
+from services.common.errors import Refused
 from services.windows.ical import Happening, Skipped, read_calendar
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from services.windows.closed import Closure, closures
+from services.windows.closures import Closure, closures
 from services.windows.days import day_words
-from services.windows.spec import Window
-from services.windows.zones import DAYS, wall
+from services.windows.time_zones import DAYS, wall
+from services.windows.window import Window
 
 
 def overlaps(others: Sequence[Window], window: Window, since: float, until: float) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from services.steps.base import count
+from services.common.text import count
 from services.windows.ical import Skipped
 
 CalendarKind = Literal["holidays", "freezes", "meetings"]

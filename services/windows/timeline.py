@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from services.steps.base import duration
-from services.windows.closed import Closure, Occurrence, closures
+from services.common.text import duration
+from services.windows.closures import Closure, Occurrence, closures
 from services.windows.edge import ALREADY, EXCEPTION, FREEZE, HOLIDAY, MEETING, SHORT, Edge, Terms, at_close, at_open, edge, why_words
 from services.windows.exceptions import DAY, DaysOff, Exceptions, Freeze, Manual, Meeting, Why
 from services.windows.sizing import sized
-from services.windows.spec import Window
+from services.windows.window import Window
 
 State = Literal["open", "closed", "no opinion"]
 

@@ -8,11 +8,11 @@ import re
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from services.errors import Refused
-from services.printable import printable
+from services.common.errors import Refused
+from services.common.text import printable
 from services.windows.days import parse_dates, weekday_named
 from services.windows.exceptions import DAY
-from services.windows.zones import DAYS, instant, wall
+from services.windows.time_zones import DAYS, instant, wall
 
 LENGTHS = "90m, 2h, 1h30, 1.5h, 2 days"
 MOMENTS = "18:00, 6pm, tomorrow 08:00, Fri 22:00, 2026-12-24 08:00"

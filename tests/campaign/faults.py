@@ -7,29 +7,32 @@ from typing import Any
 
 import pytest
 
-from bot.terminal import people
-from bot.terminal.control import Control
-from bot.terminal.people import Peer
-from handlers import cards, terminal
-from handlers.commands import Counter
-from handlers.copies import Copies
-from handlers.doubts import NOT_TAKEN, Doubts
-from handlers.reach import Reach
-from handlers.reporter import Reporter
-from handlers.taking import Taking
-from handlers.voice import Ear, Voice
-from services import authorization, scripts, standing
-from services.clients.livekit import Livekit
-from services.decisions import Request, grew
-from services.desk import Desk
-from services.interventions import Interventions, Onward, Uncovered
-from services.memory import Intake
-from services.outcomes import Waiting
-from services.plan import Plan, make_plan
-from services.policy import Impact, Kind, Rules, Verdict, impacts, judge
+from bot.terminal import identity as people
+from bot.terminal.identity import Peer
+from bot.terminal.socket import Control
+from handlers import views
+from handlers.commands.dispatcher import Counter
+from handlers.commands.inbox import Taking
+from handlers.commands.lost_answers import NOT_TAKEN, Doubts
+from handlers.slack.channel_access import Reach
+from handlers.slack.client import Ear, Voice
+from handlers.terminal import session as terminal
+from handlers.updates.direct_copies import Copies
+from handlers.updates.reporter import Reporter
+from services.access.policy import Impact, Kind, Rules, Verdict, impacts, judge
+from services.cloud import node_scripts as scripts
+from services.cloud.clients.livekit import Livekit
+from services.memory.inbox import Intake
+from services.operations.desk import Desk
+from services.operations.results import Waiting
+from services.operations.run_control import Interventions, Onward, Uncovered
 from services.procedures import windows
-from services.runs import Event, Run
-from services.sight import Sight
+from services.procedures.plan import Plan, make_plan
+from services.runs import authorization
+from services.runs import standing_approval as standing
+from services.runs.request import Request, grew
+from services.runs.run import Event, Run
+from services.schedule.visible import Sight
 from services.steps import Drain, PoolTarget
 from simulators.node import NodeShell, Output
 from simulators.slack.model import Message
@@ -61,7 +64,7 @@ def one_vote_is_enough(patch: Patch) -> None:
 
 def nobody_is_needed(patch: Patch) -> None:
     """Every plan is allowed."""
-    patch.setattr("services.desk.judge", lambda *_: Verdict(Kind.ALLOWED, "why not"))
+    patch.setattr("services.operations.desk.judge", lambda *_: Verdict(Kind.ALLOWED, "why not"))
 
 
 def any_answer_is_ready(patch: Patch) -> None:
@@ -118,7 +121,7 @@ def unknown_is_as_before(patch: Patch) -> None:
     def known(then: Plan, now: Plan, rules: Rules) -> str:
         return "" if now.load is None else grew(then, now, rules)
 
-    for module in ("services.desk", "services.authorization"):
+    for module in ("services.operations.desk", "services.runs.authorization"):
         patch.setattr(f"{module}.grew", known)
 
 
@@ -126,7 +129,7 @@ def lost_answers_are_noes(patch: Patch) -> None:
     """Where an answer is lost, people are told that nothing was changed."""
 
     async def no(self: Doubts, ear: Ear, *_: object) -> None:
-        await self.say(ear, cards.words_card("No usable answer. Nothing was changed by this; try again in a minute."))
+        await self.say(ear, views.words_card("No usable answer. Nothing was changed by this; try again in a minute."))
 
     patch.setattr(Doubts, "tell", no)
 
@@ -145,7 +148,7 @@ def goes_on_anyway(kind: type[Event]) -> Spoil:
 
         patch.setattr(Interventions, "_covered", anyway)
         patch.setattr(authorization, "beyond", lambda *_: "")
-        patch.setattr("services.desk.beyond", lambda *_: "")
+        patch.setattr("services.operations.desk.beyond", lambda *_: "")
 
     return spoil
 
@@ -192,7 +195,7 @@ def windows_open_with_any_number(patch: Patch) -> None:
         found = impacts(plan, rules)
         return tuple(i for i in found if i is not Impact.MEDIA_ADDED) if plan.effects.standing else found
 
-    patch.setattr("services.policy.impacts", without_numbers)
+    patch.setattr("services.access.policy.impacts", without_numbers)
     patch.setattr(standing, "may_start", lambda *_, **__: None)
 
 
@@ -234,8 +237,8 @@ def closed_channels_are_asked_again(patch: Patch) -> None:
     patch.setattr(Reach, "closes", lambda *_: None)
     patch.setattr(Reach, "looked", lambda *_: None)
     patch.setattr(Copies, "of_run", _no_copies)
-    patch.setattr("handlers.reporter.TRY_SELDOM", 5.0)
-    patch.setattr("handlers.reporter.TRY_RARELY", 5.0)
+    patch.setattr("handlers.updates.reporter.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.updates.reporter.TRY_RARELY", 5.0)
 
 
 def questions_reach_nobody(patch: Patch) -> None:
@@ -276,7 +279,7 @@ def restarts_are_noes(patch: Patch) -> None:
         await take_up(self, replace(left, sure=False))
 
     patch.setattr(Counter, "_found", found)
-    patch.setattr("handlers.actions.became", became)
+    patch.setattr("handlers.interactions.buttons.became", became)
     patch.setattr(Taking, "_take_up", old)
 
 
@@ -307,7 +310,7 @@ def presses_are_not_stored(patch: Patch) -> None:
     async def unstored(*_: object) -> None:
         """Nothing is written down."""
 
-    patch.setattr("handlers.actions.Buttons.note", unstored)
+    patch.setattr("handlers.interactions.buttons.Buttons.note", unstored)
 
 
 def one_look_has_to_do(patch: Patch) -> None:
@@ -316,7 +319,7 @@ def one_look_has_to_do(patch: Patch) -> None:
     async def once(_: object, look: Callable[[], Awaitable[Any]], **__: object) -> Any:
         return await look()
 
-    patch.setattr("services.desk.patiently", once)
+    patch.setattr("services.operations.desk.patiently", once)
 
 
 # Who asks

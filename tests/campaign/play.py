@@ -14,8 +14,8 @@ from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from services import scripts
-from services.clock import loop_clock
+from services.cloud import node_scripts as scripts
+from services.common.clock import loop_clock
 from simulators.estate.nodes import AGENT
 from simulators.faults import Faults
 from simulators.slack.elements import NotPossible

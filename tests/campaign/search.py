@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from services.runs import Answered, Resumed
+from services.runs.run import Answered, Resumed
 from tests.campaign import faults
 from tests.campaign.faults import Spoil
 from tests.campaign.luck import Luck

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from services.errors import Unreachable
+from services.common.errors import Unreachable
 from services.store import Commit, Store
 from simulators.digitalocean.oddities import NAMES as SHAPES
 from simulators.estate import Droplet

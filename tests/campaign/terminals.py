@@ -5,11 +5,11 @@ import pwd
 from pathlib import Path
 from typing import Any
 
-from bot.terminal.control import Control
-from bot.terminal.people import Peer, actor_of
-from bot.terminal.worker import circle_of
-from handlers.following import Line
-from handlers.terminal import Order, Terminal
+from bot.terminal.identity import Peer, actor_of
+from bot.terminal.local import circle_of
+from bot.terminal.socket import Control
+from handlers.terminal.follow import Line
+from handlers.terminal.session import Order, Terminal
 from simulators.slack.model import Press
 from tests.campaign.cast import TERMINAL
 from tests.campaign.witness import Witness

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from handlers.reporter import Reporter
-from services import scripts
-from services.clock import loop_clock
-from services.cluster import NodeLook
-from services.drains import Drains
-from services.fenced import FencedWorld
-from services.node_look import parse_look
-from services.policy import Kind, Verdict
-from services.staging import Staging
+from handlers.updates.reporter import Reporter
+from services.access.policy import Kind, Verdict
+from services.cloud import node_scripts as scripts
+from services.cloud.node_look import parse_look
+from services.cloud.world import ClusterWorld
+from services.cluster.model import NodeLook
+from services.common.clock import loop_clock
+from services.operations.staged_secrets import Staging
+from services.runs.drain_ledger import Drains
+from services.runs.fenced_world import FencedWorld
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
-from services.world import ClusterWorld
 from simulators.estate import Droplet
 from tests.campaign import goals
 from tests.campaign.cast import Cast
@@ -87,7 +87,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Drains, "enter", entered)
     monkeypatch.setattr(scripts, "drain", always(UNGUARDED))
     monkeypatch.setattr(Drain, "nudge", always(5.0))
-    monkeypatch.setattr("services.world.parse_look", forgetful)
+    monkeypatch.setattr("services.cloud.world.parse_look", forgetful)
     said = wrong(SHUTDOWN)
     assert "second-signal" in said
     assert "thrown-out" in said
@@ -119,7 +119,7 @@ def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
 
 
 def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("services.desk.judge", always(Verdict(Kind.ALLOWED, "why not")))
+    monkeypatch.setattr("services.operations.desk.judge", always(Verdict(Kind.ALLOWED, "why not")))
     assert "without anybody else's approval" in wrong(SHUTDOWN)
 
 

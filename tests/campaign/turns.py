@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from services.errors import Unreachable
+from services.common.errors import Unreachable
 from services.store import Commit
 from simulators.estate.nodes import AGENT
 from simulators.slack.model import Message

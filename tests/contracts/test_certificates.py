@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from services.causes import Cause
-from services.certificates import Certificate, NoCertificate
-from services.clients import http as http_module
-from services.clients.digitalocean import DigitalOcean
-from services.clients.http import Http
-from services.clients.livekit import Livekit
-from services.clients.spaces import Spaces
-from services.errors import BotError, Unreachable
+from services.cloud.clients import http as http_module
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.http import Http
+from services.cloud.clients.livekit import Livekit
+from services.cloud.clients.spaces import Spaces
+from services.cluster.certificates import Certificate, NoCertificate
+from services.common.causes import Cause
+from services.common.errors import BotError, Unreachable
 from services.store.redis import RedisStore
 from tests.support.certificates import HERE, Made, make
 
@@ -333,7 +333,7 @@ def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(tmp_path:
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     now = [1000.0]
-    monkeypatch.setattr("services.clients.http.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("services.cloud.clients.http.time.monotonic", lambda: now[0])
     for name, trusted, handshakes in (("good", True, 1), ("strange", False, 2)):
         made = make(tmp_path, name)
         site = Site(made)
@@ -386,10 +386,10 @@ def test_one_that_was_good_an_hour_ago_and_is_refused_now_is_looked_at_anew(tmp_
 
 
 def test_an_unchecked_handshake_is_made_in_one_place_to_look() -> None:
-    root = Path(http_module.__file__).parents[2]
+    root, tls, http = Path(http_module.__file__).parents[3], "services/cloud/clients/tls.py", "services/cloud/clients/http.py"
     texts = {p.relative_to(root).as_posix(): p.read_text() for f in ("bot", "handlers", "services") for p in (root / f).rglob("*.py")}
-    assert [name for name, text in texts.items() if "CERT_NONE" in text or "check_hostname = False" in text] == ["services/clients/tls.py"]
-    assert {name for name, text in texts.items() if "only_to_look" in text} == {"services/clients/tls.py", "services/clients/http.py"}
+    assert [name for name, text in texts.items() if "CERT_NONE" in text or "check_hostname = False" in text] == [tls]
+    assert {name for name, text in texts.items() if "only_to_look" in text} == {tls, http}
 
 
 # The other clients say it as well

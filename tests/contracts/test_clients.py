@@ -13,13 +13,13 @@ import jwt
 import pytest
 from aiohttp import web
 
-from services.clients import digitalocean
-from services.clients.digitalocean import DigitalOcean
-from services.clients.http import Http
-from services.clients.livekit import Livekit
-from services.clients.spaces import Spaces
-from services.clients.ssh import OUTPUT_LIMIT, Host, Output, Ssh
-from services.errors import BotError, Forbidden, NotFound, Refused, Rejected, Unreachable, Unreadable
+from services.cloud.clients import digitalocean
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.http import Http
+from services.cloud.clients.livekit import Livekit
+from services.cloud.clients.spaces import Spaces
+from services.cloud.clients.ssh import OUTPUT_LIMIT, Host, Output, Ssh
+from services.common.errors import BotError, Forbidden, NotFound, Refused, Rejected, Unreachable, Unreadable
 from tests.support.pydo_transport import InProcessTransport
 
 NOW = 1_800_000_000.0

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.clients.keyfile import LARGEST, read_key
-from services.clients.ssh import Host, Ssh, described
-from services.errors import BotError, Forbidden, Refused, Unreachable
+from services.cloud.clients.keyfile import LARGEST, read_key
+from services.cloud.clients.ssh import Host, Ssh, described
+from services.common.errors import BotError, Forbidden, Refused, Unreachable
 
 HOST = Host(42, "127.0.0.1")
 KINDS = {"ed25519": "ssh-ed25519", "ecdsa": "ecdsa-sha2-nistp256", "rsa": "ssh-rsa"}

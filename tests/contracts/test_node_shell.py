@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services import scripts
+from services.cloud import node_scripts as scripts
 from simulators.faults import Faults
 from simulators.node import NodeShell
 from simulators.node.files import Files

@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
-from services.clients.http import Http
-from services.clients.oncall import SIGNATURE, TRIES, Kind, Page, Webhook
-from services.clock import Clock
-from services.errors import Unreachable
+from services.cloud.clients.http import Http
+from services.cloud.clients.oncall import SIGNATURE, TRIES, Kind, Page, Webhook
+from services.common.clock import Clock
+from services.common.errors import Unreachable
 
 PAGE = Page("trigger", "acme/opening:nights-open@2026-11-26T07:30", "acme", "acme is not in service", "critical", 1795674600.0)
 TEXT = {"type": "string", "minLength": 1}

@@ -14,11 +14,11 @@ import pytest
 from bot import state
 from config.settings import load
 from config.values import Settings
-from services.bulkheads import Bulkheads
-from services.clock import Clock
-from services.drains import Drains
-from services.errors import Superseded, Unreachable
-from services.locks import Keeping, Locks
+from services.common.bulkheads import Bulkheads
+from services.common.clock import Clock
+from services.common.errors import Superseded, Unreachable
+from services.runs.drain_ledger import Drains
+from services.runs.locks import Keeping, Locks
 from services.store import Commit, Unfit
 from services.store.address import Address, parse_address
 from services.store.durability import CLUSTER, REPLICA, SENTINEL, Durability, judge

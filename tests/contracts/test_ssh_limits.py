@@ -12,9 +12,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from services.clients.channels import MAX_CHANNELS
-from services.clients.ssh import Host, Ssh
-from services.errors import Unreachable
+from services.cloud.clients.channels import MAX_CHANNELS
+from services.cloud.clients.ssh import Host, Ssh
+from services.common.errors import Unreachable
 from simulators.town import free_port
 from tests.contracts.test_clients import Pins
 

@@ -11,8 +11,8 @@ from bot import state
 from bot.state import Unusable, keep_looking, must_be_usable, open_store
 from config.settings import load
 from config.values import Settings
-from services.bulkheads import Bulkheads
-from services.clock import Clock
+from services.common.bulkheads import Bulkheads
+from services.common.clock import Clock
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 from tests.contracts.test_redis_kept import one_server

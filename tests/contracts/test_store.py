@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from services.clock import Clock
-from services.errors import Refused, Unreachable
-from services.locks import Locks
+from services.common.clock import Clock
+from services.common.errors import Refused, Unreachable
+from services.runs.locks import Locks
 from services.store import Commit, Store
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
@@ -404,7 +404,7 @@ def test_a_file_that_cannot_be_read_any_more_is_unreachable(tmp_path: Path) -> N
 WRITER = """
     import asyncio, sys
     from pathlib import Path
-    from services.clock import Clock
+    from services.common.clock import Clock
     from services.store import Commit
     from services.store.redis import RedisStore
     from services.store.sqlite import SqliteStore

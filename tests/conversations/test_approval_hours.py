@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.runs import State
+from services.runs.run import State
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import rejects

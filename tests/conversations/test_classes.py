@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from handlers.parsing import SPOKEN, parse
+from handlers.commands.parser import SPOKEN, parse
+from services.common.command import CHANGING, CommandClass, Spoken
 from services.procedures import Procedure
-from services.spoken import CHANGING, CommandClass, Spoken
 from tests.support import virtual
 from tests.support.doors import said
 from tests.support.scene import Scene

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.metrics import METRICS
-from services.runs import State
+from services.common.metrics import METRICS
+from services.runs.run import State
 from simulators.slack.faults import Fault
 from simulators.slack.model import Message
 from tests.support import virtual
@@ -233,7 +233,7 @@ def test_a_card_that_can_never_be_edited_is_not_posted_for_ever() -> None:
 
 def test_metrics_tell_which_cluster_shows_no_cards() -> None:
     async def story(scene: Scene) -> None:
-        from bot.measures import Measures  # noqa: PLC0415 - its counters are of the process
+        from bot.metrics import Measures  # noqa: PLC0415 - its counters are of the process
 
         measures = Measures(scene.bot.desk, scene.clock.now, "test")
         scene.slack.workspace.archive("COPS")

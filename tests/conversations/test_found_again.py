@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.memory import CardPlace
-from services.runs import State
+from services.memory.message_refs import CardPlace
+from services.runs.run import State
 from simulators.slack.faults import Fault
 from simulators.slack.model import Message
 from tests.support import virtual

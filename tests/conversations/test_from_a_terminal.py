@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from handlers.absent import Absent
-from handlers.commands import Office
-from handlers.following import Circle, Line
-from handlers.terminal import NOBODY, Order, Terminal
-from services.desk import Desk
-from services.hours import Hours
-from services.policy import Actor
+from handlers.commands.dispatcher import Office
+from handlers.terminal.follow import Circle, Line
+from handlers.terminal.session import NOBODY, Order, Terminal
+from handlers.updates.deferred import Absent
+from services.access.policy import Actor
+from services.operations.desk import Desk
+from services.schedule.scheduler import Hours
 from tests.support import virtual
 from tests.support.scene import Scene
 

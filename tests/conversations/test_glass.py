@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from services.audit import What
-from services.runs import State
+from services.audit.entries import What
+from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene

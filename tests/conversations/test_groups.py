@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from services.audit import What
-from services.membership import STALE
-from services.runs import State
+from services.access.user_groups import STALE
+from services.audit.entries import What
+from services.runs.run import State
 from simulators.slack.faults import Fault
 from tests.support import virtual
 from tests.support.scene import Scene

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from config.values import Roles
-from services.decisions import RequestState
-from services.policy import Actor
+from services.access.policy import Actor
 from services.procedures import Shutdown
-from services.runs import State
+from services.runs.request import RequestState
+from services.runs.run import State
 from simulators.answers import Answer, json_answer
 from simulators.node import Output
 from simulators.slack import payloads

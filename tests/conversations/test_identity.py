@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from handlers.voice import Voice
-from services.clock import loop_clock
-from services.policy import Actor
+from handlers.slack.client import Voice
+from services.access.policy import Actor
+from services.common.clock import loop_clock
 from simulators.slack.inprocess import InProcessWebClient
 from simulators.slack.webapi import WebApi
 from simulators.slack.workspace import Workspace

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from handlers.following import Circle
-from handlers.terminal import Order, Terminal
-from services.audit import Entry, What
-from services.journal import load as load_record
-from services.policy import Actor
-from services.runs import CLASSES, CancelAsked, Ended, Opened, Resumed, State
-from services.wire import decode, encode
+from handlers.terminal.follow import Circle
+from handlers.terminal.session import Order, Terminal
+from services.access.policy import Actor
+from services.audit.entries import Entry, What
+from services.common.serialize import decode, encode
+from services.runs.journal import load as load_record
+from services.runs.run import CLASSES, CancelAsked, Ended, Opened, Resumed, State
 from simulators.slack.elements import NotPossible
 from simulators.slack.faults import Fault
 from simulators.slack.human import Human

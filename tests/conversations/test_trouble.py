@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.errors import Refused
-from services.runs import Run
+from services.common.errors import Refused
+from services.runs.run import Run
 from simulators.answers import Answer
 from simulators.estate.things import Droplet
 from simulators.slack import payloads

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.errors import Refused
-from services.policy import Actor, Rules
-from services.runs import State
-from services.waking import WEEK, Waking, spent
+from services.access.policy import Actor, Rules
+from services.common.errors import Refused
+from services.runs.run import State
+from services.schedule.wake_up import WEEK, Waking, spent
 from services.windows import KeepUp
 from tests.support import virtual
 from tests.support.scene import Scene

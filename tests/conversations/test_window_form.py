@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.window_form import read_window, window_form
+from handlers.views.window_form import read_window, window_form
 from services.windows import Window, check, parse_window
 from simulators.slack.blockkit import check_view
 from simulators.slack.elements import state_of

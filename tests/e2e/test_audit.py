@@ -11,15 +11,17 @@ import pytest
 import yaml
 
 from bot.__main__ import main
-from services.audit import Deed, What
-from services.chain import Chain, head_key
-from services.clients.spaces import Spaces
-from services.clock import Clock
-from services.policy import Actor
+from services.access.policy import Actor
+from services.audit.anchors import keep_head
+from services.audit.chain import Chain
+from services.audit.entries import Deed, What
+from services.cloud.clients.spaces import Spaces
+from services.cloud.secrets_bucket import Vault
+from services.common.clock import Clock
 from services.store import Commit, Store
+from services.store.keys import head_key
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
-from services.vault import Vault
 from tests.contracts.test_clients import Bucket, serving
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
@@ -191,7 +193,7 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
             head = await Chain(store, Clock()).head("acme")
             assert head is not None
             for _ in range(2):  # a second bot, or the same one after a crash
-                await Vault(spaces, Clock()).keep_head("acme", head)
+                await keep_head(Vault(spaces, Clock()), "acme", head)
         await spaces.aclose()
         await store.aclose()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.panel import Panel
 from bot.demo.world import World
 from simulators.clock import ScaledClock

@@ -18,14 +18,14 @@ import yaml
 from bot.demo.world import STACK, World
 from bot.doctor import addresses, calendars, checks, clocks, cloud, hours, nodes, state
 from bot.doctor.addresses import judged
-from bot.doctor.case import Case, open_case
 from bot.doctor.check import Check, Finding, Verdict, examine, exit_code, fine, unknown, wrong
+from bot.doctor.context import Case, open_case
 from bot.doctor.report import as_json, closing, line
 from config.settings import load
-from services.certificates import Certificate
-from services.clock import Clock
-from services.cluster import Fact
-from services.errors import Forbidden
+from services.cluster.certificates import Certificate
+from services.cluster.model import Fact
+from services.common.clock import Clock
+from services.common.errors import Forbidden
 from services.store import Commit
 from services.store.sqlite import SqliteStore
 from simulators.estate.catalog import REGIONS

@@ -19,8 +19,8 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bot.requests import PATH, slack_route
-from services.errors import Unreachable
+from bot.slack_http import PATH, slack_route
+from services.common.errors import Unreachable
 from simulators.doors import http_door
 
 SECRET = "a-signing-secret"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import OPS, World
 from tests.e2e.test_story import until_seen
 from tests.support.live import world_of

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from services.runs import State
+from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support.openssh import USER, Node, node
 from tests.support.scene import Scene

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from bot.demo.world import STACK
-from bot.doctor.case import open_case
+from bot.doctor.context import open_case
 from bot.doctor.probes import PROBES, of_kind, probe
 from config.settings import load
-from services.cluster import FleetKind
+from services.cluster.model import FleetKind
 from services.store import Commit
 from services.store.sqlite import SqliteStore
 from tests.e2e.test_doctor import clock_of

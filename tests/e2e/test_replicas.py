@@ -12,12 +12,12 @@ import pytest
 import yaml
 from aiohttp import web
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import OPS, World
-from services.clock import Clock
-from services.errors import BotError
-from services.journal import Journal
-from services.runs import Run, State, Taken
+from services.common.clock import Clock
+from services.common.errors import BotError
+from services.runs.journal import Journal
+from services.runs.run import Run, State, Taken
 from services.store.redis import RedisStore
 from simulators.doors import http_door
 from simulators.slack.httpmode import HttpMode

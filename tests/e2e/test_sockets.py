@@ -11,8 +11,8 @@ import pytest
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import sockets
-from bot.sockets import ONE_LINE, Sockets
+from bot import slack_sockets as sockets
+from bot.slack_sockets import ONE_LINE, Sockets
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace

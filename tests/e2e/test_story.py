@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import OPS, STACK, World
 from simulators.slack.elements import NotPossible
 from simulators.slack.human import Human

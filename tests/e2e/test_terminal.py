@@ -16,12 +16,12 @@ import pytest
 import yaml
 
 from bot.demo.world import STACK, World
-from bot.terminal.control import Control, NoBot, ask
-from bot.terminal.people import Peer, actor_of
+from bot.terminal.identity import Peer, actor_of
+from bot.terminal.socket import Control, NoBot, ask
 from config.settings import load
-from handlers.following import Line
-from handlers.terminal import Order
-from services.policy import Actor
+from handlers.terminal.follow import Line
+from handlers.terminal.session import Order
+from services.access.policy import Actor
 from simulators.town import free_port
 from tests.e2e.test_story import keeps_promises, sees
 from tests.support.live import bot_of, world_of

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import OPS, World
-from services.runs import State
+from services.runs.run import State
 from tests.e2e.test_replicas import SPEED, a_shutdown_begins, ended, journal_at
 from tests.e2e.test_story import keeps_promises, sees, until_seen
 from tests.golden.state import COMMITS

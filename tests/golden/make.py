@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bot.version import own_version
-from services import books, heads
-from services.audit import Entry
-from services.cluster import FleetKind
-from services.decisions import RequestState
-from services.memory import CardPlace, Viewer
-from services.runs import CLASSES, State
+from services.audit import anchors as heads
+from services.audit.entries import Entry
+from services.cluster.model import FleetKind
+from services.memory import schedule as books
+from services.memory.home_viewers import Viewer
+from services.memory.message_refs import CardPlace
+from services.runs.request import RequestState
+from services.runs.run import CLASSES, State
 from services.store.sqlite import SqliteStore
 from tests.golden.stories import STORIES, Story
 from tests.support import virtual

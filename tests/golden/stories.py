@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.runs import State
+from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support.scene import Scene
 from tests.support.stories import asked, over, question, with_buttons

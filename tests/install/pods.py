@@ -27,7 +27,7 @@ import referencing
 import yaml
 
 from bot.demo.world import OPS, World
-from services.runs import State
+from services.runs.run import State
 from tests.e2e.test_replicas import a_shutdown_begins, ended, journal_at
 from tests.e2e.test_story import keeps_promises, sees, until_seen
 from tests.install.box import CACHE, ROOT, Report, run

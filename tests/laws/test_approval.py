@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import Load
-from services.decisions import Request, RequestState, grew
-from services.plan import Plan, make_plan
-from services.policy import Actor, Impact, Kind, Rules, approval_reasons, impacts, may_break_glass, may_operate, whom_to_ask
+from services.access.policy import Actor, Impact, Kind, Rules, approval_reasons, impacts, may_break_glass, may_operate, whom_to_ask
+from services.cluster.model import Load
 from services.procedures import Shutdown
+from services.procedures.plan import Plan, make_plan
+from services.runs.request import Request, RequestState, grew
 from services.steps import Effects
 from tests.support.clusters import ready
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.start import own_hours
-from services.errors import Refused
-from services.policy import Actor, Kind, Rules, may_approve, may_approve_now
+from bot.options import own_hours
+from services.access.policy import Actor, Kind, Rules, may_approve, may_approve_now
+from services.common.errors import Refused
 from services.windows import closed_words, hours_words, opens_at, parse_hours
 
 MADRID = "Europe/Madrid"

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit import Deed, Entry, Flaw, Head, What, flaws, journal_digest, link, read_entry, read_head
-from services.book_deeds import book_deeds
-from services.books import Book
-from services.policy import Actor
+from services.access.policy import Actor
+from services.audit.entries import Deed, Entry, Flaw, Head, What, flaws, journal_digest, link, read_entry, read_head
+from services.memory.schedule import Book
+from services.memory.schedule_audit import book_deeds
 from services.windows import Hold, KeepUp, parse_window
 from tests.support.clusters import law
 

@@ -9,14 +9,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.authorization import (
+from services.access.policy import Actor, Impact, Kind, Rules, Verdict, impacts, must
+from services.cluster.model import Fact, Load
+from services.common.errors import Refused
+from services.common.observed import NotSeen
+from services.procedures import Scale, Shutdown, Startup
+from services.procedures.plan import Plan, make_plan, plan_onward
+from services.runs.authorization import (
     Authorization,
     Differs,
     beyond,
     counted,
     difference_words,
     differences,
-    must,
     of_run,
     stake_grew,
     still_counting,
@@ -24,14 +29,8 @@ from services.authorization import (
     too_old,
     wanting,
 )
-from services.cluster import Fact, Load
-from services.decisions import Act, Request, Vote
-from services.errors import Refused
-from services.plan import Plan, make_plan, plan_onward
-from services.policy import Actor, Impact, Kind, Rules, Verdict, impacts
-from services.procedures import Scale, Shutdown, Startup
-from services.runs import Asked, Opened, Resumed, Run, Stopped, fold
-from services.seen import NotSeen
+from services.runs.request import Act, Request, Vote
+from services.runs.run import Asked, Opened, Resumed, Run, Stopped, fold
 from services.steps import Choice, Effects, PoolTarget, PowerOff, Question
 from services.windows import parse_hours
 from tests.support.clusters import autoscaled, down, law, plans, ready

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.notices import countdown, notice_card
-from services.books import EMPTY, Announcement, Book
+from handlers.updates.announcements import countdown, notice_card
+from services.memory.schedule import EMPTY, Announcement, Book
 from services.windows import Exceptions, Hold, parse_window
 
 NIGHTS = (parse_window("nights Mon-Fri 20:00-07:30 Europe/Madrid"),)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from services.cluster import Cluster
-from services.errors import Refused
-from services.plan import make_plan
+from services.cluster.model import Cluster
+from services.common.errors import Refused
 from services.procedures import Configure, Procedure, Restart, Shutdown, Startup, fleet
-from services.procedures.bootfile import Unbootable
+from services.procedures.boot_file import Unbootable
+from services.procedures.plan import make_plan
 from services.secrets_env import Danger, Linted, Reader, SecretsFile, Unread, findings
 from services.steps import Arrived, MediaGone, PowerOff, PowerOn, TemplateSize
 from tests.support.clusters import clusters, down, law, plan_of, procedures, ready

@@ -18,10 +18,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.app import Bot
 from bot.scheduler import Tick
 from bot.serve import Serving
-from services.bulkheads import LIMIT, Bulkheads
-from services.clock import Clock, loop_clock
-from services.errors import BadRecord
-from services.metrics import METRICS
+from services.common.bulkheads import LIMIT, Bulkheads
+from services.common.clock import Clock, loop_clock
+from services.common.errors import BadRecord
+from services.common.metrics import METRICS
 from services.store import Commit
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -89,7 +89,7 @@ def test_whatever_a_part_does_every_other_part_does_its_work(misdeed: str, caplo
                 named = [t for t in bot.desk.bulkheads.troubles if t.part == part]
                 assert named, f"{part} is in trouble, and nothing says so"
                 assert METRICS.value("openvidu_bot_part_failing", part=part, cluster="") == 1
-                loud = [r for r in caplog.records if r.levelno >= logging.ERROR and r.name == "services.bulkheads"]
+                loud = [r for r in caplog.records if r.levelno >= logging.ERROR and r.name == "services.common.bulkheads"]
                 assert len(loud) <= 1, "one line, not one each time"
                 setattr(owner, method, well)
                 await scene.passes(LIMIT + 60)
@@ -391,7 +391,7 @@ def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(caplog: py
         assert bulkheads.troubles == ()
         assert caplog.text.count("ratelimited") == 2
 
-    from services.errors import Unreachable as Unreachable_  # noqa: PLC0415 - beside its one use
+    from services.common.errors import Unreachable as Unreachable_  # noqa: PLC0415 - beside its one use
 
     virtual.run(story())
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from bot.logs import QUIET
-from bot.terminal.control import Control
-from bot.terminal.people import Peer
-from handlers.commands import Office
-from handlers.following import Circle
-from handlers.terminal import Order, Terminal
-from services.policy import Actor
-from services.runs import State
+from bot.terminal.identity import Peer
+from bot.terminal.socket import Control
+from handlers.commands.dispatcher import Office
+from handlers.terminal.follow import Circle
+from handlers.terminal.session import Order, Terminal
+from services.access.policy import Actor
+from services.runs.run import State
 from services.store.sqlite import SqliteStore
 from tests.procedures.test_config import NEW, ask, bucket, secrets
 from tests.support import scene as scenes

@@ -15,20 +15,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers import cards
-from handlers.blocks import TEXT, Card, cut, escape
-from handlers.history import one_run_card
-from services.audit import Deed, Entry, What, link
-from services.cluster import Cluster, Load
-from services.decisions import Act, Request, RequestState
-from services.desk import Status
-from services.errors import Rejected
-from services.executor import Progress
-from services.heads import Digest
-from services.plan import Plan, make_plan
-from services.policy import Actor
+from handlers import views
+from handlers.slack.blocks import TEXT, Card, cut, escape
+from handlers.views.run_details import one_run_card
+from services.access.policy import Actor
+from services.audit.anchors import Digest
+from services.audit.entries import Deed, Entry, What, link
+from services.cluster.model import Cluster, Load
+from services.common.errors import Rejected
+from services.common.observed import NotSeen, Observed
+from services.operations.desk import Status
 from services.procedures import Shutdown, Startup
-from services.runs import (
+from services.procedures.plan import Plan, make_plan
+from services.runs.executor import Progress
+from services.runs.request import Act, Request, RequestState
+from services.runs.run import (
     OVER,
     Answered,
     Asked,
@@ -45,7 +46,6 @@ from services.runs import (
     Taken,
     fold,
 )
-from services.seen import NotSeen, Observed
 from simulators.slack.blockkit import check_blocks
 from tests.support.clusters import ANA, BEN, DRAINING, HOSTILE, IDLE, NOW, clusters, down, events, law, loads, plans, ready, requests, texts
 
@@ -103,19 +103,19 @@ def test_the_audit(deeds: list[Deed]) -> None:
     for deed in deeds:
         entries.append(link("acme", entries[-1].head if entries else None, deed, NOW))
     head = entries[-1].head if entries else None
-    card = cards.audit_card("acme", entries[::-1], head)
+    card = views.audit_card("acme", entries[::-1], head)
     fit_to_send(card)
     says(card, f"{len(entries)} decision" if entries else "Nothing was decided")
     if head is not None:
-        fit_to_send(cards.digest_card("acme", Digest(head, len(entries))))
+        fit_to_send(views.digest_card("acme", Digest(head, len(entries))))
 
 
 @law
 @given(requests())
 def test_requests(request: Request) -> None:
-    card = cards.request_card(request, APPROVERS)
+    card = views.request_card(request, APPROVERS)
     fit_to_send(card)
-    says(card, cards.title(request.plan), "<@UANA>")
+    says(card, views.title(request.plan), "<@UANA>")
     if request.later:
         says(card, request.moment)
     if request.scheduled:
@@ -125,24 +125,24 @@ def test_requests(request: Request) -> None:
         says(card, APPROVERS, "Money", "Takes")
         assert [e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]] == ["approve", "reject", "details"]
         for special in request.plan.effects.special:
-            says(card, cards.plain(special))
+            says(card, views.plain(special))
     else:
         assert not [b for b in card.blocks if b["type"] == "actions"], "nothing to press any more"
     if request.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED):
         says(card, "Nothing was changed")
-    fit_to_send(cards.details_card(request, APPROVERS))
+    fit_to_send(views.details_card(request, APPROVERS))
 
 
 @law
 @given(plans(), st.booleans())
 def test_plans(both: tuple[Cluster, Plan], dry: bool) -> None:
     _cluster, plan = both
-    card = cards.plan_card(plan, dry=dry)
+    card = views.plan_card(plan, dry=dry)
     fit_to_send(card)
-    says(card, cards.title(plan), "othing was changed")
+    says(card, views.title(plan), "othing was changed")
     empty = make_plan(down(ready(3)), Shutdown())
-    fit_to_send(cards.plan_card(empty, dry=dry))
-    says(cards.plan_card(empty, dry=dry), "Shut down acme", "nothing to do")
+    fit_to_send(views.plan_card(empty, dry=dry))
+    says(views.plan_card(empty, dry=dry), "Shut down acme", "nothing to do")
 
 
 progress_words = st.sampled_from(("", "media-2: 1 meeting, 2 people", *HOSTILE))
@@ -154,13 +154,13 @@ def test_runs(told: list[Event], cluster: Cluster | None, waits: str, trouble: s
     run = fold(told)
     at = told[-1].at + 60
     progress = Progress(run, cluster, waits, at + 600 if limited else None, trouble, at)
-    card = cards.run_card(progress)
+    card = views.run_card(progress)
     fit_to_send(card)
     says(card, "acme", "<@UANA>")
     pressable = {e["action_id"].partition(":")[0] for b in card.blocks if b["type"] == "actions" for e in b["elements"]}
     if run.over:
         assert not pressable
-        says(card, cards.outcome(run))
+        says(card, views.outcome(run))
         if run.state is not State.DONE:
             assert run.plan.procedure.done not in card.text.split("Changed")[0], "no success without success (story A14)"
     elif run.state is State.STOPPED:
@@ -175,10 +175,10 @@ def test_runs(told: list[Event], cluster: Cluster | None, waits: str, trouble: s
     for by in run.approvers:
         says(card, by.mention)
     fit_to_send(one_run_card(run, progress, told, at))
-    for words in (cards.end_notice(run), cards.picked_up(run), cards.stopped_notice(run), cards.question_notice(run)):
-        fit_to_send(cards.words_card(words))
-    fit_to_send(cards.runs_card("acme", [run] * 10))
-    says(cards.runs_card("acme", [run]), "acme-7", run.state, "<@UANA>")
+    for words in (views.end_notice(run), views.picked_up(run), views.stopped_notice(run), views.question_notice(run)):
+        fit_to_send(views.words_card(words))
+    fit_to_send(views.runs_card("acme", [run] * 10))
+    says(views.runs_card("acme", [run]), "acme-7", run.state, "<@UANA>")
 
 
 @law
@@ -187,7 +187,7 @@ def test_status(cluster: Cluster, told: list[Event], request: Request, problem: 
     run = fold(told)
     forgets = ("Redis keeps no append-only file: after a crash it may have forgotten",) if busy else ()
     status = Status(replace(cluster, problem=problem), run if busy else None, None, (request,) if busy else (), forgets)
-    card = cards.status_card(status, NOW)
+    card = views.status_card(status, NOW)
     fit_to_send(card)
     says(card, "acme")
     if isinstance(cluster.load, NotSeen):
@@ -201,17 +201,17 @@ def test_status(cluster: Cluster, told: list[Event], request: Request, problem: 
 @law
 @given(loads())
 def test_people_are_counted_or_unknown(found: Observed[Load]) -> None:
-    words = cards.people(found)
+    words = views.people(found)
     assert ("unknown" in words) == isinstance(found, NotSeen)
     assert not re.search(r"\b1 (meetings|people|recordings|ingresses)\b", words)
 
 
 def test_status_of_a_cluster_with_very_many_nodes() -> None:
-    fit_to_send(cards.status_card(Status(ready(400), None, None), NOW))
+    fit_to_send(views.status_card(Status(ready(400), None, None), NOW))
 
 
 def test_help() -> None:
-    card = cards.help_card([("shutdown [--no-drain]", "Let go.")], "You may read.", [])
+    card = views.help_card([("shutdown [--no-drain]", "Let go.")], "You may read.", [])
     fit_to_send(card)
     says(card, "/openvidu shutdown", "You may read")
 
@@ -239,11 +239,11 @@ def test_a_cut_leaves_no_half_mark(text: str, limit: int) -> None:
 def test_a_long_reason_leaves_room_for_the_rest() -> None:
     plan = make_plan(ready(3), Shutdown())
     request = Request("a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops masters")
-    card = cards.request_card(request, APPROVERS)
+    card = views.request_card(request, APPROVERS)
     fit_to_send(card)
     says(card, "power work", "Money", APPROVERS)
     run = fold([Opened(NOW, "acme-7", plan, ANA, (), "power work " * 90)])
-    shown = cards.run_card(Progress(run, None, "", None, "", NOW))
+    shown = views.run_card(Progress(run, None, "", None, "", NOW))
     assert "run `acme-7`" in str(shown.blocks[0])
 
 
@@ -305,40 +305,40 @@ def shown() -> dict[str, Card]:
     done = [Reached(NOW + 60 * n, n - 1) for n in range(1, 5)]
 
     def run(*more: Event, at: float = NOW + 600, waits: str = "", until: float | None = None, trouble: str = "") -> Card:
-        return cards.run_card(Progress(a_run(*more), drain, waits, until, trouble, at))
+        return views.run_card(Progress(a_run(*more), drain, waits, until, trouble, at))
 
     started = a_run(*(Reached(NOW + 60 * n, n - 1) for n in range(1, 9)), Ended(NOW + 600, State.DONE, ""), procedure=Startup())
     return {
-        "request": cards.request_card(asked, APPROVERS),
-        "request-no-drain": cards.request_card(without, APPROVERS),
-        "request-resume": cards.request_card(resume, APPROVERS),
-        "request-resume-approved": cards.request_card(resume.closed(RequestState.APPROVED, NOW + 60, BEN, run="acme-7"), APPROVERS),
-        "request-resume-expired": cards.request_card(resume.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
-        "request-resume-outdated": cards.request_card(resume.closed(RequestState.SUPERSEDED, NOW + 60, BEN), APPROVERS),
-        "request-resume-glass": cards.request_card(replace(resume, glass=True), APPROVERS),
-        "request-onward": cards.request_card(onward, APPROVERS),
-        "request-onward-expired": cards.request_card(onward.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
-        "request-eased": cards.request_card(eased, APPROVERS),
-        "request-eased-expired": cards.request_card(eased.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
-        "not-covered": cards.not_covered_card(resume),
-        "run-by-window": cards.run_card(Progress(by_window(), drain, "", None, "", NOW + 600)),
-        "run-by-glass": cards.run_card(Progress(replace(a_run(), glass=True, approvers=()), drain, "", None, "", NOW + 600)),
-        "request-expired": cards.request_card(asked.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
-        "request-rejected": cards.request_card(asked.closed(RequestState.REJECTED, NOW + 60, BEN), APPROVERS),
-        "request-superseded": cards.request_card(asked.closed(RequestState.SUPERSEDED, NOW + 60, BEN, replaced_by="b"), APPROVERS),
-        "request-later": cards.request_card(later, APPROVERS),
-        "request-later-agreed": cards.request_card(agreed, APPROVERS),
-        "request-later-free": cards.request_card(replace(later, needs=0).agreed(NOW), APPROVERS),
-        "request-later-delayed": cards.request_card(replace(agreed, waits="acme is busy: `acme-6` restart"), APPROVERS),
-        "request-later-started": cards.request_card(agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS),
-        "request-later-undone": cards.request_card(undone, APPROVERS),
-        "request-later-undone-notice": cards.words_card(cards.rejected_notice(undone)),
-        "request-later-asked-again": cards.request_card(instead, APPROVERS),
-        "request-later-called-off": cards.request_card(agreed.closed(RequestState.REJECTED, NOW + 300, ANA), APPROVERS),
-        "later-list": cards.later_card("acme", [agreed, later]),
-        "request-details": cards.details_card(replace(asked, plan=replace(plan, digest="0123456789abcdef")), APPROVERS),
-        "dry-run": cards.plan_card(plan, dry=True),
-        "nothing-to-do": cards.plan_card(make_plan(down(up), Shutdown()), dry=False),
+        "request": views.request_card(asked, APPROVERS),
+        "request-no-drain": views.request_card(without, APPROVERS),
+        "request-resume": views.request_card(resume, APPROVERS),
+        "request-resume-approved": views.request_card(resume.closed(RequestState.APPROVED, NOW + 60, BEN, run="acme-7"), APPROVERS),
+        "request-resume-expired": views.request_card(resume.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-resume-outdated": views.request_card(resume.closed(RequestState.SUPERSEDED, NOW + 60, BEN), APPROVERS),
+        "request-resume-glass": views.request_card(replace(resume, glass=True), APPROVERS),
+        "request-onward": views.request_card(onward, APPROVERS),
+        "request-onward-expired": views.request_card(onward.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-eased": views.request_card(eased, APPROVERS),
+        "request-eased-expired": views.request_card(eased.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "not-covered": views.not_covered_card(resume),
+        "run-by-window": views.run_card(Progress(by_window(), drain, "", None, "", NOW + 600)),
+        "run-by-glass": views.run_card(Progress(replace(a_run(), glass=True, approvers=()), drain, "", None, "", NOW + 600)),
+        "request-expired": views.request_card(asked.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-rejected": views.request_card(asked.closed(RequestState.REJECTED, NOW + 60, BEN), APPROVERS),
+        "request-superseded": views.request_card(asked.closed(RequestState.SUPERSEDED, NOW + 60, BEN, replaced_by="b"), APPROVERS),
+        "request-later": views.request_card(later, APPROVERS),
+        "request-later-agreed": views.request_card(agreed, APPROVERS),
+        "request-later-free": views.request_card(replace(later, needs=0).agreed(NOW), APPROVERS),
+        "request-later-delayed": views.request_card(replace(agreed, waits="acme is busy: `acme-6` restart"), APPROVERS),
+        "request-later-started": views.request_card(agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS),
+        "request-later-undone": views.request_card(undone, APPROVERS),
+        "request-later-undone-notice": views.words_card(views.rejected_notice(undone)),
+        "request-later-asked-again": views.request_card(instead, APPROVERS),
+        "request-later-called-off": views.request_card(agreed.closed(RequestState.REJECTED, NOW + 300, ANA), APPROVERS),
+        "later-list": views.later_card("acme", [agreed, later]),
+        "request-details": views.details_card(replace(asked, plan=replace(plan, digest="0123456789abcdef")), APPROVERS),
+        "dry-run": views.plan_card(plan, dry=True),
+        "nothing-to-do": views.plan_card(make_plan(down(up), Shutdown()), dry=False),
         "run-draining": run(Asked(NOW + 1, 0, 0), waits=step.waits_for(drain), until=NOW + 7200),
         "run-trouble": run(Asked(NOW + 1, 0, 0), trouble="listing droplets: answered 503"),
         "run-cancelling": run(Asked(NOW + 1, 0, 0), CancelAsked(NOW + 9, BEN)),
@@ -350,12 +350,12 @@ def shown() -> dict[str, Card]:
         "run-cancelled": run(done[0], CancelAsked(NOW + 62, BEN), Ended(NOW + 65, State.CANCELLED, "drained", BEN)),
         "run-abandoned": run(done[0], Stopped(NOW + 70, "why"), Ended(NOW + 99, State.ABANDONED, "half of it; why", BEN)),
         "run-left": run(Questioned(NOW, question), Answered(NOW + 9, question.id, "stop", BEN), Ended(NOW + 10, State.LEFT, "left", BEN)),
-        "run-startup-done": cards.run_card(Progress(started, None, "", None, "", NOW + 600)),
+        "run-startup-done": views.run_card(Progress(started, None, "", None, "", NOW + 600)),
         "run-noted": run(*done, Noted(NOW + 70, "DigitalOcean refused 0"), Ended(NOW + 300, State.DONE, "")),
-        "status-up": cards.status_card(Status(up, None, None), NOW),
-        "status-down": cards.status_card(Status(down(up), None, None), NOW),
-        "status-unknown": cards.status_card(Status(replace(up, load=NotSeen("LiveKit does not answer")), a_run(), None, (asked,)), NOW),
-        "status-problem": cards.status_card(Status(strange, None, None), NOW),
+        "status-up": views.status_card(Status(up, None, None), NOW),
+        "status-down": views.status_card(Status(down(up), None, None), NOW),
+        "status-unknown": views.status_card(Status(replace(up, load=NotSeen("LiveKit does not answer")), a_run(), None, (asked,)), NOW),
+        "status-problem": views.status_card(Status(strange, None, None), NOW),
     }  # fmt: skip
 
 
@@ -382,5 +382,5 @@ def test_no_golden_file_is_left_over() -> None:
 def test_every_end_has_a_golden_or_a_law() -> None:
     ends = {a_run(Ended(NOW, how, "")).state for how in OVER}
     assert ends == OVER
-    outcomes = [cards.outcome(a_run(Ended(NOW, how, "", Actor("UBEN")))) for how in sorted(OVER)]
+    outcomes = [views.outcome(a_run(Ended(NOW, how, "", Actor("UBEN")))) for how in sorted(OVER)]
     assert len(set(outcomes)) == len(outcomes), "no two ends read alike"

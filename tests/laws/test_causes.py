@@ -17,7 +17,7 @@ import slack_sdk.errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.causes import ANSWERS, NUMBERS, SILENCES, VAGUE, Cause, cause_of, is_certificate
+from services.common.causes import ANSWERS, NUMBERS, SILENCES, VAGUE, Cause, cause_of, is_certificate
 
 SECRET = "hunter2hunter2"
 LIBRARIES: tuple[ModuleType, ...] = (

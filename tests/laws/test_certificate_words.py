@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from handlers import cards
-from handlers.cards.certificates import certificate_words, longest_closure
-from services.certificates import DAY, Certificate, CertificateSeen, NoCertificate
-from services.desk import Status
+from handlers import views
+from handlers.views.certificates import certificate_words, longest_closure
+from services.cluster.certificates import DAY, Certificate, CertificateSeen, NoCertificate
+from services.operations.desk import Status
 from tests.support import virtual
 from tests.support.clusters import NOW, ready
 from tests.support.life import MortalHttp
@@ -25,7 +25,7 @@ def lasting(days: float, trouble: str = "", remedy: str = "") -> Certificate:
 @pytest.mark.parametrize("seen", [None, NoCertificate("connection refused"), lasting(14.1), lasting(61)])
 def test_nothing_is_said_of_one_that_is_good(seen: CertificateSeen | None) -> None:
     assert certificate_words(seen, ready(3), NOW) == ""
-    assert "ertificate" not in cards.status_card(Status(ready(3), None, None, certificate=seen), NOW).text
+    assert "ertificate" not in views.status_card(Status(ready(3), None, None, certificate=seen), NOW).text
 
 
 @pytest.mark.parametrize("days", [0.01, 1, 13.9])
@@ -43,11 +43,11 @@ def test_one_that_is_refused_says_why_and_what_to_do() -> None:
         "certificate not trusted (self-signed certificate)",
         "put its authority's certificate (PEM) into clusters.acme.ca_file",
     )
-    card = cards.status_card(Status(ready(3), None, None, certificate=lasting(61, trouble, remedy)), NOW)
+    card = views.status_card(Status(ready(3), None, None, certificate=lasting(61, trouble, remedy)), NOW)
     for words in (card.text, str(card.blocks)):
         assert trouble in words
     assert "clusters.acme.ca" in card.text
-    hostile = cards.status_card(Status(ready(3), None, None, certificate=lasting(61, "for <!channel>")), NOW)
+    hostile = views.status_card(Status(ready(3), None, None, certificate=lasting(61, "for <!channel>")), NOW)
     assert "<!channel>" not in f"{hostile.text}{hostile.blocks}"
 
 

@@ -13,7 +13,7 @@ import yaml
 from bot.__main__ import parser
 from bot.terminal.command import own_options
 from config.settings import load
-from handlers.parsing import parse
+from handlers.commands.parser import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

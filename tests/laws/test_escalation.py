@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.escalation import Audience, Matter, Told, decide, over, repeats
+from services.schedule.escalation import Audience, Matter, Told, decide, over, repeats
 
 STOP = Matter("stop:acme-1:9", "acme", 1000.0, "*acme-1 has stopped*", ("UANA",))
 MINUTE, HOUR = 60.0, 3600.0

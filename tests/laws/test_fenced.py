@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from services.chain import Chain
-from services.clock import Clock, loop_clock
-from services.cluster import Cluster, NodeLook
-from services.drains import TAGGED, Drains
-from services.errors import Refused, Rejected, Superseded
-from services.fenced import FencedWorld
-from services.locks import TTL, Lease, Locks
-from services.memory import Memory
-from services.seen import Observed
+from services.audit.chain import Chain
+from services.cluster.model import Cluster, NodeLook
+from services.common.clock import Clock, loop_clock
+from services.common.errors import Refused, Rejected, Superseded
+from services.common.observed import Observed
+from services.memory.cluster import Memory
+from services.runs.drain_ledger import TAGGED, Drains
+from services.runs.fenced_world import FencedWorld
+from services.runs.locks import TTL, Lease, Locks
 from services.store import Commit
 from tests.support import virtual
 from tests.support.clusters import DRAINING, HELD, IDLE, INSTALLING, SILENT, START, autoscaled, ready

@@ -7,11 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from services.clock import Clock, loop_clock
-from services.drains import Drains
-from services.errors import Superseded, Unreachable
-from services.locks import AGAIN, MARGIN, RENEW, TTL, Keeping, Lease, Locks, claim_key, lease_key
+from services.common.clock import Clock, loop_clock
+from services.common.errors import Superseded, Unreachable
+from services.runs.drain_ledger import Drains
+from services.runs.locks import AGAIN, MARGIN, RENEW, TTL, Keeping, Lease, Locks
 from services.store import Commit
+from services.store.keys import claim_key, lease_key
 from tests.support import virtual
 from tests.support.memory_store import MemoryStore
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services import windows as w
-from services.errors import Refused
+from services.common.errors import Refused
 from services.windows import Exceptions, Holiday, parse_window
 from services.windows.agenda import freezes, meetings
 from services.windows.ical import LARGEST

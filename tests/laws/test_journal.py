@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from services.clock import Clock, loop_clock
-from services.decisions import Act, Request, RequestState, Vote
-from services.errors import Superseded
-from services.journal import Journal, dump, halt_key, load, log_of, question_key, said_key
-from services.locks import Lease, Locks
-from services.plan import make_plan
-from services.policy import Actor
+from services.access.policy import Actor
+from services.common.clock import Clock, loop_clock
+from services.common.errors import Superseded
 from services.procedures import Shutdown
-from services.runs import Answered, Asked, CancelAsked, Ended, Noted, Opened, Questioned, Reached, Resumed, Run, State, Stopped
+from services.procedures.plan import make_plan
+from services.runs.journal import Journal, dump, load
+from services.runs.locks import Lease, Locks
+from services.runs.request import Act, Request, RequestState, Vote
+from services.runs.run import Answered, Asked, CancelAsked, Ended, Noted, Opened, Questioned, Reached, Resumed, Run, State, Stopped
 from services.steps import Choice, Question
 from services.store import Commit
+from services.store.keys import halt_key, question_key, run_log_key, said_key
 from tests.support import virtual
 from tests.support.clusters import ready
 from tests.support.memory_store import MemoryStore
@@ -272,7 +273,7 @@ def test_an_end_is_written_though_somebody_says_something_meanwhile() -> None:
 
         async def read_slowly(log: str, start: int = 0, count: int | None = None) -> list[str]:
             found = await read(log, start, count)
-            if said and log == log_of("acme-1") and not start:
+            if said and log == run_log_key("acme-1") and not start:
                 assert await desk.journal.say(run, said.pop())
             return found
 

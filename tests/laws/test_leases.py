@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.clock import Clock
-from services.errors import Superseded
-from services.locks import MARGIN, TTL, Lease, Locks
+from services.common.clock import Clock
+from services.common.errors import Superseded
+from services.runs.locks import MARGIN, TTL, Lease, Locks
 from services.store.sqlite import SqliteStore
 from tests.support.clusters import law
 

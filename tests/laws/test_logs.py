@@ -10,11 +10,11 @@ import yaml
 
 from bot.logs import Chronicle, Lines, secrets_of
 from config.settings import load
-from services.executor import Progress
-from services.plan import make_plan
-from services.policy import Actor
+from services.access.policy import Actor
 from services.procedures import Shutdown
-from services.runs import Opened, fold
+from services.procedures.plan import make_plan
+from services.runs.executor import Progress
+from services.runs.run import Opened, fold
 from services.secrets_env.mask import Masker
 from tests.support.clusters import ready
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.measures import Measures
-from services.executor import Progress
-from services.metrics import KNOWN, METRICS, Metrics
-from services.outcomes import Waiting
-from services.policy import Actor
+from bot.metrics import Measures
+from services.access.policy import Actor
+from services.common.metrics import KNOWN, METRICS, Metrics
+from services.operations.results import Waiting
 from services.procedures import Scale, Shutdown
-from services.runs import Run
+from services.runs.executor import Progress
+from services.runs.run import Run
 from tests.support.scene import Scene
 from tests.support.virtual import run
 

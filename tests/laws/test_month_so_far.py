@@ -6,16 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.cards.plans import saving
-from handlers.talks.cost import cost_card
-from services.clock import loop_clock
-from services.cluster import Cluster, Droplet
-from services.memory import Homes, Viewer
-from services.plan import make_plan
-from services.prices import hourly, per_hour, so_far
+from handlers.commands.cost import cost_card
+from handlers.views.plan import saving
+from services.billing.prices import hourly, per_hour, so_far
+from services.billing.savings import Facts, report
+from services.cluster.model import Cluster, Droplet
+from services.common.clock import loop_clock
+from services.memory.home_viewers import Homes, Viewer
 from services.procedures import Shutdown
+from services.procedures.plan import make_plan
 from services.store.sqlite import SqliteStore
-from services.windows.savings import Facts, report
 from tests.support import virtual
 from tests.support.clusters import ready
 

@@ -22,13 +22,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.serve import Serving
 from bot.terminal.command import VERBS
-from handlers.actions import ACTIONS, OFFERED
 from handlers.app import EVENTS, VIEWS
-from handlers.terminal import NOBODY
-from services import policy, sites
-from services.metrics import METRICS
-from services.policy import Actor, Kind, Verdict
-from services.sight import Sight
+from handlers.interactions.buttons import ACTIONS, OFFERED
+from handlers.terminal.session import NOBODY
+from services.access import clusters as sites
+from services.access import policy
+from services.access.policy import Actor, Kind, Verdict
+from services.common.metrics import METRICS
+from services.schedule.visible import Sight
 from tests.campaign.storm import ShakyStore, Trouble
 from tests.support import doors, virtual
 from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
@@ -136,13 +137,13 @@ def test_http_names_no_person_node_run_or_reason() -> None:
     assert f'cluster="{SECRET}"' in paths["/metrics"], "the cluster is measured"
 
 
-# What the bot reads for itself; a person's answer is read through `services.sight`, which looks at their role.
+# What the bot reads for itself; a person's answer is read through `services.schedule.visible`, which looks at their role.
 UNCHECKED = {
     *("desk.journal", "desk.memory", "desk.heads", "desk.look", "desk.open_run", "desk.waiting", "desk.stamp", "desk.usage", "desk.cards"),
     *("hours.books", "hours.words", "hours.schedule", "hours.exceptions", "hours.terms", "hours.usage"),
 }
 # Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
-OWN_VOICE = {"reporter", "notices", "escalations", "copies", "absent", "glances", "groups"}
+OWN_VOICE = {"reporter", "announcements", "escalations", "direct_copies", "deferred", "overview", "user_groups"}
 
 
 def _reads(path: Path) -> set[str]:
@@ -180,7 +181,8 @@ def test_slack_has_no_other_way_in() -> None:
 def test_every_button_that_is_drawn_is_known() -> None:
     """The ids of all buttons and menus that handlers draw: each is one that a press is understood by."""
     drawn = {action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)}
-    drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', (ROOT / "services" / "hours.py").read_text("utf-8"))}
+    announced = (ROOT / "services" / "schedule" / "scheduler.py").read_text("utf-8")
+    drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', announced)}
     assert drawn == {*ACTIONS, *OFFERED} - {"say", "form"}, "those two are offers, and walked through for every command"
 
 

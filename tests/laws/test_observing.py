@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.cluster import EVERYTHING, Cluster, Fact, FleetKind
-from services.confirmed import LOOKS, SECONDS
-from services.errors import Forbidden, NotFound, Refused, Rejected, Unconfirmed, Unreachable, Unreadable
-from services.plan import make_plan
+from services.cloud.confirm import LOOKS, SECONDS
+from services.cluster.model import EVERYTHING, Cluster, Fact, FleetKind
+from services.common.errors import Forbidden, NotFound, Refused, Rejected, Unconfirmed, Unreachable, Unreadable
 from services.procedures import Scale, Shutdown
+from services.procedures.plan import make_plan
 from tests.support import virtual
 from tests.support.clusters import law
 from tests.support.sight import Sight

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.clients.digitalocean import PASSES, PER_PAGE, DigitalOcean, requests_for
-from services.clock import loop_clock
-from services.errors import Unreachable, Unreadable
+from services.cloud.clients.digitalocean import PASSES, PER_PAGE, DigitalOcean, requests_for
+from services.common.clock import loop_clock
+from services.common.errors import Unreachable, Unreadable
 from simulators.answers import Answer, json_answer
 from tests.support.clusters import law
 from tests.support.straight import straight

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.parsing import SPOKEN, Words, parse
-from handlers.talks import Talk
-from handlers.talks.holds import hold_words
-from handlers.talks.windows import KeepUpTalk, SkipDays, keep_words
-from services.errors import Refused
+from handlers.commands import Talk
+from handlers.commands.holds import hold_words
+from handlers.commands.parser import SPOKEN, Words, parse
+from handlers.commands.windows import KeepUpTalk, SkipDays, keep_words
+from services.common.errors import Refused
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
 from services.windows import Until
 from services.windows.times import parse_length, parse_moment, parse_skipped

@@ -4,8 +4,8 @@ import struct
 import zlib
 from decimal import Decimal
 
-from handlers.pictures import CLOSED, KEPT, described, month_picture
-from services.windows.savings import Day
+from handlers.views.month_chart import CLOSED, KEPT, described, month_picture
+from services.billing.savings import Day
 
 DAYS = [Day(f"2026-11-{n:02}", Decimal("11.5") if n % 7 else Decimal(24), Decimal("1.5") if n == 4 else Decimal(0)) for n in range(1, 31)]
 

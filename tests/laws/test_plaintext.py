@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.terminal.command import VERBS
-from handlers import cards
-from handlers.blocks import Card, clock, day, escape, section
-from handlers.parsing import SPOKEN, parse
-from handlers.plaintext import Reader, text_of, words_of
-from services.decisions import Request
+from handlers import views
+from handlers.commands.parser import SPOKEN, parse
+from handlers.slack.blocks import Card, clock, day, escape, section
+from handlers.terminal.plaintext import Reader, text_of, words_of
 from services.procedures import Procedure
+from services.runs.request import Request
 from tests.laws.test_cards import APPROVERS, NAMES, UPDATE, shown
 from tests.support.clusters import law, requests
 
@@ -42,7 +42,7 @@ def test_every_card_can_be_read(name: str) -> None:
     card = shown()[name]
     text = text_of(card, READER)
     fit_to_read(text)
-    said = [e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] != cards.DETAILS]
+    said = [e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] != views.DETAILS]
     for element in said:
         assert element["text"]["text"].removesuffix("…") in text, "each button has its command"
     numbers = set(re.findall(r"\$\d+\.\d\d|acme-\d+", str(card.blocks)))
@@ -66,8 +66,8 @@ def test_no_golden_file_is_left_over() -> None:
 @law
 @given(requests())
 def test_requests(request: Request) -> None:
-    fit_to_read(text_of(cards.request_card(replace(request, reason=""), APPROVERS), READER))
-    typed = text_of(cards.request_card(replace(request, reason="\x1b[2J<!channel> \x9b31m\r*bold*"), APPROVERS), READER)
+    fit_to_read(text_of(views.request_card(replace(request, reason=""), APPROVERS), READER))
+    typed = text_of(views.request_card(replace(request, reason="\x1b[2J<!channel> \x9b31m\r*bold*"), APPROVERS), READER)
     assert "[2J<!channel> 31m *bold*" in " ".join(typed.split()), "shown as it is, and steers nothing"
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", typed)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster import Cluster, Load, NodeLook
-from services.plan import Plan, make_plan
+from services.cluster.model import Cluster, Load, NodeLook
+from services.common.observed import NotSeen, Observed
 from services.procedures import Procedure, Shutdown, Startup
-from services.seen import NotSeen, Observed
+from services.procedures.plan import Plan, make_plan
 from services.steps import Effects
 from tests.support.clusters import SIZES, clusters, down, folded, law, loads, plan_of, plans, procedures, ready
 

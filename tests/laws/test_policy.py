@@ -8,10 +8,7 @@ import pytest
 from hypothesis import find, given
 from hypothesis import strategies as st
 
-from services.cluster import Cluster
-from services.membership import STALE, Group, Membership, Roster, groups_of
-from services.plan import Plan, make_plan
-from services.policy import (
+from services.access.policy import (
     EVERYONE,
     Actor,
     Impact,
@@ -28,8 +25,11 @@ from services.policy import (
     may_read,
     tally,
 )
+from services.access.user_groups import STALE, Group, Membership, Roster, groups_of
+from services.cluster.model import Cluster
+from services.common.observed import NotSeen
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
-from services.seen import NotSeen
+from services.procedures.plan import Plan, make_plan
 from services.steps import Effects
 from tests.support.clusters import clusters, down, law, plan_of, plans, prepared, procedures, ready
 

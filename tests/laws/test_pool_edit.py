@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.account import Account
-from services.clock import loop_clock
-from services.cluster import Cluster, Pool
-from services.errors import Refused, Rejected, Unreachable, Unreadable
-from services.readings import pool_of, template_digest
-from services.world import ClusterWorld, Place
+from services.cloud.listings import Account
+from services.cloud.parse import pool_of, template_digest
+from services.cloud.world import ClusterWorld, Place
+from services.cluster.model import Cluster, Pool
+from services.common.clock import loop_clock
+from services.common.errors import Refused, Rejected, Unreachable, Unreadable
 from tests.support.clusters import law
 
 HARD = ("#!/bin/bash -x\nexport DO_TOKEN=dop_v1_x\n", "ñ 🎥 \u2028 \x00 \\u0041", "null")

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from services.cluster import Cluster
-from services.errors import Refused
-from services.plan import make_plan
+from services.cluster.model import Cluster
+from services.common.errors import Refused
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
+from services.procedures.plan import make_plan
 from services.steps import Step
 from tests.support.clusters import clusters, down, end_of, folded, law, plan_of, procedures, ready
 

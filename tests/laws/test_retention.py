@@ -6,19 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from services.audit import Deed as Decision
-from services.audit import Entry, Head, What, flaws, link, read_entry
-from services.clock import Clock, loop_clock
-from services.decisions import Request, RequestState
-from services.drains import Drains
-from services.journal import dump
-from services.locks import Locks
-from services.memory import HostKeys, Intake
-from services.retention import DAY, NEWEST, Policy, Retention
-from services.runs import Ended, Opened, State
+from services.audit.entries import Deed as Decision
+from services.audit.entries import Entry, Head, What, flaws, link, read_entry
+from services.audit.verify import verify
+from services.common.clock import Clock, loop_clock
+from services.memory.host_keys import HostKeys
+from services.memory.inbox import Intake
+from services.operations.retention import DAY, NEWEST, Policy, Retention
+from services.runs.drain_ledger import Drains
+from services.runs.journal import dump
+from services.runs.locks import Locks
+from services.runs.request import Request, RequestState
+from services.runs.run import Ended, Opened, State
 from services.store import Commit, Store
 from services.store.sqlite import SqliteStore
-from services.verification import verify
 from services.windows import parse_window
 from tests.laws.test_journal import ANA, BEN, PLAN
 from tests.support import virtual

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor import EAGER, rhythm
+from services.runs.executor import EAGER, rhythm
 
 seconds = st.floats(0, 86400)
 

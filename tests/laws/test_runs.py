@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 from hypothesis import given
 
-from services.plan import make_plan
 from services.procedures import Shutdown
-from services.runs import (
+from services.procedures.plan import make_plan
+from services.runs.run import (
     OVER,
     Answered,
     Asked,

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.billing.droplet_hours import Closing, Stay
+from services.billing.estimate import NodePrice, four_weeks
+from services.billing.savings import Facts, Kept, MastersOff, add_up, bars, report
 from services.procedures.windows import saving_words
-from services.usage import facts_of
+from services.schedule.usage import facts_of
 from services.windows import Terms, Window, parse_window
-from services.windows.billing import Closing, Stay
-from services.windows.estimate import NodePrice, four_weeks
 from services.windows.overlap import overlaps
-from services.windows.savings import Facts, Kept, MastersOff, add_up, bars, report
 from tests.support.clusters import ready
 
 HOUR, DAY = 3600, 86400

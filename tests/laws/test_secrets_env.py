@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.errors import Refused
+from services.common.errors import Refused
 from services.secrets_env import (
     KEYS,
     Danger,

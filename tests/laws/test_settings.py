@@ -13,14 +13,14 @@ import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import SecretStr
 
-from bot.start import own_zone
+from bot.options import own_zone
 from config.settings import Settings, SettingsError, check_secrets, load
 from config.values import ImpactName
-from services.cluster import Droplet, Timings
-from services.errors import Refused
-from services.policy import Impact
-from services.windows.zones import zone_named
-from services.world import health_page
+from services.access.policy import Impact
+from services.cloud.world import health_page
+from services.cluster.model import Droplet, Timings
+from services.common.errors import Refused
+from services.windows.time_zones import zone_named
 from tests.support.certificates import make
 
 ROOT = Path(__file__).resolve().parents[2]

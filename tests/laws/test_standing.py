@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from services.plan import make_plan
-from services.policy import Actor, Impact, Rules, impacts
+from services.access.policy import Actor, Impact, Rules, impacts
 from services.procedures import AddWindow, Shutdown, Startup
-from services.runs import Opened, Run, fold
-from services.standing import Standing, ends_soon, lapsed, may_start, of_window, opening_of, uncovered
+from services.procedures.plan import make_plan
+from services.runs.run import Opened, Run, fold
+from services.runs.standing_approval import Standing, ends_soon, lapsed, may_start, of_window, opening_of, uncovered
 from services.steps import Effects
 from services.windows import Edge, parse_window
 from tests.support.clusters import down, ready

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster import Cluster, Fact, NodeLook, SecretsSeen
-from services.errors import Rejected
-from services.plan import make_plan
+from services.cluster.model import Cluster, Fact, NodeLook, SecretsSeen
+from services.common.errors import Rejected
 from services.procedures import PROCEDURES, Procedure, ResizeMedia, Shutdown
+from services.procedures.plan import make_plan
 from services.steps import STEPS, Effects, Question, Step
-from services.steps.fixed import NodeSize
+from services.steps.fixed_nodes import NodeSize
 from tests.support.clusters import SOLD, autoscaled, clusters, fixed, folded, law, plan_of, procedures, ready, steps
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))

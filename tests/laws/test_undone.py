@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import Basis, Cluster, Fact, FleetKind, MediaNode, NodeLook, SecretsSeen
-from services.errors import Refused
-from services.plan import make_plan
-from services.policy import Actor
+from services.access.policy import Actor
+from services.cluster.model import Basis, Cluster, Fact, FleetKind, MediaNode, NodeLook, SecretsSeen
+from services.common.errors import Refused
+from services.common.observed import NOT_LOOKED, Observed
 from services.procedures import (
     BackupCreate,
     Configure,
@@ -24,11 +24,11 @@ from services.procedures import (
     Startup,
     Unpark,
 )
-from services.runs import Event, Opened, Reached, Run, fold
+from services.procedures.plan import make_plan
+from services.runs.run import Event, Opened, Reached, Run, fold
+from services.runs.undone import taken_back
 from services.secrets_env import Linted
-from services.seen import NOT_LOOKED, Observed
 from services.steps import PowerOn, Step
-from services.undone import taken_back
 from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, end_of, fixed, ready
 
 ANA = Actor("UANA", "T0ACME")

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster import Agent, Cluster, Delivery, Load, MediaNode, NodeLook, Quit, Signal
-from services.errors import Refused
-from services.node_look import CUT_OFF, parse_look
-from services.plan import Plan, make_plan
-from services.policy import Actor, Impact, Kind, Rules, impacts, judge
+from services.access.policy import Actor, Impact, Kind, Rules, impacts, judge
+from services.cloud.node_look import CUT_OFF, parse_look
+from services.cluster.model import Agent, Cluster, Delivery, Load, MediaNode, NodeLook, Quit, Signal
+from services.common.errors import Refused
+from services.common.observed import NotSeen, Observed
 from services.procedures import Procedure, Shutdown
-from services.seen import NotSeen, Observed
+from services.procedures.plan import Plan, make_plan
 from services.steps import Deleted, Drain, NodesOff, PoolTarget, PowerOff, Revive, Step, StopService, TemplateSize
 from tests.support.clusters import (
     DEAF,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.cluster import Droplet
-from services.usage import _billed, facts_of
-from services.windows.savings import Report, report
+from services.billing.savings import Report, report
+from services.cluster.model import Droplet
+from services.schedule.usage import _billed, facts_of
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 HOUR, DAY = 3600.0, 86400.0

@@ -15,24 +15,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers import cards
-from handlers.blocks import Card
-from handlers.cards.home import Glance, Mine, home_view
-from handlers.cards.menu import menu_card, which_card
-from handlers.dialogs import Meant, command_form, looking_view, plan_view, said_in
-from handlers.offers import Offer, offers
-from handlers.parsing import SPOKEN, parse
-from handlers.pickers import kind_of
-from handlers.plaintext import Reader, text_of
-from handlers.talks.holds import HoldTalk
-from services.cluster import Cluster, Load, Size
-from services.decisions import Request
-from services.desk import Status
-from services.executor import Progress
-from services.plan import make_plan
+from handlers import views
+from handlers.commands.holds import HoldTalk
+from handlers.commands.parser import SPOKEN, parse
+from handlers.interactions.command_form import Meant, command_form, looking_view, plan_view, said_in
+from handlers.interactions.options import kind_of
+from handlers.slack.blocks import Card
+from handlers.terminal.plaintext import Reader, text_of
+from handlers.views.home_tab import Glance, Mine, home_view
+from handlers.views.menu import menu_card, which_card
+from handlers.views.offers import Offer, offers
+from services.cluster.model import Cluster, Load, Size
+from services.common.command import CommandClass, Spoken
+from services.operations.desk import Status
 from services.procedures import DrainNodes, ResizeMasters, ResizeMedia, Restart, Scale, Shutdown, Startup
-from services.runs import Asked, Event, Opened, Run, State, Stopped, Taken, fold
-from services.spoken import CommandClass, Spoken
+from services.procedures.plan import make_plan
+from services.runs.executor import Progress
+from services.runs.request import Request
+from services.runs.run import Asked, Event, Opened, Run, State, Stopped, Taken, fold
 from services.windows import Hold
 from simulators.slack.blockkit import VIEW_BYTES, check_view
 from simulators.slack.elements import begins_with, interactive
@@ -217,7 +217,7 @@ def shown() -> dict[str, Json | Card]:
         "form-resize-media": form(ResizeMedia),
         "form-resize-masters": form(ResizeMasters),
         "form-plan": plan_view(
-            cards.plan_card(asked.plan, dry=True),
+            views.plan_card(asked.plan, dry=True),
             Meant("shutdown", "acme", "COPS", "shutdown"),
             submit="Ask for approval",
             note="Somebody else has to approve it, because it stops masters. Nothing is changed before that.",

@@ -11,22 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chain import Chain
-from services.clock import Clock, loop_clock
-from services.cluster import Cluster, Fact, Load, NodeLook, Timings
-from services.doubts import AGAIN, OVER, TIMES, Doubts, is_glitch
-from services.drains import Drains
-from services.errors import BadRecord, Rejected, Unreachable
-from services.executor import Executor
-from services.journal import Journal, log_of
-from services.locks import Locks
-from services.memory import Memory
-from services.plan import make_plan
-from services.policy import Actor
+from services.access.policy import Actor
+from services.audit.chain import Chain
+from services.cluster.model import Cluster, Fact, Load, NodeLook, Timings
+from services.common.clock import Clock, loop_clock
+from services.common.errors import BadRecord, Rejected, Unreachable
+from services.memory.cluster import Memory
 from services.procedures import Procedure, Scale, Shutdown, Startup
-from services.runs import Answered, Asked, Event, Opened, Questioned, Reached, Stopped, Taken
+from services.procedures.plan import make_plan
+from services.runs.doubts import AGAIN, OVER, TIMES, Doubts, is_glitch
+from services.runs.drain_ledger import Drains
+from services.runs.executor import Executor
+from services.runs.journal import Journal
+from services.runs.locks import Locks
+from services.runs.run import Answered, Asked, Event, Opened, Questioned, Reached, Stopped, Taken
+from services.runs.watched_time import GAP, Stopwatch, Watch
 from services.store import Commit, Store
-from services.watch import GAP, Stopwatch, Watch
+from services.store.keys import run_log_key
 from tests.support import virtual
 from tests.support.clusters import NOW, law, ready
 from tests.support.life import Life, MortalStore
@@ -307,17 +308,17 @@ def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
         world = Stubborn(loop_clock(NOW))
         bots = Lives(world.clock, world)
         await bots.opens(Scale(3))
-        poison = Commit(appends=[(log_of("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))])
+        poison = Commit(appends=[(run_log_key("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))])
         later = asyncio.create_task(_after(20.0, bots.store, poison))
         with pytest.raises(BadRecord, match=r"a newer openvidu-bot wrote it \(FromTomorrow is not known here\)"):
             await bots.lives_for(4000.0)
         await later
-        written = await bots.store.length(log_of("acme-1"))
+        written = await bots.store.length(run_log_key("acme-1"))
         for _ in range(5):
             with pytest.raises(BadRecord, match="a newer openvidu-bot wrote it"):
                 await bots.lives_for(60.0)
             await asyncio.sleep(31.0)
-        assert await bots.store.length(log_of("acme-1")) == written
+        assert await bots.store.length(run_log_key("acme-1")) == written
 
     virtual.run(story())
 

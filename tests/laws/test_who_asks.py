@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.terminal import people
-from bot.terminal.control import Control, ask
-from bot.terminal.people import Peer, actor_of, proved, sudo_uid
+from bot.terminal import identity as people
+from bot.terminal.identity import Peer, actor_of, proved, sudo_uid
+from bot.terminal.socket import Control, ask
 from config.settings import load
 from config.values import Settings
-from handlers.following import Line
-from handlers.parsing import parse
-from handlers.terminal import Order
-from services.errors import Refused
-from services.policy import Actor
+from handlers.commands.parser import parse
+from handlers.terminal.follow import Line
+from handlers.terminal.session import Order
+from services.access.policy import Actor
+from services.common.errors import Refused
 
 VALUE = "Hunter2-Hunter2"
 ANA, NOBODY = 1001, 65534

@@ -18,21 +18,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from bot.start import own_zone
+from bot.options import own_zone
 from config.values import Zone
 from services import windows as w
-from services.errors import Refused
-from services.hours import due_words, with_acts
-from services.plan import Plan, make_plan
-from services.policy import Actor
+from services.access.policy import Actor
+from services.common.errors import Refused
+from services.common.serialize import decode, encode
 from services.procedures import Procedure, Shutdown, Startup
-from services.runs import Run, State
+from services.procedures.plan import Plan, make_plan
+from services.runs.run import Run, State
+from services.schedule.scheduler import due_words, with_acts
 from services.windows import Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Terms, Window, due, edges, parse_window, settle
-from services.windows.closed import closures, occurrences
+from services.windows.closures import closures, occurrences
 from services.windows.edge import ALREADY
+from services.windows.time_zones import REPEATED, SKIPPED, exists
 from services.windows.timeline import draw
-from services.windows.zones import REPEATED, SKIPPED, exists
-from services.wire import decode, encode
 from tests.support.clusters import ready
 from tests.support.full import FULL
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster import Cluster, Load
-from services.decisions import Request, Vote
-from services.journal import dump, load
-from services.plan import Plan
-from services.policy import Actor
+from services.access.policy import Actor
+from services.cluster.model import Cluster, Load
+from services.common.observed import NotSeen, Observed
+from services.common.serialize import VERSION, decode, encode
 from services.procedures import PROCEDURES, Procedure
-from services.runs import CLASSES, Event
-from services.seen import NotSeen, Observed
+from services.procedures.plan import Plan
+from services.runs.journal import dump, load
+from services.runs.request import Request, Vote
+from services.runs.run import CLASSES, Event
 from services.steps import STEPS, Question, Step
-from services.wire import VERSION, decode, encode
 from tests.support.clusters import clusters, events, law, loads, plans, procedures, question_of, requests, steps
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))

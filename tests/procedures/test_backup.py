@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from services.backups import backups, label, made_by_bot, name, superseded
-from services.cluster import Cluster, Snapshot
-from services.errors import NotFound, Refused
-from services.plan import make_plan
-from services.policy import Actor
+from services.access.policy import Actor
+from services.cluster.backups import backups, label, made_by_bot, name, superseded
+from services.cluster.model import Cluster, Snapshot
+from services.common.errors import NotFound, Refused
 from services.procedures import BackupCreate, BackupPrune
-from services.runs import State
+from services.procedures.plan import make_plan
+from services.runs.run import State
 from services.secrets_env import Linted
 from simulators.estate.things import Droplet
 from simulators.estate.things import Snapshot as Image

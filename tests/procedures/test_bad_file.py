@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.runs import State
+from services.runs.run import State
 from simulators.faults import Fault, Rule
 from simulators.slack.model import Message
 from tests.procedures import test_windows as windows

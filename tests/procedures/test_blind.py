@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.runs import State
+from services.runs.run import State
 from simulators.estate.things import Droplet, Quits
 from simulators.faults import ANY
 from tests.support import virtual

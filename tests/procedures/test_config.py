@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.runs import State
+from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene

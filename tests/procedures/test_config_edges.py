@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.runs import State
+from services.runs.run import State
 from simulators.buckets import Denied
 from simulators.faults import Fault, Rule
 from tests.procedures.test_config import NEW, ask, bucket, play, secrets, staged

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import Cluster
-from services.errors import Refused
-from services.plan import make_plan
-from services.policy import Actor, Kind, Rules, judge
+from services.access.policy import Actor, Kind, Rules, judge
+from services.cluster.model import Cluster
+from services.common.errors import Refused
 from services.procedures import DrainNodes
-from services.runs import State
+from services.procedures.plan import make_plan
+from services.runs.run import State
 from tests.support import virtual
 from tests.support.clusters import DRAINING, IDLE, ready
 from tests.support.scene import Scene

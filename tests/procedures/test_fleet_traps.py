@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import Cluster, FleetKind
-from services.errors import Refused
-from services.fenced import FencedWorld
-from services.kinds import Names, Signs, tell
-from services.plan import make_plan
+from services.cluster.fleet_kind import Names, Signs, tell
+from services.cluster.model import Cluster, FleetKind
+from services.common.errors import Refused
 from services.procedures import AddWindow, Scale, Shutdown, Startup
-from services.runs import State
+from services.procedures.plan import make_plan
+from services.runs.fenced_world import FencedWorld
+from services.runs.run import State
 from simulators.estate import Estate, Terraform, Variables
 from tests.support import virtual
 from tests.support.clusters import autoscaled, fixed

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from handlers.pickers import initial, picks
-from services.cluster import Cluster, FleetKind, FleetSeen
-from services.errors import Refused
-from services.plan import make_plan
+from handlers.interactions.options import initial, picks
+from services.cluster.model import Cluster, FleetKind, FleetSeen
+from services.common.errors import Refused
 from services.procedures import (
     DrainNodes,
     Freeze,
@@ -25,7 +24,8 @@ from services.procedures import (
     Unfreeze,
     Unpark,
 )
-from services.runs import State
+from services.procedures.plan import make_plan
+from services.runs.run import State
 from tests.procedures.test_config import NEW, ask, secrets
 from tests.support import virtual
 from tests.support.clusters import SOLD, autoscaled, down, fixed, ready

@@ -5,8 +5,8 @@ The night is a short one, from 20:00 to 21:30, so that it is quickly over.
 
 from typing import Any
 
-from services.clients.oncall import Page
-from services.runs import State
+from services.cloud.clients.oncall import Page
+from services.runs.run import State
 from tests.procedures.test_windows import at, every_kind, play, until, up
 from tests.support.scene import Scene
 

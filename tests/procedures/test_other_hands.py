@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.runs import Questioned, State
+from services.runs.run import Questioned, State
 from services.steps import Question
 from tests.support import virtual
 from tests.support.scene import Scene

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import Cluster, NodeLook
-from services.plan import make_plan
+from services.cluster.model import Cluster, NodeLook
 from services.procedures import ResizeMasters, Shutdown, Startup
-from services.runs import State
+from services.procedures.plan import make_plan
+from services.runs.run import State
 from services.steps import NodesOff, PoolTarget
 from tests.procedures.test_other_hands import set_pool
 from tests.runs.test_glitches import answers, only, refused

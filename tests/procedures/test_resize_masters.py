@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from services.cluster import Cluster
-from services.errors import Refused
-from services.plan import make_plan
-from services.policy import Actor
+from services.access.policy import Actor
+from services.cluster.model import Cluster
+from services.common.errors import Refused
 from services.procedures import ResizeMasters
-from services.runs import State
+from services.procedures.plan import make_plan
+from services.runs.run import State
 from simulators.estate.things import Droplet, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SOLD, down, price, ready

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import Cluster
-from services.errors import Refused
-from services.plan import make_plan
-from services.policy import Actor, Kind, Rules, judge
+from services.access.policy import Actor, Kind, Rules, judge
+from services.cluster.model import Cluster
+from services.common.errors import Refused
 from services.procedures import Scale, Startup
-from services.runs import State
+from services.procedures.plan import make_plan
+from services.runs.run import State
 from tests.support import virtual
 from tests.support.clusters import IDLE, down, ready
 from tests.support.scene import Scene

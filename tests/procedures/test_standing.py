@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from services.audit import What
-from services.runs import State
+from services.audit.entries import What
+from services.runs.run import State
 from simulators.slack.faults import Fault
 from tests.support import virtual
 from tests.support.scene import Scene

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.cards.plans import impact
-from services.cluster import Cluster
-from services.errors import Refused
-from services.plan import make_plan
+from handlers.views.plan import impact
+from services.cluster.model import Cluster
+from services.common.errors import Refused
+from services.common.observed import NotSeen
 from services.procedures import DrainNodes, Park, Procedure, ResizeMedia, Restart, Scale, Shutdown
-from services.runs import State
-from services.seen import NotSeen
+from services.procedures.plan import make_plan
+from services.runs.run import State
 from services.steps import Drain, Left, Step
-from services.steps.media import SERVES
+from services.steps.media_nodes import SERVES
 from services.steps.waves import seen_empty
 from tests.laws.test_steps import ask
 from tests.procedures.test_windows import add, at, down, every_kind, play, until, up

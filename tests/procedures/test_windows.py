@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.metrics import METRICS
-from services.runs import State
+from services.common.metrics import METRICS
+from services.runs.run import State
 from tests.support import virtual
 from tests.support.scene import Scene
 

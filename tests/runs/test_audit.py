@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from services.audit import Deed, Entry, Head, What
-from services.chain import Chain
-from services.decisions import RequestState
-from services.errors import BotError
-from services.policy import Actor
+from services.access.policy import Actor
+from services.audit.anchors import kept_heads
+from services.audit.chain import Chain
+from services.audit.entries import Deed, Entry, Head, What
+from services.audit.verify import Finding, verify
+from services.cloud.secrets_bucket import HEADS
+from services.common.errors import BotError
 from services.procedures import Shutdown
-from services.runs import State
+from services.runs.request import RequestState
+from services.runs.run import State
 from services.store import Commit
 from services.store.sqlite import SqliteStore
-from services.vault import HEADS
-from services.verification import Finding, verify
 from tests.runs.test_crash import ANA, BEN, insist
 from tests.support import virtual
 from tests.support.brief import brief
@@ -224,7 +225,7 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
             assert f"{HEADS}acme/{last.number:010d}-{last.hash[:16]}" in heads
             assert len(heads) <= 4, "not one for each entry"
             vault = scene.bot.desk.vault("acme")
-            posted = await vault.heads("acme")
+            posted = await kept_heads(vault, "acme")
             assert (await checked(scene, posted)).flaws == ()
             database(scene).execute("delete from entry where log = 'audit:acme' and at >= 1")
             (first,) = [e for e in await Chain(scene.store, scene.clock).newest("acme", 9) if e.number == 1]

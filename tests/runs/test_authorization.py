@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from services.audit import What
-from services.decisions import RequestState
-from services.errors import Forbidden, Unreachable
-from services.runs import Answered, Resumed, State
+from services.audit.entries import What
+from services.common.errors import Forbidden, Unreachable
+from services.runs.request import RequestState
+from services.runs.run import Answered, Resumed, State
 from simulators.slack.faults import Fault
 from simulators.slack.model import Message
 from tests.procedures.test_other_hands import set_pool

@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 
-from services.errors import BotError
-from services.policy import Actor
+from services.access.policy import Actor
+from services.common.errors import BotError
 from services.procedures import Procedure, Shutdown, Startup
-from services.runs import Run, State
+from services.runs.run import Run, State
 from tests.support import virtual
 from tests.support.absence import ABSENCES, AT_ONCE, comes_back
 from tests.support.brief import brief

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from services.procedures import DrainNodes, Procedure, ResizeMedia, Restart, Scale
-from services.runs import State
+from services.runs.run import State
 from tests.runs.test_crash import insist
 from tests.support import virtual
 from tests.support.absence import ABSENCES, AT_ONCE

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from services.policy import Actor
-from services.runs import State
+from services.access.policy import Actor
+from services.runs.run import State
 from services.secrets_env import SecretsFile
 from tests.runs.test_crash import BEN
 from tests.support import virtual

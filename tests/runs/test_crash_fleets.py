@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from services.procedures import DrainNodes, Freeze, Park, Procedure, ResizeMedia, Roll, Shutdown, Startup
-from services.runs import State
+from services.runs.run import State
 from simulators.faults import Faults
 from tests.runs.test_crash import insist
 from tests.support import virtual

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from services.procedures import BackupCreate, BackupPrune, ResizeMasters
-from services.runs import State
+from services.runs.run import State
 from simulators.estate.things import Snapshot
 from tests.runs.test_crash import insist
 from tests.support import virtual

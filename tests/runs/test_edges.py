@@ -11,16 +11,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.books import Announcement
-from services.chain import Chain
-from services.clock import loop_clock
-from services.drains import Drains
-from services.errors import Superseded
-from services.fenced import FencedWorld
-from services.locks import Locks
-from services.memory import Memory
-from services.metrics import METRICS
-from services.runs import Run, State
+from services.audit.chain import Chain
+from services.common.clock import loop_clock
+from services.common.errors import Superseded
+from services.common.metrics import METRICS
+from services.memory.cluster import Memory
+from services.memory.schedule import Announcement
+from services.runs.drain_ledger import Drains
+from services.runs.fenced_world import FencedWorld
+from services.runs.locks import Locks
+from services.runs.run import Run, State
 from services.store import Commit
 from services.store.sqlite import SqliteStore
 from services.windows import forecast, parse_window

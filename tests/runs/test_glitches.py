@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.runs import Asked, Noted, Run, State, Taken
+from services.runs.run import Asked, Noted, Run, State, Taken
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import asked, over, told
@@ -208,7 +208,7 @@ def test_an_error_that_comes_for_ever_is_posted_once_logged_once_and_stops_the_r
 
     with caplog.at_level(logging.ERROR):
         virtual.run(story())
-    tracebacks = [r for r in caplog.records if r.exc_info and r.name == "services.executor"]
+    tracebacks = [r for r in caplog.records if r.exc_info and r.name == "services.runs.executor"]
     assert len(tracebacks) <= 1
 
 

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from handlers.parsing import SPOKEN, parse
-from services.decisions import GRACE, Request, RequestState
-from services.errors import Refused
-from services.outcomes import Waiting
-from services.policy import Actor
+from handlers.commands.parser import SPOKEN, parse
+from services.access.policy import Actor
+from services.common.command import Spoken
+from services.common.errors import Refused
+from services.operations.results import Waiting
 from services.procedures import AddWindow, BackupCreate, Procedure, Shutdown, Startup
-from services.runs import State
-from services.spoken import Spoken
+from services.runs.request import GRACE, Request, RequestState
+from services.runs.run import State
 from services.windows.times import parse_at
 from simulators.slack.model import Message
 from tests.support import doors, virtual

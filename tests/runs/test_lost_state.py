@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.errors import Refused
-from services.runs import State
+from services.common.errors import Refused
+from services.runs.run import State
 from services.store.origin import KEY
 from services.store.sqlite import SqliteStore
 from tests.golden.make import dump as state_of

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster import Cluster, NodeLook
-from services.errors import Unreachable
-from services.runs import Run, State
+from services.cluster.model import Cluster, NodeLook
+from services.common.errors import Unreachable
+from services.runs.run import Run, State
 from services.steps import Drain, MediaGone, PowerOff
 from simulators.faults import Faults
 from simulators.slack.faults import Fault

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.runs import State
+from services.runs.run import State
 from simulators.digitalocean.oddities import NAMES
 from simulators.slack.model import Message
 from tests.support import virtual

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.errors import Unconfirmed, Unreachable
-from services.patience import PATIENCE, patiently
-from services.runs import State
+from services.common.errors import Unconfirmed, Unreachable
+from services.common.patience import PATIENCE, patiently
+from services.runs.run import State
 from simulators.slack.faults import Fault
 from tests.support import virtual
 from tests.support.scene import Scene

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.clock import loop_clock
-from services.errors import Refused
-from services.policy import Actor
+from services.access.policy import Actor
+from services.common.clock import loop_clock
+from services.common.errors import Refused
 from services.procedures.windows import AddWindow
-from services.runs import State
+from services.runs.run import State
 from services.store import Commit, Store
 from services.store.sqlite import SqliteStore
 from simulators.digitalocean.limiter import Limiter

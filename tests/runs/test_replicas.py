@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from handlers import cards
-from services.decisions import RequestState
-from services.memory import CardPlaces
+from handlers import views
+from services.memory.message_refs import CardPlaces
 from services.procedures import Shutdown
-from services.runs import State, Taken
+from services.runs.request import RequestState
+from services.runs.run import State, Taken
 from services.store import Commit
 from simulators.slack import payloads
 from simulators.slack.model import Message
@@ -116,7 +116,7 @@ def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
             assert taken is not None
             scene.kill()
             request = replace(await scene.journal.request(run.request), state=RequestState.OPEN)
-            shown, place = cards.request_card(request, "an approver"), scene.slack.workspace
+            shown, place = views.request_card(request, "an approver"), scene.slack.workspace
             if left == "not handed over":
                 message = place.channel("COPS").messages[taken.ts]
                 message.text, message.blocks = shown.text, list(shown.blocks)

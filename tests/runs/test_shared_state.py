@@ -3,11 +3,11 @@
 
 import pytest
 
-from services.errors import Foreign, Refused
-from services.identity import Identity
-from services.policy import Actor
+from services.access.policy import Actor
+from services.cluster.identity import Identity
+from services.common.errors import Foreign, Refused
 from services.procedures import Shutdown
-from services.runs import State
+from services.runs.run import State
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import asked, over, told, with_buttons

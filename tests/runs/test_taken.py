@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from handlers.taking import NOT_TAKEN
-from services.errors import Unreachable
-from services.runs import State
+from handlers.commands.inbox import NOT_TAKEN
+from services.common.errors import Unreachable
+from services.runs.run import State
 from services.store import Commit, Store
 from simulators.slack import payloads
 from simulators.slack.model import Message, View

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from services.errors import Refused, Unreachable
-from services.memory import CardPlace
-from services.outcomes import Changed, Started
-from services.policy import Actor
-from services.runs import State
+from services.access.policy import Actor
+from services.audit.verify import verify
+from services.common.errors import Refused, Unreachable
+from services.common.serialize import VERSION
+from services.memory.message_refs import CardPlace
+from services.operations.results import Changed, Started
+from services.runs.run import State
 from services.store import Commit
 from services.store.origin import KEY, SCHEMA, NewerState, read_origin, settle
 from services.store.sqlite import SqliteStore
-from services.verification import verify
-from services.wire import VERSION
 from tests.golden.make import dump as state_of
 from tests.golden.make import shapes
 from tests.golden.state import BESIDE, FOLDER, RELEASED, Reader, golden, put

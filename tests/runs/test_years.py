@@ -16,10 +16,10 @@ import pytest
 
 from bot import app
 from bot.app import Bot
-from services import retention
-from services.errors import BadRecord
-from services.retention import DAY, Policy
-from services.runs import Run, State
+from services.common.errors import BadRecord
+from services.operations import retention
+from services.operations.retention import DAY, Policy
+from services.runs.run import Run, State
 from services.store import Commit, Store
 from services.store.sqlite import SqliteStore
 from tests.support import virtual

@@ -1,6 +1,6 @@
 """How long a dead bot stays away: at once, after the time that the run's step may take, or the next day."""
 
-from services.errors import Refused
+from services.common.errors import Refused
 from tests.support.clusters import ready
 from tests.support.scene import Scene
 

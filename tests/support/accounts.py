@@ -12,10 +12,10 @@ import yaml
 
 from bot.app import Bot, Ways, build
 from config.settings import load
-from services.certificates import CertificateSeen
-from services.clients.http import Http, Reply
-from services.clients.ssh import Host, Output
-from services.clock import loop_clock
+from services.cloud.clients.http import Http, Reply
+from services.cloud.clients.ssh import Host, Output
+from services.cluster.certificates import CertificateSeen
+from services.common.clock import loop_clock
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.slack.inprocess import InProcessWebClient, bolt_receiver

@@ -1,4 +1,4 @@
-"""The town's Spaces, without sockets: what `services.clients.spaces.Spaces` offers, answered by the same face."""
+"""The town's Spaces, without sockets: what `services.cloud.clients.spaces.Spaces` offers, answered by the same face."""
 
 import asyncio
 import io
@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from services.clients.spaces import Spaces
-from services.errors import NotFound, Rejected, Unreachable
+from services.cloud.clients.spaces import Spaces
+from services.common.errors import NotFound, Rejected, Unreachable
 from simulators.answers import Answer
 from simulators.town import Town
 from tests.support.life import Life

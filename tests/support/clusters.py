@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from services.backups import backups
-from services.cluster import (
+from services.access.policy import Actor
+from services.access.reasons import harmless
+from services.cluster.backups import backups
+from services.cluster.model import (
     EVERYTHING,
     Agent,
     Autoscaler,
@@ -31,13 +33,12 @@ from services.cluster import (
     Size,
     Snapshot,
 )
-from services.decisions import Request, RequestState
-from services.errors import Refused
-from services.plan import Plan, make_plan
-from services.policy import Actor
+from services.common.errors import Refused
+from services.common.observed import NOT_LOOKED, NotSeen, Observed
 from services.procedures import PROCEDURES, Configure, Procedure, Shutdown
-from services.reasons import harmless
-from services.runs import (
+from services.procedures.plan import Plan, make_plan
+from services.runs.request import Request, RequestState
+from services.runs.run import (
     OVER,
     Answered,
     Asked,
@@ -54,7 +55,6 @@ from services.runs import (
     Taken,
 )
 from services.secrets_env import Linted, SecretsFile, Unread, findings
-from services.seen import NOT_LOOKED, NotSeen, Observed
 from services.steps import STEPS, Choice, Question, Step
 from services.steps.pool import PoolTarget, TemplateSize
 from tests.support.full import FULL

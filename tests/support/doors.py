@@ -16,22 +16,22 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from handlers.actions import ACTIONS, OFFERED
 from handlers.app import EVENTS, VIEWS
-from handlers.blocks import modal, section
-from handlers.blocks import words as plain_words
-from handlers.cards.plans import plan_card
-from handlers.commands import Office
-from handlers.deciding import OF_REQUESTS, REASONED, WHY
-from handlers.dialogs import FORM, PLAN, Meant, command_form, plan_view
-from handlers.following import Circle
-from handlers.forms import CONFIG, config_form
-from handlers.parsing import SPOKEN, parse
-from handlers.terminal import Order, Terminal
-from handlers.window_form import WINDOW, window_form
-from services.policy import Actor, Decision
+from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
+from handlers.commands.dispatcher import Office
+from handlers.commands.parser import SPOKEN, parse
+from handlers.interactions.buttons import ACTIONS, OFFERED
+from handlers.interactions.command_form import FORM, PLAN, Meant, command_form, plan_view
+from handlers.slack.blocks import modal, section
+from handlers.slack.blocks import words as plain_words
+from handlers.terminal.follow import Circle
+from handlers.terminal.session import Order, Terminal
+from handlers.views.plan import plan_card
+from handlers.views.secret_form import CONFIG, config_form
+from handlers.views.window_form import WINDOW, window_form
+from services.access.policy import Actor, Decision
+from services.common.command import CommandClass, Spoken
 from services.procedures import Procedure, Startup
-from services.spoken import CommandClass, Spoken
 from services.store import Store
 from services.windows import parse_window
 from simulators.slack import payloads

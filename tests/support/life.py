@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from services.certificates import CertificateSeen
-from services.clients.http import Http, Reply
-from services.clients.ssh import Host, Output
-from services.errors import Unreachable
+from services.cloud.clients.http import Http, Reply
+from services.cloud.clients.ssh import Host, Output
+from services.cloud.world import Shell
+from services.cluster.certificates import CertificateSeen
+from services.common.errors import Unreachable
 from services.store import Commit, Store
-from services.world import Shell
 from simulators.slack.inprocess import InProcessWebClient
 from simulators.slack.webapi import WebApi
 from tests.support.full import some

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import World
 from simulators.clock import ScaledClock
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.clock import Clock
+from services.common.clock import Clock
 from services.store import Commit
 
 Undo = Callable[[], None]

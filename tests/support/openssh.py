@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from services.clients.ssh import Host, Output, Ssh
+from services.cloud.clients.ssh import Host, Output, Ssh
 from tests.support.tools import sshd
 
 START = "2027-01-15T08:00:00.000000084Z"

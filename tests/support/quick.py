@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from services.clock import Clock
-from services.cluster import Cluster, Droplet, Fact, Load, NodeLook
-from services.desk import Desk, Site
-from services.hours import Hours
-from services.policy import Rules
+from services.access.policy import Rules
+from services.cluster.model import Cluster, Droplet, Fact, Load, NodeLook
+from services.common.clock import Clock
+from services.operations.desk import Desk, Site
+from services.schedule.scheduler import Hours
 from services.store import Store
 from services.windows import parse_window
 from tests.support.clusters import SERVING, ready

@@ -14,17 +14,17 @@ from bot.app import Bot, Ways, build
 from bot.reread import SettingsFile
 from config.settings import load
 from config.values import Settings
-from handlers.cards import outcome
-from services.causes import REFUSED
-from services.certificates import CertificateSeen, NoCertificate
-from services.clients.http import Http, Reply
-from services.clients.ssh import Host, Output
-from services.clock import Clock, loop_clock
-from services.decisions import LATER
-from services.errors import Forbidden, Refused, Unreachable
-from services.journal import Journal
-from services.runs import Run
+from handlers.views import outcome
+from services.cloud.clients.http import Http, Reply
+from services.cloud.clients.ssh import Host, Output
+from services.cluster.certificates import CertificateSeen, NoCertificate
+from services.common.causes import REFUSED
+from services.common.clock import Clock, loop_clock
+from services.common.errors import Forbidden, Refused, Unreachable
+from services.runs.journal import Journal
+from services.runs.run import Run
 from services.store import Store
+from services.store.keys import LATER
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
 from simulators.faults import Faults

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.account import Account
-from services.clients.digitalocean import DigitalOcean
-from services.clock import loop_clock
-from services.cluster import Cluster, Fact
-from services.world import ClusterWorld, Place
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.listings import Account
+from services.cloud.world import ClusterWorld, Place
+from services.cluster.model import Cluster, Fact
+from services.common.clock import loop_clock
 from simulators.answers import Answer, json_answer
 from simulators.clock import LoopClock
 from simulators.town import Town

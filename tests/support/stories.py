@@ -1,7 +1,7 @@
 """What people do in most stories: ask, approve, look how it ended."""
 
-from handlers.deciding import REASONED
-from services.runs import Run, State
+from handlers.commands.decisions import REASONED
+from services.runs.run import Run, State
 from simulators.slack.human import Human
 from simulators.slack.model import Message, View
 from tests.support.scene import Scene

@@ -12,8 +12,8 @@ from typing import Any
 
 from azure.core.exceptions import ServiceRequestTimeoutError, ServiceResponseError
 
-from services.clients.answers import Answered, head, is_json
-from services.clients.digitalocean import DigitalOcean
+from services.cloud.clients.answers import Answered, head, is_json
+from services.cloud.clients.digitalocean import DigitalOcean
 from tests.support.pydo_transport import LOST, REFUSED, Handle
 
 Call = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]

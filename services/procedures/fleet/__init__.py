@@ -1,10 +1,10 @@
 """The seam: how a media fleet is seen, let go and brought back, in each kind of deployment. Nothing outside asks for the kind."""
 
-from services.cluster import Cluster, FleetKind
-from services.procedures.fleet.absent import AbsentFleet
+from services.cluster.model import Cluster, FleetKind
 from services.procedures.fleet.autoscaler import AutoscalerFleet
 from services.procedures.fleet.base import Alarm, Fleet, Way
 from services.procedures.fleet.fixed import FixedFleet
+from services.procedures.fleet.none import AbsentFleet
 from services.procedures.fleet.pool import PoolFleet
 from services.steps import MediaServing, NodesServe, Step
 

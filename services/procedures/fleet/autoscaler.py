@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from services.cluster import Autoscaler, Cluster, MediaNode, NodeLook
-from services.errors import Refused
-from services.prices import per_hour, summed
+from services.billing.prices import per_hour, summed
+from services.cluster.model import Autoscaler, Cluster, MediaNode, NodeLook
+from services.common.errors import Refused
+from services.common.observed import NotSeen
+from services.common.text import count, duration, listed
 from services.procedures.fleet.base import PLAN_FIRST, Alarm, Fleet, Way, masters_must_serve
-from services.seen import NotSeen
 from services.steps import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Step, Uncounted
 from services.steps.autoscaler import paused_words
-from services.steps.base import count, duration, listed
 
 LONG = 86400.0  # a pause that lasts longer is told, once a day
 YOUNG = 1800.0  # a node that does not serve after this long never will

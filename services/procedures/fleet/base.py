@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.cluster import Cluster, MediaNode, short
-from services.errors import Refused
-from services.procedures import nodes
+from services.cluster.model import Cluster, MediaNode, short
+from services.common.errors import Refused
+from services.common.text import count, listed
+from services.procedures import find_node as nodes
 from services.steps import Step
-from services.steps.base import count, listed
 
 PLAN_FIRST = "read the plan before you apply it"
 

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from services.cluster import MediaNode
-from services.errors import Refused
-from services.procedures import reminders, sizes
+from services.cluster.model import MediaNode
+from services.common.errors import Refused
+from services.common.text import count
+from services.procedures import sizes
+from services.procedures import terraform_hints as reminders
 from services.procedures.fleet.base import PLAN_FIRST, Fleet, Way, masters_must_serve
 from services.steps import Drain, NodeSize, NodesOff, NodesOn, NodesServe, Revive, Step
-from services.steps.base import count
 
 NOTHING = "Saves nothing: DigitalOcean bills a droplet in full while it is off, and these stay"
 

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from services.cluster import MediaNode, Pool
-from services.errors import Refused
-from services.procedures import reminders, sizes
+from services.cluster.model import MediaNode, Pool
+from services.common.errors import Refused
+from services.common.observed import NotSeen
+from services.common.text import count
+from services.procedures import sizes
+from services.procedures import terraform_hints as reminders
 from services.procedures.fleet.base import Fleet, Way, masters_must_serve
-from services.seen import NotSeen
 from services.steps import Drain, MediaGone, MediaServing, OldGone, PoolTarget, Revive, Shrunk, Step, TemplateSize
-from services.steps.base import count
-from services.steps.media import POOL_COOLDOWN
+from services.steps.media_nodes import POOL_COOLDOWN
 from services.steps.pool import keep_one
 
 MOST = 1000

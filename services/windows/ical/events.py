@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from services.errors import Refused
+from services.common.errors import Refused
 from services.windows.ical.lines import Component, Line, Skipped, read_components
 from services.windows.ical.moments import DAY, Zones, length_of, moment_of, moments_of
 from services.windows.ical.names import harmless, unescaped

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.errors import Refused
+from services.common.errors import Refused
 from services.windows.ical.names import harmless
 
 MOST_SKIPPED = 1000  # lines

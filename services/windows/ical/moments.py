@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.windows.ical.lines import Component, Line
 from services.windows.ical.rules import Budget, Repeats, parse_rule
-from services.windows.zones import iana_named
+from services.windows.time_zones import iana_named
 
 EARLIEST, LATEST = 1900, 9000  # years
 DAY = timedelta(days=1)

@@ -2,7 +2,7 @@
 
 import re
 
-from services.printable import printable
+from services.common.text import printable
 
 NAME = 60  # characters of a name that are kept
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

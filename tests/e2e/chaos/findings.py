@@ -4,13 +4,13 @@ import re
 from itertools import pairwise
 
 from bot.demo.world import OPS, STACK, World
-from handlers.cards import outcome
-from services.clock import Clock
-from services.journal import Journal
-from services.locks import claim_key
-from services.memory import CardPlaces
-from services.runs import Run, Taken
+from handlers.views import outcome
+from services.common.clock import Clock
+from services.memory.message_refs import CardPlaces
+from services.runs.journal import Journal
+from services.runs.run import Run, Taken
 from services.store import Store
+from services.store.keys import claim_key
 from simulators.slack.model import Message
 from tests.e2e.chaos.tally import Tally
 

@@ -7,7 +7,7 @@ import random
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 
-from bot.demo.child import Child
+from bot.demo.bot_process import Child
 from bot.demo.world import World
 from simulators.slack.faults import Fault
 from tests.e2e.chaos.tally import Tally

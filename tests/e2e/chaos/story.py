@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bot.demo.world import World
-from services.errors import Unreachable
+from services.common.errors import Unreachable
 from services.store.redis import RedisStore
 from simulators.clock import ScaledClock
 from simulators.town import free_port

@@ -1,0 +1,1 @@
+"""`openvidu-bot audit verify|export`."""

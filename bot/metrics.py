@@ -1,0 +1,118 @@
+"""What is counted as it happens, and what is measured when somebody asks for /metrics."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from services.cloud.listings import Account
+from services.cloud.world import ClusterWorld
+from services.common.metrics import METRICS
+from services.operations.desk import Desk
+from services.runs.executor import Progress
+from services.runs.request import Request, RequestState
+from services.runs.run import Run
+
+REMEMBERED = 200
+MEASURED = (
+    "openvidu_bot_runs_open",
+    "openvidu_bot_step_waiting_seconds",
+    "openvidu_bot_question_waiting_seconds",
+    "openvidu_bot_requests_waiting",
+    "openvidu_bot_api_limit",
+    "openvidu_bot_api_remaining",
+)
+
+
+class Measures:
+    """Hears of changes from the desk. Each run is counted by the process that saw it happen, and once."""
+
+    def __init__(self, desk: Desk, now: Callable[[], float], version: str) -> None:
+        self._desk = desk
+        self._now = now
+        self._seen: OrderedDict[str, tuple[int, bool, str]] = OrderedDict()  # by run: steps reached, over, trouble
+        self._requests: OrderedDict[str, str] = OrderedDict()
+        desk.watchers.runs.append(self.run)
+        desk.watchers.requests.append(self.request)
+        METRICS.put("openvidu_bot_info", 1, version=version)
+
+    def run(self, progress: Progress) -> None:
+        """Steps that are reached since, trouble that is new, an end."""
+        run = progress.run
+        # What an earlier life of the run reached was counted then, by whoever drove it.
+        first = len(run.reached) if run.takes > 1 else 0
+        steps, over, trouble = self._seen.get(run.id, (first, False, ""))
+        for number, reached in enumerate(run.reached[steps:], steps):
+            began = run.reached[number - 1].at if number else run.opened_at
+            step = type(run.steps[reached.step]).__name__ if reached.step < len(run.steps) else "replaced"
+            METRICS.add("openvidu_bot_steps_total", cluster=run.cluster, step=step)
+            METRICS.add("openvidu_bot_step_seconds_total", max(0.0, reached.at - began), cluster=run.cluster, step=step)
+        if progress.trouble and progress.trouble != trouble:
+            METRICS.add("openvidu_bot_troubles_total", cluster=run.cluster)
+        if run.over and not over:
+            self._ended(run)
+        self._seen[run.id] = (len(run.reached), run.over, progress.trouble)
+        _shorten(self._seen)
+
+    def _ended(self, run: Run) -> None:
+        procedure = run.plan.procedure.command
+        METRICS.add("openvidu_bot_runs_total", cluster=run.cluster, procedure=procedure, state=run.state)
+        METRICS.add("openvidu_bot_run_seconds_total", max(0.0, run.ended_at - run.opened_at), cluster=run.cluster, procedure=procedure)
+
+    def request(self, request: Request) -> None:
+        """A request in a new state."""
+        if self._requests.get(request.id) == request.state:
+            return
+        self._requests[request.id] = request.state
+        _shorten(self._requests)
+        cluster = request.plan.cluster
+        METRICS.add("openvidu_bot_requests_total", cluster=cluster, state=request.state)
+        if request.state is RequestState.APPROVED:
+            METRICS.add("openvidu_bot_approval_seconds_total", max(0.0, request.closed_at - request.made_at), cluster=cluster)
+
+    def slack(self, *, closed: frozenset[str], refused: bool) -> None:
+        """Whether cards reach people: clusters whose channel is closed to the bot, and whether Slack takes its token."""
+        METRICS.put("openvidu_bot_slack_token_refused", refused)
+        for name in self._desk.sites:
+            METRICS.put("openvidu_bot_channel_closed", name in closed, cluster=name)
+
+    async def measure(self, *, ready: bool, state_up: bool, sockets: int, silent: float) -> None:
+        """Everything that is not counted but looked up."""
+        METRICS.put("openvidu_bot_ready", ready)
+        METRICS.put("openvidu_bot_state_up", state_up)
+        METRICS.put("openvidu_bot_sockets_open", sockets)
+        METRICS.put("openvidu_bot_sweep_age_seconds", silent)
+        METRICS.put("openvidu_bot_tasks", len(asyncio.all_tasks()))
+        for name in MEASURED:
+            METRICS.forget(name)
+        self._budgets()
+        for name in self._desk.sites if state_up else ():
+            with self._desk.bulkheads.within("metrics", name):
+                await self._cluster(name)
+
+    async def _cluster(self, name: str) -> None:
+        # What cannot be read is unknown, never 0.
+        run, waiting = await self._desk.open_run(name), await self._desk.waiting(name)
+        METRICS.put("openvidu_bot_requests_waiting", len(waiting), cluster=name)
+        if run is None:
+            return
+        METRICS.put("openvidu_bot_runs_open", 1, cluster=name, state=run.state)
+        METRICS.put("openvidu_bot_step_waiting_seconds", max(0.0, self._now() - run.step_began), cluster=name)
+        if run.question is not None:
+            METRICS.put("openvidu_bot_question_waiting_seconds", max(0.0, self._now() - run.question_at), cluster=name)
+
+    def _budgets(self) -> None:
+        clusters: dict[Account, list[str]] = {}
+        for name in self._desk.sites:
+            world = self._desk.site(name).world
+            if isinstance(world, ClusterWorld):
+                clusters.setdefault(world.account, []).append(name)
+        for account, names in clusters.items():
+            budget = account.api.budget
+            if budget.limit is not None and budget.remaining is not None:
+                METRICS.put("openvidu_bot_api_limit", budget.limit, clusters=" ".join(sorted(names)))
+                METRICS.put("openvidu_bot_api_remaining", budget.remaining, clusters=" ".join(sorted(names)))
+
+
+def _shorten(held: "OrderedDict[str, tuple[int, bool, str]] | OrderedDict[str, str]") -> None:
+    while len(held) > REMEMBERED:
+        held.popitem(last=False)

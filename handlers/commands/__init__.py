@@ -1,0 +1,25 @@
+"""What is answered at once: questions, and decisions about the bot's own state. A new one is a dataclass and its name in this tuple."""
+
+from handlers.commands.audit import Audit
+from handlers.commands.backup import BackupList, BackupShow
+from handlers.commands.base import Asked, Talk, WhichCluster
+from handlers.commands.break_glass import BreakGlass
+from handlers.commands.config import ConfigHistory, ConfigList, ConfigRollback, ConfigSet
+from handlers.commands.cost import Cost
+from handlers.commands.holds import HoldTalk, Unhold
+from handlers.commands.later import CancelLater, ListLater
+from handlers.commands.menu import Menu
+from handlers.commands.run_control import Abandon, Cancel, Resume
+from handlers.commands.status import Help, OneRun, Runs, ShowStatus
+from handlers.commands.wake_up import Wake
+from handlers.commands.windows import Forecast, KeepUpTalk, ListWindows, RemoveWindow, SkipDays
+
+TALKS: tuple[type[Talk], ...] = (
+    *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
+    *(ListLater, CancelLater),
+    *(ListWindows, Forecast, RemoveWindow, SkipDays, KeepUpTalk, Wake, HoldTalk, Unhold, Cost),
+    *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
+    *(BreakGlass, Audit, Menu),
+)
+
+__all__ = ["TALKS", "Asked", "Talk", "WhichCluster"]

@@ -1,0 +1,27 @@
+"""What was decided, by whom and why."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers import views
+from handlers.commands.base import Asked, Talk
+from handlers.slack.blocks import Card
+from services.common.command import CHANGING, CommandClass, argument
+from services.common.errors import Refused
+
+MOST = 30
+
+
+@dataclass(frozen=True)
+class Audit(Talk):
+    """The newest decisions about this cluster: who, what, why, before and after."""
+
+    command: ClassVar[str] = "audit"
+    classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
+    number: int = argument("how many", default=10)
+
+    async def answer(self, asked: Asked) -> Card:
+        if not 1 <= self.number <= MOST:
+            raise Refused(f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them")
+        name = asked.cluster()
+        return views.audit_card(name, *await asked.sight.decisions(name, asked.actor, self.number))

@@ -1,0 +1,44 @@
+"""The menu: what somebody may do now, as buttons. It is what `/openvidu` alone says."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers.commands.base import Asked, Talk, WhichCluster
+from handlers.slack.blocks import Card
+from handlers.views.menu import menu_card, which_card
+from handlers.views.offers import offers, open_to
+from services.access.policy import Kind, may_operate
+from services.common.errors import Unreachable
+from services.windows import Hold
+
+
+@dataclass(frozen=True)
+class Menu(Talk):
+    """Buttons for what you may do now; `/openvidu` alone says the same."""
+
+    command: ClassVar[str] = "menu"
+
+    async def answer(self, asked: Asked) -> Card:
+        desk, actor = asked.desk, asked.actor
+        try:
+            name = asked.cluster()
+        except WhichCluster:
+            return which_card(desk.sites.readable(actor))
+        status = await desk.status(name, actor)
+        rules = desk.sites.rules(name)
+        hold, windows = await _hours(asked, name)
+        verdict = may_operate(actor, rules)
+        operates = verdict.kind is Kind.ALLOWED
+        offered = offers(status.cluster, status.run, operates=operates and status.known, held=hold is not None, windows=windows)
+        offered = open_to(offered, asked.spoken, lambda kind: desk.may_say(name, actor, kind).kind is not Kind.DENIED)
+        mine = frozenset(r.id for r in status.waiting if desk.counts(r, actor))
+        decides = status.run is not None and desk.may_decide(status.run, actor)
+        return menu_card(status, offered, hold, "" if operates else verdict.reason, mine, decides=decides)
+
+
+async def _hours(asked: Asked, name: str) -> tuple[Hold | None, bool]:
+    try:
+        book = await asked.sight.book(name, asked.actor)
+    except Unreachable:
+        return None, False  # reading works without the state store
+    return book.exceptions.hold(asked.clock.now()), bool(book.windows)

@@ -1,0 +1,31 @@
+"""Starting what a window has closed, for people who are no operators."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from handlers import views
+from handlers.commands.base import Asked, Talk
+from handlers.slack.blocks import Card, day
+from services.common.command import CommandClass
+from services.schedule.wake_up import Waking
+
+
+@dataclass(frozen=True)
+class Wake(Talk):
+    """Start a cluster that a window has closed, for a while: for those whom `roles.wakers` names. Operators are told."""
+
+    command: ClassVar[str] = "wake"
+    changes: ClassVar[bool] = True
+    reasons: ClassVar[bool] = True
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WAKE,)
+
+    async def answer(self, asked: Asked) -> Card:
+        name = asked.cluster()
+        kept = await Waking(asked.desk, asked.hours).wake(name, asked.actor, asked.reason)
+        return woken_card(name, kept.until)
+
+
+def woken_card(name: str, until: float) -> Card:
+    """The answer to the person who woke it."""
+    how = "`/openvidu status` says how far it is"
+    return views.words_card(f"{name} starts up. It stays up until {day(until)} and closes again then; {how}.")

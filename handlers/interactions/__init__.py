@@ -1,0 +1,1 @@
+"""Buttons, menus, forms and the Home tab."""

@@ -1,0 +1,1 @@
+"""Keeps messages true: runs, requests, announcements, escalations."""

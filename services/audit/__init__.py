@@ -1,0 +1,1 @@
+"""The audit: a hash chain of decisions, anchored outside of the store."""

@@ -1,0 +1,58 @@
+"""What media nodes cost in the four weeks to come, under some windows. Billed as a month is, so that plan and report agree to the cent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from services.billing.droplet_hours import Month, Stay, bill, cents
+from services.windows.due import due, edges
+from services.windows.edge import Edge, Terms
+from services.windows.exceptions import DAY
+from services.windows.window import Window
+
+FOUR_WEEKS = 28 * DAY  # 672 hours: as long as a capped month
+
+
+@dataclass(frozen=True)
+class NodePrice:
+    """What a media node is billed at. `monthly` None: not known, or no cap."""
+
+    hourly: Decimal
+    monthly: Decimal | None = None
+    capped: bool = True
+
+
+def four_weeks(windows: Sequence[Window], since: float, nodes: Sequence[NodePrice], terms: Terms) -> Decimal:
+    """What it costs if every window closes and opens punctually and nobody keeps it up. Further nodes cost what the last one does."""
+    span = Month(since, since + FOUR_WEEKS, since + FOUR_WEEKS)
+    stays = _stays(windows, span, nodes, terms) if nodes else []
+    return cents(sum((bill(s, span.seconds(s.since, s.until), span) for s in stays), Fraction(0)))
+
+
+def _stays(windows: Sequence[Window], span: Month, nodes: Sequence[NodePrice], terms: Terms) -> list[Stay]:
+    """The droplets that there will be. Those that are there already were created before."""
+    earlier = span.since - DAY
+    closed = due(windows, span.since, terms=terms).state == "closed"
+    here = [] if closed else [_stay(earlier, n) for n in nodes]
+    before, gone = list(nodes), list[Stay]()
+    for edge in edges(windows, span.since, span.until, terms=terms):
+        if not edge.changes:
+            continue
+        if edge.kind == "close":
+            gone += [Stay(s.droplet, s.since, edge.start, s.hourly, s.monthly, s.capped) for s in here]
+            here = []
+        else:
+            before = _opened(edge, before)
+            here = [_stay(edge.start, n) for n in before]
+    return [*gone, *here]
+
+
+def _opened(edge: Edge, before: Sequence[NodePrice]) -> list[NodePrice]:
+    """The nodes that it opens with, as `number` and `remembered` of its edge say."""
+    number = max(edge.number or 0, len(before) if edge.remembered else 0)
+    return [*before, *[before[-1]] * (number - len(before))][:number]
+
+
+def _stay(since: float, node: NodePrice) -> Stay:
+    return Stay(0, since, None, node.hourly, node.monthly, node.capped)

@@ -1,0 +1,209 @@
+"""What closing saved in a month, told honestly: only media nodes that really went save money, and not always.
+
+DigitalOcean bills a droplet by the second from creation to destruction, at least for 60 s and $0.01; bundled plans at most for 672 hours
+of a (UTC) month. An always-on droplet of these is free after 28 days: the first 48 to 72 hours it is away from in a month save nothing.
+And nodes created anew after each night are droplets of their own, each with a cap of its own that it hardly ever reaches.
+The estimate is therefore a difference: what the same places would have cost had nothing been closed, less what the real droplets cost.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+from services.billing.droplet_hours import CAP, CENT, Closing, Month, Stay, as_if_cost, away, bill, cents, hours, month_of, places, unbilled
+
+
+@dataclass(frozen=True)
+class MastersOff:
+    """Masters were powered off. `hourly` is what all of them cost together: they are billed all the same."""
+
+    since: float
+    until: float | None
+    hourly: Decimal
+    masters: int = 4
+    capped: bool = True  # billed for 672 hours of a month at most
+
+
+@dataclass(frozen=True)
+class Kept:
+    """It stayed up although a window would have closed it. `hourly` is what was up together."""
+
+    since: float
+    until: float | None
+    by: str
+    hourly: Decimal
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What happened on a cluster, as far as it matters for the bill."""
+
+    stays: tuple[Stay, ...] = ()
+    closings: tuple[Closing, ...] = ()
+    masters_off: tuple[MastersOff, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeptLine:
+    """One person's share of what was kept up."""
+
+    by: str
+    times: int
+    hours: Decimal
+    cost: Decimal
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day (UTC) of the picture, in hours."""
+
+    date: str
+    closed: Decimal
+    kept: Decimal
+
+
+@dataclass(frozen=True)
+class Report:
+    """A month of a cluster, in US dollars and hours. An estimate before tax; `as_if` less `billed` is `saving`, to the cent.
+
+    `absent` are the node-hours really away; `free` of them would not have been billed anyway. `saving` below 0 is possible and
+    said: a node closed for a few hours only starts a second droplet and loses the first one's cap.
+    """
+
+    cluster: str
+    month: str
+    as_if: Decimal
+    billed: Decimal
+    saving: Decimal
+    absent: Decimal
+    free: Decimal
+    closed: Decimal
+    masters_off: Decimal  # hours
+    masters_billed: Decimal  # for those hours; nothing of it was saved
+    kept: tuple[KeptLine, ...] = ()
+    days: tuple[Day, ...] = ()
+    so_far: bool = False  # the month is not over
+    unpriced: int = 0  # droplets without a known price, counted in no sum
+    addresses: Decimal = Decimal(0)  # hours of IPv4 addresses that are billed apart, counted in no sum
+
+    @property
+    def kept_cost(self) -> Decimal:
+        return _total(line.cost for line in self.kept)
+
+
+def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Report:
+    """The month's report. `now` ends a month that is not over yet."""
+    span = month_of(year, month, now)
+    fleet = places(facts.stays, facts.closings)
+    billed = cents(sum((bill(s, span.seconds(s.since, s.until), span) for s in facts.stays), Fraction(0)))
+    as_if = cents(sum((as_if_cost(p, span) for p in fleet), Fraction(0)))
+    absent = sum((away(p, span) for p in fleet), Fraction(0))
+    off = [(m, span.seconds(m.since, m.until)) for m in facts.masters_off]
+    return Report(
+        cluster=cluster,
+        month=f"{year}-{month:02}",
+        as_if=as_if,
+        billed=billed,
+        saving=as_if - billed,
+        absent=hours(absent),
+        free=hours(sum((unbilled(p, span) for p in fleet), Fraction(0))),
+        closed=hours(sum((span.seconds(c.since, c.until) for c in facts.closings), Fraction(0))),
+        masters_off=hours(sum((seconds for _, seconds in off), Fraction(0))),
+        masters_billed=cents(_masters(off)),
+        kept=_kept(facts.kept, span),
+        days=_days(facts, span),
+        so_far=span.until < span.whole,
+        unpriced=sum(1 for s in facts.stays if not s.hourly and span.seconds(s.since, s.until)),
+        addresses=hours(sum((span.seconds(s.since, s.until) for s in facts.stays if s.apart), Fraction(0))),
+    )
+
+
+def add_up(reports: Iterable[Report]) -> Report:
+    """All clusters together, cent by cent as they are shown apart. They are of one month; its days are the mean of theirs."""
+    listed = list(reports)
+    assert listed, "there is something to add up"
+    return Report(
+        cluster="",
+        month=listed[0].month,
+        as_if=_total(r.as_if for r in listed),
+        billed=_total(r.billed for r in listed),
+        saving=_total(r.saving for r in listed),
+        absent=_total(r.absent for r in listed),
+        free=_total(r.free for r in listed),
+        closed=_total(r.closed for r in listed),
+        masters_off=_total(r.masters_off for r in listed),
+        masters_billed=_total(r.masters_billed for r in listed),
+        kept=_by_person(line for r in listed for line in r.kept),
+        days=_means([r.days for r in listed]),
+        so_far=any(r.so_far for r in listed),
+        unpriced=sum(r.unpriced for r in listed),
+        addresses=_total(r.addresses for r in listed),
+    )
+
+
+def _total(amounts: Iterable[Decimal]) -> Decimal:
+    return sum(amounts, Decimal(0))
+
+
+def _masters(off: Iterable[tuple[MastersOff, Fraction]]) -> Fraction:
+    return sum((Fraction(m.hourly) / 3600 * (min(seconds, Fraction(CAP)) if m.capped else seconds) for m, seconds in off), Fraction(0))
+
+
+def _kept(kept: Iterable[Kept], span: Month) -> tuple[KeptLine, ...]:
+    lines = []
+    for k in kept:
+        seconds = span.seconds(k.since, k.until)
+        if seconds:
+            reasons = (k.reason,) if k.reason else ()
+            lines.append(KeptLine(k.by, 1, hours(seconds), cents(Fraction(k.hourly) / 3600 * seconds), reasons))
+    return _by_person(lines)
+
+
+def _by_person(lines: Iterable[KeptLine]) -> tuple[KeptLine, ...]:
+    """One line for each, the costliest first."""
+    people: dict[str, list[KeptLine]] = defaultdict(list)
+    for line in lines:
+        people[line.by].append(line)
+    joined = [
+        KeptLine(
+            by,
+            sum(p.times for p in parts),
+            _total(p.hours for p in parts),
+            _total(p.cost for p in parts),
+            tuple(dict.fromkeys(r for p in parts for r in p.reasons)),
+        )
+        for by, parts in people.items()
+    ]
+    return tuple(sorted(joined, key=lambda line: (-line.cost, line.by)))
+
+
+def _days(facts: Facts, span: Month) -> tuple[Day, ...]:
+    """Each day up to now, for the picture."""
+    days = []
+    since = span.since
+    while since < span.until:
+        day = Month(since, min(since + 86400, span.until), span.whole)
+        away = sum((day.seconds(c.since, c.until) for c in facts.closings), Fraction(0))
+        kept = sum((day.seconds(k.since, k.until) for k in facts.kept), Fraction(0))
+        days.append(Day(f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d}", hours(away), hours(kept)))
+        since += 86400
+    return tuple(days)
+
+
+def _means(months: Sequence[Sequence[Day]]) -> tuple[Day, ...]:
+    def mean(hours: Iterable[Decimal]) -> Decimal:
+        return (_total(hours) / len(months)).quantize(CENT, ROUND_HALF_UP)
+
+    return tuple(Day(days[0].date, mean(d.closed for d in days), mean(d.kept for d in days)) for days in zip(*months, strict=True))
+
+
+def bars(days: Sequence[Day]) -> str:
+    """The month as a line of text, for those who cannot see the picture: `.` open all day, `1`-`9` tenths closed, `#` all day."""
+    tenths = [int(d.closed / Decimal("2.4")) for d in days]
+    return "".join("#" if n >= 10 else "." if n == 0 else str(n) for n in tenths)

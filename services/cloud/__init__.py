@@ -1,0 +1,1 @@
+"""DigitalOcean, the nodes, the bucket and LiveKit: one world, and its clients."""

@@ -1,0 +1,108 @@
+"""LiveKit's server API, for the one question the bot has: how many people would notice?"""
+
+import json
+from typing import Any, Protocol, TypedDict
+
+from services.cloud.clients.http import Http
+from services.common.errors import BotError, Forbidden, Rejected, Unreachable
+
+TOKEN_SECONDS = 600
+SKEW_SECONDS = 60
+
+
+class Time(Protocol):
+    """Whatever tells the time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+
+class Load(TypedDict):
+    """What goes on in the whole cluster. LiveKit does not say on which node."""
+
+    rooms: int
+    participants: int
+    egress: int
+    ingress: int
+    longest_seconds: float
+
+
+class Livekit:
+    """One cluster's LiveKit. `url` is its https address (the wss form is taken too)."""
+
+    def __init__(self, url: str, key: str, secret: str, http: Http, clock: Time) -> None:
+        self._url = url.rstrip("/").replace("wss://", "https://", 1).replace("ws://", "http://", 1)
+        self._key = key
+        self._secret = secret
+        self._http = http
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"Livekit({self._url})"
+
+    async def load(self) -> Load:
+        """Meetings with somebody in them, people, active recordings or streams, publishing ingresses, and the longest meeting."""
+        rooms = [room for room in await self._list("RoomService/ListRooms", {}, "rooms") if _number(room, "num_participants")]
+        egress = await self._list("Egress/ListEgress", {"active": True}, "items")
+        ingress = await self._list("Ingress/ListIngress", {}, "items")
+        now = self._clock.now()
+        return {
+            "rooms": len(rooms),
+            "participants": sum(_number(room, "num_participants") for room in rooms),
+            "egress": len(egress),
+            "ingress": sum(_publishes(item) for item in ingress),
+            "longest_seconds": max((max(0.0, now - _number(room, "creation_time")) for room in rooms), default=0.0),
+        }
+
+    async def aclose(self) -> None:
+        """Nothing of its own to close: the `Http` it was handed belongs to whoever made it."""
+
+    async def _list(self, method: str, body: dict[str, object], key: str) -> list[dict[str, Any]]:
+        what = f"asking livekit for {method}"
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        reply = await self._http.post(f"{self._url}/twirp/livekit.{method}", body, headers=headers, timeout=10.0)
+        if reply.status != 200:
+            raise _refusal(what, reply.status)
+        try:
+            answer = json.loads(reply.body)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Unreachable(f"{what}: the answer is not JSON")
+        # Protobuf's JSON leaves an empty list out.
+        return [item for item in answer.get(key) or [] if isinstance(item, dict)]
+
+    def _token(self) -> str:
+        import jwt  # noqa: PLC0415 - brings cryptography along
+
+        now = int(self._clock.now())
+        grants = {"roomList": True, "roomRecord": True, "ingressAdmin": True}
+        return jwt.encode({"iss": self._key, "nbf": now - SKEW_SECONDS, "exp": now + TOKEN_SECONDS, "video": grants}, self._secret, "HS256")
+
+
+def _refusal(what: str, status: int) -> BotError:
+    if status in {401, 403}:
+        why = f"the api key and secret were refused ({status})"
+        remedy = "take LIVEKIT_API_KEY and LIVEKIT_API_SECRET from the deployment's secrets.env"
+        return Forbidden(f"{what}: {why}", status=status, cause=why, remedy=remedy)
+    why = f"answered {status}"
+    if status >= 500 or status in {404, 408, 429}:
+        # 404 and the like come from the proxy in front while LiveKit is not up.
+        return Unreachable(f"{what}: {why}", cause=why, remedy="check that OpenVidu runs on the masters, and clusters.NAME.livekit_url")
+    return Rejected(f"{what}: {why}", status=status, cause=why, remedy="correct clusters.NAME.livekit_url")
+
+
+def _number(item: dict[str, Any], name: str) -> int:
+    """A number from protobuf's JSON: int64 comes as text, names in either spelling, 0 is left out. Unreachable where it is none."""
+    head, *rest = name.split("_")
+    value = item.get(name, item.get(head + "".join(word.title() for word in rest), 0))
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise Unreachable(f"asking livekit: its answer has no number for {name}") from None
+
+
+def _publishes(ingress: dict[str, Any]) -> bool:
+    state = ingress.get("state") or {}
+    return state.get("status") in {"ENDPOINT_PUBLISHING", 2}

@@ -1,0 +1,1 @@
+"""One immutable look at a cluster. Pure."""

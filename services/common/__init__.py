@@ -1,0 +1,1 @@
+"""What every room needs: errors, the clock, text, serialization, containment."""

@@ -1,0 +1,245 @@
+"""Requests for approval: filed and listed in one act, changed as they were read, closed once."""
+
+import json
+import math
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+from services.access.policy import Actor, Kind, Rules, Verdict, judge
+from services.common.bulkheads import Bulkheads
+from services.common.clock import Clock
+from services.common.errors import BadRecord, Refused, Unreachable
+from services.common.serialize import read_json
+from services.common.text import duration
+from services.operations.staged_secrets import Staging
+from services.procedures import Procedure
+from services.procedures.plan import Plan
+from services.runs.journal import Journal
+from services.runs.request import Act, Request, RequestState
+from services.store import Commit, Store
+from services.store.keys import LATER, pending_key
+from services.store.port import new_id
+from services.windows import opens_at
+
+PARTS = {False: "requests that wait", True: "requests for later"}
+"""What is read, by whether it is only what was planned for later. Each is trouble of its own: one being well does not end the other's."""
+TRIES = 50
+GLASS_SECONDS = 600.0  # an emergency is now
+
+
+class Requests:
+    """The requests of all clusters. `tell` hears of every new state of one."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        clock: Clock,
+        staging: Staging,
+        tell: Callable[[Request], None],
+        bulkheads: Bulkheads,
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._staging = staging
+        self._tell = tell
+        self._bulkheads = bulkheads
+
+    def new(
+        self, plan: Plan, actor: Actor, rules: Rules, verdict: Verdict, reason: str, channel: str, *, glass: bool = False
+    ) -> Request:
+        """A request that nobody knows of yet."""
+        now = self._clock.now()
+        return Request(
+            id=new_id(),
+            plan=plan,
+            requester=actor,
+            reason=reason,
+            made_at=now,
+            until=now + min(GLASS_SECONDS, rules.approval_seconds) if glass else _opens(rules, now) + rules.approval_seconds,
+            needs=verdict.approvals,
+            why=verdict.reason,
+            special=verdict.special,
+            lacks=() if glass else rules.approvals_from,
+            glass=glass,
+            channel=channel,
+        )
+
+    def for_later(self, request: Request, at: float, zone: str, rules: Rules) -> Request:
+        """That request, to be done at a moment: it can be approved until then. Refused where approvals count only after it."""
+        now = self._clock.now()
+        later = replace(request, id=f"{LATER}{request.id}", later=at, zone=zone, until=at)
+        if request.needs == 0:
+            return later.agreed(now)
+        if _opens(rules, now) >= at:
+            raise Refused(f"nothing was changed: it needs an approval, and none counts before {later.moment}; choose a later time")
+        return later
+
+    async def file(self, request: Request) -> None:
+        """Store it and list it, in one act: of two people who ask for the same at once, the second is told of the first."""
+        name = request.plan.cluster
+        for _ in range(TRIES):
+            pending = await self._pending(request)
+            await self.must_be_new(name, request.plan.procedure, glass=request.glass, act=request.act, later=request.later)
+            if await self._journal.put_request(request, pending):
+                self._tell(request)
+                return
+        raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+
+    async def replace(self, before: Request, after: Request, new: Request) -> None:
+        """Close a request and file the one that takes its place, in one act. Refused with who was first."""
+        for _ in range(TRIES):
+            pending = await self._pending(new)
+            await self._must_stand(before)
+            if await self._journal.take_the_place(before, after, new, pending):
+                await self.changed(after)
+                self._tell(new)
+                return
+        raise Unreachable(f"the list of requests of {new.plan.cluster} changes faster than it can be written")
+
+    async def _pending(self, request: Request) -> str | None:
+        (text,) = await self._store.get(pending_key(request.plan.cluster, later=bool(request.later)))
+        return text
+
+    async def _must_stand(self, before: Request) -> None:
+        current = await self._journal.request(before.id)
+        if current.state is not RequestState.OPEN:
+            raise Refused(_closed_words(current, self._clock.now()))
+        if current.text != before.text:
+            raise Refused("somebody pressed at the same moment; look again")
+
+    async def waiting(self, name: str) -> list[Request]:
+        """Those of a cluster that wait for approval, oldest first."""
+        found = [r async for r in self._readable(name)]
+        return [r for r in found if r.state is RequestState.OPEN and not r.scheduled and r.until > self._clock.now()]
+
+    async def scheduled(self, name: str) -> list[Request]:
+        """Those that are approved and wait for their moment, the next one first; one whose moment has passed among them."""
+        return sorted([r async for r in self._readable(name, later=True) if r.scheduled], key=lambda r: r.later)
+
+    async def _readable(self, name: str, *, later: bool = False) -> AsyncIterator[Request]:
+        """Those that are listed. One that cannot be read is trouble of its own: it stays listed, and the others are looked after."""
+        unread = None
+        for request_id in await self._listed(name, later=later):
+            try:
+                yield await self._journal.request(request_id)
+            except Refused:
+                await self._unlist(name, request_id)  # nothing stands there any more
+            except BadRecord as error:
+                unread = error
+        if unread is not None:
+            self._bulkheads.note(PARTS[later], name, unread)
+        else:
+            self._bulkheads.well(PARTS[later], name)
+
+    async def must_be_new(
+        self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None, later: float = 0.0
+    ) -> None:
+        """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
+        for request in await self.scheduled(name) if later else ():
+            if request.later == later and request.plan.procedure == procedure:
+                raise Refused(f"{request.requester.mention} has asked for this already; it is done on {request.moment}")
+        for request in await self.waiting(name):
+            same = request.act == act if act or request.act else request.plan.procedure == procedure and request.later == later
+            if same and request.glass == glass and not request.startable:
+                left = duration(request.until - self._clock.now())
+                waits = "being confirmed" if glass else "approval"
+                raise Refused(f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above")
+
+    async def open(self, request_id: str) -> Request:
+        """The request, while it can be decided on. Refused with what became of it."""
+        request = await self._journal.request(request_id)
+        if request.state is RequestState.OPEN and not request.scheduled and request.until <= self._clock.now():
+            await self._expire(request)
+            request = await self._journal.request(request_id)
+        if request.state is RequestState.OPEN:
+            return request
+        raise Refused(_closed_words(request, self._clock.now()))
+
+    async def change(self, before: Request, after: Request) -> None:
+        """Put a new state in the place of the one that was read. Refused with who was first."""
+        if not await self._journal.change_request(before, after):
+            current = await self._journal.request(before.id)
+            if current.state is RequestState.OPEN:
+                raise Refused("somebody pressed at the same moment; look again")
+            raise Refused(_closed_words(current, self._clock.now()))
+        await self.changed(after)
+        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not (after.replaced_by or after.act):
+            await self._staging.drop(after.plan.cluster, after.plan.procedure)
+
+    async def changed(self, after: Request) -> None:
+        """Its new state is stored: let the list and everybody else know."""
+        if after.state is not RequestState.OPEN:
+            await self._unlist(after.plan.cluster, after.id)
+        self._tell(after)
+
+    async def startable(self, name: str, procedure: Procedure, actor: Actor) -> Request | None:
+        """What this person has asked for and can start, because no approval is needed any more."""
+        mine = (r for r in await self.waiting(name) if r.startable and r.act is None and r.requester.key == actor.key)
+        return next((r for r in mine if r.plan.procedure == procedure), None)
+
+    async def ease(self, name: str, rules: Rules) -> None:
+        """Where the policy asks for no approval any more, whoever asked can start it: the card says so from then on."""
+        for request in await self.waiting(name):
+            free = judge(request.plan, request.requester, rules).kind is Kind.ALLOWED
+            if free and not request.glass and not request.startable:
+                eased = replace(request, needs=0, lacks=())
+                eased = eased.agreed(self._clock.now()) if request.later else eased
+                if await self._journal.change_request(request, eased):
+                    await self.changed(eased)
+
+    async def sweep(self, name: str) -> None:
+        """Close what has expired, and unlist what is closed."""
+        async for request in self._readable(name):
+            if request.state is not RequestState.OPEN:
+                await self._unlist(name, request.id)
+            elif request.until <= self._clock.now() and not request.scheduled:
+                await self._expire(request)
+
+    async def _expire(self, request: Request) -> None:
+        closed = request.closed(RequestState.EXPIRED, request.until)
+        if await self._journal.change_request(request, closed):
+            await self.changed(closed)
+            if request.act is None:  # else the run still needs it
+                await self._staging.drop(request.plan.cluster, request.plan.procedure)
+
+    async def _listed(self, name: str, *, later: bool) -> list[str]:
+        """Those for now first; `later`: without them."""
+        kinds = (True,) if later else (False, True)
+        texts = await self._store.get(*(pending_key(name, later=kind) for kind in kinds))
+        return [str(i) for text in texts for i in read_json(text, [], f"the list of requests of {name}")]
+
+    async def _unlist(self, name: str, request_id: str) -> None:
+        key = pending_key(name, later=request_id.startswith(LATER))
+        for _ in range(TRIES):
+            (text,) = await self._store.get(key)
+            listed = read_json(text, [], f"the list of requests of {name}")
+            left = json.dumps([i for i in listed if i != request_id])
+            if request_id not in listed or await self._store.commit(Commit(checks={key: text}, puts={key: left})):
+                return
+        raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+
+
+def _opens(rules: Rules, now: float) -> float:
+    """From when on it can be approved."""
+    opens = opens_at(rules.approvals_when, now)
+    return opens if math.isfinite(opens) else now
+
+
+def _closed_words(request: Request, now: float) -> str:
+    ago = duration(now - request.closed_at)
+    if request.later and request.why_closed and request.closed_by is None:
+        return f"this was to be done on {request.moment} and was not, {ago} ago: {request.why_closed}; nothing was changed by it"
+    who = request.closed_by.mention if request.closed_by else ""
+    match request.state:
+        case RequestState.APPROVED:
+            return f"approved by {who} {ago} ago already, as `{request.run}`; your press changed nothing"
+        case RequestState.REJECTED:
+            return f"rejected by {who} {ago} ago; nothing was changed"
+        case RequestState.EXPIRED:
+            return f"this request expired {ago} ago; nothing was changed, ask again with the command"
+        case _ if not request.replaced_by:
+            return f"what it was about has changed since, as was seen {ago} ago; nothing was changed, ask again with the command"
+        case _:
+            return "the plan changed, and a newer request has taken this one's place; nothing was changed"

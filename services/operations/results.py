@@ -1,0 +1,58 @@
+"""What becomes of a wish for change, and what one look at a cluster tells."""
+
+from dataclasses import dataclass
+
+from services.cluster.certificates import CertificateSeen
+from services.cluster.model import Cluster
+from services.procedures.plan import Plan
+from services.runs.executor import Progress
+from services.runs.request import Request
+from services.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run was opened."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A request waits for other people."""
+
+    request: Request
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A dry run, or a plan with nothing to do: nothing was changed and nothing will be."""
+
+    plan: Plan
+    dry: bool
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The plan or the load changed since it was asked for: the new request has taken the old one's place."""
+
+    old: Request
+    new: Request
+    why: str
+
+
+Outcome = Started | Waiting | Planned | Changed
+
+
+@dataclass(frozen=True)
+class Status:
+    """One look at a cluster, with the run that has it."""
+
+    cluster: Cluster
+    run: Run | None
+    progress: Progress | None
+    waiting: tuple[Request, ...] = ()
+    cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
+    known: bool = True  # False: runs and requests could not be read
+    later: tuple[Request, ...] = ()  # approved, and waiting for their moment
+    certificate: CertificateSeen | None = None  # of the public address; None: nothing was looked at

@@ -1,0 +1,326 @@
+"""What people decide about open runs: cancel, resume, abandon, answer. Each is taken once; of two, the second is told of the first."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from services.access.clusters import Sites
+from services.access.policy import (
+    Actor,
+    Decision,
+    Impact,
+    Kind,
+    Rules,
+    impacts,
+    may_approve,
+    may_approve_now,
+    may_break_glass,
+    may_decide,
+    must,
+    tally,
+)
+from services.access.reasons import reason_of
+from services.cluster.model import Cluster
+from services.common.clock import Clock
+from services.common.errors import Refused
+from services.common.text import duration, listed
+from services.procedures.plan import Plan, plan_onward
+from services.runs.authorization import difference_words, differences, of_run, stake_grew, wanting
+from services.runs.executor import Progress
+from services.runs.journal import Journal
+from services.runs.request import Act, Request, Vote
+from services.runs.run import Answered, CancelAsked, Ended, Resumed, Run, State, apply
+from services.runs.undone import well
+from services.steps import Choice, Question
+
+TRIES = 5
+
+
+class Outdated(Refused):
+    """What was to be approved cannot happen any more: the run has moved on."""
+
+
+@dataclass(frozen=True)
+class Onward:
+    """A decision on an open run, and what the run would do after it: `plan`, as of that look at the cluster."""
+
+    run: Run
+    event: Resumed | Answered
+    plan: Plan
+    cluster: Cluster
+
+    @property
+    def act(self) -> Act:
+        """What an approval of it is for."""
+        if isinstance(self.event, Resumed):
+            return Act(self.run.id)
+        choice = self.event.choice
+        return Act(self.run.id, self.event.question, choice, self.run.labels.get((self.event.question, choice), choice))
+
+
+@dataclass(frozen=True)
+class Uncovered:
+    """The run has not gone on: this is not covered by what it rests on, and has to be approved. `differs`: in what, in words."""
+
+    onward: Onward
+    differs: str
+
+
+class Interventions:
+    """Takes them. `look` sees a cluster as it is now; `tell` hears of what became of the run.
+
+    `unheld` refuses while a cluster is on hold, and returns what must be so still when something is written. `known` is a person as their
+    account stands now.
+    """
+
+    def __init__(
+        self,
+        sites: Sites,
+        journal: Journal,
+        clock: Clock,
+        look: Callable[[Run], Awaitable[Cluster]],
+        unheld: Callable[[str], Awaitable[Mapping[str, str | None]]],
+        known: Callable[[Actor], Awaitable[Actor]],
+        tell: Callable[[Progress], None],
+    ) -> None:
+        self._sites = sites
+        self._journal = journal
+        self._clock = clock
+        self._look = look
+        self._unheld = unheld
+        self._known = known
+        self._tell = tell
+
+    async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
+        """Stop at the next safe point. Says what stays done."""
+        run = await self._operable(run_id, actor)
+        if run.cancel is not None:
+            raise Refused(f"{run.cancel.mention} has cancelled {run.id} already; it stops at the next safe point")
+        if run.state is State.STOPPED:
+            raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
+        return await self._say(run, CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)))
+
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run | Uncovered:
+        """Go on with a stopped run, from the first step that is not so now; or say what its approval does not cover."""
+        run = await self._stopped(run_id, actor)
+        why = self._why(run, Decision.TAKE_OVER, actor, reason)
+        await self._unheld(run.cluster)
+        return await self._covered(await self._onward(run, Resumed(self._clock.now(), actor, run.position, reason=why)))
+
+    async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
+        """Give up a stopped run: nothing more is done and the cluster is free."""
+        run = await self._stopped(run_id, actor)
+        stays = "; ".join(run.stays_done) or "nothing was changed"
+        why = self._why(run, Decision.ABANDON, actor, reason)
+        return await self._say(run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor, why))
+
+    async def make_way(self, run: Run, window: Actor, why: str) -> Run:
+        """End a window's closing for an opening: what has stopped is abandoned, what is under way stops at its next safe point."""
+        now = self._clock.now()
+        if run.state is not State.STOPPED:
+            return await self._say(run, CancelAsked(now, window, why)) if run.cancel is None else run
+        stays = "; ".join(run.stays_done) or "nothing was changed"
+        return await self._say(run, Ended(now, State.ABANDONED, f"{stays}; {run.stopped}", window, why))
+
+    async def before(self, decision: Decision, run_id: str, actor: Actor) -> Run:
+        """The run that would be decided on. Refused as the decision itself would be."""
+        if decision is Decision.CANCEL:
+            return await self._operable(run_id, actor)
+        return await self._stopped(run_id, actor)
+
+    def _why(self, run: Run, decision: Decision, actor: Actor, reason: str) -> str:
+        return reason_of(reason, decision, actor, run.requester, self._sites.rules(run.cluster))
+
+    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run | Uncovered:
+        """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
+        run = await self._operable(run_id, actor, or_approver=True)
+        question = self._open_question(run, question_id)
+        choice = _choice(question.choices, choice_id)
+        event = Answered(self._clock.now(), question_id, choice_id, actor)
+        if not choice.loses and (choice.ends or choice.wait is not None):
+            return await self._say(run, event)  # takes nothing from anyone
+        onward = await self._onward(run, event)
+        if choice.loses:
+            return await self._lose(onward, question, choice, actor)
+        return await self._covered(onward)
+
+    def _open_question(self, run: Run, question_id: str) -> Question:
+        """The question of that id, while it is open. Refused with who answered it, and what is asked now."""
+        question = run.question
+        if question is not None and question.id == question_id:
+            return question
+        last = next((a for a in reversed(run.answers) if a.question == question_id and a.by is not None), None)
+        who = f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago" if last and last.by else "it is settled"
+        now = f"; asked now: {question.text}" if question is not None else ""
+        raise Refused(f"this question is not open any more: {who}{now}; your press changed nothing")
+
+    async def _onward(self, run: Run, event: Resumed | Answered) -> Onward:
+        """What the run would do from here after that decision, by a look at the cluster as it is."""
+        cluster = await self._look(run)
+        if cluster.problem:
+            raise Refused(f"{run.id} cannot go on: {cluster.problem}")
+        if isinstance(event, Resumed):
+            event = replace(event, step=_from_where(run, cluster))
+            _must_have_a_way(run, event.step, cluster)
+        return Onward(run, event, plan_onward(cluster, run.plan.procedure, apply(run, event).to_come), cluster)
+
+    async def _covered(self, onward: Onward) -> Run | Uncovered:
+        """Go on, where what the run rests on covers it."""
+        run = onward.run
+        rules = self._sites.rules(run.cluster)
+        if impacts(onward.plan, rules):
+            await self._unheld(run.cluster)
+        given = of_run(run)
+        given = replace(given, requester=await self._known(given.requester), approvers=await self._as_known(given.approvers))
+        found = differences(given, onward.plan, rules, self._clock.now())
+        if found:
+            return Uncovered(onward, difference_words(found))
+        return await self._say(run, onward.event, held=bool(impacts(onward.plan, rules)))
+
+    async def _as_known(self, people: Iterable[Actor]) -> tuple[Actor, ...]:
+        return tuple([await self._known(a) for a in people])
+
+    async def _lose(self, onward: Onward, question: Question, choice: Choice, actor: Actor) -> Run:
+        """As many approvals as ending meetings takes, of what is on the question's card."""
+        run, now = onward.run, self._clock.now()
+        rules = self._sites.rules(run.cluster)
+        glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        if not glass:
+            must(may_approve(actor, run.requester, rules))
+            must(may_approve_now(rules))
+        await self._unheld(run.cluster)
+        await self._must_be_as_shown(onward, question, rules)
+        voters: tuple[Actor, ...] = ()
+        if not glass:
+            needs = rules.demand((*impacts(run.shown, rules), *impacts(onward.plan, rules), Impact.MEETINGS_CUT))
+            voters = await self._voters(run, question, Vote(actor, choice.id, now), needs, rules)
+        assert isinstance(onward.event, Answered), "only answers lose something"
+        plan = _as_named(onward.plan, run.shown, question)
+        return await self._say(run, replace(onward.event, plan=plan, approvers=voters), held=True)
+
+    async def _voters(self, run: Run, question: Question, vote: Vote, needs: int, rules: Rules) -> tuple[Actor, ...]:
+        """Those who want that answer, when they are enough. Refused with how many more it takes."""
+        if not tally((vote.by.user,), needs, rules).left:
+            return (vote.by,)
+        votes = await self._journal.vote(run, question.id, vote)
+        votes = tuple([v if v == vote else replace(v, by=await self._known(v.by)) for v in votes])
+        voters = wanting(votes, vote.choice, run.requester, rules, self._clock.now())
+        left = tally([v.user for v in voters], needs, rules)
+        if not left.left:
+            return voters
+        more = "one more person" if left.left == 1 else f"{left.left} others"
+        of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}" if left.lacks else ""
+        raise Refused(f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet")
+
+    async def _must_be_as_shown(self, onward: Onward, question: Question, rules: Rules) -> None:
+        """Refused, and asked again with what is so now, where more would be lost than stands on the question's card."""
+        run, step = onward.run, onward.run.step
+        now = step.question(onward.cluster) if step is not None else None
+        if now is None or now.kind != question.kind:
+            now = None if question.stake is not None or question.unseen else question
+        grown = stake_grew(question, now, rules)
+        if not grown:
+            return
+        if now is not None:
+            await self._journal.ask_again(run, run.asking(now))
+            self._tell(Progress(await self._journal.refresh(run), None, "", None, "", self._clock.now()))
+        raise Refused(f"not taken, because it is not as it stood on the card: {grown}. The question is asked again as it is now")
+
+    # What a request is approved for
+
+    async def onward(self, act: Act, actor: Actor) -> Onward:
+        """What an act on a run would do now. Refused with `Outdated` when the run has moved on."""
+        run = await self._journal.run(act.run)
+        if has_moved_on(run, act):
+            raise Outdated(f"{run.id} has moved on: it is {run.state} now; nothing was changed by this request")
+        now = self._clock.now()
+        event = Answered(now, act.question, act.choice, actor) if act.question else Resumed(now, actor, run.position)
+        return await self._onward(run, event)
+
+    async def go_on(self, onward: Onward, before: Request, after: Request) -> Run:
+        """Do it under the approval of that request, which is consumed by it."""
+        event = replace(onward.event, plan=onward.plan, approvers=after.approvals, request=after.id)
+        return await self._say(onward.run, event, held=True, request=(before, after))
+
+    async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
+        self._sites.must_know(run_id, actor)
+        run = await self._journal.run(run_id)
+        rules = self._sites.rules(run.cluster)
+        if rules.closed:
+            raise Refused(rules.closed)
+        if not (or_approver and not actor.outsider and actor.user in rules.approvers):
+            must(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
+        if run.over:
+            by = f" by {run.ended_by.mention}" if run.ended_by else ""
+            raise Refused(f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago")
+        return run
+
+    async def _stopped(self, run_id: str, actor: Actor) -> Run:
+        run = await self._operable(run_id, actor)
+        if run.state is not State.STOPPED:
+            raise Refused(f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`")
+        return run
+
+    async def _say(
+        self,
+        run: Run,
+        event: CancelAsked | Answered | Resumed | Ended,
+        *,
+        held: bool = False,
+        request: tuple[Request, Request] | None = None,
+    ) -> Run:
+        """Write it down. `held`: not while the cluster is on hold."""
+        for _ in range(TRIES):
+            done = await self._journal.say(run, event, await self._unheld(run.cluster) if held else None, request)
+            current = await self._journal.refresh(run)
+            if done or current.events != run.events:
+                break
+            if request is not None and await self._journal.request(request[0].id) != request[0]:
+                break
+        if not done:
+            raise Refused(f"somebody was quicker: {run.id} is {current.state} now")
+        self._tell(Progress(current, None, "", None, "", self._clock.now()))
+        return current
+
+
+def _from_where(run: Run, cluster: Cluster) -> int:
+    """The step to go on from: the first that is not so now, of those reached only one that no later one was meant to undo."""
+    meant = cluster
+    for index, step in enumerate(run.steps[: run.position]):
+        meant = meant if index in run.skipped else step.after(meant)
+    for index, step in enumerate(run.steps):
+        lasts = index >= run.position or step.is_done(meant)  # a master that was shut down and started is not shut down again
+        if index not in run.skipped and lasts and not step.is_done(cluster):
+            return index
+    return len(run.steps)
+
+
+def _as_named(plan: Plan, shown: Plan, question: Question) -> Plan:
+    """The way on with the people that cards have named: those of the approved plan, and those of the question.
+
+    Whoever else meets by now stood on no card; a later step that would disconnect them too has to be asked for anew.
+    """
+    if shown.load is None:
+        return replace(plan, load=None, unseen=shown.unseen)
+    stake = question.stake
+    return plan if stake is None else replace(plan, load=shown.load.plus(stake))
+
+
+def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:
+    """Refused where all its steps are done and what the last one must not be done in is so still: done is not what was wanted."""
+    said = run.step.objection(well(cluster)) if index == len(run.steps) and run.step is not None else ""
+    if said:
+        raise Refused(f"{run.id} has no step left, and yet {said}. Abandon it, and ask again: that is planned from what is there now")
+
+
+def has_moved_on(run: Run, act: Act) -> bool:
+    """Whether what was to be approved cannot happen any more: the question is settled, or the run has not stopped any more."""
+    if act.question:
+        return run.question is None or run.question.id != act.question
+    return run.state is not State.STOPPED
+
+
+def _choice(choices: tuple[Choice, ...], choice_id: str) -> Choice:
+    for choice in choices:
+        if choice.id == choice_id:
+            return choice
+    raise Refused("that is not one of the answers")

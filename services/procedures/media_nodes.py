@@ -1,0 +1,225 @@
+"""More or fewer media nodes, drained or parked ones, ones of another size; and holding their number still."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from services.cluster.model import Cluster
+from services.common.command import argument, flag
+from services.common.errors import Refused
+from services.common.text import count
+from services.procedures import fleet
+from services.procedures.base import Procedure
+from services.procedures.fleet import Way
+from services.steps import Step
+
+
+@dataclass(frozen=True)
+class OfFleet(Procedure, ABC):
+    """Something that the media fleet itself knows the way of."""
+
+    @abstractmethod
+    def way(self, cluster: Cluster) -> Way:
+        """How it is done in this kind of fleet. Refused where it cannot be."""
+
+    def check(self, cluster: Cluster) -> None:
+        super().check(cluster)
+        self.way(cluster)
+
+    def steps(self, cluster: Cluster) -> Iterator[Step]:
+        yield from self.way(cluster).steps
+
+    def notes(self, cluster: Cluster) -> tuple[str, ...]:
+        return self._told(cluster).notes
+
+    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+        return self._told(cluster).afterwards
+
+    def next_words(self, cluster: Cluster) -> str:
+        return self._told(cluster).next
+
+    def _told(self, cluster: Cluster) -> Way:
+        try:
+            return self.way(cluster)
+        except Refused:
+            return Way()
+
+
+@dataclass(frozen=True)
+class OfNodes(OfFleet, ABC):
+    """Something about one media node, a few or all of them. `done` is said of one, `done_all` of several."""
+
+    done_all: ClassVar[str]
+    node: str
+
+    def about(self, name: str) -> str:
+        return f"{_said(self.node)} of {name}"
+
+    def ended(self, name: str) -> str:
+        return f"{self.about(name)} {self.done if _is_one(self.node) else self.done_all}"
+
+
+@dataclass(frozen=True)
+class Scale(OfFleet):
+    """Set the number of media nodes; those that go finish their meetings first."""
+
+    command: ClassVar[str] = "scale"
+    verb: ClassVar[str] = "Scale"
+    doing: ClassVar[str] = "Scaling"
+    done: ClassVar[str] = "is scaled"
+
+    number: int = argument("media nodes to run, from 1 to 1000")
+    no_drain: bool = flag("end running meetings on the nodes that go instead of letting them finish")
+
+    def about(self, name: str) -> str:
+        return f"{name} to {count(self.number, 'media node')}"
+
+    def ended(self, name: str) -> str:
+        return f"{name} has {count(self.number, 'media node')}"
+
+    def way(self, cluster: Cluster) -> Way:
+        if self.number == 0:
+            raise Refused(
+                "0 media nodes is a shutdown: `/openvidu shutdown --media-only` leaves the masters on, `/openvidu shutdown` stops them too"
+            )
+        return fleet.of(cluster).scale(self.number, harsh=self.no_drain)
+
+
+@dataclass(frozen=True)
+class DrainNodes(OfNodes):
+    """Let media nodes finish their meetings and take no new ones; nothing is removed."""
+
+    command: ClassVar[str] = "drain"
+    verb: ClassVar[str] = "Drain"
+    doing: ClassVar[str] = "Draining"
+    done: ClassVar[str] = "is drained"
+    done_all: ClassVar[str] = "are drained"
+
+    node: str = argument("media-2, a droplet's name or its id; left out: all", default="all")
+
+    def way(self, cluster: Cluster) -> Way:
+        media = fleet.of(cluster)
+        chosen = media.pick(self.node)
+        if not chosen:
+            raise Refused(f"{cluster.name} has no media node that could be drained")
+        return media.drain(chosen, self.node)
+
+
+@dataclass(frozen=True)
+class ResizeMedia(OfFleet):
+    """Give the media nodes another droplet size: they finish their meetings, and DigitalOcean replaces them all."""
+
+    command: ClassVar[str] = "resize media"
+    verb: ClassVar[str] = "Resize the media nodes of"
+    doing: ClassVar[str] = "Resizing the media nodes of"
+    done: ClassVar[str] = "has media nodes of the new size"
+
+    size: str = argument("a DigitalOcean droplet size, such as c-8")
+    no_drain: bool = flag("end running meetings instead of letting them finish")
+
+    def about(self, name: str) -> str:
+        return f"{name} to {self.size}"
+
+    def ended(self, name: str) -> str:
+        return f"{name} has media nodes of {self.size}"
+
+    def way(self, cluster: Cluster) -> Way:
+        return fleet.of(cluster).resize(self.size, harsh=self.no_drain)
+
+    def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
+        return fleet.of(cluster).resize_back(step)
+
+
+@dataclass(frozen=True)
+class Roll(OfFleet):
+    """Replace the media nodes of an old size one after the other, where an autoscaler brings the new ones."""
+
+    command: ClassVar[str] = "roll"
+    verb: ClassVar[str] = "Roll the media nodes of"
+    doing: ClassVar[str] = "Rolling the media nodes of"
+    done: ClassVar[str] = "has no media node of another size"
+
+    size: str = argument("the size that new nodes have, such as c-8")
+
+    def about(self, name: str) -> str:
+        return f"{name} to {self.size}"
+
+    def way(self, cluster: Cluster) -> Way:
+        return fleet.of(cluster).roll(self.size)
+
+
+@dataclass(frozen=True)
+class Freeze(OfFleet):
+    """Keep the autoscaler from adding, draining or replacing media nodes."""
+
+    command: ClassVar[str] = "freeze"
+    verb: ClassVar[str] = "Freeze the media nodes of"
+    doing: ClassVar[str] = "Freezing the media nodes of"
+    done: ClassVar[str] = "keeps the media nodes it has"
+
+    def way(self, cluster: Cluster) -> Way:
+        return fleet.of(cluster).freeze()
+
+
+@dataclass(frozen=True)
+class Unfreeze(OfFleet):
+    """Let the autoscaler add, drain and replace media nodes again."""
+
+    command: ClassVar[str] = "unfreeze"
+    verb: ClassVar[str] = "Unfreeze the media nodes of"
+    doing: ClassVar[str] = "Unfreezing the media nodes of"
+    done: ClassVar[str] = "scales by itself again"
+
+    def way(self, cluster: Cluster) -> Way:
+        return fleet.of(cluster).unfreeze()
+
+
+@dataclass(frozen=True)
+class Park(OfNodes):
+    """Switch fixed media nodes off once their meetings have ended; they stay, are billed, and can be started again."""
+
+    command: ClassVar[str] = "park"
+    verb: ClassVar[str] = "Park"
+    doing: ClassVar[str] = "Parking"
+    done: ClassVar[str] = "is parked"
+    done_all: ClassVar[str] = "are parked"
+
+    node: str = argument("media-3, a droplet's name or its id, or how many; left out: 1, the highest number first", default="1")
+    no_drain: bool = flag("end running meetings instead of letting them finish")
+
+    def way(self, cluster: Cluster) -> Way:
+        return fleet.of(cluster).park(self.node, harsh=self.no_drain)
+
+
+@dataclass(frozen=True)
+class Unpark(OfNodes):
+    """Start fixed media nodes that were parked."""
+
+    command: ClassVar[str] = "unpark"
+    verb: ClassVar[str] = "Unpark"
+    doing: ClassVar[str] = "Unparking"
+    done: ClassVar[str] = "serves again"
+    done_all: ClassVar[str] = "serve again"
+
+    node: str = argument("media-3, a droplet's name or its id, or how many; left out: all", default="all")
+
+    def about(self, name: str) -> str:
+        return f"the parked media nodes of {name}" if self.node.lower() == "all" else super().about(name)
+
+    def way(self, cluster: Cluster) -> Way:
+        return fleet.of(cluster).unpark(self.node)
+
+
+def _said(node: str) -> str:
+    if node.lower() == "all":
+        return "all media nodes"
+    return count(int(node), "media node") if _is_number(node) else node
+
+
+def _is_number(node: str) -> bool:
+    return node.isdigit() and len(node) <= 3
+
+
+def _is_one(node: str) -> bool:
+    return node == "1" or (node.lower() != "all" and not _is_number(node))

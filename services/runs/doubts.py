@@ -1,0 +1,81 @@
+"""What is believed only when several looks agree: a cluster that seems to have changed its shape, or a refusal that may be a glitch."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from services.cluster.model import Cluster
+from services.common.errors import Forbidden, Rejected, Unreachable
+from services.runs.watched_time import Stopwatch
+
+TIMES = 3
+OVER = 60.0
+AGAIN = 20.0
+"""A doubt is confirmed by this many looks, over this many seconds; between two of them this many pass."""
+
+GLITCHES = (401, 403, 404)
+MASTERS = 4
+
+
+class Doubtful(Unreachable):
+    """One look shows what a single wrong answer could show too: look again before anything is done about it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, again_in=AGAIN)
+
+
+@dataclass
+class Doubt:
+    """How often it was seen, and over how long."""
+
+    clock: Stopwatch
+    times: int = 0
+
+
+class Doubts:
+    """Each named by what was looked at or asked for, so that another look which is fine does not clear it."""
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, Doubt] = {}
+
+    def seen(self, what: Hashable, now: float) -> bool:
+        """Seen once more. True when that is often enough to believe it."""
+        doubt = self._open.setdefault(what, Doubt(Stopwatch(now)))
+        doubt.clock.tick(doubt.clock.began, now)
+        doubt.times += 1
+        return doubt.times >= TIMES and doubt.clock.seconds >= OVER
+
+    def cleared(self, what: Hashable) -> None:
+        """It was not so."""
+        self._open.pop(what, None)
+
+
+def is_glitch(error: Rejected) -> bool:
+    """Whether such a refusal may come once, from something in between, and mean nothing."""
+    if isinstance(error, Forbidden):  # also a key that one sshd refuses once
+        return True
+    return error.status is not None and (error.status in GLITCHES or error.status >= 500)
+
+
+def doubted(cluster: Cluster) -> str:
+    """What a look seems to show, for the card."""
+    if cluster.masters and len(cluster.masters) < MASTERS:
+        return f"DigitalOcean shows {len(cluster.masters)} of {MASTERS} masters"
+    return cluster.problem
+
+
+@dataclass
+class Outage:
+    """Something that keeps a run from going on: since when, and whether people were notified."""
+
+    since: float | None = None
+    notified: bool = False
+
+    def lasts(self, now: float) -> float:
+        """Seconds since it began, which is now if it had not."""
+        if self.since is None:
+            self.since = now
+        return now - self.since
+
+    def over(self) -> None:
+        """It goes on."""
+        self.since, self.notified = None, False

@@ -1,0 +1,100 @@
+"""Keeps every open run driven, and knows where those stand that this process drives."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from services.common.bulkheads import Bulkheads
+from services.common.clock import Clock
+from services.runs.executor import Executor, Progress
+
+log = logging.getLogger(__name__)
+PART = "driving runs"
+FIRST, LAST = 10.0, 600.0  # seconds until a run is taken up again that could not be driven: twice as long each time
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """Driving it came to nothing so many times; it is left alone until then."""
+
+    times: int
+    until: float
+
+
+class Driver:
+    """One background drive for each run. `tell` hears of all progress, at once and in order, and must not wait."""
+
+    def __init__(self, executor: Executor, tell: Callable[[Progress], None], clock: Clock, bulkheads: Bulkheads) -> None:
+        self._executor = executor
+        self._tell = tell
+        self._clock = clock
+        self._bulkheads = bulkheads
+        self._driving: dict[str, asyncio.Task[None]] = {}
+        self._progress: dict[str, Progress] = {}
+        self._failed: dict[str, _Failed] = {}
+        self._closing = False
+
+    def progress(self, run_id: str) -> Progress | None:
+        """Where a run stands, if this process drives it."""
+        return self._progress.get(run_id)
+
+    def drives(self, run_id: str) -> bool:
+        """Whether this process is at it."""
+        task = self._driving.get(run_id)
+        return task is not None and not task.done()
+
+    @property
+    def driven(self) -> tuple[Progress, ...]:
+        """Where everything stands that this process drives."""
+        return tuple(self._progress.values())
+
+    def progressed(self, progress: Progress) -> None:
+        """Something new about a run."""
+        if progress.cluster is not None:
+            self._progress[progress.run.id] = progress
+        if progress.run.over:
+            self._progress.pop(progress.run.id, None)
+        self._tell(progress)
+
+    def take_up(self, cluster: str, run_id: str) -> None:
+        """Drive a run, unless that is done here already, came to nothing a moment ago, or this process is about to end."""
+        task = self._driving.get(run_id)
+        if self._closing or (task is not None and not task.done()):
+            return
+        failed = self._failed.get(run_id)
+        if failed is not None and self._clock.steady() < failed.until:
+            return
+        task = asyncio.create_task(self._executor.drive(run_id), name=f"run {run_id}")
+        self._driving[run_id] = task
+        task.add_done_callback(partial(self._driven, cluster, run_id))
+
+    def drop_all(self) -> None:
+        """Drive nothing of what was driven: the state that it rested on is gone."""
+        for task in self._driving.values():
+            task.cancel()
+        self._progress.clear()
+        self._failed.clear()
+
+    def _driven(self, cluster: str, run_id: str, task: "asyncio.Task[None]") -> None:
+        self._driving.pop(run_id, None)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self._failed.pop(run_id, None)
+            self._bulkheads.well(PART, cluster)
+            return
+        # The claim stays, and a later sweep takes the run up again, from what is seen then. What does not pass by itself, not at once.
+        if not self._bulkheads.note(PART, cluster, error):
+            times = self._failed[run_id].times + 1 if run_id in self._failed else 1
+            self._failed[run_id] = _Failed(times, self._clock.steady() + min(LAST, FIRST * 2 ** (times - 1)))
+
+    async def aclose(self) -> None:
+        """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""
+        self._closing = True
+        tasks = list(self._driving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

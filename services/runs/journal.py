@@ -1,0 +1,281 @@
+"""The append-only list of what happened to each run, and the atomic acts on it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from services.access.policy import Rules
+from services.audit.chain import Chain
+from services.audit.entries import Deed, journal_digest
+from services.common.clock import Clock
+from services.common.errors import BadRecord, Refused, Superseded, Unreachable
+from services.common.serialize import read, read_json, write
+from services.runs.audit_entries import of_end, of_opening, of_policy, of_request, of_saying, of_vote, policy_words
+from services.runs.locks import Lease
+from services.runs.request import Request, RequestState, Vote
+from services.runs.run import CLASSES, Answered, CancelAsked, Ended, Event, Opened, Questioned, Resumed, Run, State, Stopped, apply, fold
+from services.steps import Question
+from services.store import Commit, Store
+from services.store.keys import (
+    claim_key,
+    halt_key,
+    number_key,
+    pending_key,
+    policy_key,
+    question_key,
+    request_key,
+    run_log_key,
+    runs_log_key,
+    said_key,
+    sealed_key,
+    votes_key,
+)
+from services.store.port import new_id
+
+Checks = dict[str, str | None]
+VOTES_KEPT = 30 * 86400.0
+TRIES = 50
+
+
+def dump(value: object, over: str | None = None) -> str:
+    """The value as text; equal values give equal text. `over`: the text that it takes the place of, whose unknown fields it keeps."""
+    return write(value, CLASSES, over)
+
+
+def load(text: str, what: str = "a record") -> object:
+    """What `dump` was given. BadRecord, with `what` it is."""
+    return read(text, CLASSES, what)
+
+
+class Journal:
+    """Reads and appends. Entries of a driving worker are fenced by its lease; people's by the state they answer to."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self.chain = Chain(store, clock)
+
+    async def run(self, run: str) -> Run:
+        """The run as it stands. Refused when there is none of that name."""
+        entries = await self._store.read(run_log_key(run))
+        if not entries:
+            raise Refused(f"there is no run {run}; `/openvidu runs` lists them")
+        with _readable(run):
+            return fold(_event(e, run) for e in entries)
+
+    async def refresh(self, run: Run) -> Run:
+        """The same run with what others have added since."""
+        entries = await self._store.read(run_log_key(run.id), run.events)
+        with _readable(run.id):
+            for entry in entries:
+                run = apply(run, _event(entry, run.id))
+        return run
+
+    async def latest(self, cluster: str, count: int) -> list[str]:
+        """Ids of the newest runs of a cluster, newest first."""
+        return (await self._store.tail(runs_log_key(cluster), count))[::-1]
+
+    async def events(self, run: str, start: int = 0) -> list[Event]:
+        """Everything that happened, in order, from that event on."""
+        return [_event(e, run) for e in await self._store.read(run_log_key(run), start)]
+
+    async def next_name(self, cluster: str) -> tuple[str, str | None]:
+        """The name of the next run, and the counter it rests on."""
+        last = (await self._store.get(number_key(cluster)))[0]
+        return f"{cluster}-{int(last or 0) + 1}", last
+
+    async def open(
+        self,
+        opened: Opened,
+        counter: str | None,
+        request: tuple[Request, Request] | None = None,
+        checks: Mapping[str, str | None] | None = None,
+        puts: Mapping[str, str | None] | None = None,
+    ) -> bool:
+        """Claim the cluster, consume the approval and write the first entry, in one act. False: somebody was first.
+
+        `checks` and `puts` belong to the same act: what else must be so, and what else is written.
+        """
+        cluster = opened.plan.cluster
+        checks = {claim_key(cluster): None, number_key(cluster): counter, **(checks or {})}
+        puts = {**(puts or {}), claim_key(cluster): opened.run, number_key(cluster): str(int(counter or 0) + 1)}
+        if request is not None:
+            before, after = request
+            checks[request_key(before.id)] = before.text
+            puts[request_key(before.id)] = dump(after, before.text)
+        appends = [(run_log_key(opened.run), dump(opened)), (runs_log_key(cluster), opened.run)]
+        deeds = ([of_request(*request)] if request is not None else []) + [of_opening(opened)]
+        return await self.chain.commit(Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds)
+
+    async def append(self, run: Run, event: Event, lease: Lease) -> Run:
+        """Write what the driving worker did or saw. Superseded when the lease is not ours any more."""
+        checks: dict[str, str | None] = {lease.key: lease.token}
+        puts: dict[str, str | None] = {}
+        match event:
+            case Questioned():
+                puts[question_key(run.id)] = event.question.id
+            case Answered():
+                checks[question_key(run.id)] = event.question
+                puts[question_key(run.id)] = None
+            case Stopped():
+                puts |= {halt_key(run.id): "stopped", question_key(run.id): None}
+            case Ended():
+                checks[claim_key(run.cluster)] = run.id
+                puts |= {claim_key(run.cluster): None, question_key(run.id): None}
+        lease.check()
+        if not await self._write(run, event, checks, puts):
+            current = await self.refresh(run)
+            if isinstance(event, Answered) and current.question is None:
+                return current  # a person was quicker
+            raise Superseded(f"{run.id} is driven by somebody else")
+        return await self.refresh(run)
+
+    async def say(
+        self,
+        run: Run,
+        event: CancelAsked | Answered | Resumed | Ended,
+        checks: Mapping[str, str | None] | None = None,
+        request: tuple[Request, Request] | None = None,
+    ) -> bool:
+        """Write what a person decided. False: somebody was first, or the run has moved on.
+
+        `checks`: what else must be so still. `request`: the approved request that it rests on, consumed in the same act.
+        """
+        checks, puts, deeds = {claim_key(run.cluster): run.id, **(checks or {})}, dict[str, str | None](), list[Deed]()
+        match event:
+            case Answered():
+                checks[question_key(run.id)] = event.question
+                puts[question_key(run.id)] = None
+            case Resumed():
+                checks[halt_key(run.id)] = "stopped"
+                puts[halt_key(run.id)] = None
+            case Ended():
+                checks[halt_key(run.id)] = "stopped"
+                puts |= {halt_key(run.id): None, claim_key(run.cluster): None}
+        if isinstance(event, Ended):
+            return await self._write_end(run, event, checks, puts)
+        if request is not None:
+            before, after = request
+            checks[request_key(before.id)] = dump(before)
+            puts[request_key(before.id)] = dump(after)
+            deeds.append(of_request(before, after))
+        puts[said_key(run.id)] = new_id()  # what the end's digest is over has grown
+        commit = Commit(checks, puts, {}, [(run_log_key(run.id), dump(event))])
+        return await self.chain.commit(commit, run.cluster, *deeds, of_saying(run, event))
+
+    async def ask_again(self, run: Run, question: Question) -> bool:
+        """Put a question in the place of the open one, with what is so now. False: that one is settled, or asked again already."""
+        assert run.question is not None, "only an open question is asked again"
+        key = question_key(run.id)
+        checks: Checks = {claim_key(run.cluster): run.id, key: run.question.id}
+        puts: Checks = {key: question.id, said_key(run.id): new_id()}
+        event = Questioned(self._clock.now(), question)
+        return await self._store.commit(Commit(checks, puts, {}, [(run_log_key(run.id), dump(event))]))
+
+    async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
+        """What the worker did or saw is in the journal only; what it ends with is a decision too."""
+        if isinstance(event, Ended):
+            return await self._write_end(run, event, checks, puts)
+        return await self._store.commit(Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), dump(event))]))
+
+    async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
+        """The last entry, sealed with the digest of the whole journal: read again while people have their say meanwhile."""
+        log, key = run_log_key(run.id), said_key(run.id)
+        for _ in range(TRIES):
+            (said,) = await self._store.get(key)
+            digest = journal_digest([*await self._store.read(log), dump(event)])
+            commit = Commit({**checks, key: said}, puts, {}, [(log, dump(event))])
+            if await self.chain.commit(commit, run.cluster, of_end(run, event, digest), note=sealed_key(run.id)):
+                return True
+            if (await self._store.get(key))[0] == said:
+                return False
+        raise Unreachable(f"{run.id} is decided about faster than its end can be written", sent=False)
+
+    async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
+        """Note that this person wants that answer, where one is not enough, and nothing else. Returns all votes, the newest last."""
+        key = votes_key(run.id, question)
+        while True:
+            (text,) = await self._store.get(key)
+            before = _votes(text, run.id)
+            after = (*(v for v in before if v.by.key != vote.by.key), vote)
+            commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
+            if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
+                return after
+
+    async def request(self, request: str) -> Request:
+        """A request for approval as it stands. Refused when there is none of that id."""
+        text = (await self._store.get(request_key(request)))[0]
+        if text is None:
+            raise Refused("this request is gone; ask again with the command")
+        found = load(text, f"request {request}")
+        if not isinstance(found, Request):
+            raise BadRecord(f"request {request} cannot be read: it is damaged")
+        return _fresh(found, text)
+
+    async def note_policy(self, cluster: str, rules: Rules) -> None:
+        """What the settings say about a cluster is a decision, too, and somebody's who is not known here."""
+        key, words = policy_key(cluster), policy_words(rules)
+        (before,) = await self._store.get(key)
+        if before != words:
+            await self.chain.commit(Commit(checks={key: before}, puts={key: words}), cluster, of_policy(before or "", rules))
+
+    async def put_request(self, request: Request, pending: str | None) -> bool:
+        """Store a new request and add it to those that wait, which were `pending`. False: that list has changed meanwhile."""
+        checks, puts = _filed(request, pending)
+        return await self.chain.commit(Commit(checks=checks, puts=puts), request.plan.cluster, of_request(None, request))
+
+    async def take_the_place(self, before: Request, after: Request, new: Request, pending: str | None) -> bool:
+        """Close a request and file the one that takes its place, in one act. False: either of the two has changed meanwhile."""
+        checks, puts = _filed(new, pending)
+        key = request_key(before.id)
+        commit = Commit(checks={**checks, key: before.text}, puts={**puts, key: dump(after, before.text)})
+        return await self.chain.commit(commit, new.plan.cluster, of_request(before, after), of_request(None, new))
+
+    async def change_request(self, before: Request, after: Request) -> bool:
+        """Replace a request as it was read, to the letter. False: somebody changed it meanwhile."""
+        key = request_key(before.id)
+        commit = Commit(checks={key: before.text}, puts={key: dump(after, before.text)})
+        return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))
+
+
+def _filed(request: Request, pending: str | None) -> tuple[Checks, Checks]:
+    """What has to be so, and what is written, for a new request among those that wait."""
+    waiting, key = pending_key(request.plan.cluster, later=bool(request.later)), request_key(request.id)
+    after = json.dumps([*read_json(pending, [], f"the list of requests of {request.plan.cluster}"), request.id])
+    return {key: None, waiting: pending}, {key: dump(request), waiting: after}
+
+
+@contextmanager
+def _readable(run: str) -> Iterator[None]:
+    """Events that are each in order, and together are no run that this version can tell."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise BadRecord(f"run {run} cannot be read: it is damaged, or a newer openvidu-bot wrote it ({error})") from error
+
+
+def _event(text: str, run: str) -> Event:
+    event = load(text, f"run {run}")
+    if not isinstance(event, Event):
+        raise BadRecord(f"run {run} cannot be read: it is damaged")
+    return event
+
+
+def _votes(text: str | None, run: str) -> tuple[Vote, ...]:
+    found = load(text, f"the votes on {run}") if text is not None else ()
+    if not isinstance(found, tuple) or not all(isinstance(v, Vote) for v in found):
+        raise BadRecord(f"the votes on {run} cannot be read: they are damaged")
+    return found
+
+
+def _fresh(request: Request, text: str) -> Request:
+    # The state comes back from JSON as text.
+    try:
+        return replace(request, state=RequestState(request.state), text=text)
+    except ValueError:
+        newer = f"a newer openvidu-bot wrote it ({request.state} is not known here)"
+        raise BadRecord(f"request {request.id} cannot be read: {newer}") from None
+
+
+__all__ = ["Journal", "State", "dump", "load", "run_log_key"]

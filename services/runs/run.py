@@ -1,0 +1,408 @@
+"""A run: one execution of a plan, told as events. Card, audit trail and the point to resume from are readings of that list."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import reduce
+
+from services.access.policy import Actor
+from services.cluster import model as facts
+from services.cluster.identity import UNSEEN, Identity
+from services.common.serialize import Classes
+from services.procedures import PROCEDURES
+from services.procedures.plan import Plan
+from services.runs.request import Act, Request, RequestState, Vote
+from services.steps import STEPS, Choice, Effects, Question, Step
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run exists and has the cluster."""
+
+    at: float
+    run: str
+    plan: Plan
+    requester: Actor
+    approvers: tuple[Actor, ...]
+    reason: str
+    channel: str = ""
+    request: str = ""  # the approved request it came from
+    edge: str = ""  # of a window: the edge that asked for it
+    by: float = 0.0  # of a window that opens: when it is to serve
+    glass: bool = False  # break-glass: nobody else approved it
+    bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    standing: float = 0.0  # of a window: when its standing approval was given
+    agreed: float = 0.0  # of what was planned for later: when it was approved
+    opens: float = 0.0  # of a window that closes: when it opens by itself again; 0: not as far as is known
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A worker drives it from here. `again` when another one, or an earlier life of this one, drove it before."""
+
+    at: float
+    worker: str
+    epoch: int
+    again: bool
+    watched: float = 0.0  # seconds of the current step that bots before this one watched
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The step is about to be asked for. Written before, never after."""
+
+    at: float
+    step: int
+    again: int
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The step's goal was seen."""
+
+    at: float
+    step: int
+    basis: facts.Basis | None = None  # what the bot leaves behind for the next look to compare with
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something people should know that changes nothing about the way."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Questioned:
+    """People are asked."""
+
+    at: float
+    question: Question
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Somebody chose; or nobody had to, because the goal was reached meanwhile (`choice` is "").
+
+    `plan`: what those who approved the answer were shown; the run rests on that from here. None: on what it rested on before.
+    """
+
+    at: float
+    question: str
+    choice: str
+    by: Actor | None
+    plan: Plan | None = None
+    approvers: tuple[Actor, ...] = ()
+    request: str = ""  # the approved request it came from
+
+
+@dataclass(frozen=True)
+class CancelAsked:
+    """Somebody wants it to stop at the next safe point."""
+
+    at: float
+    by: Actor
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Recovering:
+    """A step cannot be reached; these lead back to a safe state."""
+
+    at: float
+    reason: str
+    steps: tuple[Step, ...]
+    basis: facts.Basis | None = None  # as it was left by the step that could not be reached
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """It cannot go on. The cluster stays claimed until somebody presses Resume or Abandon."""
+
+    at: float
+    reason: str
+    basis: facts.Basis | None = None  # as it was left
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Somebody said: go on, from that step. `plan`: what those who approved it were shown, where it took that."""
+
+    at: float
+    by: Actor
+    step: int
+    plan: Plan | None = None
+    approvers: tuple[Actor, ...] = ()
+    request: str = ""  # the approved request it came from
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """It is over and the cluster is free."""
+
+    at: float
+    how: str
+    text: str
+    by: Actor | None = None
+    reason: str = ""  # that this person gave
+
+
+Event = Opened | Taken | Asked | Reached | Noted | Questioned | Answered | CancelAsked | Recovering | Stopped | Resumed | Ended
+
+
+class State(StrEnum):
+    """Every run is in one of these, and its message says the same."""
+
+    RUNNING = "running"
+    ASKING = "asking"
+    STOPPED = "stopped"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    ROLLED_BACK = "rolled back"
+    LEFT = "left"  # a person chose to finish by hand
+
+
+OVER = frozenset({State.DONE, State.CANCELLED, State.ABANDONED, State.ROLLED_BACK, State.LEFT})
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the events add up to. `position` is the step being worked on; times are epoch seconds."""
+
+    id: str
+    plan: Plan
+    requester: Actor
+    approvers: tuple[Actor, ...]
+    reason: str
+    channel: str
+    request: str
+    opened_at: float
+    steps: tuple[Step, ...]
+    position: int = 0
+    state: State = State.RUNNING
+    events: int = 1
+    asks: int = 0
+    asked_at: float = 0.0
+    step_began: float = 0.0
+    wait_until: float = 0.0
+    wait_from: float = 0.0  # when people said that more time is given, until `wait_until`
+    watched: float = 0.0  # seconds of the current step that bots before the one that drives it watched
+    asked_here: bool = False  # the last ask was made by the bot that drives it
+    unsure: bool = False  # a bot before wrote that it asks, and nothing says that it lived to do it
+    question: Question | None = None
+    question_at: float = 0.0
+    cancel: Actor | None = None
+    leaving: str = ""  # a person chose to finish by hand
+    left_by: Actor | None = None
+    stopped: str = ""
+    recovering: str = ""  # why it is on its way back
+    basis: facts.Basis = facts.NOTHING_KNOWN
+    notes: tuple[Noted, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    answers: tuple[Answered, ...] = ()
+    worker: str = ""
+    takes: int = 0
+    ended_at: float = 0.0
+    ended_by: Actor | None = None
+    end_text: str = ""
+    edge: str = ""
+    by: float = 0.0
+    turned_back: str = ""  # people, or their silence, chose the way back
+    skipped: tuple[int, ...] = field(default=())
+    glass: bool = False
+    asked: tuple[Question, ...] = ()
+    bound: Identity = UNSEEN
+    begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
+    following: str = ""  # what to do next, said at the end: of the way that was taken
+    way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    why_cancelled: str = ""
+    why_ended: str = ""  # the reason of whoever abandoned it
+    approved_at: float = 0.0  # when `approvers` approved what it rests on
+    renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
+    standing: float = 0.0  # of a window: when its standing approval was given
+    agreed: float = 0.0  # of what was planned for later: when it was approved; `approved_at` is when that was compared and done
+    opens: float = 0.0  # of a window that closes: when it opens by itself again
+
+    @property
+    def shown(self) -> Plan:
+        """What the approval that it rests on was given for."""
+        return self.renewed or self.plan
+
+    @property
+    def to_come(self) -> tuple[Step, ...]:
+        """The steps from the present one on."""
+        return tuple(s for i, s in enumerate(self.steps) if i >= self.position and i not in self.skipped)
+
+    def asking(self, question: Question) -> Question:
+        """That question, with an id that no other asking of this run has."""
+        return replace(question, id=f"{question.kind}.{len(self.asked) + 1}")
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def cluster(self) -> str:
+        return self.plan.cluster
+
+    @property
+    def step(self) -> Step | None:
+        """The step being worked on; None when all are reached."""
+        return self.steps[self.position] if self.position < len(self.steps) else None
+
+    @property
+    def labels(self) -> dict[tuple[str, str], str]:
+        """What the answers to its questions were called, by question and choice."""
+        return {(q.id, c.id): c.label for q in self.asked for c in q.choices}
+
+    @property
+    def stays_done(self) -> tuple[str, ...]:
+        """What stays done if it ends now, what was begun and is not taken back among it."""
+        steps = [self.steps[r.step] for r in self.reached if r.step < len(self.steps)]
+        # What a later step made of it is what stays: drained nodes that are gone do not wait for a restart.
+        done = [s.stays() for i, s in enumerate(steps) if not any(later.settles(s) for later in steps[i + 1 :])]
+        step = self.step
+        if step is not None and self.asked_at and type(step).ask is not Step.ask:
+            done.append(f"begun and not taken back: {step.stays()}")
+        return tuple(done)
+
+
+def _opened(event: Opened) -> Run:
+    return Run(
+        id=event.run,
+        plan=event.plan,
+        requester=event.requester,
+        approvers=event.approvers,
+        reason=event.reason,
+        channel=event.channel,
+        request=event.request,
+        opened_at=event.at,
+        steps=tuple(s.begun(event.run, event.at) for s in event.plan.steps),
+        basis=event.plan.basis,
+        step_began=event.at,
+        edge=event.edge,
+        by=event.by,
+        glass=event.glass,
+        bound=event.bound,
+        following=event.plan.following,
+        remarks=event.remarks,
+        approved_at=event.at,
+        standing=event.standing,
+        agreed=event.agreed,
+        opens=event.opens,
+    )
+
+
+def _answered(run: Run, event: Answered) -> Run:
+    question = run.question
+    if question is None or question.id != event.question:
+        return run
+    run = _renewed(replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event)), event)
+    choice = next((c for c in question.choices if c.id == event.choice), None)
+    if choice is None:
+        return run
+    if choice.basis is not None:
+        run = replace(run, basis=run.basis.merged(choice.basis))
+    if choice.ends:
+        return replace(run, leaving=choice.ends, left_by=event.by)
+    if choice.wait is not None:
+        return replace(run, wait_until=event.at + choice.wait, wait_from=event.at)
+    if choice.skip:
+        rest = tuple(s.forced() for s in run.steps[run.position + 1 :])
+        run = replace(run, steps=run.steps[: run.position + 1] + rest, skipped=(*run.skipped, run.position))
+        return _next(run, run.position + 1, event.at)
+    if choice.steps is not None:
+        # The step that was refused counts as skipped; what was chosen comes after it.
+        chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
+        chosen += run.steps[run.position + 1 :] if choice.goes_on else ()
+        run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
+        run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back or run.turned_back)
+        run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
+        return _next(run, run.position + 1, event.at)
+    return run
+
+
+def _renewed(run: Run, event: Answered | Resumed) -> Run:
+    """A new approval takes the place of the one that it rested on."""
+    return run if event.plan is None else replace(run, renewed=event.plan, approvers=event.approvers, approved_at=event.at, agreed=0.0)
+
+
+def _left(run: Run, basis: facts.Basis | None) -> Run:
+    """What the bot itself left behind half way is not another hand's doing."""
+    return run if basis is None else replace(run, basis=run.basis.merged(basis))
+
+
+def _next(run: Run, position: int, at: float) -> Run:
+    fresh = replace(run, asks=0, asked_at=0.0, asked_here=False, unsure=False, watched=0.0)
+    return replace(fresh, position=position, step_began=at, wait_until=0.0, wait_from=0.0)
+
+
+def _taken(run: Run, event: Taken) -> Run:
+    """Whether the last ask took effect, or was ever made, is not known: it does not count, and is made again."""
+    run = replace(run, worker=event.worker, takes=run.takes + 1, watched=event.watched)
+    return replace(run, asks=run.asks - 1, asked_here=False, unsure=True) if run.asked_here else run
+
+
+def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape of a match
+    """The run after one more event."""
+    run = replace(run, events=run.events + 1)
+    match event:
+        case Taken():
+            return _taken(run, event)
+        case Asked():
+            begun = run.begun if event.step in run.begun else (*run.begun, event.step)
+            return replace(run, begun=begun, asks=event.again + 1, asked_at=event.at, asked_here=True, unsure=False)
+        case Reached():
+            basis = run.basis if event.basis is None else run.basis.merged(event.basis)
+            return _next(replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at)
+        case Noted():
+            return replace(run, notes=(*run.notes, event))
+        case Questioned():
+            return replace(run, asked=(*run.asked, event.question), question=event.question, question_at=event.at, state=State.ASKING)
+        case Answered():
+            return _answered(run, event)
+        case CancelAsked():
+            return replace(run, cancel=event.by, why_cancelled=event.reason)
+        case Recovering():
+            steps = run.steps[: run.position + 1] + event.steps
+            run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
+            run = _left(replace(run, way_from=run.position + 1), event.basis)
+            # What was begun may still change the sizes: they are known again once the first step of the way back is reached.
+            run = replace(run, basis=replace(run.basis, sizes=None))
+            return _next(run, run.position + 1, event.at)
+        case Stopped():
+            return _left(replace(run, state=State.STOPPED, stopped=event.reason, question=None), event.basis)
+        case Resumed():
+            return _next(_renewed(replace(run, state=State.RUNNING, stopped="", cancel=None), event), event.step, event.at)
+        case Ended():
+            run = replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
+            return replace(run, why_ended=event.reason)
+        case Opened():
+            return run
+
+
+def fold(events: Iterable[Event]) -> Run:
+    """The run that these events tell of. The first one opens it."""
+    listed = iter(events)
+    first = next(listed)
+    if not isinstance(first, Opened):
+        raise TypeError("a run's first event opens it")
+    return reduce(apply, listed, _opened(first))
+
+
+CLASSES: Classes = {
+    kind.__name__: kind
+    for kind in (
+        *STEPS,
+        *PROCEDURES,
+        *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
+        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Request, facts.Load, facts.Basis, Identity),
+    )
+}
+
+__all__ = ["CLASSES", "OVER", "Event", "Request", "RequestState", "Run", "State", "apply", "fold"]

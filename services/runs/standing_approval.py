@@ -1,0 +1,101 @@
+"""A window's standing approval: what it lets the window do at its edges, how many media nodes it may start, and until when. Pure.
+
+A window is a colleague with a limited authorization. Each time it opens or closes its cluster, what it is about to do is compared with
+what was approved when it was added, by the policy and the people of now. What goes beyond is not done, and posted with the reason.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.access.policy import Impact, Rules, tally
+from services.cluster.model import Cluster
+from services.common.text import count
+from services.procedures import Startup
+from services.procedures.plan import Plan
+from services.runs.authorization import Authorization, of_run, still_counting, too_few
+from services.runs.run import Run
+from services.windows import Edge, Window
+
+REMIND = 14 * 86400.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One window's. `given`: its approval; None where the settings file names the window."""
+
+    window: Window
+    given: Authorization | None = None
+
+    def until(self, rules: Rules) -> float | None:
+        """When it has to be confirmed again; None: never."""
+        return None if self.given is None else self.given.at + rules.confirm_seconds
+
+
+def of_window(window: Window, run: Run | None) -> Standing:
+    """What the run that added it was approved for."""
+    return Standing(window, of_run(run) if run is not None else None)
+
+
+def lapsed(standing: Standing, rules: Rules, at: float) -> str:
+    """Why the window may not close its cluster any more without a new approval; "" while it may."""
+    given, name = standing.given, standing.window.name
+    if given is None:
+        return ""
+    if given.glass:
+        return f"window {name} has no approval: break-glass by {given.requester.mention}, which covers one run only"
+    if at > given.at + rules.confirm_seconds:
+        return f"the standing approval of window {name} had to be confirmed again by now"
+    why = too_few(given, rules.demand((Impact.WINDOWS_ADDED,)), rules)
+    return f"window {name}: {why}" if why else ""
+
+
+def may_start(standings: Iterable[Standing], rules: Rules, at: float, *, before: int) -> int | None:
+    """The most media nodes that an opening may end with; None: any number, because the policy asks for no approval.
+
+    As many as before it closed, as many as need no approval, and the number of each window whose approval still covers that.
+    """
+    if rules.scale_up_to is None:
+        return None
+    numbers = [s.window.number for s in standings if s.window.number is not None and _covers_number(s, rules, at)]
+    return max(rules.scale_up_to, before, *numbers) if numbers else max(rules.scale_up_to, before)
+
+
+def _covers_number(standing: Standing, rules: Rules, at: float) -> bool:
+    given = standing.given
+    if given is None:
+        return True
+    counting = still_counting(given.approvers, given.requester, rules)
+    enough = not tally([a.user for a in counting], rules.demand((Impact.WINDOWS_ADDED, Impact.MEDIA_ADDED)), rules).left
+    return enough and not lapsed(standing, rules, at)
+
+
+def opening_of(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, at: float) -> tuple[Startup, str]:
+    """What an opening starts, and why that is not all that its windows name; "" when it is.
+
+    A start-up takes nothing away: neither what others have added meanwhile nor, where a window says so, what was there before.
+    """
+    if edge.number is None:
+        return Startup(), ""
+    before = max(Startup().number(cluster) or 1, len(cluster.members))
+    wanted = max(edge.number, before if edge.remembered else len(cluster.members))
+    most = may_start(standings, rules, at, before=before)
+    if most is None or wanted <= most:
+        return Startup(wanted), ""
+    return Startup(most), f"{most} of {count(wanted, 'media node')}: more is beyond what its window is approved for"
+
+
+def uncovered(plan: Plan, edge: Edge, standings: Iterable[Standing], rules: Rules, at: float) -> str:
+    """Why what an edge is about to do is not covered by the standing approval of its windows; "" when it is."""
+    if plan.effects.cuts_off or plan.effects.special:
+        return f"it would not be graceful: {'; '.join(plan.effects.special) or 'it ends running meetings'}"
+    if edge.kind == "open":
+        return ""
+    if plan.effects.stops_masters and edge.closes == "media-only":
+        return "it would stop the masters, and its window leaves them on"
+    return "; ".join(filter(None, (lapsed(s, rules, at) for s in standings)))
+
+
+def ends_soon(standing: Standing, rules: Rules, at: float) -> float | None:
+    """When its standing approval ends, where that is near; else None."""
+    until = standing.until(rules)
+    return until if until is not None and at <= until <= at + REMIND else None

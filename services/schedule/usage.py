@@ -1,0 +1,165 @@
+"""What a cluster was really billed for: written down when it changes, read again for the cost of a month."""
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from services.billing.droplet_hours import Closing, Stay
+from services.billing.prices import hourly, is_capped, is_v5
+from services.billing.savings import Facts, Kept, MastersOff
+from services.cluster.model import Cluster, Droplet, Fact
+from services.common.clock import Clock
+from services.common.errors import BadRecord
+from services.operations.desk import Desk
+
+EVERY = 60.0
+RECORDS = 100_000
+UNCAPPED = "uncapped"
+TOGETHER = 1800.0  # droplets of one closing go, and of one opening come, within this
+
+
+class Usage:
+    """The records of every cluster: `[at, [[id, per hour, per month, created, size]...], masters off, masters per hour]`.
+
+    Others tell what was kept up. A price of 0 is not known. *Masters off* is false, true, or UNCAPPED where they are billed for every hour.
+    """
+
+    def __init__(self, desk: Desk, clock: Clock) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._newest: dict[str, tuple[float, str]] = {}
+
+    async def record(self, name: str) -> Cluster | None:
+        """Note, at most once a minute and only when it changed, what is being billed. Returns the cluster where it was looked at."""
+        now = self._clock.now()
+        at, before = self._newest.get(name, (0.0, ""))
+        if now - at < EVERY:
+            return None
+        cluster = await self._desk.look(name, frozenset({Fact.DROPLETS}))
+        if not cluster.masters:
+            return None  # nothing of it is visible: that is not the same as nothing being there
+        if hourly(cluster).total is None:
+            return cluster  # a price was not seen: that is not the same as nothing being billed
+        seen = json.dumps(_seen(cluster))
+        if not before:
+            before = next((json.dumps(r[1:]) for r in reversed(await self._read(name, 50)) if isinstance(r, list)), "")
+        if seen != before:
+            await self._desk.note_usage(name, json.dumps([now, *json.loads(seen)]))
+        self._newest[name] = (now, seen)
+        return cluster
+
+    def forget(self) -> None:
+        """The records are gone: what is seen next is the first of new ones."""
+        self._newest.clear()
+
+    async def keeps(self, name: str, since: float, until: float, by: str, reason: str) -> None:
+        """Note that it stays up for somebody although a window would close it."""
+        await self._desk.note_usage(name, json.dumps({"kept": [since, until, by, reason]}))
+
+    async def facts(self, name: str) -> Facts | None:
+        """Everything that was recorded; None when nothing was."""
+        records = await self._read(name, RECORDS)
+        return facts_of(records, self._clock.now()) if records else None
+
+    async def _read(self, name: str, count: int) -> list[Any]:
+        try:
+            return [json.loads(text) for text in await self._desk.usage(name, count)]
+        except ValueError:
+            raise BadRecord(f"what {name} was billed cannot be told: a record of it in the state is damaged") from None
+
+
+def _seen(cluster: Cluster) -> list[Any]:
+    media = [_billed(n.droplet) for n in sorted(cluster.media, key=lambda n: n.id)]
+    uncapped = cluster.down and any(is_v5(m.size) for m in cluster.masters)
+    return [media, UNCAPPED if uncapped else cluster.down, str(hourly(cluster).masters)]
+
+
+def _billed(droplet: Droplet) -> list[Any]:
+    return [droplet.id, str(droplet.hourly), None if droplet.monthly is None else str(droplet.monthly), droplet.created_at, droplet.size]
+
+
+@dataclass
+class _Reading:
+    """What the records told so far."""
+
+    stays: dict[int, Stay] = field(default_factory=dict)
+    first: dict[int, float] = field(default_factory=dict)  # when a droplet was seen first, which is later than its creation
+    here: dict[int, Decimal] = field(default_factory=dict)
+    empty: list[tuple[float, float | None]] = field(default_factory=list)
+    off: list[MastersOff] = field(default_factory=list)
+    rates: list[tuple[float, Decimal]] = field(default_factory=list)
+    kept: list[tuple[float, float, str, str]] = field(default_factory=list)
+
+    def take(self, at: float, media: list[list[Any]], masters_off: bool | str, masters: str) -> None:
+        seen = {int(m[0]): Decimal(m[1]) for m in media}
+        for droplet in self.here.keys() - seen.keys():
+            self.stays[droplet] = replace(self.stays[droplet], until=at)
+        for m in media:
+            if int(m[0]) not in self.here:
+                self.first[int(m[0])] = at
+                self.stays[int(m[0])] = _stay(m, at)
+            else:
+                self.stays[int(m[0])] = _better_known(self.stays[int(m[0])], _stay(m, at))
+        if self.here and not seen:
+            self.empty.append((at, None))
+        elif seen and self.empty and self.empty[-1][1] is None:
+            self.empty[-1] = (self.empty[-1][0], at)
+        if masters_off and not self._masters_are_off:
+            self.off.append(MastersOff(at, None, Decimal(masters), capped=masters_off != UNCAPPED))
+        elif not masters_off and self._masters_are_off:
+            self.off[-1] = replace(self.off[-1], until=at)
+        self.here = seen
+        self.rates.append((at, sum(seen.values(), Decimal(0))))
+
+    @property
+    def _masters_are_off(self) -> bool:
+        return bool(self.off) and self.off[-1].until is None
+
+    def closing(self, since: float, until: float | None) -> Closing:
+        """The droplets that went for it, one after the other, and those that came in their place."""
+        went = [s for s in self.stays.values() if s.until is not None and since - TOGETHER <= s.until <= since]
+        came = [d for d, at in self.first.items() if until is not None and until <= at <= until + TOGETHER]
+        removed = tuple(s.droplet for s in sorted(went, key=lambda s: (s.since, s.droplet)))
+        return Closing("closed", since, until, removed, tuple(sorted(came)))
+
+    def rate(self, at: float) -> Decimal:
+        """What was up, per hour, at that moment or before it."""
+        return next((rate for moment, rate in reversed(self.rates) if moment <= at and rate), Decimal(0))
+
+
+def facts_of(records: Iterable[Any], now: float) -> Facts:
+    """What those records tell. Each holds until the next."""
+    reading = _Reading()
+    for record in records:
+        if isinstance(record, dict):
+            since, until, by, reason = record["kept"]
+            reading.kept.append((since, until, by, reason))
+        else:
+            reading.take(*record)
+    kept = tuple(Kept(since, min(until, now), by, reading.rate(since), why) for since, until, by, why in reading.kept if since < now)
+    return Facts(tuple(reading.stays.values()), tuple(reading.closing(*gap) for gap in reading.empty), tuple(reading.off), kept)
+
+
+def _stay(media: list[Any], at: float) -> Stay:
+    """A droplet as it was noted. Records of before sizes were kept tell its family by the monthly price alone."""
+    droplet, per_hour, per_month = int(media[0]), Decimal(media[1]), Decimal(media[2] or 0)
+    size = str(media[4]) if len(media) > 4 else ""
+    capped = is_capped(size, per_month)
+    return Stay(droplet, _created(media, at), None, per_hour, per_month if capped and per_month else None, capped, is_v5(size))
+
+
+def _better_known(before: Stay, now: Stay) -> Stay:
+    """With its price, if that was not known, and the way in which it is billed, if its size was not."""
+    if before.hourly and (before.capped, before.apart) == (now.capped, now.apart):
+        return before
+    return replace(now, since=before.since)
+
+
+def _created(media: list[Any], at: float) -> float:
+    with suppress(ValueError, IndexError, TypeError):
+        return min(at, datetime.fromisoformat(media[3]).timestamp())
+    return at

@@ -1,0 +1,78 @@
+"""*Keep up*: what the buttons of a notice mean at the moment they are pressed, and what people type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from services.common.errors import Refused
+from services.windows.closures import Closure, closures
+from services.windows.due import FAR, NEAR
+from services.windows.exceptions import DAY, NONE, Exceptions, KeepUp
+from services.windows.time_zones import day_and_time, wall
+from services.windows.window import Window
+
+LONGEST = 14 * DAY  # kept up until a moment; for longer a day is skipped, or the window removed
+
+
+@dataclass(frozen=True)
+class Until:
+    """Kept up until that moment, whatever closes and opens before."""
+
+    at: float
+
+
+Length = float | Literal["tonight"] | Until
+
+
+def keep_up(
+    windows: Sequence[Window],
+    now: float,
+    length: Length,
+    by: str,
+    *,
+    reason: str = "",
+    exceptions: Exceptions = NONE,
+) -> KeepUp:
+    """Stay up that many seconds beyond the close (or beyond now, when it is closed), for the whole of tonight, or until a moment.
+
+    "Tonight" is the night's own window: a weekend that follows without a break closes at its own time. Refused when nothing closes.
+    """
+    closure = _next_closed(windows, now, exceptions)
+    if closure is None:
+        raise Refused("no window closes in the coming year, so there is nothing to keep it up against")
+    begin = _kept_until(closure, max(now, closure.close), exceptions)
+    zone = ZoneInfo(closure.windows[0].zone)
+    if isinstance(length, Until):
+        return KeepUp(now, _checked(length.at, now, begin, zone), by, reason)
+    if begin >= closure.open:
+        raise Refused(f"it is kept up until {day_and_time(wall(zone, closure.open))} already")
+    if length == "tonight":
+        until = float(max(o.open for o in closure.occurrences if o.close <= begin < o.open))
+    else:
+        until = min(begin + length, closure.open)
+    return KeepUp(now, until, by, reason)
+
+
+def _checked(until: float, now: float, begin: float, zone: ZoneInfo) -> float:
+    """Refused when nothing would close it before, or when it is too far away to be a keep-up."""
+    if until <= begin:
+        raise Refused(f"it stays up until {day_and_time(wall(zone, begin))} anyway")
+    if until - now > LONGEST:
+        raise Refused(f"it is kept up for {LONGEST / DAY:.0f} days at most; to keep it up for longer, skip these days")
+    return until
+
+
+def _next_closed(windows: Sequence[Window], now: float, exceptions: Exceptions) -> Closure | None:
+    for days in (*NEAR, *FAR):
+        found, _ = closures(windows, now, now + days * DAY, exceptions.free)
+        if (closure := next((c for c in found if c.open > now), None)) is not None:
+            return closure
+    return None
+
+
+def _kept_until(closure: Closure, begin: float, exceptions: Exceptions) -> float:
+    """From `begin` on, where the keep-ups given so far and the meetings under way end."""
+    while begin < closure.open and (found := exceptions.keep_up(begin) or exceptions.meeting(begin, begin + 1)) is not None:
+        begin = found.until
+    return begin

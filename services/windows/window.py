@@ -1,0 +1,203 @@
+"""A window: when a cluster is closed to save money, written the way people say it."""
+
+import re
+import shlex
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from services.common.errors import Refused
+from services.windows.days import date_words, day_words, parse_dates, parse_days
+from services.windows.time_zones import zone_named
+from services.windows.times import parse_length
+
+Kind = Literal["shutdown", "media-only"]
+Meetings = Literal["wait", "ask", "skip"]
+
+USAGE = "NAME DAYS HH:MM-HH:MM [ZONE] [--media-only] [--number N] [--meetings wait[:MINUTES]|ask|skip] [--except DATES]"
+EXAMPLE = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
+WAIT_LIMIT = 3600.0
+MOST_NODES = 1000
+KIND_WORDS: dict[Kind, str] = {
+    "shutdown": "everything is shut down; the masters are billed while off, and starting again takes minutes",
+    "media-only": "the masters stay on; saves the same money, because only removed media nodes save any, and starting again is quicker",
+}
+
+
+@dataclass(frozen=True)
+class Window:
+    """Closed from `close` to `open` on its days. A day names the evening: Fri 20:00-07:30 opens on Saturday.
+
+    `close` and `open` are minutes after local midnight; `open` is the next day's when it does not come after `close`, and 1440 is
+    the midnight at the day's end. Dates are ISO text. On `dates` it closes although their weekday is not among `days`; on `off` it
+    does not close, and `off` wins. For a holiday on which nobody works at all, write a second window with that date and 00:00-24:00.
+    """
+
+    name: str
+    days: tuple[int, ...]
+    close: int
+    open: int
+    zone: str
+    number: int | None = None  # media nodes when it opens; None: as many as before it closed
+    meetings: Meetings = "wait"
+    wait_limit: float = WAIT_LIMIT
+    kind: Kind = "shutdown"
+    dates: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    version: int = 1
+
+    @property
+    def times(self) -> str:
+        """`20:00-07:30`."""
+        return f"{clock(self.close)}-{clock(self.open)}"
+
+    @property
+    def title(self) -> str:
+        """`nights (Mon-Fri, Europe/Madrid)`, for cards."""
+        return f"{self.name} ({day_words(self.days, self.dates)}, {self.zone})"
+
+    def words(self) -> str:
+        """What `parse_window` makes this window from."""
+        said = [self.name, day_words(self.days, self.dates), self.times, self.zone]
+        said += ["--media-only"] if self.kind == "media-only" else []
+        said += ["--number", str(self.number)] if self.number is not None else []
+        said += self._meeting_words()
+        said += ["--except", date_words(self.off)] if self.off else []
+        return " ".join(said)
+
+    def _meeting_words(self) -> list[str]:
+        if self.meetings != "wait":
+            return ["--meetings", self.meetings]
+        return ["--meetings", f"wait:{self.wait_limit / 60:g}"] if self.wait_limit != WAIT_LIMIT else []
+
+
+def clock(minutes: int) -> str:
+    """`07:30`; `24:00` for the midnight at the day's end."""
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def parse_window(text: str, zone: str | None = None) -> Window:
+    """The window those words mean. `zone` stands in when the words name none. Refused with what was found and what is allowed."""
+    words, flags = _split(text)
+    if len(words) == 3 and zone:
+        words.append(zone)
+    if len(words) != 4:
+        raise Refused(f"a window is written {USAGE}, for example `{EXAMPLE}`; found {_found(words)}")
+    days, dates = parse_days(words[1])
+    closes, opens = _times(words[2])
+    if closes == 1440:  # Fri 24:00 is Sat 00:00: named by the day it falls on, as everything else is
+        if dates:
+            raise Refused("24:00 as the closing time goes with weekdays only; write the next date and 00:00")
+        days, closes = tuple(sorted((d + 1) % 7 for d in days)), 0
+    return check(_with_flags(Window(words[0].casefold(), days, closes, opens, zone_named(words[3]).key, dates=dates), flags))
+
+
+def begin_window(text: str, zone: str) -> Window | None:
+    """What is to be filled in, where the words are only the beginning of a window's; None when they go on to its times.
+
+    What they leave open is that of an ordinary night. It is no window yet: it may have no name.
+    """
+    words, flags = _split(text)
+    if len(words) > 2:
+        return None
+    name, days, *_ = (*words, "", "")
+    weekdays, dates = parse_days(days or "weekdays")
+    return _with_flags(Window(name.casefold(), weekdays, 20 * 60, 7 * 60 + 30, zone, dates=dates), flags)
+
+
+def check(window: Window) -> Window:
+    """The same window. Refused when it makes no sense, however it was put together."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", window.name):
+        raise Refused(f"a window's name is up to 32 letters, digits, - and _, such as nights; found {window.name!r}")
+    if not window.days and not window.dates:
+        raise Refused("a window needs a day; write Mon-Fri, daily or a date")
+    if not (0 <= window.close < 1440 and 0 <= window.open <= 1440):
+        raise Refused("times run from 00:00 to 24:00")
+    if window.close == window.open:
+        raise Refused(f"it closes and opens at {clock(window.close)}: write two different times, or 00:00-24:00 for whole days")
+    if len(set(window.days)) == 7 and window.open - window.close == 1440:
+        raise Refused("closed all day, every day, it never opens; use `/openvidu shutdown` for that")
+    if window.number is not None and not 1 <= window.number <= MOST_NODES:
+        raise Refused(f"it opens with 1 to {MOST_NODES} media nodes; found {window.number}")
+    if window.wait_limit <= 0:
+        raise Refused("waiting for meetings needs at least a minute; write --meetings skip to leave the cluster up when there are any")
+    both = sorted({*window.dates} & {*window.off})
+    if both:
+        raise Refused(f"{both[0]} is named as a day to close on and as an exception; which is it?")
+    zone_named(window.zone)
+    return window
+
+
+def _split(text: str) -> tuple[list[str], dict[str, str]]:
+    """Words, and flags with their values. Slack's clients turn `--` and `-` into long dashes; they are read as typed."""
+    plain = re.sub(r"(?<!\S)[\u2014\u2013](?=[a-z])", "--", text.strip().strip("`"))
+    plain = re.sub(r"\s*,\s*", ",", re.sub(r"(?<=\d)\s*[-\u2013\u2014]\s*(?=\d)|(?<=\w)[\u2013\u2014](?=\w)", "-", plain))
+    try:
+        tokens = shlex.split(plain)
+    except ValueError:
+        raise Refused(f"a quotation mark is left open; a window is written {USAGE}") from None
+    words: list[str] = []
+    flags: dict[str, str] = {}
+    rest = iter(tokens)
+    for token in rest:
+        if not token.startswith("--"):
+            words.append(token)
+            continue
+        name, given, value = token[2:].partition("=")
+        if name not in _FLAGS:
+            raise Refused(f"--{name} is not known for a window; allowed are {', '.join(f'--{f}' for f in _FLAGS)}")
+        flags[name] = value if given else "" if name == "media-only" else next(rest, "")
+    return words, flags
+
+
+def _found(words: list[str]) -> str:
+    return f"{len(words)}: {' '.join(words)}" if words else "nothing"
+
+
+def _times(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,2}:\d{2})-(\d{1,2}:\d{2})", text)
+    if not found:
+        raise Refused(f"{text!r} is not a pair of times; write when it closes and when it opens on the 24-hour clock: 20:00-07:30")
+    return _minutes(found[1]), _minutes(found[2])
+
+
+def _minutes(text: str) -> int:
+    hours, minutes = (int(part) for part in text.split(":"))
+    if minutes > 59 or hours * 60 + minutes > 1440:
+        raise Refused(f"there is no {text} on the clock; times run from 00:00 to 24:00")
+    return hours * 60 + minutes
+
+
+def _with_flags(window: Window, flags: dict[str, str]) -> Window:
+    for name, value in flags.items():
+        window = _FLAGS[name](window, value)
+    return window
+
+
+def _media_only(window: Window, value: str) -> Window:
+    if value:
+        raise Refused("--media-only takes no value")
+    return replace(window, kind="media-only")
+
+
+def _number(window: Window, value: str) -> Window:
+    if not re.fullmatch(r"[0-9]{1,6}", value):
+        raise Refused(f"--number is how many media nodes it opens with, 1 to 1000; found {value!r}")
+    return replace(window, number=int(value))
+
+
+def _meetings(window: Window, value: str) -> Window:
+    how, colon, limit = value.partition(":")
+    for known in get_args(Meetings):
+        if how == known and not colon:
+            return replace(window, meetings=known)
+    if how != "wait" or not limit:
+        raise Refused(f"--meetings is wait, wait:MINUTES, ask or skip; found {value!r}")
+    minutes = re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", limit)
+    return replace(window, meetings="wait", wait_limit=float(limit) * 60 if minutes else parse_length(limit))
+
+
+def _except(window: Window, value: str) -> Window:
+    return replace(window, off=parse_dates(value))
+
+
+_FLAGS = {"media-only": _media_only, "number": _number, "meetings": _meetings, "except": _except}
