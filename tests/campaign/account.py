@@ -100,8 +100,25 @@ class Account:
                 yield from self._approval(tale)
             if tale.events and window.startswith("window:"):
                 yield from self._standing(tale, window.removeprefix("window:"))
+            if tale.events:
+                yield from self._named_approvers(tale)
             if tale.events and self._ledger.held(float(tale.opened["at"])):
                 yield f"held: {tale.name} began while {tale.stack} was on hold"
+
+    def _named_approvers(self, tale: Tale) -> Iterator[str]:
+        """Whoever the record of a run names as an approver had agreed by a press, and to what somebody else had asked for."""
+        at, asked = float(tale.opened["at"]), str(tale.opened["requester"]["user"])
+        if asked.startswith("window:"):
+            added = self._added(tale, asked.removeprefix("window:"))
+            asked = str(added.opened["requester"]["user"]) if added is not None else asked
+        agreed = {p.user for p in self._scene.slack.workspace.presses if p.at <= at + 1 and agrees(p.label, p.confirm)} - {asked}
+        for user in sorted({str(a["user"]) for a in tale.opened.get("approvers", ())} - agreed):
+            yield f"false-approver: {tale.name} is said to be approved by {user}, who has asked for it or pressed nothing"
+
+    def _added(self, tale: Tale, window: str) -> Tale | None:
+        """The run that had added a window, when this one of the window began."""
+        before = [t for t in self._ledger.tales() if t.procedure == "AddWindow" and t.opened["at"] <= tale.opened["at"]]
+        return next((t for t in reversed(before) if str(t.plan["procedure"]["window"]).startswith(f"{window} ")), None)
 
     def _losses(self) -> Iterator[str]:
         under: defaultdict[tuple[str, Cover | None], Lost] = defaultdict(Lost)
@@ -147,8 +164,7 @@ class Account:
 
     def _standing(self, tale: Tale, window: str) -> Iterator[str]:
         """What a window does rests on the approval of its adding, and adds no more media nodes than that covers."""
-        before = [t for t in self._ledger.tales() if t.procedure == "AddWindow" and t.opened["at"] <= tale.opened["at"]]
-        added = next((t for t in reversed(before) if str(t.plan["procedure"]["window"]).startswith(f"{window} ")), None)
+        added = self._added(tale, window)
         if added is None:
             yield f"unapproved: {tale.name} is of window {window}, which no run has added"
             return

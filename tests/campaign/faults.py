@@ -17,6 +17,7 @@ from handlers.commands.lost_answers import NOT_TAKEN, Doubts
 from handlers.slack.channel_access import Reach
 from handlers.slack.client import Ear, Voice
 from handlers.terminal import session as terminal
+from handlers.updates.closed_channels import Doors
 from handlers.updates.direct_copies import Copies
 from handlers.updates.reporter import Reporter
 from services.access.policy import Impact, Kind, Rules, Verdict, impacts, judge
@@ -219,6 +220,18 @@ def glass_covers_windows(patch: Patch) -> None:
     patch.setattr(standing, "lapsed", lambda *_: "")
 
 
+def glass_names_approvers(patch: Patch) -> None:
+    """Whoever broke the glass for a window stands in the record as the approver of what it does."""
+    glass_covers_windows(patch)
+
+    def named(window: Any, run: Any) -> standing.Standing:
+        given = authorization.of_run(run) if run is not None else None
+        return standing.Standing(window, given and replace(given, approvers=(given.requester,)))
+
+    patch.setattr("services.operations.desk.of_window", named)
+    patch.setattr("services.schedule.scheduler.of_window", named)
+
+
 # Who sees it
 
 
@@ -239,6 +252,11 @@ def closed_channels_are_asked_again(patch: Patch) -> None:
     patch.setattr(Copies, "of_run", _no_copies)
     patch.setattr("handlers.updates.reporter.TRY_SELDOM", 5.0)
     patch.setattr("handlers.updates.reporter.TRY_RARELY", 5.0)
+
+
+def closed_channels_are_not_told(patch: Patch) -> None:
+    """Everything is ready, says /readyz."""
+    patch.setattr(Doors, "closed", lambda _: {})
 
 
 def questions_reach_nobody(patch: Patch) -> None:

@@ -215,7 +215,9 @@ class Judge:
                 yield f"false-word: no bot was restarted, and {user} is told: {text[:120]}"
 
     def _shouting(self) -> Iterator[str]:
-        """A channel that takes nothing is asked seldom."""
+        """A channel that takes nothing is asked seldom, and whoever looks after the bot is told."""
+        if self._witness.looked_ready == ():
+            yield "dead-channel: Slack takes no message there, and /readyz says nothing of it"
         for channel, times in self._witness.refused.items():
             for n, at in enumerate(times[:-MOST_REFUSED]):
                 if channel == self._cast.channel and times[n + MOST_REFUSED] - at < REFUSED_IN:

@@ -71,11 +71,13 @@ FAULTS: dict[str, Fault] = {
     "windows open with any number": Fault(faults.windows_open_with_any_number, takes("Window"), "too-few-approvals"),
     "costs are savings": Fault(faults.costs_are_savings, takes("Window"), "false-word"),
     "break-glass covers windows": Fault(faults.glass_covers_windows, takes("Glass"), "standing-glass", 5),
+    "break-glass names an approver": Fault(faults.glass_names_approvers, takes("Glass"), "false-approver", 5),
     "only the requester reads": Fault(faults.only_the_requester_reads, begins("shutdown", "drain"), "unseen-request"),
     "cards stand where it was typed": Fault(
         faults.cards_stand_where_it_was_typed, lambda luck, _: bool(luck.place), "unseen-request|silent", 5
     ),
     "closed channels are asked again": Fault(faults.closed_channels_are_asked_again, takes("Closed"), "dead-channel"),
+    "closed channels are ready": Fault(faults.closed_channels_are_not_told, takes("Closed"), "dead-channel"),
     "questions reach nobody": Fault(faults.questions_reach_nobody, takes("Closed"), "unseen-question"),
     "answers go into a thread": Fault(faults.answers_go_into_a_thread, takes("Mentions"), "unseen-answer"),
     "lost answers are noes": Fault(faults.lost_answers_are_noes, takes("LostAnswer"), "false-word"),

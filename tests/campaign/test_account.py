@@ -29,12 +29,13 @@ def loss(people: int, recordings: int = 0, at: float = 100.0, who: Any = "operat
 
 def wrong(
     presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy: bool = True, over: float = 900.0, shaken: bool = False,
-    recorded: tuple[str, ...] = ("UBEN", "UCARLA"),
+    recorded: tuple[str, ...] | None = None,
 ) -> str:  # fmt: skip
     begun = opened("acme-1", 50.0)
     begun["request"] = "r1"
     begun["plan"]["effects"]["cuts_off"] = heavy
-    begun["approvers"] = [{"user": user} for user in recorded]
+    agreed = {p.user for p in presses if p.at <= 51 and p.label == "Approve" and p.user in cast.approvers}
+    begun["approvers"] = [{"user": user} for user in (recorded if recorded is not None else sorted(agreed))]
     ledger = Ledger(entries(begun, ended("acme-1", over)), "acme")
     place = SimpleNamespace(presses=sorted(presses, key=lambda p: p.at))
     scene: Any = SimpleNamespace(slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses))
@@ -123,6 +124,12 @@ def test_a_run_that_began_before_the_second_press() -> None:
 def test_people_cut_off_by_no_run() -> None:
     assert "and no run had acme" in wrong([press("UBEN", 49)], [loss(4, at=1500.0)])
     assert "and no run had acme" in wrong([press("UBEN", 49)], [loss(4, at=10.0)])
+
+
+def test_an_approver_in_the_record_has_agreed_to_what_somebody_else_asked_for() -> None:
+    assert "false-approver: acme-1 is said to be approved by UCARLA" in wrong([press("UBEN", 49)], [], recorded=("UBEN", "UCARLA"))
+    assert "false-approver: acme-1 is said to be approved by UANA" in wrong([press("UANA", 49)], [], recorded=("UANA",), heavy=False)
+    assert "false-approver: acme-2 is said to be approved by UANA" in window(3, 3, approvers=("UANA",))
 
 
 # What a window does

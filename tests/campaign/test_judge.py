@@ -249,7 +249,7 @@ def judged(events: list[dict[str, Any]], log: Log, glitch: str = "", requests: t
     ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
     scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
     storm: Any = SimpleNamespace(log=log, glitch_only=glitch, shaken=lambda _: False)
-    witness: Any = SimpleNamespace(readers={"r1": {"UANA": 100.0, "U0BOT": 100.0}, "r2": {"UBEN": 100.0}})
+    witness: Any = SimpleNamespace(looked_ready=None, readers={"r1": {"UANA": 100.0, "U0BOT": 100.0}, "r2": {"UBEN": 100.0}})
     return Judge(scene, ledger, storm, Cast("acme", "COPS", "UANA", ("UBEN",)), witness)
 
 

@@ -415,6 +415,9 @@ class Closed(Turn):
         place.archive(crowd.cast.channel)
         with crowd.storm.log.of("closed"):
             await crowd.scene.passes(1500)
+            bot = next((b for b, life in zip(crowd.scene.bots, crowd.scene.lives, strict=True) if not life.dead), None)
+            if bot is not None and crowd.witness.refused[crowd.cast.channel]:
+                crowd.witness.looked_ready = tuple(bot.doors.cautions())
         place.channel(crowd.cast.channel).is_archived = False
 
 

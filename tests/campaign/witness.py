@@ -67,6 +67,8 @@ class Witness:
         """Requests that showed a button to start them."""
         self.refused: defaultdict[str, list[float]] = defaultdict(list)
         """By channel: when Slack would have no message of the bot there."""
+        self.looked_ready: tuple[str, ...] | None = None
+        """What `/readyz` said after Slack had refused messages for long; None: it was not looked at."""
         self.words: list[tuple[float, str, str]] = []
         """When, and whom the bot told what in private."""
         self.failed: list[tuple[float, str]] = []
