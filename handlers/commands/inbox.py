@@ -56,7 +56,7 @@ class Taking:
         self._clock = clock
         self._tasks = tasks
         self._mine: set[str] = set()
-        self._triggers: dict[str, None] = {}  # the newest that this process has stored: a repeat is known without the state
+        self._triggers: dict[str, None] = {}  # the newest that this process has stored or told of as not taken: a repeat is known by them
         self.kinds: dict[str, Callable[[TakenUp], Awaitable[None]]] = {}  # who goes on with it, by the kind of what was stored
 
     def begin(self, what: What, trigger: str = "") -> Note:
@@ -81,8 +81,12 @@ class Taking:
                 note.kept = await self._desk.intake.take(note.commit)
         except (TimeoutError, Unreachable):
             raise Refused(NOT_TAKEN) from None
-        if note.trigger:
-            self._triggers[note.trigger] = None
+        self._spend(note.trigger)
+
+    def _spend(self, trigger: str) -> None:
+        """What Slack delivers with this once more is not taken."""
+        if trigger:
+            self._triggers[trigger] = None
             while len(self._triggers) > REMEMBERED:
                 del self._triggers[next(iter(self._triggers))]
 
@@ -94,7 +98,11 @@ class Taking:
         """
         self._mine.add(note.name)
         if note.kept is None:
-            await self._store(note, KNOWN_WITHIN)
+            try:
+                await self._store(note, KNOWN_WITHIN)
+            except Refused:
+                self._spend(note.trigger)  # whoever sent it is told to send it again: a second delivery must not take it after all
+                raise
         if not note.kept:
             self._mine.discard(note.name)
             yield False

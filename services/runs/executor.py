@@ -248,7 +248,7 @@ class _Drive:
 
     async def _seen_done(self, step: Step, cluster: Cluster) -> None:
         here, now, apart = self._here, self._clock.now(), step.apart(cluster)
-        if not step.twice or (here.seen_done is not None and now - here.seen_done >= apart):
+        if step.is_sure(cluster) or (here.seen_done is not None and now - here.seen_done >= apart):
             await self._reached(step, cluster)
             return
         here.seen_done = here.seen_done if here.seen_done is not None else now

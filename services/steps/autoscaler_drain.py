@@ -47,6 +47,9 @@ class Left(Step):
     def is_done(self, cluster: Cluster) -> bool:
         return not self._left(cluster)
 
+    def is_sure(self, cluster: Cluster) -> bool:  # noqa: ARG002
+        return False  # it is about nothing but what is gone
+
     def after(self, cluster: Cluster) -> Cluster:
         gone = {n.id for n in self._left(cluster)}
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
@@ -214,6 +217,9 @@ class Deleted(Step):
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._left(cluster)
+
+    def is_sure(self, cluster: Cluster) -> bool:  # noqa: ARG002
+        return False  # it is about nothing but what is gone
 
     def after(self, cluster: Cluster) -> Cluster:
         gone = {n.id for n in self._left(cluster)}

@@ -176,6 +176,10 @@ class Step(ABC):
         """Seconds between the two looks of a step that must be seen twice."""
         return cluster.timings.second_look
 
+    def is_sure(self, cluster: Cluster) -> bool:
+        """Whether one look that shows it reached is enough: not where a droplet that it names is missing, which may be an odd answer."""
+        return not self.twice and set(getattr(self, "ids", ())) <= {n.id for n in cluster.media}
+
     @property
     def leads_on(self) -> bool:
         """Whether the place it reaches is no place to stop at: a cancel then waits until the next step is reached too."""

@@ -181,6 +181,9 @@ class Drain(Step):
     def _left(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in self._nodes(cluster) if not self._finished(n)]
 
+    def is_sure(self, cluster: Cluster) -> bool:
+        return super().is_sure(cluster) and len(self._nodes(cluster)) >= self.number
+
     def _finished(self, node: MediaNode) -> bool:
         # What is removed afterwards need only be empty; what stays must not begin to serve by itself. What is restarted afterwards need
         # not wait for an agent that works without end: its meetings are over.
@@ -594,6 +597,9 @@ class Shrunk(Step):
 
     def is_done(self, cluster: Cluster) -> bool:
         return self._settled(cluster) and all(n.serving for n in self._survivors(cluster))
+
+    def is_sure(self, cluster: Cluster) -> bool:  # noqa: ARG002
+        return True  # the pool was told to destroy them, and does: an odd listing only says it early
 
     def after(self, cluster: Cluster) -> Cluster:
         gone = {n.id for n in cluster.media if n.id in self.ids or n.member_status == "deleting"}

@@ -162,4 +162,5 @@ class Functions:
         if self._asks(code, f"DELETE /v2/tags/{code.stack}-media-node-tag/resources"):
             self.estate.untag(droplet, f"{code.stack}-media-node-tag")
         if self._asks(code, f"POST /v2/tags/{code.stack}-draining/resources"):
+            self.estate.watch.scaled_in.add(droplet.id)
             self.estate.tag(droplet, f"{code.stack}-draining")

@@ -41,6 +41,7 @@ class Watch:
         self.ask_terms: Callable[[str], Terms] | None = None
         """Tells a stack's terms when something happens; without it, those that were declared for all stacks hold."""
         self.whims: set[int] = set()
+        self.scaled_in: set[int] = set()  # what the autoscaler itself told to leave
         """Droplets that their pool removed against its own documented order: nobody could know."""
         self.by_hand: dict[int, float] = {}
         """Droplets that another hand touched, and when last: for a moment nobody can know."""
@@ -81,6 +82,13 @@ class Watch:
         cause = self.leaving.get(droplet_id)
         unknown = cause is not None and cause.who != "operator" and self.estate.moment - cause.at <= UNKNOWABLE
         return cause if unknown else None
+
+    def _quorum_by_hand(self, stack: str) -> Cause | None:
+        """Another hand that switched a master off while one was going off already, or so shortly before that nobody could know."""
+        cause = self.estate.timeline.cause
+        since = (cause.at if cause is not None else self.estate.moment) - UNKNOWABLE
+        hand = [self.by_hand.get(m.id, float("-inf")) for m in self.estate.masters(stack) if not m.on]
+        return Cause("hand", "switched a master off", max(hand)) if len(hand) > 1 and max(hand) > since else None
 
     def _of_others(self, droplet_id: int) -> bool:
         """Whether what happens there now is the cloud's own doing, after it or another hand had begun with that droplet."""
@@ -149,7 +157,8 @@ class Watch:
         self.thrown_out += sum(m.people for m in lost)
         for m in lost:
             self._note(m, m.people, why)
-        known = [m for m in lost if m.people and not self._of_others(m.droplet_id) and not self.terms(m.stack).thrown_out]
+        known = [m for m in lost if m.people and not self.terms(m.stack).thrown_out]
+        known = [m for m in known if not self._of_others(m.droplet_id) and self._quorum_by_hand(m.stack) is None]
         if known:
             self.report("thrown-out", f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}")
 
@@ -161,7 +170,8 @@ class Watch:
     def _note(self, meeting: Meeting, people: int, why: str) -> None:
         if people or meeting.recordings:
             whim = Cause("world", "its pool took it out of turn", self.estate.moment)
-            cause = whim if meeting.droplet_id in self.whims else self._removed_by_others(meeting.droplet_id) or self.estate.timeline.cause
+            cause = self._removed_by_others(meeting.droplet_id) or self._quorum_by_hand(meeting.stack) or self.estate.timeline.cause
+            cause = whim if meeting.droplet_id in self.whims else cause
             at, begun = self.estate.moment, meeting.opened_at
             self.losses.append(Loss(at, meeting.stack, meeting.droplet_id, people, meeting.recordings, why, cause, begun))
 
@@ -169,7 +179,7 @@ class Watch:
         """An agent ended, whatever it was in the middle of."""
         people = sum(m.people for m in self.estate.meetings_on(droplet.id))
         terms, cause = self.terms(droplet.stack), self.estate.timeline.cause
-        ours = terms.at_work or (cause is not None and cause.who == "operator")
+        ours = droplet.id not in self.scaled_in and (terms.at_work or (cause is not None and cause.who == "operator"))
         if people and ours and not terms.agents_cut:
             self.report("agent-cut", f"{name} on {droplet.name} ended under {people} people: {why}")
 

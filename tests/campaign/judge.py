@@ -96,6 +96,8 @@ class Judge:
             return
         if wish.words.startswith("startup") and "serves already" in said:
             return
+        if "is down; `/openvidu startup`" in said and any(t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()):
+            return  # people approved that too
         changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
         if not changes or not any(w in said for w in ("nothing to do", "has no media node")):
             self.wrong.append(f"not-taken: {wish.words} was never taken: {said}")

@@ -416,7 +416,8 @@ class Closed(Turn):
         with crowd.storm.log.of("closed"):
             await crowd.scene.passes(1500)
             bot = next((b for b, life in zip(crowd.scene.bots, crowd.scene.lives, strict=True) if not life.dead), None)
-            if bot is not None and crowd.witness.refused[crowd.cast.channel]:
+            still = place.channel(crowd.cast.channel).is_archived  # the storm opens it when one of its own spells is over
+            if bot is not None and still and crowd.witness.refused[crowd.cast.channel]:
                 crowd.witness.looked_ready = tuple(bot.doors.cautions())
         place.channel(crowd.cast.channel).is_archived = False
 

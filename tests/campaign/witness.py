@@ -177,6 +177,8 @@ class Witness:
             denied = [c for c in self._claims if c.user == claim.user and same[0][0] <= c.at <= claim.at]
             if len(denied) < len(same):
                 continue  # of two presses of the same button one may be taken, and what is said be of the other
+            if self._is_delayed(claim.at, [d for d in before[:-1] if d[2:] == before[-1][2:]]):
+                continue  # and a bot that slept over the first answers the second before it goes on with the first
             # What comes late may be said of an earlier deed than the last; and what was done before it may be that earlier one's.
             since = claim.at if self._is_delayed(claim.at, before[:-1]) else max(at, claim.at - AGAIN) if self._repeats else at
             about = self._channels.get(claim.channel, "")

@@ -7,7 +7,7 @@ from simulators.digitalocean.oddities import NAMES
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, told
+from tests.support.stories import asked, over, question, told, with_buttons
 
 POOLS = "/v2/droplets/autoscale"
 
@@ -93,6 +93,30 @@ def test_one_list_without_masters_or_pool_does_not_stop_a_run(kind: str, path: s
             scene.town.faults.add("digitalocean", kind, f"GET {path}", only=only)
             run = await over(scene)
             assert run.asked == ()
+
+    virtual.run(story())
+
+
+@pytest.mark.parametrize(
+    ("fleet", "words"), [("fixed", "resize media s-8vcpu-16gb"), ("pool", "drain media-1"), ("autoscaler", "drain media-1001")]
+)
+def test_a_node_that_one_list_leaves_out_has_not_finished(fleet: str, words: str) -> None:
+    """Gone is what two looks show: people meet there still, and the next step rests on it."""
+
+    async def story() -> None:
+        async with Scene(media=2, kind=fleet, pydo=False) as scene:
+            node = scene.estate.media("acme")[0]
+            scene.estate.open_meeting(people=5, minutes=12, on=node)
+            await scene.ana.types("COPS", f"/openvidu {words}")
+            await scene.ben.presses(await with_buttons(scene, "Approve"), "Approve")
+            await scene.passes(60)
+            before = (await scene.journal.run("acme-1")).position
+            scene.town.faults.add("digitalocean", "list-one-missing", "GET /v2/droplets", only=node.name)
+            await scene.passes(120)
+            run = await scene.journal.run("acme-1")
+            assert (run.position, run.question) == (before, None)
+            assert (await over(scene)).asked == ()
+            assert scene.estate.losses == []
 
     virtual.run(story())
 
