@@ -16,21 +16,21 @@ from bot.reread import Reread, SettingsFile
 from bot.version import own_version
 from config.values import Cluster, Settings
 from handlers.app import build_app
-from handlers.commands.dispatcher import Counter, Office
+from handlers.commands.dispatcher import CommandDispatcher, HandlerContext
 from handlers.interactions.buttons import Buttons, approvers
 from handlers.interactions.home_tab import Home
 from handlers.interactions.menu import Menus
-from handlers.interactions.overview import Glances
+from handlers.interactions.overview import ClusterOverviews
 from handlers.interactions.submissions import Forms
-from handlers.slack.client import Voice
+from handlers.slack.client import SlackClient
 from handlers.slack.user_groups import Groups
-from handlers.updates.announcements import Notices
-from handlers.updates.closed_channels import Doors
+from handlers.updates.announcements import Announcements
+from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.escalations import Escalations
-from handlers.updates.operator_alerts import Alarms
+from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.reporter import Reporter
 from services.access.policy import EVERYONE, Decision, Impact, Rules
-from services.access.user_groups import Roster
+from services.access.user_groups import UserGroupCache
 from services.cloud.clients.digitalocean import DigitalOcean
 from services.cloud.clients.http import Http
 from services.cloud.clients.livekit import Livekit
@@ -48,12 +48,12 @@ from services.common.command import CommandClass
 from services.common.errors import Refused
 from services.memory.host_keys import HostKeys
 from services.operations.continuity import Continuity
-from services.operations.desk import SWEEP, Desk, Site
+from services.operations.desk import SWEEP, Desk, ManagedCluster
 from services.operations.retention import DAY, Policy, Retention
 from services.runs.request import Request
-from services.schedule.alerts import Lookout
-from services.schedule.calendar_sync import Calendar, Calendars
-from services.schedule.scheduler import Hours
+from services.schedule.alerts import AutoscalerAlerts
+from services.schedule.calendar_sync import Calendar, CalendarSync
+from services.schedule.scheduler import WindowScheduler
 from services.store import Store
 from services.store.gate import Gate
 from services.store.port import new_id
@@ -64,7 +64,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ways:
+class Adapters:
     """The ways out of the process. Tests hand in their own; nothing else differs between them and a real bot."""
 
     clock: Clock
@@ -80,19 +80,19 @@ class Bot:
     """Everything put together. `start` of the sockets is serve.py's part."""
 
     settings: Settings
-    ways: Ways
+    ways: Adapters
     desk: Desk
-    hours: Hours
-    calendars: Calendars
-    lookout: Lookout
-    notices: Notices
-    counter: Counter
-    voice: Voice
+    hours: WindowScheduler
+    calendars: CalendarSync
+    lookout: AutoscalerAlerts
+    notices: Announcements
+    counter: CommandDispatcher
+    voice: SlackClient
     groups: Groups
     reporter: Reporter
-    doors: Doors
+    doors: ClosedChannelWatch
     home: Home
-    alarms: Alarms
+    alarms: OperatorAlerts
     escalations: Escalations
     continuity: Continuity
     gate: Gate
@@ -175,7 +175,7 @@ class Bot:
         await self.ways.store.aclose()
 
 
-def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: SettingsFile | None = None) -> Bot:
+def build(settings: Settings, ways: Adapters, client: AsyncWebClient, file: SettingsFile | None = None) -> Bot:
     """Put a bot together. `file`: where the settings came from, so that its channels can change while the bot runs."""
     gate = Gate(ways.store)
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
@@ -184,22 +184,22 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: Settings
     shells: list[Shell] = []
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     teams = frozenset(settings.slack.teams)
-    desk = Desk(sites, gate, ways.clock, worker, Roster(teams))
-    voice = Voice(client, ways.clock, teams)
+    desk = Desk(sites, gate, ways.clock, worker, UserGroupCache(teams))
+    voice = SlackClient(client, ways.clock, teams)
     desk.accounts = voice.known
-    hours = Hours(desk, ways.clock, {n: c.people_per_node for n, c in settings.clusters.items() if c.people_per_node is not None})
-    calendars = Calendars(calendars_of(settings), hours.books, ways.clock, desk.bulkheads, desk.sites)
+    hours = WindowScheduler(desk, ways.clock, {n: c.people_per_node for n, c in settings.clusters.items() if c.people_per_node is not None})
+    calendars = CalendarSync(calendars_of(settings), hours.books, ways.clock, desk.bulkheads, desk.sites)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     channels, meant = news_channels(settings), dict(settings.channels)  # one of each for all parts: `Reread` changes them in place
-    counter = Counter(desk, hours, voice, ways.clock, Office(settings.slack.command, meant, zones, channels))
-    notices = Notices(desk, hours, voice, ways.clock, channels)
+    counter = CommandDispatcher(desk, hours, voice, ways.clock, HandlerContext(settings.slack.command, meant, zones, channels))
+    notices = Announcements(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:
         return approvers(desk, request.plan.cluster, request.requester, everybody=request.glass)
 
     reporter = Reporter(desk, voice, ways.clock, channels, who_approves)
-    home = Home(desk, Glances(desk, hours, ways.clock), voice, ways.clock, who_approves)
-    alarms = Alarms(desk, voice, ways.clock, channels)
+    home = Home(desk, ClusterOverviews(desk, hours, ways.clock), voice, ways.clock, who_approves)
+    alarms = OperatorAlerts(desk, voice, ways.clock, channels)
     menus = Menus(desk, voice, counter, channels)
     secret = settings.slack.signing_secret
     escalations = Escalations(desk, hours, voice, ways.clock, channels, oncall_of(settings, ways))
@@ -214,14 +214,14 @@ def build(settings: Settings, ways: Ways, client: AsyncWebClient, file: Settings
     continuity.listeners.append(hours.forget)
     groups = Groups(desk, voice, ways.clock)
     retention = Retention(desk, gate, ways.clock, kept)
-    parts = (settings, ways, desk, hours, calendars, Lookout(desk, ways.clock), notices, counter, voice, groups, reporter)
-    doors = Doors(desk, voice, ways.clock, channels)
+    parts = (settings, ways, desk, hours, calendars, AutoscalerAlerts(desk, ways.clock), notices, counter, voice, groups, reporter)
+    doors = ClosedChannelWatch(desk, voice, ways.clock, channels)
     reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
     shown = (doors, home, alarms, escalations)
     return Bot(*parts, *shown, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds, reread)
 
 
-def oncall_of(settings: Settings, ways: Ways) -> OnCall | None:
+def oncall_of(settings: Settings, ways: Adapters) -> OnCall | None:
     """Whoever is called outside of Slack; None where the settings name nobody."""
     found = settings.oncall
     if found is None or found.oncall_secret is None:
@@ -263,11 +263,11 @@ def site_of(
     name: str,
     cluster: Cluster,
     settings: Settings,
-    ways: Ways,
+    ways: Adapters,
     keys: Pins,
     accounts: dict[str, Account],
     shells: list[Shell],
-) -> Site:
+) -> ManagedCluster:
     """One cluster under the desk's care. Those under one token share an account; every shell that is made is added to `shells`."""
     secrets = cluster.secrets
     token = secrets.digitalocean_token.get_secret_value() if secrets.digitalocean_token else ""
@@ -287,10 +287,10 @@ def site_of(
     people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
     world = ClusterWorld(_place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket)
     whose = partial(accounts[token].owner.since, float("-inf"))
-    return Site(name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), whose)
+    return ManagedCluster(name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), whose)
 
 
-def http_of(name: str, cluster: Cluster, ways: Ways) -> Http:
+def http_of(name: str, cluster: Cluster, ways: Adapters) -> Http:
     """HTTP to a cluster's own addresses, with the certificates that its settings trust."""
     return ways.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
 
@@ -301,7 +301,7 @@ def ssh_of(cluster: Cluster, keys: Pins) -> Shell:
     return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
 
 
-def bucket_of(cluster: Cluster, ways: Ways) -> Objects | None:
+def bucket_of(cluster: Cluster, ways: Adapters) -> Objects | None:
     """A cluster's bucket; None when none is configured."""
     if cluster.spaces is None:
         return None
@@ -316,7 +316,7 @@ def bucket_of(cluster: Cluster, ways: Ways) -> Objects | None:
     return Spaces(spaces.endpoint, spaces.bucket, key.get_secret_value(), secret.get_secret_value(), spaces.region, ca_file=ca_file)
 
 
-def people_of(cluster: Cluster, ways: Ways, http: Http) -> People | None:
+def people_of(cluster: Cluster, ways: Adapters, http: Http) -> People | None:
     """A cluster's LiveKit; None when none is configured."""
     key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
     if not (cluster.livekit_url and key and secret):

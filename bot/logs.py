@@ -101,7 +101,7 @@ class Lines(logging.Formatter):
         return self.formatException(record.exc_info) if record.exc_info else ""
 
 
-class Chronicle:
+class RunLogger:
     """Writes down what becomes of requests and runs: one line for each step and state, not for each look."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ MEASURED = (
 )
 
 
-class Measures:
+class MetricsCollector:
     """Hears of changes from the desk. Each run is counted by the process that saw it happen, and once."""
 
     def __init__(self, desk: Desk, now: Callable[[], float], version: str) -> None:

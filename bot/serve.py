@@ -20,10 +20,10 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.app import Bot, Ways, build
+from bot.app import Adapters, Bot, build
 from bot.health import Health
-from bot.logs import Chronicle
-from bot.metrics import Measures
+from bot.logs import RunLogger
+from bot.metrics import MetricsCollector
 from bot.reread import SettingsFile
 from bot.scheduler import Tick
 from bot.slack_http import PATH, slack_route
@@ -116,10 +116,10 @@ async def _live(settings: Settings, clock: Clock, file: SettingsFile | None) -> 
         except Unusable as error:
             raise CannotStart(str(error)) from None
         try:
-            bot = build(settings, Ways(clock, store, Http()), client, file)
+            bot = build(settings, Adapters(clock, store, Http()), client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None
-        chronicle = Chronicle()
+        chronicle = RunLogger()
         bot.desk.watchers.runs.append(chronicle.run)
         bot.desk.watchers.requests.append(chronicle.request)
         serving = Serving(bot, client)
@@ -143,7 +143,7 @@ class Serving:
         routes = [] if self._sockets else [slack_route(bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time)]
         looks = (self._alive, self._ready, self._troubles, self._cautions, self._measure)
         self._health = Health(settings.health.host, settings.health.port, *looks, routes)
-        self._measures = Measures(bot.desk, bot.ways.clock.now, own_version())
+        self._measures = MetricsCollector(bot.desk, bot.ways.clock.now, own_version())
         self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
         terminal = Terminal(bot.desk, bot.hours, bot.ways.clock, circle_of(settings), drives=False)
         self._control = Control(settings.control_socket, terminal, self._who)

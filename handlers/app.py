@@ -13,7 +13,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import views
-from handlers.commands.dispatcher import Counter, say
+from handlers.commands.dispatcher import CommandDispatcher, say
 from handlers.interactions.buttons import Buttons
 from handlers.interactions.command_form import FORM, PLAN, Meant
 from handlers.interactions.home_tab import Home
@@ -41,7 +41,7 @@ def build_app(
     client: AsyncWebClient,
     signing_secret: str,
     command: str,
-    counter: Counter,
+    counter: CommandDispatcher,
     buttons: Buttons,
     forms: Forms,
     menus: Menus,

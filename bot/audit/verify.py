@@ -19,7 +19,7 @@ from services.audit.entries import SHORTEST, Head, read_entry
 from services.audit.verify import Finding, verify
 from services.cloud.clients.http import Http
 from services.cloud.clients.spaces import Spaces
-from services.cloud.secrets_bucket import Vault
+from services.cloud.secrets_bucket import SecretsBucket
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.store import Store
@@ -71,16 +71,16 @@ async def verify_all(settings: Settings, store: Store, asked: argparse.Namespace
 
 async def _kept(settings: Settings, store: Store, clock: Clock, name: str) -> tuple[list[Head], str]:
     """The heads in the cluster's bucket, or why they cannot be read."""
-    from bot.app import Ways, bucket_of  # noqa: PLC0415 - all of the bot, which a check without a bucket does not need
+    from bot.app import Adapters, bucket_of  # noqa: PLC0415 - all of the bot, which a check without a bucket does not need
 
     cluster = settings.clusters[name]
     if cluster.spaces is None:
         return [], ""
-    bucket = bucket_of(cluster, Ways(clock, store, Http()))
+    bucket = bucket_of(cluster, Adapters(clock, store, Http()))
     if bucket is None:
         return [], "the keys of its bucket are not set (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY; --no-bucket does without)"
     try:
-        return await kept_heads(Vault(bucket, clock), name), ""
+        return await kept_heads(SecretsBucket(bucket, clock), name), ""
     except BotError as error:
         return [], f"{error} (--no-bucket does without)"
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.app import Ways, bucket_of, http_of, people_of, site_of
+from bot.app import Adapters, bucket_of, http_of, people_of, site_of
 from bot.serve import slack_client
 from bot.state import Unusable, open_store
 from config.values import Cluster, Settings
@@ -193,7 +193,7 @@ async def open_case(settings: Settings, clock: Clock, *, write_probe: bool = Fal
     async def pinned(droplet_id: int) -> str | None:
         return (await store.get(host_key_key(droplet_id)))[0]
 
-    ways = Ways(clock, store, Http())
+    ways = Adapters(clock, store, Http())
     shells: list[Shell] = []
     accounts: dict[str, Account] = {}
     patients = []

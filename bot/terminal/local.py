@@ -5,15 +5,15 @@ import os
 import socket
 from collections.abc import AsyncGenerator
 
-from bot.app import Ways, news_channels, site_of
+from bot.app import Adapters, news_channels, site_of
 from bot.state import Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
 from config.values import Settings
-from handlers.commands.dispatcher import Office
-from handlers.terminal.follow import Circle, Line
+from handlers.commands.dispatcher import HandlerContext
+from handlers.terminal.follow import Line, TerminalContext
 from handlers.terminal.session import Order, Terminal
-from handlers.updates.deferred import Absent
+from handlers.updates.deferred import DeferredReporter
 from services.cloud.clients.http import Http
 from services.cloud.clients.ssh import Ssh
 from services.cloud.listings import Account
@@ -22,16 +22,16 @@ from services.common.clock import Clock
 from services.common.errors import Refused
 from services.memory.host_keys import HostKeys
 from services.operations.desk import Desk
-from services.schedule.scheduler import Hours
+from services.schedule.scheduler import WindowScheduler
 from services.store import Store
 from services.store.port import new_id
 
 
-def circle_of(settings: Settings) -> Circle:
+def circle_of(settings: Settings) -> TerminalContext:
     """What a terminal's words are understood in."""
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     names = {member: user for user, member in settings.terminal.users.items()}
-    return Circle(Office(settings.slack.command, dict(settings.channels), zones), names)
+    return TerminalContext(HandlerContext(settings.slack.command, dict(settings.channels), zones), names)
 
 
 async def _open(settings: Settings, clock: Clock) -> Store:
@@ -57,14 +57,14 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
         held = "; ask that bot in Slack, or stop it first" if "another bot" in str(error) else ""
         yield Line(f"{error}{held}", code=1)
         return
-    ways = Ways(clock, store, Http())
+    ways = Adapters(clock, store, Http())
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
     keys = HostKeys(store, clock)
     sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
     desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
-    absent = Absent(desk, news_channels(settings))
-    terminal = Terminal(desk, Hours(desk, clock), clock, circle_of(settings), drives=True)
+    absent = DeferredReporter(desk, news_channels(settings))
+    terminal = Terminal(desk, WindowScheduler(desk, clock), clock, circle_of(settings), drives=True)
     try:
         async with contextlib.aclosing(terminal.hear(order, actor, width)) as lines:
             async for line in lines:

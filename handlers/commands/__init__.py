@@ -2,7 +2,7 @@
 
 from handlers.commands.audit import Audit
 from handlers.commands.backup import BackupList, BackupShow
-from handlers.commands.base import Asked, Talk, WhichCluster
+from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.break_glass import BreakGlass
 from handlers.commands.config import ConfigHistory, ConfigList, ConfigRollback, ConfigSet
 from handlers.commands.cost import Cost
@@ -14,7 +14,7 @@ from handlers.commands.status import Help, OneRun, Runs, ShowStatus
 from handlers.commands.wake_up import Wake
 from handlers.commands.windows import Forecast, KeepUpTalk, ListWindows, RemoveWindow, SkipDays
 
-TALKS: tuple[type[Talk], ...] = (
+TALKS: tuple[type[InstantCommand], ...] = (
     *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
     *(ListLater, CancelLater),
     *(ListWindows, Forecast, RemoveWindow, SkipDays, KeepUpTalk, Wake, HoldTalk, Unhold, Cost),
@@ -22,4 +22,4 @@ TALKS: tuple[type[Talk], ...] = (
     *(BreakGlass, Audit, Menu),
 )
 
-__all__ = ["TALKS", "Asked", "Talk", "WhichCluster"]
+__all__ = ["TALKS", "CommandContext", "InstantCommand", "WhichCluster"]

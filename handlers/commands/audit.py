@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from services.common.command import CHANGING, CommandClass, argument
 from services.common.errors import Refused
@@ -13,14 +13,14 @@ MOST = 30
 
 
 @dataclass(frozen=True)
-class Audit(Talk):
+class Audit(InstantCommand):
     """The newest decisions about this cluster: who, what, why, before and after."""
 
     command: ClassVar[str] = "audit"
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     number: int = argument("how many", default=10)
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         if not 1 <= self.number <= MOST:
             raise Refused(f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them")
         name = asked.cluster()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.views import backups as restoring
 from services.cluster.backups import backups
@@ -13,24 +13,24 @@ from services.steps.backup import UNKNOWN
 
 
 @dataclass(frozen=True)
-class BackupList(Talk):
+class BackupList(InstantCommand):
     """The backups that there are: age, size, cost, and which the policy would prune."""
 
     command: ClassVar[str] = "backup list"
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         cluster = (await asked.desk.status(asked.cluster(), asked.actor)).cluster
         return restoring.backups_card(cluster)
 
 
 @dataclass(frozen=True)
-class BackupShow(Talk):
+class BackupShow(InstantCommand):
     """How a person at a keyboard brings that backup back, step by step; the bot itself never does."""
 
     command: ClassVar[str] = "backup show"
     backup: str = argument("the backup's label, or the last part of it")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         cluster = (await asked.desk.status(asked.cluster(), asked.actor)).cluster
         if cluster.snapshots is None:
             raise Refused(UNKNOWN)

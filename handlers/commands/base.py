@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 from handlers.slack.blocks import Card
 from services.access.policy import Actor
 from services.common.clock import Clock
-from services.common.command import Spoken
+from services.common.command import Command
 from services.common.errors import Refused, Unreachable
 from services.operations.desk import Desk
-from services.schedule.scheduler import Hours
-from services.schedule.visible import Sight
+from services.schedule.scheduler import WindowScheduler
+from services.schedule.visible import VisibleState
 
 
 class WhichCluster(Refused):
@@ -31,16 +31,16 @@ async def _anywhere(_cluster: str) -> str:
     return ""
 
 
-def _unread(_text: str) -> Spoken:
+def _unread(_text: str) -> Command:
     raise Refused("no words are understood here")
 
 
 @dataclass(frozen=True)
-class Asked:
+class CommandContext:
     """The circumstances a talk is held in: who, where, about which cluster."""
 
     desk: Desk
-    hours: Hours
+    hours: WindowScheduler
     actor: Actor
     channel: str
     clock: Clock
@@ -48,8 +48,8 @@ class Asked:
     zone: Callable[[str], str] = lambda _cluster: "UTC"  # a cluster's own time zone
     open_modal: Callable[[dict[str, Any]], Awaitable[object]] = _no_modal
     trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
-    spoken: Sequence[type[Spoken]] = ()  # everything that can be said
-    read: Callable[[str], Spoken] = _unread  # what is meant by some words; Refused when nobody can tell
+    spoken: Sequence[type[Command]] = ()  # everything that can be said
+    read: Callable[[str], Command] = _unread  # what is meant by some words; Refused when nobody can tell
     reason: str = ""  # with these two, for talks that lead to a plan
     dry: bool = False
     later: tuple[float, str] | None = None  # when what it leads to is to be done, and the zone that was said in; None: now
@@ -57,13 +57,13 @@ class Asked:
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture  # with a card, for this person's eyes only
 
     @property
-    def sight(self) -> Sight:
+    def sight(self) -> VisibleState:
         """What this person may see."""
-        return Sight(self.desk, self.hours)
+        return VisibleState(self.desk, self.hours)
 
 
 @dataclass(frozen=True)
-class Talk(Spoken, ABC):
+class InstantCommand(Command, ABC):
     """Words that are answered at once, in private."""
 
     changes: ClassVar[bool] = False  # it decides something, so it is stored before it is acknowledged
@@ -72,5 +72,5 @@ class Talk(Spoken, ABC):
     plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
 
     @abstractmethod
-    async def answer(self, asked: Asked) -> Card | None:
+    async def answer(self, asked: CommandContext) -> Card | None:
         """The private answer; None when something else (a modal, a card in the channel) answers."""

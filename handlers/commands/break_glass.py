@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from services.common.command import CommandClass, rest
 from services.common.errors import Refused
@@ -13,7 +13,7 @@ from services.procedures import Procedure
 
 
 @dataclass(frozen=True)
-class BreakGlass(Talk):
+class BreakGlass(InstantCommand):
     """In an emergency: a change without its approval. Needs `--reason`, is told to everybody, and only the approval is skipped."""
 
     command: ClassVar[str] = "break-glass"
@@ -22,7 +22,7 @@ class BreakGlass(Talk):
     plans: ClassVar[bool] = True
     what: str = rest("COMMAND")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         said = asked.read(self.what)
         if not isinstance(said, Procedure):
             raise Refused('break-glass goes before a command that changes the cluster, as in `/openvidu break-glass shutdown --reason "…"`')

@@ -5,10 +5,10 @@ from functools import partial
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, day, escape, section
 from handlers.views.secret_form import config_form
-from services.access.clusters import must
+from services.access.clusters import raise_if_denied
 from services.common.command import CommandClass, argument, rest
 from services.common.errors import Refused
 from services.operations.desk import Outcome, Planned
@@ -31,13 +31,13 @@ NOT_HERE = (
 
 
 @dataclass(frozen=True)
-class ConfigList(Talk):
+class ConfigList(InstantCommand):
     """The keys of secrets.env: which are secret, which may be changed, and why the others may not."""
 
     command: ClassVar[str] = "config list"
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         _may(asked, name)
         file = await asked.desk.vault(name).read()
@@ -59,7 +59,7 @@ class ConfigList(Talk):
 
 
 @dataclass(frozen=True)
-class ConfigSet(Talk):
+class ConfigSet(InstantCommand):
     """Change one key of secrets.env: opens a form for the value, then asks for approval."""
 
     command: ClassVar[str] = "config set"
@@ -68,7 +68,7 @@ class ConfigSet(Talk):
     later: ClassVar[bool] = True
     key: str = rest("the key, such as DASHBOARD_ADMIN_PASSWORD; never the value")  # all words, so that none of them is ever said back
 
-    async def answer(self, asked: Asked) -> Card | None:
+    async def answer(self, asked: CommandContext) -> Card | None:
         name = asked.cluster()
         _may(asked, name)
         words = self.key.split()
@@ -89,13 +89,13 @@ class ConfigSet(Talk):
 
 
 @dataclass(frozen=True)
-class ConfigHistory(Talk):
+class ConfigHistory(InstantCommand):
     """Earlier versions of secrets.env: when, by whom, which keys. No values."""
 
     command: ClassVar[str] = "config history"
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         _may(asked, name)
         versions = await asked.desk.vault(name).versions()
@@ -117,7 +117,7 @@ def _by(run: Run | None) -> str:
 
 
 @dataclass(frozen=True)
-class ConfigRollback(Talk):
+class ConfigRollback(InstantCommand):
     """Put an earlier version of secrets.env back; shows which keys change and asks for approval."""
 
     command: ClassVar[str] = "config rollback"
@@ -127,7 +127,7 @@ class ConfigRollback(Talk):
     later: ClassVar[bool] = True
     version: str = argument("from config history")
 
-    async def answer(self, asked: Asked) -> Card | None:
+    async def answer(self, asked: CommandContext) -> Card | None:
         name = asked.cluster()
         _may(asked, name)
         vault = asked.desk.vault(name)
@@ -155,5 +155,5 @@ def _shown(made: Outcome) -> Card | None:
     return views.plan_card(made.plan, dry=made.dry) if isinstance(made, Planned) else None
 
 
-def _may(asked: Asked, name: str) -> None:
-    must(asked.desk.may_say(name, asked.actor, ConfigList))
+def _may(asked: CommandContext, name: str) -> None:
+    raise_if_denied(asked.desk.may_say(name, asked.actor, ConfigList))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.commands.windows import sections
 from handlers.slack.blocks import Card, section
 from handlers.views.month_chart import described, month_picture
@@ -25,14 +25,14 @@ PICTURED = "\nThe month's picture is in your own conversation with this app."
 
 
 @dataclass(frozen=True)
-class Cost(Talk):
+class Cost(InstantCommand):
     """What off-hours saved in a month, to the cent and honestly; `cost 2026-10` for an earlier one, `--all` for every cluster."""
 
     command: ClassVar[str] = "cost"
     month: str | None = argument("such as 2026-10", default=None)
     all: bool = flag("every cluster that you may see, and their sum")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         now = asked.clock.now()
         month = self.month or f"{datetime.fromtimestamp(now, UTC):%Y-%m}"
         match = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", month)
@@ -49,13 +49,13 @@ class Cost(Talk):
         return await _pictured(asked, whole, costs_card(whole, made, silent), title)
 
 
-def _one(asked: Asked) -> str:
+def _one(asked: CommandContext) -> str:
     name = asked.cluster()
     asked.desk.may_read(name, asked.actor)
     return name
 
 
-def _readable(asked: Asked) -> tuple[str, ...]:
+def _readable(asked: CommandContext) -> tuple[str, ...]:
     """The clusters that this person may see. Refused when there is none."""
     found = asked.desk.sites.readable(asked.actor)
     if not found:
@@ -63,7 +63,7 @@ def _readable(asked: Asked) -> tuple[str, ...]:
     return found
 
 
-async def _reports(asked: Asked, names: Sequence[str], year: int, month: int, now: float) -> tuple[list[Report], list[str]]:
+async def _reports(asked: CommandContext, names: Sequence[str], year: int, month: int, now: float) -> tuple[list[Report], list[str]]:
     """The month of each, and the names of those of which nothing was ever recorded."""
     made, silent = [], []
     for name in names:
@@ -75,7 +75,7 @@ async def _reports(asked: Asked, names: Sequence[str], year: int, month: int, no
     return made, silent
 
 
-async def _pictured(asked: Asked, made: Report, card: Card, title: str) -> Card:
+async def _pictured(asked: CommandContext, made: Report, card: Card, title: str) -> Card:
     """The answer; its picture goes to the person's own conversation, because nothing that is private in a channel can hold one."""
     if not made.days:
         return card

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from handlers import views
-from handlers.commands.lost_answers import Doubts, Look
+from handlers.commands.lost_answers import Look, LostAnswers
 from handlers.slack.blocks import Block, Card, escape, modal, section, words
-from handlers.slack.client import Ear, Voice
+from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.policy import Actor, Decision
 from services.access.reasons import MOST
 from services.operations.desk import Desk
@@ -35,10 +35,10 @@ VERBS = {
 }
 
 
-class Deciding:
+class Decisions:
     """Takes them to the desk, and asks for reasons."""
 
-    def __init__(self, desk: Desk, voice: Voice, doubts: Doubts) -> None:
+    def __init__(self, desk: Desk, voice: SlackClient, doubts: LostAnswers) -> None:
         self._desk = desk
         self._voice = voice
         self._doubts = doubts
@@ -73,7 +73,7 @@ class Deciding:
             return True
         return decision is not None and any(decision in site.rules.reasons_for for site in self._desk.sites.values())
 
-    async def ask(self, action: str, name: str, body: Mapping[str, Any], ear: Ear) -> Card | None:
+    async def ask(self, action: str, name: str, body: Mapping[str, Any], ear: ReplyTarget) -> Card | None:
         """Fill the form that is open (`ear.view`); where no reason is needed, decide at once, and return what the form says then."""
         decision, actor = BY_ACTION[action], await self._voice.actor(body)
         what, needed = await self._desk.before(decision, name, actor)

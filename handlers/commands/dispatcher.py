@@ -10,24 +10,24 @@ from functools import partial
 from typing import Any
 
 from handlers import views
-from handlers.commands import Asked, Talk, WhichCluster
-from handlers.commands.decisions import Deciding, told
-from handlers.commands.inbox import Note, TakenUp, Taking
+from handlers.commands import CommandContext, InstantCommand, WhichCluster
+from handlers.commands.decisions import Decisions, told
+from handlers.commands.inbox import CommandIntake, Note, TakenUp
 from handlers.commands.lost_answers import NOT_TAKEN as NOT_TAKEN_AFTER_ALL
-from handlers.commands.lost_answers import Doubts, Look
+from handlers.commands.lost_answers import Look, LostAnswers
 from handlers.commands.parser import SPOKEN, Words, parse
 from handlers.slack.blocks import Card
-from handlers.slack.client import Ear, Voice
+from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.window_form import window_form
 from services.access.policy import NOWHERE, Actor
 from services.common.clock import Clock
-from services.common.command import Spoken
+from services.common.command import Command
 from services.common.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.common.tasks import Tasks
 from services.operations.desk import Desk, Started, Waiting
 from services.procedures import AddWindow, Procedure
-from services.schedule.scheduler import Hours
-from services.schedule.visible import Sight
+from services.schedule.scheduler import WindowScheduler
+from services.schedule.visible import VisibleState
 from services.store.port import new_id
 from services.windows.times import parse_at
 
@@ -36,7 +36,7 @@ SLOW = 2.0  # seconds after which a person is told that an answer is on its way
 
 
 @dataclass(frozen=True)
-class Office:
+class HandlerContext:
     """What the handlers are handed: which channel means which cluster, and where a cluster's news go."""
 
     command: str = "/openvidu"
@@ -49,20 +49,20 @@ class Office:
         return self.zones.get(cluster, "UTC")
 
 
-class Counter:
+class CommandDispatcher:
     """Where people's words arrive."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, office: Office) -> None:
+    def __init__(self, desk: Desk, hours: WindowScheduler, voice: SlackClient, clock: Clock, office: HandlerContext) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice
         self._clock = clock
         self._office = office
         self.tasks = Tasks()
-        self.sight = Sight(desk, hours)
-        self.doubts = Doubts(self.sight, voice, clock)
-        self.deciding = Deciding(desk, voice, self.doubts)
-        self.taking = Taking(desk, clock, self.tasks)
+        self.sight = VisibleState(desk, hours)
+        self.doubts = LostAnswers(self.sight, voice, clock)
+        self.deciding = Decisions(desk, voice, self.doubts)
+        self.taking = CommandIntake(desk, clock, self.tasks)
         self.taking.kinds["command"] = self._take_up
         self.closing = False
 
@@ -70,20 +70,20 @@ class Counter:
         """A slash command on its way: stored, if it changes something, before it is acknowledged. None: it only asks."""
         return await self._noted(str(body.get("text") or ""), body, _ear_of(body), str(body.get("trigger_id") or ""))
 
-    async def _noted(self, text: str, body: Mapping[str, Any], ear: Ear, trigger: str) -> Note | None:
+    async def _noted(self, text: str, body: Mapping[str, Any], ear: ReplyTarget, trigger: str) -> Note | None:
         try:
             words = parse(text)
         except Refused:
             return None
         return await self.taking.before_ack(_what(text, body, ear), trigger) if self._changes(words, ear) else None
 
-    async def note_words(self, words: Words, body: Mapping[str, Any], ear: Ear) -> Note | None:
+    async def note_words(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget) -> Note | None:
         """The same for words that were picked."""
         if not self._changes(words, ear):
             return None
         return await self.taking.before_ack(stored(words, body, ear), str(body.get("trigger_id") or ""))
 
-    def _changes(self, words: Words, ear: Ear) -> bool:
+    def _changes(self, words: Words, ear: ReplyTarget) -> bool:
         if words.dry:
             return False
         if isinstance(words.said, AddWindow):
@@ -93,7 +93,7 @@ class Counter:
                 return False
         return isinstance(words.said, Procedure) or words.said.changes
 
-    def _zone(self, words: Words, ear: Ear) -> str:
+    def _zone(self, words: Words, ear: ReplyTarget) -> str:
         """The time zone of the cluster that is meant, whoever means it."""
         sites = list(self._desk.sites)
         only = sites[0] if len(sites) == 1 else ""
@@ -122,7 +122,7 @@ class Counter:
         """The same words, as a mention; the way to speak in a thread."""
         event = body["event"]
         # Slack shows nothing of a private answer in a thread that does not exist yet (its reference of chat.postEphemeral).
-        ear = Ear(str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or ""))
+        ear = ReplyTarget(str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or ""))
         text = str(event.get("text") or "").partition(">")[2]
         who = {
             "user_id": event["user"],
@@ -131,7 +131,7 @@ class Counter:
         }
         self.tasks.start(self._mentioned(str(body.get("event_id")), text, who, ear), "mention")
 
-    async def _mentioned(self, event_id: str, text: str, who: Mapping[str, Any], ear: Ear) -> None:
+    async def _mentioned(self, event_id: str, text: str, who: Mapping[str, Any], ear: ReplyTarget) -> None:
         try:
             first = await self._desk.first_time(f"event:{event_id}")
         except Unreachable:
@@ -139,21 +139,21 @@ class Counter:
         if first:
             await self._take(text, who, ear, None)
 
-    async def _take(self, text: str, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
+    async def _take(self, text: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
         async with self.answering(ear):
             words = parse(text)
             if note is None and self._changes(words, ear):
                 note = self.taking.begin(_what(text, body, ear))
             await self._held(words, body, ear, note)
 
-    async def do(self, words: Words, body: Mapping[str, Any], ear: Ear, note: Note | None = None) -> None:
+    async def do(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None = None) -> None:
         """The same for words that were picked instead of typed."""
         async with self.answering(ear):
             if note is None and self._changes(words, ear):
                 note = self.taking.begin(stored(words, body, ear))  # what Slack delivers twice was sorted out before
             await self._held(words, body, ear, note)
 
-    async def _held(self, words: Words, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
+    async def _held(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
         """What changes something is held by this bot until it is answered; the answer comes first."""
         if note is None:
             await self._carry_out(words, body, ear, None)
@@ -163,7 +163,7 @@ class Counter:
                 async with self.answering(ear):
                     await self._carry_out(words, body, ear, note)
 
-    async def _carry_out(self, words: Words, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
+    async def _carry_out(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
         if self.closing:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
         actor = await self._voice.actor(body)
@@ -175,7 +175,7 @@ class Counter:
         except Unreachable:  # of Slack: what was asked for is done, and only its answer is still owed
             self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
 
-    async def _patiently(self, work: Awaitable[Card | None], ear: Ear, words: Words) -> Card | None:
+    async def _patiently(self, work: Awaitable[Card | None], ear: ReplyTarget, words: Words) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
         task = asyncio.ensure_future(work)
         timer = asyncio.ensure_future(asyncio.sleep(SLOW))  # people's patience does not speed up with a pretend world
@@ -186,11 +186,11 @@ class Counter:
             await self._voice.whisper(ear, views.words_card(f"Looking; DigitalOcean is slow at the moment. {what} follows here."))
         return await task
 
-    def answering(self, ear: Ear) -> "_Answering":
+    def answering(self, ear: ReplyTarget) -> "_Answering":
         """A block whose errors become private sentences to that person."""
         return _Answering(self._voice, ear, frozenset(self._desk.sites))
 
-    async def _do(self, words: Words, actor: Actor, ear: Ear, trigger: str, note: Note | None) -> Card | None:
+    async def _do(self, words: Words, actor: Actor, ear: ReplyTarget, trigger: str, note: Note | None) -> Card | None:
         if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
             await self._voice.open_modal(trigger, view)
             return None
@@ -203,11 +203,13 @@ class Counter:
             self.doubt(ear, error, self._became(words, actor, ear, since), note)
             return None
 
-    async def _work(self, words: Words, actor: Actor, ear: Ear, trigger: str) -> Card | None:
-        if isinstance(words.said, Talk):
+    async def _work(self, words: Words, actor: Actor, ear: ReplyTarget, trigger: str) -> Card | None:
+        if isinstance(words.said, InstantCommand):
             meant = partial(self.cluster, words.cluster, ear.channel, actor)
             form = partial(self._voice.open_modal, trigger)
-            asked = Asked(self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN)
+            asked = CommandContext(
+                self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN
+            )
             picture = partial(self._voice.private_picture, ear.user)
             later = self.later(words, actor, ear) if words.at else None
             asked = replace(asked, reason=words.reason, dry=words.dry, later=later)
@@ -215,7 +217,7 @@ class Counter:
             return await words.said.answer(asked)
         return await self._ask(words.said, words, actor, ear)
 
-    def _became(self, words: Words, actor: Actor, ear: Ear, since: float) -> Look:
+    def _became(self, words: Words, actor: Actor, ear: ReplyTarget, since: float) -> Look:
         """How to find out what became of words that change something."""
         if isinstance(words.said, Procedure):
             return partial(self.doubts.asked_for, self.cluster(words.cluster, ear.channel, actor), words.said, actor, since)
@@ -223,21 +225,21 @@ class Counter:
             return partial(self.doubts.pressed, run, actor, since)
         return partial(self.doubts.recorded, self.cluster(words.cluster, ear.channel, actor), words.said.command, actor, since)
 
-    def doubt(self, ear: Ear, error: Unreachable, look: Look, note: Note | None = None) -> None:
+    def doubt(self, ear: ReplyTarget, error: Unreachable, look: Look, note: Note | None = None) -> None:
         """Tell this person that it is not known whether it was taken, and later what is. Until then `note` stays open."""
         follows = None
         if note is not None:
             note.passed_on, follows = True, replace(note)
         self.tasks.start(self._doubted(ear, error, look, follows), f"what became of a change of {ear.user}")
 
-    async def _doubted(self, ear: Ear, error: Unreachable, look: Look, note: Note | None) -> None:
+    async def _doubted(self, ear: ReplyTarget, error: Unreachable, look: Look, note: Note | None) -> None:
         if note is None:
             await self.doubts.tell(ear, error, look)
             return
         async with self.taking.held(note):
             await self.doubts.tell(ear, error, look)
 
-    async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: Ear) -> dict[str, Any] | None:
+    async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: ReplyTarget) -> dict[str, Any] | None:
         """The form, where the words are only the beginning of a window; with the window of that name in it, if there is one."""
         name = self.cluster(words.cluster, ear.channel, actor)
         begun = add.begun(self._office.zone(name))
@@ -250,7 +252,7 @@ class Counter:
 
     # Changing
 
-    async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: Ear) -> Card | None:
+    async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: ReplyTarget) -> Card | None:
         cluster = self.cluster(words.cluster, ear.channel, actor)
         home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
         asks = partial(self._desk.request, reason=words.reason, dry=words.dry, channel=home or ear.channel)
@@ -259,7 +261,7 @@ class Counter:
             return views.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         return told(made)
 
-    def later(self, words: Words, actor: Actor, ear: Ear) -> tuple[float, str] | None:
+    def later(self, words: Words, actor: Actor, ear: ReplyTarget) -> tuple[float, str] | None:
         """When it is to be done, by the clocks of the cluster, as seen from when it was typed; None: now."""
         if not words.at:
             return None
@@ -303,7 +305,7 @@ class Counter:
         """A command that a bot died over: say what became of it, or carry it out now."""
         what, text = left.what, str(left.what["text"])
         where = (str(what["channel"]), str(what["user"]), str(what.get("thread", "")))
-        ear = Ear(*where, url=str(what.get("url", "")), since=float(what["at"]))
+        ear = ReplyTarget(*where, url=str(what.get("url", "")), since=float(what["at"]))
         body = {"user_id": ear.user, "team_id": what.get("team", ""), "enterprise_id": what.get("enterprise", "")}
         typed = f"`{self._office.command} {text}`"
         words = await self._found(what, ear, await self._voice.actor(body))
@@ -318,7 +320,7 @@ class Counter:
             said = f"the bot was restarted before it could plan {typed}; nothing was changed, type it again"
         await self._voice.whisper(ear, views.words_card(views.sentence(said)))
 
-    async def _found(self, what: Mapping[str, str | float], ear: Ear, actor: Actor) -> str:
+    async def _found(self, what: Mapping[str, str | float], ear: ReplyTarget, actor: Actor) -> str:
         """What became of it already; "" when nothing did."""
         with suppress(Refused):
             words = parse(str(what["text"]))
@@ -328,21 +330,21 @@ class Counter:
         return ""
 
 
-def _ear_of(body: Mapping[str, Any]) -> Ear:
-    return Ear(str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or ""))
+def _ear_of(body: Mapping[str, Any]) -> ReplyTarget:
+    return ReplyTarget(str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or ""))
 
 
-def _what(text: str, body: Mapping[str, Any], ear: Ear) -> dict[str, str | float]:
+def _what(text: str, body: Mapping[str, Any], ear: ReplyTarget) -> dict[str, str | float]:
     """A command as it is stored: what was said, by whom, and where the answer goes."""
     return {"kind": "command", "text": text, **sender(body, ear)}
 
 
-def stored(words: Words, body: Mapping[str, Any], ear: Ear) -> dict[str, str | float]:
+def stored(words: Words, body: Mapping[str, Any], ear: ReplyTarget) -> dict[str, str | float]:
     """The same for words that were picked."""
     return _what(_typed(words), body, ear)
 
 
-def sender(body: Mapping[str, Any], ear: Ear) -> dict[str, str | float]:
+def sender(body: Mapping[str, Any], ear: ReplyTarget) -> dict[str, str | float]:
     """Who has sent a payload, as it is stored; `Voice.actor` knows them again by that."""
     user, team = body.get("user") or {}, body.get("team") or {}
     home = user.get("team_id") or body.get("team_id") or team.get("id") or ""
@@ -360,14 +362,14 @@ def _typed(words: Words) -> str:
     return f"{words.said.words()}{cluster}{at}" + (f" --reason {shlex.quote(words.reason)}" if words.reason else "")
 
 
-def _said(text: str) -> Spoken:
+def _said(text: str) -> Command:
     return parse(text).said
 
 
 class _Answering:
     """Turns errors into sentences with the next thing to do; anything unexpected gets a number that stands in the log."""
 
-    def __init__(self, voice: Voice, ear: Ear, clusters: Container[str]) -> None:
+    def __init__(self, voice: SlackClient, ear: ReplyTarget, clusters: Container[str]) -> None:
         self._voice = voice
         self._ear = ear
         self._clusters = clusters

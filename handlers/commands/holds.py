@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, day, escape
 from services.common.command import CommandClass, rest
 from services.common.errors import Refused
@@ -16,7 +16,7 @@ LONGEST = 90 * 86400.0
 
 
 @dataclass(frozen=True)
-class HoldTalk(Talk):
+class HoldTalk(InstantCommand):
     """Stop every change on this cluster, windows too: `hold "reason" until 18:00` (or `for 2h`, `until tomorrow 08:00`)."""
 
     command: ClassVar[str] = "hold"
@@ -24,7 +24,7 @@ class HoldTalk(Talk):
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     what: str = rest('"reason" until TIME | for LENGTH')
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         reason, until = hold_words(self.what, asked.clock.now(), asked.zone(name))
         hold = await asked.hours.wishes.hold(name, reason, until, asked.actor)
@@ -32,14 +32,14 @@ class HoldTalk(Talk):
 
 
 @dataclass(frozen=True)
-class Unhold(Talk):
+class Unhold(InstantCommand):
     """End a hold now."""
 
     command: ClassVar[str] = "unhold"
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         hold = await asked.hours.wishes.unhold(name, asked.actor)
         return views.words_card(f"{name} is not on hold any more (it was {hold.by}'s: {hold.reason}).")

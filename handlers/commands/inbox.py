@@ -48,7 +48,7 @@ class TakenUp:
     again: bool
 
 
-class Taking:
+class CommandIntake:
     """One for each process."""
 
     def __init__(self, desk: Desk, clock: Clock, tasks: Tasks) -> None:

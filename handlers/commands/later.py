@@ -4,24 +4,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from services.common.command import CHANGING, CommandClass, rest
 
 
 @dataclass(frozen=True)
-class ListLater(Talk):
+class ListLater(InstantCommand):
     """Changes that are planned for later with `--at`: when each is done, and what it waits for."""
 
     command: ClassVar[str] = "later"
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         return views.later_card(name, await asked.sight.later(name, asked.actor))
 
 
 @dataclass(frozen=True)
-class CancelLater(Talk):
+class CancelLater(InstantCommand):
     """Call off a change that is planned for later."""
 
     command: ClassVar[str] = "later cancel"
@@ -30,7 +30,7 @@ class CancelLater(Talk):
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     what: str = rest("ID")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         asked.desk.may_operate(name, asked.actor)
         request = await asked.desk.later_of(name, self.what, asked.actor)

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from handlers import views
 from handlers.slack.blocks import Card
-from handlers.slack.client import Ear, Voice
+from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.policy import Actor
 from services.audit.entries import What
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused, Unreachable
 from services.procedures import Procedure
 from services.runs.request import RequestState
-from services.schedule.visible import Sight
+from services.schedule.visible import VisibleState
 
 EVERY, TRIES = 10.0, 180  # half an hour: longer than a fail-over, shorter than anybody remembers what they pressed
 NOT_YET = "Whether it was taken is not known yet; I look, and tell you here."
@@ -35,10 +35,10 @@ RECORDED: Mapping[str, tuple[What, ...]] = {
 Look = Callable[[], Awaitable[str]]
 
 
-class Doubts:
+class LostAnswers:
     """Follows up for people whose change may or may not have been written down."""
 
-    def __init__(self, sight: Sight, voice: Voice, clock: Clock) -> None:
+    def __init__(self, sight: VisibleState, voice: SlackClient, clock: Clock) -> None:
         self._sight, self._voice, self._clock = sight, voice, clock
         self._deeds: Counter[str] = Counter()  # of each person, so that only the newest one is told of
 
@@ -46,7 +46,7 @@ class Doubts:
         """This person has typed or pressed something else: what became of the one before is no news any more."""
         self._deeds[user] += 1
 
-    async def tell(self, ear: Ear, error: Unreachable, look: Look) -> None:
+    async def tell(self, ear: ReplyTarget, error: Unreachable, look: Look) -> None:
         """Two messages: that it is not known, and later what is."""
         mine = self._deeds[ear.user]
         await self._say(ear, f"{views.sentence(f'no usable answer: {error}')} {NOT_YET}", mine)
@@ -64,10 +64,10 @@ class Doubts:
             return
         await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.", mine)
 
-    async def _say(self, ear: Ear, words: str, deed: int) -> None:
+    async def _say(self, ear: ReplyTarget, words: str, deed: int) -> None:
         await self.say(ear, views.words_card(words), deed)
 
-    async def say(self, ear: Ear, card: Card, deed: int | None = None) -> None:
+    async def say(self, ear: ReplyTarget, card: Card, deed: int | None = None) -> None:
         """A private answer, again and again until Slack takes it, for half an hour; of a `deed` while it is that person's newest."""
         for _ in range(TRIES):
             if deed is not None and self._deeds[ear.user] != deed:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from handlers.commands.base import Asked, Talk, WhichCluster
+from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.slack.blocks import Card
 from handlers.views.menu import menu_card, which_card
 from handlers.views.offers import offers, open_to
@@ -13,12 +13,12 @@ from services.windows import Hold
 
 
 @dataclass(frozen=True)
-class Menu(Talk):
+class Menu(InstantCommand):
     """Buttons for what you may do now; `/openvidu` alone says the same."""
 
     command: ClassVar[str] = "menu"
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         desk, actor = asked.desk, asked.actor
         try:
             name = asked.cluster()
@@ -36,7 +36,7 @@ class Menu(Talk):
         return menu_card(status, offered, hold, "" if operates else verdict.reason, mine, decides=decides)
 
 
-async def _hours(asked: Asked, name: str) -> tuple[Hold | None, bool]:
+async def _hours(asked: CommandContext, name: str) -> tuple[Hold | None, bool]:
     try:
         book = await asked.sight.book(name, asked.actor)
     except Unreachable:

@@ -8,17 +8,17 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
-from handlers.commands import TALKS, Talk
+from handlers.commands import TALKS, InstantCommand
 from handlers.commands.config import NOT_HERE
 from handlers.slack.blocks import cut, escape
-from services.common.command import Spoken
+from services.common.command import Command
 from services.common.errors import Refused
 from services.procedures import PROCEDURES, Procedure
 
 UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
 CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"})
-SPOKEN: tuple[type[Spoken], ...] = (*TALKS[:3], *PROCEDURES, *TALKS[3:])
+SPOKEN: tuple[type[Command], ...] = (*TALKS[:3], *PROCEDURES, *TALKS[3:])
 COMMON = ("reason", "cluster", "dry-run", "at")
 TIME = re.compile(r"\d{1,2}:\d{2}|\d{1,2}:\d{2}[ap]m|\d{1,2}\s?[aph]m?|noon|midnight|utc", re.I)
 PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")  # a name, a size, a time: nothing that formats or mentions
@@ -28,7 +28,7 @@ PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")  # a name, a size, a time: nothing 
 class Words:
     """What was said: a procedure to plan and, unless `dry`, to run; or a talk to answer."""
 
-    said: Procedure | Talk
+    said: Procedure | InstantCommand
     cluster: str | None = None
     reason: str = ""
     dry: bool = False
@@ -50,15 +50,15 @@ def parse(text: str) -> Words:
     return _words(said, options)
 
 
-def _words(said: Spoken, options: dict[str, str]) -> Words:
-    assert isinstance(said, Procedure | Talk), "everything that is spoken is one of the two"
+def _words(said: Command, options: dict[str, str]) -> Words:
+    assert isinstance(said, Procedure | InstantCommand), "everything that is spoken is one of the two"
     at = options.get("at", "")
     if at and isinstance(said, Procedure) and not said.schedulable:
         raise Refused(f"`{said.command}` takes no `--at`: {said.why_not_later}")
     return Words(said, options.get("cluster"), options.get("reason", ""), "dry-run" in options, at)
 
 
-def _with_rest(kind: type[Spoken], words: list[str]) -> Words:
+def _with_rest(kind: type[Command], words: list[str]) -> Words:
     """A kind whose last field takes the remaining words keeps their options too, but for those that every command knows."""
     rest, options = _common(words)
     _known(kind, options)
@@ -129,7 +129,7 @@ def _moment(text: str) -> str:
     return text
 
 
-def _kind(words: list[str]) -> tuple[type[Spoken], list[str]]:
+def _kind(words: list[str]) -> tuple[type[Command], list[str]]:
     if words[0].lower() == "skip":
         words = ["window", *words]
     for kind in sorted(SPOKEN, key=lambda s: -len(s.command.split())):
@@ -177,12 +177,12 @@ def _echo(word: str) -> str:
     return escape(cut(f"{key}=…" if equals else word, 40))
 
 
-def _flag_names(kind: type[Spoken]) -> dict[str, str]:
+def _flag_names(kind: type[Command]) -> dict[str, str]:
     return {f.name.replace("_", "-"): f.name for f in kind.parameters() if f.metadata["kind"] == "flag"}
 
 
-def _known(kind: type[Spoken], options: dict[str, str]) -> None:
-    talk = kind if issubclass(kind, Talk) else None
+def _known(kind: type[Command], options: dict[str, str]) -> None:
+    talk = kind if issubclass(kind, InstantCommand) else None
     planned = talk is None or talk.plans
     common = ("reason", "cluster", "dry-run") if planned else ("reason", "cluster") if talk and talk.reasons else ("cluster",)
     common = (*common, "at") if talk is None or talk.later else common
@@ -194,11 +194,11 @@ def _known(kind: type[Spoken], options: dict[str, str]) -> None:
             raise Refused(f"`{kind.command}` does not know --{_echo(name)}; {hint}")
 
 
-def _flags(kind: type[Spoken], options: dict[str, str]) -> dict[str, Any]:
+def _flags(kind: type[Command], options: dict[str, str]) -> dict[str, Any]:
     return {field: True for name, field in _flag_names(kind).items() if name in options}
 
 
-def _arguments(kind: type[Spoken], words: list[str], fields: Sequence[Field[Any]] | None = None) -> dict[str, Any]:
+def _arguments(kind: type[Command], words: list[str], fields: Sequence[Field[Any]] | None = None) -> dict[str, Any]:
     arguments = [f for f in (kind.parameters() if fields is None else fields) if f.metadata["kind"] == "argument"]
     if len(words) > len(arguments) and kind.command.split()[0] == "config":
         raise Refused(NOT_HERE)
@@ -212,7 +212,7 @@ def _arguments(kind: type[Spoken], words: list[str], fields: Sequence[Field[Any]
     return {f.name: _value(word, hints[f.name], f, kind) for f, word in zip(arguments, words, strict=False)}
 
 
-def _value(word: str, hint: Any, field: Field[Any], kind: type[Spoken]) -> Any:
+def _value(word: str, hint: Any, field: Field[Any], kind: type[Command]) -> Any:
     options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if int in options:
         if not re.fullmatch(r"[0-9]{1,6}", word):

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from services.common.command import CHANGING, CommandClass, argument
 from services.operations.results import Started, Waiting
 
 
 @dataclass(frozen=True)
-class Cancel(Talk):
+class Cancel(InstantCommand):
     """Stop a run at its next safe point; what is done stays done and is named."""
 
     command: ClassVar[str] = "cancel"
@@ -20,13 +20,13 @@ class Cancel(Talk):
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         run = await asked.desk.cancel(self.run, asked.actor, asked.reason)
         return views.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
 
 
 @dataclass(frozen=True)
-class Resume(Talk):
+class Resume(InstantCommand):
     """Go on with a run that has stopped."""
 
     command: ClassVar[str] = "resume"
@@ -35,7 +35,7 @@ class Resume(Talk):
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         made = await asked.desk.resume(self.run, asked.actor, asked.reason)
         if isinstance(made, Waiting):
             return views.not_covered_card(made.request)
@@ -45,7 +45,7 @@ class Resume(Talk):
 
 
 @dataclass(frozen=True)
-class Abandon(Talk):
+class Abandon(InstantCommand):
     """Give up a run that has stopped, and free the cluster."""
 
     command: ClassVar[str] = "abandon"
@@ -54,6 +54,6 @@ class Abandon(Talk):
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         run = await asked.desk.abandon(self.run, asked.actor, asked.reason)
         return views.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.views.node import node_card
 from handlers.views.run_details import one_run_card
@@ -14,12 +14,12 @@ from services.common.errors import Refused, Unreachable
 
 
 @dataclass(frozen=True)
-class Help(Talk):
+class Help(InstantCommand):
     """What can be asked for, and how."""
 
     command: ClassVar[str] = "help"
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         spoken = [s for s in asked.spoken if not s.hidden]
         others: list[str] = []
         try:
@@ -34,7 +34,7 @@ class Help(Talk):
         return views.help_card([(s.usage(), s.summary()) for s in spoken], may, [*others, views.OUTSIDE])
 
 
-def _others(asked: Asked, name: str) -> list[str]:
+def _others(asked: CommandContext, name: str) -> list[str]:
     """Which classes of commands are not open to somebody who may use others, and whom to ask for them."""
     rules = asked.desk.site(name).rules
     closed = [about for about in CHANGING if asked.actor.user not in rules.users(about)]
@@ -42,13 +42,13 @@ def _others(asked: Asked, name: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class ShowStatus(Talk):
+class ShowStatus(InstantCommand):
     """Masters, media nodes, meetings, the open run, cost per hour; with a node: its health, containers, errors, last log lines."""
 
     command: ClassVar[str] = "status"
     node: str | None = argument("master-2, media-3, a droplet's name or its id", default=None)
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         if self.node is not None:
             return node_card(await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now())
         status = await asked.desk.status(asked.cluster(), asked.actor)
@@ -60,13 +60,13 @@ class ShowStatus(Talk):
 
 
 @dataclass(frozen=True)
-class Runs(Talk):
+class Runs(InstantCommand):
     """The newest runs; with a name, one run in full."""
 
     command: ClassVar[str] = "runs"
     run: str | None = argument("the run's name, such as acme-17", default=None)
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         desk = asked.desk
         if self.run is None:
             name = asked.cluster()
@@ -75,14 +75,14 @@ class Runs(Talk):
 
 
 @dataclass(frozen=True)
-class OneRun(Talk):
+class OneRun(InstantCommand):
     """One run in full: what it does, what happened when."""
 
     command: ClassVar[str] = "run"
     hidden: ClassVar[bool] = True  # help lists it as `runs [RUN]`
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         desk = asked.desk
         run = await desk.run(self.run, asked.actor)
         return one_run_card(run, desk.progress(run.id), await asked.sight.events(run.id, asked.actor), asked.clock.now())

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, day
 from services.common.command import CommandClass
-from services.schedule.wake_up import Waking
+from services.schedule.wake_up import WakeUps
 
 
 @dataclass(frozen=True)
-class Wake(Talk):
+class Wake(InstantCommand):
     """Start a cluster that a window has closed, for a while: for those whom `roles.wakers` names. Operators are told."""
 
     command: ClassVar[str] = "wake"
@@ -19,9 +19,9 @@ class Wake(Talk):
     reasons: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WAKE,)
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
-        kept = await Waking(asked.desk, asked.hours).wake(name, asked.actor, asked.reason)
+        kept = await WakeUps(asked.desk, asked.hours).wake(name, asked.actor, asked.reason)
         return woken_card(name, kept.until)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from handlers import views
-from handlers.commands.base import Asked, Talk
+from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, context, date, day, escape, section
 from services.access.policy import Rules
 from services.billing.estimate import FOUR_WEEKS
@@ -27,12 +27,12 @@ MOST_HOLIDAYS = 12
 
 
 @dataclass(frozen=True)
-class ListWindows(Talk):
+class ListWindows(InstantCommand):
     """The off-hours windows, and what is due now and why."""
 
     command: ClassVar[str] = "window list"
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         book = await asked.sight.book(name, asked.actor)
         now = asked.clock.now()
@@ -98,13 +98,13 @@ def _approval(standing: Standing, rules: Rules, now: float) -> str:
 
 
 @dataclass(frozen=True)
-class Forecast(Talk):
+class Forecast(InstantCommand):
     """When it will close and open, in local time and UTC, with clock changes, holidays and exceptions marked."""
 
     command: ClassVar[str] = "window forecast"
     days: str = argument("how far ahead, such as 30d", default="14d")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         asked.desk.may_read(name, asked.actor)
         match = re.fullmatch(r"(\d{1,3})d?", self.days)
@@ -137,7 +137,7 @@ def sections(text: str) -> list[dict[str, object]]:
 
 
 @dataclass(frozen=True)
-class RemoveWindow(Talk):
+class RemoveWindow(InstantCommand):
     """Take an off-hours window out. Staying up needs no approval."""
 
     command: ClassVar[str] = "window remove"
@@ -145,7 +145,7 @@ class RemoveWindow(Talk):
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     name: str = argument("the window's name")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         cluster = asked.cluster()
         was = await asked.hours.wishes.remove(cluster, self.name.lower(), asked.actor)
         said = f"The window {escape(self.name)} is gone; {cluster} is not closed by it any more."
@@ -155,7 +155,7 @@ class RemoveWindow(Talk):
 
 
 @dataclass(frozen=True)
-class SkipDays(Talk):
+class SkipDays(InstantCommand):
     """Days on which no window closes this cluster, such as `tomorrow` or `2026-12-24..2026-12-26,2027-01-06`."""
 
     command: ClassVar[str] = "window skip"
@@ -163,7 +163,7 @@ class SkipDays(Talk):
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     dates: str = rest("tomorrow|Fri|DATE[..DATE][,DATE]")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         dates = parse_skipped(self.dates, asked.clock.now(), asked.zone(name))
         await asked.hours.wishes.skip(name, dates, asked.actor)
@@ -171,7 +171,7 @@ class SkipDays(Talk):
 
 
 @dataclass(frozen=True)
-class KeepUpTalk(Talk):
+class KeepUpTalk(InstantCommand):
     """Stay up although a window would close it: `1h`, `90 minutes`, `until 22:00` or `tonight`. Ends by itself."""
 
     command: ClassVar[str] = "keepup"
@@ -179,7 +179,7 @@ class KeepUpTalk(Talk):
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     length: str = rest("[LENGTH|tonight|until TIME]", default="tonight")
 
-    async def answer(self, asked: Asked) -> Card:
+    async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         length = keep_words(self.length, asked.clock.now(), asked.zone(name))
         kept = await asked.hours.wishes.keep(name, length, asked.actor)

@@ -9,21 +9,21 @@ from typing import Any
 
 from handlers import views
 from handlers.commands.decisions import BY_ACTION, not_covered, opening_view
-from handlers.commands.dispatcher import Counter, sender
+from handlers.commands.dispatcher import CommandDispatcher, sender
 from handlers.commands.inbox import Note, TakenUp
 from handlers.commands.lost_answers import NOT_TAKEN, Look, became
 from handlers.commands.wake_up import woken_card
 from handlers.interactions.home_tab import Home
 from handlers.interactions.menu import Menus
 from handlers.slack.blocks import Card, day
-from handlers.slack.client import Ear, MessageGone, Voice, mark_of
+from handlers.slack.client import MessageGone, ReplyTarget, SlackClient, mark_of
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
 from services.access.policy import Actor, Decision, whom_to_ask
 from services.common.errors import BotError, Refused, Unreachable
 from services.operations.desk import Desk
-from services.schedule.scheduler import Hours
-from services.schedule.wake_up import Waking
+from services.schedule.scheduler import WindowScheduler
+from services.schedule.wake_up import WakeUps
 from services.windows import hours_words
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ class Buttons:
     def __init__(
         self,
         desk: Desk,
-        hours: Hours,
-        voice: Voice,
-        counter: Counter,
+        hours: WindowScheduler,
+        voice: SlackClient,
+        counter: CommandDispatcher,
         menus: Menus,
         home: Home,
         reporter: Reporter,
@@ -75,7 +75,7 @@ class Buttons:
         once = work if note is not None else self._counter.once(ear.trigger, work)
         self._counter.tasks.start(once, f"{name} by {ear.user}")
 
-    async def _press(self, name: str, value: str, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
+    async def _press(self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
         async with self._counter.answering(ear):
             if note is None:
                 await self._pressed(name, value, body, ear, None)
@@ -85,7 +85,7 @@ class Buttons:
                         await self._pressed(name, value, body, ear, note)
         await self._bring_up_to_date(name, value, body)
 
-    async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: Ear, note: Note | None) -> None:
+    async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
         async with self._counter.answering(ear):
             if not OPAQUE.fullmatch(value):
                 raise Refused("this button is not one of the bot's; nothing was changed")
@@ -112,7 +112,7 @@ class Buttons:
     async def _take_up(self, left: TakenUp) -> None:
         """A press that a bot died over: say what became of it, or take it now."""
         what, name, value = left.what, str(left.what["action"]), str(left.what["value"])
-        ear = Ear(str(what["channel"]), str(what["user"]), str(what["thread"]), url=str(what["url"]), since=float(what["at"]))
+        ear = ReplyTarget(str(what["channel"]), str(what["user"]), str(what["thread"]), url=str(what["url"]), since=float(what["at"]))
         body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
         actor = await self._voice.actor(body)
         look = self._became(name, value, actor, float(what["at"]))
@@ -122,7 +122,7 @@ class Buttons:
         else:
             await self._voice.whisper(ear, views.words_card(f"The bot was restarted while it took your press. {found}"))
 
-    async def _ask_why(self, action: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
+    async def _ask_why(self, action: str, value: str, body: Mapping[str, Any], ear: ReplyTarget) -> None:
         """In a form that is opened at once, because a press counts for three seconds, and filled in when it is known what is decided."""
         ear = replace(ear, view=await self._voice.open_modal(ear.trigger, opening_view()))
         async with self._counter.answering(ear):
@@ -210,7 +210,7 @@ class Buttons:
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
         """Start what a window has closed, for a while."""
         name = self._desk.sites.named(value, actor)
-        kept = await Waking(self._desk, self._hours).wake(name, actor)
+        kept = await WakeUps(self._desk, self._hours).wake(name, actor)
         return woken_card(name, kept.until)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
@@ -242,13 +242,13 @@ ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None
 }
 
 
-def _read(body: Mapping[str, Any]) -> tuple[str, str, Ear]:
+def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
     """Which button was pressed, what it carries, and where the answer goes."""
     action, message = body["actions"][0], body.get("message") or {}
     channel, thread = str((body.get("channel") or {}).get("id") or ""), str(message.get("thread_ts") or "")
     trigger, url = str(body.get("trigger_id") or ""), str(body.get("response_url") or "")
     value = str((action.get("selected_option") or {}).get("value") or action.get("value") or "")
-    return str(action["action_id"]), value, Ear(channel, str(body["user"]["id"]), thread, trigger=trigger, url=url)
+    return str(action["action_id"]), value, ReplyTarget(channel, str(body["user"]["id"]), thread, trigger=trigger, url=url)
 
 
 def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:

@@ -11,7 +11,7 @@ from handlers.commands.parser import CURLY
 from handlers.interactions.options import LENGTHS, Pick, initial, kind_of, picks
 from handlers.slack.blocks import OPTION, Block, Card, context, cut, divider, menu, modal, option, section, words
 from services.cluster.model import Cluster
-from services.common.command import Spoken
+from services.common.command import Command
 from services.common.errors import Refused
 from services.procedures import Procedure
 
@@ -53,7 +53,7 @@ def _title(command: str) -> str:
 # A command's fields
 
 
-def command_form(kind: type[Spoken], cluster: Cluster, meant: Meant) -> Block:
+def command_form(kind: type[Command], cluster: Cluster, meant: Meant) -> Block:
     """Everything that the command takes, picked from lists where there are such."""
     blocks: list[Block] = [section(f"*{cluster.name}* · {kind.summary()}")]
     if kind is HoldTalk:
@@ -71,7 +71,7 @@ def command_form(kind: type[Spoken], cluster: Cluster, meant: Meant) -> Block:
     return modal(FORM, _title(kind.command), blocks, meant=meant.text(), submit="Show the plan", close="Leave it")
 
 
-def _field(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> Block:
+def _field(kind: type[Command], field: Field[Any], cluster: Cluster) -> Block:
     optional = field.default is None or isinstance(field.default, str)
     offered = picks(kind, field, cluster)
     label = LABELS.get(field.name, field.name.capitalize())

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from handlers.commands.parser import SPOKEN
-from handlers.interactions.overview import Glances
-from handlers.slack.client import MessageGone, Voice
-from handlers.views.home_tab import Glance, Mine, home_view
+from handlers.interactions.overview import ClusterOverviews
+from handlers.slack.client import MessageGone, SlackClient
+from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.offers import offers, open_to
 from services.access.policy import Actor, Kind, may_operate, may_wake
 from services.common.clock import Clock
@@ -42,7 +42,9 @@ class _Shown:
 class Home:
     """Draws it. One worker for everybody, so that a slow Slack holds up nothing."""
 
-    def __init__(self, desk: Desk, glances: Glances, voice: Voice, clock: Clock, approvers: Callable[[Request], str]) -> None:
+    def __init__(
+        self, desk: Desk, glances: ClusterOverviews, voice: SlackClient, clock: Clock, approvers: Callable[[Request], str]
+    ) -> None:
         self._desk = desk
         self._glances = glances
         self._voice = voice
@@ -168,7 +170,7 @@ class Home:
     def _readable(self, actor: Actor) -> list[str]:
         return list(self._desk.sites.readable(actor))
 
-    def _for(self, glance: Glance, actor: Actor) -> tuple[Glance, Mine]:
+    def _for(self, glance: ClusterOverview, actor: Actor) -> tuple[ClusterOverview, UserActions]:
         """What this person may do about it."""
         rules = self._desk.sites.rules(glance.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
@@ -178,4 +180,4 @@ class Home:
         offered = open_to(offered, SPOKEN, lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED)
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
         wakes = may_wake(actor, rules).kind is not Kind.DENIED
-        return glance, Mine(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting}, wakes)
+        return glance, UserActions(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting}, wakes)

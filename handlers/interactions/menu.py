@@ -6,16 +6,16 @@ from typing import Any
 
 from handlers import views
 from handlers.commands.config import ConfigSet
-from handlers.commands.dispatcher import Counter, say
+from handlers.commands.dispatcher import CommandDispatcher, say
 from handlers.commands.inbox import Note
 from handlers.commands.parser import Words, parse
 from handlers.interactions.command_form import Meant, command_form, first_field, looking_view, plan_view, said_in
 from handlers.interactions.options import kind_of
-from handlers.slack.client import Ear, Voice
+from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.secret_form import config_form
-from services.access.clusters import must
-from services.access.policy import Actor, Kind, judge
-from services.common.command import Spoken
+from services.access.clusters import raise_if_denied
+from services.access.policy import Actor, Kind, authorize
+from services.common.command import Command
 from services.common.errors import BotError, Refused
 from services.operations.desk import Desk, Planned
 from services.procedures import AddWindow, Procedure
@@ -28,13 +28,13 @@ OLDER = "this button is of an older version; nothing was changed, open the menu 
 class Menus:
     """One method per thing that is pressed or sent."""
 
-    def __init__(self, desk: Desk, voice: Voice, counter: Counter, channels: Mapping[str, str]) -> None:
+    def __init__(self, desk: Desk, voice: SlackClient, counter: CommandDispatcher, channels: Mapping[str, str]) -> None:
         self._desk = desk
         self._voice = voice
         self._counter = counter
         self._channels = channels
 
-    async def press(self, name: str, value: str, body: Mapping[str, Any], ear: Ear) -> None:
+    async def press(self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget) -> None:
         """`form:scale` with a cluster, `say:status` with one; or, from a list, both in the value: `form:scale|acme`."""
         if name == "more":
             name, _, value = value.partition("|")
@@ -53,7 +53,7 @@ class Menus:
             words = replace(parse(kind.command), cluster=meant.cluster)
             await self._counter.do(words, body, await self._answer_in(ear, meant, kind, body))
 
-    async def _answer_in(self, ear: Ear, meant: Meant, kind: type[Spoken], body: Mapping[str, Any]) -> Ear:
+    async def _answer_in(self, ear: ReplyTarget, meant: Meant, kind: type[Command], body: Mapping[str, Any]) -> ReplyTarget:
         """Where there is no channel, a modal is opened at once and filled with the answer: its trigger lasts three seconds."""
         if ear.channel:
             return ear
@@ -65,11 +65,11 @@ class Menus:
 
     async def _open(self, meant: Meant, body: Mapping[str, Any]) -> None:
         view = await self._voice.open_modal(str(body["trigger_id"]), looking_view(meant, "Looking at"))
-        async with self._counter.answering(Ear(meant.channel, str(body["user"]["id"]), view=view)):
+        async with self._counter.answering(ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)):
             actor = await self._voice.actor(body)
             kind = kind_of(meant.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
-            must(self._desk.may_say(self._desk.sites.named(meant.cluster, actor), actor, kind))
+            raise_if_denied(self._desk.may_say(self._desk.sites.named(meant.cluster, actor), actor, kind))
             meant = replace(meant, channel=self._news(meant))
             if kind is ConfigSet:
                 self._desk.vault(meant.cluster)
@@ -106,14 +106,14 @@ class Menus:
     async def note(self, body: Mapping[str, Any], meant: Meant) -> Note | None:
         """What was sent, stored before it is acknowledged."""
         try:
-            return await self._counter.note_words(_words(meant), body, Ear(meant.channel, str(body["user"]["id"])))
+            return await self._counter.note_words(_words(meant), body, ReplyTarget(meant.channel, str(body["user"]["id"])))
         except Refused:
             return None
 
     def asked(self, body: Mapping[str, Any], meant: Meant | None = None, note: Note | None = None) -> None:
         """The plan was seen, and what it shows is asked for: the same as typing it in the channel."""
         meant = meant or Meant.of(body["view"])
-        ear = Ear(meant.channel, str(body["user"]["id"]))
+        ear = ReplyTarget(meant.channel, str(body["user"]["id"]))
         self._start(self._counter.do(_words(meant), body, ear, note), f"form of {ear.user}")
 
     def _start(self, work: Any, name: str) -> None:
@@ -121,7 +121,7 @@ class Menus:
 
     async def _plan(self, meant: Meant, procedure: Procedure, body: Mapping[str, Any]) -> None:
         view = str(body["view"]["id"])
-        async with self._counter.answering(Ear(meant.channel, str(body["user"]["id"]), view=view)):
+        async with self._counter.answering(ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)):
             actor = await self._voice.actor(body)
             made = await self._desk.request(actor, self._desk.sites.named(meant.cluster, actor), procedure, dry=True)
             assert isinstance(made, Planned), "a dry run stops at the plan"
@@ -132,7 +132,7 @@ class Menus:
         """What asking for it is called, and what it leads to; no name where it leads nowhere."""
         if plan.empty:
             return "", "There is nothing to ask for."
-        verdict = judge(plan, actor, self._desk.sites.rules(plan.cluster))
+        verdict = authorize(plan, actor, self._desk.sites.rules(plan.cluster))
         if verdict.kind is Kind.DENIED:
             return "", views.sentence(verdict.reason)
         if (run := await self._open_run(plan.cluster, actor)) is not None:

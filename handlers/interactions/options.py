@@ -9,7 +9,7 @@ from handlers.views import node_state
 from handlers.views.text import health
 from services.billing.prices import money, per_hour
 from services.cluster.model import Cluster, Droplet, MediaNode, NodeLook, Size, short
-from services.common.command import Spoken
+from services.common.command import Command
 from services.common.observed import NotSeen
 from services.common.text import count
 from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup, fleet
@@ -37,12 +37,12 @@ LENGTHS = tuple(
 )
 
 
-def kind_of(command: str) -> type[Spoken] | None:
+def kind_of(command: str) -> type[Command] | None:
     """The command that an action's name means: `resize-media`."""
     return next((k for k in (*PROCEDURES, *TALKS) if k.command.replace(" ", "-") == command), None)
 
 
-def picks(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> tuple[Pick, ...]:
+def picks(kind: type[Command], field: Field[Any], cluster: Cluster) -> tuple[Pick, ...]:
     """What can be picked for that field; empty where something is typed."""
     if choices := field.metadata.get("choices"):
         return tuple(Pick(c, c) for c in choices)
@@ -61,7 +61,7 @@ def picks(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> tuple[Pick
             return ()
 
 
-def initial(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> str:
+def initial(kind: type[Command], field: Field[Any], cluster: Cluster) -> str:
     """What is picked to begin with."""
     if kind is Startup and field.name == "media":
         number = Startup().number(cluster) if fleet.of(cluster).most != 0 else None
@@ -69,7 +69,7 @@ def initial(kind: type[Spoken], field: Field[Any], cluster: Cluster) -> str:
     return str(field.default) if isinstance(field.default, str) else ""
 
 
-def numbers(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
+def numbers(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
     """Numbers of media nodes, with what they cost."""
     now = cluster.pool.target if cluster.pool is not None else len(cluster.members)
     most = min(MOST, max(NUMBERS, 2 * now, 2 * (cluster.remembered or 0)))
@@ -92,7 +92,7 @@ def _number(number: int, now: int, price: Decimal | None) -> Pick:
     return Pick(str(number), f"{count(number, 'media node')}{cost}", about)
 
 
-def sizes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
+def sizes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
     """Droplet sizes, cheapest first: those that are sold where the cluster stands, and that its droplets can become."""
     if kind is ResizeMasters:
         now = max((m.monthly for m in cluster.masters if m.monthly), default=None)
@@ -111,7 +111,7 @@ def _size(size: Size, now: Decimal | None) -> Pick:
     return Pick(size.slug, f"{size.slug} · {per_hour(size.hourly)} · {money(size.monthly)}/month", about)
 
 
-def nodes(kind: type[Spoken], cluster: Cluster) -> tuple[Pick, ...]:
+def nodes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
     """Nodes, with their state and who meets there."""
     media = tuple(_media(n, cluster) for n in cluster.media if n.member_status != "deleting")
     if kind is Restart:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from handlers.views.home_tab import Glance
+from handlers.views.home_tab import ClusterOverview
 from services.billing.prices import money, so_far, summed
 from services.billing.savings import report
 from services.cluster.model import EVERYTHING, Cluster, Fact
@@ -14,7 +14,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.operations.desk import Desk
 from services.runs.request import Request
-from services.schedule.scheduler import Hours
+from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import wakeable
 from services.windows import forecast
 
@@ -29,22 +29,22 @@ AT_ONCE = 8
 UNREAD = "the bot's memory could not be read"
 
 
-class Glances:
+class ClusterOverviews:
     """The newest glance at each cluster, for everybody who has Home open."""
 
-    def __init__(self, desk: Desk, hours: Hours, clock: Clock) -> None:
+    def __init__(self, desk: Desk, hours: WindowScheduler, clock: Clock) -> None:
         self._desk = desk
         self._hours = hours
         self._clock = clock
-        self._known: dict[str, Glance] = {}
+        self._known: dict[str, ClusterOverview] = {}
         self._changed_at: dict[str, float] = {}
         self._stamps: dict[str, object] = {}
         self._months: dict[str, tuple[float, str]] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    def known(self, name: str) -> Glance:
+    def known(self, name: str) -> ClusterOverview:
         """What is known of a cluster without looking."""
-        return self._known.get(name, Glance(name))
+        return self._known.get(name, ClusterOverview(name))
 
     def changed(self, name: str) -> None:
         """Something has happened there: what was seen before does not count any more."""
@@ -87,7 +87,7 @@ class Glances:
         self._known[name] = await self._read(glance)
         return "" if stale or seen > self._changed_at.get(name, 0.0) else name
 
-    async def _see(self, glance: Glance) -> Glance:
+    async def _see(self, glance: ClusterOverview) -> ClusterOverview:
         """Look at the cluster itself."""
         try:
             async with self._clock.timeout(LOOK_WITHIN):
@@ -98,7 +98,7 @@ class Glances:
             return replace(glance, trouble=(f"could not be looked at: {error}; {_of(glance.cluster)}",))
         return replace(glance, cluster=cluster, trouble=())
 
-    async def _read(self, glance: Glance) -> Glance:
+    async def _read(self, glance: ClusterOverview) -> ClusterOverview:
         """What the state store says: runs, requests, windows, holds, costs."""
         name, desk, now = glance.name, self._desk, self._clock.now()
         unread = tuple(t for t in glance.trouble if not t.startswith(UNREAD))

@@ -7,11 +7,11 @@ from typing import Any
 
 from handlers import views
 from handlers.commands.decisions import REASONED, lacks, meant_by, told
-from handlers.commands.dispatcher import Counter, sender, stored
+from handlers.commands.dispatcher import CommandDispatcher, sender, stored
 from handlers.commands.inbox import Note, TakenUp
 from handlers.commands.lost_answers import NOT_TAKEN, became
 from handlers.commands.parser import Words
-from handlers.slack.client import Ear, Voice
+from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.secret_form import CONFIG, REASON, VALUE
 from handlers.views.window_form import WINDOW, meant_in, read_window
 from services.access.policy import Decision
@@ -24,7 +24,7 @@ from services.secrets_env import SecretsFile, lint
 class Forms:
     """Takes what was filled in."""
 
-    def __init__(self, desk: Desk, voice: Voice, counter: Counter) -> None:
+    def __init__(self, desk: Desk, voice: SlackClient, counter: CommandDispatcher) -> None:
         self._desk = desk
         self._voice = voice
         self._counter = counter
@@ -48,11 +48,16 @@ class Forms:
         if view["callback_id"] == REASONED:
             decision, name, channel, reason = meant_by(view)
             said = {"kind": "decision", "decision": str(decision), "about": name, "reason": reason}
-            what = {**said, **sender(body, Ear(channel, str(body["user"]["id"])))}
+            what = {**said, **sender(body, ReplyTarget(channel, str(body["user"]["id"])))}
             return await self._counter.taking.before_ack(what, str(body.get("trigger_id") or ""))
         meant = _meant(view)
         text = f"config set {meant['key']} --cluster {meant['cluster']}"
-        what = {"kind": "command", "form": "config set", "text": text, **sender(body, Ear(meant["channel"], str(body["user"]["id"])))}
+        what = {
+            "kind": "command",
+            "form": "config set",
+            "text": text,
+            **sender(body, ReplyTarget(meant["channel"], str(body["user"]["id"]))),
+        }
         return await self._counter.taking.before_ack(what, str(body.get("trigger_id") or ""))
 
     def submit(self, body: Mapping[str, Any], note: Note) -> None:
@@ -64,28 +69,28 @@ class Forms:
             return
         if view["callback_id"] == REASONED:
             decision, name, channel, reason = meant_by(view)
-            ear = Ear(channel, str(body["user"]["id"]))
+            ear = ReplyTarget(channel, str(body["user"]["id"]))
             self._counter.tasks.start(self._decided(decision, name, reason, body, ear, note), f"{decision} by {ear.user}")
             return
         meant = _meant(view)
-        ear = Ear(meant["channel"], str(body["user"]["id"]))
+        ear = ReplyTarget(meant["channel"], str(body["user"]["id"]))
         value, reason = _typed(view, VALUE), _typed(view, REASON)
         self._counter.tasks.start(self._submitted(meant, value, reason, body, ear, note), f"form of {ear.user}")
 
     async def _submitted(
-        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: Ear, note: Note
+        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note
     ) -> None:
         async with self._counter.answering(ear), self._counter.taking.held(note) as mine:
             if mine:
                 async with self._counter.answering(ear):
                     await self._configure(meant, value, reason, body, ear, note)
 
-    async def _decided(self, decision: Decision, name: str, reason: str, body: Mapping[str, Any], ear: Ear, note: Note) -> None:
+    async def _decided(self, decision: Decision, name: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note) -> None:
         async with self._counter.answering(ear), self._counter.taking.held(note) as mine:
             if mine:
                 await self._decide(decision, name, reason, body, ear, note)
 
-    async def _decide(self, decision: Decision, name: str, reason: str, body: Mapping[str, Any], ear: Ear, note: Note) -> None:
+    async def _decide(self, decision: Decision, name: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note) -> None:
         deciding = self._counter.deciding
         async with self._counter.answering(ear):
             actor = await self._voice.actor(body)
@@ -102,7 +107,7 @@ class Forms:
         """A decision with its reason that a bot died over: say what became of it, or take it now."""
         what, decision = left.what, Decision(str(left.what["decision"]))
         name = str(what.get("about") or what["name"])  # before "about" there was, "name" held it
-        ear = Ear(str(what["channel"]), str(what["user"]))
+        ear = ReplyTarget(str(what["channel"]), str(what["user"]))
         body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
         look = self._counter.deciding.became(decision, name, await self._voice.actor(body), float(what["at"]))
         found = await became(look)
@@ -112,7 +117,7 @@ class Forms:
             await self._voice.whisper(ear, views.words_card(f"The bot was restarted while it took your decision. {found}"))
 
     async def _configure(
-        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: Ear, note: Note
+        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note
     ) -> None:
         key, cluster = meant["key"], meant["cluster"]
 
@@ -136,11 +141,11 @@ class Forms:
             await self._voice.whisper(ear, answer)
 
 
-def _window(body: Mapping[str, Any]) -> tuple[Words, Ear]:
+def _window(body: Mapping[str, Any]) -> tuple[Words, ReplyTarget]:
     window = read_window(body["view"]).window
     assert window is not None, "looked at when it was sent"
     cluster, channel, reason = meant_in(body["view"])
-    return Words(AddWindow(window.words()), cluster, reason), Ear(channel, str(body["user"]["id"]))
+    return Words(AddWindow(window.words()), cluster, reason), ReplyTarget(channel, str(body["user"]["id"]))
 
 
 def _meant(view: Mapping[str, Any]) -> dict[str, str]:

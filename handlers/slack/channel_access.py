@@ -52,7 +52,7 @@ class Shut:
     unseen: bool = False
 
 
-class Reach:
+class ChannelAccess:
     """What one process knows of it. A closed channel is asked for nothing, until somebody has `looked`."""
 
     def __init__(self) -> None:

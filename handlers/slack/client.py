@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.slack.blocks import Card, cut, modal
-from handlers.slack.channel_access import CLOSED, Closed, Reach, TokenRefused
+from handlers.slack.channel_access import CLOSED, ChannelAccess, Closed, TokenRefused
 from services.access.policy import Actor
 from services.common.causes import cause_of
 from services.common.clock import Clock, loop_clock
@@ -40,7 +40,7 @@ PAGES, PAGE = 5, 200  # of a channel's history, in which a card is looked for
 
 
 @dataclass(frozen=True)
-class Ear:
+class ReplyTarget:
     """Where a private answer to one person goes: into a channel, or where there is none into a modal that is open or can be opened.
 
     `url`: Slack's own address for answers to what they typed or pressed; it reaches them also where the bot is not a member.
@@ -100,7 +100,7 @@ class Standing:
     teams: frozenset[str] = frozenset()
 
 
-class Voice:
+class SlackClient:
     """Posts, edits, whispers; and knows who people are. Raises Unreachable when Slack cannot be spoken to."""
 
     def __init__(self, client: AsyncWebClient, clock: Clock, teams: frozenset[str] = frozenset()) -> None:
@@ -111,7 +111,7 @@ class Voice:
         self._people: dict[str, tuple[float, Standing]] = {}
         self._asking: dict[str, asyncio.Lock] = {}  # about whom Slack is being asked
         self._urls: dict[str, tuple[float, int]] = {}  # when each was first used, and how often
-        self.reach = Reach()
+        self.reach = ChannelAccess()
 
     def is_of(self, team: str, enterprise: str = "") -> None:
         """The workspace that the bot's token is for, and its organisation: all that it serves, unless others were named."""
@@ -161,14 +161,14 @@ class Voice:
         except (Unreachable, MessageGone):
             return ""
 
-    async def whisper(self, ear: Ear, card: Card) -> None:
+    async def whisper(self, ear: ReplyTarget, card: Card) -> None:
         """For one person's eyes: by Slack's address for answers, else in the channel, else in their own conversation with the bot."""
         if ear.view or not (ear.channel or ear.url):
             await self._whisper_in_modal(ear, card)
         elif not await self._respond(ear, card):
             await self._whisper_in_channel(ear, card)
 
-    async def _respond(self, ear: Ear, card: Card) -> bool:
+    async def _respond(self, ear: ReplyTarget, card: Card) -> bool:
         """By the response URL. False when it does not take this answer (any more)."""
         now = self._clock.now()
         since, uses = self._urls.get(ear.url, (ear.since or now, 0))
@@ -186,7 +186,7 @@ class Voice:
             log.warning("an answer by response URL was not taken: %s", cause_of(error).said)
             return False
 
-    async def _whisper_in_channel(self, ear: Ear, card: Card) -> None:
+    async def _whisper_in_channel(self, ear: ReplyTarget, card: Card) -> None:
         more = {"thread_ts": ear.thread} if ear.thread else {}
         try:
             await self._call("chat.postEphemeral", {"channel": ear.channel, "user": ear.user, **card.arguments(), **more})
@@ -195,7 +195,7 @@ class Voice:
                 raise
             await self._call("chat.postMessage", {"channel": ear.user, **card.arguments()})
 
-    async def _whisper_in_modal(self, ear: Ear, card: Card) -> None:
+    async def _whisper_in_modal(self, ear: ReplyTarget, card: Card) -> None:
         try:
             if ear.view:
                 await self.change_modal(ear.view, modal("answer", "openvidu", card.blocks))

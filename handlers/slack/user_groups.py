@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterable
 
-from handlers.slack.client import Voice
+from handlers.slack.client import SlackClient
 from services.access.user_groups import groups_of
 from services.common.clock import Clock
 from services.common.errors import Unreachable
@@ -20,7 +20,7 @@ MY_TURN = 30.0  # for so long the other bots leave a group to the one that asks 
 class Groups:
     """Asks for one group after the other, and shares the answers with the other bots, so that one of them asks."""
 
-    def __init__(self, desk: Desk, voice: Voice, clock: Clock) -> None:
+    def __init__(self, desk: Desk, voice: SlackClient, clock: Clock) -> None:
         self._desk = desk
         self._voice = voice
         self._clock = clock

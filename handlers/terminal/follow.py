@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from handlers import views
-from handlers.commands.dispatcher import Office, say
+from handlers.commands.dispatcher import HandlerContext, say
 from handlers.interactions.buttons import approvers
 from handlers.slack.blocks import Card, clock
 from handlers.terminal.plaintext import Reader, text_of, words_of
@@ -16,7 +16,7 @@ from services.operations.desk import SWEEP, Desk
 from services.runs.executor import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Asked, Event, Run, State, Taken
-from services.schedule.visible import Sight
+from services.schedule.visible import VisibleState
 
 LOOK = 2.0
 
@@ -35,10 +35,10 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Circle:
+class TerminalContext:
     """What a terminal's words are understood in: the office of the bot, and what people are called."""
 
-    office: Office
+    office: HandlerContext
     names: Mapping[str, str] = field(default_factory=dict)  # Slack member id -> name
 
     def reader(self, cluster: str, width: int) -> Reader:
@@ -54,7 +54,9 @@ def request_card(desk: Desk, request: Request) -> Card:
 class Following:
     """For one reader. `drives`: this process looks after open runs meanwhile, as any bot would. Leaving is harmless."""
 
-    def __init__(self, desk: Desk, sight: Sight, actor: Actor, clock: Clock, circle: Circle, width: int, *, drives: bool) -> None:
+    def __init__(
+        self, desk: Desk, sight: VisibleState, actor: Actor, clock: Clock, circle: TerminalContext, width: int, *, drives: bool
+    ) -> None:
         self._desk = desk
         self._sight = sight
         self._actor = actor

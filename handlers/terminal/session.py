@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from handlers import views
-from handlers.commands import Asked, Talk, WhichCluster
+from handlers.commands import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.dispatcher import say
 from handlers.commands.parser import SPOKEN, Words, parse, with_reason
-from handlers.terminal.follow import Circle, Following, Line, request_card
+from handlers.terminal.follow import Following, Line, TerminalContext, request_card
 from handlers.terminal.plaintext import SHORT, Reader, text_of, words_of
 from services.access.policy import NOWHERE, Actor
 from services.common.clock import Clock
-from services.common.command import Spoken
+from services.common.command import Command
 from services.common.errors import BotError, Refused, Unreachable
 from services.operations.desk import Desk
 from services.operations.results import Changed, Outcome, Planned, Started, Waiting
@@ -21,8 +21,8 @@ from services.procedures import Procedure
 from services.runs.executor import Progress
 from services.runs.request import Request
 from services.runs.run import State
-from services.schedule.scheduler import Hours
-from services.schedule.visible import Sight
+from services.schedule.scheduler import WindowScheduler
+from services.schedule.visible import VisibleState
 from services.windows.times import parse_at
 
 NOBODY = "system:"  # begins the id of a user of the machine who is nobody in Slack
@@ -45,10 +45,10 @@ class Order:
 class Terminal:
     """Hears one order at a time. `drives`: this process looks after open runs while it follows one, as any bot would."""
 
-    def __init__(self, desk: Desk, hours: Hours, clock: Clock, circle: Circle, *, drives: bool) -> None:
+    def __init__(self, desk: Desk, hours: WindowScheduler, clock: Clock, circle: TerminalContext, *, drives: bool) -> None:
         self._desk = desk
         self._hours = hours
-        self._sight = Sight(desk, hours)
+        self._sight = VisibleState(desk, hours)
         self._clock = clock
         self._circle = circle
         self._drives = drives
@@ -101,11 +101,11 @@ class Terminal:
 
     async def _talk(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(order.words if order.verb == "say" else f"{order.verb} {order.words}".strip())
-        if not isinstance(words.said, Talk):
+        if not isinstance(words.said, InstantCommand):
             raise Refused(f"`{words.said.command}` changes a cluster: say `openvidu-bot run {words.said.words()}`")
         began = self._clock.now()
         meant = partial(self._cluster, words, actor)
-        asked = Asked(self._desk, self._hours, actor, "", self._clock, meant, self._circle.office.zone, spoken=SPOKEN, read=_said)
+        asked = CommandContext(self._desk, self._hours, actor, "", self._clock, meant, self._circle.office.zone, spoken=SPOKEN, read=_said)
         later = self._later(words, self._cluster(words, actor)) if words.at else None
         card = await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, later=later))
         reader = self._reader(self._known(words, actor), width)
@@ -280,6 +280,6 @@ def _shown(request: Request) -> str:
     return f"{request.id}:{request.plan.digest}"
 
 
-def _said(text: str) -> Spoken:
+def _said(text: str) -> Command:
     return parse(text).said
 

@@ -7,7 +7,7 @@ from math import ceil
 
 from handlers.commands.cost import cost_card
 from handlers.slack.blocks import Block, Card, actions, button, section
-from handlers.slack.client import MessageGone, Voice
+from handlers.slack.client import MessageGone, SlackClient
 from handlers.views import digest_card, everyone, plain
 from handlers.views.month_chart import described, month_picture
 from services.billing.savings import report
@@ -15,17 +15,17 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
 from services.operations.desk import Desk
-from services.schedule.scheduler import REPORT, Hours
+from services.schedule.scheduler import REPORT, WindowScheduler
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16
 SINGLE = 5  # the last minutes before a moment, which are counted one by one; before, in steps of as many
 
 
-class Notices:
+class Announcements:
     """Empties the outboxes. What was posted is crossed out only afterwards: told twice is better than never told."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, channels: Mapping[str, str]) -> None:
+    def __init__(self, desk: Desk, hours: WindowScheduler, voice: SlackClient, clock: Clock, channels: Mapping[str, str]) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from handlers import views
 from handlers.slack.channel_access import TokenRefused
-from handlers.slack.client import MessageGone, Voice
+from handlers.slack.client import MessageGone, SlackClient
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.text import listed
@@ -23,7 +23,7 @@ FORGOTTEN = 86400.0  # seconds after which rules that forbade a message are thou
 
 
 @dataclass(frozen=True)
-class Door:
+class ClosedChannel:
     """A channel that takes no message: why, since when (epoch seconds), and which operators have been told."""
 
     why: str
@@ -32,24 +32,24 @@ class Door:
     unseen: bool = False  # no look shows it: only a message that is taken proves that it is open
 
 
-class Doors:
+class ClosedChannelWatch:
     """All of them, for all bots together in the state store."""
 
-    def __init__(self, desk: Desk, voice: Voice, clock: Clock, channels: Mapping[str, str]) -> None:
+    def __init__(self, desk: Desk, voice: SlackClient, clock: Clock, channels: Mapping[str, str]) -> None:
         self._desk = desk
         self._voice = voice
         self._clock = clock
         self._channels = channels  # cluster -> its own channel, as the settings name it now
         self._tried: dict[str, float] = {}  # by channel: when Slack was asked, and when it answered
         self._looked: dict[str, float] = {}
-        self.known: dict[str, Door] = {}
+        self.known: dict[str, ClosedChannel] = {}
 
     async def sweep(self) -> None:
         """One round: look at what is due, note what is new, tell whom it concerns."""
         await self._look()
         for _ in range(5):
             text, known = await self._desk.doors.read()
-            self.known = {c: Door(str(d["why"]), float(d["since"]), tuple(d["told"]), bool(d["unseen"])) for c, d in known.items()}
+            self.known = {c: ClosedChannel(str(d["why"]), float(d["since"]), tuple(d["told"]), bool(d["unseen"])) for c, d in known.items()}
             await self._make_sure()
             after = self._after()
             if after == self.known or await self._desk.doors.write(text, json.dumps({c: asdict(d) for c, d in after.items()})):
@@ -66,15 +66,15 @@ class Doors:
             if shut.unseen and self._clock.now() - shut.since > CLOSED_EVERY:
                 self._voice.reach.forget(channel)
 
-    def _after(self) -> dict[str, Door]:
+    def _after(self) -> dict[str, ClosedChannel]:
         """What is known now, by this bot's own looks and messages."""
         shut, named = self._voice.reach.closed, set(self._channels.values())
         kept = {c: d for c, d in self.known.items() if c in named and (c in shut or not self._open_since(c, d))}
         kept = {c: replace(d, why=shut[c].why, unseen=shut[c].unseen) if c in shut else d for c, d in kept.items()}
-        new = {c: Door(s.why, s.since, unseen=s.unseen) for c, s in shut.items() if c in named and c not in kept}
+        new = {c: ClosedChannel(s.why, s.since, unseen=s.unseen) for c, s in shut.items() if c in named and c not in kept}
         return kept | new
 
-    def _open_since(self, channel: str, door: Door) -> bool:
+    def _open_since(self, channel: str, door: ClosedChannel) -> bool:
         seen = 0.0 if door.unseen and self._clock.now() - door.since < FORGOTTEN else self._looked.get(channel, 0.0)
         return max(seen, self._voice.reach.reached.get(channel, 0.0)) > door.since
 
@@ -99,7 +99,7 @@ class Doors:
                 if await self._desk.first_time(f"door:{channel}:{door.since:.0f}:{user}", MY_TURN):
                     await self._tell_one(user, channel, door, names)
 
-    async def _tell_one(self, user: str, channel: str, door: Door, names: list[str]) -> None:
+    async def _tell_one(self, user: str, channel: str, door: ClosedChannel, names: list[str]) -> None:
         keys = listed(f"`clusters.{n}.channel`" for n in names)
         words = (
             f"No card of {listed(names)} can be shown, because {door.why}. New changes are refused until that is fixed; what runs goes on, "

@@ -15,7 +15,7 @@ from services.runs.request import Request
 log = logging.getLogger(__name__)
 
 
-class Absent:
+class DeferredReporter:
     """Hears of the same changes. Any bot's reporter shows what is noted here, as soon as Slack is there again."""
 
     def __init__(self, desk: Desk, channels: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from handlers import views
 from handlers.slack.blocks import Card, clock, context
 from handlers.slack.channel_access import Closed, TokenRefused
-from handlers.slack.client import MessageGone, Voice
+from handlers.slack.client import MessageGone, SlackClient
 from services.access.policy import Actor
 from services.common.errors import Unreachable
 from services.memory.message_refs import CardPlace
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 OVER = "over"  # begins what a copy shows once nothing more can come
 
 
-class Copies:
+class DirectCopies:
     """A copy of the card for each of them, edited when the run comes to something new, and one message for what calls them."""
 
-    def __init__(self, desk: Desk, voice: Voice) -> None:
+    def __init__(self, desk: Desk, voice: SlackClient) -> None:
         self._desk = desk
         self._voice = voice
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from handlers.slack.blocks import Card, actions, button, escape, section
-from handlers.slack.client import Voice
+from handlers.slack.client import SlackClient
 from handlers.views import mentions, plain
 from services.access.policy import Actor, Rules
 from services.cloud.clients.oncall import Action, OnCall, Page, Severity
@@ -18,7 +18,7 @@ from services.memory.schedule import read_book
 from services.operations.desk import Desk
 from services.runs.run import Run, State
 from services.schedule.escalation import Audience, Call, Matter, Told, decide, over
-from services.schedule.scheduler import Hours
+from services.schedule.scheduler import WindowScheduler
 from services.windows.exceptions import DAY
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,9 @@ AGAIN = 60.0  # seconds until outside is called again that could not be
 class Escalations:
     """Looks at every cluster in each round. What was told is noted before it is told: said once too little is better than by every bot."""
 
-    def __init__(self, desk: Desk, hours: Hours, voice: Voice, clock: Clock, channels: Mapping[str, str], oncall: OnCall | None) -> None:
+    def __init__(
+        self, desk: Desk, hours: WindowScheduler, voice: SlackClient, clock: Clock, channels: Mapping[str, str], oncall: OnCall | None
+    ) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice

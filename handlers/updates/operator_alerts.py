@@ -1,7 +1,7 @@
 """Tells the operators what the bot cannot look after: each trouble once, on however many bots."""
 
 from handlers.slack.blocks import Card, section
-from handlers.slack.client import Voice
+from handlers.slack.client import SlackClient
 from handlers.views import plain
 from services.common.bulkheads import Trouble
 from services.common.clock import Clock
@@ -11,10 +11,10 @@ from services.operations.desk import Desk
 DAY = 86400.0
 
 
-class Alarms:
+class OperatorAlerts:
     """Reads the bulkheads of a desk, and posts what is new into the cluster's channel."""
 
-    def __init__(self, desk: Desk, voice: Voice, clock: Clock, channels: dict[str, str]) -> None:
+    def __init__(self, desk: Desk, voice: SlackClient, clock: Clock, channels: dict[str, str]) -> None:
         self._desk = desk
         self._voice = voice
         self._clock = clock

@@ -11,8 +11,8 @@ from functools import partial
 from handlers import views
 from handlers.slack.blocks import Card
 from handlers.slack.channel_access import Closed, TokenRefused
-from handlers.slack.client import MessageGone, Voice
-from handlers.updates.direct_copies import OVER, Copies
+from handlers.slack.client import MessageGone, SlackClient
+from handlers.updates.direct_copies import OVER, DirectCopies
 from services.common.clock import Clock
 from services.common.errors import BadRecord, BotError, Refused, Unreachable
 from services.memory.message_refs import CardPlace
@@ -38,7 +38,9 @@ RENDER_ANYWAY = 30.0  # the clock on a card moves at least this often
 class Reporter:
     """Hears of changes from the desk and shows them. One worker per run, so that a slow Slack holds up nothing."""
 
-    def __init__(self, desk: Desk, voice: Voice, clock: Clock, channels: Mapping[str, str], approvers: Callable[[Request], str]) -> None:
+    def __init__(
+        self, desk: Desk, voice: SlackClient, clock: Clock, channels: Mapping[str, str], approvers: Callable[[Request], str]
+    ) -> None:
         self._desk = desk
         self._voice = voice
         self._clock = clock
@@ -50,7 +52,7 @@ class Reporter:
         self._standing: dict[str, tuple[str, CardPlace]] = {}  # cards that are not final, with their cluster
         self._posting: set[asyncio.Task[None]] = set()
         self._gone: Counter[str] = Counter()  # by run: cards that were gone, one after the other
-        self._copies = Copies(desk, voice)
+        self._copies = DirectCopies(desk, voice)
         desk.watchers.runs.append(self.run_changed)
         desk.watchers.requests.append(self.request_changed)
 

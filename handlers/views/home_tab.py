@@ -27,7 +27,7 @@ SAID = 1400  # characters of one of them; Slack takes 250 KB
 
 
 @dataclass(frozen=True)
-class Glance:
+class ClusterOverview:
     """One cluster as App Home shows it. No `cluster`: it has not been seen yet, or not been readable (`trouble` says why)."""
 
     name: str
@@ -47,7 +47,7 @@ class Glance:
 
 
 @dataclass(frozen=True)
-class Mine:
+class UserActions:
     """What one person may do about a cluster: decide on these requests, operate it, and these offers (label, value)."""
 
     decides: frozenset[str] = frozenset()
@@ -57,7 +57,7 @@ class Mine:
     wakes: bool = False  # may start it, where its window has closed it
 
 
-def home_view(glances: Sequence[tuple[Glance, Mine]], at: float, hidden: int = 0, outsider: str = "") -> dict[str, Any]:
+def home_view(glances: Sequence[tuple[ClusterOverview, UserActions]], at: float, hidden: int = 0, outsider: str = "") -> dict[str, Any]:
     """The whole view. `hidden`: clusters that this person may not see."""
     blocks: list[Block] = [context(f"as of {clock(at)} · changes by itself while something goes on")]
     if outsider:
@@ -82,7 +82,7 @@ def _view(blocks: list[Block]) -> dict[str, Any]:
     return {"type": "home", "callback_id": "home", "blocks": blocks}
 
 
-def _quiet(glance: Glance) -> bool:
+def _quiet(glance: ClusterOverview) -> bool:
     delayed = any(r.waits for r in glance.later)
     return not (glance.run or glance.waiting or delayed or glance.trouble or (glance.cluster and glance.cluster.problem))
 
@@ -90,7 +90,7 @@ def _quiet(glance: Glance) -> bool:
 # What waits for this person
 
 
-def _decisions(glances: Sequence[tuple[Glance, Mine]]) -> list[Block]:
+def _decisions(glances: Sequence[tuple[ClusterOverview, UserActions]]) -> list[Block]:
     made: list[list[Block]] = []
     for glance, mine in glances:
         made += [_request(r, mine) for r in glance.waiting if r.id in mine.decides]
@@ -107,7 +107,7 @@ def _decisions(glances: Sequence[tuple[Glance, Mine]]) -> list[Block]:
     return blocks
 
 
-def _request(request: Request, mine: Mine) -> list[Block]:
+def _request(request: Request, mine: UserActions) -> list[Block]:
     head = f"*{heading(request)}* · {asked(request.requester, request.reason)} · until {clock(request.until)}"
     differs = f":warning: {unlike(request)}\n" if request.differs else ""
     said = cut(f"{head}\n{differs}{impact(request.plan)}", SAID)
@@ -129,7 +129,7 @@ def _question(run: Run) -> list[Block]:
 # A cluster
 
 
-def _cluster(glance: Glance, mine: Mine) -> list[Block]:
+def _cluster(glance: ClusterOverview, mine: UserActions) -> list[Block]:
     lines = [_head(glance)]
     if glance.cluster is not None:
         lines += _health(glance.cluster)
@@ -159,7 +159,7 @@ def clock_time(request: Request) -> str:
     return f"{heading(request)}, {request.moment.partition(', ')[2].partition(' ')[0]}"
 
 
-def _head(glance: Glance) -> str:
+def _head(glance: ClusterOverview) -> str:
     cluster = glance.cluster
     if cluster is None:
         return f"*{glance.name}* · {'not readable now' if glance.trouble else 'looking …'}"
@@ -192,6 +192,6 @@ def _run(run: Run, progress: Progress | None) -> str:
     return f"`{run.id}` {what} · {behind(run)} · {state}{doing}{waits}{until}{for_long}"
 
 
-def _waits(request: Request, mine: Mine) -> str:
+def _waits(request: Request, mine: UserActions) -> str:
     whom = waits_for(request, mine.approvers.get(request.id, "an approver"))
     return f"*Waits for others* {heading(request)} · {asked(request.requester, request.reason)} · {whom} · until {clock(request.until)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.cluster.backups import superseded
 from services.cluster.model import Cluster, FleetKind
-from services.common.command import Spoken
+from services.common.command import Command
 from services.runs.run import Run, State
 
 MAIN = 4  # offers that are buttons of their own; the rest is in a list
@@ -49,7 +49,7 @@ STAY = Offer("Keep up…", "keepup", form=True)
 WINDOW = Offer("Add an off-hours window…", "window add")  # has a form of its own
 
 
-def open_to(offered: Iterable[Offer], spoken: Sequence[type[Spoken]], may: Callable[[type[Spoken]], bool]) -> tuple[Offer, ...]:
+def open_to(offered: Iterable[Offer], spoken: Sequence[type[Command]], may: Callable[[type[Command]], bool]) -> tuple[Offer, ...]:
     """Those of them that somebody may say."""
     kinds = {kind.command: kind for kind in spoken}
     return tuple(o for o in offered if may(kinds[o.command]))

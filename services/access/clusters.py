@@ -3,20 +3,20 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from services.access.policy import Actor, Kind, Rules, may_read, must
-from services.access.user_groups import Roster
-from services.cloud.port import Outside
+from services.access.policy import Actor, Kind, Rules, may_read, raise_if_denied
+from services.access.user_groups import UserGroupCache
+from services.cloud.port import ClusterGateway
 from services.cluster.certificates import CertificateSeen
 from services.common.clock import Clock
 from services.common.errors import Refused
 
 
 @dataclass(frozen=True)
-class Site:
+class ManagedCluster:
     """One cluster under the desk's care."""
 
     name: str
-    world: Outside
+    world: ClusterGateway
     rules: Rules
     certificate: Callable[[], Awaitable[CertificateSeen]] | None = None  # looks at that of the public address
     account: Callable[[], Awaitable[str]] | None = None  # asks whose token it is
@@ -26,10 +26,10 @@ class Site:
         return await self.certificate() if self.certificate is not None else None
 
 
-class Sites(Mapping[str, Site]):
+class ClusterRegistry(Mapping[str, ManagedCluster]):
     """All of them, by name."""
 
-    def __init__(self, sites: Mapping[str, Site], roster: Roster, clock: Clock) -> None:
+    def __init__(self, sites: Mapping[str, ManagedCluster], roster: UserGroupCache, clock: Clock) -> None:
         self._sites = dict(sites)
         self._roster = roster
         self._clock = clock
@@ -40,7 +40,7 @@ class Sites(Mapping[str, Site]):
         """Those that are in the state what they are here: all that anything is done for."""
         return [name for name in self._sites if name not in self.foreign]
 
-    def __getitem__(self, name: str) -> Site:
+    def __getitem__(self, name: str) -> ManagedCluster:
         return self._sites[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -49,7 +49,7 @@ class Sites(Mapping[str, Site]):
     def __len__(self) -> int:
         return len(self._sites)
 
-    def site(self, name: str) -> Site:
+    def site(self, name: str) -> ManagedCluster:
         """The cluster of that name, with its policy as it is at this moment. Refused when there is none."""
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}")
@@ -70,7 +70,7 @@ class Sites(Mapping[str, Site]):
 
     def must_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
-        must(may_read(actor, self.rules(name)))
+        raise_if_denied(may_read(actor, self.rules(name)))
 
     def readable(self, actor: Actor) -> tuple[str, ...]:
         """The clusters that this person may see."""
@@ -95,4 +95,4 @@ class Sites(Mapping[str, Site]):
             self.must_read(name, actor)
 
 
-__all__ = ["Site", "Sites", "must"]
+__all__ = ["ClusterRegistry", "ManagedCluster", "raise_if_denied"]

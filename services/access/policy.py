@@ -253,7 +253,7 @@ def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
     return _lacks_role(rules, f"break-glass is not open to you{named}: `roles.break_glass` in the bot's settings names who may use it")
 
 
-def judge(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
+def authorize(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
     """Whether this plan may be run by this person, at once or after approval."""
     may = may_use(actor, rules, plan.procedure.needs())
     if may.kind is Kind.DENIED:
@@ -329,14 +329,14 @@ def may_approve_now(rules: Rules) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Tally:
+class ApprovalCount:
     """How far approvals have come: `left` are missing, among them one from each group of `lacks`."""
 
     left: int
     lacks: tuple[str, ...] = ()
 
 
-def tally(approvers: Sequence[str], needs: int, rules: Rules) -> Tally:
+def tally(approvers: Sequence[str], needs: int, rules: Rules) -> ApprovalCount:
     """Count these people's approvals. Everybody counts once, and somebody who is in two groups counts for one of them."""
     members = dict(rules.members)
     for_group: dict[str, str] = {}
@@ -356,7 +356,7 @@ def tally(approvers: Sequence[str], needs: int, rules: Rules) -> Tally:
         place(who, set())
     lacks = tuple(g for g in rules.approvals_from if g not in for_group)
     anybody = max(0, needs - len(rules.approvals_from) - (len(people) - len(for_group)))
-    return Tally(len(lacks) + anybody, lacks)
+    return ApprovalCount(len(lacks) + anybody, lacks)
 
 
 def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Verdict:
@@ -368,7 +368,7 @@ def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Ve
     return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")
 
 
-def must(verdict: Verdict) -> Verdict:
+def raise_if_denied(verdict: Verdict) -> Verdict:
     """The verdict, unless it is a no: then Refused with its reason."""
     if verdict.kind is Kind.DENIED:
         raise Refused(verdict.reason)

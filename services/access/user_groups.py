@@ -77,7 +77,7 @@ def _people(role: frozenset[str], groups: Mapping[str, frozenset[str]]) -> froze
     return found.union(*(members for g, members in groups.items() if g in role))
 
 
-class Roster:
+class UserGroupCache:
     """What is known of people now. One for each process, kept up to date in the background."""
 
     def __init__(self, homes: frozenset[str] = frozenset()) -> None:

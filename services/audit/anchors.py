@@ -4,9 +4,9 @@ import asyncio
 import json
 from dataclasses import dataclass
 
-from services.access.clusters import Sites
+from services.access.clusters import ClusterRegistry
 from services.audit.entries import Head, read_head
-from services.cloud.secrets_bucket import Vault
+from services.cloud.secrets_bucket import SecretsBucket
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Unreachable
@@ -28,10 +28,10 @@ class Digest:
     fresh: int
 
 
-class Heads:
+class HeadAnchors:
     """On any number of bots each head goes out once; what could not be sent is tried again."""
 
-    def __init__(self, sites: Sites, store: Store, clock: Clock, bulkheads: Bulkheads) -> None:
+    def __init__(self, sites: ClusterRegistry, store: Store, clock: Clock, bulkheads: Bulkheads) -> None:
         self._sites = sites
         self._store = store
         self._clock = clock
@@ -105,18 +105,18 @@ def _told(name: str) -> str:
     return audit_told_key(name)
 
 
-async def keep_head(vault: Vault, cluster: str, head: Head) -> None:
+async def keep_head(vault: SecretsBucket, cluster: str, head: Head) -> None:
     """Keep the head of an audit in the bucket; one that lies there already is kept."""
     content = json.dumps({"cluster": cluster, "number": head.number, "hash": head.hash}, sort_keys=True)
     await vault.anchor(f"{cluster}/{head.number:010d}-{head.hash[:16]}", content.encode())
 
 
-async def kept_heads(vault: Vault, cluster: str) -> list[Head]:
+async def kept_heads(vault: SecretsBucket, cluster: str) -> list[Head]:
     """All heads that were kept of a cluster's audit, oldest first."""
     return [head for stored in await vault.anchored(cluster) if (head := _named(stored.key, cluster)) is not None]
 
 
-async def newest_head(vault: Vault, cluster: str) -> Head | None:
+async def newest_head(vault: SecretsBucket, cluster: str) -> Head | None:
     """The head that was kept last; None where none was."""
     found = sorted(await vault.anchored(cluster), key=lambda s: (float(s.modified), s.key))
     return next((head for stored in reversed(found) if (head := _named(stored.key, cluster)) is not None), None)

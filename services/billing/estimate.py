@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from services.billing.droplet_hours import Month, Stay, bill, cents
 from services.windows.due import due, edges
-from services.windows.edge import Edge, Terms
+from services.windows.edge import Edge, SchedulePolicy
 from services.windows.exceptions import DAY
 from services.windows.window import Window
 
@@ -23,14 +23,14 @@ class NodePrice:
     capped: bool = True
 
 
-def four_weeks(windows: Sequence[Window], since: float, nodes: Sequence[NodePrice], terms: Terms) -> Decimal:
+def four_weeks(windows: Sequence[Window], since: float, nodes: Sequence[NodePrice], terms: SchedulePolicy) -> Decimal:
     """What it costs if every window closes and opens punctually and nobody keeps it up. Further nodes cost what the last one does."""
     span = Month(since, since + FOUR_WEEKS, since + FOUR_WEEKS)
     stays = _stays(windows, span, nodes, terms) if nodes else []
     return cents(sum((bill(s, span.seconds(s.since, s.until), span) for s in stays), Fraction(0)))
 
 
-def _stays(windows: Sequence[Window], span: Month, nodes: Sequence[NodePrice], terms: Terms) -> list[Stay]:
+def _stays(windows: Sequence[Window], span: Month, nodes: Sequence[NodePrice], terms: SchedulePolicy) -> list[Stay]:
     """The droplets that there will be. Those that are there already were created before."""
     earlier = span.since - DAY
     closed = due(windows, span.since, terms=terms).state == "closed"

@@ -12,7 +12,7 @@ NEEDED = f"not confirmed yet: it has to be seen in {LOOKS} looks over {SECONDS:.
 NEEDED_OF_VALUE = f"not confirmed yet: it has to be seen again after {SECONDS:.0f} s"  # so that who asks again in a minute has an answer
 
 
-class Doubt:
+class UnconfirmedAnswer:
     """One thing that was seen unlike before, how often, and since when."""
 
     def __init__(self, what: Hashable, now: float) -> None:
@@ -20,7 +20,7 @@ class Doubt:
         self.first_seen = now
         self.looks = 1
 
-    def again(self) -> "Doubt":
+    def again(self) -> "UnconfirmedAnswer":
         """It was seen once more."""
         self.looks += 1
         return self
@@ -36,7 +36,7 @@ class Answers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._answered: set[str] = set()
-        self._doubts: dict[str, Doubt] = {}
+        self._doubts: dict[str, UnconfirmedAnswer] = {}
 
     async def of(self, what: str, ask: Awaitable[T]) -> T:
         """The answer. Rejected when that is certain; Unconfirmed while it may be one odd answer."""
@@ -55,18 +55,18 @@ class Answers:
             return refusal
         now = self._clock.now()
         doubt = self._doubts.get(what)
-        doubt = self._doubts[what] = doubt.again() if doubt is not None else Doubt(what, now)
+        doubt = self._doubts[what] = doubt.again() if doubt is not None else UnconfirmedAnswer(what, now)
         return refusal if doubt.believed(now) else Unconfirmed(f"{refusal} ({NEEDED})", doubt.first_seen)
 
 
-class Settled:
+class Confirmed:
     """Something that seldom changes, as it was seen last; another value counts once it is believed."""
 
     def __init__(self, clock: Clock, what: str) -> None:
         self._clock = clock
         self._what = what
         self._value: str = ""
-        self._doubt: Doubt | None = None
+        self._doubt: UnconfirmedAnswer | None = None
 
     def see(self, value: str) -> None:
         """Take a value as it was seen. Unconfirmed while it is unlike before, and may be one odd answer."""
@@ -75,7 +75,7 @@ class Settled:
             return
         now = self._clock.now()
         known = self._doubt if self._doubt is not None and self._doubt.what == value else None
-        self._doubt = known.again() if known is not None else Doubt(value, now)
+        self._doubt = known.again() if known is not None else UnconfirmedAnswer(value, now)
         if not self._doubt.believed(now, looks=2):
             raise Unconfirmed(f"{self._what} is {value}, and was {self._value} before ({NEEDED_OF_VALUE})", self._doubt.first_seen)
         self._value, self._doubt = value, None

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from services.cloud.confirm import Doubt
+from services.cloud.confirm import UnconfirmedAnswer
 from services.cloud.parse import Member, PoolEntry
 from services.cluster.model import Droplet
 from services.common.clock import Clock
@@ -23,7 +23,7 @@ class Members:
         self._about: object = None
         self._listed = float("-inf")
         self._members: tuple[Member, ...] = ()
-        self._missing: dict[int, Doubt] = {}
+        self._missing: dict[int, UnconfirmedAnswer] = {}
 
     async def now(
         self, pool: PoolEntry, media: Iterable[Droplet], here: frozenset[int], since: float, patience: float, ask: Ask
@@ -46,7 +46,7 @@ class Members:
         listed, now = {m.droplet for m in found}, self._clock.now()
         missing = [m for m in self._members if m.droplet not in listed and m.droplet in here]
         doubts = {m.droplet: self._missing.get(m.droplet) for m in missing}
-        self._missing = {droplet: doubt.again() if doubt else Doubt("missing", now) for droplet, doubt in doubts.items()}
+        self._missing = {droplet: doubt.again() if doubt else UnconfirmedAnswer("missing", now) for droplet, doubt in doubts.items()}
         kept = tuple(m for m in missing if not self._missing[m.droplet].believed(now))
         self._missing = {m.droplet: self._missing[m.droplet] for m in kept}
         return (*found, *kept)

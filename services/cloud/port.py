@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from services.cloud.secrets_bucket import Vault
+from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.model import Autoscaler, Cluster, Fact, NodeLook
 
 
-class Outside(Protocol):
+class ClusterGateway(Protocol):
     """A cluster's world as the executor needs it."""
 
     async def observe(self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = ...) -> Cluster: ...
@@ -26,6 +26,6 @@ class Outside(Protocol):
     async def delete_snapshot(self, snapshot_id: str) -> None: ...
     async def keep_secrets(self, label: str) -> None: ...
     async def drop_secrets(self, label: str) -> None: ...
-    vault: Vault | None
+    vault: SecretsBucket | None
 
     def pace(self, interval: float) -> float: ...

@@ -55,7 +55,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-class Vault:
+class SecretsBucket:
     """Values go in and out of here as bytes, and nowhere else."""
 
     def __init__(self, objects: Objects, clock: Clock) -> None:

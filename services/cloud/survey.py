@@ -8,12 +8,12 @@ import asyncio
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from services.cloud.confirm import Settled
+from services.cloud.confirm import Confirmed
 from services.cloud.listings import Account
 from services.cloud.parse import DropletEntry, Listed, Member, Namespace, PoolEntry
 from services.cloud.pool_members import Members
 from services.cluster.backups import made_by_bot
-from services.cluster.fleet_kind import Names, Signs, tell
+from services.cluster.fleet_kind import Evidence, ResourceNames, detect_fleet
 from services.cluster.model import Autoscaler, Droplet, Fact, FleetKind, MediaNode, Pool, Size, Snapshot
 from services.common.clock import Clock
 from services.common.errors import BotError, NotFound, Rejected, Unconfirmed, Unreachable
@@ -84,12 +84,12 @@ class _Unseen:
 class Survey:
     """Looks at one cluster through its account."""
 
-    def __init__(self, names: Names, account: Account, clock: Clock) -> None:
+    def __init__(self, names: ResourceNames, account: Account, clock: Clock) -> None:
         self._names = names
         self._account = account
         self._clock = clock
         self._members = Members(clock)
-        self._kept_by = Settled(clock, f"what keeps the media nodes of {names.stack}")
+        self._kept_by = Confirmed(clock, f"what keeps the media nodes of {names.stack}")
 
     async def look(self, needs: frozenset[Fact], fresh: float, since: float, tolerates: frozenset[Fact]) -> Surveyed:
         """Look now; nothing older than `fresh` will do, nor members from before `since`.
@@ -230,7 +230,7 @@ class Survey:
         autoscaled = len([d for d in droplets if names.is_autoscaled(d.droplet.name)])
         nothing = not (mine or here or fixed or autoscaled)
         tag = await self._tag_is_there() if nothing else None
-        kind, problem = tell(names, Signs(len(mine), bool(here) if is_readable else None, fixed, autoscaled, tag))
+        kind, problem = detect_fleet(names, Evidence(len(mine), bool(here) if is_readable else None, fixed, autoscaled, tag))
         return kind, problem, await self._autoscaler(here) if kind is FleetKind.AUTOSCALER else None
 
     async def _namespace(self, *, seldom: bool, fresh: float) -> tuple[str, bool]:

@@ -12,9 +12,9 @@ from services.cloud.clients.ssh import Host, Output
 from services.cloud.listings import Account
 from services.cloud.node_look import parse_look
 from services.cloud.parse import Action, pool_of, template_digest
-from services.cloud.secrets_bucket import Objects, Vault
+from services.cloud.secrets_bucket import Objects, SecretsBucket
 from services.cloud.survey import Survey
-from services.cluster.fleet_kind import Names
+from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Timings
 from services.common.causes import REFUSED
 from services.common.clock import Clock
@@ -89,8 +89,8 @@ class ClusterWorld:
         self._people = people
         self._clock = clock
         self._bucket = bucket
-        self.vault = Vault(bucket, clock) if bucket is not None else None
-        self._names = Names(place.stack)
+        self.vault = SecretsBucket(bucket, clock) if bucket is not None else None
+        self._names = ResourceNames(place.stack)
         self._where: dict[int, str] = {}
         self._fixed: frozenset[int] = frozenset()
         self._survey = Survey(self._names, account, clock)

@@ -10,7 +10,7 @@ FUNCTION_READ = "function:read"
 
 
 @dataclass(frozen=True)
-class Names:
+class ResourceNames:
     """What the vendor's Terraform calls things of a stack. Exact: `acme` and `acme-media` can live side by side."""
 
     stack: str
@@ -61,7 +61,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Signs:
+class Evidence:
     """What was found of a stack. None: it could not be read, which is not the same as absent."""
 
     pools: int
@@ -71,7 +71,7 @@ class Signs:
     tag: bool | None = None  # the draining tag, looked for only where nothing else is
 
 
-def tell(names: Names, signs: Signs) -> tuple[FleetKind, str]:
+def detect_fleet(names: ResourceNames, signs: Evidence) -> tuple[FleetKind, str]:
     """The kind, and why nothing may be changed; "" when nothing speaks against it."""
     found = [
         what
@@ -110,7 +110,7 @@ def tell(names: Names, signs: Signs) -> tuple[FleetKind, str]:
     )
 
 
-def _mixed(names: Names, found: list[str]) -> str:
+def _mixed(names: ResourceNames, found: list[str]) -> str:
     there = f"{', '.join(found[:-1])} and {found[-1]}"
     return (
         f"{names.stack} has {there} at the same time: an apply is in progress, or was interrupted. Finish it (read the plan first); until "

@@ -37,7 +37,7 @@ CHANGING = (CommandClass.POWER, CommandClass.CAPACITY, CommandClass.CONFIGURATIO
 
 
 @dataclass(frozen=True)
-class Spoken:
+class Command:
     """Something that can be said. A field named like a Python keyword or with `_` is said with `-`."""
 
     command: ClassVar[str]

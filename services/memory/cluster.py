@@ -7,7 +7,7 @@ from typing import Any
 
 from services.audit.chain import Chain
 from services.cluster.model import Autoscaler, Cluster, FleetKind, FleetSeen
-from services.memory.schedule import Books, Fence, read_book
+from services.memory.schedule import Fence, ScheduleRepository, read_book
 from services.memory.user_groups import KnownGroups
 from services.store import Commit, Store
 from services.store.keys import book_key, closings_key, fleet_key, media_key, pause_key, zero_key
@@ -17,12 +17,12 @@ EVENINGS = 120  # closings that are remembered
 KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
 
 
-class Memory:
+class ClusterMemory:
     """Small facts in the state store, by cluster or droplet."""
 
     def __init__(self, store: Store, chain: Chain) -> None:
         self._store = store
-        self.books = Books(store, chain)
+        self.books = ScheduleRepository(store, chain)
         self.groups = KnownGroups(store)
 
     async def add_to(self, cluster: Cluster) -> Cluster:

@@ -16,7 +16,7 @@ class Viewer:
     until: float
 
 
-class Homes:
+class HomeViewers:
     """Who has App Home open: kept true by whichever bot is there, so that none goes on showing what was so before a restart."""
 
     KEY = "homes"

@@ -18,7 +18,7 @@ class Unanswered:
     newest: bool
 
 
-class Intake:
+class CommandInbox:
     """Commands and presses that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip."""
 
     LOG = "intake"

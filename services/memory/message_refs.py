@@ -44,7 +44,7 @@ def card_keys(name: str) -> tuple[str, str]:
     return card_key(name), copies_key(name)
 
 
-class CardPlaces:
+class MessageRefs:
     """Which message shows which request or run: edited, never posted anew, by whichever bot drives it."""
 
     OPEN = "cards"

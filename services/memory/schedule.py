@@ -133,7 +133,7 @@ def write_book(book: Book, over: str | None = None) -> str:
     return write(book, CLASSES, over)
 
 
-class Books:
+class ScheduleRepository:
     """The books of all clusters."""
 
     def __init__(self, store: Store, chain: Chain) -> None:

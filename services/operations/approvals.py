@@ -5,13 +5,13 @@ import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from services.access.policy import Actor, Kind, Rules, Verdict, judge
+from services.access.policy import Actor, Kind, Rules, Verdict, authorize
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
 from services.common.serialize import read_json
 from services.common.text import duration
-from services.operations.staged_secrets import Staging
+from services.operations.staged_secrets import StagedSecrets
 from services.procedures import Procedure
 from services.procedures.plan import Plan
 from services.runs.journal import Journal
@@ -27,7 +27,7 @@ TRIES = 50
 GLASS_SECONDS = 600.0  # an emergency is now
 
 
-class Requests:
+class Approvals:
     """The requests of all clusters. `tell` hears of every new state of one."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Requests:
         journal: Journal,
         store: Store,
         clock: Clock,
-        staging: Staging,
+        staging: StagedSecrets,
         tell: Callable[[Request], None],
         bulkheads: Bulkheads,
     ) -> None:
@@ -182,7 +182,7 @@ class Requests:
     async def ease(self, name: str, rules: Rules) -> None:
         """Where the policy asks for no approval any more, whoever asked can start it: the card says so from then on."""
         for request in await self.waiting(name):
-            free = judge(request.plan, request.requester, rules).kind is Kind.ALLOWED
+            free = authorize(request.plan, request.requester, rules).kind is Kind.ALLOWED
             if free and not request.glass and not request.startable:
                 eased = replace(request, needs=0, lacks=())
                 eased = eased.agreed(self._clock.now()) if request.later else eased

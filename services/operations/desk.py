@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from services.access.clusters import Site, Sites
+from services.access.clusters import ClusterRegistry, ManagedCluster
 from services.access.policy import (
     Actor,
     Decision,
     Kind,
     Rules,
     Verdict,
-    judge,
+    authorize,
     may_approve,
     may_break_glass,
     may_decide,
@@ -24,41 +24,41 @@ from services.access.policy import (
     may_say,
     may_use,
     may_wake,
-    must,
+    raise_if_denied,
 )
 from services.access.reasons import harmless, reason_of
-from services.access.user_groups import Roster
-from services.audit.anchors import Heads
+from services.access.user_groups import UserGroupCache
+from services.audit.anchors import HeadAnchors
 from services.cloud.node_report import NodeReport, read_inspection
-from services.cloud.secrets_bucket import Vault
+from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
-from services.common.command import CommandClass, Spoken
+from services.common.command import Command, CommandClass
 from services.common.errors import BadRecord, Foreign, Refused, Rejected, Unreachable
 from services.common.patience import patiently
 from services.common.text import duration
 from services.memory.bindings import Bindings
 from services.memory.closed_channels import ClosedChannels
-from services.memory.cluster import Memory
+from services.memory.cluster import ClusterMemory
 from services.memory.escalations import EscalationNotes
-from services.memory.home_viewers import Homes
-from services.memory.inbox import Intake
-from services.memory.message_refs import CardPlaces
+from services.memory.home_viewers import HomeViewers
+from services.memory.inbox import CommandInbox
+from services.memory.message_refs import MessageRefs
 from services.memory.schedule import Book
-from services.operations.approvals import Requests
+from services.operations.approvals import Approvals
 from services.operations.results import Changed, Outcome, Planned, Started, Status, Waiting
-from services.operations.run_control import Interventions, Outdated, Uncovered, has_moved_on
-from services.operations.staged_secrets import Staging, configure
+from services.operations.run_control import Outdated, RunControl, Uncovered, has_moved_on
+from services.operations.staged_secrets import StagedSecrets, configure
 from services.procedures import Procedure
 from services.procedures.find_node import master_or_media
 from services.procedures.plan import Plan, make_plan
 from services.runs.authorization import ONE_RUN, beyond, counted, not_covered
-from services.runs.drain_ledger import Drains
-from services.runs.driver import Driver
+from services.runs.drain_ledger import DrainLedger
+from services.runs.driver import RunDriver
 from services.runs.executor import Executor, Progress
 from services.runs.journal import Journal
-from services.runs.locks import Keeping, Locks
+from services.runs.locks import LeaseKeeper, Locks
 from services.runs.request import GRACE, Act, Request, RequestState, grew
 from services.runs.run import Opened, Run, State, Stopped
 from services.runs.standing_approval import Standing, of_window, uncovered
@@ -106,9 +106,11 @@ def _named(watcher: Callable[..., None]) -> str:
 class Desk:
     """Plans, asks for approval, opens runs, takes people's decisions, and keeps every open run driven."""
 
-    def __init__(self, sites: Mapping[str, Site], store: Store, clock: Clock, worker: str, roster: Roster | None = None) -> None:
-        self.roster = roster or Roster()
-        self.sites = Sites(sites, self.roster, clock)
+    def __init__(
+        self, sites: Mapping[str, ManagedCluster], store: Store, clock: Clock, worker: str, roster: UserGroupCache | None = None
+    ) -> None:
+        self.roster = roster or UserGroupCache()
+        self.sites = ClusterRegistry(sites, self.roster, clock)
         self.bulkheads = Bulkheads(clock)
         self.watchers = Watchers(self.bulkheads)
         self.cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
@@ -116,20 +118,20 @@ class Desk:
         self._clock = clock
         self._locks = Locks(store, clock, worker)
         self.journal = Journal(store, clock)
-        self.memory = Memory(store, self.journal.chain)
-        self.heads = Heads(self.sites, store, clock, self.bulkheads)
-        self.cards = CardPlaces(store)
-        self.intake = Intake(store)
-        self.homes = Homes(store)
+        self.memory = ClusterMemory(store, self.journal.chain)
+        self.heads = HeadAnchors(self.sites, store, clock, self.bulkheads)
+        self.cards = MessageRefs(store)
+        self.intake = CommandInbox(store)
+        self.homes = HomeViewers(store)
         self.doors = ClosedChannels(store)
         self.escalations = EscalationNotes(store)
         outsides = {name: site.world for name, site in sites.items()}
-        drains = Drains(store, clock)
+        drains = DrainLedger(store, clock)
         executor = Executor(outsides, self.journal, self._locks, drains, self.memory, clock, self._progressed, self._beyond)
-        self._driver = Driver(executor, self.watchers.run, clock, self.bulkheads)
-        self._staging = Staging(self.sites, clock)
-        self._requests = Requests(self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads)
-        self._interventions = Interventions(
+        self._driver = RunDriver(executor, self.watchers.run, clock, self.bulkheads)
+        self._staging = StagedSecrets(self.sites, clock)
+        self._requests = Approvals(self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads)
+        self._interventions = RunControl(
             self.sites, self.journal, clock, self._look_again, self._must_not_be_held, self._known, self._progressed
         )
         self.accounts: Callable[[Actor], Awaitable[Actor]] | None = None  # a person as their account stands now, where Slack can be asked
@@ -141,7 +143,7 @@ class Desk:
 
     # Reading
 
-    def site(self, name: str) -> Site:
+    def site(self, name: str) -> ManagedCluster:
         """The cluster of that name. Refused when there is none."""
         return self.sites.site(name)
 
@@ -241,17 +243,17 @@ class Desk:
 
     def may_operate(self, name: str, actor: Actor) -> None:
         """Refused unless that person operates the cluster."""
-        must(may_operate(actor, self.sites.rules(name)))
+        raise_if_denied(may_operate(actor, self.sites.rules(name)))
 
     def may_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
         """Refused unless that person may use all of these classes of commands there."""
-        must(may_use(actor, self.sites.rules(name), needs))
+        raise_if_denied(may_use(actor, self.sites.rules(name), needs))
 
     def may_wake(self, name: str, actor: Actor) -> None:
         """Refused unless that person may start what a window has closed there."""
-        must(may_wake(actor, self.sites.rules(name)))
+        raise_if_denied(may_wake(actor, self.sites.rules(name)))
 
-    def may_say(self, name: str, actor: Actor, kind: type[Spoken]) -> Verdict:
+    def may_say(self, name: str, actor: Actor, kind: type[Command]) -> Verdict:
         """Whether that person may say such a command there."""
         return may_say(actor, self.sites.rules(name), kind.classes)
 
@@ -311,7 +313,7 @@ class Desk:
         if dry or plan.empty:
             return Planned(plan, dry)
         rules = self.sites.rules(name)
-        verdict = must(judge(plan, actor, rules))
+        verdict = raise_if_denied(authorize(plan, actor, rules))
         if verdict.kind is Kind.ALLOWED:
             if (mine := await self._requests.startable(name, procedure, actor)) is not None:
                 return await self.approve(mine.id, actor)
@@ -335,7 +337,7 @@ class Desk:
         await self._must_not_be_held(name, at=at)
         plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         rules = self.sites.rules(name)
-        verdict = must(judge(plan, actor, rules))
+        verdict = raise_if_denied(authorize(plan, actor, rules))
         if verdict.kind is Kind.NEEDS_APPROVAL and (run := await self.open_run(name)) is not None:
             raise Refused(self.busy(run))  # what is approved now would be the plan for a cluster on its way
         request = self._requests.for_later(self._requests.new(plan, actor, rules, verdict, reason, channel), at, zone, rules)
@@ -350,7 +352,7 @@ class Desk:
         self.may_read(name, actor)
         await self._must_be_free(name, glass=True)
         rules = self.sites.rules(name)
-        must(may_break_glass(actor, rules))
+        raise_if_denied(may_break_glass(actor, rules))
         if not reason.strip():
             raise Refused('break-glass needs a reason that others will read: add `--reason "…"`; nothing was changed')
         await self._requests.must_be_new(name, procedure, glass=True)
@@ -359,7 +361,7 @@ class Desk:
             return Planned(plan, dry=False)
         if plan.effects.standing:
             raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
-        verdict = _in_freeze(must(judge(plan, actor, rules)), await self._freeze(name))
+        verdict = _in_freeze(raise_if_denied(authorize(plan, actor, rules)), await self._freeze(name))
         if verdict.kind is Kind.ALLOWED:
             raise Refused(f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`")
         request = self._requests.new(plan, actor, rules, verdict, reason.strip(), channel, glass=True)
@@ -397,7 +399,7 @@ class Desk:
             await asyncio.shield(self._staging.drop(name, procedure))
             raise
 
-    def vault(self, name: str) -> Vault:
+    def vault(self, name: str) -> SecretsBucket:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
         return self._staging.vault(name)
 
@@ -540,7 +542,7 @@ class Desk:
         rules = self.sites.rules(request.plan.cluster)
         verdict = may_approve(actor, request.requester, rules)
         if actor.key != request.requester.key and verdict.kind is Kind.DENIED:
-            must(may_use(actor, rules, request.plan.procedure.needs()) if request.later else verdict)
+            raise_if_denied(may_use(actor, rules, request.plan.procedure.needs()) if request.later else verdict)
 
     async def before(self, decision: Decision, name: str, actor: Actor) -> tuple[Request | Run, bool]:
         """What would be decided on, and whether it takes a reason. Refused as the decision itself would be."""
@@ -559,7 +561,7 @@ class Desk:
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """Show the new plan instead; nothing was changed."""
         rules = self.sites.rules(request.plan.cluster)
-        verdict = judge(plan, request.requester, rules)
+        verdict = authorize(plan, request.requester, rules)
         new = self._requests.new(plan, request.requester, rules, verdict, request.reason, request.channel, glass=request.glass)
         new = replace(new, act=request.act, differs=why)
         if request.later:
@@ -706,7 +708,7 @@ class Desk:
             await self._give_up(request, outdated)
             return
         plan = make_plan(cluster, procedure)
-        verdict = judge(plan, known.requester, rules)
+        verdict = authorize(plan, known.requester, rules)
         why = not_covered(known, plan, rules, self._clock.now())
         if rules.unsure and (why or verdict.kind is Kind.DENIED):
             raise Refused(rules.unsure)
@@ -767,7 +769,7 @@ class Desk:
         onward, run = made.onward, made.onward.run
         rules = self.sites.rules(run.cluster)
         glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
-        verdict = must(judge(onward.plan, actor, rules))
+        verdict = raise_if_denied(authorize(onward.plan, actor, rules))
         request = self._requests.new(onward.plan, actor, rules, verdict, run.reason, run.channel, glass=glass)
         request = replace(request, act=onward.act, differs=made.differs)
         await self._requests.file(request)
@@ -819,7 +821,7 @@ class Desk:
         lease = await self._locks.take(run.id)
         if lease is not None:
             now = self._clock.now()
-            async with Keeping(lease):
+            async with LeaseKeeper(lease):
                 stopped = await self.journal.append(run, Stopped(now, why), lease)
             self._progressed(Progress(stopped, None, "", None, "", now))
 
@@ -886,4 +888,4 @@ def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:
     return replace(verdict, reason=f"{verdict.reason}, and {said}")
 
 
-__all__ = ["SWEEP", "Changed", "Desk", "Outcome", "Planned", "Site", "Started", "Status", "Waiting"]
+__all__ = ["SWEEP", "Changed", "Desk", "ManagedCluster", "Outcome", "Planned", "Started", "Status", "Waiting"]

@@ -12,7 +12,7 @@ from services.audit.entries import Deed, Head, What, read_entry
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused
 from services.common.serialize import read_json
-from services.memory.inbox import Intake
+from services.memory.inbox import CommandInbox
 from services.memory.message_refs import card_keys
 from services.operations.desk import Desk
 from services.runs.request import RequestState
@@ -206,16 +206,16 @@ class Retention:
 
     async def _intake(self) -> None:
         """Commands that were answered or apologized for."""
-        (seen,) = await self._store.get(Intake.SEEN)
+        (seen,) = await self._store.get(CommandInbox.SEEN)
         position, before = int(seen or 0), self._clock.now() - INTAKE
         count = 0
-        for text in await self._store.read(Intake.LOG, 0, min(position, AT_ONCE * 10)):
+        for text in await self._store.read(CommandInbox.LOG, 0, min(position, AT_ONCE * 10)):
             if float(read_json(text, {}, "a command that was taken").get("at", 0.0)) > before:
                 break
             count += 1
         if count:
-            puts = {Intake.SEEN: str(position - count)}
-            await self._store.commit(Commit(checks={Intake.SEEN: seen}, puts=puts, cuts={Intake.LOG: count}))
+            puts = {CommandInbox.SEEN: str(position - count)}
+            await self._store.commit(Commit(checks={CommandInbox.SEEN: seen}, puts=puts, cuts={CommandInbox.LOG: count}))
 
     async def _host_keys(self) -> None:
         """Of droplets that nobody has logged in to for so long. They would be pinned anew at first sight."""

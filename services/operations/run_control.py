@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from services.access.clusters import Sites
+from services.access.clusters import ClusterRegistry
 from services.access.policy import (
     Actor,
     Decision,
@@ -15,7 +15,7 @@ from services.access.policy import (
     may_approve_now,
     may_break_glass,
     may_decide,
-    must,
+    raise_if_denied,
     tally,
 )
 from services.access.reasons import reason_of
@@ -65,7 +65,7 @@ class Uncovered:
     differs: str
 
 
-class Interventions:
+class RunControl:
     """Takes them. `look` sees a cluster as it is now; `tell` hears of what became of the run.
 
     `unheld` refuses while a cluster is on hold, and returns what must be so still when something is written. `known` is a person as their
@@ -74,7 +74,7 @@ class Interventions:
 
     def __init__(
         self,
-        sites: Sites,
+        sites: ClusterRegistry,
         journal: Journal,
         clock: Clock,
         look: Callable[[Run], Awaitable[Cluster]],
@@ -185,8 +185,8 @@ class Interventions:
         rules = self._sites.rules(run.cluster)
         glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
         if not glass:
-            must(may_approve(actor, run.requester, rules))
-            must(may_approve_now(rules))
+            raise_if_denied(may_approve(actor, run.requester, rules))
+            raise_if_denied(may_approve_now(rules))
         await self._unheld(run.cluster)
         await self._must_be_as_shown(onward, question, rules)
         voters: tuple[Actor, ...] = ()
@@ -248,7 +248,7 @@ class Interventions:
         if rules.closed:
             raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
-            must(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
+            raise_if_denied(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
         if run.over:
             by = f" by {run.ended_by.mention}" if run.ended_by else ""
             raise Refused(f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago")

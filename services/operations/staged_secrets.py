@@ -2,8 +2,8 @@
 
 import logging
 
-from services.access.clusters import Sites
-from services.cloud.secrets_bucket import Vault, digest
+from services.access.clusters import ClusterRegistry
+from services.cloud.secrets_bucket import SecretsBucket, digest
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused
 from services.common.text import duration
@@ -16,16 +16,16 @@ STAGED_SWEEP = 600.0
 LOOKED_AT = 5  # earlier versions
 
 
-class Staging:
+class StagedSecrets:
     """The staged files of all clusters."""
 
-    def __init__(self, sites: Sites, clock: Clock) -> None:
+    def __init__(self, sites: ClusterRegistry, clock: Clock) -> None:
         self._sites = sites
         self._clock = clock
         self._swept: dict[str, float] = {}
         self._unwanted: dict[str, frozenset[str]] = {}
 
-    def vault(self, name: str) -> Vault:
+    def vault(self, name: str) -> SecretsBucket:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
         vault = self._sites.site(name).world.vault
         if vault is None:

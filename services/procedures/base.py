@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from services.cluster.model import EVERYTHING, Basis, Cluster, Fact
-from services.common.command import CommandClass, Spoken
+from services.common.command import Command, CommandClass
 from services.common.errors import Refused
 from services.steps import Step
 
 
 @dataclass(frozen=True)
-class Procedure(Spoken, ABC):
+class Procedure(Command, ABC):
     """Its fields are the command's arguments, its docstring the help."""
 
     verb: ClassVar[str]  # "Shut down", for "Shut down acme"

@@ -17,7 +17,7 @@ from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.steps import Step
 from services.steps.windows import SaveWindow
-from services.windows import BY_TURNS, KIND_WORDS, USAGE, Edge, Terms, Window, begin_window, edges, lead, lint, parse_window
+from services.windows import BY_TURNS, KIND_WORDS, USAGE, Edge, SchedulePolicy, Window, begin_window, edges, lead, lint, parse_window
 from services.windows.ends import likely_end
 from services.windows.overlap import overlaps
 from services.windows.time_zones import day_and_time, offset, offset_words, wall
@@ -138,7 +138,7 @@ def saving_words(window: Window, cluster: Cluster) -> str:
     nodes = _nodes(cluster)
     if nodes is None:
         return "how much it saves is unknown: the price of a media node was not seen"
-    terms = Terms(lead=BY_TURNS if cluster.kind is FleetKind.AUTOSCALER else lead(()))
+    terms = SchedulePolicy(lead=BY_TURNS if cluster.kind is FleetKind.AUTOSCALER else lead(()))
     before = tuple(parse_window(w) for w in cluster.windows)
     others = _others(window, cluster)
     costs_now, costs_then = (four_weeks(w, cluster.seen_at, nodes, terms) for w in (before, (*others, window)))

@@ -15,13 +15,13 @@ from services.access.policy import (
     Kind,
     Rules,
     adds_up,
+    authorize,
     impact_words,
     impacts,
-    judge,
     may_approve,
     may_approve_now,
     may_break_glass,
-    must,
+    raise_if_denied,
     tally,
 )
 from services.cluster.model import Cluster, Fact
@@ -78,7 +78,7 @@ def of_later(request: Request) -> Authorization:
 
 def not_covered(request: Request, now: Plan, rules: Rules, at: float) -> str:
     """Why what was approved for this moment must not be done as the cluster is now; "" when it may be, or needs no approval."""
-    if judge(now, request.requester, rules).kind is Kind.ALLOWED:
+    if authorize(now, request.requester, rules).kind is Kind.ALLOWED:
         return ""
     found = differences(of_later(request), now, rules, at)
     if found or now.digest == request.plan.digest:
@@ -177,25 +177,25 @@ def counted(request: Request, actor: Actor, rules: Rules) -> Request:
     """
     if request.glass:
         return _confirmed(request, actor, rules)
-    verdict = judge(request.plan, request.requester, rules)
+    verdict = authorize(request.plan, request.requester, rules)
     if verdict.kind is Kind.ALLOWED and actor.key == request.requester.key:
         return replace(request, needs=0, lacks=())
     if verdict.kind is Kind.ALLOWED and request.startable:
         raise Refused(f"this needs no approval any more; {request.requester.mention}, who asked for it, can start it")
-    must(may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals)))
-    must(may_approve_now(rules))
+    raise_if_denied(may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals)))
+    raise_if_denied(may_approve_now(rules))
     if verdict.kind is Kind.DENIED:
         why = rules.unsure or "may not change this cluster any more"
         raise Refused(f"{request.requester.mention} asked for this, and {why}; nothing was changed")
     before = still_counting(request.approvals, request.requester, rules)
     needs = max(request.needs, verdict.approvals)
-    must(adds_up(actor, [a.user for a in before], needs, rules))
+    raise_if_denied(adds_up(actor, [a.user for a in before], needs, rules))
     approvals = (*before, actor)
     return replace(request, approvals=approvals, needs=needs, lacks=tally([a.user for a in approvals], needs, rules).lacks)
 
 
 def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
-    must(may_break_glass(actor, rules))
+    raise_if_denied(may_break_glass(actor, rules))
     if request.plan.effects.standing:
         raise Refused(f"{ONE_RUN}; ask for it without break-glass")
     if actor.key != request.requester.key:

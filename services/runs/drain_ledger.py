@@ -16,7 +16,7 @@ from services.store.keys import drain_key
 SIGNALLED = "signalled"  # in the place of a start: one of them was signalled, whichever it was
 TAGGED = "tag"  # in the place of a start: the node was told to leave by a tag, which it obeys once in its life
 
-class Drains:
+class DrainLedger:
     """The ledger."""
 
     def __init__(self, store: Store, clock: Clock) -> None:

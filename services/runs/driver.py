@@ -23,7 +23,7 @@ class _Failed:
     until: float
 
 
-class Driver:
+class RunDriver:
     """One background drive for each run. `tell` hears of all progress, at once and in order, and must not wait."""
 
     def __init__(self, executor: Executor, tell: Callable[[Progress], None], clock: Clock, bulkheads: Bulkheads) -> None:

@@ -5,20 +5,20 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from services.cloud.port import Outside
+from services.cloud.port import ClusterGateway
 from services.cluster.model import NOTHING_KNOWN, Basis, Cluster, Fact
 from services.common.bugs import Bugs
 from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Superseded, Unreachable
 from services.common.observed import NotSeen
 from services.common.text import duration
-from services.memory.cluster import Memory
+from services.memory.cluster import ClusterMemory
 from services.procedures.plan import make_plan
 from services.runs.doubts import Doubtful, Doubts, Outage, doubted, is_glitch
-from services.runs.drain_ledger import Drains
+from services.runs.drain_ledger import DrainLedger
 from services.runs.fenced_world import FencedWorld
 from services.runs.journal import Journal
-from services.runs.locks import Keeping, Lease, Locks
+from services.runs.locks import Lease, LeaseKeeper, Locks
 from services.runs.run import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
 from services.runs.undone import taken_back
 from services.runs.watched_time import Stopwatch, Watch
@@ -59,11 +59,11 @@ class Executor:
 
     def __init__(
         self,
-        outsides: dict[str, Outside],
+        outsides: dict[str, ClusterGateway],
         journal: Journal,
         locks: Locks,
-        drains: Drains,
-        memory: Memory,
+        drains: DrainLedger,
+        memory: ClusterMemory,
         clock: Clock,
         watch: Watcher,
         beyond: Beyond,
@@ -83,7 +83,7 @@ class Executor:
         if lease is None:
             return
         try:
-            async with Keeping(lease):
+            async with LeaseKeeper(lease):
                 run = await self.journal.run(run_id)
                 if run.over or run.state is State.STOPPED:
                     return

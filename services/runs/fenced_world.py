@@ -1,12 +1,12 @@
 """The hands of a run: nothing leaves the bot unless its lease surely holds, and no start of a media server is drained twice."""
 
 
-from services.cloud.port import Outside
-from services.cloud.secrets_bucket import Vault
+from services.cloud.port import ClusterGateway
+from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.model import Autoscaler, Cluster, FleetKind, MediaNode, NodeLook
 from services.common.errors import Refused, Rejected, Superseded, Unreachable
-from services.memory.cluster import Memory
-from services.runs.drain_ledger import SIGNALLED, TAGGED, Drains
+from services.memory.cluster import ClusterMemory
+from services.runs.drain_ledger import SIGNALLED, TAGGED, DrainLedger
 from services.runs.locks import Lease
 from services.windows import parse_window
 
@@ -14,7 +14,9 @@ from services.windows import parse_window
 class FencedWorld:
     """The hands of one run: nothing leaves the bot unless the lease surely holds, and no start is drained twice."""
 
-    def __init__(self, outside: Outside, cluster: Cluster, lease: Lease, drains: Drains, memory: Memory, since: float | None) -> None:
+    def __init__(
+        self, outside: ClusterGateway, cluster: Cluster, lease: Lease, drains: DrainLedger, memory: ClusterMemory, since: float | None
+    ) -> None:
         self._outside = outside
         self._cluster = cluster
         self._lease = lease
@@ -64,7 +66,7 @@ class FencedWorld:
         self._lease.check()
         await self._vault().break_lock(lock)
 
-    def _vault(self) -> Vault:
+    def _vault(self) -> SecretsBucket:
         if self._outside.vault is None:
             raise Refused("no bucket is configured for this cluster, and secrets.env lies in it")
         return self._outside.vault

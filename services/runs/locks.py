@@ -128,7 +128,7 @@ class Locks:
         return lease if taken else None
 
 
-class Keeping:
+class LeaseKeeper:
     """`async with Keeping(lease):` renews it meanwhile and lets go at the end."""
 
     def __init__(self, lease: Lease) -> None:

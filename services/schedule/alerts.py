@@ -12,7 +12,7 @@ EVERY = 300.0
 SEES = frozenset({Fact.DROPLETS, Fact.POOL})
 
 
-class Lookout:
+class AutoscalerAlerts:
     """Looks every few minutes, where nothing is being done anyway. What is told stands in the cluster's outbox."""
 
     def __init__(self, desk: Desk, clock: Clock) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from services.access.clusters import Sites
+from services.access.clusters import ClusterRegistry
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused
-from services.memory.schedule import Announcement, Book, Books
+from services.memory.schedule import Announcement, Book, ScheduleRepository
 from services.windows import Exceptions, Freeze, Holiday, Meeting, holidays
 from services.windows.agenda import freezes, meetings
 from services.windows.holidays import Found
@@ -78,11 +78,16 @@ class Calendar:
         return Contents(found.all, source_of(self.kind, self.file.name, ahead, found.skipped))
 
 
-class Calendars:
+class CalendarSync:
     """Those of every cluster. A kind that is not named here a cluster has not, whatever its book said before."""
 
     def __init__(
-        self, calendars: Mapping[str, Sequence[Calendar]], books: Books, clock: Clock, bulkheads: Bulkheads, sites: Sites
+        self,
+        calendars: Mapping[str, Sequence[Calendar]],
+        books: ScheduleRepository,
+        clock: Clock,
+        bulkheads: Bulkheads,
+        sites: ClusterRegistry,
     ) -> None:
         self._calendars = {name: tuple(calendars.get(name, ())) for name in sorted(sites)}
         self._books = books

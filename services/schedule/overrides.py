@@ -18,7 +18,7 @@ from services.schedule.usage import Usage
 from services.windows import Due, Hold, KeepUp, Length, closures, due, keep_up
 
 
-class Wishes:
+class ScheduleOverrides:
     """Takes them. `look_after` has what they mean acted on at once, not only at the next tick."""
 
     def __init__(self, desk: Desk, clock: Clock, usage: Usage, look_after: Callable[[str], Awaitable[None]]) -> None:

@@ -22,7 +22,7 @@ from services.common.errors import BotError, Refused
 from services.common.metrics import METRICS
 from services.common.observed import NOT_LOOKED, NotSeen, Observed
 from services.common.text import count, duration
-from services.memory.schedule import Announcement, Book, Books, read_book, write_book
+from services.memory.schedule import Announcement, Book, ScheduleRepository, read_book, write_book
 from services.operations.desk import SWEEP, Desk
 from services.procedures import Procedure, Shutdown, Startup
 from services.procedures.boot_file import Unbootable, closing_fault, unread
@@ -30,7 +30,7 @@ from services.procedures.plan import Plan, make_plan
 from services.runs.run import Run, State
 from services.runs.standing_approval import Standing, ends_soon, of_window, opening_of, uncovered
 from services.schedule.overdue import GRACE, Known, Overdue, in_service, overdue, serves
-from services.schedule.overrides import Wishes, at
+from services.schedule.overrides import ScheduleOverrides, at
 from services.schedule.past_closings import evening_of
 from services.schedule.usage import Usage
 from services.store.keys import book_key
@@ -43,8 +43,8 @@ from services.windows import (
     Hold,
     Manual,
     Missed,
-    Settled,
-    Terms,
+    ScheduleDecision,
+    SchedulePolicy,
     Why,
     due,
     edges,
@@ -76,7 +76,7 @@ AHEAD = SWEEP * 2.5  # an edge this near is looked at before, so that at its tim
 
 
 @dataclass
-class _Turn:
+class _Evaluation:
     """One tick of one cluster: the book as it was read, and as it is to be written."""
 
     name: str
@@ -94,7 +94,7 @@ class _Turn:
 
 
 @dataclass(frozen=True)
-class _Opening:
+class _RunToOpen:
     """A run to be opened for an edge."""
 
     plan: Plan
@@ -128,16 +128,16 @@ class _Never(BotError):
     """This edge comes to nothing, whatever the next tick finds."""
 
 
-class Hours:
+class WindowScheduler:
     """Looks after the windows of every cluster of a desk."""
 
     def __init__(self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})) -> None:
         self._desk = desk
         self._clock = clock
         self._per_node = per_node  # people that a media node is meant for, by cluster
-        self.books: Books = desk.memory.books
+        self.books: ScheduleRepository = desk.memory.books
         self.usage = Usage(desk, clock)
-        self.wishes = Wishes(desk, clock, self.usage, self.look_after)
+        self.wishes = ScheduleOverrides(desk, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended: dict[str, dict[str, Run]] = {}
@@ -221,7 +221,7 @@ class Hours:
         late = await self._overdue(name, wanted, book, await self._desk.open_run(name), terms)
         return Schedule(wanted, late, self._clock.now())
 
-    async def _overdue(self, name: str, wanted: Due, book: Book, holder: Run | None, terms: Terms) -> Overdue | None:
+    async def _overdue(self, name: str, wanted: Due, book: Book, holder: Run | None, terms: SchedulePolicy) -> Overdue | None:
         opens = wanted.since_edge
         why = self._why.get((name, opens.name), "") if opens else ""
         down = self._down.get(name) if name in self._surely_down else None
@@ -243,11 +243,11 @@ class Hours:
         """One line about a cluster's hours, for its status; "" where there are none."""
         return (await self.schedule(name)).words
 
-    async def terms(self, name: str) -> Terms:
+    async def terms(self, name: str) -> SchedulePolicy:
         """Start-ups begin as early as this cluster's own, measured, need."""
         took = await self._took(name)
         comes_by_turns = not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER
-        return Terms(lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name))
+        return SchedulePolicy(lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name))
 
     async def _took(self, name: str) -> list[float]:
         starts = [r for r in reversed(await self._newest(name)) if isinstance(r.plan.procedure, Startup)]
@@ -287,11 +287,11 @@ class Hours:
         if text is None or (quiet == stamp and now < until):
             return True
         book = read_book(text)
-        turn = _Turn(name, text, holder, now, book, book)
+        turn = _Evaluation(name, text, holder, now, book, book)
         self._look_at_holds(turn)
         await self._look_at_approvals(turn)
         _tell_the_month(turn)
-        settled = await self._settle(turn) if book.windows else Settled()
+        settled = await self._settle(turn) if book.windows else ScheduleDecision()
         opening = await self._see_to(turn, settled, seen)
         self._take_buttons_away(turn, settled.due)
         if not await self._write(turn, opening):
@@ -302,12 +302,12 @@ class Hours:
         self._meet(name, settled.due)
         return True
 
-    async def _settle(self, turn: _Turn) -> Settled:
+    async def _settle(self, turn: _Evaluation) -> ScheduleDecision:
         exceptions = await self.exceptions(turn.name, turn.book)
         terms = await self.terms(turn.name)
         return settle(turn.book.windows, turn.book.since, turn.now, frozenset(turn.book.done), exceptions, terms)
 
-    async def _see_to(self, turn: _Turn, settled: Settled, seen: Cluster | None) -> _Opening | None:
+    async def _see_to(self, turn: _Evaluation, settled: ScheduleDecision, seen: Cluster | None) -> _RunToOpen | None:
         if settled.due is None:
             return None
         for missed in settled.missed:
@@ -337,7 +337,7 @@ class Hours:
                 await self._desk.memory.note_evening(name, evening)
         self._evenings[name] = frozenset(run.id for run in there if run.over)
 
-    async def _write(self, turn: _Turn, opening: _Opening | None) -> bool:
+    async def _write(self, turn: _Evaluation, opening: _RunToOpen | None) -> bool:
         if opening is not None:
             if not await self._open(turn, opening):
                 return False
@@ -347,7 +347,7 @@ class Hours:
             METRICS.add("openvidu_bot_missed_edges_total", cluster=turn.name, kind=kind)
         return True
 
-    async def _open(self, turn: _Turn, opening: _Opening) -> bool:
+    async def _open(self, turn: _Evaluation, opening: _RunToOpen) -> bool:
         """Open the run, write the edge down as done, and check that the book is the one that was read: one act."""
         edge = opening.edge
         key = book_key(turn.name)
@@ -363,7 +363,7 @@ class Hours:
         return True
 
     @staticmethod
-    def _until(turn: _Turn, wanted: Due | None) -> float:
+    def _until(turn: _Evaluation, wanted: Due | None) -> float:
         """Until when nothing is to be thought about, as things stand."""
         now = turn.now
         moments = [now + LOOK_AGAIN, *(h.until for h in turn.book.exceptions.holds if h.until > now)]
@@ -398,7 +398,7 @@ class Hours:
 
     # Acting on an edge
 
-    async def _act(self, turn: _Turn, edge: Edge, late: str, seen: Cluster | None) -> _Opening | None:
+    async def _act(self, turn: _Evaluation, edge: Edge, late: str, seen: Cluster | None) -> _RunToOpen | None:
         """What is to be opened for it. Tried again at each tick while it still makes sense; the reason is told if it comes to nothing."""
         try:
             return await self._opening(turn, edge, late, seen)
@@ -409,7 +409,7 @@ class Hours:
             log.info("%s of %s: %s", edge.name, turn.name, error)
         return None
 
-    async def _opening(self, turn: _Turn, edge: Edge, late: str, seen: Cluster | None) -> _Opening | None:
+    async def _opening(self, turn: _Evaluation, edge: Edge, late: str, seen: Cluster | None) -> _RunToOpen | None:
         if turn.holder is not None:
             run = await self._desk.journal.run(turn.holder)
             if edge.kind == "open" and run.edge and isinstance(run.plan.procedure, Shutdown):
@@ -441,9 +441,9 @@ class Hours:
         said = f"{'serves by' if edge.kind == 'open' else 'closes at'} {_time(edge)}{f', {late}' if late else ''}"
         if edge.kind == "close" and not _nobody_meets(cluster.load):
             said += f"; {likely_end(cluster.evenings, edge)}"
-        return _Opening(plan, edge, _asks(edge), standings, dict(turn.book.answers).get(f"{edge.name}/ask"), said)
+        return _RunToOpen(plan, edge, _asks(edge), standings, dict(turn.book.answers).get(f"{edge.name}/ask"), said)
 
-    async def _make_way(self, turn: _Turn, run: Run, edge: Edge) -> Run:
+    async def _make_way(self, turn: _Evaluation, run: Run, edge: Edge) -> Run:
         """More up is the safe direction: an opening does not wait for people to see to a closing that did not work."""
         try:
             run = await self._desk.make_way(run, _asks(edge), f"{turn.name} opens at {_time(edge)}")
@@ -455,7 +455,7 @@ class Hours:
 
     # Asking first
 
-    def _answered(self, turn: _Turn, edge: Edge) -> bool | None:
+    def _answered(self, turn: _Evaluation, edge: Edge) -> bool | None:
         """Whether people said yes to this edge; False while they may still, None when they were not asked."""
         question = f"{edge.name}/ask"
         if question in dict(turn.book.answers):
@@ -467,7 +467,7 @@ class Hours:
             return False
         raise _Never(f"people were asked and nobody answered, so {turn.name} stays up")
 
-    def _ask(self, turn: _Turn, edge: Edge, load: Observed[Load]) -> None:
+    def _ask(self, turn: _Evaluation, edge: Edge, load: Observed[Load]) -> None:
         said = "how many meetings are running is unknown"
         if not isinstance(load, NotSeen):
             said = f"{count(load.rooms, 'meeting')} with {count(load.people, 'person')} {'is' if load.rooms == 1 else 'are'} running"
@@ -483,7 +483,7 @@ class Hours:
 
     # Telling
 
-    def _miss(self, turn: _Turn, missed: Missed) -> None:
+    def _miss(self, turn: _Evaluation, missed: Missed) -> None:
         """Told once, whoever finds out, and with the reason that stood in the way."""
         edge = missed.edge
         kept = turn.book.exceptions.keep_up(edge.at) if edge.kind == "close" else None
@@ -499,7 +499,7 @@ class Hours:
         if edge.acts:  # what people or a calendar wanted is no alert
             turn.missed.append(edge.kind)
 
-    async def _notice(self, turn: _Turn, edge: Edge | None) -> None:
+    async def _notice(self, turn: _Evaluation, edge: Edge | None) -> None:
         said = notice(edge, turn.now) if edge is not None else None
         if said is None or edge is None or said.name in turn.book.done:
             return
@@ -515,7 +515,7 @@ class Hours:
         buttons = (("Keep up 1 h", "keepup:3600", turn.name), ("Keep up tonight", "keepup:tonight", turn.name))
         turn.book = turn.book.telling(Announcement(said.name, words, buttons, edge.start, at=edge.start))
 
-    def _take_buttons_away(self, turn: _Turn, wanted: Due | None) -> None:
+    def _take_buttons_away(self, turn: _Evaluation, wanted: Due | None) -> None:
         """Of notices whose edge does not come any more: it is kept up, skipped, or its window is gone."""
         coming = wanted.next_edge.name if wanted and wanted.next_edge else ""
         for posted in turn.book.posted:
@@ -524,7 +524,7 @@ class Hours:
             if what.endswith("min") and edge != coming and told.until > turn.now:
                 turn.book = turn.book.over(told.name, turn.now, wanted.reason if wanted else "the window is gone")
 
-    async def _call(self, turn: _Turn, wanted: Due) -> None:
+    async def _call(self, turn: _Evaluation, wanted: Due) -> None:
         """People, when the opening time will be missed or was, as long as it is not seen to serve."""
         holder = await self._as_it_is(turn.holder) if turn.holder else None
         terms = await self.terms(turn.name)
@@ -536,7 +536,7 @@ class Hours:
         elif found.late(turn.now) and not await self._serves(turn, found):
             self._raise(turn, found)
 
-    def _warn(self, turn: _Turn, found: Overdue, holder: Run | None) -> None:
+    def _warn(self, turn: _Evaluation, found: Overdue, holder: Run | None) -> None:
         """Before the opening time, about a start-up that will not make it."""
         progress = self._desk.progress(found.run)
         if holder is None or progress is None or progress.cluster is None:
@@ -546,7 +546,7 @@ class Hours:
             words = f"*{turn.name} will not serve by {_time(found.edge)}* \u00b7 about {duration(late)} late \u00b7 {found.why}."
             turn.tell(f"{found.edge.name}/late", words, calls=True)
 
-    def _raise(self, turn: _Turn, found: Overdue) -> None:
+    def _raise(self, turn: _Evaluation, found: Overdue) -> None:
         """Nothing moves, or its time is over: without an estimate, as there is nothing to estimate from."""
         edge, told = found.edge, f"{found.edge.name}/missed"
         window = _windows(edge)
@@ -560,7 +560,7 @@ class Hours:
             turn.tell(told, text, calls=True)
             turn.missed.append("open")
 
-    async def _serves(self, turn: _Turn, found: Overdue) -> bool:
+    async def _serves(self, turn: _Evaluation, found: Overdue) -> bool:
         """Whether a look shows that it serves after all; at most one look a minute."""
         last = self._looked.get(turn.name, 0.0)
         if turn.now - last < GRACE and f"{found.edge.name}/late" in turn.book.done:
@@ -578,7 +578,7 @@ class Hours:
         turn.overdue = None
         return True
 
-    async def _look_at_approvals(self, turn: _Turn) -> None:
+    async def _look_at_approvals(self, turn: _Evaluation) -> None:
         """Before a window's standing approval ends, say so: from then on it does not close any more."""
         rules = self._desk.site(turn.name).rules
         for window in turn.book.windows:
@@ -595,7 +595,7 @@ class Hours:
             self._added[run_id] = await self._desk.journal.run(run_id)
         return self._added[run_id]
 
-    def _look_at_holds(self, turn: _Turn) -> None:
+    def _look_at_holds(self, turn: _Evaluation) -> None:
         for hold in turn.book.exceptions.holds:
             key = f"hold/{hold.since:.3f}"
             if hold.until <= turn.now < hold.until + REMIND_HOLD:
@@ -663,7 +663,7 @@ def _manual(run: Run) -> Manual | None:
     return Manual(run.opened_at, "closed", run.requester.mention) if isinstance(run.plan.procedure, Shutdown) else None
 
 
-def _tell_what_came_of_it(turn: _Turn, run: Run) -> None:
+def _tell_what_came_of_it(turn: _Evaluation, run: Run) -> None:
     """A window's run that began and did not end as the window wanted."""
     if not run.edge or run.state is State.DONE or turn.now - run.ended_at > REMIND_HOLD or f"{run.edge}/came" in turn.book.done:
         return
@@ -682,7 +682,7 @@ def _tell_what_came_of_it(turn: _Turn, run: Run) -> None:
     turn.missed.append("close" if closes else "open")
 
 
-def _tell_the_month(turn: _Turn) -> None:
+def _tell_the_month(turn: _Evaluation) -> None:
     """On the first days of a month, once: what the last one saved."""
     today = datetime.fromtimestamp(turn.now, UTC)
     if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:

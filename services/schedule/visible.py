@@ -12,14 +12,14 @@ from services.memory.schedule import Book
 from services.operations.desk import Desk
 from services.runs.request import Request
 from services.runs.run import Event, Run
-from services.schedule.scheduler import Hours, Schedule
+from services.schedule.scheduler import Schedule, WindowScheduler
 from services.windows import Row, forecast
 
 
-class Sight:
+class VisibleState:
     """The desk and the hours of every cluster, as somebody may see them."""
 
-    def __init__(self, desk: Desk, hours: Hours) -> None:
+    def __init__(self, desk: Desk, hours: WindowScheduler) -> None:
         self._desk = desk
         self._hours = hours
 

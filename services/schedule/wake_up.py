@@ -13,16 +13,16 @@ from services.common.text import count, duration
 from services.memory.schedule import Announcement, Book
 from services.operations.desk import Desk
 from services.schedule.overrides import at
-from services.schedule.scheduler import Hours
+from services.schedule.scheduler import WindowScheduler
 from services.windows import Due, KeepUp, closures, keep_up
 
 WEEK = 7 * 86400.0
 
 
-class Waking:
+class WakeUps:
     """Takes them. Quota and wish are one edit of the book, so that pressing twice gets no one more."""
 
-    def __init__(self, desk: Desk, hours: Hours) -> None:
+    def __init__(self, desk: Desk, hours: WindowScheduler) -> None:
         self._desk = desk
         self._hours = hours
 

@@ -2,9 +2,9 @@
 
 from services.windows.approving import closed_words, hours_words, opens_at, parse_hours
 from services.windows.closures import Closure, Occurrence, closures, lint, occurrences
-from services.windows.decision import Late, Missed, Settled, late, over, settle
+from services.windows.decision import Lateness, Missed, ScheduleDecision, late, over, settle
 from services.windows.due import Due, due, edges
-from services.windows.edge import Edge, Terms
+from services.windows.edge import Edge, SchedulePolicy
 from services.windows.exceptions import NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Why
 from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Found, Holiday, holidays
@@ -27,7 +27,7 @@ __all__ = [
     "Hold",
     "Holiday",
     "KeepUp",
-    "Late",
+    "Lateness",
     "Length",
     "Manual",
     "Meeting",
@@ -35,8 +35,8 @@ __all__ = [
     "Notice",
     "Occurrence",
     "Row",
-    "Settled",
-    "Terms",
+    "ScheduleDecision",
+    "SchedulePolicy",
     "Until",
     "Why",
     "Window",

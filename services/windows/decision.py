@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from services.common.text import duration
 from services.windows.due import USUAL, Due, due, edges
-from services.windows.edge import ALREADY, Edge, Terms
+from services.windows.edge import ALREADY, Edge, SchedulePolicy
 from services.windows.exceptions import NONE, Exceptions
 from services.windows.window import Window
 
@@ -18,26 +18,26 @@ def over(edge: Edge) -> float:
 
 
 @dataclass(frozen=True)
-class Late:
+class Lateness:
     """Whether an edge is still acted on, and what to say about its time; "" when it is on time."""
 
     acts: bool
     reason: str
 
 
-def late(edge: Edge, now: float, terms: Terms = USUAL) -> Late:
+def late(edge: Edge, now: float, terms: SchedulePolicy = USUAL) -> Lateness:
     """A shutdown is never started late into working hours; a start-up is better late than not at all."""
     behind = now - edge.start
     if behind <= terms.punctual and (edge.kind == "open" or now < edge.until):
-        return Late(acts=True, reason="")
+        return Lateness(acts=True, reason="")
     if edge.kind == "open":
-        return Late(acts=True, reason=f"{duration(behind)} late")
+        return Lateness(acts=True, reason=f"{duration(behind)} late")
     left = edge.until - now
     if left <= 0:
-        return Late(acts=False, reason="the closed time is over")
+        return Lateness(acts=False, reason="the closed time is over")
     if left < terms.least:
-        return Late(acts=False, reason=f"{duration(behind)} late, and only {duration(left)} of closed time is left")
-    return Late(acts=True, reason=f"{duration(behind)} late, {duration(left)} of closed time left")
+        return Lateness(acts=False, reason=f"{duration(behind)} late, and only {duration(left)} of closed time is left")
+    return Lateness(acts=True, reason=f"{duration(behind)} late, {duration(left)} of closed time left")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Missed:
 
 
 @dataclass(frozen=True)
-class Settled:
+class ScheduleDecision:
     """What one tick is to do: act on `act`, and tell of `missed`. Both are then done, by the edge's name."""
 
     act: Edge | None = None
@@ -59,8 +59,8 @@ class Settled:
 
 
 def settle(
-    windows: Sequence[Window], since: float, now: float, done: Container[str], exceptions: Exceptions = NONE, terms: Terms = USUAL
-) -> Settled:
+    windows: Sequence[Window], since: float, now: float, done: Container[str], exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL
+) -> ScheduleDecision:
     """What is to be done now about all that happened since the last tick. `done` holds the names of edges dealt with already.
 
     Only the last edge can still be acted on, and only while what it wants is what is wanted now. Nothing depends on when ticks come.
@@ -68,7 +68,7 @@ def settle(
     wanted = due(windows, now, exceptions, terms)
     last = wanted.since_edge
     act = last if last is not None and wanted.state != "no opinion" and last.name not in done else None
-    how = late(act, now, terms) if act else Late(acts=True, reason="")
+    how = late(act, now, terms) if act else Lateness(acts=True, reason="")
     name = act.name if act else ""
     there = [e for e in edges(windows, since - BEFORE, now, exceptions, terms) if since < over(e) <= now]
     passed = [e for e in there if e.name not in done and e.name != name and ALREADY not in e.marks]
@@ -76,7 +76,7 @@ def settle(
     if act is not None and not how.acts:
         missed.append(Missed(act, how.reason))
         act = None
-    return Settled(act, how.reason if act else "", tuple(missed), wanted)
+    return ScheduleDecision(act, how.reason if act else "", tuple(missed), wanted)
 
 
 def _missed_words(edge: Edge, wanted: Due, last: Edge | None) -> str:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from services.windows.edge import Edge, Terms, why_words
+from services.windows.edge import Edge, SchedulePolicy, why_words
 from services.windows.exceptions import DAY, NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Why
 from services.windows.time_zones import day_and_time, wall
 from services.windows.timeline import Span, State, Timeline, draw
 from services.windows.window import Kind, Window
 
-USUAL = Terms()
+USUAL = SchedulePolicy()
 NEAR = (2, 9)  # days looked back and ahead, the nearest first
 FAR = (40, 400)
 HOUR = 3600.0
@@ -37,7 +37,7 @@ class Due:
     why: Why | None = None  # the exception in force that decides, if one does
 
 
-def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, terms: Terms = USUAL) -> Due:
+def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL) -> Due:
     """What those windows want now: the one decision that the tick acts on, and that everything people read is made from."""
     if not windows:
         return _without_windows(exceptions.hold(now) or exceptions.freeze(now))
@@ -63,7 +63,7 @@ def _without_windows(why: Hold | Freeze | None) -> Due:
     return Due("no opinion", "media-only", None, remembered=True, since_edge=None, next_edge=None, windows=(), reason=said, why=why)
 
 
-def _around(windows: Sequence[Window], now: float, exceptions: Exceptions, terms: Terms) -> tuple[Span, Edge | None, Edge | None]:
+def _around(windows: Sequence[Window], now: float, exceptions: Exceptions, terms: SchedulePolicy) -> tuple[Span, Edge | None, Edge | None]:
     """What is so now, and the acting edges on either side."""
     for days in NEAR:
         line = draw(windows, now - days * DAY, now + days * DAY, exceptions, terms)
@@ -76,7 +76,7 @@ def _around(windows: Sequence[Window], now: float, exceptions: Exceptions, terms
 
 
 @lru_cache(maxsize=1024)
-def _far(windows: tuple[Window, ...], hour: float, exceptions: Exceptions, terms: Terms) -> tuple[Edge | None, Edge | None]:
+def _far(windows: tuple[Window, ...], hour: float, exceptions: Exceptions, terms: SchedulePolicy) -> tuple[Edge | None, Edge | None]:
     """The acting edges before and after this hour, however far away.
 
     A new window has none behind it, and one that is held may have none for weeks: to draw a year of nights at every look is a thirtieth
@@ -116,7 +116,9 @@ def _overruled(span: Span, now: float, exceptions: Exceptions) -> tuple[str, ...
     return ()
 
 
-def edges(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: Terms = USUAL) -> tuple[Edge, ...]:
+def edges(
+    windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL
+) -> tuple[Edge, ...]:
     """Every edge that starts after `since` and not after `until`, acting or not, in order."""
     if not windows or until <= since:
         return ()

@@ -14,7 +14,7 @@ ALREADY = "already"  # nothing has to be done for it to be so
 
 
 @dataclass(frozen=True)
-class Terms:
+class SchedulePolicy:
     """How edges are kept, in seconds. Measured and set per cluster."""
 
     lead: float = 0.0  # start-up begins that much before the opening time, so that it serves at that time

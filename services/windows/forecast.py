@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from services.common.text import duration
 from services.windows.due import USUAL, edges
-from services.windows.edge import EXCEPTION, Edge, Terms
+from services.windows.edge import EXCEPTION, Edge, SchedulePolicy
 from services.windows.exceptions import NONE, Exceptions
 from services.windows.time_zones import day_and_time, wall
 from services.windows.window import Window
@@ -48,7 +48,9 @@ class Row:
     notes: tuple[str, ...]
 
 
-def forecast(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: Terms = USUAL) -> tuple[Row, ...]:
+def forecast(
+    windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL
+) -> tuple[Row, ...]:
     """The coming edges as people read them, by the time at which they are so."""
     line = edges(windows, since, until, exceptions, terms)
     return tuple(_row(e) for e in line if e.changes or not e.acts)

@@ -8,7 +8,20 @@ from typing import Literal
 
 from services.common.text import duration
 from services.windows.closures import Closure, Occurrence, closures
-from services.windows.edge import ALREADY, EXCEPTION, FREEZE, HOLIDAY, MEETING, SHORT, Edge, Terms, at_close, at_open, edge, why_words
+from services.windows.edge import (
+    ALREADY,
+    EXCEPTION,
+    FREEZE,
+    HOLIDAY,
+    MEETING,
+    SHORT,
+    Edge,
+    SchedulePolicy,
+    at_close,
+    at_open,
+    edge,
+    why_words,
+)
 from services.windows.exceptions import DAY, DaysOff, Exceptions, Freeze, Manual, Meeting, Why
 from services.windows.sizing import sized
 from services.windows.window import Window
@@ -61,7 +74,7 @@ class _Drawing:
     high: float
     closures: list[Closure]
     exceptions: Exceptions
-    terms: Terms
+    terms: SchedulePolicy
     raw: list[float] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     cut_at: frozenset[float] = frozenset()
@@ -133,7 +146,7 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return joined
 
 
-def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions, terms: Terms) -> Timeline:
+def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions, terms: SchedulePolicy) -> Timeline:
     """The timeline from `since` to `until`. It is worked out from further back, so that its start changes nothing."""
     back = min(since - 2 * DAY, exceptions.begin)
     found, skipped = closures(windows, back, until + 2 * DAY, exceptions.free)

@@ -11,29 +11,29 @@ from bot.terminal import identity as people
 from bot.terminal.identity import Peer
 from bot.terminal.socket import Control
 from handlers import views
-from handlers.commands.dispatcher import Counter
-from handlers.commands.inbox import Taking
-from handlers.commands.lost_answers import NOT_TAKEN, Doubts
-from handlers.slack.channel_access import Reach
-from handlers.slack.client import Ear, Voice
+from handlers.commands.dispatcher import CommandDispatcher
+from handlers.commands.inbox import CommandIntake
+from handlers.commands.lost_answers import NOT_TAKEN, LostAnswers
+from handlers.slack.channel_access import ChannelAccess
+from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.terminal import session as terminal
-from handlers.updates.closed_channels import Doors
-from handlers.updates.direct_copies import Copies
+from handlers.updates.closed_channels import ClosedChannelWatch
+from handlers.updates.direct_copies import DirectCopies
 from handlers.updates.reporter import Reporter
-from services.access.policy import Impact, Kind, Rules, Verdict, impacts, judge
+from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.livekit import Livekit
-from services.memory.inbox import Intake
+from services.memory.inbox import CommandInbox
 from services.operations.desk import Desk
 from services.operations.results import Waiting
-from services.operations.run_control import Interventions, Onward, Uncovered
+from services.operations.run_control import Onward, RunControl, Uncovered
 from services.procedures import windows
 from services.procedures.plan import Plan, make_plan
 from services.runs import authorization
 from services.runs import standing_approval as standing
 from services.runs.request import Request, grew
 from services.runs.run import Event, Run
-from services.schedule.visible import Sight
+from services.schedule.visible import VisibleState
 from services.steps import Drain, PoolTarget
 from simulators.node import NodeShell, Output
 from simulators.slack.model import Message
@@ -65,7 +65,7 @@ def one_vote_is_enough(patch: Patch) -> None:
 
 def nobody_is_needed(patch: Patch) -> None:
     """Every plan is allowed."""
-    patch.setattr("services.operations.desk.judge", lambda *_: Verdict(Kind.ALLOWED, "why not"))
+    patch.setattr("services.operations.desk.authorize", lambda *_: Verdict(Kind.ALLOWED, "why not"))
 
 
 def any_answer_is_ready(patch: Patch) -> None:
@@ -129,10 +129,10 @@ def unknown_is_as_before(patch: Patch) -> None:
 def lost_answers_are_noes(patch: Patch) -> None:
     """Where an answer is lost, people are told that nothing was changed."""
 
-    async def no(self: Doubts, ear: Ear, *_: object) -> None:
+    async def no(self: LostAnswers, ear: ReplyTarget, *_: object) -> None:
         await self.say(ear, views.words_card("No usable answer. Nothing was changed by this; try again in a minute."))
 
-    patch.setattr(Doubts, "tell", no)
+    patch.setattr(LostAnswers, "tell", no)
 
 
 # What rests on an approval
@@ -142,12 +142,12 @@ def goes_on_anyway(kind: type[Event]) -> Spoil:
     """Whatever is different by now, a run goes on when somebody says so, under the approval of before."""
 
     def spoil(patch: Patch) -> None:
-        covered = Interventions._covered
+        covered = RunControl._covered
 
-        async def anyway(self: Interventions, onward: Onward) -> Run | Uncovered:
+        async def anyway(self: RunControl, onward: Onward) -> Run | Uncovered:
             return await self._say(onward.run, onward.event) if isinstance(onward.event, kind) else await covered(self, onward)
 
-        patch.setattr(Interventions, "_covered", anyway)
+        patch.setattr(RunControl, "_covered", anyway)
         patch.setattr(authorization, "beyond", lambda *_: "")
         patch.setattr("services.operations.desk.beyond", lambda *_: "")
 
@@ -211,7 +211,7 @@ def glass_covers_windows(patch: Patch) -> None:
 
     async def anything(self: Desk, actor: Any, name: str, procedure: Any, *, reason: str, channel: str = "") -> Waiting:
         plan, rules = make_plan(await self.look(name, procedure.looks_at), procedure), self.sites.rules(name)
-        request = self._requests.new(plan, actor, rules, judge(plan, actor, rules), reason, channel, glass=True)
+        request = self._requests.new(plan, actor, rules, authorize(plan, actor, rules), reason, channel, glass=True)
         await self._requests.file(request)
         return Waiting(request)
 
@@ -241,42 +241,42 @@ def cards_stand_where_it_was_typed(patch: Patch) -> None:
     async def here(*_: object) -> str:
         return ""
 
-    patch.setattr(Counter, "card_channel", here)
+    patch.setattr(CommandDispatcher, "card_channel", here)
     patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
 
 
 def closed_channels_are_asked_again(patch: Patch) -> None:
     """Every few seconds, for ever."""
-    patch.setattr(Reach, "closes", lambda *_: None)
-    patch.setattr(Reach, "looked", lambda *_: None)
-    patch.setattr(Copies, "of_run", _no_copies)
+    patch.setattr(ChannelAccess, "closes", lambda *_: None)
+    patch.setattr(ChannelAccess, "looked", lambda *_: None)
+    patch.setattr(DirectCopies, "of_run", _no_copies)
     patch.setattr("handlers.updates.reporter.TRY_SELDOM", 5.0)
     patch.setattr("handlers.updates.reporter.TRY_RARELY", 5.0)
 
 
 def closed_channels_are_not_told(patch: Patch) -> None:
     """Everything is ready, says /readyz."""
-    patch.setattr(Doors, "closed", lambda _: {})
+    patch.setattr(ClosedChannelWatch, "closed", lambda _: {})
 
 
 def questions_reach_nobody(patch: Patch) -> None:
     """Where the channel is closed, nobody is asked elsewhere."""
-    patch.setattr(Copies, "of_run", _no_copies)
+    patch.setattr(DirectCopies, "of_run", _no_copies)
 
 
-async def _no_copies(_: Copies, __: Run, ___: Any, place: Any, ____: Any) -> Any:
+async def _no_copies(_: DirectCopies, __: Run, ___: Any, place: Any, ____: Any) -> Any:
     return place
 
 
 def answers_go_into_a_thread(patch: Patch) -> None:
     """A private answer to a mention goes into a thread that does not exist."""
-    mention = Counter.mention
+    mention = CommandDispatcher.mention
 
-    def threaded(self: Counter, body: Mapping[str, Any]) -> None:
+    def threaded(self: CommandDispatcher, body: Mapping[str, Any]) -> None:
         event = body["event"]
         mention(self, {**body, "event": {"thread_ts": event.get("ts"), **event}})
 
-    patch.setattr(Counter, "mention", threaded)
+    patch.setattr(CommandDispatcher, "mention", threaded)
 
 
 # What is said
@@ -291,26 +291,26 @@ def restarts_are_noes(patch: Patch) -> None:
     async def became(_: object) -> str:
         return NOT_TAKEN
 
-    take_up = Taking._take_up
+    take_up = CommandIntake._take_up
 
-    async def old(self: Taking, left: Any) -> None:
+    async def old(self: CommandIntake, left: Any) -> None:
         await take_up(self, replace(left, sure=False))
 
-    patch.setattr(Counter, "_found", found)
+    patch.setattr(CommandDispatcher, "_found", found)
     patch.setattr("handlers.interactions.buttons.became", became)
-    patch.setattr(Taking, "_take_up", old)
+    patch.setattr(CommandIntake, "_take_up", old)
 
 
 def decisions_are_not_crossed_out(patch: Patch) -> None:
     """What a form decides on is noted by the name of what it is about."""
-    taking = Intake.taking
+    taking = CommandInbox.taking
 
-    def misnamed(self: Intake, name: str, what: Mapping[str, Any], seconds: float, trigger: str = "") -> Any:
+    def misnamed(self: CommandInbox, name: str, what: Mapping[str, Any], seconds: float, trigger: str = "") -> Any:
         noted = taking(self, str(what.get("about") or name), what, seconds, trigger)
         hand = {"hand:" + name if key.startswith("hand:") else key: text for key, text in noted.puts.items()}
         return replace(noted, puts=hand, ttl={})
 
-    patch.setattr(Intake, "taking", misnamed)
+    patch.setattr(CommandInbox, "taking", misnamed)
 
 
 def cards_are_not_looked_for(patch: Patch) -> None:
@@ -319,7 +319,7 @@ def cards_are_not_looked_for(patch: Patch) -> None:
     async def none(*_: object) -> str:
         return ""
 
-    patch.setattr(Voice, "find", none)
+    patch.setattr(SlackClient, "find", none)
 
 
 def presses_are_not_stored(patch: Patch) -> None:
@@ -355,10 +355,10 @@ def details_are_for_everyone(patch: Patch) -> None:
 def lists_are_of_every_cluster(patch: Patch) -> None:
     """Also of those that somebody may not see."""
 
-    async def every(self: Sight, _: object) -> list[Request]:
+    async def every(self: VisibleState, _: object) -> list[Request]:
         return [r for name in self._desk.sites for r in await self._desk.waiting(name)]
 
-    patch.setattr(Sight, "all_waiting", every)
+    patch.setattr(VisibleState, "all_waiting", every)
 
 
 def whoever_says_so_is_believed(patch: Patch) -> None:

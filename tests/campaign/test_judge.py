@@ -15,8 +15,8 @@ from services.cloud.node_look import parse_look
 from services.cloud.world import ClusterWorld
 from services.cluster.model import NodeLook
 from services.common.clock import loop_clock
-from services.operations.staged_secrets import Staging
-from services.runs.drain_ledger import Drains
+from services.operations.staged_secrets import StagedSecrets
+from services.runs.drain_ledger import DrainLedger
 from services.runs.fenced_world import FencedWorld
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
 from simulators.estate import Droplet
@@ -84,7 +84,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     async def entered(*_: object) -> None:
         """Writes nothing down."""
 
-    monkeypatch.setattr(Drains, "enter", entered)
+    monkeypatch.setattr(DrainLedger, "enter", entered)
     monkeypatch.setattr(scripts, "drain", always(UNGUARDED))
     monkeypatch.setattr(Drain, "nudge", always(5.0))
     monkeypatch.setattr("services.cloud.world.parse_look", forgetful)
@@ -138,8 +138,8 @@ def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:
     async def not_now(*_: object) -> None:
         """Deletes nothing."""
 
-    monkeypatch.setattr(Staging, "drop", not_now)
-    monkeypatch.setattr(Staging, "sweep", not_now)
+    monkeypatch.setattr(StagedSecrets, "drop", not_now)
+    monkeypatch.setattr(StagedSecrets, "sweep", not_now)
     monkeypatch.setattr(FencedWorld, "drop_staged", not_now)
     monkeypatch.setattr("services.steps.secrets.DropStaged.is_done", always(value=True))
     assert "left behind: openvidu-bot/staged/" in wrong(Wish(f"config set {KEY}", goals.configured))

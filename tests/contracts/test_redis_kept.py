@@ -17,8 +17,8 @@ from config.values import Settings
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Superseded, Unreachable
-from services.runs.drain_ledger import Drains
-from services.runs.locks import Keeping, Locks
+from services.runs.drain_ledger import DrainLedger
+from services.runs.locks import LeaseKeeper, Locks
 from services.store import Commit, Unfit
 from services.store.address import Address, parse_address
 from services.store.durability import CLUSTER, REPLICA, SENTINEL, Durability, judge
@@ -300,17 +300,17 @@ def test_a_lease_outlives_a_fail_over_and_the_ledger_is_fenced(tmp_path: Path) -
         locks = Locks(store, Clock(), "first")
         lease = await locks.take("acme-1")
         assert lease is not None
-        async with Keeping(lease):
-            await Drains(store, Clock()).enter(1, "now", lease)
+        async with LeaseKeeper(lease):
+            await DrainLedger(store, Clock()).enter(1, "now", lease)
             group.primary().signal(signal.SIGKILL)
             await insists(store, Commit(puts={"a": "1"}))
             await lease.renew()
             assert await Locks(store, Clock(), "second").take("acme-1") is None
-            assert await Drains(store, Clock()).entered(1, "now")
+            assert await DrainLedger(store, Clock()).entered(1, "now")
         second = await Locks(store, Clock(), "second").take("acme-1")
         assert second is not None
         with pytest.raises(Superseded):
-            await Drains(store, Clock()).enter(2, "now", lease)
+            await DrainLedger(store, Clock()).enter(2, "now", lease)
         await store.aclose()
 
     with sentinel_group(redis_server(), tmp_path / "group") as group:
@@ -465,7 +465,7 @@ def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(tmp_
         lease = await Locks(store, Clock(), "bot").take("acme-1")
         assert lease is not None
         await lease.renew()
-        await Drains(store, Clock()).enter(1, "now", lease)
+        await DrainLedger(store, Clock()).enter(1, "now", lease)
         found = await store.durability()
         await store.aclose()
         return found

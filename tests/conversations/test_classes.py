@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handlers.commands.parser import SPOKEN, parse
-from services.common.command import CHANGING, CommandClass, Spoken
+from services.common.command import CHANGING, Command, CommandClass
 from services.procedures import Procedure
 from tests.support import virtual
 from tests.support.doors import said
@@ -41,7 +41,7 @@ def classes(user: str, cluster: str) -> set[CommandClass]:
     return {*mine, LOOK} if reads else set()
 
 
-def may(user: str, cluster: str, kind: type[Spoken]) -> bool:
+def may(user: str, cluster: str, kind: type[Command]) -> bool:
     """Whether the table of commands lets them: all of what a change takes, one of the classes of anything else."""
     mine = classes(user, cluster)
     if kind.command in OF_A_RUN:

@@ -233,9 +233,9 @@ def test_a_card_that_can_never_be_edited_is_not_posted_for_ever() -> None:
 
 def test_metrics_tell_which_cluster_shows_no_cards() -> None:
     async def story(scene: Scene) -> None:
-        from bot.metrics import Measures  # noqa: PLC0415 - its counters are of the process
+        from bot.metrics import MetricsCollector  # noqa: PLC0415 - its counters are of the process
 
-        measures = Measures(scene.bot.desk, scene.clock.now, "test")
+        measures = MetricsCollector(scene.bot.desk, scene.clock.now, "test")
         scene.slack.workspace.archive("COPS")
         await scene.passes(700)
         measures.slack(closed=frozenset(scene.bot.doors.closed()), refused=bool(scene.bot.voice.reach.token))

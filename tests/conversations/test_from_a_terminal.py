@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from handlers.commands.dispatcher import Office
-from handlers.terminal.follow import Circle, Line
+from handlers.commands.dispatcher import HandlerContext
+from handlers.terminal.follow import Line, TerminalContext
 from handlers.terminal.session import NOBODY, Order, Terminal
-from handlers.updates.deferred import Absent
+from handlers.updates.deferred import DeferredReporter
 from services.access.policy import Actor
 from services.operations.desk import Desk
-from services.schedule.scheduler import Hours
+from services.schedule.scheduler import WindowScheduler
 from tests.support import virtual
 from tests.support.scene import Scene
 
@@ -23,9 +23,9 @@ class Shell:
     def __init__(self, scene: Scene) -> None:
         sites = {name: scene.bot.desk.site(name) for name in scene.bot.desk.sites}
         self.desk = Desk(sites, scene.store, scene.clock, "terminal:1")
-        self.absent = Absent(self.desk, {"acme": "COPS"})
-        circle = Circle(Office(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"})
-        self.terminal = Terminal(self.desk, Hours(self.desk, scene.clock), scene.clock, circle, drives=True)
+        self.absent = DeferredReporter(self.desk, {"acme": "COPS"})
+        circle = TerminalContext(HandlerContext(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"})
+        self.terminal = Terminal(self.desk, WindowScheduler(self.desk, scene.clock), scene.clock, circle, drives=True)
 
     async def types(self, who: Actor, verb: str, words: str = "", *, follow: bool = True) -> tuple[int | None, str]:
         """What the person reads, who agrees to what is shown as it is shown."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from handlers.slack.client import Voice
+from handlers.slack.client import SlackClient
 from services.access.policy import Actor
 from services.common.clock import loop_clock
 from simulators.slack.inprocess import InProcessWebClient
@@ -29,7 +29,7 @@ def actor(body: Mapping[str, Any], *, scoped: bool = True, homes: tuple[str, str
         place = Workspace(clock)
         place.add_user("UANA", "ana", **person)
         manifest = MANIFEST | ({} if scoped else {"oauth_config": {"scopes": {"bot": ["chat:write", "commands"]}}})
-        voice = Voice(InProcessWebClient(WebApi(place, manifest)), clock)
+        voice = SlackClient(InProcessWebClient(WebApi(place, manifest)), clock)
         voice.is_of(*homes)
         return await voice.actor(body)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.terminal.follow import Circle
+from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import Order, Terminal
 from services.access.policy import Actor
 from services.audit.entries import Entry, What
@@ -200,7 +200,7 @@ async def _stopped(scene: Scene) -> str:
 
 def test_at_a_terminal_the_reason_is_an_option() -> None:
     async def story(scene: Scene) -> None:
-        terminal = Terminal(scene.bot.desk, scene.bot.hours, scene.clock, Circle(scene.bot.counter._office), drives=False)
+        terminal = Terminal(scene.bot.desk, scene.bot.hours, scene.clock, TerminalContext(scene.bot.counter._office), drives=False)
 
         async def types(verb: str, words: str) -> tuple[int | None, str]:
             lines = [line async for line in terminal.hear(Order(verb, words, follow=False), Actor("UBEN"))]

@@ -10,7 +10,7 @@ import pytest
 from services.access.policy import Actor, Rules
 from services.common.errors import Refused
 from services.runs.run import State
-from services.schedule.wake_up import WEEK, Waking, spent
+from services.schedule.wake_up import WEEK, WakeUps, spent
 from services.windows import KeepUp
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -78,7 +78,7 @@ def test_everybody_in_a_channel_may_where_the_settings_name_it() -> None:
         await scene.whisper("UDORA", "It stays up until")
         scene.slack.workspace.add_user("UEVE", "eve", "Eve")
         with pytest.raises(Refused, match="wake-up is not open to you; ask <@UANA> or <@UBEN>"):
-            await Waking(scene.bot.desk, scene.bot.hours).wake("acme", Actor("UEVE", "T0ACME"))
+            await WakeUps(scene.bot.desk, scene.bot.hours).wake("acme", Actor("UEVE", "T0ACME"))
 
     played(story, wakers=["COPS"])
 
@@ -97,7 +97,7 @@ def test_what_a_person_did_is_not_woken(by: str) -> None:
             await scene.ben.presses(card, "Approve")
             await over(scene, run="acme-3")
         with pytest.raises(Refused, match=r"acme is not closed by its window alone: .*ask <@UANA> or <@UBEN>"):
-            await Waking(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
+            await WakeUps(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
 
     played(story)
 
@@ -106,14 +106,14 @@ def test_what_is_up_needs_no_waking() -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         with pytest.raises(Refused, match="acme is not closed by a window now: open until"):
-            await Waking(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
+            await WakeUps(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
 
     played(story, closes=False)
 
 
 def test_no_more_than_the_quota_is_woken() -> None:
     async def story(scene: Scene) -> None:
-        waking = Waking(scene.bot.desk, scene.bot.hours)
+        waking = WakeUps(scene.bot.desk, scene.bot.hours)
         await waking.wake("acme", DORA, "one")
         await over(scene, run="acme-2")
         await over(scene, run="acme-3")

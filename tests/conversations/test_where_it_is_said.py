@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from handlers import views
-from handlers.slack.client import Ear
+from handlers.slack.client import ReplyTarget
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -118,7 +118,7 @@ def test_a_response_url_that_is_used_up_gives_way_to_the_channel_and_then_to_the
         for channel, bot in (("COPS", True), ("CPRIVATE", False)):
             url = scene.slack.workspace.issue_response_url("UANA", channel)
             for number in range(7):
-                await scene.bot.voice.whisper(Ear(channel, "UANA", url=url), views.words_card(f"{channel} {number}"))
+                await scene.bot.voice.whisper(ReplyTarget(channel, "UANA", url=url), views.words_card(f"{channel} {number}"))
             here = [m.text for m in private(scene, channel)]
             alone = [m.text for m in scene.ana.sees(scene.slack.workspace.direct("UANA").id)]
             assert here == [f"{channel} {n}" for n in range(7 if bot else 5)]
@@ -133,7 +133,7 @@ def test_an_answer_that_the_response_url_loses_comes_by_another_way() -> None:
         scene.forgiven = ["response url"]
         url = scene.slack.workspace.issue_response_url("UANA", "COPS")
         scene.slack.workspace.response_urls.clear()
-        await scene.bot.voice.whisper(Ear("COPS", "UANA", url=url), views.words_card("by another way"))
+        await scene.bot.voice.whisper(ReplyTarget("COPS", "UANA", url=url), views.words_card("by another way"))
         await scene.whisper("UANA", "by another way")
 
     play(story)

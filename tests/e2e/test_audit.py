@@ -16,7 +16,7 @@ from services.audit.anchors import keep_head
 from services.audit.chain import Chain
 from services.audit.entries import Deed, What
 from services.cloud.clients.spaces import Spaces
-from services.cloud.secrets_bucket import Vault
+from services.cloud.secrets_bucket import SecretsBucket
 from services.common.clock import Clock
 from services.store import Commit, Store
 from services.store.keys import head_key
@@ -193,7 +193,7 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
             head = await Chain(store, Clock()).head("acme")
             assert head is not None
             for _ in range(2):  # a second bot, or the same one after a crash
-                await keep_head(Vault(spaces, Clock()), "acme", head)
+                await keep_head(SecretsBucket(spaces, Clock()), "acme", head)
         await spaces.aclose()
         await store.aclose()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.access.policy import Actor, Impact, Kind, Rules, Verdict, impacts, must
+from services.access.policy import Actor, Impact, Kind, Rules, Verdict, impacts, raise_if_denied
 from services.cluster.model import Fact, Load
 from services.common.errors import Refused
 from services.common.observed import NotSeen
@@ -399,9 +399,9 @@ def test_break_glass_is_confirmed_by_its_user_for_one_run() -> None:
 
 
 def test_a_no_is_refused_with_its_reason() -> None:
-    assert must(Verdict(Kind.ALLOWED, "yes")).reason == "yes"
+    assert raise_if_denied(Verdict(Kind.ALLOWED, "yes")).reason == "yes"
     with pytest.raises(Refused, match=r"^because$"):
-        must(Verdict(Kind.DENIED, "because"))
+        raise_if_denied(Verdict(Kind.DENIED, "because"))
 
 
 # Answers

@@ -12,8 +12,8 @@ import pytest
 from bot.logs import QUIET
 from bot.terminal.identity import Peer
 from bot.terminal.socket import Control
-from handlers.commands.dispatcher import Office
-from handlers.terminal.follow import Circle
+from handlers.commands.dispatcher import HandlerContext
+from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import Order, Terminal
 from services.access.policy import Actor
 from services.runs.run import State
@@ -104,7 +104,7 @@ async def typed_where_it_does_not_belong(scene: Scene) -> None:
 async def typed_at_a_terminal(scene: Scene) -> str:
     """The same at a terminal, through the socket's own reading of an order. Returns what it answered."""
     bot, key, said = scene.bot, "DASHBOARD_ADMIN_PASSWORD", []
-    terminal = Terminal(bot.desk, bot.hours, scene.clock, Circle(Office()), drives=False)
+    terminal = Terminal(bot.desk, bot.hours, scene.clock, TerminalContext(HandlerContext()), drives=False)
     control = Control(Path("unused"), terminal, lambda _: Actor("UANA"))
     for verb in ("say", "run", "plan"):
         for words in (f"config set {key} {NEW}", f"config set {key}={NEW}", f"config list {NEW}", f"{key}={NEW}", f"confg set {key} {NEW}"):

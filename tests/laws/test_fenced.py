@@ -14,8 +14,8 @@ from services.cluster.model import Cluster, NodeLook
 from services.common.clock import Clock, loop_clock
 from services.common.errors import Refused, Rejected, Superseded
 from services.common.observed import Observed
-from services.memory.cluster import Memory
-from services.runs.drain_ledger import TAGGED, Drains
+from services.memory.cluster import ClusterMemory
+from services.runs.drain_ledger import TAGGED, DrainLedger
 from services.runs.fenced_world import FencedWorld
 from services.runs.locks import TTL, Lease, Locks
 from services.store import Commit
@@ -71,8 +71,8 @@ class Hands:
         self.outside = Recorder(store)
         self.outside.vault = Recorder(store)
         self.outside.vault.calls = self.outside.calls
-        self.drains = Drains(store, clock)
-        self.memory = Memory(store, Chain(store, clock))
+        self.drains = DrainLedger(store, clock)
+        self.memory = ClusterMemory(store, Chain(store, clock))
         outside: Any = self.outside
         self.world = FencedWorld(outside, cluster, lease, self.drains, self.memory, since)
 

@@ -9,8 +9,8 @@ import pytest
 
 from services.common.clock import Clock, loop_clock
 from services.common.errors import Superseded, Unreachable
-from services.runs.drain_ledger import Drains
-from services.runs.locks import AGAIN, MARGIN, RENEW, TTL, Keeping, Lease, Locks
+from services.runs.drain_ledger import DrainLedger
+from services.runs.locks import AGAIN, MARGIN, RENEW, TTL, Lease, LeaseKeeper, Locks
 from services.store import Commit
 from services.store.keys import claim_key, lease_key
 from tests.support import virtual
@@ -154,7 +154,7 @@ def test_it_is_kept_every_ten_seconds_until_it_is_let_go() -> None:
         assert isinstance(store, Patchy)
         lease = await taken(Locks(store, clock, "w"))
         before = store.commits
-        async with Keeping(lease) as kept:
+        async with LeaseKeeper(lease) as kept:
             assert kept is lease
             await asyncio.sleep(9.9)
             assert store.commits == before
@@ -175,7 +175,7 @@ def test_a_short_outage_is_bridged_and_a_long_one_ends_it() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         lease = await taken(Locks(store, clock, "w"))
-        async with Keeping(lease):
+        async with LeaseKeeper(lease):
             store.away = True
             await asyncio.sleep(25.5)
             assert store.commits == 1 + 16, "at 10 s, and then each second"
@@ -194,7 +194,7 @@ def test_the_keeper_stops_when_somebody_else_has_it() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         lease = await taken(Locks(store, clock, "w1"))
-        async with Keeping(lease):
+        async with LeaseKeeper(lease):
             await store.commit(Commit(puts={lease.key: "2:w2"}))
             await asyncio.sleep(11)
             before = store.commits
@@ -232,7 +232,7 @@ def test_who_has_a_cluster_is_who_claimed_it() -> None:
 
 def test_a_start_is_entered_once_and_stays() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w"))
+        drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w"))
         await asyncio.sleep(5)
         assert not await drains.entered(7, "t1")
         await drains.enter(7, "t1", lease)
@@ -252,7 +252,7 @@ def test_a_start_is_entered_once_and_stays() -> None:
 
 def test_nothing_is_entered_without_the_lease() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         await store.commit(Commit(puts={lease.key: "2:w2"}))
         with pytest.raises(Superseded, match="acme-1 is driven by somebody else"):
             await drains.enter(7, "t1", lease)
@@ -268,7 +268,7 @@ def test_nothing_is_entered_without_the_lease() -> None:
 def test_of_two_entries_at_once_the_first_stays() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
-        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         store.takes = 1.0
         first = asyncio.create_task(drains.enter(7, "t1", lease))
         await asyncio.sleep(0.5)
@@ -282,7 +282,7 @@ def test_of_two_entries_at_once_the_first_stays() -> None:
 
 def test_an_entry_of_an_earlier_life_is_no_licence_for_who_has_lost_the_lease() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         await drains.enter(7, "t1", lease)
         await store.commit(Commit(puts={lease.key: "2:w2"}))
         with pytest.raises(Superseded):
@@ -294,7 +294,7 @@ def test_an_entry_of_an_earlier_life_is_no_licence_for_who_has_lost_the_lease() 
 def test_a_lease_that_is_over_does_not_even_ask_the_state() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
-        drains, lease = Drains(store, clock), await taken(Locks(store, clock, "w1"))
+        drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         await lease.release()
         before = store.commits
         with suppress(Superseded):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from bot.logs import Chronicle, Lines, secrets_of
+from bot.logs import Lines, RunLogger, secrets_of
 from config.settings import load
 from services.access.policy import Actor
 from services.procedures import Shutdown
@@ -55,7 +55,7 @@ def test_a_line_tells_its_run_or_person() -> None:
         return line("looked", as_json=True)
 
     run = fold([Opened(1.0, "acme-18", make_plan(ready(3), Shutdown()), Actor("UANA"), (), "")])
-    Chronicle().run(Progress(run, None, "", None, "", 1.0))
+    RunLogger().run(Progress(run, None, "", None, "", 1.0))
     told = json.loads(asyncio.run(inside("run acme-18")))
     assert (told["run"], told["actor"]) == ("acme-18", "UANA"), "who asked for the run is behind its lines"
     about = {name: json.loads(asyncio.run(inside(name))) for name in ("run acme-17", "card of acme-17", "command of U012AB", "sweep")}

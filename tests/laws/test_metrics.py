@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.metrics import Measures
+from bot.metrics import MetricsCollector
 from services.access.policy import Actor
 from services.common.metrics import KNOWN, METRICS, Metrics
 from services.operations.results import Waiting
@@ -79,7 +79,7 @@ def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> No
     async def story() -> None:
         async with Scene() as scene:
             desk = scene.bots[0].desk
-            measures = Measures(desk, scene.clock.now, "1.2.3")
+            measures = MetricsCollector(desk, scene.clock.now, "1.2.3")
             before = read(METRICS.text())
             ana, ben = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
             asked = await desk.request(ana, "acme", Shutdown())
@@ -135,7 +135,7 @@ def test_what_an_earlier_life_reached_is_not_counted_again() -> None:
             await desk.request(Actor("UANA", "T0ACME"), "acme", Scale(5))
             done = await over(scene, "acme-1")
             picked_up = replace(done, takes=2, state=done.state)
-            measures = Measures(desk, scene.clock.now, "1")
+            measures = MetricsCollector(desk, scene.clock.now, "1")
             before = read(METRICS.text())["openvidu_bot_steps_total"]
             measures.run(Progress(picked_up, None, "", None, "", scene.clock.now()))
             assert read(METRICS.text())["openvidu_bot_steps_total"] == before

@@ -12,7 +12,7 @@ from services.billing.prices import hourly, per_hour, so_far
 from services.billing.savings import Facts, report
 from services.cluster.model import Cluster, Droplet
 from services.common.clock import loop_clock
-from services.memory.home_viewers import Homes, Viewer
+from services.memory.home_viewers import HomeViewers, Viewer
 from services.procedures import Shutdown
 from services.procedures.plan import make_plan
 from services.store.sqlite import SqliteStore
@@ -87,12 +87,12 @@ def test_addresses_that_are_billed_apart_are_counted() -> None:
 def test_viewers_are_few_and_forgotten_in_time() -> None:
     async def story() -> None:
         clock = loop_clock(ORIGIN)
-        homes = Homes(SqliteStore(None, clock, threaded=False))
-        for number in range(Homes.MOST + 50):
+        homes = HomeViewers(SqliteStore(None, clock, threaded=False))
+        for number in range(HomeViewers.MOST + 50):
             await homes.opened(Viewer(f"U{number}", "T", "", ORIGIN + 100 + number), ORIGIN)
         await homes.opened(Viewer("U249", "T", "", ORIGIN + 900), ORIGIN)
         found = await homes.viewers(ORIGIN + 1)
-        assert len(found) == Homes.MOST
+        assert len(found) == HomeViewers.MOST
         assert [v.until for v in found if v.user == "U249"] == [ORIGIN + 900]
         assert "U0" not in [v.user for v in found]
         assert [v.user for v in await homes.viewers(ORIGIN + 800)] == ["U249"]

@@ -29,7 +29,7 @@ from services.access import clusters as sites
 from services.access import policy
 from services.access.policy import Actor, Kind, Verdict
 from services.common.metrics import METRICS
-from services.schedule.visible import Sight
+from services.schedule.visible import VisibleState
 from tests.campaign.storm import ShakyStore, Trouble
 from tests.support import doors, virtual
 from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
@@ -163,7 +163,7 @@ def test_what_is_answered_to_a_person_is_read_past_no_role(path: Path) -> None:
 
 
 def test_every_method_of_sight_takes_the_person() -> None:
-    for name, method in inspect.getmembers(Sight, inspect.isfunction):
+    for name, method in inspect.getmembers(VisibleState, inspect.isfunction):
         if not name.startswith("_"):
             assert "actor" in inspect.signature(method).parameters, name
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.commands import Talk
+from handlers.commands import InstantCommand
 from handlers.commands.holds import hold_words
 from handlers.commands.parser import SPOKEN, Words, parse
 from handlers.commands.windows import KeepUpTalk, SkipDays, keep_words
@@ -57,7 +57,7 @@ def test_options_with_equals_signs() -> None:
 
 
 @pytest.mark.parametrize("kind", SPOKEN, ids=lambda k: k.__name__)
-def test_everything_that_can_be_said_is_found_by_its_command(kind: type[Procedure] | type[Talk]) -> None:
+def test_everything_that_can_be_said_is_found_by_its_command(kind: type[Procedure] | type[InstantCommand]) -> None:
     for typed in (kind.command, kind.command.upper(), kind.command.title()):
         if any(f.default is MISSING for f in kind.parameters()):
             with pytest.raises(Refused, match="is missing") as refused:

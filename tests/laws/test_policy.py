@@ -17,15 +17,15 @@ from services.access.policy import (
     Verdict,
     adds_up,
     approval_reasons,
+    authorize,
     impacts,
-    judge,
     may_approve,
     may_break_glass,
     may_operate,
     may_read,
     tally,
 )
-from services.access.user_groups import STALE, Group, Membership, Roster, groups_of
+from services.access.user_groups import STALE, Group, Membership, UserGroupCache, groups_of
 from services.cluster.model import Cluster
 from services.common.observed import NotSeen
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
@@ -63,30 +63,30 @@ ALL = [
 @pytest.mark.parametrize("plan", ALL)
 def test_only_operators_get_anywhere(plan: Plan) -> None:
     for person in PEOPLE:
-        verdict = judge(plan, person, RULES)
+        verdict = authorize(plan, person, RULES)
         assert verdict.reason
         assert (verdict.kind is Kind.DENIED) == (person not in (OPERATOR, BOTH))
-    assert "ask <@UBOTH> or <@UOP>" in judge(plan, VIEWER, RULES).reason
-    assert "<@" not in judge(plan, NOBODY, RULES).reason, "who has no role is told of nobody who has one"
+    assert "ask <@UBOTH> or <@UOP>" in authorize(plan, VIEWER, RULES).reason
+    assert "<@" not in authorize(plan, NOBODY, RULES).reason, "who has no role is told of nobody who has one"
 
 
 @pytest.mark.parametrize("plan", ALL)
 def test_empty_roles_deny_everybody(plan: Plan) -> None:
     for person in PEOPLE:
-        assert judge(plan, person, Rules()).kind is Kind.DENIED
+        assert authorize(plan, person, Rules()).kind is Kind.DENIED
         assert may_operate(person, Rules()).kind is Kind.DENIED
         assert may_approve(person, OPERATOR, Rules()).kind is Kind.DENIED
-    assert "no operators are named" in judge(plan, OPERATOR, Rules()).reason
+    assert "no operators are named" in authorize(plan, OPERATOR, Rules()).reason
 
 
 @pytest.mark.parametrize("plan", ALL)
 def test_outsiders_are_denied_whatever_their_role(plan: Plan) -> None:
     for person in OUTSIDERS:
         for rules in (RULES, replace(RULES, single_operator=True, viewers=frozenset({EVERYONE}))):
-            assert judge(plan, person, rules).kind is Kind.DENIED
+            assert authorize(plan, person, rules).kind is Kind.DENIED
             assert may_approve(person, NOBODY, rules).kind is Kind.DENIED
             assert may_read(person, rules).kind is Kind.DENIED
-            assert judge(plan, person, rules).reason == person.outsider
+            assert authorize(plan, person, rules).reason == person.outsider
 
 
 @pytest.mark.parametrize("requester", PEOPLE, ids=lambda p: p.user)
@@ -132,7 +132,7 @@ def test_what_hurts_needs_somebody_else(both: tuple[Cluster, Plan], person: Acto
     _, plan = both
     effects = plan.effects
     hurts = effects.cuts_off or effects.blocks or effects.stops_masters or effects.edits_secrets or bool(effects.special)
-    verdict = judge(plan, person, RULES)
+    verdict = authorize(plan, person, RULES)
     if verdict.kind is not Kind.DENIED:
         assert (verdict.kind is Kind.NEEDS_APPROVAL) == hurts
         assert verdict.special == (effects.special if hurts else ())
@@ -144,15 +144,15 @@ def test_what_hurts_needs_somebody_else(both: tuple[Cluster, Plan], person: Acto
 def test_the_verdict_depends_on_the_plan_not_on_who_looks(cluster: Cluster, procedure: Procedure) -> None:
     plan = plan_of(cluster, procedure)
     if plan is not None:
-        assert judge(plan, OPERATOR, RULES) == judge(plan, BOTH, RULES)
+        assert authorize(plan, OPERATOR, RULES) == authorize(plan, BOTH, RULES)
 
 
 def test_starting_up_is_free_and_scaling_up_within_the_quota() -> None:
     cold = down(ready(3))
     plan = make_plan(cold, Startup(3))
-    assert judge(plan, OPERATOR, RULES).kind is Kind.ALLOWED
-    assert judge(plan, OPERATOR, replace(RULES, scale_up_to=3)).kind is Kind.ALLOWED
-    beyond = judge(plan, OPERATOR, replace(RULES, scale_up_to=2))
+    assert authorize(plan, OPERATOR, RULES).kind is Kind.ALLOWED
+    assert authorize(plan, OPERATOR, replace(RULES, scale_up_to=3)).kind is Kind.ALLOWED
+    beyond = authorize(plan, OPERATOR, replace(RULES, scale_up_to=2))
     assert beyond.kind is Kind.NEEDS_APPROVAL
     assert "beyond the 2" in beyond.reason
 
@@ -219,7 +219,7 @@ def test_every_role_procedure_and_impact() -> None:
         more = [n for i, n in rules.approvals_for if i in wants | closes]
         needs = max([rules.approvals, len(rules.approvals_from), *more]) if wants else 0
         for person in (*PEOPLE, OUTSIDERS[2]):
-            verdict = judge(plan, person, rules)
+            verdict = authorize(plan, person, rules)
             if person.outsider or person.user not in ("UOP", "UBOTH"):
                 assert (verdict.kind, verdict.approvals) == (Kind.DENIED, 0)
             else:
@@ -232,7 +232,7 @@ def test_what_a_plan_of_any_cluster_does_is_what_it_is_judged_by(plan: Plan) -> 
     for rules in EVERY_RULE:
         wants = expected(plan, rules)
         assert set(impacts(plan, rules)) == wants
-        assert (judge(plan, OPERATOR, rules).kind is Kind.NEEDS_APPROVAL) == bool(wants)
+        assert (authorize(plan, OPERATOR, rules).kind is Kind.NEEDS_APPROVAL) == bool(wants)
         assert len(approval_reasons(plan, rules)) >= bool(wants)
 
 
@@ -240,8 +240,8 @@ def test_a_role_in_one_cluster_is_none_in_another() -> None:
     acme, beta = RULES, Rules(operators=frozenset({"UVIEW"}), approvers=frozenset({"UNONE"}), viewers=frozenset())
     for plan in prepared():
         for person in PEOPLE:
-            assert (judge(plan, person, acme).kind is Kind.DENIED) == (person.user not in acme.operators)
-            assert (judge(plan, person, beta).kind is Kind.DENIED) == (person.user not in beta.operators)
+            assert (authorize(plan, person, acme).kind is Kind.DENIED) == (person.user not in acme.operators)
+            assert (authorize(plan, person, beta).kind is Kind.DENIED) == (person.user not in beta.operators)
             assert (may_approve(person, NOBODY, beta).kind is Kind.ALLOWED) == (person is not NOBODY and person.user in beta.approvers)
             assert (may_read(person, beta).kind is Kind.ALLOWED) == (person.user in {"UVIEW", "UNONE"})
 
@@ -249,7 +249,7 @@ def test_a_role_in_one_cluster_is_none_in_another() -> None:
 def test_a_window_takes_as_many_as_what_it_does_every_night() -> None:
     rules = replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2), (Impact.MEETINGS_CUT, 3)))
     window = next(p for p in prepared() if p.effects.standing)
-    assert judge(window, OPERATOR, rules).approvals == 2
+    assert authorize(window, OPERATOR, rules).approvals == 2
 
 
 # Several approvers
@@ -301,7 +301,7 @@ def test_the_same_id_in_another_workspace_never_counts_and_another_door_of_the_o
     checks: tuple[Callable[[Actor], Verdict], ...] = (
         lambda who: may_read(who, rules),
         lambda who: may_operate(who, rules),
-        lambda who: judge(plan, who, rules),
+        lambda who: authorize(plan, who, rules),
         lambda who: may_approve(replace(who, user="UAPP"), NOBODY, rules),
         lambda who: may_break_glass(who, replace(rules, breakers=frozenset({"UOP"}))),
     )
@@ -353,12 +353,12 @@ def test_after_ten_minutes_no_role_rests_on_a_group_and_reading_goes_on(plan: Pl
     stale = Membership({**KNOWN.groups, "S0OPS": Group(GROUPS["S0OPS"], 999.0, "Slack answers ratelimited")}, KNOWN.homes)
     rules = stale.resolve(NAMED, 1000.0 + STALE)
     for person in (OPERATOR, BOTH):
-        verdict = judge(plan, person, rules)
+        verdict = authorize(plan, person, rules)
         assert verdict.kind is Kind.DENIED
         assert "not said since 00:16 UTC (10 min ago) who is in the user group S0OPS (Slack answers ratelimited)" in verdict.reason
         assert may_read(person, rules).kind is Kind.ALLOWED
         assert may_break_glass(person, rules).kind is Kind.DENIED
-    assert judge(plan, VIEWER, rules).kind is not Kind.DENIED, "named one by one, which Slack has no part in"
+    assert authorize(plan, VIEWER, rules).kind is not Kind.DENIED, "named one by one, which Slack has no part in"
     unknown = Membership().resolve(NAMED, 2000.0)
     assert "has not said yet who is in the user group" in may_operate(OPERATOR, unknown).reason
     assert may_read(OPERATOR, unknown).kind is Kind.DENIED
@@ -374,7 +374,7 @@ def test_groups_that_nobody_put_people_in_the_place_of_are_nobody() -> None:
 
 
 def test_what_is_known_of_a_later_time_stays() -> None:
-    roster = Roster()
+    roster = UserGroupCache()
     roster.note("S1", ["UA"], 20.0)
     roster.note("S1", ["UB"], 10.0)
     assert roster.known.groups["S1"] == Group(frozenset({"UA"}), 20.0)

@@ -11,9 +11,9 @@ from services.audit.entries import Entry, Head, What, flaws, link, read_entry
 from services.audit.verify import verify
 from services.common.clock import Clock, loop_clock
 from services.memory.host_keys import HostKeys
-from services.memory.inbox import Intake
+from services.memory.inbox import CommandInbox
 from services.operations.retention import DAY, NEWEST, Policy, Retention
-from services.runs.drain_ledger import Drains
+from services.runs.drain_ledger import DrainLedger
 from services.runs.journal import dump
 from services.runs.locks import Locks
 from services.runs.request import Request, RequestState
@@ -60,7 +60,7 @@ class Office:
         assert await journal.open(opened, counter, (request, request.closed(RequestState.APPROVED, now, BEN, run=name)))
         lease = await self.locks.take(name)
         assert lease is not None
-        await Drains(self.store, self.clock).enter(100 + int(name.rpartition("-")[2]), "boot", lease)
+        await DrainLedger(self.store, self.clock).enter(100 + int(name.rpartition("-")[2]), "boot", lease)
         await journal.append(await journal.run(name), Ended(now, State.DONE, ""), lease)
         await lease.release()
         await self.store.commit(Commit(puts={f"card:{name}": "{}", f"card:{request.id}": "{}", f"pending:{cluster}": "[]"}))
@@ -146,12 +146,12 @@ def test_what_is_open_stays_whatever_its_age(play: Callable[[Story], None]) -> N
         assert await journal.open(opened, None)
         lease = await office.locks.take("acme-1")
         assert lease is not None
-        await Drains(office.store, office.clock).enter(7, "boot", lease)
+        await DrainLedger(office.store, office.clock).enter(7, "boot", lease)
         before = set(await office.keys())
         await office.clock.sleep(100 * DAY)
         await office.sweeps()
         assert before - set(await office.keys()) == {"lease:acme-1"}, "which is over by itself"
-        assert await Drains(office.store, office.clock).entered(7, "boot")
+        assert await DrainLedger(office.store, office.clock).entered(7, "boot")
         assert (await journal.run("acme-1")).state is State.RUNNING
 
     play(story)
@@ -177,7 +177,7 @@ def test_requests_that_nobody_closed_go_too(play: Callable[[Story], None]) -> No
 
 def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> None:
     async def story(office: Office) -> None:
-        intake = Intake(office.store)
+        intake = CommandInbox(office.store)
 
         async def takes(name: str) -> None:
             note: dict[str, str | float] = {"user": "U", "channel": "C", "text": "x", "at": office.clock.now()}

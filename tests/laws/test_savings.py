@@ -18,7 +18,7 @@ from services.billing.estimate import NodePrice, four_weeks
 from services.billing.savings import Facts, Kept, MastersOff, add_up, bars, report
 from services.procedures.windows import saving_words
 from services.schedule.usage import facts_of
-from services.windows import Terms, Window, parse_window
+from services.windows import SchedulePolicy, Window, parse_window
 from services.windows.overlap import overlaps
 from tests.support.clusters import ready
 
@@ -269,7 +269,7 @@ def test_the_four_weeks_of_a_plan_are_what_the_month_then_costs_to_the_cent(data
     nodes, lead = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([0.0, 600.0, 1800.0]))
     price = data.draw(st.sampled_from([BUNDLED, V5]))
     for some in (others, windows):
-        assert four_weeks(some, FEBRUARY, [price] * nodes, Terms(lead=lead)) == billed(some, nodes, lead, price)
+        assert four_weeks(some, FEBRUARY, [price] * nodes, SchedulePolicy(lead=lead)) == billed(some, nodes, lead, price)
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.access.policy import Actor, Impact, Kind, Rules, impacts, judge
+from services.access.policy import Actor, Impact, Kind, Rules, authorize, impacts
 from services.cloud.node_look import CUT_OFF, parse_look
 from services.cluster.model import Agent, Cluster, Delivery, Load, MediaNode, NodeLook, Quit, Signal
 from services.common.errors import Refused
@@ -105,8 +105,8 @@ def test_no_plan_becomes_harmless_because_something_was_not_seen(kind: str, blin
         return  # refused: nothing is done
     missing = found(seen) - found(unseen)
     assert not missing, f"{procedure} has no {missing} any more"
-    if judge(seen, ANA, RULES).kind is Kind.NEEDS_APPROVAL:
-        assert judge(unseen, ANA, RULES).kind is Kind.NEEDS_APPROVAL
+    if authorize(seen, ANA, RULES).kind is Kind.NEEDS_APPROVAL:
+        assert authorize(unseen, ANA, RULES).kind is Kind.NEEDS_APPROVAL
 
 
 LOSING = (PoolTarget, TemplateSize, NodesOff, Deleted, PowerOff, StopService, Revive)

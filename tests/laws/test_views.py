@@ -22,11 +22,11 @@ from handlers.interactions.command_form import Meant, command_form, looking_view
 from handlers.interactions.options import kind_of
 from handlers.slack.blocks import Card
 from handlers.terminal.plaintext import Reader, text_of
-from handlers.views.home_tab import Glance, Mine, home_view
+from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.menu import menu_card, which_card
 from handlers.views.offers import Offer, offers
 from services.cluster.model import Cluster, Load, Size
-from services.common.command import CommandClass, Spoken
+from services.common.command import Command, CommandClass
 from services.operations.desk import Status
 from services.procedures import DrainNodes, ResizeMasters, ResizeMedia, Restart, Scale, Shutdown, Startup
 from services.procedures.plan import make_plan
@@ -78,9 +78,11 @@ def test_home(found: list[tuple[Cluster, list[Event], Request]], typed: str, ope
         told_run = fold(told)
         run = None if told_run.over else told_run
         offered = tuple((o.label, f"{o.action}|acme") for o in offers(cluster, run, operates=operates))
-        glance = Glance(f"c{number}", cluster, run, Progress(run, cluster, typed, NOW + 9, "", NOW) if run else None, (request,))
-        glances.append((glance, Mine(frozenset({request.id}) if operates else frozenset(), operates, offered, {request.id: APPROVERS})))
-        glances.append((Glance(f"d{number}", None, trouble=(typed,) if typed else ()), Mine()))
+        glance = ClusterOverview(f"c{number}", cluster, run, Progress(run, cluster, typed, NOW + 9, "", NOW) if run else None, (request,))
+        glances.append(
+            (glance, UserActions(frozenset({request.id}) if operates else frozenset(), operates, offered, {request.id: APPROVERS}))
+        )
+        glances.append((ClusterOverview(f"d{number}", None, trouble=(typed,) if typed else ()), UserActions()))
     fit_to_open(home_view(glances, NOW, hidden=1))
     fit_to_open(home_view(glances, NOW, outsider="guests of the workspace may not operate clusters"))
 
@@ -91,8 +93,8 @@ def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
     offered = tuple((o.label, f"{o.action}|acme") for o in offers(ready(3), None, operates=True))
     glances = [
         (
-            Glance(f"cluster-{n}", ready(40), run, None, (request,) * 5, "hours " * 90, trouble=("x" * 900,)),
-            Mine(frozenset({request.id}), operates=True, offers=offered),
+            ClusterOverview(f"cluster-{n}", ready(40), run, None, (request,) * 5, "hours " * 90, trouble=("x" * 900,)),
+            UserActions(frozenset({request.id}), operates=True, offers=offered),
         )
         for n in range(200)
     ]
@@ -132,7 +134,7 @@ def test_menu(cluster: Cluster, told: list[Event], request: Request, operates: b
 
 @law
 @given(clusters(), st.sampled_from([k for k in FORMS if k is not None]))
-def test_forms_lead_to_the_words_that_could_be_typed(cluster: Cluster, kind: type[Spoken]) -> None:
+def test_forms_lead_to_the_words_that_could_be_typed(cluster: Cluster, kind: type[Command]) -> None:
     view = command_form(kind, cluster, Meant(kind.command, "acme", "COPS"))
     fit_to_open(view)
     meant = said_in(filled(view))
@@ -177,16 +179,16 @@ def shown() -> dict[str, Json | Card]:
     progress = Progress(run, drain, "media-2: 1 meeting, 2 people", NOW + 7200, "", NOW + 840)
     month = "about $212.40 so far this month (media $81.20, masters $131.20), $41.10 saved by closing"
     hours = f"stays open · closes <!date^{int(NOW) + 9000}^{{time}}|10:30 UTC> (window *nights* (Europe/Madrid))"
-    glance = Glance("acme", up, hours=hours, ahead=("opens Sat 16 Jan 07:30",), month=month, read=True, windows=True)
-    other = Glance("lab", replace(down(up), name="lab"), read=True)
-    lost = Glance("far", None, trouble=("could not be looked at: DigitalOcean answered 503; nothing is known of it",))
+    glance = ClusterOverview("acme", up, hours=hours, ahead=("opens Sat 16 Jan 07:30",), month=month, read=True, windows=True)
+    other = ClusterOverview("lab", replace(down(up), name="lab"), read=True)
+    lost = ClusterOverview("far", None, trouble=("could not be looked at: DigitalOcean answered 503; nothing is known of it",))
     opened = Opened(NOW, "acme-7", run.plan, ANA, (BEN,), "r")
     stopped = fold([opened, Taken(NOW, "h", 1, again=False), Stopped(NOW + 60, "nobody answered")])
-    mine = Mine(frozenset({asked.id}), operates=True, offers=all_mine, approvers={asked.id: APPROVERS})
+    mine = UserActions(frozenset({asked.id}), operates=True, offers=all_mine, approvers={asked.id: APPROVERS})
     hold = Hold(NOW, NOW + 7200, ANA.mention, "exam week")
     assert stopped.state is State.STOPPED
 
-    def form(kind: type[Spoken]) -> Json:
+    def form(kind: type[Command]) -> Json:
         sold = ((2, 4, 80, 24), (4, 8, 160, 48), (8, 16, 320, 96))
         sizes = tuple(Size(f"s-{c}vcpu-{m}gb", c, m * 1024, d, Decimal(p) / 672, Decimal(p), ("ams3",)) for c, m, d, p in sold)
         return command_form(kind, replace(drain, sizes=sizes, region="ams3"), Meant(kind.command, "acme", "COPS"))
@@ -196,9 +198,9 @@ def shown() -> dict[str, Json | Card]:
         return menu_card(status, offered, hold, may_not, mine)
 
     return {
-        "home": home_view([(replace(glance, waiting=(asked,)), mine), (other, Mine()), (lost, Mine())], NOW + 60),
+        "home": home_view([(replace(glance, waiting=(asked,)), mine), (other, UserActions()), (lost, UserActions())], NOW + 60),
         "home-busy": home_view([(replace(glance, cluster=drain, run=run, progress=progress), replace(mine, offers=reading))], NOW + 840),
-        "home-first": home_view([(Glance("acme", read=True), mine)], NOW),
+        "home-first": home_view([(ClusterOverview("acme", read=True), mine)], NOW),
         "home-stopped": home_view([(replace(glance, run=stopped), mine)], NOW + 90, hidden=2),
         "home-outsider": home_view([], NOW, outsider="guests of the workspace may not operate clusters; ask a full member"),
         "menu": menu(Status(up, None, None)),

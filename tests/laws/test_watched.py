@@ -16,11 +16,11 @@ from services.audit.chain import Chain
 from services.cluster.model import Cluster, Fact, Load, NodeLook, Timings
 from services.common.clock import Clock, loop_clock
 from services.common.errors import BadRecord, Rejected, Unreachable
-from services.memory.cluster import Memory
+from services.memory.cluster import ClusterMemory
 from services.procedures import Procedure, Scale, Shutdown, Startup
 from services.procedures.plan import make_plan
 from services.runs.doubts import AGAIN, OVER, TIMES, Doubts, is_glitch
-from services.runs.drain_ledger import Drains
+from services.runs.drain_ledger import DrainLedger
 from services.runs.executor import Executor
 from services.runs.journal import Journal
 from services.runs.locks import Locks
@@ -106,8 +106,8 @@ class Lives:
         self.world.seen, self.world.deaf = Seen(), False
         self.lives.append(self.world.seen)
         store = MortalStore(self.store, life)
-        memory = Memory(store, Chain(store, self.clock))
-        parts = Journal(store, self.clock), Locks(store, self.clock, worker), Drains(store, self.clock), memory, self.clock
+        memory = ClusterMemory(store, Chain(store, self.clock))
+        parts = Journal(store, self.clock), Locks(store, self.clock, worker), DrainLedger(store, self.clock), memory, self.clock
         outsides: Any = {"acme": self.world}
         executor = Executor(outsides, *parts, lambda _progress: None, lambda *_: "")
         drive = asyncio.create_task(executor.drive("acme-1"))

@@ -28,7 +28,7 @@ from services.procedures import Procedure, Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
 from services.runs.run import Run, State
 from services.schedule.scheduler import due_words, with_acts
-from services.windows import Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Terms, Window, due, edges, parse_window, settle
+from services.windows import Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, SchedulePolicy, Window, due, edges, parse_window, settle
 from services.windows.closures import closures, occurrences
 from services.windows.edge import ALREADY
 from services.windows.time_zones import REPEATED, SKIPPED, exists
@@ -257,7 +257,7 @@ def test_the_edges_on_either_side_are_the_nearest_however_far_away(data: st.Data
     if data.draw(st.booleans()):
         day = day_of(now, data.draw(st.sampled_from((-300, -20, 0, 5, 60))))
         windows = tuple(replace(x, days=(), dates=(day.isoformat(),)) for x in windows)
-    line = draw(windows, now - 400 * 86400, now + 400 * 86400, found, Terms())
+    line = draw(windows, now - 400 * 86400, now + 400 * 86400, found, SchedulePolicy())
     acting = [e for e in line.edges if e.acts]
     said = due(windows, now, found)
     assert said.since_edge == next((e for e in reversed(acting) if e.start <= now), None)
@@ -274,7 +274,7 @@ def test_the_forecast_does_not_depend_on_where_one_begins_to_look(data: st.DataO
     windows, begin = data.draw(scene())
     given_ = data.draw(exceptions(begin, 5))
     middle = begin + data.draw(st.integers(1, 5 * DAY - 1))
-    terms = Terms(lead=data.draw(st.sampled_from([0, 600, 3600])), per_node=data.draw(st.sampled_from([None, 50])))
+    terms = SchedulePolicy(lead=data.draw(st.sampled_from([0, 600, 3600])), per_node=data.draw(st.sampled_from([None, 50])))
     whole = edges(windows, begin, begin + 5 * DAY, given_, terms)
     assert whole == edges(windows, begin, middle, given_, terms) + edges(windows, middle, begin + 5 * DAY, given_, terms)
 
@@ -288,7 +288,7 @@ class Bot:
 
     windows: tuple[Window, ...]
     exceptions: Exceptions
-    terms: Terms
+    terms: SchedulePolicy
     since: float
 
     def __post_init__(self) -> None:
@@ -297,7 +297,7 @@ class Bot:
         self.acted: list[tuple[str, float]] = []
         self.missed: list[str] = []
 
-    def tick(self, now: float) -> w.Settled:
+    def tick(self, now: float) -> w.ScheduleDecision:
         settled = settle(self.windows, self.since, now, self.done, self.exceptions, self.terms)
         names = [m.edge.name for m in settled.missed]
         assert all(m.reason for m in settled.missed)
@@ -316,7 +316,7 @@ class Bot:
 def test_a_bot_that_is_always_there_does_exactly_what_was_forecast(data: st.DataObject) -> None:
     windows, begin = data.draw(scene())
     given_ = data.draw(exceptions(begin, 4))
-    terms = Terms(lead=data.draw(st.sampled_from([0, 600])))
+    terms = SchedulePolicy(lead=data.draw(st.sampled_from([0, 600])))
     bot = Bot(windows, given_, terms, begin)
     told = edges(windows, begin, begin + 5 * DAY, given_, terms)
     for moment in sorted({*(e.start for e in told), *(w.over(e) for e in told), *(begin + n * 17919 for n in range(1, 22))}):
@@ -330,7 +330,7 @@ def test_a_bot_that_is_always_there_does_exactly_what_was_forecast(data: st.Data
 def test_whenever_it_is_away_every_edge_is_acted_on_or_told_once_and_nothing_closes_late(data: st.DataObject) -> None:
     windows, begin = data.draw(scene())
     given_ = data.draw(exceptions(begin, 4))
-    terms = Terms(lead=data.draw(st.sampled_from([0, 600])))
+    terms = SchedulePolicy(lead=data.draw(st.sampled_from([0, 600])))
     bot = Bot(windows, given_, terms, begin)
     ticks = sorted(data.draw(st.sets(st.integers(1, 5 * DAY), min_size=1, max_size=30)))
     told = edges(windows, begin, begin + ticks[-1], given_, terms)
@@ -476,7 +476,7 @@ def test_a_day_that_a_country_skipped_has_no_edges_and_the_one_before_still_open
 
 def test_a_repeated_hour_fires_once_whatever_the_ticks() -> None:
     nights = (parse_window("nights daily 02:30-07:30 Europe/Madrid"),)
-    bot = Bot(nights, w.NONE, Terms(), at("Europe/Madrid", "2026-10-25T00:00"))
+    bot = Bot(nights, w.NONE, SchedulePolicy(), at("Europe/Madrid", "2026-10-25T00:00"))
     begin = bot.since
     for n in range(1, 6 * 60):
         bot.tick(begin + n * 60)
@@ -513,7 +513,7 @@ def test_a_holiday_does_not_close_and_the_forecast_says_why() -> None:
     (row,) = w.forecast([nights], madrid("2027-12-24T12:00"), madrid("2027-12-25T12:00"))
     assert (row.what, row.notes) == ("stays as it is", ("day off", "2027-12-24 is an exception of nights"))
     assert due([nights], madrid("2027-12-24T23:00")).state == "open"
-    bot = Bot((nights,), w.NONE, Terms(), madrid("2027-12-24T12:00"))
+    bot = Bot((nights,), w.NONE, SchedulePolicy(), madrid("2027-12-24T12:00"))
     assert [m.reason for m in bot.tick(madrid("2027-12-24T20:00")).missed] == ["2027-12-24 is an exception of nights"]
     everybody = Exceptions(off=("2027-12-23",))
     assert due([nights], madrid("2027-12-23T23:00"), everybody).state == "open"
@@ -526,7 +526,7 @@ def test_a_holiday_closed_all_day_is_a_window_of_its_own() -> None:
 
 
 def test_an_edit_seconds_from_an_edge_does_what_the_last_version_says() -> None:
-    bot = Bot((NIGHTS,), w.NONE, Terms(), madrid("2027-11-03T19:59"))
+    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:59"))
     later = replace(NIGHTS, close=20 * 60 + 5, version=2)
     eight = madrid("2027-11-03T20:00")
     bot.windows = (later,)
@@ -542,7 +542,7 @@ def test_an_edit_seconds_from_an_edge_does_what_the_last_version_says() -> None:
 @pytest.mark.parametrize("edit_ms", range(-5000, 5001, 250))
 def test_an_edit_of_anything_but_the_time_near_the_edge_closes_once(edit_ms: int) -> None:
     eight = madrid("2027-11-03T20:00")
-    bot = Bot((NIGHTS,), w.NONE, Terms(), eight - 10)
+    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), eight - 10)
     for ms in range(-6000, 6001, 125):
         if ms == edit_ms:
             bot.windows = (replace(NIGHTS, number=4, version=2),)
@@ -553,7 +553,7 @@ def test_an_edit_of_anything_but_the_time_near_the_edge_closes_once(edit_ms: int
 def test_a_newer_tz_database_does_not_repeat_what_was_done() -> None:
     """The country moves its clocks: the same nominal time is another moment, and the same name."""
     old, new = replace(NIGHTS, zone="Etc/GMT-1"), replace(NIGHTS, zone="Etc/GMT-2")
-    bot = Bot((new,), w.NONE, Terms(), at("Etc/GMT-2", "2027-11-03T19:00"))
+    bot = Bot((new,), w.NONE, SchedulePolicy(), at("Etc/GMT-2", "2027-11-03T19:00"))
     assert bot.tick(at("Etc/GMT-2", "2027-11-03T20:00")).act is not None
     bot.windows = (old,)
     assert bot.tick(at("Etc/GMT-2", "2027-11-03T20:30")).act is None
@@ -573,7 +573,7 @@ def test_a_newer_tz_database_does_not_repeat_what_was_done() -> None:
 def test_a_bot_that_was_away_at_the_edge_still_closes_if_it_is_worth_it_and_never_into_working_hours(
     back: str, acts: bool, said: str
 ) -> None:
-    bot = Bot((NIGHTS,), w.NONE, Terms(), madrid("2027-11-03T19:00"))
+    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
     settled = bot.tick(madrid(back))
     closed = settled.act is not None and settled.act.kind == "close"
     assert closed is acts
@@ -672,7 +672,7 @@ def test_a_stop_followed_by_a_start_counts_as_a_start_and_the_other_way_round(tu
 
 def test_a_hold_swallows_the_close_which_is_told_and_made_up_for_when_it_ends() -> None:
     hold = Exceptions(holds=(Hold(madrid("2027-11-03T19:00"), madrid("2027-11-03T21:00"), "<@U1>", "audit"),))
-    bot = Bot((NIGHTS,), hold, Terms(), madrid("2027-11-03T19:30"))
+    bot = Bot((NIGHTS,), hold, SchedulePolicy(), madrid("2027-11-03T19:30"))
     assert [m.reason for m in bot.tick(madrid("2027-11-03T20:00")).missed] == ["held by <@U1> until Wed 2027-11-03 21:00: audit"]
     settled = bot.tick(madrid("2027-11-03T21:00"))
     assert settled.act is not None
@@ -685,7 +685,7 @@ def test_after_a_hold_what_is_due_is_seen_to_anew_whatever_was_done_before_it() 
     names = [e.name for e in edges([NIGHTS], madrid("2027-11-03T19:00"), madrid("2027-11-04T00:00"), hold)]
     assert names == ["nights-close@2027-11-03T20:00", "nights-close@2027-11-03T22:00"]
     hold = Exceptions(holds=(Hold(madrid("2027-11-04T07:35"), madrid("2027-11-04T09:00"), "<@U1>", "audit"),))
-    bot = Bot((NIGHTS,), hold, Terms(), madrid("2027-11-04T07:00"))
+    bot = Bot((NIGHTS,), hold, SchedulePolicy(), madrid("2027-11-04T07:00"))
     assert bot.tick(madrid("2027-11-04T07:40")).act is None
     settled = bot.tick(madrid("2027-11-04T09:00"))
     assert settled.act is not None
@@ -751,7 +751,7 @@ def test_notices_come_before_a_close_once_each_and_only_the_nearest_after_a_brea
 
 def test_closed_time_keeps_clear_of_a_meeting_and_opens_ready_by_it() -> None:
     board = Exceptions(meetings=(Meeting(madrid("2027-11-03T23:00"), madrid("2027-11-04T00:30"), "board"),))
-    terms = Terms(lead=600)
+    terms = SchedulePolicy(lead=600)
     line = edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-04T12:00"), board, terms)
     assert [(e.name, e.start) for e in line if e.acts] == [
         ("nights-close@2027-11-03T20:00", madrid("2027-11-03T20:00")),
@@ -778,7 +778,7 @@ def test_under_a_meeting_that_runs_into_the_night_it_closes_later_and_not_for_a_
 
 def test_a_meeting_that_was_entered_after_it_closed_opens_it_all_the_same() -> None:
     """The calendar is newer than the closing: what was closed is opened, although with that calendar it would not have been."""
-    bot = Bot((NIGHTS,), w.NONE, Terms(), madrid("2027-11-03T19:00"))
+    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
     bot.tick(madrid("2027-11-03T20:00"))
     bot.exceptions = Exceptions(meetings=(Meeting(madrid("2027-11-03T20:25"), madrid("2027-11-03T21:00"), "call"),))
     bot.tick(madrid("2027-11-03T20:10"))
@@ -789,7 +789,7 @@ def test_a_meeting_that_was_entered_after_it_closed_opens_it_all_the_same() -> N
 def test_an_opening_is_sized_for_the_most_who_meet_at_once_before_it_closes_again() -> None:
     at_ = [madrid(f"2027-11-04T{t}") for t in ("09:00", "10:00", "11:00", "12:00")]
     crowd = (Meeting(at_[0], at_[2], "a", 120), Meeting(at_[1], at_[3], "b", 90), Meeting(at_[2], at_[3], "c", 60))
-    terms = Terms(per_node=50)
+    terms = SchedulePolicy(per_node=50)
     evening = Meeting(madrid("2027-11-04T21:00"), madrid("2027-11-04T22:00"), "d", 900)
     line = edges([NIGHTS], madrid("2027-11-04T00:00"), madrid("2027-11-04T12:00"), Exceptions(meetings=(*crowd, evening)), terms)
     assert [(e.kind, e.number, e.remembered) for e in line] == [("open", 5, True)]  # 120 + 90 at ten; at eleven 90 + 60
@@ -803,7 +803,7 @@ def test_an_opening_is_sized_for_the_most_who_meet_at_once_before_it_closes_agai
 def test_closed_time_never_runs_into_a_change_freeze() -> None:
     """In a freeze nothing can be opened, so it is open when one begins; and nothing closes before its end."""
     freeze = Exceptions(freezes=(Freeze(madrid("2027-11-04T00:00"), madrid("2027-11-05T00:00"), "release"),))
-    terms = Terms(lead=600)
+    terms = SchedulePolicy(lead=600)
     line = edges([NIGHTS], madrid("2027-11-03T12:00"), madrid("2027-11-05T12:00"), freeze, terms)
     assert [(e.name, e.start) for e in line if e.acts] == [
         ("nights-close@2027-11-03T20:00", madrid("2027-11-03T20:00")),
@@ -820,7 +820,7 @@ def test_closed_time_never_runs_into_a_change_freeze() -> None:
 
 
 def test_it_begins_early_to_serve_at_the_time() -> None:
-    terms = Terms(lead=600)
+    terms = SchedulePolicy(lead=600)
     assert due([NIGHTS], madrid("2027-11-04T07:19"), terms=terms).state == "closed"
     now = due([NIGHTS], madrid("2027-11-04T07:20"), terms=terms)
     assert now.state == "open"
@@ -832,7 +832,7 @@ def test_it_begins_early_to_serve_at_the_time() -> None:
 
 def test_a_window_shorter_than_a_start_up_is_left_out_and_told() -> None:
     short = parse_window("lunch daily 13:00-13:05 Europe/Madrid")
-    line = edges([short], madrid("2027-11-03T12:00"), madrid("2027-11-03T18:00"), terms=Terms(lead=600))
+    line = edges([short], madrid("2027-11-03T12:00"), madrid("2027-11-03T18:00"), terms=SchedulePolicy(lead=600))
     assert [(e.acts, e.reason) for e in line if e.kind == "close"] == [(False, "it would be closed for 5 min, and a start-up takes 10 min")]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, judge
+from services.access.policy import Actor, Kind, Rules, authorize
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import DrainNodes
@@ -29,7 +29,7 @@ def test_a_node_has_the_names_that_people_use(said: str) -> None:
     assert [s.title() for s in plan.steps] == ["Let media-2 finish"]
     assert not plan.effects.down
     assert plan.effects.special == ()
-    assert judge(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL, "it cannot be taken back"
+    assert authorize(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL, "it cannot be taken back"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_last_node_that_serves_goes_only_when_the_approver_says_so() -> None
         plan = make_plan(cluster, DrainNodes(said))
         assert plan.effects.down
         assert plan.outage is None, "nobody knows when somebody brings it back"
-        verdict = judge(plan, OPERATOR, RULES)
+        verdict = authorize(plan, OPERATOR, RULES)
         assert verdict.special == ("nobody can meet on acme afterwards, until OpenVidu is restarted there",)
 
 

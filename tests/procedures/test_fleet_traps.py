@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster.fleet_kind import Names, Signs, tell
+from services.cluster.fleet_kind import Evidence, ResourceNames, detect_fleet
 from services.cluster.model import Cluster, FleetKind
 from services.common.errors import Refused
 from services.procedures import AddWindow, Scale, Shutdown, Startup
@@ -38,30 +38,30 @@ async def refused(scene: Scene, words: str, because: str) -> None:
 
 # Telling the kind
 
-ACME = Names("acme")
+ACME = ResourceNames("acme")
 
 
 @pytest.mark.parametrize(
     ("signs", "kind", "words"),
     [
-        (Signs(1, False, 0, 0), FleetKind.POOL, ""),
-        (Signs(1, None, 0, 0), FleetKind.POOL, ""),
-        (Signs(0, True, 0, 2), FleetKind.AUTOSCALER, ""),
-        (Signs(0, True, 0, 0), FleetKind.AUTOSCALER, ""),
-        (Signs(0, False, 3, 0), FleetKind.FIXED, ""),
-        (Signs(0, False, 0, 0, True), FleetKind.NONE, ""),
-        (Signs(0, False, 0, 0, False), FleetKind.UNKNOWN, "not even the tag acme-draining. Is acme the stack's name?"),
-        (Signs(0, None, 3, 0), FleetKind.UNKNOWN, "it lacks function:read"),
-        (Signs(0, None, 0, 0, True), FleetKind.UNKNOWN, "it lacks function:read"),
-        (Signs(0, False, 0, 2), FleetKind.UNKNOWN, "or this token does not see it"),
-        (Signs(0, True, 2, 0), FleetKind.MIXED, "acme has the autoscaler acme-autoscaler and fixed media nodes"),
-        (Signs(1, True, 0, 0), FleetKind.MIXED, "acme has the autoscale pool acme-media-node-pool and the autoscaler acme-autoscaler"),
-        (Signs(1, False, 2, 0), FleetKind.MIXED, "at the same time: an apply is in progress, or was interrupted"),
-        (Signs(1, None, 0, 2), FleetKind.MIXED, "nodes of an autoscaler"),
+        (Evidence(1, False, 0, 0), FleetKind.POOL, ""),
+        (Evidence(1, None, 0, 0), FleetKind.POOL, ""),
+        (Evidence(0, True, 0, 2), FleetKind.AUTOSCALER, ""),
+        (Evidence(0, True, 0, 0), FleetKind.AUTOSCALER, ""),
+        (Evidence(0, False, 3, 0), FleetKind.FIXED, ""),
+        (Evidence(0, False, 0, 0, True), FleetKind.NONE, ""),
+        (Evidence(0, False, 0, 0, False), FleetKind.UNKNOWN, "not even the tag acme-draining. Is acme the stack's name?"),
+        (Evidence(0, None, 3, 0), FleetKind.UNKNOWN, "it lacks function:read"),
+        (Evidence(0, None, 0, 0, True), FleetKind.UNKNOWN, "it lacks function:read"),
+        (Evidence(0, False, 0, 2), FleetKind.UNKNOWN, "or this token does not see it"),
+        (Evidence(0, True, 2, 0), FleetKind.MIXED, "acme has the autoscaler acme-autoscaler and fixed media nodes"),
+        (Evidence(1, True, 0, 0), FleetKind.MIXED, "acme has the autoscale pool acme-media-node-pool and the autoscaler acme-autoscaler"),
+        (Evidence(1, False, 2, 0), FleetKind.MIXED, "at the same time: an apply is in progress, or was interrupted"),
+        (Evidence(1, None, 0, 2), FleetKind.MIXED, "nodes of an autoscaler"),
     ],
 )
-def test_the_kind_is_told_from_what_is_there(signs: Signs, kind: FleetKind, words: str) -> None:
-    found, problem = tell(ACME, signs)
+def test_the_kind_is_told_from_what_is_there(signs: Evidence, kind: FleetKind, words: str) -> None:
+    found, problem = detect_fleet(ACME, signs)
     assert found is kind
     assert words in problem
     assert bool(problem) == (kind in (FleetKind.UNKNOWN, FleetKind.MIXED))
@@ -71,7 +71,7 @@ def test_the_kind_is_told_from_what_is_there(signs: Signs, kind: FleetKind, word
 def test_names_are_exact(name: str) -> None:
     assert not ACME.is_fixed(name)
     assert not ACME.is_autoscaled("acme-media-node-1800000000-1234")
-    assert Names("acme-media").is_fixed("acme-media-media-node-1")
+    assert ResourceNames("acme-media").is_fixed("acme-media-media-node-1")
 
 
 def test_two_stacks_of_which_one_is_called_like_the_others_media() -> None:

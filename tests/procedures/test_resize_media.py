@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, judge
+from services.access.policy import Actor, Kind, Rules, authorize
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import ResizeMedia
@@ -49,7 +49,7 @@ def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> N
     assert 600 < plan.takes < 800
     assert plan.saves == 3 * (price(SOLD[0]) - price(SOLD[2]))
     assert plan.effects.special == (), "a media resize may take the last node that serves"
-    assert judge(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert authorize(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
     assert "mediaNodeInstanceType" in plan.afterwards[0]
 
 
@@ -58,7 +58,7 @@ def test_without_a_drain_there_is_no_outage_and_the_approval_says_who_is_cut_off
     assert plan.outage is None
     assert not plan.effects.down
     lost = "removes 3 media nodes without letting meetings finish, about 10 min later (media-1: 1 meeting, 5 people now)"
-    assert judge(plan, OPERATOR, RULES).special == (lost,)
+    assert authorize(plan, OPERATOR, RULES).special == (lost,)
 
 
 def test_the_size_it_has_is_nothing_to_do() -> None:

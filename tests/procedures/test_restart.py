@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, judge
+from services.access.policy import Actor, Kind, Rules, authorize
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import Restart
@@ -35,7 +35,7 @@ def test_a_master_goes_off_and_on_and_everybody_waits_for_its_health() -> None:
         "Check the public address through the load balancer",
     ]
     plan = make_plan(ready(3), Restart("master-2"))
-    assert judge(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert authorize(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
     assert not plan.effects.down
 
 
@@ -45,7 +45,7 @@ def test_only_openvidu_on_a_master() -> None:
         "Wait until master 2 is healthy",
         "Check the public address through the load balancer",
     ]
-    assert judge(make_plan(started(ready(3)), Restart("master-2", service=True)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert authorize(make_plan(started(ready(3)), Restart("master-2", service=True)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
 
 
 def test_a_media_node_finishes_first() -> None:
@@ -54,7 +54,7 @@ def test_a_media_node_finishes_first() -> None:
     idle = replace(idle, media=(replace(idle.media[0], look=IDLE), idle.media[1]))
     plan = make_plan(idle, Restart("media-1"))
     assert [s.title() for s in plan.steps] == ["Restart OpenVidu on media-1"]
-    assert judge(plan, OPERATOR, RULES).kind is Kind.ALLOWED, "nothing runs there that could be disturbed"
+    assert authorize(plan, OPERATOR, RULES).kind is Kind.ALLOWED, "nothing runs there that could be disturbed"
 
 
 def test_the_last_media_node_that_serves_is_named_in_the_approval() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, judge
+from services.access.policy import Actor, Kind, Rules, authorize
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import Scale, Startup
@@ -70,9 +70,9 @@ def test_what_makes_no_sense_is_refused_with_the_way(cluster: Cluster, number: i
 
 
 def test_growing_is_free_within_the_quota_and_shrinking_is_not() -> None:
-    assert judge(make_plan(ready(3), Scale(5)), OPERATOR, RULES).kind is Kind.ALLOWED
-    assert judge(make_plan(ready(3), Scale(5)), OPERATOR, replace(RULES, scale_up_to=4)).kind is Kind.NEEDS_APPROVAL
-    assert judge(make_plan(ready(3), Scale(2)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert authorize(make_plan(ready(3), Scale(5)), OPERATOR, RULES).kind is Kind.ALLOWED
+    assert authorize(make_plan(ready(3), Scale(5)), OPERATOR, replace(RULES, scale_up_to=4)).kind is Kind.NEEDS_APPROVAL
+    assert authorize(make_plan(ready(3), Scale(2)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
 
 
 def test_without_a_drain_the_approval_names_what_is_lost() -> None:
@@ -80,7 +80,7 @@ def test_without_a_drain_the_approval_names_what_is_lost() -> None:
     assert plan.effects.special == ("removes 1 media node without letting meetings finish",)
     busy = ready(3)
     busy = replace(busy, media=(*busy.media[:2], replace(busy.media[2], look=busy.media[0].look)))
-    verdict = judge(make_plan(busy, Scale(2, no_drain=True)), OPERATOR, RULES)
+    verdict = authorize(make_plan(busy, Scale(2, no_drain=True)), OPERATOR, RULES)
     assert verdict.special == ("removes 1 media node without letting meetings finish (media-3: 1 meeting, 5 people now)",)
 
 

@@ -15,9 +15,9 @@ from services.audit.chain import Chain
 from services.common.clock import loop_clock
 from services.common.errors import Superseded
 from services.common.metrics import METRICS
-from services.memory.cluster import Memory
+from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Announcement
-from services.runs.drain_ledger import Drains
+from services.runs.drain_ledger import DrainLedger
 from services.runs.fenced_world import FencedWorld
 from services.runs.locks import Locks
 from services.runs.run import Run, State
@@ -333,9 +333,9 @@ def test_nobody_saves_a_window_whose_lease_went_to_somebody_else() -> None:
         store = SqliteStore(None, clock, threaded=False)
         lease = await Locks(store, clock, "w1").take("acme-1")
         assert lease is not None
-        memory, cluster = Memory(store, Chain(store, clock)), ready()
+        memory, cluster = ClusterMemory(store, Chain(store, clock)), ready()
         outside: Any = Quick("acme", clock)
-        world = FencedWorld(outside, cluster, lease, Drains(store, clock), memory, None)
+        world = FencedWorld(outside, cluster, lease, DrainLedger(store, clock), memory, None)
         await world.save_window(NIGHTS)
         assert [w.name for w in (await memory.books.read("acme"))[1].windows] == ["nights"]
         await store.commit(Commit(puts={lease.key: "2:w2"}))

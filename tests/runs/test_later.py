@@ -11,7 +11,7 @@ import pytest
 
 from handlers.commands.parser import SPOKEN, parse
 from services.access.policy import Actor
-from services.common.command import Spoken
+from services.common.command import Command
 from services.common.errors import Refused
 from services.operations.results import Waiting
 from services.procedures import AddWindow, BackupCreate, Procedure, Shutdown, Startup
@@ -440,7 +440,7 @@ def test_day_and_time_are_one_value_also_without_quotes(words: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [k for k in SPOKEN if not k.hidden], ids=lambda k: k.command)
-def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(kind: type[Spoken]) -> None:
+def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(kind: type[Command]) -> None:
     """From the registry: looks, windows and break-glass take none."""
     text = f"{doors.said(kind)} --at 22:00"
     if (issubclass(kind, Procedure) and kind.schedulable) or getattr(kind, "later", False):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handlers import views
-from services.memory.message_refs import CardPlaces
+from services.memory.message_refs import MessageRefs
 from services.procedures import Shutdown
 from services.runs.request import RequestState
 from services.runs.run import State, Taken
@@ -123,10 +123,10 @@ def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
                 await scene.store.commit(Commit(puts={f"card:{run.id}": None}))
             if left == "shown twice":
                 asked = replace(asked, ts=place.post(place.channel("COPS"), place.bot.id, shown.text, list(shown.blocks)).ts)
-            await CardPlaces(scene.store).put(run.request, replace(asked, final=False))
+            await MessageRefs(scene.store).put(run.request, replace(asked, final=False))
             await scene.start_bot()
             await scene.passes(60)
-            assert await CardPlaces(scene.store).unfinished() == []
+            assert await MessageRefs(scene.store).unfinished() == []
             buttons = [m.text for m in scene.ana.sees("COPS") if any(b["type"] == "actions" for b in m.blocks)]
             assert buttons == [], "nothing is left to press"
             await scene.settled(run)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bot.app import Bot, Ways, build
+from bot.app import Adapters, Bot, build
 from config.settings import load
 from services.cloud.clients.http import Http, Reply
 from services.cloud.clients.ssh import Host, Output
@@ -109,7 +109,7 @@ async def looked_after(accounts: Accounts, windows: Sequence[str], origin: float
     place.add_user("UANA", "ana", "Ana")
     place.add_channel(CHANNEL, "ops", ["UANA"])
     slack = PretendSlack(place, MANIFEST)
-    ways = Ways(
+    ways = Adapters(
         clock=clock,
         store=SqliteStore(None, clock, threaded=False),
         http=accounts,

@@ -18,19 +18,19 @@ from zoneinfo import ZoneInfo
 
 from handlers.app import EVENTS, VIEWS
 from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
-from handlers.commands.dispatcher import Office
+from handlers.commands.dispatcher import HandlerContext
 from handlers.commands.parser import SPOKEN, parse
 from handlers.interactions.buttons import ACTIONS, OFFERED
 from handlers.interactions.command_form import FORM, PLAN, Meant, command_form, plan_view
 from handlers.slack.blocks import modal, section
 from handlers.slack.blocks import words as plain_words
-from handlers.terminal.follow import Circle
+from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import Order, Terminal
 from handlers.views.plan import plan_card
 from handlers.views.secret_form import CONFIG, config_form
 from handlers.views.window_form import WINDOW, window_form
 from services.access.policy import Actor, Decision
-from services.common.command import CommandClass, Spoken
+from services.common.command import Command, CommandClass
 from services.procedures import Procedure, Startup
 from services.store import Store
 from services.windows import parse_window
@@ -163,7 +163,7 @@ async def _waiting(scene: Scene, count: int) -> list[str]:
 # Commands
 
 
-def said(kind: type[Spoken]) -> str:
+def said(kind: type[Command]) -> str:
     """The command with something for each of its fields. An argument that nothing is known of has no sample: say one above."""
     words = [kind.command]
     for field in kind.parameters():
@@ -358,7 +358,7 @@ def orders(p: Place, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, s
 
 async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
     """Everything that a terminal shows of one order."""
-    circle = Circle(Office("/openvidu", {GENERAL: SECRET}), {"UANA": "UANA", "UBEN": "UBEN", "UCARLA": "UCARLA"})
+    circle = TerminalContext(HandlerContext("/openvidu", {GENERAL: SECRET}), {"UANA": "UANA", "UBEN": "UBEN", "UCARLA": "UCARLA"})
     terminal = Terminal(p.scene.bot.desk, p.scene.bot.hours, p.scene.clock, circle, drives=False)
     lines = []
     with contextlib.suppress(TimeoutError):  # whoever may watch goes on watching

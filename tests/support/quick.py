@@ -7,8 +7,8 @@ from dataclasses import replace
 from services.access.policy import Rules
 from services.cluster.model import Cluster, Droplet, Fact, Load, NodeLook
 from services.common.clock import Clock
-from services.operations.desk import Desk, Site
-from services.schedule.scheduler import Hours
+from services.operations.desk import Desk, ManagedCluster
+from services.schedule.scheduler import WindowScheduler
 from services.store import Store
 from services.windows import parse_window
 from tests.support.clusters import SERVING, ready
@@ -80,14 +80,14 @@ class Quick:
         return interval
 
 
-def staffed(worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w") -> tuple[Desk, Hours]:
+def staffed(worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w") -> tuple[Desk, WindowScheduler]:
     """A desk with its hours, on clusters of that kind."""
     rules = Rules(operators=OPERATORS, approvers=OPERATORS)
-    desk = Desk({name: Site(name, world, rules) for name, world in worlds.items()}, store, clock, worker)  # type: ignore[arg-type]
-    return desk, Hours(desk, clock)
+    desk = Desk({name: ManagedCluster(name, world, rules) for name, world in worlds.items()}, store, clock, worker)  # type: ignore[arg-type]
+    return desk, WindowScheduler(desk, clock)
 
 
-async def keeps(hours: Hours, name: str, words: str, now: float) -> None:
+async def keeps(hours: WindowScheduler, name: str, words: str, now: float) -> None:
     """A cluster has a window, as if it had been approved long ago."""
     window = parse_window(words)
     await hours.books.edit(name, lambda b: b.with_window(window, "", now))

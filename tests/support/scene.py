@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bot.app import Bot, Ways, build
+from bot.app import Adapters, Bot, build
 from bot.reread import SettingsFile
 from config.settings import load
 from config.values import Settings
@@ -254,7 +254,7 @@ class Scene:
                 return await life.call(f"digitalocean {request.method}", lambda: send(request, **config))
 
             transport.send = mortal  # type: ignore[method-assign]
-            ways = Ways(
+            ways = Adapters(
                 clock=self.clock,
                 store=MortalStore(self._reach(self.store), life),
                 http=MortalHttp(TownHttp(self.town), life),

@@ -6,7 +6,7 @@ from itertools import pairwise
 from bot.demo.world import OPS, STACK, World
 from handlers.views import outcome
 from services.common.clock import Clock
-from services.memory.message_refs import CardPlaces
+from services.memory.message_refs import MessageRefs
 from services.runs.journal import Journal
 from services.runs.run import Run, Taken
 from services.store import Store
@@ -24,7 +24,7 @@ async def settled(world: World, store: Store) -> str:
         return f"{claim} is open"
     if pending not in (None, "[]"):
         return "a request waits"
-    if left := await CardPlaces(store).unfinished():
+    if left := await MessageRefs(store).unfinished():
         return f"the cards of {', '.join(left)} are not final"
     return ""
 
