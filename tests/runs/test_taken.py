@@ -267,6 +267,29 @@ def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_to
     play(story)
 
 
+def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery() -> None:
+    """Its sender was told to press again: it must not happen behind their back when Slack sends the first one once more."""
+
+    async def story(scene: Scene) -> None:
+        place, store = scene.slack.workspace, scene.bot.ways.store
+        await scene.ana.types("COPS", "/openvidu shutdown")
+        card = await with_buttons(scene, "Shut down acme")
+        action = next(e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] == "approve")
+        press = payloads.message_action(place, place.users["UBEN"], card, action, {})
+        store.delay = 10.0  # type: ignore[attr-defined]
+        await scene.slack.delivery.deliver("interactive", press)
+        await scene.passes(30)
+        assert NOT_TAKEN[1:] in reads(scene, "UBEN")
+        store.delay = 0.0  # type: ignore[attr-defined]
+        await scene.slack.delivery.deliver("interactive", press)
+        await scene.passes(120)
+        assert await scene.journal.latest("acme", 5) == []
+        await scene.ben.presses(card, "Approve")
+        await scene.card("acme is down ·")
+
+    play(story)
+
+
 @pytest.mark.parametrize("delay", [1.5, 10.0])
 def test_it_is_acknowledged_in_time_however_slow_the_store_is(delay: float) -> None:
     async def story(scene: Scene) -> None:
