@@ -22,6 +22,8 @@ from services.runs.authorization import (
     counted,
     difference_words,
     differences,
+    not_covered,
+    of_later,
     of_run,
     stake_grew,
     still_counting,
@@ -29,7 +31,7 @@ from services.runs.authorization import (
     too_old,
     wanting,
 )
-from services.runs.request import Act, Request, Vote
+from services.runs.request import GRACE, Act, Request, Vote
 from services.runs.run import Asked, Opened, Resumed, Run, Stopped, fold
 from services.steps import Choice, Effects, PoolTarget, PowerOff, Question
 from services.windows import parse_hours
@@ -436,3 +438,45 @@ def test_more_at_stake_than_on_the_question_s_card_asks_again() -> None:
     assert stake_grew(ASKS, ASKS, RULES) == "", "where nobody's meeting is at stake"
     assert stake_grew(ten, None, RULES) == "what it was about has changed"
     assert ASKS.kind == "drain-deadline"
+
+
+# What was approved for later
+
+TONIGHT = NOW + 7200.0
+LATER = Request("at.1", PLAN, ANA, "", NOW, TONIGHT, 1, "", approvals=(BEN,), later=TONIGHT, zone="UTC", agreed_at=NOW)
+
+
+def test_an_approval_for_later_counts_until_its_moment_and_a_little_longer() -> None:
+    assert of_later(LATER) == Authorization(PLAN, ANA, (BEN,), NOW, until=TONIGHT + GRACE)
+    for at in (TONIGHT, TONIGHT + GRACE):
+        assert not_covered(LATER, PLAN, RULES, at) == "", "two hours are no age for it"
+    assert not_covered(LATER, PLAN, RULES, TONIGHT + GRACE + 0.5) == "the time that it was approved for was over 0 s ago"
+    assert not_covered(LATER, PLAN, RULES, TONIGHT + GRACE + 120.0) == "the time that it was approved for was over 2 min ago"
+
+
+def test_it_covers_what_was_shown_and_no_other_steps() -> None:
+    busier, others = replace(PLAN, load=Load(2, 16, 1)), replace(PLAN, steps=PLAN.steps[:-1], digest="others")
+    assert "16 people are in meetings; there were 10" in not_covered(LATER, busier, RULES, TONIGHT)
+    assert differences(of_later(LATER), others, RULES, TONIGHT) == ()
+    assert not_covered(LATER, others, RULES, TONIGHT) == "the cluster changed since it was approved, and the steps are others now"
+    both = not_covered(LATER, replace(others, load=Load(2, 16, 1)), RULES, TONIGHT)
+    assert "16 people are in meetings" in both
+    assert "the steps are others now" not in both
+
+
+def test_what_needs_no_approval_is_done_whatever_has_changed() -> None:
+    free = make_plan(down(ready(2)), Startup())
+    assert not_covered(replace(LATER, approvals=()), free, RULES, TONIGHT + GRACE + 120.0) == ""
+
+
+class Unlooked(PoolTarget):
+    """Cuts off, and does not look at who is there."""
+
+    needs = frozenset({Fact.DROPLETS})
+
+
+def test_a_step_that_does_not_look_at_people_is_held_to_no_number_of_them() -> None:
+    more = replace(BUSY, load=Load(9, 900, 9))
+    step = Unlooked(CUTTING.number, harsh=True, was=CUTTING.was)
+    assert step.effects(more).cuts_off
+    assert beyond(begun(), step, more, RULES, NOW) == ""
