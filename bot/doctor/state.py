@@ -8,7 +8,8 @@ from bot.doctor.check import Check, Finding, fine, unknown, wrong
 from bot.doctor.context import Case, FileLook, NoStore
 from services.common.errors import BadRecord
 from services.store import Store
-from services.store.origin import KEY, NewerState, must_be_known, read_origin
+from services.store.keys import STATE
+from services.store.origin import NewerState, must_be_known, read_origin
 from services.store.redis import RedisStore
 
 
@@ -41,7 +42,7 @@ async def _redis(store: RedisStore) -> Sequence[Finding]:
 async def _newer(store: Store) -> str:
     """Why this version may not work with what stands there."""
     try:
-        if (origin := read_origin((await store.get(KEY))[0])) is not None:
+        if (origin := read_origin((await store.get(STATE))[0])) is not None:
             must_be_known(origin)
     except (NewerState, BadRecord) as error:
         return str(error)

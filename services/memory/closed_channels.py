@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 from services.store import Commit, Store
+from services.store.keys import CLOSED
 
 
 class ClosedChannels:
     """Which channels take no message of the bot: one list for all bots."""
 
-    KEY = "doors"
+    KEY = CLOSED
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from services.store import Commit, Store
+from services.store.keys import HOMES
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Viewer:
 class HomeViewers:
     """Who has App Home open: kept true by whichever bot is there, so that none goes on showing what was so before a restart."""
 
-    KEY = "homes"
+    KEY = HOMES
     MOST = 200
 
     def __init__(self, store: Store) -> None:

@@ -5,8 +5,7 @@ from contextlib import suppress
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.store import Commit, Store
-from services.store.keys import host_key_key
-from services.store.origin import host_key_used_key
+from services.store.keys import host_key_key, host_key_used_key
 
 
 class HostKeys:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.store import Commit, Store
-from services.store.keys import answered_key, held_key, once_key, sure_key
+from services.store.keys import TAKEN, answered_key, held_key, once_key, sure_key
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Unanswered:
 class CommandInbox:
     """Commands and presses that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip."""
 
-    LOG = "intake"
+    LOG = TAKEN
     SEEN = "intake:seen"
     KEPT = 3600.0  # seconds after which nobody waits for an answer any more
 

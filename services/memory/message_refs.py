@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 
 from services.store import Commit, Store
-from services.store.keys import card_key, copies_key
+from services.store.keys import CARDS, card_key, copies_key
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def card_keys(name: str) -> tuple[str, str]:
 class MessageRefs:
     """Which message shows which request or run: edited, never posted anew, by whichever bot drives it."""
 
-    OPEN = "cards"
+    OPEN = CARDS
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -18,8 +18,8 @@ from services.operations.desk import Desk
 from services.runs.executor import Progress
 from services.store import Commit
 from services.store.gate import Gate
-from services.store.keys import audit_lost_key, head_key, number_key
-from services.store.origin import KEY, SCHEMA, NewerState, Origin, must_be_known, read_origin, settle
+from services.store.keys import STATE, audit_lost_key, head_key, number_key
+from services.store.origin import SCHEMA, NewerState, Origin, must_be_known, read_origin, settle
 from services.windows import Hold, Window
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Continuity:
     async def sweep(self) -> None:
         """One look at the state's own card, and at how far everything in it has come."""
         names = self._desk.sites.ours
-        card, *texts = await self._gate.get(KEY, *(k for n in names for k in (head_key(n), number_key(n))))
+        card, *texts = await self._gate.get(STATE, *(k for n in names for k in (head_key(n), number_key(n))))
         now = {n: _Known(_number(texts[2 * i]), _number(texts[2 * i + 1])) for i, n in enumerate(names)}
         try:
             found = read_origin(card)

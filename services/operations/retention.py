@@ -24,6 +24,7 @@ from services.store.keys import (
     cut_key,
     halt_key,
     held_back_key,
+    host_key_used_key,
     lease_key,
     log_cut_key,
     pause_key,
@@ -35,7 +36,6 @@ from services.store.keys import (
     usage_log_key,
 )
 from services.store.once import first_time
-from services.store.origin import host_key_used_key
 
 DAY = 86400.0
 FIRST, EVERY = 900.0, 6 * 3600.0  # seconds after a start, and between two sweeps

@@ -475,9 +475,9 @@ class _Drive:
         if question is not None and any(c.loses for c in question.choices):
             # What a choice ends must stand on the card by both witnesses: LiveKit's count beside the nodes' own.
             cluster = await self._observe(step.needs | {Fact.LOAD})
-            question = None if step.is_done(cluster) else step.question(cluster)
-            if question is None:
+            if step.is_done(cluster):
                 return
+            question = step.question(cluster)
         now = self._clock.now()
         if question is not None:
             self._reminded = now

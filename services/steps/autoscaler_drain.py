@@ -27,6 +27,7 @@ class Left(Step):
     ends: bool = False  # nothing is in service afterwards: these go too, once no one meets on any
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    twice: ClassVar[bool] = True  # it is about nothing but what is gone, and one list without it may be an odd answer
     checks: ClassVar[bool] = True
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
@@ -47,15 +48,12 @@ class Left(Step):
     def is_done(self, cluster: Cluster) -> bool:
         return not self._left(cluster)
 
-    def is_sure(self, cluster: Cluster) -> bool:  # noqa: ARG002
-        return False  # it is about nothing but what is gone
-
     def after(self, cluster: Cluster) -> Cluster:
         gone = {n.id for n in self._left(cluster)}
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return WATCHER
+    def takes(self, cluster: Cluster) -> float:
+        return WATCHER + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.drain_deadline if self.limit is None else self.limit
@@ -207,6 +205,7 @@ class Deleted(Step):
     ids: tuple[int, ...] = ()
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
+    twice: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
@@ -218,15 +217,12 @@ class Deleted(Step):
     def is_done(self, cluster: Cluster) -> bool:
         return not self._left(cluster)
 
-    def is_sure(self, cluster: Cluster) -> bool:  # noqa: ARG002
-        return False  # it is about nothing but what is gone
-
     def after(self, cluster: Cluster) -> Cluster:
         gone = {n.id for n in self._left(cluster)}
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 10.0
+    def takes(self, cluster: Cluster) -> float:
+        return 10.0 + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline

@@ -77,7 +77,8 @@ def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
     if not isinstance(cluster.load, Load) or all(n.drained or n.held for n in nodes):
         return Load(0, 0, 0)
     told = [found for n in cluster.media if isinstance(n.look, NodeLook) and isinstance(found := _load(n.look), Load)]
-    rooms, people = (cluster.load.rooms - sum(t.rooms for t in told), cluster.load.people - sum(t.people for t in told))
+    people = cluster.load.people - sum(t.people for t in told)
+    rooms = cluster.load.rooms - sum(t.rooms for t in told)
     return Load(max(0, rooms), people, 0) if people > 0 else Load(0, 0, 0)
 
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Foreign, Unreachable
+from services.store.keys import STATE, host_key_used_key
 from services.store.port import Commit, Store, new_id
 
-KEY = "state"
 SCHEMA = 2  # what this version writes: 1 is 0.1.0, which wrote no number
 NEEDS = 1  # 0.1.0 works beside this version
 TRIES = 10
@@ -40,7 +40,7 @@ def read_origin(text: str | None) -> Origin | None:
         raw = json.loads(text)
         return Origin(**{f.name: raw[f.name] for f in fields(Origin) if f.name in raw})
     except (ValueError, TypeError) as error:
-        raise BadRecord(f"the state's own card (key {KEY}) cannot be read: it is damaged") from error
+        raise BadRecord(f"the state's own card (key {STATE}) cannot be read: it is damaged") from error
 
 
 def must_be_known(origin: Origin) -> None:
@@ -55,7 +55,7 @@ def must_be_known(origin: Origin) -> None:
 async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin, bool]:
     """Which state this is, and whether it was made just now. NewerState when this version must not touch it. An older one is migrated."""
     for _ in range(TRIES):
-        (text,) = await store.get(KEY)
+        (text,) = await store.get(STATE)
         found = read_origin(text)
         if found is not None:
             must_be_known(found)
@@ -65,7 +65,7 @@ async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin,
         new = replace(found or Origin(new_id(), at=now), schema=SCHEMA, needs=max(found.needs if found else 1, NEEDS), version=version)
         await _migrate(store, found.schema if found else 1, now)
         kept = json.loads(text) if text else {}
-        if await store.commit(Commit(checks={KEY: text}, puts={KEY: json.dumps(kept | asdict(new), sort_keys=True)})):
+        if await store.commit(Commit(checks={STATE: text}, puts={STATE: json.dumps(kept | asdict(new), sort_keys=True)})):
             return new, found is None
     raise Unreachable("the state's own card changes faster than it can be written", sent=False)
 
@@ -81,8 +81,3 @@ async def _date_host_keys(store: Store, now: float) -> None:
     for name in await store.names("hostkey:"):
         used = host_key_used_key(name.removeprefix("hostkey:"))
         await store.commit(Commit(checks={used: None}, puts={used: f"{now:.0f}"}))
-
-
-def host_key_used_key(droplet: str | int) -> str:
-    """Where it is noted when a droplet's host key was last of use."""
-    return f"hostkey-used:{droplet}"

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.errors import Refused
 from services.runs.run import State
-from services.store.origin import KEY
+from services.store.keys import STATE
 from services.store.sqlite import SqliteStore
 from tests.golden.make import dump as state_of
 from tests.golden.state import put
@@ -117,7 +117,7 @@ def test_another_state_in_its_place_is_noticed_too() -> None:
     async def story() -> None:
         async with Scene(media=1, site={"channel": "COPS"}) as scene:
             await scene.passes(30)
-            await replaced(scene, {"values": {KEY: [json.dumps({"id": "another", "schema": 2, "needs": 1}), None]}, "logs": {}})
+            await replaced(scene, {"values": {STATE: [json.dumps({"id": "another", "schema": 2, "needs": 1}), None]}, "logs": {}})
             await scene.passes(60)
             assert "the state store was replaced by another" in told(scene)
 

@@ -19,7 +19,8 @@ from services.memory.message_refs import CardPlace
 from services.operations.results import Changed, Started
 from services.runs.run import State
 from services.store import Commit
-from services.store.origin import KEY, SCHEMA, NewerState, read_origin, settle
+from services.store.keys import STATE
+from services.store.origin import SCHEMA, NewerState, read_origin, settle
 from services.store.sqlite import SqliteStore
 from tests.golden.make import dump as state_of
 from tests.golden.make import shapes
@@ -231,7 +232,7 @@ def test_every_record_carries_its_version() -> None:
             records += [text for log, texts in state["logs"].items() if log.startswith("run:") for text in texts]
             assert len(records) > 12
             assert {json.loads(text)["v"] for text in records} == {VERSION}
-            origin = read_origin((await scene.store.get(KEY))[0])
+            origin = read_origin((await scene.store.get(STATE))[0])
             assert origin is not None
             assert (origin.schema, origin.needs) == (SCHEMA, 1)
 
@@ -312,10 +313,10 @@ def test_the_reader_of_an_older_version_notices_what_it_could_not_read() -> None
 async def _settled(card: dict[str, Any] | None) -> dict[str, Any]:
     scene = Scene(start=False)
     if card is not None:
-        await scene.store.commit(Commit(puts={KEY: json.dumps(card)}))
+        await scene.store.commit(Commit(puts={STATE: json.dumps(card)}))
     await scene.store.commit(Commit(puts={"hostkey:7": "ssh-ed25519 AAAA"}))
     await settle(scene.store, scene.clock, "0.2.0")
-    text, used = await scene.store.get(KEY, "hostkey-used:7")
+    text, used = await scene.store.get(STATE, "hostkey-used:7")
     assert used is not None or card is not None, "it was brought up from the schema that had no number"
     return dict(json.loads(text or "{}"))
 
@@ -341,8 +342,8 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
         async with Scene(media=1) as scene:
             scene.promises = False
             await scene.passes(15)
-            origin = json.loads((await scene.store.get(KEY))[0] or "")
-            await scene.store.commit(Commit(puts={KEY: json.dumps({**origin, "schema": 9, "needs": 9, "version": "0.9.0"})}))
+            origin = json.loads((await scene.store.get(STATE))[0] or "")
+            await scene.store.commit(Commit(puts={STATE: json.dumps({**origin, "schema": 9, "needs": 9, "version": "0.9.0"})}))
             await scene.passes(15)
             assert "openvidu-bot 0.9.0 wrote the state" in scene.bot.gate.why
             assert [t.part for t in scene.bot.desk.bulkheads.troubles] == ["memory"]
@@ -350,7 +351,7 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
                 await scene.bot.desk.note_usage("acme", "[]")
             await scene.ana.types("COPS", "/openvidu status")
             await scene.whisper("UANA", "acme")
-            await scene.store.commit(Commit(puts={KEY: json.dumps(origin)}))
+            await scene.store.commit(Commit(puts={STATE: json.dumps(origin)}))
             await scene.passes(15)
             assert scene.bot.gate.why == ""
             assert scene.bot.desk.bulkheads.troubles == ()
