@@ -37,10 +37,21 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
 def main() -> int:
     """0, whatever was measured: a slow machine is no mistake."""
     reading = argparse.ArgumentParser(prog="bench", description=__doc__)
-    reading.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="only these; left out: all. Their tables are renewed")
-    reading.add_argument("--short", action="store_true", help="what takes seconds, as `make test` shows it; nothing is written")
+    reading.add_argument(
+        "sections",
+        nargs="*",
+        choices=[*SECTIONS, []],
+        help="only these; left out: all. Their tables are renewed",
+    )
+    reading.add_argument(
+        "--short",
+        action="store_true",
+        help="what takes seconds, as `make test` shows it; nothing is written",
+    )
     said = reading.parse_args()
-    logging.disable(logging.WARNING)  # a crowd in one channel is told often that Slack limits the rate
+    logging.disable(
+        logging.WARNING
+    )  # a crowd in one channel is told often that Slack limits the rate
     if said.short:
         print(as_text(measure(tuple(c for c in CASES if c.name in SHORT))))
         return 0
@@ -62,7 +73,10 @@ def keep(section: str, figures: Sequence[Figure]) -> None:
     file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
     head, _, rest = page.read_text("utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
-    tables = "\n".join(f"{as_markdown([read(r) for r in part['figures']])}\n{measured(part)}\n" for part in kept.values())
+    tables = "\n".join(
+        f"{as_markdown([read(r) for r in part['figures']])}\n{measured(part)}\n"
+        for part in kept.values()
+    )
     page.write_text(f"{head}{BEGIN}\n\n{tables}\n{END}{tail}", "utf-8")
     if section in GROWTH:
         name, made_of = GROWTH[section]
@@ -82,7 +96,12 @@ def read(record: Mapping[str, Any]) -> Figure:
 def long_history(figures: Sequence[Figure]) -> str:
     """The cost of a run as its journal grows."""
     grown = [(int(f.name.split()[1].replace(",", "")), f.ours) for f in figures]
-    return curve("Computing for one run, as the journal grows", "earlier runs", "milliseconds", [(10, figures[0].peer), *grown])
+    return curve(
+        "Computing for one run, as the journal grows",
+        "earlier runs",
+        "milliseconds",
+        [(10, figures[0].peer), *grown],
+    )
 
 
 def crowds(_: Sequence[Figure]) -> str:

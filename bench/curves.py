@@ -10,7 +10,10 @@ def curve(title: str, x_name: str, y_name: str, points: Sequence[tuple[float, fl
     """A line through the points; x grows by the logarithm, as the sizes do, and y begins at zero."""
     most = max(y for _, y in points) * 1.15 or 1.0
     step = (WIDTH - LEFT - 24) / max(1, len(points) - 1)
-    places = [(LEFT + n * step, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * y / most) for n, (_, y) in enumerate(points)]
+    places = [
+        (LEFT + n * step, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * y / most)
+        for n, (_, y) in enumerate(points)
+    ]
     marks = "".join(_mark(x, y, point) for (x, y), point in zip(places, points, strict=True))
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     return (

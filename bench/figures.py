@@ -58,7 +58,14 @@ def as_text(figures: Sequence[Figure]) -> str:
     for group in dict.fromkeys(f.group for f in figures):
         table = rows(f for f in figures if f.group == group)
         widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        lines += ["", group, *("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)]
+        lines += [
+            "",
+            group,
+            *(
+                "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+                for row in table
+            ),
+        ]
     return "\n".join(lines[1:])
 
 

@@ -59,9 +59,13 @@ def close(number: int) -> Closing:
             for n, stack in enumerate(stacks):
                 minutes = 1 + LONGEST * (number - n) / number
                 scene.estate.open_meeting(people=4, minutes=minutes, recordings=0, cluster=stack)
-            ends = [(await scene.run_is(f"{stack}-1", State.DONE, State.STOPPED)) for stack in stacks]
+            ends = [
+                (await scene.run_is(f"{stack}-1", State.DONE, State.STOPPED)) for stack in stacks
+            ]
             if any(run.state is not State.DONE for run in ends) or scene.estate.violations:
-                raise AssertionError(f"{[r.stopped for r in ends if r.stopped][:3]} {scene.estate.violations[:3]}")
+                raise AssertionError(
+                    f"{[r.stopped for r in ends if r.stopped][:3]} {scene.estate.violations[:3]}"
+                )
             asked = tuple(moment for *_, moment in scene.estate.requests)
             refused = sum(status == 429 for _, _, status, _ in scene.estate.requests)
             return Closing(max(r.ended_at for r in ends) - evening, asked, refused)
@@ -74,11 +78,42 @@ def closings(number: int = CLUSTERS) -> list[Figure]:
     crowd, one = close(number), close(1)
     group = f"{number} clusters under one token close at the same minute"
     return [
-        Figure(group, "the last one is down after", crowd.seconds, one.seconds, "s", "one cluster alone", TOGETHER),
-        Figure(group, "most requests in a minute", crowd.most_in(MINUTE), PER_MINUTE, "", "what DigitalOcean allows", 1.0),
-        Figure(group, "most requests in an hour", crowd.most_in(HOUR), PER_HOUR, "", "what DigitalOcean allows", 1.0),
+        Figure(
+            group,
+            "the last one is down after",
+            crowd.seconds,
+            one.seconds,
+            "s",
+            "one cluster alone",
+            TOGETHER,
+        ),
+        Figure(
+            group,
+            "most requests in a minute",
+            crowd.most_in(MINUTE),
+            PER_MINUTE,
+            "",
+            "what DigitalOcean allows",
+            1.0,
+        ),
+        Figure(
+            group,
+            "most requests in an hour",
+            crowd.most_in(HOUR),
+            PER_HOUR,
+            "",
+            "what DigitalOcean allows",
+            1.0,
+        ),
         Figure(group, "refused for being too many", crowd.refused, 1, "", "one", 0.0),
-        Figure(group, "requests for each cluster", len(crowd.requests) / number, len(one.requests), "", "one cluster alone"),
+        Figure(
+            group,
+            "requests for each cluster",
+            len(crowd.requests) / number,
+            len(one.requests),
+            "",
+            "one cluster alone",
+        ),
     ]
 
 
@@ -142,7 +177,15 @@ def idling(number: int = 1000) -> list[Figure]:
     return [
         Figure(group, "share of a core", many.core * 100, 5.0, "%", "what they may cost", 1.0),
         Figure(group, "one tick", many.tick, 1.0, "s", "what it may take", 1.0),
-        Figure(group, "requests in an hour, 25 clusters", asked_while_idle(25), asked_while_idle(5), "", "5 clusters", 1.0),
+        Figure(
+            group,
+            "requests in an hour, 25 clusters",
+            asked_while_idle(25),
+            asked_while_idle(5),
+            "",
+            "5 clusters",
+            1.0,
+        ),
     ]
 
 
@@ -177,11 +220,27 @@ async def _lived(store: SqliteStore, runs: int) -> None:
     for first in range(1, runs + 1, 500):
         names = [f"c0-{n}" for n in range(first, min(first + 500, runs + 1))]
         events = [(f"run:{name}", "{}") for name in names for _ in range(8)]
-        await store.commit(Commit(puts={"number:c0": names[-1].removeprefix("c0-")}, appends=[*events, *(("runs:c0", n) for n in names)]))
+        await store.commit(
+            Commit(
+                puts={"number:c0": names[-1].removeprefix("c0-")},
+                appends=[*events, *(("runs:c0", n) for n in names)],
+            )
+        )
 
 
 def histories(sizes: tuple[int, ...] = (10, 100, 1_000, 10_000, 100_000)) -> list[Figure]:
     """The cost of a run as the journal grows, beside the shortest history."""
     costs = {size: a_run_after(size) * 1000 for size in sizes}
     group = "Computing for a run, as the journal grows"
-    return [Figure(group, f"after {size:,} runs", costs[size], costs[sizes[0]], "ms", f"after {sizes[0]} runs", 1.5) for size in sizes[1:]]
+    return [
+        Figure(
+            group,
+            f"after {size:,} runs",
+            costs[size],
+            costs[sizes[0]],
+            "ms",
+            f"after {sizes[0]} runs",
+            1.5,
+        )
+        for size in sizes[1:]
+    ]

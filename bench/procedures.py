@@ -73,12 +73,18 @@ def by_bot(case: Case) -> Taken:
             if case.before is not None:
                 await case.before(Hand(scene.estate))
             await scene.ana.types("COPS", f"/openvidu {case.words}")
-            with contextlib.suppress(AssertionError):  # what disturbs nobody begins without approval
+            with contextlib.suppress(
+                AssertionError
+            ):  # what disturbs nobody begins without approval
                 await scene.ben.presses(await with_buttons(scene, "Approve", 10.0), "Approve")
             run = await scene.run_is(f"{STACK}-1", State.DONE, State.STOPPED)
             if run.state is not State.DONE:
                 raise AssertionError(f"{case.name}: {run.state}, {run.stopped}")
-            asked = [moment for *_, moment in scene.estate.requests if run.opened_at <= moment <= run.ended_at]
+            asked = [
+                moment
+                for *_, moment in scene.estate.requests
+                if run.opened_at <= moment <= run.ended_at
+            ]
             return Taken(run.ended_at - run.opened_at, len(asked))
 
     return virtual.run(story())
@@ -90,11 +96,40 @@ def measure(cases: tuple[Case, ...] = CASES) -> list[Figure]:
     found: list[Figure] = []
     for case in cases:
         bot, ideal = by_bot(case), by_hand(case)
-        found.append(Figure(time, case.name, bot.seconds, ideal.seconds, "s", "critical path of the estate's delays", OVERHEAD))
-        found.append(Figure(asked, case.name, bot.requests, ideal.requests, "requests", "each write, and one look for each change"))
+        found.append(
+            Figure(
+                time,
+                case.name,
+                bot.seconds,
+                ideal.seconds,
+                "s",
+                "critical path of the estate's delays",
+                OVERHEAD,
+            )
+        )
+        found.append(
+            Figure(
+                asked,
+                case.name,
+                bot.requests,
+                ideal.requests,
+                "requests",
+                "each write, and one look for each change",
+            )
+        )
         if case.name == "resize masters":
             careful = by_hand(case, POLL)
             beside = "the vendor's page step by step, a look every 5 s, over the bot's"
-            found.append(Figure(time, "resize masters by hand", careful.seconds, bot.seconds, "s", beside, FASTER, at_least=True))
+            found.append(
+                Figure(
+                    time,
+                    "resize masters by hand",
+                    careful.seconds,
+                    bot.seconds,
+                    "s",
+                    beside,
+                    FASTER,
+                    at_least=True,
+                )
+            )
     return sorted(found, key=lambda f: f.group, reverse=True)
-

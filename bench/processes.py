@@ -47,7 +47,11 @@ class Acks:
 async def running(kind: str, world: World) -> AsyncIterator[Child]:
     """A bot, or the bare app."""
     child = Child(world.folder / f"{kind}.log")
-    command = world.bot_command() if kind == "bot" else [sys.executable, "-m", "bench.bare", world.slack.api_url]
+    command = (
+        world.bot_command()
+        if kind == "bot"
+        else [sys.executable, "-m", "bench.bare", world.slack.api_url]
+    )
     await child.start(command, world.bot_environment())
     try:
         yield child
@@ -150,8 +154,16 @@ def installed(names: Sequence[str]) -> float:
             found = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # for another platform
-        total += sum(path.stat().st_size for file in found.files or () if (path := Path(str(file.locate()))).is_file())
-        todo += [r.name for line in found.requires or () if (r := Requirement(line)).marker is None or r.marker.evaluate({"extra": ""})]
+        total += sum(
+            path.stat().st_size
+            for file in found.files or ()
+            if (path := Path(str(file.locate()))).is_file()
+        )
+        todo += [
+            r.name
+            for line in found.requires or ()
+            if (r := Requirement(line)).marker is None or r.marker.evaluate({"extra": ""})
+        ]
     return total / MEGABYTE
 
 
@@ -166,5 +178,12 @@ def weights() -> list[Figure]:
     return [
         Figure(group, "process start to listening", bot.ready, bare.ready, "s", beside),
         Figure(group, "memory, idle", bot.memory, bare.memory, "MB", beside),
-        Figure(group, "installed", installed(["openvidu-bot"]), installed(["slack-bolt", "aiohttp"]), "MB", "slack-bolt and aiohttp"),
+        Figure(
+            group,
+            "installed",
+            installed(["openvidu-bot"]),
+            installed(["slack-bolt", "aiohttp"]),
+            "MB",
+            "slack-bolt and aiohttp",
+        ),
     ]

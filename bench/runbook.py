@@ -57,9 +57,13 @@ class Hand:
         self.requests += 2  # read, then write
         self.estate.settle()
         pool = self.estate.pool(STACK)
-        template = self.estate.scaling.shown_template(pool) | {k: v for k, v in change.items() if k == "size"}
+        template = self.estate.scaling.shown_template(pool) | {
+            k: v for k, v in change.items() if k == "size"
+        }
         config = {"target_number_instances": change.get("number", pool.target)}
-        self.estate.scaling.edit(pool.id, {"name": pool.name, "config": config, "droplet_template": template})
+        self.estate.scaling.edit(
+            pool.id, {"name": pool.name, "config": config, "droplet_template": template}
+        )
 
     # What the vendor's page consists of
 
@@ -70,7 +74,9 @@ class Hand:
             self.estate.settle()
             for name in ("openvidu", "ingress", "egress", "agent-speech-processing"):
                 self.estate.nodes.signal(node, name, "SIGQUIT")
-            await self.until(lambda: not any(node.node.running(n) for n in ("openvidu", "ingress", "egress")))
+            await self.until(
+                lambda: not any(node.node.running(n) for n in ("openvidu", "ingress", "egress"))
+            )
 
         await self.each(nodes, finish)
 

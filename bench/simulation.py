@@ -17,15 +17,31 @@ CORES = 2
 def simulation(seeds: int = 1000) -> list[Figure]:
     """Some seeds of the campaign on two cores, and what all of them would take. Not too few: a worker's start is a second of its own."""
     began = os.times()
-    words = [sys.executable, str(ROOT / "scripts" / "campaign.py"), str(seeds), "--jobs", str(CORES)]
+    words = [
+        sys.executable,
+        str(ROOT / "scripts" / "campaign.py"),
+        str(seeds),
+        "--jobs",
+        str(CORES),
+    ]
     wall = time.perf_counter()
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    subprocess.run(
+        words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+    )
     wall = time.perf_counter() - wall
     ended = os.times()
     used = ended.children_user + ended.children_system - began.children_user - began.children_system
     group = "Simulation: whole procedures with faults everywhere"
     return [
         Figure(group, "stories a second on one core", seeds / used, 1.0, "", "one a second"),
-        Figure(group, f"{SEEDS:,} seeds on {CORES} cores", SEEDS * wall / seeds / 60, MINUTES, "min", "what they may take", 1.0),
+        Figure(
+            group,
+            f"{SEEDS:,} seeds on {CORES} cores",
+            SEEDS * wall / seeds / 60,
+            MINUTES,
+            "min",
+            "what they may take",
+            1.0,
+        ),
         Figure(group, "processor time of it", used, wall * CORES, "s", "of both cores"),
     ]

@@ -38,28 +38,70 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=f"openvidu-bot {own_version()}")
     commands = made.add_subparsers(metavar="COMMAND", required=True)
 
-    serve = commands.add_parser("serve", help="the bot: listens to Slack and looks after runs, until it is stopped")
+    serve = commands.add_parser(
+        "serve", help="the bot: listens to Slack and looks after runs, until it is stopped"
+    )
     add_settings_to(serve)
     serve.set_defaults(run=_serve)
 
-    demo = commands.add_parser("demo", help="the bot with a pretend Slack, DigitalOcean and OpenVidu, on this machine only")
-    demo.add_argument("--port", type=_port, default=8300, help="where the page is (default 8300; 0 takes a free one)")
-    demo.add_argument("--speed", type=_speed, help="how many seconds pass there in one of ours (default 12; with --world-only 1)")
-    demo.add_argument("--kind", choices=("pool", "fixed", "autoscaler"), default="pool", help="what keeps the media nodes (default pool)")
+    demo = commands.add_parser(
+        "demo", help="the bot with a pretend Slack, DigitalOcean and OpenVidu, on this machine only"
+    )
+    demo.add_argument(
+        "--port",
+        type=_port,
+        default=8300,
+        help="where the page is (default 8300; 0 takes a free one)",
+    )
+    demo.add_argument(
+        "--speed",
+        type=_speed,
+        help="how many seconds pass there in one of ours (default 12; with --world-only 1)",
+    )
+    demo.add_argument(
+        "--kind",
+        choices=("pool", "fixed", "autoscaler"),
+        default="pool",
+        help="what keeps the media nodes (default pool)",
+    )
     demo.add_argument("--no-browser", action="store_true", help="only print the page's address")
-    demo.add_argument("--world-only", action="store_true", help="no bot: print what `init`, `doctor` and `serve` need to meet this world")
+    demo.add_argument(
+        "--world-only",
+        action="store_true",
+        help="no bot: print what `init`, `doctor` and `serve` need to meet this world",
+    )
     demo.set_defaults(run=_demo)
 
     manifest = commands.add_parser("manifest", help="print the manifest to make the Slack app from")
-    manifest.add_argument("--http", metavar="URL", default="", help="requests over HTTP, to this public address, instead of sockets")
+    manifest.add_argument(
+        "--http",
+        metavar="URL",
+        default="",
+        help="requests over HTTP, to this public address, instead of sockets",
+    )
     manifest.set_defaults(run=_manifest)
 
     add_init_to(commands)
-    doctor = commands.add_parser("doctor", help="look at everything the settings name: what is fine, what is wrong, and the remedy")
+    doctor = commands.add_parser(
+        "doctor",
+        help="look at everything the settings name: what is fine, what is wrong, and the remedy",
+    )
     add_settings_to(doctor)
-    doctor.add_argument("--json", action="store_true", help="for scripts (exit code 0: fine, 1: something wrong, 2: something not checked)")
-    doctor.add_argument("--write-probe", action="store_true", help="also put, read and delete an object of its own in each bucket")
-    doctor.add_argument("--probe", action="store_true", help="instead: try out what only a real account answers; asks before each")
+    doctor.add_argument(
+        "--json",
+        action="store_true",
+        help="for scripts (exit code 0: fine, 1: something wrong, 2: something not checked)",
+    )
+    doctor.add_argument(
+        "--write-probe",
+        action="store_true",
+        help="also put, read and delete an object of its own in each bucket",
+    )
+    doctor.add_argument(
+        "--probe",
+        action="store_true",
+        help="instead: try out what only a real account answers; asks before each",
+    )
     doctor.set_defaults(run=_doctor)
     add_terminal_to(commands)
     add_audit_to(commands)
@@ -105,14 +147,19 @@ def _doctor(asked: argparse.Namespace) -> int:
     settings = read_settings(asked, secrets=False)
     logs.set_up(settings, quiet=True)
     looking = (
-        probing(settings, asked.clock) if asked.probe else doctor(settings, asked.clock, json=asked.json, write_probe=asked.write_probe)
+        probing(settings, asked.clock)
+        if asked.probe
+        else doctor(settings, asked.clock, json=asked.json, write_probe=asked.write_probe)
     )
     try:
         return asyncio.run(looking)
     except BrokenPipeError:
         return 2  # the reader of our output has gone
     except Exception as error:  # noqa: BLE001 - a traceback is no answer to the operator, and may hold a secret
-        return _say(f"the doctor itself failed: {whereabouts(error)}; this is the bot's own fault, report it", 2)
+        return _say(
+            f"the doctor itself failed: {whereabouts(error)}; this is the bot's own fault, report it",
+            2,
+        )
 
 
 def _say(text: str, code: int) -> int:

@@ -175,23 +175,47 @@ class Bot:
         await self.ways.store.aclose()
 
 
-def build(settings: Settings, ways: Adapters, client: AsyncWebClient, file: SettingsFile | None = None) -> Bot:
+def build(
+    settings: Settings, ways: Adapters, client: AsyncWebClient, file: SettingsFile | None = None
+) -> Bot:
     """Put a bot together. `file`: where the settings came from, so that its channels can change while the bot runs."""
     gate = Gate(ways.store)
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
     keys = HostKeys(gate, ways.clock)
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
-    sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
+    sites = {
+        name: site_of(name, cluster, settings, ways, keys, accounts, shells)
+        for name, cluster in settings.clusters.items()
+    }
     teams = frozenset(settings.slack.teams)
     desk = Desk(sites, gate, ways.clock, worker, UserGroupCache(teams))
     voice = SlackClient(client, ways.clock, teams)
     desk.accounts = voice.known
-    hours = WindowScheduler(desk, ways.clock, {n: c.people_per_node for n, c in settings.clusters.items() if c.people_per_node is not None})
-    calendars = CalendarSync(calendars_of(settings), hours.books, ways.clock, desk.bulkheads, desk.sites)
+    hours = WindowScheduler(
+        desk,
+        ways.clock,
+        {
+            n: c.people_per_node
+            for n, c in settings.clusters.items()
+            if c.people_per_node is not None
+        },
+    )
+    calendars = CalendarSync(
+        calendars_of(settings), hours.books, ways.clock, desk.bulkheads, desk.sites
+    )
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    channels, meant = news_channels(settings), dict(settings.channels)  # one of each for all parts: `Reread` changes them in place
-    counter = CommandDispatcher(desk, hours, voice, ways.clock, HandlerContext(settings.slack.command, meant, zones, channels))
+    channels, meant = (
+        news_channels(settings),
+        dict(settings.channels),
+    )  # one of each for all parts: `Reread` changes them in place
+    counter = CommandDispatcher(
+        desk,
+        hours,
+        voice,
+        ways.clock,
+        HandlerContext(settings.slack.command, meant, zones, channels),
+    )
     notices = Announcements(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:
@@ -205,7 +229,16 @@ def build(settings: Settings, ways: Adapters, client: AsyncWebClient, file: Sett
     escalations = Escalations(desk, hours, voice, ways.clock, channels, oncall_of(settings, ways))
     buttons = Buttons(desk, hours, voice, counter, menus, home, reporter, escalations)
     forms = Forms(desk, voice, counter)
-    app = build_app(client, secret.get_secret_value() if secret else "", settings.slack.command, counter, buttons, forms, menus, home)
+    app = build_app(
+        client,
+        secret.get_secret_value() if secret else "",
+        settings.slack.command,
+        counter,
+        buttons,
+        forms,
+        menus,
+        home,
+    )
     seeds = _seeds(settings)
     hours.books.seeds, hours.books.clock = seeds, ways.clock.now
     kept = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
@@ -214,11 +247,35 @@ def build(settings: Settings, ways: Adapters, client: AsyncWebClient, file: Sett
     continuity.listeners.append(hours.forget)
     groups = Groups(desk, voice, ways.clock)
     retention = Retention(desk, gate, ways.clock, kept)
-    parts = (settings, ways, desk, hours, calendars, AutoscalerAlerts(desk, ways.clock), notices, counter, voice, groups, reporter)
+    parts = (
+        settings,
+        ways,
+        desk,
+        hours,
+        calendars,
+        AutoscalerAlerts(desk, ways.clock),
+        notices,
+        counter,
+        voice,
+        groups,
+        reporter,
+    )
     doors = ClosedChannelWatch(desk, voice, ways.clock, channels)
     reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
     shown = (doors, home, alarms, escalations)
-    return Bot(*parts, *shown, continuity, gate, retention, app, list(accounts.values()), shells, worker, seeds, reread)
+    return Bot(
+        *parts,
+        *shown,
+        continuity,
+        gate,
+        retention,
+        app,
+        list(accounts.values()),
+        shells,
+        worker,
+        seeds,
+        reread,
+    )
 
 
 def oncall_of(settings: Settings, ways: Adapters) -> OnCall | None:
@@ -226,7 +283,9 @@ def oncall_of(settings: Settings, ways: Adapters) -> OnCall | None:
     found = settings.oncall
     if found is None or found.oncall_secret is None:
         return None
-    return Webhook(found.kind, found.oncall_secret.get_secret_value(), ways.http, ways.clock, found.url or "")
+    return Webhook(
+        found.kind, found.oncall_secret.get_secret_value(), ways.http, ways.clock, found.url or ""
+    )
 
 
 def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
@@ -249,7 +308,11 @@ def calendars_of(settings: Settings) -> dict[str, tuple[Calendar, ...]]:
             "freezes": cluster.freezes,
             "meetings": cluster.meetings,
         }
-        found[name] = tuple(Calendar(kind, file, cluster.timezone) for kind, file in files.items() if file is not None)
+        found[name] = tuple(
+            Calendar(kind, file, cluster.timezone)
+            for kind, file in files.items()
+            if file is not None
+        )
     return found
 
 
@@ -285,9 +348,13 @@ def site_of(
         shells.append(shell)
     http = http_of(name, cluster, ways)
     people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
-    world = ClusterWorld(_place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket)
+    world = ClusterWorld(
+        _place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket
+    )
     whose = partial(accounts[token].owner.since, float("-inf"))
-    return ManagedCluster(name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), whose)
+    return ManagedCluster(
+        name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), whose
+    )
 
 
 def http_of(name: str, cluster: Cluster, ways: Adapters) -> Http:
@@ -313,7 +380,14 @@ def bucket_of(cluster: Cluster, ways: Adapters) -> Objects | None:
     spaces = cluster.spaces
     # botocore has a list of authorities of its own, and does not read OpenSSL's variable.
     ca_file = os.environ.get("SSL_CERT_FILE") or None
-    return Spaces(spaces.endpoint, spaces.bucket, key.get_secret_value(), secret.get_secret_value(), spaces.region, ca_file=ca_file)
+    return Spaces(
+        spaces.endpoint,
+        spaces.bucket,
+        key.get_secret_value(),
+        secret.get_secret_value(),
+        spaces.region,
+        ca_file=ca_file,
+    )
 
 
 def people_of(cluster: Cluster, ways: Adapters, http: Http) -> People | None:
@@ -321,7 +395,9 @@ def people_of(cluster: Cluster, ways: Adapters, http: Http) -> People | None:
     key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
     if not (cluster.livekit_url and key and secret):
         return None
-    return Livekit(cluster.livekit_url, key.get_secret_value(), secret.get_secret_value(), http, ways.clock)
+    return Livekit(
+        cluster.livekit_url, key.get_secret_value(), secret.get_secret_value(), http, ways.clock
+    )
 
 
 def _place(name: str, cluster: Cluster) -> Place:
@@ -367,9 +443,13 @@ def _rules(name: str, cluster: Cluster) -> Rules:
         wake_seconds=cluster.wake.hours * 3600,
         wakes_each=cluster.wake.per_person,
         wakes_all=cluster.wake.per_cluster,
-        only=tuple((CommandClass(name), frozenset(people)) for name, people in roles.classes.items()),
+        only=tuple(
+            (CommandClass(name), frozenset(people)) for name, people in roles.classes.items()
+        ),
         approvals=policy.approvals,
-        approvals_for=tuple((Impact(name), needed) for name, needed in policy.approvals_for.items()),
+        approvals_for=tuple(
+            (Impact(name), needed) for name, needed in policy.approvals_for.items()
+        ),
         approvals_from=policy.approvals_from,
         single_operator=policy.single_operator,
         scale_up_to=policy.scale_up_without_approval_to,

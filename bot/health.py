@@ -28,7 +28,13 @@ class Health:
         routes: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
         self.host, self.port = host, port
-        self._alive, self._ready, self._troubles, self._cautions, self._measure = alive, ready, troubles, cautions, measure
+        self._alive, self._ready, self._troubles, self._cautions, self._measure = (
+            alive,
+            ready,
+            troubles,
+            cautions,
+            measure,
+        )
         self._routes = routes
         self._runner: web.AppRunner | None = None
 
@@ -43,7 +49,11 @@ class Health:
 
     def own_routes(self) -> list[web.RouteDef]:
         """What is answered to whoever asks, without a role: nothing of it may speak of people, nodes, runs or reasons."""
-        return [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)]
+        return [
+            web.get("/healthz", self._healthz),
+            web.get("/readyz", self._readyz),
+            web.get("/metrics", self._metrics),
+        ]
 
     async def close(self) -> None:
         """Stop listening."""
@@ -54,12 +64,21 @@ class Health:
         return _answer(await self._alive(), await self._troubles())
 
     async def _readyz(self, _request: web.Request) -> web.StreamResponse:
-        return _answer([*await self._alive(), *await self._ready()], [*await self._cautions(), *await self._troubles()])
+        return _answer(
+            [*await self._alive(), *await self._ready()],
+            [*await self._cautions(), *await self._troubles()],
+        )
 
     async def _metrics(self, _request: web.Request) -> web.StreamResponse:
         await self._measure()
-        return web.Response(text=METRICS.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return web.Response(
+            text=METRICS.text(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
 
 
 def _answer(problems: list[str], cautions: list[str]) -> web.Response:
-    return web.json_response({"ok": not problems, "problems": problems, "cautions": cautions}, status=503 if problems else 200)
+    return web.json_response(
+        {"ok": not problems, "problems": problems, "cautions": cautions},
+        status=503 if problems else 200,
+    )

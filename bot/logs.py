@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 REMEMBERED = 100
 
 # Tasks are named after what they are for; that name is all it takes to tell whose lines are whose.
-ABOUT = re.compile(r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.+ by) (?P<actor>[UW][A-Z0-9]+)$")
+ABOUT = re.compile(
+    r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.+ by) (?P<actor>[UW][A-Z0-9]+)$"
+)
 
 ASKED_BY: dict[str, str] = {}  # who is behind the runs that were heard of last
 
@@ -39,7 +41,9 @@ QUIET = {
 def set_up(settings: Settings, *, quiet: bool = False) -> None:
     """Send everything to stderr as the settings say; `quiet`: warnings only, for commands that speak on stdout."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines(as_json=settings.log.format == "json", masker=Masker(secrets_of(settings))))
+    handler.setFormatter(
+        Lines(as_json=settings.log.format == "json", masker=Masker(secrets_of(settings)))
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -65,7 +69,9 @@ def _passwords(text: str) -> Iterator[str]:
     """What stands before the last @ of an address, in every way that it may be repeated: also of an address that cannot be read."""
     password = text.partition("://")[2].rpartition("@")[0].partition(":")[2]
     # Without percent-encoding, libraries take a password's parts for something else, and quote them alone.
-    yield from (part for part in (password, unquote(password), *re.split(r"[#/?@:]", password)) if part)
+    yield from (
+        part for part in (password, unquote(password), *re.split(r"[#/?@:]", password)) if part
+    )
 
 
 class Lines(logging.Formatter):
@@ -110,13 +116,26 @@ class RunLogger:
     def request(self, request: Request) -> None:
         """A request was made, approved, rejected or has expired."""
         who, plan = request.closed_by or request.requester, request.plan
-        log.info("request %s: %s of %s, %s by %s", request.id[:8], plan.procedure.words(), plan.cluster, request.state, who.user)
+        log.info(
+            "request %s: %s of %s, %s by %s",
+            request.id[:8],
+            plan.procedure.words(),
+            plan.cluster,
+            request.state,
+            who.user,
+        )
 
     def run(self, progress: Progress) -> None:
         """A run moved."""
         run = progress.run
         _remember(run)
-        doing = run.stopped or run.end_text if run.over or run.stopped else run.step.title() if run.step else "finishing"
+        doing = (
+            run.stopped or run.end_text
+            if run.over or run.stopped
+            else run.step.title()
+            if run.step
+            else "finishing"
+        )
         said = f"{run.state}: {doing or run.plan.procedure.words()}"
         if self._said.get(run.id) != said:
             self._said[run.id] = said
@@ -144,4 +163,8 @@ def about_now() -> dict[str, str]:
 
 
 def _stamp(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(moment, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )

@@ -29,7 +29,9 @@ class MetricsCollector:
     def __init__(self, desk: Desk, now: Callable[[], float], version: str) -> None:
         self._desk = desk
         self._now = now
-        self._seen: OrderedDict[str, tuple[int, bool, str]] = OrderedDict()  # by run: steps reached, over, trouble
+        self._seen: OrderedDict[str, tuple[int, bool, str]] = (
+            OrderedDict()
+        )  # by run: steps reached, over, trouble
         self._requests: OrderedDict[str, str] = OrderedDict()
         desk.watchers.runs.append(self.run)
         desk.watchers.requests.append(self.request)
@@ -43,9 +45,18 @@ class MetricsCollector:
         steps, over, trouble = self._seen.get(run.id, (first, False, ""))
         for number, reached in enumerate(run.reached[steps:], steps):
             began = run.reached[number - 1].at if number else run.opened_at
-            step = type(run.steps[reached.step]).__name__ if reached.step < len(run.steps) else "replaced"
+            step = (
+                type(run.steps[reached.step]).__name__
+                if reached.step < len(run.steps)
+                else "replaced"
+            )
             METRICS.add("openvidu_bot_steps_total", cluster=run.cluster, step=step)
-            METRICS.add("openvidu_bot_step_seconds_total", max(0.0, reached.at - began), cluster=run.cluster, step=step)
+            METRICS.add(
+                "openvidu_bot_step_seconds_total",
+                max(0.0, reached.at - began),
+                cluster=run.cluster,
+                step=step,
+            )
         if progress.trouble and progress.trouble != trouble:
             METRICS.add("openvidu_bot_troubles_total", cluster=run.cluster)
         if run.over and not over:
@@ -55,8 +66,15 @@ class MetricsCollector:
 
     def _ended(self, run: Run) -> None:
         procedure = run.plan.procedure.command
-        METRICS.add("openvidu_bot_runs_total", cluster=run.cluster, procedure=procedure, state=run.state)
-        METRICS.add("openvidu_bot_run_seconds_total", max(0.0, run.ended_at - run.opened_at), cluster=run.cluster, procedure=procedure)
+        METRICS.add(
+            "openvidu_bot_runs_total", cluster=run.cluster, procedure=procedure, state=run.state
+        )
+        METRICS.add(
+            "openvidu_bot_run_seconds_total",
+            max(0.0, run.ended_at - run.opened_at),
+            cluster=run.cluster,
+            procedure=procedure,
+        )
 
     def request(self, request: Request) -> None:
         """A request in a new state."""
@@ -67,7 +85,11 @@ class MetricsCollector:
         cluster = request.plan.cluster
         METRICS.add("openvidu_bot_requests_total", cluster=cluster, state=request.state)
         if request.state is RequestState.APPROVED:
-            METRICS.add("openvidu_bot_approval_seconds_total", max(0.0, request.closed_at - request.made_at), cluster=cluster)
+            METRICS.add(
+                "openvidu_bot_approval_seconds_total",
+                max(0.0, request.closed_at - request.made_at),
+                cluster=cluster,
+            )
 
     def slack(self, *, closed: frozenset[str], refused: bool) -> None:
         """Whether cards reach people: clusters whose channel is closed to the bot, and whether Slack takes its token."""
@@ -96,9 +118,17 @@ class MetricsCollector:
         if run is None:
             return
         METRICS.put("openvidu_bot_runs_open", 1, cluster=name, state=run.state)
-        METRICS.put("openvidu_bot_step_waiting_seconds", max(0.0, self._now() - run.step_began), cluster=name)
+        METRICS.put(
+            "openvidu_bot_step_waiting_seconds",
+            max(0.0, self._now() - run.step_began),
+            cluster=name,
+        )
         if run.question is not None:
-            METRICS.put("openvidu_bot_question_waiting_seconds", max(0.0, self._now() - run.question_at), cluster=name)
+            METRICS.put(
+                "openvidu_bot_question_waiting_seconds",
+                max(0.0, self._now() - run.question_at),
+                cluster=name,
+            )
 
     def _budgets(self) -> None:
         clusters: dict[Account, list[str]] = {}
@@ -109,8 +139,12 @@ class MetricsCollector:
         for account, names in clusters.items():
             budget = account.api.budget
             if budget.limit is not None and budget.remaining is not None:
-                METRICS.put("openvidu_bot_api_limit", budget.limit, clusters=" ".join(sorted(names)))
-                METRICS.put("openvidu_bot_api_remaining", budget.remaining, clusters=" ".join(sorted(names)))
+                METRICS.put(
+                    "openvidu_bot_api_limit", budget.limit, clusters=" ".join(sorted(names))
+                )
+                METRICS.put(
+                    "openvidu_bot_api_remaining", budget.remaining, clusters=" ".join(sorted(names))
+                )
 
 
 def _shorten(held: "OrderedDict[str, tuple[int, bool, str]] | OrderedDict[str, str]") -> None:

@@ -14,12 +14,24 @@ from services.common.errors import Refused
 
 def add_settings_to(parser: argparse.ArgumentParser) -> None:
     """The options that name the settings."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the settings (else OPENVIDU_BOT_CONFIG names them)")
-    parser.add_argument("--env-file", type=Path, metavar="FILE", help="secrets, NAME=VALUE in each line; the environment counts first")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the settings (else OPENVIDU_BOT_CONFIG names them)",
+    )
+    parser.add_argument(
+        "--env-file",
+        type=Path,
+        metavar="FILE",
+        help="secrets, NAME=VALUE in each line; the environment counts first",
+    )
     parser.add_argument("--clock", type=_clock, default=Clock(), help=argparse.SUPPRESS)
 
 
-def read_settings(asked: argparse.Namespace, *, secrets: bool = True, slack: bool = True) -> Settings:
+def read_settings(
+    asked: argparse.Namespace, *, secrets: bool = True, slack: bool = True
+) -> Settings:
     """The settings that were asked for. SettingsError when they, or the secrets they call for, are not right.
 
     `secrets` False: for who can do with some of them missing. `slack` False: for who does not speak to it.

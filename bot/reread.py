@@ -36,7 +36,11 @@ class Reread:
     ) -> None:
         self._file = file
         self._clusters = frozenset(settings.clusters)
-        self._meant, self._channels, self._channels_of = meant, channels, channels_of  # changed in place: others hold them too
+        self._meant, self._channels, self._channels_of = (
+            meant,
+            channels,
+            channels_of,
+        )  # changed in place: others hold them too
         self._clock = clock
         self._looked = clock.now()
         self._seen = self._stamp()
@@ -75,4 +79,7 @@ class Reread:
         for now, then in ((self._channels, channels), (self._meant, meant)):
             now.clear()
             now.update(then)
-        log.info("the settings name other channels now: %s", ", ".join(f"{n} in {c}" for n, c in sorted(channels.items())))
+        log.info(
+            "the settings name other channels now: %s",
+            ", ".join(f"{n} in {c}" for n, c in sorted(channels.items())),
+        )

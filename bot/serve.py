@@ -104,7 +104,9 @@ async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = No
 
 async def _live(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
     async with contextlib.AsyncExitStack() as parts:
-        session = await parts.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        session = await parts.enter_async_context(
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        )
         client = slack_client(settings, session)
         home = await introduce(settings, client)
         # Before anybody can be heard: on the loop, these imports would hold up an acknowledgement for half a second or more.
@@ -138,9 +140,19 @@ class Serving:
         self._sockets: Sockets | None = None
         if settings.slack.mode == "socket":
             token = settings.slack.app_token
-            self._sockets = Sockets(bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None)
+            self._sockets = Sockets(
+                bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None
+            )
         secret = settings.slack.signing_secret
-        routes = [] if self._sockets else [slack_route(bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time)]
+        routes = (
+            []
+            if self._sockets
+            else [
+                slack_route(
+                    bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time
+                )
+            ]
+        )
         looks = (self._alive, self._ready, self._troubles, self._cautions, self._measure)
         self._health = Health(settings.health.host, settings.health.port, *looks, routes)
         self._measures = MetricsCollector(bot.desk, bot.ways.clock.now, own_version())
@@ -158,14 +170,24 @@ class Serving:
             await self._health.start()
         except OSError as error:
             health = settings.health
-            raise CannotStart(f"health.port: {health.host}:{health.port} cannot be listened on ({error.strerror}); set another") from None
+            raise CannotStart(
+                f"health.port: {health.host}:{health.port} cannot be listened on ({error.strerror}); set another"
+            ) from None
         try:
             await self._control.start()
         except OSError as error:
             why = error.strerror or error
-            log.warning("%s cannot be listened on (%s): this bot cannot be asked from a terminal", settings.control_socket, why)
+            log.warning(
+                "%s cannot be listened on (%s): this bot cannot be asked from a terminal",
+                settings.control_socket,
+                why,
+            )
         where = f"http://{self._health.host}:{self._health.port}"
-        log.info("health on %s/healthz%s", where, "" if self._sockets else f", Slack's requests on {where}{PATH}")
+        log.info(
+            "health on %s/healthz%s",
+            where,
+            "" if self._sockets else f", Slack's requests on {where}{PATH}",
+        )
         self._tasks = [
             asyncio.create_task(self._speak(home), name="slack"),
             asyncio.create_task(self._look_at_the_state(), name="look at the state store"),
@@ -213,7 +235,11 @@ class Serving:
     def _stuck(self) -> list[str]:
         """Why the watchdog is not fed. A part that fails is no reason: it would fail after each restart, and the others work."""
         stalled = self._tick.stalled_for()
-        return [f"no round of looking after everything has ended for {stalled:.0f} s"] if stalled > SILENT_TOO_LONG else []
+        return (
+            [f"no round of looking after everything has ended for {stalled:.0f} s"]
+            if stalled > SILENT_TOO_LONG
+            else []
+        )
 
     async def _alive(self) -> list[str]:
         if stuck := self._stuck():
@@ -258,7 +284,9 @@ class Serving:
         sockets = await self._sockets.connected() if self._sockets is not None else 0
         closed, refused = self._bot.doors.closed(), bool(self._bot.voice.reach.token)
         self._measures.slack(closed=frozenset(closed), refused=refused)
-        await self._measures.measure(ready=ready, state_up=up, sockets=sockets, silent=self._tick.silent_for())
+        await self._measures.measure(
+            ready=ready, state_up=up, sockets=sockets, silent=self._tick.silent_for()
+        )
 
     async def _cautions(self) -> list[str]:
         held = await self._sockets.cautions() if self._sockets is not None else []
@@ -312,17 +340,32 @@ async def introduce(settings: Settings, client: AsyncWebClient) -> Home | None:
             known = await client.auth_test()
             if settings.slack.mode == "socket" and settings.slack.app_token:
                 variable = "SLACK_APP_TOKEN"
-                await client.apps_connections_open(app_token=settings.slack.app_token.get_secret_value())
+                await client.apps_connections_open(
+                    app_token=settings.slack.app_token.get_secret_value()
+                )
     except SlackApiError as error:
         code = str(error.response.get("error"))
         if code in HOPELESS:
-            raise CannotStart(f"{variable}: Slack answered {code}: the token {HOPELESS[code]}") from None
+            raise CannotStart(
+                f"{variable}: Slack answered {code}: the token {HOPELESS[code]}"
+            ) from None
         log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_AGAIN)
         return None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = cause_of(error, "SSL_CERT_FILE")
-        log.warning("no answer from %s: %s (%s); trying again in %.0f s", settings.slack.api_url, why.said, why.remedy, SLACK_AGAIN)
+        log.warning(
+            "no answer from %s: %s (%s); trying again in %.0f s",
+            settings.slack.api_url,
+            why.said,
+            why.remedy,
+            SLACK_AGAIN,
+        )
         return None
     home = Home(str(known.get("team_id") or ""), str(known.get("enterprise_id") or ""))
-    log.info("speaking as %s in %s (%s)", known.get("user"), known.get("team"), home.team or home.enterprise)
+    log.info(
+        "speaking as %s in %s (%s)",
+        known.get("user"),
+        known.get("team"),
+        home.team or home.enterprise,
+    )
     return home

@@ -16,7 +16,9 @@ log = logging.getLogger(__name__)
 PATH = "/slack/events"
 REFUSED = {"error": "invalid request"}
 STAMPED_WITHIN = 300  # seconds either way
-KNOWN_WITHIN = 1.0  # seconds of Slack's three that the state may take to say whether a request came before
+KNOWN_WITHIN = (
+    1.0  # seconds of Slack's three that the state may take to say whether a request came before
+)
 
 FirstTime = Callable[[str, float], Awaitable[bool]]
 
@@ -29,7 +31,10 @@ def slack_route(app: AsyncApp, signing_secret: str, first_time: FirstTime) -> we
     verifier = SignatureVerifier(signing_secret)
 
     async def take(request: web.Request) -> web.StreamResponse:
-        stamp, signature = (request.headers.get(f"X-Slack-{name}", "") for name in ("Request-Timestamp", "Signature"))
+        stamp, signature = (
+            request.headers.get(f"X-Slack-{name}", "")
+            for name in ("Request-Timestamp", "Signature")
+        )
         # The SDK's check raises for a stamp that is not a number and for a signature that is not ASCII.
         if not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 20 and signature.isascii()):
             return web.json_response(REFUSED, status=401)
@@ -38,7 +43,9 @@ def slack_route(app: AsyncApp, signing_secret: str, first_time: FirstTime) -> we
         if not (_is_text(body) and verifier.is_valid(body, stamp, signature)):
             return web.json_response(REFUSED, status=401)
         if not await _is_new(signature, first_time):
-            log.warning("a request of Slack's came a second time, stamped %s; it is not taken again", stamp)
+            log.warning(
+                "a request of Slack's came a second time, stamped %s; it is not taken again", stamp
+            )
             return web.Response(status=200)
         try:
             asked = await to_bolt_request(request)

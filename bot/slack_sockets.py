@@ -55,7 +55,11 @@ class Sockets:
         if await self.connected():
             return []
         why = [TURNED_AWAY[line.turned_away] for line in self._lines if line.turned_away]
-        return [f"Slack gives this bot no socket, it drives runs and hears nobody: {why[0]}"] if why else ["no socket to Slack is open"]
+        return (
+            [f"Slack gives this bot no socket, it drives runs and hears nobody: {why[0]}"]
+            if why
+            else ["no socket to Slack is open"]
+        )
 
     async def cautions(self) -> list[str]:
         """What is not as it should be while people can be heard all the same."""
@@ -82,19 +86,28 @@ class _Line:
 
     def open(self) -> None:
         """Begin to connect. The SDK's `connect` only returns once it has, so it is a task of its own."""
-        self._handler = AsyncSocketModeHandler(self._app, self._app_token, logger=sdk_log, ping_interval=PING)
+        self._handler = AsyncSocketModeHandler(
+            self._app, self._app_token, logger=sdk_log, ping_interval=PING
+        )
         client = self._handler.client
         if not self._proxied:
             # The SDK reads HTTPS_PROXY but not NO_PROXY.
             client.proxy = None
         client.on_message_listeners.append(self._hear)
         self._well_at = asyncio.get_running_loop().time()
-        self._connecting = asyncio.create_task(self._handler.connect_async(), name="connecting to slack")  # type: ignore[no-untyped-call]
+        self._connecting = asyncio.create_task(
+            self._handler.connect_async(),  # type: ignore[no-untyped-call]
+            name="connecting to slack",
+        )
 
     async def connected(self) -> bool:
         """Whether it is up: greeted, and alive. `is_connected` is a coroutine: forgetting to await it makes it always true."""
         client = self._handler.client if self._handler is not None else None
-        return client is not None and self._greeted is client.current_session is not None and await client.is_connected()
+        return (
+            client is not None
+            and self._greeted is client.current_session is not None
+            and await client.is_connected()
+        )
 
     async def check(self) -> None:
         """After a failed handshake the SDK would try its single-use address for ever; without the address it asks for a new one."""
@@ -103,14 +116,20 @@ class _Line:
             await self._wait_outside(now)
             return
         if well != self._was_well:
-            log.log(logging.INFO if well else logging.WARNING, "a socket to Slack is %s", "up again" if well else "down; it is tried again")
+            log.log(
+                logging.INFO if well else logging.WARNING,
+                "a socket to Slack is %s",
+                "up again" if well else "down; it is tried again",
+            )
         self._was_well = well
         if well:
             self._well_at, self._tries = now, 0
         elif self._handler is not None:
             self._handler.client.wss_uri = None
             if now - self._well_at > PATIENCE:
-                log.warning("a socket to Slack was down for %.0f s; it is made anew", now - self._well_at)
+                log.warning(
+                    "a socket to Slack was down for %.0f s; it is made anew", now - self._well_at
+                )
                 await self.close()
                 self.open()
 
@@ -122,7 +141,10 @@ class _Line:
             pause = min(HOLD_BACK * 2**self._tries, LONGEST) * random.uniform(1.0, 1.3)  # noqa: S311 - several bots not in step
             self._again_at, self._tries = now + pause, self._tries + 1
             if self._tries == 1:
-                log.error("Slack turned a socket away, it is tried again now and then: %s", TURNED_AWAY[self.turned_away])
+                log.error(
+                    "Slack turned a socket away, it is tried again now and then: %s",
+                    TURNED_AWAY[self.turned_away],
+                )
         elif now >= self._again_at:
             self.turned_away = ""
             self.open()
@@ -138,7 +160,11 @@ class _Line:
         if said.get("type") == "hello":
             self._greeted = client.current_session
             # Slack hands each envelope to any one socket of the app: a forgotten bot elsewhere takes its share of the commands.
-            log.info("connected to Slack; the app has %s sockets open now, %d of them are this bot's", said.get("num_connections"), LINES)
+            log.info(
+                "connected to Slack; the app has %s sockets open now, %d of them are this bot's",
+                said.get("num_connections"),
+                LINES,
+            )
         elif said.get("type") == "disconnect" and said.get("reason") in TURNED_AWAY:
             self.turned_away = str(said["reason"])
             client.closed = True  # or the SDK connects anew at once

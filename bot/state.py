@@ -63,8 +63,13 @@ async def must_be_usable(settings: Settings, store: Store, clock: Clock, version
         raise Unusable(str(error)) from None
     except (Unreachable, TimeoutError) as error:
         if strict:
-            raise Unusable(f"state.require_durable: {str(error) or 'the state store does not answer'}") from None
-        log.warning("%s; no change is made until it answers, reading works", str(error) or "the state store does not answer")
+            raise Unusable(
+                f"state.require_durable: {str(error) or 'the state store does not answer'}"
+            ) from None
+        log.warning(
+            "%s; no change is made until it answers, reading works",
+            str(error) or "the state store does not answer",
+        )
 
 
 def _must_keep(found: Durability, *, strict: bool) -> None:
@@ -74,7 +79,12 @@ def _must_keep(found: Durability, *, strict: bool) -> None:
         raise Unusable(f"state.require_durable: {'; '.join(found.cautions)}")
 
 
-async def keep_looking(store: Store, tell: Callable[[Sequence[str]], None], unfit: Callable[[str], None], bulkheads: Bulkheads) -> None:
+async def keep_looking(
+    store: Store,
+    tell: Callable[[Sequence[str]], None],
+    unfit: Callable[[str], None],
+    bulkheads: Bulkheads,
+) -> None:
     """Look at Redis now and then; `tell` is handed what it may forget, `unfit` why nothing can be written, the log what is new of it."""
     if not isinstance(store, RedisStore):
         return

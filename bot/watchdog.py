@@ -62,7 +62,9 @@ class Watchdog:
         """Report that the bot serves, and begin to feed."""
         self._notify("READY=1", "STATUS=serving")
         if self._supervisor.systemd_seconds:
-            faulthandler.enable(sys.__stderr__ or sys.stderr)  # systemd ends what hangs by SIGABRT: the journal shows where
+            faulthandler.enable(
+                sys.__stderr__ or sys.stderr
+            )  # systemd ends what hangs by SIGABRT: the journal shows where
         if self._supervisor.every:
             self._feed()
             self._task = asyncio.create_task(self._keep_feeding(), name="feed the watchdog")
@@ -94,14 +96,19 @@ class Watchdog:
             self._notify("WATCHDOG=1")
         if self._supervisor.own_seconds:
             # A thread of the interpreter's own, in C: it works also when Python code holds everything up.
-            faulthandler.dump_traceback_later(self._supervisor.own_seconds, exit=True, file=sys.__stderr__ or sys.stderr)
+            faulthandler.dump_traceback_later(
+                self._supervisor.own_seconds, exit=True, file=sys.__stderr__ or sys.stderr
+            )
 
     def _notify(self, *lines: str) -> None:
         address = self._supervisor.address
         if not address:
             return
         # @: a name in Linux' abstract namespace. Never waits, and a report that does not arrive stops nothing.
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door,
+        ):
             door.setblocking(False)  # noqa: FBT003 - the socket's own way of saying it
             door.connect("\0" + address[1:] if address.startswith("@") else address)
             door.send("\n".join(lines).encode())

@@ -16,9 +16,15 @@ def read_env_file(path: Path) -> dict[str, str]:
         others = path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
-        raise SettingsError([f"{path}: cannot be read; allowed: a file of NAME=VALUE lines"]) from None
+        raise SettingsError(
+            [f"{path}: cannot be read; allowed: a file of NAME=VALUE lines"]
+        ) from None
     if others:
-        raise SettingsError([f"{path}: found a file with secrets that others may open; allowed: one that only you can (chmod 600 {path})"])
+        raise SettingsError(
+            [
+                f"{path}: found a file with secrets that others may open; allowed: one that only you can (chmod 600 {path})"
+            ]
+        )
     found, problems = {}, []
     for number, line in enumerate(text.splitlines(), 1):
         said = line.strip()
@@ -26,7 +32,9 @@ def read_env_file(path: Path) -> dict[str, str]:
             continue
         match = LINE.fullmatch(said)
         if match is None:
-            problems.append(f"{path}:{number}: found a line of another kind; allowed: NAME=VALUE, without `export` and spaces around =")
+            problems.append(
+                f"{path}:{number}: found a line of another kind; allowed: NAME=VALUE, without `export` and spaces around ="
+            )
         elif value := _unquoted(match[2]):
             found[match[1]] = value
     if problems:

@@ -18,19 +18,36 @@ __all__ = ["Cluster", "Settings", "SettingsError", "check_secrets", "load"]
 Raw = dict[Any, Any]
 
 # Where each secret comes from; `_FILE` behind the name names a file that holds it.
-SLACK_SECRETS = {"bot_token": "SLACK_BOT_TOKEN", "app_token": "SLACK_APP_TOKEN", "signing_secret": "SLACK_SIGNING_SECRET"}
+SLACK_SECRETS = {
+    "bot_token": "SLACK_BOT_TOKEN",
+    "app_token": "SLACK_APP_TOKEN",
+    "signing_secret": "SLACK_SIGNING_SECRET",
+}
 CLUSTER_SECRETS = {name: name.upper() for name in Secrets.model_fields}
 STATE_SECRETS = {"redis_url": "REDIS_URL", "redis_sentinel_password": "REDIS_SENTINEL_PASSWORD"}
 ONCALL_SECRETS = {"oncall_secret": "ONCALL_SECRET"}
-SECRET_KEYS = {**SLACK_SECRETS, **CLUSTER_SECRETS, **STATE_SECRETS, **ONCALL_SECRETS, "token": "an environment variable"}
-SECRET_LOOKS = re.compile(r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@")
+SECRET_KEYS = {
+    **SLACK_SECRETS,
+    **CLUSTER_SECRETS,
+    **STATE_SECRETS,
+    **ONCALL_SECRETS,
+    "token": "an environment variable",
+}
+SECRET_LOOKS = re.compile(
+    r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@"
+)
 # Whatever their owners chose; everything else was made by a machine.
 PASSWORDS = {"REDIS_URL", "REDIS_SENTINEL_PASSWORD"}
 UNSEEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 # Files named in the settings are looked for beside the settings file.
-PATHS = (("digitalocean", "ca_file"), ("state", "path"), ("state", "redis_ca_file"), ("terminal", "socket"))
+PATHS = (
+    ("digitalocean", "ca_file"),
+    ("state", "path"),
+    ("state", "redis_ca_file"),
+    ("terminal", "socket"),
+)
 CLUSTER_PATHS = (("ssh", "key_file"), ("ssh", "known_hosts"))
 CALENDARS = ("holidays", "freezes", "meetings")
 
@@ -46,7 +63,12 @@ class SettingsError(Exception):
 Judge = Callable[[str], str]
 
 
-def load(path: Path | None, env: Mapping[str, str], zones: Judge | None = None, hours: Judge | None = None) -> Settings:
+def load(
+    path: Path | None,
+    env: Mapping[str, str],
+    zones: Judge | None = None,
+    hours: Judge | None = None,
+) -> Settings:
     """The settings from that file, or from the one that OPENVIDU_BOT_CONFIG names, with the secrets of `env`.
 
     `zones` judges names of time zones: it returns the zone's own name, or raises ValueError with what is allowed. The settings have no
@@ -54,7 +76,11 @@ def load(path: Path | None, env: Mapping[str, str], zones: Judge | None = None, 
     """
     path = path or (Path(named) if (named := env.get("OPENVIDU_BOT_CONFIG")) else None)
     if path is None:
-        raise SettingsError(["OPENVIDU_BOT_CONFIG: not set; allowed: a settings file, here or with --config (as config/example.yaml)"])
+        raise SettingsError(
+            [
+                "OPENVIDU_BOT_CONFIG: not set; allowed: a settings file, here or with --config (as config/example.yaml)"
+            ]
+        )
     raw, word = _read(path)
     problems = list(_secrets_in(raw))
     if problems:
@@ -64,7 +90,9 @@ def load(path: Path | None, env: Mapping[str, str], zones: Judge | None = None, 
         settings = Settings.model_validate(raw, context={"zones": zones, "hours": hours})
     except ValidationError as error:
         # A value that may be one of two things is told of twice.
-        raise SettingsError(list(dict.fromkeys(problems + [_explain(one, raw, word) for one in error.errors()]))) from None
+        raise SettingsError(
+            list(dict.fromkeys(problems + [_explain(one, raw, word) for one in error.errors()]))
+        ) from None
     problems += [*_crosswise(settings), *_certificates(settings, env)]
     if problems:
         raise SettingsError(problems)
@@ -104,7 +132,9 @@ def _secrets_in(raw: object, at: tuple[object, ...] = ()) -> Iterator[str]:
     elif isinstance(raw, dict):
         for key, value in raw.items():
             # In a cluster's `secrets` stand names of variables; whether they are is looked at below.
-            named = key in SECRET_KEYS and not (len(at) == 3 and at[0] == "clusters" and at[2] == "secrets")
+            named = key in SECRET_KEYS and not (
+                len(at) == 3 and at[0] == "clusters" and at[2] == "secrets"
+            )
             if named and not isinstance(value, dict | list):
                 yield _secret_at((*at, key), SECRET_KEYS[key])
             else:
@@ -125,21 +155,37 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     reader = _Environment(env)
     slack = raw.setdefault("slack", {})
     if isinstance(slack, dict):
-        slack |= {name: found for name, variable in SLACK_SECRETS.items() if (found := reader.get(variable))}
+        slack |= {
+            name: found
+            for name, variable in SLACK_SECRETS.items()
+            if (found := reader.get(variable))
+        }
     state = raw.setdefault("state", {})
     if isinstance(state, dict):
         state.setdefault("path", str(_state_path(env)))
-        state |= {name: found for name, variable in STATE_SECRETS.items() if (found := reader.get(variable))}
+        state |= {
+            name: found
+            for name, variable in STATE_SECRETS.items()
+            if (found := reader.get(variable))
+        }
     oncall = raw.get("oncall")
     if isinstance(oncall, dict):
-        oncall |= {name: found for name, variable in ONCALL_SECRETS.items() if (found := reader.get(variable))}
+        oncall |= {
+            name: found
+            for name, variable in ONCALL_SECRETS.items()
+            if (found := reader.get(variable))
+        }
     _beside(raw, PATHS, beside, env)
     clusters = raw.get("clusters")
     for name, cluster in (clusters if isinstance(clusters, dict) else {}).items():
         if isinstance(cluster, dict):
             _beside(cluster, CLUSTER_PATHS, beside, env)
-            _beside(raw["clusters"], tuple((name, key) for key in (*CALENDARS, "ca_file")), beside, env)
-            cluster["secrets"] = _cluster_secrets(f"clusters.{name}.secrets", cluster.get("secrets", {}), reader)
+            _beside(
+                raw["clusters"], tuple((name, key) for key in (*CALENDARS, "ca_file")), beside, env
+            )
+            cluster["secrets"] = _cluster_secrets(
+                f"clusters.{name}.secrets", cluster.get("secrets", {}), reader
+            )
     return reader.problems
 
 
@@ -161,7 +207,9 @@ class _Environment:
         try:
             text = Path(file).read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            self._say(f"{name}_FILE: found {file}, which cannot be read; allowed: a file that holds the secret")
+            self._say(
+                f"{name}_FILE: found {file}, which cannot be read; allowed: a file that holds the secret"
+            )
             return None
         return self._usable(f"{name}_FILE", text)
 
@@ -199,11 +247,15 @@ def _cluster_secrets(at: str, names: object, reader: _Environment) -> object:
         name = names.get(key, default)
         if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
             # What stands here instead of a name may well be the secret itself.
-            reader.problems.append(f"{at}.{key}: found something that is not a variable's name; allowed: a name such as ACME_{default}")
+            reader.problems.append(
+                f"{at}.{key}: found something that is not a variable's name; allowed: a name such as ACME_{default}"
+            )
         elif value := reader.get(name):
             found[key] = value
         elif key in names:
-            reader.problems.append(f"{at}.{key}: found {name}, which is not set; allowed: a variable in the environment, or {name}_FILE")
+            reader.problems.append(
+                f"{at}.{key}: found {name}, which is not set; allowed: a variable in the environment, or {name}_FILE"
+            )
     return found | {key: value for key, value in names.items() if key not in CLUSTER_SECRETS}
 
 
@@ -213,12 +265,16 @@ def _state_path(env: Mapping[str, str]) -> Path:
     return base / "openvidu-bot" / "state.sqlite3"
 
 
-def _beside(raw: Raw, paths: tuple[tuple[str, str], ...], folder: Path, env: Mapping[str, str]) -> None:
+def _beside(
+    raw: Raw, paths: tuple[tuple[str, str], ...], folder: Path, env: Mapping[str, str]
+) -> None:
     for section, key in paths:
         values = raw.get(section)
         if isinstance(values, dict) and isinstance(text := values.get(key), str):
             home = env.get("HOME")
-            values[key] = str(Path(home, text[2:]) if home and text.startswith("~/") else folder / text)
+            values[key] = str(
+                Path(home, text[2:]) if home and text.startswith("~/") else folder / text
+            )
 
 
 # What one value does not tell
@@ -241,8 +297,13 @@ def _crosswise(settings: Settings) -> Iterator[str]:
 
 def _certificates(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
     """Files of certificates; the one of OpenSSL's own variable too, which is passed over in silence where it cannot be read."""
-    files = {"digitalocean.ca_file": settings.digitalocean.ca_file, "state.redis_ca_file": settings.state.redis_ca_file}
-    files |= {f"clusters.{name}.ca_file": cluster.ca_file for name, cluster in settings.clusters.items()}
+    files = {
+        "digitalocean.ca_file": settings.digitalocean.ca_file,
+        "state.redis_ca_file": settings.state.redis_ca_file,
+    }
+    files |= {
+        f"clusters.{name}.ca_file": cluster.ca_file for name, cluster in settings.clusters.items()
+    }
     files |= {"SSL_CERT_FILE": Path(named) if (named := env.get("SSL_CERT_FILE")) else None}
     for at, file in files.items():
         if file is not None and (wrong := wrong_with_pem(file)):
@@ -251,13 +312,20 @@ def _certificates(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
 
 def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
     if slack:
-        needed = ("bot_token", "app_token") if settings.slack.mode == "socket" else ("bot_token", "signing_secret")
+        needed = (
+            ("bot_token", "app_token")
+            if settings.slack.mode == "socket"
+            else ("bot_token", "signing_secret")
+        )
         for key in needed:
             if getattr(settings.slack, key) is None:
                 yield f"{SLACK_SECRETS[key]}: not set; allowed: the value from the Slack app's settings, here or in a file named by _FILE"
         yield from _swapped(settings)
     if settings.oncall is not None and settings.oncall.oncall_secret is None:
-        what = {"pagerduty": "the integration's routing key", "opsgenie": "the integration's API key"}
+        what = {
+            "pagerduty": "the integration's routing key",
+            "opsgenie": "the integration's API key",
+        }
         allowed = what.get(settings.oncall.kind, "the secret that events are signed with")
         yield f"ONCALL_SECRET: not set, and oncall needs it; allowed: {allowed}, here or in a file named by ONCALL_SECRET_FILE"
     for name, cluster in settings.clusters.items():
@@ -332,7 +400,11 @@ def _allowed(kind: str, at: tuple[object, ...], message: str) -> str:
 
 def _shown(at: tuple[object, ...]) -> tuple[object, ...]:
     # pydantic adds the branch of a union that it tried.
-    return tuple(part for part in at if not (isinstance(part, str) and re.match(r"literal\[|tuple\[|function-", part)))
+    return tuple(
+        part
+        for part in at
+        if not (isinstance(part, str) and re.match(r"literal\[|tuple\[|function-", part))
+    )
 
 
 def _found(raw: object, at: tuple[object, ...]) -> str:
@@ -358,7 +430,9 @@ def _keys_at(at: tuple[object, ...]) -> list[str]:
     """The keys that may stand there, but for those that only the environment fills."""
     model: Any = Settings
     for part in at:
-        fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+        fields = (
+            model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+        )
         if part in fields:
             model = _model_in(fields[part].annotation)
     secret = set() if model is Secrets else set(SECRET_KEYS)

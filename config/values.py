@@ -36,7 +36,9 @@ def _secure(url: str) -> str:
     # Plain http is for stand-ins on this machine: a token would cross the network readable.
     if parts.scheme in {"http", "ws"} and is_loopback(parts.hostname):
         return url.rstrip("/")
-    raise ValueError("an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), without a user in it")
+    raise ValueError(
+        "an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), without a user in it"
+    )
 
 
 def _web(url: str) -> str:
@@ -49,7 +51,9 @@ def _web(url: str) -> str:
 def _pattern(url: str) -> str:
     names = {name for _, name, _, _ in Formatter().parse(url) if name is not None}
     if not names or not names <= {"address", "private_address"}:
-        raise ValueError("an http:// or https:// address with {address} or {private_address} where the master's own goes")
+        raise ValueError(
+            "an http:// or https:// address with {address} or {private_address} where the master's own goes"
+        )
     return _web(url)
 
 
@@ -91,18 +95,37 @@ WebUrl = Annotated[str, AfterValidator(_web)]
 UrlPattern = Annotated[str, AfterValidator(_pattern)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Hours = Annotated[Text, AfterValidator(_hours)]
-UserId = Annotated[str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")]
-MEMBER_OR_GROUP = "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
+UserId = Annotated[
+    str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")
+]
+MEMBER_OR_GROUP = (
+    "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
+)
 RoleId = Annotated[str, _matching(r"[UWS][A-Z0-9]{2,}", MEMBER_OR_GROUP)]
-A_WAKER = "the id of a Slack member, user group or channel, such as U012AB3CD or C012AB3CD (not a name)"
+A_WAKER = (
+    "the id of a Slack member, user group or channel, such as U012AB3CD or C012AB3CD (not a name)"
+)
 WakerId = Annotated[str, _matching(r"[UWSCG][A-Z0-9]{2,}", A_WAKER)]
-GroupId = Annotated[str, _matching(r"S[A-Z0-9]{2,}", "the id of a Slack user group such as S012AB3CD (not a name)")]
-ChannelId = Annotated[str, _matching(r"[CG][A-Z0-9]{2,}", "a Slack channel id such as C012AB3CD (not a name)")]
+GroupId = Annotated[
+    str, _matching(r"S[A-Z0-9]{2,}", "the id of a Slack user group such as S012AB3CD (not a name)")
+]
+ChannelId = Annotated[
+    str, _matching(r"[CG][A-Z0-9]{2,}", "a Slack channel id such as C012AB3CD (not a name)")
+]
 TeamId = Annotated[str, _matching(r"[TE][A-Z0-9]{2,}", "a Slack workspace id such as T012AB3CD")]
-ClusterName = Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")]
-Stack = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", "the stack name that OpenVidu was deployed with")]
-Bucket = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the bucket's name, without an address")]
-Command = Annotated[str, _matching(r"/[a-z0-9_-]{1,31}", "a slash and lower-case letters, such as /openvidu")]
+ClusterName = Annotated[
+    str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")
+]
+Stack = Annotated[
+    str,
+    _matching(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}", "the stack name that OpenVidu was deployed with"),
+]
+Bucket = Annotated[
+    str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the bucket's name, without an address")
+]
+Command = Annotated[
+    str, _matching(r"/[a-z0-9_-]{1,31}", "a slash and lower-case letters, such as /openvidu")
+]
 SPACES = ".digitaloceanspaces.com"
 Whole = Annotated[int, _no_bool("a whole number")]
 Number = Annotated[float, _no_bool("a number")]
@@ -137,7 +160,9 @@ class State(Value):
     redis_sentinel_password: SecretStr | None = None
     replicas: Annotated[Whole, Field(ge=0, le=10)] | None = None
     require_durable: bool = False
-    prefix: Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")] = "openvidu-bot"
+    prefix: Annotated[
+        str, _matching(r"[a-z0-9][a-z0-9-]{0,39}", "lower-case letters, digits and hyphens")
+    ] = "openvidu-bot"
     keep_days: Annotated[float, Field(ge=1, le=3660)] = 180
     keep_audit_days: Annotated[float, Field(ge=1, le=36600)] = 1095
 
@@ -172,11 +197,19 @@ class Spaces(Value):
         parts = urlsplit(self.endpoint)
         host, path = parts.hostname or "", parts.path.strip("/").split("/")
         at_spaces = host.endswith(SPACES)
-        named = host.count(".") > SPACES.count(".") if at_spaces else host.startswith(f"{self.bucket}.")
+        named = (
+            host.count(".") > SPACES.count(".") if at_spaces else host.startswith(f"{self.bucket}.")
+        )
         if named or self.bucket in path or (at_spaces and any(path)):
             region = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
-            meant = f"https://{region[1] if region else 'REGION'}{SPACES}" if at_spaces else "https://s3.example.com"
-            raise ValueError(f"found {self.endpoint} as endpoint; allowed: the region's address without the bucket, such as {meant}")
+            meant = (
+                f"https://{region[1] if region else 'REGION'}{SPACES}"
+                if at_spaces
+                else "https://s3.example.com"
+            )
+            raise ValueError(
+                f"found {self.endpoint} as endpoint; allowed: the region's address without the bucket, such as {meant}"
+            )
         return self
 
 
@@ -203,14 +236,24 @@ class Roles(Value):
     @property
     def changers(self) -> tuple[RoleId, ...]:
         """Whoever may change something."""
-        return tuple(dict.fromkeys((*self.operators, *(who for people in self.classes.values() for who in people))))
+        return tuple(
+            dict.fromkeys(
+                (*self.operators, *(who for people in self.classes.values() for who in people))
+            )
+        )
 
 
 # Named as in services.common.command.
 CLASSES = ("power", "capacity", "configuration", "secrets", "windows")
 # Named as in services.access.policy.
 ImpactName = Literal[
-    "meetings_cut", "meetings_blocked", "masters_stopped", "secrets_edited", "windows_added", "media_added", "irreversible"
+    "meetings_cut",
+    "meetings_blocked",
+    "masters_stopped",
+    "secrets_edited",
+    "windows_added",
+    "media_added",
+    "irreversible",
 ]
 ReasonFor = Literal["approve", "cancel", "abandon", "take_over"]
 Approvals = Annotated[Whole, Field(ge=1, le=10)]
@@ -322,18 +365,29 @@ class Cluster(Value):
     @model_validator(mode="after")
     def _glass_is_for_operators(self) -> "Cluster":
         operators = self.roles.changers
-        strangers = [who for who in self.roles.break_glass if who not in operators and not who.startswith("S")]
+        strangers = [
+            who
+            for who in self.roles.break_glass
+            if who not in operators and not who.startswith("S")
+        ]
         if strangers and not any(who.startswith("S") for who in operators):
-            raise ValueError(f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators")
+            raise ValueError(
+                f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators"
+            )
         return self
 
     @model_validator(mode="after")
     def _can_be_approved(self) -> "Cluster":
         approvers, policy = set(self.who_approves), self.policy
-        needed = max(policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1)
+        needed = max(
+            policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1
+        )
         if any(who.startswith("S") for who in (*approvers, *self.roles.changers)):
             return self  # who is in a group only Slack knows
-        able = [len(approvers if self.policy.single_operator else approvers - {asker}) >= needed for asker in self.roles.changers]
+        able = [
+            len(approvers if self.policy.single_operator else approvers - {asker}) >= needed
+            for asker in self.roles.changers
+        ]
         if able and not any(able):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(
@@ -367,7 +421,9 @@ class OnCall(Value):
     @model_validator(mode="after")
     def _has_an_address(self) -> "OnCall":
         if self.kind == "cloudevent" and self.url is None:
-            raise ValueError("found no url for kind cloudevent; allowed: the https:// address that takes the events")
+            raise ValueError(
+                "found no url for kind cloudevent; allowed: the https:// address that takes the events"
+            )
         return self
 
 

@@ -46,7 +46,9 @@ class Loader(yaml.SafeLoader):
         own = [pair for pair in node.value if pair[0].tag != MERGE]
         taken = {_key(key) for key, _ in own}
         merged = []
-        for key, value in (pair for each in node.value if each[0].tag == MERGE for pair in self._merged(each[1])):
+        for key, value in (
+            pair for each in node.value if each[0].tag == MERGE for pair in self._merged(each[1])
+        ):
             if _key(key) not in taken:
                 taken.add(_key(key))
                 merged.append((key, value))
@@ -73,13 +75,19 @@ def _wrong(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
 def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
     if not WHOLE.fullmatch(node.value):
         meant = loader.construct_yaml_int(node)
-        raise _wrong(f"{node.value[:SHOWN]} is the number {str(meant)[:SHOWN]} in YAML: write it plainly, or in quotes if it is text", node)
+        raise _wrong(
+            f"{node.value[:SHOWN]} is the number {str(meant)[:SHOWN]} in YAML: write it plainly, or in quotes if it is text",
+            node,
+        )
     return int(node.value)
 
 
 def _number(loader: Loader, node: yaml.ScalarNode) -> float:
     if not DECIMAL.fullmatch(node.value):
-        raise _wrong(f"{node.value[:SHOWN]} is a number of another kind in YAML: write it plainly, or in quotes if it is text", node)
+        raise _wrong(
+            f"{node.value[:SHOWN]} is a number of another kind in YAML: write it plainly, or in quotes if it is text",
+            node,
+        )
     return loader.construct_yaml_float(node)
 
 
@@ -100,7 +108,9 @@ def read_yaml(path: Path) -> tuple[Any, Word]:
             loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise NotYaml(getattr(error, "problem", None) or "not YAML", mark.line + 1 if mark else 0) from None
+        raise NotYaml(
+            getattr(error, "problem", None) or "not YAML", mark.line + 1 if mark else 0
+        ) from None
     except RecursionError:
         raise NotYaml("it is nested too deeply") from None
     return _unshared(raw, [MOST]), lambda at: _word_at(node, at)
@@ -123,7 +133,9 @@ def _word_at(node: yaml.Node | None, at: tuple[object, ...]) -> str:
     for part in at:
         if isinstance(node, yaml.MappingNode):
             node = next((value for key, value in reversed(node.value) if _is_key(key, part)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
             node = node.value[part]
         else:
             return ""

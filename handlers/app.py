@@ -52,7 +52,9 @@ def build_app(
 
     app = AsyncApp(
         name="openvidu-bot",  # bolt would search the whole call stack for one
-        client=_without_token(client),  # it has nothing to say, what is said goes through `Voice`; but sockets are opened with it
+        client=_without_token(
+            client
+        ),  # it has nothing to say, what is said goes through `Voice`; but sockets are opened with it
         authorize=_allows(client.token),
         signing_secret=signing_secret,
         raise_error_for_unhandled_request=True,
@@ -110,11 +112,17 @@ async def _failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
     # A response of our own, always: otherwise the person waits three seconds and reads "operation_timeout".
     text = say(error)
     if "command" in body:
-        return BoltResponse(status=200, body={"response_type": "ephemeral", "text": views.sentence(text)})
+        return BoltResponse(
+            status=200, body={"response_type": "ephemeral", "text": views.sentence(text)}
+        )
     if body.get("type") == "view_submission":
         # The form would close as if all were well.
         told = modal("told", "Not taken", [section(text)])
-        return BoltResponse(status=200, body=json.dumps({"response_action": "update", "view": told}), headers=AS_JSON)
+        return BoltResponse(
+            status=200,
+            body=json.dumps({"response_action": "update", "view": told}),
+            headers=AS_JSON,
+        )
     return BoltResponse(status=200, body="")
 
 
@@ -124,7 +132,9 @@ def whole(read: Callable[[], T]) -> T:
         return read()
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as broken:
         log.warning("a form that cannot be read: %r", broken)
-        raise Refused("this form is not one of the bot's; nothing was changed, open it again with the command") from None
+        raise Refused(
+            "this form is not one of the bot's; nothing was changed, open it again with the command"
+        ) from None
 
 
 def _allows(token: str | None) -> Callable[..., Awaitable[AuthorizeResult]]:

@@ -42,7 +42,9 @@ def report(seeds: range, jobs: int, findings: str) -> int:
         print(f"{len(found):6} {kind} (seeds {', '.join(map(str, found[:5]))})")
     how = ", ".join(f"{n} {how}" for how, n in ends.most_common())
     took = f"{time.monotonic() - began:.0f} s on {jobs} {'core' if jobs == 1 else 'cores'}"
-    print(f"\n{len(seeds)} seeds, {sum(ends.values())} runs ({how}), {struck} faults: {bad} with a violation, {took}")
+    print(
+        f"\n{len(seeds)} seeds, {sum(ends.values())} runs ({how}), {struck} faults: {bad} with a violation, {took}"
+    )
     return 1 if bad else 0
 
 
@@ -57,13 +59,21 @@ def main() -> int:
     reading = argparse.ArgumentParser(prog="campaign", description=__doc__)
     reading.add_argument("seeds", nargs="?", type=int, default=10000, help="how many")
     reading.add_argument("--first", type=int, default=0, help="the first of them")
-    reading.add_argument("--seed", type=int, help="play this one again and show what the bots logged")
+    reading.add_argument(
+        "--seed", type=int, help="play this one again and show what the bots logged"
+    )
     reading.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    reading.add_argument("--findings", default="", help="a file that gets a line of JSON for each seed that showed something")
+    reading.add_argument(
+        "--findings",
+        default="",
+        help="a file that gets a line of JSON for each seed that showed something",
+    )
     said = reading.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         # The order of sets is part of what happens: the same everywhere, or no seed would replay.
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
+        os.execve(  # noqa: S606
+            sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"}
+        )
     if said.seed is None:
         return report(range(said.first, said.first + said.seeds), said.jobs, said.findings)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")

@@ -67,7 +67,11 @@ def main() -> int:
 
 def get_tools(*, everything: bool) -> None:
     """Install what is missing where that is allowed: as root, on a system whose package manager has it."""
-    wanted = [tool.package for tool in TOOLS if tool.path() is None and distribution() in tool.distributions]
+    wanted = [
+        tool.package
+        for tool in TOOLS
+        if tool.path() is None and distribution() in tool.distributions
+    ]
     if everything and os.environ.get("OPENVIDU_BOT_CI") and distribution() in ("debian", "ubuntu"):
         more = CONTAINERS if shutil.which("kubectl") else (*CONTAINERS, KUBECTL)
         wanted += [package for package in more if not package_is_there(package)]
@@ -81,7 +85,10 @@ def get_tools(*, everything: bool) -> None:
 
 
 def package_is_there(package: str) -> bool:
-    return subprocess.run(["dpkg", "--status", package], check=False, capture_output=True).returncode == 0
+    return (
+        subprocess.run(["dpkg", "--status", package], check=False, capture_output=True).returncode
+        == 0
+    )
 
 
 def apt(words: list[str], deadline: float) -> bool:
@@ -91,13 +98,21 @@ def apt(words: list[str], deadline: float) -> bool:
     try:
         left = max(1, deadline - time.monotonic())
         done = subprocess.run(
-            command, check=False, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=left
+            command,
+            check=False,
+            env=env,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=left,
         )
     except subprocess.TimeoutExpired:
         print(f"apt-get {words[0]} took too long")
         return False
     if done.returncode:
-        print(f"apt-get {words[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        print(
+            f"apt-get {words[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+        )
     return done.returncode == 0
 
 
@@ -114,7 +129,10 @@ def tree() -> str | None:
     """What git sees that is not committed, with what stands in it; None where there is no git."""
     words = (["git", "status", "--porcelain", "--untracked-files=all"], ["git", "diff", "HEAD"])
     try:
-        done = [subprocess.run(command, check=False, capture_output=True, text=True, errors="replace") for command in words]
+        done = [
+            subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+            for command in words
+        ]
     except OSError:
         return None
     return None if any(one.returncode for one in done) else "\n".join(one.stdout for one in done)
@@ -130,7 +148,9 @@ def check_code() -> list[str]:
     started = time.monotonic()
     env = {**os.environ, "MYPYPATH": ""}
     running = {
-        name: subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+        name: subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+        )
         for name, command in commands.items()
     }
     failed = []
@@ -172,8 +192,17 @@ def new_files() -> frozenset[str]:
     """What git neither tracks nor ignores; nothing outside a repository."""
     if shutil.which("git") is None:
         return frozenset()
-    listed = subprocess.run(["git", "ls-files", "--others", "--exclude-standard", "-z"], check=False, capture_output=True, text=True)
-    return frozenset(filter(None, listed.stdout.split("\0"))) if listed.returncode == 0 else frozenset()
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--exclude-standard", "-z"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return (
+        frozenset(filter(None, listed.stdout.split("\0")))
+        if listed.returncode == 0
+        else frozenset()
+    )
 
 
 def long_stories() -> list[str]:
@@ -194,7 +223,10 @@ def long_stories() -> list[str]:
         print(f"\n{name}: {' '.join(words)}", flush=True)
         started = time.monotonic()
         code = subprocess.run([str(BIN / "python"), *words], check=False).returncode
-        print(f"{name} {'failed' if code else 'passed'} ({time.monotonic() - started:.0f} s)", flush=True)
+        print(
+            f"{name} {'failed' if code else 'passed'} ({time.monotonic() - started:.0f} s)",
+            flush=True,
+        )
         failed += [name] if code else []
     return failed
 

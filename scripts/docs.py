@@ -33,7 +33,7 @@ those of `roles.break_glass`, and every other class for its operators, unless `r
 take the class of the command that the run came from; of a run that a window began, `windows` will do. Changing a secret key of secrets.env
 takes `secrets`, any other `configuration`, both at once both."""
 PLANNED = (
-    "Procedures change a cluster; each of them understands `--dry-run` (the plan only), `--reason \"…\"` and `--cluster NAME`; "
+    'Procedures change a cluster; each of them understands `--dry-run` (the plan only), `--reason "…"` and `--cluster NAME`; '
     "all but `window add` also `--at 22:00` (planned and approved now, done later):"
 )
 TERMINAL = """
@@ -52,14 +52,32 @@ SOMEWHERE = {"state.path": "`~/.local/state/openvidu-bot/state.sqlite3`"}
 
 
 def commands() -> str:
-    lines = [MADE, "", "# Commands", "", "## In Slack", "", "After `/openvidu`, or after a mention of the bot in a thread.", ""]
+    lines = [
+        MADE,
+        "",
+        "# Commands",
+        "",
+        "## In Slack",
+        "",
+        "After `/openvidu`, or after a mention of the bot in a thread.",
+        "",
+    ]
     lines += ["| command | what it does | class |", "|---|---|---|"]
     for spoken in SPOKEN:
         if not spoken.hidden:
-            who = " or ".join(c.replace("_", "-") for c in spoken.classes) if spoken.classes != CHANGING else "the run's, or any"
+            who = (
+                " or ".join(c.replace("_", "-") for c in spoken.classes)
+                if spoken.classes != CHANGING
+                else "the run's, or any"
+            )
             lines.append(f"| `{_cell(spoken.usage())}` | {_cell(spoken.summary())} | {who} |")
     lines += ["", CLASSES_SAID, "", PLANNED, ""]
-    lines += [", ".join(f"`{s.command}`" for s in SPOKEN if issubclass(s, Procedure)) + ".", "", "## In a terminal", ""]
+    lines += [
+        ", ".join(f"`{s.command}`" for s in SPOKEN if issubclass(s, Procedure)) + ".",
+        "",
+        "## In a terminal",
+        "",
+    ]
     lines += ["| command | what it does |", "|---|---|"]
     lines += [f"| `{_cell(usage)}` | {_cell(about)} |" for usage, about in _programs()]
     return "\n".join(lines) + f"\n{TERMINAL}"
@@ -67,7 +85,9 @@ def commands() -> str:
 
 def _programs() -> Iterator[tuple[str, str]]:
     actions: Any = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001 - argparse tells nobody
-    usages = {name: sub.format_usage().removeprefix("usage: ") for name, sub in actions.choices.items()}
+    usages = {
+        name: sub.format_usage().removeprefix("usage: ") for name, sub in actions.choices.items()
+    }
     usages |= {verb: f"openvidu-bot {verb} {usage}" for verb, (usage, _) in VERBS.items()}
     for choice in actions._choices_actions:  # noqa: SLF001
         yield re.sub(r"\s+", " ", usages[choice.dest]).replace("[-h] ", "").strip(), choice.help
@@ -76,20 +96,43 @@ def _programs() -> Iterator[tuple[str, str]]:
 def settings() -> str:
     meanings = _meanings()
     lines = [MADE, "", "# Settings", "", ONE_FILE, ""]
-    for title, rows in (("The whole bot", _rows(Settings, "")), ("Each cluster: `clusters.NAME`", _rows(_cluster(), "clusters.NAME."))):
-        lines += [f"## {title}", "", "| key | what stands there | default | meaning |", "|---|---|---|---|"]
+    for title, rows in (
+        ("The whole bot", _rows(Settings, "")),
+        ("Each cluster: `clusters.NAME`", _rows(_cluster(), "clusters.NAME.")),
+    ):
+        lines += [
+            f"## {title}",
+            "",
+            "| key | what stands there | default | meaning |",
+            "|---|---|---|---|",
+        ]
         for key, kind, default in rows:
             short = key.removeprefix("clusters.NAME.")
-            lines.append(f"| `{key}` | {_cell(kind)} | {default} | {_cell(meanings.get(short, ''))} |")
+            lines.append(
+                f"| `{key}` | {_cell(kind)} | {default} | {_cell(meanings.get(short, ''))} |"
+            )
         lines.append("")
-    lines += ["## Secrets", "", "From the environment, from the file of `--env-file`, or each from a file that `NAME_FILE` names.", ""]
+    lines += [
+        "## Secrets",
+        "",
+        "From the environment, from the file of `--env-file`, or each from a file that `NAME_FILE` names.",
+        "",
+    ]
     lines += ["| variable | for |", "|---|---|"]
-    lines += [f"| `{variable}` | {_secret(key)} |" for key, variable in SECRET_KEYS.items() if variable.isupper()]
+    lines += [
+        f"| `{variable}` | {_secret(key)} |"
+        for key, variable in SECRET_KEYS.items()
+        if variable.isupper()
+    ]
     return "\n".join([*lines, ""])
 
 
 def _secret(key: str) -> str:
-    own = "a cluster may name a variable of its own in `secrets." + key + "`" if key in CLUSTER_SECRETS else ""
+    own = (
+        "a cluster may name a variable of its own in `secrets." + key + "`"
+        if key in CLUSTER_SECRETS
+        else ""
+    )
     return f"`{key}`" + (f"; {own}" if own else "")
 
 
@@ -110,7 +153,11 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
         elif inner is not None:
             yield from _rows(inner, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _kind(field), SOMEWHERE.get(f"{prefix}{name}") or _default(field)
+            yield (
+                f"{prefix}{name}",
+                _kind(field),
+                SOMEWHERE.get(f"{prefix}{name}") or _default(field),
+            )
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -120,7 +167,11 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
-    options = [a for a in (get_args(annotation) if type(None) in get_args(annotation) else (annotation,)) if a is not type(None)]
+    options = [
+        a
+        for a in (get_args(annotation) if type(None) in get_args(annotation) else (annotation,))
+        if a is not type(None)
+    ]
     said = " or ".join(_word(o) for o in options)
     limits = [str(part) for part in field.metadata if re.match(r"(Ge|Gt|Le|Lt)\(", repr(part))]
     return said + (f" ({', '.join(_limit(part) for part in limits)})" if limits else "")
@@ -144,9 +195,13 @@ def _word(annotation: Any) -> str:
         return _word(get_args(annotation)[0])
     if origin is not None:
         return " or ".join(dict.fromkeys(_word(a) for a in get_args(annotation)))
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", SecretStr: "a secret"}.get(
-        annotation, "a file" if annotation is Path else "text"
-    )
+    return {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        SecretStr: "a secret",
+    }.get(annotation, "a file" if annotation is Path else "text")
 
 
 def _default(field: FieldInfo) -> str:
@@ -177,7 +232,16 @@ def _meanings() -> dict[str, str]:
 
 
 def metrics() -> str:
-    lines = [MADE, "", "# Metrics", "", METRICS, "", "| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    lines = [
+        MADE,
+        "",
+        "# Metrics",
+        "",
+        METRICS,
+        "",
+        "| metric | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
     for name, known in KNOWN.items():
         labels = ", ".join(f"`{label}`" for label in known.labels)
         lines.append(f"| `{name}` | {known.kind} | {labels} | {_cell(known.help)} |")
@@ -185,11 +249,20 @@ def metrics() -> str:
 
 
 def events() -> str:
-    lines = [MADE, "", "# Events", "", "What is written down of a run, in order, and never changed. `/openvidu runs RUN` shows them.", ""]
+    lines = [
+        MADE,
+        "",
+        "# Events",
+        "",
+        "What is written down of a run, in order, and never changed. `/openvidu runs RUN` shows them.",
+        "",
+    ]
     lines += ["| event | what happened | holds |", "|---|---|---|"]
     for kind in get_args(Event):
         fields = ", ".join(f"`{f.name}`" for f in dataclasses.fields(kind))
-        lines.append(f"| `{kind.__name__}` | {_cell((kind.__doc__ or '').strip().splitlines()[0])} | {fields} |")
+        lines.append(
+            f"| `{kind.__name__}` | {_cell((kind.__doc__ or '').strip().splitlines()[0])} | {fields} |"
+        )
     states = ", ".join(f"`{state.value}`" for state in State)
     lines += ["", f"A run is in one of these states: {states}. The last five are ends.", ""]
     assert issubclass(State, enum.StrEnum)

@@ -50,9 +50,20 @@ def main() -> int:
         shutil.rmtree(str(VENV), ignore_errors=True)
         if run([python, "-m", "venv", str(VENV)]):
             return say("the virtual environment could not be made; what python3 said stands above")
-    print("installing the packages of {} (half a minute or so, once)".format(LOCKS[kind]), flush=True)
+    print(
+        "installing the packages of {} (half a minute or so, once)".format(LOCKS[kind]), flush=True
+    )
     # --require-hashes: exactly the files that were locked. pip compiles them too: pydo without that costs 2 s and 318 MB at each start.
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
+    pip = [
+        str(PYTHON),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--require-hashes",
+    ]
     if run([*pip, "--requirement", str(ROOT / LOCKS[kind])]):
         return say("the packages could not be installed; what pip said stands above")
     link()
@@ -67,7 +78,9 @@ def find_python() -> str | None:
     for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
         path = shutil.which(name)
         try:
-            out = subprocess.run([path or name, "-c", PROBE], check=True, capture_output=True, text=True, timeout=60).stdout.split()
+            out = subprocess.run(
+                [path or name, "-c", PROBE], check=True, capture_output=True, text=True, timeout=60
+            ).stdout.split()
         except (OSError, subprocess.SubprocessError):
             continue
         version = (int(out[0]), int(out[1]))
@@ -77,9 +90,13 @@ def find_python() -> str | None:
             lacking.append(version)
     if lacking:
         package = "python%d.%d-venv" % lacking[0]
-        say(f"this python3 cannot make virtual environments; install it with: apt-get install {package}")
+        say(
+            f"this python3 cannot make virtual environments; install it with: apt-get install {package}"
+        )
     else:
-        say("no python 3.11, 3.12, 3.13 or 3.14 is on PATH; install one with: apt-get install python3 python3-venv")
+        say(
+            "no python 3.11, 3.12, 3.13 or 3.14 is on PATH; install one with: apt-get install python3 python3-venv"
+        )
     return None
 
 
@@ -87,7 +104,9 @@ def usable() -> bool:
     """Whether .venv is there, of a supported version, at the place it was made for, and has pip."""
     probe = "import sys, pip; print(sys.prefix); print('%d %d' % sys.version_info[:2])"
     try:
-        out = subprocess.run([str(PYTHON), "-c", probe], check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+        out = subprocess.run(
+            [str(PYTHON), "-c", probe], check=True, capture_output=True, text=True, timeout=60
+        ).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return False
     major, minor = out[1].split()
@@ -97,7 +116,10 @@ def usable() -> bool:
 def link() -> None:
     """Put the project on the path and its command in bin/: no build, so nothing needed to build with."""
     site = subprocess.run(
-        [str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+        [str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     Path(site, "openvidu-bot.pth").write_text(f"{ROOT}\n")
     command = VENV / "bin" / "openvidu-bot"
@@ -121,15 +143,32 @@ def stamped(kind: str) -> bool:
 def fingerprint(kind: str) -> str:
     """What .venv was made from: the lock, this script, and the place, which scripts in bin/ have written into them."""
     digest = hashlib.sha256()
-    for part in ((ROOT / LOCKS[kind]).read_bytes(), Path(__file__).read_bytes(), str(ROOT).encode()):
+    for part in (
+        (ROOT / LOCKS[kind]).read_bytes(),
+        Path(__file__).read_bytes(),
+        str(ROOT).encode(),
+    ):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 
 
 def run(command: list[str]) -> int:
     # PYTHONDONTWRITEBYTECODE would leave pydo uncompiled; PYTHONPATH and PYTHONHOME would let another place's packages in.
-    dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_NO_COMPILE")
-    return subprocess.run(command, check=False, env={k: v for k, v in os.environ.items() if k not in dropped}, cwd=str(ROOT)).returncode
+    dropped = (
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PIP_USER",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_NO_COMPILE",
+    )
+    return subprocess.run(
+        command,
+        check=False,
+        env={k: v for k, v in os.environ.items() if k not in dropped},
+        cwd=str(ROOT),
+    ).returncode
 
 
 def say(text: str) -> int:

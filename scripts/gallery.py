@@ -24,7 +24,14 @@ GOLDEN = ROOT / "tests" / "laws" / "golden"
 NOW = 1_800_000_000.0  # the moment that golden files are made at
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+)
 
 
 def exhibits() -> list[dict[str, Any]]:
@@ -34,7 +41,13 @@ def exhibits() -> list[dict[str, Any]]:
         made = json.loads(path.read_text("utf-8"))
         name_blocks(made["view"]["blocks"] if "view" in made else made["blocks"])
         shown = {"body": made["view"]} if "view" in made else made
-        found.append({"name": str(path.relative_to(GOLDEN).with_suffix("")).replace("/", "-"), "now": NOW, **shown})
+        found.append(
+            {
+                "name": str(path.relative_to(GOLDEN).with_suffix("")).replace("/", "-"),
+                "now": NOW,
+                **shown,
+            }
+        )
     return found
 
 
@@ -49,7 +62,9 @@ async def main() -> int:
     for user, name in PEOPLE.items():
         place.add_user(user, name, name.title(), tz="Europe/Madrid")
     place.add_channel("COPS", "ops", PEOPLE)
-    server = SlackServer(place, {}, ScaledClock(), port=0 if asked.shoot else asked.port, gallery=exhibits())
+    server = SlackServer(
+        place, {}, ScaledClock(), port=0 if asked.shoot else asked.port, gallery=exhibits()
+    )
     await server.start()
     try:
         if asked.shoot:

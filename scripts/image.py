@@ -20,7 +20,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("docker", "buildah", "podman")
-PARTS = ("Dockerfile", ".dockerignore", "requirements.txt", "bot", "config", "handlers", "services", "simulators")
+PARTS = (
+    "Dockerfile",
+    ".dockerignore",
+    "requirements.txt",
+    "bot",
+    "config",
+    "handlers",
+    "services",
+    "simulators",
+)
 
 
 class CannotBuild(Exception):
@@ -29,11 +38,28 @@ class CannotBuild(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="image.py", description="Build openvidu-bot's image.")
-    parser.add_argument("--engine", choices=ENGINES, help="default: the first of them that works here")
-    parser.add_argument("--base", default=default_base(), metavar="NAME[:TAG|@sha256:DIGEST]", help="default: %(default)s, pinned")
+    parser.add_argument(
+        "--engine", choices=ENGINES, help="default: the first of them that works here"
+    )
+    parser.add_argument(
+        "--base",
+        default=default_base(),
+        metavar="NAME[:TAG|@sha256:DIGEST]",
+        help="default: %(default)s, pinned",
+    )
     parser.add_argument("--tag", default=f"openvidu-bot:{version()}", help="default: %(default)s")
-    parser.add_argument("--offline", type=Path, metavar="FOLDER", help="packages by this machine's pip; the build reaches no network")
-    parser.add_argument("more", nargs="*", metavar="ARGUMENT", help="after --, for the engine: -- --build-arg PIP_INDEX_URL=...")
+    parser.add_argument(
+        "--offline",
+        type=Path,
+        metavar="FOLDER",
+        help="packages by this machine's pip; the build reaches no network",
+    )
+    parser.add_argument(
+        "more",
+        nargs="*",
+        metavar="ARGUMENT",
+        help="after --, for the engine: -- --build-arg PIP_INDEX_URL=...",
+    )
     asked = parser.parse_args()
     try:
         engine = asked.engine or first_engine()
@@ -73,20 +99,32 @@ def first_engine() -> str:
     """Docker only where its daemon answers: its client alone builds nothing."""
     for engine in ENGINES:
         words = [engine, "info"]
-        if shutil.which(engine) and subprocess.run(words, check=False, capture_output=True).returncode == 0:
+        if (
+            shutil.which(engine)
+            and subprocess.run(words, check=False, capture_output=True).returncode == 0
+        ):
             return engine
-    raise CannotBuild("nothing here can build an image: needs docker (with its daemon), buildah or podman; apt-get install buildah")
+    raise CannotBuild(
+        "nothing here can build an image: needs docker (with its daemon), buildah or podman; apt-get install buildah"
+    )
 
 
 def pinned(engine: str, base: str) -> str:
     """The base with the digest that its tag has now. An image that came from no registry has none, and is taken as it is."""
     if "@sha256:" in base:
         return base
-    if subprocess.run([engine, "pull", base], check=False, capture_output=True).returncode and not answer(*inspect(engine, base, "ID")):
-        raise CannotBuild(f"{base} cannot be pulled with {engine}, and is not here; --base names another")
+    if subprocess.run(
+        [engine, "pull", base], check=False, capture_output=True
+    ).returncode and not answer(*inspect(engine, base, "ID")):
+        raise CannotBuild(
+            f"{base} cannot be pulled with {engine}, and is not here; --base names another"
+        )
     digest = answer(*inspect(engine, base, "digest"))
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        print(f"{base} came from no registry, so it has no digest there; it is taken as it is", flush=True)
+        print(
+            f"{base} came from no registry, so it has no digest there; it is taken as it is",
+            flush=True,
+        )
         return base
     return f"{re.sub(r':[^:/]*$', '', base)}@{digest}"
 
@@ -118,11 +156,40 @@ def fetch(wheels: Path, python: str) -> None:
     """All packages for that Python. Lines of the lock that count only for some versions of Python count here too."""
     with tempfile.TemporaryDirectory(prefix="openvidu-bot-lock-") as folder:
         every = Path(folder) / "every.txt"
-        every.write_text(re.sub(r"^(\S+==\S+) ;[^\\]*\\", r"\1 \\", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
-        pip += ["--no-deps", "--only-binary", ":all:", "--python-version", python, "--requirement", str(every), "--dest", str(wheels)]
+        every.write_text(
+            re.sub(
+                r"^(\S+==\S+) ;[^\\]*\\",
+                r"\1 \\",
+                (ROOT / "requirements.txt").read_text(),
+                flags=re.MULTILINE,
+            )
+        )
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--require-hashes",
+        ]
+        pip += [
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--python-version",
+            python,
+            "--requirement",
+            str(every),
+            "--dest",
+            str(wheels),
+        ]
         there = [*pip, "--no-index", "--find-links", str(wheels)]
-        if wheels.is_dir() and subprocess.run(there, check=False, capture_output=True).returncode == 0:
+        if (
+            wheels.is_dir()
+            and subprocess.run(there, check=False, capture_output=True).returncode == 0
+        ):
             return
         if subprocess.run(pip, check=False).returncode:
             raise CannotBuild("the packages could not be fetched; what pip said stands above")
@@ -143,8 +210,23 @@ def offline_context(folder: Path, wheels: Path) -> Path:
 
 def build(engine: str, base: str, tag: str, context: Path, more: list[str]) -> None:
     # Buildah's own format has no health check.
-    command = {"docker": ["build"], "buildah": ["bud", "--format", "docker"], "podman": ["build", "--format", "docker"]}[engine]
-    words = [engine, *command, "--build-arg", f"BASE={base}", "--tag", tag, "--file", str(context / "Dockerfile"), *more, str(context)]
+    command = {
+        "docker": ["build"],
+        "buildah": ["bud", "--format", "docker"],
+        "podman": ["build", "--format", "docker"],
+    }[engine]
+    words = [
+        engine,
+        *command,
+        "--build-arg",
+        f"BASE={base}",
+        "--tag",
+        tag,
+        "--file",
+        str(context / "Dockerfile"),
+        *more,
+        str(context),
+    ]
     if subprocess.run(words, check=False).returncode:
         raise CannotBuild(f"{engine} could not build the image; its reason stands above")
 

@@ -29,7 +29,17 @@ from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
 ENOUGH = 0.95
-TREE = ("bot", "config", "handlers", "scripts", "services", "simulators", "tests", "pyproject.toml", "Makefile")
+TREE = (
+    "bot",
+    "config",
+    "handlers",
+    "scripts",
+    "services",
+    "simulators",
+    "tests",
+    "pyproject.toml",
+    "Makefile",
+)
 HEAVY = ("pytest", "hypothesis", "aiohttp", "azure.core.pipeline", "slack_bolt.app.async_app", "slack_sdk.web.async_client", "boto3",
          "botocore", "redis.asyncio", "asyncssh", "yaml", "pydantic", "jsonschema", "icalendar", "apscheduler")  # fmt: skip
 
@@ -107,7 +117,9 @@ class Mutant:
     def diff(self) -> str:
         """As people read changes."""
         old = (ROOT / self.target.file).read_text().splitlines()
-        lines = difflib.unified_diff(old, self.text.splitlines(), self.target.file, self.target.file, lineterm="", n=1)
+        lines = difflib.unified_diff(
+            old, self.text.splitlines(), self.target.file, self.target.file, lineterm="", n=1
+        )
         return "\n".join(list(lines)[2:])
 
 
@@ -135,8 +147,13 @@ def _of_script(target: Target, source: str) -> list[Mutant]:
     found: list[Mutant] = []
     for old, new in LUA:
         for hit in re.compile(old).finditer(source, begin + len(target.script) + 3, end):
-            text, line = source[: hit.start()] + new + source[hit.end() :], source.count("\n", 0, hit.start()) + 1
-            found.append(Mutant(target, len(found) + 1, text, line, _line(source, line), _line(text, line)))
+            text, line = (
+                source[: hit.start()] + new + source[hit.end() :],
+                source.count("\n", 0, hit.start()) + 1,
+            )
+            found.append(
+                Mutant(target, len(found) + 1, text, line, _line(source, line), _line(text, line))
+            )
     return found
 
 
@@ -148,7 +165,9 @@ def _line(text: str, number: int) -> str:
 def _guarded(tree: ast.Module, functions: tuple[str, ...]) -> Iterator[ast.AST]:
     """The statements to change: bodies of functions; and what is said once at the top."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (not functions or node.name in functions):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
+            not functions or node.name in functions
+        ):
             yield node
     if not functions:
         yield from (s for s in tree.body if isinstance(s, ast.Assign | ast.AnnAssign))
@@ -158,7 +177,11 @@ def _changes(root: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST | Non
     """(what is changed, what it becomes; None: it goes)."""
     for node in _inside(root):
         if isinstance(node, ast.Compare):
-            yield from ((node, _with(node, "ops", n, SWAPS[type(op)]())) for n, op in enumerate(node.ops) if type(op) in SWAPS)
+            yield from (
+                (node, _with(node, "ops", n, SWAPS[type(op)]()))
+                for n, op in enumerate(node.ops)
+                if type(op) in SWAPS
+            )
         elif isinstance(node, ast.BoolOp):
             yield node, _set(node, "op", SWAPS[type(node.op)]())
             yield from ((node, _without(node, "values", n)) for n in range(len(node.values)))
@@ -172,10 +195,16 @@ def _changes(root: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST | Non
             yield from ((node, _pair_gone(node, n)) for n in range(len(node.keys)))
         elif isinstance(node, ast.Call):
             # A task's name is for whoever looks at a hanging process.
-            yield from ((node, _without(node, "keywords", n)) for n, k in enumerate(node.keywords) if k.arg != "name")
+            yield from (
+                (node, _without(node, "keywords", n))
+                for n, k in enumerate(node.keywords)
+                if k.arg != "name"
+            )
         elif isinstance(node, ast.If | ast.While | ast.IfExp):
             yield node.test, ast.UnaryOp(ast.Not(), node.test)
-        elif isinstance(node, ast.Expr | ast.Raise) or (isinstance(node, ast.Assign | ast.AugAssign) and _is_part(node)):
+        elif isinstance(node, ast.Expr | ast.Raise) or (
+            isinstance(node, ast.Assign | ast.AugAssign) and _is_part(node)
+        ):
             yield node, ast.Pass()
         elif isinstance(node, ast.Return) and node.value is not None:
             yield node, ast.Return(ast.Constant(None))
@@ -184,10 +213,14 @@ def _changes(root: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST | Non
 def _inside(root: ast.AST) -> Iterator[ast.AST]:
     """Everything below, but for docstrings, annotations, defaults' types and what is said to people."""
     for name, value in ast.iter_fields(root):
-        if name in ("annotation", "returns", "decorator_list", "type_params") or isinstance(root, ast.JoinedStr):
+        if name in ("annotation", "returns", "decorator_list", "type_params") or isinstance(
+            root, ast.JoinedStr
+        ):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if not isinstance(child, ast.AST) or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Assert):
+            if not isinstance(child, ast.AST) or isinstance(
+                child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Assert
+            ):
                 continue
             if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
                 continue
@@ -198,7 +231,9 @@ def _inside(root: ast.AST) -> Iterator[ast.AST]:
 def _is_part(node: ast.Assign | ast.AugAssign) -> bool:
     """Whether it changes something that is there without it."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return isinstance(node, ast.AugAssign) or all(isinstance(t, ast.Subscript | ast.Attribute) for t in targets)
+    return isinstance(node, ast.AugAssign) or all(
+        isinstance(t, ast.Subscript | ast.Attribute) for t in targets
+    )
 
 
 def _others(value: object) -> tuple[bool | float, ...]:
@@ -310,14 +345,21 @@ def _child(folder: Path, target: Target) -> None:
     try:
         os.setpgid(0, 0)
         os.chdir(folder)
-        sys.path[:] = [str(folder), *(p for p in sys.path if Path(p or ".").resolve() not in (ROOT, ROOT / "scripts"))]
+        sys.path[:] = [
+            str(folder),
+            *(p for p in sys.path if Path(p or ".").resolve() not in (ROOT, ROOT / "scripts")),
+        ]
         sys.dont_write_bytecode = True
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
         import pytest  # noqa: PLC0415
 
-        code = int(pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", *target.options, *target.tests]))
+        code = int(
+            pytest.main(
+                ["-x", "-q", "-n0", "-p", "no:cacheprovider", *target.options, *target.tests]
+            )
+        )
     finally:
         os._exit(code)
 
@@ -354,7 +396,9 @@ def _limits(targets: set[Target], free: "Queue[Copy]") -> dict[Target, float]:
     for target in sorted(targets, key=lambda t: t.file):
         began = time.monotonic()
         if (code := place.run(target, 300)) != 0:
-            sys.exit(f"the tests of {target.file} do not pass as it is (exit {code}): {' '.join(target.tests)}")
+            sys.exit(
+                f"the tests of {target.file} do not pass as it is (exit {code}): {' '.join(target.tests)}"
+            )
         limits[target] = 10 + 5 * (time.monotonic() - began)
     free.put(place)
     return limits
@@ -382,16 +426,24 @@ def report(tried: list[Tried]) -> int:
     asked = {t.file: t.enough for t in TARGETS}
     for file in total:
         more = f", {excused[file]} more mean the same" if excused[file] else ""
-        print(f"{file}: {killed[file]} of {total[file]} killed ({killed[file] / total[file]:.1%}; {asked[file]:.0%} are asked for){more}")
+        print(
+            f"{file}: {killed[file]} of {total[file]} killed ({killed[file] / total[file]:.1%}; {asked[file]:.0%} are asked for){more}"
+        )
     share = killed.total() / max(total.total(), 1)
-    print(f"{killed.total()} of {total.total()} mutants killed: {share:.1%}; {ENOUGH:.0%} are asked for")
+    print(
+        f"{killed.total()} of {total.total()} mutants killed: {share:.1%}; {ENOUGH:.0%} are asked for"
+    )
     # A file that asks for no more than all together may be below, if the others make up for it.
-    short = [file for file in total if asked[file] > ENOUGH and killed[file] / total[file] < asked[file]]
+    short = [
+        file for file in total if asked[file] > ENOUGH and killed[file] / total[file] < asked[file]
+    ]
     return 0 if share >= ENOUGH and not short else 1
 
 
 def main() -> int:
-    reading = argparse.ArgumentParser(prog="mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reading = argparse.ArgumentParser(
+        prog="mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     reading.add_argument("words", nargs="*", help="only files whose name holds one of these")
     reading.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at a time")
     reading.add_argument("--list", action="store_true", help="only show them")

@@ -43,7 +43,9 @@ def told(number: int) -> Told:
     long = any(m.until > it.closes for m in it.meetings)
     kinds = tuple(dict.fromkeys(s.kind for s in it.spells))
     cut = bool(watched.thrown_out) and watched.forced == float("inf")
-    return Told(number, it.kind, kinds, long, watched.ready, watched.possible, watched.called, cut, faults)
+    return Told(
+        number, it.kind, kinds, long, watched.ready, watched.possible, watched.called, cut, faults
+    )
 
 
 def main() -> int:
@@ -60,9 +62,14 @@ def main() -> int:
         for one in pool.imap_unordered(told, range(asked.nights)):
             year.append(one)
             for fault in one.faults:
-                print(f"night {one.number} ({one.kind}; {', '.join(one.misfortunes) or 'no misfortune'}): {fault}", flush=True)
+                print(
+                    f"night {one.number} ({one.kind}; {', '.join(one.misfortunes) or 'no misfortune'}): {fault}",
+                    flush=True,
+                )
     table = "\n".join(rows(year))
-    print(f"\n{table}\n\n{len(year)} nights, {sum(bool(t.faults) for t in year)} with a broken promise, {time.monotonic() - began:.0f} s")
+    print(
+        f"\n{table}\n\n{len(year)} nights, {sum(bool(t.faults) for t in year)} with a broken promise, {time.monotonic() - began:.0f} s"
+    )
     if asked.write:
         DOCUMENT.write_text(document(table, year))
     return 1 if any(t.faults for t in year) else 0
@@ -73,13 +80,20 @@ def show(watched: Watched) -> int:
     it = watched.night
     print(f"{it.kind} of {it.media}, {it.zone}; minutes from the closing time")
     for spell in it.spells:
-        print(f"{(spell.since - it.closes) / 60:7.1f} {spell.kind} until {(spell.until - it.closes) / 60:.1f}")
+        print(
+            f"{(spell.since - it.closes) / 60:7.1f} {spell.kind} until {(spell.until - it.closes) / 60:.1f}"
+        )
     lines = [(at, text.replace("\n", " · ")) for at, text in watched.said]
     before = None
     for look in watched.looks:
         state = (look.serving, look.masters, look.people)
         if state != before:
-            lines.append((look.at, f"== {look.serving} media nodes take meetings, {look.masters} masters, {look.people} people"))
+            lines.append(
+                (
+                    look.at,
+                    f"== {look.serving} media nodes take meetings, {look.masters} masters, {look.people} people",
+                )
+            )
         before = state
     for at, text in sorted(lines):
         print(f"{(at - it.closes) / 60:7.1f} {text[:240]}")
@@ -90,17 +104,30 @@ def show(watched: Watched) -> int:
 
 def rows(year: Sequence[Told]) -> Iterable[str]:
     """The table, a line for each misfortune and one for all."""
-    head = "nights", "ready, where it was possible", "a person called, where it was not ready", "cut off", "broken promises"
+    head = (
+        "nights",
+        "ready, where it was possible",
+        "a person called, where it was not ready",
+        "cut off",
+        "broken promises",
+    )
     yield f"| Nights with | {' | '.join(head)} |"
     yield "|---|---:|---:|---:|---:|---:|"
-    groups: list[tuple[str, list[Told]]] = [("no misfortune", [t for t in year if not t.misfortunes])]
+    groups: list[tuple[str, list[Told]]] = [
+        ("no misfortune", [t for t in year if not t.misfortunes])
+    ]
     groups += [(kind, [t for t in year if kind in t.misfortunes]) for kind in CHANCES]
     groups += [("a meeting past the closing time", [t for t in year if t.long])]
-    groups += [(f"a fleet of kind {kind}", [t for t in year if t.kind == kind]) for kind in ("pool", "autoscaler", "fixed")]
+    groups += [
+        (f"a fleet of kind {kind}", [t for t in year if t.kind == kind])
+        for kind in ("pool", "autoscaler", "fixed")
+    ]
     for name, some in [*groups, ("**all**", list(year))]:
         possible = [t for t in some if t.possible]
         others = [t for t in some if not t.possible and not t.ready]
-        share = f" ({100 * sum(t.ready for t in possible) / len(possible):.1f} %)" if possible else ""
+        share = (
+            f" ({100 * sum(t.ready for t in possible) / len(possible):.1f} %)" if possible else ""
+        )
         ready, called = sum(t.ready for t in possible), sum(t.called for t in others)
         broken, cut = sum(bool(t.faults) for t in some), sum(t.cut_off for t in some)
         yield f"| {name} | {len(some)} | {ready} of {len(possible)}{share} | {called} of {len(others)} | {cut} | {broken} |"

@@ -22,11 +22,17 @@ UNKNOWN = "licence not stated"
 
 def main() -> int:
     lock = (ROOT / "requirements.txt").read_text()
-    version = re.search(r'^VERSION = "([^"]+)"', (ROOT / "bot" / "version.py").read_text(), re.MULTILINE)
+    version = re.search(
+        r'^VERSION = "([^"]+)"', (ROOT / "bot" / "version.py").read_text(), re.MULTILINE
+    )
     assert version is not None
-    packages = [package(name, number, marker, hashes) for name, number, marker, hashes in locked(lock)]
+    packages = [
+        package(name, number, marker, hashes) for name, number, marker, hashes in locked(lock)
+    ]
     DIST.mkdir(exist_ok=True)
-    (DIST / "sbom.cdx.json").write_text(json.dumps(sbom(version[1], packages), indent=2, sort_keys=True) + "\n")
+    (DIST / "sbom.cdx.json").write_text(
+        json.dumps(sbom(version[1], packages), indent=2, sort_keys=True) + "\n"
+    )
     (DIST / "licences.txt").write_text(licences(version[1], packages))
     unknown = [p["name"] for p in packages if not p.get("licenses") and p["scope"] == "required"]
     if unknown:
@@ -39,8 +45,15 @@ def main() -> int:
 def locked(lock: str) -> list[tuple[str, str, str, list[str]]]:
     """Name, version, marker and hashes of each package."""
     blocks = re.split(r"\n(?=\S)", lock.strip())
-    heads = [(re.match(r"([A-Za-z0-9._-]+)==(\S+?)(?: ; ([^\\]+?))? \\", block), block) for block in blocks]
-    return [(head[1], head[2], head[3] or "", re.findall(r"--hash=sha256:([0-9a-f]{64})", block)) for head, block in heads if head]
+    heads = [
+        (re.match(r"([A-Za-z0-9._-]+)==(\S+?)(?: ; ([^\\]+?))? \\", block), block)
+        for block in blocks
+    ]
+    return [
+        (head[1], head[2], head[3] or "", re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
+        for head, block in heads
+        if head
+    ]
 
 
 def package(name: str, number: str, marker: str, hashes: list[str]) -> dict[str, Any]:
@@ -59,14 +72,20 @@ def package(name: str, number: str, marker: str, hashes: list[str]) -> dict[str,
     except PackageNotFoundError:
         return made | {"scope": "optional", "properties": [{"name": "marker", "value": marker}]}
     if found.version != number:
-        raise SystemExit(f"{name} is installed as {found.version} and locked as {number}: run make sbom in a fresh .venv")
+        raise SystemExit(
+            f"{name} is installed as {found.version} and locked as {number}: run make sbom in a fresh .venv"
+        )
     if stated := licences_of(found):
         made["licenses"] = stated
     return made
 
 
 def file_of(name: str, number: str, digest: str) -> dict[str, Any]:
-    return {"type": "distribution", "url": purl(name, number), "hashes": [{"alg": "SHA-256", "content": digest}]}
+    return {
+        "type": "distribution",
+        "url": purl(name, number),
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+    }
 
 
 def purl(name: str, number: str) -> str:
@@ -75,12 +94,25 @@ def purl(name: str, number: str) -> str:
 
 def licences_of(found: Distribution) -> list[dict[str, Any]]:
     """As its metadata says: an SPDX expression, else the classifiers, else the old field when it is a name and no text."""
-    head: dict[str, str] = {str(key): str(found.metadata[key]) for key in ("License-Expression", "License") if key in found.metadata}
+    head: dict[str, str] = {
+        str(key): str(found.metadata[key])
+        for key in ("License-Expression", "License")
+        if key in found.metadata
+    }
     if expression := head.get("License-Expression"):
         return [{"expression": str(expression)}]
-    classifiers = [line.rpartition(" :: ")[2] for line in found.metadata.get_all("Classifier") or [] if line.startswith("License ::")]
+    classifiers = [
+        line.rpartition(" :: ")[2]
+        for line in found.metadata.get_all("Classifier") or []
+        if line.startswith("License ::")
+    ]
     field = str(head.get("License") or "").strip()
-    if not (names := sorted(name for name in classifiers if name != "OSI Approved")) and field and "\n" not in field and len(field) < 80:
+    if (
+        not (names := sorted(name for name in classifiers if name != "OSI Approved"))
+        and field
+        and "\n" not in field
+        and len(field) < 80
+    ):
         names = [field]
     return [{"license": {"name": name}} for name in names]
 
@@ -110,14 +142,26 @@ def sbom(version: str, packages: list[dict[str, Any]]) -> dict[str, Any]:
 
 def licences(version: str, packages: list[dict[str, Any]]) -> str:
     """A table, and the texts that the packages bring along."""
-    lines = [f"openvidu-bot {version} is licensed under Apache-2.0. It runs with these packages:", ""]
+    lines = [
+        f"openvidu-bot {version} is licensed under Apache-2.0. It runs with these packages:",
+        "",
+    ]
     for one in packages:
-        said = [entry.get("expression") or entry["license"]["name"] for entry in one.get("licenses", [])]
+        said = [
+            entry.get("expression") or entry["license"]["name"] for entry in one.get("licenses", [])
+        ]
         missing = "not installed on this platform" if one["scope"] == "optional" else UNKNOWN
         lines.append(f"{one['name']:<24} {one['version']:<18} {'; '.join(said) or missing}")
     for one in packages:
         for name, text in texts(one["name"]):
-            lines += ["", "=" * 100, f"{one['name']} {one['version']}: {name}", "=" * 100, "", text.strip()]
+            lines += [
+                "",
+                "=" * 100,
+                f"{one['name']} {one['version']}: {name}",
+                "=" * 100,
+                "",
+                text.strip(),
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +173,10 @@ def texts(name: str) -> list[tuple[str, str]]:
         return []
     legal = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|AUTHORS)", re.IGNORECASE)
     wanted = [file for file in files if legal.match(file.name) and ".dist-info" in str(file)]
-    return [(str(file.name), Path(str(file.locate())).read_text("utf-8", "replace")) for file in sorted(wanted, key=str)]
+    return [
+        (str(file.name), Path(str(file.locate())).read_text("utf-8", "replace"))
+        for file in sorted(wanted, key=str)
+    ]
 
 
 if __name__ == "__main__":

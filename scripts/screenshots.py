@@ -72,7 +72,9 @@ def story(browser: Browser, url: str) -> None:
     page.get_by_role("button", name="openvidu · Home").click()
     home = page.locator("#home")
     home.get_by_role("button", name="Approve").wait_for()
-    page.screenshot(path=PICTURES / "home.png", clip={"x": 0, "y": 92, "width": 1120, "height": 620})
+    page.screenshot(
+        path=PICTURES / "home.png", clip={"x": 0, "y": 92, "width": 1120, "height": 620}
+    )
     phone(browser, url)
     home.get_by_role("button", name="Approve").click()
     page.get_by_role("button", name="ops", exact=True).click()
@@ -86,7 +88,9 @@ def story(browser: Browser, url: str) -> None:
 
 def phone(browser: Browser, url: str) -> None:
     """The card that waits, as Ben reads it in the tram."""
-    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce")
+    page = browser.new_page(
+        viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce"
+    )
     page.goto(f"{url}/#as=UBEN&in=COPS")
     page.locator("#log").get_by_role("button", name="Approve").wait_for()
     page.wait_for_timeout(500)

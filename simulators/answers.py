@@ -29,7 +29,9 @@ class Answer:
 
 def json_answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Answer:
     """An answer with a JSON body."""
-    return Answer(status, {"content-type": JSON_TYPE} | (headers or {}), json.dumps(content).encode())
+    return Answer(
+        status, {"content-type": JSON_TYPE} | (headers or {}), json.dumps(content).encode()
+    )
 
 
 async def send(answer: Answer, request: web.Request, clock: Clock) -> web.StreamResponse:

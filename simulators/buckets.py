@@ -60,16 +60,28 @@ def xml(text: str) -> Answer:
 def access(version: Version) -> Answer:
     """Who may read an object."""
     instance = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group"'
-    everybody = f"<Grantee {instance}><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>"
-    public = f"<Grant>{everybody}<Permission>READ</Permission></Grant>" if version.acl == "public-read" else ""
-    return xml(f"<AccessControlPolicy {NAMESPACE}><AccessControlList>{public}</AccessControlList></AccessControlPolicy>")
+    everybody = (
+        f"<Grantee {instance}><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>"
+    )
+    public = (
+        f"<Grant>{everybody}<Permission>READ</Permission></Grant>"
+        if version.acl == "public-read"
+        else ""
+    )
+    return xml(
+        f"<AccessControlPolicy {NAMESPACE}><AccessControlList>{public}</AccessControlList></AccessControlPolicy>"
+    )
 
 
 def listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answer:
     """`ListObjectsV2`, in pages."""
     prefix, most = query.get("prefix", ""), int(query.get("max-keys", "1000"))
     after = query.get("continuation-token") or query.get("start-after") or query.get("marker") or ""
-    found = [(k, v) for k in sorted(bucket.objects) if k.startswith(prefix) and k > after and (v := bucket.current(k)) is not None]
+    found = [
+        (k, v)
+        for k in sorted(bucket.objects)
+        if k.startswith(prefix) and k > after and (v := bucket.current(k)) is not None
+    ]
     shown = found[:most]
     contents = "".join(
         f"<Contents><Key>{escape(k)}</Key><LastModified>{stamp(v.at)}</LastModified><ETag>{escape(v.etag)}</ETag>"
@@ -77,7 +89,11 @@ def listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answer:
         for k, v in shown
     )
     more = len(found) > most
-    token = f"<NextContinuationToken>{escape(shown[-1][0])}</NextContinuationToken>" if more and shown else ""
+    token = (
+        f"<NextContinuationToken>{escape(shown[-1][0])}</NextContinuationToken>"
+        if more and shown
+        else ""
+    )
     return xml(
         f"<ListBucketResult {NAMESPACE}><Name>{name}</Name><Prefix>{escape(prefix)}</Prefix><KeyCount>{len(shown)}</KeyCount>"
         f"<MaxKeys>{most}</MaxKeys><IsTruncated>{str(more).lower()}</IsTruncated>{token}{contents}</ListBucketResult>"
@@ -92,11 +108,17 @@ def version_listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answ
         versions = bucket.objects[key]
         for version in reversed(versions):
             tag = "DeleteMarker" if version.body is None else "Version"
-            size = "" if version.body is None else f"<ETag>{escape(version.etag)}</ETag><Size>{len(version.body)}</Size>"
+            size = (
+                ""
+                if version.body is None
+                else f"<ETag>{escape(version.etag)}</ETag><Size>{len(version.body)}</Size>"
+            )
             latest = str(version is versions[-1]).lower()
             lines.append(f"<{tag}><Key>{escape(key)}</Key><VersionId>{version.id}</VersionId><IsLatest>{latest}</IsLatest>"
                          f"<LastModified>{stamp(version.at)}</LastModified>{size}</{tag}>")  # fmt: skip
-    return xml(f"<ListVersionsResult {NAMESPACE}><Name>{name}</Name><IsTruncated>false</IsTruncated>{''.join(lines)}</ListVersionsResult>")
+    return xml(
+        f"<ListVersionsResult {NAMESPACE}><Name>{name}</Name><IsTruncated>false</IsTruncated>{''.join(lines)}</ListVersionsResult>"
+    )
 
 
 def unchunked(body: bytes) -> bytes:

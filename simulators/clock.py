@@ -23,7 +23,9 @@ class ScaledClock:
     `started` is the `time.time()` at which it showed `origin`; two processes that are handed the same three numbers agree.
     """
 
-    def __init__(self, speed: float = 1.0, origin: float | None = None, started: float | None = None) -> None:
+    def __init__(
+        self, speed: float = 1.0, origin: float | None = None, started: float | None = None
+    ) -> None:
         self.speed = speed
         self.started = time.time() if started is None else started
         self.origin = self.started if origin is None else origin

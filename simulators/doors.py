@@ -48,7 +48,9 @@ async def http_door(app: web.Application, host: str, port: int = 0) -> HttpDoor:
 class Doors:
     """`wanted` names what should listen now and how to open it; it is asked again and again."""
 
-    def __init__(self, clock: Clock, wanted: Callable[[], Mapping[int, Callable[[], Awaitable[Door]]]]) -> None:
+    def __init__(
+        self, clock: Clock, wanted: Callable[[], Mapping[int, Callable[[], Awaitable[Door]]]]
+    ) -> None:
         self.clock, self._wanted = clock, wanted
         self._open: dict[int, Door] = {}
         self._watching: asyncio.Task[None] | None = None

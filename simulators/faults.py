@@ -99,7 +99,9 @@ class Faults:
         """Whether a named fault is on."""
         return self.switches.get(name, False)
 
-    def add(self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, **detail: Any) -> Rule:
+    def add(
+        self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, **detail: Any
+    ) -> Rule:
         """Let this go wrong, until it has or is taken back.
 
         `match` is looked for in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or a command.
@@ -141,7 +143,9 @@ class Faults:
 
     def pick(self, party: Party, what: str) -> Fault | None:
         """What befalls this call, if anything."""
-        fault = self._switched(party, what) or next((r.fault for r in self.rules if r.party == party and r.takes(what)), None)
+        fault = self._switched(party, what) or next(
+            (r.fault for r in self.rules if r.party == party and r.takes(what)), None
+        )
         fault = fault or self._by_chance(party)
         if fault is not None:
             self.struck.append((party, fault.kind, what))
@@ -153,9 +157,19 @@ class Faults:
             "spaces_down": ("spaces", "503"), "front_down": ("web", "503"),
         }  # fmt: skip
         for name, (whose, kind) in table.items():
-            if whose == party and self.switched(name) and (name != "front_down" or what.startswith("front")):
+            if (
+                whose == party
+                and self.switched(name)
+                and (name != "front_down" or what.startswith("front"))
+            ):
                 return Fault(kind)
-        return Fault("ignored") if party == "action" and self.switched("shutdown_ignored") and what.startswith("shutdown") else None
+        return (
+            Fault("ignored")
+            if party == "action"
+            and self.switched("shutdown_ignored")
+            and what.startswith("shutdown")
+            else None
+        )
 
     def _by_chance(self, party: str) -> Fault | None:
         rates = self.rates.get(party)
@@ -164,5 +178,10 @@ class Faults:
         dice = self._dice.setdefault(party, random.Random(f"{self.seed} {party}"))  # noqa: S311 - repeatable, not secret
         for kind, chance in rates.items():
             if dice.random() < chance:
-                return Fault(kind, seconds=dice.uniform(1, 20), commands=dice.randint(0, 6), share=dice.random())
+                return Fault(
+                    kind,
+                    seconds=dice.uniform(1, 20),
+                    commands=dice.randint(0, 6),
+                    share=dice.random(),
+                )
         return None

@@ -13,13 +13,24 @@ Json = dict[str, Any]
 LEEWAY = 60.0
 """How far the clocks may be apart, in seconds."""
 # PyJWT would compare with the wall's clock; this world has its own.
-CHECKS: Any = {"require": ["exp", "iss"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+CHECKS: Any = {
+    "require": ["exp", "iss"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+}
 
 
 class LivekitFace:
     """RoomService, Egress and Ingress, as far as listing goes. Key and secret default to the cluster's own."""
 
-    def __init__(self, estate: Estate, cluster: Cluster, api_key: str | None = None, api_secret: str | None = None) -> None:
+    def __init__(
+        self,
+        estate: Estate,
+        cluster: Cluster,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+    ) -> None:
         default_key, default_secret = keys(cluster.stack)
         self.estate, self.stack = estate, cluster.stack
         self.api_key, self.api_secret = api_key or default_key, api_secret or default_secret
@@ -29,7 +40,9 @@ class LivekitFace:
             "/twirp/livekit.Ingress/ListIngress": ("ingressAdmin", self._ingress),
         }
 
-    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Answer:
         """Answer one call.
 
         Raises:
@@ -51,11 +64,21 @@ class LivekitFace:
     def _refusal(self, headers: Mapping[str, str], grant: str) -> Answer | None:
         token = headers.get("authorization", "").removeprefix("Bearer ")
         try:
-            claims = jwt.decode(token, self.api_secret, algorithms=["HS256"], issuer=self.api_key, options=CHECKS)
-            if not int(claims.get("nbf", 0)) <= self.estate.moment + LEEWAY <= int(claims["exp"]) + 2 * LEEWAY:
+            claims = jwt.decode(
+                token, self.api_secret, algorithms=["HS256"], issuer=self.api_key, options=CHECKS
+            )
+            if (
+                not int(claims.get("nbf", 0))
+                <= self.estate.moment + LEEWAY
+                <= int(claims["exp"]) + 2 * LEEWAY
+            ):
                 raise jwt.ExpiredSignatureError("token is not valid at this time")
         except jwt.InvalidTokenError as error:
-            return Answer(401, {"content-type": "text/plain"}, f"invalid authorization token: {error}".encode())
+            return Answer(
+                401,
+                {"content-type": "text/plain"},
+                f"invalid authorization token: {error}".encode(),
+            )
         if not claims.get("video", {}).get(grant):
             return _error(401, "unauthenticated", "permissions denied")
         return None
@@ -66,7 +89,13 @@ class LivekitFace:
 
     def _rooms(self, body: Json) -> Json:
         names = body.get("names") or []
-        return {"rooms": [_room(m) for m in self._meetings({}) if not m.roomless and (not names or m.name in names)]}
+        return {
+            "rooms": [
+                _room(m)
+                for m in self._meetings({})
+                if not m.roomless and (not names or m.name in names)
+            ]
+        }
 
     def _egress(self, body: Json) -> Json:
         return {"items": [_egress(m, n) for m in self._meetings(body) for n in range(m.recordings)]}

@@ -7,7 +7,19 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from simulators.answers import Answer, send
-from simulators.buckets import NAMESPACE, XML, Bucket, Denied, Version, access, http_date, listing, unchunked, version_listing, xml
+from simulators.buckets import (
+    NAMESPACE,
+    XML,
+    Bucket,
+    Denied,
+    Version,
+    access,
+    http_date,
+    listing,
+    unchunked,
+    version_listing,
+    xml,
+)
 from simulators.estate import Cluster, Estate
 from simulators.estate.things import stamp
 from simulators.faults import Fault, Faults
@@ -39,15 +51,35 @@ class SpacesFace:
         found = self.buckets[bucket].current(key)
         return found.body if found else None
 
-    def write(self, bucket: str, key: str, body: bytes, acl: str = "private", content_type: str = "binary/octet-stream") -> Version:
+    def write(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        acl: str = "private",
+        content_type: str = "binary/octet-stream",
+    ) -> Version:
         """Store an object."""
         home = self.buckets[bucket]
         self._versions += 1
-        version = Version(f"v{self._versions:08d}" if home.versioning else "null", body, self.estate.moment, acl, content_type)
+        version = Version(
+            f"v{self._versions:08d}" if home.versioning else "null",
+            body,
+            self.estate.moment,
+            acl,
+            content_type,
+        )
         self._keep(home, key, version)
         return version
 
-    def handle(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def handle(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
         """Answer one request, path-style."""
         self.estate.settle()
         lower = {k.lower(): v for k, v in headers.items()}
@@ -55,7 +87,11 @@ class SpacesFace:
             answer = self._answer(method, unquote(path), query, lower, body or b"")
         except Denied as denied:
             text = f"{XML}<Error><Code>{denied.code}</Code><Message>{denied}</Message><RequestId>tx-sim</RequestId></Error>"
-            answer = Answer(denied.status, {"content-type": "application/xml"}, b"" if method == "HEAD" else text.encode())
+            answer = Answer(
+                denied.status,
+                {"content-type": "application/xml"},
+                b"" if method == "HEAD" else text.encode(),
+            )
         self.requests.append((method, path, answer.status, self.estate.moment))
         return answer
 
@@ -63,7 +99,13 @@ class SpacesFace:
         """An aiohttp application that serves this face."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
-            answer = self.handle(request.method, request.path, dict(request.query), request.headers, await request.read())
+            answer = self.handle(
+                request.method,
+                request.path,
+                dict(request.query),
+                request.headers,
+                await request.read(),
+            )
             return await send(answer, request, self.estate.clock)
 
         app = web.Application(client_max_size=64 * 2**20)
@@ -75,11 +117,22 @@ class SpacesFace:
             return None
         return self.read(self.estate.clusters[stack].bucket, SECRETS)
 
-    def _answer(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Answer:
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Answer:
         fault = self.faults.pick("spaces", f"{method} {path}")
         if fault is not None and fault.kind == "503":
             raise Denied(503, "SlowDown", "Please reduce your request rate.")
-        if "authorization" not in headers and "X-Amz-Signature" not in query and "Signature" not in query:
+        if (
+            "authorization" not in headers
+            and "X-Amz-Signature" not in query
+            and "Signature" not in query
+        ):
             raise Denied(403, "AccessDenied", "Access Denied")
         name, _, key = path.lstrip("/").partition("/")
         if name not in self.buckets:
@@ -90,12 +143,18 @@ class SpacesFace:
         if method in ("GET", "HEAD"):
             return self._get(bucket, key, query, headers, fault, with_body=method == "GET")
         if method == "PUT":
-            return self._set_access(bucket, key, headers) if "acl" in query else self._put(name, key, headers, body, fault)
+            return (
+                self._set_access(bucket, key, headers)
+                if "acl" in query
+                else self._put(name, key, headers, body, fault)
+            )
         if method == "DELETE":
             return self._delete(bucket, key, query)
         raise Denied(405, "MethodNotAllowed")
 
-    def _bucket(self, method: str, name: str, bucket: Bucket, query: Mapping[str, str], body: bytes) -> Answer:
+    def _bucket(
+        self, method: str, name: str, bucket: Bucket, query: Mapping[str, str], body: bytes
+    ) -> Answer:
         if "versioning" in query and method == "PUT":
             bucket.versioning = "Enabled" if b"<Status>Enabled" in body else "Suspended"
             return Answer(200)
@@ -106,10 +165,21 @@ class SpacesFace:
             return Answer(200)
         if method != "GET":
             raise Denied(403, "AccessDenied", "Access Denied")
-        return version_listing(name, bucket, query) if "versions" in query else listing(name, bucket, query)
+        return (
+            version_listing(name, bucket, query)
+            if "versions" in query
+            else listing(name, bucket, query)
+        )
 
     def _get(
-        self, bucket: Bucket, key: str, query: Mapping[str, str], headers: Mapping[str, str], fault: Fault | None, *, with_body: bool
+        self,
+        bucket: Bucket,
+        key: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        fault: Fault | None,
+        *,
+        with_body: bool,
     ) -> Answer:
         found = bucket.current(key, query.get("versionId"))
         if fault is not None and fault.kind == "stale":
@@ -120,7 +190,11 @@ class SpacesFace:
             return access(found)
         if headers.get("if-none-match") == found.etag:
             return Answer(304, {"etag": found.etag})
-        described = {"etag": found.etag, "content-type": found.content_type, "last-modified": http_date(found.at)}
+        described = {
+            "etag": found.etag,
+            "content-type": found.content_type,
+            "last-modified": http_date(found.at),
+        }
         described |= {"x-amz-version-id": found.id} if bucket.versioning else {}
         if with_body:
             return Answer(200, described, found.body)
@@ -133,7 +207,9 @@ class SpacesFace:
         found.acl = headers.get("x-amz-acl", "private")
         return Answer(200)
 
-    def _put(self, name: str, key: str, headers: Mapping[str, str], body: bytes, fault: Fault | None) -> Answer:
+    def _put(
+        self, name: str, key: str, headers: Mapping[str, str], body: bytes, fault: Fault | None
+    ) -> Answer:
         bucket = self.buckets[name]
         current = bucket.current(key)
         self._check(current, headers, fault)
@@ -144,21 +220,31 @@ class SpacesFace:
             body = unchunked(body)
         kind = headers.get("content-type", "binary/octet-stream")
         version = self.write(name, key, body, headers.get("x-amz-acl", "private"), kind)
-        described = {"etag": version.etag} | ({"x-amz-version-id": version.id} if bucket.versioning else {})
+        described = {"etag": version.etag} | (
+            {"x-amz-version-id": version.id} if bucket.versioning else {}
+        )
         if source is None:
             return Answer(200, described)
-        content = f"<ETag>{escape(version.etag)}</ETag><LastModified>{stamp(version.at)}</LastModified>"
+        content = (
+            f"<ETag>{escape(version.etag)}</ETag><LastModified>{stamp(version.at)}</LastModified>"
+        )
         copied = xml(f"<CopyObjectResult {NAMESPACE}>{content}</CopyObjectResult>")
         copied.headers |= described
         return copied
 
-    def _check(self, current: Version | None, headers: Mapping[str, str], fault: Fault | None) -> None:
+    def _check(
+        self, current: Version | None, headers: Mapping[str, str], fault: Fault | None
+    ) -> None:
         wanted = headers.get("if-match")
         # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC asks for never matches.
         is_other = wanted is not None and (current is None or wanted != current.etag.strip('"'))
         exists = headers.get("if-none-match") == "*" and current is not None
         if is_other or exists or (fault is not None and fault.kind == "412"):
-            raise Denied(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+            raise Denied(
+                412,
+                "PreconditionFailed",
+                "At least one of the pre-conditions you specified did not hold",
+            )
 
     def _source(self, source: str) -> bytes:
         path, _, version = source.partition("?versionId=")

@@ -30,7 +30,14 @@ class WebFace:
         cluster = self.cluster_at(host)
         if cluster is not None:
             return self.front(cluster)
-        master = next((d for d in self.estate.droplets.values() if d.public_ip == host and d.role == "master"), None)
+        master = next(
+            (
+                d
+                for d in self.estate.droplets.values()
+                if d.public_ip == host and d.role == "master"
+            ),
+            None,
+        )
         if master is None or port == 0:
             raise ConnectionRefusedError(f"{host}:{port}")
         return self.health(master, path)
@@ -49,42 +56,61 @@ class WebFace:
         fault = self.faults.pick("web", f"front {cluster.stack}")
         if fault is not None and fault.kind == "503":
             return 503
-        if fault is not None or not any(self.estate.up(m) for m in self.estate.masters(cluster.stack)):
+        if fault is not None or not any(
+            self.estate.up(m) for m in self.estate.masters(cluster.stack)
+        ):
             raise ConnectionRefusedError(cluster.domain)
         return 200 if self.estate.front_is_up(cluster.stack) else 503
 
     def cluster_at(self, host: str) -> Cluster | None:
         """The cluster whose domain or load balancer that is."""
         balancers = self.estate.balancers
-        return next((c for c in self.estate.clusters.values() if host in (c.domain, balancers[c.balancer_id].ip)), None)
+        return next(
+            (
+                c
+                for c in self.estate.clusters.values()
+                if host in (c.domain, balancers[c.balancer_id].ip)
+            ),
+            None,
+        )
 
     def masters(self, port: int = HEALTH_PORT) -> Doors:
         """Servers for the masters' health checks, each on its master's address."""
 
         def wanted() -> dict[int, Callable[[], Awaitable[Door]]]:
             self.estate.settle()
-            return {d.id: self._opener(d, port) for d in self.estate.droplets.values() if d.role == "master" and self.estate.up(d)}
+            return {
+                d.id: self._opener(d, port)
+                for d in self.estate.droplets.values()
+                if d.role == "master" and self.estate.up(d)
+            }
 
         return Doors(self.estate.clock, wanted)
 
     def _opener(self, master: Droplet, port: int) -> Callable[[], Awaitable[Door]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             self.estate.settle()
-            return await send(_answer(lambda: self.health(master, request.path)), request, self.estate.clock)
+            return await send(
+                _answer(lambda: self.health(master, request.path)), request, self.estate.clock
+            )
 
         async def open_it() -> Door:
             return await http_door(_catch_all(serve), master.public_ip, port)
 
         return open_it
 
-    async def open_front(self, cluster: Cluster, livekit: LivekitFace, host: str, port: int = 0) -> HttpDoor:
+    async def open_front(
+        self, cluster: Cluster, livekit: LivekitFace, host: str, port: int = 0
+    ) -> HttpDoor:
         """A server for a cluster's public address: pages, and the LiveKit API behind them."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
             self.estate.settle()
             answer = _answer(lambda: self.front(cluster))
             if answer.status == 200 and request.path.startswith("/twirp/"):
-                answer = livekit.handle(request.method, request.path, request.headers, await request.read())
+                answer = livekit.handle(
+                    request.method, request.path, request.headers, await request.read()
+                )
             return await send(answer, request, self.estate.clock)
 
         return await http_door(_catch_all(serve), host, port)

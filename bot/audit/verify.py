@@ -38,7 +38,9 @@ def run(asked: argparse.Namespace, command: Command) -> int:
     settings = read_settings(asked, secrets=False)
     try:
         if asked.cluster is not None and asked.cluster not in settings.clusters:
-            raise Wrong(f"there is no cluster {asked.cluster}; there are: {', '.join(sorted(settings.clusters))}")
+            raise Wrong(
+                f"there is no cluster {asked.cluster}; there are: {', '.join(sorted(settings.clusters))}"
+            )
         names = [asked.cluster] if asked.cluster is not None else sorted(settings.clusters)
         return asyncio.run(_with_store(command, settings, asked, names))
     except Wrong as error:
@@ -49,7 +51,9 @@ def run(asked: argparse.Namespace, command: Command) -> int:
         return CANNOT
 
 
-async def _with_store(command: Command, settings: Settings, asked: argparse.Namespace, names: list[str]) -> int:
+async def _with_store(
+    command: Command, settings: Settings, asked: argparse.Namespace, names: list[str]
+) -> int:
     store = open_store(settings.state, asked.clock, reading=True)
     try:
         return await command(settings, store, asked, names)
@@ -57,19 +61,30 @@ async def _with_store(command: Command, settings: Settings, asked: argparse.Name
         await store.aclose()
 
 
-async def verify_all(settings: Settings, store: Store, asked: argparse.Namespace, names: list[str]) -> int:
+async def verify_all(
+    settings: Settings, store: Store, asked: argparse.Namespace, names: list[str]
+) -> int:
     """Check these clusters, against the heads in their buckets and those handed in, and say what is wrong."""
     given = [h for said in asked.head for h in _heads(said, names)]
     code = WHOLE
     for name in names:
-        kept, trouble = ([], "") if asked.no_bucket else await _kept(settings, store, asked.clock, name)
-        finding = await verify(store, Chain(store, asked.clock), name, [*kept, *(h for h in given if h.cluster in ("", name))])
+        kept, trouble = (
+            ([], "") if asked.no_bucket else await _kept(settings, store, asked.clock, name)
+        )
+        finding = await verify(
+            store,
+            Chain(store, asked.clock),
+            name,
+            [*kept, *(h for h in given if h.cluster in ("", name))],
+        )
         code = max(code, NOT_WHOLE if finding.flaws else WHOLE, CANNOT if trouble else WHOLE)
         _tell(finding, len(kept), trouble)
     return code
 
 
-async def _kept(settings: Settings, store: Store, clock: Clock, name: str) -> tuple[list[Head], str]:
+async def _kept(
+    settings: Settings, store: Store, clock: Clock, name: str
+) -> tuple[list[Head], str]:
     """The heads in the cluster's bucket, or why they cannot be read."""
     from bot.app import Adapters, bucket_of  # noqa: PLC0415 - all of the bot, which a check without a bucket does not need
 
@@ -78,7 +93,10 @@ async def _kept(settings: Settings, store: Store, clock: Clock, name: str) -> tu
         return [], ""
     bucket = bucket_of(cluster, Adapters(clock, store, Http()))
     if bucket is None:
-        return [], "the keys of its bucket are not set (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY; --no-bucket does without)"
+        return (
+            [],
+            "the keys of its bucket are not set (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY; --no-bucket does without)",
+        )
     try:
         return await kept_heads(SecretsBucket(bucket, clock), name), ""
     except BotError as error:
@@ -88,13 +106,17 @@ async def _kept(settings: Settings, store: Store, clock: Clock, name: str) -> tu
             await bucket.aclose()
 
 
-async def export(_settings: Settings, store: Store, asked: argparse.Namespace, names: list[str]) -> int:
+async def export(
+    _settings: Settings, store: Store, asked: argparse.Namespace, names: list[str]
+) -> int:
     """Write every decision out, one line of JSON each, oldest first."""
     since = _since(asked.since, asked.clock)
     for name in names:
         for text in await Chain(store, asked.clock).texts(name):
             entry = read_entry(text)
-            if entry is None or entry.at >= since:  # what cannot be read is not for this command to judge
+            if (
+                entry is None or entry.at >= since
+            ):  # what cannot be read is not for this command to judge
                 sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
     return WHOLE
@@ -106,7 +128,9 @@ def _tell(finding: Finding, kept: int, trouble: str) -> None:
     whole = "NOT WHOLE" if finding.flaws else "whole"
     sys.stdout.write(f"{finding.cluster}: {finding.entries} decisions, {whole}{against}{head}\n")
     for flaw in finding.flaws[:MOST]:
-        sys.stdout.write(f"  entry {flaw.number} {flaw.problem}\n" if flaw.number else f"  {flaw.problem}\n")
+        sys.stdout.write(
+            f"  entry {flaw.number} {flaw.problem}\n" if flaw.number else f"  {flaw.problem}\n"
+        )
     if len(finding.flaws) > MOST:
         sys.stdout.write(f"  and {len(finding.flaws) - MOST} more\n")
     sys.stdout.flush()
@@ -119,10 +143,16 @@ def _heads(said: str, names: Iterable[str]) -> list[Head]:
     path = Path(said)
     with contextlib.suppress(OSError, ValueError):
         if path.is_file():
-            return [_in_file(line, path) for line in path.read_text("utf-8").splitlines() if line.strip()]
+            return [
+                _in_file(line, path)
+                for line in path.read_text("utf-8").splitlines()
+                if line.strip()
+            ]
     head = _said(said)
     if head is None:
-        raise Wrong(f"--head {said}: neither a file nor NUMBER:HASH nor a hash of at least {SHORTEST} hex digits")
+        raise Wrong(
+            f"--head {said}: neither a file nor NUMBER:HASH nor a hash of at least {SHORTEST} hex digits"
+        )
     if len(list(names)) > 1:
         raise Wrong(f"--head {said}: say whose it is with --cluster")
     return [head]
@@ -136,7 +166,9 @@ def _in_file(line: str, path: Path) -> Head:
             return Head(head.hash, head.number, str(raw.get("cluster", "")))
     if (head := _said(line)) is not None:
         return head
-    raise Wrong(f"--head {path}: holds no head; allowed: what lies in the bucket under openvidu-bot/audit/, or lines of NUMBER:HASH")
+    raise Wrong(
+        f"--head {path}: holds no head; allowed: what lies in the bucket under openvidu-bot/audit/, or lines of NUMBER:HASH"
+    )
 
 
 def _said(text: str) -> Head | None:
@@ -152,7 +184,9 @@ def _since(text: str, clock: Clock) -> float:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise Wrong(f"--since {text}: neither a date such as 2026-11-01 nor a number of days such as 30d") from None
+        raise Wrong(
+            f"--since {text}: neither a date such as 2026-11-01 nor a number of days such as 30d"
+        ) from None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 

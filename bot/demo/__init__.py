@@ -19,7 +19,9 @@ from bot.demo.world_only import run_world as run_world
 from simulators.clock import ScaledClock
 
 BEGINS = (18, 10)  # an evening in Madrid: cards speak of times of day, and these read well
-LISTENS_WITHIN = 30.0  # the page is announced once the bot listens, so that nobody's first command fails
+LISTENS_WITHIN = (
+    30.0  # the page is announced once the bot listens, so that nobody's first command fails
+)
 ZONE = ZoneInfo("Europe/Madrid")
 
 
@@ -42,9 +44,14 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
     try:
         await world.start(port, panel)
     except OSError as error:
-        sys.stderr.write(f"port {port} cannot be listened on ({error.strerror}); try --port 0 for a free one\n")
+        sys.stderr.write(
+            f"port {port} cannot be listened on ({error.strerror}); try --port 0 for a free one\n"
+        )
         return 1
-    tasks = [asyncio.create_task(child.keep(world.bot_command, world.bot_environment())), asyncio.create_task(world.town_life())]
+    tasks = [
+        asyncio.create_task(child.keep(world.bot_command, world.bot_environment())),
+        asyncio.create_task(world.town_life()),
+    ]
     try:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(world.slack.sockets.until(bool), LISTENS_WITHIN)
@@ -52,7 +59,9 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
         ended = asyncio.create_task(stop.wait())
         await asyncio.wait({ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            sys.stderr.write(f"the bot does not stay up; the end of what it wrote:\n{child.last_words()}\n")
+            sys.stderr.write(
+                f"the bot does not stay up; the end of what it wrote:\n{child.last_words()}\n"
+            )
         return 0 if stop.is_set() else 1
     finally:
         for task in tasks:
@@ -66,5 +75,7 @@ def _invite(url: str, *, browser: bool) -> None:
     sys.stdout.write(f"openvidu-bot demo: open {url} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     # Without a screen, webbrowser would open one of those that draw in this terminal.
-    if browser and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if browser and (
+        sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
         webbrowser.open(url)

@@ -20,14 +20,42 @@ FAST = 60.0
 EVENING = (19, 58)
 ENDLESS = 24 * 60.0  # minutes
 ACTIONS: Sequence[Json] = (
-    {"id": "fast", "label": "An hour a minute", "hint": f"{FAST:.0f}× as fast, with a restart of the bot; on or off"},
-    {"id": "evening", "label": f"Clock to {EVENING[0]}:{EVENING[1]}", "hint": "the next one, with a restart of the bot"},
-    {"id": "meeting", "label": "One more meeting", "hint": "6 people, 6 minutes, recorded: a plan that waits for approval asks again"},
-    {"id": "kill", "label": "Kill the bot now", "hint": "kill -9; it is started again a second later"},
+    {
+        "id": "fast",
+        "label": "An hour a minute",
+        "hint": f"{FAST:.0f}× as fast, with a restart of the bot; on or off",
+    },
+    {
+        "id": "evening",
+        "label": f"Clock to {EVENING[0]}:{EVENING[1]}",
+        "hint": "the next one, with a restart of the bot",
+    },
+    {
+        "id": "meeting",
+        "label": "One more meeting",
+        "hint": "6 people, 6 minutes, recorded: a plan that waits for approval asks again",
+    },
+    {
+        "id": "kill",
+        "label": "Kill the bot now",
+        "hint": "kill -9; it is started again a second later",
+    },
     {"id": "zero", "label": "DigitalOcean refuses a pool of 0", "hint": "422; on or off"},
-    {"id": "endless", "label": "This drain never ends", "hint": "one meeting goes on for ever; on or off"},
-    {"id": "slow", "label": "DigitalOcean is slow", "hint": f"{SLOW_SECONDS:.0f} s for every answer; on or off"},
-    {"id": "burst", "label": "DigitalOcean answers 500 and 503", "hint": f"the next {BURST} calls; half of them do what was asked"},
+    {
+        "id": "endless",
+        "label": "This drain never ends",
+        "hint": "one meeting goes on for ever; on or off",
+    },
+    {
+        "id": "slow",
+        "label": "DigitalOcean is slow",
+        "hint": f"{SLOW_SECONDS:.0f} s for every answer; on or off",
+    },
+    {
+        "id": "burst",
+        "label": "DigitalOcean answers 500 and 503",
+        "hint": f"the next {BURST} calls; half of them do what was asked",
+    },
 )
 
 
@@ -42,7 +70,10 @@ class Panel:
         self._slow: Rule | None = None
         self._endless: Meeting | None = None
         self._usual = world.clock.speed
-        self._times: dict[str, Callable[[], Awaitable[str]]] = {"fast": self._faster, "evening": self._to_the_evening}
+        self._times: dict[str, Callable[[], Awaitable[str]]] = {
+            "fast": self._faster,
+            "evening": self._to_the_evening,
+        }
         self._acts: dict[str, Callable[[], str]] = {
             "meeting": self._one_more,
             "kill": self._kill,
@@ -78,7 +109,10 @@ class Panel:
             "state": state,
             "tone": tone,
             "summary": f"{len(meetings)} meeting{'' if len(meetings) == 1 else 's'}, {people} people · {self._keeper()}",
-            "nodes": [*map(self._master, estate.masters(STACK)), *map(self._media, estate.media(STACK))],
+            "nodes": [
+                *map(self._master, estate.masters(STACK)),
+                *map(self._media, estate.media(STACK)),
+            ],
         }
 
     def _keeper(self) -> str:
@@ -86,7 +120,11 @@ class Panel:
         cluster, estate = self._world.estate.clusters[STACK], self._world.estate
         if cluster.kind == "pool":
             return f"pool at {estate.pool(STACK).target}"
-        return "fixed droplets" if cluster.kind == "fixed" else f"autoscaler {'on' if estate.functions.scales(STACK) else 'paused'}"
+        return (
+            "fixed droplets"
+            if cluster.kind == "fixed"
+            else f"autoscaler {'on' if estate.functions.scales(STACK) else 'paused'}"
+        )
 
     def _state(self) -> tuple[str, str]:
         estate = self._world.estate
@@ -98,7 +136,11 @@ class Panel:
         return "no new meetings" if estate.meetings_of(STACK) else "nobody can meet", "busy"
 
     def _master(self, droplet: Droplet) -> Json:
-        health = ("healthy" if self._world.estate.healthy(droplet) else "starting") if droplet.on else None
+        health = (
+            ("healthy" if self._world.estate.healthy(droplet) else "starting")
+            if droplet.on
+            else None
+        )
         return self._node(droplet, f"master-{droplet.name[-1]}") | {"health": health}
 
     def _media(self, droplet: Droplet) -> Json:
@@ -107,13 +149,17 @@ class Panel:
         node = self._node(droplet, f"media-{droplet.name.rsplit('-', 1)[-1].lstrip('0')}")
         server = droplet.node.containers.get("openvidu")
         pool = estate.pools.get(estate.clusters[STACK].pool_id)
-        member = next((m for m in pool.members if m.droplet_id == droplet.id), None) if pool else None
+        member = (
+            next((m for m in pool.members if m.droplet_id == droplet.id), None) if pool else None
+        )
         if member is not None and member.status == "deleting":
             node["state"] = "stopping"
         elif droplet.on and server is not None and server.running:
             node["state"] = "draining" if server.draining else "serving"
         elif droplet.on:
-            node["state"] = "drained" if server is not None and droplet.node.installed else "new, installing"
+            node["state"] = (
+                "drained" if server is not None and droplet.node.installed else "new, installing"
+            )
         if meetings:
             node |= {"meetings": len(meetings), "people": sum(m.people for m in meetings)}
             recordings = sum(m.recordings for m in meetings)
@@ -123,7 +169,12 @@ class Panel:
     @staticmethod
     def _node(droplet: Droplet, name: str) -> Json:
         doing = droplet.action.type.replace("_", " ") if droplet.action else ""
-        states = {"shutdown": "shutting down", "power on": "starting", "power off": "powering off", "resize": "resizing"}
+        states = {
+            "shutdown": "shutting down",
+            "power on": "starting",
+            "power off": "powering off",
+            "resize": "resizing",
+        }
         return {"name": name, "state": states.get(doing, doing) or droplet.status}
 
     def _note(self) -> str:
@@ -151,17 +202,27 @@ class Panel:
 
     def _one_more(self) -> str:
         opened = self._world.estate.open_meeting(people=6, minutes=6, recordings=1, cluster=STACK)
-        return "Six people meet for six minutes." if opened else "Nobody can open a meeting now: no media node takes new ones."
+        return (
+            "Six people meet for six minutes."
+            if opened
+            else "Nobody can open a meeting now: no media node takes new ones."
+        )
 
     def _kill(self) -> str:
-        return "The bot was killed; watch it pick up where it was." if self._child.kill() else "The bot is dead already."
+        return (
+            "The bot was killed; watch it pick up where it was."
+            if self._child.kill()
+            else "The bot is dead already."
+        )
 
     async def _faster(self) -> str:
         """The bot first: while it runs, it and its world have to agree on the time."""
         clock = self._world.clock
         await self._child.stop()
         clock.run_at(FAST if clock.speed != FAST else self._usual)
-        return f"Time passes {clock.speed:g} times as fast as yours now; the bot is back in a second."
+        return (
+            f"Time passes {clock.speed:g} times as fast as yours now; the bot is back in a second."
+        )
 
     async def _to_the_evening(self) -> str:
         """Everything that would have happened until then has happened, for the world; the bot finds it so."""
@@ -170,7 +231,13 @@ class Panel:
         await self._child.stop()
         now = datetime.fromtimestamp(clock.now(), ZONE)
         then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        then = then if then > now else (now + timedelta(days=1)).replace(hour=hour, minute=minute, second=0, microsecond=0)
+        then = (
+            then
+            if then > now
+            else (now + timedelta(days=1)).replace(
+                hour=hour, minute=minute, second=0, microsecond=0
+            )
+        )
         clock.jump_to(then.timestamp())
         self._world.estate.settle()
         return f"It is {hour}:{minute}; the bot is back in a second and catches up."
@@ -178,7 +245,11 @@ class Panel:
     def _zero(self) -> str:
         faults = self._world.town.faults
         faults.switch("zero_refused", not faults.switched("zero_refused"))
-        return "DigitalOcean refuses 0 now." if faults.switched("zero_refused") else "DigitalOcean takes 0 again."
+        return (
+            "DigitalOcean refuses 0 now."
+            if faults.switched("zero_refused")
+            else "DigitalOcean takes 0 again."
+        )
 
     def _never_ends(self) -> str:
         estate = self._world.estate
@@ -190,11 +261,19 @@ class Panel:
         if meetings:
             # The same people go on under another id, so that the end that is due does not find them.
             before = estate.meetings.pop(meetings[-1].id)
-            self._endless = replace(before, id=f"{before.id}-endless", ends_at=before.ends_at + ENDLESS * 60)
+            self._endless = replace(
+                before, id=f"{before.id}-endless", ends_at=before.ends_at + ENDLESS * 60
+            )
             estate.meetings[self._endless.id] = self._endless
         else:
-            self._endless = estate.open_meeting(people=2, minutes=ENDLESS, recordings=1, cluster=STACK)
-        return "One meeting never ends now." if self._endless else "Nobody meets now, and no media node takes a new meeting."
+            self._endless = estate.open_meeting(
+                people=2, minutes=ENDLESS, recordings=1, cluster=STACK
+            )
+        return (
+            "One meeting never ends now."
+            if self._endless
+            else "Nobody meets now, and no media node takes a new meeting."
+        )
 
     def _slower(self) -> str:
         faults = self._world.town.faults

@@ -22,32 +22,77 @@ from simulators.town import Addresses, Town
 Json = dict[str, Any]
 STACK = "acme"
 ZONE = "Europe/Madrid"
-PEOPLE = {"UANA": ("ana", "Ana Ruiz"), "UBEN": ("ben", "Ben Okafor"), "UCARLA": ("carla", "Carla Silva"), "UDORA": ("dora", "Dora Weiss")}
+PEOPLE = {
+    "UANA": ("ana", "Ana Ruiz"),
+    "UBEN": ("ben", "Ben Okafor"),
+    "UCARLA": ("carla", "Carla Silva"),
+    "UDORA": ("dora", "Dora Weiss"),
+}
 OPERATORS = ["UANA", "UBEN", "UCARLA"]
 OPS, GENERAL = "COPS", "CGENERAL"
-MEETING_MINUTES = (2.0, 4.5)  # short, so that a drain is over within the patience of somebody who watches
+MEETING_MINUTES = (
+    2.0,
+    4.5,
+)  # short, so that a drain is over within the patience of somebody who watches
 TEAMS = ((5, 1), (6, 0), (3, 0))  # people, recordings
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
 GUIDE: list[Json] = [
-    {"text": "Ask for a shutdown", "as": "UANA", "fill": SHUTDOWN, "done": {"typed": "/openvidu shutdown"}},
+    {
+        "text": "Ask for a shutdown",
+        "as": "UANA",
+        "fill": SHUTDOWN,
+        "done": {"typed": "/openvidu shutdown"},
+    },
     {"text": "Become Ben", "as": "UBEN", "done": {"acting_as": "UBEN", "by": "UBEN"}},
     {"text": "Press *Approve*", "as": "UBEN", "done": {"pressed": "Approve", "by": "UBEN"}},
     {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is down ·"}},
     {"text": "Bring it back", "fill": "/openvidu startup", "done": {"typed": "/openvidu startup"}},
     {"text": "acme serves again", "done": {"message": "acme serves ·"}},
     {"text": "Look at App Home", "open": "home", "done": {"opened": "home"}},
-    {"text": "Say `/openvidu` alone: what may I do?", "fill": "/openvidu", "done": {"typed": "/openvidu", "exactly": True}},
-    {"text": "Let it close by itself tonight", "as": "UANA", "done": {"typed": "/openvidu window add"}},
-    {"text": "Ben approves: once, for every night", "as": "UBEN", "done": {"message": "acme has its window ·"}},
-    {"text": "Press *An hour a minute* on the right; a notice comes half an hour ahead", "done": {"message": "acme closes at"}},
+    {
+        "text": "Say `/openvidu` alone: what may I do?",
+        "fill": "/openvidu",
+        "done": {"typed": "/openvidu", "exactly": True},
+    },
+    {
+        "text": "Let it close by itself tonight",
+        "as": "UANA",
+        "done": {"typed": "/openvidu window add"},
+    },
+    {
+        "text": "Ben approves: once, for every night",
+        "as": "UBEN",
+        "done": {"message": "acme has its window ·"},
+    },
+    {
+        "text": "Press *An hour a minute* on the right; a notice comes half an hour ahead",
+        "done": {"message": "acme closes at"},
+    },
     {"text": "Press *Keep up 1 h* below it", "done": {"pressed": "Keep up 1 h"}},
-    {"text": "See what comes", "fill": "/openvidu window forecast 2d", "done": {"typed": "/openvidu window forecast"}},
-    {"text": "Watch it close an hour later", "done": {"message": ["acme is down ·", "asked by window nights"]}},
-    {"text": "It serves again by the time that it said", "done": {"message": ["acme serves ·", "asked by window nights"]}},
+    {
+        "text": "See what comes",
+        "fill": "/openvidu window forecast 2d",
+        "done": {"typed": "/openvidu window forecast"},
+    },
+    {
+        "text": "Watch it close an hour later",
+        "done": {"message": ["acme is down ·", "asked by window nights"]},
+    },
+    {
+        "text": "It serves again by the time that it said",
+        "done": {"message": ["acme serves ·", "asked by window nights"]},
+    },
     {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
 ]
-WINDOW_STEP = next(number for number, step in enumerate(GUIDE) if step["done"].get("typed") == "/openvidu window add")
-CLOSES_IN, OPENS_AFTER = 36 * 60.0, 150 * 60.0  # so that its first notice comes soon, and an hour longer leaves enough of a night
+WINDOW_STEP = next(
+    number
+    for number, step in enumerate(GUIDE)
+    if step["done"].get("typed") == "/openvidu window add"
+)
+CLOSES_IN, OPENS_AFTER = (
+    36 * 60.0,
+    150 * 60.0,
+)  # so that its first notice comes soon, and an hour longer leaves enough of a night
 
 
 class Page(Protocol):
@@ -63,7 +108,15 @@ class World:
     """Town and Slack in one process. `folder` takes the key, the settings and the bot's state; `more` are further settings."""
 
     def __init__(
-        self, folder: Path, clock: ScaledClock, *, seed: int = 0, media: int = 3, redis_url: str = "", kind: str = "pool", **more: Any
+        self,
+        folder: Path,
+        clock: ScaledClock,
+        *,
+        seed: int = 0,
+        media: int = 3,
+        redis_url: str = "",
+        kind: str = "pool",
+        **more: Any,
     ) -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
         self.folder, self.clock = folder, clock
@@ -78,7 +131,9 @@ class World:
 
     async def start(self, port: int = 0, page: Page | None = None) -> None:
         """Open every door and write the settings."""
-        manifest = yaml.safe_load(Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8"))
+        manifest = yaml.safe_load(
+            Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8")
+        )
         self.slack = SlackServer(
             _workspace(self.clock),
             manifest,
@@ -92,7 +147,9 @@ class World:
         )
         await self.slack.start()
         self.addresses = await self.town.start()
-        self.settings_file.write_text(yaml.safe_dump({**self._settings(self.addresses), **self._more}), "utf-8")
+        self.settings_file.write_text(
+            yaml.safe_dump({**self._settings(self.addresses), **self._more}), "utf-8"
+        )
 
     async def stop(self) -> None:
         """Close every door."""
@@ -123,25 +180,43 @@ class World:
         """Starts a bot that lives by this world's clock."""
         clock = f"{self.clock.speed}:{self.clock.origin}:{self.clock.started}"
         # -P: a bot.py in the folder where the demo was started is not ours.
-        return [sys.executable, "-P", "-m", "bot", "serve", "--config", str(self.settings_file), "--clock", clock]
+        return [
+            sys.executable,
+            "-P",
+            "-m",
+            "bot",
+            "serve",
+            "--config",
+            str(self.settings_file),
+            "--clock",
+            clock,
+        ]
 
     def bot_environment(self) -> dict[str, str]:
         """This process's, with the pretend secrets and without any proxy: everything is on loopback."""
         livekit = self.town.livekit[STACK]
-        kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k not in ("REDIS_URL", "OPENVIDU_BOT_CONFIG")}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.lower().endswith("_proxy") and k not in ("REDIS_URL", "OPENVIDU_BOT_CONFIG")
+        }
         root = str(Path(config.__file__).resolve().parent.parent)
         redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}
-        return kept | redis | {
-            "PYTHONPATH": root,
-            "SLACK_BOT_TOKEN": self.slack.bot_token,
-            "SLACK_APP_TOKEN": self.slack.app_token,
-            "SLACK_SIGNING_SECRET": self.slack.signing_secret,
-            "DIGITALOCEAN_TOKEN": "dop_v1_sim",
-            "SPACES_ACCESS_KEY_ID": "sim-spaces-key",
-            "SPACES_SECRET_ACCESS_KEY": "sim-spaces-secret",
-            "LIVEKIT_API_KEY": livekit.api_key,
-            "LIVEKIT_API_SECRET": livekit.api_secret,
-        }
+        return (
+            kept
+            | redis
+            | {
+                "PYTHONPATH": root,
+                "SLACK_BOT_TOKEN": self.slack.bot_token,
+                "SLACK_APP_TOKEN": self.slack.app_token,
+                "SLACK_SIGNING_SECRET": self.slack.signing_secret,
+                "DIGITALOCEAN_TOKEN": "dop_v1_sim",
+                "SPACES_ACCESS_KEY_ID": "sim-spaces-key",
+                "SPACES_SECRET_ACCESS_KEY": "sim-spaces-secret",
+                "LIVEKIT_API_KEY": livekit.api_key,
+                "LIVEKIT_API_SECRET": livekit.api_secret,
+            }
+        )
 
     def _settings(self, at: Addresses) -> Mapping[str, Any]:
         front = at.fronts[STACK]
@@ -170,7 +245,10 @@ class World:
 
 def _window_words(now: float) -> str:
     """A window that closes soon, whenever somebody comes to that step."""
-    closes, opens = (datetime.fromtimestamp(now + s, ZoneInfo(ZONE)) for s in (CLOSES_IN, CLOSES_IN + OPENS_AFTER))
+    closes, opens = (
+        datetime.fromtimestamp(now + s, ZoneInfo(ZONE))
+        for s in (CLOSES_IN, CLOSES_IN + OPENS_AFTER)
+    )
     return f"/openvidu window add nights daily {closes:%H:%M}-{opens:%H:%M} {ZONE}"
 
 
@@ -187,9 +265,11 @@ def _workspace(clock: ScaledClock) -> Workspace:
 def _completions(manifest: Json) -> list[Json]:
     (command,) = manifest["features"]["slash_commands"]
     return [
-        {"text": f"{command['command']} {said.command}", "hint": said.usage().removeprefix(said.command).strip(), "about": said.summary()}
+        {
+            "text": f"{command['command']} {said.command}",
+            "hint": said.usage().removeprefix(said.command).strip(),
+            "about": said.summary(),
+        }
         for said in SPOKEN
         if not said.hidden
     ]
-
-

@@ -28,7 +28,9 @@ async def _play(folder: Path, port: int, speed: float, *, kind: str) -> int:
     try:
         await world.start(port)
     except OSError as error:
-        sys.stderr.write(f"port {port} cannot be listened on ({error.strerror}); try --port 0 for a free one\n")
+        sys.stderr.write(
+            f"port {port} cannot be listened on ({error.strerror}); try --port 0 for a free one\n"
+        )
         return 1
     life = asyncio.create_task(world.town_life())
     try:
@@ -45,9 +47,18 @@ async def _play(folder: Path, port: int, speed: float, *, kind: str) -> int:
 def introduction(world: World) -> str:
     """Where everything is, as lines for a shell; and what the questions of `init` are answered with here."""
     env, at = world.bot_environment(), world.addresses
-    names = [name for name in env if name.startswith(("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_")) and name != "SLACK_SIGNING_SECRET"]
+    names = [
+        name
+        for name in env
+        if name.startswith(("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_"))
+        and name != "SLACK_SIGNING_SECRET"
+    ]
     exports = "\n".join(f"    export {name}={env[name]}" for name in names)
-    clock = "" if world.clock.speed == 1 else f" --clock {world.clock.speed}:{world.clock.origin}:{world.clock.started}"
+    clock = (
+        ""
+        if world.clock.speed == 1
+        else f" --clock {world.clock.speed}:{world.clock.origin}:{world.clock.started}"
+    )
     standins = (
         f"--digitalocean-api {at.digitalocean} --slack-api {world.slack.api_url.rstrip('/')} --spaces-endpoint {at.spaces} "
         f"--health-url 'http://{{address}}:{at.health_port}/health/caddy' --ssh-port {at.ssh_port} --health-port {free_port()}"
@@ -79,4 +90,3 @@ and then, as with a real one:
 
 In Slack's page, type /openvidu status. In a third terminal, with the same tokens: openvidu-bot status --config pretend.yaml{clock}
 """
-

@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bot.doctor import addresses, bucket, calendars, clocks, cloud, hours, nodes, oncall, slack, state
+from bot.doctor import (
+    addresses,
+    bucket,
+    calendars,
+    clocks,
+    cloud,
+    hours,
+    nodes,
+    oncall,
+    slack,
+    state,
+)
 from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
 from bot.doctor.context import Case, open_case
 from bot.doctor.probes import ask_on_the_terminal, probe
@@ -30,7 +41,10 @@ async def _secrets(case: Case) -> Sequence[Finding]:
         check_secrets(case.settings)
     except SettingsError as error:
         remedy = "set it in the environment or in the file of --env-file"
-        return [wrong(f"secrets: {problem.partition(':')[0]}", problem.partition(": ")[2], remedy) for problem in error.problems]
+        return [
+            wrong(f"secrets: {problem.partition(':')[0]}", problem.partition(": ")[2], remedy)
+            for problem in error.problems
+        ]
     return [fine("secrets", "every secret that the settings call for is there")]
 
 
@@ -49,13 +63,17 @@ PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
 )
 
 
-async def doctor(settings: Settings, clock: Clock, *, json: bool = False, write_probe: bool = False) -> int:
+async def doctor(
+    settings: Settings, clock: Clock, *, json: bool = False, write_probe: bool = False
+) -> int:
     """Look at everything and print it; returns the exit code."""
     found: list[Finding] = []
     masker = Masker(secrets_of(settings))
     async with open_case(settings, clock, write_probe=write_probe) as case:
         async for finding in examine(checks(case)):
-            clean = replace(finding, said=masker(finding.said), remedy=masker(finding.remedy))  # last, whatever a check may have repeated
+            clean = replace(
+                finding, said=masker(finding.said), remedy=masker(finding.remedy)
+            )  # last, whatever a check may have repeated
             found.append(clean)
             if not json:
                 _print(line(clean))

@@ -24,7 +24,9 @@ def checks(case: Case) -> Iterator[Check]:
     """For each cluster."""
     for patient in case.patients:
         yield Check(f"{patient.name}: health", partial(_health, patient), seconds=60.0)
-        yield Check(f"{patient.name}: certificate", partial(_certificate, case, patient), seconds=30.0)
+        yield Check(
+            f"{patient.name}: certificate", partial(_certificate, case, patient), seconds=30.0
+        )
         yield Check(f"{patient.name}: LiveKit", partial(_livekit, patient))
 
 
@@ -32,7 +34,10 @@ async def _health(patient: Patient) -> Sequence[Finding]:
     cluster = await patient.world.observe(frozenset())
     on = [m for m in cluster.masters if m.active]
     found = await asyncio.gather(*(_trouble_on(patient, m) for m in on))
-    return [*_pages(patient, len(cluster.masters) - len(on), dict(zip(on, found, strict=True))), await _front(patient, all_off=not on)]
+    return [
+        *_pages(patient, len(cluster.masters) - len(on), dict(zip(on, found, strict=True))),
+        await _front(patient, all_off=not on),
+    ]
 
 
 async def _trouble_on(patient: Patient, master: Droplet) -> Cause | None:
@@ -61,7 +66,11 @@ async def _front(patient: Patient, *, all_off: bool) -> Finding:
         return fine(name, f"{url} answers")
     if all_off:
         return skipped(name, "no master is on")
-    return wrong(name, f"{url} does not answer as it should: {cause.said}", f"{cause.remedy}; {FRONT}" if cause.remedy else FRONT)
+    return wrong(
+        name,
+        f"{url} does not answer as it should: {cause.said}",
+        f"{cause.remedy}; {FRONT}" if cause.remedy else FRONT,
+    )
 
 
 async def _certificate(case: Case, patient: Patient) -> Sequence[Finding]:
@@ -83,10 +92,16 @@ def judged(name: str, seen: Certificate, now: float, closed: float) -> Finding:
     said = f"it is accepted and ends {moment(seen.ends)}, in {_lasting(left)}"
     if closed > left:
         remedy = "shorten the window, or open the cluster in between: certificates are renewed only while it runs"
-        return wrong(name, f"{said}; a window keeps the cluster closed for {_lasting(closed)}", remedy)
+        return wrong(
+            name, f"{said}; a window keeps the cluster closed for {_lasting(closed)}", remedy
+        )
     # Short-lived ones (160 h for a bare address) are renewed every few days, and always end soon.
     if left < min(SOON, (seen.ends - seen.begins) / 4):
-        return wrong(name, f"{said}, and was not renewed", "see the log of caddy on the masters; a certificate of your own: replace it")
+        return wrong(
+            name,
+            f"{said}, and was not renewed",
+            "see the log of caddy on the masters; a certificate of your own: replace it",
+        )
     return fine(name, said)
 
 
@@ -103,7 +118,9 @@ async def _longest_closure(case: Case, patient: Patient) -> float:
 async def _livekit(patient: Patient) -> Sequence[Finding]:
     name = f"{patient.name}: LiveKit"
     if patient.people is None:
-        return [skipped(name, "livekit_url is not set: how many meetings are running stays unknown")]
+        return [
+            skipped(name, "livekit_url is not set: how many meetings are running stays unknown")
+        ]
     try:
         async with asyncio.timeout(15):
             load = await patient.people.load()

@@ -18,23 +18,43 @@ PROBE = "openvidu-bot/doctor/"
 def checks(case: Case) -> Iterator[Check]:
     """For each cluster that names one."""
     for patient in case.patients:
-        yield Check(f"{patient.name}: bucket", partial(_bucket, patient, write=case.write_probe), seconds=60.0)
+        yield Check(
+            f"{patient.name}: bucket",
+            partial(_bucket, patient, write=case.write_probe),
+            seconds=60.0,
+        )
 
 
 async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
     name = f"{patient.name}: bucket"
     if patient.bucket is None:
-        return [skipped(name, "clusters.NAME.spaces is not set: secrets.env cannot be changed from chat")]
+        return [
+            skipped(
+                name, "clusters.NAME.spaces is not set: secrets.env cannot be changed from chat"
+            )
+        ]
     try:
         await patient.bucket.list("openvidu-bot/")
         content, _ = await patient.bucket.get(SECRETS)
     except NotFound as error:
         said = f"{error.cause}, so no {SECRETS}" if error.cause else f"there is no {SECRETS} in it"
-        return [wrong(name, said, error.remedy or "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)")]
+        return [
+            wrong(
+                name,
+                said,
+                error.remedy
+                or "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)",
+            )
+        ]
     there = fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")
     found = [there, *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
-    return [*found, await _write(writing, patient.bucket) if write else skipped(writing, "--write-probe was not said")]
+    return [
+        *found,
+        await _write(writing, patient.bucket)
+        if write
+        else skipped(writing, "--write-probe was not said"),
+    ]
 
 
 def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
@@ -43,8 +63,12 @@ def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
     if bad:
         return [wrong(name, f"{would([f])}: {f}", remedy(bad)) for f in bad[:SHOWN]]
     lesser = len([p for p in file.problems() if p.harm is not Harm.IGNORED])
-    more = f"; {lesser} values are not read as they stand: `/openvidu config list`" if lesser else ""
-    return [fine(name, f"masters and media nodes can start with it ({len(file.names())} keys){more}")]
+    more = (
+        f"; {lesser} values are not read as they stand: `/openvidu config list`" if lesser else ""
+    )
+    return [
+        fine(name, f"masters and media nodes can start with it ({len(file.names())} keys){more}")
+    ]
 
 
 async def _write(name: str, bucket: Objects) -> Finding:

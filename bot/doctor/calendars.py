@@ -26,16 +26,33 @@ async def _read(name: str, calendar: Calendar, now: float) -> Sequence[Finding]:
     try:
         contents = await asyncio.to_thread(calendar.read, now)
     except Refused as error:
-        return [wrong(name, f"{calendar.file.name}: {error}", "get the file anew, or correct that line")]
+        return [
+            wrong(name, f"{calendar.file.name}: {error}", "get the file anew, or correct that line")
+        ]
     source = contents.source
     if source.empty:
-        return [wrong(name, f"{source.file} has {source.found}", "get a calendar of the coming year")]
+        return [
+            wrong(name, f"{source.file} has {source.found}", "get a calendar of the coming year")
+        ]
     passed = [c for c in source.cautions if source.skipped]
-    return [fine(name, "; ".join([f"{source.file}: {source.found}", *_first(contents, calendar.zone, now), *passed]))]
+    return [
+        fine(
+            name,
+            "; ".join(
+                [f"{source.file}: {source.found}", *_first(contents, calendar.zone, now), *passed]
+            ),
+        )
+    ]
 
 
 def _first(contents: Contents, zone: str, now: float) -> list[str]:
     """The next day off, by which people see that it is the right country's."""
     today = datetime.fromtimestamp(now, ZoneInfo(zone)).date().isoformat()
-    ahead = sorted((e.date, e.name) for e in contents.entries if isinstance(e, Holiday) and e.date >= today)
-    return [f"the next is {ahead[0][0]}" + (f" ({ahead[0][1]})" if ahead[0][1] else "")] if ahead else []
+    ahead = sorted(
+        (e.date, e.name) for e in contents.entries if isinstance(e, Holiday) and e.date >= today
+    )
+    return (
+        [f"the next is {ahead[0][0]}" + (f" ({ahead[0][1]})" if ahead[0][1] else "")]
+        if ahead
+        else []
+    )

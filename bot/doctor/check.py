@@ -62,7 +62,9 @@ def skipped(name: str, because: str) -> Finding:
 
 async def examine(checks: Sequence[Check]) -> AsyncIterator[Finding]:
     """Run all side by side; yield what was found in the order of the checks, as soon as that order allows."""
-    running = [(check, asyncio.create_task(_within(check), name=f"check {check.name}")) for check in checks]
+    running = [
+        (check, asyncio.create_task(_within(check), name=f"check {check.name}")) for check in checks
+    ]
     for _, task in running:
         for finding in await task:
             yield finding
@@ -74,7 +76,13 @@ async def _within(check: Check) -> Sequence[Finding]:
     await asyncio.wait({task}, timeout=check.seconds)
     if not task.done():
         task.cancel()
-        return [unknown(check.name, f"no answer within {check.seconds:.0f} s", "see whether a firewall or proxy stands in between")]
+        return [
+            unknown(
+                check.name,
+                f"no answer within {check.seconds:.0f} s",
+                "see whether a firewall or proxy stands in between",
+            )
+        ]
     error = task.exception()
     return task.result() if error is None else [failed(check.name, error)]
 
@@ -83,20 +91,33 @@ def failed(name: str, error: BaseException) -> Finding:
     """What an error says about the thing that was looked at, with its cause and its remedy."""
     match error:
         case Unreachable():
-            return unknown(name, str(error), error.remedy or "try again; if it stays so, look at the network between here and there")
+            return unknown(
+                name,
+                str(error),
+                error.remedy
+                or "try again; if it stays so, look at the network between here and there",
+            )
         case BotError():
-            return wrong(name, str(error), error.remedy or "see what it names, and run the doctor again")
+            return wrong(
+                name, str(error), error.remedy or "see what it names, and run the doctor again"
+            )
         case OSError():
             why = cause_of(error)
             return unknown(name, why.said, why.remedy)
         case _:
-            return unknown(name, f"the check itself failed: {whereabouts(error)}", "this is the bot's own fault; report it")
+            return unknown(
+                name,
+                f"the check itself failed: {whereabouts(error)}",
+                "this is the bot's own fault; report it",
+            )
 
 
 def whereabouts(error: BaseException) -> str:
     """Name an unexpected error by class and line, for a bug report. Its own text may quote a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    place = "".join(f" in {'/'.join(frame.filename.split('/')[-2:])}, line {frame.lineno}" for frame in last)
+    place = "".join(
+        f" in {'/'.join(frame.filename.split('/')[-2:])}, line {frame.lineno}" for frame in last
+    )
     return f"{type(error).__name__}{place}"
 
 

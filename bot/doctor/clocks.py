@@ -18,8 +18,14 @@ ANSWER = 10.0
 
 def checks(case: Case) -> Iterator[Check]:
     """Slack refuses signatures that are five minutes off, LiveKit tokens that are not valid yet; windows are late by as much."""
-    yield Check("clock: against Slack", partial(_against, case, "Slack", partial(_slacks, case), "SSL_CERT_FILE"))
-    yield Check("clock: against DigitalOcean", partial(_against, case, "DigitalOcean", partial(_clouds, case), "digitalocean.ca_file"))
+    yield Check(
+        "clock: against Slack",
+        partial(_against, case, "Slack", partial(_slacks, case), "SSL_CERT_FILE"),
+    )
+    yield Check(
+        "clock: against DigitalOcean",
+        partial(_against, case, "DigitalOcean", partial(_clouds, case), "digitalocean.ca_file"),
+    )
 
 
 def apart(seconds: float) -> str:
@@ -38,11 +44,15 @@ async def _slacks(case: Case) -> str:
 async def _clouds(case: Case) -> str:
     """Any answer is dated, a refusal too: no token is sent."""
     url = f"{case.settings.digitalocean.api_url}/v2/account"
-    async with case.session.get(url, timeout=aiohttp.ClientTimeout(total=ANSWER), allow_redirects=False) as got:
+    async with case.session.get(
+        url, timeout=aiohttp.ClientTimeout(total=ANSWER), allow_redirects=False
+    ) as got:
         return got.headers["Date"]
 
 
-async def _against(case: Case, who: str, ask: Callable[[], Awaitable[str]], ca: str) -> Sequence[Finding]:
+async def _against(
+    case: Case, who: str, ask: Callable[[], Awaitable[str]], ca: str
+) -> Sequence[Finding]:
     name = f"clock: against {who}"
     try:
         began = case.wall()
@@ -55,5 +65,11 @@ async def _against(case: Case, who: str, ask: Callable[[], Awaitable[str]], ca: 
         return [unknown(name, f"{who}'s answer is not dated", "compare the clock by hand")]
     off = began - dated - 1 if began > dated + 1 else min(0.0, ended - dated)
     if abs(off) > APART:
-        return [wrong(name, f"this machine's clock is {apart(off)} {who}'s", "run a time service here (chrony, systemd-timesyncd)")]
+        return [
+            wrong(
+                name,
+                f"this machine's clock is {apart(off)} {who}'s",
+                "run a time service here (chrony, systemd-timesyncd)",
+            )
+        ]
     return [fine(name, "the same, to the second or nearly so")]

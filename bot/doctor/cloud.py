@@ -34,7 +34,11 @@ def checks(case: Case) -> Iterator[Check]:
     """The tokens first, then each stack."""
     for number, account in enumerate(case.accounts, 1):
         which = f" {number}" if len(case.accounts) > 1 else ""
-        yield Check(f"DigitalOcean{which}: token", partial(_token, account, f"DigitalOcean{which}"), seconds=60.0)
+        yield Check(
+            f"DigitalOcean{which}: token",
+            partial(_token, account, f"DigitalOcean{which}"),
+            seconds=60.0,
+        )
     for patient in case.patients:
         yield Check(f"{patient.name}: stack", partial(_stack, patient), seconds=60.0)
 
@@ -48,13 +52,23 @@ async def _token(account: Account, name: str) -> Sequence[Finding]:
             return [wrong(f"{name}: token", "the token was refused (401)", remedy)]
     except Unreachable as error:
         return [
-            unknown(f"{name}: token", str(error), error.remedy or "see whether this machine reaches DigitalOcean (proxy, firewall, DNS)")
+            unknown(
+                f"{name}: token",
+                str(error),
+                error.remedy
+                or "see whether this machine reaches DigitalOcean (proxy, firewall, DNS)",
+            )
         ]
     found = [fine(f"{name}: token", "is taken")]
     found += [await _scope(account, f"{name}: {scope}", scope) for scope in SCOPES_SEEN_BY_READING]
     for scope in ("droplet:update", "droplet:create", "image:create"):
         found.append(skipped(f"{name}: {scope}", UNSEEN))
-    found.append(skipped(f"{name}: droplet:delete", "only deleting would show that it is granted; it should not be"))
+    found.append(
+        skipped(
+            f"{name}: droplet:delete",
+            "only deleting would show that it is granted; it should not be",
+        )
+    )
     return [*found, *_budget(account, name)]
 
 
@@ -62,7 +76,9 @@ async def _scope(account: Account, name: str, scope: str) -> Finding:
     try:
         await account.api.may(scope)
     except Forbidden:
-        return wrong(name, f"is not granted; it is for {FOR[scope]}", f"make a token that has {scope} too")
+        return wrong(
+            name, f"is not granted; it is for {FOR[scope]}", f"make a token that has {scope} too"
+        )
     except Rejected as error:
         return unknown(name, str(error), "look whether the address is DigitalOcean's API")
     except Unreachable as error:
@@ -76,7 +92,13 @@ def _budget(account: Account, name: str) -> list[Finding]:
         return []
     said = f"{budget.remaining} of {budget.limit} requests are left this hour"
     if budget.remaining < LOW:
-        return [wrong(f"{name}: requests", said, "find who else uses this token, and give the bot one of its own")]
+        return [
+            wrong(
+                f"{name}: requests",
+                said,
+                "find who else uses this token, and give the bot one of its own",
+            )
+        ]
     return [fine(f"{name}: requests", said)]
 
 
@@ -97,14 +119,18 @@ async def _region(patient: Patient, cluster: Cluster) -> list[Finding]:
         known = {str(r.get("slug")): r for r in await patient.world.account.api.regions()}
     except Rejected:
         known = {}  # without regions:read, which the scopes above tell
-    where = sorted({d.region for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.region})
+    where = sorted(
+        {d.region for d in (*cluster.masters, *(n.droplet for n in cluster.media)) if d.region}
+    )
     remedy = f"set clusters.{patient.name}.region to {where[0] if len(where) == 1 else 'where its droplets are'}"
     if known and said not in known:
         near = difflib.get_close_matches(said, known, n=1, cutoff=0.5)
         meant = f"; did you mean {near[0]}?" if near and not where else ""
         return [wrong(name, f"DigitalOcean has no region {said}{meant}", remedy)]
     if where and where != [said]:
-        return [wrong(name, f"its droplets are in {listed(where)}, and the settings say {said}", remedy)]
+        return [
+            wrong(name, f"its droplets are in {listed(where)}, and the settings say {said}", remedy)
+        ]
     if not where:
         return [skipped(name, "no droplet of it was seen")]
     return [fine(name, f"every droplet is in {said}")]
@@ -113,5 +139,11 @@ async def _region(patient: Patient, cluster: Cluster) -> list[Finding]:
 def shape(cluster: Cluster) -> str:
     """What kind of deployment it is, in a line."""
     on = sum(m.active for m in cluster.masters)
-    media = f"media pool {cluster.pool.name} at {cluster.pool.target}" if cluster.pool else fleet.of(cluster).words().rstrip(".")
-    return f"4 masters ({on} on) in {cluster.region}, {media}, {len(cluster.media)} media droplets now"
+    media = (
+        f"media pool {cluster.pool.name} at {cluster.pool.target}"
+        if cluster.pool
+        else fleet.of(cluster).words().rstrip(".")
+    )
+    return (
+        f"4 masters ({on} on) in {cluster.region}, {media}, {len(cluster.media)} media droplets now"
+    )

@@ -62,7 +62,9 @@ class Case:
 
     settings: Settings
     clock: Clock
-    session: aiohttp.ClientSession  # as DigitalOcean's client goes out: proxies of the environment, digitalocean.ca_file
+    session: (
+        aiohttp.ClientSession
+    )  # as DigitalOcean's client goes out: proxies of the environment, digitalocean.ca_file
     slack: AsyncWebClient
     store: Store
     patients: tuple[Patient, ...]
@@ -100,9 +102,15 @@ class FileLook:
         try:
             return await asyncio.to_thread(self._read, keys)
         except sqlite3.OperationalError:
-            why, remedy = f"{self.path} cannot be opened or is held by another program", "run the doctor as the user that the bot runs as"
+            why, remedy = (
+                f"{self.path} cannot be opened or is held by another program",
+                "run the doctor as the user that the bot runs as",
+            )
         except sqlite3.DatabaseError:
-            why, remedy = f"{self.path} is no state of the bot, or damaged", "name another file in state.path, or bring back a backup"
+            why, remedy = (
+                f"{self.path} is no state of the bot, or damaged",
+                "name another file in state.path, or bring back a backup",
+            )
         except OSError as trouble:
             why, remedy = f"{self.path}: {cause_of(trouble).said}", cause_of(trouble).remedy
         raise Unreachable(why, cause=why, remedy=remedy)
@@ -110,12 +118,19 @@ class FileLook:
     def _read(self, keys: tuple[str, ...]) -> list[str | None]:
         if not self.path.is_file():
             return [None] * len(keys)
-        with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
-            rows = [db.execute("select text from value where key = ?", (key,)).fetchone() for key in keys]
+        with contextlib.closing(
+            sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+        ) as db:
+            rows = [
+                db.execute("select text from value where key = ?", (key,)).fetchone()
+                for key in keys
+            ]
         return [row[0] if row else None for row in rows]
 
     async def commit(self, commit: Commit) -> bool:
-        raise AssertionError(f"the doctor writes nothing, and this would write {sorted(commit.puts)}")
+        raise AssertionError(
+            f"the doctor writes nothing, and this would write {sorted(commit.puts)}"
+        )
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:  # noqa: ARG002 - the port's own words
         return []
@@ -146,7 +161,9 @@ class NoStore:
         self.why, self.remedy = why, remedy
 
     def _refuse(self) -> Unreachable:
-        return Unreachable(f"the state store cannot be read: {self.why}", cause=self.why, remedy=self.remedy)
+        return Unreachable(
+            f"the state store cannot be read: {self.why}", cause=self.why, remedy=self.remedy
+        )
 
     async def get(self, *keys: str) -> list[str | None]:  # noqa: ARG002 - the port's own words
         raise self._refuse()
@@ -182,11 +199,16 @@ def _store(settings: Settings, clock: Clock) -> Store:
     try:
         return open_store(settings.state, clock)
     except Unusable as error:
-        return NoStore(str(error), "correct REDIS_URL, where it is set (environment, or the file that REDIS_URL_FILE names)")
+        return NoStore(
+            str(error),
+            "correct REDIS_URL, where it is set (environment, or the file that REDIS_URL_FILE names)",
+        )
 
 
 @contextlib.asynccontextmanager
-async def open_case(settings: Settings, clock: Clock, *, write_probe: bool = False) -> AsyncIterator[Case]:
+async def open_case(
+    settings: Settings, clock: Clock, *, write_probe: bool = False
+) -> AsyncIterator[Case]:
     """Open the ways that the settings name, for as long as the examination lasts. Nothing is connected yet."""
     store = _store(settings, clock)
 
@@ -208,11 +230,24 @@ async def open_case(settings: Settings, clock: Clock, *, write_probe: bool = Fal
         ca_file = settings.digitalocean.ca_file
         connector = aiohttp.TCPConnector(ssl=trust(str(ca_file) if ca_file else None))
         jar = aiohttp.DummyCookieJar()
-        session = await sessions.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=jar))
-        for_slack = await sessions.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))  # as in bot/serve.py
+        session = await sessions.enter_async_context(
+            aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=jar)
+        )
+        for_slack = await sessions.enter_async_context(
+            aiohttp.ClientSession(cookie_jar=jar)
+        )  # as in bot/serve.py
         try:
             slack = slack_client(settings, for_slack)
-            yield Case(settings, clock, session, slack, store, tuple(patients), tuple(accounts.values()), write_probe)
+            yield Case(
+                settings,
+                clock,
+                session,
+                slack,
+                store,
+                tuple(patients),
+                tuple(accounts.values()),
+                write_probe,
+            )
         finally:
             for patient in patients:
                 await patient.aclose()

@@ -35,12 +35,22 @@ async def windows_of(case: Case, patient: Patient) -> Sequence[Window]:
 
 async def _windows(case: Case, patient: Patient) -> Sequence[Finding]:
     """Each on its own, as the bot reads them at its start; a wrong one would keep it from starting."""
-    name, remedy = f"{patient.name}: windows", f"correct clusters.{patient.name}.windows; a window is written {USAGE}"
+    name, remedy = (
+        f"{patient.name}: windows",
+        f"correct clusters.{patient.name}.windows; a window is written {USAGE}",
+    )
     understood, found = [], []
     for said in patient.settings.windows:
         try:
             understood.append(parse_window(said, patient.settings.timezone))
         except Refused as error:
             found.append(wrong(name, f"“{said}”: {error}", remedy))
-    found += [wrong(name, words, "change one of them") for words in lint(understood, case.clock.now())]
-    return found or [fine(name, f"{count(len(understood), 'window')} understood: {', '.join(w.title for w in understood)}")]
+    found += [
+        wrong(name, words, "change one of them") for words in lint(understood, case.clock.now())
+    ]
+    return found or [
+        fine(
+            name,
+            f"{count(len(understood), 'window')} understood: {', '.join(w.title for w in understood)}",
+        )
+    ]

@@ -23,7 +23,9 @@ SECONDS = 20.0
 NODES_AT_ONCE = 16
 NOW = "date +%s"
 ROOT = "set ssh.user to root, as the deployment's key is for"
-DOCKER = "set ssh.user to root, or add that user to the group docker; see whether dockerd runs there"
+DOCKER = (
+    "set ssh.user to root, or add that user to the group docker; see whether dockerd runs there"
+)
 HEARS = "handle SIGQUIT in the agent as SIGTERM, as OpenVidu's own speech agent does"
 
 
@@ -31,7 +33,10 @@ def checks(case: Case) -> Iterator[Check]:
     """One for each cluster: which nodes there are is seen first."""
     for patient in case.patients:
         if patient.settings.ssh.key_file is not None:
-            yield Check(f"{patient.name}: SSH key", partial(_key_file, patient.name, patient.settings.ssh.key_file))
+            yield Check(
+                f"{patient.name}: SSH key",
+                partial(_key_file, patient.name, patient.settings.ssh.key_file),
+            )
         yield Check(f"{patient.name}: SSH", partial(_nodes, case, patient), seconds=90.0)
 
 
@@ -61,7 +66,9 @@ async def _key_file(cluster: str, file: Path) -> Sequence[Finding]:
     """The file alone: whether the nodes take that key is seen at each of them."""
     key = await asyncio.to_thread(read_key, file)
     kind = key.get_algorithm().removeprefix("ssh-")
-    return [fine(f"{cluster}: SSH key", f"{file} holds a private key ({kind} {key.get_fingerprint()})")]
+    return [
+        fine(f"{cluster}: SSH key", f"{file} holds a private key ({kind} {key.get_fingerprint()})")
+    ]
 
 
 async def _nodes(case: Case, patient: Patient) -> Sequence[Finding]:
@@ -93,10 +100,18 @@ async def _node(node: Node) -> list[Finding]:
         await node.run(NOW)
         return [f for look in LOOKS for f in await look(node)]
     except (Forbidden, Refused) as error:
-        return [wrong(node.name, str(error), error.remedy or "see what it names, and run the doctor again")]
+        return [
+            wrong(
+                node.name, str(error), error.remedy or "see what it names, and run the doctor again"
+            )
+        ]
     except Unreachable as error:
         opened = f"open port {node.patient.settings.ssh.port} of {node.host.address} to this machine (firewall, VPC)"
-        return [unknown(node.name, str(error), f"{error.remedy}; or {opened}" if error.remedy else opened)]
+        return [
+            unknown(
+                node.name, str(error), f"{error.remedy}; or {opened}" if error.remedy else opened
+            )
+        ]
 
 
 async def _host_keys(node: Node) -> Sequence[Finding]:
@@ -126,7 +141,13 @@ async def _rights(node: Node) -> Sequence[Finding]:
     if output.exit_status == 0 and output.stdout.strip() == "0":
         return []
     user = node.patient.settings.ssh.user
-    return [wrong(f"{node.name}: rights", f"user {user} is not root, so systemctl will refuse to restart OpenVidu there", ROOT)]
+    return [
+        wrong(
+            f"{node.name}: rights",
+            f"user {user} is not root, so systemctl will refuse to restart OpenVidu there",
+            ROOT,
+        )
+    ]
 
 
 async def _inside(node: Node) -> Sequence[Finding]:
@@ -134,9 +155,15 @@ async def _inside(node: Node) -> Sequence[Finding]:
     if not node.media:
         return []
     output = await node.run(scripts.LOOK)
-    look = parse_look(output.stdout) if output.exit_status == 0 else f"its shell ended with status {output.exit_status}"
+    look = (
+        parse_look(output.stdout)
+        if output.exit_status == 0
+        else f"its shell ended with status {output.exit_status}"
+    )
     if isinstance(look, str):
-        return [wrong(f"{node.name}: docker", f"the bot cannot see what runs there: {look}", DOCKER)]
+        return [
+            wrong(f"{node.name}: docker", f"the bot cannot see what runs there: {look}", DOCKER)
+        ]
     if not look.start and not look.contradiction:
         return [skipped(f"{node.name}: docker", "no media server runs there yet")]
     return [*_drains(node, look), *_agents(node, look)]
@@ -147,13 +174,27 @@ def _drains(node: Node, look: NodeLook) -> Iterator[Finding]:
     if look.unmarked:
         yield wrong(f"{node.name}: /run", f"it cannot be drained: {look.unmarked}", ROOT)
     if isinstance(look.livekit, NotSeen):
-        yield wrong(f"{node.name}: LiveKit", f"it is never seen to be in service: {look.livekit.reason}", "install curl there")
+        yield wrong(
+            f"{node.name}: LiveKit",
+            f"it is never seen to be in service: {look.livekit.reason}",
+            "install curl there",
+        )
     elif look.contradiction:
-        yield wrong(f"{node.name}: LiveKit", look.contradiction, "find out which media server answers there before anything else")
+        yield wrong(
+            f"{node.name}: LiveKit",
+            look.contradiction,
+            "find out which media server answers there before anything else",
+        )
     elif look.ready:
-        yield fine(f"{node.name}: LiveKit", "in service: its container runs and LiveKit answers 200")
+        yield fine(
+            f"{node.name}: LiveKit", "in service: its container runs and LiveKit answers 200"
+        )
     else:
-        yield unknown(f"{node.name}: LiveKit", not_ready(look), "fine while it starts; else see `journalctl -u openvidu` there")
+        yield unknown(
+            f"{node.name}: LiveKit",
+            not_ready(look),
+            "fine while it starts; else see `journalctl -u openvidu` there",
+        )
 
 
 def _agents(node: Node, look: NodeLook) -> Iterator[Finding]:
@@ -162,10 +203,20 @@ def _agents(node: Node, look: NodeLook) -> Iterator[Finding]:
         if agent.quit is Quit.DRAINS:
             yield fine(name, "it hears SIGQUIT, and finishes its work before its node is removed")
         elif agent.quit is Quit.UNKNOWN:
-            yield unknown(name, "whether it hears SIGQUIT is unknown", "see /proc/PID/status of its process (SigCgt)")
+            yield unknown(
+                name,
+                "whether it hears SIGQUIT is unknown",
+                "see /proc/PID/status of its process (SigCgt)",
+            )
         else:
-            said = "it ignores SIGQUIT" if agent.quit is Quit.DEAF else "SIGQUIT would end it at once"
-            yield wrong(name, f"{said}, so it ends with its node and captions may stop in running meetings", HEARS)
+            said = (
+                "it ignores SIGQUIT" if agent.quit is Quit.DEAF else "SIGQUIT would end it at once"
+            )
+            yield wrong(
+                name,
+                f"{said}, so it ends with its node and captions may stop in running meetings",
+                HEARS,
+            )
 
 
 # What is looked at on each node, in this order.
@@ -174,10 +225,22 @@ LOOKS: tuple[Look, ...] = (_host_keys, _time, _rights, _inside)
 
 def _clock(name: str, said: str, asked_at: float, answered_at: float) -> list[Finding]:
     if not said.strip().isdigit():
-        return [unknown(f"{name}: clock", "the node did not tell its time", "see whether a shell answers there")]
+        return [
+            unknown(
+                f"{name}: clock",
+                "the node did not tell its time",
+                "see whether a shell answers there",
+            )
+        ]
     # The second may have begun any time before it was told.
     theirs = float(said)
     off = theirs - answered_at if theirs > answered_at else min(0.0, theirs + 1 - asked_at)
     if abs(off) <= APART:
         return []
-    return [wrong(f"{name}: clock", f"its clock is {apart(off)} this machine's", "run a time service (chrony, systemd-timesyncd) on both")]
+    return [
+        wrong(
+            f"{name}: clock",
+            f"its clock is {apart(off)} this machine's",
+            "run a time service (chrony, systemd-timesyncd) on both",
+        )
+    ]

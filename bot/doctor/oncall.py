@@ -27,9 +27,26 @@ async def _reachable(oncall: OnCall) -> Sequence[Finding]:
     try:
         reply = await http.get(url, timeout=WITHIN)
     except Unreachable as error:
-        return [wrong(NAME, f"{oncall.kind} at {url} is not reached: {error.cause or error}", error.remedy or "check oncall.url")]
+        return [
+            wrong(
+                NAME,
+                f"{oncall.kind} at {url} is not reached: {error.cause or error}",
+                error.remedy or "check oncall.url",
+            )
+        ]
     finally:
         await http.aclose()
     if reply.status >= 500:
-        return [unknown(NAME, f"{oncall.kind} at {url} answers {reply.status}", "try again later; events are tried three times")]
-    return [fine(NAME, f"{oncall.kind} at {url} is reached; no one was called, so whether it takes ONCALL_SECRET is not known")]
+        return [
+            unknown(
+                NAME,
+                f"{oncall.kind} at {url} answers {reply.status}",
+                "try again later; events are tried three times",
+            )
+        ]
+    return [
+        fine(
+            NAME,
+            f"{oncall.kind} at {url} is reached; no one was called, so whether it takes ONCALL_SECRET is not known",
+        )
+    ]

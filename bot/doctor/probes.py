@@ -32,8 +32,14 @@ class Visit:
 
     async def on(self, droplet: Droplet, command: str) -> str:
         """What a command prints on a node."""
-        address = droplet.private_address if self.patient.settings.ssh.use_private_address else droplet.address
-        return (await self.patient.shell.run(Host(droplet.id, address), command, timeout=SECONDS)).stdout.strip()
+        address = (
+            droplet.private_address
+            if self.patient.settings.ssh.use_private_address
+            else droplet.address
+        )
+        return (
+            await self.patient.shell.run(Host(droplet.id, address), command, timeout=SECONDS)
+        ).stdout.strip()
 
     @property
     def scaler(self) -> Autoscaler:
@@ -71,7 +77,9 @@ async def _namespaces(at: Visit) -> str:
 async def _put_trigger(at: Visit) -> str:
     scaler = at.scaler
     try:
-        await at.patient.world.account.api.set_trigger(scaler.namespace, scaler.trigger, enabled=scaler.enabled)
+        await at.patient.world.account.api.set_trigger(
+            scaler.namespace, scaler.trigger, enabled=scaler.enabled
+        )
     except Forbidden as error:
         return f"PUT is_enabled was refused ({error.status}): function:update alone is not enough, function:admin is needed"
     return "PUT is_enabled was taken with this token's scopes"
@@ -97,7 +105,9 @@ async def _enabled_at_boot(at: Visit) -> str:
 
 
 async def _doctl(at: Visit) -> str:
-    said = await at.on(at.media, "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done")
+    said = await at.on(
+        at.media, "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done"
+    )
     where = f"is in {said.split()[0]}" if said else "is neither in /usr/bin nor in /bin"
     return f"doctl {where}, where cron looks: a drained node {'can' if said else 'may not be able to'} delete itself"
 
@@ -144,7 +154,13 @@ PROBES: tuple[Probe, ...] = (
         kinds=WITHOUT_POOL,
         act=_enabled_at_boot,
     ),
-    Probe("doctl", "can a drained node delete itself from cron?", "looks for doctl on one media node", kinds=AUTOSCALER, act=_doctl),
+    Probe(
+        "doctl",
+        "can a drained node delete itself from cron?",
+        "looks for doctl on one media node",
+        kinds=AUTOSCALER,
+        act=_doctl,
+    ),
     Probe(
         "version",
         "did the last upgrade reach secrets.env, which new nodes install from?",
@@ -204,7 +220,9 @@ PROBES: tuple[Probe, ...] = (
 )
 
 
-async def probe(case: Case, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]) -> int:
+async def probe(
+    case: Case, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
+) -> int:
     """Go through them, cluster by cluster; returns how many could not be answered though somebody said yes."""
     failed = 0
     for patient in case.patients:
@@ -231,7 +249,9 @@ def of_kind(kind: FleetKind) -> Sequence[Probe]:
     return [p for p in PROBES if kind in p.kinds]
 
 
-async def _one(each: Probe, at: Visit, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]) -> bool:
+async def _one(
+    each: Probe, at: Visit, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
+) -> bool:
     says(f"\n{each.name}: {each.question}\n  {each.does}\n  costs {each.costs}")
     if each.act is None or not await asks("  do it?"):
         return True

@@ -7,7 +7,12 @@ from dataclasses import asdict
 
 from bot.doctor.check import Finding, Verdict, exit_code
 
-MARKS = {Verdict.FINE: "fine", Verdict.WRONG: "WRONG", Verdict.UNKNOWN: "could not check", Verdict.SKIPPED: "not checked"}
+MARKS = {
+    Verdict.FINE: "fine",
+    Verdict.WRONG: "WRONG",
+    Verdict.UNKNOWN: "could not check",
+    Verdict.SKIPPED: "not checked",
+}
 
 
 def line(finding: Finding) -> str:
@@ -30,4 +35,8 @@ def closing(findings: Sequence[Finding]) -> str:
 
 def as_json(findings: Sequence[Finding]) -> str:
     """The same for scripts."""
-    return json.dumps({"exit_code": exit_code(findings), "findings": [asdict(f) for f in findings]}, ensure_ascii=False, indent=2)
+    return json.dumps(
+        {"exit_code": exit_code(findings), "findings": [asdict(f) for f in findings]},
+        ensure_ascii=False,
+        indent=2,
+    )

@@ -19,7 +19,12 @@ from bot.serve import HOPELESS
 from services.common.causes import cause_of
 
 HELLO = 10.0
-OUTSIDE = {"deleted": "deactivated", "is_bot": "a bot", "is_restricted": "a guest", "is_stranger": "of another workspace"}
+OUTSIDE = {
+    "deleted": "deactivated",
+    "is_bot": "a bot",
+    "is_restricted": "a guest",
+    "is_stranger": "of another workspace",
+}
 
 
 def checks(case: Case) -> Iterator[Check]:
@@ -35,32 +40,56 @@ def checks(case: Case) -> Iterator[Check]:
 
 def wanted_scopes() -> frozenset[str]:
     """The scopes that the manifest asks for."""
-    manifest = yaml.safe_load(Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8"))
+    manifest = yaml.safe_load(
+        Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8")
+    )
     return frozenset(manifest["oauth_config"]["scopes"]["bot"])
 
 
-async def _ask(case: Case, method: str, token: SecretStr | None = None, **said: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+async def _ask(
+    case: Case, method: str, token: SecretStr | None = None, **said: str
+) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """One call of the Web API, by the client that the bot uses: its answer and its headers. `token`: another than the bot's own."""
     bearer = {"Authorization": f"Bearer {token.get_secret_value() if token else ''}"}
     try:
-        got = await case.slack.api_call(method, data=said, headers=bearer if token is not None else {})
+        got = await case.slack.api_call(
+            method, data=said, headers=bearer if token is not None else {}
+        )
     except SlackApiError as error:
         answer = getattr(error.response, "data", None)
-        status = getattr(error.response, "status_code", None) or getattr(error.response, "status", "unknown")
-        known = answer if isinstance(answer, dict) and answer.get("error") else {"ok": False, "error": f"status {status}"}
+        status = getattr(error.response, "status_code", None) or getattr(
+            error.response, "status", "unknown"
+        )
+        known = (
+            answer
+            if isinstance(answer, dict) and answer.get("error")
+            else {"ok": False, "error": f"status {status}"}
+        )
         return known, getattr(error.response, "headers", {})
-    return got.data if isinstance(got.data, dict) else {}, {name.lower(): str(value) for name, value in got.headers.items()}
+    return got.data if isinstance(got.data, dict) else {}, {
+        name.lower(): str(value) for name, value in got.headers.items()
+    }
 
 
 def _silent(name: str, case: Case, error: BaseException) -> list[Finding]:
     why = cause_of(error, "SSL_CERT_FILE")
-    return [unknown(name, f"{case.settings.slack.api_url} does not answer: {why.said}", f"{why.remedy}; or Slack is down")]
+    return [
+        unknown(
+            name,
+            f"{case.settings.slack.api_url} does not answer: {why.said}",
+            f"{why.remedy}; or Slack is down",
+        )
+    ]
 
 
 def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> Finding:
     code = str(answer.get("error"))
     if code in HOPELESS:
-        return wrong(name, f"Slack answered {code}: the token {HOPELESS[code]}", f"put another one into {variable}")
+        return wrong(
+            name,
+            f"Slack answered {code}: the token {HOPELESS[code]}",
+            f"put another one into {variable}",
+        )
     return unknown(name, f"Slack answered {code}", "try again later")
 
 
@@ -76,7 +105,13 @@ async def _token(case: Case) -> Sequence[Finding]:
     teams = case.settings.slack.teams
     if teams and not set(teams) & {answer.get("team_id"), answer.get("enterprise_id")}:
         said = f"the token is of {answer.get('team_id')}, which is not among slack.teams ({', '.join(teams)})"
-        found.append(wrong("Slack: workspace", said, "name that workspace in slack.teams, or leave slack.teams out"))
+        found.append(
+            wrong(
+                "Slack: workspace",
+                said,
+                "name that workspace in slack.teams, or leave slack.teams out",
+            )
+        )
     return [*found, _scopes(headers)]
 
 
@@ -100,21 +135,37 @@ async def _socket(case: Case) -> Sequence[Finding]:
         # Slack may hand this socket a command; it is closed as soon as it has said hello, so that none gets lost here.
         session, limit = case.slack.session, aiohttp.ClientWSTimeout(ws_close=2.0)
         assert session is not None, "the bot's client brings its own"
-        async with session.ws_connect(str(answer["url"]), timeout=limit, proxy=case.slack.proxy) as line:
+        async with session.ws_connect(
+            str(answer["url"]), timeout=limit, proxy=case.slack.proxy
+        ) as line:
             hello = await line.receive_json(timeout=HELLO)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError) as error:
         return _silent(name, case, error)
     others = int(hello.get("num_connections") or 1) - 1
-    running = f"; {others} more are open: a bot is running" if others else "; no other is open: no bot is running"
+    running = (
+        f"; {others} more are open: a bot is running"
+        if others
+        else "; no other is open: no bot is running"
+    )
     return [fine(name, f"a socket opens and Slack says {hello.get('type')}{running}")]
 
 
 async def _http(_case: Case) -> Sequence[Finding]:
-    return [skipped("Slack: requests", "only Slack itself can try the public address that its requests come to")]
+    return [
+        skipped(
+            "Slack: requests",
+            "only Slack itself can try the public address that its requests come to",
+        )
+    ]
 
 
 async def _channels(case: Case) -> Sequence[Finding]:
-    named = dict.fromkeys([*case.settings.channels, *(c.channel for c in case.settings.clusters.values() if c.channel)])
+    named = dict.fromkeys(
+        [
+            *case.settings.channels,
+            *(c.channel for c in case.settings.clusters.values() if c.channel),
+        ]
+    )
     found = await asyncio.gather(*(_channel(case, channel) for channel in named))
     without = [name for name in case.settings.clusters if name not in news_channels(case.settings)]
     return [*found, *(_no_channel(name) for name in without)]
@@ -135,12 +186,20 @@ async def _channel(case: Case, channel: str) -> Finding:
         said = "there is no such channel, or it is private and the bot is not in it"
         return wrong(name, said, "type /invite @openvidu there, or correct the id")
     if not answer.get("ok"):
-        return unknown(name, f"Slack answered {answer.get('error')}", "see what is said about the bot token above")
+        return unknown(
+            name,
+            f"Slack answered {answer.get('error')}",
+            "see what is said about the bot token above",
+        )
     about = answer["channel"]
     if about.get("is_archived"):
-        return wrong(name, f"#{about.get('name')} is archived", "name another channel in the settings")
+        return wrong(
+            name, f"#{about.get('name')} is archived", "name another channel in the settings"
+        )
     if not about.get("is_member"):
-        return wrong(name, f"the bot is not in #{about.get('name')}", "type /invite @openvidu there")
+        return wrong(
+            name, f"the bot is not in #{about.get('name')}", "type /invite @openvidu there"
+        )
     return fine(name, f"the bot is in #{about.get('name')}")
 
 
@@ -149,10 +208,17 @@ async def _people(case: Case) -> Sequence[Finding]:
     named = dict.fromkeys(who for role in roles for who in role if not who.startswith("S"))
     if not named:
         remedy = "name them in clusters.NAME.roles.operators"
-        return [wrong("Slack: people", "no operators are named: nobody may change anything", remedy)]
+        return [
+            wrong("Slack: people", "no operators are named: nobody may change anything", remedy)
+        ]
     found = await asyncio.gather(*(_person(case, who) for who in named))
     troubled = [f for f in found if f is not None]
-    return troubled or [fine("Slack: people", f"{len(named)} of {len(named)} operators and approvers are full members")]
+    return troubled or [
+        fine(
+            "Slack: people",
+            f"{len(named)} of {len(named)} operators and approvers are full members",
+        )
+    ]
 
 
 async def _person(case: Case, who: str) -> Finding | None:
@@ -162,12 +228,22 @@ async def _person(case: Case, who: str) -> Finding | None:
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return _silent(name, case, error)[0]
     if answer.get("error") in ("user_not_found", "user_not_visible"):
-        return wrong(name, "nobody in this workspace has that member id", "correct it in the roles (profile, “copy member ID”)")
+        return wrong(
+            name,
+            "nobody in this workspace has that member id",
+            "correct it in the roles (profile, “copy member ID”)",
+        )
     if not answer.get("ok"):
-        return unknown(name, f"Slack answered {answer.get('error')}", "see what is said about the bot token above")
+        return unknown(
+            name,
+            f"Slack answered {answer.get('error')}",
+            "see what is said about the bot token above",
+        )
     person = answer["user"]
     who = person.get("real_name") or person.get("name")
     for key, why in OUTSIDE.items():
         if person.get(key):
-            return wrong(name, f"{who} is {why} and can change nothing", "name somebody else in the roles")
+            return wrong(
+                name, f"{who} is {why} and can change nothing", "name somebody else in the roles"
+            )
     return None

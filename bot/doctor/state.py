@@ -33,7 +33,14 @@ async def _redis(store: RedisStore) -> Sequence[Finding]:
         return [wrong("state: Redis", newer, "start that version")]
     if found.unfit:
         return [wrong("state: Redis", found.unfit, "set REDIS_URL to another server")]
-    told = [wrong("state: Redis", text, "the message says which setting; the how-to on state has a configuration") for text in found.weak]
+    told = [
+        wrong(
+            "state: Redis",
+            text,
+            "the message says which setting; the how-to on state has a configuration",
+        )
+        for text in found.weak
+    ]
     told += [unknown("state: Redis", text, "ask whoever runs Redis") for text in found.unknown]
     said = "; ".join(("it answers and keeps what it is told", *found.notes))
     return told or [fine("state: Redis", said)]
@@ -53,7 +60,13 @@ async def _file(look: FileLook) -> Sequence[Finding]:
     name, path = "state: file", look.path
     folder = next(p for p in (path.parent, *path.parents) if p.exists())
     if not os.access(folder, os.W_OK):
-        return [wrong(name, f"{folder} cannot be written to by this user", "set state.path to a folder of the bot's own")]
+        return [
+            wrong(
+                name,
+                f"{folder} cannot be written to by this user",
+                "set state.path to a folder of the bot's own",
+            )
+        ]
     if newer := await _newer(look):
         return [wrong(name, newer, "start that version")]
     there = "is there and can be read" if path.is_file() else "is made at the first start"

@@ -29,11 +29,28 @@ def add_init_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="Asks a few things and writes a settings file that `serve` takes, and beside it a file for the secrets, which only "
         "you can open. Nothing that is there is overwritten. Secrets are never written into the settings file.",
     )
-    init.add_argument("--config", type=Path, default=Path("settings.yaml"), metavar="FILE", help="the file to make (default settings.yaml)")
-    init.add_argument("--env-file", type=Path, metavar="FILE", help="the file for secrets (default bot.env beside it; - for none)")
-    init.add_argument("--no-questions", action="store_true", help="take flags and defaults; refuse when something is missing")
+    init.add_argument(
+        "--config",
+        type=Path,
+        default=Path("settings.yaml"),
+        metavar="FILE",
+        help="the file to make (default settings.yaml)",
+    )
+    init.add_argument(
+        "--env-file",
+        type=Path,
+        metavar="FILE",
+        help="the file for secrets (default bot.env beside it; - for none)",
+    )
+    init.add_argument(
+        "--no-questions",
+        action="store_true",
+        help="take flags and defaults; refuse when something is missing",
+    )
     for question in QUESTIONS:
-        init.add_argument(question.flag, metavar="VALUE", help=question.asks[:1].lower() + question.asks[1:])
+        init.add_argument(
+            question.flag, metavar="VALUE", help=question.asks[:1].lower() + question.asks[1:]
+        )
     for flag in ("--digitalocean-api", "--slack-api", "--spaces-endpoint", "--health-url"):
         init.add_argument(flag, default="", help=STANDINS)
     init.add_argument("--ssh-port", type=int, default=22, help=STANDINS)
@@ -43,7 +60,9 @@ def add_init_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def run(asked: argparse.Namespace) -> int:
     """Exit code 0: both files are written. 1: nothing was written. 2: an answer is missing or wrong."""
-    env_file = None if str(asked.env_file) == "-" else asked.env_file or asked.config.with_name("bot.env")
+    env_file = (
+        None if str(asked.env_file) == "-" else asked.env_file or asked.config.with_name("bot.env")
+    )
     for path in filter(None, (asked.config, env_file)):
         if path.exists():
             flag = "--config" if path == asked.config else "--env-file"
@@ -60,13 +79,18 @@ def _make(asked: argparse.Namespace, env_file: Path | None) -> int:
     values = {name: os.environ[name] for name in MEANING if os.environ.get(name)}
     token = values.get("DIGITALOCEAN_TOKEN", "")
     if not token and not asked.no_questions and sys.stdin.isatty():
-        token = secret("DIGITALOCEAN_TOKEN", f"{MEANING['DIGITALOCEAN_TOKEN']}; with it your stacks are looked up now")
+        token = secret(
+            "DIGITALOCEAN_TOKEN",
+            f"{MEANING['DIGITALOCEAN_TOKEN']}; with it your stacks are looked up now",
+        )
     found = _stack(asked, token)
     standins = Standins(**{name: getattr(asked, name) for name in Standins.__dataclass_fields__})
     answers: dict[str, str] = {}
     for question in QUESTIONS:
         given = getattr(asked, question.key)
-        known = {"stack": found.stack, "region": found.region}.get(question.key, "") if found else ""
+        known = (
+            {"stack": found.stack, "region": found.region}.get(question.key, "") if found else ""
+        )
         default = known or question.default(answers)
         if given is None and not asked.no_questions and not known:
             answers[question.key] = ask(question, default)
@@ -78,12 +102,16 @@ def _make(asked: argparse.Namespace, env_file: Path | None) -> int:
             return 2
     user = _user()
     if user == "root" and answers["me"]:
-        tell("(root stands for you in `terminal.users` now: whoever can become root here acts as you; put your own user there)")
+        tell(
+            "(root stands for you in `terminal.users` now: whoever can become root here acts as you; put your own user there)"
+        )
     text = settings_text(answers, standins, user)
     if problems := _problems(text):
         tell("\n".join(problems))
         return 2
-    typed = _secrets(secrets_wanted(answers), {**values, "DIGITALOCEAN_TOKEN": token} if token else values, asked)
+    typed = _secrets(
+        secrets_wanted(answers), {**values, "DIGITALOCEAN_TOKEN": token} if token else values, asked
+    )
     _write(asked.config, text, 0o644)
     if env_file is not None:
         _write(env_file, env_text(typed), 0o600)
@@ -109,20 +137,32 @@ def _stack(asked: argparse.Namespace, token: str) -> Found | None:
     if asked.no_questions:
         return found[0] if len(found) == 1 else None
     if not found:
-        tell("(no stack with four droplets named STACK-master-node-1 to 4 is visible to this token)")
+        tell(
+            "(no stack with four droplets named STACK-master-node-1 to 4 is visible to this token)"
+        )
         return None
-    chosen = pick("Stacks of this account that look like OpenVidu High Availability:", [f.words() for f in found])
+    chosen = pick(
+        "Stacks of this account that look like OpenVidu High Availability:",
+        [f.words() for f in found],
+    )
     return None if chosen is None else found[chosen]
 
 
-def _secrets(wanted: list[str], known: Mapping[str, str], asked: argparse.Namespace) -> dict[str, str]:
+def _secrets(
+    wanted: list[str], known: Mapping[str, str], asked: argparse.Namespace
+) -> dict[str, str]:
     """For the file of secrets: what the environment holds is not written down a second time."""
     typed = {}
     for name in wanted:
         if os.environ.get(name):
             continue
         value = known.get(name, "")
-        if not value and not asked.no_questions and sys.stdin.isatty() and str(asked.env_file) != "-":
+        if (
+            not value
+            and not asked.no_questions
+            and sys.stdin.isatty()
+            and str(asked.env_file) != "-"
+        ):
             value = secret(name, MEANING[name])
         typed[name] = value
     return typed
@@ -142,7 +182,9 @@ def _problems(text: str) -> list[str]:
 
 def _write(path: Path, text: str, mode: int) -> None:
     # O_EXCL: what somebody else made meanwhile is not overwritten either; the mode is there from the first byte on.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
+    ) as file:
         file.write(text)
 
 
@@ -154,7 +196,12 @@ def _close(config: Path, env_file: Path | None, typed: Mapping[str, str]) -> Non
         tell(f"From the environment, and not written down: {', '.join(from_env)}.")
     if env_file is not None:
         empty = [name for name, value in typed.items() if not value and name != "REDIS_URL"]
-        tell(f"{env_file} is for the secrets; only you can open it." + (f" Fill in: {', '.join(empty)}." if empty else ""))
+        tell(
+            f"{env_file} is for the secrets; only you can open it."
+            + (f" Fill in: {', '.join(empty)}." if empty else "")
+        )
         if (top := could_be_committed(env_file)) is not None:
-            tell(f"WARNING: {env_file} is inside the git repository {top}, which does not ignore it. Add it to {top}/.gitignore now.")
+            tell(
+                f"WARNING: {env_file} is inside the git repository {top}, which does not ignore it. Add it to {top}/.gitignore now."
+            )
     tell(f"Next: openvidu-bot doctor{named}\nThen: openvidu-bot serve{named}")

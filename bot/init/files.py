@@ -28,10 +28,17 @@ def settings_text(answers: Answers, standins: Standins, user: str) -> str:
         *_cluster(answers, standins),
     ]
     if answers["channel"]:
-        lines += ["", "channels:                  # the cluster that is meant in a channel when none is named"]
+        lines += [
+            "",
+            "channels:                  # the cluster that is meant in a channel when none is named",
+        ]
         lines += [f"  {answers['channel']}: {answers['name']}"]
     if answers["me"]:
-        lines += ["", "terminal:                  # who the users of this system are in Slack: others may only read", "  users:"]
+        lines += [
+            "",
+            "terminal:                  # who the users of this system are in Slack: others may only read",
+            "  users:",
+        ]
         lines += [f"    {_said(user)}: {answers['me']}"]
     lines += list(_apis(standins))
     return "\n".join(lines) + "\n"
@@ -68,7 +75,10 @@ def _cluster(answers: Answers, standins: Standins) -> Iterator[str]:
 
 
 def _apis(standins: Standins) -> Iterator[str]:
-    for section, url in (("digitalocean", standins.digitalocean_api), ("slack", standins.slack_api)):
+    for section, url in (
+        ("digitalocean", standins.digitalocean_api),
+        ("slack", standins.slack_api),
+    ):
         if url:
             yield f"\n{section}:\n  api_url: {_said(url)}"
     if standins.digitalocean_api:
@@ -89,7 +99,9 @@ def secrets_wanted(answers: Answers) -> list[str]:
 
 def env_text(values: Mapping[str, str]) -> str:
     """The file of secrets: those that are empty are to be filled in by hand."""
-    lines = ["# Secrets of openvidu-bot, for --env-file, Docker's env_file or systemd's EnvironmentFile. Keep it to yourself (chmod 600)."]
+    lines = [
+        "# Secrets of openvidu-bot, for --env-file, Docker's env_file or systemd's EnvironmentFile. Keep it to yourself (chmod 600)."
+    ]
     for name, value in values.items():
         lines += [f"# {MEANING[name]}", f"{name}={value}"]
     return "\n".join(lines) + "\n"
@@ -101,4 +113,9 @@ def _absolute(path: str) -> str:
 
 
 def _said(text: str) -> str:
-    return yaml.safe_dump(text, default_flow_style=True, width=10_000).removesuffix("\n").removesuffix("...").strip()
+    return (
+        yaml.safe_dump(text, default_flow_style=True, width=10_000)
+        .removesuffix("\n")
+        .removesuffix("...")
+        .strip()
+    )

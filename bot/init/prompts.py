@@ -46,7 +46,9 @@ def secret(name: str, meaning: str) -> str:
     """Typed without being shown. Empty: it is filled in by hand later."""
     tell(f"\n{name}\n  {meaning}")
     try:
-        return getpass.getpass("  (not shown; Enter to fill it in later) ", stream=sys.stderr).strip()
+        return getpass.getpass(
+            "  (not shown; Enter to fill it in later) ", stream=sys.stderr
+        ).strip()
     except EOFError:
         raise Stopped from None
 

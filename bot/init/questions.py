@@ -46,7 +46,9 @@ def _valid(kind: Any, said: str) -> str:
     try:
         return str(TypeAdapter(kind).validate_python(said))
     except ValidationError as error:
-        raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should be ")) from None
+        raise ValueError(
+            error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        ) from None
 
 
 def _is_there(said: str) -> str:
@@ -84,9 +86,16 @@ QUESTIONS: tuple[Question, ...] = (
         "what OpenVidu was deployed as: its masters are the droplets STACK-master-node-1 to 4",
         Stack,
     ),
-    Question("name", "What people call the cluster", "they type it as --cluster NAME", ClusterName, _name),
+    Question(
+        "name", "What people call the cluster", "they type it as --cluster NAME", ClusterName, _name
+    ),
     Question("region", "Its region", "as DigitalOcean abbreviates it: ams3", Text),
-    Question("public_url", "Its public address", "where people open meetings; it must answer before a start-up counts as done", WebUrl),
+    Question(
+        "public_url",
+        "Its public address",
+        "where people open meetings; it must answer before a start-up counts as done",
+        WebUrl,
+    ),
     Question(
         "operators",
         "Who may ask for changes and approve those of others (Slack member ids, with commas)",
@@ -102,7 +111,13 @@ QUESTIONS: tuple[Question, ...] = (
         lambda _: NONE,
         optional=True,
     ),
-    Question("timezone", "The time zone that its people live in", "for windows and times of day", Zone, lambda _: system_zone()),
+    Question(
+        "timezone",
+        "The time zone that its people live in",
+        "for windows and times of day",
+        Zone,
+        lambda _: system_zone(),
+    ),
     Question(
         "key_file",
         "The private SSH key for its nodes",

@@ -11,9 +11,15 @@ def could_be_committed(file: Path) -> Path | None:
     top = next((above for above in (folder, *folder.parents) if (above / ".git").exists()), None)
     if top is None:
         return None
-    lists = [(above, above / ".gitignore") for above in (folder, *folder.parents) if above.is_relative_to(top)]
+    lists = [
+        (above, above / ".gitignore")
+        for above in (folder, *folder.parents)
+        if above.is_relative_to(top)
+    ]
     lists.append((top, top / ".git" / "info" / "exclude"))
-    ignored = any(_names(pattern, file, place) for place, patterns in lists for pattern in _patterns(patterns))
+    ignored = any(
+        _names(pattern, file, place) for place, patterns in lists for pattern in _patterns(patterns)
+    )
     return None if ignored else top
 
 
@@ -32,4 +38,6 @@ def _names(pattern: str, file: Path, folder: Path) -> bool:
     if "/" not in pattern:
         return fnmatch(file.name, pattern)
     anchored = pattern.startswith("/") and "/" not in pattern[1:]
-    return anchored and file.absolute().parent == folder.absolute() and fnmatch(file.name, pattern[1:])
+    return (
+        anchored and file.absolute().parent == folder.absolute() and fnmatch(file.name, pattern[1:])
+    )

@@ -24,14 +24,20 @@ VERBS = {
     "plan": ("WORDS", "what would happen: plan shutdown, plan scale 4; nothing is changed"),
     "run": ("WORDS", "ask for it and follow it: run shutdown --reason “power work”"),
     "approve": ("[REQUEST] [--reason WHY]", "look at what waits for approval, and approve it"),
-    "reject": ("[REQUEST] --reason WHY", "close a request without doing anything; who asked for it reads why"),
+    "reject": (
+        "[REQUEST] --reason WHY",
+        "close a request without doing anything; who asked for it reads why",
+    ),
     "answer": ("RUN CHOICE", "answer a run's question"),
     "cancel": ("RUN", "stop a run at its next safe point"),
     "resume": ("RUN", "go on with a run that has stopped"),
     "abandon": ("RUN", "give up a run that has stopped"),
     "runs": ("[RUN]", "the newest runs, or one in full"),
     "watch": ("[RUN]", "follow a run until it is over"),
-    "say": ("WORDS", "anything else that can be said to the bot in Slack: say hold “audit” until 18:00"),
+    "say": (
+        "WORDS",
+        "anything else that can be said to the bot in Slack: say hold “audit” until 18:00",
+    ),
 }
 OWN = ("--config", "--env-file", "--clock")
 MOST = 140
@@ -42,12 +48,16 @@ def add_terminal_to(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     """One command for each verb. Its words are read by the same parser as those in Slack."""
     for verb, (usage, text) in VERBS.items():
         made = commands.add_parser(
-            verb, help=text, usage=f"openvidu-bot {verb} [--config FILE] [--env-file FILE] [--detach] [--yes] {usage} [--cluster NAME]"
+            verb,
+            help=text,
+            usage=f"openvidu-bot {verb} [--config FILE] [--env-file FILE] [--detach] [--yes] {usage} [--cluster NAME]",
         )
         add_settings_to(made)
         made.add_argument("--detach", action="store_true", help="do not stay to follow it")
         made.add_argument("--yes", action="store_true", help="approve without being asked again")
-        made.add_argument("words", nargs=argparse.REMAINDER, metavar=usage, help="as after /openvidu in Slack")
+        made.add_argument(
+            "words", nargs=argparse.REMAINDER, metavar=usage, help="as after /openvidu in Slack"
+        )
         made.set_defaults(run=run, verb=verb)
 
 
@@ -61,7 +71,9 @@ def run(asked: argparse.Namespace) -> int:
     if asked.verb != "approve":
         return _agreed_to(asked, settings, order)
     if asked.yes and not order.words:
-        sys.stderr.write("name the request that --yes approves: openvidu-bot approve --yes REQUEST\n")
+        sys.stderr.write(
+            "name the request that --yes approves: openvidu-bot approve --yes REQUEST\n"
+        )
         return 1
     code, shown = asyncio.run(_show(asked, settings, Order("show", order.words)))
     if code or not _agreed(asked):
@@ -82,7 +94,9 @@ def _agreed_to(asked: argparse.Namespace, settings: "Settings", order: "Order") 
 def _anew(order: "Order", shown: str) -> "Order":
     """The same order, of exactly what was shown."""
     request = shown.partition(":")[0]
-    return replace(order, words=request if order.verb == "approve" and request else order.words, shown=shown)
+    return replace(
+        order, words=request if order.verb == "approve" and request else order.words, shown=shown
+    )
 
 
 def own_options(asked: argparse.Namespace) -> list[str]:
@@ -103,7 +117,9 @@ def own_options(asked: argparse.Namespace) -> list[str]:
 
 def _agreed(asked: argparse.Namespace) -> bool:
     if asked.yes:
-        asked.yes = False  # it agrees to what was shown first, and to nothing that comes in its place
+        asked.yes = (
+            False  # it agrees to what was shown first, and to nothing that comes in its place
+        )
         return True
     if not sys.stdin.isatty():
         sys.stderr.write("add --yes to approve where nobody can be asked\n")
@@ -126,12 +142,16 @@ async def _show(asked: argparse.Namespace, settings: "Settings", order: "Order")
                 code, shown = line.code if line.code is not None else code, line.shown
     except asyncio.CancelledError:
         screen.clear()
-        sys.stderr.write("left; what is under way goes on while a bot runs, or with `openvidu-bot watch`\n")
+        sys.stderr.write(
+            "left; what is under way goes on while a bot runs, or with `openvidu-bot watch`\n"
+        )
         code = 130
     return code, shown
 
 
-async def _lines(asked: argparse.Namespace, settings: "Settings", order: "Order", width: int) -> AsyncGenerator["Line"]:
+async def _lines(
+    asked: argparse.Namespace, settings: "Settings", order: "Order", width: int
+) -> AsyncGenerator["Line"]:
     """From the bot that runs on this machine; from this process itself when none does."""
     from bot.terminal.socket import NoBot, ask  # noqa: PLC0415
 
@@ -170,7 +190,13 @@ class Screen:
         self.clear()
         if line.text or line.code is None:
             sys.stdout.write(f"{line.text}\n")
-        self._shown = line.text.count("\n") + 1 + sum(len(part) // self.width for part in line.text.splitlines()) if line.live else 0
+        self._shown = (
+            line.text.count("\n")
+            + 1
+            + sum(len(part) // self.width for part in line.text.splitlines())
+            if line.live
+            else 0
+        )
         sys.stdout.flush()
 
     def clear(self) -> None:

@@ -31,7 +31,9 @@ def circle_of(settings: Settings) -> TerminalContext:
     """What a terminal's words are understood in."""
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     names = {member: user for user, member in settings.terminal.users.items()}
-    return TerminalContext(HandlerContext(settings.slack.command, dict(settings.channels), zones), names)
+    return TerminalContext(
+        HandlerContext(settings.slack.command, dict(settings.channels), zones), names
+    )
 
 
 async def _open(settings: Settings, clock: Clock) -> Store:
@@ -61,7 +63,10 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
     keys = HostKeys(store, clock)
-    sites = {name: site_of(name, cluster, settings, ways, keys, accounts, shells) for name, cluster in settings.clusters.items()}
+    sites = {
+        name: site_of(name, cluster, settings, ways, keys, accounts, shells)
+        for name, cluster in settings.clusters.items()
+    }
     desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
     absent = DeferredReporter(desk, news_channels(settings))
     terminal = Terminal(desk, WindowScheduler(desk, clock), clock, circle_of(settings), drives=True)

@@ -49,7 +49,9 @@ class Control:
     async def start(self) -> None:
         """Listen, where nobody does. OSError when the socket cannot be made."""
         if await asyncio.to_thread(_answers, self._path):
-            log.warning("another bot listens on %s; this one cannot be asked from a terminal", self._path)
+            log.warning(
+                "another bot listens on %s; this one cannot be asked from a terminal", self._path
+            )
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.unlink(missing_ok=True)  # left behind by a bot that was killed
@@ -72,16 +74,27 @@ class Control:
             writer.close()
             return
         peer: socket.socket = writer.get_extra_info("socket")
-        pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-        guest = asyncio.create_task(self._serve(reader, writer, Peer(uid, pid)), name=f"terminal of user {uid}")
+        pid, uid, _ = struct.unpack(
+            "3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        )
+        guest = asyncio.create_task(
+            self._serve(reader, writer, Peer(uid, pid)), name=f"terminal of user {uid}"
+        )
         self._guests.add(guest)
         guest.add_done_callback(self._guests.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer
+    ) -> None:
         try:
             async with asyncio.timeout(ORDER_WITHIN):
                 asked = json.loads(await reader.readline())
-            order = Order(str(asked["verb"]), str(asked["words"]), bool(asked["follow"]), str(asked.get("shown", "")))
+            order = Order(
+                str(asked["verb"]),
+                str(asked["words"]),
+                bool(asked["follow"]),
+                str(asked.get("shown", "")),
+            )
             peer = replace(peer, sudo=int(asked["sudo"])) if asked.get("sudo") is not None else peer
             async with contextlib.aclosing(self.heard(order, peer, int(asked["width"]))) as lines:
                 async for line in lines:
@@ -94,17 +107,22 @@ class Control:
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 1.0)
 
-
     async def heard(self, order: Order, peer: Peer, width: int) -> AsyncGenerator[Line]:
         """One order of that process, and what is answered."""
         try:
             actor = self._who(peer)
         except Refused as why:
-            log.warning("an order from a terminal was refused: who asks is not proved (user %d)", peer.uid)
+            log.warning(
+                "an order from a terminal was refused: who asks is not proved (user %d)", peer.uid
+            )
             yield Line(f"{why}.", code=1)
             return
         # Never its words: a value that was typed where it does not belong would stand in the log.
-        log.info("asked from a terminal by %s: %s", actor.user, order.verb if order.verb in VERBS else "an unknown verb")
+        log.info(
+            "asked from a terminal by %s: %s",
+            actor.user,
+            order.verb if order.verb in VERBS else "an unknown verb",
+        )
         async with contextlib.aclosing(self._terminal.hear(order, actor, width)) as lines:
             async for line in lines:
                 yield line
@@ -115,11 +133,16 @@ async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024 * 1024)
     except PermissionError:
-        raise NoBot(f"{path} may not be opened by you: ask for the group that owns its folder") from None
+        raise NoBot(
+            f"{path} may not be opened by you: ask for the group that owns its folder"
+        ) from None
     except OSError:
         raise NoBot("") from None
     try:
-        writer.write(json.dumps({**asdict(order), "width": width, "sudo": sudo_uid(os.environ)}).encode() + b"\n")
+        writer.write(
+            json.dumps({**asdict(order), "width": width, "sudo": sudo_uid(os.environ)}).encode()
+            + b"\n"
+        )
         await writer.drain()
         while said := await reader.readline():
             yield Line(**json.loads(said))

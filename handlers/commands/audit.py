@@ -22,6 +22,8 @@ class Audit(InstantCommand):
 
     async def answer(self, asked: CommandContext) -> Card:
         if not 1 <= self.number <= MOST:
-            raise Refused(f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them")
+            raise Refused(
+                f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them"
+            )
         name = asked.cluster()
         return views.audit_card(name, *await asked.sight.decisions(name, asked.actor, self.number))

@@ -35,8 +35,13 @@ class BackupShow(InstantCommand):
         if cluster.snapshots is None:
             raise Refused(UNKNOWN)
         made = backups(cluster)
-        found = [b for b in made if b.label == self.backup] or [b for b in made if b.label.lower().endswith(f"-{self.backup.lower()}")]
+        found = [b for b in made if b.label == self.backup] or [
+            b for b in made if b.label.lower().endswith(f"-{self.backup.lower()}")
+        ]
         if len(found) != 1:
-            labels = ", ".join(f"`{b.label}`" for b in made[:5]) or "none yet; `/openvidu backup create` takes one"
+            labels = (
+                ", ".join(f"`{b.label}`" for b in made[:5])
+                or "none yet; `/openvidu backup create` takes one"
+            )
             raise Refused(f"there is no backup {self.backup}; there are: {labels}")
         return restoring.restore_card(cluster, found[0])

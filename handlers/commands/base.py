@@ -49,12 +49,20 @@ class CommandContext:
     open_modal: Callable[[dict[str, Any]], Awaitable[object]] = _no_modal
     trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
     spoken: Sequence[type[Command]] = ()  # everything that can be said
-    read: Callable[[str], Command] = _unread  # what is meant by some words; Refused when nobody can tell
+    read: Callable[[str], Command] = (
+        _unread  # what is meant by some words; Refused when nobody can tell
+    )
     reason: str = ""  # with these two, for talks that lead to a plan
     dry: bool = False
-    later: tuple[float, str] | None = None  # when what it leads to is to be done, and the zone that was said in; None: now
-    card_channel: Callable[[str], Awaitable[str]] = _anywhere  # where a cluster's cards stand; Refused where they could be shown to no one
-    picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture  # with a card, for this person's eyes only
+    later: tuple[float, str] | None = (
+        None  # when what it leads to is to be done, and the zone that was said in; None: now
+    )
+    card_channel: Callable[[str], Awaitable[str]] = (
+        _anywhere  # where a cluster's cards stand; Refused where they could be shown to no one
+    )
+    picture: Callable[[Card, bytes, str, str], Awaitable[None]] = (
+        _no_picture  # with a card, for this person's eyes only
+    )
 
     @property
     def sight(self) -> VisibleState:
@@ -66,10 +74,14 @@ class CommandContext:
 class InstantCommand(Command, ABC):
     """Words that are answered at once, in private."""
 
-    changes: ClassVar[bool] = False  # it decides something, so it is stored before it is acknowledged
+    changes: ClassVar[bool] = (
+        False  # it decides something, so it is stored before it is acknowledged
+    )
     reasons: ClassVar[bool] = False  # a reason may be given with it: `--reason`
     later: ClassVar[bool] = False  # what it leads to can be planned for later: `--at`
-    plans: ClassVar[bool] = False  # it leads to a plan, so `--dry-run` and `--reason` are understood
+    plans: ClassVar[bool] = (
+        False  # it leads to a plan, so `--dry-run` and `--reason` are understood
+    )
 
     @abstractmethod
     async def answer(self, asked: CommandContext) -> Card | None:

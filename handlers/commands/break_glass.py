@@ -25,15 +25,23 @@ class BreakGlass(InstantCommand):
     async def answer(self, asked: CommandContext) -> Card:
         said = asked.read(self.what)
         if not isinstance(said, Procedure):
-            raise Refused('break-glass goes before a command that changes the cluster, as in `/openvidu break-glass shutdown --reason "…"`')
+            raise Refused(
+                'break-glass goes before a command that changes the cluster, as in `/openvidu break-glass shutdown --reason "…"`'
+            )
         name = asked.cluster()
         if asked.dry:
             made = await asked.desk.request(asked.actor, name, said, dry=True)
         elif asked.channel.startswith("D"):
-            raise Refused("break-glass is said in a channel, where others read it; nothing was changed")
+            raise Refused(
+                "break-glass is said in a channel, where others read it; nothing was changed"
+            )
         else:
             channel = await asked.card_channel(name) or asked.channel
-            made = await asked.desk.break_glass(asked.actor, name, said, reason=asked.reason, channel=channel)
+            made = await asked.desk.break_glass(
+                asked.actor, name, said, reason=asked.reason, channel=channel
+            )
         if isinstance(made, Planned):
             return views.plan_card(made.plan, dry=made.dry)
-        return views.words_card("Nothing is done yet: the plan stands in the channel for everybody to read, and only you can confirm it.")
+        return views.words_card(
+            "Nothing is done yet: the plan stands in the channel for everybody to read, and only you can confirm it."
+        )

@@ -15,7 +15,17 @@ from services.operations.desk import Outcome, Planned
 from services.procedures import Configure
 from services.procedures.configure import classes_of
 from services.runs.run import Run, State
-from services.secrets_env import KEYS, Policy, SecretsFile, changes, damaged, effects, findings, lint, may_change
+from services.secrets_env import (
+    KEYS,
+    Policy,
+    SecretsFile,
+    changes,
+    damaged,
+    effects,
+    findings,
+    lint,
+    may_change,
+)
 from services.secrets_env.keys import URLS
 
 CONFIG = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
@@ -49,13 +59,18 @@ class ConfigList(InstantCommand):
                 continue
             value = "secret" if known.secret else f"`{escape((file.value(key) or '')[:60])}`"
             verdict = may_change(key)
-            how = {Policy.ALLOW: "may be changed", Policy.GUARDED: "may be changed, with care"}.get(known.policy, verdict.reason)
+            how = {Policy.ALLOW: "may be changed", Policy.GUARDED: "may be changed, with care"}.get(
+                known.policy, verdict.reason
+            )
             lines.append(f"`{key}` · {value} · {escape(how)}")
         told = [str(p) for p in file.problems()]
         told += [str(f) for f in findings(file) if str(f) not in told]
         lines += [f":warning: {escape(t)}" for t in told]
         blocks = [section("\n".join(lines[n : n + 12])) for n in range(0, len(lines), 12)]
-        return Card(views.plain(f"secrets.env of {name}: " + "; ".join(lines)), (section(f"*secrets.env of {name}*"), *blocks))
+        return Card(
+            views.plain(f"secrets.env of {name}: " + "; ".join(lines)),
+            (section(f"*secrets.env of {name}*"), *blocks),
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,9 @@ class ConfigSet(InstantCommand):
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
-    key: str = rest("the key, such as DASHBOARD_ADMIN_PASSWORD; never the value")  # all words, so that none of them is ever said back
+    key: str = rest(
+        "the key, such as DASHBOARD_ADMIN_PASSWORD; never the value"
+    )  # all words, so that none of them is ever said back
 
     async def answer(self, asked: CommandContext) -> Card | None:
         name = asked.cluster()
@@ -81,9 +98,15 @@ class ConfigSet(InstantCommand):
             raise Refused(verdict.reason)
         asked.desk.vault(name)
         if asked.dry:
-            return _shown(await asked.desk.configure(asked.actor, name, partial(_imagined, key), words=self.words(), dry=True))
+            return _shown(
+                await asked.desk.configure(
+                    asked.actor, name, partial(_imagined, key), words=self.words(), dry=True
+                )
+            )
         if not asked.trigger:
-            raise Refused(f"a form can only be opened by the slash command: type `/openvidu config set {key}` in the channel")
+            raise Refused(
+                f"a form can only be opened by the slash command: type `/openvidu config set {key}` in the channel"
+            )
         await asked.open_modal(config_form(name, key, asked.channel, asked.reason, asked.later))
         return None
 
@@ -100,13 +123,24 @@ class ConfigHistory(InstantCommand):
         _may(asked, name)
         versions = await asked.desk.vault(name).versions()
         newest = await asked.desk.runs(name, asked.actor, 200)
-        runs = {r.plan.procedure.staged: r for r in newest if isinstance(r.plan.procedure, Configure)}
-        lines = [f"`{escape(v.name)}` · replaced {day(v.at)}{_by(runs.get(v.name))}" for v in versions[:SHOWN]]
+        runs = {
+            r.plan.procedure.staged: r for r in newest if isinstance(r.plan.procedure, Configure)
+        }
+        lines = [
+            f"`{escape(v.name)}` · replaced {day(v.at)}{_by(runs.get(v.name))}"
+            for v in versions[:SHOWN]
+        ]
         if not lines:
-            return views.words_card(f"secrets.env of {name} has no earlier versions: the bot has not changed it yet.")
-        lines.append("Put one back with `/openvidu config rollback VERSION`; it needs approval like any change.")
+            return views.words_card(
+                f"secrets.env of {name} has no earlier versions: the bot has not changed it yet."
+            )
+        lines.append(
+            "Put one back with `/openvidu config rollback VERSION`; it needs approval like any change."
+        )
         head = f"*Versions of secrets.env of {name}*"
-        return Card(views.plain(f"{head}: {'; '.join(lines)}"), (section("\n".join([head, *lines])),))
+        return Card(
+            views.plain(f"{head}: {'; '.join(lines)}"), (section("\n".join([head, *lines])),)
+        )
 
 
 def _by(run: Run | None) -> str:
@@ -134,21 +168,36 @@ class ConfigRollback(InstantCommand):
         old = await vault.version(self.version)
         now = await vault.read()
         names = [c.name for c in changes(now, old)]
-        derived = URLS if "DOMAIN_NAME" in names else ()  # they go with the domain that they are made from
+        derived = (
+            URLS if "DOMAIN_NAME" in names else ()
+        )  # they go with the domain that they are made from
         # What the file has lost comes back with it, whatever the key.
-        refused = [n for n in names if n not in derived and n not in damaged(now) and effects([n]).refused]
+        refused = [
+            n for n in names if n not in derived and n not in damaged(now) and effects([n]).refused
+        ]
         if refused:
-            raise Refused(f"that version would also change {', '.join(refused)}, which must never change; set single keys instead")
+            raise Refused(
+                f"that version would also change {', '.join(refused)}, which must never change; set single keys instead"
+            )
         why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
         channel = asked.channel if asked.dry else await asked.card_channel(name) or asked.channel
-        configure = partial(asked.desk.configure, reason=why, channel=channel, words=self.words(), dry=asked.dry, later=asked.later)
+        configure = partial(
+            asked.desk.configure,
+            reason=why,
+            channel=channel,
+            words=self.words(),
+            dry=asked.dry,
+            later=asked.later,
+        )
         return _shown(await configure(asked.actor, name, lambda _: old))
 
 
 def _imagined(key: str, file: SecretsFile) -> SecretsFile:
     """The file as if a value had been typed that it does not have, to see what such a change would do."""
     sample = next(v for v in SAMPLES if lint(key, v).ok and v != file.value(key))
-    return file.set(key, sample).with_fresh_urls() if key == "DOMAIN_NAME" else file.set(key, sample)
+    return (
+        file.set(key, sample).with_fresh_urls() if key == "DOMAIN_NAME" else file.set(key, sample)
+    )
 
 
 def _shown(made: Outcome) -> Card | None:

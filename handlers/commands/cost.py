@@ -41,9 +41,13 @@ class Cost(InstantCommand):
         names = _readable(asked) if self.all else (_one(asked),)
         made, silent = await _reports(asked, names, int(match[1]), int(match[2]), now)
         if not made:
-            return views.words_card(f"Nothing has been recorded for {listed(silent)} yet; that begins with the first off-hours window.")
+            return views.words_card(
+                f"Nothing has been recorded for {listed(silent)} yet; that begins with the first off-hours window."
+            )
         if not self.all:
-            return await _pictured(asked, made[0], cost_card(made[0]), f"{names[0]} {month}: hours closed per day")
+            return await _pictured(
+                asked, made[0], cost_card(made[0]), f"{names[0]} {month}: hours closed per day"
+            )
         whole = add_up(made)
         title = f"{month}: hours closed per day, mean of {count(len(made), 'cluster')}"
         return await _pictured(asked, whole, costs_card(whole, made, silent), title)
@@ -63,7 +67,9 @@ def _readable(asked: CommandContext) -> tuple[str, ...]:
     return found
 
 
-async def _reports(asked: CommandContext, names: Sequence[str], year: int, month: int, now: float) -> tuple[list[Report], list[str]]:
+async def _reports(
+    asked: CommandContext, names: Sequence[str], year: int, month: int, now: float
+) -> tuple[list[Report], list[str]]:
     """The month of each, and the names of those of which nothing was ever recorded."""
     made, silent = [], []
     for name in names:
@@ -91,7 +97,10 @@ def cost_card(made: Report) -> Card:
     """A month's report."""
     lines = [*_sums(made), *_kept(made), *_bars(made)]
     head = f"*{made.cluster} · {made.month}*"
-    return Card(views.plain(f"{made.cluster} {made.month}: " + "; ".join(lines)), (section(f"{head}\n" + "\n".join(lines)),))
+    return Card(
+        views.plain(f"{made.cluster} {made.month}: " + "; ".join(lines)),
+        (section(f"{head}\n" + "\n".join(lines)),),
+    )
 
 
 def costs_card(whole: Report, made: Sequence[Report], silent: Sequence[str]) -> Card:
@@ -104,11 +113,18 @@ def costs_card(whole: Report, made: Sequence[Report], silent: Sequence[str]) -> 
         lines.append(f"nothing recorded for {listed(silent)}: no off-hours window yet")
     lines += [*_kept(whole), *_bars(whole)]
     head = f"{count(len(made), 'cluster')} · {whole.month}"
-    return Card(views.plain(f"{head}: " + "; ".join(lines)), tuple(sections(f"*{head}*\n" + "\n".join(lines))))
+    return Card(
+        views.plain(f"{head}: " + "; ".join(lines)),
+        tuple(sections(f"*{head}*\n" + "\n".join(lines))),
+    )
 
 
 def _line(made: Report) -> str:
-    off = f", masters off {made.masters_off:.1f} h and still billed {money(made.masters_billed)}" if made.masters_off else ""
+    off = (
+        f", masters off {made.masters_off:.1f} h and still billed {money(made.masters_billed)}"
+        if made.masters_off
+        else ""
+    )
     return f"*{made.cluster}* {_saved(made)}, media nodes away {made.absent:.1f} node-hours{off}"
 
 
@@ -128,8 +144,14 @@ def _sums(made: Report) -> list[str]:
 
 def _not_counted(made: Report) -> list[str]:
     """What no sum holds, because its price is not known."""
-    unpriced = [f":warning: not counted: {count(made.unpriced, 'media node')} whose price is unknown"] if made.unpriced else []
-    apart = [f"not counted: {made.addresses:.1f} address-hours, because DigitalOcean bills IPv4 apart for these sizes"]
+    unpriced = (
+        [f":warning: not counted: {count(made.unpriced, 'media node')} whose price is unknown"]
+        if made.unpriced
+        else []
+    )
+    apart = [
+        f"not counted: {made.addresses:.1f} address-hours, because DigitalOcean bills IPv4 apart for these sizes"
+    ]
     return [*unpriced, *(apart if made.addresses else [])]
 
 
@@ -143,4 +165,8 @@ def _kept(made: Report) -> list[str]:
 
 def _bars(made: Report) -> list[str]:
     picture = bars(made.days)
-    return [f"`{picture}` (a sign per day, UTC: `.` open, `1`-`9` tenths closed, `#` closed all day)"] if picture else []
+    return (
+        [f"`{picture}` (a sign per day, UTC: `.` open, `1`-`9` tenths closed, `#` closed all day)"]
+        if picture
+        else []
+    )

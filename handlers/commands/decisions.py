@@ -43,7 +43,9 @@ class Decisions:
         self._voice = voice
         self._doubts = doubts
 
-    async def decide(self, decision: Decision, name: str, actor: Actor, reason: str = "") -> Card | None:
+    async def decide(
+        self, decision: Decision, name: str, actor: Actor, reason: str = ""
+    ) -> Card | None:
         """Do it; what this person alone is told of it."""
         match decision:
             case Decision.APPROVE:
@@ -71,16 +73,24 @@ class Decisions:
         decision = BY_ACTION.get(action)
         if action in (views.NOTE, views.REJECT):
             return True
-        return decision is not None and any(decision in site.rules.reasons_for for site in self._desk.sites.values())
+        return decision is not None and any(
+            decision in site.rules.reasons_for for site in self._desk.sites.values()
+        )
 
-    async def ask(self, action: str, name: str, body: Mapping[str, Any], ear: ReplyTarget) -> Card | None:
+    async def ask(
+        self, action: str, name: str, body: Mapping[str, Any], ear: ReplyTarget
+    ) -> Card | None:
         """Fill the form that is open (`ear.view`); where no reason is needed, decide at once, and return what the form says then."""
         decision, actor = BY_ACTION[action], await self._voice.actor(body)
         what, needed = await self._desk.before(decision, name, actor)
         if needed or action == views.NOTE:
-            await self._voice.change_modal(ear.view, reason_form(decision, name, what, ear.channel, needed=needed))
+            await self._voice.change_modal(
+                ear.view, reason_form(decision, name, what, ear.channel, needed=needed)
+            )
             return None
-        return await self.decide(decision, name, actor) or views.words_card("Taken; its card says how it stands.")
+        return await self.decide(decision, name, actor) or views.words_card(
+            "Taken; its card says how it stands."
+        )
 
 
 def told(made: Outcome) -> Card | None:
@@ -101,15 +111,27 @@ def not_covered(made: Outcome) -> Card | None:
 
 def opening_view() -> Block:
     """Shown at once, until it is known what is decided on."""
-    return modal("looking", "One moment", [section("Looking … If nothing comes within a minute, close this and press again.")])
+    return modal(
+        "looking",
+        "One moment",
+        [section("Looking … If nothing comes within a minute, close this and press again.")],
+    )
 
 
-def reason_form(decision: Decision, name: str, what: Request | Run, channel: str, *, needed: bool) -> Block:
+def reason_form(
+    decision: Decision, name: str, what: Request | Run, channel: str, *, needed: bool
+) -> Block:
     """Asks why. What is decided on stands above."""
     meant = json.dumps({"decision": decision, "name": name, "channel": channel, "needed": needed})
     other = f"{what.requester.mention} is mentioned with it, and the audit keeps it."
     line: Block = {"type": "plain_text_input", "action_id": WHY, "max_length": MOST}
-    asks = {"type": "input", "block_id": WHY, "optional": not needed, "label": words("Why", 100), "element": line}
+    asks = {
+        "type": "input",
+        "block_id": WHY,
+        "optional": not needed,
+        "label": words("Why", 100),
+        "element": line,
+    }
     blocks = [section(f"{_about(decision, what)}\n{other}"), asks]
     verb = "Call off" if isinstance(what, Request) and what.scheduled else VERBS[decision]
     return modal(REASONED, verb, blocks, meant=meant, submit=verb, close="Go back")

@@ -42,7 +42,9 @@ class HandlerContext:
     command: str = "/openvidu"
     channels: Mapping[str, str] = field(default_factory=dict)  # channel id -> default cluster
     zones: Mapping[str, str] = field(default_factory=dict)  # cluster -> time zone
-    news: Mapping[str, str] = field(default_factory=dict)  # cluster -> its own channel, where its cards stand
+    news: Mapping[str, str] = field(
+        default_factory=dict
+    )  # cluster -> its own channel, where its cards stand
 
     def zone(self, cluster: str) -> str:
         """The time zone that a cluster's people live in."""
@@ -52,7 +54,14 @@ class HandlerContext:
 class CommandDispatcher:
     """Where people's words arrive."""
 
-    def __init__(self, desk: Desk, hours: WindowScheduler, voice: SlackClient, clock: Clock, office: HandlerContext) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        hours: WindowScheduler,
+        voice: SlackClient,
+        clock: Clock,
+        office: HandlerContext,
+    ) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice
@@ -68,20 +77,32 @@ class CommandDispatcher:
 
     async def note(self, body: Mapping[str, Any]) -> Note | None:
         """A slash command on its way: stored, if it changes something, before it is acknowledged. None: it only asks."""
-        return await self._noted(str(body.get("text") or ""), body, _ear_of(body), str(body.get("trigger_id") or ""))
+        return await self._noted(
+            str(body.get("text") or ""), body, _ear_of(body), str(body.get("trigger_id") or "")
+        )
 
-    async def _noted(self, text: str, body: Mapping[str, Any], ear: ReplyTarget, trigger: str) -> Note | None:
+    async def _noted(
+        self, text: str, body: Mapping[str, Any], ear: ReplyTarget, trigger: str
+    ) -> Note | None:
         try:
             words = parse(text)
         except Refused:
             return None
-        return await self.taking.before_ack(_what(text, body, ear), trigger) if self._changes(words, ear) else None
+        return (
+            await self.taking.before_ack(_what(text, body, ear), trigger)
+            if self._changes(words, ear)
+            else None
+        )
 
-    async def note_words(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget) -> Note | None:
+    async def note_words(
+        self, words: Words, body: Mapping[str, Any], ear: ReplyTarget
+    ) -> Note | None:
         """The same for words that were picked."""
         if not self._changes(words, ear):
             return None
-        return await self.taking.before_ack(stored(words, body, ear), str(body.get("trigger_id") or ""))
+        return await self.taking.before_ack(
+            stored(words, body, ear), str(body.get("trigger_id") or "")
+        )
 
     def _changes(self, words: Words, ear: ReplyTarget) -> bool:
         if words.dry:
@@ -103,7 +124,9 @@ class CommandDispatcher:
         """A slash command. Returns at once; the answer follows by itself."""
         ear = _ear_of(body)
         self.doubts.moved(ear.user)
-        self.tasks.start(self._take(str(body.get("text") or ""), body, ear, note), f"command of {ear.user}")
+        self.tasks.start(
+            self._take(str(body.get("text") or ""), body, ear, note), f"command of {ear.user}"
+        )
 
     async def once(self, trigger: str, work: Coroutine[Any, Any, None]) -> None:
         """Do it, unless some bot has: what is delivered a second time carries the same trigger."""
@@ -122,7 +145,9 @@ class CommandDispatcher:
         """The same words, as a mention; the way to speak in a thread."""
         event = body["event"]
         # Slack shows nothing of a private answer in a thread that does not exist yet (its reference of chat.postEphemeral).
-        ear = ReplyTarget(str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or ""))
+        ear = ReplyTarget(
+            str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or "")
+        )
         text = str(event.get("text") or "").partition(">")[2]
         who = {
             "user_id": event["user"],
@@ -131,7 +156,9 @@ class CommandDispatcher:
         }
         self.tasks.start(self._mentioned(str(body.get("event_id")), text, who, ear), "mention")
 
-    async def _mentioned(self, event_id: str, text: str, who: Mapping[str, Any], ear: ReplyTarget) -> None:
+    async def _mentioned(
+        self, event_id: str, text: str, who: Mapping[str, Any], ear: ReplyTarget
+    ) -> None:
         try:
             first = await self._desk.first_time(f"event:{event_id}")
         except Unreachable:
@@ -139,21 +166,29 @@ class CommandDispatcher:
         if first:
             await self._take(text, who, ear, None)
 
-    async def _take(self, text: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
+    async def _take(
+        self, text: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None
+    ) -> None:
         async with self.answering(ear):
             words = parse(text)
             if note is None and self._changes(words, ear):
                 note = self.taking.begin(_what(text, body, ear))
             await self._held(words, body, ear, note)
 
-    async def do(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None = None) -> None:
+    async def do(
+        self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None = None
+    ) -> None:
         """The same for words that were picked instead of typed."""
         async with self.answering(ear):
             if note is None and self._changes(words, ear):
-                note = self.taking.begin(stored(words, body, ear))  # what Slack delivers twice was sorted out before
+                note = self.taking.begin(
+                    stored(words, body, ear)
+                )  # what Slack delivers twice was sorted out before
             await self._held(words, body, ear, note)
 
-    async def _held(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
+    async def _held(
+        self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None
+    ) -> None:
         """What changes something is held by this bot until it is answered; the answer comes first."""
         if note is None:
             await self._carry_out(words, body, ear, None)
@@ -163,35 +198,56 @@ class CommandDispatcher:
                 async with self.answering(ear):
                     await self._carry_out(words, body, ear, note)
 
-    async def _carry_out(self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
+    async def _carry_out(
+        self, words: Words, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None
+    ) -> None:
         if self.closing:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
         actor = await self._voice.actor(body)
-        answer = await self._patiently(self._do(words, actor, ear, str(body.get("trigger_id") or ""), note), ear, words)
+        answer = await self._patiently(
+            self._do(words, actor, ear, str(body.get("trigger_id") or ""), note), ear, words
+        )
         if answer is None:
             return
         try:
             await self._voice.whisper(ear, answer)
-        except Unreachable:  # of Slack: what was asked for is done, and only its answer is still owed
+        except (
+            Unreachable
+        ):  # of Slack: what was asked for is done, and only its answer is still owed
             self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
 
-    async def _patiently(self, work: Awaitable[Card | None], ear: ReplyTarget, words: Words) -> Card | None:
+    async def _patiently(
+        self, work: Awaitable[Card | None], ear: ReplyTarget, words: Words
+    ) -> Card | None:
         """Say so once when an answer takes longer than people wait in silence."""
         task = asyncio.ensure_future(work)
-        timer = asyncio.ensure_future(asyncio.sleep(SLOW))  # people's patience does not speed up with a pretend world
+        timer = asyncio.ensure_future(
+            asyncio.sleep(SLOW)
+        )  # people's patience does not speed up with a pretend world
         await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
         timer.cancel()
         if not task.done() and not ear.view:
             what = "The plan" if isinstance(words.said, Procedure) else "The answer"
-            await self._voice.whisper(ear, views.words_card(f"Looking; DigitalOcean is slow at the moment. {what} follows here."))
+            await self._voice.whisper(
+                ear,
+                views.words_card(
+                    f"Looking; DigitalOcean is slow at the moment. {what} follows here."
+                ),
+            )
         return await task
 
     def answering(self, ear: ReplyTarget) -> "_Answering":
         """A block whose errors become private sentences to that person."""
         return _Answering(self._voice, ear, frozenset(self._desk.sites))
 
-    async def _do(self, words: Words, actor: Actor, ear: ReplyTarget, trigger: str, note: Note | None) -> Card | None:
-        if isinstance(words.said, AddWindow) and trigger and (view := await self._window_form(words.said, words, actor, ear)):
+    async def _do(
+        self, words: Words, actor: Actor, ear: ReplyTarget, trigger: str, note: Note | None
+    ) -> Card | None:
+        if (
+            isinstance(words.said, AddWindow)
+            and trigger
+            and (view := await self._window_form(words.said, words, actor, ear))
+        ):
             await self._voice.open_modal(trigger, view)
             return None
         if note is None:
@@ -203,12 +259,23 @@ class CommandDispatcher:
             self.doubt(ear, error, self._became(words, actor, ear, since), note)
             return None
 
-    async def _work(self, words: Words, actor: Actor, ear: ReplyTarget, trigger: str) -> Card | None:
+    async def _work(
+        self, words: Words, actor: Actor, ear: ReplyTarget, trigger: str
+    ) -> Card | None:
         if isinstance(words.said, InstantCommand):
             meant = partial(self.cluster, words.cluster, ear.channel, actor)
             form = partial(self._voice.open_modal, trigger)
             asked = CommandContext(
-                self._desk, self._hours, actor, ear.channel, self._clock, meant, self._office.zone, form, trigger, SPOKEN
+                self._desk,
+                self._hours,
+                actor,
+                ear.channel,
+                self._clock,
+                meant,
+                self._office.zone,
+                form,
+                trigger,
+                SPOKEN,
             )
             picture = partial(self._voice.private_picture, ear.user)
             later = self.later(words, actor, ear) if words.at else None
@@ -220,26 +287,46 @@ class CommandDispatcher:
     def _became(self, words: Words, actor: Actor, ear: ReplyTarget, since: float) -> Look:
         """How to find out what became of words that change something."""
         if isinstance(words.said, Procedure):
-            return partial(self.doubts.asked_for, self.cluster(words.cluster, ear.channel, actor), words.said, actor, since)
+            return partial(
+                self.doubts.asked_for,
+                self.cluster(words.cluster, ear.channel, actor),
+                words.said,
+                actor,
+                since,
+            )
         if run := getattr(words.said, "run", ""):
             return partial(self.doubts.pressed, run, actor, since)
-        return partial(self.doubts.recorded, self.cluster(words.cluster, ear.channel, actor), words.said.command, actor, since)
+        return partial(
+            self.doubts.recorded,
+            self.cluster(words.cluster, ear.channel, actor),
+            words.said.command,
+            actor,
+            since,
+        )
 
-    def doubt(self, ear: ReplyTarget, error: Unreachable, look: Look, note: Note | None = None) -> None:
+    def doubt(
+        self, ear: ReplyTarget, error: Unreachable, look: Look, note: Note | None = None
+    ) -> None:
         """Tell this person that it is not known whether it was taken, and later what is. Until then `note` stays open."""
         follows = None
         if note is not None:
             note.passed_on, follows = True, replace(note)
-        self.tasks.start(self._doubted(ear, error, look, follows), f"what became of a change of {ear.user}")
+        self.tasks.start(
+            self._doubted(ear, error, look, follows), f"what became of a change of {ear.user}"
+        )
 
-    async def _doubted(self, ear: ReplyTarget, error: Unreachable, look: Look, note: Note | None) -> None:
+    async def _doubted(
+        self, ear: ReplyTarget, error: Unreachable, look: Look, note: Note | None
+    ) -> None:
         if note is None:
             await self.doubts.tell(ear, error, look)
             return
         async with self.taking.held(note):
             await self.doubts.tell(ear, error, look)
 
-    async def _window_form(self, add: AddWindow, words: Words, actor: Actor, ear: ReplyTarget) -> dict[str, Any] | None:
+    async def _window_form(
+        self, add: AddWindow, words: Words, actor: Actor, ear: ReplyTarget
+    ) -> dict[str, Any] | None:
         """The form, where the words are only the beginning of a window; with the window of that name in it, if there is one."""
         name = self.cluster(words.cluster, ear.channel, actor)
         begun = add.begun(self._office.zone(name))
@@ -252,10 +339,14 @@ class CommandDispatcher:
 
     # Changing
 
-    async def _ask(self, procedure: Procedure, words: Words, actor: Actor, ear: ReplyTarget) -> Card | None:
+    async def _ask(
+        self, procedure: Procedure, words: Words, actor: Actor, ear: ReplyTarget
+    ) -> Card | None:
         cluster = self.cluster(words.cluster, ear.channel, actor)
         home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
-        asks = partial(self._desk.request, reason=words.reason, dry=words.dry, channel=home or ear.channel)
+        asks = partial(
+            self._desk.request, reason=words.reason, dry=words.dry, channel=home or ear.channel
+        )
         made = await asks(actor, cluster, procedure, later=self.later(words, actor, ear))
         if home != ear.channel and isinstance(made, Waiting | Started):
             return views.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
@@ -280,7 +371,9 @@ class CommandDispatcher:
                 f"Set `clusters.{cluster}.channel` in the bot's settings; it is read again without a restart"
             )
         if why := await self._voice.cannot_post(home):
-            raise Refused(f"not taken, nothing was changed: its card could be shown to no one, because {why}")
+            raise Refused(
+                f"not taken, nothing was changed: its card could be shown to no one, because {why}"
+            )
         return home
 
     def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
@@ -295,7 +388,9 @@ class CommandDispatcher:
         names = sites.readable(actor)
         if not names:
             raise Refused(NOWHERE)
-        raise WhichCluster(f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(names)}")
+        raise WhichCluster(
+            f"which cluster? this channel has no default; add `--cluster` and one of {', '.join(names)}"
+        )
 
     async def sweep(self) -> None:
         """Go on with what bots had taken that died over it."""
@@ -306,13 +401,22 @@ class CommandDispatcher:
         what, text = left.what, str(left.what["text"])
         where = (str(what["channel"]), str(what["user"]), str(what.get("thread", "")))
         ear = ReplyTarget(*where, url=str(what.get("url", "")), since=float(what["at"]))
-        body = {"user_id": ear.user, "team_id": what.get("team", ""), "enterprise_id": what.get("enterprise", "")}
+        body = {
+            "user_id": ear.user,
+            "team_id": what.get("team", ""),
+            "enterprise_id": what.get("enterprise", ""),
+        }
         typed = f"`{self._office.command} {text}`"
         words = await self._found(what, ear, await self._voice.actor(body))
         if words:
             said = f"the bot was restarted while it answered {typed}. {words}"
         elif left.again and not what.get("form"):
-            await self._voice.whisper(ear, views.words_card(f"The bot was restarted before it could answer {typed}; it is taken up now."))
+            await self._voice.whisper(
+                ear,
+                views.words_card(
+                    f"The bot was restarted before it could answer {typed}; it is taken up now."
+                ),
+            )
             async with self.answering(ear):
                 await self._carry_out(parse(text), body, ear, left.note)
             return
@@ -331,7 +435,9 @@ class CommandDispatcher:
 
 
 def _ear_of(body: Mapping[str, Any]) -> ReplyTarget:
-    return ReplyTarget(str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or ""))
+    return ReplyTarget(
+        str(body["channel_id"]), str(body["user_id"]), url=str(body.get("response_url") or "")
+    )
 
 
 def _what(text: str, body: Mapping[str, Any], ear: ReplyTarget) -> dict[str, str | float]:
@@ -350,8 +456,12 @@ def sender(body: Mapping[str, Any], ear: ReplyTarget) -> dict[str, str | float]:
     home = user.get("team_id") or body.get("team_id") or team.get("id") or ""
     enterprise = body.get("enterprise_id") or (body.get("enterprise") or {}).get("id") or ""
     return {
-        "user": ear.user, "channel": ear.channel, "thread": ear.thread, "url": ear.url,
-        "team": str(home), "enterprise": str(enterprise),
+        "user": ear.user,
+        "channel": ear.channel,
+        "thread": ear.thread,
+        "url": ear.url,
+        "team": str(home),
+        "enterprise": str(enterprise),
     }
 
 
@@ -359,7 +469,9 @@ def _typed(words: Words) -> str:
     """What could have been typed for words that were picked."""
     cluster = f" --cluster {words.cluster}" if words.cluster else ""
     at = f" --at {shlex.quote(words.at)}" if words.at else ""
-    return f"{words.said.words()}{cluster}{at}" + (f" --reason {shlex.quote(words.reason)}" if words.reason else "")
+    return f"{words.said.words()}{cluster}{at}" + (
+        f" --reason {shlex.quote(words.reason)}" if words.reason else ""
+    )
 
 
 def _said(text: str) -> Command:
@@ -393,7 +505,9 @@ def say(error: Exception, names: Container[str] = ()) -> str:
         case Refused():
             return views.sentence(str(error), names)
         case Unreachable():
-            return views.sentence(f"no usable answer: {error}. Nothing was changed by this; try again in a minute")
+            return views.sentence(
+                f"no usable answer: {error}. Nothing was changed by this; try again in a minute"
+            )
         case Rejected():
             return views.sentence(f"refused: {error}. Nothing more was changed")
         case Superseded():

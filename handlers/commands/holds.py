@@ -28,7 +28,9 @@ class HoldTalk(InstantCommand):
         name = asked.cluster()
         reason, until = hold_words(self.what, asked.clock.now(), asked.zone(name))
         hold = await asked.hours.wishes.hold(name, reason, until, asked.actor)
-        return views.words_card(f"{name} is on hold until {day(hold.until)}. `/openvidu unhold` ends it earlier.")
+        return views.words_card(
+            f"{name} is on hold until {day(hold.until)}. `/openvidu unhold` ends it earlier."
+        )
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,28 @@ class Unhold(InstantCommand):
     async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         hold = await asked.hours.wishes.unhold(name, asked.actor)
-        return views.words_card(f"{name} is not on hold any more (it was {hold.by}'s: {hold.reason}).")
+        return views.words_card(
+            f"{name} is not on hold any more (it was {hold.by}'s: {hold.reason})."
+        )
 
 
 def hold_words(text: str, now: float, zone: str) -> tuple[str, float]:
     """The reason and the end of a hold, in the cluster's own time zone. The reason is fit to be said back anywhere."""
     if re.match(r"(for|until|till)\b", text.strip(), re.IGNORECASE):
         raise Refused(SAID)
-    match = re.fullmatch(r"(?P<reason>.*\S)\s+(?P<how>for|until|till)\s+(?P<when>\S.*)", text.strip(), re.IGNORECASE | re.DOTALL)
+    match = re.fullmatch(
+        r"(?P<reason>.*\S)\s+(?P<how>for|until|till)\s+(?P<when>\S.*)",
+        text.strip(),
+        re.IGNORECASE | re.DOTALL,
+    )
     if match is not None:
         moment = match["how"].casefold() != "for"
-        until = parse_moment(match["when"], now, zone) if moment else now + parse_length(match["when"])
-    elif match := re.fullmatch(r"(?P<reason>.*\S)\s+(?P<when>\d\S*(\s*[a-z]+)?)", text.strip(), re.IGNORECASE | re.DOTALL):
+        until = (
+            parse_moment(match["when"], now, zone) if moment else now + parse_length(match["when"])
+        )
+    elif match := re.fullmatch(
+        r"(?P<reason>.*\S)\s+(?P<when>\d\S*(\s*[a-z]+)?)", text.strip(), re.IGNORECASE | re.DOTALL
+    ):
         until = now + parse_length(match["when"], "")
     else:
         raise Refused(SAID)
@@ -64,4 +76,6 @@ def hold_words(text: str, now: float, zone: str) -> tuple[str, float]:
 
 def _harmless(reason: str) -> str:
     """On one line, and without a meaning of its own to Slack: it is repeated in messages to everybody."""
-    return escape(" ".join(reason.replace("<", "‹").replace(">", "›").replace("&", "+").split()))[:300]
+    return escape(" ".join(reason.replace("<", "‹").replace(">", "›").replace("&", "+").split()))[
+        :300
+    ]

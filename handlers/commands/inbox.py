@@ -20,7 +20,10 @@ from services.store.port import new_id
 log = logging.getLogger(__name__)
 BEFORE_ACK = 1.0  # seconds of Slack's three in which the state store may answer before something is acknowledged
 KNOWN_WITHIN = 2.0  # seconds after that in which it must be stored, or it counts as not taken
-HELD, EVERY = 15.0, 5.0  # seconds for which a bot holds what it works on, and after which it holds it again
+HELD, EVERY = (
+    15.0,
+    5.0,
+)  # seconds for which a bot holds what it works on, and after which it holds it again
 TAKEN_UP_WITHIN = 300.0  # seconds after which a command is told of and not carried out: whoever typed it has gone on
 REMEMBERED = 1000  # triggers
 NOT_TAKEN = "not taken, nothing was changed: the bot's state store did not answer in time; type or press it again"
@@ -56,16 +59,29 @@ class CommandIntake:
         self._clock = clock
         self._tasks = tasks
         self._mine: set[str] = set()
-        self._triggers: dict[str, None] = {}  # the newest that this process has stored or told of as not taken: a repeat is known by them
-        self.kinds: dict[str, Callable[[TakenUp], Awaitable[None]]] = {}  # who goes on with it, by the kind of what was stored
+        self._triggers: dict[
+            str, None
+        ] = {}  # the newest that this process has stored or told of as not taken: a repeat is known by them
+        self.kinds: dict[
+            str, Callable[[TakenUp], Awaitable[None]]
+        ] = {}  # who goes on with it, by the kind of what was stored
 
     def begin(self, what: What, trigger: str = "") -> Note:
         """Not stored yet. `trigger`: what Slack delivers with it, the same again when it is delivered twice."""
         name = new_id()
         self._mine.add(name)
-        whole = {"at": self._clock.now(), "text": "", **what}  # 0.1.0 reads a text from each, also where nothing was typed
+        whole = {
+            "at": self._clock.now(),
+            "text": "",
+            **what,
+        }  # 0.1.0 reads a text from each, also where nothing was typed
         kept = False if trigger in self._triggers else None
-        return Note(name, self._desk.intake.taking(name, whole, HELD * self._clock.speed, trigger), kept, trigger=trigger)
+        return Note(
+            name,
+            self._desk.intake.taking(name, whole, HELD * self._clock.speed, trigger),
+            kept,
+            trigger=trigger,
+        )
 
     async def before_ack(self, what: What, trigger: str) -> Note:
         """Store it, if that is quick: then whatever becomes of this bot, it is not forgotten."""
@@ -101,7 +117,9 @@ class CommandIntake:
             try:
                 await self._store(note, KNOWN_WITHIN)
             except Refused:
-                self._spend(note.trigger)  # whoever sent it is told to send it again: a second delivery must not take it after all
+                self._spend(
+                    note.trigger
+                )  # whoever sent it is told to send it again: a second delivery must not take it after all
                 raise
         if not note.kept:
             self._mine.discard(note.name)
@@ -138,7 +156,9 @@ class CommandIntake:
     async def sweep(self) -> None:
         """Take up what bots left behind that died over it."""
         for left in await self._desk.intake.unanswered(self._clock.now()):
-            if left.name not in self._mine and await self._desk.intake.claim(left.name, HELD * self._clock.speed):
+            if left.name not in self._mine and await self._desk.intake.claim(
+                left.name, HELD * self._clock.speed
+            ):
                 self._tasks.start(self._take_up(left), "command of a bot that died")
 
     async def _take_up(self, left: Unanswered) -> None:

@@ -35,4 +35,6 @@ class CancelLater(InstantCommand):
         asked.desk.may_operate(name, asked.actor)
         request = await asked.desk.later_of(name, self.what, asked.actor)
         request = await asked.desk.reject(request.id, asked.actor, asked.reason)
-        return views.words_card(f"{views.title(request.plan)} on {request.moment} is called off. Nothing was changed.")
+        return views.words_card(
+            f"{views.title(request.plan)} on {request.moment} is called off. Nothing was changed."
+        )

@@ -14,7 +14,10 @@ from services.procedures import Procedure
 from services.runs.request import RequestState
 from services.schedule.visible import VisibleState
 
-EVERY, TRIES = 10.0, 180  # half an hour: longer than a fail-over, shorter than anybody remembers what they pressed
+EVERY, TRIES = (
+    10.0,
+    180,
+)  # half an hour: longer than a fail-over, shorter than anybody remembers what they pressed
 NOT_YET = "Whether it was taken is not known yet; I look, and tell you here."
 NOT_TAKEN = "It was not taken, and nothing was changed by it. You can type or press it again."
 AUDITED = 50  # newest entries of a cluster that are looked through
@@ -40,7 +43,9 @@ class LostAnswers:
 
     def __init__(self, sight: VisibleState, voice: SlackClient, clock: Clock) -> None:
         self._sight, self._voice, self._clock = sight, voice, clock
-        self._deeds: Counter[str] = Counter()  # of each person, so that only the newest one is told of
+        self._deeds: Counter[str] = (
+            Counter()
+        )  # of each person, so that only the newest one is told of
 
     def moved(self, user: str) -> None:
         """This person has typed or pressed something else: what became of the one before is no news any more."""
@@ -62,7 +67,11 @@ class LostAnswers:
                 continue
             await self._say(ear, words, mine)
             return
-        await self._say(ear, "What became of it is still not known; `status` shows it once the bot's state store answers.", mine)
+        await self._say(
+            ear,
+            "What became of it is still not known; `status` shows it once the bot's state store answers.",
+            mine,
+        )
 
     async def _say(self, ear: ReplyTarget, words: str, deed: int) -> None:
         await self.say(ear, views.words_card(words), deed)
@@ -81,14 +90,31 @@ class LostAnswers:
 
     # What became of it
 
-    async def asked_for(self, cluster: str, procedure: Procedure, actor: Actor, since: float) -> str:
+    async def asked_for(
+        self, cluster: str, procedure: Procedure, actor: Actor, since: float
+    ) -> str:
         """Of a change that was typed or picked."""
         for run in await self._sight.latest(cluster, actor, 5):
-            if run.requester.key == actor.key and run.plan.procedure == procedure and run.opened_at >= since:
+            if (
+                run.requester.key == actor.key
+                and run.plan.procedure == procedure
+                and run.opened_at >= since
+            ):
                 return f"It was taken: `{run.id}` is {run.state}; its message shows how it goes."
-        for request in (*await self._sight.waiting(cluster, actor), *await self._sight.later(cluster, actor)):
-            if request.requester.key == actor.key and request.plan.procedure == procedure and request.made_at >= since:
-                then = f"it is done on {request.moment}" if request.scheduled else "the request waits for approval"
+        for request in (
+            *await self._sight.waiting(cluster, actor),
+            *await self._sight.later(cluster, actor),
+        ):
+            if (
+                request.requester.key == actor.key
+                and request.plan.procedure == procedure
+                and request.made_at >= since
+            ):
+                then = (
+                    f"it is done on {request.moment}"
+                    if request.scheduled
+                    else "the request waits for approval"
+                )
                 return f"It was taken: {then}."
         return NOT_TAKEN
 
@@ -105,7 +131,9 @@ class LostAnswers:
         request = await self._sight.request(request_id, actor)
         mine = request.closed_by is not None and request.closed_by.key == actor.key
         if request.state is RequestState.APPROVED:
-            return f"It was {'taken: approved' if mine else 'approved by others'}, as `{request.run}`."
+            return (
+                f"It was {'taken: approved' if mine else 'approved by others'}, as `{request.run}`."
+            )
         if request.scheduled and any(a.key == actor.key for a in request.approvals):
             return f"It was taken: it is approved, and is done on {request.moment}."
         if request.state is not RequestState.OPEN:

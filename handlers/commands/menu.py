@@ -29,11 +29,23 @@ class Menu(InstantCommand):
         hold, windows = await _hours(asked, name)
         verdict = may_operate(actor, rules)
         operates = verdict.kind is Kind.ALLOWED
-        offered = offers(status.cluster, status.run, operates=operates and status.known, held=hold is not None, windows=windows)
-        offered = open_to(offered, asked.spoken, lambda kind: desk.may_say(name, actor, kind).kind is not Kind.DENIED)
+        offered = offers(
+            status.cluster,
+            status.run,
+            operates=operates and status.known,
+            held=hold is not None,
+            windows=windows,
+        )
+        offered = open_to(
+            offered,
+            asked.spoken,
+            lambda kind: desk.may_say(name, actor, kind).kind is not Kind.DENIED,
+        )
         mine = frozenset(r.id for r in status.waiting if desk.counts(r, actor))
         decides = status.run is not None and desk.may_decide(status.run, actor)
-        return menu_card(status, offered, hold, "" if operates else verdict.reason, mine, decides=decides)
+        return menu_card(
+            status, offered, hold, "" if operates else verdict.reason, mine, decides=decides
+        )
 
 
 async def _hours(asked: CommandContext, name: str) -> tuple[Hold | None, bool]:

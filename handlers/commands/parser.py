@@ -17,11 +17,15 @@ from services.procedures import PROCEDURES, Procedure
 
 UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
-CURLY = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"})
+CURLY = str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"}
+)
 SPOKEN: tuple[type[Command], ...] = (*TALKS[:3], *PROCEDURES, *TALKS[3:])
 COMMON = ("reason", "cluster", "dry-run", "at")
 TIME = re.compile(r"\d{1,2}:\d{2}|\d{1,2}:\d{2}[ap]m|\d{1,2}\s?[aph]m?|noon|midnight|utc", re.I)
-PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")  # a name, a size, a time: nothing that formats or mentions
+PLAIN = re.compile(
+    r"[\w.,:;@/+=#%-]{1,80}"
+)  # a name, a size, a time: nothing that formats or mentions
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ def parse(text: str) -> Words:
 
 
 def _words(said: Command, options: dict[str, str]) -> Words:
-    assert isinstance(said, Procedure | InstantCommand), "everything that is spoken is one of the two"
+    assert isinstance(said, Procedure | InstantCommand), (
+        "everything that is spoken is one of the two"
+    )
     at = options.get("at", "")
     if at and isinstance(said, Procedure) and not said.schedulable:
         raise Refused(f"`{said.command}` takes no `--at`: {said.why_not_later}")
@@ -89,15 +95,19 @@ def _common(words: list[str]) -> tuple[list[str], dict[str, str]]:
             value = value if equals else next(left, "")
             if not value:
                 raise Refused(f"--{name} needs a value after it")
-            options[name] = _cluster(value) if name == "cluster" else _moment(value) if name == "at" else value
+            options[name] = (
+                _cluster(value) if name == "cluster" else _moment(value) if name == "at" else value
+            )
     return rest, options
 
 
 def with_reason(text: str) -> tuple[str, str]:
     """Words that are no command, and the reason given with them: `3f2a --reason "not tonight"`."""
     rest, options = _common(_split(text))
-    if left := [w for w in rest if w.startswith("--")] + [f"--{o}" for o in options if o != "reason"]:
-        raise Refused(f"{_echo(left[0])} is not understood here; there is `--reason \"…\"`")
+    if left := [w for w in rest if w.startswith("--")] + [
+        f"--{o}" for o in options if o != "reason"
+    ]:
+        raise Refused(f'{_echo(left[0])} is not understood here; there is `--reason "…"`')
     return " ".join(rest), options.get("reason", "")
 
 
@@ -107,7 +117,9 @@ def _split(text: str) -> list[str]:
         typed = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
         return _joined(shlex.split(typed.translate(CURLY)))
     except ValueError:
-        raise Refused('a quote is not closed; write it as in --reason "power work in ams3"') from None
+        raise Refused(
+            'a quote is not closed; write it as in --reason "power work in ams3"'
+        ) from None
 
 
 def _joined(words: list[str]) -> list[str]:
@@ -137,11 +149,17 @@ def _kind(words: list[str]) -> tuple[type[Command], list[str]]:
         if [w.lower() for w in words[: len(name)]] == name:
             return kind, words[len(name) :]
     known = [s.command for s in SPOKEN]
-    near = get_close_matches(" ".join(words[:2]).lower(), known, 1, 0.6) or get_close_matches(words[0].lower(), known, 1, 0.5)
+    near = get_close_matches(" ".join(words[:2]).lower(), known, 1, 0.6) or get_close_matches(
+        words[0].lower(), known, 1, 0.5
+    )
     begun = [k for k in known if k.split()[0] == words[0].lower()]
     if begun:
-        raise Refused(f"“{_echo(words[0])}” needs a second word: {', '.join(f'`{k}`' for k in begun)}")
-    hint = f"did you mean `/openvidu {near[0]}`?" if near else "`/openvidu help` lists what there is"
+        raise Refused(
+            f"“{_echo(words[0])}” needs a second word: {', '.join(f'`{k}`' for k in begun)}"
+        )
+    hint = (
+        f"did you mean `/openvidu {near[0]}`?" if near else "`/openvidu help` lists what there is"
+    )
     raise Refused(f"“{_echo(words[0])}” is not a command; {hint}")
 
 
@@ -161,7 +179,9 @@ def _options(words: list[str]) -> tuple[list[str], dict[str, str]]:
                 raise Refused(f"--{name} needs a value after it")
         elif equals:
             raise Refused(f"--{_echo(name)} takes no value")
-        options[name] = _cluster(value) if name == "cluster" else _moment(value) if name == "at" else value
+        options[name] = (
+            _cluster(value) if name == "cluster" else _moment(value) if name == "at" else value
+        )
     return plain, options
 
 
@@ -178,13 +198,21 @@ def _echo(word: str) -> str:
 
 
 def _flag_names(kind: type[Command]) -> dict[str, str]:
-    return {f.name.replace("_", "-"): f.name for f in kind.parameters() if f.metadata["kind"] == "flag"}
+    return {
+        f.name.replace("_", "-"): f.name for f in kind.parameters() if f.metadata["kind"] == "flag"
+    }
 
 
 def _known(kind: type[Command], options: dict[str, str]) -> None:
     talk = kind if issubclass(kind, InstantCommand) else None
     planned = talk is None or talk.plans
-    common = ("reason", "cluster", "dry-run") if planned else ("reason", "cluster") if talk and talk.reasons else ("cluster",)
+    common = (
+        ("reason", "cluster", "dry-run")
+        if planned
+        else ("reason", "cluster")
+        if talk and talk.reasons
+        else ("cluster",)
+    )
     common = (*common, "at") if talk is None or talk.later else common
     known = [*_flag_names(kind), *common]
     for name in options:
@@ -198,8 +226,14 @@ def _flags(kind: type[Command], options: dict[str, str]) -> dict[str, Any]:
     return {field: True for name, field in _flag_names(kind).items() if name in options}
 
 
-def _arguments(kind: type[Command], words: list[str], fields: Sequence[Field[Any]] | None = None) -> dict[str, Any]:
-    arguments = [f for f in (kind.parameters() if fields is None else fields) if f.metadata["kind"] == "argument"]
+def _arguments(
+    kind: type[Command], words: list[str], fields: Sequence[Field[Any]] | None = None
+) -> dict[str, Any]:
+    arguments = [
+        f
+        for f in (kind.parameters() if fields is None else fields)
+        if f.metadata["kind"] == "argument"
+    ]
     if len(words) > len(arguments) and kind.command.split()[0] == "config":
         raise Refused(NOT_HERE)
     if len(words) > len(arguments):
@@ -209,18 +243,27 @@ def _arguments(kind: type[Command], words: list[str], fields: Sequence[Field[Any
     if missing:
         raise Refused(f"{' and '.join(missing)} is missing; usage: `/openvidu {kind.usage()}`")
     hints = get_type_hints(kind)
-    return {f.name: _value(word, hints[f.name], f, kind) for f, word in zip(arguments, words, strict=False)}
+    return {
+        f.name: _value(word, hints[f.name], f, kind)
+        for f, word in zip(arguments, words, strict=False)
+    }
 
 
 def _value(word: str, hint: Any, field: Field[Any], kind: type[Command]) -> Any:
     options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if int in options:
         if not re.fullmatch(r"[0-9]{1,6}", word):
-            raise Refused(f"{field.name.upper()} is a whole number, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`")
+            raise Refused(
+                f"{field.name.upper()} is a whole number, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`"
+            )
         return int(word)
     choices = field.metadata.get("choices") or ()
     if choices and word.lower() not in choices:
-        raise Refused(f"{field.name.upper()} is one of {', '.join(choices)}, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`")
+        raise Refused(
+            f"{field.name.upper()} is one of {', '.join(choices)}, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`"
+        )
     if not choices and not PLAIN.fullmatch(word):
-        raise Refused(f"{field.name.upper()} is a plain word, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`")
+        raise Refused(
+            f"{field.name.upper()} is a plain word, not “{_echo(word)}”; usage: `/openvidu {kind.usage()}`"
+        )
     return word.lower() if choices else word

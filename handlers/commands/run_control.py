@@ -22,7 +22,9 @@ class Cancel(InstantCommand):
 
     async def answer(self, asked: CommandContext) -> Card:
         run = await asked.desk.cancel(self.run, asked.actor, asked.reason)
-        return views.words_card(f"{run.id} stops at its next safe point; its message says what stays done.")
+        return views.words_card(
+            f"{run.id} stops at its next safe point; its message says what stays done."
+        )
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Resume(InstantCommand):
             return views.not_covered_card(made.request)
         assert isinstance(made, Started), "it goes on, or is asked for"
         run = made.run
-        return views.words_card(f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}.")
+        return views.words_card(
+            f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}."
+        )
 
 
 @dataclass(frozen=True)

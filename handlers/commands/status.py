@@ -24,21 +24,30 @@ class Help(InstantCommand):
         others: list[str] = []
         try:
             name = asked.cluster()
-            spoken = [s for s in spoken if asked.desk.may_say(name, asked.actor, s).kind is not Kind.DENIED]
+            spoken = [
+                s
+                for s in spoken
+                if asked.desk.may_say(name, asked.actor, s).kind is not Kind.DENIED
+            ]
             verdict = may_operate(asked.actor, asked.desk.site(name).rules)
             reads = f"You may read; changes: {verdict.reason}."
             may = f"This channel is about {name}. {reads if verdict.kind is Kind.DENIED else 'You may use all of these.'}"
             others = [] if verdict.kind is Kind.DENIED else _others(asked, name)
         except Refused as error:
             may = views.sentence(str(error))
-        return views.help_card([(s.usage(), s.summary()) for s in spoken], may, [*others, views.OUTSIDE])
+        return views.help_card(
+            [(s.usage(), s.summary()) for s in spoken], may, [*others, views.OUTSIDE]
+        )
 
 
 def _others(asked: CommandContext, name: str) -> list[str]:
     """Which classes of commands are not open to somebody who may use others, and whom to ask for them."""
     rules = asked.desk.site(name).rules
     closed = [about for about in CHANGING if asked.actor.user not in rules.users(about)]
-    return [f"Not open to you: {about} commands; ask {whom_to_ask(rules.users(about))}." for about in closed]
+    return [
+        f"Not open to you: {about} commands; ask {whom_to_ask(rules.users(about))}."
+        for about in closed
+    ]
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,9 @@ class ShowStatus(InstantCommand):
 
     async def answer(self, asked: CommandContext) -> Card:
         if self.node is not None:
-            return node_card(await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now())
+            return node_card(
+                await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now()
+            )
         status = await asked.desk.status(asked.cluster(), asked.actor)
         try:
             hours = await asked.sight.hours_words(status.cluster.name, asked.actor)
@@ -85,4 +96,9 @@ class OneRun(InstantCommand):
     async def answer(self, asked: CommandContext) -> Card:
         desk = asked.desk
         run = await desk.run(self.run, asked.actor)
-        return one_run_card(run, desk.progress(run.id), await asked.sight.events(run.id, asked.actor), asked.clock.now())
+        return one_run_card(
+            run,
+            desk.progress(run.id),
+            await asked.sight.events(run.id, asked.actor),
+            asked.clock.now(),
+        )

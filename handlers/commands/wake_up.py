@@ -28,4 +28,6 @@ class Wake(InstantCommand):
 def woken_card(name: str, until: float) -> Card:
     """The answer to the person who woke it."""
     how = "`/openvidu status` says how far it is"
-    return views.words_card(f"{name} starts up. It stays up until {day(until)} and closes again then; {how}.")
+    return views.words_card(
+        f"{name} starts up. It stays up until {day(until)} and closes again then; {how}."
+    )

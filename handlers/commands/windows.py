@@ -41,29 +41,46 @@ class ListWindows(InstantCommand):
             return views.words_card("\n".join([none, *_calendars(book, now)]))
         rules = asked.desk.site(name).rules
         lines = []
-        for standing in await asked.desk.standings(book, (w.name for w in book.windows), surely=False):
+        for standing in await asked.desk.standings(
+            book, (w.name for w in book.windows), surely=False
+        ):
             window = standing.window
-            lines.append(f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]} · {_approval(standing, rules, now)}")
+            lines.append(
+                f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]} · {_approval(standing, rules, now)}"
+            )
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
         schedule = await asked.sight.schedule(name, asked.actor)
         lines.append(f"*Now* {schedule.words}")
         lines += [f":warning: {c}" for c in schedule.due.conflicts]
         lines += [f"*Overlap* {escape(o)}" for o in _overlaps(book.windows, now)]
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
-        if off := [d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]:
+        if off := [
+            d for d in book.exceptions.off if d >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+        ]:
             lines.append(f"*Days off* {', '.join(off)}")
         lines += _calendars(book, now)
-        return Card(views.plain(f"Windows of {name}: " + "; ".join(lines)), tuple(sections(f"*Windows of {name}*\n" + "\n".join(lines))))
+        return Card(
+            views.plain(f"Windows of {name}: " + "; ".join(lines)),
+            tuple(sections(f"*Windows of {name}*\n" + "\n".join(lines))),
+        )
 
 
 def _calendars(book: Book, now: float) -> list[str]:
     """What calendar files say of the coming time, and what is wrong with them."""
     known = book.exceptions
     lines = []
-    if days := _holidays([h for h in known.holidays if h.date >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]):
-        lines.append(f"*Holidays*, on which no window closes unless it names the date: {_first(days)}")
-    if coming := [f"{day(f.since)} to {day(f.until)} {f.name}".strip() for f in known.freezes if f.until > now]:
-        lines.append(f"*Change freezes*, in which only break-glass changes anything: {_first(coming)}")
+    if days := _holidays(
+        [h for h in known.holidays if h.date >= f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"]
+    ):
+        lines.append(
+            f"*Holidays*, on which no window closes unless it names the date: {_first(days)}"
+        )
+    if coming := [
+        f"{day(f.since)} to {day(f.until)} {f.name}".strip() for f in known.freezes if f.until > now
+    ]:
+        lines.append(
+            f"*Change freezes*, in which only break-glass changes anything: {_first(coming)}"
+        )
     if coming := [f"{day(m.since)} {m.name}".strip() for m in known.meetings if m.until > now]:
         lines.append(f"*Meetings*, under which it does not close: {_first(coming)}")
     return [*lines, *(f":warning: {escape(c)}" for s in book.calendars for c in s.cautions)]
@@ -85,7 +102,11 @@ def _holidays(coming: Sequence[Holiday]) -> list[str]:
 
 def _overlaps(windows: Sequence[Window], now: float) -> list[str]:
     """What each changes for those before it."""
-    return [said for n, w in enumerate(windows) for said in overlaps(windows[:n], w, now, now + FOUR_WEEKS)]
+    return [
+        said
+        for n, w in enumerate(windows)
+        for said in overlaps(windows[:n], w, now, now + FOUR_WEEKS)
+    ]
 
 
 def _approval(standing: Standing, rules: Rules, now: float) -> str:
@@ -109,15 +130,24 @@ class Forecast(InstantCommand):
         asked.desk.may_read(name, asked.actor)
         match = re.fullmatch(r"(\d{1,3})d?", self.days)
         if match is None or not 1 <= int(match[1]) <= 400:
-            raise Refused("how many days ahead? say a number from 1 to 400, as in `/openvidu window forecast 30d`")
+            raise Refused(
+                "how many days ahead? say a number from 1 to 400, as in `/openvidu window forecast 30d`"
+            )
         now = asked.clock.now()
         rows = await asked.sight.forecast(name, asked.actor, now, now + int(match[1]) * 86400.0)
         if not rows:
             return views.words_card(f"Nothing closes or opens {name} in the next {match[1]} days.")
         shown = [_row(r) for r in rows[:MOST_ROWS]]
-        more = f"{len(rows) - MOST_ROWS} more after that" if len(rows) > MOST_ROWS else f"{len(rows)} edges"
+        more = (
+            f"{len(rows) - MOST_ROWS} more after that"
+            if len(rows) > MOST_ROWS
+            else f"{len(rows)} edges"
+        )
         text = "\n".join(shown)
-        return Card(views.plain(f"Forecast for {name}: " + "; ".join(shown)), (*sections(f"*Forecast for {name}*\n{text}"), context(more)))
+        return Card(
+            views.plain(f"Forecast for {name}: " + "; ".join(shown)),
+            (*sections(f"*Forecast for {name}*\n{text}"), context(more)),
+        )
 
 
 def _row(row: Row) -> str:
@@ -167,7 +197,9 @@ class SkipDays(InstantCommand):
         name = asked.cluster()
         dates = parse_skipped(self.dates, asked.clock.now(), asked.zone(name))
         await asked.hours.wishes.skip(name, dates, asked.actor)
-        return views.words_card(f"{name} stays up on {listed(dates)}; `/openvidu window forecast` shows it.")
+        return views.words_card(
+            f"{name} stays up on {listed(dates)}; `/openvidu window forecast` shows it."
+        )
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,26 @@ from services.windows import hours_words
 
 log = logging.getLogger(__name__)
 OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
-OF_CARDS = (views.APPROVE, views.REJECT, views.DETAILS, views.CANCEL, views.RESUME, views.ABANDON, views.ANSWER)
-DECIDING = (views.APPROVE, views.REJECT, views.CANCEL, views.RESUME, views.ABANDON, views.ANSWER, views.WAKE, "keepup", "closenow")
+OF_CARDS = (
+    views.APPROVE,
+    views.REJECT,
+    views.DETAILS,
+    views.CANCEL,
+    views.RESUME,
+    views.ABANDON,
+    views.ANSWER,
+)
+DECIDING = (
+    views.APPROVE,
+    views.REJECT,
+    views.CANCEL,
+    views.RESUME,
+    views.ABANDON,
+    views.ANSWER,
+    views.WAKE,
+    "keepup",
+    "closenow",
+)
 OFFERED = ("form", "say", "more", "which")
 
 
@@ -62,7 +80,11 @@ class Buttons:
         """A press on its way: stored, if it decides something, before it is acknowledged. None: it only shows something."""
         name, value, ear = _read(body)
         action = name.partition(":")[0]
-        if action not in DECIDING or not OPAQUE.fullmatch(value) or self._deciding.may_take_one(action):
+        if (
+            action not in DECIDING
+            or not OPAQUE.fullmatch(value)
+            or self._deciding.may_take_one(action)
+        ):
             return None  # it shows something; or a form comes first, and sending that decides
         what = {"kind": "press", "action": name, "value": value, **sender(body, ear)}
         return await self._counter.taking.before_ack(what, ear.trigger)
@@ -75,7 +97,9 @@ class Buttons:
         once = work if note is not None else self._counter.once(ear.trigger, work)
         self._counter.tasks.start(once, f"{name} by {ear.user}")
 
-    async def _press(self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
+    async def _press(
+        self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None
+    ) -> None:
         async with self._counter.answering(ear):
             if note is None:
                 await self._pressed(name, value, body, ear, None)
@@ -85,7 +109,9 @@ class Buttons:
                         await self._pressed(name, value, body, ear, note)
         await self._bring_up_to_date(name, value, body)
 
-    async def _pressed(self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None) -> None:
+    async def _pressed(
+        self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None
+    ) -> None:
         async with self._counter.answering(ear):
             if not OPAQUE.fullmatch(value):
                 raise Refused("this button is not one of the bot's; nothing was changed")
@@ -112,17 +138,31 @@ class Buttons:
     async def _take_up(self, left: TakenUp) -> None:
         """A press that a bot died over: say what became of it, or take it now."""
         what, name, value = left.what, str(left.what["action"]), str(left.what["value"])
-        ear = ReplyTarget(str(what["channel"]), str(what["user"]), str(what["thread"]), url=str(what["url"]), since=float(what["at"]))
-        body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
+        ear = ReplyTarget(
+            str(what["channel"]),
+            str(what["user"]),
+            str(what["thread"]),
+            url=str(what["url"]),
+            since=float(what["at"]),
+        )
+        body = {
+            "user_id": ear.user,
+            "team_id": str(what["team"]),
+            "enterprise_id": str(what["enterprise"]),
+        }
         actor = await self._voice.actor(body)
         look = self._became(name, value, actor, float(what["at"]))
         found = await became(look)
         if found == NOT_TAKEN and left.again:
             await self._pressed(name, value, body, ear, left.note)
         else:
-            await self._voice.whisper(ear, views.words_card(f"The bot was restarted while it took your press. {found}"))
+            await self._voice.whisper(
+                ear, views.words_card(f"The bot was restarted while it took your press. {found}")
+            )
 
-    async def _ask_why(self, action: str, value: str, body: Mapping[str, Any], ear: ReplyTarget) -> None:
+    async def _ask_why(
+        self, action: str, value: str, body: Mapping[str, Any], ear: ReplyTarget
+    ) -> None:
         """In a form that is opened at once, because a press counts for three seconds, and filled in when it is known what is decided."""
         ear = replace(ear, view=await self._voice.open_modal(ear.trigger, opening_view()))
         async with self._counter.answering(ear):
@@ -131,7 +171,9 @@ class Buttons:
                 answer = await self._deciding.ask(action, value, body, ear)
             except Unreachable as error:
                 actor = await self._voice.actor(body)
-                self._counter.doubt(ear, error, self._deciding.became(BY_ACTION[action], value, actor, since))
+                self._counter.doubt(
+                    ear, error, self._deciding.became(BY_ACTION[action], value, actor, since)
+                )
                 return
             if answer is not None:
                 await self._voice.whisper(ear, answer)
@@ -157,7 +199,9 @@ class Buttons:
             case views.ANSWER:
                 return partial(self._counter.doubts.pressed, value.partition("|")[0], actor, since)
             case "keepup" | "closenow" | views.WAKE as command:
-                return partial(self._counter.doubts.recorded, value.partition("|")[0], command, actor, since)
+                return partial(
+                    self._counter.doubts.recorded, value.partition("|")[0], command, actor, since
+                )
             case _:
                 return None
 
@@ -204,7 +248,9 @@ class Buttons:
     async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
         """Stay up although a window would close it."""
         name = self._desk.sites.named(value, actor)
-        kept = await self._hours.wishes.keep(name, "tonight" if more == "tonight" else float(more), actor)
+        kept = await self._hours.wishes.keep(
+            name, "tonight" if more == "tonight" else float(more), actor
+        )
         return views.words_card(f"{name} stays up until {day(kept.until)}.")
 
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
@@ -245,10 +291,17 @@ ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None
 def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
     """Which button was pressed, what it carries, and where the answer goes."""
     action, message = body["actions"][0], body.get("message") or {}
-    channel, thread = str((body.get("channel") or {}).get("id") or ""), str(message.get("thread_ts") or "")
+    channel, thread = (
+        str((body.get("channel") or {}).get("id") or ""),
+        str(message.get("thread_ts") or ""),
+    )
     trigger, url = str(body.get("trigger_id") or ""), str(body.get("response_url") or "")
     value = str((action.get("selected_option") or {}).get("value") or action.get("value") or "")
-    return str(action["action_id"]), value, ReplyTarget(channel, str(body["user"]["id"]), thread, trigger=trigger, url=url)
+    return (
+        str(action["action_id"]),
+        value,
+        ReplyTarget(channel, str(body["user"]["id"]), thread, trigger=trigger, url=url),
+    )
 
 
 def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:

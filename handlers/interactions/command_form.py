@@ -9,7 +9,19 @@ from typing import Any
 from handlers.commands.holds import HoldTalk
 from handlers.commands.parser import CURLY
 from handlers.interactions.options import LENGTHS, Pick, initial, kind_of, picks
-from handlers.slack.blocks import OPTION, Block, Card, context, cut, divider, menu, modal, option, section, words
+from handlers.slack.blocks import (
+    OPTION,
+    Block,
+    Card,
+    context,
+    cut,
+    divider,
+    menu,
+    modal,
+    option,
+    section,
+    words,
+)
 from services.cluster.model import Cluster
 from services.common.command import Command
 from services.common.errors import Refused
@@ -18,7 +30,12 @@ from services.procedures import Procedure
 FORM, PLAN = "command_form", "command_plan"
 REASON, FLAGS, LENGTH = "reason", "flags", "length"
 TYPED = 300  # characters of what is typed into one field
-LABELS = {"number": "How many media nodes", "media": "How many media nodes", "size": "Droplet size", "node": "Which node"}
+LABELS = {
+    "number": "How many media nodes",
+    "media": "How many media nodes",
+    "size": "Droplet size",
+    "node": "Which node",
+}
 
 
 @dataclass(frozen=True)
@@ -57,18 +74,37 @@ def command_form(kind: type[Command], cluster: Cluster, meant: Meant) -> Block:
     """Everything that the command takes, picked from lists where there are such."""
     blocks: list[Block] = [section(f"*{cluster.name}* · {kind.summary()}")]
     if kind is HoldTalk:
-        blocks += [_line("what", "Why", "others read it"), _select(LENGTH, "For how long", LENGTHS, "2h")]
-        return modal(FORM, _title(kind.command), blocks, meant=meant.text(), submit="Put on hold", close="Leave it")
+        blocks += [
+            _line("what", "Why", "others read it"),
+            _select(LENGTH, "For how long", LENGTHS, "2h"),
+        ]
+        return modal(
+            FORM,
+            _title(kind.command),
+            blocks,
+            meant=meant.text(),
+            submit="Put on hold",
+            close="Leave it",
+        )
     blocks += [_field(kind, f, cluster) for f in kind.parameters() if f.metadata["kind"] != "flag"]
     if flags := [f for f in kind.parameters() if f.metadata["kind"] == "flag"]:
         blocks.append(_flags(flags))
     if not issubclass(kind, Procedure):
-        return modal(FORM, _title(kind.command), blocks, meant=meant.text(), submit="Go on", close="Leave it")
+        return modal(
+            FORM, _title(kind.command), blocks, meant=meant.text(), submit="Go on", close="Leave it"
+        )
     blocks += [
         _line(REASON, "Why", "shown to others, and kept with the run", optional=True),
         context("Next comes the plan. Nothing is changed yet."),
     ]
-    return modal(FORM, _title(kind.command), blocks, meant=meant.text(), submit="Show the plan", close="Leave it")
+    return modal(
+        FORM,
+        _title(kind.command),
+        blocks,
+        meant=meant.text(),
+        submit="Show the plan",
+        close="Leave it",
+    )
 
 
 def _field(kind: type[Command], field: Field[Any], cluster: Cluster) -> Block:
@@ -80,10 +116,18 @@ def _field(kind: type[Command], field: Field[Any], cluster: Cluster) -> Block:
     return _select(field.name, label, offered, initial(kind, field, cluster), optional=optional)
 
 
-def _select(block: str, label: str, offered: tuple[Pick, ...], begins: str = "", *, optional: bool = False) -> Block:
+def _select(
+    block: str, label: str, offered: tuple[Pick, ...], begins: str = "", *, optional: bool = False
+) -> Block:
     listed = {p.value: option(p.label, p.value, p.about) for p in offered}
     element = menu("Choose", block, list(listed.values()), listed.get(begins))
-    return {"type": "input", "block_id": block, "optional": optional, "label": words(label, 100), "element": element}
+    return {
+        "type": "input",
+        "block_id": block,
+        "optional": optional,
+        "label": words(label, 100),
+        "element": element,
+    }
 
 
 def _line(block: str, label: str, hint: str, *, optional: bool = False) -> Block:
@@ -99,9 +143,18 @@ def _line(block: str, label: str, hint: str, *, optional: bool = False) -> Block
 
 
 def _flags(flags: list[Field[Any]]) -> Block:
-    offered = [option(_sentence(f.metadata["help"]), f.name, f"--{f.name.replace('_', '-')}") for f in flags]
+    offered = [
+        option(_sentence(f.metadata["help"]), f.name, f"--{f.name.replace('_', '-')}")
+        for f in flags
+    ]
     element = {"type": "checkboxes", "action_id": FLAGS, "options": offered}
-    return {"type": "input", "block_id": FLAGS, "optional": True, "label": words("How", 100), "element": element}
+    return {
+        "type": "input",
+        "block_id": FLAGS,
+        "optional": True,
+        "label": words("How", 100),
+        "element": element,
+    }
 
 
 def _sentence(text: str) -> str:
@@ -119,7 +172,12 @@ def said_in(view: Mapping[str, Any]) -> Meant:
         raise Refused(f"there is no command {meant.command}")
     if kind is HoldTalk:
         said = [kind.command, _typed(view, "what"), "for", _typed(view, LENGTH)]
-        return Meant(meant.command, meant.cluster, meant.channel, " ".join([said[0], _quoted(said[1]), *said[2:]]))
+        return Meant(
+            meant.command,
+            meant.cluster,
+            meant.channel,
+            " ".join([said[0], _quoted(said[1]), *said[2:]]),
+        )
     said = [kind.command]
     for field in kind.parameters():
         if field.metadata["kind"] != "flag" and (value := _typed(view, field.name)):
@@ -156,4 +214,11 @@ def _ticked(view: Mapping[str, Any]) -> frozenset[str]:
 def plan_view(card: Card, meant: Meant, *, submit: str, note: str) -> Block:
     """What it would do; with `submit`, what asking for it is called."""
     blocks = [*card.blocks, divider(), context(note)]
-    return modal(PLAN, _title(meant.command), blocks, meant=meant.text() if submit else "", submit=submit, close="Leave it")
+    return modal(
+        PLAN,
+        _title(meant.command),
+        blocks,
+        meant=meant.text() if submit else "",
+        submit=submit,
+        close="Leave it",
+    )

@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 DRAWING = "drawing App Home"
 KEPT_TRUE = 3600.0  # seconds after somebody opened it in which it follows what happens
 GATHER = 3.0  # seconds of the wall's in which changes are gathered before they are drawn
-BETWEEN = 1.5  # seconds of the wall's between two that are drawn: 40 a minute of the 100 that Slack takes
+BETWEEN = (
+    1.5  # seconds of the wall's between two that are drawn: 40 a minute of the 100 that Slack takes
+)
 ANYWAY = 300.0  # seconds after which it is drawn again though nothing is known to have changed
 
 
@@ -43,7 +45,12 @@ class Home:
     """Draws it. One worker for everybody, so that a slow Slack holds up nothing."""
 
     def __init__(
-        self, desk: Desk, glances: ClusterOverviews, voice: SlackClient, clock: Clock, approvers: Callable[[Request], str]
+        self,
+        desk: Desk,
+        glances: ClusterOverviews,
+        voice: SlackClient,
+        clock: Clock,
+        approvers: Callable[[Request], str],
     ) -> None:
         self._desk = desk
         self._glances = glances
@@ -62,7 +69,11 @@ class Home:
     def opened(self, body: Mapping[str, Any]) -> None:
         """Somebody opened it. Returns at once."""
         user = str(body["event"]["user"])
-        who = {"user_id": user, "team_id": body.get("team_id"), "enterprise_id": body.get("enterprise_id")}
+        who = {
+            "user_id": user,
+            "team_id": body.get("team_id"),
+            "enterprise_id": body.get("enterprise_id"),
+        }
         self.tasks.start(self._opened(who), f"home of {user}")
 
     async def _opened(self, who: Mapping[str, Any]) -> None:
@@ -77,7 +88,9 @@ class Home:
         viewer = Viewer(actor.user, actor.team, actor.enterprise, now + KEPT_TRUE)
         shown = self._shown.setdefault(actor.user, _Shown(viewer))
         shown.viewer, shown.drawn = viewer, ""
-        with suppress(BotError):  # it is drawn all the same; it only does not follow what happens after a restart
+        with suppress(
+            BotError
+        ):  # it is drawn all the same; it only does not follow what happens after a restart
             await self._desk.homes.opened(viewer, now)
         names = self._readable(actor)
         if any(self._glances.known(n).cluster is None for n in names):
@@ -115,7 +128,9 @@ class Home:
             return
         old = any(now - s.at >= ANYWAY for s in self._shown.values())
         for name in self._desk.sites:
-            await self._desk.bulkheads.keep("news for App Home", partial(self._notice, name, old=old), name)
+            await self._desk.bulkheads.keep(
+                "news for App Home", partial(self._notice, name, old=old), name
+            )
 
     async def _notice(self, name: str, *, old: bool) -> None:
         if old or await self._glances.differs(name):
@@ -146,7 +161,11 @@ class Home:
     async def _draw_for(self, shown: _Shown) -> None:
         viewer = shown.viewer
         try:
-            who = {"user_id": viewer.user, "team_id": viewer.team, "enterprise_id": viewer.enterprise}
+            who = {
+                "user_id": viewer.user,
+                "team_id": viewer.team,
+                "enterprise_id": viewer.enterprise,
+            }
             if await self._draw(shown, await self._voice.actor(who)):
                 await asyncio.sleep(BETWEEN)
         except (BotError, MessageGone) as error:
@@ -176,8 +195,16 @@ class Home:
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
         about_run = operates if glance.run is None else self._desk.may_decide(glance.run, actor)
         decides = frozenset(r.id for r in glance.waiting if self._desk.counts(r, actor))
-        offered = offers(glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows)
-        offered = open_to(offered, SPOKEN, lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED)
+        offered = offers(
+            glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows
+        )
+        offered = open_to(
+            offered,
+            SPOKEN,
+            lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED,
+        )
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
         wakes = may_wake(actor, rules).kind is not Kind.DENIED
-        return glance, UserActions(decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting}, wakes)
+        return glance, UserActions(
+            decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting}, wakes
+        )

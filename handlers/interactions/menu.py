@@ -9,7 +9,14 @@ from handlers.commands.config import ConfigSet
 from handlers.commands.dispatcher import CommandDispatcher, say
 from handlers.commands.inbox import Note
 from handlers.commands.parser import Words, parse
-from handlers.interactions.command_form import Meant, command_form, first_field, looking_view, plan_view, said_in
+from handlers.interactions.command_form import (
+    Meant,
+    command_form,
+    first_field,
+    looking_view,
+    plan_view,
+    said_in,
+)
 from handlers.interactions.options import kind_of
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.secret_form import config_form
@@ -28,7 +35,13 @@ OLDER = "this button is of an older version; nothing was changed, open the menu 
 class Menus:
     """One method per thing that is pressed or sent."""
 
-    def __init__(self, desk: Desk, voice: SlackClient, counter: CommandDispatcher, channels: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        voice: SlackClient,
+        counter: CommandDispatcher,
+        channels: Mapping[str, str],
+    ) -> None:
         self._desk = desk
         self._voice = voice
         self._counter = counter
@@ -48,12 +61,16 @@ class Menus:
         if how == "form":
             await self._open(meant, body)
         elif issubclass(kind, Procedure) and kind is not AddWindow:
-            raise Refused(OLDER)  # nothing is asked for by one press: what changes a cluster has a form
+            raise Refused(
+                OLDER
+            )  # nothing is asked for by one press: what changes a cluster has a form
         else:
             words = replace(parse(kind.command), cluster=meant.cluster)
             await self._counter.do(words, body, await self._answer_in(ear, meant, kind, body))
 
-    async def _answer_in(self, ear: ReplyTarget, meant: Meant, kind: type[Command], body: Mapping[str, Any]) -> ReplyTarget:
+    async def _answer_in(
+        self, ear: ReplyTarget, meant: Meant, kind: type[Command], body: Mapping[str, Any]
+    ) -> ReplyTarget:
         """Where there is no channel, a modal is opened at once and filled with the answer: its trigger lasts three seconds."""
         if ear.channel:
             return ear
@@ -64,12 +81,18 @@ class Menus:
         return replace(ear, view=view)
 
     async def _open(self, meant: Meant, body: Mapping[str, Any]) -> None:
-        view = await self._voice.open_modal(str(body["trigger_id"]), looking_view(meant, "Looking at"))
-        async with self._counter.answering(ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)):
+        view = await self._voice.open_modal(
+            str(body["trigger_id"]), looking_view(meant, "Looking at")
+        )
+        async with self._counter.answering(
+            ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)
+        ):
             actor = await self._voice.actor(body)
             kind = kind_of(meant.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
-            raise_if_denied(self._desk.may_say(self._desk.sites.named(meant.cluster, actor), actor, kind))
+            raise_if_denied(
+                self._desk.may_say(self._desk.sites.named(meant.cluster, actor), actor, kind)
+            )
             meant = replace(meant, channel=self._news(meant))
             if kind is ConfigSet:
                 self._desk.vault(meant.cluster)
@@ -94,9 +117,15 @@ class Menus:
             meant = said_in(view)
             words = parse(meant.words)
         except Refused as error:
-            return {"response_action": "errors", "errors": {first_field(view): say(error).replace("`", "")[:300]}}
+            return {
+                "response_action": "errors",
+                "errors": {first_field(view): say(error).replace("`", "")[:300]},
+            }
         if isinstance(words.said, ConfigSet):
-            return {"response_action": "update", "view": config_form(meant.cluster, words.said.key, meant.channel)}
+            return {
+                "response_action": "update",
+                "view": config_form(meant.cluster, words.said.key, meant.channel),
+            }
         if isinstance(words.said, Procedure):
             self._start(self._plan(meant, words.said, body), f"plan for {body['user']['id']}")
             return {"response_action": "update", "view": looking_view(meant, "Planning for")}
@@ -106,11 +135,15 @@ class Menus:
     async def note(self, body: Mapping[str, Any], meant: Meant) -> Note | None:
         """What was sent, stored before it is acknowledged."""
         try:
-            return await self._counter.note_words(_words(meant), body, ReplyTarget(meant.channel, str(body["user"]["id"])))
+            return await self._counter.note_words(
+                _words(meant), body, ReplyTarget(meant.channel, str(body["user"]["id"]))
+            )
         except Refused:
             return None
 
-    def asked(self, body: Mapping[str, Any], meant: Meant | None = None, note: Note | None = None) -> None:
+    def asked(
+        self, body: Mapping[str, Any], meant: Meant | None = None, note: Note | None = None
+    ) -> None:
         """The plan was seen, and what it shows is asked for: the same as typing it in the channel."""
         meant = meant or Meant.of(body["view"])
         ear = ReplyTarget(meant.channel, str(body["user"]["id"]))
@@ -121,12 +154,19 @@ class Menus:
 
     async def _plan(self, meant: Meant, procedure: Procedure, body: Mapping[str, Any]) -> None:
         view = str(body["view"]["id"])
-        async with self._counter.answering(ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)):
+        async with self._counter.answering(
+            ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)
+        ):
             actor = await self._voice.actor(body)
-            made = await self._desk.request(actor, self._desk.sites.named(meant.cluster, actor), procedure, dry=True)
+            made = await self._desk.request(
+                actor, self._desk.sites.named(meant.cluster, actor), procedure, dry=True
+            )
             assert isinstance(made, Planned), "a dry run stops at the plan"
             submit, note = await self._what_then(made.plan, actor)
-            await self._voice.change_modal(view, plan_view(views.plan_card(made.plan, dry=True), meant, submit=submit, note=note))
+            await self._voice.change_modal(
+                view,
+                plan_view(views.plan_card(made.plan, dry=True), meant, submit=submit, note=note),
+            )
 
     async def _what_then(self, plan: Plan, actor: Actor) -> tuple[str, str]:
         """What asking for it is called, and what it leads to; no name where it leads nowhere."""
@@ -138,7 +178,10 @@ class Menus:
         if (run := await self._open_run(plan.cluster, actor)) is not None:
             return "", views.sentence(run, self._desk.sites)
         if verdict.kind is Kind.NEEDS_APPROVAL:
-            return "Ask for approval", f"Somebody else has to approve it, because {verdict.reason}. Nothing is changed before that."
+            return (
+                "Ask for approval",
+                f"Somebody else has to approve it, because {verdict.reason}. Nothing is changed before that.",
+            )
         return "Do it", f"Needs no approval: {verdict.reason}. It begins as soon as you press."
 
     async def _open_run(self, name: str, actor: Actor) -> str | None:

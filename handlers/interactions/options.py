@@ -33,7 +33,14 @@ class Pick:
 
 LENGTHS = tuple(
     Pick(value, label)
-    for value, label in (("30m", "30 minutes"), ("1h", "1 hour"), ("2h", "2 hours"), ("4h", "4 hours"), ("8h", "8 hours"), ("1d", "1 day"))
+    for value, label in (
+        ("30m", "30 minutes"),
+        ("1h", "1 hour"),
+        ("2h", "2 hours"),
+        ("4h", "4 hours"),
+        ("8h", "8 hours"),
+        ("1d", "1 day"),
+    )
 )
 
 
@@ -75,7 +82,9 @@ def numbers(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
     most = min(MOST, max(NUMBERS, 2 * now, 2 * (cluster.remembered or 0)))
     bound = fleet.of(cluster).most if kind is Startup else None
     if bound is not None:
-        return tuple(Pick(str(n), count(n, "media node")) for n in range(1, bound + 1))  # those there are; on or off they cost the same
+        return tuple(
+            Pick(str(n), count(n, "media node")) for n in range(1, bound + 1)
+        )  # those there are; on or off they cost the same
     least = max(1, len(cluster.members)) if kind is Startup else 1
     return tuple(_number(n, now, cluster.media_price) for n in range(least, most + 1))
 
@@ -98,7 +107,9 @@ def sizes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
         now = max((m.monthly for m in cluster.masters if m.monthly), default=None)
         return tuple(_size(s, now) for s in legal(cluster)[:MOST])
     mine = cluster.pool.size if cluster.pool is not None else ""
-    sold = [s for s in cluster.sizes if s.available and cluster.region in s.regions and s.slug != mine]
+    sold = [
+        s for s in cluster.sizes if s.available and cluster.region in s.regions and s.slug != mine
+    ]
     before = cluster.size(mine)
     cheapest = sorted(sold, key=by_price)[:MOST]
     return tuple(_size(s, before.monthly if before else None) for s in cheapest)
@@ -106,9 +117,13 @@ def sizes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
 
 def _size(size: Size, now: Decimal | None) -> Pick:
     change = None if now is None or size.monthly is None else size.monthly - now
-    compared = "" if change is None else f", {money(abs(change))} {'more' if change >= 0 else 'less'} each"
+    compared = (
+        "" if change is None else f", {money(abs(change))} {'more' if change >= 0 else 'less'} each"
+    )
     about = f"{size.vcpus} vCPU, {size.memory / 1024:g} GB, disk {size.disk} GB{compared}"
-    return Pick(size.slug, f"{size.slug} · {per_hour(size.hourly)} · {money(size.monthly)}/month", about)
+    return Pick(
+        size.slug, f"{size.slug} · {per_hour(size.hourly)} · {money(size.monthly)}/month", about
+    )
 
 
 def nodes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
@@ -121,13 +136,26 @@ def nodes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
 
 def _master(master: Droplet, cluster: Cluster) -> Pick:
     name = short(master.name, cluster.stack)
-    return Pick(name, f"{name} · {master.status}{f', {health(master)}' if master.status == 'active' else ''}", master.size)
+    return Pick(
+        name,
+        f"{name} · {master.status}{f', {health(master)}' if master.status == 'active' else ''}",
+        master.size,
+    )
 
 
 def _media(node: MediaNode, cluster: Cluster) -> Pick:
     look, name = node.look, short(node.name, cluster.stack)
-    unknown, empty = isinstance(look, NotSeen) or not meets(look), isinstance(look, NodeLook) and look.rooms == 0
-    carries = "meetings unknown" if isinstance(look, NotSeen) or unknown else "no meetings" if empty else meets(look)
+    unknown, empty = (
+        isinstance(look, NotSeen) or not meets(look),
+        isinstance(look, NodeLook) and look.rooms == 0,
+    )
+    carries = (
+        "meetings unknown"
+        if isinstance(look, NotSeen) or unknown
+        else "no meetings"
+        if empty
+        else meets(look)
+    )
     several = len([n for n in cluster.media if short(n.name, cluster.stack) == name]) > 1
     return Pick(str(node.id) if several else name, f"{name} · {node_state(node)}", carries)
 

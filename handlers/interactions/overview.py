@@ -75,7 +75,10 @@ class ClusterOverviews:
         async with self._gate:
             with self._desk.bulkheads.within("glances", name):
                 return await self._look_at(name, at_most)
-            self._known[name] = replace(self.known(name), trouble=("could not be looked at: an error of the bot, its log has more",))
+            self._known[name] = replace(
+                self.known(name),
+                trouble=("could not be looked at: an error of the bot, its log has more",),
+            )
             return ""
 
     async def _look_at(self, name: str, at_most: float) -> str:
@@ -93,9 +96,16 @@ class ClusterOverviews:
             async with self._clock.timeout(LOOK_WITHIN):
                 cluster = await self._desk.look(glance.name, NEEDS)
         except TimeoutError:
-            return replace(glance, trouble=(f"could not be looked at within {LOOK_WITHIN:.0f} s; {_of(glance.cluster)}",))
+            return replace(
+                glance,
+                trouble=(
+                    f"could not be looked at within {LOOK_WITHIN:.0f} s; {_of(glance.cluster)}",
+                ),
+            )
         except BotError as error:
-            return replace(glance, trouble=(f"could not be looked at: {error}; {_of(glance.cluster)}",))
+            return replace(
+                glance, trouble=(f"could not be looked at: {error}; {_of(glance.cluster)}",)
+            )
         return replace(glance, cluster=cluster, trouble=())
 
     async def _read(self, glance: ClusterOverview) -> ClusterOverview:
@@ -106,8 +116,17 @@ class ClusterOverviews:
             run = await desk.open_run(name)
             waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
             _, book = await self._hours.books.read(name)
-            hours, closed = await self._hours.words(name), not wakeable(name, (await self._hours.schedule(name)).due)
-            rows = forecast(book.windows, now, now + AHEAD, await self._hours.exceptions(name, book), await self._hours.terms(name))
+            hours, closed = (
+                await self._hours.words(name),
+                not wakeable(name, (await self._hours.schedule(name)).due),
+            )
+            rows = forecast(
+                book.windows,
+                now,
+                now + AHEAD,
+                await self._hours.exceptions(name, book),
+                await self._hours.terms(name),
+            )
             month = await self._month(name, glance.cluster)
         except BotError as error:
             trouble = f"{UNREAD}: {error}; runs, requests and windows may have changed"

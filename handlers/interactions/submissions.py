@@ -44,7 +44,9 @@ class Forms:
         view = body["view"]
         if view["callback_id"] == WINDOW:
             words, ear = _window(body)
-            return await self._counter.taking.before_ack(stored(words, body, ear), str(body.get("trigger_id") or ""))
+            return await self._counter.taking.before_ack(
+                stored(words, body, ear), str(body.get("trigger_id") or "")
+            )
         if view["callback_id"] == REASONED:
             decision, name, channel, reason = meant_by(view)
             said = {"kind": "decision", "decision": str(decision), "about": name, "reason": reason}
@@ -65,32 +67,60 @@ class Forms:
         view = body["view"]
         if view["callback_id"] == WINDOW:
             words, ear = _window(body)
-            self._counter.tasks.start(self._counter.do(words, body, ear, note), f"window of {ear.user}")
+            self._counter.tasks.start(
+                self._counter.do(words, body, ear, note), f"window of {ear.user}"
+            )
             return
         if view["callback_id"] == REASONED:
             decision, name, channel, reason = meant_by(view)
             ear = ReplyTarget(channel, str(body["user"]["id"]))
-            self._counter.tasks.start(self._decided(decision, name, reason, body, ear, note), f"{decision} by {ear.user}")
+            self._counter.tasks.start(
+                self._decided(decision, name, reason, body, ear, note), f"{decision} by {ear.user}"
+            )
             return
         meant = _meant(view)
         ear = ReplyTarget(meant["channel"], str(body["user"]["id"]))
         value, reason = _typed(view, VALUE), _typed(view, REASON)
-        self._counter.tasks.start(self._submitted(meant, value, reason, body, ear, note), f"form of {ear.user}")
+        self._counter.tasks.start(
+            self._submitted(meant, value, reason, body, ear, note), f"form of {ear.user}"
+        )
 
     async def _submitted(
-        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note
+        self,
+        meant: dict[str, str],
+        value: str,
+        reason: str,
+        body: Mapping[str, Any],
+        ear: ReplyTarget,
+        note: Note,
     ) -> None:
         async with self._counter.answering(ear), self._counter.taking.held(note) as mine:
             if mine:
                 async with self._counter.answering(ear):
                     await self._configure(meant, value, reason, body, ear, note)
 
-    async def _decided(self, decision: Decision, name: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note) -> None:
+    async def _decided(
+        self,
+        decision: Decision,
+        name: str,
+        reason: str,
+        body: Mapping[str, Any],
+        ear: ReplyTarget,
+        note: Note,
+    ) -> None:
         async with self._counter.answering(ear), self._counter.taking.held(note) as mine:
             if mine:
                 await self._decide(decision, name, reason, body, ear, note)
 
-    async def _decide(self, decision: Decision, name: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note) -> None:
+    async def _decide(
+        self,
+        decision: Decision,
+        name: str,
+        reason: str,
+        body: Mapping[str, Any],
+        ear: ReplyTarget,
+        note: Note,
+    ) -> None:
         deciding = self._counter.deciding
         async with self._counter.answering(ear):
             actor = await self._voice.actor(body)
@@ -108,16 +138,30 @@ class Forms:
         what, decision = left.what, Decision(str(left.what["decision"]))
         name = str(what.get("about") or what["name"])  # before "about" there was, "name" held it
         ear = ReplyTarget(str(what["channel"]), str(what["user"]))
-        body = {"user_id": ear.user, "team_id": str(what["team"]), "enterprise_id": str(what["enterprise"])}
-        look = self._counter.deciding.became(decision, name, await self._voice.actor(body), float(what["at"]))
+        body = {
+            "user_id": ear.user,
+            "team_id": str(what["team"]),
+            "enterprise_id": str(what["enterprise"]),
+        }
+        look = self._counter.deciding.became(
+            decision, name, await self._voice.actor(body), float(what["at"])
+        )
         found = await became(look)
         if found == NOT_TAKEN and left.again:
             await self._decide(decision, name, str(what["reason"]), body, ear, left.note)
         else:
-            await self._voice.whisper(ear, views.words_card(f"The bot was restarted while it took your decision. {found}"))
+            await self._voice.whisper(
+                ear, views.words_card(f"The bot was restarted while it took your decision. {found}")
+            )
 
     async def _configure(
-        self, meant: dict[str, str], value: str, reason: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note
+        self,
+        meant: dict[str, str],
+        value: str,
+        reason: str,
+        body: Mapping[str, Any],
+        ear: ReplyTarget,
+        note: Note,
     ) -> None:
         key, cluster = meant["key"], meant["cluster"]
 
@@ -130,7 +174,13 @@ class Forms:
         channel = await self._counter.card_channel(cluster)
         try:
             made = await self._desk.configure(
-                actor, cluster, change, reason=reason, channel=channel, words=f"config set {key}", later=_later(meant)
+                actor,
+                cluster,
+                change,
+                reason=reason,
+                channel=channel,
+                words=f"config set {key}",
+                later=_later(meant),
             )
         except Unreachable as error:
             look = partial(self._counter.doubts.recorded, cluster, "config set", actor, since)
@@ -145,7 +195,9 @@ def _window(body: Mapping[str, Any]) -> tuple[Words, ReplyTarget]:
     window = read_window(body["view"]).window
     assert window is not None, "looked at when it was sent"
     cluster, channel, reason = meant_in(body["view"])
-    return Words(AddWindow(window.words()), cluster, reason), ReplyTarget(channel, str(body["user"]["id"]))
+    return Words(AddWindow(window.words()), cluster, reason), ReplyTarget(
+        channel, str(body["user"]["id"])
+    )
 
 
 def _meant(view: Mapping[str, Any]) -> dict[str, str]:

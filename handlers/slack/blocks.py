@@ -23,7 +23,12 @@ class Card:
 
     def arguments(self) -> dict[str, Any]:
         """As the Web API takes it."""
-        return {"text": cut(self.text, TEXT), "blocks": list(self.blocks), "unfurl_links": False, "unfurl_media": False}
+        return {
+            "text": cut(self.text, TEXT),
+            "blocks": list(self.blocks),
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
 
 
 def escape(text: str) -> str:
@@ -57,7 +62,12 @@ def context(text: str) -> Block:
 
 def button(label: str, action: str, value: str, *, style: str = "", confirm: str = "") -> Block:
     """A button. `confirm`: the words of a dialog that asks again before it is sent."""
-    made: Block = {"type": "button", "text": {"type": "plain_text", "text": cut(label, 75)}, "action_id": action, "value": value}
+    made: Block = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": cut(label, 75)},
+        "action_id": action,
+        "value": value,
+    }
     if style:
         made["style"] = style
     if confirm:
@@ -86,7 +96,9 @@ def option(label: str, value: str, about: str = "") -> Block:
     return {"text": words(label, OPTION), "value": value, **more}
 
 
-def menu(placeholder: str, action: str, options: Sequence[Block], initial: Block | None = None) -> Block:
+def menu(
+    placeholder: str, action: str, options: Sequence[Block], initial: Block | None = None
+) -> Block:
     """A list to pick one thing from."""
     begins = {"initial_option": initial} if initial is not None else {}
     return {
@@ -103,7 +115,15 @@ def divider() -> Block:
     return {"type": "divider"}
 
 
-def modal(callback: str, title: str, blocks: Sequence[Block], *, meant: str = "", submit: str = "", close: str = "Close") -> Block:
+def modal(
+    callback: str,
+    title: str,
+    blocks: Sequence[Block],
+    *,
+    meant: str = "",
+    submit: str = "",
+    close: str = "Close",
+) -> Block:
     """A modal. `meant` travels with it; `submit` is what sending it is called."""
     more: Block = {"submit": words(submit, VIEW_WORDS)} if submit else {}
     if meant:

@@ -16,8 +16,19 @@ CLOSED = {
     "restricted_action_non_threadable_channel": "the rules of <#{0}> do not let the bot post there",
     "posting_to_general_channel_denied": "the rules of <#{0}> do not let the bot post there",
 }
-REFUSED = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "team_access_not_granted"})
-SHOWN = frozenset({"is_archived", "is_inactive", "channel_is_archived", "not_in_channel", "channel_not_found"})  # by a look, too
+REFUSED = frozenset(
+    {
+        "invalid_auth",
+        "not_authed",
+        "account_inactive",
+        "token_revoked",
+        "token_expired",
+        "team_access_not_granted",
+    }
+)
+SHOWN = frozenset(
+    {"is_archived", "is_inactive", "channel_is_archived", "not_in_channel", "channel_not_found"}
+)  # by a look, too
 TRIED_AGAIN = 600.0  # seconds until a channel whose rules forbade a message is tried once more
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds until a refused token is tried once more
 
@@ -26,7 +37,11 @@ class Closed(Unreachable):
     """This channel takes no message of the bot; asking again soon gets the same answer. `why`: in words for people."""
 
     def __init__(self, channel: str, why: str, code: str = "") -> None:
-        super().__init__(f"no message of the bot is taken in {channel}{f': {code}' if code else ''}", cause=why, sent=False)
+        super().__init__(
+            f"no message of the bot is taken in {channel}{f': {code}' if code else ''}",
+            cause=why,
+            sent=False,
+        )
         self.channel = channel
         self.why = why
         self.code = code
@@ -36,7 +51,11 @@ class TokenRefused(Unreachable):
     """Slack does not take the bot's token: nothing can be said to anyone, until it is another one."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(f"Slack refuses the bot's token: {code}", cause=f"Slack refuses the bot's token ({code})", sent=False)
+        super().__init__(
+            f"Slack refuses the bot's token: {code}",
+            cause=f"Slack refuses the bot's token ({code})",
+            sent=False,
+        )
         self.code = code
 
 
@@ -82,7 +101,9 @@ class ChannelAccess:
         """Slack took the token."""
         self.token, self._pause = "", FIRST_PAUSE
 
-    def refusal(self, method: str, channel: str, code: str, loop_now: float, now: float) -> Unreachable | None:
+    def refusal(
+        self, method: str, channel: str, code: str, loop_now: float, now: float
+    ) -> Unreachable | None:
         """What a code of Slack's means for the channel, or for everything; None when it is about this one call."""
         if code in REFUSED:
             if not self.token:
@@ -97,7 +118,9 @@ class ChannelAccess:
     def closes(self, error: Closed, now: float) -> None:
         """A channel took no message. A conversation with one person is no channel, and nothing is kept of it."""
         if error.channel.startswith(("C", "G")):
-            self.closed.setdefault(error.channel, Shut(error.why, now, unseen=error.code not in SHOWN))
+            self.closed.setdefault(
+                error.channel, Shut(error.why, now, unseen=error.code not in SHOWN)
+            )
 
     def opens(self, channel: str, now: float) -> None:
         """A channel took a message."""

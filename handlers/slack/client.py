@@ -27,9 +27,13 @@ JUST_NOW = 10.0  # the same where it decides whether their approval counts
 UNKNOWN = "Slack does not say who you are at the moment; try again"
 ELSEWHERE = "you belong to another workspace; only members of this one may use it"
 GONE = frozenset({"message_not_found", "edit_window_closed", "cant_update_message"})
-TOO_MUCH = frozenset({"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"})
+TOO_MUCH = frozenset(
+    {"msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format"}
+)
 PLAIN = 3000  # characters of a message that is sent without its blocks
-AGAIN = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+AGAIN = frozenset(
+    {"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
 PATIENCE = 8.0  # seconds in which a look is repeated while a person waits for what comes of it
 FIRST_PAUSE = 0.5
 TOO_MANY = 429
@@ -70,9 +74,13 @@ class LookFirst(AsyncRetryHandler):
         response: HttpResponse | None = None,
         error: Exception | None = None,
     ) -> bool:
-        if request.url.endswith("/chat.postMessage") and (response is None or response.status_code != TOO_MANY):
+        if request.url.endswith("/chat.postMessage") and (
+            response is None or response.status_code != TOO_MANY
+        ):
             return False
-        return await self.other.can_retry_async(state=state, request=request, response=response, error=error)
+        return await self.other.can_retry_async(
+            state=state, request=request, response=response, error=error
+        )
 
     async def prepare_for_next_attempt_async(
         self,
@@ -82,7 +90,9 @@ class LookFirst(AsyncRetryHandler):
         response: HttpResponse | None = None,
         error: Exception | None = None,
     ) -> None:
-        await self.other.prepare_for_next_attempt_async(state=state, request=request, response=response, error=error)
+        await self.other.prepare_for_next_attempt_async(
+            state=state, request=request, response=response, error=error
+        )
 
 
 class MessageGone(Exception):
@@ -103,8 +113,12 @@ class Standing:
 class SlackClient:
     """Posts, edits, whispers; and knows who people are. Raises Unreachable when Slack cannot be spoken to."""
 
-    def __init__(self, client: AsyncWebClient, clock: Clock, teams: frozenset[str] = frozenset()) -> None:
-        client.retry_handlers = [h if isinstance(h, LookFirst) else LookFirst(h) for h in client.retry_handlers]
+    def __init__(
+        self, client: AsyncWebClient, clock: Clock, teams: frozenset[str] = frozenset()
+    ) -> None:
+        client.retry_handlers = [
+            h if isinstance(h, LookFirst) else LookFirst(h) for h in client.retry_handlers
+        ]
         self._client = client
         self._clock = clock
         self._teams = teams
@@ -122,12 +136,16 @@ class SlackClient:
         """A new message; returns its ts. Closed when the channel takes none. `mark`: whose card it is, to find it again by `find`."""
         return (await self.post_in(channel, card, thread, mark))[1]
 
-    async def post_in(self, channel: str, card: Card, thread: str = "", mark: str = "") -> tuple[str, str]:
+    async def post_in(
+        self, channel: str, card: Card, thread: str = "", mark: str = ""
+    ) -> tuple[str, str]:
         """The same; returns the channel's own id too, which for a person is that of their conversation with the bot."""
         more: dict[str, Any] = {"thread_ts": thread} if thread else {}
         if mark:
             more["metadata"] = {"event_type": CARD_EVENT, "event_payload": {"of": mark}}
-        answer = await self._send("chat.postMessage", {"channel": channel, **card.arguments(), **more})
+        answer = await self._send(
+            "chat.postMessage", {"channel": channel, **card.arguments(), **more}
+        )
         return str(answer["channel"]), str(answer["ts"])
 
     async def edit(self, channel: str, ts: str, card: Card) -> None:
@@ -138,8 +156,15 @@ class SlackClient:
         """The newest card of one of these in a channel, posted since that moment; "" when there is none. Unreachable: not known."""
         cursor = ""
         for _ in range(PAGES):
-            said = {"channel": channel, "oldest": f"{oldest:.6f}", "limit": PAGE, "include_all_metadata": True}
-            answer = await self._look("conversations.history", said | ({"cursor": cursor} if cursor else {}))
+            said = {
+                "channel": channel,
+                "oldest": f"{oldest:.6f}",
+                "limit": PAGE,
+                "include_all_metadata": True,
+            }
+            answer = await self._look(
+                "conversations.history", said | ({"cursor": cursor} if cursor else {})
+            )
             for message in answer.get("messages") or ():
                 if message.get("bot_id") and mark_of(message) in marks:
                     return str(message["ts"])
@@ -150,14 +175,25 @@ class SlackClient:
 
     async def mark(self, channel: str, ts: str) -> str:
         """Whose card one message of a channel is; "" for any other message."""
-        said = {"channel": channel, "oldest": ts, "latest": ts, "inclusive": True, "limit": 1, "include_all_metadata": True}
+        said = {
+            "channel": channel,
+            "oldest": ts,
+            "latest": ts,
+            "inclusive": True,
+            "limit": 1,
+            "include_all_metadata": True,
+        }
         found = (await self._look("conversations.history", said)).get("messages") or ()
         return next((mark_of(m) for m in found if m.get("bot_id") and m.get("ts") == ts), "")
 
     async def link(self, channel: str, ts: str) -> str:
         """The address of a message, as people open it; "" when Slack does not say."""
         try:
-            return str((await self._look("chat.getPermalink", {"channel": channel, "message_ts": ts}))["permalink"])
+            return str(
+                (await self._look("chat.getPermalink", {"channel": channel, "message_ts": ts}))[
+                    "permalink"
+                ]
+            )
         except (Unreachable, MessageGone):
             return ""
 
@@ -175,13 +211,22 @@ class SlackClient:
         if not ear.url or uses >= URL_USES or now - since > URL_SECONDS:
             return False
         if len(self._urls) > 1000:
-            self._urls = {url: used for url, used in self._urls.items() if now - used[0] <= URL_SECONDS}
+            self._urls = {
+                url: used for url, used in self._urls.items() if now - used[0] <= URL_SECONDS
+            }
         self._urls[ear.url] = (since, uses + 1)
-        client = AsyncWebhookClient(ear.url, session=self._client.session, timeout=10, logger=logging.getLogger("slack_sdk.quiet"))
+        client = AsyncWebhookClient(
+            ear.url,
+            session=self._client.session,
+            timeout=10,
+            logger=logging.getLogger("slack_sdk.quiet"),
+        )
         client.proxy = self._client.proxy
         said = {"response_type": "ephemeral", "replace_original": False, **card.arguments()}
         try:
-            return (await client.send_dict(said | ({"thread_ts": ear.thread} if ear.thread else {}))).status_code == 200
+            return (
+                await client.send_dict(said | ({"thread_ts": ear.thread} if ear.thread else {}))
+            ).status_code == 200
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, SlackRequestError) as error:
             log.warning("an answer by response URL was not taken: %s", cause_of(error).said)
             return False
@@ -189,7 +234,10 @@ class SlackClient:
     async def _whisper_in_channel(self, ear: ReplyTarget, card: Card) -> None:
         more = {"thread_ts": ear.thread} if ear.thread else {}
         try:
-            await self._call("chat.postEphemeral", {"channel": ear.channel, "user": ear.user, **card.arguments(), **more})
+            await self._call(
+                "chat.postEphemeral",
+                {"channel": ear.channel, "user": ear.user, **card.arguments(), **more},
+            )
         except Unreachable as error:
             if not isinstance(error.__cause__, SlackApiError) or isinstance(error, TokenRefused):
                 raise
@@ -206,7 +254,9 @@ class SlackClient:
 
     async def open_modal(self, trigger: str, view: dict[str, Any]) -> str:
         """Show a form to the person who typed or pressed; their trigger lasts three seconds. Returns what it is called from then on."""
-        return str((await self._call("views.open", {"trigger_id": trigger, "view": view}))["view"]["id"])
+        return str(
+            (await self._call("views.open", {"trigger_id": trigger, "view": view}))["view"]["id"]
+        )
 
     async def change_modal(self, view_id: str, view: dict[str, Any]) -> None:
         """Another form in the place of one that is open."""
@@ -216,18 +266,29 @@ class SlackClient:
         """Draw one person's App Home."""
         await self._call("views.publish", {"user_id": user, "view": view})
 
-    async def picture(self, channel: str, thread: str, png: bytes, title: str, described: str) -> None:
+    async def picture(
+        self, channel: str, thread: str, png: bytes, title: str, described: str
+    ) -> None:
         """A picture below a message (with "": as one of its own), with its description for those who do not see it."""
         try:
             await self._client.files_upload_v2(
-                channel=channel, thread_ts=thread or None, content=png, filename="hours.png", title=title, alt_txt=described
+                channel=channel,
+                thread_ts=thread or None,
+                content=png,
+                filename="hours.png",
+                title=title,
+                alt_txt=described,
             )
         except SlackApiError as error:
-            raise Unreachable(f"sending a picture to Slack: {error.response.get('error')}") from error
+            raise Unreachable(
+                f"sending a picture to Slack: {error.response.get('error')}"
+            ) from error
         except (aiohttp.ClientError, OSError, TimeoutError, SlackRequestError) as error:
             raise _lost("sending a picture to Slack", error) from error
 
-    async def private_picture(self, user: str, card: Card, png: bytes, title: str, described: str) -> None:
+    async def private_picture(
+        self, user: str, card: Card, png: bytes, title: str, described: str
+    ) -> None:
         """A card and its picture for one person's eyes, in their own conversation with the bot: nothing else shows pictures in private."""
         answer = await self._call("chat.postMessage", {"channel": user, **card.arguments()})
         await self.picture(str(answer["channel"]), "", png, title, described)
@@ -237,27 +298,43 @@ class SlackClient:
         user = body.get("user") if isinstance(body.get("user"), Mapping) else {}
         team = body.get("team") if isinstance(body.get("team"), Mapping) else {}
         user_id = str(body.get("user_id") or (user or {}).get("id") or "")
-        team_id = str((user or {}).get("team_id") or body.get("team_id") or (team or {}).get("id") or "")
-        enterprise = str(body.get("enterprise_id") or (body.get("enterprise") or {}).get("id") or "")
+        team_id = str(
+            (user or {}).get("team_id") or body.get("team_id") or (team or {}).get("id") or ""
+        )
+        enterprise = str(
+            body.get("enterprise_id") or (body.get("enterprise") or {}).get("id") or ""
+        )
         if self._teams and not self._teams & {team_id, enterprise}:
             return Actor(user_id, team_id, enterprise, outsider=ELSEWHERE)
         standing = await self._person(user_id)
         if not standing.team:
             # Where only the payload tells, a guest of a shared channel comes with an organisation that may be the channel's and not theirs.
             mine = not team or team_id == team.get("id")
-            return Actor(user_id, team_id, enterprise if mine else "", standing.name, standing.outsider)
+            return Actor(
+                user_id, team_id, enterprise if mine else "", standing.name, standing.outsider
+            )
         here = self._teams & standing.teams
-        return Actor(user_id, min(here, default=standing.team), standing.enterprise, standing.name, standing.outsider)
+        return Actor(
+            user_id,
+            min(here, default=standing.team),
+            standing.enterprise,
+            standing.name,
+            standing.outsider,
+        )
 
     async def known(self, actor: Actor) -> Actor:
         """The same person as their account stands now, asked anew. Unreachable when Slack does not say."""
         standing = await self._person(actor.user, believed=JUST_NOW)
         if standing.outsider == UNKNOWN:
-            raise Unreachable(f"Slack does not say at the moment whether the account of {actor.mention} is active")
+            raise Unreachable(
+                f"Slack does not say at the moment whether the account of {actor.mention} is active"
+            )
         return replace(actor, outsider=standing.outsider)
 
     async def _person(self, user_id: str, believed: float = KNOWN_FOR) -> Standing:
-        async with self._asking.setdefault(user_id, asyncio.Lock()):  # many presses at once are one question to Slack
+        async with self._asking.setdefault(
+            user_id, asyncio.Lock()
+        ):  # many presses at once are one question to Slack
             return await self._standing_of(user_id, believed)
 
     async def _standing_of(self, user_id: str, believed: float) -> Standing:
@@ -269,7 +346,9 @@ class SlackClient:
         except Unreachable as error:
             cause = error.__cause__
             if isinstance(cause, SlackApiError) and cause.response.get("error") == "missing_scope":
-                return Standing()  # roles name people one by one; without users:read that is all there is to go by
+                return (
+                    Standing()
+                )  # roles name people one by one; without users:read that is all there is to go by
             return Standing(outsider=UNKNOWN)
         found = _standing(person, self._teams)
         if len(self._people) > 1000:
@@ -281,7 +360,9 @@ class SlackClient:
     async def cannot_post(self, channel: str) -> str:
         """Why a message of the bot would be shown to no one there, in words; "" when it would be, or when Slack does not say."""
         await self.look_into(channel)
-        return self.reach.why_closed(channel)  # where Slack does not say: what is not shown is owed, and posted when it can be
+        return self.reach.why_closed(
+            channel
+        )  # where Slack does not say: what is not shown is owed, and posted when it can be
 
     async def look_into(self, channel: str) -> bool:
         """Look whether a channel takes messages of the bot, and note it. False: Slack does not say."""
@@ -302,7 +383,10 @@ class SlackClient:
         """Who is in a user group or channel now. Raises Unreachable, with what Slack says, when it cannot be known."""
         if not group.startswith("S"):
             return await self._in_channel(group)
-        return [str(user) for user in (await self._call("usergroups.users.list", {"usergroup": group}))["users"]]
+        return [
+            str(user)
+            for user in (await self._call("usergroups.users.list", {"usergroup": group}))["users"]
+        ]
 
     async def _in_channel(self, channel: str) -> list[str]:
         found: list[str] = []
@@ -314,12 +398,16 @@ class SlackClient:
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return found
-        raise Unreachable(f"channel {channel} has more than {MEMBER_PAGES * 1000} people, and so many are not counted")
+        raise Unreachable(
+            f"channel {channel} has more than {MEMBER_PAGES * 1000} people, and so many are not counted"
+        )
 
     @staticmethod
     def refuses(error: Exception) -> bool:
         """Whether Slack has answered, and asking again gets the same answer."""
-        return isinstance(error, MessageGone | Closed) or (isinstance(error, Unreachable) and _is_refusal(error))
+        return isinstance(error, MessageGone | Closed) or (
+            isinstance(error, Unreachable) and _is_refusal(error)
+        )
 
     async def _send(self, method: str, arguments: dict[str, Any]) -> Any:
         """A message of the bot. What Slack finds too much is sent once more as plain words, rather than never."""
@@ -330,10 +418,15 @@ class SlackClient:
                 answer = await self._call(method, arguments)
             except Unreachable as error:
                 cause = error.__cause__
-                if not isinstance(cause, SlackApiError) or cause.response.get("error") not in TOO_MUCH:
+                if (
+                    not isinstance(cause, SlackApiError)
+                    or cause.response.get("error") not in TOO_MUCH
+                ):
                     raise
                 log.warning("Slack does not take a message whole, its words go alone: %s", error)
-                answer = await self._call(method, arguments | {"text": cut(str(arguments["text"]), PLAIN), "blocks": []})
+                answer = await self._call(
+                    method, arguments | {"text": cut(str(arguments["text"]), PLAIN), "blocks": []}
+                )
         except Closed as error:
             self.reach.closes(error, self._clock.now())
             raise
@@ -343,7 +436,13 @@ class SlackClient:
     async def _look(self, method: str, arguments: dict[str, Any]) -> Any:
         """Something that changes nothing, so it is repeated for as long as a person waits in patience."""
         real = loop_clock(0.0)  # Slack's time does not speed up with a pretend world
-        return await patiently(real, lambda: self._call(method, arguments), seconds=PATIENCE, first=FIRST_PAUSE, may_pass=_is_passing)
+        return await patiently(
+            real,
+            lambda: self._call(method, arguments),
+            seconds=PATIENCE,
+            first=FIRST_PAUSE,
+            may_pass=_is_passing,
+        )
 
     async def _call(self, method: str, arguments: dict[str, Any]) -> Any:
         self.reach.must_be_believed(asyncio.get_running_loop().time())
@@ -360,28 +459,43 @@ class SlackClient:
         code = str(error.response.get("error"))
         if code in GONE:
             return MessageGone(code)
-        if refused := self.reach.refusal(method, channel, code, asyncio.get_running_loop().time(), self._clock.now()):
+        if refused := self.reach.refusal(
+            method, channel, code, asyncio.get_running_loop().time(), self._clock.now()
+        ):
             return refused
         headers = getattr(error.response, "headers", None) or {}
         wait = str(headers.get("Retry-After", "")) if code == "ratelimited" else ""
-        return Unreachable(f"asking Slack for {method}: {code}", again_in=float(wait) if wait.isdecimal() else None)
+        return Unreachable(
+            f"asking Slack for {method}: {code}", again_in=float(wait) if wait.isdecimal() else None
+        )
 
 
 def mark_of(message: Mapping[str, Any]) -> str:
     """Whose card a message is, as Slack tells it; "" for one that is no card."""
     data = message.get("metadata") or {}
-    return str(data.get("event_payload", {}).get("of", "")) if data.get("event_type") == CARD_EVENT else ""
+    return (
+        str(data.get("event_payload", {}).get("of", ""))
+        if data.get("event_type") == CARD_EVENT
+        else ""
+    )
 
 
 def _is_refusal(error: Unreachable) -> bool:
-    return isinstance(error.__cause__, SlackApiError) and not isinstance(error, TokenRefused) and not _is_passing(error)
+    return (
+        isinstance(error.__cause__, SlackApiError)
+        and not isinstance(error, TokenRefused)
+        and not _is_passing(error)
+    )
 
 
 def _is_passing(error: Unreachable) -> bool:
     """Whether asking again soon may get another answer."""
     cause = error.__cause__
     if isinstance(cause, SlackApiError):
-        return str(cause.response.get("error")) in AGAIN or getattr(cause.response, "status_code", 200) >= 500
+        return (
+            str(cause.response.get("error")) in AGAIN
+            or getattr(cause.response, "status_code", 200) >= 500
+        )
     return not isinstance(error, Closed | TokenRefused)
 
 

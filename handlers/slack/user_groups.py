@@ -58,7 +58,9 @@ class Groups:
         for group, text in found:
             with self._desk.bulkheads.within(f"what other bots know of user group {group}", ""):
                 known = json.loads(text)
-                self._desk.roster.note(group, known["members"], min(float(known["at"]), self._clock.now()))
+                self._desk.roster.note(
+                    group, known["members"], min(float(known["at"]), self._clock.now())
+                )
 
     async def _my_turn(self, group: str) -> bool:
         try:
@@ -68,7 +70,9 @@ class Groups:
 
     async def _ask(self, group: str) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):  # of the loop's own time: Slack's does not speed up with a pretend world
+            async with asyncio.timeout(
+                PATIENCE
+            ):  # of the loop's own time: Slack's does not speed up with a pretend world
                 asked_at = self._clock.now()
                 members = await self._voice.members(group)
         except (Unreachable, TimeoutError) as error:
@@ -78,7 +82,9 @@ class Groups:
             return
         self._desk.roster.note(group, members, asked_at)
         try:
-            await self._desk.memory.groups.put(group, json.dumps({"members": members, "at": asked_at}))
+            await self._desk.memory.groups.put(
+                group, json.dumps({"members": members, "at": asked_at})
+            )
         except Unreachable as error:
             log.info("the other bots have to ask for %s themselves: %s", group, error)
 

@@ -55,7 +55,15 @@ class Following:
     """For one reader. `drives`: this process looks after open runs meanwhile, as any bot would. Leaving is harmless."""
 
     def __init__(
-        self, desk: Desk, sight: VisibleState, actor: Actor, clock: Clock, circle: TerminalContext, width: int, *, drives: bool
+        self,
+        desk: Desk,
+        sight: VisibleState,
+        actor: Actor,
+        clock: Clock,
+        circle: TerminalContext,
+        width: int,
+        *,
+        drives: bool,
     ) -> None:
         self._desk = desk
         self._sight = sight
@@ -70,7 +78,9 @@ class Following:
         """Until it is decided, and then what comes of it."""
         reader = self._circle.reader(request.plan.cluster, self._width)
         while request.state is RequestState.OPEN and not request.scheduled:
-            yield Line(words_of(f"waits for approval until {clock(request.until)}", reader), live=True)
+            yield Line(
+                words_of(f"waits for approval until {clock(request.until)}", reader), live=True
+            )
             await self._look_after()
             try:
                 request = await self._sight.request(request.id, self._actor)
@@ -90,7 +100,10 @@ class Following:
         await self._look_after(at_once=True)
         while True:
             try:
-                run, events = await self._sight.run(name, self._actor), await self._sight.events(name, self._actor, told)
+                run, events = (
+                    await self._sight.run(name, self._actor),
+                    await self._sight.events(name, self._actor, told),
+                )
             except Unreachable as error:
                 yield self._deaf(error)
                 await self._look_after()
@@ -98,11 +111,16 @@ class Following:
             told += len(events)
             for event in filter(_is_news, events):
                 yield Line(words_of(f"{clock(event.at)} {TOLD[type(event)](event, run)}", reader))
-            progress = self._desk.progress(name) or Progress(run, None, "", None, "", self._clock.now())
+            progress = self._desk.progress(name) or Progress(
+                run, None, "", None, "", self._clock.now()
+            )
             progress = replace(progress, run=run)
             if run.over or run.state is State.STOPPED:
                 yield Line("")
-                yield Line(text_of(views.run_card(progress), reader), code=0 if run.state is State.DONE else 1)
+                yield Line(
+                    text_of(views.run_card(progress), reader),
+                    code=0 if run.state is State.DONE else 1,
+                )
                 return
             yield Line(_now(progress, reader), live=True)
             await self._look_after()

@@ -17,7 +17,13 @@ from services.procedures import Procedure
 
 PROGRAM = "openvidu-bot"
 SHORT = 8  # characters of a request's id that tell it from the others
-AS_COMMANDS = ("status", "runs", "cancel", "resume", "abandon")  # what is a command of its own; procedures are said after `run`
+AS_COMMANDS = (
+    "status",
+    "runs",
+    "cancel",
+    "resume",
+    "abandon",
+)  # what is a command of its own; procedures are said after `run`
 BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     APPROVE: lambda _, value: f"approve {value[:SHORT]}",
     REJECT: lambda _, value: f"reject {value[:SHORT]} --reason “…”",
@@ -28,7 +34,9 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
 }
 PROCEDURES = sorted((s.command for s in SPOKEN if issubclass(s, Procedure)), key=len, reverse=True)
 SAID = re.compile(r"/openvidu ([a-z][a-z ]*)")
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # what somebody typed must not steer a terminal
+CONTROL = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f]"
+)  # what somebody typed must not steer a terminal
 PARTS = re.compile(r"<([^<>]*)>")
 TYPED = re.compile("([*_~`])\u200b")
 HELD = 0xE000  # of Unicode's private use: where those are kept meanwhile
@@ -46,21 +54,31 @@ class Reader:
 
 def text_of(card: Card, reader: Reader) -> str:
     """The whole card, its blocks one below the other."""
-    return CONTROL.sub("", "\n".join(line for block in card.blocks for line in _block(block, reader)))
+    return CONTROL.sub(
+        "", "\n".join(line for block in card.blocks for line in _block(block, reader))
+    )
 
 
 def words_of(mrkdwn: str, reader: Reader) -> str:
     """One text without Slack's marks: mentions, dates and links as a terminal can show them."""
     parts = PARTS.split(LABEL.sub(r"\1: ", mrkdwn.replace(":warning:", "!")))
-    shown = [_mark(part, reader) if number % 2 else _bare(part) for number, part in enumerate(parts)]
+    shown = [
+        _mark(part, reader) if number % 2 else _bare(part) for number, part in enumerate(parts)
+    ]
     return CONTROL.sub("", SAID.sub(_command, html.unescape("".join(shown)).replace("\u200b", "")))
 
 
 def _bare(text: str) -> str:
     """Without bold, italics and code; an underscore or star inside of a word is part of it."""
-    text = TYPED.sub(lambda m: chr(HELD + ord(m[1])), text)  # marks that somebody typed mean nothing, and stay
+    text = TYPED.sub(
+        lambda m: chr(HELD + ord(m[1])), text
+    )  # marks that somebody typed mean nothing, and stay
     text = re.sub(r"`([^`]*)`", r"\1", text)
-    text = re.sub(r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2", re.sub(r"(?<!\w)\*(.+?)\*(?!\w)", r"\1", text))
+    text = re.sub(
+        r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)",
+        r"\2",
+        re.sub(r"(?<!\w)\*(.+?)\*(?!\w)", r"\1", text),
+    )
     return re.sub(rf"[\u{HELD:04x}-\u{HELD + 0x7F:04x}]", lambda m: chr(ord(m[0]) - HELD), text)
 
 
@@ -102,7 +120,9 @@ def _block(block: Block, reader: Reader) -> Iterator[str]:
                 if text is not None:
                     yield _wrapped(_words(text, reader), reader)
         case "context":
-            yield _wrapped("  ".join(_words(e, reader) for e in block["elements"] if "text" in e), reader)
+            yield _wrapped(
+                "  ".join(_words(e, reader) for e in block["elements"] if "text" in e), reader
+            )
         case "divider":
             yield "─" * min(reader.width, 40)
         case "actions":
@@ -121,7 +141,11 @@ def _buttons(block: Block) -> Iterator[str]:
         if said is not None and element["type"] == "button":
             yield f"  {element['text']['text'].removesuffix('…')}: {PROGRAM} {said(choice, str(element['value']))}"
         for offered in (element, *element.get("options", ())):
-            kind = kind_of(str(offered.get("value" if offered is not element else "action_id", "")).partition(":")[2].partition("|")[0])
+            kind = kind_of(
+                str(offered.get("value" if offered is not element else "action_id", ""))
+                .partition(":")[2]
+                .partition("|")[0]
+            )
             if kind is not None:
                 yield f"  {offered['text']['text'].removesuffix('…')}: {SAID.sub(_command, f'/openvidu {kind.command}')}"
 
@@ -130,5 +154,13 @@ def _wrapped(text: str, reader: Reader) -> str:
     lines = []
     for line in text.splitlines():
         inner = "    " if re.match(r"[✓▸○–\d]", line) else ""
-        lines.append(textwrap.fill(line, reader.width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False))
+        lines.append(
+            textwrap.fill(
+                line,
+                reader.width,
+                subsequent_indent=inner,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
     return "\n".join(lines)

@@ -45,7 +45,15 @@ class Order:
 class Terminal:
     """Hears one order at a time. `drives`: this process looks after open runs while it follows one, as any bot would."""
 
-    def __init__(self, desk: Desk, hours: WindowScheduler, clock: Clock, circle: TerminalContext, *, drives: bool) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        hours: WindowScheduler,
+        clock: Clock,
+        circle: TerminalContext,
+        *,
+        drives: bool,
+    ) -> None:
         self._desk = desk
         self._hours = hours
         self._sight = VisibleState(desk, hours)
@@ -76,7 +84,9 @@ class Terminal:
     def _following(self, actor: Actor, width: int) -> Following:
         # Whoever may only read drives nothing either.
         drives = self._drives and not actor.user.startswith(NOBODY)
-        return Following(self._desk, self._sight, actor, self._clock, self._circle, width, drives=drives)
+        return Following(
+            self._desk, self._sight, actor, self._clock, self._circle, width, drives=drives
+        )
 
     async def _answer(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         match order.verb:
@@ -102,25 +112,46 @@ class Terminal:
     async def _talk(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(order.words if order.verb == "say" else f"{order.verb} {order.words}".strip())
         if not isinstance(words.said, InstantCommand):
-            raise Refused(f"`{words.said.command}` changes a cluster: say `openvidu-bot run {words.said.words()}`")
+            raise Refused(
+                f"`{words.said.command}` changes a cluster: say `openvidu-bot run {words.said.words()}`"
+            )
         began = self._clock.now()
         meant = partial(self._cluster, words, actor)
-        asked = CommandContext(self._desk, self._hours, actor, "", self._clock, meant, self._circle.office.zone, spoken=SPOKEN, read=_said)
+        asked = CommandContext(
+            self._desk,
+            self._hours,
+            actor,
+            "",
+            self._clock,
+            meant,
+            self._circle.office.zone,
+            spoken=SPOKEN,
+            read=_said,
+        )
         later = self._later(words, self._cluster(words, actor)) if words.at else None
-        card = await words.said.answer(replace(asked, reason=words.reason, dry=words.dry, later=later))
+        card = await words.said.answer(
+            replace(asked, reason=words.reason, dry=words.dry, later=later)
+        )
         reader = self._reader(self._known(words, actor), width)
         if card is not None:
             yield Line(text_of(card, reader))
         if words.said.plans and not words.dry:
             for request in await self._waiting(self._cluster(words, actor), actor):
                 if request.requester.key == actor.key and request.made_at >= began:
-                    async for line in self._made(Waiting(request), request.plan.cluster, actor, width, follow=order.follow):
+                    async for line in self._made(
+                        Waiting(request), request.plan.cluster, actor, width, follow=order.follow
+                    ):
                         yield line
                     return
         if order.verb == "status":
             for request in await self._waiting(self._cluster(words, actor), actor):
-                yield Line(f"  {words_of(views.heading(request), reader)}: openvidu-bot approve {request.id[:SHORT]}")
-        resumed = order.verb == "resume" and (await self._desk.run(order.words.split()[0], actor)).state is not State.STOPPED
+                yield Line(
+                    f"  {words_of(views.heading(request), reader)}: openvidu-bot approve {request.id[:SHORT]}"
+                )
+        resumed = (
+            order.verb == "resume"
+            and (await self._desk.run(order.words.split()[0], actor)).state is not State.STOPPED
+        )
         if resumed and order.follow:
             async for line in self._following(actor, width).run(order.words.split()[0]):
                 yield line
@@ -153,7 +184,9 @@ class Terminal:
         words = parse(order.words)
         if not isinstance(words.said, Procedure):
             # Its other words are not repeated: a value may be among them.
-            raise Refused(f"`{words.said.command}` is no procedure: say `openvidu-bot say {words.said.command}`")
+            raise Refused(
+                f"`{words.said.command}` is no procedure: say `openvidu-bot say {words.said.command}`"
+            )
         cluster = self._cluster(words, actor)
         made = await self._ask(words, cluster, actor, dry=words.dry or order.verb == "plan")
         async for line in self._made(made, cluster, actor, width, follow=order.follow):
@@ -162,7 +195,9 @@ class Terminal:
     async def _ask(self, words: Words, cluster: str, actor: Actor, *, dry: bool) -> Outcome:
         assert isinstance(words.said, Procedure), "only procedures are asked for"
         later = self._later(words, cluster)
-        return await self._desk.request(actor, cluster, words.said, reason=words.reason, dry=dry, later=later)
+        return await self._desk.request(
+            actor, cluster, words.said, reason=words.reason, dry=dry, later=later
+        )
 
     def _later(self, words: Words, cluster: str) -> tuple[float, str] | None:
         zone = self._circle.office.zone(cluster)
@@ -179,7 +214,9 @@ class Terminal:
         async for line in self._made(made, request.plan.cluster, actor, width, follow=order.follow):
             yield line
 
-    async def _made(self, made: Outcome, cluster: str, actor: Actor, width: int, *, follow: bool) -> AsyncIterator[Line]:
+    async def _made(
+        self, made: Outcome, cluster: str, actor: Actor, width: int, *, follow: bool
+    ) -> AsyncIterator[Line]:
         """What came of a wish, and then what comes of that."""
         reader = self._reader(cluster, width)
         match made:
@@ -206,11 +243,15 @@ class Terminal:
         async for line in lines:
             yield line
 
-    async def _put_before(self, request: Request, width: int, *, again: bool) -> AsyncIterator[Line]:
+    async def _put_before(
+        self, request: Request, width: int, *, again: bool
+    ) -> AsyncIterator[Line]:
         """Shown is not approved: the plan, for a person to agree to exactly that."""
         reader = self._reader(request.plan.cluster, width)
         if again:
-            yield Line("What you agreed to is not what waits now, so nothing was approved. This is:")
+            yield Line(
+                "What you agreed to is not what waits now, so nothing was approved. This is:"
+            )
         yield Line(text_of(request_card(self._desk, request), reader))
         said = f"Not approved yet: openvidu-bot approve {request.id[:SHORT]} shows it and asks you"
         yield Line(said, code=1, shown=_shown(request))
@@ -218,7 +259,10 @@ class Terminal:
     async def _reject(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         said, reason = with_reason(said)
         request = await self._desk.reject((await self._one(said, actor)).id, actor, reason)
-        yield Line(text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)), code=0)
+        yield Line(
+            text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)),
+            code=0,
+        )
 
     async def _show(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         request = await self._one(with_reason(said)[0], actor)
@@ -229,15 +273,23 @@ class Terminal:
         name, choice = [*order.words.split(), "", ""][:2]
         run = await self._desk.run(name, actor)
         if run.question is None:
-            raise Refused(f"{run.id} asks nothing now; `/openvidu runs {run.id}` tells how it stands")
+            raise Refused(
+                f"{run.id} asks nothing now; `/openvidu runs {run.id}` tells how it stands"
+            )
         choices = {c.id: c for c in run.question.choices}
         if choice not in choices:
             raise Refused(f"which answer? one of: {', '.join(choices)}")
         loses = choices[choice].loses
         if loses and order.shown != run.question.id:
             reader = self._reader(run.cluster, width)
-            yield Line(text_of(views.run_card(Progress(run, None, "", None, "", self._clock.now())), reader))
-            yield Line(words_of(f"{choices[choice].label}: {loses}", reader), code=1, shown=run.question.id)
+            yield Line(
+                text_of(
+                    views.run_card(Progress(run, None, "", None, "", self._clock.now())), reader
+                )
+            )
+            yield Line(
+                words_of(f"{choices[choice].label}: {loses}", reader), code=1, shown=run.question.id
+            )
             return
         made = await self._desk.answer(run.id, run.question.id, choice, actor)
         if isinstance(made, Waiting):
@@ -256,10 +308,17 @@ class Terminal:
         found = [r for r in waiting if r.id.startswith(said.strip().lower())]
         if len(found) == 1:
             return found[0]
-        there = "; ".join(f"{r.id[:SHORT]} {views.plain(views.heading(r))}, asked by {r.requester.mention}" for r in waiting)
+        there = "; ".join(
+            f"{r.id[:SHORT]} {views.plain(views.heading(r))}, asked by {r.requester.mention}"
+            for r in waiting
+        )
         if not there:
             raise Refused("no request waits for approval")
-        raise Refused(f"which request? there are: {there}" if found or not said.strip() else f"no such request waits; there are: {there}")
+        raise Refused(
+            f"which request? there are: {there}"
+            if found or not said.strip()
+            else f"no such request waits; there are: {there}"
+        )
 
     async def _watch(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         words = parse(f"runs {said}".strip())
@@ -282,4 +341,3 @@ def _shown(request: Request) -> str:
 
 def _said(text: str) -> Command:
     return parse(text).said
-

@@ -19,13 +19,22 @@ from services.schedule.scheduler import REPORT, WindowScheduler
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16
-SINGLE = 5  # the last minutes before a moment, which are counted one by one; before, in steps of as many
+SINGLE = (
+    5  # the last minutes before a moment, which are counted one by one; before, in steps of as many
+)
 
 
 class Announcements:
     """Empties the outboxes. What was posted is crossed out only afterwards: told twice is better than never told."""
 
-    def __init__(self, desk: Desk, hours: WindowScheduler, voice: SlackClient, clock: Clock, channels: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        hours: WindowScheduler,
+        voice: SlackClient,
+        clock: Clock,
+        channels: Mapping[str, str],
+    ) -> None:
         self._desk = desk
         self._hours = hours
         self._voice = voice
@@ -35,7 +44,9 @@ class Announcements:
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
-        await self._desk.bulkheads.each("notices", self._desk.sites.ours, self._sweep, together=True, at_once=AT_ONCE)
+        await self._desk.bulkheads.each(
+            "notices", self._desk.sites.ours, self._sweep, together=True, at_once=AT_ONCE
+        )
 
     async def _sweep(self, name: str) -> None:
         _, book = await self._hours.books.read(name)
@@ -46,17 +57,24 @@ class Announcements:
                     ts = await self._report(name, channel, announcement)
                 else:
                     now = self._clock.now()
-                    ts = await self._voice.post(channel, notice_card(announcement, self._called(name, announcement), now))
+                    ts = await self._voice.post(
+                        channel, notice_card(announcement, self._called(name, announcement), now)
+                    )
                     if announcement.buttons:
                         self._shown[ts] = countdown(announcement, now)
-                await self._hours.books.edit(name, lambda b, a=announcement, t=ts: _posted(b, a, channel, t))  # type: ignore[misc]
+                await self._hours.books.edit(
+                    name,
+                    lambda b, a=announcement, t=ts: _posted(b, a, channel, t),  # type: ignore[misc]
+                )
         await self._tell_head(name, channel)
         for posted in book.posted:
             if posted.announcement.until <= self._clock.now():
                 await self._show(name, posted)
                 self._shown.pop(posted.ts, None)
                 await self._hours.books.edit(name, lambda b, p=posted: _settled(b, p))  # type: ignore[misc]
-            elif self._shown.get(posted.ts) != (left := countdown(posted.announcement, self._clock.now())):
+            elif self._shown.get(posted.ts) != (
+                left := countdown(posted.announcement, self._clock.now())
+            ):
                 await self._show(name, posted)
                 self._shown[posted.ts] = left
 
@@ -66,7 +84,9 @@ class Announcements:
     async def _tell_head(self, name: str, channel: str) -> None:
         """The audit's head, once a day if something was decided."""
         digest = await self._desk.heads.daily(name) if channel else None
-        if digest is not None and await self._desk.first_time(f"head:{name}:{digest.head.number}", 30.0):
+        if digest is not None and await self._desk.first_time(
+            f"head:{name}:{digest.head.number}", 30.0
+        ):
             await self._voice.post(channel, digest_card(name, digest))
             await self._desk.heads.was_told(name, digest)
 
@@ -80,7 +100,9 @@ class Announcements:
         ts = await self._voice.post(channel, cost_card(made))
         try:
             title = f"{name} {made.month}: hours closed per day"
-            await self._voice.picture(channel, ts, month_picture(made.days), title, described(made.days))
+            await self._voice.picture(
+                channel, ts, month_picture(made.days), title, described(made.days)
+            )
         except BotError as error:
             log.warning("the picture of %s: %s", name, error)  # its text says the same
         return ts
@@ -88,7 +110,9 @@ class Announcements:
     async def _show(self, name: str, posted: Posted) -> None:
         """As it is now: its buttons while they are of use, and how far away its moment is."""
         try:
-            card = notice_card(posted.announcement, self._called(name, posted.announcement), self._clock.now())
+            card = notice_card(
+                posted.announcement, self._called(name, posted.announcement), self._clock.now()
+            )
             await self._voice.edit(posted.channel, posted.ts, card)
         except MessageGone:
             return
@@ -105,17 +129,29 @@ def countdown(announcement: Announcement, now: float) -> str:
 def notice_card(announcement: Announcement, called: str, now: float) -> Card:
     """An announcement as people read it at that moment. `called`: the people whom it mentions."""
     left = countdown(announcement, now)
-    text = announcement.text.replace("* \u00b7", f" ({left})* \u00b7", 1) if left else announcement.text
+    text = (
+        announcement.text.replace("* \u00b7", f" ({left})* \u00b7", 1)
+        if left
+        else announcement.text
+    )
     text = f"{text} {called}".rstrip()
     blocks: list[Block] = [section(text)]
     if announcement.buttons and now < announcement.until:
-        blocks.append(actions(*(button(label, action, value) for label, action, value in announcement.buttons)))
+        blocks.append(
+            actions(
+                *(button(label, action, value) for label, action, value in announcement.buttons)
+            )
+        )
     return Card(plain(text), tuple(blocks))
 
 
 def _posted(book: Book, announcement: Announcement, channel: str, ts: str) -> Book:
     book = replace(book, outbox=tuple(a for a in book.outbox if a.name != announcement.name))
-    return replace(book, posted=(*book.posted, Posted(announcement, channel, ts))) if announcement.buttons else book
+    return (
+        replace(book, posted=(*book.posted, Posted(announcement, channel, ts)))
+        if announcement.buttons
+        else book
+    )
 
 
 def _settled(book: Book, posted: Posted) -> Book:

@@ -35,7 +35,9 @@ class ClosedChannel:
 class ClosedChannelWatch:
     """All of them, for all bots together in the state store."""
 
-    def __init__(self, desk: Desk, voice: SlackClient, clock: Clock, channels: Mapping[str, str]) -> None:
+    def __init__(
+        self, desk: Desk, voice: SlackClient, clock: Clock, channels: Mapping[str, str]
+    ) -> None:
         self._desk = desk
         self._voice = voice
         self._clock = clock
@@ -49,10 +51,17 @@ class ClosedChannelWatch:
         await self._look()
         for _ in range(5):
             text, known = await self._desk.doors.read()
-            self.known = {c: ClosedChannel(str(d["why"]), float(d["since"]), tuple(d["told"]), bool(d["unseen"])) for c, d in known.items()}
+            self.known = {
+                c: ClosedChannel(
+                    str(d["why"]), float(d["since"]), tuple(d["told"]), bool(d["unseen"])
+                )
+                for c, d in known.items()
+            }
             await self._make_sure()
             after = self._after()
-            if after == self.known or await self._desk.doors.write(text, json.dumps({c: asdict(d) for c, d in after.items()})):
+            if after == self.known or await self._desk.doors.write(
+                text, json.dumps({c: asdict(d) for c, d in after.items()})
+            ):
                 self.known = after
                 break
         await self._tell()
@@ -69,20 +78,39 @@ class ClosedChannelWatch:
     def _after(self) -> dict[str, ClosedChannel]:
         """What is known now, by this bot's own looks and messages."""
         shut, named = self._voice.reach.closed, set(self._channels.values())
-        kept = {c: d for c, d in self.known.items() if c in named and (c in shut or not self._open_since(c, d))}
-        kept = {c: replace(d, why=shut[c].why, unseen=shut[c].unseen) if c in shut else d for c, d in kept.items()}
-        new = {c: ClosedChannel(s.why, s.since, unseen=s.unseen) for c, s in shut.items() if c in named and c not in kept}
+        kept = {
+            c: d
+            for c, d in self.known.items()
+            if c in named and (c in shut or not self._open_since(c, d))
+        }
+        kept = {
+            c: replace(d, why=shut[c].why, unseen=shut[c].unseen) if c in shut else d
+            for c, d in kept.items()
+        }
+        new = {
+            c: ClosedChannel(s.why, s.since, unseen=s.unseen)
+            for c, s in shut.items()
+            if c in named and c not in kept
+        }
         return kept | new
 
     def _open_since(self, channel: str, door: ClosedChannel) -> bool:
-        seen = 0.0 if door.unseen and self._clock.now() - door.since < FORGOTTEN else self._looked.get(channel, 0.0)
+        seen = (
+            0.0
+            if door.unseen and self._clock.now() - door.since < FORGOTTEN
+            else self._looked.get(channel, 0.0)
+        )
         return max(seen, self._voice.reach.reached.get(channel, 0.0)) > door.since
 
     async def _look(self) -> None:
         now = self._clock.now()
 
         def due(channel: str) -> float:
-            often = CLOSED_EVERY if channel in self._voice.reach.closed or channel in self.known else EVERY
+            often = (
+                CLOSED_EVERY
+                if channel in self._voice.reach.closed or channel in self.known
+                else EVERY
+            )
             return self._tried.get(channel, float("-inf")) + often
 
         waiting = sorted((c for c in set(self._channels.values()) if c and due(c) <= now), key=due)
@@ -94,12 +122,16 @@ class ClosedChannelWatch:
     async def _tell(self) -> None:
         for channel, door in list(self.known.items()):
             names = self._clusters(channel)
-            operators = frozenset().union(*(self._desk.sites.rules(n).operators for n in names)) - set(door.told)
+            operators = frozenset().union(
+                *(self._desk.sites.rules(n).operators for n in names)
+            ) - set(door.told)
             for user in sorted(operators):
                 if await self._desk.first_time(f"door:{channel}:{door.since:.0f}:{user}", MY_TURN):
                     await self._tell_one(user, channel, door, names)
 
-    async def _tell_one(self, user: str, channel: str, door: ClosedChannel, names: list[str]) -> None:
+    async def _tell_one(
+        self, user: str, channel: str, door: ClosedChannel, names: list[str]
+    ) -> None:
         keys = listed(f"`clusters.{n}.channel`" for n in names)
         words = (
             f"No card of {listed(names)} can be shown, because {door.why}. New changes are refused until that is fixed; what runs goes on, "
@@ -133,11 +165,18 @@ class ClosedChannelWatch:
 
     def closed(self) -> dict[str, str]:
         """By cluster: why no card of it can be shown now."""
-        return {name: f"{door.why} (since {_at(door.since)})" for c, door in self.known.items() for name in self._clusters(c)}
+        return {
+            name: f"{door.why} (since {_at(door.since)})"
+            for c, door in self.known.items()
+            for name in self._clusters(c)
+        }
 
     def cautions(self) -> list[str]:
         """The same in sentences, for whoever looks after the bot."""
-        return [f"no card of {name} can be shown: {why}; its changes are refused" for name, why in sorted(self.closed().items())]
+        return [
+            f"no card of {name} can be shown: {why}; its changes are refused"
+            for name, why in sorted(self.closed().items())
+        ]
 
     def problems(self) -> list[str]:
         """Why nobody can be served: Slack refuses the token, or no cluster's cards can be shown."""

@@ -33,7 +33,10 @@ class DeferredReporter:
     def run_changed(self, progress: Progress) -> None:
         """A run's too: the request's own message becomes the run's, wherever it stands."""
         run = progress.run
-        self._once(run.id, self._run(run.id, run.request, self._channels.get(run.cluster, "") or run.channel))
+        self._once(
+            run.id,
+            self._run(run.id, run.request, self._channels.get(run.cluster, "") or run.channel),
+        )
 
     def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         if name in self._noted:

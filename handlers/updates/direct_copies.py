@@ -30,7 +30,9 @@ class DirectCopies:
         shows = _shows(run)
         if place.copied == shows:
             return place
-        card = replace(card, blocks=(context(f":warning: Shown here because {closed.why}."), *card.blocks))
+        card = replace(
+            card, blocks=(context(f":warning: Shown here because {closed.why}."), *card.blocks)
+        )
         there = {user: (channel, ts) for user, channel, ts in place.copies}
         for user in dict.fromkeys([*there, *self._people(run)]):
             there[user] = await self._one(user, card, there.get(user), run.id)
@@ -52,7 +54,11 @@ class DirectCopies:
         for _, channel, ts in place.copies:
             if channel:
                 try:
-                    await self._voice.edit(channel, ts, views.words_card(f"`{run.id}` is shown in <#{place.channel}> again."))
+                    await self._voice.edit(
+                        channel,
+                        ts,
+                        views.words_card(f"`{run.id}` is shown in <#{place.channel}> again."),
+                    )
                 except TokenRefused:
                     raise
                 except (Unreachable, MessageGone) as error:
@@ -79,7 +85,9 @@ class DirectCopies:
             await self._one(user, views.words_card(words), None, "")
         await self._desk.cards.put(request.id, replace(place, copied=shows))
 
-    async def _one(self, user: str, card: Card, there: tuple[str, str] | None, mark: str, channel: str = "") -> tuple[str, str]:
+    async def _one(
+        self, user: str, card: Card, there: tuple[str, str] | None, mark: str, channel: str = ""
+    ) -> tuple[str, str]:
         """Where this person reads it. ("", ""): they cannot be reached, and are not tried again."""
         if there == ("", ""):
             return there
@@ -101,7 +109,9 @@ class DirectCopies:
         operators = self._desk.sites.rules(run.cluster).operators
         people = _members(run.requester, *run.approvers)
         people = people if operators & set(people) else sorted({*people, *operators})
-        return [user for user in people if self._desk.sites.may_read(run.cluster, Actor(user))]  # not whoever lost the role since
+        return [
+            user for user in people if self._desk.sites.may_read(run.cluster, Actor(user))
+        ]  # not whoever lost the role since
 
 
 def _members(*actors: Actor) -> list[str]:

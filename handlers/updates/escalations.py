@@ -33,7 +33,13 @@ class Escalations:
     """Looks at every cluster in each round. What was told is noted before it is told: said once too little is better than by every bot."""
 
     def __init__(
-        self, desk: Desk, hours: WindowScheduler, voice: SlackClient, clock: Clock, channels: Mapping[str, str], oncall: OnCall | None
+        self,
+        desk: Desk,
+        hours: WindowScheduler,
+        voice: SlackClient,
+        clock: Clock,
+        channels: Mapping[str, str],
+        oncall: OnCall | None,
     ) -> None:
         self._desk = desk
         self._hours = hours
@@ -55,7 +61,9 @@ class Escalations:
         told = {key: _read(said) for key, said in raw.items()}
         matters = await self._matters(name)
         ended = over(told, matters)
-        calls = [c for m in matters if (c := decide(m, told.get(m.key), self._clock.now())) is not None]
+        calls = [
+            c for m in matters if (c := decide(m, told.get(m.key), self._clock.now())) is not None
+        ]
         calls = [c for c in calls if c.says or c.matter.key not in told or self._may_page(c)]
         if not calls and not ended:
             return
@@ -66,7 +74,9 @@ class Escalations:
         for call in calls:
             await self._carry_out(name, call)
         for key, one in ended.items():
-            await self._end(name, key, one, goes_on=any(m.run and f":{m.run}:" in key for m in matters))
+            await self._end(
+                name, key, one, goes_on=any(m.run and f":{m.run}:" in key for m in matters)
+            )
 
     async def _may_wait(self, name: str, *, noted: bool) -> bool:
         """Whether it is worth a closer look: on most days nothing waits, and to think a schedule through costs time."""
@@ -81,10 +91,18 @@ class Escalations:
         return True
 
     def _may_page(self, call: Call) -> bool:
-        return call.pages and self._oncall is not None and self._clock.now() >= self._later.get(call.matter.key, 0.0)
+        return (
+            call.pages
+            and self._oncall is not None
+            and self._clock.now() >= self._later.get(call.matter.key, 0.0)
+        )
 
     async def _carry_out(self, name: str, call: Call) -> None:
-        paged = "on-call is called outside of Slack" if self._may_page(call) and await self._page("trigger", call.matter) else ""
+        paged = (
+            "on-call is called outside of Slack"
+            if self._may_page(call) and await self._page("trigger", call.matter)
+            else ""
+        )
         if paged:
             await self._note(name, call.matter.key, outside=True)
         channel = self._channels.get(name, "")
@@ -98,7 +116,14 @@ class Escalations:
         if self._oncall is None:
             return False
         severity: Severity = "critical" if matter.urgent else "error"
-        page = Page(action, f"{matter.cluster}/{matter.key}", matter.cluster, plain(matter.summary), severity, self._clock.now())
+        page = Page(
+            action,
+            f"{matter.cluster}/{matter.key}",
+            matter.cluster,
+            plain(matter.summary),
+            severity,
+            self._clock.now(),
+        )
         try:
             await self._oncall.send(page)
         except Unreachable as error:
@@ -110,7 +135,9 @@ class Escalations:
     async def _end(self, name: str, key: str, one: Told, *, goes_on: bool) -> None:
         """It is over. `goes_on`: the same run waits for people still, and there is more to say about that by now."""
         self._later.pop(key, None)
-        if one.outside and not await self._page("resolve", Matter(key, name, one.since, one.summary)):
+        if one.outside and not await self._page(
+            "resolve", Matter(key, name, one.since, one.summary)
+        ):
             log.error("%s of %s: %s is over, and outside does not know", PART, name, key)
         channel = self._channels.get(name, "")
         if one.times and channel and not goes_on:
@@ -126,7 +153,9 @@ class Escalations:
             after = {**raw, key: {**raw[key], **more}}
             if await self._desk.escalations.write(name, text, after):
                 return _read(after[key])
-        raise Unreachable(f"what waits for people of {name} is changed by others at this very moment")
+        raise Unreachable(
+            f"what waits for people of {name} is changed by others at this very moment"
+        )
 
     async def acknowledge(self, value: str, actor: Actor) -> Card:
         """Somebody sees to it: nothing more is repeated until it is over."""
@@ -146,7 +175,9 @@ class Escalations:
         text = f"{actor.mention} has acknowledged: {told.summary}. It is not repeated until it is over."
         if channel := self._channels.get(name, ""):
             await self._voice.post(channel, Card(plain(text), (section(text),)))
-        return Card("Acknowledged.", (section("Acknowledged. Nothing was changed on the cluster."),))
+        return Card(
+            "Acknowledged.", (section("Acknowledged. Nothing was changed on the cluster."),)
+        )
 
     # What waits for people
 
@@ -157,16 +188,37 @@ class Escalations:
         if late is not None and late.late(self._clock.now()):
             words = f"*{name} should be in service and is not* · {escape(late.why)}"
             since = late.by if late.moves else min(late.by, late.edge.start)
-            found.append(Matter(f"opening:{late.edge.name}", name, since, words, urgent=not late.moves, run=late.run))
-        if run is not None and (late is None or late.run != run.id or not found) and (matter := await self._of_run(run)) is not None:
+            found.append(
+                Matter(
+                    f"opening:{late.edge.name}",
+                    name,
+                    since,
+                    words,
+                    urgent=not late.moves,
+                    run=late.run,
+                )
+            )
+        if (
+            run is not None
+            and (late is None or late.run != run.id or not found)
+            and (matter := await self._of_run(run)) is not None
+        ):
             found.append(matter)
         hold, edge = await self._hours.unheld(name)
         # One that keeps it from closing for a night does what it is for, and is told once; after a day it may be forgotten.
-        if hold is not None and edge is not None and (edge.kind == "open" or self._clock.now() - hold.since > DAY):
+        if (
+            hold is not None
+            and edge is not None
+            and (edge.kind == "open" or self._clock.now() - hold.since > DAY)
+        ):
             verb = "open" if edge.kind == "open" else "close"
             words = f"*{name} is still on hold* · {hold.by} · {hold.reason} · it did not {verb} at {edge.local.partition('T')[2][:5]}"
             widest = Audience.OUTSIDE if edge.kind == "open" else Audience.REQUESTER
-            found.append(Matter(f"lock:{hold.since:.3f}", name, edge.at, words, _members(hold.by), widest=widest))
+            found.append(
+                Matter(
+                    f"lock:{hold.since:.3f}", name, edge.at, words, _members(hold.by), widest=widest
+                )
+            )
         return found
 
     async def _of_run(self, run: Run) -> Matter | None:
@@ -179,7 +231,9 @@ class Escalations:
         if question is None or (question.default and not question.default_after):
             return None
         words = f"*{run.id} needs a decision* · {escape(question.text)}"
-        return Matter(f"question:{run.id}:{question.id}", run.cluster, run.question_at, words, who, run=run.id)
+        return Matter(
+            f"question:{run.id}:{question.id}", run.cluster, run.question_at, words, who, run=run.id
+        )
 
     def _people(self, name: str, call: Call) -> str:
         rules: Rules = self._desk.site(name).rules
@@ -192,14 +246,29 @@ class Escalations:
 
     async def _link(self, run: str) -> str:
         place = await self._desk.cards.get(run) if run else None
-        return await self._voice.link(place.channel, place.ts) if place is not None and place.ts else ""
+        return (
+            await self._voice.link(place.channel, place.ts)
+            if place is not None and place.ts
+            else ""
+        )
 
 
 def matter_card(call: Call, people: str, link: str, paged: str, now: float) -> Card:
     """One repetition."""
     matter = call.matter
     waits = f"waiting for {duration(now - call.after.since)}"
-    text = " · ".join(filter(None, (f":rotating_light: {matter.summary}", waits, paged, f"<{link}|its message>" if link else "", people)))
+    text = " · ".join(
+        filter(
+            None,
+            (
+                f":rotating_light: {matter.summary}",
+                waits,
+                paged,
+                f"<{link}|its message>" if link else "",
+                people,
+            ),
+        )
+    )
     row = actions(button("Acknowledge", ACKNOWLEDGE, f"{matter.cluster}|{matter.key}"))
     return Card(plain(text), (section(text), row))
 

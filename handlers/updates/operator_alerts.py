@@ -14,7 +14,9 @@ DAY = 86400.0
 class OperatorAlerts:
     """Reads the bulkheads of a desk, and posts what is new into the cluster's channel."""
 
-    def __init__(self, desk: Desk, voice: SlackClient, clock: Clock, channels: dict[str, str]) -> None:
+    def __init__(
+        self, desk: Desk, voice: SlackClient, clock: Clock, channels: dict[str, str]
+    ) -> None:
         self._desk = desk
         self._voice = voice
         self._clock = clock
@@ -49,7 +51,11 @@ class OperatorAlerts:
 
 def alarm_card(trouble: Trouble) -> Card:
     """A trouble as people read it."""
-    about = f"*{trouble.cluster}: the bot cannot do part of its work*" if trouble.cluster else "*The bot cannot do part of its work*"
+    about = (
+        f"*{trouble.cluster}: the bot cannot do part of its work*"
+        if trouble.cluster
+        else "*The bot cannot do part of its work*"
+    )
     effect = "Other clusters are not affected" if trouble.cluster else "Everything else goes on"
     words = f"{about} · {trouble.part}: {trouble.text}. {effect}; the bot tries again, and its log has more."
     return Card(plain(words), (section(words),))

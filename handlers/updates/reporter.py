@@ -20,15 +20,31 @@ from services.operations.continuity import Loss
 from services.operations.desk import Desk
 from services.runs.executor import Progress
 from services.runs.request import Request, RequestState
-from services.runs.run import Event, Noted, Opened, Questioned, Recovering, Run, State, Stopped, Taken
+from services.runs.run import (
+    Event,
+    Noted,
+    Opened,
+    Questioned,
+    Recovering,
+    Run,
+    State,
+    Stopped,
+    Taken,
+)
 from services.store.keys import LATER
 
 log = logging.getLogger(__name__)
 SHOWING = "showing cards"
 BETWEEN_EDITS = 2.0
 PER_LIVE_MESSAGE = 1.5  # seconds: chat.update is budgeted for the whole app, not per message
-TRY_AGAIN, TRY_SELDOM, TRY_RARELY = 5.0, 60.0, 600.0  # seconds until Slack is asked again: at first, later, after a no
-LONGEST_WAIT = 86400.0  # seconds that a request may have waited: policy.approval_minutes is a day at most
+TRY_AGAIN, TRY_SELDOM, TRY_RARELY = (
+    5.0,
+    60.0,
+    600.0,
+)  # seconds until Slack is asked again: at first, later, after a no
+LONGEST_WAIT = (
+    86400.0  # seconds that a request may have waited: policy.approval_minutes is a day at most
+)
 CLOCKS_APART = 60.0  # seconds that the bot's clock and Slack's may differ
 FRESH = 5.0  # seconds in which a request is shown for the first time: nothing of it can stand in the channel yet
 OFTEN = 3  # times in a row that a card may be gone before its channel counts as closed
@@ -39,7 +55,12 @@ class Reporter:
     """Hears of changes from the desk and shows them. One worker per run, so that a slow Slack holds up nothing."""
 
     def __init__(
-        self, desk: Desk, voice: SlackClient, clock: Clock, channels: Mapping[str, str], approvers: Callable[[Request], str]
+        self,
+        desk: Desk,
+        voice: SlackClient,
+        clock: Clock,
+        channels: Mapping[str, str],
+        approvers: Callable[[Request], str],
     ) -> None:
         self._desk = desk
         self._voice = voice
@@ -49,7 +70,9 @@ class Reporter:
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
-        self._standing: dict[str, tuple[str, CardPlace]] = {}  # cards that are not final, with their cluster
+        self._standing: dict[
+            str, tuple[str, CardPlace]
+        ] = {}  # cards that are not final, with their cluster
         self._posting: set[asyncio.Task[None]] = set()
         self._gone: Counter[str] = Counter()  # by run: cards that were gone, one after the other
         self._copies = DirectCopies(desk, voice)
@@ -100,28 +123,39 @@ class Reporter:
         elif request.state is not RequestState.APPROVED or request.act is not None or request.later:
             await self._voice.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
-            if (said := views.rejected_notice(request)) and await self._desk.first_time(f"rejected:{request.id}"):
+            if (said := views.rejected_notice(request)) and await self._desk.first_time(
+                f"rejected:{request.id}"
+            ):
                 await self._voice.post(place.channel, views.words_card(said), place.ts)
             place = replace(place, final=over, unattended=False)
             await self._desk.cards.put(request.id, place)
             self._stands(request.id, request.plan.cluster, place)
 
-    async def _show_request_anew(self, request: Request, card: Card, place: CardPlace | None, *, first: bool) -> None:
+    async def _show_request_anew(
+        self, request: Request, card: Card, place: CardPlace | None, *, first: bool
+    ) -> None:
         channel = self._channel(request.plan.cluster, request.channel)
         if request.state is RequestState.OPEN:
             ts = await self._post(channel, card, (request.id,), request.made_at, first=first)
             await self._desk.cards.put(request.id, CardPlace(channel, ts))
             self._stands(request.id, request.plan.cluster, CardPlace(channel, ts))
         elif ts := await self._found(channel, card, (request.id,), request.made_at):
-            over = request.state is not RequestState.APPROVED or request.later > 0  # else its run takes the message over
+            over = (
+                request.state is not RequestState.APPROVED or request.later > 0
+            )  # else its run takes the message over
             await self._desk.cards.put(request.id, CardPlace(channel, ts, final=over))
         else:
             if place is not None and place.copied:
-                await self._copies.of_request(request, Closed(channel, self._voice.reach.why_closed(channel) or "it was closed"))
+                await self._copies.of_request(
+                    request,
+                    Closed(channel, self._voice.reach.why_closed(channel) or "it was closed"),
+                )
                 place = await self._desk.cards.get(request.id)
             await self._never_shown(request.id, place)
 
-    async def _post(self, channel: str, card: Card, marks: tuple[str, ...], since: float, *, first: bool) -> str:
+    async def _post(
+        self, channel: str, card: Card, marks: tuple[str, ...], since: float, *, first: bool
+    ) -> str:
         """The card in that channel: the one that a bot posted and could not remember, or a new one."""
         found = "" if first else await self._found(channel, card, marks, since)
         return found or await self._voice.post(channel, card, mark=marks[0])
@@ -135,13 +169,18 @@ class Reporter:
         except (Closed, TokenRefused):
             raise
         except (Unreachable, MessageGone) as error:
-            log.warning("whether %s holds a card of %s already is not known: %s", channel, marks[0], error)
+            log.warning(
+                "whether %s holds a card of %s already is not known: %s", channel, marks[0], error
+            )
             return ""
         return ts
 
     def _has_moved(self, cluster: str, place: CardPlace) -> bool:
         """Whether the cluster has another channel now, and the one that the card stands in is closed."""
-        return bool(self._voice.reach.why_closed(place.channel)) and self._channel(cluster, place.channel) != place.channel
+        return (
+            bool(self._voice.reach.why_closed(place.channel))
+            and self._channel(cluster, place.channel) != place.channel
+        )
 
     async def _never_shown(self, name: str, place: CardPlace | None) -> None:
         """It is over and nobody in Slack ever saw it: there is nothing to keep true."""
@@ -165,7 +204,9 @@ class Reporter:
             return
         if progress.cluster is None and before is not None and not progress.run.over:
             # A person's decision carries no look; what was last seen still stands.
-            progress = replace(progress, cluster=before.cluster, waits_for=before.waits_for, until=before.until)
+            progress = replace(
+                progress, cluster=before.cluster, waits_for=before.waits_for, until=before.until
+            )
         self._newest[name] = progress
         self._news.setdefault(name, asyncio.Event()).set()
         if name not in self._workers or self._workers[name].done():
@@ -208,7 +249,11 @@ class Reporter:
 
     async def _gives_up(self, name: str, error: Exception, pause: float) -> bool:
         """Whether a run that is over need not be shown by this worker: the token is refused, so it is owed; or Slack will not have it."""
-        if self._voice.refuses(error) and pause >= TRY_RARELY and (place := await self._desk.cards.get(name)) is not None:
+        if (
+            self._voice.refuses(error)
+            and pause >= TRY_RARELY
+            and (place := await self._desk.cards.get(name)) is not None
+        ):
             log.error("how %s ended cannot be shown: %s", name, error)
             await self._desk.cards.put(name, replace(place, final=True))
             return True
@@ -218,7 +263,11 @@ class Reporter:
         """With what the audit was sealed with, once it is over: a message is out of reach for whoever rewrites the state."""
         card = views.run_card(progress)
         try:
-            head = await self._desk.journal.chain.sealed(progress.run.id) if progress.run.over else None
+            head = (
+                await self._desk.journal.chain.sealed(progress.run.id)
+                if progress.run.over
+                else None
+            )
         except Unreachable:
             head = None  # the head of a later run covers it too
         return replace(card, blocks=(*card.blocks, views.seal(head))) if head else card
@@ -237,7 +286,9 @@ class Reporter:
             place = await self._tell_thread(run, await self._copies.no_more(run, shown))
         except Closed as closed:
             place = await self._desk.cards.get(run.id) or CardPlace(closed.channel, "")
-            await self._tell_thread(run, await self._copies.of_run(run, card, place, closed), closed=True)
+            await self._tell_thread(
+                run, await self._copies.of_run(run, card, place, closed), closed=True
+            )
             return
         owed = place.unattended and self._desk.progress(run.id) is None
         place = replace(place, final=run.over, unattended=owed)
@@ -251,7 +302,9 @@ class Reporter:
         else:
             self._standing[name] = cluster, place
 
-    async def _show_in_channel(self, run: Run, card: Card, place: CardPlace | None) -> CardPlace | None:
+    async def _show_in_channel(
+        self, run: Run, card: Card, place: CardPlace | None
+    ) -> CardPlace | None:
         """Its message, as it is now. None: it says already how the run ended."""
         if place is None or not place.ts or self._has_moved(run.cluster, place):
             return await self._show_anew(run, card, place)
@@ -262,7 +315,10 @@ class Reporter:
         except MessageGone as gone:
             self._gone[run.id] += 1
             if self._gone[run.id] > OFTEN:
-                closed = Closed(place.channel, f"Slack lets the bot change no message in <#{place.channel}> ({gone})")
+                closed = Closed(
+                    place.channel,
+                    f"Slack lets the bot change no message in <#{place.channel}> ({gone})",
+                )
                 self._voice.reach.closes(closed, self._clock.now())
                 raise closed from gone
             return replace(place, ts=await self._voice.post(place.channel, card, mark=run.id))
@@ -274,7 +330,10 @@ class Reporter:
         channel = self._channel(run.cluster, run.channel)
         owed = replace(place or CardPlace("", ""), channel=channel, ts="")
         await self._desk.cards.put(run.id, owed)  # should this bot die over it, another shows it
-        marks, since = (run.id, *([run.request] if run.request else [])), run.opened_at - (LONGEST_WAIT if run.request else 0.0)
+        marks, since = (
+            (run.id, *([run.request] if run.request else [])),
+            run.opened_at - (LONGEST_WAIT if run.request else 0.0),
+        )
         if run.request.startswith(LATER):
             marks, since = (run.id,), run.opened_at
         first = place is None and len(marks) == 1
@@ -294,7 +353,9 @@ class Reporter:
 
     async def _tell_thread(self, run: Run, place: CardPlace, *, closed: bool = False) -> CardPlace:
         """Each event is told in the thread once, also across restarts; where the channel is closed, to the run's people."""
-        for index, event in enumerate(await self._desk.journal.events(run.id, place.told), place.told):
+        for index, event in enumerate(
+            await self._desk.journal.events(run.id, place.told), place.told
+        ):
             said = self._thread_words(event, run, index)
             if said and closed:
                 await self._copies.say(place, said)
@@ -307,7 +368,9 @@ class Reporter:
 
     def _thread_words(self, event: Event, run: Run, index: int) -> str:
         if isinstance(event, Opened) and event.glass:
-            return views.glass_notice(run, views.called(self._desk.site(run.cluster).rules.approvers, run.requester))
+            return views.glass_notice(
+                run, views.called(self._desk.site(run.cluster).rules.approvers, run.requester)
+            )
         return _thread_words(event, run, index, views.everyone(self._desk.site(run.cluster).rules))
 
     # Copies that nobody remembers
@@ -321,17 +384,29 @@ class Reporter:
         cluster = run.cluster if run else request.plan.cluster if request else ""
         place = await self._desk.cards.get(run.id if run else name)
         if run is not None and (place is None or not place.ts) and request is not None:
-            place = await self._desk.cards.get(request.id)  # its message is about to become the run's
+            place = await self._desk.cards.get(
+                request.id
+            )  # its message is about to become the run's
         if place is not None and (ts == place.ts or ts in [t for _, _, t in place.copies]):
             return
         mark = mark or await self._voice.mark(channel, ts)
         if not mark or mark not in (name, run.id if run else name, run.request if run else name):
             return  # the card of something else, or none
         if place is None or not place.ts:
-            if channel == self._channels.get(cluster):  # no bot could remember it: from here on it is the card
-                await self._desk.cards.put(run.id if run else name, replace(place or CardPlace(channel, ""), ts=ts))
+            if channel == self._channels.get(
+                cluster
+            ):  # no bot could remember it: from here on it is the card
+                await self._desk.cards.put(
+                    run.id if run else name, replace(place or CardPlace(channel, ""), ts=ts)
+                )
             return
-        state = f"`{run.id}` is {run.state}" if run else f"the request is {request.state}" if request else ""
+        state = (
+            f"`{run.id}` is {run.state}"
+            if run
+            else f"the request is {request.state}"
+            if request
+            else ""
+        )
         link = await self._voice.link(place.channel, place.ts)
         where = f"<{link}|its message>" if link else f"its message in <#{place.channel}>"
         words = f"This copy is out of date: {state}. See {where}."
@@ -380,7 +455,9 @@ class Reporter:
 
     def _waits_for_its_channel(self, place: CardPlace) -> bool:
         """People were told all of it in private; the card itself is shown when its channel is open, or the cluster has another."""
-        closed = self._voice.reach.why_closed(place.channel) and place.channel in self._channels.values()
+        closed = (
+            self._voice.reach.why_closed(place.channel) and place.channel in self._channels.values()
+        )
         return bool(closed) and place.copied.startswith(OVER)
 
     def _is_back(self, place: CardPlace) -> bool:
@@ -405,17 +482,28 @@ class Reporter:
         if request.state is RequestState.APPROVED and request.run and not request.later:
             await self._hand_over(request)
             return
-        first = owed and request.state is RequestState.OPEN and await self._desk.first_time(f"owed:{name}", within=60.0)
+        first = (
+            owed
+            and request.state is RequestState.OPEN
+            and await self._desk.first_time(f"owed:{name}", within=60.0)
+        )
         if first or request.state is not RequestState.OPEN:
             self.request_changed(request)
 
     async def _hand_over(self, request: Request) -> None:
         """The request's message is its run's. A bot may have died before that was written down, or before the run's end was shown."""
-        asked, taken = await self._desk.cards.get(request.id), await self._desk.cards.get(request.run)
+        asked, taken = (
+            await self._desk.cards.get(request.id),
+            await self._desk.cards.get(request.run),
+        )
         if asked is not None and taken is not None:
             if asked.ts != taken.ts:
                 with suppress(MessageGone):
-                    await self._voice.edit(asked.channel, asked.ts, views.request_card(request, self._approvers(request)))
+                    await self._voice.edit(
+                        asked.channel,
+                        asked.ts,
+                        views.request_card(request, self._approvers(request)),
+                    )
             await self._desk.cards.put(request.id, replace(asked, final=True))
             return
         run = await self._desk.journal.run(request.run)
@@ -429,7 +517,9 @@ class Reporter:
         runs = {name: progress.run for name, progress in self._newest.items()}
         for name, (cluster, place) in self._standing.items():
             card = views.lost_card(cluster, loss.why, runs.get(name))
-            task = asyncio.create_task(self._say_lost(place, card), name=f"card of {name}, which is lost")
+            task = asyncio.create_task(
+                self._say_lost(place, card), name=f"card of {name}, which is lost"
+            )
             self._posting.add(task)
             task.add_done_callback(partial(self._posted, cluster))
         for held in (self._newest, self._news, self._workers, self._standing):

@@ -16,7 +16,10 @@ LONGEST = 300
 def audit_card(name: str, entries: list[Entry], head: Head | None) -> Card:
     """The newest decisions, newest first."""
     if head is None:
-        return Card(f"Nothing was decided about {name} yet.", (section(f"Nothing was decided about *{name}* yet."),))
+        return Card(
+            f"Nothing was decided about {name} yet.",
+            (section(f"Nothing was decided about *{name}* yet."),),
+        )
     lines = [_line(e) for e in entries]
     parts = [section("\n".join(lines[n : n + LINES])) for n in range(0, len(lines), LINES)]
     foot = f"{count(head.number or 0, 'decision')} in all · head `{head.short}` · `openvidu-bot audit verify` checks them"
@@ -47,4 +50,3 @@ def digest_card(name: str, digest: Digest) -> Card:
     """Once a day, if something was decided: the head, in a place that the state store has no say in."""
     said = f"audit of {name}: {count(digest.fresh, 'new decision')}, {digest.head.number} in all · head `{digest.head.text}`"
     return Card(plain(said), (context(said),))
-

@@ -28,15 +28,25 @@ def backups_card(cluster: Cluster) -> Card:
     kept = f"`/openvidu backup prune` keeps the newest {cluster.keep_backups} complete ones"
     foot = f"{total} {kept}{f' and would delete {len(old)}' if old else '; nothing to prune now'}."
     head = f"*Backups of {cluster.name}*"
-    text = f"Backups of {cluster.name}: {'; '.join(lines)}. {foot}".replace("`", "").replace("*", "")
+    text = f"Backups of {cluster.name}: {'; '.join(lines)}. {foot}".replace("`", "").replace(
+        "*", ""
+    )
     return Card(text, (section(head + "\n" + "\n".join(lines)), context(foot)))
 
 
 def _line(cluster: Cluster, backup: Backup, *, pruned: bool) -> str:
-    said = [f"`{backup.label}`", f"{duration(cluster.seen_at - backup.at)} old", "offline" if backup.offline else "live"]
+    said = [
+        f"`{backup.label}`",
+        f"{duration(cluster.seen_at - backup.at)} old",
+        "offline" if backup.offline else "live",
+    ]
     masters = sorted({master for master, _ in backup.snapshots})
     if not backup.complete:
-        said.append("masters one at a time, before a resize" if backup.kind == "resize" else f"*incomplete*: only {', '.join(masters)}")
+        said.append(
+            "masters one at a time, before a resize"
+            if backup.kind == "resize"
+            else f"*incomplete*: only {', '.join(masters)}"
+        )
     said.append(f"{backup.size:.1f} GB, {money(backup.monthly)}/month")
     if backup.secrets is not None:
         said.append("with secrets.env" if backup.secrets else "without secrets.env")
@@ -53,14 +63,28 @@ def restore_card(cluster: Cluster, backup: Backup) -> Card:
         "dashboards go back to the moment of the backup. Take a backup of what is there now first: `/openvidu backup create --offline`.",
     ]
     if not backup.complete:
-        warn.append(":warning: *This one is not complete.* Masters of different moments do not fit together: use it for one disk only.")
+        warn.append(
+            ":warning: *This one is not complete.* Masters of different moments do not fit together: use it for one disk only."
+        )
     if not backup.offline:
-        warn.append("It was taken live: expect the databases to repair themselves at the first start.")
+        warn.append(
+            "It was taken live: expect the databases to repair themselves at the first start."
+        )
     steps = _steps(cluster, backup)
     numbered = "\n".join(_parts(steps))
     foot = f"OpenVidu's own page on this: {GUIDE}"
-    text = f"How to bring back {backup.label} by hand: {' '.join(warn)} {numbered} {foot}".replace("`", "").replace("*", "")
-    return Card(text, (section(head), section("\n".join(warn)), *(section(step) for step in _parts(steps)), context(foot)))
+    text = f"How to bring back {backup.label} by hand: {' '.join(warn)} {numbered} {foot}".replace(
+        "`", ""
+    ).replace("*", "")
+    return Card(
+        text,
+        (
+            section(head),
+            section("\n".join(warn)),
+            *(section(step) for step in _parts(steps)),
+            context(foot),
+        ),
+    )
 
 
 def _parts(steps: list[str]) -> list[str]:
@@ -69,7 +93,9 @@ def _parts(steps: list[str]) -> list[str]:
 
 def _steps(cluster: Cluster, backup: Backup) -> list[str]:
     there = {m.id: m for m in cluster.masters}
-    steps = ["`/openvidu shutdown`, and wait until it says that the cluster is down. Nobody else may change anything: tell the channel."]
+    steps = [
+        "`/openvidu shutdown`, and wait until it says that the cluster is down. Nobody else may change anything: tell the channel."
+    ]
     steps.append(_secrets(backup))
     gone: list[tuple[str, Snapshot]] = []
     for master, snapshot in backup.snapshots:
@@ -82,8 +108,12 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
         "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts it; that is why each is shut down "
         "again until all four have their disk. See that all are off: `doctl compute droplet list --format ID,Name,Status`"
     )
-    steps.append("`/openvidu startup`: it starts the four in order and waits until all are healthy, then the media nodes.")
-    steps.append(f"Sign in, look at recordings and users; `/openvidu status` has to say that {cluster.name} is up.")
+    steps.append(
+        "`/openvidu startup`: it starts the four in order and waits until all are healthy, then the media nodes."
+    )
+    steps.append(
+        f"Sign in, look at recordings and users; `/openvidu status` has to say that {cluster.name} is up."
+    )
     return steps
 
 

@@ -18,10 +18,17 @@ def glass_card(request: Request, approvers: str) -> Card:
     plan = request.plan
     head = f"{MARK} · *{heading(request)}* · {asked(request.requester, request.reason)}"
     waits = glass_waits(request, approvers)
-    first = plain(f"{heading(request)}, {asked(request.requester, request.reason)}. {unlike(request)}".rstrip())
+    first = plain(
+        f"{heading(request)}, {asked(request.requester, request.reason)}. {unlike(request)}".rstrip()
+    )
     text = f"Break-glass, without approval: {first} {plain(impact(plan))} {plain(waits)}"
     foot = context(f"{waits} · until {clock(request.until)}")
-    body = (section(head), *unlike_blocks(request), section(impact(plan)), section(steps_line(plan)))
+    body = (
+        section(head),
+        *unlike_blocks(request),
+        section(impact(plan)),
+        section(steps_line(plan)),
+    )
     return Card(text, (*body, foot, actions(*glass_buttons(request))))
 
 
@@ -33,7 +40,9 @@ def glass_waits(request: Request, approvers: str) -> str:
 def glass_buttons(request: Request) -> list[Block]:
     """Confirm, which asks again; take it back; details. Called as those of any other request, and told apart when they are pressed."""
     plan = request.plan
-    lost = "; ".join(plan.effects.special) or ("this ends running meetings" if plan.effects.cuts_off else "")
+    lost = "; ".join(plan.effects.special) or (
+        "this ends running meetings" if plan.effects.cuts_off else ""
+    )
     says = f"It says: {lost}. " if lost else ""
     confirm = f"{plain(heading(request))}, and nobody else has approved it. {says}Everybody in the channel reads it."
     return [
@@ -62,5 +71,7 @@ def mentions(people: frozenset[str]) -> str:
 
 def glass_notice(run: Run, approvers: str) -> str:
     """Calls the approvers to a run that none of them has approved."""
-    started = f"{run.requester.mention} has started `{run.id}` by break-glass, without anybody's approval"
+    started = (
+        f"{run.requester.mention} has started `{run.id}` by break-glass, without anybody's approval"
+    )
     return f"{approvers}: {started}. `/openvidu audit` keeps it."

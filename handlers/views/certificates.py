@@ -19,7 +19,9 @@ def certificate_words(seen: CertificateSeen | None, cluster: Cluster, now: float
     left = seen.left(now)
     if not seen.accepted:
         remedy = f" Remedy: {escape(seen.remedy)}." if seen.remedy else ""
-        return f":warning: *Certificate* The bot does not accept it: {escape(seen.trouble)}.{remedy}"
+        return (
+            f":warning: *Certificate* The bot does not accept it: {escape(seen.trouble)}.{remedy}"
+        )
     if left <= 0:
         return f":warning: *Certificate* It expired {day(seen.ends)}: browsers refuse to connect."
     closed = longest_closure(cluster, now) if left < AHEAD else 0.0
@@ -36,5 +38,7 @@ def longest_closure(cluster: Cluster, now: float) -> float:
     with suppress(Refused):
         windows = [parse_window(text, cluster.zone) for text in cluster.windows]
         coming, _ = closures(windows, now, now + AHEAD)
-        return max((c.open - max(c.close, now) for c in coming if c.kind == "shutdown"), default=0.0)
+        return max(
+            (c.open - max(c.close, now) for c in coming if c.kind == "shutdown"), default=0.0
+        )
     return 0.0

@@ -4,7 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlers.slack.blocks import Block, actions, button, clock, context, cut, day, divider, escape, menu, option, section
+from handlers.slack.blocks import (
+    Block,
+    actions,
+    button,
+    clock,
+    context,
+    cut,
+    day,
+    divider,
+    escape,
+    menu,
+    option,
+    section,
+)
 from handlers.views.act import heading, unlike
 from handlers.views.later import later_line
 from handlers.views.plan import impact
@@ -53,13 +66,22 @@ class UserActions:
     decides: frozenset[str] = frozenset()
     operates: bool = False
     offers: tuple[tuple[str, str], ...] = ()
-    approvers: Mapping[str, str] = field(default_factory=dict)  # by request: who may approve it, in words
+    approvers: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by request: who may approve it, in words
     wakes: bool = False  # may start it, where its window has closed it
 
 
-def home_view(glances: Sequence[tuple[ClusterOverview, UserActions]], at: float, hidden: int = 0, outsider: str = "") -> dict[str, Any]:
+def home_view(
+    glances: Sequence[tuple[ClusterOverview, UserActions]],
+    at: float,
+    hidden: int = 0,
+    outsider: str = "",
+) -> dict[str, Any]:
     """The whole view. `hidden`: clusters that this person may not see."""
-    blocks: list[Block] = [context(f"as of {clock(at)} · changes by itself while something goes on")]
+    blocks: list[Block] = [
+        context(f"as of {clock(at)} · changes by itself while something goes on")
+    ]
     if outsider:
         return _view([*blocks, section(f"{sentence(outsider)} Nothing is shown here.")])
     blocks.append(actions(button("Refresh", REFRESH, "now")))
@@ -70,9 +92,17 @@ def home_view(glances: Sequence[tuple[ClusterOverview, UserActions]], at: float,
     left = [g.name for g, _ in shown[CLUSTERS:]]
     if left:
         named = cut(", ".join(left), SAID)
-        blocks.append(context(f"and {count(len(left), 'cluster')} more: {named}. `/openvidu status --cluster NAME` shows one"))
+        blocks.append(
+            context(
+                f"and {count(len(left), 'cluster')} more: {named}. `/openvidu status --cluster NAME` shows one"
+            )
+        )
     if hidden:
-        blocks.append(context(f"{count(hidden, 'cluster')} {'is' if hidden == 1 else 'are'} not shown: you have no role there"))
+        blocks.append(
+            context(
+                f"{count(hidden, 'cluster')} {'is' if hidden == 1 else 'are'} not shown: you have no role there"
+            )
+        )
     if not glances and not hidden:
         blocks.append(section("There is no cluster in the settings."))
     return _view(blocks)
@@ -84,7 +114,13 @@ def _view(blocks: list[Block]) -> dict[str, Any]:
 
 def _quiet(glance: ClusterOverview) -> bool:
     delayed = any(r.waits for r in glance.later)
-    return not (glance.run or glance.waiting or delayed or glance.trouble or (glance.cluster and glance.cluster.problem))
+    return not (
+        glance.run
+        or glance.waiting
+        or delayed
+        or glance.trouble
+        or (glance.cluster and glance.cluster.problem)
+    )
 
 
 # What waits for this person
@@ -98,7 +134,11 @@ def _decisions(glances: Sequence[tuple[ClusterOverview, UserActions]]) -> list[B
             made.append(found)
     if not made:
         unread = [g.name for g, _ in glances if not g.read]
-        return [section(f"*Waits for you* {f'not known yet for {cut(listed(unread), SAID)}' if unread else 'nothing'}.")]
+        return [
+            section(
+                f"*Waits for you* {f'not known yet for {cut(listed(unread), SAID)}' if unread else 'nothing'}."
+            )
+        ]
     blocks = [section("*Waits for you*")]
     for some in made[:DECISIONS]:
         blocks += some
@@ -149,8 +189,16 @@ def _cluster(glance: ClusterOverview, mine: UserActions) -> list[Block]:
     if mine.offers:
         offered = [option(label, value) for label, value in mine.offers]
         block["accessory"] = menu(f"Do something with {glance.name}", MORE, offered)
-    wake = [button(f"Wake up {glance.name}", WAKE, glance.name)] if mine.wakes and glance.closed and glance.run is None else []
-    off = wake + [button(cut(f"Call off {clock_time(r)}", 75), REJECT, r.id) for r in glance.later[:CALLED_OFF] if mine.operates]
+    wake = (
+        [button(f"Wake up {glance.name}", WAKE, glance.name)]
+        if mine.wakes and glance.closed and glance.run is None
+        else []
+    )
+    off = wake + [
+        button(cut(f"Call off {clock_time(r)}", 75), REJECT, r.id)
+        for r in glance.later[:CALLED_OFF]
+        if mine.operates
+    ]
     return [block, *([actions(*off)] if off else [])]
 
 
@@ -164,7 +212,11 @@ def _head(glance: ClusterOverview) -> str:
     if cluster is None:
         return f"*{glance.name}* · {'not readable now' if glance.trouble else 'looking …'}"
     head = f"*{glance.name}* · {state_of(cluster)} · seen {clock(cluster.seen_at)}"
-    return f"{head}\n:warning: {escape(cluster.problem)}. Nothing can be changed here." if cluster.problem else head
+    return (
+        f"{head}\n:warning: {escape(cluster.problem)}. Nothing can be changed here."
+        if cluster.problem
+        else head
+    )
 
 
 def _health(cluster: Cluster) -> list[str]:
@@ -174,7 +226,11 @@ def _health(cluster: Cluster) -> list[str]:
     on = len([m for m in cluster.masters if m.active])
     masters = "all off" if cluster.down else f"{on} of {len(cluster.masters)} on, {well} healthy"
     serving = len(cluster.serving)
-    media = f"{serving} of {count(len(cluster.media), 'node')} in service" if cluster.media else "no nodes"
+    media = (
+        f"{serving} of {count(len(cluster.media), 'node')} in service"
+        if cluster.media
+        else "no nodes"
+    )
     unread = len([n for n in cluster.media if not n.seen and n.droplet.active])
     unknown = f" ({unread} not seen)" if unread else ""
     pool = f", pool at {cluster.pool.target}" if cluster.pool else ""
@@ -184,10 +240,20 @@ def _health(cluster: Cluster) -> list[str]:
 
 def _run(run: Run, progress: Progress | None) -> str:
     doing = run.step.title() if run.step else "finishing"
-    waits = f" — {escape(progress.waits_for)}" if progress is not None and progress.waits_for else ""
-    until = f" · until {clock(progress.until)}" if progress is not None and progress.until is not None else ""
+    waits = (
+        f" — {escape(progress.waits_for)}" if progress is not None and progress.waits_for else ""
+    )
+    until = (
+        f" · until {clock(progress.until)}"
+        if progress is not None and progress.until is not None
+        else ""
+    )
     state = f"{run.state}: " if run.state is not State.RUNNING else ""
-    for_long = f" · running for {duration(progress.at - run.opened_at)}" if progress is not None else f" · since {day(run.opened_at)}"
+    for_long = (
+        f" · running for {duration(progress.at - run.opened_at)}"
+        if progress is not None
+        else f" · since {day(run.opened_at)}"
+    )
     what = f"{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}"
     return f"`{run.id}` {what} · {behind(run)} · {state}{doing}{waits}{until}{for_long}"
 

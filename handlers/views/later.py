@@ -45,7 +45,9 @@ def counts_until(request: Request) -> str:
 
 def approved_by(request: Request) -> str:
     """`approved by @ben 16:04`: by whom, and when that was."""
-    return f"approved by {with_remarks(request.approvals, request.remarks)} {clock(request.agreed_at)}"
+    return (
+        f"approved by {with_remarks(request.approvals, request.remarks)} {clock(request.agreed_at)}"
+    )
 
 
 def looked_at_again(request: Request) -> str:
@@ -73,7 +75,13 @@ def until_words(request: Request) -> str:
 
 def later_line(request: Request) -> str:
     """One line of a list: when, what, who, and what it waits for."""
-    state = f"waits: {escaped(request.waits)}" if request.waits else "approved" if request.approvals else "needs no approval"
+    state = (
+        f"waits: {escaped(request.waits)}"
+        if request.waits
+        else "approved"
+        if request.approvals
+        else "needs no approval"
+    )
     state = state if request.scheduled else "waits for approval"
     return f"`{short_id(request)}` {request.moment}: {title(request.plan)} · {asked(request.requester, request.reason)} · {state}"
 
@@ -85,20 +93,36 @@ def later_card(name: str, requests: list[Request]) -> Card:
         return Card(said, (section(said),))
     lines = [later_line(r) for r in requests]
     head, foot = f"*Planned for later on {name}*", "`/openvidu later cancel ID` calls one off."
-    return Card(plain(f"{head}: {'; '.join(lines)}. {foot}"), (section("\n".join([head, *lines])), context(foot)))
+    return Card(
+        plain(f"{head}: {'; '.join(lines)}. {foot}"),
+        (section("\n".join([head, *lines])), context(foot)),
+    )
 
 
 def not_done(request: Request) -> str:
     """Why a change was not done at its moment; "" where it is still to come, was done, or was called off."""
-    if not request.later or request.state not in (RequestState.EXPIRED, RequestState.SUPERSEDED) or not request.agreed_at:
+    if (
+        not request.later
+        or request.state not in (RequestState.EXPIRED, RequestState.SUPERSEDED)
+        or not request.agreed_at
+    ):
         return ""
-    more = "The request for approval is below." if request.replaced_by else f"Ask again with `/openvidu {request.plan.procedure.words()}`."
+    more = (
+        "The request for approval is below."
+        if request.replaced_by
+        else f"Ask again with `/openvidu {request.plan.procedure.words()}`."
+    )
     return f"not done at {clock(request.later)}: {escaped(request.why_closed)}. Nothing was changed. {more}"
 
 
 def closed_notice(request: Request) -> str:
     """Tells whoever is concerned that it was called off, or not done; "" when there is nothing to tell."""
-    by, people = request.closed_by, " ".join(a.mention for a in {a.key: a for a in (request.requester, *request.approvals)}.values())
+    by, people = (
+        request.closed_by,
+        " ".join(
+            a.mention for a in {a.key: a for a in (request.requester, *request.approvals)}.values()
+        ),
+    )
     if said := not_done(request):
         return f"{people}: *{title(request.plan)}{when(request)}* was {said}"
     if request.state is RequestState.REJECTED and request.agreed_at and by is not None:

@@ -21,8 +21,14 @@ def runs_card(name: str, runs: list[Run]) -> Card:
     """The newest runs."""
     if not runs:
         return Card(f"{name} has had no runs yet.", (section(f"*{name}* has had no runs yet."),))
-    lines = [f"`{r.id}` {r.plan.procedure.words()} · {r.state} · {day(r.opened_at)} · by {r.requester.mention}{_glass(r)}" for r in runs]
-    return Card(f"Runs of {name}: {plain('; '.join(lines))}", (section(f"*Runs of {name}*\n" + "\n".join(lines)),))
+    lines = [
+        f"`{r.id}` {r.plan.procedure.words()} · {r.state} · {day(r.opened_at)} · by {r.requester.mention}{_glass(r)}"
+        for r in runs
+    ]
+    return Card(
+        f"Runs of {name}: {plain('; '.join(lines))}",
+        (section(f"*Runs of {name}*\n" + "\n".join(lines)),),
+    )
 
 
 def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card:
@@ -36,6 +42,13 @@ def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card
         may,
     ]
     # What somebody may do comes first: a long text is cut at its end.
-    text = f"{plain(may)} Commands: " + "; ".join(f"/openvidu {usage}" for usage, _ in usages) + ". " + plain(" ".join(tail[:-1]))
-    parts = [section("\n".join(lines[n : n + HELP_LINES])) for n in range(0, len(lines), HELP_LINES)]
+    text = (
+        f"{plain(may)} Commands: "
+        + "; ".join(f"/openvidu {usage}" for usage, _ in usages)
+        + ". "
+        + plain(" ".join(tail[:-1]))
+    )
+    parts = [
+        section("\n".join(lines[n : n + HELP_LINES])) for n in range(0, len(lines), HELP_LINES)
+    ]
     return Card(text, (*parts, context("\n".join(tail))))

@@ -2,7 +2,18 @@
 
 from collections.abc import Sequence
 
-from handlers.slack.blocks import Block, Card, actions, button, clock, context, day, menu, option, section
+from handlers.slack.blocks import (
+    Block,
+    Card,
+    actions,
+    button,
+    clock,
+    context,
+    day,
+    menu,
+    option,
+    section,
+)
 from handlers.views.act import heading
 from handlers.views.offers import MAIN, Offer
 from handlers.views.request import decide_buttons
@@ -19,7 +30,13 @@ SHOWN = 3  # requests with their buttons
 
 
 def menu_card(
-    status: Status, offered: Sequence[Offer], hold: Hold | None, may_not: str, mine: frozenset[str], *, decides: bool | None = None
+    status: Status,
+    offered: Sequence[Offer],
+    hold: Hold | None,
+    may_not: str,
+    mine: frozenset[str],
+    *,
+    decides: bool | None = None,
 ) -> Card:
     """What `/openvidu` alone answers. `may_not`: why this person may only read; `mine`: requests that they may decide on.
 
@@ -33,7 +50,9 @@ def menu_card(
     if not status.known:
         lines.append(f":warning: {UNREAD}.")
     if hold is not None:
-        lines.append(f"*On hold* until {day(hold.until)} by {hold.by}: {hold.reason}. Nothing can be changed before.")
+        lines.append(
+            f"*On hold* until {day(hold.until)} by {hold.by}: {hold.reason}. Nothing can be changed before."
+        )
     if may_not:
         lines.append(f"You may read; {may_not}.")
     blocks: list[Block] = [section("\n".join(lines))]
@@ -49,14 +68,18 @@ def menu_card(
     blocks.append(actions(*_offers(cluster.name, offered)))
     blocks.append(context(_foot(offered)))
     labels = ", ".join(o.label.rstrip("…") for o in offered)
-    return Card(plain(f"{'. '.join(s.rstrip('.') for s in said)}. You may: {labels}."), tuple(blocks))
+    return Card(
+        plain(f"{'. '.join(s.rstrip('.') for s in said)}. You may: {labels}."), tuple(blocks)
+    )
 
 
 def _run(run: Run, *, operates: bool) -> tuple[str, list[Block]]:
     doing = run.step.title() if run.step else "finishing"
     what = f"`{run.id}` {run.plan.procedure.doing} {run.plan.procedure.about(run.cluster)} · {behind(run)}"
     if run.state is State.STOPPED:
-        return f":warning: {what} · *stopped* at “{doing}”", stopped_buttons(run) if operates else []
+        return f":warning: {what} · *stopped* at “{doing}”", stopped_buttons(
+            run
+        ) if operates else []
     if run.question is not None:
         return f":warning: {what} · *needs a decision*", answer_buttons(run) if operates else []
     cancel = [cancel_button(run)] if operates and run.cancel is None else []
@@ -76,11 +99,16 @@ def _offers(name: str, offered: Sequence[Offer]) -> list[Block]:
 
 
 def _foot(offered: Sequence[Offer]) -> str:
-    seen = "Whatever changes something shows its plan first. " if any(o.form for o in offered) else ""
+    seen = (
+        "Whatever changes something shows its plan first. " if any(o.form for o in offered) else ""
+    )
     return f"{seen}All of it can be typed, too: `/openvidu help`"
 
 
 def which_card(names: Sequence[str]) -> Card:
     """Which cluster is meant, where a channel has no default."""
     text = "Which cluster? This channel has no default."
-    return Card(f"{text} There are: {', '.join(names)}.", (section(text), actions(menu("Choose", WHICH, [option(n, n) for n in names]))))
+    return Card(
+        f"{text} There are: {', '.join(names)}.",
+        (section(text), actions(menu("Choose", WHICH, [option(n, n) for n in names]))),
+    )

@@ -35,13 +35,20 @@ class Canvas:
             for y, bits in enumerate(ROWS[int(digit)]):
                 for x in range(3):
                     if int(bits) >> (2 - x) & 1:
-                        self.fill(left + (place * 4 + x) * SCALE, top + y * SCALE, SCALE, SCALE, INK)
+                        self.fill(
+                            left + (place * 4 + x) * SCALE, top + y * SCALE, SCALE, SCALE, INK
+                        )
 
     def png(self) -> bytes:
         """The picture as a file."""
         head = struct.pack(">IIBBBBB", self.width, self.height, 8, 2, 0, 0, 0)
         data = zlib.compress(b"".join(b"\0" + bytes(row) for row in self._rows), 9)
-        return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+        return (
+            b"\x89PNG\r\n\x1a\n"
+            + _chunk(b"IHDR", head)
+            + _chunk(b"IDAT", data)
+            + _chunk(b"IEND", b"")
+        )
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -69,5 +76,9 @@ def month_picture(days: Sequence[Day]) -> bytes:
 
 def described(days: Sequence[Day]) -> str:
     """The same for those who do not see it: numbers only where there is something to say."""
-    said = [f"{d.date[-2:]}: {d.closed:.1f} h closed" + (f", {d.kept:.1f} h kept up" if d.kept else "") for d in days if d.closed or d.kept]
+    said = [
+        f"{d.date[-2:]}: {d.closed:.1f} h closed" + (f", {d.kept:.1f} h kept up" if d.kept else "")
+        for d in days
+        if d.closed or d.kept
+    ]
     return "Hours closed per day. " + ("; ".join(said) or "Open all the time") + "."

@@ -17,16 +17,31 @@ def node_card(report: NodeReport, at: float) -> Card:
     cluster, node = report.cluster, report.node
     droplet = node if isinstance(node, Droplet) else node.droplet
     name = short(droplet.name, cluster.stack)
-    lines = [*_layers(report, droplet), *(_inside(report.inside) if report.inside else [f":warning: inside: {escape(report.trouble)}"])]
+    lines = [
+        *_layers(report, droplet),
+        *(
+            _inside(report.inside)
+            if report.inside
+            else [f":warning: inside: {escape(report.trouble)}"]
+        ),
+    ]
     head = f"*{escape(name)}* of {cluster.name} · {clock(at)}\n{escape(droplet.name)} · id {droplet.id} · {escape(droplet.size)}"
     blocks: list[Block] = [section(head), section("\n".join(lines))]
     inside = report.inside
     if inside is not None and inside.errors:
         blocks.append(section(f":warning: *nodes_errors.log* (its end)\n{_quoted(inside.errors)}"))
     if inside is not None and inside.log:
-        blocks.append(section(f"*Journal of OpenVidu* (its end; what looks like a secret is masked)\n{_quoted(inside.log)}"))
+        blocks.append(
+            section(
+                f"*Journal of OpenVidu* (its end; what looks like a secret is masked)\n{_quoted(inside.log)}"
+            )
+        )
     told = "; ".join(_spoken(line) for line in lines)
-    errors = f" nodes_errors.log has {count(len(inside.errors), 'line')}: {' / '.join(inside.errors)}" if inside and inside.errors else ""
+    errors = (
+        f" nodes_errors.log has {count(len(inside.errors), 'line')}: {' / '.join(inside.errors)}"
+        if inside and inside.errors
+        else ""
+    )
     return Card(f"{name} of {cluster.name}: {told}.{escape(errors)}", tuple(blocks))
 
 
@@ -36,7 +51,11 @@ def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
     change = ", being changed" if droplet.locked else ""
     lines = [f"{_mark(good=droplet.active)} droplet: {escape(droplet.status)}{change}"]
     if isinstance(node, Droplet):
-        return [*lines, f"{_mark(good=droplet.healthy)} health page: {_answer(droplet.healthy)}", _front(cluster)]
+        return [
+            *lines,
+            f"{_mark(good=droplet.healthy)} health page: {_answer(droplet.healthy)}",
+            _front(cluster),
+        ]
     lines.append(f"{_mark(good=node.serving)} meetings: {node_state(node)}{_carries(report)}")
     return lines
 
@@ -71,8 +90,15 @@ def _inside(inside: Inside) -> list[str]:
     running = len([c for c in inside.containers if c[1] == "running"])
     said = f"{running} of {count(len(inside.containers), 'container')} {'runs' if running == 1 else 'run'}, no restarts"
     if inside.troubled:
-        each = [f"{name} ({state}{', ' + count(again, 'restart') if again else ''})" for name, state, again in inside.troubled]
-        said = said.removesuffix(", no restarts") + f"; look at {listed(each[:MANY])}" + (" and others" if len(each) > MANY else "")
+        each = [
+            f"{name} ({state}{', ' + count(again, 'restart') if again else ''})"
+            for name, state, again in inside.troubled
+        ]
+        said = (
+            said.removesuffix(", no restarts")
+            + f"; look at {listed(each[:MANY])}"
+            + (" and others" if len(each) > MANY else "")
+        )
     lines.append(f"{_mark(good=not inside.troubled)} containers: {escape(said)}")
     if not inside.errors:
         lines.append(f"{_mark(good=True)} nodes_errors.log: nothing in it")

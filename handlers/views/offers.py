@@ -27,18 +27,43 @@ class Offer:
 
 STATUS = Offer("Status", "status")
 READING = (
-    *(Offer("Runs so far", "runs"), Offer("Off-hours windows", "window list"), Offer("What closes when", "window forecast")),
-    *(Offer("Backups", "backup list"), Offer("What it cost", "cost"), Offer("Everything that can be said", "help")),
+    *(
+        Offer("Runs so far", "runs"),
+        Offer("Off-hours windows", "window list"),
+        Offer("What closes when", "window forecast"),
+    ),
+    *(
+        Offer("Backups", "backup list"),
+        Offer("What it cost", "cost"),
+        Offer("Everything that can be said", "help"),
+    ),
 )
 START, STOP = Offer("Start up…", "startup", form=True), Offer("Shut down…", "shutdown", form=True)
 SCALE = Offer("More or fewer media nodes…", "scale", form=True)
-NODES = (Offer("Restart a node…", "restart", form=True), Offer("Drain media nodes…", "drain", form=True))
-SIZES = (Offer("Resize the media nodes…", "resize media", form=True), Offer("Resize the masters…", "resize masters", form=True))
-BACKUP, PRUNE = Offer("Take a backup…", "backup create", form=True), Offer("Delete old backups…", "backup prune", form=True)
-PARKING = (Offer("Park media nodes…", "park", form=True), Offer("Unpark media nodes…", "unpark", form=True))
-FREEZING = (Offer("Freeze the autoscaler…", "freeze", form=True), Offer("Let it scale again…", "unfreeze", form=True))
+NODES = (
+    Offer("Restart a node…", "restart", form=True),
+    Offer("Drain media nodes…", "drain", form=True),
+)
+SIZES = (
+    Offer("Resize the media nodes…", "resize media", form=True),
+    Offer("Resize the masters…", "resize masters", form=True),
+)
+BACKUP, PRUNE = (
+    Offer("Take a backup…", "backup create", form=True),
+    Offer("Delete old backups…", "backup prune", form=True),
+)
+PARKING = (
+    Offer("Park media nodes…", "park", form=True),
+    Offer("Unpark media nodes…", "unpark", form=True),
+)
+FREEZING = (
+    Offer("Freeze the autoscaler…", "freeze", form=True),
+    Offer("Let it scale again…", "unfreeze", form=True),
+)
 ROLL = Offer("Replace nodes of an old size…", "roll", form=True)
-FLEETS: Mapping[FleetKind, tuple[tuple[Offer, ...], tuple[Offer, ...]]] = {  # how many there are, and of which size
+FLEETS: Mapping[
+    FleetKind, tuple[tuple[Offer, ...], tuple[Offer, ...]]
+] = {  # how many there are, and of which size
     FleetKind.POOL: ((SCALE,), SIZES[:1]),
     FleetKind.FIXED: (PARKING, SIZES[:1]),
     FleetKind.AUTOSCALER: (FREEZING, (ROLL,)),
@@ -49,13 +74,22 @@ STAY = Offer("Keep up…", "keepup", form=True)
 WINDOW = Offer("Add an off-hours window…", "window add")  # has a form of its own
 
 
-def open_to(offered: Iterable[Offer], spoken: Sequence[type[Command]], may: Callable[[type[Command]], bool]) -> tuple[Offer, ...]:
+def open_to(
+    offered: Iterable[Offer], spoken: Sequence[type[Command]], may: Callable[[type[Command]], bool]
+) -> tuple[Offer, ...]:
     """Those of them that somebody may say."""
     kinds = {kind.command: kind for kind in spoken}
     return tuple(o for o in offered if may(kinds[o.command]))
 
 
-def offers(cluster: Cluster | None, run: Run | None, *, operates: bool, held: bool = False, windows: bool = False) -> tuple[Offer, ...]:
+def offers(
+    cluster: Cluster | None,
+    run: Run | None,
+    *,
+    operates: bool,
+    held: bool = False,
+    windows: bool = False,
+) -> tuple[Offer, ...]:
     """The most likely first. Nothing that would be refused at once: not while a run or a hold has the cluster, nor without a role."""
     if not operates:
         return (STATUS, *READING)
@@ -73,7 +107,19 @@ def offers(cluster: Cluster | None, run: Run | None, *, operates: bool, held: bo
     if not cluster.up:
         return (STATUS, *start, STOP, NODES[0], *later, *READING)
     number, size = FLEETS.get(cluster.kind, ((), ()))
-    return (STATUS, *start, STOP, *number, *NODES, *size, SIZES[1], *_keeping(cluster), SECRETS, *later, *READING)
+    return (
+        STATUS,
+        *start,
+        STOP,
+        *number,
+        *NODES,
+        *size,
+        SIZES[1],
+        *_keeping(cluster),
+        SECRETS,
+        *later,
+        *READING,
+    )
 
 
 def _keeping(cluster: Cluster) -> tuple[Offer, ...]:

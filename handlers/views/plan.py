@@ -45,10 +45,18 @@ def outage(plan: Plan) -> str:
     """From when to when nobody is served; "" when there is no such time."""
     effects = plan.effects
     if not effects.down:
-        return "From the moment it starts no new meeting can be opened on the nodes concerned." if effects.blocks else ""
+        return (
+            "From the moment it starts no new meeting can be opened on the nodes concerned."
+            if effects.blocks
+            else ""
+        )
     name = plan.cluster
     if effects.keeps:
-        then = f"and {name} is down until it is started again" if plan.outage is None else f"for about {duration(plan.outage)}"
+        then = (
+            f"and {name} is down until it is started again"
+            if plan.outage is None
+            else f"for about {duration(plan.outage)}"
+        )
         stays = f"*{count(effects.keeps, 'media node')} {'stays' if effects.keeps == 1 else 'stay'} in service*"
         return f"{stays} until no one meets there, or people decide to drain all. Then no new meeting can be opened, {then}."
     if plan.outage is None:
@@ -61,7 +69,13 @@ def saving(plan: Plan) -> str:
     change = plan.saves or Decimal(0)
     gone = plan.media if (plan.effects.down or plan.effects.special) and not plan.money else 0
     what = f" ({count(gone, 'media node')})" if gone else ""
-    said = [f"saves {money(change)}/h{what}"] if change > 0 else [f"costs {money(-change)}/h more"] if change < 0 else []
+    said = (
+        [f"saves {money(change)}/h{what}"]
+        if change > 0
+        else [f"costs {money(-change)}/h more"]
+        if change < 0
+        else []
+    )
     if plan.saves is None:
         said.append("what it changes is unknown: DigitalOcean's price of a droplet was not seen")
     if plan.money:
@@ -75,7 +89,11 @@ def saving(plan: Plan) -> str:
 def takes(plan: Plan) -> str:
     """How long."""
     about = f"about {duration(plan.takes)}"
-    return f"{about} after the last meeting." if plan.effects.blocks and not plan.effects.cuts_off else f"{about}."
+    return (
+        f"{about} after the last meeting."
+        if plan.effects.blocks and not plan.effects.cuts_off
+        else f"{about}."
+    )
 
 
 def impact(plan: Plan) -> str:

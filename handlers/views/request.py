@@ -3,7 +3,15 @@
 from handlers.slack.blocks import Block, Card, actions, button, clock, context, section
 from handlers.views.act import heading, unlike, unlike_blocks
 from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits
-from handlers.views.later import approved_by, closed_notice, looked_at_again, not_done, scheduled_card, until_words, when
+from handlers.views.later import (
+    approved_by,
+    closed_notice,
+    looked_at_again,
+    not_done,
+    scheduled_card,
+    until_words,
+    when,
+)
 from handlers.views.plan import impact, numbered, steps_line, title
 from handlers.views.text import asked, plain, sentence, why, with_remarks
 from services.common.text import listed
@@ -28,7 +36,12 @@ def request_card(request: Request, approvers: str) -> Card:
     waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · {until}"
     first = f"{heading(request)}{when(request)}, {asked(request.requester, request.reason)}. {unlike(request)}"
     text = plain(f"{first.rstrip()} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
-    body = (section(head), *unlike_blocks(request), section(impact(plan)), section(steps_line(plan)))
+    body = (
+        section(head),
+        *unlike_blocks(request),
+        section(impact(plan)),
+        section(steps_line(plan)),
+    )
     return Card(text, (*body, context(waits), actions(*decide_buttons(request))))
 
 
@@ -38,7 +51,11 @@ def waits_for(request: Request, approvers: str) -> str:
         return glass_waits(request, approvers)
     if request.startable:
         return f"needs no approval any more: {request.requester.mention} can start it"
-    so_far = f"approved by {with_remarks(request.approvals, request.remarks)}; " if request.approvals else ""
+    so_far = (
+        f"approved by {with_remarks(request.approvals, request.remarks)}; "
+        if request.approvals
+        else ""
+    )
     needed = "one approval" if request.left == 1 else f"{request.left} approvals"
     return f"{so_far}needs {needed}{_of_groups(request)} by {approvers}, because {request.why}"
 
@@ -64,7 +81,9 @@ def decide_buttons(request: Request) -> list[Block]:
             button("Take it back", REJECT, request.id),
             button("Details", DETAILS, request.id),
         ]
-    confirm = "; ".join(plan.effects.special) or ("this ends running meetings" if plan.effects.cuts_off else "")
+    confirm = "; ".join(plan.effects.special) or (
+        "this ends running meetings" if plan.effects.cuts_off else ""
+    )
     asks = f"{plain(heading(request))}: {confirm}." if confirm else ""
     return [
         button("Approve", APPROVE, request.id, style="primary", confirm=asks),
@@ -116,7 +135,12 @@ def details_card(request: Request, approvers: str, *, decides: bool = False) -> 
     )
     if request.later:
         bound += f" {looked_at_again(request)}"
-    noted = decides and not request.glass and not request.scheduled and request.state is RequestState.OPEN
+    noted = (
+        decides
+        and not request.glass
+        and not request.scheduled
+        and request.state is RequestState.OPEN
+    )
     row = (actions(button("Approve with a note…", NOTE, request.id)),) if noted else ()
     blocks = (section("\n".join(numbered(plan))), context(bound), *row)
     return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", blocks)

@@ -26,7 +26,10 @@ def run_card(progress: Progress) -> Card:
         said = f":warning: *{run.id} has stopped*: {escape(run.stopped)}. {held}."
         foot = f"{_since(progress)} · operators may press; until then nothing more is changed, and nobody else can change {run.cluster}"
         blocks += [section(said), actions(*stopped_buttons(run)), context(foot)]
-        return Card(f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. {plain(head)}. {told}", tuple(blocks))
+        return Card(
+            f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. {plain(head)}. {told}",
+            tuple(blocks),
+        )
     if run.question is not None:
         said = f":warning: *{run.id} needs a decision* · {escape(run.question.text)}"
         choices = "; ".join(c.label for c in run.question.choices)
@@ -44,7 +47,12 @@ def run_card(progress: Progress) -> Card:
 def cancel_button(run: Run) -> Block:
     """Stops it, after saying what stays done."""
     stays = "; ".join(run.stays_done) or "nothing so far"
-    return button("Cancel…", CANCEL, run.id, confirm=f"It stops at the next safe point. Stays done: {stays}. {_begun(run)}".rstrip())
+    return button(
+        "Cancel…",
+        CANCEL,
+        run.id,
+        confirm=f"It stops at the next safe point. Stays done: {stays}. {_begun(run)}".rstrip(),
+    )
 
 
 def _begun(run: Run) -> str:
@@ -81,12 +89,18 @@ def _aloud(progress: Progress) -> str:
             now = f"Now: {step.title()}{_waiting(progress)}. "
         else:
             left.append(step.title())
-    said = now + (f"Then: {'; '.join(left)}. " if left else "") + (f"Done: {'; '.join(done)}. " if done else "")
+    said = (
+        now
+        + (f"Then: {'; '.join(left)}. " if left else "")
+        + (f"Done: {'; '.join(done)}. " if done else "")
+    )
     return said.rstrip()
 
 
 def _since(progress: Progress) -> str:
-    return f"as of {clock(progress.at)} · running for {duration(progress.at - progress.run.opened_at)}"
+    return (
+        f"as of {clock(progress.at)} · running for {duration(progress.at - progress.run.opened_at)}"
+    )
 
 
 def _unanswered(run: Run) -> str:
@@ -94,7 +108,9 @@ def _unanswered(run: Run) -> str:
     question = run.question
     assert question is not None, "only asked while there is one"
     if question.default:
-        label = next((c.label for c in question.choices if c.id == question.default), question.default)
+        label = next(
+            (c.label for c in question.choices if c.id == question.default), question.default
+        )
         return f"operators may answer; without an answer “{escape(label)}” is chosen after {duration(question.default_after)}"
     if question.meanwhile:
         return "operators may answer; it is looked at meanwhile, and goes on by itself when what is waited for has come"
@@ -115,7 +131,9 @@ def _foot(progress: Progress) -> str:
     said = _since(progress)
     if progress.cluster is not None:
         left = sum(s.takes(progress.cluster) for s in run.steps[run.position :])
-        meetings = " after the last meeting" if run.plan.effects.blocks and run.position == 0 else ""
+        meetings = (
+            " after the last meeting" if run.plan.effects.blocks and run.position == 0 else ""
+        )
         said += f" · about {duration(left)} left{meetings}"
     if run.cancel is not None:
         said += f" · {run.cancel.mention} cancelled it{why(run.why_cancelled)}; it stops at the next safe point"
@@ -132,7 +150,15 @@ def answer_buttons(run: Run) -> list[Block]:
     for choice in question.choices:
         confirm = f"{choice.label}: {escape(choice.loses)}." if choice.loses else ""
         value = f"{run.id}|{question.id}|{choice.id}"
-        made.append(button(choice.label, f"{ANSWER}:{choice.id}", value, style="danger" if choice.loses else "", confirm=confirm))
+        made.append(
+            button(
+                choice.label,
+                f"{ANSWER}:{choice.id}",
+                value,
+                style="danger" if choice.loses else "",
+                confirm=confirm,
+            )
+        )
     return made
 
 
@@ -141,7 +167,12 @@ def stopped_buttons(run: Run) -> list[Block]:
     stays = "; ".join(run.stays_done) or "nothing was changed"
     return [
         button("Resume", RESUME, run.id, style="primary"),
-        button("Abandon", ABANDON, run.id, confirm=f"Nothing more is done and {run.cluster} is free. Stays done: {stays}."),
+        button(
+            "Abandon",
+            ABANDON,
+            run.id,
+            confirm=f"Nothing more is done and {run.cluster} is free. Stays done: {stays}.",
+        ),
     ]
 
 
@@ -184,7 +215,11 @@ def reason_notice(event: Event, run: Run) -> str:
         case Resumed(by=by, reason=reason) if reason and by.key != run.requester.key:
             return f"{_called(run)}, {by.mention} goes on with {run.id}{why(reason)}"
         case Opened(remarks=remarks) if remarks:
-            said = " ".join(f"{a.mention} approved it{why(dict(remarks)[a.key])}." for a in run.approvers if a.key in dict(remarks))
+            said = " ".join(
+                f"{a.mention} approved it{why(dict(remarks)[a.key])}."
+                for a in run.approvers
+                if a.key in dict(remarks)
+            )
             return f"{run.requester.mention}, {said}"
         case _:
             return ""

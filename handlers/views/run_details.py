@@ -43,7 +43,9 @@ TOLD: dict[type, Callable[[Any, Run], str]] = {
 
 def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: float) -> Card:
     """Its card without the buttons, and the newest events with their times."""
-    card = run_card(progress if progress is not None and not run.over else Progress(run, None, "", None, "", at))
+    card = run_card(
+        progress if progress is not None and not run.over else Progress(run, None, "", None, "", at)
+    )
     told = "\n".join(f"{day(e.at)} {TOLD[type(e)](e, run)}" for e in events[-NEWEST:])
     shown = [b for b in card.blocks if b["type"] != "actions"]
     return Card(card.text, (*shown, section(f"*What happened*\n{told}")))

@@ -10,10 +10,17 @@ CONFIG = "config_set"
 VALUE, REASON = "secret_value", "reason"
 
 
-def config_form(cluster: str, key: str, channel: str, reason: str = "", later: tuple[float, str] | None = None) -> dict[str, Any]:
+def config_form(
+    cluster: str, key: str, channel: str, reason: str = "", later: tuple[float, str] | None = None
+) -> dict[str, Any]:
     """The form for one key's new value. `later`: when the change is to be made, and the zone that this was said in."""
     known = KEYS[key]
-    meant = {"cluster": cluster, "key": key, "channel": channel, **({"at": later[0], "zone": later[1]} if later else {})}
+    meant = {
+        "cluster": cluster,
+        "key": key,
+        "channel": channel,
+        **({"at": later[0], "zone": later[1]} if later else {}),
+    }
     when = f" It is changed {day(later[0])} ({later[1]})." if later else ""
     return {
         "type": "modal",
@@ -31,7 +38,9 @@ def config_form(cluster: str, key: str, channel: str, reason: str = "", later: t
                 },
             },
             _input(VALUE, "New value", known.form.hint[:2000] if known.form else ""),
-            _input(REASON, "Why (optional, shown to others)", "", optional=True, initial=reason[:300]),
+            _input(
+                REASON, "Why (optional, shown to others)", "", optional=True, initial=reason[:300]
+            ),
         ],
     }
 
@@ -40,13 +49,19 @@ def _plain(text: str) -> dict[str, str]:
     return {"type": "plain_text", "text": text}
 
 
-def _input(block: str, label: str, hint: str, *, optional: bool = False, initial: str = "") -> Block:
+def _input(
+    block: str, label: str, hint: str, *, optional: bool = False, initial: str = ""
+) -> Block:
     made: Block = {
         "type": "input",
         "block_id": block,
         "optional": optional,
         "label": _plain(label),
-        "element": {"type": "plain_text_input", "action_id": block, "max_length": 1000 if block == VALUE else 300},
+        "element": {
+            "type": "plain_text_input",
+            "action_id": block,
+            "max_length": 1000 if block == VALUE else 300,
+        },
     }
     if initial:
         made["element"]["initial_value"] = initial

@@ -17,7 +17,10 @@ from services.procedures import fleet
 from services.procedures.backup import newest_words
 from services.steps.media_nodes import meets, not_ready
 
-UNTOLD = {FleetKind.MIXED: "two things keep them at once.", FleetKind.UNKNOWN: "what keeps them is unknown."}
+UNTOLD = {
+    FleetKind.MIXED: "two things keep them at once.",
+    FleetKind.UNKNOWN: "what keeps them is unknown.",
+}
 UNREAD = "runs and requests are not known: the bot's memory does not answer. Nothing can be changed until it does"
 
 
@@ -52,7 +55,11 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     run = _run_lines(status)
     blocks.append(section(run))
     well = len([m for m in cluster.masters if m.well])
-    masters = f"Masters: {well} of {len(cluster.masters)} healthy. " if cluster.masters and not cluster.down else ""
+    masters = (
+        f"Masters: {well} of {len(cluster.masters)} healthy. "
+        if cluster.masters and not cluster.down
+        else ""
+    )
     media = f"Media nodes: {plain(_pool_lines(cluster))}. Meetings: {meetings}.".replace("..", ".")
     told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{file}{run}")
     return Card(f"{plain(head).rstrip('.')}. {told}", tuple(blocks))
@@ -77,13 +84,19 @@ def state_of(cluster: Cluster) -> str:
             return "masters up, no one can meet: no media node is in service"
         if isinstance(cluster.front, NotSeen) and cluster.front.since:
             return f"up; the public address is not seen ({escape(cluster.front.reason)})"
-        return "up" if cluster.front is not False else "up, but the public address does not answer through the load balancer"
+        return (
+            "up"
+            if cluster.front is not False
+            else "up, but the public address does not answer through the load balancer"
+        )
     return "partly up"
 
 
 def _masters_line(master: Droplet, cluster: Cluster) -> str:
     state = f"{master.status}{', being changed' if master.locked else ''}"
-    return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (f" · {health(master)}" if master.status == "active" else "")
+    return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (
+        f" · {health(master)}" if master.status == "active" else ""
+    )
 
 
 def node_state(node: MediaNode) -> str:
@@ -114,7 +127,9 @@ def _pool_lines(cluster: Cluster) -> str:
     lines = [media.words() if known else _untold(cluster)]
     if known and (means := media.means()):
         lines.append(f"_{means}_")
-    lines += [f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media]
+    lines += [
+        f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media
+    ]
     lines += [f":warning: {escape(w)}" for w in (media.warnings() if known else ())]
     return "\n".join(lines)
 
@@ -128,7 +143,11 @@ def _untold(cluster: Cluster) -> str:
 
 def _carries(node: MediaNode) -> str:
     look = node.look
-    if isinstance(look, NotSeen) or not look.running or (look.rooms == 0 and look.people == 0 and look.recordings == 0):
+    if (
+        isinstance(look, NotSeen)
+        or not look.running
+        or (look.rooms == 0 and look.people == 0 and look.recordings == 0)
+    ):
         return ""
     words = meets(look)
     return f" · {escape(words)}" if words else ""
@@ -164,8 +183,13 @@ def _run_lines(status: Status) -> str:
     if status.run is not None:
         run = status.run
         doing = run.step.title() if run.step else "finishing"
-        lines.append(f"*Open run* `{run.id}` {run.plan.procedure.words()} · {behind(run)} · {run.state}: {doing}")
-    lines += [f"*Waits for approval* {heading(w)} · {asked(w.requester, w.reason)} · until {clock(w.until)}" for w in status.waiting]
+        lines.append(
+            f"*Open run* `{run.id}` {run.plan.procedure.words()} · {behind(run)} · {run.state}: {doing}"
+        )
+    lines += [
+        f"*Waits for approval* {heading(w)} · {asked(w.requester, w.reason)} · until {clock(w.until)}"
+        for w in status.waiting
+    ]
     lines += [f"*Later* {later_line(r)}" for r in status.later]
     lines = lines or ["*Open run* none."]
     return "\n".join([*lines, *(f":warning: {escape(c)}." for c in status.cautions)])

@@ -33,7 +33,9 @@ HEALTH = {True: "healthy", False: "not healthy"}
 def health(master: Droplet) -> str:
     """`healthy`, `not healthy`, or that its health page was not seen and why."""
     if isinstance(master.healthy, NotSeen):
-        return "health unknown" + (f": {escape(master.healthy.reason)}" if master.healthy.since else "")
+        return "health unknown" + (
+            f": {escape(master.healthy.reason)}" if master.healthy.since else ""
+        )
     return HEALTH[master.healthy]
 
 
@@ -51,7 +53,9 @@ def why(reason: str) -> str:
 def behind(run: Run) -> str:
     """`asked by @ana, approved by @ben 18:13 · power work in ams3`."""
     approved = f", approved by {with_remarks(run.approvers, run.remarks)}" if run.approvers else ""
-    if run.standing and run.renewed is None:  # pressed then; nobody approved anything when the window came to act on it
+    if (
+        run.standing and run.renewed is None
+    ):  # pressed then; nobody approved anything when the window came to act on it
         given = f"standing approval by {listed(a.mention for a in run.approvers)} of {day(run.standing)}"
         return f"asked by {run.requester.mention}, {given}, began {clock(run.opened_at)}{why(run.reason)}"
     if run.glass:
@@ -62,7 +66,10 @@ def behind(run: Run) -> str:
 def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:
     """`@ben (“only until noon”) and @carla`."""
     said = dict(remarks)
-    return listed(f"{a.mention} (“{escape(cut(said[a.key], REASON))}”)" if a.key in said else a.mention for a in people)
+    return listed(
+        f"{a.mention} (“{escape(cut(said[a.key], REASON))}”)" if a.key in said else a.mention
+        for a in people
+    )
 
 
 def plain(text: str) -> str:
@@ -80,6 +87,8 @@ def words_card(text: str) -> Card:
 def sentence(text: str, names: Container[str] = ()) -> str:
     """Lower-case words of an error as a sentence. What begins with a name (one of `names`, or `s-4vcpu-8gb`) stays as it is."""
     word = text.split(" ", 1)[0]
-    named = word in names or text.startswith(("<", "`")) or any(c.isdigit() or c == "-" for c in word)
+    named = (
+        word in names or text.startswith(("<", "`")) or any(c.isdigit() or c == "-" for c in word)
+    )
     first = text if named else text[:1].upper() + text[1:]
     return first if first.endswith((".", "?", "!")) else f"{first}."

@@ -17,15 +17,30 @@ from services.windows.window import MOST_NODES, clock
 T = TypeVar("T")
 WINDOW = "window_form"
 NAME, ON, DATES, CLOSES, OPENS, ZONE = "name", "days", "dates", "closes", "opens", "zone"
-KIND, NUMBER, MEETINGS, LIMIT, EXCEPT, REASON = "kind", "number", "meetings", "limit", "except", "reason"
+KIND, NUMBER, MEETINGS, LIMIT, EXCEPT, REASON = (
+    "kind",
+    "number",
+    "meetings",
+    "limit",
+    "except",
+    "reason",
+)
 DAY = 1440  # minutes
 LONGEST_WAIT = DAY
 KINDS = (
-    option("Shut everything down", "shutdown", "masters are billed while off; starting again takes minutes"),
+    option(
+        "Shut everything down",
+        "shutdown",
+        "masters are billed while off; starting again takes minutes",
+    ),
     option("Media nodes only", "media-only", "saves the same money; starting again is quicker"),
 )
 MEETING = (
-    option("Let them finish, up to a limit", "wait", "then people are asked; without an answer it stays up"),
+    option(
+        "Let them finish, up to a limit",
+        "wait",
+        "then people are asked; without an answer it stays up",
+    ),
     option("Stay up this time", "skip", "when somebody meets as it would close"),
     option("Ask people first", "ask", "without an answer it stays up"),
 )
@@ -40,7 +55,9 @@ class Filled:
     problems: dict[str, str]
 
 
-def window_form(cluster: str, channel: str, begun: Window, reason: str = "", *, known: bool = False) -> Block:
+def window_form(
+    cluster: str, channel: str, begun: Window, reason: str = "", *, known: bool = False
+) -> Block:
     """The form, with what is known so far in it. `known`: a window of that name is there already, and would be replaced."""
     first = f"*{cluster}* is closed at these hours from then on, gracefully and without asking again. Adding it needs one approval."
     first += f" It takes the place of the window {begun.name} that is there." if known else ""
@@ -48,38 +65,92 @@ def window_form(cluster: str, channel: str, begun: Window, reason: str = "", *, 
     blocks = [
         section(first),
         _field(NAME, "Name", _line(32, begun.name[:32]), "one word, such as nights"),
-        _field(ON, "Closes on", _boxes(begun.days), "a day names the evening: Fri 20:00-07:30 opens on Saturday", optional=True),
-        _field(DATES, "Also on these dates", _line(1000, date_words(begun.dates)), "2027-12-24..2028-01-02,2028-01-06", optional=True),
+        _field(
+            ON,
+            "Closes on",
+            _boxes(begun.days),
+            "a day names the evening: Fri 20:00-07:30 opens on Saturday",
+            optional=True,
+        ),
+        _field(
+            DATES,
+            "Also on these dates",
+            _line(1000, date_words(begun.dates)),
+            "2027-12-24..2028-01-02,2028-01-06",
+            optional=True,
+        ),
         _field(CLOSES, "Closes at", _time(begun.close)),
-        _field(OPENS, "Serves again by", _time(begun.open), "start-up begins earlier; 00:00 to 00:00 is the whole day"),
+        _field(
+            OPENS,
+            "Serves again by",
+            _time(begun.open),
+            "start-up begins earlier; 00:00 to 00:00 is the whole day",
+        ),
         _field(ZONE, "Time zone", _line(64, begun.zone), "such as Europe/Madrid"),
         _field(KIND, "What is closed", _radio(KINDS, KINDS[begun.kind == "media-only"]), _kinds()),
-        _field(NUMBER, "Media nodes when it opens", _number(MOST_NODES, begun.number), "left out: as many as before", optional=True),
+        _field(
+            NUMBER,
+            "Media nodes when it opens",
+            _number(MOST_NODES, begun.number),
+            "left out: as many as before",
+            optional=True,
+        ),
         _field(MEETINGS, "Meetings that are running then", _radio(MEETING, meetings)),
-        _field(LIMIT, "The limit, in minutes", _number(LONGEST_WAIT, round(begun.wait_limit / 60)), "for finishing", optional=True),
-        _field(EXCEPT, "Not on these dates", _line(1000, date_words(begun.off)), "written as above", optional=True),
-        _field(REASON, "Why", _line(300, reason), "shown to others, and kept with the run", optional=True),
+        _field(
+            LIMIT,
+            "The limit, in minutes",
+            _number(LONGEST_WAIT, round(begun.wait_limit / 60)),
+            "for finishing",
+            optional=True,
+        ),
+        _field(
+            EXCEPT,
+            "Not on these dates",
+            _line(1000, date_words(begun.off)),
+            "written as above",
+            optional=True,
+        ),
+        _field(
+            REASON,
+            "Why",
+            _line(300, reason),
+            "shown to others, and kept with the run",
+            optional=True,
+        ),
     ]
     meant = json.dumps({"cluster": cluster, "channel": channel})
-    return modal(WINDOW, "Off-hours window", blocks, meant=meant, submit="Ask for approval", close="Leave it")
+    return modal(
+        WINDOW, "Off-hours window", blocks, meant=meant, submit="Ask for approval", close="Leave it"
+    )
 
 
 def _kinds() -> str:
     return f"Everything: {KIND_WORDS['shutdown']}. Media nodes only: {KIND_WORDS['media-only']}."
 
 
-def _field(block: str, label: str, element: Block, hint: str = "", *, optional: bool = False) -> Block:
-    made: Block = {"type": "input", "block_id": block, "label": words(label, 100), "element": {**element, "action_id": block}}
+def _field(
+    block: str, label: str, element: Block, hint: str = "", *, optional: bool = False
+) -> Block:
+    made: Block = {
+        "type": "input",
+        "block_id": block,
+        "label": words(label, 100),
+        "element": {**element, "action_id": block},
+    }
     return made | {"optional": optional} | ({"hint": words(hint, 500)} if hint else {})
 
 
 def _line(longest: int, begins: str) -> Block:
-    return {"type": "plain_text_input", "max_length": longest} | ({"initial_value": begins} if begins else {})
+    return {"type": "plain_text_input", "max_length": longest} | (
+        {"initial_value": begins} if begins else {}
+    )
 
 
 def _boxes(days: tuple[int, ...]) -> Block:
     ticked = [DAY_BOXES[d] for d in days]
-    return {"type": "checkboxes", "options": list(DAY_BOXES)} | ({"initial_options": ticked} if ticked else {})
+    return {"type": "checkboxes", "options": list(DAY_BOXES)} | (
+        {"initial_options": ticked} if ticked else {}
+    )
 
 
 def _time(minutes: int) -> Block:

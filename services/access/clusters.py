@@ -18,7 +18,9 @@ class ManagedCluster:
     name: str
     world: ClusterGateway
     rules: Rules
-    certificate: Callable[[], Awaitable[CertificateSeen]] | None = None  # looks at that of the public address
+    certificate: Callable[[], Awaitable[CertificateSeen]] | None = (
+        None  # looks at that of the public address
+    )
     account: Callable[[], Awaitable[str]] | None = None  # asks whose token it is
 
     async def look_at_certificate(self) -> CertificateSeen | None:
@@ -29,7 +31,9 @@ class ManagedCluster:
 class ClusterRegistry(Mapping[str, ManagedCluster]):
     """All of them, by name."""
 
-    def __init__(self, sites: Mapping[str, ManagedCluster], roster: UserGroupCache, clock: Clock) -> None:
+    def __init__(
+        self, sites: Mapping[str, ManagedCluster], roster: UserGroupCache, clock: Clock
+    ) -> None:
         self._sites = dict(sites)
         self._roster = roster
         self._clock = clock
@@ -60,7 +64,6 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
     def rules(self, name: str) -> Rules:
         """Its policy as it is at this moment."""
         return self.site(name).rules
-
 
     # People
 

@@ -10,8 +10,12 @@ from services.procedures.plan import Plan
 from services.windows import Window, closed_words
 
 EVERYONE = "everyone"
-NO_ROLE = "you have no role for this cluster; the person who keeps the bot's settings can give you one"
-NOWHERE = "you have no role for any cluster; the person who keeps the bot's settings can give you one"
+NO_ROLE = (
+    "you have no role for this cluster; the person who keeps the bot's settings can give you one"
+)
+NOWHERE = (
+    "you have no role for any cluster; the person who keeps the bot's settings can give you one"
+)
 UNSURE = (
     "Slack has not said yet who is in the user groups that have a role for this cluster, so no role may rest on them; "
     "nothing was changed, try again in a minute"
@@ -26,7 +30,9 @@ class Actor:
     team: str = ""
     enterprise: str = ""
     name: str = ""
-    outsider: str = ""  # why this one can never change anything: a guest, a bot, another workspace, deactivated
+    outsider: str = (
+        ""  # why this one can never change anything: a guest, a bot, another workspace, deactivated
+    )
 
     @property
     def key(self) -> str:
@@ -72,7 +78,12 @@ class Decision(StrEnum):
     @property
     def doing(self) -> str:
         """As the beginning of a sentence about it."""
-        return {"reject": "rejecting", "approve": "approving", "cancel": "cancelling", "abandon": "abandoning"}.get(self, "taking over")
+        return {
+            "reject": "rejecting",
+            "approve": "approving",
+            "cancel": "cancelling",
+            "abandon": "abandoning",
+        }.get(self, "taking over")
 
 
 @dataclass(frozen=True)
@@ -90,8 +101,12 @@ class Rules:
     wake_seconds: float = 7200.0  # for so long
     wakes_each: int = 2  # so often in a week: one person
     wakes_all: int = 5  # and all of them together
-    only: tuple[tuple[CommandClass, frozenset[str]], ...] = ()  # who uses a class of commands, where that is not the operators
-    homes: frozenset[str] = frozenset()  # workspaces and organisations whose people count; empty: the caller has looked at that
+    only: tuple[
+        tuple[CommandClass, frozenset[str]], ...
+    ] = ()  # who uses a class of commands, where that is not the operators
+    homes: frozenset[str] = (
+        frozenset()
+    )  # workspaces and organisations whose people count; empty: the caller has looked at that
     approvals: int = 1
     approvals_for: tuple[tuple[Impact, int], ...] = ()  # where an impact asks for more
     approvals_from: tuple[str, ...] = ()  # user groups: one approval from each
@@ -99,13 +114,19 @@ class Rules:
     closed: str = ""  # why nobody may change anything
     unsure: str = ""  # why nobody's role can rest on a user group now
     single_operator: bool = False
-    scale_up_to: int | None = None  # media nodes that may be added up to without approval; None: any number
+    scale_up_to: int | None = (
+        None  # media nodes that may be added up to without approval; None: any number
+    )
     approval_seconds: float = 1800.0
-    confirm_seconds: float = 365 * 86400.0  # a window's standing approval has to be confirmed again after this
+    confirm_seconds: float = (
+        365 * 86400.0
+    )  # a window's standing approval has to be confirmed again after this
     growth: float = 0.5  # this much more load than at approval asks again
     approvals_when: tuple[Window, ...] = ()  # the hours in which approvals count; none: always
     at: float = 0.0  # the moment that this is asked for
-    reasons_for: frozenset[Decision] = frozenset()  # decisions about what somebody else asked for that take a reason
+    reasons_for: frozenset[Decision] = (
+        frozenset()
+    )  # decisions about what somebody else asked for that take a reason
 
     @property
     def approvals_closed(self) -> str:
@@ -154,7 +175,11 @@ class Verdict:
 def whom_to_ask(people: frozenset[str]) -> str:
     """`<@U1> or <@U2>`, at most three, for a refusal that says where to turn."""
     named = [f"<@{u}>" for u in sorted(people)][:3]
-    return " or ".join(named) if named else "the person who keeps the bot's settings (no operators are named there)"
+    return (
+        " or ".join(named)
+        if named
+        else "the person who keeps the bot's settings (no operators are named there)"
+    )
 
 
 def _denied(reason: str) -> Verdict:
@@ -181,7 +206,10 @@ def may_read(actor: Actor, rules: Rules) -> Verdict:
     """Whether this person may see the cluster's state. A refusal names no one: who operates a cluster is part of what is not shown."""
     if stranger := _stranger(actor, rules):
         return _denied(stranger)
-    if EVERYONE in rules.viewers or actor.user in rules.viewers | rules.changers | rules.approvers | rules.wakers:
+    if (
+        EVERYONE in rules.viewers
+        or actor.user in rules.viewers | rules.changers | rules.approvers | rules.wakers
+    ):
         return Verdict(Kind.ALLOWED, "may read")
     return _denied(UNSURE if rules.unsure else NO_ROLE)
 
@@ -194,7 +222,10 @@ def may_operate(actor: Actor, rules: Rules) -> Verdict:
     if may.kind is Kind.DENIED:
         return may
     if not any(actor.user in rules.users(about) for about in CHANGING):
-        return _lacks_role(rules, f"only operators of this cluster may change it; ask {whom_to_ask(rules.changers)}")
+        return _lacks_role(
+            rules,
+            f"only operators of this cluster may change it; ask {whom_to_ask(rules.changers)}",
+        )
     return Verdict(Kind.ALLOWED, "is an operator")
 
 
@@ -206,7 +237,10 @@ def may_use(actor: Actor, rules: Rules, needs: Iterable[CommandClass]) -> Verdic
     for about in needs:
         people = rules.users(about)
         if actor.user not in people:
-            return _lacks_role(rules, f"{about.replace('_', '-')} commands of this cluster are not open to you; ask {whom_to_ask(people)}")
+            return _lacks_role(
+                rules,
+                f"{about.replace('_', '-')} commands of this cluster are not open to you; ask {whom_to_ask(people)}",
+            )
     return may
 
 
@@ -218,16 +252,26 @@ def may_say(actor: Actor, rules: Rules, classes: Iterable[CommandClass]) -> Verd
             return may_read(actor, rules)
         if about is CommandClass.WAKE:
             return may_wake(actor, rules)
-        return may_break_glass(actor, rules) if about is CommandClass.BREAK_GLASS else may_use(actor, rules, (about,))
+        return (
+            may_break_glass(actor, rules)
+            if about is CommandClass.BREAK_GLASS
+            else may_use(actor, rules, (about,))
+        )
 
     found = [one(about) for about in classes]
     return next((v for v in found if v.kind is not Kind.DENIED), found[0])
 
 
-def may_decide(actor: Actor, rules: Rules, needs: Iterable[CommandClass], *, window: bool = False) -> Verdict:
+def may_decide(
+    actor: Actor, rules: Rules, needs: Iterable[CommandClass], *, window: bool = False
+) -> Verdict:
     """Whether somebody may cancel, resume, abandon or answer a run that took these classes; `window`: an off-hours window's run."""
     may = may_use(actor, rules, needs)
-    if window and may.kind is Kind.DENIED and may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED:
+    if (
+        window
+        and may.kind is Kind.DENIED
+        and may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED
+    ):
         return may_operate(actor, rules)
     return may
 
@@ -241,7 +285,9 @@ def may_wake(actor: Actor, rules: Rules) -> Verdict:
         return may
     if may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED:
         return may
-    return _lacks_role(rules, f"wake-up is not open to you; ask {whom_to_ask(rules.users(CommandClass.WINDOWS))}")
+    return _lacks_role(
+        rules, f"wake-up is not open to you; ask {whom_to_ask(rules.users(CommandClass.WINDOWS))}"
+    )
 
 
 def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
@@ -250,7 +296,10 @@ def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
     if may.kind is Kind.DENIED or actor.user in rules.breakers:
         return may
     named = f"; it is open to {whom_to_ask(rules.breakers)}" if rules.breakers else ""
-    return _lacks_role(rules, f"break-glass is not open to you{named}: `roles.break_glass` in the bot's settings names who may use it")
+    return _lacks_role(
+        rules,
+        f"break-glass is not open to you{named}: `roles.break_glass` in the bot's settings names who may use it",
+    )
 
 
 def authorize(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
@@ -261,14 +310,21 @@ def authorize(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
     found = impacts(plan, rules)
     if not found:
         return Verdict(Kind.ALLOWED, "nobody is disturbed by it")
-    return Verdict(Kind.NEEDS_APPROVAL, "it " + " and ".join(approval_reasons(plan, rules)), rules.demand(found), plan.effects.special)
+    return Verdict(
+        Kind.NEEDS_APPROVAL,
+        "it " + " and ".join(approval_reasons(plan, rules)),
+        rules.demand(found),
+        plan.effects.special,
+    )
 
 
 def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
     """What somebody else has to look at."""
     effects = plan.effects
     limit = rules.scale_up_to
-    beyond = limit is not None and ((effects.adds > 0 and plan.media + effects.adds > limit) or effects.opens > limit)
+    beyond = limit is not None and (
+        (effects.adds > 0 and plan.media + effects.adds > limit) or effects.opens > limit
+    )
     found = {
         Impact.MEETINGS_CUT: effects.cuts_off,
         Impact.MEETINGS_BLOCKED: effects.blocks,
@@ -285,7 +341,9 @@ def impact_words(plan: Plan, rules: Rules) -> dict[Impact, str]:
     """What each impact means here, said after "it"."""
     return {
         Impact.MEETINGS_CUT: "ends running meetings",
-        Impact.MEETINGS_BLOCKED: "keeps people from opening meetings" if plan.effects.down else "takes media nodes out of service",
+        Impact.MEETINGS_BLOCKED: "keeps people from opening meetings"
+        if plan.effects.down
+        else "takes media nodes out of service",
         Impact.MASTERS_STOPPED: "stops masters",
         Impact.SECRETS_EDITED: "edits secrets",
         Impact.WINDOWS_ADDED: "closes the cluster by itself from then on",
@@ -299,14 +357,18 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
     words = impact_words(plan, rules)
     found = impacts(plan, rules)
     if found != (Impact.IRREVERSIBLE,):
-        found = tuple(i for i in found if i is not Impact.IRREVERSIBLE)  # its own words stand in the plan
+        found = tuple(
+            i for i in found if i is not Impact.IRREVERSIBLE
+        )  # its own words stand in the plan
     return tuple(words[i] for i in found)
 
 
 # Approvals
 
 
-def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()) -> Verdict:
+def may_approve(
+    actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()
+) -> Verdict:
     """Whether this person's approval counts. `already` holds the keys of those who approved before."""
     if rules.closed:
         return _denied(rules.closed)
@@ -315,9 +377,13 @@ def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str
         return may
     others = rules.approvers - {requester.user}
     if actor.user not in rules.approvers:
-        return _lacks_role(rules, f"only approvers of this cluster may approve; ask {whom_to_ask(others)}")
+        return _lacks_role(
+            rules, f"only approvers of this cluster may approve; ask {whom_to_ask(others)}"
+        )
     if actor.key == requester.key and not rules.single_operator:
-        return _denied(f"you asked for this, so somebody else has to approve it: ask {whom_to_ask(others)}")
+        return _denied(
+            f"you asked for this, so somebody else has to approve it: ask {whom_to_ask(others)}"
+        )
     if actor.key in already:
         return _denied("you have approved this already; somebody else is needed too")
     return Verdict(Kind.ALLOWED, "may approve")
@@ -325,7 +391,11 @@ def may_approve(actor: Actor, requester: Actor, rules: Rules, already: tuple[str
 
 def may_approve_now(rules: Rules) -> Verdict:
     """Whether an approval that is given at this moment counts, whoever gives it. Those given before go on counting."""
-    return _denied(rules.approvals_closed) if rules.approvals_closed else Verdict(Kind.ALLOWED, "approvals count now")
+    return (
+        _denied(rules.approvals_closed)
+        if rules.approvals_closed
+        else Verdict(Kind.ALLOWED, "approvals count now")
+    )
 
 
 @dataclass(frozen=True)

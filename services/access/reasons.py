@@ -12,7 +12,9 @@ def reason_of(said: str, decision: Decision, by: Actor, whose: Actor, rules: Rul
     """The reason as it is kept: one line. Refused when one is required and none was given."""
     reason = " ".join(printable(said).split())[:MOST]
     if not reason and rules.asks_why(decision, by, whose):
-        raise Refused(f'{decision.doing} needs a reason, which {whose.mention} reads: add `--reason "…"`; nothing was changed')
+        raise Refused(
+            f'{decision.doing} needs a reason, which {whose.mention} reads: add `--reason "…"`; nothing was changed'
+        )
     return reason
 
 

@@ -46,7 +46,9 @@ class Membership:
             breakers=_people(rules.breakers, sure),
             wakers=_people(rules.wakers, sure),
             only=tuple((about, _people(people, sure)) for about, people in rules.only),
-            viewers=rules.viewers if EVERYONE in rules.viewers else _people(rules.viewers, {}) | anyhow,
+            viewers=rules.viewers
+            if EVERYONE in rules.viewers
+            else _people(rules.viewers, {}) | anyhow,
             homes=rules.homes | self.homes,
             members=tuple((g, sure.get(g, frozenset())) for g in rules.approvals_from),
             unsure=self._unsure(stale, now),
@@ -57,7 +59,11 @@ class Membership:
         if oldest is None:
             return ""
         known = self.groups.get(oldest, Group())
-        since = f"since {datetime.fromtimestamp(known.at, UTC):%H:%M UTC} ({duration(now - known.at)} ago)" if known.at else "yet"
+        since = (
+            f"since {datetime.fromtimestamp(known.at, UTC):%H:%M UTC} ({duration(now - known.at)} ago)"
+            if known.at
+            else "yet"
+        )
         why = f" ({known.trouble})" if known.trouble else ""
         where = "user group" if oldest.startswith("S") else "channel"
         return (
@@ -68,7 +74,14 @@ class Membership:
 
 def groups_of(rules: Rules) -> tuple[str, ...]:
     """The user groups, and channels of wakers, that a policy names."""
-    people = rules.changers | rules.approvers | rules.breakers | rules.viewers | rules.wakers | frozenset(rules.approvals_from)
+    people = (
+        rules.changers
+        | rules.approvers
+        | rules.breakers
+        | rules.viewers
+        | rules.wakers
+        | frozenset(rules.approvals_from)
+    )
     return tuple(sorted(p for p in people if p.startswith(GROUPS)))
 
 

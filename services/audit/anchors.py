@@ -31,7 +31,9 @@ class Digest:
 class HeadAnchors:
     """On any number of bots each head goes out once; what could not be sent is tried again."""
 
-    def __init__(self, sites: ClusterRegistry, store: Store, clock: Clock, bulkheads: Bulkheads) -> None:
+    def __init__(
+        self, sites: ClusterRegistry, store: Store, clock: Clock, bulkheads: Bulkheads
+    ) -> None:
         self._sites = sites
         self._store = store
         self._clock = clock
@@ -53,7 +55,12 @@ class HeadAnchors:
             return
         head, kept = await self._store.get(head_key(name), key)
         known, newest = _noted(kept), read_head(head, name)
-        if newest is None or head == known.head or now - known.at < EVERY or not await first_time(self._store, key, AGAIN):
+        if (
+            newest is None
+            or head == known.head
+            or now - known.at < EVERY
+            or not await first_time(self._store, key, AGAIN)
+        ):
             return
         try:
             async with asyncio.timeout(PATIENCE):  # of the loop's own time: what is away is away
@@ -66,10 +73,17 @@ class HeadAnchors:
         """What is to be told of a cluster's audit today: nothing when nothing was decided, or it was told within a day."""
         newest, text = await self._store.get(head_key(name), _told(name))
         head, told = read_head(newest, name), _noted(text)
-        if head is None or head.number is None or head.number <= told.number or self._clock.now() - told.at < DAY:
+        if (
+            head is None
+            or head.number is None
+            or head.number <= told.number
+            or self._clock.now() - told.at < DAY
+        ):
             return None
         if text is None:
-            await self.was_told(name, Digest(Head("", 0), 0))  # a day begins with the first decision
+            await self.was_told(
+                name, Digest(Head("", 0), 0)
+            )  # a day begins with the first decision
             return None
         return Digest(head, head.number - told.number)
 
@@ -107,19 +121,28 @@ def _told(name: str) -> str:
 
 async def keep_head(vault: SecretsBucket, cluster: str, head: Head) -> None:
     """Keep the head of an audit in the bucket; one that lies there already is kept."""
-    content = json.dumps({"cluster": cluster, "number": head.number, "hash": head.hash}, sort_keys=True)
+    content = json.dumps(
+        {"cluster": cluster, "number": head.number, "hash": head.hash}, sort_keys=True
+    )
     await vault.anchor(f"{cluster}/{head.number:010d}-{head.hash[:16]}", content.encode())
 
 
 async def kept_heads(vault: SecretsBucket, cluster: str) -> list[Head]:
     """All heads that were kept of a cluster's audit, oldest first."""
-    return [head for stored in await vault.anchored(cluster) if (head := _named(stored.key, cluster)) is not None]
+    return [
+        head
+        for stored in await vault.anchored(cluster)
+        if (head := _named(stored.key, cluster)) is not None
+    ]
 
 
 async def newest_head(vault: SecretsBucket, cluster: str) -> Head | None:
     """The head that was kept last; None where none was."""
     found = sorted(await vault.anchored(cluster), key=lambda s: (float(s.modified), s.key))
-    return next((head for stored in reversed(found) if (head := _named(stored.key, cluster)) is not None), None)
+    return next(
+        (head for stored in reversed(found) if (head := _named(stored.key, cluster)) is not None),
+        None,
+    )
 
 
 def _named(key: str, cluster: str) -> Head | None:

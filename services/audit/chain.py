@@ -31,14 +31,21 @@ class Chain:
         for _ in range(TRIES):
             (text,) = await self._store.get(key)
             entries = self._entries(cluster, read_head(text), deeds)
-            puts = {**commit.puts, key: entries[-1].head.text} | ({note: entries[-1].head.text} if note else {})
+            puts = {**commit.puts, key: entries[-1].head.text} | (
+                {note: entries[-1].head.text} if note else {}
+            )
             appends = [*commit.appends, *((audit_log_key(cluster), e.text) for e in entries)]
-            whole = replace(commit, checks={**commit.checks, key: text}, puts=puts, appends=appends, id=new_id())
+            whole = replace(
+                commit, checks={**commit.checks, key: text}, puts=puts, appends=appends, id=new_id()
+            )
             if await self._store.commit(whole):
                 return True
             if await self._store.get(*commit.checks) != list(commit.checks.values()):
                 return False
-        raise Unreachable(f"the audit of {cluster} is written by others faster than it can be added to; nothing was changed", sent=False)
+        raise Unreachable(
+            f"the audit of {cluster} is written by others faster than it can be added to; nothing was changed",
+            sent=False,
+        )
 
     def _entries(self, cluster: str, head: Head | None, deeds: tuple[Deed, ...]) -> list[Entry]:
         entries: list[Entry] = []

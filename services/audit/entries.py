@@ -141,7 +141,18 @@ def link(cluster: str, head: Head | None, deed: Deed, at: float) -> Entry:
     number = (head.number or 0) + 1 if head else 1
     previous = head.hash if head else start_of(cluster)
     said = (deed.reason, deed.before, deed.after, deed.proof)
-    entry = Entry(number, at, cluster, str(deed.what), by.user, by.team, by.enterprise, deed.about, *said, previous)
+    entry = Entry(
+        number,
+        at,
+        cluster,
+        str(deed.what),
+        by.user,
+        by.team,
+        by.enterprise,
+        deed.about,
+        *said,
+        previous,
+    )
     return Entry(**(asdict(entry) | {"hash": entry.right}))
 
 
@@ -160,7 +171,12 @@ def read_entry(text: str) -> Entry | None:
         if not isinstance(raw, dict) or set(raw) != {f.name for f in fields(Entry)}:
             return None
         entry = Entry(**raw)
-        return entry if isinstance(entry.number, int) and all(isinstance(v, str) for v in (entry.hash, entry.previous)) else None
+        return (
+            entry
+            if isinstance(entry.number, int)
+            and all(isinstance(v, str) for v in (entry.hash, entry.previous))
+            else None
+        )
     except (ValueError, TypeError):
         return None
 
@@ -174,7 +190,11 @@ def journal_digest(entries: Iterable[str]) -> str:
 
 
 def flaws(
-    cluster: str, texts: Sequence[str], head: Head | None, posted: Iterable[Head] = (), start: Head | None = None
+    cluster: str,
+    texts: Sequence[str],
+    head: Head | None,
+    posted: Iterable[Head] = (),
+    start: Head | None = None,
 ) -> list[Flaw]:
     """Everything that is wrong with a chain, by entry. `head`: the store's own; `posted`: heads that were kept elsewhere.
 
@@ -182,7 +202,11 @@ def flaws(
     """
     first = start.number or 0 if start else 0
     read = [read_entry(t) for t in texts]
-    found = [Flaw(p, "cannot be read: it was changed") for p, e in enumerate(read, first + 1) if e is None]
+    found = [
+        Flaw(p, "cannot be read: it was changed")
+        for p, e in enumerate(read, first + 1)
+        if e is None
+    ]
     entries = [(e, t) for e, t in zip(read, texts, strict=True) if e is not None]
     found += [Flaw(e.number, why) for e, t in entries if (why := _changed(e, t, cluster))]
     spoilt = {f.number for f in found}
@@ -218,10 +242,20 @@ def _order(numbers: list[int]) -> list[Flaw]:
             kept.add(index)
             wanted -= 1
     moved = [n for i, n in enumerate(numbers) if i not in kept]
-    return [Flaw(n, "stands there twice" if numbers.count(n) > 1 else "stands in the wrong place: it was moved") for n in moved]
+    return [
+        Flaw(
+            n,
+            "stands there twice"
+            if numbers.count(n) > 1
+            else "stands in the wrong place: it was moved",
+        )
+        for n in moved
+    ]
 
 
-def _gaps(entries: Mapping[int, Entry], spoilt: set[int], head: Head | None, first: int) -> list[Flaw]:
+def _gaps(
+    entries: Mapping[int, Entry], spoilt: set[int], head: Head | None, first: int
+) -> list[Flaw]:
     last = max([*entries, *spoilt, head.number or 0 if head else 0], default=0)
     gone = [n for n in range(first + 1, last + 1) if n not in entries and n not in spoilt]
     return [Flaw(n, "is missing: it was removed") for n in gone]
@@ -232,20 +266,34 @@ def _links(entries: Mapping[int, Entry], spoilt: set[int], start: Head) -> list[
     for number, entry in entries.items():
         before = entries.get(number - 1)
         rests_on = start.hash if number == first else before.hash if before else None
-        if rests_on is not None and entry.previous != rests_on and not {number, number - 1} & spoilt:
+        if (
+            rests_on is not None
+            and entry.previous != rests_on
+            and not {number, number - 1} & spoilt
+        ):
             # Each is whole in itself, so one of them was written anew: the earlier one, unless it is the first.
-            found.append(Flaw(max(first, number - 1), f"was replaced: entry {number} rests on another one"))
+            found.append(
+                Flaw(max(first, number - 1), f"was replaced: entry {number} rests on another one")
+            )
     return found
 
 
 def _head(entries: Mapping[int, Entry], head: Head | None) -> list[Flaw]:
     last = max(entries, default=0)
     if head is None:
-        return [Flaw(last, "is the last one there, and the chain's head is gone")] if entries else []
-    found = [Flaw(n, "is not covered by the chain's head: it was added past it") for n in sorted(entries) if n > (head.number or 0)]
+        return (
+            [Flaw(last, "is the last one there, and the chain's head is gone")] if entries else []
+        )
+    found = [
+        Flaw(n, "is not covered by the chain's head: it was added past it")
+        for n in sorted(entries)
+        if n > (head.number or 0)
+    ]
     there = entries.get(head.number or 0)
     if there is not None and not head.fits(there):
-        found.append(Flaw(there.number, "is not the one that the chain's head names: it was replaced"))
+        found.append(
+            Flaw(there.number, "is not the one that the chain's head names: it was replaced")
+        )
     return found
 
 
@@ -253,10 +301,19 @@ def _vouched(entries: Mapping[int, Entry], start: Head | None) -> list[Flaw]:
     """Whoever cuts a chain off and writes a checkpoint has no decision in it that says so."""
     if start is None:
         return []
-    told = max((e for e in entries.values() if e.what == What.SHORTENED), key=lambda e: e.number, default=None)
+    told = max(
+        (e for e in entries.values() if e.what == What.SHORTENED),
+        key=lambda e: e.number,
+        default=None,
+    )
     if told is not None and told.proof == start.text:
         return []
-    return [Flaw(start.number or 0, "is where the chain goes on from, and no decision says that it was shortened to there")]
+    return [
+        Flaw(
+            start.number or 0,
+            "is where the chain goes on from, and no decision says that it was shortened to there",
+        )
+    ]
 
 
 def _posted(entries: Mapping[int, Entry], kept: Head, start: Head | None) -> list[Flaw]:
@@ -264,17 +321,45 @@ def _posted(entries: Mapping[int, Entry], kept: Head, start: Head | None) -> lis
         return []  # of what was removed nothing can be told any more
     if start is not None and kept.number == start.number:
         fits = start.hash.startswith(kept.hash)
-        return [] if fits else [Flaw(kept.number or 0, f"is not the one whose head {kept.hash[:SHORTEST]} was posted: it was rewritten")]
+        return (
+            []
+            if fits
+            else [
+                Flaw(
+                    kept.number or 0,
+                    f"is not the one whose head {kept.hash[:SHORTEST]} was posted: it was rewritten",
+                )
+            ]
+        )
     if kept.number is None:
         known = any(kept.fits(e) for e in entries.values())
-        return [] if known else [Flaw(0, f"no entry has the hash {kept.hash}: the chain was rewritten or cut since it was noted")]
+        return (
+            []
+            if known
+            else [
+                Flaw(
+                    0,
+                    f"no entry has the hash {kept.hash}: the chain was rewritten or cut since it was noted",
+                )
+            ]
+        )
     there = entries.get(kept.number)
     if there is None:
         last = max(entries, default=0)
-        return [Flaw(kept.number, f"is missing although its head was posted: the chain was cut, it ends with entry {last}")]
+        return [
+            Flaw(
+                kept.number,
+                f"is missing although its head was posted: the chain was cut, it ends with entry {last}",
+            )
+        ]
     if kept.fits(there):
         return []
-    return [Flaw(kept.number, f"is not the one whose head {kept.hash[:SHORTEST]} was posted: the chain was rewritten")]
+    return [
+        Flaw(
+            kept.number,
+            f"is not the one whose head {kept.hash[:SHORTEST]} was posted: the chain was rewritten",
+        )
+    ]
 
 
 def _canonical(content: Mapping[str, object]) -> str:

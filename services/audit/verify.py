@@ -34,8 +34,14 @@ async def verify(store: Store, chain: Chain, cluster: str, posted: Iterable[Head
         if not journal and entry.about in removed:
             continue
         if journal_digest(journal) != entry.proof:
-            gone = "is gone" if not journal else "is not the one that it ended with: it was changed since"
-            found.append(Flaw(entry.number, f"tells of the end of {entry.about}, whose journal {gone}"))
+            gone = (
+                "is gone"
+                if not journal
+                else "is not the one that it ended with: it was changed since"
+            )
+            found.append(
+                Flaw(entry.number, f"tells of the end of {entry.about}, whose journal {gone}")
+            )
     return Finding(cluster, len(texts), head, tuple(sorted(found, key=lambda f: f.number)))
 
 

@@ -102,18 +102,29 @@ class Place:
 def places(stays_given: Sequence[Stay], closings: Sequence[Closing]) -> list[Place]:
     """Droplets put in one row when one came back for the other. A row ends where the price changes: that is another droplet then."""
     stays = {s.droplet: s for s in stays_given}
-    following = {a: b for c in closings for a, b in zip(c.removed, c.back, strict=False) if a in stays and b in stays}
+    following = {
+        a: b
+        for c in closings
+        for a, b in zip(c.removed, c.back, strict=False)
+        if a in stays and b in stays
+    }
     ends = {d: c.until for c in closings for d in c.removed if d in stays and d not in following}
     firsts = [s for s in stays_given if s.droplet not in following.values()]
     return [place for first in firsts for place in _rows(first, stays, following, ends)]
 
 
-def _rows(first: Stay, stays: dict[int, Stay], following: dict[int, int], ends: dict[int, float | None]) -> list[Place]:
+def _rows(
+    first: Stay, stays: dict[int, Stay], following: dict[int, int], ends: dict[int, float | None]
+) -> list[Place]:
     rows: list[Place] = []
     row = [first]
     while (droplet := following.get(row[-1].droplet)) is not None:
         after = stays[droplet]
-        if (after.hourly, after.monthly, after.capped) != (row[-1].hourly, row[-1].monthly, row[-1].capped):
+        if (after.hourly, after.monthly, after.capped) != (
+            row[-1].hourly,
+            row[-1].monthly,
+            row[-1].capped,
+        ):
             rows.append(Place(tuple(row), after.since))
             row = []
         row.append(after)

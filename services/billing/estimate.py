@@ -23,14 +23,18 @@ class NodePrice:
     capped: bool = True
 
 
-def four_weeks(windows: Sequence[Window], since: float, nodes: Sequence[NodePrice], terms: SchedulePolicy) -> Decimal:
+def four_weeks(
+    windows: Sequence[Window], since: float, nodes: Sequence[NodePrice], terms: SchedulePolicy
+) -> Decimal:
     """What it costs if every window closes and opens punctually and nobody keeps it up. Further nodes cost what the last one does."""
     span = Month(since, since + FOUR_WEEKS, since + FOUR_WEEKS)
     stays = _stays(windows, span, nodes, terms) if nodes else []
     return cents(sum((bill(s, span.seconds(s.since, s.until), span) for s in stays), Fraction(0)))
 
 
-def _stays(windows: Sequence[Window], span: Month, nodes: Sequence[NodePrice], terms: SchedulePolicy) -> list[Stay]:
+def _stays(
+    windows: Sequence[Window], span: Month, nodes: Sequence[NodePrice], terms: SchedulePolicy
+) -> list[Stay]:
     """The droplets that there will be. Those that are there already were created before."""
     earlier = span.since - DAY
     closed = due(windows, span.since, terms=terms).state == "closed"
@@ -40,7 +44,9 @@ def _stays(windows: Sequence[Window], span: Month, nodes: Sequence[NodePrice], t
         if not edge.changes:
             continue
         if edge.kind == "close":
-            gone += [Stay(s.droplet, s.since, edge.start, s.hourly, s.monthly, s.capped) for s in here]
+            gone += [
+                Stay(s.droplet, s.since, edge.start, s.hourly, s.monthly, s.capped) for s in here
+            ]
             here = []
         else:
             before = _opened(edge, before)

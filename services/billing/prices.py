@@ -61,14 +61,20 @@ def hourly(cluster: Cluster) -> Costs:
 
 def so_far(droplets: Iterable[Droplet], now: float) -> Decimal | None:
     """What these droplets have cost since the month (UTC) began. None: not known."""
-    month = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
+    month = (
+        datetime.fromtimestamp(now, UTC)
+        .replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        .timestamp()
+    )
     total = Decimal(0)
     for droplet in droplets:
         if droplet.hourly is None:
             return None
         since = max(month, _created(droplet, month))
         hours = Decimal(max(0.0, now - since)) / 3600
-        total += droplet.hourly * (min(CAP_HOURS, hours) if is_capped(droplet.size, droplet.monthly) else hours)
+        total += droplet.hourly * (
+            min(CAP_HOURS, hours) if is_capped(droplet.size, droplet.monthly) else hours
+        )
     return total
 
 

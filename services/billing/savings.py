@@ -13,7 +13,21 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
-from services.billing.droplet_hours import CAP, CENT, Closing, Month, Stay, as_if_cost, away, bill, cents, hours, month_of, places, unbilled
+from services.billing.droplet_hours import (
+    CAP,
+    CENT,
+    Closing,
+    Month,
+    Stay,
+    as_if_cost,
+    away,
+    bill,
+    cents,
+    hours,
+    month_of,
+    places,
+    unbilled,
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,9 @@ class Report:
     days: tuple[Day, ...] = ()
     so_far: bool = False  # the month is not over
     unpriced: int = 0  # droplets without a known price, counted in no sum
-    addresses: Decimal = Decimal(0)  # hours of IPv4 addresses that are billed apart, counted in no sum
+    addresses: Decimal = Decimal(
+        0
+    )  # hours of IPv4 addresses that are billed apart, counted in no sum
 
     @property
     def kept_cost(self) -> Decimal:
@@ -101,7 +117,9 @@ def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Rep
     """The month's report. `now` ends a month that is not over yet."""
     span = month_of(year, month, now)
     fleet = places(facts.stays, facts.closings)
-    billed = cents(sum((bill(s, span.seconds(s.since, s.until), span) for s in facts.stays), Fraction(0)))
+    billed = cents(
+        sum((bill(s, span.seconds(s.since, s.until), span) for s in facts.stays), Fraction(0))
+    )
     as_if = cents(sum((as_if_cost(p, span) for p in fleet), Fraction(0)))
     absent = sum((away(p, span) for p in fleet), Fraction(0))
     off = [(m, span.seconds(m.since, m.until)) for m in facts.masters_off]
@@ -120,7 +138,9 @@ def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Rep
         days=_days(facts, span),
         so_far=span.until < span.whole,
         unpriced=sum(1 for s in facts.stays if not s.hourly and span.seconds(s.since, s.until)),
-        addresses=hours(sum((span.seconds(s.since, s.until) for s in facts.stays if s.apart), Fraction(0))),
+        addresses=hours(
+            sum((span.seconds(s.since, s.until) for s in facts.stays if s.apart), Fraction(0))
+        ),
     )
 
 
@@ -152,7 +172,13 @@ def _total(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def _masters(off: Iterable[tuple[MastersOff, Fraction]]) -> Fraction:
-    return sum((Fraction(m.hourly) / 3600 * (min(seconds, Fraction(CAP)) if m.capped else seconds) for m, seconds in off), Fraction(0))
+    return sum(
+        (
+            Fraction(m.hourly) / 3600 * (min(seconds, Fraction(CAP)) if m.capped else seconds)
+            for m, seconds in off
+        ),
+        Fraction(0),
+    )
 
 
 def _kept(kept: Iterable[Kept], span: Month) -> tuple[KeptLine, ...]:
@@ -161,7 +187,11 @@ def _kept(kept: Iterable[Kept], span: Month) -> tuple[KeptLine, ...]:
         seconds = span.seconds(k.since, k.until)
         if seconds:
             reasons = (k.reason,) if k.reason else ()
-            lines.append(KeptLine(k.by, 1, hours(seconds), cents(Fraction(k.hourly) / 3600 * seconds), reasons))
+            lines.append(
+                KeptLine(
+                    k.by, 1, hours(seconds), cents(Fraction(k.hourly) / 3600 * seconds), reasons
+                )
+            )
     return _by_person(lines)
 
 
@@ -200,7 +230,10 @@ def _means(months: Sequence[Sequence[Day]]) -> tuple[Day, ...]:
     def mean(hours: Iterable[Decimal]) -> Decimal:
         return (_total(hours) / len(months)).quantize(CENT, ROUND_HALF_UP)
 
-    return tuple(Day(days[0].date, mean(d.closed for d in days), mean(d.kept for d in days)) for days in zip(*months, strict=True))
+    return tuple(
+        Day(days[0].date, mean(d.closed for d in days), mean(d.kept for d in days))
+        for days in zip(*months, strict=True)
+    )
 
 
 def bars(days: Sequence[Day]) -> str:

@@ -55,8 +55,14 @@ class Answers:
             return refusal
         now = self._clock.now()
         doubt = self._doubts.get(what)
-        doubt = self._doubts[what] = doubt.again() if doubt is not None else UnconfirmedAnswer(what, now)
-        return refusal if doubt.believed(now) else Unconfirmed(f"{refusal} ({NEEDED})", doubt.first_seen)
+        doubt = self._doubts[what] = (
+            doubt.again() if doubt is not None else UnconfirmedAnswer(what, now)
+        )
+        return (
+            refusal
+            if doubt.believed(now)
+            else Unconfirmed(f"{refusal} ({NEEDED})", doubt.first_seen)
+        )
 
 
 class Confirmed:
@@ -77,5 +83,8 @@ class Confirmed:
         known = self._doubt if self._doubt is not None and self._doubt.what == value else None
         self._doubt = known.again() if known is not None else UnconfirmedAnswer(value, now)
         if not self._doubt.believed(now, looks=2):
-            raise Unconfirmed(f"{self._what} is {value}, and was {self._value} before ({NEEDED_OF_VALUE})", self._doubt.first_seen)
+            raise Unconfirmed(
+                f"{self._what} is {value}, and was {self._value} before ({NEEDED_OF_VALUE})",
+                self._doubt.first_seen,
+            )
         self._value, self._doubt = value, None

@@ -43,7 +43,9 @@ class Fields:
     def identity(self, key: str) -> str:
         """An id, which may be a number or a text."""
         value = self._raw.get(key)
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else self.text(key)
+        return (
+            str(value) if isinstance(value, int) and not isinstance(value, bool) else self.text(key)
+        )
 
     def flag(self, key: str) -> bool:
         """True or false, said as such."""
@@ -79,7 +81,9 @@ class Fields:
 
     def inner(self, key: str) -> "Fields":
         """An object, to be read field by field."""
-        return Fields(self.listing, self.object(key), f"{self._whose}'s {key}" if self._whose else key)
+        return Fields(
+            self.listing, self.object(key), f"{self._whose}'s {key}" if self._whose else key
+        )
 
     def moment(self, key: str) -> float:
         """Epoch seconds of a moment."""

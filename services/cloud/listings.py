@@ -34,7 +34,10 @@ from services.common.errors import Forbidden, Unreachable
 
 Json = dict[str, Any]
 T = TypeVar("T")
-SHARED, CROWD = 0.45, 4  # looks this many seconds together share one listing, for each request of it; four times that for a crowd
+SHARED, CROWD = (
+    0.45,
+    4,
+)  # looks this many seconds together share one listing, for each request of it; four times that for a crowd
 MOVING = 60.0
 LOOKS_A_MINUTE = 240.0
 OLDEST = 600.0
@@ -53,7 +56,11 @@ class Listing(Generic[T]):
     async def since(self, moment: float) -> T:
         """A listing that was begun at `moment` or later."""
         task = self._task
-        if task is None or self._begun < moment or (task.done() and (task.cancelled() or task.exception() is not None)):
+        if (
+            task is None
+            or self._begun < moment
+            or (task.done() and (task.cancelled() or task.exception() is not None))
+        ):
             self._begun = self._clock.now()
             task = self._task = asyncio.create_task(self._fetch(), name="listing")
             # Whoever waits hears of an error; with nobody waiting any more it must not be reported as lost.
@@ -80,7 +87,9 @@ class Account:
         self.snapshots: Listing[Listed[Snapshot]] = Listing(clock, self._snapshots)
         self._answers = Answers(clock)
         self._clock = clock
-        self._moving: dict[str, float] = {}  # clusters that are looked at again and again, and when last
+        self._moving: dict[
+            str, float
+        ] = {}  # clusters that are looked at again and again, and when last
 
     # What all clusters under the token share
 
@@ -111,7 +120,11 @@ class Account:
         return listed(size_of, raw)
 
     async def _snapshots(self) -> Listed[Snapshot]:
-        return listed(snapshot_of, await self._answers.of("snapshots", self.api.snapshots()), about="resource_id")
+        return listed(
+            snapshot_of,
+            await self._answers.of("snapshots", self.api.snapshots()),
+            about="resource_id",
+        )
 
     # What is asked about one thing
 
@@ -121,19 +134,30 @@ class Account:
 
     async def members(self, pool_id: str) -> tuple[Member, ...]:
         """The members of a pool, all of them: one that cannot be read is one of its droplets."""
-        found = listed(member_of, await self._answers.of(f"members {pool_id}", self.api.members(pool_id)), about="droplet_id")
+        found = listed(
+            member_of,
+            await self._answers.of(f"members {pool_id}", self.api.members(pool_id)),
+            about="droplet_id",
+        )
         for one in found.unread:
             raise one.why
         return found.entries
 
     async def failure(self, pool_id: str) -> str:
         """The error that the newest event of a pool's history ended in; "" when it did not."""
-        failure = failure_of(await self._answers.of(f"history {pool_id}", self.api.history(pool_id)))
+        failure = failure_of(
+            await self._answers.of(f"history {pool_id}", self.api.history(pool_id))
+        )
         return repeatable(failure, frozenset())
 
     async def trigger(self, namespace: str, name: str) -> Trigger:
         """What starts a function by the clock."""
-        return trigger_of(await self._answers.of(f"trigger {namespace}/{name}", self.api.trigger(namespace, name)), name)
+        return trigger_of(
+            await self._answers.of(
+                f"trigger {namespace}/{name}", self.api.trigger(namespace, name)
+            ),
+            name,
+        )
 
     async def tag(self, name: str) -> None:
         """See whether there is such a tag: NotFound when there is none."""
@@ -141,7 +165,11 @@ class Account:
 
     async def actions(self, droplet_id: int, kind: str = "") -> list[Action]:
         """What was asked of a droplet; of one kind, when it is named."""
-        return actions_of(await self._answers.of(f"actions {droplet_id}", self.api.actions(droplet_id)), droplet_id, kind)
+        return actions_of(
+            await self._answers.of(f"actions {droplet_id}", self.api.actions(droplet_id)),
+            droplet_id,
+            kind,
+        )
 
     # The budget
 

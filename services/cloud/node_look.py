@@ -7,11 +7,25 @@ from services.cluster.model import Agent, Delivery, NodeLook, Quit, Signal
 from services.common.observed import NotSeen, Observed
 from services.common.text import printable
 
-NEVER_LEFT = ("cannot connect to the docker daemon", "permission denied", "no such container", "is not running", "cannot be run")
+NEVER_LEFT = (
+    "cannot connect to the docker daemon",
+    "permission denied",
+    "no such container",
+    "is not running",
+    "cannot be run",
+)
 """How docker, or the shell, says that a signal was not even begun. Any other refusal proves nothing."""
-ENDED = ("created", "exited", "dead")  # docker's words for a container whose processes are gone, or never were
+ENDED = (
+    "created",
+    "exited",
+    "dead",
+)  # docker's words for a container whose processes are gone, or never were
 SIGQUIT = 1 << (3 - 1)  # its bit in SigCgt
-INIT = ("docker-init", "tini", "dumb-init")  # process 1 of a container with `init: true`: it hands signals on to its child
+INIT = (
+    "docker-init",
+    "tini",
+    "dumb-init",
+)  # process 1 of a container with `init: true`: it hands signals on to its child
 NEVER = "0001-"  # docker's moment for what has not happened
 CUT_OFF = "its answer was cut off before its end"
 
@@ -20,8 +34,12 @@ CUT_OFF = "its answer was cut off before its end"
 class _Lines:
     """What was printed, line by line."""
 
-    containers: dict[str, tuple[str, int, str]] = field(default_factory=dict)  # state, restarts, start
-    agents: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # of each its processes: name, and the signals they catch
+    containers: dict[str, tuple[str, int, str]] = field(
+        default_factory=dict
+    )  # state, restarts, start
+    agents: dict[str, list[tuple[str, str]]] = field(
+        default_factory=dict
+    )  # of each its processes: name, and the signals they catch
     signals: list[Signal] = field(default_factory=list)
     gauges: dict[str, float] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
@@ -80,7 +98,11 @@ def _signal(signals: list[Signal], value: str) -> None:
         return
     delivery = Delivery.SENT
     if word == "refused":
-        delivery = Delivery.REFUSED if any(text in reason.lower() for text in NEVER_LEFT) else Delivery.UNSURE
+        delivery = (
+            Delivery.REFUSED
+            if any(text in reason.lower() for text in NEVER_LEFT)
+            else Delivery.UNSURE
+        )
     for index in range(len(signals) - 1, -1, -1):
         if signals[index].container == name:
             signals[index] = Signal(name, delivery, printable(reason))
@@ -143,4 +165,6 @@ def _recordings(lines: _Lines, running: tuple[str, ...]) -> Observed[int]:
     """An egress container that is seen not to run records nothing."""
     if "egress" not in running:
         return 0
-    return _number(lines.words.get("recordings", ""), "docker did not list the egress container's jobs")
+    return _number(
+        lines.words.get("recordings", ""), "docker did not list the egress container's jobs"
+    )

@@ -14,7 +14,9 @@ LONGEST = 180
 _SECRET = r"pass(?:word|wd|phrase)?|secret|token|credential|licen[sc]e|auth|(?:api|access|private|set)[_-]?key"  # noqa: S105 - their names
 _NAMES = "|".join(re.escape(key) for key, known in KEYS.items() if known.secret)
 _VALUE = r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&]+)"
-_ASSIGNED = re.compile(rf"((?:[\w.-]*(?:{_SECRET})[\w.-]*|{_NAMES})[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    rf"((?:[\w.-]*(?:{_SECRET})[\w.-]*|{_NAMES})[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE
+)
 _OPTION = re.compile(rf"(--?[\w-]*(?:{_SECRET})[\w-]*\s+){_VALUE}", re.IGNORECASE)
 _HEADER = re.compile(r"((?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
 _IN_URL = re.compile(r"(\w+://[^\s/:@]*:)[^\s@]+(?=@)")
@@ -67,7 +69,9 @@ def read_inspection(text: str) -> Inside:
             refused = masked(printable(value))
         elif key == "container":
             name, state, restarts = [*value.split(), "", "", ""][:3]
-            containers.append((name, state or "unknown", int(restarts) if restarts.isdigit() else 0))
+            containers.append(
+                (name, state or "unknown", int(restarts) if restarts.isdigit() else 0)
+            )
     return Inside(unit, tuple(containers), _shown(errors), _shown(log), refused)
 
 
@@ -81,4 +85,6 @@ def masked(line: str) -> str:
 def _shown(text: str) -> tuple[str, ...]:
     # Masked before it is cut: the end of a secret that was cut in half has no name before it.
     lines = [masked(line.rstrip()) for line in text.splitlines() if line.strip()]
-    return tuple(line if len(line) <= LONGEST else line[: LONGEST - 1] + "…" for line in lines[-LINES:])
+    return tuple(
+        line if len(line) <= LONGEST else line[: LONGEST - 1] + "…" for line in lines[-LINES:]
+    )

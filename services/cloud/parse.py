@@ -107,9 +107,13 @@ def listed(read: Callable[[Json], T], raw: Iterable[Json], about: str = "id") ->
 
 def _unread(why: Unreadable, item: Json, about: str) -> Unread:
     fields = Fields(why.listing, item)
-    name = next((n for n in (_or_none(fields.text, key) for key in ("name", "slug", "label")) if n), None)
+    name = next(
+        (n for n in (_or_none(fields.text, key) for key in ("name", "slug", "label")) if n), None
+    )
     tags = _or_none(fields.texts, "tags")
-    return Unread(why, name, _or_none(fields.whole, about), None if tags is None else frozenset(tags))
+    return Unread(
+        why, name, _or_none(fields.whole, about), None if tags is None else frozenset(tags)
+    )
 
 
 def _or_none(read: Callable[[str], T], key: str) -> T | None:
@@ -191,9 +195,16 @@ def pool_entry(raw: Json, listing: str = "listing autoscale pools") -> PoolEntry
     name, identity, status = fields.name("name"), fields.text("id"), fields.name("status")
     count = fields.whole("active_resources_count")
     target = _target(fields, count)
-    digest, size = template_digest(fields.object("droplet_template")), fields.inner("droplet_template").name("size")
+    digest, size = (
+        template_digest(fields.object("droplet_template")),
+        fields.inner("droplet_template").name("size"),
+    )
     about = (status, str(raw.get("updated_at")), _dumped(raw.get("config")))
-    pool = None if target is None else Pool(identity, name, target, status=status, size=size, template=digest)
+    pool = (
+        None
+        if target is None
+        else Pool(identity, name, target, status=status, size=size, template=digest)
+    )
     return PoolEntry(identity, name, pool, count, about)
 
 
@@ -223,7 +234,11 @@ def template_digest(template: Json) -> str:
 def _ordered(value: object) -> object:
     if isinstance(value, dict):
         return {key: _ordered(inner) for key, inner in value.items()}
-    return sorted((_ordered(inner) for inner in value), key=_dumped) if isinstance(value, list) else value
+    return (
+        sorted((_ordered(inner) for inner in value), key=_dumped)
+        if isinstance(value, list)
+        else value
+    )
 
 
 def _dumped(value: object) -> str:
@@ -234,7 +249,9 @@ def member_of(raw: Json) -> Member:
     """A member of a pool: neither its name nor its address."""
     fields = Fields("listing the members of the pool", raw)
     fields.moment("created_at")
-    return Member(fields.whole("droplet_id", least=1), fields.name("status"), fields.text("created_at"))
+    return Member(
+        fields.whole("droplet_id", least=1), fields.name("status"), fields.text("created_at")
+    )
 
 
 def failure_of(events: Iterable[Json]) -> str:
@@ -243,7 +260,10 @@ def failure_of(events: Iterable[Json]) -> str:
     newest = max(read, key=lambda e: e.moment("created_at"), default=None)
     if newest is None or newest.text("status").lower() != "error":
         return ""
-    return next((newest.text(k) for k in ("error_reason", "reason") if newest.has(k)), "scaling ended in an error")
+    return next(
+        (newest.text(k) for k in ("error_reason", "reason") if newest.has(k)),
+        "scaling ended in an error",
+    )
 
 
 # Functions
@@ -278,7 +298,14 @@ def actions_of(raw: Iterable[Json], droplet: int, kind: str = "") -> list[Action
     for item in raw:
         fields = Fields(f"listing actions of droplet {droplet}", item)
         if not kind or fields.text("type") == kind:
-            found.append(Action(fields.whole("id"), fields.text("type"), fields.text("status"), fields.moment("started_at")))
+            found.append(
+                Action(
+                    fields.whole("id"),
+                    fields.text("type"),
+                    fields.text("status"),
+                    fields.moment("started_at"),
+                )
+            )
     return found
 
 

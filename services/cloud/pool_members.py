@@ -26,7 +26,13 @@ class Members:
         self._missing: dict[int, UnconfirmedAnswer] = {}
 
     async def now(
-        self, pool: PoolEntry, media: Iterable[Droplet], here: frozenset[int], since: float, patience: float, ask: Ask
+        self,
+        pool: PoolEntry,
+        media: Iterable[Droplet],
+        here: frozenset[int],
+        since: float,
+        patience: float,
+        ask: Ask,
     ) -> tuple[Member, ...]:
         """As they are, or were `patience` seconds ago and never before `since` (epoch seconds), when nothing has changed since then.
 
@@ -36,8 +42,15 @@ class Members:
         states = tuple(sorted((d.id, d.status, d.locked) for d in media))
         about = (pool.id, pool.count, pool.about, states)
         now = self._clock.now()
-        settled = ids and ids <= {i for i, *_ in states}  # none left, or one without its droplet: nothing is taken for granted
-        if not settled or about != self._about or self._missing or self._listed < max(since, now - patience):
+        settled = ids and ids <= {
+            i for i, *_ in states
+        }  # none left, or one without its droplet: nothing is taken for granted
+        if (
+            not settled
+            or about != self._about
+            or self._missing
+            or self._listed < max(since, now - patience)
+        ):
             self._members = self._with_missing(await ask(pool.id), here)
             self._about, self._listed = about, now
         return self._members
@@ -46,7 +59,10 @@ class Members:
         listed, now = {m.droplet for m in found}, self._clock.now()
         missing = [m for m in self._members if m.droplet not in listed and m.droplet in here]
         doubts = {m.droplet: self._missing.get(m.droplet) for m in missing}
-        self._missing = {droplet: doubt.again() if doubt else UnconfirmedAnswer("missing", now) for droplet, doubt in doubts.items()}
+        self._missing = {
+            droplet: doubt.again() if doubt else UnconfirmedAnswer("missing", now)
+            for droplet, doubt in doubts.items()
+        }
         kept = tuple(m for m in missing if not self._missing[m.droplet].believed(now))
         self._missing = {m.droplet: self._missing[m.droplet] for m in kept}
         return (*found, *kept)

@@ -10,7 +10,17 @@ from services.cloud.clients.spaces import Stored
 from services.cluster.model import SecretsSeen
 from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
-from services.secrets_env import ABSENT, Danger, Linted, Reader, SecretsFile, Unread, described, findings, would
+from services.secrets_env import (
+    ABSENT,
+    Danger,
+    Linted,
+    Reader,
+    SecretsFile,
+    Unread,
+    described,
+    findings,
+    would,
+)
 
 FILE, LOCK = "secrets.env", "lock.lock"
 STAGED = "openvidu-bot/staged/"
@@ -20,7 +30,9 @@ NO_BUCKET = "NoSuchBucket"
 LINT_SECONDS = 10.0
 LINT_PAUSE = 1.0
 LARGEST = 65_536  # bytes that are looked through; a deployment's file has some 2,000
-OVERWRITTEN = "somebody else has changed secrets.env since the bot did; their file was left as it is"
+OVERWRITTEN = (
+    "somebody else has changed secrets.env since the bot did; their file was left as it is"
+)
 
 
 class Objects(Protocol):
@@ -28,7 +40,9 @@ class Objects(Protocol):
 
     async def get(self, key: str) -> tuple[bytes, str]: ...
     async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None: ...
-    async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str: ...
+    async def put(
+        self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False
+    ) -> str: ...
     async def copy(self, source: str, target: str) -> str: ...
     async def delete(self, key: str) -> None: ...
     async def head(self, key: str) -> Any: ...
@@ -61,7 +75,9 @@ class SecretsBucket:
     def __init__(self, objects: Objects, clock: Clock) -> None:
         self._objects = objects
         self._clock = clock
-        self._linted: tuple[str, bool, Linted] | None = None  # what was found, for which etag and generation; no content is kept
+        self._linted: tuple[str, bool, Linted] | None = (
+            None  # what was found, for which etag and generation; no content is kept
+        )
 
     async def lint(self, *, pool: bool) -> Linted | Unread:
         """What in the file would run as root or keep nodes from starting; one GET, and its content only when it has changed."""
@@ -97,7 +113,9 @@ class SecretsBucket:
         content, _ = await self._file()
         staged = tuple(s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED))
         lock, made_at = await self._lock()
-        return SecretsSeen(digest(content), max(0.0, self._clock.now() - made_at) if lock else None, lock, staged)
+        return SecretsSeen(
+            digest(content), max(0.0, self._clock.now() - made_at) if lock else None, lock, staged
+        )
 
     async def _lock(self) -> tuple[str, float]:
         """Another writer's lock, told from a later one, and when it was made; "" when there is none."""
@@ -125,11 +143,16 @@ class SecretsBucket:
         try:
             return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
         except NotFound:
-            raise Refused("there is no such version; `/openvidu config history` lists them") from None
+            raise Refused(
+                "there is no such version; `/openvidu config history` lists them"
+            ) from None
 
     async def versions(self) -> list[Version]:
         """Earlier files, newest first."""
-        found = [Version(s.key.removeprefix(VERSIONS), float(s.modified)) for s in await self._objects.list(VERSIONS)]
+        found = [
+            Version(s.key.removeprefix(VERSIONS), float(s.modified))
+            for s in await self._objects.list(VERSIONS)
+        ]
         return sorted(found, key=lambda v: -v.at)
 
     async def stage(self, name: str, file: SecretsFile) -> None:
@@ -146,7 +169,11 @@ class SecretsBucket:
 
     async def old_staged(self, older_than: float) -> list[str]:
         """Staged files made before that moment."""
-        return [s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED) if float(s.modified) < older_than]
+        return [
+            s.key.removeprefix(STAGED)
+            for s in await self._objects.list(STAGED)
+            if float(s.modified) < older_than
+        ]
 
     async def promote(self, name: str, before: str, after: str, may: Callable[[], None]) -> None:
         """Keep the current file as a version, then put the staged one in its place, if neither is another than was approved.
@@ -160,7 +187,9 @@ class SecretsBucket:
         if digest(new) != after:
             raise Refused("the staged file is not the one that was approved; nothing was written")
         if digest(old) != before:
-            raise Refused("somebody else has changed secrets.env since this was asked for; nothing was written")
+            raise Refused(
+                "somebody else has changed secrets.env since this was asked for; nothing was written"
+            )
         must_boot(SecretsFile(new))
         await self._objects.put(f"{VERSIONS}{name}", old)
         await self._replace(new, etag, may)
@@ -178,13 +207,17 @@ class SecretsBucket:
 
     async def _replace(self, content: bytes, etag: str, may: Callable[[], None]) -> None:
         if (await self._lock())[0]:
-            raise Unreachable(f"{LOCK} was just put into the bucket: another writer is at secrets.env", sent=False)
+            raise Unreachable(
+                f"{LOCK} was just put into the bucket: another writer is at secrets.env", sent=False
+            )
         may()
         try:
             await self._objects.put(FILE, content, if_match=etag or None, if_none_match=not etag)
         except Rejected as error:
             if error.status == 412:
-                raise Refused("somebody else changed secrets.env at this very moment; nothing was written") from None
+                raise Refused(
+                    "somebody else changed secrets.env at this very moment; nothing was written"
+                ) from None
             raise
         if (await self._objects.get(FILE))[0] != content:
             # Either it is not to be seen yet, or somebody else wrote at once: the next look tells.

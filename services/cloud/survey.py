@@ -14,7 +14,16 @@ from services.cloud.parse import DropletEntry, Listed, Member, Namespace, PoolEn
 from services.cloud.pool_members import Members
 from services.cluster.backups import made_by_bot
 from services.cluster.fleet_kind import Evidence, ResourceNames, detect_fleet
-from services.cluster.model import Autoscaler, Droplet, Fact, FleetKind, MediaNode, Pool, Size, Snapshot
+from services.cluster.model import (
+    Autoscaler,
+    Droplet,
+    Fact,
+    FleetKind,
+    MediaNode,
+    Pool,
+    Size,
+    Snapshot,
+)
 from services.common.clock import Clock
 from services.common.errors import BotError, NotFound, Rejected, Unconfirmed, Unreachable
 
@@ -91,26 +100,41 @@ class Survey:
         self._members = Members(clock)
         self._kept_by = Confirmed(clock, f"what keeps the media nodes of {names.stack}")
 
-    async def look(self, needs: frozenset[Fact], fresh: float, since: float, tolerates: frozenset[Fact]) -> Surveyed:
+    async def look(
+        self, needs: frozenset[Fact], fresh: float, since: float, tolerates: frozenset[Fact]
+    ) -> Surveyed:
         """Look now; nothing older than `fresh` will do, nor members from before `since`.
 
         Raises why a fact among `needs` was not seen, but for those that the asker `tolerates`.
         """
         unseen = _Unseen(tolerates)
-        droplets, pools = await asyncio.gather(self._account.droplets.since(fresh), self._pools(needs, fresh))
+        droplets, pools = await asyncio.gather(
+            self._account.droplets.since(fresh), self._pools(needs, fresh)
+        )
         masters = self._masters(droplets.entries)
         try:
-            fleet = await self._fleet(droplets.entries, pools, fresh, since) if Fact.POOL in needs else _Fleet()
+            fleet = (
+                await self._fleet(droplets.entries, pools, fresh, since)
+                if Fact.POOL in needs
+                else _Fleet()
+            )
         except (Unreachable, Rejected) as why:
             unseen.needs(Fact.POOL, why)
             fleet = _Fleet()
         self._check_all_were_read(droplets, fleet.members, unseen)
-        problem = unseen.problem(self._names.stack) or self._problem(masters) or fleet.problem or self._blind(droplets.entries)
+        problem = (
+            unseen.problem(self._names.stack)
+            or self._problem(masters)
+            or fleet.problem
+            or self._blind(droplets.entries)
+        )
         if not problem:
             fleet = self._settled(fleet, unseen)
         price = await self._price(fleet, droplets.entries)
         limit, sizes, snapshots = await asyncio.gather(
-            self._limit(needs, fresh), self._sizes(needs, unseen), self._snapshots(masters, needs, fresh, unseen)
+            self._limit(needs, fresh),
+            self._sizes(needs, unseen),
+            self._snapshots(masters, needs, fresh, unseen),
         )
         return Surveyed(
             masters=masters,
@@ -147,7 +171,9 @@ class Survey:
             return ""
         return "this token sees no tags (it lacks tag:read): a media droplet could be overlooked"
 
-    def _check_all_were_read(self, droplets: Listed[DropletEntry], members: tuple[Member, ...], unseen: _Unseen) -> None:
+    def _check_all_were_read(
+        self, droplets: Listed[DropletEntry], members: tuple[Member, ...], unseen: _Unseen
+    ) -> None:
         """An entry that cannot be read, and may be of this cluster, was not seen. Those of others are theirs."""
         ids = {m.droplet for m in members}
         for entry in droplets.unread:
@@ -165,7 +191,11 @@ class Survey:
             return why
 
     async def _fleet(
-        self, droplets: tuple[DropletEntry, ...], pools: Listed[PoolEntry] | BotError, fresh: float, since: float
+        self,
+        droplets: tuple[DropletEntry, ...],
+        pools: Listed[PoolEntry] | BotError,
+        fresh: float,
+        since: float,
     ) -> _Fleet:
         if isinstance(pools, BotError):
             raise pools
@@ -195,7 +225,9 @@ class Survey:
         if len(mine) > 1:
             return f"{len(mine)} pools are named {self._names.pool}; the bot cannot tell which one is meant"
         if mine and mine[0].pool is None:
-            return f"the pool {self._names.pool} is not of fixed size; the bot only edits fixed pools"
+            return (
+                f"the pool {self._names.pool} is not of fixed size; the bot only edits fixed pools"
+            )
         return ""
 
     async def _pool(
@@ -206,7 +238,9 @@ class Survey:
             return None, ()
         nodes = [d.droplet for d in droplets if self._names.is_media(d.droplet.name, d.tags)]
         here = frozenset(d.droplet.id for d in droplets)
-        listed = self._members.now(entry, nodes, here, since, self._account.patience(), self._account.members)
+        listed = self._members.now(
+            entry, nodes, here, since, self._account.patience(), self._account.members
+        )
         members, trouble = await asyncio.gather(listed, self._trouble(entry, entry.pool.target))
         return replace(entry.pool, trouble=trouble), members
 
@@ -230,7 +264,9 @@ class Survey:
         autoscaled = len([d for d in droplets if names.is_autoscaled(d.droplet.name)])
         nothing = not (mine or here or fixed or autoscaled)
         tag = await self._tag_is_there() if nothing else None
-        kind, problem = detect_fleet(names, Evidence(len(mine), bool(here) if is_readable else None, fixed, autoscaled, tag))
+        kind, problem = detect_fleet(
+            names, Evidence(len(mine), bool(here) if is_readable else None, fixed, autoscaled, tag)
+        )
         return kind, problem, await self._autoscaler(here) if kind is FleetKind.AUTOSCALER else None
 
     async def _namespace(self, *, seldom: bool, fresh: float) -> tuple[str, bool]:
@@ -261,20 +297,36 @@ class Survey:
             trigger = await self._account.trigger(namespace, self._names.trigger)
         except NotFound:
             return Autoscaler(namespace)
-        return Autoscaler(namespace, self._names.trigger, trigger.enabled, trigger.last_run, trigger.next_run)
+        return Autoscaler(
+            namespace, self._names.trigger, trigger.enabled, trigger.last_run, trigger.next_run
+        )
 
     # Media nodes
 
-    def _media(self, droplets: tuple[DropletEntry, ...], fleet: _Fleet, price: Decimal | None) -> tuple[MediaNode, ...]:
+    def _media(
+        self, droplets: tuple[DropletEntry, ...], fleet: _Fleet, price: Decimal | None
+    ) -> tuple[MediaNode, ...]:
         status = {m.droplet: m.status for m in fleet.members}
-        seen = [d for d in droplets if d.droplet.id in status or self._names.is_media(d.droplet.name, d.tags)]
+        seen = [
+            d
+            for d in droplets
+            if d.droplet.id in status or self._names.is_media(d.droplet.name, d.tags)
+        ]
         found = [
-            MediaNode(d.droplet, status.get(d.droplet.id) or self._standing(d, fleet.kind), counted=self._names.media_tag in d.tags)
+            MediaNode(
+                d.droplet,
+                status.get(d.droplet.id) or self._standing(d, fleet.kind),
+                counted=self._names.media_tag in d.tags,
+            )
             for d in seen
         ]
         here = {n.id for n in found}
         # A member whose droplet is not in the listing yet, or no more, still counts as there.
-        ghosts = [MediaNode(self._unlisted(m, price), m.status) for m in fleet.members if m.droplet not in here]
+        ghosts = [
+            MediaNode(self._unlisted(m, price), m.status)
+            for m in fleet.members
+            if m.droplet not in here
+        ]
         return tuple(sorted((*found, *ghosts), key=lambda n: (n.droplet.created_at, n.id)))
 
     def _unlisted(self, member: Member, price: Decimal | None) -> Droplet:
@@ -293,8 +345,16 @@ class Survey:
     async def _price(self, fleet: _Fleet, droplets: tuple[DropletEntry, ...]) -> Decimal | None:
         """Of one media node, per hour: from one that is there, else from the price list (legacy sizes are not on it)."""
         pool, members = fleet.pool, {m.droplet for m in fleet.members}
-        media = [d.droplet for d in droplets if d.droplet.id in members or self._names.is_media(d.droplet.name, d.tags)]
-        known = [d.hourly for d in media if d.hourly is not None and (pool is None or d.size == pool.size)]
+        media = [
+            d.droplet
+            for d in droplets
+            if d.droplet.id in members or self._names.is_media(d.droplet.name, d.tags)
+        ]
+        known = [
+            d.hourly
+            for d in media
+            if d.hourly is not None and (pool is None or d.size == pool.size)
+        ]
         if known or pool is None:
             return max(known, default=None)
         try:
@@ -339,7 +399,11 @@ class Survey:
             unseen.needs(Fact.SNAPSHOTS, why)
             return None
         for entry in listed.unread:
-            if entry.name is None or entry.droplet is None or self._is_about(ids, entry.droplet, entry.name):
+            if (
+                entry.name is None
+                or entry.droplet is None
+                or self._is_about(ids, entry.droplet, entry.name)
+            ):
                 unseen.needs(Fact.SNAPSHOTS, entry.why)
                 return None
         return tuple(s for s in listed.entries if self._is_about(ids, s.droplet, s.name))

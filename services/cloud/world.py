@@ -15,7 +15,18 @@ from services.cloud.parse import Action, pool_of, template_digest
 from services.cloud.secrets_bucket import Objects, SecretsBucket
 from services.cloud.survey import Survey
 from services.cluster.fleet_kind import ResourceNames
-from services.cluster.model import Autoscaler, Cluster, Droplet, Fact, FleetKind, Load, MediaNode, NodeLook, Pool, Timings
+from services.cluster.model import (
+    Autoscaler,
+    Cluster,
+    Droplet,
+    Fact,
+    FleetKind,
+    Load,
+    MediaNode,
+    NodeLook,
+    Pool,
+    Timings,
+)
 from services.common.causes import REFUSED
 from services.common.clock import Clock
 from services.common.errors import BotError, NotFound, Refused, Rejected, Unreachable
@@ -32,8 +43,17 @@ NODES_AT_ONCE = 16
 CLOCKS_APART = 5.0
 BACKUPS = "openvidu-bot/backups/"
 SECRETS = "secrets.env"
-LONG = ("resize", "snapshot")  # actions that must be this very one: another that is under way does not stand for it
-DRAIN_WORDS = ("begun", "already", "other-start", "unmarked", "refused")  # what `scripts.drain` prints first
+LONG = (
+    "resize",
+    "snapshot",
+)  # actions that must be this very one: another that is under way does not stand for it
+DRAIN_WORDS = (
+    "begun",
+    "already",
+    "other-start",
+    "unmarked",
+    "refused",
+)  # what `scripts.drain` prints first
 PENDING = ("already has a pending event", "blocking events processing")
 ALREADY = (*PENDING, "already powered off", "already powered on")
 
@@ -95,7 +115,9 @@ class ClusterWorld:
         self._fixed: frozenset[int] = frozenset()
         self._survey = Survey(self._names, account, clock)
         self._silences = Silences()
-        self._unmarked: dict[int, tuple[str, str]] = {}  # by droplet: the start that could not be marked, and why
+        self._unmarked: dict[
+            int, tuple[str, str]
+        ] = {}  # by droplet: the start that could not be marked, and why
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
     async def aclose(self) -> None:
@@ -107,7 +129,13 @@ class ClusterWorld:
         """Seconds until the next look."""
         return self.account.pace(interval, self.place.name)
 
-    async def observe(self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = frozenset()) -> Cluster:
+    async def observe(
+        self,
+        needs: frozenset[Fact],
+        since: float | None = None,
+        *,
+        tolerates: frozenset[Fact] = frozenset(),
+    ) -> Cluster:
         """Look now. `since`: nothing older than that moment will do (a look after an ask). Unreachable when a needed fact is not seen.
 
         Of the facts that are to be seen at DigitalOcean, those in `tolerates` may be missing: `Cluster.unseen` says which are, and why.
@@ -120,7 +148,10 @@ class ClusterWorld:
         self._where = {d.id: self._address(d) for d in (*masters, *(n.droplet for n in media))}
         self._fixed = frozenset(n.id for n in media if self._names.is_fixed(n.name))
         healthy, looks, load, front = await asyncio.gather(
-            self._health(masters, needs), self._looks(media, needs), self._load(needs), self._front(needs)
+            self._health(masters, needs),
+            self._looks(media, needs),
+            self._load(needs),
+            self._front(needs),
         )
         starts = await self._starts(masters, needs)
         return Cluster(
@@ -130,7 +161,12 @@ class ClusterWorld:
             region=self.place.region or (masters[0].region if masters else ""),
             known=needs - {fact for fact, _ in seen.unseen},
             unseen=seen.unseen,
-            masters=tuple(replace(m, healthy=healthy.get(m.id, NOT_LOOKED), start=starts.get(m.id, NOT_LOOKED)) for m in masters),
+            masters=tuple(
+                replace(
+                    m, healthy=healthy.get(m.id, NOT_LOOKED), start=starts.get(m.id, NOT_LOOKED)
+                )
+                for m in masters
+            ),
             media=tuple(replace(n, look=looks.get(n.id, NOT_LOOKED)) for n in media),
             pool=seen.pool,
             kind=seen.kind,
@@ -149,7 +185,9 @@ class ClusterWorld:
             sizes=seen.sizes,
             snapshots=seen.snapshots,
             copies=await self._copies(needs),
-            secrets=await self.vault.look() if Fact.SECRETS in needs and self.vault is not None else None,
+            secrets=await self.vault.look()
+            if Fact.SECRETS in needs and self.vault is not None
+            else None,
             lint=await self._lint(needs, seen.kind),
             has_bucket=self._bucket is not None,
             keep_backups=self.place.keep_backups,
@@ -164,7 +202,11 @@ class ClusterWorld:
             stored = await self._bucket.list(BACKUPS)
         except BotError:
             return None
-        return tuple(s.key.removeprefix(BACKUPS).partition("/")[0] for s in stored if s.key.endswith(f"/{SECRETS}"))
+        return tuple(
+            s.key.removeprefix(BACKUPS).partition("/")[0]
+            for s in stored
+            if s.key.endswith(f"/{SECRETS}")
+        )
 
     async def _lint(self, needs: frozenset[Fact], kind: FleetKind) -> Linted | Unread:
         if Fact.LINT not in needs or self.vault is None:
@@ -173,17 +215,25 @@ class ClusterWorld:
 
     # How it is
 
-    async def _health(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, Observed[bool]]:
+    async def _health(
+        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[bool]]:
         if Fact.HEALTH not in needs:
             return {}
         on = [m for m in masters if m.active]
-        answers = await asyncio.gather(*(self._answers(health_page(self.place.health_url, m, self._address(m))) for m in on))
-        return {m.id: False for m in masters} | {m.id: ok for m, ok in zip(on, answers, strict=True)}
+        answers = await asyncio.gather(
+            *(self._answers(health_page(self.place.health_url, m, self._address(m))) for m in on)
+        )
+        return {m.id: False for m in masters} | {
+            m.id: ok for m, ok in zip(on, answers, strict=True)
+        }
 
     async def _front(self, needs: frozenset[Fact]) -> Observed[bool]:
         if Fact.FRONT not in needs or not self.place.public_url:
             return NOT_LOOKED
-        return await self._answers(self.place.public_url, below=400)  # Meet may redirect to its own page
+        return await self._answers(
+            self.place.public_url, below=400
+        )  # Meet may redirect to its own page
 
     async def _answers(self, url: str, *, below: int = 201) -> Observed[bool]:
         """Whether that page answers as it should; a host that refuses the connection is seen not to.
@@ -217,7 +267,9 @@ class ClusterWorld:
             longest=float(raw["longest_seconds"]),
         )
 
-    async def _looks(self, media: tuple[MediaNode, ...], needs: frozenset[Fact]) -> dict[int, Observed[NodeLook]]:
+    async def _looks(
+        self, media: tuple[MediaNode, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[NodeLook]]:
         if Fact.NODES not in needs:
             return {}
         on = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
@@ -233,19 +285,31 @@ class ClusterWorld:
                 output = await self._ssh(droplet.id, scripts.LOOK, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
             return self._silences.note(droplet.id, error.cause or str(error), self._clock.now())
-        look = parse_look(output.stdout) if output.exit_status == 0 else f"its shell ended with status {output.exit_status}"
+        look = (
+            parse_look(output.stdout)
+            if output.exit_status == 0
+            else f"its shell ended with status {output.exit_status}"
+        )
         if isinstance(look, str):
             return self._silences.note(droplet.id, look, self._clock.now())
         self._silences.over(droplet.id)
         start, why = self._unmarked.get(droplet.id, ("", ""))
-        return replace(look, unmarked=why) if why and start == look.start and not look.marked else look
+        return (
+            replace(look, unmarked=why) if why and start == look.start and not look.marked else look
+        )
 
-    async def _starts(self, masters: tuple[Droplet, ...], needs: frozenset[Fact]) -> dict[int, Observed[str]]:
+    async def _starts(
+        self, masters: tuple[Droplet, ...], needs: frozenset[Fact]
+    ) -> dict[int, Observed[str]]:
         """Which start of OpenVidu runs on each master that is on and can be reached."""
         if Fact.SERVICES not in needs:
             return {}
         on = [m for m in masters if m.active]
-        return dict(zip([m.id for m in on], await asyncio.gather(*(self._start(m) for m in on)), strict=True))
+        return dict(
+            zip(
+                [m.id for m in on], await asyncio.gather(*(self._start(m) for m in on)), strict=True
+            )
+        )
 
     async def _start(self, master: Droplet) -> Observed[str]:
         if self._shell is None:
@@ -255,11 +319,17 @@ class ClusterWorld:
                 output = await self._ssh(master.id, scripts.START, SSH_SECONDS)
         except (Unreachable, Refused, Rejected) as error:
             return NotSeen(error.cause or str(error))
-        return output.stdout.strip() if output.exit_status == 0 else NotSeen(f"systemctl ended with status {output.exit_status}")
+        return (
+            output.stdout.strip()
+            if output.exit_status == 0
+            else NotSeen(f"systemctl ended with status {output.exit_status}")
+        )
 
     # What can be done
 
-    async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None:
+    async def act(
+        self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool
+    ) -> None:
         """Ask for a droplet action. "Already so" and "already being done" are states, not failures.
 
         `since`: an earlier ask at or after that moment may have taken effect though nobody heard; such an action is adopted, not repeated.
@@ -269,7 +339,11 @@ class ClusterWorld:
         try:
             await self.account.api.act(droplet_id, action, **extra)
         except Rejected as error:
-            if error.status == 422 and action in LONG and any(text in error.message.lower() for text in PENDING):
+            if (
+                error.status == 422
+                and action in LONG
+                and any(text in error.message.lower() for text in PENDING)
+            ):
                 await self._must_be_ours(droplet_id, action)
                 return
             if error.status == 422 and any(text in error.message.lower() for text in ALREADY):
@@ -278,16 +352,27 @@ class ClusterWorld:
 
     async def _asked_already(self, droplet_id: int, action: str, since: float) -> bool:
         earliest = since - CLOCKS_APART
-        return any(a.status != "errored" and a.started_at >= earliest for a in await self.account.actions(droplet_id, action))
+        return any(
+            a.status != "errored" and a.started_at >= earliest
+            for a in await self.account.actions(droplet_id, action)
+        )
 
     async def _must_be_ours(self, droplet_id: int, action: str) -> None:
         """Something is under way there: adopted if it is what was asked for; otherwise to be asked again later."""
         newest = await self._newest(droplet_id)
         if newest is None or newest.type != action or newest.status != "in-progress":
-            raise Unreachable(f"asking for {action} of droplet {droplet_id}: another action is under way there", again_in=10.0, sent=False)
+            raise Unreachable(
+                f"asking for {action} of droplet {droplet_id}: another action is under way there",
+                again_in=10.0,
+                sent=False,
+            )
 
     async def _newest(self, droplet_id: int, action: str = "") -> Action | None:
-        return max(await self.account.actions(droplet_id, action), key=lambda a: (a.started_at, a.id), default=None)
+        return max(
+            await self.account.actions(droplet_id, action),
+            key=lambda a: (a.started_at, a.id),
+            default=None,
+        )
 
     async def failed(self, droplet_id: int, action: str) -> bool:
         """Whether the newest action of that kind there ended in an error. DigitalOcean does not say why."""
@@ -336,20 +421,33 @@ class ClusterWorld:
     async def _put_pool(self, seen: Pool, before: Json, config: Json, changes: Json) -> None:
         now, template = _read(seen, before), before["droplet_template"]
         if now.template != seen.template:
-            raise Refused(f"the template of {seen.name} was changed by somebody else a moment ago; look again before editing it")
+            raise Refused(
+                f"the template of {seen.name} was changed by somebody else a moment ago; look again before editing it"
+            )
         if now.target != seen.target:
-            raise Refused(f"somebody else just set {seen.name} to {now.target}; look again before editing it")
+            raise Refused(
+                f"somebody else just set {seen.name} to {now.target}; look again before editing it"
+            )
         if now.state:
             raise Unreachable(f"{seen.name} is not edited: {now.state}", again_in=10.0, sent=False)
         if not template.get("user_data"):
-            raise Refused(f"DigitalOcean did not return the user_data of {seen.name}; without it new nodes would be blank")
+            raise Refused(
+                f"DigitalOcean did not return the user_data of {seen.name}; without it new nodes would be blank"
+            )
         wanted = {**template, **changes}
         await self.account.api.put_pool(
-            seen.id, {"name": before["name"], "config": {**(before.get("config") or {}), **config}, "droplet_template": wanted}
+            seen.id,
+            {
+                "name": before["name"],
+                "config": {**(before.get("config") or {}), **config},
+                "droplet_template": wanted,
+            },
         )
         after = await self.account.pool(seen.id)
         if _read(seen, after).template != template_digest(wanted):
-            raise Rejected(f"after editing {seen.name} its template reads back changed; check it before anything else")
+            raise Rejected(
+                f"after editing {seen.name} its template reads back changed; check it before anything else"
+            )
 
     async def pause(self, autoscaler: Autoscaler) -> None:
         """Nothing is added, drained or replaced from now on, but for what a run under way still does."""
@@ -390,7 +488,9 @@ class ClusterWorld:
         word, _, reason = output.stdout.strip().partition(" ")
         self._unmarked.pop(droplet_id, None)
         if output.exit_status != 0 or word not in DRAIN_WORDS:
-            raise Unreachable(f"telling droplet {droplet_id} to finish: its shell ended with status {output.exit_status}")
+            raise Unreachable(
+                f"telling droplet {droplet_id} to finish: its shell ended with status {output.exit_status}"
+            )
         if word in ("unmarked", "refused"):
             self._unmarked[droplet_id] = (look.start, printable(reason) or word)
 
@@ -398,13 +498,17 @@ class ClusterWorld:
         """`systemctl restart openvidu` there."""
         output = await self._ssh(droplet_id, scripts.RESTART, RESTART_SECONDS)
         if output.exit_status != 0:
-            raise Rejected(f"restarting openvidu on droplet {droplet_id}: systemctl said {output.exit_status}")
+            raise Rejected(
+                f"restarting openvidu on droplet {droplet_id}: systemctl said {output.exit_status}"
+            )
 
     async def stop_service(self, droplet_id: int) -> None:
         """`systemctl stop openvidu` there."""
         output = await self._ssh(droplet_id, scripts.STOP, RESTART_SECONDS)
         if output.exit_status != 0:
-            raise Rejected(f"stopping openvidu on droplet {droplet_id}: systemctl said {output.exit_status}")
+            raise Rejected(
+                f"stopping openvidu on droplet {droplet_id}: systemctl said {output.exit_status}"
+            )
 
     async def inspect(self, droplet_id: int) -> str:
         """What `scripts.INSPECT` prints there. It holds log lines: nobody may be shown them before they are masked."""
@@ -412,7 +516,9 @@ class ClusterWorld:
 
     async def _ssh(self, droplet_id: int, command: str, seconds: float) -> Output:
         if self._shell is None:
-            raise Refused("SSH is not configured for this cluster, and this cannot be done without it")
+            raise Refused(
+                "SSH is not configured for this cluster, and this cannot be done without it"
+            )
         address = self._where.get(droplet_id, "")
         if not address:
             raise Unreachable(f"droplet {droplet_id} has no address yet", sent=False)

@@ -12,7 +12,9 @@ HOURS = Decimal(672)  # in a month, as DigitalOcean bills
 STAMP = "%Y%m%dT%H%M%SZ"
 PLANNED = "planned"  # stands where the stamp goes as long as there is no run
 FULL = 4
-NAME = re.compile(r"(?P<label>.+-(?P<kind>backup|resize)-(?P<stamp>\d{8}T\d{6}Z|planned))-(?P<master>master-[1-4])(?P<off>-off)?")
+NAME = re.compile(
+    r"(?P<label>.+-(?P<kind>backup|resize)-(?P<stamp>\d{8}T\d{6}Z|planned))-(?P<master>master-[1-4])(?P<off>-off)?"
+)
 
 
 def label(stack: str, kind: str, stamp: str) -> str:
@@ -75,10 +77,21 @@ def backups(cluster: Cluster) -> tuple[Backup, ...]:
 
 def _backup(cluster: Cluster, text: str, held: list[tuple[str, Snapshot]]) -> Backup:
     kind, said = text.removeprefix(f"{cluster.stack}-").split("-")
-    at = cluster.seen_at if said == PLANNED else datetime.strptime(said, STAMP).replace(tzinfo=UTC).timestamp()
+    at = (
+        cluster.seen_at
+        if said == PLANNED
+        else datetime.strptime(said, STAMP).replace(tzinfo=UTC).timestamp()
+    )
     secrets = None if cluster.copies is None else text in cluster.copies
     offline = all(s.name.endswith("-off") for _, s in held)
-    return Backup(text, kind, at, offline, tuple(sorted(held, key=lambda both: (both[0], both[1].id))), secrets)
+    return Backup(
+        text,
+        kind,
+        at,
+        offline,
+        tuple(sorted(held, key=lambda both: (both[0], both[1].id))),
+        secrets,
+    )
 
 
 def superseded(cluster: Cluster) -> tuple[Backup, ...]:

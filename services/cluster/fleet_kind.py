@@ -48,7 +48,12 @@ class ResourceNames:
 
     def is_media(self, name: str, tags: Collection[str]) -> bool:
         """By any sign: a node without its tag is found by no query, and serves all the same."""
-        return self.media_tag in tags or self.draining_tag in tags or self.is_fixed(name) or self.is_autoscaled(name)
+        return (
+            self.media_tag in tags
+            or self.draining_tag in tags
+            or self.is_fixed(name)
+            or self.is_autoscaled(name)
+        )
 
     def may_own(self, name: str | None, tags: Collection[str] | None) -> bool:
         """Whether a droplet may be one of the stack's, by what can be read of its name and tags. None: that cannot be read."""
@@ -86,7 +91,11 @@ def detect_fleet(names: ResourceNames, signs: Evidence) -> tuple[FleetKind, str]
         return FleetKind.MIXED, _mixed(names, found)
     if signs.pools:
         # A token that may not read functions is enough here: a pool and an autoscaler together show by the nodes of the second.
-        return (FleetKind.MIXED, _mixed(names, [*found, "nodes of an autoscaler"])) if signs.autoscaled else (FleetKind.POOL, "")
+        return (
+            (FleetKind.MIXED, _mixed(names, [*found, "nodes of an autoscaler"]))
+            if signs.autoscaled
+            else (FleetKind.POOL, "")
+        )
     if signs.namespace:
         return FleetKind.AUTOSCALER, ""
     if signs.namespace is None:

@@ -23,7 +23,11 @@ class Identity:
         if self.stack and other.stack and self.stack != other.stack:
             return f"the stack is {self.stack} here and {other.stack} there"
         if self.account and other.account:
-            return f"the DigitalOcean account is {self.account} here and {other.account} there" if self.account != other.account else ""
+            return (
+                f"the DigitalOcean account is {self.account} here and {other.account} there"
+                if self.account != other.account
+                else ""
+            )
         return self.other_masters(other)
 
     def other_masters(self, other: "Identity") -> str:
@@ -34,7 +38,12 @@ class Identity:
 
     def learned(self, seen: "Identity") -> "Identity":
         """With what was seen now, where anything was."""
-        return replace(self, account=seen.account or self.account, stack=seen.stack or self.stack, masters=seen.masters or self.masters)
+        return replace(
+            self,
+            account=seen.account or self.account,
+            stack=seen.stack or self.stack,
+            masters=seen.masters or self.masters,
+        )
 
 
 UNSEEN = Identity()

@@ -29,7 +29,10 @@ class Fact(StrEnum):
 
 RUN_SECONDS = 120.0  # the longest run of the autoscaler
 TURN_SECONDS = 240.0  # from one run to the next
-EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS}  # what one procedure asks for is not worth its cost at every look
+EVERYTHING = frozenset(Fact) - {
+    Fact.SERVICES,
+    Fact.SECRETS,
+}  # what one procedure asks for is not worth its cost at every look
 
 
 class FleetKind(StrEnum):
@@ -83,8 +86,12 @@ class Droplet:
     monthly: Decimal | None = None
     created_at: str = ""
     region: str = ""
-    healthy: Observed[bool] = NOT_LOOKED  # of a master: its health page answered 200, or answered something else
-    start: Observed[str] = NOT_LOOKED  # of a master: names this start of OpenVidu's unit; "": it never started
+    healthy: Observed[bool] = (
+        NOT_LOOKED  # of a master: its health page answered 200, or answered something else
+    )
+    start: Observed[str] = (
+        NOT_LOOKED  # of a master: names this start of OpenVidu's unit; "": it never started
+    )
 
     @property
     def active(self) -> bool:
@@ -198,7 +205,9 @@ class NodeLook:
         if self.serves:
             return ()
         draining = {a.name for a in self.agents if a.quit in (Quit.DRAINS, Quit.UNKNOWN)}
-        return tuple(name for name in self.running if name in ("ingress", "egress") or name in draining)
+        return tuple(
+            name for name in self.running if name in ("ingress", "egress") or name in draining
+        )
 
     @property
     def quiet(self) -> bool:
@@ -233,7 +242,11 @@ class NodeLook:
         deaf = {a.name for a in self.agents if a.quit in (Quit.DEAF, Quit.DIES)}
         had = {s.container for s in self.signals if s.delivery is not Delivery.REFUSED}
         order = {name: rank for rank, name in enumerate(("openvidu", "ingress", "egress"))}
-        return tuple(sorted((n for n in self.running if n not in deaf | had), key=lambda n: (order.get(n, 9), n)))
+        return tuple(
+            sorted(
+                (n for n in self.running if n not in deaf | had), key=lambda n: (order.get(n, 9), n)
+            )
+        )
 
     @property
     def attempts(self) -> int:
@@ -246,9 +259,13 @@ class MediaNode:
     """A media droplet: a pool member, a node that Terraform or the autoscaler named, or a stray that carries the media tag."""
 
     droplet: Droplet
-    member_status: str | None = None  # provisioning, active, deleting (also: told by a tag to leave), off; None: a stray
+    member_status: str | None = (
+        None  # provisioning, active, deleting (also: told by a tag to leave), off; None: a stray
+    )
     look: Observed[NodeLook] = NOT_LOOKED
-    counted: bool = True  # it carries the media tag: the autoscaler counts it, and its firewalls hold
+    counted: bool = (
+        True  # it carries the media tag: the autoscaler counts it, and its firewalls hold
+    )
 
     @property
     def id(self) -> int:
@@ -271,7 +288,12 @@ class MediaNode:
     @property
     def draining(self) -> bool:
         """Its media server was told to finish, and has not yet."""
-        return isinstance(self.look, NodeLook) and self.look.marked and self.look.serves and not self.look.undelivered
+        return (
+            isinstance(self.look, NodeLook)
+            and self.look.marked
+            and self.look.serves
+            and not self.look.undelivered
+        )
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -292,12 +314,18 @@ class MediaNode:
     @property
     def parked(self) -> bool:
         """Drained to stay so: powered off, or its media server has ended. One that still installs itself will serve soon."""
-        return self.droplet.off or (self.drained and isinstance(self.look, NodeLook) and bool(self.look.start))
+        return self.droplet.off or (
+            self.drained and isinstance(self.look, NodeLook) and bool(self.look.start)
+        )
 
     @property
     def serving(self) -> bool:
         """Proved to take new meetings, and not on its way out."""
-        if self.member_status == "deleting" or not self.droplet.active or not isinstance(self.look, NodeLook):
+        if (
+            self.member_status == "deleting"
+            or not self.droplet.active
+            or not isinstance(self.look, NodeLook)
+        ):
             return False
         return self.look.ready and (not self.look.marked or bool(self.look.undelivered))
 
@@ -321,7 +349,11 @@ class Pool:
     @property
     def state(self) -> str:
         """Why its number and template cannot be changed now, in words; "" while it is active."""
-        return "" if self.status == "active" else f'DigitalOcean shows the pool as "{self.status}"; it is edited only while it is "active"'
+        return (
+            ""
+            if self.status == "active"
+            else f'DigitalOcean shows the pool as "{self.status}"; it is edited only while it is "active"'
+        )
 
 
 @dataclass(frozen=True)
@@ -418,7 +450,11 @@ class Basis:
             said.append(f"the autoscaler, which is {'on again' if now.scaling else 'paused now'}")
         if self.sizes is not None and now.sizes is not None and self.sizes != now.sizes:
             before = dict(self.sizes)
-            said += [f"{name} to {size or 'another size'}" for name, size in now.sizes if before.get(name) != size]
+            said += [
+                f"{name} to {size or 'another size'}"
+                for name, size in now.sizes
+                if before.get(name) != size
+            ]
         return ", ".join(said)
 
 
@@ -447,19 +483,25 @@ class Cluster:
     seen_at: float = 0.0
     region: str = ""
     known: frozenset[Fact] = frozenset()
-    unseen: tuple[tuple[Fact, str], ...] = ()  # which facts that were asked for were not seen, and why
+    unseen: tuple[
+        tuple[Fact, str], ...
+    ] = ()  # which facts that were asked for were not seen, and why
     masters: tuple[Droplet, ...] = ()
     media: tuple[MediaNode, ...] = ()
     pool: Pool | None = None
     kind: FleetKind = FleetKind.POOL
     autoscaler: Autoscaler | None = None
-    declared: int | None = None  # media nodes that the autoscaler keeps at least, by the settings: it does not tell itself
+    declared: int | None = (
+        None  # media nodes that the autoscaler keeps at least, by the settings: it does not tell itself
+    )
     load: Observed[Load] = NOT_LOOKED
     front: Observed[bool] = NOT_LOOKED
     has_front: bool = False  # a public address is configured
     problem: str = ""  # why nothing may be changed here
     remembered: int | None = None  # media number before the last shutdown
-    remembered_ids: tuple[int, ...] = ()  # and which droplets, where they stay and are only powered off
+    remembered_ids: tuple[
+        int, ...
+    ] = ()  # and which droplets, where they stay and are only powered off
     last_seen: FleetSeen | None = None  # what kept its media nodes when that was last seen
     windows: tuple[str, ...] = ()  # the words of its off-hours windows
     window_versions: tuple[tuple[str, int], ...] = ()  # by name, how often each was written
@@ -469,13 +511,19 @@ class Cluster:
     zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
     zero_policy: str = "ask"  # ask, keep_one
     drain_method: str = "signal"
-    min_serving: int = 1  # media nodes that stay in service through drains, until a closing is final
+    min_serving: int = (
+        1  # media nodes that stay in service through drains, until a closing is final
+    )
     media_price: Decimal | None = None  # of one pool member, per hour; None: not known
     droplet_limit: int | None = None
     droplets_in_account: int | None = None
     sizes: tuple[Size, ...] = ()  # empty: not looked at, or the token may not read them
-    snapshots: tuple[Snapshot, ...] | None = None  # of the masters; None: not looked at, or the token may not read them
-    copies: tuple[str, ...] | None = None  # labels of backups that hold a copy of secrets.env; None: not looked, or no answer
+    snapshots: tuple[Snapshot, ...] | None = (
+        None  # of the masters; None: not looked at, or the token may not read them
+    )
+    copies: tuple[str, ...] | None = (
+        None  # labels of backups that hold a copy of secrets.env; None: not looked, or no answer
+    )
     secrets: SecretsSeen | None = None
     lint: Linted | Unread = field(default_factory=Unread)
     has_bucket: bool = False  # a bucket is configured: secrets.env can be read and copied
@@ -502,7 +550,8 @@ class Cluster:
         """Pool members that are not on their way out, oldest first."""
         return tuple(
             sorted(
-                (n for n in self.media if n.member_status not in (None, "deleting")), key=lambda n: (n.droplet.created_at, n.droplet.id)
+                (n for n in self.media if n.member_status not in (None, "deleting")),
+                key=lambda n: (n.droplet.created_at, n.droplet.id),
             )
         )
 
@@ -545,7 +594,9 @@ class Cluster:
             target=self.pool.target if self.pool else None,
             template=self.pool.template if self.pool else None,
             scaling=self.autoscaler.enabled if self.autoscaler else None,
-            sizes=tuple((m.name, m.size) for m in self.masters) if Fact.DROPLETS in self.known else None,
+            sizes=tuple((m.name, m.size) for m in self.masters)
+            if Fact.DROPLETS in self.known
+            else None,
         )
 
     @property
@@ -556,7 +607,9 @@ class Cluster:
             "masters": [(m.id, m.name, m.size) for m in self.masters],
             "media": sorted(n.id for n in self.media if n.member_status != "deleting"),
             "secrets": self.secrets.digest if self.secrets else None,
-            "pool": [self.pool.id, self.pool.target, self.pool.template, self.pool.size] if self.pool else None,
+            "pool": [self.pool.id, self.pool.target, self.pool.template, self.pool.size]
+            if self.pool
+            else None,
         }
         if self.autoscaler is not None:
             # Which nodes there are is the autoscaler's to change at any minute; what it is, is not.

@@ -17,7 +17,11 @@ class Bugs:
         """Log it, with the traceback when this place is new."""
         frames = traceback.extract_tb(error.__traceback__)
         last = frames[-1] if frames else None
-        place = (type(error).__name__, last.filename if last else "", (last.lineno or 0) if last else 0)
+        place = (
+            type(error).__name__,
+            last.filename if last else "",
+            (last.lineno or 0) if last else 0,
+        )
         if place in self._known:
             self._log.debug("%s: %s again", what, type(error).__name__)
             return

@@ -71,7 +71,13 @@ class Bulkheads:
         return tuple(self._troubles[k] for k in sorted(self._troubles))
 
     async def each(
-        self, part: str, clusters: Iterable[str], work: Callable[[str], Awaitable[object]], *, together: bool = False, at_once: int = EVERY
+        self,
+        part: str,
+        clusters: Iterable[str],
+        work: Callable[[str], Awaitable[object]],
+        *,
+        together: bool = False,
+        at_once: int = EVERY,
     ) -> None:
         """The same for each cluster, one after the other or `together`, so many `at_once`.
 
@@ -93,7 +99,9 @@ class Bulkheads:
             if (part, name) in self._held:
                 lost += asyncio.get_running_loop().time() - began
 
-    async def keep(self, part: str, work: Work, cluster: str = "", patience: float | None = None) -> bool:
+    async def keep(
+        self, part: str, work: Work, cluster: str = "", patience: float | None = None
+    ) -> bool:
         """Do a piece of work, unless it is still being done. False: it went wrong, or has not ended for too long.
 
         After `patience` seconds it goes on by itself.
@@ -120,7 +128,11 @@ class Bulkheads:
             return True
         held.hung = True
         held.task.cancel()
-        self._wrong(key, TimeoutError(f"has not ended for {lasts:.0f} s"), f"has not ended for {LIMIT:.0f} s")
+        self._wrong(
+            key,
+            TimeoutError(f"has not ended for {lasts:.0f} s"),
+            f"has not ended for {LIMIT:.0f} s",
+        )
         return False
 
     def _ended(self, key: Key, held: _Held) -> bool:
@@ -166,7 +178,12 @@ class Bulkheads:
         if (trouble := self._troubles.pop((part, cluster), None)) is not None:
             METRICS.put("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
             if self._is_new((part, cluster), f"well after {trouble.text}"):
-                log.info("%s%s works again; it was: %s", part, f" of {cluster}" if cluster else "", trouble.text)
+                log.info(
+                    "%s%s works again; it was: %s",
+                    part,
+                    f" of {cluster}" if cluster else "",
+                    trouble.text,
+                )
 
     def _wrong(self, key: Key, error: BaseException, text: str) -> None:
         part, cluster = key
@@ -176,15 +193,24 @@ class Bulkheads:
         if known is not None and known.text == text:
             self._troubles[key] = replace(known, times=known.times + 1)
         else:
-            self._troubles[key] = Trouble(part, cluster, text, known.since if known else self._clock.now())
+            self._troubles[key] = Trouble(
+                part, cluster, text, known.since if known else self._clock.now()
+            )
         if self._is_new(key, text):
             where = f"{part} of {cluster}" if cluster else part
-            log.error("%s: %s; everything else goes on, and this is tried again", where, text, exc_info=error)
+            log.error(
+                "%s: %s; everything else goes on, and this is tried again",
+                where,
+                text,
+                exc_info=error,
+            )
 
     def _is_new(self, key: Key, text: str) -> bool:
         """Whether the log has not been told of it within the hour, also when it worked meanwhile, or failed in another way."""
         now = self._clock.now()
-        said = self._said[key] = {t: at for t, at in self._said.get(key, {}).items() if 0 <= now - at < SAID_AGAIN}
+        said = self._said[key] = {
+            t: at for t, at in self._said.get(key, {}).items() if 0 <= now - at < SAID_AGAIN
+        }
         if text in said:
             return False
         said[text] = now
@@ -204,11 +230,15 @@ async def _whole(work: Work) -> None:
     try:
         await work()
     except SystemExit as error:
-        raise RuntimeError(f"wanted to end the process ({error.code})") from error  # asyncio would let it
+        raise RuntimeError(
+            f"wanted to end the process ({error.code})"
+        ) from error  # asyncio would let it
 
 
 def _kind(error: BaseException) -> str:
     """Its name and where it came from. Never what it says: that may hold a value, and this is read outside the log."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if ROOT in Path(f.filename).parents and ".venv" not in f.filename] or frames
+    ours = [
+        f for f in frames if ROOT in Path(f.filename).parents and ".venv" not in f.filename
+    ] or frames
     return f"{type(error).__name__}{f' at {Path(ours[-1].filename).name}:{ours[-1].lineno}' if ours else ''}"

@@ -10,7 +10,11 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 def _since_boot() -> float:
     """Seconds that only go forward, also while the machine sleeps; no correction of the clock touches them."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return (
+        time.clock_gettime(time.CLOCK_BOOTTIME)
+        if hasattr(time, "CLOCK_BOOTTIME")
+        else time.monotonic()
+    )
 
 
 def _boot() -> str:
@@ -72,4 +76,7 @@ class Clock:
 
 def loop_clock(origin: float) -> Clock:
     """A clock on the running loop's own time, for loops in virtual time."""
-    return Clock(read=lambda: origin + asyncio.get_running_loop().time(), steady=lambda: asyncio.get_running_loop().time())
+    return Clock(
+        read=lambda: origin + asyncio.get_running_loop().time(),
+        steady=lambda: asyncio.get_running_loop().time(),
+    )

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 def argument(help_text: str, *, default: Any = MISSING, choices: tuple[str, ...] = ()) -> Any:
     """A field that is typed as a word of its own: `/openvidu startup 3`."""
-    return field(default=default, metadata={"help": help_text, "choices": choices, "kind": "argument"})
+    return field(
+        default=default, metadata={"help": help_text, "choices": choices, "kind": "argument"}
+    )
 
 
 def flag(help_text: str) -> Any:
@@ -33,7 +35,13 @@ class CommandClass(StrEnum):
     WAKE = "wake"
 
 
-CHANGING = (CommandClass.POWER, CommandClass.CAPACITY, CommandClass.CONFIGURATION, CommandClass.SECRETS, CommandClass.WINDOWS)
+CHANGING = (
+    CommandClass.POWER,
+    CommandClass.CAPACITY,
+    CommandClass.CONFIGURATION,
+    CommandClass.SECRETS,
+    CommandClass.WINDOWS,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,9 @@ class Command:
     """Something that can be said. A field named like a Python keyword or with `_` is said with `-`."""
 
     command: ClassVar[str]
-    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.LOOK,)  # whoever may use one of these may say it
+    classes: ClassVar[tuple[CommandClass, ...]] = (
+        CommandClass.LOOK,
+    )  # whoever may use one of these may say it
     hidden: ClassVar[bool] = False  # understood, but not listed in help
 
     @classmethod

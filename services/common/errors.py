@@ -45,7 +45,15 @@ class Unreachable(BotError):
     arrived, True when it certainly did, and None when nobody can know: then look before asking again.
     """
 
-    def __init__(self, text: str, *, again_in: float | None = None, sent: bool | None = None, cause: str = "", remedy: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        again_in: float | None = None,
+        sent: bool | None = None,
+        cause: str = "",
+        remedy: str = "",
+    ) -> None:
         super().__init__(text, cause=cause, remedy=remedy)
         self.again_in = again_in
         self.sent = sent
@@ -61,8 +69,13 @@ class Unreadable(Unreachable):
     `listing` is what was asked for, `field` what of it cannot be read, `whose` the entry by its name or id if those can be read.
     """
 
-    def __init__(self, listing: str, field: str, whose: str = "", *, sent: bool | None = None) -> None:
-        super().__init__(f"{listing}: {f'{whose} has' if whose else 'the answer holds'} no readable {field}", sent=sent)
+    def __init__(
+        self, listing: str, field: str, whose: str = "", *, sent: bool | None = None
+    ) -> None:
+        super().__init__(
+            f"{listing}: {f'{whose} has' if whose else 'the answer holds'} no readable {field}",
+            sent=sent,
+        )
         self.listing = listing
         self.field = field
         self.whose = whose

@@ -20,31 +20,77 @@ class Known:
 KNOWN: Mapping[str, Known] = MappingProxyType(
     {
         "openvidu_bot_info": Known("gauge", "1, with the version that runs.", ("version",)),
-        "openvidu_bot_ready": Known("gauge", "1 while people can be served: Slack is heard and the state store answers."),
-        "openvidu_bot_state_up": Known("gauge", "1 while the state store answers; without it no change is made."),
-        "openvidu_bot_sockets_open": Known("gauge", "Sockets to Slack that are up; two are usual."),
-        "openvidu_bot_slack_token_refused": Known("gauge", "1 while Slack refuses the bot's token: nothing can be said to anyone."),
-        "openvidu_bot_channel_closed": Known("gauge", "1 while no card of the cluster can be shown in its channel.", ("cluster",)),
-        "openvidu_bot_sweep_age_seconds": Known("gauge", "Seconds since the last round of looking after everything ended well."),
-        "openvidu_bot_part_failures_total": Known(
-            "counter", "Times that a part of the bot went wrong, for one cluster or (empty) as a whole.", ("part", "cluster")
+        "openvidu_bot_ready": Known(
+            "gauge", "1 while people can be served: Slack is heard and the state store answers."
         ),
-        "openvidu_bot_part_failing": Known("gauge", "1 while a part of the bot does not work for that cluster.", ("part", "cluster")),
+        "openvidu_bot_state_up": Known(
+            "gauge", "1 while the state store answers; without it no change is made."
+        ),
+        "openvidu_bot_sockets_open": Known("gauge", "Sockets to Slack that are up; two are usual."),
+        "openvidu_bot_slack_token_refused": Known(
+            "gauge", "1 while Slack refuses the bot's token: nothing can be said to anyone."
+        ),
+        "openvidu_bot_channel_closed": Known(
+            "gauge", "1 while no card of the cluster can be shown in its channel.", ("cluster",)
+        ),
+        "openvidu_bot_sweep_age_seconds": Known(
+            "gauge", "Seconds since the last round of looking after everything ended well."
+        ),
+        "openvidu_bot_part_failures_total": Known(
+            "counter",
+            "Times that a part of the bot went wrong, for one cluster or (empty) as a whole.",
+            ("part", "cluster"),
+        ),
+        "openvidu_bot_part_failing": Known(
+            "gauge",
+            "1 while a part of the bot does not work for that cluster.",
+            ("part", "cluster"),
+        ),
         "openvidu_bot_tasks": Known("gauge", "Tasks of the event loop that are alive."),
-        "openvidu_bot_runs_total": Known("counter", "Runs that this process saw end, and how.", ("cluster", "procedure", "state")),
-        "openvidu_bot_run_seconds_total": Known("counter", "Seconds that these runs took, waiting included.", ("cluster", "procedure")),
-        "openvidu_bot_runs_open": Known("gauge", "1 for a cluster that a run has now, by the run's state.", ("cluster", "state")),
-        "openvidu_bot_steps_total": Known("counter", "Steps that this process saw reached.", ("cluster", "step")),
-        "openvidu_bot_step_seconds_total": Known("counter", "Seconds that these steps took.", ("cluster", "step")),
-        "openvidu_bot_step_waiting_seconds": Known("gauge", "Seconds that the open run's step has been worked on.", ("cluster",)),
-        "openvidu_bot_question_waiting_seconds": Known("gauge", "Seconds that a run's question has had no answer.", ("cluster",)),
-        "openvidu_bot_troubles_total": Known("counter", "Looks or asks of a run that got no answer and are tried again.", ("cluster",)),
-        "openvidu_bot_requests_total": Known("counter", "Requests for approval, by what became of them.", ("cluster", "state")),
-        "openvidu_bot_approval_seconds_total": Known("counter", "Seconds that approved requests had waited.", ("cluster",)),
-        "openvidu_bot_requests_waiting": Known("gauge", "Requests that wait for approval now.", ("cluster",)),
-        "openvidu_bot_api_limit": Known("gauge", "Requests a DigitalOcean token has per hour; its clusters.", ("clusters",)),
-        "openvidu_bot_api_remaining": Known("gauge", "Requests that are left of them.", ("clusters",)),
-        "openvidu_bot_missed_edges_total": Known("counter", "Closings and openings of windows that came too late.", ("cluster", "kind")),
+        "openvidu_bot_runs_total": Known(
+            "counter", "Runs that this process saw end, and how.", ("cluster", "procedure", "state")
+        ),
+        "openvidu_bot_run_seconds_total": Known(
+            "counter", "Seconds that these runs took, waiting included.", ("cluster", "procedure")
+        ),
+        "openvidu_bot_runs_open": Known(
+            "gauge", "1 for a cluster that a run has now, by the run's state.", ("cluster", "state")
+        ),
+        "openvidu_bot_steps_total": Known(
+            "counter", "Steps that this process saw reached.", ("cluster", "step")
+        ),
+        "openvidu_bot_step_seconds_total": Known(
+            "counter", "Seconds that these steps took.", ("cluster", "step")
+        ),
+        "openvidu_bot_step_waiting_seconds": Known(
+            "gauge", "Seconds that the open run's step has been worked on.", ("cluster",)
+        ),
+        "openvidu_bot_question_waiting_seconds": Known(
+            "gauge", "Seconds that a run's question has had no answer.", ("cluster",)
+        ),
+        "openvidu_bot_troubles_total": Known(
+            "counter",
+            "Looks or asks of a run that got no answer and are tried again.",
+            ("cluster",),
+        ),
+        "openvidu_bot_requests_total": Known(
+            "counter", "Requests for approval, by what became of them.", ("cluster", "state")
+        ),
+        "openvidu_bot_approval_seconds_total": Known(
+            "counter", "Seconds that approved requests had waited.", ("cluster",)
+        ),
+        "openvidu_bot_requests_waiting": Known(
+            "gauge", "Requests that wait for approval now.", ("cluster",)
+        ),
+        "openvidu_bot_api_limit": Known(
+            "gauge", "Requests a DigitalOcean token has per hour; its clusters.", ("clusters",)
+        ),
+        "openvidu_bot_api_remaining": Known(
+            "gauge", "Requests that are left of them.", ("clusters",)
+        ),
+        "openvidu_bot_missed_edges_total": Known(
+            "counter", "Closings and openings of windows that came too late.", ("cluster", "kind")
+        ),
     }
 )
 

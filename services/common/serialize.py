@@ -37,7 +37,10 @@ def encode(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"is": "dict", "value": [[encode(k), encode(v)] for k, v in value.items()]}
     if is_dataclass(value) and not isinstance(value, type):
-        return {"is": type(value).__name__, **{name: encode(getattr(value, name)) for name in _names(type(value))}}
+        return {
+            "is": type(value).__name__,
+            **{name: encode(getattr(value, name)) for name in _names(type(value))},
+        }
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
@@ -66,7 +69,9 @@ def write(value: Any, classes: Classes, over: str | None = None) -> str:
     data = encode(value)
     if over is not None:
         data = _kept(_json(over), data, classes)
-    marked = [{"v": VERSION, **d} for d in data] if isinstance(data, list) else {"v": VERSION, **data}
+    marked = (
+        [{"v": VERSION, **d} for d in data] if isinstance(data, list) else {"v": VERSION, **data}
+    )
     return json.dumps(marked, sort_keys=True, separators=(",", ":"))
 
 
@@ -150,7 +155,13 @@ def _kept_in_list(before: list[Any], after: list[Any], classes: Classes) -> list
     for place, element in enumerate(after):
         there = before[place] if len(before) == len(after) else None
         was = next((b for b in left if _known_part(b, classes) == element), None)
-        was = was or next((b for b in left if _called(b) is not None and _called(b) == _called(element)), None) or there
+        was = (
+            was
+            or next(
+                (b for b in left if _called(b) is not None and _called(b) == _called(element)), None
+            )
+            or there
+        )
         if was in left:
             left.remove(was)
         found.append(_kept(was, element, classes))
@@ -159,16 +170,24 @@ def _kept_in_list(before: list[Any], after: list[Any], classes: Classes) -> list
 
 def _holds_unknown(data: Any, classes: Classes) -> bool:
     if isinstance(data, dict):
-        return bool(_unknown(data, classes)) or any(_holds_unknown(v, classes) for v in data.values())
+        return bool(_unknown(data, classes)) or any(
+            _holds_unknown(v, classes) for v in data.values()
+        )
     return isinstance(data, list) and any(_holds_unknown(v, classes) for v in data)
 
 
 def _known_part(data: Any, classes: Classes) -> Any:
     if isinstance(data, dict):
-        return {k: _known_part(v, classes) for k, v in data.items() if k not in _unknown(data, classes)}
+        return {
+            k: _known_part(v, classes) for k, v in data.items() if k not in _unknown(data, classes)
+        }
     return [_known_part(v, classes) for v in data] if isinstance(data, list) else data
 
 
 def _called(data: Any) -> Any:
     """What tells this element of a list from the others."""
-    return next((data[k] for k in ("id", "name") if k in data), None) if isinstance(data, dict) else None
+    return (
+        next((data[k] for k in ("id", "name") if k in data), None)
+        if isinstance(data, dict)
+        else None
+    )

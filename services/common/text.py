@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 
 # Control characters but tab and line feed, marks of direction, and the mark that begins a file.
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 NAMELIKE = re.compile(r"[^A-Za-z0-9._:/+ -]")
 LONGEST_NAME = 255
 

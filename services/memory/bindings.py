@@ -23,7 +23,9 @@ AccountOf = Callable[[], Awaitable[str]]
 class Bindings:
     """`accounts`: asks whose token a cluster's is; "" where the token may not know."""
 
-    def __init__(self, store: Store, clock: Clock, look: Look, accounts: Mapping[str, AccountOf]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, look: Look, accounts: Mapping[str, AccountOf]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._look = look
@@ -56,7 +58,11 @@ class Bindings:
         """Compare it with the state, and write down there what is not known yet. Foreign when they are two."""
         key = identity_key(name)
         (text,) = await self._store.get(key)
-        if text is not None and name not in self._own and self._clock.now() - self._looked.get(name, float("-inf")) >= LOOK_EVERY:
+        if (
+            text is not None
+            and name not in self._own
+            and self._clock.now() - self._looked.get(name, float("-inf")) >= LOOK_EVERY
+        ):
             self._looked[name] = self._clock.now()
             self.saw(await self._look(name, frozenset({Fact.DROPLETS})))
         if name not in self._own:
@@ -71,7 +77,9 @@ class Bindings:
             raise Foreign(self.foreign[name])
         self.foreign.pop(name, None)
         if (known := stored.learned(own)) != stored:
-            await self._store.commit(Commit(checks={key: text}, puts={key: write(known, CLASSES, text)}))
+            await self._store.commit(
+                Commit(checks={key: text}, puts={key: write(known, CLASSES, text)})
+            )
 
 
 def _identity(text: str | None, name: str) -> Identity:

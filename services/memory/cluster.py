@@ -30,7 +30,12 @@ class ClusterMemory:
         pool = cluster.pool.id if cluster.pool else ""
         name = cluster.name
         media, zero, book, paused, seen, evenings = await self._store.get(
-            media_key(name), zero_key(pool), book_key(name), pause_key(name), fleet_key(name), closings_key(name)
+            media_key(name),
+            zero_key(pool),
+            book_key(name),
+            pause_key(name),
+            fleet_key(name),
+            closings_key(name),
         )
         known: dict[str, Any] = json.loads(media) if media else {"number": None}
         kept = read_book(book).windows
@@ -57,18 +62,28 @@ class ClusterMemory:
         seen, kind = _seen(text), cluster.kind
         if cluster.problem or kind not in KNOWN_AGAIN or (seen is None and kind is FleetKind.POOL):
             return  # a pool is never absent without a trace
-        if seen is None or seen.kind is not kind or (cluster.media and cluster.seen_at - seen.at > NOTED_EVERY):
+        if (
+            seen is None
+            or seen.kind is not kind
+            or (cluster.media and cluster.seen_at - seen.at > NOTED_EVERY)
+        ):
             note = json.dumps([kind.value, len(cluster.media), cluster.seen_at])
-            await self._store.commit(Commit(checks={fleet_key(cluster.name): text}, puts={fleet_key(cluster.name): note}))
+            await self._store.commit(
+                Commit(checks={fleet_key(cluster.name): text}, puts={fleet_key(cluster.name): note})
+            )
 
     # What a run notes of itself. `fence`: the lease that must still stand, or nothing is written and the answer is False.
 
-    async def note_target(self, cluster: Cluster, number: int, fence: Fence, *, remember: int) -> bool:
+    async def note_target(
+        self, cluster: Cluster, number: int, fence: Fence, *, remember: int
+    ) -> bool:
         """Before the pool's number is set, keep how many media nodes the next start-up brings back: as the plan says, however often."""
         if remember < 1:
             return True
         note = json.dumps({"number": remember, "down": number < remember})
-        return await self._store.commit(Commit(checks=dict(fence), puts={media_key(cluster.name): note}))
+        return await self._store.commit(
+            Commit(checks=dict(fence), puts={media_key(cluster.name): note})
+        )
 
     async def note_media(self, cluster: Cluster, ids: tuple[int, ...], fence: Fence) -> bool:
         """Before droplets that stay are powered off on a way down, keep which, as the plan says. None: they are on again."""
@@ -82,11 +97,15 @@ class ClusterMemory:
     async def note_pause(self, cluster: Cluster, run: str, fence: Fence, *, frozen: bool) -> bool:
         """Before the autoscaler is paused, keep which run does, and when."""
         note = json.dumps({"run": run, "at": cluster.seen_at, "frozen": frozen})
-        return await self._store.commit(Commit(checks=dict(fence), puts={pause_key(cluster.name): note}))
+        return await self._store.commit(
+            Commit(checks=dict(fence), puts={pause_key(cluster.name): note})
+        )
 
     async def forget_pause(self, cluster: Cluster, fence: Fence) -> bool:
         """No run of ours keeps it paused."""
-        return await self._store.commit(Commit(checks=dict(fence), puts={pause_key(cluster.name): None}))
+        return await self._store.commit(
+            Commit(checks=dict(fence), puts={pause_key(cluster.name): None})
+        )
 
     async def note_evening(self, name: str, evening: tuple[str, float, bool]) -> None:
         """How long people met after a window's closing began. Noted once, by the name of its edge."""
@@ -113,7 +132,10 @@ def _seen(note: str | None) -> FleetSeen | None:
 def _evenings(note: str | None) -> tuple[tuple[str, float, bool], ...]:
     """What is recorded of closings; a damaged record only costs the prediction, and begins anew."""
     with suppress(ValueError, TypeError):
-        return tuple((str(edge), float(lasted), bool(ended)) for edge, lasted, ended in json.loads(note or "[]"))
+        return tuple(
+            (str(edge), float(lasted), bool(ended))
+            for edge, lasted, ended in json.loads(note or "[]")
+        )
     return ()
 
 
@@ -122,4 +144,6 @@ def _with_pause(autoscaler: Autoscaler | None, note: str | None) -> Autoscaler |
     if autoscaler is None or autoscaler.enabled or not note:
         return autoscaler
     known = json.loads(note)
-    return replace(autoscaler, paused_by=known["run"], paused_at=known["at"], frozen=known["frozen"])
+    return replace(
+        autoscaler, paused_by=known["run"], paused_at=known["at"], frozen=known["frozen"]
+    )

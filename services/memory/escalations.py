@@ -23,4 +23,6 @@ class EscalationNotes:
     async def write(self, cluster: str, before: str | None, after: Mapping[str, Any]) -> bool:
         """In the place of what was read. False: it was changed meanwhile."""
         key = escalations_key(cluster)
-        return await self._store.commit(Commit(checks={key: before}, puts={key: json.dumps(after) if after else None}))
+        return await self._store.commit(
+            Commit(checks={key: before}, puts={key: json.dumps(after) if after else None})
+        )

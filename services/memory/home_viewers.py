@@ -35,7 +35,11 @@ class HomeViewers:
         """Remember it. The newest count when there are very many."""
         while True:
             (text,) = await self._store.get(self.KEY)
-            kept = [raw for raw in json.loads(text or "[]") if raw[0] != viewer.user and raw[3] > now]
-            after = json.dumps([*kept, [viewer.user, viewer.team, viewer.enterprise, viewer.until]][-self.MOST :])
+            kept = [
+                raw for raw in json.loads(text or "[]") if raw[0] != viewer.user and raw[3] > now
+            ]
+            after = json.dumps(
+                [*kept, [viewer.user, viewer.team, viewer.enterprise, viewer.until]][-self.MOST :]
+            )
             if await self._store.commit(Commit(checks={self.KEY: text}, puts={self.KEY: after})):
                 return

@@ -28,4 +28,6 @@ class HostKeys:
     async def put(self, droplet_id: int, key: str) -> None:
         """Pin the key of a droplet that is seen for the first time."""
         pin, used = host_key_key(droplet_id), host_key_used_key(droplet_id)
-        await self._store.commit(Commit(checks={pin: None}, puts={pin: key, used: f"{self._clock.now():.0f}"}))
+        await self._store.commit(
+            Commit(checks={pin: None}, puts={pin: key, used: f"{self._clock.now():.0f}"})
+        )

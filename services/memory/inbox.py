@@ -28,13 +28,20 @@ class CommandInbox:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def taking(self, name: str, what: Mapping[str, str | float], seconds: float, trigger: str = "") -> Commit:
+    def taking(
+        self, name: str, what: Mapping[str, str | float], seconds: float, trigger: str = ""
+    ) -> Commit:
         """What stores it, once for each trigger, and holds it; sent again, as the same commit, when the first answer was lost."""
         hand, seen = held_key(name), once_key(f"trigger:{trigger}")
         once = {seen: "1"} if trigger else {}
         ttl = {hand: seconds} | dict.fromkeys(once, self.KEPT)
         note = json.dumps({**what, "name": name})  # its own name, whatever it is about
-        return Commit(checks=dict.fromkeys(once, None), puts={hand: "1", **once}, ttl=ttl, appends=[(self.LOG, note)])
+        return Commit(
+            checks=dict.fromkeys(once, None),
+            puts={hand: "1", **once},
+            ttl=ttl,
+            appends=[(self.LOG, note)],
+        )
 
     async def take(self, taking: Commit) -> bool:
         """Store it; only then say that it was taken. False: it came before, and some bot has it."""
@@ -43,12 +50,16 @@ class CommandInbox:
     async def hold(self, name: str, seconds: float) -> None:
         """It is worked on, and its sender was not told otherwise: for so long others leave it alone."""
         hand, sure = held_key(name), sure_key(name)
-        await self._store.commit(Commit(puts={hand: "1", sure: "1"}, ttl={hand: seconds, sure: self.KEPT}))
+        await self._store.commit(
+            Commit(puts={hand: "1", sure: "1"}, ttl={hand: seconds, sure: self.KEPT})
+        )
 
     async def claim(self, name: str, seconds: float) -> bool:
         """Take it up from whoever does not hold it any more. False: another was first."""
         hand = held_key(name)
-        return await self._store.commit(Commit(checks={hand: None}, puts={hand: "1"}, ttl={hand: seconds}))
+        return await self._store.commit(
+            Commit(checks={hand: None}, puts={hand: "1"}, ttl={hand: seconds})
+        )
 
     async def answered(self, name: str) -> None:
         """It has its answer."""
@@ -65,13 +76,19 @@ class CommandInbox:
         last = {str(note["user"]): number for number, note in enumerate(notes)}
         for number, note in enumerate(notes):
             name = str(note["name"])
-            done, hand, sure = await self._store.get(answered_key(name), held_key(name), sure_key(name))
+            done, hand, sure = await self._store.get(
+                answered_key(name), held_key(name), sure_key(name)
+            )
             if done is None and now - float(note["at"]) < self.KEPT:
                 pending = True
                 if hand is None:
-                    left.append(Unanswered(name, note, sure is not None, last[str(note["user"])] == number))
+                    left.append(
+                        Unanswered(name, note, sure is not None, last[str(note["user"])] == number)
+                    )
             elif not pending:
                 position += 1
         if position != start:
-            await self._store.commit(Commit(checks={self.SEEN: seen}, puts={self.SEEN: str(position)}))
+            await self._store.commit(
+                Commit(checks={self.SEEN: seen}, puts={self.SEEN: str(position)})
+            )
         return left

@@ -15,7 +15,9 @@ class CardPlace:
     ts: str
     told: int = 0
     final: bool = False
-    unattended: bool = False  # last changed by a process without Slack: whoever has it shows what becomes of it
+    unattended: bool = (
+        False  # last changed by a process without Slack: whoever has it shows what becomes of it
+    )
     # Where the channel is closed: person, conversation and ts of what they read instead, and what these show. Under a key of its own:
     # 0.1.0 cannot read a card with more in it.
     copies: tuple[tuple[str, str, str], ...] = field(default=(), metadata={"stored": False})
@@ -29,13 +31,19 @@ def _place(text: str, copies: str | None) -> CardPlace:
     if copies is None:
         return place
     said = json.loads(copies)
-    return replace(place, copies=tuple((str(u), str(c), str(t)) for u, c, t in said["copies"]), copied=str(said["copied"]))
+    return replace(
+        place,
+        copies=tuple((str(u), str(c), str(t)) for u, c, t in said["copies"]),
+        copied=str(said["copied"]),
+    )
 
 
 def _texts(place: CardPlace) -> tuple[str, str | None]:
     """What is stored of it: the card, and its copies where there are any."""
     said = asdict(place)
-    copies = {f.name: said.pop(f.name) for f in fields(CardPlace) if not f.metadata.get("stored", True)}
+    copies = {
+        f.name: said.pop(f.name) for f in fields(CardPlace) if not f.metadata.get("stored", True)
+    }
     return json.dumps(said), json.dumps(copies) if any(copies.values()) else None
 
 
@@ -63,7 +71,11 @@ class MessageRefs:
         while True:
             (text,) = await self._store.get(self.OPEN)
             names = json.loads(text or "[]")
-            after = [n for n in names if n != name] if place.final else list(dict.fromkeys([*names, name]))
+            after = (
+                [n for n in names if n != name]
+                if place.final
+                else list(dict.fromkeys([*names, name]))
+            )
             puts = {**said, **({self.OPEN: json.dumps(after)} if after != names else {})}
             if await self._store.commit(Commit(checks={self.OPEN: text}, puts=puts)):
                 return

@@ -16,7 +16,18 @@ from services.common.serialize import Classes, read, write
 from services.memory.schedule_audit import book_deeds
 from services.store import Commit, Store
 from services.store.keys import book_key
-from services.windows import NONE, Exceptions, Freeze, Hold, Holiday, KeepUp, Manual, Meeting, Window, due
+from services.windows import (
+    NONE,
+    Exceptions,
+    Freeze,
+    Hold,
+    Holiday,
+    KeepUp,
+    Manual,
+    Meeting,
+    Window,
+    due,
+)
 from services.windows.sources import Source
 
 Fence = Mapping[str, str]
@@ -55,10 +66,14 @@ class Book:
     done: tuple[str, ...] = ()
     outbox: tuple[Announcement, ...] = ()
     posted: tuple[Posted, ...] = ()
-    answers: tuple[tuple[str, Actor], ...] = ()  # to questions, by the announcement's name: who said yes
+    answers: tuple[
+        tuple[str, Actor], ...
+    ] = ()  # to questions, by the announcement's name: who said yes
     runs: tuple[tuple[str, str], ...] = ()
     seeded: bool = False  # the windows of the settings file were taken
-    calendars: tuple[Source, ...] = ()  # the files behind what its exceptions say of holidays, freezes and meetings
+    calendars: tuple[
+        Source, ...
+    ] = ()  # the files behind what its exceptions say of holidays, freezes and meetings
 
     def window(self, name: str) -> Window | None:
         """The window of that name."""
@@ -78,13 +93,21 @@ class Book:
         """With the windows of the settings file, taken once: as it is where they were taken, or people have windows of their own."""
         if self.seeded:
             return self
-        if self.windows or any(n.startswith("removed/") or "-close@" in n or "-open@" in n for n in self.done):
+        if self.windows or any(
+            n.startswith("removed/") or "-close@" in n or "-open@" in n for n in self.done
+        ):
             return replace(self, seeded=True)  # a version that did not note it took them
-        return replace(self, windows=windows, since=now, runs=tuple((w.name, "") for w in windows), seeded=True)
+        return replace(
+            self, windows=windows, since=now, runs=tuple((w.name, "") for w in windows), seeded=True
+        )
 
     def without_window(self, name: str) -> "Book":
         """Without the window of that name."""
-        return replace(self, windows=tuple(w for w in self.windows if w.name != name), runs=tuple(r for r in self.runs if r[0] != name))
+        return replace(
+            self,
+            windows=tuple(w for w in self.windows if w.name != name),
+            runs=tuple(r for r in self.runs if r[0] != name),
+        )
 
     def finished(self, *names: str) -> "Book":
         """With these edges or notices dealt with."""
@@ -93,13 +116,20 @@ class Book:
 
     def told(self, name: str) -> Announcement | None:
         """The announcement of that name, while its buttons are of use."""
-        return next((a for a in (*self.outbox, *(p.announcement for p in self.posted)) if a.name == name), None)
+        return next(
+            (a for a in (*self.outbox, *(p.announcement for p in self.posted)) if a.name == name),
+            None,
+        )
 
     def over(self, name: str, now: float, why: str = "") -> "Book":
         """With the buttons of that announcement taken away now, and why said below it."""
 
         def ended(a: Announcement) -> Announcement:
-            return replace(a, until=min(a.until, now), text=f"{a.text}\n{why}" if why else a.text) if a.name == name else a
+            return (
+                replace(a, until=min(a.until, now), text=f"{a.text}\n{why}" if why else a.text)
+                if a.name == name
+                else a
+            )
 
         posted = tuple(replace(p, announcement=ended(p.announcement)) for p in self.posted)
         return replace(self, outbox=tuple(ended(a) for a in self.outbox), posted=posted)
@@ -111,7 +141,21 @@ class Book:
         return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
 
 
-_OURS = (Book, Window, Exceptions, Holiday, Freeze, Meeting, Source, KeepUp, Hold, Manual, Announcement, Posted, Actor)
+_OURS = (
+    Book,
+    Window,
+    Exceptions,
+    Holiday,
+    Freeze,
+    Meeting,
+    Source,
+    KeepUp,
+    Hold,
+    Manual,
+    Announcement,
+    Posted,
+    Actor,
+)
 CLASSES: Classes = {k.__name__: k for k in _OURS}
 EMPTY = Book()
 ANSWERS = 20
@@ -139,7 +183,9 @@ class ScheduleRepository:
     def __init__(self, store: Store, chain: Chain) -> None:
         self._store = store
         self._chain = chain
-        self.seeds: Mapping[str, tuple[Window, ...]] = {}  # windows of the settings file, by cluster
+        self.seeds: Mapping[
+            str, tuple[Window, ...]
+        ] = {}  # windows of the settings file, by cluster
         self.clock: Callable[[], float] = lambda: 0.0
 
     async def read(self, cluster: str) -> tuple[str | None, Book]:
@@ -157,20 +203,35 @@ class ScheduleRepository:
         """Write it in the place of that text. False: somebody else was first."""
         return await self._write(cluster, text, book)
 
-    async def _write(self, cluster: str, text: str | None, book: Book, by: Actor | None = None, fence: Fence = NO_FENCE) -> bool:
+    async def _write(
+        self,
+        cluster: str,
+        text: str | None,
+        book: Book,
+        by: Actor | None = None,
+        fence: Fence = NO_FENCE,
+    ) -> bool:
         """In one act with what the audit is told of it."""
         key = book_key(cluster)
         commit = Commit(checks={key: text, **fence}, puts={key: write_book(book, text)})
         return await self._chain.commit(commit, cluster, *book_deeds(read_book(text), book, by))
 
-    async def edit(self, cluster: str, change: Callable[[Book], Book], fence: Fence = NO_FENCE, by: Actor | None = None) -> Book:
+    async def edit(
+        self,
+        cluster: str,
+        change: Callable[[Book], Book],
+        fence: Fence = NO_FENCE,
+        by: Actor | None = None,
+    ) -> Book:
         """Change it, whoever else is at it too. `fence`: what must still stand elsewhere, such as a lease; Superseded when it does not.
 
         `by`: whose decision it is, if it is somebody's.
         """
         while True:
             text, book = await self.read(cluster)
-            if book != read_book(text):  # the settings' windows: no decision of whoever changes the book now
+            if book != read_book(
+                text
+            ):  # the settings' windows: no decision of whoever changes the book now
                 await self._write(cluster, text, book)
                 continue
             after = change(book)

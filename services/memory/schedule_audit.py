@@ -24,17 +24,29 @@ class Pages(Protocol):
 
 def book_deeds(before: Pages, after: Pages, by: Actor | None) -> tuple[Deed, ...]:
     """What was decided, when this book takes that one's place."""
-    return (*_windows(before, after, by), *_exceptions(before.exceptions, after.exceptions, by), *_answers(before, after))
+    return (
+        *_windows(before, after, by),
+        *_exceptions(before.exceptions, after.exceptions, by),
+        *_answers(before, after),
+    )
 
 
 def _windows(before: Pages, after: Pages, by: Actor | None) -> Iterator[Deed]:
-    old, new, runs = {w.name: w for w in before.windows}, {w.name: w for w in after.windows}, dict(after.runs)
+    old, new, runs = (
+        {w.name: w for w in before.windows},
+        {w.name: w for w in after.windows},
+        dict(after.runs),
+    )
     for name in sorted({*old, *new}):
         was, now = (side[name].words() if name in side else "" for side in (old, new))
         if was == now:
             continue
         what = What.WINDOW_ADDED if not was else What.WINDOW_CHANGED if now else What.WINDOW_REMOVED
-        why = (f"run {runs[name]}" if runs.get(name) else "from the settings file") if now and by is None else ""
+        why = (
+            (f"run {runs[name]}" if runs.get(name) else "from the settings file")
+            if now and by is None
+            else ""
+        )
         yield Deed(what, by, name, why, was, now)
 
 
@@ -44,7 +56,9 @@ def _exceptions(before: Exceptions, after: Exceptions, by: Actor | None) -> Iter
         if hold.since not in ends:
             yield Deed(What.HELD, by, "hold", hold.reason, "", f"until {_moment(hold.until)}")
         elif hold.until < ends[hold.since]:
-            yield Deed(What.UNHELD, by, "hold", "", f"until {_moment(ends[hold.since])}: {hold.reason}", "")
+            yield Deed(
+                What.UNHELD, by, "hold", "", f"until {_moment(ends[hold.since])}: {hold.reason}", ""
+            )
     for kept in after.keep_ups:
         if kept not in before.keep_ups:
             yield Deed(What.KEPT, by, "hours", kept.reason, "", f"until {_moment(kept.until)}")

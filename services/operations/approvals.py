@@ -47,7 +47,15 @@ class Approvals:
         self._bulkheads = bulkheads
 
     def new(
-        self, plan: Plan, actor: Actor, rules: Rules, verdict: Verdict, reason: str, channel: str, *, glass: bool = False
+        self,
+        plan: Plan,
+        actor: Actor,
+        rules: Rules,
+        verdict: Verdict,
+        reason: str,
+        channel: str,
+        *,
+        glass: bool = False,
     ) -> Request:
         """A request that nobody knows of yet."""
         now = self._clock.now()
@@ -57,7 +65,9 @@ class Approvals:
             requester=actor,
             reason=reason,
             made_at=now,
-            until=now + min(GLASS_SECONDS, rules.approval_seconds) if glass else _opens(rules, now) + rules.approval_seconds,
+            until=now + min(GLASS_SECONDS, rules.approval_seconds)
+            if glass
+            else _opens(rules, now) + rules.approval_seconds,
             needs=verdict.approvals,
             why=verdict.reason,
             special=verdict.special,
@@ -73,7 +83,9 @@ class Approvals:
         if request.needs == 0:
             return later.agreed(now)
         if _opens(rules, now) >= at:
-            raise Refused(f"nothing was changed: it needs an approval, and none counts before {later.moment}; choose a later time")
+            raise Refused(
+                f"nothing was changed: it needs an approval, and none counts before {later.moment}; choose a later time"
+            )
         return later
 
     async def file(self, request: Request) -> None:
@@ -81,7 +93,13 @@ class Approvals:
         name = request.plan.cluster
         for _ in range(TRIES):
             pending = await self._pending(request)
-            await self.must_be_new(name, request.plan.procedure, glass=request.glass, act=request.act, later=request.later)
+            await self.must_be_new(
+                name,
+                request.plan.procedure,
+                glass=request.glass,
+                act=request.act,
+                later=request.later,
+            )
             if await self._journal.put_request(request, pending):
                 self._tell(request)
                 return
@@ -96,10 +114,14 @@ class Approvals:
                 await self.changed(after)
                 self._tell(new)
                 return
-        raise Unreachable(f"the list of requests of {new.plan.cluster} changes faster than it can be written")
+        raise Unreachable(
+            f"the list of requests of {new.plan.cluster} changes faster than it can be written"
+        )
 
     async def _pending(self, request: Request) -> str | None:
-        (text,) = await self._store.get(pending_key(request.plan.cluster, later=bool(request.later)))
+        (text,) = await self._store.get(
+            pending_key(request.plan.cluster, later=bool(request.later))
+        )
         return text
 
     async def _must_stand(self, before: Request) -> None:
@@ -112,11 +134,18 @@ class Approvals:
     async def waiting(self, name: str) -> list[Request]:
         """Those of a cluster that wait for approval, oldest first."""
         found = [r async for r in self._readable(name)]
-        return [r for r in found if r.state is RequestState.OPEN and not r.scheduled and r.until > self._clock.now()]
+        return [
+            r
+            for r in found
+            if r.state is RequestState.OPEN and not r.scheduled and r.until > self._clock.now()
+        ]
 
     async def scheduled(self, name: str) -> list[Request]:
         """Those that are approved and wait for their moment, the next one first; one whose moment has passed among them."""
-        return sorted([r async for r in self._readable(name, later=True) if r.scheduled], key=lambda r: r.later)
+        return sorted(
+            [r async for r in self._readable(name, later=True) if r.scheduled],
+            key=lambda r: r.later,
+        )
 
     async def _readable(self, name: str, *, later: bool = False) -> AsyncIterator[Request]:
         """Those that are listed. One that cannot be read is trouble of its own: it stays listed, and the others are looked after."""
@@ -134,23 +163,41 @@ class Approvals:
             self._bulkheads.well(PARTS[later], name)
 
     async def must_be_new(
-        self, name: str, procedure: Procedure, *, glass: bool = False, act: Act | None = None, later: float = 0.0
+        self,
+        name: str,
+        procedure: Procedure,
+        *,
+        glass: bool = False,
+        act: Act | None = None,
+        later: float = 0.0,
     ) -> None:
         """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
-                raise Refused(f"{request.requester.mention} has asked for this already; it is done on {request.moment}")
+                raise Refused(
+                    f"{request.requester.mention} has asked for this already; it is done on {request.moment}"
+                )
         for request in await self.waiting(name):
-            same = request.act == act if act or request.act else request.plan.procedure == procedure and request.later == later
+            same = (
+                request.act == act
+                if act or request.act
+                else request.plan.procedure == procedure and request.later == later
+            )
             if same and request.glass == glass and not request.startable:
                 left = duration(request.until - self._clock.now())
                 waits = "being confirmed" if glass else "approval"
-                raise Refused(f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above")
+                raise Refused(
+                    f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above"
+                )
 
     async def open(self, request_id: str) -> Request:
         """The request, while it can be decided on. Refused with what became of it."""
         request = await self._journal.request(request_id)
-        if request.state is RequestState.OPEN and not request.scheduled and request.until <= self._clock.now():
+        if (
+            request.state is RequestState.OPEN
+            and not request.scheduled
+            and request.until <= self._clock.now()
+        ):
             await self._expire(request)
             request = await self._journal.request(request_id)
         if request.state is RequestState.OPEN:
@@ -165,7 +212,11 @@ class Approvals:
                 raise Refused("somebody pressed at the same moment; look again")
             raise Refused(_closed_words(current, self._clock.now()))
         await self.changed(after)
-        if after.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED) and not (after.replaced_by or after.act):
+        if after.state in (
+            RequestState.REJECTED,
+            RequestState.EXPIRED,
+            RequestState.SUPERSEDED,
+        ) and not (after.replaced_by or after.act):
             await self._staging.drop(after.plan.cluster, after.plan.procedure)
 
     async def changed(self, after: Request) -> None:
@@ -176,7 +227,11 @@ class Approvals:
 
     async def startable(self, name: str, procedure: Procedure, actor: Actor) -> Request | None:
         """What this person has asked for and can start, because no approval is needed any more."""
-        mine = (r for r in await self.waiting(name) if r.startable and r.act is None and r.requester.key == actor.key)
+        mine = (
+            r
+            for r in await self.waiting(name)
+            if r.startable and r.act is None and r.requester.key == actor.key
+        )
         return next((r for r in mine if r.plan.procedure == procedure), None)
 
     async def ease(self, name: str, rules: Rules) -> None:
@@ -208,7 +263,9 @@ class Approvals:
         """Those for now first; `later`: without them."""
         kinds = (True,) if later else (False, True)
         texts = await self._store.get(*(pending_key(name, later=kind) for kind in kinds))
-        return [str(i) for text in texts for i in read_json(text, [], f"the list of requests of {name}")]
+        return [
+            str(i) for text in texts for i in read_json(text, [], f"the list of requests of {name}")
+        ]
 
     async def _unlist(self, name: str, request_id: str) -> None:
         key = pending_key(name, later=request_id.startswith(LATER))
@@ -216,7 +273,9 @@ class Approvals:
             (text,) = await self._store.get(key)
             listed = read_json(text, [], f"the list of requests of {name}")
             left = json.dumps([i for i in listed if i != request_id])
-            if request_id not in listed or await self._store.commit(Commit(checks={key: text}, puts={key: left})):
+            if request_id not in listed or await self._store.commit(
+                Commit(checks={key: text}, puts={key: left})
+            ):
                 return
         raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
 
@@ -238,7 +297,9 @@ def _closed_words(request: Request, now: float) -> str:
         case RequestState.REJECTED:
             return f"rejected by {who} {ago} ago; nothing was changed"
         case RequestState.EXPIRED:
-            return f"this request expired {ago} ago; nothing was changed, ask again with the command"
+            return (
+                f"this request expired {ago} ago; nothing was changed, ask again with the command"
+            )
         case _ if not request.replaced_by:
             return f"what it was about has changed since, as was seen {ago} ago; nothing was changed, ask again with the command"
         case _:

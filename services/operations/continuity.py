@@ -50,7 +50,14 @@ class _Known:
 class Continuity:
     """Looks once in a round. `listeners` hear of a loss after the state says so itself; they must not wait."""
 
-    def __init__(self, desk: Desk, gate: Gate, clock: Clock, version: str, seeds: Mapping[str, tuple[Window, ...]]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        gate: Gate,
+        clock: Clock,
+        version: str,
+        seeds: Mapping[str, tuple[Window, ...]],
+    ) -> None:
         self._desk = desk
         self._gate = gate
         self._clock = clock
@@ -60,19 +67,28 @@ class Continuity:
         self._known: dict[str, _Known] = {}
         self._compared: set[str] = set()  # clusters whose bucket was asked
         self._ask_at: dict[str, float] = {}  # when to ask the others again
-        self._owed: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}  # what is to be said of a loss, by loss and cluster
+        self._owed: dict[
+            tuple[str, str], Callable[[], Awaitable[None]]
+        ] = {}  # what is to be said of a loss, by loss and cluster
         self.listeners: list[Callable[[Loss], None]] = []
 
     async def sweep(self) -> None:
         """One look at the state's own card, and at how far everything in it has come."""
         names = self._desk.sites.ours
-        card, *texts = await self._gate.get(STATE, *(k for n in names for k in (head_key(n), number_key(n))))
-        now = {n: _Known(_number(texts[2 * i]), _number(texts[2 * i + 1])) for i, n in enumerate(names)}
+        card, *texts = await self._gate.get(
+            STATE, *(k for n in names for k in (head_key(n), number_key(n)))
+        )
+        now = {
+            n: _Known(_number(texts[2 * i]), _number(texts[2 * i + 1])) for i, n in enumerate(names)
+        }
         try:
             found = read_origin(card)
             if (before := self._origin) is not None and (found is None or found.id != before.id):
                 what = "was emptied" if found is None else "was replaced by another"
-                self._lost(Loss(f"lost/{before.id[:12]}", f"the state store {what}", self._clock.now()), names)
+                self._lost(
+                    Loss(f"lost/{before.id[:12]}", f"the state store {what}", self._clock.now()),
+                    names,
+                )
                 now = {}
             self._origin = await self._which(found)
         except (NewerState, BadRecord) as error:
@@ -82,7 +98,11 @@ class Continuity:
         self._compare_with_memory(now)
         for (_, name), work in list(self._owed.items()):
             await self._desk.bulkheads.keep(PART, work, name)
-        due = [n for n in names if n not in self._compared and self._clock.now() >= self._ask_at.get(n, 0.0)]
+        due = [
+            n
+            for n in names
+            if n not in self._compared and self._clock.now() >= self._ask_at.get(n, 0.0)
+        ]
         await self._desk.bulkheads.each(PART, due, self._compare_with_bucket)
 
     async def _which(self, found: Origin | None) -> Origin:
@@ -102,8 +122,15 @@ class Continuity:
         for name, found in now.items():
             known = self._known.get(name, _Known())
             if found.head < known.head or found.run < known.run:
-                missing = f"decisions after number {found.head} are missing; there were {known.head}"
-                loss = Loss(f"back/{known.head}-{known.run}", f"the state store went back: {missing}", self._clock.now(), whole=False)
+                missing = (
+                    f"decisions after number {found.head} are missing; there were {known.head}"
+                )
+                loss = Loss(
+                    f"back/{known.head}-{known.run}",
+                    f"the state store went back: {missing}",
+                    self._clock.now(),
+                    whole=False,
+                )
                 self._owed[loss.name, name] = partial(self._mourn, loss, None, known, name)
             self._known[name] = found
 
@@ -121,28 +148,43 @@ class Continuity:
             if (kept.number or 0) > _number(there) and told != kept.short:
                 why = f"the bucket of {name} knows {kept.number} decisions, and the state store {_number(there)}"
                 loss = Loss(f"lost/{kept.short}", why, self._clock.now())
-                await self._mourn(loss, kept, _Known(head=kept.number or 0, run=kept.number or 0), name)
+                await self._mourn(
+                    loss, kept, _Known(head=kept.number or 0, run=kept.number or 0), name
+                )
         self._compared.add(name)
 
     def _lost(self, loss: Loss, names: list[str]) -> None:
-        log.error("%s: what was open is not driven any more, and every cluster is put on hold", loss.why)
+        log.error(
+            "%s: what was open is not driven any more, and every cluster is put on hold", loss.why
+        )
         driven = {p.run.cluster: p for p in self._desk.driven}
         self._desk.forget()
         for name in names:
             known = self._known.get(name, _Known())
-            self._owed[loss.name, name] = partial(self._mourn, loss, None, known, name, driven.get(name))
+            self._owed[loss.name, name] = partial(
+                self._mourn, loss, None, known, name, driven.get(name)
+            )
         self._known.clear()
         for listener in self.listeners:
             with self._desk.bulkheads.within("news of a lost memory", ""):
                 listener(loss)
 
-    async def _mourn(self, loss: Loss, kept: Head | None, known: _Known, name: str, driven: Progress | None = None) -> None:
+    async def _mourn(
+        self,
+        loss: Loss,
+        kept: Head | None,
+        known: _Known,
+        name: str,
+        driven: Progress | None = None,
+    ) -> None:
         """Say so in the cluster's book, and keep it as it is; once for each loss, on however many bots."""
         # No run has the name of an earlier one: old buttons in Slack still carry it.
         counter = number_key(name)
         (number,) = await self._gate.get(counter)
         if _number(number) < known.run:
-            await self._gate.commit(Commit(checks={counter: number}, puts={counter: str(known.run)}))
+            await self._gate.commit(
+                Commit(checks={counter: number}, puts={counter: str(known.run)})
+            )
         words = _words(loss, name, driven)
         await self._desk.memory.books.edit(name, lambda b: self._mourning(b, name, loss, words))
         if kept is not None:
@@ -153,11 +195,15 @@ class Continuity:
         if loss.name in book.done:
             return book
         if loss.whole:
-            if not book.windows:  # what people had made of them is gone, and the settings are all that is known
+            if (
+                not book.windows
+            ):  # what people had made of them is gone, and the settings are all that is known
                 for window in self._seeds.get(name, ()):
                     book = book.with_window(window, "", loss.at)
             hold = Hold(loss.at, loss.at + HELD, BOT, f"its memory was lost: {loss.why}")
-            book = replace(book, exceptions=replace(book.exceptions, holds=(*book.exceptions.holds, hold)))
+            book = replace(
+                book, exceptions=replace(book.exceptions, holds=(*book.exceptions.holds, hold))
+            )
         return book.telling(Announcement(loss.name, words))
 
 

@@ -95,7 +95,9 @@ class Watchers:
     def request(self, request: Request) -> None:
         """Tell all of a request's new state."""
         for watcher in self.requests:
-            with self.bulkheads.within(f"news of requests for {_named(watcher)}", request.plan.cluster):
+            with self.bulkheads.within(
+                f"news of requests for {_named(watcher)}", request.plan.cluster
+            ):
                 watcher(request)
 
 
@@ -107,7 +109,12 @@ class Desk:
     """Plans, asks for approval, opens runs, takes people's decisions, and keeps every open run driven."""
 
     def __init__(
-        self, sites: Mapping[str, ManagedCluster], store: Store, clock: Clock, worker: str, roster: UserGroupCache | None = None
+        self,
+        sites: Mapping[str, ManagedCluster],
+        store: Store,
+        clock: Clock,
+        worker: str,
+        roster: UserGroupCache | None = None,
     ) -> None:
         self.roster = roster or UserGroupCache()
         self.sites = ClusterRegistry(sites, self.roster, clock)
@@ -127,14 +134,33 @@ class Desk:
         self.escalations = EscalationNotes(store)
         outsides = {name: site.world for name, site in sites.items()}
         drains = DrainLedger(store, clock)
-        executor = Executor(outsides, self.journal, self._locks, drains, self.memory, clock, self._progressed, self._beyond)
+        executor = Executor(
+            outsides,
+            self.journal,
+            self._locks,
+            drains,
+            self.memory,
+            clock,
+            self._progressed,
+            self._beyond,
+        )
         self._driver = RunDriver(executor, self.watchers.run, clock, self.bulkheads)
         self._staging = StagedSecrets(self.sites, clock)
-        self._requests = Approvals(self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads)
-        self._interventions = RunControl(
-            self.sites, self.journal, clock, self._look_again, self._must_not_be_held, self._known, self._progressed
+        self._requests = Approvals(
+            self.journal, store, clock, self._staging, self.watchers.request, self.bulkheads
         )
-        self.accounts: Callable[[Actor], Awaitable[Actor]] | None = None  # a person as their account stands now, where Slack can be asked
+        self._interventions = RunControl(
+            self.sites,
+            self.journal,
+            clock,
+            self._look_again,
+            self._must_not_be_held,
+            self._known,
+            self._progressed,
+        )
+        self.accounts: Callable[[Actor], Awaitable[Actor]] | None = (
+            None  # a person as their account stands now, where Slack can be asked
+        )
         accounts = {name: site.account for name, site in sites.items() if site.account is not None}
         self.bindings = Bindings(store, clock, self._see, accounts)
         self.sites.foreign = self.bindings.foreign
@@ -174,7 +200,15 @@ class Desk:
         except Unreachable:
             log.warning("status of %s without its runs: the state store does not answer", name)
             return Status(cluster, None, None, known=False, certificate=certificate)
-        return Status(cluster, run, self.progress(run.id) if run else None, waiting, self.cautions, certificate=certificate, later=later)
+        return Status(
+            cluster,
+            run,
+            self.progress(run.id) if run else None,
+            waiting,
+            self.cautions,
+            certificate=certificate,
+            later=later,
+        )
 
     async def node(self, name: str, said: str, actor: Actor) -> NodeReport:
         """One node as it is now: what DigitalOcean, its health page and the node itself say. Log lines are masked."""
@@ -202,7 +236,9 @@ class Desk:
             return await self.journal.run(holder)
         except Refused:  # claim and journal are written in one commit: this is damage, which does not pass by itself
             by_hand = f"put a copy of the state back, or remove claim:{name} by hand"
-            raise BadRecord(f"{name} is held for run {holder}, whose journal is gone from the state: {by_hand}") from None
+            raise BadRecord(
+                f"{name} is held for run {holder}, whose journal is gone from the state: {by_hand}"
+            ) from None
 
     def _must_be_ours(self, name: str) -> None:
         if name in self.bindings.foreign:
@@ -259,7 +295,12 @@ class Desk:
 
     def may_decide(self, run: Run, actor: Actor) -> bool:
         """Whether that person may cancel, resume or abandon this run."""
-        verdict = may_decide(actor, self.sites.rules(run.cluster), run.plan.procedure.needs(), window=run.requester.window)
+        verdict = may_decide(
+            actor,
+            self.sites.rules(run.cluster),
+            run.plan.procedure.needs(),
+            window=run.requester.window,
+        )
         return verdict.kind is not Kind.DENIED
 
     def progress(self, run_id: str) -> Progress | None:
@@ -306,7 +347,9 @@ class Desk:
         if later is not None and not dry:
             return await self._for_later(actor, name, procedure, reason, channel, later)
         if not dry:
-            await self._must_be_free(name)  # who has it is worth knowing, also to those who may not change it
+            await self._must_be_free(
+                name
+            )  # who has it is worth knowing, also to those who may not change it
             self.may_use(name, actor, *procedure.needs())
             await self._requests.must_be_new(name, procedure)
         plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
@@ -323,28 +366,44 @@ class Desk:
         return Waiting(request)
 
     async def _for_later(
-        self, actor: Actor, name: str, procedure: Procedure, reason: str, channel: str, later: tuple[float, str]
+        self,
+        actor: Actor,
+        name: str,
+        procedure: Procedure,
+        reason: str,
+        channel: str,
+        later: tuple[float, str],
     ) -> Outcome:
         """Plan it now for then. A plan with nothing to do now may have something to do then."""
         at, zone = later
         if not procedure.schedulable:
             raise Refused(f"`{procedure.command}` takes no `--at`: {procedure.why_not_later}")
         if at <= self._clock.now():
-            raise Refused("nothing was changed: the time that it was planned for is over; choose a later one")
+            raise Refused(
+                "nothing was changed: the time that it was planned for is over; choose a later one"
+            )
         if at - self._clock.now() > FARTHEST:
-            raise Refused(f"nothing was changed: a change can be planned {FARTHEST / DAY:.0f} days ahead at most")
+            raise Refused(
+                f"nothing was changed: a change can be planned {FARTHEST / DAY:.0f} days ahead at most"
+            )
         self.may_use(name, actor, *procedure.needs())
         await self._must_not_be_held(name, at=at)
         plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         rules = self.sites.rules(name)
         verdict = raise_if_denied(authorize(plan, actor, rules))
         if verdict.kind is Kind.NEEDS_APPROVAL and (run := await self.open_run(name)) is not None:
-            raise Refused(self.busy(run))  # what is approved now would be the plan for a cluster on its way
-        request = self._requests.for_later(self._requests.new(plan, actor, rules, verdict, reason, channel), at, zone, rules)
+            raise Refused(
+                self.busy(run)
+            )  # what is approved now would be the plan for a cluster on its way
+        request = self._requests.for_later(
+            self._requests.new(plan, actor, rules, verdict, reason, channel), at, zone, rules
+        )
         await self._requests.file(request)
         return Waiting(request)
 
-    async def break_glass(self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = "") -> Outcome:
+    async def break_glass(
+        self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
+    ) -> Outcome:
         """Ask for a change that nobody else has to approve: its plan is shown to everybody, and whoever asked confirms it.
 
         Nothing but the approval and a change freeze is skipped: neither a hold nor another run, and no step of the plan.
@@ -354,17 +413,25 @@ class Desk:
         rules = self.sites.rules(name)
         raise_if_denied(may_break_glass(actor, rules))
         if not reason.strip():
-            raise Refused('break-glass needs a reason that others will read: add `--reason "…"`; nothing was changed')
+            raise Refused(
+                'break-glass needs a reason that others will read: add `--reason "…"`; nothing was changed'
+            )
         await self._requests.must_be_new(name, procedure, glass=True)
         plan = make_plan(await self._look_for_a_person(name, procedure.looks_at), procedure)
         if plan.empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
             raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
-        verdict = _in_freeze(raise_if_denied(authorize(plan, actor, rules)), await self._freeze(name))
+        verdict = _in_freeze(
+            raise_if_denied(authorize(plan, actor, rules)), await self._freeze(name)
+        )
         if verdict.kind is Kind.ALLOWED:
-            raise Refused(f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`")
-        request = self._requests.new(plan, actor, rules, verdict, reason.strip(), channel, glass=True)
+            raise Refused(
+                f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`"
+            )
+        request = self._requests.new(
+            plan, actor, rules, verdict, reason.strip(), channel, glass=True
+        )
         await self._requests.file(request)
         return Waiting(request)
 
@@ -389,12 +456,16 @@ class Desk:
         after = change(before)
         await self._staging.must_be_whole(name, after)
         if dry:
-            return await self.request(actor, name, configure(before, after, "dry-run", words), dry=True)
+            return await self.request(
+                actor, name, configure(before, after, "dry-run", words), dry=True
+            )
         procedure = configure(before, after, new_id()[:16], words)
         self.may_use(name, actor, *procedure.needs())
         await vault.stage(procedure.staged, after)
         try:
-            return await self.request(actor, name, procedure, reason=reason, channel=channel, later=later)
+            return await self.request(
+                actor, name, procedure, reason=reason, channel=channel, later=later
+            )
         except BaseException:
             await asyncio.shield(self._staging.drop(name, procedure))
             raise
@@ -414,7 +485,9 @@ class Desk:
         _, book = await self.memory.books.read(name)
         return book.exceptions.freeze(self._clock.now())
 
-    async def _must_not_be_held(self, name: str, *, glass: bool = False, at: float = 0.0) -> Mapping[str, str | None]:
+    async def _must_not_be_held(
+        self, name: str, *, glass: bool = False, at: float = 0.0
+    ) -> Mapping[str, str | None]:
         """What has to be so still when something is written: no hold, and no change freeze that no glass was broken for.
 
         `at`: what is known now of that later moment.
@@ -424,13 +497,22 @@ class Desk:
         hold = book.exceptions.hold(now)
         if hold is not None:
             left = duration(hold.until - self._clock.now())
-            raise Refused(f"{name} is on hold for another {left}: {hold.by}, {harmless(hold.reason)}; `/openvidu unhold` ends it")
+            raise Refused(
+                f"{name} is on hold for another {left}: {hold.by}, {harmless(hold.reason)}; `/openvidu unhold` ends it"
+            )
         freeze = None if glass else book.exceptions.freeze(now)
         if freeze is not None:
-            left, called = duration(freeze.until - self._clock.now()), f": {harmless(freeze.name)}" if freeze.name else ""
+            left, called = (
+                duration(freeze.until - self._clock.now()),
+                f": {harmless(freeze.name)}" if freeze.name else "",
+            )
             if at:
-                raise Refused(f"{name} is in a change freeze then, which ends in {left}{called}; choose a later time")
-            raise Refused(f"{name} is in a change freeze for another {left}{called}; only break-glass changes it meanwhile")
+                raise Refused(
+                    f"{name} is in a change freeze then, which ends in {left}{called}; choose a later time"
+                )
+            raise Refused(
+                f"{name} is in a change freeze for another {left}{called}; only break-glass changes it meanwhile"
+            )
         return {book_key(name): text}
 
     def busy(self, run: Run) -> str:
@@ -438,9 +520,19 @@ class Desk:
         age = duration(self._clock.now() - run.opened_at)
         why = f" (“{harmless(run.reason)}”)" if run.reason.strip() else ""
         verb = "standing approval by" if run.standing else "approved by"
-        approved = f", {verb} {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
-        approved = f", no approval: break-glass by {run.requester.mention}" if run.glass else approved
-        doing = f"stopped: {run.stopped}" if run.state is State.STOPPED else f"now: {run.step.title()}" if run.step else "finishing"
+        approved = (
+            f", {verb} {' and '.join(a.mention for a in run.approvers)}" if run.approvers else ""
+        )
+        approved = (
+            f", no approval: break-glass by {run.requester.mention}" if run.glass else approved
+        )
+        doing = (
+            f"stopped: {run.stopped}"
+            if run.state is State.STOPPED
+            else f"now: {run.step.title()}"
+            if run.step
+            else "finishing"
+        )
         cancel = f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
         todo = "Resume or Abandon it first" if run.state is State.STOPPED else cancel
         return (
@@ -455,10 +547,14 @@ class Desk:
 
         With break-glass, and where no approval is needed any more, it is whoever asked that says yes, once they have seen the plan.
         """
-        await self.request_of(request_id, actor)  # what became of it is not said to those who may not see it
+        await self.request_of(
+            request_id, actor
+        )  # what became of it is not said to those who may not see it
         request = await self._requests.open(request_id)
         if request.scheduled:
-            raise Refused(f"this is approved already and is done on {request.moment}; your press changed nothing")
+            raise Refused(
+                f"this is approved already and is done on {request.moment}; your press changed nothing"
+            )
         name = request.plan.cluster
         rules = self.sites.rules(name)
         remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
@@ -471,7 +567,9 @@ class Desk:
             return await self._approve_act(request, approved, request.act, actor)
         cluster = await self._look_for_a_person(name, request.plan.procedure.looks_at)
         if outdated := request.plan.procedure.outdated(cluster):
-            await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
+            await self._requests.change(
+                request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor)
+            )
             raise Refused(outdated)
         plan = make_plan(cluster, request.plan.procedure)
         if why := self._unlike(request, plan):
@@ -480,20 +578,36 @@ class Desk:
             agreed = approved.agreed(self._clock.now())
             await self._requests.change(request, agreed)
             return Waiting(agreed)
-        run = await self._open(plan, request.requester, approved.approvals, request.reason, request.channel, approved, request)
+        run = await self._open(
+            plan,
+            request.requester,
+            approved.approvals,
+            request.reason,
+            request.channel,
+            approved,
+            request,
+        )
         return Started(run)
 
     def _unlike(self, request: Request, plan: Plan) -> str:
         """Why what was shown is not what would be done now; "" when it is."""
-        changed = "the cluster changed since it was asked for" if plan.digest != request.plan.digest else ""
+        changed = (
+            "the cluster changed since it was asked for"
+            if plan.digest != request.plan.digest
+            else ""
+        )
         return changed or grew(request.plan, plan, self.sites.rules(plan.cluster))
 
-    async def _approve_act(self, request: Request, approved: Request, act: Act, actor: Actor) -> Outcome:
+    async def _approve_act(
+        self, request: Request, approved: Request, act: Act, actor: Actor
+    ) -> Outcome:
         """The last approval of what an open run does next: compared with the cluster once more, then the run goes on."""
         try:
             onward = await self._interventions.onward(act, request.requester)
         except Outdated:
-            await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor))
+            await self._requests.change(
+                request, request.closed(RequestState.SUPERSEDED, self._clock.now(), actor)
+            )
             raise
         if why := self._unlike(request, onward.plan):
             return await self._replace(request, onward.plan, actor, why)
@@ -532,8 +646,16 @@ class Desk:
         await self.request_of(request_id, actor)
         request = await self._requests.open(request_id)
         self._must_reject(request, actor)
-        why = reason_of(reason, Decision.REJECT, actor, request.requester, self.sites.rules(request.plan.cluster))
-        closed = replace(request.closed(RequestState.REJECTED, self._clock.now(), actor), why_closed=why)
+        why = reason_of(
+            reason,
+            Decision.REJECT,
+            actor,
+            request.requester,
+            self.sites.rules(request.plan.cluster),
+        )
+        closed = replace(
+            request.closed(RequestState.REJECTED, self._clock.now(), actor), why_closed=why
+        )
         await self._requests.change(request, closed)
         return closed
 
@@ -542,9 +664,13 @@ class Desk:
         rules = self.sites.rules(request.plan.cluster)
         verdict = may_approve(actor, request.requester, rules)
         if actor.key != request.requester.key and verdict.kind is Kind.DENIED:
-            raise_if_denied(may_use(actor, rules, request.plan.procedure.needs()) if request.later else verdict)
+            raise_if_denied(
+                may_use(actor, rules, request.plan.procedure.needs()) if request.later else verdict
+            )
 
-    async def before(self, decision: Decision, name: str, actor: Actor) -> tuple[Request | Run, bool]:
+    async def before(
+        self, decision: Decision, name: str, actor: Actor
+    ) -> tuple[Request | Run, bool]:
         """What would be decided on, and whether it takes a reason. Refused as the decision itself would be."""
         if decision not in (Decision.APPROVE, Decision.REJECT):
             run = await self._interventions.before(decision, name, actor)
@@ -562,11 +688,21 @@ class Desk:
         """Show the new plan instead; nothing was changed."""
         rules = self.sites.rules(request.plan.cluster)
         verdict = authorize(plan, request.requester, rules)
-        new = self._requests.new(plan, request.requester, rules, verdict, request.reason, request.channel, glass=request.glass)
+        new = self._requests.new(
+            plan,
+            request.requester,
+            rules,
+            verdict,
+            request.reason,
+            request.channel,
+            glass=request.glass,
+        )
         new = replace(new, act=request.act, differs=why)
         if request.later:
             new = self._requests.for_later(new, request.later, request.zone, rules)
-        closed = request.closed(RequestState.SUPERSEDED, self._clock.now(), actor, replaced_by=new.id)
+        closed = request.closed(
+            RequestState.SUPERSEDED, self._clock.now(), actor, replaced_by=new.id
+        )
         if plan.empty and request.act is None:
             await self._requests.change(request, closed)
             return Planned(plan, dry=False)
@@ -590,36 +726,66 @@ class Desk:
             bound = await self.bindings.own(plan.cluster)
             remarks = approved.remarks if approved else ()
             agreed = approved.agreed_at if approved else 0.0
-            opened = Opened(now, name, plan, requester, approvers, reason, channel, asked, glass=glass, bound=bound, remarks=remarks)
+            opened = Opened(
+                now,
+                name,
+                plan,
+                requester,
+                approvers,
+                reason,
+                channel,
+                asked,
+                glass=glass,
+                bound=bound,
+                remarks=remarks,
+            )
             opened = replace(opened, agreed=agreed)
             unheld = await self._must_not_be_held(plan.cluster, glass=glass)
             consumed = None
             if approved is not None and before is not None:
-                consumed = (before, approved.closed(RequestState.APPROVED, now, approvers[-1] if approvers else requester, run=name))
+                consumed = (
+                    before,
+                    approved.closed(
+                        RequestState.APPROVED,
+                        now,
+                        approvers[-1] if approvers else requester,
+                        run=name,
+                    ),
+                )
             if await self.journal.open(opened, counter, consumed, unheld):
                 break
             if before is not None:
-                await self._requests.open(before.id)  # of two who press at once, the second is told of the first
+                await self._requests.open(
+                    before.id
+                )  # of two who press at once, the second is told of the first
             await self._must_be_free(plan.cluster, glass=glass)
         else:
-            raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
+            raise Refused(
+                f"{plan.cluster} is being changed by others at this very moment; try again"
+            )
         if consumed is not None:
             await self._requests.changed(consumed[1])
         self._drive(plan.cluster, name)
         return await self.journal.run(name)
 
-    async def standings(self, book: Book, names: Iterable[str], *, surely: bool) -> tuple[Standing, ...]:
+    async def standings(
+        self, book: Book, names: Iterable[str], *, surely: bool
+    ) -> tuple[Standing, ...]:
         """What these windows were approved for, by whom, as their accounts stand now.
 
         Raises Unreachable where Slack does not tell that; not `surely`: those whom it does not tell of count as they did.
         """
         runs, found = dict(book.runs), []
         for window in filter(None, (book.window(name) for name in names)):
-            standing = of_window(window, await self.journal.run(runs[window.name]) if runs.get(window.name) else None)
+            standing = of_window(
+                window, await self.journal.run(runs[window.name]) if runs.get(window.name) else None
+            )
             given = standing.given
             if given is not None:
                 with suppress(*(() if surely else (Unreachable,))):
-                    given = replace(given, approvers=tuple([await self._account(a) for a in given.approvers]))
+                    given = replace(
+                        given, approvers=tuple([await self._account(a) for a in given.approvers])
+                    )
             found.append(replace(standing, given=given))
         return tuple(found)
 
@@ -651,7 +817,17 @@ class Desk:
         since = min((g.at for g in given), default=0.0)
         by, opens = serves
         opened = Opened(
-            now, name, plan, requester, approvers, reason, edge=edge.name, by=by, standing=since, bound=bound, opens=opens
+            now,
+            name,
+            plan,
+            requester,
+            approvers,
+            reason,
+            edge=edge.name,
+            by=by,
+            standing=since,
+            bound=bound,
+            opens=opens,
         )
         if not await self.journal.open(opened, counter, None, checks, puts):
             await self._must_be_free(plan.cluster)
@@ -670,22 +846,34 @@ class Desk:
         """What is to be done later on that cluster and has an id that begins so."""
         self.may_read(name, actor)
         there = [*await self.scheduled(name), *(r for r in await self.waiting(name) if r.later)]
-        found = [r for r in there if r.id.removeprefix(LATER).startswith(begins.strip().lower().removeprefix(LATER))]
+        found = [
+            r
+            for r in there
+            if r.id.removeprefix(LATER).startswith(begins.strip().lower().removeprefix(LATER))
+        ]
         if len(found) != 1:
-            raise Refused(f"{'several' if found else 'no'} changes of {name} for later are called so; `/openvidu later` lists them")
+            raise Refused(
+                f"{'several' if found else 'no'} changes of {name} for later are called so; `/openvidu later` lists them"
+            )
         return found[0]
 
     async def _do_what_is_due(self, name: str) -> None:
         now = self._clock.now()
         for request in await self._requests.scheduled(name):
             if request.later <= now:
-                await self.bulkheads.keep("a change for later", partial(self._do_later, request), name)
+                await self.bulkheads.keep(
+                    "a change for later", partial(self._do_later, request), name
+                )
 
     async def _do_later(self, request: Request) -> None:
         """Its moment has come: do it, if what was approved covers it as things are now, or ask again, or say why not. Each once."""
         now = self._clock.now()
         if now > request.later + GRACE:
-            await self._give_up(request, request.waits or f"no bot was running at {request.moment}, nor in the {duration(GRACE)} after it")
+            await self._give_up(
+                request,
+                request.waits
+                or f"no bot was running at {request.moment}, nor in the {duration(GRACE)} after it",
+            )
             return
         rules = self.sites.rules(request.plan.cluster)
         try:
@@ -713,17 +901,34 @@ class Desk:
         if rules.unsure and (why or verdict.kind is Kind.DENIED):
             raise Refused(rules.unsure)
         if plan.empty:
-            await self._give_up(request, f"there was nothing to do: {procedure.ended(name)} already")
+            await self._give_up(
+                request, f"there was nothing to do: {procedure.ended(name)} already"
+            )
         elif verdict.kind is Kind.DENIED:
-            await self._give_up(request, f"{request.requester.mention} asked for it, and may not change this cluster any more")
+            await self._give_up(
+                request,
+                f"{request.requester.mention} asked for it, and may not change this cluster any more",
+            )
         elif why:
             await self._ask_anew(request, plan, verdict, rules, why)
         else:
-            await self._open(plan, request.requester, request.approvals, request.reason, request.channel, request, request)
+            await self._open(
+                plan,
+                request.requester,
+                request.approvals,
+                request.reason,
+                request.channel,
+                request,
+                request,
+            )
 
-    async def _ask_anew(self, request: Request, plan: Plan, verdict: Verdict, rules: Rules, why: str) -> None:
+    async def _ask_anew(
+        self, request: Request, plan: Plan, verdict: Verdict, rules: Rules, why: str
+    ) -> None:
         """What was approved does not cover it: people are asked, for now, with what differs on the card."""
-        new = self._requests.new(plan, request.requester, rules, verdict, request.reason, request.channel)
+        new = self._requests.new(
+            plan, request.requester, rules, verdict, request.reason, request.channel
+        )
         new = replace(new, differs=f"it was to be done on {request.moment}, and was not: {why}")
         closed = request.closed(RequestState.SUPERSEDED, self._clock.now(), replaced_by=new.id)
         await self._requests.replace(request, replace(closed, why_closed=why), new)
@@ -768,9 +973,15 @@ class Desk:
             return Started(made)
         onward, run = made.onward, made.onward.run
         rules = self.sites.rules(run.cluster)
-        glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        glass = (
+            run.glass
+            and actor.key == run.requester.key
+            and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        )
         verdict = raise_if_denied(authorize(onward.plan, actor, rules))
-        request = self._requests.new(onward.plan, actor, rules, verdict, run.reason, run.channel, glass=glass)
+        request = self._requests.new(
+            onward.plan, actor, rules, verdict, run.reason, run.channel, glass=glass
+        )
         request = replace(request, act=onward.act, differs=made.differs)
         await self._requests.file(request)
         return Waiting(request)
@@ -785,11 +996,15 @@ class Desk:
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
-        return await self._went_on(await self._interventions.answer(run_id, question_id, choice_id, actor), actor)
+        return await self._went_on(
+            await self._interventions.answer(run_id, question_id, choice_id, actor), actor
+        )
 
     async def _look_again(self, run: Run) -> Cluster:
         await self._must_not_be_held(run.cluster, glass=run.glass)
-        return await self._look_for_a_person(run.cluster, EVERYTHING.union(*(s.needs for s in run.steps)))
+        return await self._look_for_a_person(
+            run.cluster, EVERYTHING.union(*(s.needs for s in run.steps))
+        )
 
     def _beyond(self, run: Run, step: Step, cluster: Cluster, at: float) -> str:
         return beyond(run, step, cluster, self.sites.rules(run.cluster), at)
@@ -811,7 +1026,11 @@ class Desk:
         own = await self.bindings.own(name)
         if why := own.differs(run.bound):
             raise Foreign(f"{run.id} is about another cluster: {why}; it is not driven here")
-        if not run.over and run.state is not State.STOPPED and (why := own.other_masters(run.bound)):
+        if (
+            not run.over
+            and run.state is not State.STOPPED
+            and (why := own.other_masters(run.bound))
+        ):
             await self._stop(run, f"{name} was built anew since it began: {why}")
             return
         self._drive(name, holder)
@@ -842,9 +1061,13 @@ class Desk:
     async def _close_outdated(self, name: str) -> None:
         """What an open run was to do next, where it has moved on: nothing is left to approve."""
         for request in await self.waiting(name):
-            if request.act is not None and has_moved_on(await self.journal.run(request.act.run), request.act):
+            if request.act is not None and has_moved_on(
+                await self.journal.run(request.act.run), request.act
+            ):
                 with suppress(Refused):  # somebody else closed it
-                    await self._requests.change(request, request.closed(RequestState.SUPERSEDED, self._clock.now()))
+                    await self._requests.change(
+                        request, request.closed(RequestState.SUPERSEDED, self._clock.now())
+                    )
 
     async def _show_what_is_owed(self, name: str) -> None:
         """A request whose writing was not known to be kept has no card yet: it is shown now, by one bot."""
@@ -852,7 +1075,9 @@ class Desk:
             if self._clock.now() - request.made_at < UNSHOWN:
                 continue
             place = await self.cards.get(request.id)
-            if (place is None or not place.ts) and await self.first_time(f"card of {request.id}", within=2 * UNSHOWN):
+            if (place is None or not place.ts) and await self.first_time(
+                f"card of {request.id}", within=2 * UNSHOWN
+            ):
                 self.watchers.request(request)
 
     def _drive(self, name: str, run_id: str) -> None:
@@ -862,7 +1087,9 @@ class Desk:
         self._driver.progressed(progress)
         if progress.run.over:
             run = progress.run
-            task = asyncio.create_task(self._staging.drop(run.cluster, run.plan.procedure), name=f"staged file of {run.id}")
+            task = asyncio.create_task(
+                self._staging.drop(run.cluster, run.plan.procedure), name=f"staged file of {run.id}"
+            )
             self._tidying.add(task)
             task.add_done_callback(self._tidying.discard)
 
@@ -888,4 +1115,14 @@ def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:
     return replace(verdict, reason=f"{verdict.reason}, and {said}")
 
 
-__all__ = ["SWEEP", "Changed", "Desk", "ManagedCluster", "Outcome", "Planned", "Started", "Status", "Waiting"]
+__all__ = [
+    "SWEEP",
+    "Changed",
+    "Desk",
+    "ManagedCluster",
+    "Outcome",
+    "Planned",
+    "Started",
+    "Status",
+    "Waiting",
+]

@@ -39,7 +39,9 @@ from services.store.once import first_time
 
 DAY = 86400.0
 FIRST, EVERY = 900.0, 6 * 3600.0  # seconds after a start, and between two sweeps
-NEWEST = 50  # runs of a cluster that stay, however old: windows measure by them, and people look at them
+NEWEST = (
+    50  # runs of a cluster that stay, however old: windows measure by them, and people look at them
+)
 AT_LEAST = 10  # runs that are removed in one act, unless the oldest has been over for a week longer
 AT_ONCE = 100
 DECISIONS = 100  # that the audit is shortened by at least, and that it keeps at least
@@ -87,7 +89,11 @@ class Retention:
         await self._bulkheads.each("old runs", self._desk.sites.ours, self._runs)
         await self._bulkheads.each("old decisions", self._desk.sites.ours, self._audit)
         await self._bulkheads.each("old usage", self._desk.sites.ours, self._usage)
-        for part, work in (("old requests", self._requests), ("old drains", self._drains), ("old commands", self._intake)):
+        for part, work in (
+            ("old requests", self._requests),
+            ("old drains", self._drains),
+            ("old commands", self._intake),
+        ):
             await self._bulkheads.keep(part, work)
         await self._bulkheads.keep("old host keys", self._host_keys)
         await self._bulkheads.keep("what is over", self._store.tidy)
@@ -121,15 +127,29 @@ class Retention:
         if not going or (len(going) < AT_LEAST and going[0].ended_at > self._before - 7 * DAY):
             return
         removed = [r.id for r in going]
-        keys = [k for run in removed for k in (question_key(run), halt_key(run), said_key(run), sealed_key(run), lease_key(run))]
-        keys += [f"{kind}:{run}" for run in removed for kind in ("epoch", "watch")] + [k for run in removed for k in card_keys(run)]
+        keys = [
+            k
+            for run in removed
+            for k in (
+                question_key(run),
+                halt_key(run),
+                said_key(run),
+                sealed_key(run),
+                lease_key(run),
+            )
+        ]
+        keys += [f"{kind}:{run}" for run in removed for kind in ("epoch", "watch")] + [
+            k for run in removed for k in card_keys(run)
+        ]
         commit = Commit(
             checks={key: text},
             puts={**dict.fromkeys(keys), key: json.dumps(stay)},
             drops=[run_log_key(run) for run in removed],
             cuts={runs_log_key(name): cut},
         )
-        deed = Deed(What.FORGOTTEN, None, " ".join(removed), f"older than {self._policy.runs / DAY:g} days")
+        deed = Deed(
+            What.FORGOTTEN, None, " ".join(removed), f"older than {self._policy.runs / DAY:g} days"
+        )
         await self._desk.journal.chain.commit(commit, name, deed)
 
     async def _fate(self, run_id: str) -> "Run | Fate":
@@ -155,7 +175,10 @@ class Retention:
         """The oldest entries, when there are many: what remains begins at a checkpoint, and says so itself."""
         log, chain, key = audit_log_key(name), self._desk.journal.chain, cut_key(name)
         before = self._clock.now() - self._policy.audit
-        entries = [read_entry(t) for t in await self._store.read(log, 0, await self._store.length(log) - DECISIONS)]
+        entries = [
+            read_entry(t)
+            for t in await self._store.read(log, 0, await self._store.length(log) - DECISIONS)
+        ]
         old = next((i for i, e in enumerate(entries) if e is None or e.at > before), len(entries))
         last = entries[old - 1] if old else None
         if last is None or old < DECISIONS:
@@ -163,7 +186,15 @@ class Retention:
         (text,) = await self._store.get(key)
         kept = Head(last.hash, last.number, name)
         commit = Commit(checks={key: text}, puts={key: kept.text}, cuts={log: old})
-        deed = Deed(What.SHORTENED, None, "audit", f"older than {self._policy.audit / DAY:g} days", text or "", kept.text, kept.text)
+        deed = Deed(
+            What.SHORTENED,
+            None,
+            "audit",
+            f"older than {self._policy.audit / DAY:g} days",
+            text or "",
+            kept.text,
+            kept.text,
+        )
         await chain.commit(commit, name, deed)
 
     # The rest
@@ -180,7 +211,9 @@ class Retention:
             guard = log_cut_key(log)
             (text,) = await self._store.get(guard)
             mark = f"{self._clock.now():.3f}"
-            await self._store.commit(Commit(checks={guard: text}, puts={guard: mark}, cuts={log: count - 1}))
+            await self._store.commit(
+                Commit(checks={guard: text}, puts={guard: mark}, cuts={log: count - 1})
+            )
 
     async def _requests(self) -> None:
         """Those that were closed, and those that nobody could close because their cluster is not looked after any more."""
@@ -215,7 +248,9 @@ class Retention:
             count += 1
         if count:
             puts = {CommandInbox.SEEN: str(position - count)}
-            await self._store.commit(Commit(checks={CommandInbox.SEEN: seen}, puts=puts, cuts={CommandInbox.LOG: count}))
+            await self._store.commit(
+                Commit(checks={CommandInbox.SEEN: seen}, puts=puts, cuts={CommandInbox.LOG: count})
+            )
 
     async def _host_keys(self) -> None:
         """Of droplets that nobody has logged in to for so long. They would be pinned anew at first sight."""

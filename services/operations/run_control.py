@@ -54,7 +54,12 @@ class Onward:
         if isinstance(self.event, Resumed):
             return Act(self.run.id)
         choice = self.event.choice
-        return Act(self.run.id, self.event.question, choice, self.run.labels.get((self.event.question, choice), choice))
+        return Act(
+            self.run.id,
+            self.event.question,
+            choice,
+            self.run.labels.get((self.event.question, choice), choice),
+        )
 
 
 @dataclass(frozen=True)
@@ -94,32 +99,45 @@ class RunControl:
         """Stop at the next safe point. Says what stays done."""
         run = await self._operable(run_id, actor)
         if run.cancel is not None:
-            raise Refused(f"{run.cancel.mention} has cancelled {run.id} already; it stops at the next safe point")
+            raise Refused(
+                f"{run.cancel.mention} has cancelled {run.id} already; it stops at the next safe point"
+            )
         if run.state is State.STOPPED:
             raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
-        return await self._say(run, CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)))
+        return await self._say(
+            run,
+            CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)),
+        )
 
     async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run | Uncovered:
         """Go on with a stopped run, from the first step that is not so now; or say what its approval does not cover."""
         run = await self._stopped(run_id, actor)
         why = self._why(run, Decision.TAKE_OVER, actor, reason)
         await self._unheld(run.cluster)
-        return await self._covered(await self._onward(run, Resumed(self._clock.now(), actor, run.position, reason=why)))
+        return await self._covered(
+            await self._onward(run, Resumed(self._clock.now(), actor, run.position, reason=why))
+        )
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
         run = await self._stopped(run_id, actor)
         stays = "; ".join(run.stays_done) or "nothing was changed"
         why = self._why(run, Decision.ABANDON, actor, reason)
-        return await self._say(run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor, why))
+        return await self._say(
+            run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor, why)
+        )
 
     async def make_way(self, run: Run, window: Actor, why: str) -> Run:
         """End a window's closing for an opening: what has stopped is abandoned, what is under way stops at its next safe point."""
         now = self._clock.now()
         if run.state is not State.STOPPED:
-            return await self._say(run, CancelAsked(now, window, why)) if run.cancel is None else run
+            return (
+                await self._say(run, CancelAsked(now, window, why)) if run.cancel is None else run
+            )
         stays = "; ".join(run.stays_done) or "nothing was changed"
-        return await self._say(run, Ended(now, State.ABANDONED, f"{stays}; {run.stopped}", window, why))
+        return await self._say(
+            run, Ended(now, State.ABANDONED, f"{stays}; {run.stopped}", window, why)
+        )
 
     async def before(self, decision: Decision, run_id: str, actor: Actor) -> Run:
         """The run that would be decided on. Refused as the decision itself would be."""
@@ -130,7 +148,9 @@ class RunControl:
     def _why(self, run: Run, decision: Decision, actor: Actor, reason: str) -> str:
         return reason_of(reason, decision, actor, run.requester, self._sites.rules(run.cluster))
 
-    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Run | Uncovered:
+    async def answer(
+        self, run_id: str, question_id: str, choice_id: str, actor: Actor
+    ) -> Run | Uncovered:
         """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
         run = await self._operable(run_id, actor, or_approver=True)
         question = self._open_question(run, question_id)
@@ -148,8 +168,15 @@ class RunControl:
         question = run.question
         if question is not None and question.id == question_id:
             return question
-        last = next((a for a in reversed(run.answers) if a.question == question_id and a.by is not None), None)
-        who = f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago" if last and last.by else "it is settled"
+        last = next(
+            (a for a in reversed(run.answers) if a.question == question_id and a.by is not None),
+            None,
+        )
+        who = (
+            f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago"
+            if last and last.by
+            else "it is settled"
+        )
         now = f"; asked now: {question.text}" if question is not None else ""
         raise Refused(f"this question is not open any more: {who}{now}; your press changed nothing")
 
@@ -161,7 +188,9 @@ class RunControl:
         if isinstance(event, Resumed):
             event = replace(event, step=_from_where(run, cluster))
             _must_have_a_way(run, event.step, cluster)
-        return Onward(run, event, plan_onward(cluster, run.plan.procedure, apply(run, event).to_come), cluster)
+        return Onward(
+            run, event, plan_onward(cluster, run.plan.procedure, apply(run, event).to_come), cluster
+        )
 
     async def _covered(self, onward: Onward) -> Run | Uncovered:
         """Go on, where what the run rests on covers it."""
@@ -170,7 +199,11 @@ class RunControl:
         if impacts(onward.plan, rules):
             await self._unheld(run.cluster)
         given = of_run(run)
-        given = replace(given, requester=await self._known(given.requester), approvers=await self._as_known(given.approvers))
+        given = replace(
+            given,
+            requester=await self._known(given.requester),
+            approvers=await self._as_known(given.approvers),
+        )
         found = differences(given, onward.plan, rules, self._clock.now())
         if found:
             return Uncovered(onward, difference_words(found))
@@ -183,7 +216,11 @@ class RunControl:
         """As many approvals as ending meetings takes, of what is on the question's card."""
         run, now = onward.run, self._clock.now()
         rules = self._sites.rules(run.cluster)
-        glass = run.glass and actor.key == run.requester.key and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        glass = (
+            run.glass
+            and actor.key == run.requester.key
+            and may_break_glass(actor, rules).kind is Kind.ALLOWED
+        )
         if not glass:
             raise_if_denied(may_approve(actor, run.requester, rules))
             raise_if_denied(may_approve_now(rules))
@@ -191,13 +228,17 @@ class RunControl:
         await self._must_be_as_shown(onward, question, rules)
         voters: tuple[Actor, ...] = ()
         if not glass:
-            needs = rules.demand((*impacts(run.shown, rules), *impacts(onward.plan, rules), Impact.MEETINGS_CUT))
+            needs = rules.demand(
+                (*impacts(run.shown, rules), *impacts(onward.plan, rules), Impact.MEETINGS_CUT)
+            )
             voters = await self._voters(run, question, Vote(actor, choice.id, now), needs, rules)
         assert isinstance(onward.event, Answered), "only answers lose something"
         plan = _as_named(onward.plan, run.shown, question)
         return await self._say(run, replace(onward.event, plan=plan, approvers=voters), held=True)
 
-    async def _voters(self, run: Run, question: Question, vote: Vote, needs: int, rules: Rules) -> tuple[Actor, ...]:
+    async def _voters(
+        self, run: Run, question: Question, vote: Vote, needs: int, rules: Rules
+    ) -> tuple[Actor, ...]:
         """Those who want that answer, when they are enough. Refused with how many more it takes."""
         if not tally((vote.by.user,), needs, rules).left:
             return (vote.by,)
@@ -209,7 +250,9 @@ class RunControl:
             return voters
         more = "one more person" if left.left == 1 else f"{left.left} others"
         of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}" if left.lacks else ""
-        raise Refused(f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet")
+        raise Refused(
+            f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet"
+        )
 
     async def _must_be_as_shown(self, onward: Onward, question: Question, rules: Rules) -> None:
         """Refused, and asked again with what is so now, where more would be lost than stands on the question's card."""
@@ -222,8 +265,12 @@ class RunControl:
             return
         if now is not None:
             await self._journal.ask_again(run, run.asking(now))
-            self._tell(Progress(await self._journal.refresh(run), None, "", None, "", self._clock.now()))
-        raise Refused(f"not taken, because it is not as it stood on the card: {grown}. The question is asked again as it is now")
+            self._tell(
+                Progress(await self._journal.refresh(run), None, "", None, "", self._clock.now())
+            )
+        raise Refused(
+            f"not taken, because it is not as it stood on the card: {grown}. The question is asked again as it is now"
+        )
 
     # What a request is approved for
 
@@ -231,9 +278,15 @@ class RunControl:
         """What an act on a run would do now. Refused with `Outdated` when the run has moved on."""
         run = await self._journal.run(act.run)
         if has_moved_on(run, act):
-            raise Outdated(f"{run.id} has moved on: it is {run.state} now; nothing was changed by this request")
+            raise Outdated(
+                f"{run.id} has moved on: it is {run.state} now; nothing was changed by this request"
+            )
         now = self._clock.now()
-        event = Answered(now, act.question, act.choice, actor) if act.question else Resumed(now, actor, run.position)
+        event = (
+            Answered(now, act.question, act.choice, actor)
+            if act.question
+            else Resumed(now, actor, run.position)
+        )
         return await self._onward(run, event)
 
     async def go_on(self, onward: Onward, before: Request, after: Request) -> Run:
@@ -248,16 +301,22 @@ class RunControl:
         if rules.closed:
             raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
-            raise_if_denied(may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window))
+            raise_if_denied(
+                may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window)
+            )
         if run.over:
             by = f" by {run.ended_by.mention}" if run.ended_by else ""
-            raise Refused(f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago")
+            raise Refused(
+                f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago"
+            )
         return run
 
     async def _stopped(self, run_id: str, actor: Actor) -> Run:
         run = await self._operable(run_id, actor)
         if run.state is not State.STOPPED:
-            raise Refused(f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`")
+            raise Refused(
+                f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`"
+            )
         return run
 
     async def _say(
@@ -270,7 +329,9 @@ class RunControl:
     ) -> Run:
         """Write it down. `held`: not while the cluster is on hold."""
         for _ in range(TRIES):
-            done = await self._journal.say(run, event, await self._unheld(run.cluster) if held else None, request)
+            done = await self._journal.say(
+                run, event, await self._unheld(run.cluster) if held else None, request
+            )
             current = await self._journal.refresh(run)
             if done or current.events != run.events:
                 break
@@ -288,7 +349,9 @@ def _from_where(run: Run, cluster: Cluster) -> int:
     for index, step in enumerate(run.steps[: run.position]):
         meant = meant if index in run.skipped else step.after(meant)
     for index, step in enumerate(run.steps):
-        lasts = index >= run.position or step.is_done(meant)  # a master that was shut down and started is not shut down again
+        lasts = index >= run.position or step.is_done(
+            meant
+        )  # a master that was shut down and started is not shut down again
         if index not in run.skipped and lasts and not step.is_done(cluster):
             return index
     return len(run.steps)
@@ -307,9 +370,15 @@ def _as_named(plan: Plan, shown: Plan, question: Question) -> Plan:
 
 def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:
     """Refused where all its steps are done and what the last one must not be done in is so still: done is not what was wanted."""
-    said = run.step.objection(well(cluster)) if index == len(run.steps) and run.step is not None else ""
+    said = (
+        run.step.objection(well(cluster))
+        if index == len(run.steps) and run.step is not None
+        else ""
+    )
     if said:
-        raise Refused(f"{run.id} has no step left, and yet {said}. Abandon it, and ask again: that is planned from what is there now")
+        raise Refused(
+            f"{run.id} has no step left, and yet {said}. Abandon it, and ask again: that is planned from what is there now"
+        )
 
 
 def has_moved_on(run: Run, act: Act) -> bool:

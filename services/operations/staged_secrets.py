@@ -29,13 +29,17 @@ class StagedSecrets:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
         vault = self._sites.site(name).world.vault
         if vault is None:
-            raise Refused(f"no bucket is configured for {name}, and secrets.env lies in it (`spaces` in the settings)")
+            raise Refused(
+                f"no bucket is configured for {name}, and secrets.env lies in it (`spaces` in the settings)"
+            )
         return vault
 
     async def must_be_whole(self, name: str, after: SecretsFile) -> None:
         """Refused when the file would still go wrong, or lack what the installation wrote; with the version to go back to."""
         if found := findings(after):
-            raise Refused(f"{would(found)}: {described(found)}; nothing was written. {await self._way_back(name)}")
+            raise Refused(
+                f"{would(found)}: {described(found)}; nothing was written. {await self._way_back(name)}"
+            )
 
     async def _way_back(self, name: str) -> str:
         vault = self.vault(name)
@@ -59,7 +63,9 @@ class StagedSecrets:
     async def old(self, name: str) -> frozenset[str]:
         """Staged files that have lain there for a while; none where it is too early to look again."""
         vault, now = self._sites.site(name).world.vault, self._clock.now()
-        if vault is None or (not self._unwanted.get(name) and now - self._swept.get(name, 0.0) < STAGED_SWEEP):
+        if vault is None or (
+            not self._unwanted.get(name) and now - self._swept.get(name, 0.0) < STAGED_SWEEP
+        ):
             return frozenset()
         self._swept[name] = now
         found = frozenset(await vault.old_staged(now - STAGED_SWEEP))
@@ -82,8 +88,21 @@ def configure(before: SecretsFile, after: SecretsFile, staged: str, words: str) 
     if not keys:
         raise Refused("secrets.env says so already; nothing was changed")
     wrong, left = [str(p) for p in before.problems()], [str(p) for p in after.problems()]
-    mends, brings = tuple(p for p in wrong if p not in left), tuple(p for p in left if p not in wrong)
+    mends, brings = (
+        tuple(p for p in wrong if p not in left),
+        tuple(p for p in left if p not in wrong),
+    )
     found = findings(before)
     repairs = any(f.reader is not Reader.EDITS for f in found)
     one_way = any(f.reader is Reader.MASTERS or f.danger is Danger.RUNS for f in found)
-    return Configure(keys, staged, digest(bytes(before)), digest(bytes(after)), mends, brings, words, repairs, one_way)
+    return Configure(
+        keys,
+        staged,
+        digest(bytes(before)),
+        digest(bytes(after)),
+        mends,
+        brings,
+        words,
+        repairs,
+        one_way,
+    )

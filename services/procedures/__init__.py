@@ -3,7 +3,16 @@
 from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure
 from services.procedures.configure import Configure
-from services.procedures.media_nodes import DrainNodes, Freeze, Park, ResizeMedia, Roll, Scale, Unfreeze, Unpark
+from services.procedures.media_nodes import (
+    DrainNodes,
+    Freeze,
+    Park,
+    ResizeMedia,
+    Roll,
+    Scale,
+    Unfreeze,
+    Unpark,
+)
 from services.procedures.power import Shutdown, Startup
 from services.procedures.resize import ResizeMasters
 from services.procedures.restart import Restart

@@ -51,7 +51,9 @@ class BackupCreate(Procedure):
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         if on_the_way_up(left):  # it was up before, and is to be up again
             yield from (s for s in left if isinstance(s, KeepSecrets))
-            yield from rest_of_trip(cluster, tuple(s for s in left if isinstance(s, Snapshots)), left)
+            yield from rest_of_trip(
+                cluster, tuple(s for s in left if isinstance(s, Snapshots)), left
+            )
         else:
             yield from self.steps(cluster)
 
@@ -71,17 +73,29 @@ class BackupCreate(Procedure):
                 "*Live, so only crash-consistent*: each disk as if its master had lost power, and the four not at the same instant; "
                 "`--offline` is safer, and takes the cluster down for it"
             )
-        secrets = "secrets.env is copied within the bucket" if cluster.has_bucket else "secrets.env is not copied: no bucket is configured"
+        secrets = (
+            "secrets.env is copied within the bucket"
+            if cluster.has_bucket
+            else "secrets.env is not copied: no bucket is configured"
+        )
         return (how, f"{secrets}. What lies in Spaces (recordings) is not part of it")
 
     def money(self, cluster: Cluster) -> str:
         last = next((b for b in backups(cluster) if b.complete and b.size), None)
-        guess = f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month" if last else "how much that is shows when it is taken"
+        guess = (
+            f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
+            if last
+            else "how much that is shows when it is taken"
+        )
         return f"each GB in use on the masters' disks costs $0.06 a month until the backup is deleted ({guess})"
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
         old = superseded(cluster)
-        prune = (f"{count(len(old), 'older backup')} could go: `/openvidu backup prune`",) if old else ()
+        prune = (
+            (f"{count(len(old), 'older backup')} could go: `/openvidu backup prune`",)
+            if old
+            else ()
+        )
         down = (f"{cluster.name} was down and stays down",) if cluster.down else ()
         return (*prune, *down)
 
@@ -106,14 +120,22 @@ class BackupPrune(Procedure):
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         old = superseded(cluster)
         if old:
-            yield DropBackups(tuple(b.label for b in old), tuple(s.id for b in old for _, s in b.snapshots))
+            yield DropBackups(
+                tuple(b.label for b in old), tuple(s.id for b in old for _, s in b.snapshots)
+            )
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         old = superseded(cluster)
         stay = [b for b in backups(cluster) if b not in old]
         newest = next((b for b in stay if b.complete), None)
-        age = f", the newest complete one {duration(cluster.seen_at - newest.at)} old" if newest else ""
-        return (f"{count(len(stay), 'backup')} stay{'s' if len(stay) == 1 else ''}{age}; snapshots that others made are never touched",)
+        age = (
+            f", the newest complete one {duration(cluster.seen_at - newest.at)} old"
+            if newest
+            else ""
+        )
+        return (
+            f"{count(len(stay), 'backup')} stay{'s' if len(stay) == 1 else ''}{age}; snapshots that others made are never touched",
+        )
 
     def money(self, cluster: Cluster) -> str:
         gone = sum((b.size for b in superseded(cluster)), Decimal(0))

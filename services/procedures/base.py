@@ -22,10 +22,16 @@ class Procedure(Command, ABC):
     done: ClassVar[str]  # "is down"
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CAPACITY,)
     looks_at: ClassVar[frozenset[Fact]] = EVERYTHING
-    brings_file: ClassVar[bool] = False  # its masters boot from a secrets.env of its own, checked when that was staged
-    schedulable: ClassVar[bool] = True  # `--at` is understood: it can be planned and approved now, and done later
+    brings_file: ClassVar[bool] = (
+        False  # its masters boot from a secrets.env of its own, checked when that was staged
+    )
+    schedulable: ClassVar[bool] = (
+        True  # `--at` is understood: it can be planned and approved now, and done later
+    )
     why_not_later: ClassVar[str] = ""
-    each_time: ClassVar[bool] = False  # asked for again it is done again: a restart is an act, not a state
+    each_time: ClassVar[bool] = (
+        False  # asked for again it is done again: a restart is an act, not a state
+    )
 
     def needs(self) -> tuple[CommandClass, ...]:
         """The classes that this very change takes: whoever asks for it may use all of them."""

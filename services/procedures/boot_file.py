@@ -38,7 +38,9 @@ def reads(cluster: Cluster, procedure: Procedure, steps: Iterable[Step], effects
     given = tuple(steps)
     emptied = any(isinstance(s, MediaGone) for s in given)
     stops = emptied or any(isinstance(s, PowerOff) and not s.media_stays for s in given)
-    new_nodes = stops or effects.adds > 0 or any(isinstance(s, Arrived | TemplateSize) for s in given)
+    new_nodes = (
+        stops or effects.adds > 0 or any(isinstance(s, Arrived | TemplateSize) for s in given)
+    )
     return Reads(
         masters=any(isinstance(s, PowerOff | PowerOn) for s in given),
         nodes=new_nodes and fleet.of(cluster).installs,
@@ -49,7 +51,11 @@ def reads(cluster: Cluster, procedure: Procedure, steps: Iterable[Step], effects
 def faults(cluster: Cluster, by: Reads) -> tuple[Finding, ...]:
     """What these readers would meet in the file."""
     found = cluster.lint.findings if isinstance(cluster.lint, Linted) else ()
-    return tuple(f for f in found if (f.reader is Reader.MASTERS and by.masters) or (f.reader is Reader.NODES and by.nodes))
+    return tuple(
+        f
+        for f in found
+        if (f.reader is Reader.MASTERS and by.masters) or (f.reader is Reader.NODES and by.nodes)
+    )
 
 
 def must_start(cluster: Cluster, by: Reads, *, under_way: bool) -> None:
@@ -68,7 +74,9 @@ def must_start(cluster: Cluster, by: Reads, *, under_way: bool) -> None:
 
 def closing_fault(cluster: Cluster, *, masters: bool) -> str:
     """Why a closing would be refused; "" when it would not be. `masters`: they are stopped too."""
-    return _said(faults(cluster, Reads(masters=masters, nodes=fleet.of(cluster).installs, stops=True)))
+    return _said(
+        faults(cluster, Reads(masters=masters, nodes=fleet.of(cluster).installs, stops=True))
+    )
 
 
 def _said(found: tuple[Finding, ...]) -> str:

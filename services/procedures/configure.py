@@ -13,7 +13,14 @@ from services.procedures.base import Procedure
 from services.secrets_env import KEYS, Policy, effects
 from services.secrets_env.keys import INFORMATION
 from services.steps import Autoscaling, RunsOver, Step
-from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets, restart_first, the_way
+from services.steps.secrets import (
+    BreakLock,
+    DropStaged,
+    PromoteSecrets,
+    RestoreSecrets,
+    restart_first,
+    the_way,
+)
 
 SHOWN = 5
 
@@ -21,7 +28,14 @@ SHOWN = 5
 def classes_of(keys: Iterable[str]) -> tuple[CommandClass, ...]:
     """What changing these keys takes. A key that is not known here may be a secret."""
     secret = {(known := KEYS.get(key)) is None or known.secret for key in keys}
-    return tuple(c for c, there in ((CommandClass.CONFIGURATION, False in secret), (CommandClass.SECRETS, True in secret)) if there)
+    return tuple(
+        c
+        for c, there in (
+            (CommandClass.CONFIGURATION, False in secret),
+            (CommandClass.SECRETS, True in secret),
+        )
+        if there
+    )
 
 
 @dataclass(frozen=True)
@@ -36,14 +50,20 @@ class Configure(Procedure):
     done: ClassVar[str] = "has its new configuration"
     looks_at: ClassVar[frozenset[Fact]] = (EVERYTHING - {Fact.LINT}) | {Fact.SECRETS}
     brings_file: ClassVar[bool] = True
-    each_time: ClassVar[bool] = True  # nobody can see whether master 1 has read the file: it is restarted again
+    each_time: ClassVar[bool] = (
+        True  # nobody can see whether master 1 has read the file: it is restarted again
+    )
 
     keys: tuple[str, ...] = ()
     staged: str = ""
     before: str = ""
     after_digest: str = ""
-    mends: tuple[str, ...] = ()  # what is wrong with the file and will not be any more; lines and keys, no values
-    brings: tuple[str, ...] = ()  # what will be wrong with it and is not now: an earlier version may have its own faults
+    mends: tuple[
+        str, ...
+    ] = ()  # what is wrong with the file and will not be any more; lines and keys, no values
+    brings: tuple[
+        str, ...
+    ] = ()  # what will be wrong with it and is not now: an earlier version may have its own faults
     said: str = ""  # the command that asked for it
     repairs: bool = False  # plans are refused because of the file that it replaces
     one_way: bool = False  # a master that boots with that file runs part of it or stays stopped: it is never put back
@@ -57,7 +77,9 @@ class Configure(Procedure):
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
         if not self.staged:
-            raise Refused("say `/openvidu config set KEY`: the value is typed into a form, never into the channel")
+            raise Refused(
+                "say `/openvidu config set KEY`: the value is typed into a form, never into the channel"
+            )
         if cluster.secrets is None:
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
         if self._applies(cluster):
@@ -71,9 +93,13 @@ class Configure(Procedure):
 
     def _check_masters(self, cluster: Cluster) -> None:
         if cluster.down:
-            raise Refused(f"{cluster.name} is down, and a change has to be seen to work: `/openvidu startup` first")
+            raise Refused(
+                f"{cluster.name} is down, and a change has to be seen to work: `/openvidu startup` first"
+            )
         if not all(m.well for m in cluster.masters[1:]):
-            raise Refused("masters 2-4 have to be on and healthy, since master 1 is restarted to apply it")
+            raise Refused(
+                "masters 2-4 have to be on and healthy, since master 1 is restarted to apply it"
+            )
 
     def outdated(self, cluster: Cluster) -> str:
         if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
@@ -82,7 +108,9 @@ class Configure(Procedure):
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         applies = self._applies(cluster)
-        way = the_way(cluster, PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies))
+        way = the_way(
+            cluster, PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies)
+        )
         yield from fleet.of(cluster).unmoved(way) if applies else way
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
@@ -99,16 +127,30 @@ class Configure(Procedure):
         impact = effects(self.keys)
         said = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere"]
         if self._applies(cluster):
-            said += [f"Restarts {what}; the other three masters serve meanwhile" for what in impact.restarts]
+            said += [
+                f"Restarts {what}; the other three masters serve meanwhile"
+                for what in impact.restarts
+            ]
         else:
             said.append("Only the file is written; masters read it when they start next")
         if self.one_way:
-            said.append("The file before is not put back if master 1 does not come up: no master starts with it")
-        if brought := [k for k in self.keys if k in KEYS and KEYS[k].policy is Policy.REFUSED and KEYS[k].goes_to != INFORMATION]:
-            said.append(f":warning: Brings back {listed(brought)}; they have to be what masters and databases use now")
+            said.append(
+                "The file before is not put back if master 1 does not come up: no master starts with it"
+            )
+        if brought := [
+            k
+            for k in self.keys
+            if k in KEYS and KEYS[k].policy is Policy.REFUSED and KEYS[k].goes_to != INFORMATION
+        ]:
+            said.append(
+                f":warning: Brings back {listed(brought)}; they have to be what masters and databases use now"
+            )
         said += [*impact.breaks, *impact.todo]
         said += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
-        said += [f":warning: Brings what is not wrong with the file now: {text}" for text in self.brings[:SHOWN]]
+        said += [
+            f":warning: Brings what is not wrong with the file now: {text}"
+            for text in self.brings[:SHOWN]
+        ]
         return (*super().notes(cluster), *said)
 
     def next_words(self, cluster: Cluster) -> str:

@@ -20,8 +20,16 @@ def master_or_media(cluster: Cluster, said: str) -> Droplet | MediaNode:
 def media(cluster: Cluster, said: str) -> MediaNode:
     """The media node of that name. Refused with those there are."""
     if any(_is(cluster, m, said) for m in cluster.masters):
-        raise Refused(f"{said} is a master; only media nodes have meetings to finish. To restart it: `/openvidu restart {said}`")
-    return _only(cluster, said, [n for n in cluster.media if _is(cluster, n, said)], "media node", cluster.media)
+        raise Refused(
+            f"{said} is a master; only media nodes have meetings to finish. To restart it: `/openvidu restart {said}`"
+        )
+    return _only(
+        cluster,
+        said,
+        [n for n in cluster.media if _is(cluster, n, said)],
+        "media node",
+        cluster.media,
+    )
 
 
 def who(cluster: Cluster, nodes: tuple[MediaNode, ...]) -> str:
@@ -39,6 +47,10 @@ def _only(cluster: Cluster, said: str, found: Sequence[T], noun: str, there: Seq
         return found[0]
     if found:
         ids = listed(str(n.id) for n in found)
-        raise Refused(f"“{said}” means {len(found)} nodes of {cluster.name}; say which by its id: {ids}")
+        raise Refused(
+            f"“{said}” means {len(found)} nodes of {cluster.name}; say which by its id: {ids}"
+        )
     names = ", ".join(short(n.name, cluster.stack) for n in there)
-    raise Refused(f"{cluster.name} has no {noun} “{said}”; there {f'are: {names}' if names else 'is none now'}")
+    raise Refused(
+        f"{cluster.name} has no {noun} “{said}”; there {f'are: {names}' if names else 'is none now'}"
+    )

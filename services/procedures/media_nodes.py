@@ -70,7 +70,9 @@ class Scale(OfFleet):
     done: ClassVar[str] = "is scaled"
 
     number: int = argument("media nodes to run, from 1 to 1000")
-    no_drain: bool = flag("end running meetings on the nodes that go instead of letting them finish")
+    no_drain: bool = flag(
+        "end running meetings on the nodes that go instead of letting them finish"
+    )
 
     def about(self, name: str) -> str:
         return f"{name} to {count(self.number, 'media node')}"
@@ -185,7 +187,10 @@ class Park(OfNodes):
     done: ClassVar[str] = "is parked"
     done_all: ClassVar[str] = "are parked"
 
-    node: str = argument("media-3, a droplet's name or its id, or how many; left out: 1, the highest number first", default="1")
+    node: str = argument(
+        "media-3, a droplet's name or its id, or how many; left out: 1, the highest number first",
+        default="1",
+    )
     no_drain: bool = flag("end running meetings instead of letting them finish")
 
     def way(self, cluster: Cluster) -> Way:
@@ -202,10 +207,16 @@ class Unpark(OfNodes):
     done: ClassVar[str] = "serves again"
     done_all: ClassVar[str] = "serve again"
 
-    node: str = argument("media-3, a droplet's name or its id, or how many; left out: all", default="all")
+    node: str = argument(
+        "media-3, a droplet's name or its id, or how many; left out: all", default="all"
+    )
 
     def about(self, name: str) -> str:
-        return f"the parked media nodes of {name}" if self.node.lower() == "all" else super().about(name)
+        return (
+            f"the parked media nodes of {name}"
+            if self.node.lower() == "all"
+            else super().about(name)
+        )
 
     def way(self, cluster: Cluster) -> Way:
         return fleet.of(cluster).unpark(self.node)

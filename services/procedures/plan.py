@@ -39,12 +39,18 @@ class Plan:
     money: str = ""
     following: str = ""  # what to do next, said at the end
     unseen: str = ""  # why LiveKit did not show who meets
-    nodes: tuple[int, ...] | None = None  # media droplets it was made for; empty where an autoscaler may change them. None: not recorded
+    nodes: tuple[int, ...] | None = (
+        None  # media droplets it was made for; empty where an autoscaler may change them. None: not recorded
+    )
 
     @property
     def meetings(self) -> Observed[Load]:
         """Who was meeting when it was made; or that this was not seen, and why."""
-        return NotSeen(self.unseen or "not known when the plan was made") if self.load is None else self.load
+        return (
+            NotSeen(self.unseen or "not known when the plan was made")
+            if self.load is None
+            else self.load
+        )
 
     @property
     def empty(self) -> bool:
@@ -57,7 +63,9 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
     `left`: it is under way already, these steps were still to come, and another way on has to be found from here.
     """
     procedure.check(cluster)
-    fold = _fold(cluster, procedure.steps(cluster) if left is None else procedure.onward(cluster, left))
+    fold = _fold(
+        cluster, procedure.steps(cluster) if left is None else procedure.onward(cluster, left)
+    )
     _check_seen(cluster, fold.steps)
     readers = bootfile.reads(cluster, procedure, fold.steps, fold.effects)
     bootfile.must_start(cluster, readers, under_way=left is not None)
@@ -68,7 +76,12 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
     return replace(
         plan,
         afterwards=procedure.afterwards(cluster),
-        notes=(*procedure.notes(cluster), *_agents(cluster, plan.effects), *_of_pool(cluster), *told),
+        notes=(
+            *procedure.notes(cluster),
+            *_agents(cluster, plan.effects),
+            *_of_pool(cluster),
+            *told,
+        ),
         money=procedure.money(cluster),
         following=procedure.next_words(cluster),
     )
@@ -76,7 +89,11 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
 
 def plan_onward(cluster: Cluster, procedure: Procedure, steps: Iterable[Step]) -> Plan:
     """What these steps, the rest of a run that is under way, mean from this cluster on."""
-    whole = cluster if cluster.pool is not None else replace(cluster, pool=Pool(id="", name="", target=0))
+    whole = (
+        cluster
+        if cluster.pool is not None
+        else replace(cluster, pool=Pool(id="", name="", target=0))
+    )
     plan = _plan(cluster, procedure, _fold(whole, steps), ())
     return replace(plan, notes=_agents(cluster, plan.effects)) if plan.steps else plan
 
@@ -154,7 +171,9 @@ def _of_pool(cluster: Cluster) -> tuple[str, ...]:
 
 
 def _ends_down(cluster: Cluster) -> bool:
-    return not cluster.up or all(n.drained or n.draining or n.held or not n.seen for n in cluster.media)
+    return not cluster.up or all(
+        n.drained or n.draining or n.held or not n.seen for n in cluster.media
+    )
 
 
 def _agents(cluster: Cluster, effects: Effects) -> tuple[str, ...]:
@@ -162,7 +181,15 @@ def _agents(cluster: Cluster, effects: Effects) -> tuple[str, ...]:
     return agents_lost(cluster, list(cluster.media)) if effects.blocks or effects.cuts_off else ()
 
 
-def digest(cluster: Cluster, procedure: Procedure, steps: list[Step], told: tuple[str, ...] = ()) -> str:
+def digest(
+    cluster: Cluster, procedure: Procedure, steps: list[Step], told: tuple[str, ...] = ()
+) -> str:
     """Covers procedure, parameters, steps, droplet ids, template, sizes and what was `told` of secrets.env; not the load of the minute."""
-    basis = [cluster.name, encode(procedure), [encode(s) for s in steps], cluster.fingerprint, *told]
+    basis = [
+        cluster.name,
+        encode(procedure),
+        [encode(s) for s in steps],
+        cluster.fingerprint,
+        *told,
+    ]
     return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()

@@ -29,12 +29,18 @@ class Shutdown(Procedure):
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         media = fleet.of(cluster)
-        yield from media.let_go(drain=not self.no_drain, alone=self.media_only, limit=self.limit, gives_up=self.gives_up)
+        yield from media.let_go(
+            drain=not self.no_drain, alone=self.media_only, limit=self.limit, gives_up=self.gives_up
+        )
         if not self.media_only:
             yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.kept)
 
     def ended(self, name: str) -> str:
-        return f"{name} has no media nodes, and its masters stay on" if self.media_only else super().ended(name)
+        return (
+            f"{name} has no media nodes, and its masters stay on"
+            if self.media_only
+            else super().ended(name)
+        )
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         return fleet.of(cluster).down_notes()
@@ -53,7 +59,9 @@ class Startup(Procedure):
     doing: ClassVar[str] = "Starting up"
     done: ClassVar[str] = "serves"
 
-    media: int | None = argument("media nodes to run; left out: as many as before the last shutdown", default=None)
+    media: int | None = argument(
+        "media nodes to run; left out: as many as before the last shutdown", default=None
+    )
 
     def number(self, cluster: Cluster) -> int | None:
         """How many media nodes to end with; None when nobody said and nothing is remembered."""

@@ -15,10 +15,22 @@ from services.procedures import fleet
 from services.procedures import terraform_hints as reminders
 from services.procedures.base import Procedure
 from services.procedures.sizes import UNPRICED, by_price, must_be_whole
-from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Resize, Settled, Snapshots, Step
+from services.steps import (
+    FrontAnswers,
+    Healthy,
+    PowerOff,
+    PowerOn,
+    Resize,
+    Settled,
+    Snapshots,
+    Step,
+)
 from services.steps.masters import said
 
-NEW_PLANS = ("g5-", "s5-")  # DigitalOcean resizes these only among themselves, and all others only among themselves
+NEW_PLANS = (
+    "g5-",
+    "s5-",
+)  # DigitalOcean resizes these only among themselves, and all others only among themselves
 OFFERED = 4
 
 
@@ -61,16 +73,25 @@ class ResizeMasters(Procedure):
             yield from self.steps(cluster)
         else:  # it was up before, and is to be up again, whatever is left to change
             snapshots = tuple(s for s in left if isinstance(s, Snapshots))
-            yield from rest_of_trip(cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots, left)
+            yield from rest_of_trip(
+                cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots, left
+            )
 
     def _wrong(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.size != self.size]
 
-    def _change(self, cluster: Cluster, wrong: list[Droplet], *, down: bool = False) -> Iterator[Step]:
+    def _change(
+        self, cluster: Cluster, wrong: list[Droplet], *, down: bool = False
+    ) -> Iterator[Step]:
         names = tuple(m.name for m in wrong)
         if self.snapshot:
             kind = "resize" if self.rolling else "backup"
-            yield Snapshots(names if self.rolling else tuple(m.name for m in cluster.masters), off=True, kind=kind, down=down)
+            yield Snapshots(
+                names if self.rolling else tuple(m.name for m in cluster.masters),
+                off=True,
+                kind=kind,
+                down=down,
+            )
         yield Resize(names, self.size, disk=self._disk(cluster), down=down)
 
     def _one_by_one(self, cluster: Cluster, wrong: list[Droplet]) -> Iterator[Step]:
@@ -90,7 +111,11 @@ class ResizeMasters(Procedure):
 
     def _disk(self, cluster: Cluster) -> int:
         size = cluster.size(self.size)
-        grows = self.grow_disk and size is not None and any(m.disk < size.disk for m in self._wrong(cluster))
+        grows = (
+            self.grow_disk
+            and size is not None
+            and any(m.disk < size.disk for m in self._wrong(cluster))
+        )
         return size.disk if grows and size is not None else 0
 
     # What makes no sense
@@ -123,21 +148,29 @@ class ResizeMasters(Procedure):
         if cluster.size(self.size) is None:
             must_be_whole(cluster)
         if not cluster.sizes:
-            raise Refused("DigitalOcean's list of sizes cannot be read (the token needs sizes:read), so no size can be checked")
+            raise Refused(
+                "DigitalOcean's list of sizes cannot be read (the token needs sizes:read), so no size can be checked"
+            )
         size = cluster.size(self.size)
         if size is None:
             near = get_close_matches(self.size, [s.slug for s in legal(cluster)], 1, 0.7)
             meant = f"did you mean `{near[0]}`? " if near else ""
-            raise Refused(f"DigitalOcean lists no size {self.size}; {meant}{_offer(cluster, self.size)}")
+            raise Refused(
+                f"DigitalOcean lists no size {self.size}; {meant}{_offer(cluster, self.size)}"
+            )
         if not _sold(size, cluster.region):
-            raise Refused(f"{self.size} is not to be had in {cluster.region} now; {_offer(cluster, self.size)}")
+            raise Refused(
+                f"{self.size} is not to be had in {cluster.region} now; {_offer(cluster, self.size)}"
+            )
         disk = max((m.disk for m in self._wrong(cluster)), default=0)
         if size.disk < disk:
             why = f"{self.size} has {size.disk} GB of disk and the masters have {disk} GB; a disk cannot shrink"
             raise Refused(f"{why}; {_offer(cluster, self.size)}")
         if any(_new_plan(m.size) != _new_plan(self.size) for m in self._wrong(cluster)):
             kind = "g5- and s5- sizes" if not _new_plan(self.size) else "other sizes"
-            raise Refused(f"DigitalOcean does not resize {kind} to {self.size}: they do not mix; {_offer(cluster, self.size)}")
+            raise Refused(
+                f"DigitalOcean does not resize {kind} to {self.size}: they do not mix; {_offer(cluster, self.size)}"
+            )
 
     def _check_health(self, cluster: Cluster) -> None:
         sick = [m for m in cluster.masters if not m.well]
@@ -167,7 +200,11 @@ class ResizeMasters(Procedure):
         same = [m for m in cluster.masters if m.name not in changed]
         if not changed:
             return ""
-        rest = f", {said(tuple(m.name for m in same))} still {listed(sorted({m.size for m in same}))}" if same else ""
+        rest = (
+            f", {said(tuple(m.name for m in same))} still {listed(sorted({m.size for m in same}))}"
+            if same
+            else ""
+        )
         have = f"{said(tuple(changed))} {'has' if len(changed) == 1 else 'have'} {self.size} now"
         return f"{have}{rest}: `/openvidu {self.words()}` does the rest"
 
@@ -183,14 +220,20 @@ class ResizeMasters(Procedure):
             )
         old = sorted({m.size for m in wrong})
         if old and not self._disk(cluster):
-            told.append(f"*Can be taken back*: only CPU and memory change; `/openvidu resize masters {old[0]}` goes back")
+            told.append(
+                f"*Can be taken back*: only CPU and memory change; `/openvidu resize masters {old[0]}` goes back"
+            )
         if not self.snapshot:
             told.append(
                 "*No snapshot is taken first*; DigitalOcean recommends one: `--snapshot`, $0.06 for each GB and month until it is deleted"
             )
         else:
-            told.append("*A snapshot of each master is taken* while it is off; it costs $0.06 for each GB and month until it is deleted")
-        told.append("DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it takes a few minutes")
+            told.append(
+                "*A snapshot of each master is taken* while it is off; it costs $0.06 for each GB and month until it is deleted"
+            )
+        told.append(
+            "DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it takes a few minutes"
+        )
         return tuple(told)
 
     def money(self, cluster: Cluster) -> str:
@@ -198,15 +241,24 @@ class ResizeMasters(Procedure):
         if size is None:
             return ""
         was, now = summed(m.monthly for m in wrong), summed((size.monthly,) * len(wrong))
-        before = listed(f"{slug} at {price}" for slug, price in sorted({(m.size, money(m.monthly)) for m in wrong}))
-        change = "how much that changes is unknown" if was is None or now is None else _change(now - was)
+        before = listed(
+            f"{slug} at {price}"
+            for slug, price in sorted({(m.size, money(m.monthly)) for m in wrong})
+        )
+        change = (
+            "how much that changes is unknown" if was is None or now is None else _change(now - was)
+        )
         return (
             f"{count(len(wrong), 'master')} from {before} to {self.size} at {money(size.monthly)} a month each: {change}, "
             "on or off: masters are billed while off too"
         )
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
-        down = (f"{cluster.name} was down and stays down; `/openvidu startup` starts it",) if cluster.down else ()
+        down = (
+            (f"{cluster.name} was down and stays down; `/openvidu startup` starts it",)
+            if cluster.down
+            else ()
+        )
         return (reminders.masters_size(self.size), *down)
 
 
@@ -232,10 +284,14 @@ def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iter
 
 def on_the_way_up(left: tuple[Step, ...]) -> bool:
     """Whether the cluster is to be up at the end of these steps, as it was before."""
-    return fleet.promised(left) > 0 or any(isinstance(s, PowerOn | Healthy | FrontAnswers) for s in left)
+    return fleet.promised(left) > 0 or any(
+        isinstance(s, PowerOn | Healthy | FrontAnswers) for s in left
+    )
 
 
-def rest_of_trip(cluster: Cluster, middle: tuple[Step, ...], left: tuple[Step, ...]) -> Iterator[Step]:
+def rest_of_trip(
+    cluster: Cluster, middle: tuple[Step, ...], left: tuple[Step, ...]
+) -> Iterator[Step]:
     """The same for one that is under way, with these steps `left`: nothing more is stopped when nothing is left to do in the middle."""
     least = fleet.promised(left)
     if middle:
@@ -262,8 +318,14 @@ def legal(cluster: Cluster) -> list[Size]:
     """The sizes that every master could have instead of its own, cheapest first."""
     now = {m.size for m in cluster.masters}
     disk = max((m.disk for m in cluster.masters), default=0)
-    fits = [s for s in cluster.sizes if _sold(s, cluster.region) and s.disk >= disk and s.slug not in now]
-    return sorted((s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=by_price)
+    fits = [
+        s
+        for s in cluster.sizes
+        if _sold(s, cluster.region) and s.disk >= disk and s.slug not in now
+    ]
+    return sorted(
+        (s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=by_price
+    )
 
 
 def _change(monthly: Decimal) -> str:
@@ -281,8 +343,14 @@ def _new_plan(slug: str) -> bool:
 def _offer(cluster: Cluster, wanted: str) -> str:
     """A few sizes that are possible, those nearest to what was asked for first."""
     size = cluster.size(wanted)
-    price = size.monthly if size is not None else max((m.monthly for m in cluster.masters if m.monthly), default=None)
-    near = sorted(legal(cluster), key=lambda s: (abs((s.monthly or UNPRICED) - (price or 0)), s.slug))[:OFFERED]
+    price = (
+        size.monthly
+        if size is not None
+        else max((m.monthly for m in cluster.masters if m.monthly), default=None)
+    )
+    near = sorted(
+        legal(cluster), key=lambda s: (abs((s.monthly or UNPRICED) - (price or 0)), s.slug)
+    )[:OFFERED]
     return f"possible: {', '.join(_said(near))}" if near else "no other size fits these masters"
 
 

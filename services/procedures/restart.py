@@ -12,7 +12,16 @@ from services.common.text import listed
 from services.procedures import find_node as nodes
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.steps import Drain, FrontAnswers, Healthy, PowerOff, PowerOn, RestartService, Revive, Step
+from services.steps import (
+    Drain,
+    FrontAnswers,
+    Healthy,
+    PowerOff,
+    PowerOn,
+    RestartService,
+    Revive,
+    Step,
+)
 
 
 @dataclass(frozen=True)
@@ -47,20 +56,30 @@ class Restart(Procedure):
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
         if cluster.down:
             raise Refused(f"{cluster.name} is down; `/openvidu startup` starts all of it")
-        sick = [short(m.name, cluster.stack) for m in cluster.masters if m.name != master.name and not m.well]
+        sick = [
+            short(m.name, cluster.stack)
+            for m in cluster.masters
+            if m.name != master.name and not m.well
+        ]
         if sick:
             raise Refused(
                 f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and two masters are never down at once; "
                 f"see `/openvidu status {sick[0]}`, and restart that one first"
             )
         if self.service and not master.active:
-            raise Refused(f"{self.node} is {master.status}: nothing runs there; `/openvidu restart {self.node}` starts its droplet")
+            raise Refused(
+                f"{self.node} is {master.status}: nothing runs there; `/openvidu restart {self.node}` starts its droplet"
+            )
         if self.service and isinstance(master.start, NotSeen):
-            raise Refused(f"{self.node} cannot be reached by SSH ({master.start.reason}); leave `--service` out to restart its droplet")
+            raise Refused(
+                f"{self.node} cannot be reached by SSH ({master.start.reason}); leave `--service` out to restart its droplet"
+            )
 
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
         if self.service:
-            raise Refused(f"`--service` is for masters; of a media node only OpenVidu is ever restarted: `/openvidu restart {self.node}`")
+            raise Refused(
+                f"`--service` is for masters; of a media node only OpenVidu is ever restarted: `/openvidu restart {self.node}`"
+            )
         fleet.of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
             raise Refused(f"DigitalOcean is removing {self.node} already")
@@ -70,16 +89,22 @@ class Restart(Procedure):
         if isinstance(node.look, NotSeen):
             raise Refused(f"{self.node} cannot be seen by SSH ({node.look.reason}); {more}")
         if not node.look.start:
-            raise Refused(f"{self.node} is still installing OpenVidu; there is nothing to restart yet")
+            raise Refused(
+                f"{self.node} is still installing OpenVidu; there is nothing to restart yet"
+            )
         if not cluster.up:
-            raise Refused(f"not every master is on; a media node serves only with them: `/openvidu startup` for {cluster.name}")
+            raise Refused(
+                f"not every master is on; a media node serves only with them: `/openvidu startup` for {cluster.name}"
+            )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         node = nodes.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             name = short(node.name, cluster.stack)
             floor = fleet.of(cluster).floor_without((node,))
-            yield Drain((node.id,), number=1, pool_follows=False, returns=True, who=name, floor=floor)
+            yield Drain(
+                (node.id,), number=1, pool_follows=False, returns=True, who=name, floor=floor
+            )
             yield Revive((node.id,), who=name)
             return
         if self.service:
@@ -93,7 +118,9 @@ class Restart(Procedure):
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         # A master that would not go off in time is left on, if it is: nothing else is stopped because of it.
-        if isinstance(step, PowerOff) and not all(cluster.master(n).status == "active" for n in step.names):
+        if isinstance(step, PowerOff) and not all(
+            cluster.master(n).status == "active" for n in step.names
+        ):
             yield from (PowerOn(n) for n in step.names)
             yield Healthy(step.names)
 

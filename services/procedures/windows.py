@@ -17,7 +17,19 @@ from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.steps import Step
 from services.steps.windows import SaveWindow
-from services.windows import BY_TURNS, KIND_WORDS, USAGE, Edge, SchedulePolicy, Window, begin_window, edges, lead, lint, parse_window
+from services.windows import (
+    BY_TURNS,
+    KIND_WORDS,
+    USAGE,
+    Edge,
+    SchedulePolicy,
+    Window,
+    begin_window,
+    edges,
+    lead,
+    lint,
+    parse_window,
+)
 from services.windows.ends import likely_end
 from services.windows.overlap import overlaps
 from services.windows.time_zones import day_and_time, offset, offset_words, wall
@@ -72,25 +84,39 @@ class AddWindow(Procedure):
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         window = self.parsed(cluster)
         title = f"*{window.name}* {window.times} ({window.title.partition('(')[2]}"
-        same = dict(cluster.window_versions).get(window.name) if window.words() in cluster.windows else None
+        same = (
+            dict(cluster.window_versions).get(window.name)
+            if window.words() in cluster.windows
+            else None
+        )
         yield SaveWindow(window.words(), title, window.number or 0, same)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         window = self.parsed(cluster)
         named = [w for w in cluster.windows if w.split(" ", 1)[0] == window.name]
         old = [w for w in named if w != window.words()]
-        again = ("it is there already: this renews its standing approval",) if window.words() in named else ()
+        again = (
+            ("it is there already: this renews its standing approval",)
+            if window.words() in named
+            else ()
+        )
         others = _others(window, cluster)
         since, until = cluster.seen_at, cluster.seen_at + FOUR_WEEKS
         coming = edges((*others, window), since, until)
-        first = next((e for e in coming if e.kind == "close" and e.acts and window.name in e.windows), None)
+        first = next(
+            (e for e in coming if e.kind == "close" and e.acts and window.name in e.windows), None
+        )
         return (
             f"*{window.kind}*: {KIND_WORDS[window.kind]}",
             *again,
             _meetings(window),
             *_meanwhile(window, cluster),
             *(f"it takes the place of `{w}`" for w in old),
-            *((f"closes first on {_when(first)}", likely_end(cluster.evenings, first)) if first else ()),
+            *(
+                (f"closes first on {_when(first)}", likely_end(cluster.evenings, first))
+                if first
+                else ()
+            ),
             *overlaps(others, window, since, until),
             *lint((*others, window), cluster.seen_at),
         )
@@ -105,7 +131,9 @@ class AddWindow(Procedure):
 def _when(edge: Edge) -> str:
     """`Mon 2027-11-01 20:00 (Europe/Madrid, UTC+1)`."""
     zone = ZoneInfo(edge.zone)
-    return f"{day_and_time(wall(zone, edge.at))} ({edge.zone}, {offset_words(offset(zone, edge.at))})"
+    return (
+        f"{day_and_time(wall(zone, edge.at))} ({edge.zone}, {offset_words(offset(zone, edge.at))})"
+    )
 
 
 def _meetings(window: Window) -> str:
@@ -123,7 +151,9 @@ def _meanwhile(window: Window, cluster: Cluster) -> tuple[str, ...]:
     if window.meetings == "skip":
         return ()
     least = cluster.min_serving
-    return (f"{count(least, 'media node')} {'stays' if least == 1 else 'stay'} in service until no one meets there, or people decide",)
+    return (
+        f"{count(least, 'media node')} {'stays' if least == 1 else 'stay'} in service until no one meets there, or people decide",
+    )
 
 
 def _others(window: Window, cluster: Cluster) -> tuple[Window, ...]:
@@ -141,13 +171,23 @@ def saving_words(window: Window, cluster: Cluster) -> str:
     terms = SchedulePolicy(lead=BY_TURNS if cluster.kind is FleetKind.AUTOSCALER else lead(()))
     before = tuple(parse_window(w) for w in cluster.windows)
     others = _others(window, cluster)
-    costs_now, costs_then = (four_weeks(w, cluster.seen_at, nodes, terms) for w in (before, (*others, window)))
+    costs_now, costs_then = (
+        four_weeks(w, cluster.seen_at, nodes, terms) for w in (before, (*others, window))
+    )
     masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
     saved = costs_now - costs_then
     said = f"saves about {money(saved)}" if saved >= 0 else f"costs about {money(-saved)} more"
-    beside = f", beside what {listed(w.name for w in others)} {'saves' if len(others) == 1 else 'save'}" if others else ""
+    beside = (
+        f", beside what {listed(w.name for w in others)} {'saves' if len(others) == 1 else 'save'}"
+        if others
+        else ""
+    )
     there = len(cluster.media) or cluster.remembered or 0
-    more = "" if window.number in (None, there) else f"it opens with {count(window.number or 0, 'media node')}, there are {there} now: "
+    more = (
+        ""
+        if window.number in (None, there)
+        else f"it opens with {count(window.number or 0, 'media node')}, there are {there} now: "
+    )
     return f"{more}{said} in four weeks{beside} (media nodes only{masters})"
 
 
@@ -158,7 +198,9 @@ def _nodes(cluster: Cluster) -> list[NodePrice] | None:
     else:
         size = cluster.pool.size if cluster.pool else ""
         known = cluster.size(size)
-        nodes = [_price(cluster.media_price, known.monthly if known else None, size)] * (cluster.remembered or 0)
+        nodes = [_price(cluster.media_price, known.monthly if known else None, size)] * (
+            cluster.remembered or 0
+        )
     seen = [n for n in nodes if n is not None]
     return seen if len(seen) == len(nodes) else None
 

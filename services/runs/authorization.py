@@ -32,7 +32,9 @@ from services.runs.request import GRACE, Request, Vote, grew, load_grew
 from services.runs.run import Run
 from services.steps import Question, Step
 
-ONE_RUN = "break-glass covers one run, now; what is done again and again from then on needs its approval"
+ONE_RUN = (
+    "break-glass covers one run, now; what is done again and again from then on needs its approval"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class Authorization:
     approvers: tuple[Actor, ...]
     at: float
     glass: bool = False  # break-glass: given by the requester alone
-    until: float = 0.0  # for a change at a later moment: until when it counts; 0: as long as the policy says
+    until: float = (
+        0.0  # for a change at a later moment: until when it counts; 0: as long as the policy says
+    )
 
 
 class Differs(StrEnum):
@@ -73,7 +77,13 @@ def of_run(run: Run) -> Authorization:
 
 def of_later(request: Request) -> Authorization:
     """What was approved for a later moment: it counts until then and a little longer, however long ago it was given."""
-    return Authorization(request.plan, request.requester, request.approvals, request.agreed_at, until=request.later + GRACE)
+    return Authorization(
+        request.plan,
+        request.requester,
+        request.approvals,
+        request.agreed_at,
+        until=request.later + GRACE,
+    )
 
 
 def not_covered(request: Request, now: Plan, rules: Rules, at: float) -> str:
@@ -113,7 +123,11 @@ def _heavier(then: Plan, now: Plan, rules: Rules) -> str:
     if now.effects.down and not then.effects.down and Impact.MEETINGS_BLOCKED in shown:
         fresh.append(Impact.MEETINGS_BLOCKED)
     words = impact_words(now, rules)
-    return f"it now {listed(words[impact] for impact in fresh)}, which was not on the approved card" if fresh else ""
+    return (
+        f"it now {listed(words[impact] for impact in fresh)}, which was not on the approved card"
+        if fresh
+        else ""
+    )
 
 
 def _other_nodes(then: Plan, now: Plan) -> str:
@@ -123,7 +137,11 @@ def _other_nodes(then: Plan, now: Plan) -> str:
     if then.nodes is None or now.nodes is None:
         return "the media nodes that it was approved for were not recorded"
     fresh = {*now.nodes} - {*then.nodes}
-    return f"{count(len(fresh), 'media node')} {'was' if len(fresh) == 1 else 'were'} not there when it was approved" if fresh else ""
+    return (
+        f"{count(len(fresh), 'media node')} {'was' if len(fresh) == 1 else 'were'} not there when it was approved"
+        if fresh
+        else ""
+    )
 
 
 def _more_media(then: Plan, now: Plan, rules: Rules) -> str:
@@ -152,7 +170,11 @@ def too_few(given: Authorization, needs: int, rules: Rules) -> str:
     """Why those who gave it are not enough any more: they lost the role or the account, or the policy takes more by now."""
     if given.glass:
         lost = may_break_glass(given.requester, rules).kind is Kind.DENIED
-        return f"{given.requester.mention}, who used break-glass for it, may not any more" if lost else ""
+        return (
+            f"{given.requester.mention}, who used break-glass for it, may not any more"
+            if lost
+            else ""
+        )
     counting = still_counting(given.approvers, given.requester, rules)
     if not tally([a.user for a in counting], needs, rules).left:
         return ""
@@ -181,8 +203,12 @@ def counted(request: Request, actor: Actor, rules: Rules) -> Request:
     if verdict.kind is Kind.ALLOWED and actor.key == request.requester.key:
         return replace(request, needs=0, lacks=())
     if verdict.kind is Kind.ALLOWED and request.startable:
-        raise Refused(f"this needs no approval any more; {request.requester.mention}, who asked for it, can start it")
-    raise_if_denied(may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals)))
+        raise Refused(
+            f"this needs no approval any more; {request.requester.mention}, who asked for it, can start it"
+        )
+    raise_if_denied(
+        may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals))
+    )
     raise_if_denied(may_approve_now(rules))
     if verdict.kind is Kind.DENIED:
         why = rules.unsure or "may not change this cluster any more"
@@ -191,7 +217,12 @@ def counted(request: Request, actor: Actor, rules: Rules) -> Request:
     needs = max(request.needs, verdict.approvals)
     raise_if_denied(adds_up(actor, [a.user for a in before], needs, rules))
     approvals = (*before, actor)
-    return replace(request, approvals=approvals, needs=needs, lacks=tally([a.user for a in approvals], needs, rules).lacks)
+    return replace(
+        request,
+        approvals=approvals,
+        needs=needs,
+        lacks=tally([a.user for a in approvals], needs, rules).lacks,
+    )
 
 
 def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
@@ -199,14 +230,18 @@ def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
     if request.plan.effects.standing:
         raise Refused(f"{ONE_RUN}; ask for it without break-glass")
     if actor.key != request.requester.key:
-        raise Refused(f"only {request.requester.mention}, who broke the glass, can confirm this; anybody else asks as usual")
+        raise Refused(
+            f"only {request.requester.mention}, who broke the glass, can confirm this; anybody else asks as usual"
+        )
     return request
 
 
 # Answering a question
 
 
-def wanting(votes: Iterable[Vote], choice: str, requester: Actor, rules: Rules, at: float) -> tuple[Actor, ...]:
+def wanting(
+    votes: Iterable[Vote], choice: str, requester: Actor, rules: Rules, at: float
+) -> tuple[Actor, ...]:
     """Who wants this answer and may have it counted now: the newest vote of each, not older than an approval may be."""
     newest = {v.by.key: v for v in votes}
     mine = (v for v in newest.values() if v.choice == choice and not too_old(v.at, rules, at))
@@ -215,7 +250,11 @@ def wanting(votes: Iterable[Vote], choice: str, requester: Actor, rules: Rules, 
 
 def stake_grew(then: Question, now: Question | None, rules: Rules) -> str:
     """Why an answer that loses something is not covered by what stood on the card; "" when it is. None: it is not asked any more."""
-    return "what it was about has changed" if now is None else load_grew(then.at_stake, now.at_stake, rules.growth)
+    return (
+        "what it was about has changed"
+        if now is None
+        else load_grew(then.at_stake, now.at_stake, rules.growth)
+    )
 
 
 # Acting on a step
@@ -230,6 +269,10 @@ def beyond(run: Run, step: Step, cluster: Cluster, rules: Rules, at: float) -> s
     """
     if Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
         return ""
-    grown = load_grew(run.shown.meetings, cluster.load, rules.growth) if run.shown.load is not None else ""
+    grown = (
+        load_grew(run.shown.meetings, cluster.load, rules.growth)
+        if run.shown.load is not None
+        else ""
+    )
     old = "" if run.asks else too_old(run.approved_at, rules, at)
     return "; ".join(filter(None, (grown, old)))

@@ -16,6 +16,7 @@ from services.store.keys import drain_key
 SIGNALLED = "signalled"  # in the place of a start: one of them was signalled, whichever it was
 TAGGED = "tag"  # in the place of a start: the node was told to leave by a tag, which it obeys once in its life
 
+
 class DrainLedger:
     """The ledger."""
 
@@ -34,8 +35,12 @@ class DrainLedger:
         (known,) = await self._store.get(key)
         # An entry that is there already may have been written by a commit that was never answered: written again, it is known to be kept.
         entry = known or json.dumps({"run": lease.run, "at": self._clock.now()})
-        puts = {key: entry} if start == TAGGED else {key: entry, self.key(droplet, SIGNALLED): entry}
-        if not await self._store.commit(Commit(checks={lease.key: lease.token, key: known}, puts=dict[str, str | None](puts))):
+        puts = (
+            {key: entry} if start == TAGGED else {key: entry, self.key(droplet, SIGNALLED): entry}
+        )
+        if not await self._store.commit(
+            Commit(checks={lease.key: lease.token, key: known}, puts=dict[str, str | None](puts))
+        ):
             raise Superseded(f"{lease.run} is driven by somebody else")
 
     async def entered(self, droplet: int, start: str) -> bool:

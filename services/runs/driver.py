@@ -12,7 +12,10 @@ from services.runs.executor import Executor, Progress
 
 log = logging.getLogger(__name__)
 PART = "driving runs"
-FIRST, LAST = 10.0, 600.0  # seconds until a run is taken up again that could not be driven: twice as long each time
+FIRST, LAST = (
+    10.0,
+    600.0,
+)  # seconds until a run is taken up again that could not be driven: twice as long each time
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,13 @@ class _Failed:
 class RunDriver:
     """One background drive for each run. `tell` hears of all progress, at once and in order, and must not wait."""
 
-    def __init__(self, executor: Executor, tell: Callable[[Progress], None], clock: Clock, bulkheads: Bulkheads) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        tell: Callable[[Progress], None],
+        clock: Clock,
+        bulkheads: Bulkheads,
+    ) -> None:
         self._executor = executor
         self._tell = tell
         self._clock = clock
@@ -89,7 +98,9 @@ class RunDriver:
         # The claim stays, and a later sweep takes the run up again, from what is seen then. What does not pass by itself, not at once.
         if not self._bulkheads.note(PART, cluster, error):
             times = self._failed[run_id].times + 1 if run_id in self._failed else 1
-            self._failed[run_id] = _Failed(times, self._clock.steady() + min(LAST, FIRST * 2 ** (times - 1)))
+            self._failed[run_id] = _Failed(
+                times, self._clock.steady() + min(LAST, FIRST * 2 ** (times - 1))
+            )
 
     async def aclose(self) -> None:
         """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""

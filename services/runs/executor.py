@@ -19,7 +19,20 @@ from services.runs.drain_ledger import DrainLedger
 from services.runs.fenced_world import FencedWorld
 from services.runs.journal import Journal
 from services.runs.locks import Lease, LeaseKeeper, Locks
-from services.runs.run import Answered, Asked, Ended, Event, Noted, Questioned, Reached, Recovering, Run, State, Stopped, Taken
+from services.runs.run import (
+    Answered,
+    Asked,
+    Ended,
+    Event,
+    Noted,
+    Questioned,
+    Reached,
+    Recovering,
+    Run,
+    State,
+    Stopped,
+    Taken,
+)
 from services.runs.undone import taken_back
 from services.runs.watched_time import Stopwatch, Watch
 from services.steps import Choice, Effects, Question, Step
@@ -28,7 +41,9 @@ log = logging.getLogger(__name__)
 EAGER = 0.1  # of the usual interval: the shortest
 NEAR = 0.3
 ANEW = "Press Resume to have it approved as it is now"
-BLIND_LIMIT = 3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
+BLIND_LIMIT = (
+    3600.0  # not seeing DigitalOcean for this long stops a run; shorter outages are waited out
+)
 NOTIFY_AFTER = 300.0  # an outage that lasts this long is posted, once
 PROOF = "proof"  # what was looked for: that a step disconnects no one who is not on the card
 BUG_PAUSE = 30.0
@@ -89,7 +104,13 @@ class Executor:
                     return
                 watch = _watch(run, lease)
                 watched = watch.step.read(run.step_began)
-                taken = Taken(self.clock.now(), self.locks.worker, lease.epoch, again=run.takes > 0, watched=watched)
+                taken = Taken(
+                    self.clock.now(),
+                    self.locks.worker,
+                    lease.epoch,
+                    again=run.takes > 0,
+                    watched=watched,
+                )
                 run = await self.journal.append(run, taken, lease)
                 await _Drive(self, run, lease, watch).walk()
         except Superseded as gone:
@@ -112,11 +133,17 @@ class _Here:
     calm: Cluster | None = None  # the last look that nothing was wrong with
     suspect: str = ""  # what the last look seemed to show, until another one confirms it
     seen_done: float | None = None
-    given_from: float | None = None  # seconds watched when it was looked at first, or asked for: from then it gets its usual time
-    redo: tuple[int, float] | None = None  # an ask that got no answer, and since when it may have taken effect
+    given_from: float | None = (
+        None  # seconds watched when it was looked at first, or asked for: from then it gets its usual time
+    )
+    redo: tuple[int, float] | None = (
+        None  # an ask that got no answer, and since when it may have taken effect
+    )
     unanswered: str = ""  # why
     doubts: Doubts = field(default_factory=Doubts)
-    outages: dict[Hashable, Outage] = field(default_factory=dict)  # of the journal, and of each kind of look
+    outages: dict[Hashable, Outage] = field(
+        default_factory=dict
+    )  # of the journal, and of each kind of look
     bug: Outage = field(default_factory=Outage)
 
 
@@ -155,7 +182,9 @@ class _Drive:
                 await self._outage(error)
             except (Rejected, Refused) as error:
                 await self._give_up(str(error))
-            except Exception as error:  # whatever it is, it stops this run only, and only after an hour
+            except (
+                Exception
+            ) as error:  # whatever it is, it stops this run only, and only after an hour
                 if not self._read:
                     raise  # the journal itself: nothing can be written about that
                 await self._internal(error)
@@ -181,9 +210,13 @@ class _Drive:
         if step is None:
             await self._append(await self._end())
         elif self.run.leaving:
-            await self._append(Ended(self._clock.now(), State.LEFT, self.run.leaving, self.run.left_by))
+            await self._append(
+                Ended(self._clock.now(), State.LEFT, self.run.leaving, self.run.left_by)
+            )
         elif self.run.cancel is not None and self._may_end(step):
-            await self._append(Ended(self._clock.now(), State.CANCELLED, self._stays(), self.run.cancel))
+            await self._append(
+                Ended(self._clock.now(), State.CANCELLED, self._stays(), self.run.cancel)
+            )
         elif self._waits_for_people():
             self._watch.blind()
             await self._remind()
@@ -196,13 +229,21 @@ class _Drive:
             return Ended(self._clock.now(), State.DONE, "")
         procedure = self.run.plan.procedure
         left = procedure.left(self.run.plan.basis, await self._observe(procedure.looks_at))
-        return Ended(self._clock.now(), State.ROLLED_BACK, "; ".join(t for t in (self.run.recovering, left) if t))
+        return Ended(
+            self._clock.now(),
+            State.ROLLED_BACK,
+            "; ".join(t for t in (self.run.recovering, left) if t),
+        )
 
     def _may_end(self, step: Step) -> bool:
         """Whether a cancel may take effect here."""
         if self._waits_for_people():
             return True
-        done = [s for i, s in enumerate(self.run.steps[: self.run.position]) if i not in self.run.skipped and s.leads_on]
+        done = [
+            s
+            for i, s in enumerate(self.run.steps[: self.run.position])
+            if i not in self.run.skipped and s.leads_on
+        ]
         if self._cluster is None:
             between = bool(done) and done[-1] is self.run.steps[self.run.position - 1]
         else:
@@ -242,7 +283,9 @@ class _Drive:
         found = self._x.beyond(self.run, step, cluster, self._clock.now())
         self._doing = Fact.LOAD
         if found and isinstance(cluster.load, NotSeen) and self.run.shown.load is not None:
-            raise Unreachable(f"{step.title()}: how many people it would disconnect is not seen ({cluster.load.reason})")
+            raise Unreachable(
+                f"{step.title()}: how many people it would disconnect is not seen ({cluster.load.reason})"
+            )
         self._came_through()
         return f"{found}. {ANEW}" if found else ""
 
@@ -267,7 +310,9 @@ class _Drive:
 
     async def _look(self, step: Step) -> Cluster:
         # Which droplets are on costs nothing to see, and shows whether an earlier goal still holds.
-        cluster = await self._observe(step.needs | {Fact.DROPLETS}, self.run.asked_at if self.run.asks else None)
+        cluster = await self._observe(
+            step.needs | {Fact.DROPLETS}, self.run.asked_at if self.run.asks else None
+        )
         if not self.run.asks and not step.is_done(cluster):
             self._doing = PROOF
             if unproved := step.unproved(cluster):
@@ -287,7 +332,9 @@ class _Drive:
         self._doing = needs
         try:
             # A step that is not about snapshots does not wait for their list.
-            spared = frozenset({Fact.SNAPSHOTS}) - (self.run.step.needs if self.run.step is not None else frozenset())
+            spared = frozenset({Fact.SNAPSHOTS}) - (
+                self.run.step.needs if self.run.step is not None else frozenset()
+            )
             cluster = await self._outside.observe(needs, since, tolerates=spared)
         except Rejected as error:
             if self._doubts.seen(needs, self._clock.now()):
@@ -393,7 +440,9 @@ class _Drive:
         if self.run.unsure or not self.run.asks:
             here.given_from = self._watched()
         await self._append(Asked(self._clock.now(), self.run.position, again))
-        hands = FencedWorld(self._outside, cluster, self._lease, self._x.drains, self._x.memory, since)
+        hands = FencedWorld(
+            self._outside, cluster, self._lease, self._x.drains, self._x.memory, since
+        )
         # Until an answer came it may have taken effect, whatever comes instead of one.
         here.redo = (again, since or (self.run.step_began if again == 0 else self.run.asked_at))
         try:
@@ -421,7 +470,11 @@ class _Drive:
     async def _turned_down(self, reason: str, step: Step) -> None:
         """Our own hands would not do it: most often because somebody else's were there since the look."""
         cluster = await self._look(step)
-        other = "" if self.run.recovering or self.run.question else self.run.basis.changed(cluster.basis)
+        other = (
+            ""
+            if self.run.recovering or self.run.question
+            else self.run.basis.changed(cluster.basis)
+        )
         if other:
             await self._other_hand(f"somebody else changed {other}")
         else:
@@ -437,7 +490,12 @@ class _Drive:
         can_keep = any(c.id == "keep" for c in question.choices)
         if question.kind == "zero-refused" and cluster.zero_policy == "keep_one" and can_keep:
             await self._append(Answered(self._clock.now(), question.id, "keep", None))
-            await self._append(Noted(self._clock.now(), "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node"))
+            await self._append(
+                Noted(
+                    self._clock.now(),
+                    "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node",
+                )
+            )
 
     async def _rerouted(self, step: Step, question: Question) -> Question:
         """With one media node kept, the whole way on is another: whatever was to come after the pool's number comes after that too."""
@@ -446,11 +504,18 @@ class _Drive:
             return question
         cluster = await self._observe(procedure.looks_at)
         try:
-            plan = make_plan(replace(cluster, zero_refused=True, zero_policy="keep_one"), procedure, self._to_come())
+            plan = make_plan(
+                replace(cluster, zero_refused=True, zero_policy="keep_one"),
+                procedure,
+                self._to_come(),
+            )
         except Refused:
             return replace(question, choices=tuple(c for c in question.choices if c.id != "keep"))
         way = step.passes_on(plan.steps)
-        return replace(question, choices=tuple(replace(c, steps=way) if c.id == "keep" else c for c in question.choices))
+        return replace(
+            question,
+            choices=tuple(replace(c, steps=way) if c.id == "keep" else c for c in question.choices),
+        )
 
     def _to_come(self) -> tuple[Step, ...]:
         return self.run.steps[self.run.position :]
@@ -461,7 +526,9 @@ class _Drive:
         """Seconds still to be watched before it is late: what is left of its time, of what people gave, and of its usual time from now."""
         run, watched, deadline = self.run, self._watched(), step.deadline(cluster)
         here = self._here if self._here.began == (run.position, run.step_began) else None
-        given = watched - here.given_from if here is not None and here.given_from is not None else 0.0
+        given = (
+            watched - here.given_from if here is not None and here.given_from is not None else 0.0
+        )
         left = [deadline - watched, min(step.takes(cluster), deadline) - given]
         if run.wait_from:
             left.append(run.wait_until - run.wait_from - self._watch.wait.read(run.wait_from))
@@ -501,7 +568,9 @@ class _Drive:
         now = self._clock.now()
         back = () if self.run.recovering else tuple(procedure.recover(cluster, step))
         basis = cluster.basis
-        await self._append(Recovering(now, reason, back, basis) if back else Stopped(now, reason, basis))
+        await self._append(
+            Recovering(now, reason, back, basis) if back else Stopped(now, reason, basis)
+        )
 
     # Other hands
 
@@ -565,11 +634,23 @@ class _Drive:
             once = all(not q.default for q in self.run.asked if q.kind == "other-hand")
             by_itself = objected and once and _only_starts(plan.effects)
             ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
-            way = Choice("continue", "Go on from the new state", steps=plan.steps, basis=cluster.basis, following=plan.following)
+            way = Choice(
+                "continue",
+                "Go on from the new state",
+                steps=plan.steps,
+                basis=cluster.basis,
+                following=plan.following,
+            )
             choices.insert(0, way)
-            what += f". The run goes on from the new state: {ways}" if by_itself else f". From the new state it would be: {ways}"
+            what += (
+                f". The run goes on from the new state: {ways}"
+                if by_itself
+                else f". From the new state it would be: {ways}"
+            )
         text = f"{what}. Nothing more was changed since."
-        question = Question("other-hand", text, tuple(choices), default="continue" if by_itself else "")
+        question = Question(
+            "other-hand", text, tuple(choices), default="continue" if by_itself else ""
+        )
         await self._append(Questioned(self._clock.now(), self.run.asking(question)))
         return True
 
@@ -584,12 +665,20 @@ class _Drive:
         if question is None or self._cluster is None:
             return
         # Silence is an answer only while a bot is there to show the question.
-        if question.default and self._watch.question.read(self.run.question_at) >= question.default_after:
+        if (
+            question.default
+            and self._watch.question.read(self.run.question_at) >= question.default_after
+        ):
             await self._append(Answered(now, question.id, question.default, None))
             return
         if now - max(self._reminded, self.run.question_at) >= self._cluster.timings.drain_reminder:
             self._reminded = now
-            await self._append(Noted(now, f"still waiting for an answer for {duration(now - self.run.question_at)}: {question.text}"))
+            await self._append(
+                Noted(
+                    now,
+                    f"still waiting for an answer for {duration(now - self.run.question_at)}: {question.text}",
+                )
+            )
 
     def _stays(self) -> str:
         return "; ".join(self.run.stays_done) or "nothing was changed"
@@ -608,7 +697,9 @@ class _Drive:
         except Exception as error:  # noqa: BLE001 - a step may have no words for an unexpected look
             bugs.note(f"{self.run.id}: what it waits for cannot be said", error)
             waits, until = "", None
-        self._x.watch(Progress(self.run, self._cluster, waits, until, self._trouble, now, self._watched()))
+        self._x.watch(
+            Progress(self.run, self._cluster, waits, until, self._trouble, now, self._watched())
+        )
 
     def _waits(self, now: float) -> tuple[str, float | None]:
         step, cluster = self.run.step, self._cluster
@@ -619,9 +710,17 @@ class _Drive:
     async def _pause(self, seconds: float | None = None) -> None:
         self._tell()
         step, cluster = self.run.step, self._cluster
-        usual = _usual(step, cluster) if step is not None and cluster is not None and step.needs <= cluster.known else 0.0
+        usual = (
+            _usual(step, cluster)
+            if step is not None and cluster is not None and step.needs <= cluster.known
+            else 0.0
+        )
         waited = self._clock.now() - max(self.run.step_began, self.run.asked_at)
-        interval = self._outside.pace(rhythm(waited, usual, self._timings_look())) if seconds is None else max(seconds, 0.1)
+        interval = (
+            self._outside.pace(rhythm(waited, usual, self._timings_look()))
+            if seconds is None
+            else max(seconds, 0.1)
+        )
         await self._clock.sleep(interval)
 
 

@@ -1,6 +1,5 @@
 """The hands of a run: nothing leaves the bot unless its lease surely holds, and no start of a media server is drained twice."""
 
-
 from services.cloud.port import ClusterGateway
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.model import Autoscaler, Cluster, FleetKind, MediaNode, NodeLook
@@ -15,7 +14,13 @@ class FencedWorld:
     """The hands of one run: nothing leaves the bot unless the lease surely holds, and no start is drained twice."""
 
     def __init__(
-        self, outside: ClusterGateway, cluster: Cluster, lease: Lease, drains: DrainLedger, memory: ClusterMemory, since: float | None
+        self,
+        outside: ClusterGateway,
+        cluster: Cluster,
+        lease: Lease,
+        drains: DrainLedger,
+        memory: ClusterMemory,
+        since: float | None,
     ) -> None:
         self._outside = outside
         self._cluster = cluster
@@ -35,14 +40,20 @@ class FencedWorld:
         self._lease.check()
 
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
-        if self._cluster.kind is FleetKind.AUTOSCALER and any(n.id == droplet_id for n in self._cluster.media):
+        if self._cluster.kind is FleetKind.AUTOSCALER and any(
+            n.id == droplet_id for n in self._cluster.media
+        ):
             # Switched off it goes on being counted, and the autoscaler may then send the only live one away.
-            raise Refused(f"{action} of a node that the autoscaler made: it is drained, never powered or resized")
+            raise Refused(
+                f"{action} of a node that the autoscaler made: it is drained, never powered or resized"
+            )
         self._lease.check()
         await self._outside.act(droplet_id, action, self._since, **extra)
 
     async def set_target(self, number: int, *, remember: int) -> None:
-        self._noted(await self._memory.note_target(self._cluster, number, self._fence(), remember=remember))
+        self._noted(
+            await self._memory.note_target(self._cluster, number, self._fence(), remember=remember)
+        )
         try:
             await self._outside.set_target(self._cluster, number)
         except Rejected as error:
@@ -74,21 +85,33 @@ class FencedWorld:
     async def save_window(self, words: str) -> None:
         window = parse_window(words)
         run, now = self._lease.run, self._cluster.seen_at
-        await self._memory.books.edit(self._cluster.name, lambda book: book.with_window(window, run, now), self._fence())
+        await self._memory.books.edit(
+            self._cluster.name, lambda book: book.with_window(window, run, now), self._fence()
+        )
 
     async def drain(self, droplet_id: int, *, stays: bool) -> None:
         node = next(n for n in self._cluster.media if n.id == droplet_id)
         look = node.look
-        if not isinstance(look, NodeLook) or not look.start or (look.marked and not look.undelivered):
+        if (
+            not isinstance(look, NodeLook)
+            or not look.start
+            or (look.marked and not look.undelivered)
+        ):
             return
         if await self._drains.entered(droplet_id, TAGGED):
-            raise Refused(f"{node.name} was told to leave by its tag already: a signal on top would throw everybody out")
+            raise Refused(
+                f"{node.name} was told to leave by its tag already: a signal on top would throw everybody out"
+            )
         await self._drains.enter(droplet_id, look.start, self._lease)
         self._lease.check()
         await self._outside.signal(droplet_id, look, stays=stays)
 
     async def pause_autoscaler(self, *, frozen: bool) -> None:
-        self._noted(await self._memory.note_pause(self._cluster, self._lease.run, self._fence(), frozen=frozen))
+        self._noted(
+            await self._memory.note_pause(
+                self._cluster, self._lease.run, self._fence(), frozen=frozen
+            )
+        )
         await self._outside.pause(self._autoscaler())
 
     async def resume_autoscaler(self) -> None:
@@ -99,7 +122,10 @@ class FencedWorld:
     async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
         node = self._media(droplet_id)
         if not node.seen and await self._drains.entered(droplet_id, SIGNALLED):
-            raise Unreachable(f"{node.name} is not seen, and may be finishing after a signal: its tag would be a second one", sent=False)
+            raise Unreachable(
+                f"{node.name} is not seen, and may be finishing after a signal: its tag would be a second one",
+                sent=False,
+            )
         if node.draining:
             return  # it finishes already, told by a signal: the tag would be a second one
         await self._drains.enter(droplet_id, TAGGED, self._lease)
@@ -108,7 +134,9 @@ class FencedWorld:
 
     async def uncount(self, droplet_id: int) -> None:
         if not self._autoscaler().enabled:
-            raise Refused("the autoscaler is paused: a node that it does not count would only lose its firewalls")
+            raise Refused(
+                "the autoscaler is paused: a node that it does not count would only lose its firewalls"
+            )
         self._lease.check()
         await self._outside.uncount(droplet_id)
 
@@ -122,13 +150,19 @@ class FencedWorld:
 
     def _autoscaler(self) -> Autoscaler:
         if self._cluster.autoscaler is None or not self._cluster.autoscaler.trigger:
-            raise Refused("the autoscaler has no trigger: it was deleted, and only Terraform makes another")
+            raise Refused(
+                "the autoscaler has no trigger: it was deleted, and only Terraform makes another"
+            )
         return self._cluster.autoscaler
 
     def _media(self, droplet_id: int) -> MediaNode:
         """The node of that id, among those that the look saw as the autoscaler's."""
         node = next((n for n in self._cluster.media if n.id == droplet_id), None)
-        if node is None or self._cluster.kind is not FleetKind.AUTOSCALER or node.member_status is None:
+        if (
+            node is None
+            or self._cluster.kind is not FleetKind.AUTOSCALER
+            or node.member_status is None
+        ):
             raise Refused(f"droplet {droplet_id} is none of the autoscaler's")
         return node
 

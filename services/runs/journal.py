@@ -11,10 +11,32 @@ from services.audit.entries import Deed, journal_digest
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Superseded, Unreachable
 from services.common.serialize import read, read_json, write
-from services.runs.audit_entries import of_end, of_opening, of_policy, of_request, of_saying, of_vote, policy_words
+from services.runs.audit_entries import (
+    of_end,
+    of_opening,
+    of_policy,
+    of_request,
+    of_saying,
+    of_vote,
+    policy_words,
+)
 from services.runs.locks import Lease
 from services.runs.request import Request, RequestState, Vote
-from services.runs.run import CLASSES, Answered, CancelAsked, Ended, Event, Opened, Questioned, Resumed, Run, State, Stopped, apply, fold
+from services.runs.run import (
+    CLASSES,
+    Answered,
+    CancelAsked,
+    Ended,
+    Event,
+    Opened,
+    Questioned,
+    Resumed,
+    Run,
+    State,
+    Stopped,
+    apply,
+    fold,
+)
 from services.steps import Question
 from services.store import Commit, Store
 from services.store.keys import (
@@ -99,14 +121,20 @@ class Journal:
         """
         cluster = opened.plan.cluster
         checks = {claim_key(cluster): None, number_key(cluster): counter, **(checks or {})}
-        puts = {**(puts or {}), claim_key(cluster): opened.run, number_key(cluster): str(int(counter or 0) + 1)}
+        puts = {
+            **(puts or {}),
+            claim_key(cluster): opened.run,
+            number_key(cluster): str(int(counter or 0) + 1),
+        }
         if request is not None:
             before, after = request
             checks[request_key(before.id)] = before.text
             puts[request_key(before.id)] = dump(after, before.text)
         appends = [(run_log_key(opened.run), dump(opened)), (runs_log_key(cluster), opened.run)]
         deeds = ([of_request(*request)] if request is not None else []) + [of_opening(opened)]
-        return await self.chain.commit(Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds)
+        return await self.chain.commit(
+            Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds
+        )
 
     async def append(self, run: Run, event: Event, lease: Lease) -> Run:
         """Write what the driving worker did or saw. Superseded when the lease is not ours any more."""
@@ -142,7 +170,11 @@ class Journal:
 
         `checks`: what else must be so still. `request`: the approved request that it rests on, consumed in the same act.
         """
-        checks, puts, deeds = {claim_key(run.cluster): run.id, **(checks or {})}, dict[str, str | None](), list[Deed]()
+        checks, puts, deeds = (
+            {claim_key(run.cluster): run.id, **(checks or {})},
+            dict[str, str | None](),
+            list[Deed](),
+        )
         match event:
             case Answered():
                 checks[question_key(run.id)] = event.question
@@ -171,13 +203,17 @@ class Journal:
         checks: Checks = {claim_key(run.cluster): run.id, key: run.question.id}
         puts: Checks = {key: question.id, said_key(run.id): new_id()}
         event = Questioned(self._clock.now(), question)
-        return await self._store.commit(Commit(checks, puts, {}, [(run_log_key(run.id), dump(event))]))
+        return await self._store.commit(
+            Commit(checks, puts, {}, [(run_log_key(run.id), dump(event))])
+        )
 
     async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
         """What the worker did or saw is in the journal only; what it ends with is a decision too."""
         if isinstance(event, Ended):
             return await self._write_end(run, event, checks, puts)
-        return await self._store.commit(Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), dump(event))]))
+        return await self._store.commit(
+            Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), dump(event))])
+        )
 
     async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
         """The last entry, sealed with the digest of the whole journal: read again while people have their say meanwhile."""
@@ -186,11 +222,15 @@ class Journal:
             (said,) = await self._store.get(key)
             digest = journal_digest([*await self._store.read(log), dump(event)])
             commit = Commit({**checks, key: said}, puts, {}, [(log, dump(event))])
-            if await self.chain.commit(commit, run.cluster, of_end(run, event, digest), note=sealed_key(run.id)):
+            if await self.chain.commit(
+                commit, run.cluster, of_end(run, event, digest), note=sealed_key(run.id)
+            ):
                 return True
             if (await self._store.get(key))[0] == said:
                 return False
-        raise Unreachable(f"{run.id} is decided about faster than its end can be written", sent=False)
+        raise Unreachable(
+            f"{run.id} is decided about faster than its end can be written", sent=False
+        )
 
     async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
         """Note that this person wants that answer, where one is not enough, and nothing else. Returns all votes, the newest last."""
@@ -218,19 +258,31 @@ class Journal:
         key, words = policy_key(cluster), policy_words(rules)
         (before,) = await self._store.get(key)
         if before != words:
-            await self.chain.commit(Commit(checks={key: before}, puts={key: words}), cluster, of_policy(before or "", rules))
+            await self.chain.commit(
+                Commit(checks={key: before}, puts={key: words}),
+                cluster,
+                of_policy(before or "", rules),
+            )
 
     async def put_request(self, request: Request, pending: str | None) -> bool:
         """Store a new request and add it to those that wait, which were `pending`. False: that list has changed meanwhile."""
         checks, puts = _filed(request, pending)
-        return await self.chain.commit(Commit(checks=checks, puts=puts), request.plan.cluster, of_request(None, request))
+        return await self.chain.commit(
+            Commit(checks=checks, puts=puts), request.plan.cluster, of_request(None, request)
+        )
 
-    async def take_the_place(self, before: Request, after: Request, new: Request, pending: str | None) -> bool:
+    async def take_the_place(
+        self, before: Request, after: Request, new: Request, pending: str | None
+    ) -> bool:
         """Close a request and file the one that takes its place, in one act. False: either of the two has changed meanwhile."""
         checks, puts = _filed(new, pending)
         key = request_key(before.id)
-        commit = Commit(checks={**checks, key: before.text}, puts={**puts, key: dump(after, before.text)})
-        return await self.chain.commit(commit, new.plan.cluster, of_request(before, after), of_request(None, new))
+        commit = Commit(
+            checks={**checks, key: before.text}, puts={**puts, key: dump(after, before.text)}
+        )
+        return await self.chain.commit(
+            commit, new.plan.cluster, of_request(before, after), of_request(None, new)
+        )
 
     async def change_request(self, before: Request, after: Request) -> bool:
         """Replace a request as it was read, to the letter. False: somebody changed it meanwhile."""
@@ -241,8 +293,13 @@ class Journal:
 
 def _filed(request: Request, pending: str | None) -> tuple[Checks, Checks]:
     """What has to be so, and what is written, for a new request among those that wait."""
-    waiting, key = pending_key(request.plan.cluster, later=bool(request.later)), request_key(request.id)
-    after = json.dumps([*read_json(pending, [], f"the list of requests of {request.plan.cluster}"), request.id])
+    waiting, key = (
+        pending_key(request.plan.cluster, later=bool(request.later)),
+        request_key(request.id),
+    )
+    after = json.dumps(
+        [*read_json(pending, [], f"the list of requests of {request.plan.cluster}"), request.id]
+    )
     return {key: None, waiting: pending}, {key: dump(request), waiting: after}
 
 
@@ -252,7 +309,9 @@ def _readable(run: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise BadRecord(f"run {run} cannot be read: it is damaged, or a newer openvidu-bot wrote it ({error})") from error
+        raise BadRecord(
+            f"run {run} cannot be read: it is damaged, or a newer openvidu-bot wrote it ({error})"
+        ) from error
 
 
 def _event(text: str, run: str) -> Event:

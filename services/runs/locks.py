@@ -40,7 +40,9 @@ class Lease:
     back does not make it last, and a machine that slept through a stretch that only its wall knows of does not either.
     """
 
-    def __init__(self, store: Store, clock: Clock, run: str, epoch: int, worker: str, taken: Reading) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, run: str, epoch: int, worker: str, taken: Reading
+    ) -> None:
         self._store = store
         self._clock = clock
         self.run = run
@@ -64,7 +66,11 @@ class Lease:
         """One renewal. Raises Superseded when somebody else has it."""
         began = Reading.of(self._clock)
         puts, ttl = self._noted()
-        commit = Commit(checks={self.key: self.token}, puts={**puts, self.key: self.token}, ttl={**ttl, self.key: TTL})
+        commit = Commit(
+            checks={self.key: self.token},
+            puts={**puts, self.key: self.token},
+            ttl={**ttl, self.key: TTL},
+        )
         if not await self._store.commit(commit):
             self._lost = True
             raise Superseded(f"the lease on {self.run} went to somebody else")
@@ -87,7 +93,9 @@ class Lease:
         self._lost = True
         puts, ttl = self._noted()
         with suppress(Unreachable):
-            await self._store.commit(Commit(checks={self.key: self.token}, puts={**puts, self.key: None}, ttl=ttl))
+            await self._store.commit(
+                Commit(checks={self.key: self.token}, puts={**puts, self.key: None}, ttl=ttl)
+            )
 
     def _noted(self) -> tuple[Mapping[str, str], Mapping[str, float]]:
         if self.note is None:

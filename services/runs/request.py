@@ -63,7 +63,9 @@ class Request:
     run: str = ""
     replaced_by: str = ""
     glass: bool = False  # break-glass: no approval is asked for, and whoever asked confirms it
-    lacks: tuple[str, ...] = ()  # user groups of which nobody has approved it yet, and somebody has to
+    lacks: tuple[
+        str, ...
+    ] = ()  # user groups of which nobody has approved it yet, and somebody has to
     why_closed: str = ""  # the reason that whoever rejected it gave
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     act: Act | None = None  # a run that is under way goes on with it; None: it opens a run
@@ -72,7 +74,9 @@ class Request:
     zone: str = ""  # that moment was meant in
     agreed_at: float = 0.0  # of a later one: when it had all approvals that it needs
     waits: str = ""  # of a later one whose moment has come: what is in its way
-    text: str = field(default="", compare=False, repr=False, metadata={"stored": False})  # as it was read: what a change has to find there
+    text: str = field(
+        default="", compare=False, repr=False, metadata={"stored": False}
+    )  # as it was read: what a change has to find there
 
     @property
     def left(self) -> int:
@@ -87,7 +91,11 @@ class Request:
     @property
     def moment(self) -> str:
         """`Mon 30 Nov 2026, 22:00 Europe/Madrid`: when it is to be done, where that is later."""
-        return f"{datetime.fromtimestamp(self.later, ZoneInfo(self.zone)):%a %d %b %Y, %H:%M} {self.zone}" if self.later else ""
+        return (
+            f"{datetime.fromtimestamp(self.later, ZoneInfo(self.zone)):%a %d %b %Y, %H:%M} {self.zone}"
+            if self.later
+            else ""
+        )
 
     def agreed(self, at: float) -> "Request":
         """A later one with all approvals that it needs: they count until its moment and a little longer."""
@@ -102,8 +110,18 @@ class Request:
         """With what this person said; as it is when that is nothing."""
         return replace(self, remarks=(*self.remarks, (by.key, remark))) if remark else self
 
-    def closed(self, state: RequestState, at: float, by: Actor | None = None, *, run: str = "", replaced_by: str = "") -> "Request":
-        return replace(self, state=state, closed_by=by, closed_at=at, run=run, replaced_by=replaced_by)
+    def closed(
+        self,
+        state: RequestState,
+        at: float,
+        by: Actor | None = None,
+        *,
+        run: str = "",
+        replaced_by: str = "",
+    ) -> "Request":
+        return replace(
+            self, state=state, closed_by=by, closed_at=at, run=run, replaced_by=replaced_by
+        )
 
 
 def grew(then: Plan, now: Plan, rules: Rules) -> str:
@@ -112,7 +130,9 @@ def grew(then: Plan, now: Plan, rules: Rules) -> str:
     A new recording, many more people; or, where people are disconnected, meetings that were unknown on the card and are seen now, or
     the other way round. What was unknown and still is was approved as unknown.
     """
-    if (then.load is None or now.load is None) and not (now.effects.cuts_off or then.effects.cuts_off):
+    if (then.load is None or now.load is None) and not (
+        now.effects.cuts_off or then.effects.cuts_off
+    ):
         return ""
     return load_grew(then.meetings, now.meetings, rules.growth)
 
@@ -121,12 +141,22 @@ def load_grew(then: Observed[Load], now: Observed[Load], growth: float) -> str:
     """How the people who meet are more than there were, or are unknown; "" when they are covered."""
     if isinstance(now, NotSeen):
         known = "it was known when it was asked for"
-        return "" if isinstance(then, NotSeen) else f"how many people are in meetings is unknown now ({now.reason}); {known}"
+        return (
+            ""
+            if isinstance(then, NotSeen)
+            else f"how many people are in meetings is unknown now ({now.reason}); {known}"
+        )
     if isinstance(then, NotSeen):
-        return "" if now.idle else f"{now.people} people are in meetings; how many was unknown when it was asked for"
+        return (
+            ""
+            if now.idle
+            else f"{now.people} people are in meetings; how many was unknown when it was asked for"
+        )
     if now.recordings > then.recordings:
         running = "1 recording is" if now.recordings == 1 else f"{now.recordings} recordings are"
         return f"{running} running; there were {then.recordings} when it was asked for"
     if now.people > then.people * (1 + growth) and now.people > then.people:
-        return f"{now.people} people are in meetings; there were {then.people} when it was asked for"
+        return (
+            f"{now.people} people are in meetings; there were {then.people} when it was asked for"
+        )
     return ""

@@ -34,7 +34,9 @@ class Opened:
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
     agreed: float = 0.0  # of what was planned for later: when it was approved
-    opens: float = 0.0  # of a window that closes: when it opens by itself again; 0: not as far as is known
+    opens: float = (
+        0.0  # of a window that closes: when it opens by itself again; 0: not as far as is known
+    )
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,20 @@ class Ended:
     reason: str = ""  # that this person gave
 
 
-Event = Opened | Taken | Asked | Reached | Noted | Questioned | Answered | CancelAsked | Recovering | Stopped | Resumed | Ended
+Event = (
+    Opened
+    | Taken
+    | Asked
+    | Reached
+    | Noted
+    | Questioned
+    | Answered
+    | CancelAsked
+    | Recovering
+    | Stopped
+    | Resumed
+    | Ended
+)
 
 
 class State(StrEnum):
@@ -190,7 +205,9 @@ class Run:
     step_began: float = 0.0
     wait_until: float = 0.0
     wait_from: float = 0.0  # when people said that more time is given, until `wait_until`
-    watched: float = 0.0  # seconds of the current step that bots before the one that drives it watched
+    watched: float = (
+        0.0  # seconds of the current step that bots before the one that drives it watched
+    )
     asked_here: bool = False  # the last ask was made by the bot that drives it
     unsure: bool = False  # a bot before wrote that it asks, and nothing says that it lived to do it
     question: Question | None = None
@@ -218,7 +235,9 @@ class Run:
     bound: Identity = UNSEEN
     begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
     following: str = ""  # what to do next, said at the end: of the way that was taken
-    way_from: int = 0  # the first step of that way: the cluster was looked at anew when it was found
+    way_from: int = (
+        0  # the first step of that way: the cluster was looked at anew when it was found
+    )
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     why_cancelled: str = ""
     why_ended: str = ""  # the reason of whoever abandoned it
@@ -236,7 +255,9 @@ class Run:
     @property
     def to_come(self) -> tuple[Step, ...]:
         """The steps from the present one on."""
-        return tuple(s for i, s in enumerate(self.steps) if i >= self.position and i not in self.skipped)
+        return tuple(
+            s for i, s in enumerate(self.steps) if i >= self.position and i not in self.skipped
+        )
 
     def asking(self, question: Question) -> Question:
         """That question, with an id that no other asking of this run has."""
@@ -265,7 +286,11 @@ class Run:
         """What stays done if it ends now, what was begun and is not taken back among it."""
         steps = [self.steps[r.step] for r in self.reached if r.step < len(self.steps)]
         # What a later step made of it is what stays: drained nodes that are gone do not wait for a restart.
-        done = [s.stays() for i, s in enumerate(steps) if not any(later.settles(s) for later in steps[i + 1 :])]
+        done = [
+            s.stays()
+            for i, s in enumerate(steps)
+            if not any(later.settles(s) for later in steps[i + 1 :])
+        ]
         step = self.step
         if step is not None and self.asked_at and type(step).ask is not Step.ask:
             done.append(f"begun and not taken back: {step.stays()}")
@@ -302,7 +327,9 @@ def _answered(run: Run, event: Answered) -> Run:
     question = run.question
     if question is None or question.id != event.question:
         return run
-    run = _renewed(replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event)), event)
+    run = _renewed(
+        replace(run, question=None, state=State.RUNNING, answers=(*run.answers, event)), event
+    )
     choice = next((c for c in question.choices if c.id == event.choice), None)
     if choice is None:
         return run
@@ -314,14 +341,22 @@ def _answered(run: Run, event: Answered) -> Run:
         return replace(run, wait_until=event.at + choice.wait, wait_from=event.at)
     if choice.skip:
         rest = tuple(s.forced() for s in run.steps[run.position + 1 :])
-        run = replace(run, steps=run.steps[: run.position + 1] + rest, skipped=(*run.skipped, run.position))
+        run = replace(
+            run, steps=run.steps[: run.position + 1] + rest, skipped=(*run.skipped, run.position)
+        )
         return _next(run, run.position + 1, event.at)
     if choice.steps is not None:
         # The step that was refused counts as skipped; what was chosen comes after it.
         chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
         chosen += run.steps[run.position + 1 :] if choice.goes_on else ()
-        run = replace(run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position))
-        run = replace(run, recovering=choice.back or run.recovering, turned_back=choice.back or run.turned_back)
+        run = replace(
+            run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position)
+        )
+        run = replace(
+            run,
+            recovering=choice.back or run.recovering,
+            turned_back=choice.back or run.turned_back,
+        )
         run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
         return _next(run, run.position + 1, event.at)
     return run
@@ -329,7 +364,13 @@ def _answered(run: Run, event: Answered) -> Run:
 
 def _renewed(run: Run, event: Answered | Resumed) -> Run:
     """A new approval takes the place of the one that it rested on."""
-    return run if event.plan is None else replace(run, renewed=event.plan, approvers=event.approvers, approved_at=event.at, agreed=0.0)
+    return (
+        run
+        if event.plan is None
+        else replace(
+            run, renewed=event.plan, approvers=event.approvers, approved_at=event.at, agreed=0.0
+        )
+    )
 
 
 def _left(run: Run, basis: facts.Basis | None) -> Run:
@@ -356,31 +397,65 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
             return _taken(run, event)
         case Asked():
             begun = run.begun if event.step in run.begun else (*run.begun, event.step)
-            return replace(run, begun=begun, asks=event.again + 1, asked_at=event.at, asked_here=True, unsure=False)
+            return replace(
+                run,
+                begun=begun,
+                asks=event.again + 1,
+                asked_at=event.at,
+                asked_here=True,
+                unsure=False,
+            )
         case Reached():
             basis = run.basis if event.basis is None else run.basis.merged(event.basis)
-            return _next(replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at)
+            return _next(
+                replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at
+            )
         case Noted():
             return replace(run, notes=(*run.notes, event))
         case Questioned():
-            return replace(run, asked=(*run.asked, event.question), question=event.question, question_at=event.at, state=State.ASKING)
+            return replace(
+                run,
+                asked=(*run.asked, event.question),
+                question=event.question,
+                question_at=event.at,
+                state=State.ASKING,
+            )
         case Answered():
             return _answered(run, event)
         case CancelAsked():
             return replace(run, cancel=event.by, why_cancelled=event.reason)
         case Recovering():
             steps = run.steps[: run.position + 1] + event.steps
-            run = replace(run, steps=steps, skipped=(*run.skipped, run.position), recovering=event.reason, cancel=None)
+            run = replace(
+                run,
+                steps=steps,
+                skipped=(*run.skipped, run.position),
+                recovering=event.reason,
+                cancel=None,
+            )
             run = _left(replace(run, way_from=run.position + 1), event.basis)
             # What was begun may still change the sizes: they are known again once the first step of the way back is reached.
             run = replace(run, basis=replace(run.basis, sizes=None))
             return _next(run, run.position + 1, event.at)
         case Stopped():
-            return _left(replace(run, state=State.STOPPED, stopped=event.reason, question=None), event.basis)
+            return _left(
+                replace(run, state=State.STOPPED, stopped=event.reason, question=None), event.basis
+            )
         case Resumed():
-            return _next(_renewed(replace(run, state=State.RUNNING, stopped="", cancel=None), event), event.step, event.at)
+            return _next(
+                _renewed(replace(run, state=State.RUNNING, stopped="", cancel=None), event),
+                event.step,
+                event.at,
+            )
         case Ended():
-            run = replace(run, state=State(event.how), ended_at=event.at, end_text=event.text, ended_by=event.by, question=None)
+            run = replace(
+                run,
+                state=State(event.how),
+                ended_at=event.at,
+                end_text=event.text,
+                ended_by=event.by,
+                question=None,
+            )
             return replace(run, why_ended=event.reason)
         case Opened():
             return run
@@ -400,8 +475,33 @@ CLASSES: Classes = {
     for kind in (
         *STEPS,
         *PROCEDURES,
-        *(Opened, Taken, Asked, Reached, Noted, Questioned, Answered, CancelAsked, Recovering, Stopped, Resumed, Ended),
-        *(Plan, Effects, Choice, Question, Actor, Act, Vote, Request, facts.Load, facts.Basis, Identity),
+        *(
+            Opened,
+            Taken,
+            Asked,
+            Reached,
+            Noted,
+            Questioned,
+            Answered,
+            CancelAsked,
+            Recovering,
+            Stopped,
+            Resumed,
+            Ended,
+        ),
+        *(
+            Plan,
+            Effects,
+            Choice,
+            Question,
+            Actor,
+            Act,
+            Vote,
+            Request,
+            facts.Load,
+            facts.Basis,
+            Identity,
+        ),
     )
 }
 

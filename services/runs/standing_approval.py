@@ -56,7 +56,11 @@ def may_start(standings: Iterable[Standing], rules: Rules, at: float, *, before:
     """
     if rules.scale_up_to is None:
         return None
-    numbers = [s.window.number for s in standings if s.window.number is not None and _covers_number(s, rules, at)]
+    numbers = [
+        s.window.number
+        for s in standings
+        if s.window.number is not None and _covers_number(s, rules, at)
+    ]
     return max(rules.scale_up_to, before, *numbers) if numbers else max(rules.scale_up_to, before)
 
 
@@ -65,11 +69,15 @@ def _covers_number(standing: Standing, rules: Rules, at: float) -> bool:
     if given is None:
         return True
     counting = still_counting(given.approvers, given.requester, rules)
-    enough = not tally([a.user for a in counting], rules.demand((Impact.WINDOWS_ADDED, Impact.MEDIA_ADDED)), rules).left
+    enough = not tally(
+        [a.user for a in counting], rules.demand((Impact.WINDOWS_ADDED, Impact.MEDIA_ADDED)), rules
+    ).left
     return enough and not lapsed(standing, rules, at)
 
 
-def opening_of(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, at: float) -> tuple[Startup, str]:
+def opening_of(
+    edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, at: float
+) -> tuple[Startup, str]:
     """What an opening starts, and why that is not all that its windows name; "" when it is.
 
     A start-up takes nothing away: neither what others have added meanwhile nor, where a window says so, what was there before.
@@ -81,10 +89,14 @@ def opening_of(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rule
     most = may_start(standings, rules, at, before=before)
     if most is None or wanted <= most:
         return Startup(wanted), ""
-    return Startup(most), f"{most} of {count(wanted, 'media node')}: more is beyond what its window is approved for"
+    return Startup(
+        most
+    ), f"{most} of {count(wanted, 'media node')}: more is beyond what its window is approved for"
 
 
-def uncovered(plan: Plan, edge: Edge, standings: Iterable[Standing], rules: Rules, at: float) -> str:
+def uncovered(
+    plan: Plan, edge: Edge, standings: Iterable[Standing], rules: Rules, at: float
+) -> str:
     """Why what an edge is about to do is not covered by the standing approval of its windows; "" when it is."""
     if plan.effects.cuts_off or plan.effects.special:
         return f"it would not be graceful: {'; '.join(plan.effects.special) or 'it ends running meetings'}"

@@ -15,10 +15,17 @@ def taken_back(run: Run, cluster: Cluster) -> str:
     Only of what is meant to last: a later step may undo it on purpose (off, then on again), and the way to come may restore it.
     What was reached before the way was found anew is what that way began with.
     """
-    reached = sorted({r.step for r in run.reached if run.way_from <= r.step < run.position} - set(run.skipped))
+    reached = sorted(
+        {r.step for r in run.reached if run.way_from <= r.step < run.position} - set(run.skipped)
+    )
     for index in reached:
         said = run.steps[index].lost(cluster)
-        if said and _lasts(run, index, cluster) and not _comes_back(run, index, cluster) and not _own_doing(run, index, cluster):
+        if (
+            said
+            and _lasts(run, index, cluster)
+            and not _comes_back(run, index, cluster)
+            and not _own_doing(run, index, cluster)
+        ):
             return said
     return ""
 
@@ -56,7 +63,12 @@ def _ways(run: Run, start: int, end: int) -> list[Step]:
 
 def well(cluster: Cluster) -> Cluster:
     """The same with every master on and healthy: from there on only what steps do counts, not what another hand did."""
-    return replace(cluster, masters=tuple(replace(m, status="active", locked=False, healthy=True) for m in cluster.masters))
+    return replace(
+        cluster,
+        masters=tuple(
+            replace(m, status="active", locked=False, healthy=True) for m in cluster.masters
+        ),
+    )
 
 
 def _whole(cluster: Cluster) -> Cluster:

@@ -43,7 +43,9 @@ class Watch:
 
     def __init__(self, record: str | None = None) -> None:
         left: dict[str, tuple[float, float]] = json.loads(record) if record else {}
-        self.step, self.wait, self.question = (Stopwatch(*left.get(name, (0.0, 0.0))) for name in ("step", "wait", "question"))
+        self.step, self.wait, self.question = (
+            Stopwatch(*left.get(name, (0.0, 0.0))) for name in ("step", "wait", "question")
+        )
 
     def record(self) -> str:
         """For the next bot."""

@@ -30,7 +30,10 @@ class AutoscalerAlerts:
             await self._desk.bulkheads.keep("lookout", partial(self._look, name), name)
 
     async def _look(self, name: str) -> None:
-        if await self._desk.memory.last_kind(name) is not FleetKind.AUTOSCALER or await self._desk.open_run(name) is not None:
+        if (
+            await self._desk.memory.last_kind(name) is not FleetKind.AUTOSCALER
+            or await self._desk.open_run(name) is not None
+        ):
             return
         cluster = await self._desk.look(name, SEES)
         if cluster.problem:

@@ -32,7 +32,11 @@ AHEAD: dict[CalendarKind, timedelta] = {
     "freezes": timedelta(days=400),
     "meetings": timedelta(days=40),
 }
-CALLED: dict[CalendarKind, str] = {"holidays": "holidays", "freezes": "change freezes", "meetings": "meetings"}
+CALLED: dict[CalendarKind, str] = {
+    "holidays": "holidays",
+    "freezes": "change freezes",
+    "meetings": "meetings",
+}
 
 Entries = tuple[Holiday, ...] | tuple[Freeze, ...] | tuple[Meeting, ...]
 
@@ -104,10 +108,14 @@ class CalendarSync:
         if self._clock.now() - self._read_at >= EVERY:
             self._read_at = self._clock.now()
             await self._bulkheads.each("calendar files", self._calendars, self._read_all)
-        await self._bulkheads.each("holidays", [n for n in self._sites.ours if n in self._found], self._write)
+        await self._bulkheads.each(
+            "holidays", [n for n in self._sites.ours if n in self._found], self._write
+        )
 
     async def _read_all(self, name: str) -> None:
-        self._found[name] = tuple(await asyncio.gather(*(self._contents(name, c) for c in self._calendars[name])))
+        self._found[name] = tuple(
+            await asyncio.gather(*(self._contents(name, c) for c in self._calendars[name]))
+        )
 
     async def _contents(self, name: str, calendar: Calendar) -> Contents:
         """What the file says; with its trouble, and no entries, when it cannot be read."""
@@ -121,7 +129,9 @@ class CalendarSync:
         key = (name, calendar.kind)
         task = self._reading.get(key)
         if task is None:
-            task = self._reading[key] = asyncio.create_task(asyncio.to_thread(calendar.read, self._clock.now()))
+            task = self._reading[key] = asyncio.create_task(
+                asyncio.to_thread(calendar.read, self._clock.now())
+            )
         done, _ = await asyncio.wait({task}, timeout=DEADLINE)
         if not done:
             raise Refused(f"reading it takes longer than {DEADLINE:.0f} s")
@@ -191,7 +201,11 @@ def _news(before: Source | None, now: Source, cluster: str) -> str:
     if now.trouble:
         if before is not None and before.trouble == now.trouble:
             return ""
-        stay = "Those known before stay" if before is not None else f"No {what} are known until it can be"
+        stay = (
+            "Those known before stay"
+            if before is not None
+            else f"No {what} are known until it can be"
+        )
         return f"*The {what} of {cluster} could not be read* · {now.file}: {now.trouble}. {stay}; the file is read again each hour."
     if now.empty and not (before is not None and before.empty):
         return f"*{now.file} has {now.found}* · {cluster} closes on every day of its windows."

@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-FIRST, SECOND, EVERY = 900.0, 3600.0, 3600.0  # seconds since it waits: said again then, and from then on each hour
+FIRST, SECOND, EVERY = (
+    900.0,
+    3600.0,
+    3600.0,
+)  # seconds since it waits: said again then, and from then on each hour
 
 
 class Audience(IntEnum):
@@ -65,7 +69,13 @@ def repeats(waited: float) -> int:
 def audience(matter: Matter, times: int) -> Audience:
     """Who is mentioned at that repetition. At the first its requester; where nobody asked for it, the approvers."""
     begin = Audience.REQUESTER if matter.who else Audience.APPROVERS
-    wanted = Audience.OUTSIDE if matter.urgent else Audience(min(Audience.OUTSIDE, begin + times - 1)) if times else begin
+    wanted = (
+        Audience.OUTSIDE
+        if matter.urgent
+        else Audience(min(Audience.OUTSIDE, begin + times - 1))
+        if times
+        else begin
+    )
     return min(wanted, matter.widest)
 
 

@@ -64,16 +64,28 @@ def overdue(known: Known, now: float) -> Overdue | None:
     """What is overdue now; None while nothing is."""
     due, holder = known.due, known.holder
     opens = due.since_edge
-    if due.state != "open" or opens is None or opens.kind != "open" or not opens.acts or serves(opens) in known.done:
+    if (
+        due.state != "open"
+        or opens is None
+        or opens.kind != "open"
+        or not opens.acts
+        or serves(opens) in known.done
+    ):
         return None
-    began = [r for r in known.ended if isinstance(r.plan.procedure, Startup) and r.ended_at >= opens.start]
+    began = [
+        r
+        for r in known.ended
+        if isinstance(r.plan.procedure, Startup) and r.ended_at >= opens.start
+    ]
     if any(r.state is State.DONE for r in began):
         return _gone_down(opens, began[0], known)
     by = max(opens.at, opens.start + known.lead)
     if holder is not None:
         return _in_the_way(opens, holder, max(by, holder.opened_at + known.lead))
     own = next((r for r in began if r.edge == opens.name), None)
-    if own is not None and own.state is not State.CANCELLED:  # a person who cancels it is in front of everybody
+    if (
+        own is not None and own.state is not State.CANCELLED
+    ):  # a person who cancels it is in front of everybody
         return Overdue(opens, by, f"{own.id} is {own.state}: {own.end_text}", run=own.id)
     if opens.name not in known.done and now > opens.start:
         return Overdue(opens, by, known.why or UNTOLD)
@@ -86,7 +98,9 @@ def _in_the_way(opens: Edge, holder: Run, by: float) -> Overdue:
     if holder.state is State.STOPPED:
         return Overdue(opens, by, f"{said} has stopped: {holder.stopped}", run=holder.id)
     if holder.question is not None:
-        return Overdue(opens, by, f"{said} waits for an answer: {holder.question.text}", run=holder.id)
+        return Overdue(
+            opens, by, f"{said} waits for an answer: {holder.question.text}", run=holder.id
+        )
     if isinstance(holder.plan.procedure, Startup):
         step = holder.step.title() if holder.step else "its end"
         return Overdue(opens, by, f"{said} is at “{step}”", moves=True, run=holder.id)

@@ -21,7 +21,9 @@ from services.windows import Due, Hold, KeepUp, Length, closures, due, keep_up
 class ScheduleOverrides:
     """Takes them. `look_after` has what they mean acted on at once, not only at the next tick."""
 
-    def __init__(self, desk: Desk, clock: Clock, usage: Usage, look_after: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self, desk: Desk, clock: Clock, usage: Usage, look_after: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._desk = desk
         self._clock = clock
         self._usage = usage
@@ -33,15 +35,23 @@ class ScheduleOverrides:
         self._desk.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, book = await self._books.read(name)
-        kept = keep_up(book.windows, now, length, actor.mention, reason=reason, exceptions=book.exceptions)
+        kept = keep_up(
+            book.windows, now, length, actor.mention, reason=reason, exceptions=book.exceptions
+        )
         words = f"*{name} stays up* until {at(kept.until)} · {actor.mention}{f' · {reason}' if reason else ''}"
 
         def change(b: Book) -> Book:
             exceptions = replace(b.exceptions, keep_ups=(*b.exceptions.keep_ups, kept))
             wanted = due(b.windows, now, b.exceptions).since_edge
             # A close that has not begun is settled by this, and needs no second message.
-            b = b.finished(wanted.name).over(f"{wanted.name}/ask", now) if wanted and wanted.kind == "close" else b
-            return replace(b, exceptions=exceptions).telling(Announcement(f"kept/{kept.since:.3f}/{actor.user}", words))
+            b = (
+                b.finished(wanted.name).over(f"{wanted.name}/ask", now)
+                if wanted and wanted.kind == "close"
+                else b
+            )
+            return replace(b, exceptions=exceptions).telling(
+                Announcement(f"kept/{kept.since:.3f}/{actor.user}", words)
+            )
 
         await self._books.edit(name, change, by=actor)
         for since, until in _kept_times(book, kept):
@@ -53,7 +63,12 @@ class ScheduleOverrides:
     async def _call_back(self, name: str, actor: Actor, reason: str) -> None:
         """A close that is under way for a window stops at its next safe point; what it has done already is brought back then."""
         run = await self._desk.open_run(name)
-        if run is not None and run.requester.window and isinstance(run.plan.procedure, Shutdown) and run.cancel is None:
+        if (
+            run is not None
+            and run.requester.window
+            and isinstance(run.plan.procedure, Shutdown)
+            and run.cancel is None
+        ):
             try:
                 await self._desk.cancel(run.id, actor, reason or f"{name} stays up")
             except Refused:
@@ -69,7 +84,9 @@ class ScheduleOverrides:
             asked = b.told(question)
             if asked is None or asked.until <= now or question in dict(b.answers):
                 who = dict(b.answers).get(question)
-                raise Refused(f"this question is not open any more{f': {who.mention} answered it' if who else ''}; nothing was changed")
+                raise Refused(
+                    f"this question is not open any more{f': {who.mention} answered it' if who else ''}; nothing was changed"
+                )
             answers = (*b.answers, (question, actor))[-ANSWERS:]
             return replace(b, answers=answers).over(question, now, f"{actor.mention}: close now")
 
@@ -86,7 +103,9 @@ class ScheduleOverrides:
 
         def change(b: Book) -> Book:
             exceptions = replace(b.exceptions, holds=(*b.exceptions.holds, hold))
-            return replace(b, exceptions=exceptions).telling(Announcement(f"hold/{hold.since:.3f}", words))
+            return replace(b, exceptions=exceptions).telling(
+                Announcement(f"hold/{hold.since:.3f}", words)
+            )
 
         await self._books.edit(name, change, by=actor)
         return hold
@@ -103,8 +122,14 @@ class ScheduleOverrides:
         def change(b: Book) -> Book:
             over = [f"hold/{h.since:.3f}/over" for h in b.exceptions.holds]
             holds = tuple(replace(h, until=now) if h.until > now else h for h in b.exceptions.holds)
-            told = Announcement(f"unhold/{hold.since:.3f}", f"*{name} is not on hold any more* · {actor.mention}")
-            return replace(b, exceptions=replace(b.exceptions, holds=holds)).telling(told).finished(*over)
+            told = Announcement(
+                f"unhold/{hold.since:.3f}", f"*{name} is not on hold any more* · {actor.mention}"
+            )
+            return (
+                replace(b, exceptions=replace(b.exceptions, holds=holds))
+                .telling(told)
+                .finished(*over)
+            )
 
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)
@@ -118,7 +143,10 @@ class ScheduleOverrides:
         def change(b: Book) -> Book:
             if b.window(window) is None:
                 raise Refused(f"{name} has no window {window}; there {_there(b)}")
-            told = Announcement(f"removed/{window}/{now:.3f}", f"*{name} has no window {window} any more* · {actor.mention}")
+            told = Announcement(
+                f"removed/{window}/{now:.3f}",
+                f"*{name} has no window {window} any more* · {actor.mention}",
+            )
             return b.without_window(window).telling(told)
 
         _, before = await self._books.read(name)
@@ -135,13 +163,22 @@ class ScheduleOverrides:
         def change(b: Book) -> Book:
             if not b.windows:
                 raise Refused(f"{name} has no windows, so nothing closes it on any day")
-            begun = [o.day for c in closures(b.windows, now, now, b.exceptions.free)[0] for o in c.occurrences if o.close <= now]
+            begun = [
+                o.day
+                for c in closures(b.windows, now, now, b.exceptions.free)[0]
+                for o in c.occurrences
+                if o.close <= now
+            ]
             if late := sorted({*begun} & {*dates}):
-                raise Refused(f"{name} has closed for {late[0]} already; `/openvidu keepup tonight` brings it up")
+                raise Refused(
+                    f"{name} has closed for {late[0]} already; `/openvidu keepup tonight` brings it up"
+                )
             off = tuple(sorted({*b.exceptions.off, *dates}))
             words = f"*{name} stays up on {', '.join(dates)}*: no window closes it then · {actor.mention}"
             exceptions = replace(b.exceptions, off=off)
-            return replace(b, exceptions=exceptions).telling(Announcement(f"skip/{now:.3f}/{actor.user}", words))
+            return replace(b, exceptions=exceptions).telling(
+                Announcement(f"skip/{now:.3f}/{actor.user}", words)
+            )
 
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)

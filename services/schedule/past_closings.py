@@ -10,7 +10,11 @@ def evening_of(run: Run) -> Evening | None:
     """How long its meetings went on; None where it was no closing of a window, or did not come as far as its drain."""
     if not run.edge or not isinstance(run.plan.procedure, Shutdown):
         return None
-    drains = [i for i, s in enumerate(run.steps) if isinstance(s, Left) or (isinstance(s, Drain) and not s.beyond)]
+    drains = [
+        i
+        for i, s in enumerate(run.steps)
+        if isinstance(s, Left) or (isinstance(s, Drain) and not s.beyond)
+    ]
     if not drains or run.position < drains[0]:
         return None
     cut = next((a.at for a in run.answers if a.choice in ("up", "force")), None)

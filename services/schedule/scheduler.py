@@ -65,14 +65,21 @@ TRIES = 5
 UNANSWERED = 1800.0  # seconds until nobody's answer means that it stays up
 TURNING_BACK = 600.0  # kept free before the opening time, so that a closing that is given up has been undone by then
 REPORT = "report/"
-REPORT_DAYS, REPORT_HOUR = (1, 2, 3), 7  # of a month (UTC): when the last one is told, the first time somebody is there to tell it
+REPORT_DAYS, REPORT_HOUR = (
+    (1, 2, 3),
+    7,
+)  # of a month (UTC): when the last one is told, the first time somebody is there to tell it
 LATE_BY = 60.0  # seconds of lateness worth a warning
-SOON = LATE_BY + SWEEP * 3  # what a step that overruns is thought to need still: so the warning comes before the deadline
+SOON = (
+    LATE_BY + SWEEP * 3
+)  # what a step that overruns is thought to need still: so the warning comes before the deadline
 NOTICED = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD, Fact.LINT})
 REMIND_HOLD = 86400.0
 SINCE_EVERY = 3600.0
 LOOK_AGAIN = 3600.0  # a cluster of which nothing is new is not thought about more often, unless something is due
-AHEAD = SWEEP * 2.5  # an edge this near is looked at before, so that at its time only its run has to be opened
+AHEAD = (
+    SWEEP * 2.5
+)  # an edge this near is looked at before, so that at its time only its run has to be opened
 
 
 @dataclass
@@ -85,7 +92,9 @@ class _Evaluation:
     now: float
     before: Book
     book: Book
-    missed: list[str] = field(default_factory=list)  # kinds of edges, counted once the book is written
+    missed: list[str] = field(
+        default_factory=list
+    )  # kinds of edges, counted once the book is written
     why: str = ""  # nothing was done about the edge that is due
     overdue: Overdue | None = None  # it should be in service, and was not seen to be
 
@@ -131,7 +140,9 @@ class _Never(BotError):
 class WindowScheduler:
     """Looks after the windows of every cluster of a desk."""
 
-    def __init__(self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})) -> None:
+    def __init__(
+        self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._desk = desk
         self._clock = clock
         self._per_node = per_node  # people that a media node is meant for, by cluster
@@ -145,11 +156,17 @@ class WindowScheduler:
         self._quiet: dict[str, tuple[tuple[str | None, ...], float]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
         self._added: dict[str, Run] = {}
-        self._evenings: dict[str, frozenset[str]] = {}  # of each cluster's newest runs those whose evening is noted
+        self._evenings: dict[
+            str, frozenset[str]
+        ] = {}  # of each cluster's newest runs those whose evening is noted
         self._open_runs: dict[str, Run] = {}
-        self._down: dict[str, float] = {}  # since when all masters of a cluster are seen powered off
+        self._down: dict[
+            str, float
+        ] = {}  # since when all masters of a cluster are seen powered off
         self._surely_down: set[str] = set()
-        self._late: set[str] = set()  # clusters that should be in service and are not, as of the last tick
+        self._late: set[str] = (
+            set()
+        )  # clusters that should be in service and are not, as of the last tick
         self._looked: dict[str, float] = {}  # when an overdue cluster was looked at last
 
     async def tick(self) -> None:
@@ -189,7 +206,10 @@ class WindowScheduler:
         if not seen.down:
             self._down.pop(name, None)
             self._surely_down.discard(name)
-        elif self._down.setdefault(name, seen.seen_at) != seen.seen_at and name not in self._surely_down:
+        elif (
+            self._down.setdefault(name, seen.seen_at) != seen.seen_at
+            and name not in self._surely_down
+        ):
             self._surely_down.add(name)
             self._quiet.pop(name, None)
 
@@ -221,7 +241,9 @@ class WindowScheduler:
         late = await self._overdue(name, wanted, book, await self._desk.open_run(name), terms)
         return Schedule(wanted, late, self._clock.now())
 
-    async def _overdue(self, name: str, wanted: Due, book: Book, holder: Run | None, terms: SchedulePolicy) -> Overdue | None:
+    async def _overdue(
+        self, name: str, wanted: Due, book: Book, holder: Run | None, terms: SchedulePolicy
+    ) -> Overdue | None:
         opens = wanted.since_edge
         why = self._why.get((name, opens.name), "") if opens else ""
         down = self._down.get(name) if name in self._surely_down else None
@@ -246,11 +268,17 @@ class WindowScheduler:
     async def terms(self, name: str) -> SchedulePolicy:
         """Start-ups begin as early as this cluster's own, measured, need."""
         took = await self._took(name)
-        comes_by_turns = not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER
-        return SchedulePolicy(lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name))
+        comes_by_turns = (
+            not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER
+        )
+        return SchedulePolicy(
+            lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name)
+        )
 
     async def _took(self, name: str) -> list[float]:
-        starts = [r for r in reversed(await self._newest(name)) if isinstance(r.plan.procedure, Startup)]
+        starts = [
+            r for r in reversed(await self._newest(name)) if isinstance(r.plan.procedure, Startup)
+        ]
         return [r.ended_at - r.opened_at for r in starts if watched(r)]
 
     async def exceptions(self, name: str, book: Book) -> Exceptions:
@@ -272,7 +300,11 @@ class WindowScheduler:
     async def _as_it_is(self, run_id: str) -> Run:
         """An open run, of which only what is new is read."""
         known = self._open_runs.get(run_id)
-        run = await self._desk.journal.refresh(known) if known is not None else await self._desk.journal.run(run_id)
+        run = (
+            await self._desk.journal.refresh(known)
+            if known is not None
+            else await self._desk.journal.run(run_id)
+        )
         self._open_runs[run_id] = run
         return run
 
@@ -298,16 +330,28 @@ class WindowScheduler:
             return False
         (self._late.discard if turn.overdue is None else self._late.add)(name)
         if opening is None and holder is None and not turn.why and turn.overdue is None:
-            self._quiet[name] = ((write_book(turn.book, turn.text), holder, number), self._until(turn, settled.due))
+            self._quiet[name] = (
+                (write_book(turn.book, turn.text), holder, number),
+                self._until(turn, settled.due),
+            )
         self._meet(name, settled.due)
         return True
 
     async def _settle(self, turn: _Evaluation) -> ScheduleDecision:
         exceptions = await self.exceptions(turn.name, turn.book)
         terms = await self.terms(turn.name)
-        return settle(turn.book.windows, turn.book.since, turn.now, frozenset(turn.book.done), exceptions, terms)
+        return settle(
+            turn.book.windows,
+            turn.book.since,
+            turn.now,
+            frozenset(turn.book.done),
+            exceptions,
+            terms,
+        )
 
-    async def _see_to(self, turn: _Evaluation, settled: ScheduleDecision, seen: Cluster | None) -> _RunToOpen | None:
+    async def _see_to(
+        self, turn: _Evaluation, settled: ScheduleDecision, seen: Cluster | None
+    ) -> _RunToOpen | None:
         if settled.due is None:
             return None
         for missed in settled.missed:
@@ -323,9 +367,17 @@ class WindowScheduler:
         await self._notice(turn, settled.due.next_edge)
         if opening is None:
             await self._call(turn, settled.due)
-        waits = settled.act is not None and opening is None and settled.act.name not in turn.book.done
-        if not waits and (turn.book != turn.before or opening is not None or turn.now - turn.book.since > SINCE_EVERY):
-            turn.book = replace(turn.book, since=turn.now, exceptions=turn.book.exceptions.kept(turn.now))
+        waits = (
+            settled.act is not None and opening is None and settled.act.name not in turn.book.done
+        )
+        if not waits and (
+            turn.book != turn.before
+            or opening is not None
+            or turn.now - turn.book.since > SINCE_EVERY
+        ):
+            turn.book = replace(
+                turn.book, since=turn.now, exceptions=turn.book.exceptions.kept(turn.now)
+            )
         if waits:
             turn.why = turn.why or "it is not settled yet"
         return opening
@@ -354,8 +406,17 @@ class WindowScheduler:
         after = write_book(turn.book.finished(edge.name), turn.text)
         by = edge.at if edge.kind == "open" else 0.0
         try:
-            said = (opening.plan, opening.requester, opening.standings, opening.yes, opening.reason, edge)
-            await self._desk.open_for_window(*said, (by, opening.opens), {key: turn.text}, {key: after})
+            said = (
+                opening.plan,
+                opening.requester,
+                opening.standings,
+                opening.yes,
+                opening.reason,
+                edge,
+            )
+            await self._desk.open_for_window(
+                *said, (by, opening.opens), {key: turn.text}, {key: after}
+            )
         except Refused as error:
             log.info("%s of %s: %s", edge.name, turn.name, error)
             return False
@@ -366,19 +427,31 @@ class WindowScheduler:
     def _until(turn: _Evaluation, wanted: Due | None) -> float:
         """Until when nothing is to be thought about, as things stand."""
         now = turn.now
-        moments = [now + LOOK_AGAIN, *(h.until for h in turn.book.exceptions.holds if h.until > now)]
+        moments = [
+            now + LOOK_AGAIN,
+            *(h.until for h in turn.book.exceptions.holds if h.until > now),
+        ]
         if wanted is not None and wanted.next_edge is not None:
             start = wanted.next_edge.start
-            moments += [start - AHEAD if start - AHEAD > now else start, *(n.at for n in notices(wanted.next_edge) if n.at > now)]
+            moments += [
+                start - AHEAD if start - AHEAD > now else start,
+                *(n.at for n in notices(wanted.next_edge) if n.at > now),
+            ]
         return min(moments)
 
     def _meet(self, name: str, wanted: Due | None) -> None:
         """Be there when an edge that is near comes, with a look taken before."""
         coming = wanted.next_edge if wanted else None
         task = self._ahead.get(name)
-        if coming is None or coming.start - self._clock.now() > AHEAD or (task is not None and not task.done()):
+        if (
+            coming is None
+            or coming.start - self._clock.now() > AHEAD
+            or (task is not None and not task.done())
+        ):
             return
-        self._ahead[name] = asyncio.create_task(self._wait_for(name, coming.start), name=f"the hours of {name}")
+        self._ahead[name] = asyncio.create_task(
+            self._wait_for(name, coming.start), name=f"the hours of {name}"
+        )
         self._ahead[name].add_done_callback(partial(self._was_there, name))
 
     def _was_there(self, name: str, task: "asyncio.Task[None]") -> None:
@@ -398,7 +471,9 @@ class WindowScheduler:
 
     # Acting on an edge
 
-    async def _act(self, turn: _Evaluation, edge: Edge, late: str, seen: Cluster | None) -> _RunToOpen | None:
+    async def _act(
+        self, turn: _Evaluation, edge: Edge, late: str, seen: Cluster | None
+    ) -> _RunToOpen | None:
         """What is to be opened for it. Tried again at each tick while it still makes sense; the reason is told if it comes to nothing."""
         try:
             return await self._opening(turn, edge, late, seen)
@@ -409,19 +484,30 @@ class WindowScheduler:
             log.info("%s of %s: %s", edge.name, turn.name, error)
         return None
 
-    async def _opening(self, turn: _Evaluation, edge: Edge, late: str, seen: Cluster | None) -> _RunToOpen | None:
+    async def _opening(
+        self, turn: _Evaluation, edge: Edge, late: str, seen: Cluster | None
+    ) -> _RunToOpen | None:
         if turn.holder is not None:
             run = await self._desk.journal.run(turn.holder)
             if edge.kind == "open" and run.edge and isinstance(run.plan.procedure, Shutdown):
                 run = await self._make_way(turn, run, edge)
         if turn.holder is not None:
-            stands = f"which has stopped: {run.stopped}" if run.state is State.STOPPED else f"which is {run.state}"
+            stands = (
+                f"which has stopped: {run.stopped}"
+                if run.state is State.STOPPED
+                else f"which is {run.state}"
+            )
             raise Refused(f"{run.id} ({run.plan.procedure.words()}) has {turn.name}, {stands}")
         answered = self._answered(turn, edge)
         if answered is False:
             return None
         cluster = seen or await self._desk.look(turn.name)
-        if answered is None and edge.kind == "close" and edge.meetings != "wait" and not _nobody_meets(cluster.load):
+        if (
+            answered is None
+            and edge.kind == "close"
+            and edge.meetings != "wait"
+            and not _nobody_meets(cluster.load)
+        ):
             self._ask(turn, edge, cluster.load)
             return None
         rules = self._desk.site(turn.name).rules
@@ -437,11 +523,21 @@ class WindowScheduler:
                 raise Refused(rules.unsure)  # who may approve is known again soon
             raise _Never(why)
         if less:
-            turn.tell(f"{edge.name}/less", f"*{turn.name} opens with {less}* · {_windows(edge)} at {_time(edge)}.")
+            turn.tell(
+                f"{edge.name}/less",
+                f"*{turn.name} opens with {less}* · {_windows(edge)} at {_time(edge)}.",
+            )
         said = f"{'serves by' if edge.kind == 'open' else 'closes at'} {_time(edge)}{f', {late}' if late else ''}"
         if edge.kind == "close" and not _nobody_meets(cluster.load):
             said += f"; {likely_end(cluster.evenings, edge)}"
-        return _RunToOpen(plan, edge, _asks(edge), standings, dict(turn.book.answers).get(f"{edge.name}/ask"), said)
+        return _RunToOpen(
+            plan,
+            edge,
+            _asks(edge),
+            standings,
+            dict(turn.book.answers).get(f"{edge.name}/ask"),
+            said,
+        )
 
     async def _make_way(self, turn: _Evaluation, run: Run, edge: Edge) -> Run:
         """More up is the safe direction: an opening does not wait for people to see to a closing that did not work."""
@@ -508,12 +604,21 @@ class WindowScheduler:
         with suppress(BotError):
             seen = await self._desk.look(turn.name, NOTICED)
             load, fault = seen.load, closing_fault(seen, masters=edge.closes != "media-only")
-        meetings = "how many meetings are running is unknown" if isinstance(load, NotSeen) else f"{count(load.rooms, 'meeting')} now"
+        meetings = (
+            "how many meetings are running is unknown"
+            if isinstance(load, NotSeen)
+            else f"{count(load.rooms, 'meeting')} now"
+        )
         what = "" if _nobody_meets(load) else _meetings_words(edge, turn.name)
         words = f"*{turn.name} closes at {_time(edge)}* · {_windows(edge)} · {meetings}{what}"
         words += f"; it does not close unless this is repaired: {fault}" if fault else ""
-        buttons = (("Keep up 1 h", "keepup:3600", turn.name), ("Keep up tonight", "keepup:tonight", turn.name))
-        turn.book = turn.book.telling(Announcement(said.name, words, buttons, edge.start, at=edge.start))
+        buttons = (
+            ("Keep up 1 h", "keepup:3600", turn.name),
+            ("Keep up tonight", "keepup:tonight", turn.name),
+        )
+        turn.book = turn.book.telling(
+            Announcement(said.name, words, buttons, edge.start, at=edge.start)
+        )
 
     def _take_buttons_away(self, turn: _Evaluation, wanted: Due | None) -> None:
         """Of notices whose edge does not come any more: it is kept up, skipped, or its window is gone."""
@@ -522,7 +627,9 @@ class WindowScheduler:
             told = posted.announcement
             edge, _, what = told.name.rpartition("/")
             if what.endswith("min") and edge != coming and told.until > turn.now:
-                turn.book = turn.book.over(told.name, turn.now, wanted.reason if wanted else "the window is gone")
+                turn.book = turn.book.over(
+                    told.name, turn.now, wanted.reason if wanted else "the window is gone"
+                )
 
     async def _call(self, turn: _Evaluation, wanted: Due) -> None:
         """People, when the opening time will be missed or was, as long as it is not seen to serve."""
@@ -550,7 +657,11 @@ class WindowScheduler:
         """Nothing moves, or its time is over: without an estimate, as there is nothing to estimate from."""
         edge, told = found.edge, f"{found.edge.name}/missed"
         window = _windows(edge)
-        if found.moves and f"{edge.name}/late" in turn.book.done and turn.now < found.by + TURNING_BACK:
+        if (
+            found.moves
+            and f"{edge.name}/late" in turn.book.done
+            and turn.now < found.by + TURNING_BACK
+        ):
             return  # that it comes late was said
         if turn.now < edge.at + GRACE:
             text = f"*{turn.name} will not serve by {_time(edge)}* \u00b7 {window} \u00b7 nothing brings it up now: {found.why}."
@@ -599,9 +710,15 @@ class WindowScheduler:
         for hold in turn.book.exceptions.holds:
             key = f"hold/{hold.since:.3f}"
             if hold.until <= turn.now < hold.until + REMIND_HOLD:
-                turn.tell(f"{key}/over", f"*The hold on {turn.name} is over* · it was {hold.by}'s · {hold.reason}")
+                turn.tell(
+                    f"{key}/over",
+                    f"*The hold on {turn.name} is over* · it was {hold.by}'s · {hold.reason}",
+                )
             elif turn.now < hold.until and (days := int((turn.now - hold.since) // REMIND_HOLD)):
-                turn.tell(f"{key}/day{days}", f"*{turn.name} is still on hold* until {at(hold.until)} · {hold.by} · {hold.reason}")
+                turn.tell(
+                    f"{key}/day{days}",
+                    f"*{turn.name} is still on hold* until {at(hold.until)} · {hold.by} · {hold.reason}",
+                )
 
 
 def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:
@@ -614,7 +731,9 @@ def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:
         raise
 
 
-def _wanted(edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, now: float) -> tuple[Procedure, str]:
+def _wanted(
+    edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, now: float
+) -> tuple[Procedure, str]:
     """The procedure that an edge asks for, as far as its windows' approval goes; and why that is not all of it, "" when it is."""
     if edge.kind == "close":
         left = max(0.0, edge.until - now)
@@ -660,23 +779,40 @@ def _manual(run: Run) -> Manual | None:
         return None
     if isinstance(run.plan.procedure, Startup):
         return Manual(run.ended_at, "open", run.requester.mention)
-    return Manual(run.opened_at, "closed", run.requester.mention) if isinstance(run.plan.procedure, Shutdown) else None
+    return (
+        Manual(run.opened_at, "closed", run.requester.mention)
+        if isinstance(run.plan.procedure, Shutdown)
+        else None
+    )
 
 
 def _tell_what_came_of_it(turn: _Evaluation, run: Run) -> None:
     """A window's run that began and did not end as the window wanted."""
-    if not run.edge or run.state is State.DONE or turn.now - run.ended_at > REMIND_HOLD or f"{run.edge}/came" in turn.book.done:
+    if (
+        not run.edge
+        or run.state is State.DONE
+        or turn.now - run.ended_at > REMIND_HOLD
+        or f"{run.edge}/came" in turn.book.done
+    ):
         return
     by_window = run.ended_by is not None and run.ended_by.window
     if run.state is State.CANCELLED and not by_window:
         return  # by a person, in front of everybody
     if by_window and run.ended_by is not None:
-        was = "had stopped and is abandoned" if run.state is State.ABANDONED else "was not over and was cancelled"
+        was = (
+            "had stopped and is abandoned"
+            if run.state is State.ABANDONED
+            else "was not over and was cancelled"
+        )
         text = f"*{turn.name} opens* · {run.ended_by.mention} · its closing `{run.id}` {was}: {run.stopped or run.end_text}."
         turn.tell(f"{run.edge}/came", text, calls=run.state is State.ABANDONED)
         return
     name, closes = turn.name, isinstance(run.plan.procedure, Shutdown)
-    what = f"{name} stays up" if run.turned_back else f"{name} was not {'closed' if closes else 'opened'}"
+    what = (
+        f"{name} stays up"
+        if run.turned_back
+        else f"{name} was not {'closed' if closes else 'opened'}"
+    )
     text = f"*{what}* · {run.requester.mention}, `{run.id}` · {run.turned_back or run.end_text}."
     turn.tell(f"{run.edge}/came", text, calls=not run.turned_back)
     turn.missed.append("close" if closes else "open")
@@ -686,7 +822,9 @@ def _tell_the_month(turn: _Evaluation) -> None:
     """On the first days of a month, once: what the last one saved."""
     today = datetime.fromtimestamp(turn.now, UTC)
     if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
-        turn.tell(f"{REPORT}{today.replace(day=1) - timedelta(days=1):%Y-%m}", "what the last month saved")
+        turn.tell(
+            f"{REPORT}{today.replace(day=1) - timedelta(days=1):%Y-%m}", "what the last month saved"
+        )
 
 
 def _left(run: Run, cluster: Cluster, now: float) -> float:

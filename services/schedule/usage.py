@@ -46,7 +46,14 @@ class Usage:
             return cluster  # a price was not seen: that is not the same as nothing being billed
         seen = json.dumps(_seen(cluster))
         if not before:
-            before = next((json.dumps(r[1:]) for r in reversed(await self._read(name, 50)) if isinstance(r, list)), "")
+            before = next(
+                (
+                    json.dumps(r[1:])
+                    for r in reversed(await self._read(name, 50))
+                    if isinstance(r, list)
+                ),
+                "",
+            )
         if seen != before:
             await self._desk.note_usage(name, json.dumps([now, *json.loads(seen)]))
         self._newest[name] = (now, seen)
@@ -69,7 +76,9 @@ class Usage:
         try:
             return [json.loads(text) for text in await self._desk.usage(name, count)]
         except ValueError:
-            raise BadRecord(f"what {name} was billed cannot be told: a record of it in the state is damaged") from None
+            raise BadRecord(
+                f"what {name} was billed cannot be told: a record of it in the state is damaged"
+            ) from None
 
 
 def _seen(cluster: Cluster) -> list[Any]:
@@ -79,7 +88,13 @@ def _seen(cluster: Cluster) -> list[Any]:
 
 
 def _billed(droplet: Droplet) -> list[Any]:
-    return [droplet.id, str(droplet.hourly), None if droplet.monthly is None else str(droplet.monthly), droplet.created_at, droplet.size]
+    return [
+        droplet.id,
+        str(droplet.hourly),
+        None if droplet.monthly is None else str(droplet.monthly),
+        droplet.created_at,
+        droplet.size,
+    ]
 
 
 @dataclass
@@ -87,14 +102,18 @@ class _Reading:
     """What the records told so far."""
 
     stays: dict[int, Stay] = field(default_factory=dict)
-    first: dict[int, float] = field(default_factory=dict)  # when a droplet was seen first, which is later than its creation
+    first: dict[int, float] = field(
+        default_factory=dict
+    )  # when a droplet was seen first, which is later than its creation
     here: dict[int, Decimal] = field(default_factory=dict)
     empty: list[tuple[float, float | None]] = field(default_factory=list)
     off: list[MastersOff] = field(default_factory=list)
     rates: list[tuple[float, Decimal]] = field(default_factory=list)
     kept: list[tuple[float, float, str, str]] = field(default_factory=list)
 
-    def take(self, at: float, media: list[list[Any]], masters_off: bool | str, masters: str) -> None:
+    def take(
+        self, at: float, media: list[list[Any]], masters_off: bool | str, masters: str
+    ) -> None:
         seen = {int(m[0]): Decimal(m[1]) for m in media}
         for droplet in self.here.keys() - seen.keys():
             self.stays[droplet] = replace(self.stays[droplet], until=at)
@@ -121,14 +140,24 @@ class _Reading:
 
     def closing(self, since: float, until: float | None) -> Closing:
         """The droplets that went for it, one after the other, and those that came in their place."""
-        went = [s for s in self.stays.values() if s.until is not None and since - TOGETHER <= s.until <= since]
-        came = [d for d, at in self.first.items() if until is not None and until <= at <= until + TOGETHER]
+        went = [
+            s
+            for s in self.stays.values()
+            if s.until is not None and since - TOGETHER <= s.until <= since
+        ]
+        came = [
+            d
+            for d, at in self.first.items()
+            if until is not None and until <= at <= until + TOGETHER
+        ]
         removed = tuple(s.droplet for s in sorted(went, key=lambda s: (s.since, s.droplet)))
         return Closing("closed", since, until, removed, tuple(sorted(came)))
 
     def rate(self, at: float) -> Decimal:
         """What was up, per hour, at that moment or before it."""
-        return next((rate for moment, rate in reversed(self.rates) if moment <= at and rate), Decimal(0))
+        return next(
+            (rate for moment, rate in reversed(self.rates) if moment <= at and rate), Decimal(0)
+        )
 
 
 def facts_of(records: Iterable[Any], now: float) -> Facts:
@@ -140,8 +169,17 @@ def facts_of(records: Iterable[Any], now: float) -> Facts:
             reading.kept.append((since, until, by, reason))
         else:
             reading.take(*record)
-    kept = tuple(Kept(since, min(until, now), by, reading.rate(since), why) for since, until, by, why in reading.kept if since < now)
-    return Facts(tuple(reading.stays.values()), tuple(reading.closing(*gap) for gap in reading.empty), tuple(reading.off), kept)
+    kept = tuple(
+        Kept(since, min(until, now), by, reading.rate(since), why)
+        for since, until, by, why in reading.kept
+        if since < now
+    )
+    return Facts(
+        tuple(reading.stays.values()),
+        tuple(reading.closing(*gap) for gap in reading.empty),
+        tuple(reading.off),
+        kept,
+    )
 
 
 def _stay(media: list[Any], at: float) -> Stay:
@@ -149,7 +187,15 @@ def _stay(media: list[Any], at: float) -> Stay:
     droplet, per_hour, per_month = int(media[0]), Decimal(media[1]), Decimal(media[2] or 0)
     size = str(media[4]) if len(media) > 4 else ""
     capped = is_capped(size, per_month)
-    return Stay(droplet, _created(media, at), None, per_hour, per_month if capped and per_month else None, capped, is_v5(size))
+    return Stay(
+        droplet,
+        _created(media, at),
+        None,
+        per_hour,
+        per_month if capped and per_month else None,
+        capped,
+        is_v5(size),
+    )
 
 
 def _better_known(before: Stay, now: Stay) -> Stay:

@@ -42,18 +42,25 @@ class VisibleState:
 
     async def all_waiting(self, actor: Actor) -> list[Request]:
         """Those of every cluster that this person may see."""
-        return [r for name in self._desk.sites.readable(actor) for r in await self._desk.waiting(name)]
+        return [
+            r for name in self._desk.sites.readable(actor) for r in await self._desk.waiting(name)
+        ]
 
     async def later(self, name: str, actor: Actor) -> list[Request]:
         """What is planned for later there: what waits for its moment, and then what still waits for approval."""
         self._desk.may_read(name, actor)
-        return [*await self._desk.scheduled(name), *(r for r in await self._desk.waiting(name) if r.later)]
+        return [
+            *await self._desk.scheduled(name),
+            *(r for r in await self._desk.waiting(name) if r.later),
+        ]
 
     async def latest(self, name: str, actor: Actor, count: int) -> list[Run]:
         """Its newest runs, newest first."""
         return await self._desk.runs(name, actor, count)
 
-    async def decisions(self, name: str, actor: Actor, count: int) -> tuple[list[Entry], Head | None]:
+    async def decisions(
+        self, name: str, actor: Actor, count: int
+    ) -> tuple[list[Entry], Head | None]:
         """The newest entries of its audit, and the audit's head. For operators."""
         self._desk.may_operate(name, actor)
         chain = self._desk.journal.chain
@@ -62,7 +69,9 @@ class VisibleState:
     async def own_decisions(self, name: str, actor: Actor, count: int) -> list[Entry]:
         """What this person decided, of the newest entries of its audit."""
         self._desk.may_read(name, actor)
-        return [e for e in await self._desk.journal.chain.newest(name, count) if e.user == actor.user]
+        return [
+            e for e in await self._desk.journal.chain.newest(name, count) if e.user == actor.user
+        ]
 
     # A run, a request
 
@@ -100,7 +109,9 @@ class VisibleState:
         """When it will close and open."""
         book = await self.book(name, actor)
         terms = await self._hours.terms(name)
-        return list(forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms))
+        return list(
+            forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms)
+        )
 
     async def facts(self, name: str, actor: Actor) -> Facts | None:
         """What was billed and closed there; None where nothing was ever recorded."""

@@ -36,7 +36,9 @@ class WakeUps:
         run = await self._desk.open_run(name)
         if run is not None:
             doing = f"`{run.id}` {run.plan.procedure.words()}"
-            raise Refused(f"{name} is being changed at this moment ({doing}): wait until that is over, or {ask}")
+            raise Refused(
+                f"{name} is being changed at this moment ({doing}): wait until that is over, or {ask}"
+            )
         counts = may_use(actor, rules, (CommandClass.WINDOWS,)).kind is Kind.DENIED
         kept: list[KeepUp] = []
 
@@ -44,12 +46,25 @@ class WakeUps:
             exceptions = book.exceptions
             if counts and (over := spent(exceptions.keep_ups, actor, rules, now)):
                 raise Refused(f"{over}; {ask}")
-            woken = keep_up(book.windows, now, rules.wake_seconds, actor.mention, reason=reason, exceptions=exceptions)
+            woken = keep_up(
+                book.windows,
+                now,
+                rules.wake_seconds,
+                actor.mention,
+                reason=reason,
+                exceptions=exceptions,
+            )
             kept[:] = [replace(woken, woken=counts)]
             words = f"*{name} is woken by {actor.mention}* until {at(woken.until)}{f' · {reason}' if reason else ' · no reason given'}"
-            words += f". It was closed by {' and '.join(w.name for w in book.windows)}, and closes again then." if book.windows else ""
+            words += (
+                f". It was closed by {' and '.join(w.name for w in book.windows)}, and closes again then."
+                if book.windows
+                else ""
+            )
             after = replace(exceptions, keep_ups=(*exceptions.keep_ups, *kept))
-            return replace(book, exceptions=after).telling(Announcement(f"woken/{now:.3f}/{actor.user}", words))
+            return replace(book, exceptions=after).telling(
+                Announcement(f"woken/{now:.3f}/{actor.user}", words)
+            )
 
         _, before = await self._hours.books.read(name)
         await self._hours.books.edit(name, change, by=actor)
@@ -72,8 +87,15 @@ def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: Rules, now: float) 
     """Why the quota does not allow one more; "" when it does."""
     woken = [k for k in keep_ups if k.woken and k.since > now - WEEK]
     mine = [k for k in woken if k.by == actor.mention]
-    for used, most, whose in ((mine, rules.wakes_each, "you have"), (woken, rules.wakes_all, "this cluster has")):
+    for used, most, whose in (
+        (mine, rules.wakes_each, "you have"),
+        (woken, rules.wakes_all, "this cluster has"),
+    ):
         if len(used) >= most:
-            when = f"; the next is free in {duration(min(k.since for k in used) + WEEK - now)}" if used else ""
+            when = (
+                f"; the next is free in {duration(min(k.since for k in used) + WEEK - now)}"
+                if used
+                else ""
+            )
             return f"{whose} used {count(len(used), 'wake-up')} of {most} in seven days{when}"
     return ""

@@ -2,7 +2,19 @@
 
 from services.secrets_env.changes import Change, Impact, Kind, changes, effects
 from services.secrets_env.file import SecretsFile
-from services.secrets_env.findings import ABSENT, Danger, Finding, Linted, Reader, Unread, damaged, described, findings, remedy, would
+from services.secrets_env.findings import (
+    ABSENT,
+    Danger,
+    Finding,
+    Linted,
+    Reader,
+    Unread,
+    damaged,
+    described,
+    findings,
+    remedy,
+    would,
+)
 from services.secrets_env.keys import KEYS, Key, Policy, nearest
 from services.secrets_env.lint import Verdict, lint, may_change
 from services.secrets_env.mask import Masker, mask

@@ -35,7 +35,9 @@ class Impact:
     restarts: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()  # keys that must not change; an older version of the file can bring them
+    refused: tuple[
+        str, ...
+    ] = ()  # keys that must not change; an older version of the file can bring them
 
 
 def changes(before: SecretsFile, after: SecretsFile) -> tuple[Change, ...]:
@@ -44,7 +46,12 @@ def changes(before: SecretsFile, after: SecretsFile) -> tuple[Change, ...]:
     for name in dict.fromkeys((*before.names(), *after.names())):
         old, new = before.value(name), after.value(name)
         if old != new:
-            found.append(Change(name, Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED))
+            found.append(
+                Change(
+                    name,
+                    Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED,
+                )
+            )
     if not found and before.data != after.data:
         return (Change("", Kind.LAYOUT),)
     return tuple(found)
@@ -55,7 +62,9 @@ def effects(names: Iterable[str]) -> Impact:
     keys = [KEYS[name] for name in dict.fromkeys(names) if name in KEYS]
     restarts: tuple[str, ...] = ()
     if any(key.goes_to in {CLUSTER, MEET, NODE} for key in keys):
-        restarts = ("OpenVidu on master 1, and after it whatever OpenVidu applies the change to on the other nodes",)
+        restarts = (
+            "OpenVidu on master 1, and after it whatever OpenVidu applies the change to on the other nodes",
+        )
     return Impact(
         restarts=restarts,
         breaks=tuple(f"{key.name}: {key.breaks}" for key in keys if key.breaks),

@@ -60,15 +60,25 @@ class Unread:
     reason: str = field(default="it was not looked at")
 
 
-ABSENT = Finding(Danger.ABSENT, Reader.MASTERS, "it is not in the bucket, and a master that boots without it leaves OpenVidu stopped")
-EMPTIED = Finding(Danger.EMPTIED, Reader.NODES, "it is empty: none of its keys is there, and new media nodes wait for them")
+ABSENT = Finding(
+    Danger.ABSENT,
+    Reader.MASTERS,
+    "it is not in the bucket, and a master that boots without it leaves OpenVidu stopped",
+)
+EMPTIED = Finding(
+    Danger.EMPTIED,
+    Reader.NODES,
+    "it is empty: none of its keys is there, and new media nodes wait for them",
+)
 
 
 def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
     """All of them, worst first. `pool`: the deployment is of a generation whose media nodes take the masters' addresses from this file."""
     is_empty = not any(name in KEYS for name in file.names())
     told = [p for p in file.problems() if not (is_empty and p.code == "gate")]
-    last = {line.name: line.number for line in file.lines}  # `config set` replaces the last line of its key
+    last = {
+        line.name: line.number for line in file.lines
+    }  # `config set` replaces the last line of its key
     found = [f for p in told if (f := _of_problem(file, p, last)) is not None]
     found += [EMPTIED] if is_empty else [*_missing(file, pool), *_lost(file)]
     if b"\0" in file.data:
@@ -114,7 +124,11 @@ def remedy(found: Sequence[Finding]) -> str:
     if len(keys) == 1 and all(f.settable for f in found):
         return f"`/openvidu config set {keys.pop() or 'KEY'}` repairs it"
     lines = sorted({f.line for f in found if f.line})
-    where = f"correct line {', '.join(map(str, lines[:5]))} in the bucket" if lines else "put the file back from a master's copy"
+    where = (
+        f"correct line {', '.join(map(str, lines[:5]))} in the bucket"
+        if lines
+        else "put the file back from a master's copy"
+    )
     return f"`/openvidu config history` lists versions that `/openvidu config rollback` puts back; or {where}"
 
 
@@ -122,7 +136,10 @@ def _of_problem(file: SecretsFile, problem: Problem, last: Mapping[str, int]) ->
     danger, reader = Danger.STOPS, Reader.MASTERS
     match problem.harm, problem.code:
         case Harm.RUNS, code:
-            danger, reader = Danger.RUNS, Reader.NODES if code in {"shell", "duplicate"} else Reader.MASTERS
+            danger, reader = (
+                Danger.RUNS,
+                Reader.NODES if code in {"shell", "duplicate"} else Reader.MASTERS,
+            )
         case Harm.STOPS, _:
             pass
         case _, "gate":
@@ -137,8 +154,14 @@ def _of_problem(file: SecretsFile, problem: Problem, last: Mapping[str, int]) ->
         case _:
             return None
     if problem.code == "crlf":
-        return Finding(danger, reader, problem.text, problem.line, settable=True)  # any edit writes the line ends anew
-    settable = may_change(problem.key).ok and last.get(problem.key) == problem.line and problem.code != "duplicate"
+        return Finding(
+            danger, reader, problem.text, problem.line, settable=True
+        )  # any edit writes the line ends anew
+    settable = (
+        may_change(problem.key).ok
+        and last.get(problem.key) == problem.line
+        and problem.code != "duplicate"
+    )
     return Finding(danger, reader, problem.text, problem.line, problem.key, settable)
 
 
@@ -148,7 +171,13 @@ def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:
     addresses = ADDRESSES if pool or any(name in names for name in ADDRESSES) else ()
     for name in ("REDIS_PASSWORD", "OPENVIDU_VERSION", *addresses):
         if name not in names:
-            yield Finding(Danger.MISSING, Reader.NODES, f"{name} is missing, and new media nodes do not install without it", 0, name)
+            yield Finding(
+                Danger.MISSING,
+                Reader.NODES,
+                f"{name} is missing, and new media nodes do not install without it",
+                0,
+                name,
+            )
         elif not file.value(name):
             line = max(n.number for n in file.lines if n.name == name)
             words = f"line {line}, {name}: is empty, and new media nodes do not install without it"

@@ -24,7 +24,14 @@ _HARM = {
     "\n": "a value is one line",
     "\r": "a value is one line",
 }
-_NAMES = {" ": "a space", "\t": "a tab", "\n": "a line break", "\r": "a line break", "'": "a single quote", '"': "a double quote"}
+_NAMES = {
+    " ": "a space",
+    "\t": "a tab",
+    "\n": "a line break",
+    "\r": "a line break",
+    "'": "a single quote",
+    '"': "a double quote",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,10 @@ def bad_character(value: str) -> str:
     """The first character that some reader may not keep, by its place; "" if there is none."""
     for place, character in enumerate(value, 1):
         if character not in PLAIN:
-            why = _HARM.get(character, "only letters, digits and . _ , : / @ + - are read alike by every program that reads this file")
+            why = _HARM.get(
+                character,
+                "only letters, digits and . _ , : / @ + - are read alike by every program that reads this file",
+            )
             return f"character {place} is {_said(character)}: {why}"
     return ""
 
@@ -64,7 +74,9 @@ def _word(what: str, extra: str, shortest: int, longest: int) -> Callable[[str],
             return f"{what} begins with a letter or a digit"
         if value.lower() == NOTHING:
             return "the masters' scripts take that word for no value at all"
-        wrong = next((place for place, character in enumerate(value, 1) if character not in allowed), 0)
+        wrong = next(
+            (place for place, character in enumerate(value, 1) if character not in allowed), 0
+        )
         if wrong:
             return f"character {wrong} is '{value[wrong - 1]}': {what} has only {listed}"
         return ""
@@ -84,7 +96,11 @@ def _password(value: str) -> str:
 def _api_secret(value: str) -> str:
     if complaint := _word("the API secret", "._/@+-", 32, 128)(value):
         return complaint
-    return "" if any(c.isalpha() for c in value) else "the API secret has at least one letter, or configuration files take it for a number"
+    return (
+        ""
+        if any(c.isalpha() for c in value)
+        else "the API secret has at least one letter, or configuration files take it for a number"
+    )
 
 
 def _api_key(value: str) -> str:
@@ -97,7 +113,11 @@ def _domain(value: str) -> str:
     if "/" in value or ":" in value:
         return "the name alone, without https://, port or path"
     if re.fullmatch(r"[0-9.]+", value):
-        return "" if _is_ipv4(value) else "four numbers from 0 to 255 with dots between make an address; this is something else"
+        return (
+            ""
+            if _is_ipv4(value)
+            else "four numbers from 0 to 255 with dots between make an address; this is something else"
+        )
     labels = value.split(".")
     if len(value) > 253 or len(labels) < 2:
         return "a domain name has at least two parts with a dot between, and at most 253 characters"
@@ -106,7 +126,11 @@ def _domain(value: str) -> str:
     for place, label in enumerate(labels, 1):
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label):
             return f"part {place} of the name is not 1 to 63 letters, digits and inner hyphens"
-    return "" if re.fullmatch(r"[a-z][a-z0-9-]*", labels[-1]) else "the last part of a domain name begins with a letter"
+    return (
+        ""
+        if re.fullmatch(r"[a-z][a-z0-9-]*", labels[-1])
+        else "the last part of a domain name begins with a letter"
+    )
 
 
 def _is_ipv4(value: str) -> bool:
@@ -121,7 +145,9 @@ def _modules(value: str) -> str:
     items = value.split(",")
     wrong = next((place for place, item in enumerate(items, 1) if item not in MODULES), 0)
     if wrong:
-        return f"item {wrong} is not a module: {', '.join(MODULES)}, with commas and no spaces between"
+        return (
+            f"item {wrong} is not a module: {', '.join(MODULES)}, with commas and no spaces between"
+        )
     return "" if len(set(items)) == len(items) else "a module is named twice"
 
 
@@ -135,5 +161,7 @@ PASSWORD = Form("8 to 128 letters, digits and . _ , : / @ + -", _password)
 API_KEY = Form("6 to 64 letters, digits, _ and -, a letter first", _api_key)
 API_SECRET = Form("32 to 128 letters, digits and . _ / @ + -", _api_secret)
 LICENSE = Form("4 to 512 letters, digits and . _ : / @ + -", _word("a licence", "._:/@+-", 4, 512))
-MODULE_LIST = Form(f"one or more of {', '.join(MODULES)}, with commas and no spaces between", _modules)
+MODULE_LIST = Form(
+    f"one or more of {', '.join(MODULES)}, with commas and no spaces between", _modules
+)
 ENGINE = Form(" or ".join(ENGINES), _engine)

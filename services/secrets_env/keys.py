@@ -45,7 +45,9 @@ _REDIS = (
     "each master keeps its own copy, so only the restarted one would take the new password and Redis would split; "
     "changing it takes OpenVidu stopped on all nodes, at a keyboard"
 )
-_MINIO = "recordings and data are kept in Spaces here; MinIO is not used, so a change would do nothing"
+_MINIO = (
+    "recordings and data are kept in Spaces here; MinIO is not used, so a change would do nothing"
+)
 _VERSION = "it chooses what new media nodes install and must equal the masters' version; it changes with an upgrade, at a keyboard"
 _ADDRESS = "new nodes find the masters by it; it follows the droplets, not the other way round"
 _GATE = "new media nodes wait for it; without it they give up installing after half an hour"
@@ -108,12 +110,20 @@ URLS: Mapping[str, str] = MappingProxyType(
 ENGINE = "OPENVIDU_RTC_ENGINE"
 GATE = "ALL_SECRETS_GENERATED"
 ADDRESSES = tuple(f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4))
-IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES})  # and puts into a command line, without quotes
+IN_A_COMMAND = frozenset(
+    {"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES}
+)  # and puts into a command line, without quotes
 # What databases and nodes were given once: a master that boots with another value does not get in.
-AGREED = frozenset({"REDIS_PASSWORD", "MONGO_ADMIN_USERNAME", "MONGO_ADMIN_PASSWORD", "MONGO_REPLICA_SET_KEY"})
+AGREED = frozenset(
+    {"REDIS_PASSWORD", "MONGO_ADMIN_USERNAME", "MONGO_ADMIN_PASSWORD", "MONGO_REPLICA_SET_KEY"}
+)
 # What every installation has written. The other keys are optional, for information, or without a use after the first start.
 ALWAYS = tuple(
-    key.name for key in _TABLE if key.goes_to not in {MEET, INFORMATION} and not key.name.startswith("MINIO_") and key.name not in ADDRESSES
+    key.name
+    for key in _TABLE
+    if key.goes_to not in {MEET, INFORMATION}
+    and not key.name.startswith("MINIO_")
+    and key.name not in ADDRESSES
 )
 
 

@@ -40,7 +40,9 @@ def lint(name: str, value: str) -> Verdict:
     if not verdict.ok:
         return verdict
     if not value:
-        return _no(f"{name} cannot be made empty: the boot script skips empty values and the old one stays")
+        return _no(
+            f"{name} cannot be made empty: the boot script skips empty values and the old one stays"
+        )
     if complaint := bad_character(value):
         return _no(complaint)
     form = KEYS[name].form

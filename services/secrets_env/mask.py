@@ -54,7 +54,11 @@ def _forms(secret: str) -> Iterator[str]:
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield repr(secret)[1:-1]
     raw = secret.encode(errors="surrogateescape")
-    for quoted in (urllib.parse.quote(raw, safe=""), urllib.parse.quote(raw), urllib.parse.quote_plus(raw)):
+    for quoted in (
+        urllib.parse.quote(raw, safe=""),
+        urllib.parse.quote(raw),
+        urllib.parse.quote_plus(raw),
+    ):
         yield quoted
         yield _small_escapes(quoted)
     for alphabet in (base64.b64encode, base64.urlsafe_b64encode):

@@ -62,7 +62,9 @@ class Line:
     @property
     def read(self) -> str:
         """The value as a master's boot reads it."""
-        return boot_value(self.raw.removesuffix(b"\n").decode(errors="surrogateescape").partition("=")[2])
+        return boot_value(
+            self.raw.removesuffix(b"\n").decode(errors="surrogateescape").partition("=")[2]
+        )
 
     def __repr__(self) -> str:
         return f"Line({self.number}, {self.name or 'not a key'})"
@@ -78,7 +80,9 @@ def problems(lines: Sequence[Line]) -> Iterator[Problem]:
         else:
             yield from _of_stray(line)
     yield from _of_endings(lines)
-    if not any(line.raw.startswith(f"{GATE}=true".encode()) for line in lines):  # as new nodes look for it
+    if not any(
+        line.raw.startswith(f"{GATE}=true".encode()) for line in lines
+    ):  # as new nodes look for it
         number = next((line.number for line in reversed(lines) if line.name == GATE), 0)
         words = f"{GATE} is not true: new media nodes wait for it in vain"
         yield Problem("gate", Harm.INSTALL, number, GATE, words)
@@ -93,17 +97,33 @@ def _of_key(line: Line, seen: dict[str, int]) -> Iterator[Problem]:
     if name in seen:
         yield problem("duplicate", *_twice(name, seen[name]))
     if name not in KEYS:
-        yield problem("unknown", Harm.IGNORED, "is no key of this file; ignored, unless a configuration file on the masters has it")
+        yield problem(
+            "unknown",
+            Harm.IGNORED,
+            "is no key of this file; ignored, unless a configuration file on the masters has it",
+        )
     if not value:
-        yield problem("empty", Harm.IGNORED, "is empty, which masters skip: the value they have stays")
+        yield problem(
+            "empty", Harm.IGNORED, "is empty, which masters skip: the value they have stays"
+        )
     for code, harm, words in _of_sed(line.read):
         yield problem(code, harm, words)
     if name in IN_A_COMMAND and shell_runs(install_value(value)):
-        yield problem("shell", Harm.RUNS, "part of it would run as a command, as root, on each new media node")
+        yield problem(
+            "shell", Harm.RUNS, "part of it would run as a command, as root, on each new media node"
+        )
     elif name in IN_A_COMMAND and _TAKEN_APART.search(install_value(value)):
-        yield problem("word", Harm.INSTALL, "has a blank, quote, backslash or brace, where a new media node's shell takes it apart")
+        yield problem(
+            "word",
+            Harm.INSTALL,
+            "has a blank, quote, backslash or brace, where a new media node's shell takes it apart",
+        )
     if name == ENGINE and value and boot_value(value) not in ENGINES:
-        yield problem("engine", Harm.STOPS, f"is not {' or '.join(ENGINES)}, and OpenVidu starts with nothing else")
+        yield problem(
+            "engine",
+            Harm.STOPS,
+            f"is not {' or '.join(ENGINES)}, and OpenVidu starts with nothing else",
+        )
     for code, (pattern, harm, words) in _HAZARDS.items():
         if pattern.search(value):
             yield problem(code, harm, words)
@@ -114,7 +134,10 @@ _TAKEN_APART = re.compile(r"""['"\\ \t{]""")
 
 def _twice(name: str, first: int) -> tuple[Harm, str]:
     if name in IN_A_COMMAND:
-        return Harm.RUNS, f"is on line {first} too: a new media node would run the second value as a command, as root"
+        return (
+            Harm.RUNS,
+            f"is on line {first} too: a new media node would run the second value as a command, as root",
+        )
     return Harm.INSTALL, f"is on line {first} too; masters take the last, new nodes read both"
 
 
@@ -122,26 +145,70 @@ def _of_sed(value: str) -> Iterator[tuple[str, Harm, str]]:
     """What the boot script's sed makes of a value: a code, the harm, and words for it."""
     found = sed_makes(value)
     if Sed.COMMANDS in found:
-        yield "command", Harm.RUNS, "what follows its pipe character would run as a command, as root"
+        yield (
+            "command",
+            Harm.RUNS,
+            "what follows its pipe character would run as a command, as root",
+        )
     elif Sed.FAILS in found:
-        code, name = ("pipe", "pipe character") if "|" in re.sub(r"\\.", "", value) else ("backslash", "backslash")
-        yield code, Harm.STOPS, f"has a {name}, which ends the boot script and leaves OpenVidu stopped"
+        code, name = (
+            ("pipe", "pipe character")
+            if "|" in re.sub(r"\\.", "", value)
+            else ("backslash", "backslash")
+        )
+        yield (
+            code,
+            Harm.STOPS,
+            f"has a {name}, which ends the boot script and leaves OpenVidu stopped",
+        )
     elif Sed.LINES in found:
-        yield "lines", Harm.RUNS, "its escape would write lines of its own into a master's configuration"
+        yield (
+            "lines",
+            Harm.RUNS,
+            "its escape would write lines of its own into a master's configuration",
+        )
     elif Sed.CHANGES in found and "\\" in value:
-        yield "backslash", Harm.CHANGES, "has a backslash, which the boot script does not store as it stands"
+        yield (
+            "backslash",
+            Harm.CHANGES,
+            "has a backslash, which the boot script does not store as it stands",
+        )
     elif Sed.CHANGES in found:
-        yield "ampersand", Harm.CHANGES, "has an ampersand, for which the boot script writes the old value"
+        yield (
+            "ampersand",
+            Harm.CHANGES,
+            "has an ampersand, for which the boot script writes the old value",
+        )
 
 
 _HAZARDS = {
-    "quoted": (re.compile(r"""^["']|["']$"""), Harm.CHANGES, "has quotes around it, which become part of the value"),
+    "quoted": (
+        re.compile(r"""^["']|["']$"""),
+        Harm.CHANGES,
+        "has quotes around it, which become part of the value",
+    ),
     "control": (re.compile(r"[\x00-\x1f\x7f]"), Harm.CHANGES, "has a control character"),
     "foreign": (re.compile(r"[^\x00-\x7f]"), Harm.CHANGES, "has a character outside plain ASCII"),
-    "trailing-equals": (re.compile(r"^[^=]*=$"), Harm.CHANGES, "ends with its only '=', which the boot script drops"),
-    "equals": (re.compile("="), Harm.INSTALL, "has an '=', where programs that set up new nodes stop reading"),
-    "blank": (re.compile(r"^\s|\s$"), Harm.CHANGES, "begins or ends with a blank, which becomes part of the value"),
-    "nothing": (re.compile("^none$"), Harm.CHANGES, "is the word that the masters' scripts print for no value"),
+    "trailing-equals": (
+        re.compile(r"^[^=]*=$"),
+        Harm.CHANGES,
+        "ends with its only '=', which the boot script drops",
+    ),
+    "equals": (
+        re.compile("="),
+        Harm.INSTALL,
+        "has an '=', where programs that set up new nodes stop reading",
+    ),
+    "blank": (
+        re.compile(r"^\s|\s$"),
+        Harm.CHANGES,
+        "begins or ends with a blank, which becomes part of the value",
+    ),
+    "nothing": (
+        re.compile("^none$"),
+        Harm.CHANGES,
+        "is the word that the masters' scripts print for no value",
+    ),
 }
 
 
@@ -157,17 +224,37 @@ def _of_stray(line: Line) -> Iterator[Problem]:
     named = f"{place}, {name}" if name else place
     made = list(_of_sed(line.read)) if equals and line.read else []
     if (equals and "|" in key) or any(harm is Harm.RUNS for _, harm, _ in made):
-        yield Problem("command", Harm.RUNS, line.number, name, f"{named}: may run as a command, as root, when a master boots")
+        yield Problem(
+            "command",
+            Harm.RUNS,
+            line.number,
+            name,
+            f"{named}: may run as a command, as root, when a master boots",
+        )
     elif equals and _is_pattern(key):
         # The boot script looks keys up as patterns: `.*=x` would overwrite every line of a configuration file.
-        words = "what stands before '=' is no key, and the boot script takes it for a search pattern"
+        words = (
+            "what stands before '=' is no key, and the boot script takes it for a search pattern"
+        )
         yield Problem("pattern", Harm.STOPS, line.number, "", f"{place}: {words}")
-    elif re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) and (stops := [(c, w) for c, h, w in made if h is Harm.STOPS]):
-        yield from (Problem(code, Harm.STOPS, line.number, "", f"{place}: {words}") for code, words in stops)
+    elif re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) and (
+        stops := [(c, w) for c, h, w in made if h is Harm.STOPS]
+    ):
+        yield from (
+            Problem(code, Harm.STOPS, line.number, "", f"{place}: {words}") for code, words in stops
+        )
     elif name:
-        yield Problem("export", Harm.IGNORED, line.number, name, f"{named}: stands behind `export`, and is ignored for it")
+        yield Problem(
+            "export",
+            Harm.IGNORED,
+            line.number,
+            name,
+            f"{named}: stands behind `export`, and is ignored for it",
+        )
     elif not is_comment:
-        yield Problem("stray", Harm.IGNORED, line.number, "", f"{place}: is not KEY=VALUE, and is ignored")
+        yield Problem(
+            "stray", Harm.IGNORED, line.number, "", f"{place}: is not KEY=VALUE, and is ignored"
+        )
 
 
 def _is_pattern(key: str) -> bool:

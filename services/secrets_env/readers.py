@@ -74,7 +74,10 @@ def _escapes(replacement: str) -> frozenset[Sed]:
     found = {Sed.CHANGES} if "&" in re.sub(r"\\.", "", replacement, flags=re.DOTALL) else set()
     for control, decimal, octal, hexadecimal, plain in _ESCAPE.findall(replacement):
         found.add(Sed.CHANGES)
-        code = int(decimal or octal or hexadecimal or "0", 10 if decimal else 8 if octal else 16) & 0xFF
+        code = (
+            int(decimal or octal or hexadecimal or "0", 10 if decimal else 8 if octal else 16)
+            & 0xFF
+        )
         if plain == "n" or code == ord("\n") or control in ("J", "j"):
             found.add(Sed.LINES)
         # A number after a backslash means a group, and the program has none; an escape cannot be made of another one.

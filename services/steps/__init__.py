@@ -6,7 +6,15 @@ from services.steps.backup import DropBackups, KeepSecrets, Snapshots
 from services.steps.base import Choice, Effects, Question, Step, World
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
-from services.steps.media_nodes import Drain, MediaGone, MediaServing, OldGone, Revive, Shrunk, StopService
+from services.steps.media_nodes import (
+    Drain,
+    MediaGone,
+    MediaServing,
+    OldGone,
+    Revive,
+    Shrunk,
+    StopService,
+)
 from services.steps.pool import PoolTarget, TemplateSize
 from services.steps.resize import Resize, Settled
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets

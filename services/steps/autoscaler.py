@@ -35,7 +35,14 @@ class Autoscaling(Step):
         if cluster.autoscaler is None or self.is_done(cluster):
             return cluster
         mine = ("", 0.0, False) if self.on else ("this run", cluster.seen_at, self.frozen)
-        changed = replace(cluster.autoscaler, enabled=self.on, next_run=None, paused_by=mine[0], paused_at=mine[1], frozen=mine[2])
+        changed = replace(
+            cluster.autoscaler,
+            enabled=self.on,
+            next_run=None,
+            paused_by=mine[0],
+            paused_at=mine[1],
+            frozen=mine[2],
+        )
         return replace(cluster, autoscaler=changed)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
@@ -67,7 +74,11 @@ class Autoscaling(Step):
             text=f"{paused_words(cluster)} Nothing brings media nodes until it is resumed.",
             choices=(
                 Choice("resume", "Resume the autoscaler", steps=way),
-                Choice("leave", "Leave it paused", ends="the autoscaler was left paused; `/openvidu unfreeze` resumes it"),
+                Choice(
+                    "leave",
+                    "Leave it paused",
+                    ends="the autoscaler was left paused; `/openvidu unfreeze` resumes it",
+                ),
             ),
             meanwhile=True,
         )
@@ -75,10 +86,18 @@ class Autoscaling(Step):
     def waits_for(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
-        return "somebody to say whether the autoscaler is resumed" if self.asks else "DigitalOcean to show it"
+        return (
+            "somebody to say whether the autoscaler is resumed"
+            if self.asks
+            else "DigitalOcean to show it"
+        )
 
     def stays(self) -> str:
-        return "the autoscaler running" if self.on else "the autoscaler paused, until `/openvidu unfreeze` or the next start-up"
+        return (
+            "the autoscaler running"
+            if self.on
+            else "the autoscaler paused, until `/openvidu unfreeze` or the next start-up"
+        )
 
 
 def paused_words(cluster: Cluster) -> str:
@@ -107,13 +126,20 @@ class RunsOver(Step):
         return "Wait out a run of the autoscaler that may be under way"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.autoscaler is None or (not cluster.autoscaler.enabled and cluster.seen_at >= cluster.autoscaler.quiet_at)
+        return cluster.autoscaler is None or (
+            not cluster.autoscaler.enabled and cluster.seen_at >= cluster.autoscaler.quiet_at
+        )
 
     def after(self, cluster: Cluster) -> Cluster:
         if cluster.autoscaler is None:
             return cluster
         long_ago = cluster.seen_at - 10 * TURN_SECONDS
-        return replace(cluster, autoscaler=replace(cluster.autoscaler, enabled=False, last_run=0.0, paused_at=long_ago, next_run=None))
+        return replace(
+            cluster,
+            autoscaler=replace(
+                cluster.autoscaler, enabled=False, last_run=0.0, paused_at=long_ago, next_run=None
+            ),
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return RUN_SECONDS + 60.0
@@ -146,9 +172,14 @@ class Arrived(MediaServing):
         return f"Wait until the autoscaler has brought {count(self.number, 'media node')} that {'serves' if self.number == 1 else 'serve'}"
 
     def after(self, cluster: Cluster) -> Cluster:
-        media = tuple(in_service(n) if self._counts(n) and n.member_status == "active" else n for n in cluster.media)
+        media = tuple(
+            in_service(n) if self._counts(n) and n.member_status == "active" else n
+            for n in cluster.media
+        )
         missing = self.number - len([n for n in media if n.serving and self._counts(n)])
-        born = tuple(in_service(newcomer(cluster, len(media) + i, self.size)) for i in range(missing))
+        born = tuple(
+            in_service(newcomer(cluster, len(media) + i, self.size)) for i in range(missing)
+        )
         return replace(cluster, media=media + born)
 
     def takes(self, cluster: Cluster) -> float:
@@ -175,7 +206,12 @@ class Arrived(MediaServing):
             return f"{said}; {names(cluster, coming)} coming up"
         if seen is not None and not seen.enabled:
             return f"{said}; the autoscaler is paused, so none will come"
-        if not cluster.media and seen is not None and seen.last_run > seen.paused_at and seen.last_run:
+        if (
+            not cluster.media
+            and seen is not None
+            and seen.last_run > seen.paused_at
+            and seen.last_run
+        ):
             return f"{said}; the autoscaler has run and brought none: its token, the account's droplet limit, or no capacity. {CONSOLE}"
         return f"{said}; the autoscaler to take its turn, within 4 min"
 

@@ -24,7 +24,9 @@ class Snapshots(Step):
     stamp: str = ""  # of the run's start; none while it is only planned
     down: bool = False  # the cluster was down before, and stays so whatever comes of it
 
-    needs: ClassVar[frozenset[Fact]] = POOL_FACTS | {Fact.SNAPSHOTS}  # the way back brings media nodes back
+    needs: ClassVar[frozenset[Fact]] = POOL_FACTS | {
+        Fact.SNAPSHOTS
+    }  # the way back brings media nodes back
     breakable: ClassVar[bool] = False
 
     def begun(self, run: str, at: float) -> Step:  # noqa: ARG002
@@ -35,7 +37,11 @@ class Snapshots(Step):
 
     def _missing(self, cluster: Cluster) -> list[Droplet]:
         there = {(s.droplet, s.name) for s in cluster.snapshots or ()}
-        return [m for m in cluster.masters if m.name in self.names and (m.id, self._name(cluster, m.name)) not in there]
+        return [
+            m
+            for m in cluster.masters
+            if m.name in self.names and (m.id, self._name(cluster, m.name)) not in there
+        ]
 
     def title(self) -> str:
         return f"Snapshot {said(self.names)}"
@@ -44,7 +50,10 @@ class Snapshots(Step):
         return cluster.snapshots is not None and not self._missing(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        made = tuple(Snapshot(f"planned-{m.id}", self._name(cluster, m.name), m.id) for m in self._missing(cluster))
+        made = tuple(
+            Snapshot(f"planned-{m.id}", self._name(cluster, m.name), m.id)
+            for m in self._missing(cluster)
+        )
         return replace(cluster, snapshots=(cluster.snapshots or ()) + made)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
@@ -67,16 +76,24 @@ class Snapshots(Step):
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         missing = self._missing(cluster)
         if again == 0:
-            await ask_each(world.act(m.id, "snapshot", name=self._name(cluster, m.name)) for m in missing)
+            await ask_each(
+                world.act(m.id, "snapshot", name=self._name(cluster, m.name)) for m in missing
+            )
             return
         # Asked already: a second one would be a duplicate. Either it failed, or DigitalOcean is slow to list it.
         failed = [m.name for m in missing if await world.failed(m.id, "snapshot")]
         if failed:
-            raise Rejected(f"DigitalOcean could not snapshot {said(tuple(failed))}, and does not say why")
+            raise Rejected(
+                f"DigitalOcean could not snapshot {said(tuple(failed))}, and does not say why"
+            )
 
     def waits_for(self, cluster: Cluster) -> str:
         missing = self._missing(cluster)
-        return f"DigitalOcean to finish the snapshot of {said(tuple(m.name for m in missing))}" if missing else ""
+        return (
+            f"DigitalOcean to finish the snapshot of {said(tuple(m.name for m in missing))}"
+            if missing
+            else ""
+        )
 
     def stays(self) -> str:
         return f"{count(len(self.names), 'snapshot')} ({said(self.names)}{', ' + self.stamp if self.stamp else ''})"
@@ -144,11 +161,21 @@ class DropBackups(Step):
         return [c for c in cluster.copies or () if c in self.labels] if cluster.has_bucket else []
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.snapshots is not None and not self._left(cluster) and not self._copies(cluster)
+        return (
+            cluster.snapshots is not None and not self._left(cluster) and not self._copies(cluster)
+        )
 
     def after(self, cluster: Cluster) -> Cluster:
-        copies = None if cluster.copies is None else tuple(c for c in cluster.copies if c not in self.labels)
-        return replace(cluster, snapshots=tuple(s for s in cluster.snapshots or () if s.id not in self.snapshots), copies=copies)
+        copies = (
+            None
+            if cluster.copies is None
+            else tuple(c for c in cluster.copies if c not in self.labels)
+        )
+        return replace(
+            cluster,
+            snapshots=tuple(s for s in cluster.snapshots or () if s.id not in self.snapshots),
+            copies=copies,
+        )
 
     def takes(self, cluster: Cluster) -> float:
         return 5.0 + len(self.snapshots) + cluster.timings.second_look

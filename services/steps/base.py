@@ -142,9 +142,13 @@ class Question:
     text: str
     choices: tuple[Choice, ...]
     meanwhile: bool = False  # looking goes on, and reaching the goal closes the question
-    default: str = ""  # what is chosen when nobody answers within `default_after` seconds; "": nothing ever
+    default: str = (
+        ""  # what is chosen when nobody answers within `default_after` seconds; "": nothing ever
+    )
     default_after: float = 0.0
-    stake: Load | None = None  # who meets on what a choice may end, as shown; None: no one, or not seen where `unseen` says why
+    stake: Load | None = (
+        None  # who meets on what a choice may end, as shown; None: no one, or not seen where `unseen` says why
+    )
     unseen: str = ""
 
     @property
@@ -159,7 +163,11 @@ class Question:
 
     def staking(self, load: Observed[Load]) -> Question:
         """With who meets on what may be ended."""
-        return replace(self, stake=None, unseen=load.reason) if isinstance(load, NotSeen) else replace(self, stake=load, unseen="")
+        return (
+            replace(self, stake=None, unseen=load.reason)
+            if isinstance(load, NotSeen)
+            else replace(self, stake=load, unseen="")
+        )
 
 
 @dataclass(frozen=True)
@@ -168,9 +176,15 @@ class Step(ABC):
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     twice: ClassVar[bool] = False  # must be seen reached in two looks, `timings.second_look` apart
-    checks: ClassVar[bool] = False  # a look that must really be taken once anything before it has changed
-    edits: ClassVar[tuple[str, ...]] = ()  # fields of `Basis` that its asks change; every other change of one is another hand's
-    breakable: ClassVar[bool] = True  # a cancel may leave it half way; otherwise it is first brought to its end
+    checks: ClassVar[bool] = (
+        False  # a look that must really be taken once anything before it has changed
+    )
+    edits: ClassVar[
+        tuple[str, ...]
+    ] = ()  # fields of `Basis` that its asks change; every other change of one is another hand's
+    breakable: ClassVar[bool] = (
+        True  # a cancel may leave it half way; otherwise it is first brought to its end
+    )
 
     def apart(self, cluster: Cluster) -> float:
         """Seconds between the two looks of a step that must be seen twice."""

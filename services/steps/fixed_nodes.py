@@ -40,7 +40,12 @@ class NodesOff(Step):
         return not self._left(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        off = {n.id: replace(n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_LOOKED) for n in self._left(cluster)}
+        off = {
+            n.id: replace(
+                n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_LOOKED
+            )
+            for n in self._left(cluster)
+        }
         keeps = (self.keep_ids or self.ids) if self.remember else ()
         return replace(cluster.with_media(off), remembered_ids=keeps or cluster.remembered_ids)
 
@@ -65,9 +70,15 @@ class NodesOff(Step):
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         if self.remember and again == 0:
-            await world.remember_media(self.keep_ids or self.ids)  # as it was planned: some may be off by now
+            await world.remember_media(
+                self.keep_ids or self.ids
+            )  # as it was planned: some may be off by now
         action = "shutdown" if again == 0 else "power_off"
-        await ask_each(world.act(n.id, action) for n in self._left(cluster) if not n.droplet.locked and n.droplet.status != "off")
+        await ask_each(
+            world.act(n.id, action)
+            for n in self._left(cluster)
+            if not n.droplet.locked and n.droplet.status != "off"
+        )
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
@@ -77,10 +88,16 @@ class NodesOff(Step):
         others = [n for n in cluster.media if n.id not in self.ids and n.serving]
         cut = bool(hit) and not cluster.idle
         said = f"switches off {count(len(hit), 'media node')} without letting meetings finish ({carrying(cluster, hit)} now)"
-        return Effects(blocks=bool(hit), cuts_off=cut, down=not others, special=(said,) if hit else ())
+        return Effects(
+            blocks=bool(hit), cuts_off=cut, down=not others, special=(said,) if hit else ()
+        )
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{_names(cluster, self._left(cluster))} to power off" if self._left(cluster) else "a second look"
+        return (
+            f"{_names(cluster, self._left(cluster))} to power off"
+            if self._left(cluster)
+            else "a second look"
+        )
 
     def lost(self, cluster: Cluster) -> str:
         on = [n for n in self._nodes(cluster) if n.droplet.status == "active"]
@@ -120,7 +137,10 @@ class NodesOn(Step):
         return missing(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
-        on = {n.id: replace(n, droplet=replace(n.droplet, status="active", locked=False)) for n in self._left(cluster)}
+        on = {
+            n.id: replace(n, droplet=replace(n.droplet, status="active", locked=False))
+            for n in self._left(cluster)
+        }
         return cluster.with_media(on)
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
@@ -196,7 +216,11 @@ class NodesServe(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         left = self._left(cluster)
-        return f"{_names(cluster, left)} to serve (see `/openvidu status {short(left[0].name, cluster.stack)}`)" if left else ""
+        return (
+            f"{_names(cluster, left)} to serve (see `/openvidu status {short(left[0].name, cluster.stack)}`)"
+            if left
+            else ""
+        )
 
     def stays(self) -> str:
         return f"{self.who or count(len(self.ids), 'media node')} serving"
@@ -229,7 +253,13 @@ class NodeSize(Step):
             return cluster
         droplet = replace(node.droplet, size=self.size, locked=False)
         if size is not None:
-            droplet = replace(droplet, hourly=size.hourly, monthly=size.monthly, vcpus=size.vcpus, memory=size.memory)
+            droplet = replace(
+                droplet,
+                hourly=size.hourly,
+                monthly=size.monthly,
+                vcpus=size.vcpus,
+                memory=size.memory,
+            )
         return cluster.with_media({self.id: replace(node, droplet=droplet)})
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
@@ -248,9 +278,16 @@ class NodeSize(Step):
 
     def objection(self, cluster: Cluster) -> str:
         node = self._node(cluster)
-        if node is None or self.is_done(cluster) or node.droplet.locked or node.droplet.status == "off":
+        if (
+            node is None
+            or self.is_done(cluster)
+            or node.droplet.locked
+            or node.droplet.status == "off"
+        ):
             return ""
-        return f"{short(node.name, cluster.stack)} not off: a size is changed only while nothing runs"
+        return (
+            f"{short(node.name, cluster.stack)} not off: a size is changed only while nothing runs"
+        )
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         if again and await world.failed(self.id, "resize"):
@@ -263,7 +300,11 @@ class NodeSize(Step):
     def lost(self, cluster: Cluster) -> str:
         node = self._node(cluster)
         other = node is not None and node.droplet.size != self.size and not node.droplet.locked
-        return f"{self.who} has {node.droplet.size}, not {self.size}" if node is not None and other else ""
+        return (
+            f"{self.who} has {node.droplet.size}, not {self.size}"
+            if node is not None and other
+            else ""
+        )
 
     def stays(self) -> str:
         return f"{self.who} has {self.size}"

@@ -45,7 +45,9 @@ class PowerOff(Step):
     """Masters are off. Asked in order without waiting; after the nudge time the power is cut."""
 
     names: tuple[str, ...]
-    kept: tuple[int, ...] = ()  # media droplets that may stay, because they were named and are drained
+    kept: tuple[
+        int, ...
+    ] = ()  # media droplets that may stay, because they were named and are drained
     media_stays: bool = False  # rolling work: media nodes go on serving while one master is down
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES, Fact.LINT})
@@ -63,7 +65,10 @@ class PowerOff(Step):
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters(
-            {m.name: replace(m, status="off", locked=False, healthy=False) for m in _masters(cluster, self.names)}
+            {
+                m.name: replace(m, status="off", locked=False, healthy=False)
+                for m in _masters(cluster, self.names)
+            }
         )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
@@ -81,17 +86,29 @@ class PowerOff(Step):
     def unproved(self, cluster: Cluster) -> str:
         if self.media_stays or self.is_done(cluster):
             return ""
-        return unseen(cluster, [n for n in cluster.media if n.id in self.kept and not n.droplet.off])
+        return unseen(
+            cluster, [n for n in cluster.media if n.id in self.kept and not n.droplet.off]
+        )
 
     def objection(self, cluster: Cluster) -> str:
         if self.media_stays:
-            down = [m.name for m in cluster.masters if m.name not in self.names and m.status != "active"]
-            return f"{said(tuple(down))} not on: two masters are never down at once" if down and not self.is_done(cluster) else ""
+            down = [
+                m.name for m in cluster.masters if m.name not in self.names and m.status != "active"
+            ]
+            return (
+                f"{said(tuple(down))} not on: two masters are never down at once"
+                if down and not self.is_done(cluster)
+                else ""
+            )
         left = [n for n in cluster.media if not (n.id in self.kept and n.parked)]
         if left and not self.is_done(cluster):
             names = listed(short(n.name, cluster.stack) for n in left)
             return f"{names} still there: masters are not stopped while a media droplet exists"
-        if cluster.autoscaler is not None and cluster.autoscaler.enabled and not self.is_done(cluster):
+        if (
+            cluster.autoscaler is not None
+            and cluster.autoscaler.enabled
+            and not self.is_done(cluster)
+        ):
             return "the autoscaler is on: it would bring media nodes all the time that the masters are off"
         return ""
 
@@ -116,8 +133,14 @@ class PowerOff(Step):
 
     def undone(self, before: Cluster, now: Cluster) -> str:
         was_off = {m.name for m in _masters(before, self.names) if m.status == "off"}
-        back = tuple(m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active")
-        return f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again" if back else ""
+        back = tuple(
+            m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active"
+        )
+        return (
+            f"{said(back)}, which had gone off and {'is' if len(back) == 1 else 'are'} on again"
+            if back
+            else ""
+        )
 
     def lost(self, cluster: Cluster) -> str:
         return _seen(cluster, self.names, "active")
@@ -141,7 +164,9 @@ class PowerOn(Step):
         return cluster.master(self.name).active
 
     def after(self, cluster: Cluster) -> Cluster:
-        return cluster.with_masters({self.name: replace(cluster.master(self.name), status="active", locked=False)})
+        return cluster.with_masters(
+            {self.name: replace(cluster.master(self.name), status="active", locked=False)}
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 35.0
@@ -174,7 +199,9 @@ class Healthy(Step):
     """Masters answer their own health page. All together: waiting for one before starting the next can deadlock."""
 
     names: tuple[str, ...]
-    restarts: bool = True  # False: what did not come up by itself is a failure, not something to help along
+    restarts: bool = (
+        True  # False: what did not come up by itself is a failure, not something to help along
+    )
 
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
     checks: ClassVar[bool] = True
@@ -186,7 +213,9 @@ class Healthy(Step):
         return all(m.well for m in _masters(cluster, self.names))
 
     def after(self, cluster: Cluster) -> Cluster:
-        return cluster.with_masters({m.name: replace(m, healthy=True) for m in _masters(cluster, self.names)})
+        return cluster.with_masters(
+            {m.name: replace(m, healthy=True) for m in _masters(cluster, self.names)}
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 120.0
@@ -208,7 +237,11 @@ class Healthy(Step):
         """
         silent_all_over = cluster.front is False
         on = [m for m in _masters(cluster, self.names) if m.active]
-        return [m for m in on if m.healthy is False or (silent_all_over and isinstance(m.healthy, NotSeen))]
+        return [
+            m
+            for m in on
+            if m.healthy is False or (silent_all_over and isinstance(m.healthy, NotSeen))
+        ]
 
     def objection(self, cluster: Cluster) -> str:
         return self.lost(cluster)  # it never becomes healthy by waiting
@@ -261,7 +294,13 @@ class RestartService(Step):
         return isinstance(start, str) and start not in ("", self.was)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return cluster.with_masters({self.name: replace(cluster.master(self.name), start=f"after {self.was}", healthy=False)})
+        return cluster.with_masters(
+            {
+                self.name: replace(
+                    cluster.master(self.name), start=f"after {self.was}", healthy=False
+                )
+            }
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 20.0
@@ -280,13 +319,23 @@ class RestartService(Step):
         return Effects(stops_masters=True)
 
     def objection(self, cluster: Cluster) -> str:
-        down = tuple(m.name for m in cluster.masters if m.name != self.name and m.status != "active")
-        return f"{said(down)} not on: two masters are never down at once" if down and not self.is_done(cluster) else ""
+        down = tuple(
+            m.name for m in cluster.masters if m.name != self.name and m.status != "active"
+        )
+        return (
+            f"{said(down)} not on: two masters are never down at once"
+            if down and not self.is_done(cluster)
+            else ""
+        )
 
     def waits_for(self, cluster: Cluster) -> str:
         name = short(self.name, cluster.stack)
         start = cluster.master(self.name).start
-        return f"{name} to answer by SSH: {start.reason}" if isinstance(start, NotSeen) else f"OpenVidu on {name} to start again"
+        return (
+            f"{name} to answer by SSH: {start.reason}"
+            if isinstance(start, NotSeen)
+            else f"OpenVidu on {name} to start again"
+        )
 
     def stays(self) -> str:
         return f"OpenVidu restarted on {said((self.name,))}"
@@ -315,7 +364,11 @@ class FrontAnswers(Step):
         return cluster.timings.front_deadline
 
     def waits_for(self, cluster: Cluster) -> str:
-        why = f": {cluster.front.reason}" if isinstance(cluster.front, NotSeen) and cluster.front.since else ""
+        why = (
+            f": {cluster.front.reason}"
+            if isinstance(cluster.front, NotSeen) and cluster.front.since
+            else ""
+        )
         return f"the public address to answer through the load balancer{why}"
 
     def stays(self) -> str:

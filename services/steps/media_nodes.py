@@ -26,7 +26,13 @@ POOL_COOLDOWN = 600.0  # documented for pools of fixed size, and not to be chang
 def newcomer(cluster: Cluster, index: int, size: str = "") -> MediaNode:
     """A pool member that is not there yet, as a plan imagines it."""
     size = size or (cluster.pool.size if cluster.pool else "")
-    droplet = Droplet(id=-1 - index, name=f"new-{index + 1}", status="active", size=size, hourly=cluster.media_price)
+    droplet = Droplet(
+        id=-1 - index,
+        name=f"new-{index + 1}",
+        status="active",
+        size=size,
+        hourly=cluster.media_price,
+    )
     return MediaNode(droplet, member_status="active", look=NOT_LOOKED)
 
 
@@ -42,22 +48,39 @@ def _names(cluster: Cluster, nodes: list[MediaNode]) -> str:
 def pool_says(cluster: Cluster) -> str:
     """What the pool itself has to say to a wait: `; ` and why it cannot be edited, or why it is short of droplets; "" when it is well."""
     pool = cluster.pool
-    return "".join(f"; {said}" for said in (pool.state, pool.trouble) if said) if pool is not None else ""
+    return (
+        "".join(f"; {said}" for said in (pool.state, pool.trouble) if said)
+        if pool is not None
+        else ""
+    )
 
 
 def missing(cluster: Cluster, ids: tuple[int, ...]) -> str:
     """`media-2 is powered off`, `1 media node is gone`: which of them cannot serve; "" when all are there and on."""
     here = {n.id: n for n in cluster.media}
-    off, gone = [here[i] for i in ids if i in here and here[i].droplet.off], [i for i in ids if i not in here]
-    parts = [f"{_names(cluster, off)} {'is' if len(off) == 1 else 'are'} powered off"] if off else []
-    parts += [f"{count(len(gone), 'media node')} {'is' if len(gone) == 1 else 'are'} gone"] if gone else []
+    off, gone = (
+        [here[i] for i in ids if i in here and here[i].droplet.off],
+        [i for i in ids if i not in here],
+    )
+    parts = (
+        [f"{_names(cluster, off)} {'is' if len(off) == 1 else 'are'} powered off"] if off else []
+    )
+    parts += (
+        [f"{count(len(gone), 'media node')} {'is' if len(gone) == 1 else 'are'} gone"]
+        if gone
+        else []
+    )
     return listed(parts)
 
 
 def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """`media-2: 1 meeting, 2 people, 1 recording` for each node that still carries something or cannot be seen."""
     more = _uncounted(cluster, nodes)
-    said = f"; LiveKit counts {count(more.people, 'person')} more than the nodes' own metrics do, who may meet here" if more.people else ""
+    said = (
+        f"; LiveKit counts {count(more.people, 'person')} more than the nodes' own metrics do, who may meet here"
+        if more.people
+        else ""
+    )
     return "; ".join(f"{short(n.name, cluster.stack)}: {_carries(n)}" for n in nodes) + said
 
 
@@ -65,7 +88,13 @@ def at_stake(cluster: Cluster, nodes: list[MediaNode]) -> Observed[Load]:
     """Who meets on these nodes together, or may; not seen where one of them does not tell."""
     total = _uncounted(cluster, nodes)
     for node in nodes:
-        found = Load(0, 0, 0) if node.drained or node.held else node.look if isinstance(node.look, NotSeen) else _load(node.look)
+        found = (
+            Load(0, 0, 0)
+            if node.drained or node.held
+            else node.look
+            if isinstance(node.look, NotSeen)
+            else _load(node.look)
+        )
         if isinstance(found, NotSeen):
             return found
         total = total.plus(found)
@@ -76,7 +105,11 @@ def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
     """Who is counted by LiveKit and by no node's metrics: each of these nodes whose media server runs may be where they meet."""
     if not isinstance(cluster.load, Load) or all(n.drained or n.held for n in nodes):
         return Load(0, 0, 0)
-    told = [found for n in cluster.media if isinstance(n.look, NodeLook) and isinstance(found := _load(n.look), Load)]
+    told = [
+        found
+        for n in cluster.media
+        if isinstance(n.look, NodeLook) and isinstance(found := _load(n.look), Load)
+    ]
     people = cluster.load.people - sum(t.people for t in told)
     rooms = cluster.load.rooms - sum(t.rooms for t in told)
     return Load(max(0, rooms), people, 0) if people > 0 else Load(0, 0, 0)
@@ -87,7 +120,11 @@ def _load(look: NodeLook) -> Observed[Load]:
         return look.rooms
     if isinstance(look.people, NotSeen):
         return look.people
-    return look.recordings if isinstance(look.recordings, NotSeen) else Load(look.rooms, look.people, look.recordings)
+    return (
+        look.recordings
+        if isinstance(look.recordings, NotSeen)
+        else Load(look.rooms, look.people, look.recordings)
+    )
 
 
 def _carries(node: MediaNode) -> str:
@@ -99,7 +136,14 @@ def _carries(node: MediaNode) -> str:
     if node.held:
         return f"no meetings; held by {listed(node.held)}"
     told = f"not told to finish ({look.undelivered}), " if look.undelivered else ""
-    return told + (meets(look) or (f"still running {listed(look.running)}, {UNKNOWN}" if look.running else "nothing runs there"))
+    return told + (
+        meets(look)
+        or (
+            f"still running {listed(look.running)}, {UNKNOWN}"
+            if look.running
+            else "nothing runs there"
+        )
+    )
 
 
 def meets(look: NodeLook) -> str:
@@ -116,26 +160,45 @@ def meets(look: NodeLook) -> str:
 
 def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """Which of these nodes no one can see, and why; or what the witnesses contradict each other in. "" when all is proved."""
-    on = [n for n in nodes if not n.droplet.off]  # DigitalOcean itself says that nothing runs on the others
-    silent = [f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})" for n in on if isinstance(n.look, NotSeen)]
+    on = [
+        n for n in nodes if not n.droplet.off
+    ]  # DigitalOcean itself says that nothing runs on the others
+    silent = [
+        f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})"
+        for n in on
+        if isinstance(n.look, NotSeen)
+    ]
     return "; ".join(silent) or cluster.contradiction
 
 
 def in_service_until(cluster: Cluster, kept: tuple[MediaNode, ...], *, ends: bool) -> str:
     """`media-1 stays in service until no one meets there`."""
-    until = ("no one meets there" if len(kept) == 1 else "no one meets on any") if ends else "another serves"
+    until = (
+        ("no one meets there" if len(kept) == 1 else "no one meets on any")
+        if ends
+        else "another serves"
+    )
     return f"{_names(cluster, list(kept))} {'stays' if len(kept) == 1 else 'stay'} in service until {until}"
 
 
 def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
     """The agents on these nodes that end with their node, in the middle of what they do; and those of which no one can see it."""
     seen = [(n, n.look) for n in nodes if isinstance(n.look, NodeLook)]
-    agents = [(f"`{a.name}` on {short(n.name, cluster.stack)}", a.quit) for n, look in seen for a in look.agents]
-    cut, doubtful = [a for a, does in agents if does in (Quit.DEAF, Quit.DIES)], [a for a, does in agents if does is Quit.UNKNOWN]
+    agents = [
+        (f"`{a.name}` on {short(n.name, cluster.stack)}", a.quit)
+        for n, look in seen
+        for a in look.agents
+    ]
+    cut, doubtful = (
+        [a for a, does in agents if does in (Quit.DEAF, Quit.DIES)],
+        [a for a, does in agents if does is Quit.UNKNOWN],
+    )
     silent = [n for n in nodes if isinstance(n.look, NotSeen) and not n.droplet.off]
     said = [_they_end(cut)] if cut else []
     if doubtful:
-        said.append(f"whether {listed(doubtful)} {'hears' if len(doubtful) == 1 else 'hear'} the signal to drain is unknown: {CAPTIONS}")
+        said.append(
+            f"whether {listed(doubtful)} {'hears' if len(doubtful) == 1 else 'hear'} the signal to drain is unknown: {CAPTIONS}"
+        )
     if silent:
         said.append(f"which agents run on {_names(cluster, silent)} is unknown: {CAPTIONS}")
     return tuple(said)
@@ -160,9 +223,13 @@ class Drain(Step):
     returns: bool = False  # OpenVidu is restarted on them afterwards
     alone: bool = False  # nothing comes afterwards: they stay, and take no meetings
     who: str = ""  # their names, for its title, when they are few
-    limit: float | None = None  # seconds that meetings may take, when it is not the cluster's own drain deadline
+    limit: float | None = (
+        None  # seconds that meetings may take, when it is not the cluster's own drain deadline
+    )
     gives_up: float = 0.0  # seconds that an unanswered question stays open; then the nodes serve again. 0: for ever
-    stay: tuple[int, ...] = ()  # of those that are let go to be removed, the ones that stay, drained
+    stay: tuple[
+        int, ...
+    ] = ()  # of those that are let go to be removed, the ones that stay, drained
     floor: int = 0  # media nodes of the cluster that stay in service meanwhile
     ends: bool = False  # nothing is in service afterwards: these go too, once no one meets on any
     back: tuple[Step, ...] = ()  # with `gives_up`: the way that brings the capacity back
@@ -211,10 +278,16 @@ class Drain(Step):
 
     def deadline(self, cluster: Cluster) -> float:
         limit = cluster.timings.drain_deadline if self.limit is None else self.limit
-        return min(limit, STUCK) if any(_is_stuck(n, cluster.seen_at) for n in self._left(cluster)) else limit
+        return (
+            min(limit, STUCK)
+            if any(_is_stuck(n, cluster.seen_at) for n in self._left(cluster))
+            else limit
+        )
 
     def nudge(self, cluster: Cluster) -> float | None:
-        refused = any(isinstance(n.look, NodeLook) and n.look.undelivered for n in self._left(cluster))
+        refused = any(
+            isinstance(n.look, NodeLook) and n.look.undelivered for n in self._left(cluster)
+        )
         return cluster.timings.look * (24 if refused else 6)
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
@@ -230,21 +303,27 @@ class Drain(Step):
 
     def effects(self, cluster: Cluster) -> Effects:
         nodes = self._nodes(cluster)
-        if not nodes or self.beyond:  # those beyond came in the place of others, which serve again by then
+        if (
+            not nodes or self.beyond
+        ):  # those beyond came in the place of others, which serve again by then
             return Effects()
         mine = {n.id for n in nodes}
         others = [n for n in cluster.media if n.id not in mine and n.serving]
         return Effects(
             blocks=True,
             down=not others,
-            irreversible=("a draining node serves again only after its meetings have ended and its media server was restarted",),
+            irreversible=(
+                "a draining node serves again only after its meetings have ended and its media server was restarted",
+            ),
             special=self._special(cluster, nodes, len(others)),
             keeps=min(self.floor, len([n for n in nodes if n.serving])) if self.ends else 0,
         )
 
     def _special(self, cluster: Cluster, nodes: list[MediaNode], others: int) -> tuple[str, ...]:
         """What an approval says in as many words, where fewer stay in service than the cluster's settings ask for."""
-        if not self.ids or (others and (others >= cluster.min_serving or not any(n.serving for n in nodes))):
+        if not self.ids or (
+            others and (others >= cluster.min_serving or not any(n.serving for n in nodes))
+        ):
             return ()
         if not others:
             return (f"nobody can meet on {cluster.name} {self._until()}",)
@@ -254,11 +333,19 @@ class Drain(Step):
     def _until(self) -> str:
         if self.alone:
             return "afterwards, until OpenVidu is restarted there"
-        return "until OpenVidu has been restarted there" if self.returns else "until another media node serves"
+        return (
+            "until OpenVidu has been restarted there"
+            if self.returns
+            else "until another media node serves"
+        )
 
     def lost(self, cluster: Cluster) -> str:
         again = [n for n in self._nodes(cluster) if n.serving]
-        return f"{_names(cluster, again)} {'takes' if len(again) == 1 else 'take'} meetings" if again else ""
+        return (
+            f"{_names(cluster, again)} {'takes' if len(again) == 1 else 'take'} meetings"
+            if again
+            else ""
+        )
 
     def waits_for(self, cluster: Cluster) -> str:
         said, kept = carrying(cluster, self._left(cluster)), self._spared(cluster)
@@ -268,7 +355,11 @@ class Drain(Step):
         left, kept = self._left(cluster), self._spared(cluster)
         loses = f"ends now what still runs on {carrying(cluster, left)}"
         out = [n for n in left if n not in kept]
-        head = f"{_names(cluster, out)} did not finish in time" if out else "Meetings did not end in time"
+        head = (
+            f"{_names(cluster, out)} did not finish in time"
+            if out
+            else "Meetings did not end in time"
+        )
         return Question(
             id="drain-deadline",
             text=f"{head}. Still there: {self.waits_for(cluster)}. No one is disconnected unless you choose it.",
@@ -287,10 +378,19 @@ class Drain(Step):
         """The last ones are drained too, although people meet there: it is final then."""
         if not (kept and self.ends):
             return ()
-        return (Choice("close", "Drain all, open no new meeting", steps=(replace(self, floor=0),), goes_on=True),)
+        return (
+            Choice(
+                "close",
+                "Drain all, open no new meeting",
+                steps=(replace(self, floor=0),),
+                goes_on=True,
+            ),
+        )
 
     def _ways_out(self, cluster: Cluster, out: list[MediaNode]) -> tuple[Choice, ...]:
-        rest = f"{_names(cluster, out)} take no new meetings until restarted" if out else STILL_SERVING
+        rest = (
+            f"{_names(cluster, out)} take no new meetings until restarted" if out else STILL_SERVING
+        )
         stop = Choice("stop", "Stop here", ends=f"stopped at the drain; {rest}")
         if not self.gives_up:
             return (stop,)
@@ -312,7 +412,9 @@ class Drain(Step):
 
     def _force(self, left: list[MediaNode], loses: str) -> Choice:
         held = sorted({name for n in left for name in n.held})
-        agents_only = bool(left) and all(n.held for n in left) and not {"ingress", "egress"} & set(held)
+        agents_only = (
+            bool(left) and all(n.held for n in left) and not {"ingress", "egress"} & set(held)
+        )
         label = "End these meetings and go on"
         if agents_only:
             one = len(held) == 1
@@ -332,7 +434,12 @@ class Drain(Step):
 def _may_be_signalled(node: MediaNode) -> bool:
     """Seen with a media server that has had no signal: never one that may have had it."""
     look = node.look
-    return isinstance(look, NodeLook) and bool(look.start) and (not look.marked or bool(look.undelivered)) and bool(look.to_signal)
+    return (
+        isinstance(look, NodeLook)
+        and bool(look.start)
+        and (not look.marked or bool(look.undelivered))
+        and bool(look.to_signal)
+    )
 
 
 def _is_stuck(node: MediaNode, now: float) -> bool:
@@ -381,7 +488,10 @@ class StopService(Step):
         return not self._left(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, media=tuple(replace(n, look=QUIET) if n.id in self.ids else n for n in cluster.media))
+        return replace(
+            cluster,
+            media=tuple(replace(n, look=QUIET) if n.id in self.ids else n for n in cluster.media),
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 20.0
@@ -437,13 +547,19 @@ class MediaGone(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.parked)]
-        return f"{_names(cluster, left)} to be gone{pool_says(cluster)}" if left else "a second look"
+        return (
+            f"{_names(cluster, left)} to be gone{pool_says(cluster)}" if left else "a second look"
+        )
 
     def settles(self, earlier: Step) -> bool:
         return isinstance(earlier, Drain) and not self.keep
 
     def stays(self) -> str:
-        return f"the media droplets gone but for {count(self.keep, 'drained one')}" if self.keep else "the media droplets gone"
+        return (
+            f"the media droplets gone but for {count(self.keep, 'drained one')}"
+            if self.keep
+            else "the media droplets gone"
+        )
 
 
 @dataclass(frozen=True)
@@ -452,7 +568,9 @@ class Revive(Step):
 
     ids: tuple[int, ...]
     who: str = ""  # their names, for its title, when they are few
-    enough: int = 0  # it is reached, too, as soon as so many media nodes are in service, whichever they are
+    enough: int = (
+        0  # it is reached, too, as soon as so many media nodes are in service, whichever they are
+    )
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
 
@@ -464,16 +582,26 @@ class Revive(Step):
     def title(self) -> str:
         if self.enough and not self.who:
             return f"Bring {count(self.enough, 'media node')} back into service"
-        return f"Restart OpenVidu on {self.who}" if self.who else f"Put {count(len(self.ids), 'drained media node')} back into service"
+        return (
+            f"Restart OpenVidu on {self.who}"
+            if self.who
+            else f"Put {count(len(self.ids), 'drained media node')} back into service"
+        )
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._left(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, media=tuple(in_service(n) if n.id in self.ids else n for n in cluster.media))
+        return replace(
+            cluster, media=tuple(in_service(n) if n.id in self.ids else n for n in cluster.media)
+        )
 
     def takes(self, cluster: Cluster) -> float:
-        return NEW_NODE if self.enough and any(not n.restartable for n in self._left(cluster)) else RESTART
+        return (
+            NEW_NODE
+            if self.enough and any(not n.restartable for n in self._left(cluster))
+            else RESTART
+        )
 
     def deadline(self, cluster: Cluster) -> float:
         # A node whose last meeting has not ended cannot be restarted; people are not sent away for it.
@@ -533,9 +661,14 @@ class MediaServing(Step):
         return len(self._serving(cluster)) >= self.number
 
     def after(self, cluster: Cluster) -> Cluster:
-        media = tuple(in_service(n) if self._counts(n) and n.member_status != "deleting" else n for n in cluster.media)
+        media = tuple(
+            in_service(n) if self._counts(n) and n.member_status != "deleting" else n
+            for n in cluster.media
+        )
         missing = self.number - len([n for n in media if n.serving and self._counts(n)])
-        born = tuple(in_service(newcomer(cluster, len(media) + i, self.size)) for i in range(missing))
+        born = tuple(
+            in_service(newcomer(cluster, len(media) + i, self.size)) for i in range(missing)
+        )
         return replace(cluster, media=media + born)
 
     def takes(self, cluster: Cluster) -> float:
@@ -552,18 +685,34 @@ class MediaServing(Step):
         return bool(self._stuck(cluster)) and again == 1
 
     def _stuck(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.members if self._counts(n) and n.droplet.active and (n.restartable or (n.seen and n.drained))]
+        return [
+            n
+            for n in cluster.members
+            if self._counts(n) and n.droplet.active and (n.restartable or (n.seen and n.drained))
+        ]
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await ask_each(world.restart_service(n.id) for n in self._stuck(cluster))
 
     def lost(self, cluster: Cluster) -> str:
-        here = [n for n in cluster.media if self._counts(n) and n.member_status != "deleting" and n.droplet.status == "active"]
-        return "" if len(here) >= self.number else f"only {count(len(here), 'media node')} of {self.number} left"
+        here = [
+            n
+            for n in cluster.media
+            if self._counts(n) and n.member_status != "deleting" and n.droplet.status == "active"
+        ]
+        return (
+            ""
+            if len(here) >= self.number
+            else f"only {count(len(here), 'media node')} of {self.number} left"
+        )
 
     def waits_for(self, cluster: Cluster) -> str:
         text = f"{len(self._serving(cluster))} of {count(self.number, 'media node')} serving"
-        waiting = [n for n in cluster.media if self._counts(n) and n.member_status in STANDING and not n.serving]
+        waiting = [
+            n
+            for n in cluster.media
+            if self._counts(n) and n.member_status in STANDING and not n.serving
+        ]
         if waiting:
             text += f"; {listed(_coming(cluster, n) for n in waiting)}"
         return text + pool_says(cluster)
@@ -600,7 +749,9 @@ class Shrunk(Step):
         return self._settled(cluster) and all(n.serving for n in self._survivors(cluster))
 
     def is_sure(self, cluster: Cluster) -> bool:  # noqa: ARG002
-        return True  # the pool was told to destroy them, and does: an odd listing only says it early
+        return (
+            True  # the pool was told to destroy them, and does: an odd listing only says it early
+        )
 
     def after(self, cluster: Cluster) -> Cluster:
         gone = {n.id for n in cluster.media if n.id in self.ids or n.member_status == "deleting"}
@@ -629,15 +780,25 @@ class Shrunk(Step):
             return ""
         said = f"DigitalOcean removed {listed(lost)}, which {'was' if len(lost) == 1 else 'were'} to stay: meetings there were cut off"
         survivors = self._survivors(cluster)
-        return f"{said}; {_names(cluster, survivors)} had been drained to go, stayed instead and serve again" if survivors else said
+        return (
+            f"{said}; {_names(cluster, survivors)} had been drained to go, stayed instead and serve again"
+            if survivors
+            else said
+        )
 
     def settles(self, earlier: Step) -> bool:
-        return isinstance(earlier, Drain)  # one that stayed although it was drained is put back into service
+        return isinstance(
+            earlier, Drain
+        )  # one that stayed although it was drained is put back into service
 
     def waits_for(self, cluster: Cluster) -> str:
         survivors = [n for n in self._survivors(cluster) if not n.serving]
         if self._settled(cluster):
-            return f"{_names(cluster, survivors)} to serve again: DigitalOcean removed others instead" if survivors else ""
+            return (
+                f"{_names(cluster, survivors)} to serve again: DigitalOcean removed others instead"
+                if survivors
+                else ""
+            )
         return f"{count(len(self._standing(cluster)), 'pool member')} to become {self.number}{pool_says(cluster)}"
 
     def stays(self) -> str:
@@ -655,7 +816,11 @@ class OldGone(Step):
     checks: ClassVar[bool] = True
 
     def _left(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.media if n.member_status is not None and (n.id in self.ids or n.droplet.size != self.size)]
+        return [
+            n
+            for n in cluster.media
+            if n.member_status is not None and (n.id in self.ids or n.droplet.size != self.size)
+        ]
 
     def title(self) -> str:
         return "See that the media nodes of the old size are gone"
@@ -668,7 +833,9 @@ class OldGone(Step):
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return POOL_COOLDOWN - 240.0 + 75.0  # it began when the template was changed, and the new ones were waited for meanwhile
+        return (
+            POOL_COOLDOWN - 240.0 + 75.0
+        )  # it began when the template was changed, and the new ones were waited for meanwhile
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.members_gone_deadline + POOL_COOLDOWN
@@ -676,7 +843,11 @@ class OldGone(Step):
     def waits_for(self, cluster: Cluster) -> str:
         left = self._left(cluster)
         minutes = f"{POOL_COOLDOWN / 60:.0f} min"
-        return f"{_names(cluster, left)} to be gone; the pool keeps old nodes for about {minutes}{pool_says(cluster)}" if left else ""
+        return (
+            f"{_names(cluster, left)} to be gone; the pool keeps old nodes for about {minutes}{pool_says(cluster)}"
+            if left
+            else ""
+        )
 
     def stays(self) -> str:
         return "the media nodes of the old size gone"

@@ -8,7 +8,17 @@ from services.common.errors import Rejected
 from services.common.text import count, listed
 from services.steps.base import Choice, Effects, Question, Step, World
 from services.steps.masters import PowerOff
-from services.steps.media_nodes import NODE_FACTS, Drain, MediaGone, MediaServing, Revive, carrying, newcomer, pool_says, unseen
+from services.steps.media_nodes import (
+    NODE_FACTS,
+    Drain,
+    MediaGone,
+    MediaServing,
+    Revive,
+    carrying,
+    newcomer,
+    pool_says,
+    unseen,
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,9 @@ class PoolTarget(Step):
     harsh: bool = False  # people agreed that nodes go before their meetings have ended
     alone: bool = False  # the masters stay on afterwards
     keeps: int = 0  # with `remember`: how many media nodes the next start-up brings back; 0: as many as there were
-    instead_of: tuple[int, ...] = ()  # one more only for each of these that cannot serve again yet; `number` is the most
+    instead_of: tuple[
+        int, ...
+    ] = ()  # one more only for each of these that cannot serve again yet; `number` is the most
 
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[tuple[str, ...]] = ("target",)
@@ -29,13 +41,19 @@ class PoolTarget(Step):
 
     def title(self) -> str:
         if self.instead_of:
-            return f"Add a media node to the pool for each that is still in use, {self.number} at most"
+            return (
+                f"Add a media node to the pool for each that is still in use, {self.number} at most"
+            )
         return f"Media pool {self.was} → {self.number}"
 
     def _number(self, cluster: Cluster) -> int:
         if not self.instead_of:
             return self.number
-        busy = [n for n in cluster.members if n.id in self.instead_of and not n.serving and not n.restartable]
+        busy = [
+            n
+            for n in cluster.members
+            if n.id in self.instead_of and not n.serving and not n.restartable
+        ]
         return min(self.number, self.was + len(busy))
 
     def is_done(self, cluster: Cluster) -> bool:
@@ -65,7 +83,13 @@ class PoolTarget(Step):
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        kept = self.was if self.instead_of else (self.keeps or self.was) if self.remember else self.number
+        kept = (
+            self.was
+            if self.instead_of
+            else (self.keeps or self.was)
+            if self.remember
+            else self.number
+        )
         await world.set_target(self._number(cluster), remember=kept)
 
     def forced(self) -> Step:
@@ -78,7 +102,9 @@ class PoolTarget(Step):
 
     def unproved(self, cluster: Cluster) -> str:
         going = cluster.members[self.number :]
-        return "" if self.harsh or self.is_done(cluster) or not going else unseen(cluster, list(going))
+        return (
+            "" if self.harsh or self.is_done(cluster) or not going else unseen(cluster, list(going))
+        )
 
     def objection(self, cluster: Cluster) -> str:
         if self.is_done(cluster) or _takes_no_edit(cluster):
@@ -95,7 +121,13 @@ class PoolTarget(Step):
         members = cluster.members
         hit = [n for n in members[self.number :] if not n.drained]
         cut = bool(hit) and not cluster.idle
-        special = (f"removes {count(len(hit), 'media node')} without letting meetings finish{_losing(cluster, hit)}",) if hit else ()
+        special = (
+            (
+                f"removes {count(len(hit), 'media node')} without letting meetings finish{_losing(cluster, hit)}",
+            )
+            if hit
+            else ()
+        )
         return Effects(
             blocks=bool(hit) and self.number == 0,
             cuts_off=cut,
@@ -119,7 +151,11 @@ class PoolTarget(Step):
                 steps=(Revive(ids), MediaServing(len(members))),
                 back="DigitalOcean refused 0 and the nodes were put back into service",
             ),
-            Choice("leave", "Leave it, I will do it by hand", ends="left as it is, for a person to finish by hand"),
+            Choice(
+                "leave",
+                "Leave it, I will do it by hand",
+                ends="left as it is, for a person to finish by hand",
+            ),
         )
         return Question(
             id="zero-refused",
@@ -140,7 +176,11 @@ class PoolTarget(Step):
         names = () if self.alone else tuple(m.name for m in cluster.masters)
         then = "" if self.alone else " and shut the masters down"
         steps = keep_one(cluster, names, self.was, harsh=self.harsh, keeps=self.keeps)
-        price = "its price is unknown" if cluster.media_price is None else f"${cluster.media_price:.2f}/h"
+        price = (
+            "its price is unknown"
+            if cluster.media_price is None
+            else f"${cluster.media_price:.2f}/h"
+        )
         return Choice("keep", f"Keep 1 media node running ({price}){then}", steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -174,7 +214,9 @@ class TemplateSize(Step):
     def after(self, cluster: Cluster) -> Cluster:
         assert cluster.pool is not None, "a plan about a pool has one"
         size = cluster.size(self.size)
-        pool = replace(cluster.pool, size=self.size, template=f"{cluster.pool.template} with {self.size}")
+        pool = replace(
+            cluster.pool, size=self.size, template=f"{cluster.pool.template} with {self.size}"
+        )
         now = replace(cluster, pool=pool, media_price=size.hourly if size else cluster.media_price)
         # Documented: the new ones come at once, and the old ones stay until the pool's cooldown is over.
         born = tuple(newcomer(now, len(cluster.media) + i) for i in range(pool.target))
@@ -233,10 +275,14 @@ def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
 
 def _seen_empty(node: MediaNode) -> bool:
     look = node.look
-    return isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
+    return (
+        isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
+    )
 
 
-def keep_one(cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False, keeps: int = 0) -> tuple[Step, ...]:
+def keep_one(
+    cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False, keeps: int = 0
+) -> tuple[Step, ...]:
     """The way down when 0 is refused: one drained member stays, named, and these masters go off."""
     ids = tuple(n.id for n in cluster.members)
     # The pool keeps its oldest, and masters only go off with that one drained: even where the others are removed harshly, and where it is

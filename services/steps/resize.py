@@ -29,28 +29,39 @@ class Resize(Step):
         return [m for m in mine if m.size != self.size or m.locked or m.disk < self.disk]
 
     def title(self) -> str:
-        disks = f", with {'its disk' if len(self.names) == 1 else 'their disks'} of {self.disk} GB" if self.disk else ""
+        disks = (
+            f", with {'its disk' if len(self.names) == 1 else 'their disks'} of {self.disk} GB"
+            if self.disk
+            else ""
+        )
         return f"Resize {said(self.names)} to {self.size}{disks}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._wrong(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return cluster.with_masters({m.name: self._resized(cluster, m) for m in self._wrong(cluster)})
+        return cluster.with_masters(
+            {m.name: self._resized(cluster, m) for m in self._wrong(cluster)}
+        )
 
     def _resized(self, cluster: Cluster, master: Droplet) -> Droplet:
         size = cluster.size(self.size)
         now = replace(master, size=self.size, locked=False, disk=max(master.disk, self.disk))
         if size is None:
             return now
-        return replace(now, hourly=size.hourly, monthly=size.monthly, vcpus=size.vcpus, memory=size.memory)
+        return replace(
+            now, hourly=size.hourly, monthly=size.monthly, vcpus=size.vcpus, memory=size.memory
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 240.0
 
     def deadline(self, cluster: Cluster) -> float:
         # Documented: about a minute for each GB that is used.
-        return max(cluster.timings.resize_deadline, 60.0 * max((m.disk for m in cluster.masters), default=0))
+        return max(
+            cluster.timings.resize_deadline,
+            60.0 * max((m.disk for m in cluster.masters), default=0),
+        )
 
     def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
         return 60.0
@@ -61,14 +72,20 @@ class Resize(Step):
         return bool(wrong) and not any(m.locked for m in wrong)
 
     def objection(self, cluster: Cluster) -> str:
-        on = [short(m.name, cluster.stack) for m in self._wrong(cluster) if m.status != "off" and not m.locked]
+        on = [
+            short(m.name, cluster.stack)
+            for m in self._wrong(cluster)
+            if m.status != "off" and not m.locked
+        ]
         return f"{listed(on)} not off: a size is changed only while nothing runs" if on else ""
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         wrong = self._wrong(cluster)
         failed = [m.name for m in wrong if await world.failed(m.id, "resize")] if again else []
         if failed:
-            raise Rejected(f"DigitalOcean could not resize {said(tuple(failed))}, and does not say why")
+            raise Rejected(
+                f"DigitalOcean could not resize {said(tuple(failed))}, and does not say why"
+            )
         # One after the other, and none after a refusal: what is not asked for need not be waited for. A nudge asks once more: an action may
         # complete and change nothing.
         for master in wrong:
@@ -80,7 +97,10 @@ class Resize(Step):
         disks = f"{'the disk' if len(self.names) == 1 else 'the disks'} of {said(self.names)}"
         was = min((m.disk for m in cluster.masters if m.name in self.names), default=0)
         lasting = f"a disk never shrinks: no size with less than {self.disk} GB can be used for {said(self.names)} again"
-        return Effects(irreversible=(lasting,), special=(f"grows {disks} from {was} GB to {self.disk} GB for good",))
+        return Effects(
+            irreversible=(lasting,),
+            special=(f"grows {disks} from {was} GB to {self.disk} GB for good",),
+        )
 
     def waits_for(self, cluster: Cluster) -> str:
         wrong = self._wrong(cluster)

@@ -14,7 +14,11 @@ SECRET_FACTS = frozenset({Fact.DROPLETS, Fact.SECRETS})
 
 
 def _named(keys: tuple[str, ...]) -> str:
-    return listed(keys) if len(keys) <= NAMED else f"{', '.join(keys[: NAMED - 1])} and {len(keys) - NAMED + 1} other keys"
+    return (
+        listed(keys)
+        if len(keys) <= NAMED
+        else f"{', '.join(keys[: NAMED - 1])} and {len(keys) - NAMED + 1} other keys"
+    )
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class PromoteSecrets(Step):
 
     @property
     def leads_on(self) -> bool:
-        return self.applies  # a file that no master has read yet would surprise whoever restarts one next
+        return (
+            self.applies
+        )  # a file that no master has read yet would surprise whoever restarts one next
 
     def title(self) -> str:
         return f"Put the new {_named(self.keys)} into secrets.env, the old file kept"
@@ -41,7 +47,9 @@ class PromoteSecrets(Step):
         return cluster.secrets is not None and cluster.secrets.digest == self.after_digest
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.after_digest))
+        return replace(
+            cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.after_digest)
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
@@ -54,10 +62,17 @@ class PromoteSecrets(Step):
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         # A master that writes the file holds lock.lock meanwhile; it is waited for.
-        return cluster.secrets is not None and cluster.secrets.lock_age is None and not self.is_done(cluster)
+        return (
+            cluster.secrets is not None
+            and cluster.secrets.lock_age is None
+            and not self.is_done(cluster)
+        )
 
     def objection(self, cluster: Cluster) -> str:
-        if cluster.secrets is not None and cluster.secrets.digest not in (self.before, self.after_digest):
+        if cluster.secrets is not None and cluster.secrets.digest not in (
+            self.before,
+            self.after_digest,
+        ):
             return "somebody else has changed secrets.env since this was asked for; nothing was written, ask again"
         return ""
 
@@ -71,12 +86,18 @@ class PromoteSecrets(Step):
         if cluster.secrets is None:
             return "the bucket to answer"
         age = cluster.secrets.lock_age
-        return "the file to read back as written" if age is None else f"lock.lock, which another writer made {duration(age)} ago"
+        return (
+            "the file to read back as written"
+            if age is None
+            else f"lock.lock, which another writer made {duration(age)} ago"
+        )
 
     def question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
-        return _locked(cluster.secrets, the_way(cluster, self), "nothing was written to secrets.env")
+        return _locked(
+            cluster.secrets, the_way(cluster, self), "nothing was written to secrets.env"
+        )
 
     def stays(self) -> str:
         return f"secrets.env with the new {_named(self.keys)}"
@@ -94,10 +115,14 @@ class BreakLock(Step):
         return "Delete the lock that another writer left"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.secrets is not None and (cluster.secrets.lock_age is None or cluster.secrets.lock != self.lock)
+        return cluster.secrets is not None and (
+            cluster.secrets.lock_age is None or cluster.secrets.lock != self.lock
+        )
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), lock_age=None, lock=""))
+        return replace(
+            cluster, secrets=replace(cluster.secrets or SecretsSeen(""), lock_age=None, lock="")
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0
@@ -131,7 +156,10 @@ class RestoreSecrets(Step):
         return "Put the old secrets.env back"
 
     def objection(self, cluster: Cluster) -> str:
-        if cluster.secrets is not None and cluster.secrets.digest not in (self.before, self.after_digest):
+        if cluster.secrets is not None and cluster.secrets.digest not in (
+            self.before,
+            self.after_digest,
+        ):
             return "somebody else has changed secrets.env since the bot did; their file was left as it is"
         return ""
 
@@ -139,7 +167,9 @@ class RestoreSecrets(Step):
         return cluster.secrets is not None and cluster.secrets.digest == self.before
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.before))
+        return replace(
+            cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.before)
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
@@ -151,20 +181,32 @@ class RestoreSecrets(Step):
         return cluster.timings.look * 3
 
     def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return cluster.secrets is not None and cluster.secrets.lock_age is None and not self.is_done(cluster)
+        return (
+            cluster.secrets is not None
+            and cluster.secrets.lock_age is None
+            and not self.is_done(cluster)
+        )
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
         await world.restore_secrets(self.staged, self.after_digest)
 
     def waits_for(self, cluster: Cluster) -> str:
         age = cluster.secrets.lock_age if cluster.secrets is not None else None
-        return "the old file to read back" if age is None else f"lock.lock, which another writer made {duration(age)} ago"
+        return (
+            "the old file to read back"
+            if age is None
+            else f"lock.lock, which another writer made {duration(age)} ago"
+        )
 
     def question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
         back = (self, *restart_first(cluster), DropStaged(self.staged))
-        return _locked(cluster.secrets, back, "the new secrets.env still lies in the bucket, and was not seen to work")
+        return _locked(
+            cluster.secrets,
+            back,
+            "the new secrets.env still lies in the bucket, and was not seen to work",
+        )
 
 
 @dataclass(frozen=True)
@@ -183,7 +225,9 @@ class DropStaged(Step):
 
     def after(self, cluster: Cluster) -> Cluster:
         seen = cluster.secrets or SecretsSeen("")
-        return replace(cluster, secrets=replace(seen, staged=tuple(s for s in seen.staged if s != self.staged)))
+        return replace(
+            cluster, secrets=replace(seen, staged=tuple(s for s in seen.staged if s != self.staged))
+        )
 
     def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0
@@ -206,7 +250,9 @@ def _locked(seen: SecretsSeen, way: tuple[Step, ...], ends: str) -> Question:
         text=f"lock.lock lies in the bucket since {age}: a master is writing secrets.env, or died over it. Nothing was written over it.",
         choices=(
             Choice("wait", "Wait another 10 min", wait=600.0),
-            Choice("break", "Delete the lock and go on", steps=(BreakLock(seen.lock), *way), loses=LOST),
+            Choice(
+                "break", "Delete the lock and go on", steps=(BreakLock(seen.lock), *way), loses=LOST
+            ),
             Choice("stop", "Stop here", ends=ends),
         ),
         meanwhile=True,
@@ -219,7 +265,12 @@ def restart_first(cluster: Cluster) -> tuple[Step, ...]:
     A restart of the service alone would start it with what it had before, and hide that the new file was not applied.
     """
     names = tuple(m.name for m in cluster.masters)
-    return (PowerOff(names[:1], media_stays=True), PowerOn(names[0]), Healthy(names, restarts=False), FrontAnswers())
+    return (
+        PowerOff(names[:1], media_stays=True),
+        PowerOn(names[0]),
+        Healthy(names, restarts=False),
+        FrontAnswers(),
+    )
 
 
 def the_way(cluster: Cluster, promote: PromoteSecrets) -> tuple[Step, ...]:

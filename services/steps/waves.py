@@ -6,7 +6,9 @@ from services.cluster.model import Cluster, MediaNode, NodeLook
 from services.common.observed import NotSeen
 
 
-def spared(cluster: Cluster, left: Sequence[MediaNode], floor: int, *, ends: bool) -> tuple[MediaNode, ...]:
+def spared(
+    cluster: Cluster, left: Sequence[MediaNode], floor: int, *, ends: bool
+) -> tuple[MediaNode, ...]:
     """Which of the nodes that a drain has left must stay in service at this moment: so that `floor` of the cluster's do.
 
     `ends`: nothing is to be in service afterwards, so that the last ones go too, once no one is seen to meet on any. Of those that serve
@@ -28,4 +30,6 @@ def seen_empty(node: MediaNode) -> bool:
     look = node.look
     if node.drained:
         return True
-    return isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
+    return (
+        isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
+    )

@@ -43,9 +43,13 @@ def parse_address(url: str) -> Address:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:  # its own text quotes what it could not read
-        raise ValueError(f"found no HOST:PORT behind the password; allowed: {ALLOWED} (a password percent-encoded, {ENCODED})") from None
+        raise ValueError(
+            f"found no HOST:PORT behind the password; allowed: {ALLOWED} (a password percent-encoded, {ENCODED})"
+        ) from None
     if off := UNCHECKED & parse_qs(parts.query, keep_blank_values=True).keys():
-        raise ValueError(f"found {', '.join(sorted(off))}; allowed: none of it, certificates are always checked (state.redis_ca_file)")
+        raise ValueError(
+            f"found {', '.join(sorted(off))}; allowed: none of it, certificates are always checked (state.redis_ca_file)"
+        )
     return Address(url, tls=scheme == "rediss")
 
 
@@ -63,9 +67,19 @@ def _through_sentinel(rest: str, *, tls: bool) -> Address:
     user, _, password = credentials.partition(":")
     found = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:/(\d+))?", path)
     if not found:
-        raise ValueError("found no name of a service behind the hosts; allowed: redis+sentinel://HOST:26379,HOST:26379/SERVICE")
+        raise ValueError(
+            "found no name of a service behind the hosts; allowed: redis+sentinel://HOST:26379,HOST:26379/SERVICE"
+        )
     sentinels = tuple(_host(text) for text in hosts.split(","))
-    return Address("", sentinels, found[1], int(found[2] or 0), unquote(user) or None, unquote(password) or None, tls)
+    return Address(
+        "",
+        sentinels,
+        found[1],
+        int(found[2] or 0),
+        unquote(user) or None,
+        unquote(password) or None,
+        tls,
+    )
 
 
 def _host(text: str) -> tuple[str, int]:
@@ -75,15 +89,26 @@ def _host(text: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, None
     if not host or "?" in text:
-        raise ValueError("found something that is not HOST or HOST:PORT among the Sentinels; allowed: HOST:26379,HOST:26379")
+        raise ValueError(
+            "found something that is not HOST or HOST:PORT among the Sentinels; allowed: HOST:26379,HOST:26379"
+        )
     return host, port or SENTINEL_PORT
 
 
 def connect(
-    address: Address, *, reply_within: float, connections: int, ca_file: str | None, sentinel_password: str | None
+    address: Address,
+    *,
+    reply_within: float,
+    connections: int,
+    ca_file: str | None,
+    sentinel_password: str | None,
 ) -> "tuple[redis.Redis, Sentinel | None]":
     """A client for it, which connects at its first call; and the Sentinels that it asks, if any."""
-    common: dict[str, Any] = {"socket_timeout": reply_within, "socket_connect_timeout": reply_within, "protocol": 2}
+    common: dict[str, Any] = {
+        "socket_timeout": reply_within,
+        "socket_connect_timeout": reply_within,
+        "protocol": 2,
+    }
     secure: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     if ca_file is not None:
         secure["ssl_ca_certs"] = ca_file
@@ -91,12 +116,19 @@ def connect(
         more = secure if address.tls else {}
         try:
             pool = redis.ConnectionPool.from_url(
-                address.url, max_connections=connections, decode_responses=True, retry=_patience(), **common, **more
+                address.url,
+                max_connections=connections,
+                decode_responses=True,
+                retry=_patience(),
+                **common,
+                **more,
             )
             # Connects nothing: an option that its client does not know shows here, and not at the first call.
             pool.make_connection()  # type: ignore[no-untyped-call]
         except (TypeError, ValueError):
-            raise ValueError("found an option behind ? that Redis's client does not know or cannot read; allowed: none is needed") from None
+            raise ValueError(
+                "found an option behind ? that Redis's client does not know or cannot read; allowed: none is needed"
+            ) from None
         return redis.Redis.from_pool(pool), None
     secure = {"ssl": True, **secure} if address.tls else {}
     asked = {

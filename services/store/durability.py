@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import AskError, ClusterCrossSlotError, ClusterDownError, MovedError, ReadOnlyError
+from redis.exceptions import (
+    AskError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+)
 
 CLUSTER = "REDIS_URL names a node of a Redis Cluster, which has no transactions over all keys; name a Redis or Valkey without cluster mode"
 REPLICA = "REDIS_URL names a replica, which takes no writes; name the primary, or the Sentinels with redis+sentinel://"
@@ -43,35 +49,63 @@ def _what_it_is(info: Mapping[str, Any]) -> str:
     return REPLICA if info.get("role") == "slave" else ""
 
 
-def judge(info: Mapping[str, Any], config: Mapping[str, str] | None, why_not: str = "", replicas: int = 0, no_info: str = "") -> Durability:
+def judge(
+    info: Mapping[str, Any],
+    config: Mapping[str, str] | None,
+    why_not: str = "",
+    replicas: int = 0,
+    no_info: str = "",
+) -> Durability:
     """From INFO and CONFIG GET. `config` None: CONFIG is refused, as `why_not` says. `replicas`: how many must have each write.
 
     `no_info`: why INFO is refused; then most of it is not known, which is no reason not to work.
     """
     said = config or {}
-    kept = str(info["aof_enabled"]) == "1" if "aof_enabled" in info else {"yes": True, "no": False}.get(said.get("appendonly", ""))
+    kept = (
+        str(info["aof_enabled"]) == "1"
+        if "aof_enabled" in info
+        else {"yes": True, "no": False}.get(said.get("appendonly", ""))
+    )
     policy = info.get("maxmemory_policy") or said.get("maxmemory-policy")
     sync = said.get("appendfsync", "")
     does_not_say = f"INFO is refused ({no_info})" if no_info else "INFO does not say"
-    because = f"because {does_not_say} and CONFIG is refused ({why_not})" if config is None else "because it does not say"
+    because = (
+        f"because {does_not_say} and CONFIG is refused ({why_not})"
+        if config is None
+        else "because it does not say"
+    )
     weak, unknown, notes = [], [], []
     if kept is False:
-        weak.append("Redis keeps no append-only file: after a crash it may have forgotten who changes what (set appendonly yes)")
+        weak.append(
+            "Redis keeps no append-only file: after a crash it may have forgotten who changes what (set appendonly yes)"
+        )
     elif kept is None:
         unknown.append(f"whether Redis keeps an append-only file was not checked, {because}")
     elif sync == "no":
-        weak.append("Redis leaves writing to the disk to the system: a power cut may lose half a minute (set appendfsync always)")
+        weak.append(
+            "Redis leaves writing to the disk to the system: a power cut may lose half a minute (set appendfsync always)"
+        )
     elif sync == "everysec":
-        notes.append("Redis writes once a second: a power cut, or a kill on a slow disk, may lose two (appendfsync always loses none)")
+        notes.append(
+            "Redis writes once a second: a power cut, or a kill on a slow disk, may lose two (appendfsync always loses none)"
+        )
     elif not sync:
-        notes.append(f"how often Redis writes to the disk was not checked, because CONFIG is refused ({why_not})")
+        notes.append(
+            f"how often Redis writes to the disk was not checked, because CONFIG is refused ({why_not})"
+        )
     if policy is None:
-        unknown.append(f"whether Redis throws state away when it is full was not checked, {because}")
+        unknown.append(
+            f"whether Redis throws state away when it is full was not checked, {because}"
+        )
     elif policy != "noeviction":
-        weak.append(f"Redis may throw state away when it is full (maxmemory-policy {policy}; set noeviction)")
+        weak.append(
+            f"Redis may throw state away when it is full (maxmemory-policy {policy}; set noeviction)"
+        )
     there = int(info["connected_slaves"]) if "connected_slaves" in info else None
     if there is None and replicas:
         unknown.append(f"how many replicas Redis has was not checked, because {does_not_say}")
     elif there is not None and there < replicas:
-        weak.append(f"Redis has {there} of the {replicas} replicas that must have each write: no change can be made until it has them")
+        weak.append(
+            f"Redis has {there} of the {replicas} replicas that must have each write: no change can be made until it has them"
+        )
     return Durability(tuple(weak), tuple(unknown), tuple(notes), _what_it_is(info))

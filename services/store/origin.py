@@ -40,7 +40,9 @@ def read_origin(text: str | None) -> Origin | None:
         raw = json.loads(text)
         return Origin(**{f.name: raw[f.name] for f in fields(Origin) if f.name in raw})
     except (ValueError, TypeError) as error:
-        raise BadRecord(f"the state's own card (key {STATE}) cannot be read: it is damaged") from error
+        raise BadRecord(
+            f"the state's own card (key {STATE}) cannot be read: it is damaged"
+        ) from error
 
 
 def must_be_known(origin: Origin) -> None:
@@ -62,10 +64,19 @@ async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin,
             if found.schema >= SCHEMA:
                 return found, False
         now = clock.now()
-        new = replace(found or Origin(new_id(), at=now), schema=SCHEMA, needs=max(found.needs if found else 1, NEEDS), version=version)
+        new = replace(
+            found or Origin(new_id(), at=now),
+            schema=SCHEMA,
+            needs=max(found.needs if found else 1, NEEDS),
+            version=version,
+        )
         await _migrate(store, found.schema if found else 1, now)
         kept = json.loads(text) if text else {}
-        if await store.commit(Commit(checks={STATE: text}, puts={STATE: json.dumps(kept | asdict(new), sort_keys=True)})):
+        if await store.commit(
+            Commit(
+                checks={STATE: text}, puts={STATE: json.dumps(kept | asdict(new), sort_keys=True)}
+            )
+        ):
             return new, found is None
     raise Unreachable("the state's own card changes faster than it can be written", sent=False)
 

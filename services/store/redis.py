@@ -66,7 +66,11 @@ class RedisStore:
         address = parse_address(url)
         self._prefix = f"{{{prefix}}}:"
         self._redis, self._sentinel = connect(
-            address, reply_within=reply_within, connections=CONNECTIONS, ca_file=ca_file, sentinel_password=sentinel_password
+            address,
+            reply_within=reply_within,
+            connections=CONNECTIONS,
+            ca_file=ca_file,
+            sentinel_password=sentinel_password,
         )
         self._through_sentinel = bool(address.sentinels)
         self.replicas = replicas if replicas is not None else 1 if address.sentinels else 0
@@ -86,7 +90,9 @@ class RedisStore:
             if not self._through_sentinel and (what := unfit(error)):
                 raise Unfit(what) from error
             why = _cause(error)
-            raise Unreachable(f"asking Redis: {why.said}", cause=why.said, remedy=why.remedy) from error
+            raise Unreachable(
+                f"asking Redis: {why.said}", cause=why.said, remedy=why.remedy
+            ) from error
 
     def _log(self, log: str) -> str:
         return f"{self._prefix}log:{log}"
@@ -94,7 +100,11 @@ class RedisStore:
     async def get(self, *keys: str) -> list[str | None]:
         if not keys:
             return []
-        return await self._do(lambda: cast("Awaitable[list[str | None]]", self._redis.mget([self._prefix + k for k in keys])))
+        return await self._do(
+            lambda: cast(
+                "Awaitable[list[str | None]]", self._redis.mget([self._prefix + k for k in keys])
+            )
+        )
 
     async def commit(self, commit: Commit) -> bool:
         keys = [self._prefix + "commit:" + commit.id]
@@ -108,7 +118,9 @@ class RedisStore:
 
         order = {
             "checks": [[index(k), v] for k, v in commit.checks.items()],
-            "puts": [[index(k), v, self._milliseconds(commit.ttl.get(k))] for k, v in commit.puts.items()],
+            "puts": [
+                [index(k), v, self._milliseconds(commit.ttl.get(k))] for k, v in commit.puts.items()
+            ],
             "drops": [index("log:" + log) for log in commit.drops],
             "cuts": [[index("log:" + log), count] for log, count in commit.cuts.items()],
             "appends": [[index("log:" + log), entry] for log, entry in commit.appends],
@@ -116,7 +128,9 @@ class RedisStore:
         text = json.dumps(order)
         if self.replicas:
             return await self._commit_and_wait(keys, text)
-        result = await self._do(lambda: cast("Awaitable[Any]", self._commit(keys=keys, args=[text])))
+        result = await self._do(
+            lambda: cast("Awaitable[Any]", self._commit(keys=keys, args=[text]))
+        )
         return int(result) == 1
 
     async def _commit_and_wait(self, keys: list[str], text: str) -> bool:
@@ -131,7 +145,9 @@ class RedisStore:
         written, kept = await self._do(both)
         if written == 1 and kept < self.replicas:
             lacking = f"{kept} of {self.replicas} replicas have it"
-            raise Unreachable(f"asking Redis: it wrote this down, but {lacking}, so it is not known to be kept")
+            raise Unreachable(
+                f"asking Redis: it wrote this down, but {lacking}, so it is not known to be kept"
+            )
         return written == 1
 
     def _milliseconds(self, ttl: float | None) -> int:
@@ -142,12 +158,16 @@ class RedisStore:
         if count == 0:
             return []  # Redis counts -1 as "to the end"
         end = -1 if count is None else start + count - 1
-        return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(self._log(log), start, end)))
+        return await self._do(
+            lambda: cast("Awaitable[list[str]]", self._redis.lrange(self._log(log), start, end))
+        )
 
     async def tail(self, log: str, count: int) -> list[str]:
         if count == 0:
             return []
-        return await self._do(lambda: cast("Awaitable[list[str]]", self._redis.lrange(self._log(log), -count, -1)))
+        return await self._do(
+            lambda: cast("Awaitable[list[str]]", self._redis.lrange(self._log(log), -count, -1))
+        )
 
     async def length(self, log: str) -> int:
         return int(await self._do(lambda: self._redis.llen(self._log(log))))
@@ -157,7 +177,10 @@ class RedisStore:
         return [name for name in found if not name.startswith(("log:", "commit:"))]
 
     async def logs(self, start: str) -> list[str]:
-        return [name.removeprefix("log:") for name in await self._do(lambda: self._scan(self._log(start)))]
+        return [
+            name.removeprefix("log:")
+            for name in await self._do(lambda: self._scan(self._log(start)))
+        ]
 
     async def _scan(self, start: str) -> list[str]:
         pattern = re.sub(r"([*?\[\]^\\])", r"\\\1", start) + "*"
@@ -177,7 +200,9 @@ class RedisStore:
             known.pop("role", None)
         return judge(known, config, no_config, self.replicas, no_info)
 
-    async def _unless_refused(self, ask: Callable[[], Awaitable[dict[str, Any]]]) -> tuple[dict[str, Any] | None, str]:
+    async def _unless_refused(
+        self, ask: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> tuple[dict[str, Any] | None, str]:
         """What it says, or None and why it will not say it."""
         try:
             return await self._do(ask), ""
@@ -209,7 +234,9 @@ def _cause(error: BaseException) -> Cause:
     """Why Redis did not do it: by its own code (NOREPLICAS, MISCONF, OOM) where it has one; never its text, which may hold a value."""
     code = str(error).partition(" ")[0]
     if type(error) is ResponseError and str(error).startswith("unknown command"):
-        return Cause("it has no such command", "use a Redis or Valkey from which this command was not taken")
+        return Cause(
+            "it has no such command", "use a Redis or Valkey from which this command was not taken"
+        )
     if type(error) is ResponseError and re.fullmatch(r"[A-Z]{3,20}", code):
         return Cause(f"it answered {code}", "see Redis's log, or its documentation of that code")
     return cause_of(error, "state.redis_ca_file")

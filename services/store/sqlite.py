@@ -33,7 +33,11 @@ LIVES = """
 ONE = "select text from value" + LIVES + "and value.key = :key"  # noqa: S608 - of constants alone, as the next two
 ONE_OF_OLD = "select text from value where key = :key and (until is null or until > :now)"  # a file that only 0.1.0 has opened yet
 NAMED = "select value.key from value" + LIVES + "and substr(value.key, 1, :length) = :start"  # noqa: S608
-DEAD = "delete from value where until is not null and key not in (select value.key from value" + LIVES + ")"  # noqa: S608
+DEAD = (
+    "delete from value where until is not null and key not in (select value.key from value"  # noqa: S608
+    + LIVES
+    + ")"
+)
 REMEMBER_COMMITS = 3600.0
 LONGEST = 30 * 86400.0  # a time to live that 0.1.0 wrote and the clock makes longer than any
 LEASES = "lease:"
@@ -54,20 +58,29 @@ class SqliteStore:
     With `reading` nothing is written, and a bot may be at work on the file meanwhile.
     """
 
-    def __init__(self, path: Path | None, clock: Clock, *, threaded: bool = True, reading: bool = False) -> None:
+    def __init__(
+        self, path: Path | None, clock: Clock, *, threaded: bool = True, reading: bool = False
+    ) -> None:
         self._clock = clock
         self._boot = clock.boot or new_id()
         self._guard: IO[str] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="state") if threaded else None
         self._one = ONE
         if path is not None and reading:
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
             self._one = ONE if self._has_lives() else ONE_OF_OLD
             return
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._guard = _only_one(path)
-        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(
+            path or ":memory:", isolation_level=None, check_same_thread=False
+        )
         if path is not None:
             path.chmod(0o600)
             self._db.execute("pragma journal_mode = wal")
@@ -75,7 +88,10 @@ class SqliteStore:
         self._lay_out(path)
 
     def _has_lives(self) -> bool:
-        return self._db.execute("select 1 from sqlite_master where name = 'life'").fetchone() is not None
+        return (
+            self._db.execute("select 1 from sqlite_master where name = 'life'").fetchone()
+            is not None
+        )
 
     def _lay_out(self, path: Path | None) -> None:
         """Tables that are not there yet, and the times to live that another boot or an older version left behind."""
@@ -90,7 +106,9 @@ class SqliteStore:
         if path is not None:
             self._db.execute("begin immediate")
             # Whoever held a lease is gone: nobody else can have the file open.
-            self._db.execute("delete from value where key >= ? and key < ?", (LEASES, LEASES[:-1] + ";"))
+            self._db.execute(
+                "delete from value where key >= ? and key < ?", (LEASES, LEASES[:-1] + ";")
+            )
             self._measure_anew()
             self._db.execute(f"pragma user_version = {LAYOUT}")
             self._db.execute("commit")
@@ -106,7 +124,10 @@ class SqliteStore:
         for key, until, ttl in rows:
             most = LONGEST if ttl is None else ttl
             left = min(max(0.0, until - now), most)
-            self._db.execute("insert or replace into life values (?, ?, ?, ?, ?)", (key, until, self._boot, steady + left, most))
+            self._db.execute(
+                "insert or replace into life values (?, ?, ?, ?, ?)",
+                (key, until, self._boot, steady + left, most),
+            )
 
     async def _do(self, work: Callable[[], T]) -> T:
         try:
@@ -154,7 +175,10 @@ class SqliteStore:
         for log, count in commit.cuts.items():
             self._cut(log, count)
         for log, text in commit.appends:
-            run("insert into entry select ?, coalesce(max(at) + 1, 0), ? from entry where log = ?", (log, text, log))
+            run(
+                "insert into entry select ?, coalesce(max(at) + 1, 0), ? from entry where log = ?",
+                (log, text, log),
+            )
         run("insert into done values (?, ?)", (commit.id, now))
         run("delete from done where at < ?", (now - REMEMBER_COMMITS,))
         return True
@@ -169,7 +193,10 @@ class SqliteStore:
         else:
             until = moment["now"] + ttl
             run("insert or replace into value values (?, ?, ?)", (key, text, until))
-            run("insert into life values (?, ?, ?, ?, ?)", (key, until, self._boot, moment["steady"] + ttl, ttl))
+            run(
+                "insert into life values (?, ?, ?, ?, ?)",
+                (key, until, self._boot, moment["steady"] + ttl, ttl),
+            )
 
     def _cut(self, log: str, count: int) -> None:
         # Counted anew from 0, as a Redis list is: an older version that opens the file reads by these positions.
@@ -189,7 +216,9 @@ class SqliteStore:
 
         def work() -> None:
             self._db.execute(DEAD, moment)
-            self._db.execute("delete from life where key not in (select key from value where until is not null)")
+            self._db.execute(
+                "delete from life where key not in (select key from value where until is not null)"
+            )
 
         await self._do(work)
 
@@ -220,5 +249,7 @@ def _only_one(path: Path) -> IO[str]:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         guard.close()
-        raise Refused(f"another bot uses {path}; one SQLite file serves one bot, set REDIS_URL to run several") from None
+        raise Refused(
+            f"another bot uses {path}; one SQLite file serves one bot, set REDIS_URL to run several"
+        ) from None
     return guard

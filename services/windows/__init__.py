@@ -10,7 +10,15 @@ from services.windows.forecast import Notice, Row, forecast, notice, notices
 from services.windows.holidays import Found, Holiday, holidays
 from services.windows.keep_up import Length, Until, keep_up
 from services.windows.lead_time import BY_TURNS, lead, will_miss
-from services.windows.window import EXAMPLE, KIND_WORDS, USAGE, Window, begin_window, check, parse_window
+from services.windows.window import (
+    EXAMPLE,
+    KIND_WORDS,
+    USAGE,
+    Window,
+    begin_window,
+    check,
+    parse_window,
+)
 
 __all__ = [
     "BY_TURNS",

@@ -26,7 +26,11 @@ def meetings(ics: bytes, first: date, last: date, zone: str) -> Found[Meeting]:
     read = read_calendar(ics, first, last, zone)
     timed = [h for h in read.happenings if not h.all_day and not h.free]
     spans = ((h, *_span(h, ZoneInfo(zone))) for h in timed)
-    found = [Meeting(since, until, h.name, h.people) for h, since, until in spans if since < until <= since + DAY]
+    found = [
+        Meeting(since, until, h.name, h.people)
+        for h, since, until in spans
+        if since < until <= since + DAY
+    ]
     _check(len(found), "meetings")
     return Found(tuple(sorted(found, key=lambda m: (m.since, m.until, m.name))), read.skipped)
 

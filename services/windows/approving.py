@@ -19,8 +19,12 @@ def parse_hours(text: str, zone: str) -> Window:
     if text.split()[:2] == ["daily", "00:00-24:00"]:
         raise Refused(f"{text!r} is always: leave it out")
     window = parse_window(f"approvals {text}", zone)
-    if window != replace(window, number=None, meetings="wait", wait_limit=WAIT_LIMIT, kind="shutdown"):
-        raise Refused(f"{text!r} says more than days, times, a zone and --except; for example `{EXAMPLE}`")
+    if window != replace(
+        window, number=None, meetings="wait", wait_limit=WAIT_LIMIT, kind="shutdown"
+    ):
+        raise Refused(
+            f"{text!r} says more than days, times, a zone and --except; for example `{EXAMPLE}`"
+        )
     return window
 
 
@@ -39,7 +43,11 @@ def opens_at(hours: Sequence[Window], now: float) -> float:
     if not hours:
         return now
     for ahead in (NEAR, FAR):
-        coming = [max(now, float(c.close)) for c in closures(hours, now, now + ahead)[0] if c.open > now and c.close <= now + ahead]
+        coming = [
+            max(now, float(c.close))
+            for c in closures(hours, now, now + ahead)[0]
+            if c.open > now and c.close <= now + ahead
+        ]
         if coming:
             return min(coming)
     return float("inf")
@@ -52,5 +60,9 @@ def closed_words(hours: Sequence[Window], now: float) -> str:
         return ""
     zone = ZoneInfo(hours[0].zone)
     known = opens < float("inf")
-    again = f"again from {datetime.fromtimestamp(opens, zone):%a %d %b %H:%M} ({hours[0].zone})" if known else "not within a year"
+    again = (
+        f"again from {datetime.fromtimestamp(opens, zone):%a %d %b %H:%M} ({hours[0].zone})"
+        if known
+        else "not within a year"
+    )
     return f"approvals count {hours_words(hours)}, {again}; nothing was changed"

@@ -11,11 +11,21 @@ from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 from services.windows.exceptions import DAY, NO_DAYS_OFF, DaysOff
-from services.windows.time_zones import SKIPPED, exists, instant, nominal, offset, wall, zone_caution
+from services.windows.time_zones import (
+    SKIPPED,
+    exists,
+    instant,
+    nominal,
+    offset,
+    wall,
+    zone_caution,
+)
 from services.windows.window import Kind, Meetings, Window
 
 FARTHEST = 400 * DAY  # how far closed time is followed in either direction
-_LONGEST = 2 * DAY  # no occurrence lasts longer: a day, an hour more when clocks go back, a day more where the calendar skips one
+_LONGEST = (
+    2 * DAY
+)  # no occurrence lasts longer: a day, an hour more when clocks go back, a day more where the calendar skips one
 _MARGIN = 3 * DAY
 
 
@@ -54,7 +64,11 @@ class Closure:
     @cached_property
     def windows(self) -> tuple[Window, ...]:
         """Those that take part, each once, by name."""
-        return tuple(sorted({o.window.name: o.window for o in self.occurrences}.values(), key=lambda w: w.name))
+        return tuple(
+            sorted(
+                {o.window.name: o.window for o in self.occurrences}.values(), key=lambda w: w.name
+            )
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,13 +105,19 @@ class Closure:
 
     def covering(self, at: float) -> Occurrence:
         """The occurrence that makes it closed at that moment, the first by name."""
-        return min((o for o in self.occurrences if o.close <= at < o.open), key=lambda o: o.window.name)
+        return min(
+            (o for o in self.occurrences if o.close <= at < o.open), key=lambda o: o.window.name
+        )
 
     def first(self) -> Occurrence:
-        return min((o for o in self.occurrences if o.close == self.close), key=lambda o: o.window.name)
+        return min(
+            (o for o in self.occurrences if o.close == self.close), key=lambda o: o.window.name
+        )
 
     def last(self) -> Occurrence:
-        return min((o for o in self.occurrences if o.open == self.open), key=lambda o: o.window.name)
+        return min(
+            (o for o in self.occurrences if o.open == self.open), key=lambda o: o.window.name
+        )
 
 
 def _kinds_differ(closure: Closure) -> Iterator[str]:
@@ -111,12 +131,15 @@ def _numbers_differ(closure: Closure) -> Iterator[str]:
     said = {w.number: w.name for w in reversed(closure.windows)}
     if len(said) > 1:
         parts = [
-            f"{name} with {'as many as before' if n is None else n}" for n, name in sorted(said.items(), key=lambda i: (i[0] or 0, i[1]))
+            f"{name} with {'as many as before' if n is None else n}"
+            for n, name in sorted(said.items(), key=lambda i: (i[0] or 0, i[1]))
         ]
         yield f"they open with different numbers of media nodes, {', '.join(parts)}: the greatest is started"
 
 
-def occurrences(window: Window, first: date, last: date, free: DaysOff = NO_DAYS_OFF) -> Iterator[Occurrence]:
+def occurrences(
+    window: Window, first: date, last: date, free: DaysOff = NO_DAYS_OFF
+) -> Iterator[Occurrence]:
     """One for each day from `first` to `last` that the window is written for and the local calendar has."""
     zone = ZoneInfo(window.zone)
     why = _why_off(window, free)
@@ -137,7 +160,9 @@ def _days(window: Window, first: date, last: date) -> Iterator[date]:
     if window.days:
         wanted = frozenset(window.days)
         start = first.toordinal()
-        named.update(date.fromordinal(n) for n in range(start, last.toordinal() + 1) if (n - 1) % 7 in wanted)
+        named.update(
+            date.fromordinal(n) for n in range(start, last.toordinal() + 1) if (n - 1) % 7 in wanted
+        )
     return iter(sorted(d for d in named if first <= d <= last))
 
 
@@ -155,7 +180,9 @@ def _occurrence(window: Window, zone: ZoneInfo, day: date, off: str) -> Occurren
     if opens <= close:
         # Both times fell into the same gap. It stays closed for as long as it would have been on any other day.
         opens = close + int((open_local - close_local).total_seconds())
-    return Occurrence(window, day.isoformat(), close, opens, close_local, open_local, close_mark, open_mark, off)
+    return Occurrence(
+        window, day.isoformat(), close, opens, close_local, open_local, close_mark, open_mark, off
+    )
 
 
 def closures(
@@ -174,7 +201,9 @@ def closures(
         high += (high - until) if late else 0
 
 
-def _between(windows: Sequence[Window], low: float, high: float, free: DaysOff) -> tuple[list[Occurrence], list[Occurrence]]:
+def _between(
+    windows: Sequence[Window], low: float, high: float, free: DaysOff
+) -> tuple[list[Occurrence], list[Occurrence]]:
     found: list[Occurrence] = []
     for window in windows:
         zone = ZoneInfo(window.zone)
@@ -212,6 +241,8 @@ def lint(windows: Sequence[Window], now: float, days: int = 90) -> tuple[str, ..
     said = [f"{w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
     said += [words for c in coming for words in c.conflicts]
     said += [
-        f"{' and '.join(c.names)} together leave no time to open for {days} days or more" for c in coming if c.open - c.close > days * DAY
+        f"{' and '.join(c.names)} together leave no time to open for {days} days or more"
+        for c in coming
+        if c.open - c.close > days * DAY
     ]
     return tuple(dict.fromkeys(said))

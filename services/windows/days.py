@@ -30,7 +30,9 @@ def parse_dates(words: str) -> tuple[str, ...]:
     """Dates only."""
     weekdays, dates = parse_days(words)
     if weekdays:
-        raise Refused(f"dates were expected, and {words!r} names weekdays; write 2027-12-24 or 2027-12-24..2028-01-02")
+        raise Refused(
+            f"dates were expected, and {words!r} names weekdays; write 2027-12-24 or 2027-12-24..2028-01-02"
+        )
     return dates
 
 
@@ -53,7 +55,9 @@ def _weekday(word: str, part: str) -> int:
 def weekday_named(word: str) -> int | None:
     """Monday is 0, as `Mon`, `monday` or anything between."""
     folded = word.casefold()
-    return next((n for n, name in enumerate(_FULL) if len(folded) >= 3 and name.startswith(folded)), None)
+    return next(
+        (n for n, name in enumerate(_FULL) if len(folded) >= 3 and name.startswith(folded)), None
+    )
 
 
 def _dates(part: str) -> list[str]:
@@ -80,7 +84,10 @@ def day_words(weekdays: Iterable[int], dates: Iterable[str] = ()) -> str:
     # Saturday to Monday is said in one word, although the week ends in between.
     if len(runs) > 1 and runs[0][0] == 0 and runs[-1][-1] == 6:
         runs = [*runs[1:-1], [*runs[-1], *runs[0]]]
-    said = [DAYS[r[0]] if len(r) == 1 else f"{DAYS[r[0]]}{'-' if len(r) > 2 else ','}{DAYS[r[-1]]}" for r in runs]
+    said = [
+        DAYS[r[0]] if len(r) == 1 else f"{DAYS[r[0]]}{'-' if len(r) > 2 else ','}{DAYS[r[-1]]}"
+        for r in runs
+    ]
     return ",".join([*said, *date_runs(dates)])
 
 
@@ -91,7 +98,11 @@ def date_words(dates: Iterable[str]) -> str:
 
 def date_runs(dates: Iterable[str]) -> list[str]:
     """Consecutive dates drawn together."""
-    runs = [run[i : i + LONGEST] for run in _runs([date.fromisoformat(d).toordinal() for d in dates]) for i in range(0, len(run), LONGEST)]
+    runs = [
+        run[i : i + LONGEST]
+        for run in _runs([date.fromisoformat(d).toordinal() for d in dates])
+        for i in range(0, len(run), LONGEST)
+    ]
     ends = [(date.fromordinal(r[0]).isoformat(), date.fromordinal(r[-1]).isoformat()) for r in runs]
     return [first if first == last else f"{first}..{last}" for first, last in ends]
 

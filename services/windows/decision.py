@@ -36,8 +36,13 @@ def late(edge: Edge, now: float, terms: SchedulePolicy = USUAL) -> Lateness:
     if left <= 0:
         return Lateness(acts=False, reason="the closed time is over")
     if left < terms.least:
-        return Lateness(acts=False, reason=f"{duration(behind)} late, and only {duration(left)} of closed time is left")
-    return Lateness(acts=True, reason=f"{duration(behind)} late, {duration(left)} of closed time left")
+        return Lateness(
+            acts=False,
+            reason=f"{duration(behind)} late, and only {duration(left)} of closed time is left",
+        )
+    return Lateness(
+        acts=True, reason=f"{duration(behind)} late, {duration(left)} of closed time left"
+    )
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,12 @@ class ScheduleDecision:
 
 
 def settle(
-    windows: Sequence[Window], since: float, now: float, done: Container[str], exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL
+    windows: Sequence[Window],
+    since: float,
+    now: float,
+    done: Container[str],
+    exceptions: Exceptions = NONE,
+    terms: SchedulePolicy = USUAL,
 ) -> ScheduleDecision:
     """What is to be done now about all that happened since the last tick. `done` holds the names of edges dealt with already.
 
@@ -67,10 +77,16 @@ def settle(
     """
     wanted = due(windows, now, exceptions, terms)
     last = wanted.since_edge
-    act = last if last is not None and wanted.state != "no opinion" and last.name not in done else None
+    act = (
+        last
+        if last is not None and wanted.state != "no opinion" and last.name not in done
+        else None
+    )
     how = late(act, now, terms) if act else Lateness(acts=True, reason="")
     name = act.name if act else ""
-    there = [e for e in edges(windows, since - BEFORE, now, exceptions, terms) if since < over(e) <= now]
+    there = [
+        e for e in edges(windows, since - BEFORE, now, exceptions, terms) if since < over(e) <= now
+    ]
     passed = [e for e in there if e.name not in done and e.name != name and ALREADY not in e.marks]
     missed = [Missed(e, _missed_words(e, wanted, last)) for e in passed]
     if act is not None and not how.acts:

@@ -37,13 +37,20 @@ class Due:
     why: Why | None = None  # the exception in force that decides, if one does
 
 
-def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL) -> Due:
+def due(
+    windows: Sequence[Window],
+    now: float,
+    exceptions: Exceptions = NONE,
+    terms: SchedulePolicy = USUAL,
+) -> Due:
     """What those windows want now: the one decision that the tick acts on, and that everything people read is made from."""
     if not windows:
         return _without_windows(exceptions.hold(now) or exceptions.freeze(now))
     span, since, coming = _around(windows, now, exceptions, terms)
     closure = span.closure
-    leading = coming if span.state == "closed" else since  # opening is decided by the night that ends
+    leading = (
+        coming if span.state == "closed" else since
+    )  # opening is decided by the night that ends
     return Due(
         state=span.state,
         kind=closure.kind if closure else coming.closes if coming else "media-only",
@@ -60,10 +67,22 @@ def due(windows: Sequence[Window], now: float, exceptions: Exceptions = NONE, te
 
 def _without_windows(why: Hold | Freeze | None) -> Due:
     said = why_words(why, "UTC") or "there is no window"
-    return Due("no opinion", "media-only", None, remembered=True, since_edge=None, next_edge=None, windows=(), reason=said, why=why)
+    return Due(
+        "no opinion",
+        "media-only",
+        None,
+        remembered=True,
+        since_edge=None,
+        next_edge=None,
+        windows=(),
+        reason=said,
+        why=why,
+    )
 
 
-def _around(windows: Sequence[Window], now: float, exceptions: Exceptions, terms: SchedulePolicy) -> tuple[Span, Edge | None, Edge | None]:
+def _around(
+    windows: Sequence[Window], now: float, exceptions: Exceptions, terms: SchedulePolicy
+) -> tuple[Span, Edge | None, Edge | None]:
     """What is so now, and the acting edges on either side."""
     for days in NEAR:
         line = draw(windows, now - days * DAY, now + days * DAY, exceptions, terms)
@@ -76,7 +95,9 @@ def _around(windows: Sequence[Window], now: float, exceptions: Exceptions, terms
 
 
 @lru_cache(maxsize=1024)
-def _far(windows: tuple[Window, ...], hour: float, exceptions: Exceptions, terms: SchedulePolicy) -> tuple[Edge | None, Edge | None]:
+def _far(
+    windows: tuple[Window, ...], hour: float, exceptions: Exceptions, terms: SchedulePolicy
+) -> tuple[Edge | None, Edge | None]:
     """The acting edges before and after this hour, however far away.
 
     A new window has none behind it, and one that is held may have none for weeks: to draw a year of nights at every look is a thirtieth
@@ -103,13 +124,19 @@ def _reason(span: Span, coming: Edge | None, zone: str) -> str:
         resumes = f"; the schedule resumes {when}" if when and isinstance(span.why, Manual) else ""
         return why_words(span.why, zone) + resumes
     until = f"until {when}" if when else "and nothing changes that in the coming year"
-    return f"{' and '.join(span.closure.names)}: closed {until}" if span.state == "closed" and span.closure else f"open {until}"
+    return (
+        f"{' and '.join(span.closure.names)}: closed {until}"
+        if span.state == "closed" and span.closure
+        else f"open {until}"
+    )
 
 
 def _overruled(span: Span, now: float, exceptions: Exceptions) -> tuple[str, ...]:
     """An exception that stands against the window, or against another exception."""
     if isinstance(span.why, KeepUp) and span.closure:
-        return (f"{' and '.join(span.closure.names)} would be closed; it stays up for {span.why.by}",)
+        return (
+            f"{' and '.join(span.closure.names)} would be closed; it stays up for {span.why.by}",
+        )
     keep = exceptions.keep_up(now)
     if isinstance(span.why, Manual) and keep is not None and span.why.state == "closed":
         return (f"{keep.by} kept it up, and {span.why.by} stopped it by hand; it is left stopped",)
@@ -117,7 +144,11 @@ def _overruled(span: Span, now: float, exceptions: Exceptions) -> tuple[str, ...
 
 
 def edges(
-    windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL
+    windows: Sequence[Window],
+    since: float,
+    until: float,
+    exceptions: Exceptions = NONE,
+    terms: SchedulePolicy = USUAL,
 ) -> tuple[Edge, ...]:
     """Every edge that starts after `since` and not after `until`, acting or not, in order."""
     if not windows or until <= since:

@@ -9,7 +9,13 @@ from services.windows.exceptions import Freeze, Hold, KeepUp, Manual, Meeting, W
 from services.windows.time_zones import day_and_time, nominal, wall
 from services.windows.window import Kind, Meetings
 
-HOLIDAY, EXCEPTION, SHORT, MEETING, FREEZE = "day off", "exception", "too short", "meeting", "change freeze"
+HOLIDAY, EXCEPTION, SHORT, MEETING, FREEZE = (
+    "day off",
+    "exception",
+    "too short",
+    "meeting",
+    "change freeze",
+)
 ALREADY = "already"  # nothing has to be done for it to be so
 
 
@@ -17,10 +23,14 @@ ALREADY = "already"  # nothing has to be done for it to be so
 class SchedulePolicy:
     """How edges are kept, in seconds. Measured and set per cluster."""
 
-    lead: float = 0.0  # start-up begins that much before the opening time, so that it serves at that time
+    lead: float = (
+        0.0  # start-up begins that much before the opening time, so that it serves at that time
+    )
     least: float = 1800.0  # a close that comes late or after an exception is worth it only for that much closed time
     punctual: float = 120.0  # an edge acted on within this is not late
-    per_node: int | None = None  # people a media node is meant for; None: openings are not sized by attendees
+    per_node: int | None = (
+        None  # people a media node is meant for; None: openings are not sized by attendees
+    )
 
 
 @dataclass(frozen=True)
@@ -90,20 +100,55 @@ def edge(
     )
 
 
-def at_close(closure: Closure, until: float, marks: tuple[str, ...] = (), *, acts: bool = True, reason: str = "") -> Edge:
+def at_close(
+    closure: Closure,
+    until: float,
+    marks: tuple[str, ...] = (),
+    *,
+    acts: bool = True,
+    reason: str = "",
+) -> Edge:
     """The edge at which closed time begins, over again at `until`."""
     found = closure.first()
     change = clock_change(found.window, closure.close, closure.open)
     told = tuple(m for m in (found.close_mark, change, *marks) if m)
-    return edge("close", found, closure, closure.close, until=until, marks=told, acts=acts, reason=reason, local=nominal(found.close_local))
+    return edge(
+        "close",
+        found,
+        closure,
+        closure.close,
+        until=until,
+        marks=told,
+        acts=acts,
+        reason=reason,
+        local=nominal(found.close_local),
+    )
 
 
-def at_open(closure: Closure, start: float, marks: tuple[str, ...] = (), *, acts: bool = True, reason: str = "") -> Edge:
+def at_open(
+    closure: Closure,
+    start: float,
+    marks: tuple[str, ...] = (),
+    *,
+    acts: bool = True,
+    reason: str = "",
+) -> Edge:
     """The edge at which closed time ends; start-up begins at `start`."""
     found = closure.last()
     told = tuple(m for m in (found.open_mark, *marks) if m)
     local = nominal(found.open_local)
-    return edge("open", found, closure, closure.open, start=start, until=start, marks=told, acts=acts, reason=reason, local=local)
+    return edge(
+        "open",
+        found,
+        closure,
+        closure.open,
+        start=start,
+        until=start,
+        marks=told,
+        acts=acts,
+        reason=reason,
+        local=local,
+    )
 
 
 def why_words(why: Why | None, zone: str) -> str:
@@ -113,13 +158,17 @@ def why_words(why: Why | None, zone: str) -> str:
         case Hold(until=until, by=by, reason=reason):
             return f"held by {by} until {day_and_time(wall(there, until))}: {reason}"
         case Freeze(until=until, name=name):
-            return f"change freeze until {day_and_time(wall(there, until))}" + (f": {name}" if name else "")
+            return f"change freeze until {day_and_time(wall(there, until))}" + (
+                f": {name}" if name else ""
+            )
         case Meeting(since=since, until=until, name=name):
             said = f"meeting from {day_and_time(wall(there, since))} until {day_and_time(wall(there, until))}"
             return said + (f": {name}" if name else "")
         case Manual(at=at, state=state, by=by):
             return f"{'started' if state == 'open' else 'stopped'} manually by {by} at {day_and_time(wall(there, at))}"
         case KeepUp(until=until, by=by, reason=reason):
-            return f"kept up by {by} until {day_and_time(wall(there, until))}" + (f": {reason}" if reason else "")
+            return f"kept up by {by} until {day_and_time(wall(there, until))}" + (
+                f": {reason}" if reason else ""
+            )
         case None:
             return ""

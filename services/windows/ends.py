@@ -41,7 +41,9 @@ def likely_end(evenings: Iterable[Evening], edge: Edge) -> str:
         return f"when the last meeting ends is unknown: only {closings} at {time} recorded{_so_far(known, edge, longer)}"
     if within == inf:
         return f"when the last meeting ends cannot be predicted: in {longer} of {closings} at {time} meetings outlasted the wait"
-    return f"last meeting likely ends by {_clock(edge, within)} ({float(SHARE):.0%} of {closings} at {time})".replace("%", " %")
+    return f"last meeting likely ends by {_clock(edge, within)} ({float(SHARE):.0%} of {closings} at {time})".replace(
+        "%", " %"
+    )
 
 
 def _so_far(known: Sequence[Evening], edge: Edge, longer: int) -> str:

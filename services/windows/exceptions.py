@@ -110,23 +110,44 @@ class Exceptions:
     @property
     def begin(self) -> float:
         """The first moment at which something a person did matters."""
-        return min((*(k.since for k in self.keep_ups), *(h.since for h in self.holds), *(m.at for m in self.manual)), default=float("inf"))
+        return min(
+            (
+                *(k.since for k in self.keep_ups),
+                *(h.since for h in self.holds),
+                *(m.at for m in self.manual),
+            ),
+            default=float("inf"),
+        )
 
     def hold(self, at: float) -> Hold | None:
         """The hold in force at that moment, the one that lasts longest."""
-        return max((h for h in self.holds if h.since <= at < h.until), key=lambda h: h.until, default=None)
+        return max(
+            (h for h in self.holds if h.since <= at < h.until), key=lambda h: h.until, default=None
+        )
 
     def keep_up(self, at: float) -> KeepUp | None:
         """The keep-up in force at that moment, the one that lasts longest."""
-        return max((k for k in self.keep_ups if k.since <= at < k.until), key=lambda k: k.until, default=None)
+        return max(
+            (k for k in self.keep_ups if k.since <= at < k.until),
+            key=lambda k: k.until,
+            default=None,
+        )
 
     def freeze(self, at: float) -> Freeze | None:
         """The change freeze in force at that moment, the one that lasts longest."""
-        return max((f for f in self.freezes if f.since <= at < f.until), key=lambda f: f.until, default=None)
+        return max(
+            (f for f in self.freezes if f.since <= at < f.until),
+            key=lambda f: f.until,
+            default=None,
+        )
 
     def meeting(self, since: float, until: float) -> Meeting | None:
         """The meeting that takes place in that time, the one that ends last."""
-        return max((m for m in self.meetings if m.since < until and since < m.until), key=lambda m: m.until, default=None)
+        return max(
+            (m for m in self.meetings if m.since < until and since < m.until),
+            key=lambda m: m.until,
+            default=None,
+        )
 
 
 NONE = Exceptions()

@@ -49,7 +49,11 @@ class Row:
 
 
 def forecast(
-    windows: Sequence[Window], since: float, until: float, exceptions: Exceptions = NONE, terms: SchedulePolicy = USUAL
+    windows: Sequence[Window],
+    since: float,
+    until: float,
+    exceptions: Exceptions = NONE,
+    terms: SchedulePolicy = USUAL,
 ) -> tuple[Row, ...]:
     """The coming edges as people read them, by the time at which they are so."""
     line = edges(windows, since, until, exceptions, terms)

@@ -50,9 +50,13 @@ def holidays(ics: bytes, first: date, last: date, zone: str = "UTC") -> Found[Ho
         days.update(_filled(happening, first, last, there))
         count += len(days)
         if count > MOST:
-            raise Refused(f"it fills more than {MOST} days with events, which no calendar of days off does")
+            raise Refused(
+                f"it fills more than {MOST} days with events, which no calendar of days off does"
+            )
     found = sorted((day, name) for name, days in named.items() for day in days)
-    return Found(tuple(Holiday(date.fromordinal(day).isoformat(), name) for day, name in found), read.skipped)
+    return Found(
+        tuple(Holiday(date.fromordinal(day).isoformat(), name) for day, name in found), read.skipped
+    )
 
 
 def _filled(happening: Happening, first: date, last: date, zone: ZoneInfo) -> range:

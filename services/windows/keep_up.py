@@ -40,7 +40,9 @@ def keep_up(
     """
     closure = _next_closed(windows, now, exceptions)
     if closure is None:
-        raise Refused("no window closes in the coming year, so there is nothing to keep it up against")
+        raise Refused(
+            "no window closes in the coming year, so there is nothing to keep it up against"
+        )
     begin = _kept_until(closure, max(now, closure.close), exceptions)
     zone = ZoneInfo(closure.windows[0].zone)
     if isinstance(length, Until):
@@ -59,7 +61,9 @@ def _checked(until: float, now: float, begin: float, zone: ZoneInfo) -> float:
     if until <= begin:
         raise Refused(f"it stays up until {day_and_time(wall(zone, begin))} anyway")
     if until - now > LONGEST:
-        raise Refused(f"it is kept up for {LONGEST / DAY:.0f} days at most; to keep it up for longer, skip these days")
+        raise Refused(
+            f"it is kept up for {LONGEST / DAY:.0f} days at most; to keep it up for longer, skip these days"
+        )
     return until
 
 
@@ -73,6 +77,9 @@ def _next_closed(windows: Sequence[Window], now: float, exceptions: Exceptions) 
 
 def _kept_until(closure: Closure, begin: float, exceptions: Exceptions) -> float:
     """From `begin` on, where the keep-ups given so far and the meetings under way end."""
-    while begin < closure.open and (found := exceptions.keep_up(begin) or exceptions.meeting(begin, begin + 1)) is not None:
+    while (
+        begin < closure.open
+        and (found := exceptions.keep_up(begin) or exceptions.meeting(begin, begin + 1)) is not None
+    ):
         begin = found.until
     return begin

@@ -12,7 +12,9 @@ from services.windows.time_zones import DAYS, wall
 from services.windows.window import Window
 
 
-def overlaps(others: Sequence[Window], window: Window, since: float, until: float) -> tuple[str, ...]:
+def overlaps(
+    others: Sequence[Window], window: Window, since: float, until: float
+) -> tuple[str, ...]:
     """`late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat`, for each way in which that window moves the others' times."""
     before = closures(others, since, until)[0]
     days: dict[tuple[tuple[str, ...], str], set[int]] = defaultdict(set)
@@ -22,7 +24,10 @@ def overlaps(others: Sequence[Window], window: Window, since: float, until: floa
             inside = [c for c in before if closure.close <= c.close and c.open <= closure.open]
             for what, at in _changes(inside, closure):
                 days[with_others, what].add(at.weekday())
-    return tuple(f"{window.name} overlaps {' and '.join(names)}: {what} on {day_words(on)}" for (names, what), on in days.items())
+    return tuple(
+        f"{window.name} overlaps {' and '.join(names)}: {what} on {day_words(on)}"
+        for (names, what), on in days.items()
+    )
 
 
 def _changes(before: Sequence[Closure], now: Closure) -> Iterator[tuple[str, datetime]]:
@@ -46,4 +51,8 @@ def _changes(before: Sequence[Closure], now: Closure) -> Iterator[tuple[str, dat
 
 def _at(moment: datetime, other: datetime) -> str:
     """`09:00`, with its weekday where that of the other is another."""
-    return f"{moment:%H:%M}" if moment.date() == other.date() else f"{DAYS[moment.weekday()]} {moment:%H:%M}"
+    return (
+        f"{moment:%H:%M}"
+        if moment.date() == other.date()
+        else f"{DAYS[moment.weekday()]} {moment:%H:%M}"
+    )

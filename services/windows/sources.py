@@ -7,7 +7,11 @@ from services.common.text import count
 from services.windows.ical import Skipped
 
 CalendarKind = Literal["holidays", "freezes", "meetings"]
-NOUNS: dict[CalendarKind, str] = {"holidays": "day off", "freezes": "change freeze", "meetings": "meeting"}
+NOUNS: dict[CalendarKind, str] = {
+    "holidays": "day off",
+    "freezes": "change freeze",
+    "meetings": "meeting",
+}
 SHOWN = 3  # lines that were passed over and are named
 
 
@@ -33,7 +37,11 @@ class Source:
         noun = NOUNS[self.kind]
         if not self.ahead:
             return f"no {noun} ahead"
-        return f"{self.ahead} days off ahead" if self.kind == "holidays" and self.ahead > 1 else f"{count(self.ahead, noun)} ahead"
+        return (
+            f"{self.ahead} days off ahead"
+            if self.kind == "holidays" and self.ahead > 1
+            else f"{count(self.ahead, noun)} ahead"
+        )
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -41,7 +49,13 @@ class Source:
         unread = [f"{self.file} could not be read: {self.trouble}"] if self.trouble else []
         empty = [f"{self.file} has {self.found}"] if self.empty else []
         more = ", …" if self.skipped > len(self.examples) else ""
-        passed = [f"{self.file}: {count(self.skipped, 'line')} skipped ({'; '.join(self.examples)}{more})"] if self.skipped else []
+        passed = (
+            [
+                f"{self.file}: {count(self.skipped, 'line')} skipped ({'; '.join(self.examples)}{more})"
+            ]
+            if self.skipped
+            else []
+        )
         return (*unread, *empty, *passed)
 
 

@@ -15,7 +15,12 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - arithmetic in UTC without carryin
 SECOND = timedelta(seconds=1)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MACHINE_ONLY = {"Factory", "localtime", "posixrules"}  # what they mean depends on the machine
-_WITHOUT_SUMMER = {"EST": "America/New_York", "MST": "America/Denver", "GMT": "Europe/London", "GMT0": "Europe/London"}
+_WITHOUT_SUMMER = {
+    "EST": "America/New_York",
+    "MST": "America/Denver",
+    "GMT": "Europe/London",
+    "GMT0": "Europe/London",
+}
 _ABBREVIATIONS = {
     "cest": ("Europe/Madrid", "Europe/Berlin"), "mez": ("Europe/Berlin",), "mesz": ("Europe/Berlin",), "eest": ("Europe/Athens",),
     "west": ("Europe/Lisbon",), "bst": ("Europe/London", "Asia/Dhaka"), "msk": ("Europe/Moscow",), "trt": ("Europe/Istanbul",),
@@ -29,10 +34,41 @@ _ABBREVIATIONS = {
     "nzst": ("Pacific/Auckland",), "nzdt": ("Pacific/Auckland",),
 }  # fmt: skip
 _PLACES = (
-    *("Europe/London", "Europe/Madrid", "Europe/Athens", "Europe/Moscow", "Asia/Dubai", "Asia/Karachi", "Asia/Kolkata", "Asia/Dhaka"),
-    *("Asia/Bangkok", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney", "Pacific/Noumea", "Pacific/Auckland", "Atlantic/Azores"),
-    *("America/Sao_Paulo", "America/Santiago", "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
-    *("America/Anchorage", "Pacific/Honolulu", "Africa/Lagos", "Africa/Johannesburg", "Africa/Nairobi", "Asia/Kathmandu"),
+    *(
+        "Europe/London",
+        "Europe/Madrid",
+        "Europe/Athens",
+        "Europe/Moscow",
+        "Asia/Dubai",
+        "Asia/Karachi",
+        "Asia/Kolkata",
+        "Asia/Dhaka",
+    ),
+    *(
+        "Asia/Bangkok",
+        "Asia/Shanghai",
+        "Asia/Tokyo",
+        "Australia/Sydney",
+        "Pacific/Noumea",
+        "Pacific/Auckland",
+        "Atlantic/Azores",
+    ),
+    *(
+        "America/Sao_Paulo",
+        "America/Santiago",
+        "America/New_York",
+        "America/Chicago",
+        "America/Denver",
+        "America/Los_Angeles",
+    ),
+    *(
+        "America/Anchorage",
+        "Pacific/Honolulu",
+        "Africa/Lagos",
+        "Africa/Johannesburg",
+        "Africa/Nairobi",
+        "Asia/Kathmandu",
+    ),
     *("Asia/Tehran", "Australia/Adelaide", "America/St_Johns"),
 )
 _OFFSET = re.compile(r"(?:etc/)?(?:utc|gmt|z)?\s*([+\u2212-])\s*(\d{1,2})(?::?(\d{2}))?")
@@ -51,7 +87,11 @@ def zone_named(name: str) -> ZoneInfo:
     if found is None:
         _refuse_offset(name)
         near = [*_ABBREVIATIONS.get(name.casefold(), ())] or _nearest(name.casefold(), known)
-        meant = f"did you mean {' or '.join(near)}?" if near else "write a name such as Europe/Madrid, America/New_York or UTC"
+        meant = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "write a name such as Europe/Madrid, America/New_York or UTC"
+        )
         raise Refused(f"there is no time zone {name!r}; {meant}")
     return ZoneInfo(found)
 
@@ -66,9 +106,15 @@ def _refuse_offset(name: str) -> None:
     said = offset_words(ahead)
     places = [p for p in _PLACES if ahead == _standard(ZoneInfo(p))][:2]
     fixed = f"Etc/GMT{'-' if ahead > timedelta(0) else '+'}{hours}"
-    written = [f"for {said} all year write {fixed} (its sign is turned round)"] if not minutes and fixed.casefold() in _zones() else []
+    written = (
+        [f"for {said} all year write {fixed} (its sign is turned round)"]
+        if not minutes and fixed.casefold() in _zones()
+        else []
+    )
     there = [f"a place has its own summer time: {' or '.join(places)}"] if places else []
-    raise Refused(f"{name!r} is no time zone; {'; '.join([*written, *there]) or 'write a name such as Europe/Madrid or UTC'}")
+    raise Refused(
+        f"{name!r} is no time zone; {'; '.join([*written, *there]) or 'write a name such as Europe/Madrid or UTC'}"
+    )
 
 
 def _standard(zone: tzinfo) -> timedelta:
@@ -161,7 +207,9 @@ def nominal(local: datetime) -> str:
     Only an exception can begin or end in the second of two repeated hours: `T02:30~2`.
     """
     naive = local.replace(tzinfo=None)
-    return naive.isoformat(timespec="seconds" if naive.second else "minutes") + ("~2" if local.fold else "")
+    return naive.isoformat(timespec="seconds" if naive.second else "minutes") + (
+        "~2" if local.fold else ""
+    )
 
 
 def day_and_time(local: datetime) -> str:

@@ -81,17 +81,25 @@ class _Drawing:
     manual: list[tuple[float, float, Manual]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        planned: tuple[Meeting | Freeze, ...] = (*self.exceptions.meetings, *self.exceptions.freezes)
+        planned: tuple[Meeting | Freeze, ...] = (
+            *self.exceptions.meetings,
+            *self.exceptions.freezes,
+        )
         self.cuts = [cut for why in planned for cut in self._cut_by(why)]
         self.cut_at = frozenset(c.since for c in self.cuts)
-        windows = [t for c in self.closures if self.starts(c) > c.close for t in (c.close, self.starts(c))]
+        windows = [
+            t for c in self.closures if self.starts(c) > c.close for t in (c.close, self.starts(c))
+        ]
         self.raw = sorted([*windows, *(t for c in self.cuts for t in (c.since, c.until))])
         for m in self.exceptions.by_hand:
             self.manual.append((m.at, next((t for t in self.raw if t > m.at), self.high), m))
 
     def _cut_by(self, why: Meeting | Freeze) -> Iterator[Cut]:
         """What a meeting takes from closed time, and what it takes to be up before a freeze in which nothing can be opened."""
-        since, until = why.since - self.terms.lead, why.until if isinstance(why, Meeting) else why.since
+        since, until = (
+            why.since - self.terms.lead,
+            why.until if isinstance(why, Meeting) else why.since,
+        )
         first = bisect_right(self.closures, since, key=lambda c: c.open)
         for closure in self.closures[first:]:
             if closure.close >= until:
@@ -115,18 +123,33 @@ class _Drawing:
             return Span(since, until, "no opinion", closure, hold)
         if (freeze := self.exceptions.freeze(since)) is not None:
             return Span(since, until, "no opinion", closure, freeze)
-        if (hand := next((m for begin, end, m in reversed(self.manual) if begin <= since < end), None)) is not None:
+        if (
+            hand := next(
+                (m for begin, end, m in reversed(self.manual) if begin <= since < end), None
+            )
+        ) is not None:
             return Span(since, until, "no opinion", closure, hand)
         if closure is None or since >= self.starts(closure):
             return Span(since, until, "open", closure)
-        if (cut := max((c for c in self.cuts if c.since <= since < c.until), key=lambda c: c.why.until, default=None)) is not None:
+        if (
+            cut := max(
+                (c for c in self.cuts if c.since <= since < c.until),
+                key=lambda c: c.why.until,
+                default=None,
+            )
+        ) is not None:
             return Span(since, until, "open", closure, cut.why)
         if (keep := self.exceptions.keep_up(since)) is not None:
             return Span(since, until, "open", closure, keep)
         return Span(since, until, "closed", closure)
 
     def spans(self) -> list[Span]:
-        moments = {self.low, self.high, *self.raw, *(t for begin, end, _ in self.manual for t in (begin, end))}
+        moments = {
+            self.low,
+            self.high,
+            *self.raw,
+            *(t for begin, end, _ in self.manual for t in (begin, end)),
+        }
         moments.update(t for h in self.exceptions.holds for t in (h.since, h.until))
         moments.update(t for k in self.exceptions.keep_ups for t in (k.since, k.until))
         moments.update(t for f in self.exceptions.freezes for t in (f.since, f.until))
@@ -139,19 +162,31 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     joined: list[Span] = []
     for span in spans:
         last = joined[-1] if joined else None
-        if last is not None and (last.state, last.closure, last.why) == (span.state, span.closure, span.why):
+        if last is not None and (last.state, last.closure, last.why) == (
+            span.state,
+            span.closure,
+            span.why,
+        ):
             joined[-1] = Span(last.since, span.until, last.state, last.closure, last.why)
         else:
             joined.append(span)
     return joined
 
 
-def draw(windows: Sequence[Window], since: float, until: float, exceptions: Exceptions, terms: SchedulePolicy) -> Timeline:
+def draw(
+    windows: Sequence[Window],
+    since: float,
+    until: float,
+    exceptions: Exceptions,
+    terms: SchedulePolicy,
+) -> Timeline:
     """The timeline from `since` to `until`. It is worked out from further back, so that its start changes nothing."""
     back = min(since - 2 * DAY, exceptions.begin)
     found, skipped = closures(windows, back, until + 2 * DAY, exceptions.free)
     low = min([back, *(c.close - 1 for c in found)])
-    drawing = _Drawing(low, max([until + 2 * DAY, *(c.open + 1 for c in found)]), found, exceptions, terms)
+    drawing = _Drawing(
+        low, max([until + 2 * DAY, *(c.open + 1 for c in found)]), found, exceptions, terms
+    )
     spans: list[Span] = []
     edges: list[Edge] = []
     last: State | None = "open"
@@ -196,19 +231,32 @@ def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
     if span.since == closure.close:
         return at_close(closure, span.until, marks, acts=acts, reason=reason)
     found = closure.covering(span.since)
-    return edge("close", found, closure, span.since, until=span.until, marks=(EXCEPTION, *marks), acts=acts, reason=reason)
+    return edge(
+        "close",
+        found,
+        closure,
+        span.since,
+        until=span.until,
+        marks=(EXCEPTION, *marks),
+        acts=acts,
+        reason=reason,
+    )
 
 
 def _earlier(windows: Sequence[Window], moment: float, free: DaysOff) -> Closure | None:
     """The last closed time before; wanted after a hold, when the last thing that was due may be long ago."""
     for days in (9, 40, 400):
-        found = [c for c in closures(windows, moment - days * DAY, moment, free)[0] if c.open <= moment]
+        found = [
+            c for c in closures(windows, moment - days * DAY, moment, free)[0] if c.open <= moment
+        ]
         if found:
             return found[-1]
     return None
 
 
-def _close_or_open(span: Span, closure: Closure | None, drawing: _Drawing, marks: tuple[str, ...]) -> list[Edge]:
+def _close_or_open(
+    span: Span, closure: Closure | None, drawing: _Drawing, marks: tuple[str, ...]
+) -> list[Edge]:
     """None when there never was anything to open from."""
     if span.state == "closed":
         return [_close(span)]
@@ -225,13 +273,17 @@ def _open(span: Span, closure: Closure, drawing: _Drawing, marks: tuple[str, ...
     return edge("open", found, closure, span.since, until=span.since, marks=(EXCEPTION, *marks))
 
 
-def _open_for(why: Meeting | Freeze, start: float, closure: Closure, marks: tuple[str, ...]) -> Edge:
+def _open_for(
+    why: Meeting | Freeze, start: float, closure: Closure, marks: tuple[str, ...]
+) -> Edge:
     """Opening because a calendar says so. It acts even when it is open already: the calendar may be newer than the closing."""
     at = max(why.since, start)
     found = closure.covering(start)
     mark = MEETING if isinstance(why, Meeting) else FREEZE
     reason = why_words(why, found.window.zone)
-    return edge("open", found, closure, at, start=start, until=start, marks=(mark, *marks), reason=reason)
+    return edge(
+        "open", found, closure, at, start=start, until=start, marks=(mark, *marks), reason=reason
+    )
 
 
 def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) -> Iterator[Edge]:
@@ -244,7 +296,13 @@ def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) 
             yield at_close(closure, drawing.starts(closure), (EXCEPTION,), acts=False, reason=why)
         if ("open", drawing.starts(closure)) not in acted:
             why = why_words(line.at(drawing.starts(closure)).why, closure.windows[0].zone)
-            yield at_open(closure, drawing.starts(closure), () if why else (ALREADY,), acts=False, reason=why or "it is open already")
+            yield at_open(
+                closure,
+                drawing.starts(closure),
+                () if why else (ALREADY,),
+                acts=False,
+                reason=why or "it is open already",
+            )
 
 
 def _why_not(closure: Closure, line: Timeline, drawing: _Drawing) -> str:
@@ -256,6 +314,9 @@ def _why_not(closure: Closure, line: Timeline, drawing: _Drawing) -> str:
 def _days_off(skipped: Iterable[Occurrence], drawing: _Drawing) -> Iterator[Edge]:
     """A close that does not happen on a day off, unless another window keeps it closed at that time anyway."""
     for occurrence in skipped:
-        if drawing.low <= occurrence.close <= drawing.high and drawing.closed(occurrence.close) is None:
+        if (
+            drawing.low <= occurrence.close <= drawing.high
+            and drawing.closed(occurrence.close) is None
+        ):
             closure = Closure(occurrence.close, occurrence.open, (occurrence,))
             yield at_close(closure, occurrence.open, (HOLIDAY,), acts=False, reason=occurrence.off)

@@ -17,7 +17,9 @@ from services.windows.time_zones import DAYS, instant, wall
 LENGTHS = "90m, 2h, 1h30, 1.5h, 2 days"
 MOMENTS = "18:00, 6pm, tomorrow 08:00, Fri 22:00, 2026-12-24 08:00"
 WEEK = 7 * DAY
-JUST_OVER = 6 * 3600.0  # seconds for which a time that has passed is rather a mistake than tomorrow's
+JUST_OVER = (
+    6 * 3600.0
+)  # seconds for which a time that has passed is rather a mistake than tomorrow's
 _UNITS = {"m": 60.0, "h": 3600.0, "d": DAY, "w": WEEK}
 _UNIT = r"(?:m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
 _PART = rf"\d{{1,5}}(?:[.,]\d{{1,2}})?\s*{_UNIT}"
@@ -50,7 +52,9 @@ def _length(plain: str, word: str) -> float | None:
     if re.fullmatch(r"\d{1,5}", plain):
         raise Refused(f"{plain} of what? write {plain}m for minutes, or {plain}h for hours")
     if (found := _HOURS.fullmatch(plain)) and not word and int(found[1]) > 12:
-        raise Refused(f"{plain} can be read in two ways: write `for {int(found[1])} hours`, or `until {int(found[1]):02}:00`")
+        raise Refused(
+            f"{plain} can be read in two ways: write `for {int(found[1])} hours`, or `until {int(found[1]):02}:00`"
+        )
     if (found := _HOURS_AND_MINUTES.fullmatch(plain)) and int(found[2]) < 60:
         return int(found[1]) * 3600.0 + int(found[2]) * 60.0
     return _added_up(plain) if _PARTS.fullmatch(plain) else None
@@ -62,13 +66,17 @@ def _clock_length(found: re.Match[str], plain: str, word: str) -> float:
     if minutes > 59:
         raise Refused(f"there are no {minutes} minutes in {plain}; write {LENGTHS}")
     if not word or hours > 9:
-        raise Refused(f"{plain} can be read in two ways: write `until {plain}`, or `for {hours}h{minutes:02}`")
+        raise Refused(
+            f"{plain} can be read in two ways: write `until {plain}`, or `for {hours}h{minutes:02}`"
+        )
     return hours * 3600.0 + minutes * 60.0
 
 
 def _added_up(plain: str) -> float | None:
     """`1 h 30 min`: each unit once, the greatest first."""
-    parts = [(m[1], m[2][0]) for m in re.finditer(rf"(\d{{1,5}}(?:[.,]\d{{1,2}})?)\s*({_UNIT})", plain)]
+    parts = [
+        (m[1], m[2][0]) for m in re.finditer(rf"(\d{{1,5}}(?:[.,]\d{{1,2}})?)\s*({_UNIT})", plain)
+    ]
     sizes = [_UNITS[unit] for _, unit in parts]
     if sorted({*sizes}, reverse=True) != sizes:
         return None
@@ -86,7 +94,9 @@ def parse_moment(text: str, now: float, zone: str, word: str = "until") -> float
     minutes = _minutes(found["time"], word)
     there = ZoneInfo(zone)
     if found["day"] is None:
-        return _next(there, [wall(there, now).date() + timedelta(days=n) for n in range(-1, 9)], minutes, now)
+        return _next(
+            there, [wall(there, now).date() + timedelta(days=n) for n in range(-1, 9)], minutes, now
+        )
     try:
         return _next(there, _days(found["day"], wall(there, now).date()), minutes, now)
     except LookupError:
@@ -113,8 +123,12 @@ def parse_at(text: str, now: float, zone: str) -> float:
     nominal = local.replace(tzinfo=None)
     first, second = (nominal.replace(tzinfo=there, fold=fold).timestamp() for fold in (0, 1))
     if first != second and first > now:
-        readings = " or ".join(f'`--at "{wall(ZoneInfo("UTC"), at):%Y-%m-%d %H:%M} UTC"`' for at in (first, second))
-        raise Refused(f"the clocks of {zone} show {nominal:%H:%M} twice on {nominal:%Y-%m-%d}: write {readings}")
+        readings = " or ".join(
+            f'`--at "{wall(ZoneInfo("UTC"), at):%Y-%m-%d %H:%M} UTC"`' for at in (first, second)
+        )
+        raise Refused(
+            f"the clocks of {zone} show {nominal:%H:%M} twice on {nominal:%Y-%m-%d}: write {readings}"
+        )
     return at
 
 
@@ -123,11 +137,15 @@ def _not_just_over(day: str | None, at: float, now: float, zone: ZoneInfo) -> No
     if day is not None and weekday_named(day.rstrip(".")) is None:
         return
     days = 1 if day is None else 7
-    before = (wall(zone, at).replace(tzinfo=None) - timedelta(days=days)).replace(tzinfo=zone).timestamp()
+    before = (
+        (wall(zone, at).replace(tzinfo=None) - timedelta(days=days))
+        .replace(tzinfo=zone)
+        .timestamp()
+    )
     if now - JUST_OVER <= before <= now:
         local = wall(zone, at)
         raise Refused(
-            f"{wall(zone, before):%a %Y-%m-%d %H:%M} is over; for {local:%a %Y-%m-%d %H:%M} write `--at \"{local:%Y-%m-%d %H:%M}\"`"
+            f'{wall(zone, before):%a %Y-%m-%d %H:%M} is over; for {local:%a %Y-%m-%d %H:%M} write `--at "{local:%Y-%m-%d %H:%M}"`'
         )
 
 
@@ -135,10 +153,12 @@ def _skipped(text: str, zone: ZoneInfo, at: float, minutes: int) -> Refused:
     """A time that no clock shows on its day: what it would be before the change, and after it."""
     day = wall(zone, at).date()
     nominal = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - a local, nominal time
-    earlier, later = sorted(wall(zone, nominal.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
+    earlier, later = sorted(
+        wall(zone, nominal.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1)
+    )
     return Refused(
         f"the clocks of {zone.key} skip {nominal:%H:%M} on {nominal:%Y-%m-%d} ({_cut(text)}): "
-        f"write `--at \"{earlier:%Y-%m-%d %H:%M}\"` or `--at \"{later:%Y-%m-%d %H:%M}\"`"
+        f'write `--at "{earlier:%Y-%m-%d %H:%M}"` or `--at "{later:%Y-%m-%d %H:%M}"`'
     )
 
 
@@ -146,12 +166,20 @@ def _no_length(plain: str, now: float, zone: str, word: str) -> None:
     """Refuses what is a length, or a number that could be anything."""
     if re.fullmatch(r"\d{1,4}", plain):
         hour = f" write {int(plain):02}:00 for the hour," if int(plain) < 24 else ""
-        raise Refused(f"“{plain}” can be read in two ways:{hour} `for {plain}m` or `for {plain}h` for a length")
-    if _HOURS.fullmatch(plain) or _HOURS_AND_MINUTES.fullmatch(plain) or not (plain in _WORDS or _PARTS.fullmatch(plain)):
+        raise Refused(
+            f"“{plain}” can be read in two ways:{hour} `for {plain}m` or `for {plain}h` for a length"
+        )
+    if (
+        _HOURS.fullmatch(plain)
+        or _HOURS_AND_MINUTES.fullmatch(plain)
+        or not (plain in _WORDS or _PARTS.fullmatch(plain))
+    ):
         return
     seconds = _added_up(plain) or _WORDS.get(plain, 0.0)
     until = wall(ZoneInfo(zone), now + seconds)
-    raise Refused(f"“{_cut(plain)}” is a length; write `for {_cut(plain)}`, or `{word} {until:%H:%M}`")
+    raise Refused(
+        f"“{_cut(plain)}” is a length; write `for {_cut(plain)}`, or `{word} {until:%H:%M}`"
+    )
 
 
 def _no_moment(text: str, plain: str, now: float, zone: str, word: str) -> Refused:
@@ -161,7 +189,9 @@ def _no_moment(text: str, plain: str, now: float, zone: str, word: str) -> Refus
     except Refused:
         return Refused(f"“{_cut(text)}” is no moment; write {MOMENTS}")
     day = _cut(text)
-    return Refused(f"“{day}” can be read in two ways: write `{word} {day} 00:00` for its beginning, or `{word} {day} 24:00` for its end")
+    return Refused(
+        f"“{day}” can be read in two ways: write `{word} {day} 00:00` for its beginning, or `{word} {day} 24:00` for its end"
+    )
 
 
 def _minutes(time: str, word: str) -> int:
@@ -175,7 +205,9 @@ def _minutes(time: str, word: str) -> int:
         return _twelve(time, hours, minutes, found[4])
     if "h" in time and hours <= 12:
         length = f"{hours}h{found[3] or ''}"
-        raise Refused(f"“{time}” can be read in two ways: write `{word} {hours:02}:{minutes:02}`, or `for {length}`")
+        raise Refused(
+            f"“{time}” can be read in two ways: write `{word} {hours:02}:{minutes:02}`, or `for {length}`"
+        )
     return _on_the_clock(time, hours, minutes)
 
 
@@ -216,7 +248,9 @@ def _dates(part: str, today: date) -> list[str]:
         return list(parse_dates(part))
     day, *another = _days(part.casefold(), today)
     if another and day == today:
-        raise Refused(f"{part} can be read in two ways: today, {day.isoformat()}, or {another[0].isoformat()}; write the date")
+        raise Refused(
+            f"{part} can be read in two ways: today, {day.isoformat()}, or {another[0].isoformat()}; write the date"
+        )
     return [day.isoformat()]
 
 
@@ -230,7 +264,9 @@ def _days(word: str, today: date) -> list[date]:
         return [date.fromisoformat(parse_dates(word)[0])]
     number = weekday_named(word.rstrip("."))
     if number is None:
-        raise Refused(f"“{_cut(word)}” is no day; write today, tomorrow, {', '.join(DAYS[:2])} … or 2026-12-24")
+        raise Refused(
+            f"“{_cut(word)}” is no day; write today, tomorrow, {', '.join(DAYS[:2])} … or 2026-12-24"
+        )
     ahead = (number - today.weekday()) % 7
     return [today + timedelta(days=ahead + week * 7) for week in range(2 if ahead == 0 else 1)]
 

@@ -67,7 +67,11 @@ class Window:
     def _meeting_words(self) -> list[str]:
         if self.meetings != "wait":
             return ["--meetings", self.meetings]
-        return ["--meetings", f"wait:{self.wait_limit / 60:g}"] if self.wait_limit != WAIT_LIMIT else []
+        return (
+            ["--meetings", f"wait:{self.wait_limit / 60:g}"]
+            if self.wait_limit != WAIT_LIMIT
+            else []
+        )
 
 
 def clock(minutes: int) -> str:
@@ -81,14 +85,25 @@ def parse_window(text: str, zone: str | None = None) -> Window:
     if len(words) == 3 and zone:
         words.append(zone)
     if len(words) != 4:
-        raise Refused(f"a window is written {USAGE}, for example `{EXAMPLE}`; found {_found(words)}")
+        raise Refused(
+            f"a window is written {USAGE}, for example `{EXAMPLE}`; found {_found(words)}"
+        )
     days, dates = parse_days(words[1])
     closes, opens = _times(words[2])
-    if closes == 1440:  # Fri 24:00 is Sat 00:00: named by the day it falls on, as everything else is
+    if (
+        closes == 1440
+    ):  # Fri 24:00 is Sat 00:00: named by the day it falls on, as everything else is
         if dates:
-            raise Refused("24:00 as the closing time goes with weekdays only; write the next date and 00:00")
+            raise Refused(
+                "24:00 as the closing time goes with weekdays only; write the next date and 00:00"
+            )
         days, closes = tuple(sorted((d + 1) % 7 for d in days)), 0
-    return check(_with_flags(Window(words[0].casefold(), days, closes, opens, zone_named(words[3]).key, dates=dates), flags))
+    return check(
+        _with_flags(
+            Window(words[0].casefold(), days, closes, opens, zone_named(words[3]).key, dates=dates),
+            flags,
+        )
+    )
 
 
 def begin_window(text: str, zone: str) -> Window | None:
@@ -101,25 +116,35 @@ def begin_window(text: str, zone: str) -> Window | None:
         return None
     name, days, *_ = (*words, "", "")
     weekdays, dates = parse_days(days or "weekdays")
-    return _with_flags(Window(name.casefold(), weekdays, 20 * 60, 7 * 60 + 30, zone, dates=dates), flags)
+    return _with_flags(
+        Window(name.casefold(), weekdays, 20 * 60, 7 * 60 + 30, zone, dates=dates), flags
+    )
 
 
 def check(window: Window) -> Window:
     """The same window. Refused when it makes no sense, however it was put together."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", window.name):
-        raise Refused(f"a window's name is up to 32 letters, digits, - and _, such as nights; found {window.name!r}")
+        raise Refused(
+            f"a window's name is up to 32 letters, digits, - and _, such as nights; found {window.name!r}"
+        )
     if not window.days and not window.dates:
         raise Refused("a window needs a day; write Mon-Fri, daily or a date")
     if not (0 <= window.close < 1440 and 0 <= window.open <= 1440):
         raise Refused("times run from 00:00 to 24:00")
     if window.close == window.open:
-        raise Refused(f"it closes and opens at {clock(window.close)}: write two different times, or 00:00-24:00 for whole days")
+        raise Refused(
+            f"it closes and opens at {clock(window.close)}: write two different times, or 00:00-24:00 for whole days"
+        )
     if len(set(window.days)) == 7 and window.open - window.close == 1440:
-        raise Refused("closed all day, every day, it never opens; use `/openvidu shutdown` for that")
+        raise Refused(
+            "closed all day, every day, it never opens; use `/openvidu shutdown` for that"
+        )
     if window.number is not None and not 1 <= window.number <= MOST_NODES:
         raise Refused(f"it opens with 1 to {MOST_NODES} media nodes; found {window.number}")
     if window.wait_limit <= 0:
-        raise Refused("waiting for meetings needs at least a minute; write --meetings skip to leave the cluster up when there are any")
+        raise Refused(
+            "waiting for meetings needs at least a minute; write --meetings skip to leave the cluster up when there are any"
+        )
     both = sorted({*window.dates} & {*window.off})
     if both:
         raise Refused(f"{both[0]} is named as a day to close on and as an exception; which is it?")
@@ -130,7 +155,11 @@ def check(window: Window) -> Window:
 def _split(text: str) -> tuple[list[str], dict[str, str]]:
     """Words, and flags with their values. Slack's clients turn `--` and `-` into long dashes; they are read as typed."""
     plain = re.sub(r"(?<!\S)[\u2014\u2013](?=[a-z])", "--", text.strip().strip("`"))
-    plain = re.sub(r"\s*,\s*", ",", re.sub(r"(?<=\d)\s*[-\u2013\u2014]\s*(?=\d)|(?<=\w)[\u2013\u2014](?=\w)", "-", plain))
+    plain = re.sub(
+        r"\s*,\s*",
+        ",",
+        re.sub(r"(?<=\d)\s*[-\u2013\u2014]\s*(?=\d)|(?<=\w)[\u2013\u2014](?=\w)", "-", plain),
+    )
     try:
         tokens = shlex.split(plain)
     except ValueError:
@@ -144,7 +173,9 @@ def _split(text: str) -> tuple[list[str], dict[str, str]]:
             continue
         name, given, value = token[2:].partition("=")
         if name not in _FLAGS:
-            raise Refused(f"--{name} is not known for a window; allowed are {', '.join(f'--{f}' for f in _FLAGS)}")
+            raise Refused(
+                f"--{name} is not known for a window; allowed are {', '.join(f'--{f}' for f in _FLAGS)}"
+            )
         flags[name] = value if given else "" if name == "media-only" else next(rest, "")
     return words, flags
 
@@ -156,7 +187,9 @@ def _found(words: list[str]) -> str:
 def _times(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{1,2}:\d{2})-(\d{1,2}:\d{2})", text)
     if not found:
-        raise Refused(f"{text!r} is not a pair of times; write when it closes and when it opens on the 24-hour clock: 20:00-07:30")
+        raise Refused(
+            f"{text!r} is not a pair of times; write when it closes and when it opens on the 24-hour clock: 20:00-07:30"
+        )
     return _minutes(found[1]), _minutes(found[2])
 
 
@@ -193,7 +226,9 @@ def _meetings(window: Window, value: str) -> Window:
     if how != "wait" or not limit:
         raise Refused(f"--meetings is wait, wait:MINUTES, ask or skip; found {value!r}")
     minutes = re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", limit)
-    return replace(window, meetings="wait", wait_limit=float(limit) * 60 if minutes else parse_length(limit))
+    return replace(
+        window, meetings="wait", wait_limit=float(limit) * 60 if minutes else parse_length(limit)
+    )
 
 
 def _except(window: Window, value: str) -> Window:

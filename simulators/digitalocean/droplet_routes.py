@@ -15,7 +15,9 @@ BULK = ("power_cycle", "power_on", "power_off", "shutdown", "snapshot")
 def _shown(call: Call, droplet: Droplet) -> dict[str, Any]:
     shown = views.droplet(droplet)
     if not call.may("tag:read"):
-        shown["tags"] = []  # a token without tag:read sees no tags: whoever selects by them sees nothing
+        shown[
+            "tags"
+        ] = []  # a token without tag:read sees no tags: whoever selects by them sees nothing
     return shown
 
 
@@ -36,7 +38,12 @@ def _balance(call: Call) -> Answer:
 
 @route("GET", "/v2/actions", "actions:read")
 def _actions(call: Call) -> Answer:
-    return paged(call, "actions", [views.action(a) for a in reversed(call.estate.actions.values())], "/v2/actions")
+    return paged(
+        call,
+        "actions",
+        [views.action(a) for a in reversed(call.estate.actions.values())],
+        "/v2/actions",
+    )
 
 
 @route("GET", "/v2/actions/{action}", "actions:read")
@@ -56,9 +63,18 @@ def _droplets(call: Call) -> Answer:
     tag, name = call.query.get("tag_name"), call.query.get("name")
     if tag and (name or call.query.get("type")):
         raise unprocessable("tag_name cannot be combined with name or type")
-    found = [d for d in call.estate.droplets.values() if (not tag or tag in d.tags) and (not name or d.name.lower() == name.lower())]
+    found = [
+        d
+        for d in call.estate.droplets.values()
+        if (not tag or tag in d.tags) and (not name or d.name.lower() == name.lower())
+    ]
     # a token without tag:read sees no tags: whoever selects by them sees nothing
-    return paged_texts(call, "droplets", [views.droplet_text(d, tags=call.may("tag:read")) for d in found], "/v2/droplets")
+    return paged_texts(
+        call,
+        "droplets",
+        [views.droplet_text(d, tags=call.may("tag:read")) for d in found],
+        "/v2/droplets",
+    )
 
 
 @route("GET", "/v2/droplets/{droplet}", "droplet:read")
@@ -75,7 +91,9 @@ def _destroy(call: Call) -> Answer:
 @route("GET", "/v2/droplets/{droplet}/actions", "droplet:read")
 def _droplet_actions(call: Call) -> Answer:
     number = call.estate.droplet(call.number("droplet")).id
-    found = [views.action(a) for a in reversed(call.estate.actions.values()) if a.droplet_id == number]
+    found = [
+        views.action(a) for a in reversed(call.estate.actions.values()) if a.droplet_id == number
+    ]
     return paged(call, "actions", found, f"/v2/droplets/{number}/actions")
 
 
@@ -86,7 +104,9 @@ def _ask(call: Call) -> Answer:
     if needs and not call.may(needs):
         raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
     call.estate.watch.asked(call.estate.droplet(call.number("droplet")), kind)
-    return _action_answer(call, call.estate.power.ask(call.number("droplet"), kind, dict(call.body)).id, 201)
+    return _action_answer(
+        call, call.estate.power.ask(call.number("droplet"), kind, dict(call.body)).id, 201
+    )
 
 
 @route("GET", "/v2/droplets/{droplet}/actions/{action}", "droplet:read")
@@ -103,7 +123,9 @@ def _ask_by_tag(call: Call) -> Answer:
     if not tagged:
         raise not_found()
     if any(d.locked for d in tagged):
-        raise unprocessable("there are currently blocking events processing for one or more of the droplets")
+        raise unprocessable(
+            "there are currently blocking events processing for one or more of the droplets"
+        )
     for droplet in tagged:
         call.estate.watch.asked(droplet, kind)
     actions = [call.estate.power.ask(d.id, kind, dict(call.body)) for d in tagged]
@@ -113,5 +135,9 @@ def _ask_by_tag(call: Call) -> Answer:
 @route("GET", "/v2/droplets/{droplet}/snapshots", "droplet:read")
 def _droplet_snapshots(call: Call) -> Answer:
     droplet = call.estate.droplet(call.number("droplet"))
-    found = [views.droplet_snapshot(s) for s in call.estate.snapshots.values() if s.droplet_id == droplet.id]
+    found = [
+        views.droplet_snapshot(s)
+        for s in call.estate.snapshots.values()
+        if s.droplet_id == droplet.id
+    ]
     return paged(call, "snapshots", found, f"/v2/droplets/{droplet.id}/snapshots")

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from simulators.answers import Answer, json_answer, send
-from simulators.digitalocean import droplet_routes, function_routes, oddities, pool_routes, shelf_routes
+from simulators.digitalocean import (
+    droplet_routes,
+    function_routes,
+    oddities,
+    pool_routes,
+    shelf_routes,
+)
 from simulators.digitalocean.limiter import Limiter, Reading
 from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, Call
 from simulators.estate import Estate, Refusal
@@ -29,7 +35,12 @@ HARMLESS = ("delay", "shuffled", "tags-shuffled", "churn")
 class DigitalOceanFace:
     """The HTTP API over an estate. `scopes` None means a token that may do everything; `tokens` are the ones that are known."""
 
-    def __init__(self, estate: Estate, token: str = "dop_v1_sim", faults: Faults | None = None) -> None:  # noqa: S107 - a pretend one
+    def __init__(
+        self,
+        estate: Estate,
+        token: str = "dop_v1_sim",  # noqa: S107
+        faults: Faults | None = None,
+    ) -> None:
         self.estate, self.faults = estate, faults or Faults()
         self.tokens = {token}
         self.scopes: set[str] | None = None
@@ -40,14 +51,27 @@ class DigitalOceanFace:
         estate.switched = self.faults.switched
         estate.nodes.ails = self.faults.ails
         estate.functions.answers = self._answers_function
-        estate.outcome = lambda kind, droplet: fault.kind if (fault := self.faults.pick("action", f"{kind} {droplet.name}")) else "done"
+        estate.outcome = lambda kind, droplet: (
+            fault.kind
+            if (fault := self.faults.pick("action", f"{kind} {droplet.name}"))
+            else "done"
+        )
 
-    def handle(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def handle(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
         """Answer one request, at once. Nothing is slept: `delay` and `fate` are for whoever carries the answer."""
         self.estate.settle()
         answer = self._answer(method, path, query, {k.lower(): v for k, v in headers.items()}, body)
         self._answered += 1
-        answer.headers.setdefault("x-request-id", str(uuid.UUID(int=self._answered + (0x40 << 72), version=4)))
+        answer.headers.setdefault(
+            "x-request-id", str(uuid.UUID(int=self._answered + (0x40 << 72), version=4))
+        )
         self.estate.requests.append((method, path, answer.status, self.estate.moment))
         return answer
 
@@ -55,14 +79,27 @@ class DigitalOceanFace:
         """An aiohttp application that serves this face."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
-            answer = self.handle(request.method, request.path, dict(request.query), request.headers, await request.read())
+            answer = self.handle(
+                request.method,
+                request.path,
+                dict(request.query),
+                request.headers,
+                await request.read(),
+            )
             return await send(answer, request, self.estate.clock)
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", serve)
         return app
 
-    def _answer(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
         fault = self.faults.pick("digitalocean", f"{method} {path}")
         if fault is not None and fault.kind == "reset-before":
             return Answer(0, fate="reset")
@@ -71,7 +108,11 @@ class DigitalOceanFace:
             return self._error(*UNAUTHORIZED, headers={})
         limiter = self.limiters.setdefault(token, Limiter())
         now = self.estate.moment
-        reading = limiter.refuse(now, burst=fault.kind == "429-minute") if fault and fault.kind.startswith("429") else limiter.admit(now)
+        reading = (
+            limiter.refuse(now, burst=fault.kind == "429-minute")
+            if fault and fault.kind.startswith("429")
+            else limiter.admit(now)
+        )
         if reading.refused:
             return self._error(*LIMITED, headers=reading.headers())
         if fault is not None and fault.kind in oddities.REFUSALS:
@@ -85,7 +126,14 @@ class DigitalOceanFace:
         fault = self.faults.pick("digitalocean", f"function {what}")
         return fault is None or fault.kind in HARMLESS
 
-    def _route(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _route(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
         wanted = "GET" if method == "HEAD" else method
         for verb, pattern, scopes, handler in ROUTES:
             found = pattern.fullmatch(path) if verb == wanted else None
@@ -94,14 +142,26 @@ class DigitalOceanFace:
             if self.scopes is not None and not scopes & self.scopes:
                 return self._error(*FORBIDDEN, headers={})
             try:
-                call = Call(self.estate, found.groupdict(), query, headers, _parsed(body), self.scopes, self.page_limit)
+                call = Call(
+                    self.estate,
+                    found.groupdict(),
+                    query,
+                    headers,
+                    _parsed(body),
+                    self.scopes,
+                    self.page_limit,
+                )
                 with self.estate.timeline.because("operator", f"{method} {path}"):
                     return handler(call)
             except Refusal as refusal:
                 return self._error(refusal.status, refusal.name, refusal.text, headers={})
-        return self._error(404, "not_found", "The resource you requested could not be found.", headers={})
+        return self._error(
+            404, "not_found", "The resource you requested could not be found.", headers={}
+        )
 
-    def _spoiled_after(self, answer: Answer, fault: Fault | None, reading: Reading, what: str) -> Answer:
+    def _spoiled_after(
+        self, answer: Answer, fault: Fault | None, reading: Reading, what: str
+    ) -> Answer:
         if fault is None:
             return answer
         if fault.kind == "churn" and what == "GET /v2/droplets":
@@ -129,7 +189,11 @@ def _spoiled_before(fault: Fault | None) -> Answer | None:
     if fault is None:
         return None
     if fault.kind == "html-502":
-        return Answer(502, {"content-type": "text/html"}, b"<html><head><title>502 Bad Gateway</title></head></html>")
+        return Answer(
+            502,
+            {"content-type": "text/html"},
+            b"<html><head><title>502 Bad Gateway</title></head></html>",
+        )
     if fault.kind in ("500-before", "503-before"):
         status = int(fault.kind[:3])
         return json_answer(status, dict(zip(("id", "message"), PLAIN[status], strict=True)))

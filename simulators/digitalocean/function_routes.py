@@ -15,7 +15,14 @@ READ, UPDATE, ADMIN = "function:read", "function:update", "function:admin"
 @route("GET", NAMESPACES, READ, ADMIN)
 def _namespaces(call: Call) -> Answer:
     functions = call.estate.functions
-    return json_answer(200, {"namespaces": [] if functions.invisible else [_namespace(n) for n in functions.namespaces.values()]})
+    return json_answer(
+        200,
+        {
+            "namespaces": []
+            if functions.invisible
+            else [_namespace(n) for n in functions.namespaces.values()]
+        },
+    )
 
 
 @route("GET", NAMESPACES + "/{namespace}", ADMIN)
@@ -27,7 +34,9 @@ def _one(call: Call) -> Answer:
 @route("GET", NAMESPACES + "/{namespace}/triggers", READ, ADMIN)
 def _triggers(call: Call) -> Answer:
     namespace = _found(call)
-    return json_answer(200, {"triggers": [_trigger(call, namespace, t) for t in namespace.triggers.values()]})
+    return json_answer(
+        200, {"triggers": [_trigger(call, namespace, t) for t in namespace.triggers.values()]}
+    )
 
 
 @route("GET", TRIGGER, READ, ADMIN)

@@ -18,8 +18,16 @@ class Reading:
 
     def headers(self) -> dict[str, str]:
         """The headers, integers all."""
-        headers = {"ratelimit-limit": str(self.limit), "ratelimit-remaining": str(self.remaining), "ratelimit-reset": str(self.reset)}
-        return headers if self.retry_after is None else headers | {"retry-after": str(self.retry_after)}
+        headers = {
+            "ratelimit-limit": str(self.limit),
+            "ratelimit-remaining": str(self.remaining),
+            "ratelimit-reset": str(self.reset),
+        }
+        return (
+            headers
+            if self.retry_after is None
+            else headers | {"retry-after": str(self.retry_after)}
+        )
 
 
 class Limiter:
@@ -45,7 +53,9 @@ class Limiter:
 
     def refuse(self, now: float, *, burst: bool) -> Reading:
         """A refusal out of turn, for a fault."""
-        return Reading(self.per_hour, 0, self._reset(now), refused=True, retry_after=5 if burst else None)
+        return Reading(
+            self.per_hour, 0, self._reset(now), refused=True, retry_after=5 if burst else None
+        )
 
     def _reset(self, now: float) -> int:
         return int((self._hour[0] if self._hour else now) + HOUR)

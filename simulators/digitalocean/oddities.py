@@ -34,7 +34,11 @@ def spoiled(answer: Answer, fault: Fault, call: int) -> Answer:
         return answer
     body = json.loads(answer.body)
     if fault.kind == "odd-shape" and fault.shape == "not-json":
-        return replace(answer, headers=answer.headers | {"content-type": "text/html"}, body=b"<html>Maintenance</html>")
+        return replace(
+            answer,
+            headers=answer.headers | {"content-type": "text/html"},
+            body=b"<html>Maintenance</html>",
+        )
     dice = Random(f"{call} {fault.share}")  # noqa: S311 - repeatable, not secret
     changes: dict[str, Callable[[], object]] = {
         "list-empty": lambda: _empty(body), "list-one-missing": lambda: _one_missing(body, fault), "churn": lambda: None,
@@ -101,7 +105,9 @@ def _bend(body: Json, fault: Fault, dice: Random) -> None:
 def _member_without_droplet(body: Json) -> bool:
     if not any("health_status" in t for t in body.get("droplets") or ()):
         return False
-    body["droplets"].append({"status": "provisioning", "droplet_id": None, "created_at": "2027-01-15T08:00:00Z"})
+    body["droplets"].append(
+        {"status": "provisioning", "droplet_id": None, "created_at": "2027-01-15T08:00:00Z"}
+    )
     return True
 
 

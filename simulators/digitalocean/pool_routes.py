@@ -13,18 +13,26 @@ POOLS = "/v2/droplets/autoscale"
 @route("GET", POOLS, "droplet:read")
 def _pools(call: Call) -> Answer:
     name = call.query.get("name")
-    found = [views.pool(call.estate, p) for p in call.estate.pools.values() if not name or p.name == name]
+    found = [
+        views.pool(call.estate, p) for p in call.estate.pools.values() if not name or p.name == name
+    ]
     return paged(call, "autoscale_pools", found, POOLS)
 
 
 @route("POST", POOLS, "droplet:create")
 def _create_pool(call: Call) -> Answer:
-    return json_answer(202, {"autoscale_pool": views.pool(call.estate, call.estate.scaling.create(dict(call.body)))})
+    return json_answer(
+        202,
+        {"autoscale_pool": views.pool(call.estate, call.estate.scaling.create(dict(call.body)))},
+    )
 
 
 @route("GET", POOLS + "/{pool}", "droplet:read")
 def _pool(call: Call) -> Answer:
-    return json_answer(200, {"autoscale_pool": views.pool(call.estate, call.estate.scaling.find(call.params["pool"]))})
+    return json_answer(
+        200,
+        {"autoscale_pool": views.pool(call.estate, call.estate.scaling.find(call.params["pool"]))},
+    )
 
 
 @route("PUT", POOLS + "/{pool}", "droplet:create")
@@ -35,7 +43,9 @@ def _edit_pool(call: Call) -> Answer:
 
 @route("DELETE", POOLS + "/{pool}", "droplet:delete")
 def _delete_pool(call: Call) -> Answer:
-    call.estate.scaling.delete(call.params["pool"], with_members=call.headers.get("x-dangerous") == "true")
+    call.estate.scaling.delete(
+        call.params["pool"], with_members=call.headers.get("x-dangerous") == "true"
+    )
     return empty(202)
 
 
@@ -50,13 +60,20 @@ def _delete_pool_and_members(call: Call) -> Answer:
 @route("GET", POOLS + "/{pool}/members", "droplet:read")
 def _members(call: Call) -> Answer:
     pool = call.estate.scaling.find(call.params["pool"])
-    return paged(call, "droplets", [views.member(call.estate, m) for m in pool.members], f"{POOLS}/{pool.id}/members")
+    return paged(
+        call,
+        "droplets",
+        [views.member(call.estate, m) for m in pool.members],
+        f"{POOLS}/{pool.id}/members",
+    )
 
 
 @route("GET", POOLS + "/{pool}/history", "droplet:read")
 def _history(call: Call) -> Answer:
     pool = call.estate.scaling.find(call.params["pool"])
-    return paged(call, "history", [views.event(e) for e in pool.history], f"{POOLS}/{pool.id}/history")
+    return paged(
+        call, "history", [views.event(e) for e in pool.history], f"{POOLS}/{pool.id}/history"
+    )
 
 
 @route("GET", "/v2/load_balancers", "load_balancer:read")
@@ -75,7 +92,9 @@ def _balancer(call: Call) -> Answer:
 
 @route("GET", "/v2/sizes", "sizes:read")
 def _sizes(call: Call) -> Answer:
-    return paged(call, "sizes", [size.view() for size in SIZES.values() if size.listed], "/v2/sizes")
+    return paged(
+        call, "sizes", [size.view() for size in SIZES.values() if size.listed], "/v2/sizes"
+    )
 
 
 @route("GET", "/v2/regions", "regions:read")
@@ -86,7 +105,12 @@ def _regions(call: Call) -> Answer:
 @route("GET", "/v2/snapshots", "snapshot:read", "image:read")
 def _snapshots(call: Call) -> Answer:
     wanted = call.query.get("resource_type") in (None, "droplet")
-    return paged(call, "snapshots", [views.snapshot(s) for s in call.estate.snapshots.values()] if wanted else [], "/v2/snapshots")
+    return paged(
+        call,
+        "snapshots",
+        [views.snapshot(s) for s in call.estate.snapshots.values()] if wanted else [],
+        "/v2/snapshots",
+    )
 
 
 @route("GET", "/v2/snapshots/{snapshot}", "snapshot:read", "image:read")
@@ -113,7 +137,12 @@ def _find_snapshot(call: Call) -> Snapshot:
 
 @route("GET", "/v2/tags", "tag:read")
 def _tags(call: Call) -> Answer:
-    return paged(call, "tags", [views.tag(call.estate, name) for name in sorted(call.estate.tags)], "/v2/tags")
+    return paged(
+        call,
+        "tags",
+        [views.tag(call.estate, name) for name in sorted(call.estate.tags)],
+        "/v2/tags",
+    )
 
 
 @route("POST", "/v2/tags", "tag:create")
@@ -157,4 +186,8 @@ def _known_tag(call: Call) -> str:
 
 def _resources(call: Call) -> list[Droplet]:
     asked = call.body.get("resources") or []
-    return [call.estate.droplet(int(r["resource_id"])) for r in asked if r.get("resource_type") == "droplet"]
+    return [
+        call.estate.droplet(int(r["resource_id"]))
+        for r in asked
+        if r.get("resource_type") == "droplet"
+    ]

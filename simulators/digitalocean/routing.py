@@ -48,10 +48,16 @@ class Route(NamedTuple):
 ROUTES: list[Route] = []
 
 
-def route(verb: str, path: str, *scopes: str) -> Callable[[Callable[[Call], Answer]], Callable[[Call], Answer]]:
+def route(
+    verb: str, path: str, *scopes: str
+) -> Callable[[Callable[[Call], Answer]], Callable[[Call], Answer]]:
     """Register a handler for a path such as /v2/droplets/{id}; a name ending in `id` of a droplet or action is a number."""
-    numeric = path.replace("{droplet}", r"(?P<droplet>\d{1,18})").replace("{action}", r"(?P<action>\d{1,18})")
-    pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", numeric) if "(?P" not in numeric else numeric)
+    numeric = path.replace("{droplet}", r"(?P<droplet>\d{1,18})").replace(
+        "{action}", r"(?P<action>\d{1,18})"
+    )
+    pattern = re.compile(
+        re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", numeric) if "(?P" not in numeric else numeric
+    )
 
     def register(handler: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
         ROUTES.append(Route(verb, pattern, set(scopes), handler))
@@ -92,7 +98,10 @@ def _page(call: Call, things: Sequence[T], path: str) -> tuple[Sequence[T], dict
 
     pages = {"first": link(1), "prev": link(page - 1)} if page > 1 else {}
     pages |= {"next": link(page + 1), "last": link(last)} if page < last else {}
-    return things[(page - 1) * size : page * size], {"links": {"pages": pages} if pages else {}, "meta": {"total": len(things)}}
+    return things[(page - 1) * size : page * size], {
+        "links": {"pages": pages} if pages else {},
+        "meta": {"total": len(things)},
+    }
 
 
 def empty(status: int) -> Answer:

@@ -3,7 +3,11 @@
 from simulators.answers import Answer
 from simulators.digitalocean.routing import Call, paged, route
 
-NOBODY = {"owner_uuid": "99525febec065ca37b2ffe4f852fd2b2581895e7", "owner_id": 258992, "is_default": True}
+NOBODY = {
+    "owner_uuid": "99525febec065ca37b2ffe4f852fd2b2581895e7",
+    "owner_id": 258992,
+    "is_default": True,
+}
 
 
 @route("GET", "/v2/images", "image:read")
@@ -18,12 +22,22 @@ def _keys(call: Call) -> Answer:
 
 @route("GET", "/v2/projects", "project:read")
 def _projects(call: Call) -> Answer:
-    one = {"id": "4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679", **NOBODY, "name": "all", "description": "", "purpose": "", "environment": ""}
+    one = {
+        "id": "4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679",
+        **NOBODY,
+        "name": "all",
+        "description": "",
+        "purpose": "",
+        "environment": "",
+    }
     return paged(call, "projects", [one], "/v2/projects")
 
 
 @route("GET", "/v2/vpcs", "vpc:read")
 def _vpcs(call: Call) -> Answer:
     found = dict.fromkeys(d.vpc_uuid for d in call.estate.droplets.values())
-    shown = [{"id": uuid, "name": f"vpc-{number}", "ip_range": "10.10.10.0/24"} for number, uuid in enumerate(found, 1)]
+    shown = [
+        {"id": uuid, "name": f"vpc-{number}", "ip_range": "10.10.10.0/24"}
+        for number, uuid in enumerate(found, 1)
+    ]
     return paged(call, "vpcs", shown, "/v2/vpcs")

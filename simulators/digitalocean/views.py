@@ -4,7 +4,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from simulators.estate.catalog import SIZES, image, region
-from simulators.estate.things import Action, Balancer, Droplet, Member, Pool, PoolEvent, Snapshot, stamp
+from simulators.estate.things import (
+    Action,
+    Balancer,
+    Droplet,
+    Member,
+    Pool,
+    PoolEvent,
+    Snapshot,
+    stamp,
+)
 
 if TYPE_CHECKING:
     from simulators.estate import Estate
@@ -17,8 +26,18 @@ def droplet(thing: Droplet) -> Json:
     """A droplet, every field that the schema asks for and the ones that it allows."""
     size = SIZES[thing.size]
     v4 = [
-        {"ip_address": thing.private_ip, "netmask": "255.255.255.0", "gateway": "10.10.10.1", "type": "private"},
-        {"ip_address": thing.public_ip, "netmask": "255.255.240.0", "gateway": "127.0.0.1", "type": "public"},
+        {
+            "ip_address": thing.private_ip,
+            "netmask": "255.255.255.0",
+            "gateway": "10.10.10.1",
+            "type": "private",
+        },
+        {
+            "ip_address": thing.public_ip,
+            "netmask": "255.255.240.0",
+            "gateway": "127.0.0.1",
+            "type": "public",
+        },
     ]
     return {
         "id": thing.id, "name": thing.name, "memory": size.memory, "vcpus": size.vcpus, "disk": thing.disk,
@@ -40,7 +59,10 @@ def droplet_text(thing: Droplet, *, tags: bool = True) -> str:
     if before is None or before[0] != shown:
         if len(_TEXTS) > MOST_TEXTS:
             _TEXTS.clear()
-        before = _TEXTS[thing.id] = shown, json.dumps(droplet(thing) if tags else droplet(thing) | {"tags": []})
+        before = _TEXTS[thing.id] = (
+            shown,
+            json.dumps(droplet(thing) if tags else droplet(thing) | {"tags": []}),
+        )
     return before[1]
 
 
@@ -89,7 +111,12 @@ def event(thing: PoolEvent) -> Json:
 
 def snapshot(thing: Snapshot) -> Json:
     """A snapshot as /v2/snapshots shows it."""
-    return _snapshot(thing) | {"id": str(thing.id), "resource_id": str(thing.droplet_id), "resource_type": "droplet", "tags": []}
+    return _snapshot(thing) | {
+        "id": str(thing.id),
+        "resource_id": str(thing.droplet_id),
+        "resource_type": "droplet",
+        "tags": [],
+    }
 
 
 def droplet_snapshot(thing: Snapshot) -> Json:
@@ -124,4 +151,7 @@ def tag(estate: "Estate", name: str) -> Json:
     last = {"last_tagged_uri": f"{API}/v2/droplets/{ids[-1]}"} if ids else {}
     none = {"count": 0}
     kinds = {"images": none, "volumes": none, "volume_snapshots": none, "databases": none}
-    return {"name": name, "resources": {"count": len(ids), **last, "droplets": {"count": len(ids), **last}, **kinds}}
+    return {
+        "name": name,
+        "resources": {"count": len(ids), **last, "droplets": {"count": len(ids), **last}, **kinds},
+    }

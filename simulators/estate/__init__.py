@@ -3,7 +3,18 @@
 from simulators.estate.delays import Delays
 from simulators.estate.estate import Estate
 from simulators.estate.terraform import Terraform, Variables
-from simulators.estate.things import Cluster, Container, Droplet, Loss, Meeting, Node, Pool, Quits, Refusal, Violation
+from simulators.estate.things import (
+    Cluster,
+    Container,
+    Droplet,
+    Loss,
+    Meeting,
+    Node,
+    Pool,
+    Quits,
+    Refusal,
+    Violation,
+)
 from simulators.estate.timeline import Cause
 
 __all__ = [

@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from simulators.estate import secrets
-from simulators.estate.things import Autoscaler, Balancer, Cluster, Droplet, Kind, Member, Pool, ZeroMode
+from simulators.estate.things import (
+    Autoscaler,
+    Balancer,
+    Cluster,
+    Droplet,
+    Kind,
+    Member,
+    Pool,
+    ZeroMode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +38,15 @@ def build(
 ) -> Cluster:
     """Masters, media nodes and load balancer, all up and healthy."""
     vpc, hexadecimal = estate.uuid(), estate.uuid().replace("-", "")[:10]
-    cluster = Cluster(stack, region, [], "", "", domain or f"{stack}.example.com", f"{stack}-space-clusterdata-{hexadecimal}")
+    cluster = Cluster(
+        stack,
+        region,
+        [],
+        "",
+        "",
+        domain or f"{stack}.example.com",
+        f"{stack}-space-clusterdata-{hexadecimal}",
+    )
     cluster.kind = kind
     estate.clusters[stack] = cluster
     count = len(estate.droplets)
@@ -38,7 +55,12 @@ def build(
         return addresses(count + offset) if addresses else None
 
     for n in range(1, 5):
-        template = {"region": region, "size": masters_size, "tags": [f"{stack}-master-node-tag"], "vpc_uuid": vpc}
+        template = {
+            "region": region,
+            "size": masters_size,
+            "tags": [f"{stack}-master-node-tag"],
+            "vpc_uuid": vpc,
+        }
         master = estate.create_droplet(f"{stack}-master-node-{n}", template, public(n))
         master.role, master.stack = "master", stack
         master.private_ip = f"10.10.10.{n + 1}"
@@ -52,7 +74,11 @@ def build(
         estate.tags.add(cluster.draining_tag)
         _nodes(estate, cluster, [public(4 + n) for n in range(1, media + 1)], size, vpc)
     if kind == "autoscaler":
-        estate.functions.deploy(Autoscaler(stack, region, vpc, size, **{"minimum": media, "initial": media, **autoscaler}))
+        estate.functions.deploy(
+            Autoscaler(
+                stack, region, vpc, size, **{"minimum": media, "initial": media, **autoscaler}
+            )
+        )
     cluster.balancer_id = _balancer(estate, stack, region, vpc)
     _wake(estate, cluster)
     return cluster
@@ -65,7 +91,15 @@ def plant(estate: "Estate", kind: str) -> str:
     return secret
 
 
-def _pool(estate: "Estate", stack: str, region: str, size: str, vpc: str, allow_zero: ZeroMode, target: int) -> Pool:
+def _pool(
+    estate: "Estate",
+    stack: str,
+    region: str,
+    size: str,
+    vpc: str,
+    allow_zero: ZeroMode,
+    target: int,
+) -> Pool:
     user_data = f"#!/bin/bash -x\nexport DO_TOKEN={plant(estate, 'dop_v1')}\nexport SPACES_SECRET_KEY={plant(estate, 'spaces')}\n"
     template: dict[str, Any] = {
         "name": "", "region": region, "size": size, "image": "ubuntu-24-04-x64", "ssh_keys": ["372862"],
@@ -73,29 +107,54 @@ def _pool(estate: "Estate", stack: str, region: str, size: str, vpc: str, allow_
         "ipv6": False, "user_data": user_data, "public_networking": True,
     }  # fmt: skip
     moment = estate.moment
-    pool = Pool(estate.uuid(), f"{stack}-media-node-pool", target, template, moment, moment, allow_zero)
+    pool = Pool(
+        estate.uuid(), f"{stack}-media-node-pool", target, template, moment, moment, allow_zero
+    )
     estate.pools[pool.id] = pool
     return pool
 
 
 def _member(estate: "Estate", pool: Pool, public_ip: str | None) -> None:
     pool.serial += 1
-    droplet = estate.create_droplet(f"{pool.name}-{estate.uuid()}-{pool.serial:03d}", pool.template, public_ip)
-    pool.members.append(Member(droplet.id, estate.moment, estate.moment, pool.generation, pool.serial, "active"))
+    droplet = estate.create_droplet(
+        f"{pool.name}-{estate.uuid()}-{pool.serial:03d}", pool.template, public_ip
+    )
+    pool.members.append(
+        Member(droplet.id, estate.moment, estate.moment, pool.generation, pool.serial, "active")
+    )
 
 
-def _nodes(estate: "Estate", cluster: Cluster, addresses: list[str | None], size: str, vpc: str) -> None:
+def _nodes(
+    estate: "Estate", cluster: Cluster, addresses: list[str | None], size: str, vpc: str
+) -> None:
     """Media nodes as Terraform numbers them, or as the function names them: four minutes apart, in its own time."""
     plain = ["openvidu", cluster.stack, "media-node"] if cluster.kind == "fixed" else []
-    template = {"region": cluster.region, "size": size, "tags": [*plain, cluster.media_tag], "vpc_uuid": vpc}
+    template = {
+        "region": cluster.region,
+        "size": size,
+        "tags": [*plain, cluster.media_tag],
+        "vpc_uuid": vpc,
+    }
     for n, address in enumerate(addresses, 1):
-        name = f"{int(estate.moment) - 7200 + 240 * n}-{1000 + n}" if cluster.kind == "autoscaler" else f"node-{n}"
+        name = (
+            f"{int(estate.moment) - 7200 + 240 * n}-{1000 + n}"
+            if cluster.kind == "autoscaler"
+            else f"node-{n}"
+        )
         estate.create_droplet(f"{cluster.stack}-media-{name}", template, address)
 
 
 def _balancer(estate: "Estate", stack: str, region: str, vpc: str) -> str:
     address = f"203.0.113.{10 + len(estate.balancers)}"
-    balancer = Balancer(estate.uuid(), f"{stack}-lb", region, address, f"{stack}-master-node-tag", vpc, estate.moment)
+    balancer = Balancer(
+        estate.uuid(),
+        f"{stack}-lb",
+        region,
+        address,
+        f"{stack}-master-node-tag",
+        vpc,
+        estate.moment,
+    )
     estate.balancers[balancer.id] = balancer
     return balancer.id
 
@@ -104,9 +163,14 @@ def _wake(estate: "Estate", cluster: Cluster) -> None:
     """Everything has been running for a while already."""
     ago = estate.moment - 3600
     masters = estate.masters(cluster.stack)
-    values = secrets.seed(cluster.domain, plant(estate, "dash"), [m.private_ip for m in masters], *keys(cluster.stack))
+    values = secrets.seed(
+        cluster.domain, plant(estate, "dash"), [m.private_ip for m in masters], *keys(cluster.stack)
+    )
     for master in masters:
-        master.node.files |= secrets.first_files(values) | {"/opt/openvidu/secrets.env": secrets.text(values), INFO: VERSION}
+        master.node.files |= secrets.first_files(values) | {
+            "/opt/openvidu/secrets.env": secrets.text(values),
+            INFO: VERSION,
+        }
     for droplet in [*masters, *estate.media(cluster.stack)]:
         droplet.creating, droplet.status, droplet.node.installed = False, "active", True
         _boot(estate, droplet)
@@ -118,7 +182,10 @@ def _wake(estate: "Estate", cluster: Cluster) -> None:
 
 def _boot(estate: "Estate", droplet: Droplet) -> None:
     if droplet.role == "master":
-        reader, estate.read_secrets = estate.read_secrets, None  # the installer wrote the files; no boot script read them yet
+        reader, estate.read_secrets = (
+            estate.read_secrets,
+            None,
+        )  # the installer wrote the files; no boot script read them yet
         estate.nodes.power_up(droplet)
         estate.read_secrets = reader
     else:

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-REGIONS = {"ams3": "Amsterdam 3", "fra1": "Frankfurt 1", "nyc3": "New York 3", "sgp1": "Singapore 1", "lon1": "London 1"}
+REGIONS = {
+    "ams3": "Amsterdam 3",
+    "fra1": "Frankfurt 1",
+    "nyc3": "New York 3",
+    "sgp1": "Singapore 1",
+    "lon1": "London 1",
+}
 IMAGES = {"ubuntu-24-04-x64": 195932981, "ubuntu-22-04-x64": 129211873}
 MOST_HOURS = 672
 """A bundled plan is billed for at most this many hours in a month."""
@@ -33,9 +39,27 @@ class Size:
         }  # fmt: skip
 
 
-def _size(slug: str, gigabytes: int, vcpus: int, disk: int, monthly: float, kind: str = "Basic", hourly: float | None = None) -> Size:
+def _size(
+    slug: str,
+    gigabytes: int,
+    vcpus: int,
+    disk: int,
+    monthly: float,
+    kind: str = "Basic",
+    hourly: float | None = None,
+) -> Size:
     listed = not slug.startswith("so1_5-")
-    return Size(slug, gigabytes * 1024, vcpus, disk, hourly or round(monthly / MOST_HOURS, 5), monthly, float(vcpus + 1), kind, listed)
+    return Size(
+        slug,
+        gigabytes * 1024,
+        vcpus,
+        disk,
+        hourly or round(monthly / MOST_HOURS, 5),
+        monthly,
+        float(vcpus + 1),
+        kind,
+        listed,
+    )
 
 
 # 0.00743999984115362 is what the API really says for the smallest plan: floats with noise are part of the world.
@@ -66,7 +90,13 @@ def region(slug: str) -> dict[str, Any]:
     """A region as the API shows it."""
     features = ["backups", "ipv6", "metadata", "install_agent", "storage", "image_transfer"]
     sizes = [size.slug for size in SIZES.values() if size.listed]
-    return {"name": REGIONS.get(slug, slug), "slug": slug, "features": features, "available": True, "sizes": sizes}
+    return {
+        "name": REGIONS.get(slug, slug),
+        "slug": slug,
+        "features": features,
+        "available": True,
+        "sizes": sizes,
+    }
 
 
 def image(slug: str) -> dict[str, Any]:

@@ -17,7 +17,9 @@ class Crashes:
     def __init__(self, estate: "Estate", nodes: "Nodes") -> None:
         self.estate, self.nodes = estate, nodes
 
-    def begin(self, droplet: Droplet, name: str = "openvidu", lives: float = LIVES, waits: float = WAITS) -> None:
+    def begin(
+        self, droplet: Droplet, name: str = "openvidu", lives: float = LIVES, waits: float = WAITS
+    ) -> None:
         """It crashes now, and again `lives` seconds after each new start; docker waits `waits` seconds in between."""
         droplet.node.loops[name] = (lives, waits)
         container = droplet.node.containers.get(name)
@@ -29,7 +31,9 @@ class Crashes:
         droplet.node.loops.pop(name, None)
         container = droplet.node.containers.get(name)
         if container is not None and container.up:
-            container.ready_at = min(container.ready_at, self.estate.moment + self.estate.delays.livekit_ready)
+            container.ready_at = min(
+                container.ready_at, self.estate.moment + self.estate.delays.livekit_ready
+            )
 
     def begin_again(self, droplet: Droplet) -> None:
         """The unit was started: what crashes goes on crashing."""
@@ -43,7 +47,12 @@ class Crashes:
         start = container.started_at
 
         def crash() -> None:
-            if self._is(droplet, container) and container.up and container.started_at == start and container.name in droplet.node.loops:
+            if (
+                self._is(droplet, container)
+                and container.up
+                and container.started_at == start
+                and container.name in droplet.node.loops
+            ):
                 self._crash(droplet, container)
 
         self.estate.timeline.after(lives, crash)
@@ -51,7 +60,9 @@ class Crashes:
     def _crash(self, droplet: Droplet, container: Container) -> None:
         with self.estate.timeline.because("world", f"{container.name} crashes"):
             if container.name == "openvidu":
-                self.estate.people.throw_out(self.estate.meetings_on(droplet.id), f"{droplet.name}: {container.name} crashed")
+                self.estate.people.throw_out(
+                    self.estate.meetings_on(droplet.id), f"{droplet.name}: {container.name} crashed"
+                )
             container.restarting, container.draining, container.exit_code = True, False, 1
             _, waits = droplet.node.loops[container.name]
             self.estate.timeline.after(waits, lambda: self._return(droplet, container))
@@ -68,4 +79,8 @@ class Crashes:
             self._live(droplet, container)
 
     def _is(self, droplet: Droplet, container: Container) -> bool:
-        return droplet.on and droplet.id in self.estate.droplets and droplet.node.containers.get(container.name) is container
+        return (
+            droplet.on
+            and droplet.id in self.estate.droplets
+            and droplet.node.containers.get(container.name) is container
+        )

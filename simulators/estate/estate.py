@@ -108,7 +108,19 @@ class Estate:
         `autoscaler`: what stands in the function's code, where it is not as usual.
         """
         self.settle()
-        return build(self, stack, region, media, size, masters_size, allow_zero, addresses, domain, kind, autoscaler)
+        return build(
+            self,
+            stack,
+            region,
+            media,
+            size,
+            masters_size,
+            allow_zero,
+            addresses,
+            domain,
+            kind,
+            autoscaler,
+        )
 
     # --- looking
 
@@ -173,7 +185,11 @@ class Estate:
     def healthy(self, master: Droplet, for_seconds: float = 0.0) -> bool:
         """Whether that master has been answering its health check for that long."""
         quorum_at = self.clusters[master.stack].quorum_at
-        return self.up(master) and quorum_at is not None and max(master.ready_at, quorum_at) + for_seconds <= self.moment
+        return (
+            self.up(master)
+            and quorum_at is not None
+            and max(master.ready_at, quorum_at) + for_seconds <= self.moment
+        )
 
     def front_is_up(self, stack: str) -> bool:
         """Whether people reach the stack through its load balancer."""
@@ -234,9 +250,17 @@ class Estate:
     ) -> Meeting | None:
         """People meet, if some node takes them; `on`: that very node. `hidden`: recorders and agents, which no list of rooms counts."""
         self.settle()
-        return self.people.open(cluster, people, minutes, recordings, ingresses, hidden=hidden, on=on)
+        return self.people.open(
+            cluster, people, minutes, recordings, ingresses, hidden=hidden, on=on
+        )
 
-    def record_page(self, minutes: float = 12, recordings: int = 1, cluster: str = "acme", on: Droplet | None = None) -> Meeting | None:
+    def record_page(
+        self,
+        minutes: float = 12,
+        recordings: int = 1,
+        cluster: str = "acme",
+        on: Droplet | None = None,
+    ) -> Meeting | None:
         """A web page is recorded: no room belongs to it, and only the egress service knows of it."""
         self.settle()
         return self.people.open(cluster, 0, minutes, recordings, 0, on=on, roomless=True)
@@ -248,7 +272,9 @@ class Estate:
         with self.timeline.because("hand", what):
             yield
 
-    def team(self, people: int, recordings: int, minutes: tuple[float, float], cluster: str = "acme") -> None:
+    def team(
+        self, people: int, recordings: int, minutes: tuple[float, float], cluster: str = "acme"
+    ) -> None:
         """A team meets from now on again and again: always the same load while a node takes it."""
         self.settle()
         self.people.team(cluster, people, recordings, minutes)
@@ -291,7 +317,9 @@ class Estate:
         taken = {d.private_ip for d in self.droplets.values() if d.stack == stack}
         return next(ip for n in range(2, 255) if (ip := f"10.10.10.{n}") not in taken)
 
-    def create_droplet(self, name: str, template: Mapping[str, Any], public_ip: str | None = None) -> Droplet:
+    def create_droplet(
+        self, name: str, template: Mapping[str, Any], public_ip: str | None = None
+    ) -> Droplet:
         """A new droplet, which is active after a while; refused when the account is full."""
         if len(self.droplets) >= self.droplet_limit:
             raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")

@@ -41,7 +41,13 @@ class Functions:
 
         estate = self.estate
         moment = estate.moment
-        made = Namespace(f"fn-{estate.uuid()}", f"{code.stack}-autoscaler", code.region, plant(estate, "nskey"), moment)
+        made = Namespace(
+            f"fn-{estate.uuid()}",
+            f"{code.stack}-autoscaler",
+            code.region,
+            plant(estate, "nskey"),
+            moment,
+        )
         trigger = Trigger(f"{code.stack}-autoscale-cron", "autoscaler/check", CRON, moment, moment)
         made.triggers[trigger.name] = trigger
         self.namespaces[made.id] = made
@@ -53,7 +59,9 @@ class Functions:
 
     def remove(self, stack: str) -> None:
         """Trigger, function and namespace are deleted. A run under way goes on to its end."""
-        self.namespaces = {i: n for i, n in self.namespaces.items() if n.label != f"{stack}-autoscaler"}
+        self.namespaces = {
+            i: n for i, n in self.namespaces.items() if n.label != f"{stack}-autoscaler"
+        }
         self.code.pop(stack, None)
 
     def namespace_of(self, stack: str) -> Namespace | None:
@@ -95,7 +103,10 @@ class Functions:
 
     def _await(self, code: Autoscaler, namespace: Namespace, trigger: Trigger) -> None:
         def strike() -> None:
-            if self.namespaces.get(namespace.id) is not namespace or trigger.name not in namespace.triggers:
+            if (
+                self.namespaces.get(namespace.id) is not namespace
+                or trigger.name not in namespace.triggers
+            ):
                 return
             if trigger.is_enabled:
                 trigger.last_run_at = self.estate.moment
@@ -117,7 +128,11 @@ class Functions:
         """What the function does in one run: at most one change, or in the third generation all that are missing."""
         nodes = self._list(code)
         number = len(nodes)
-        floor = max(code.minimum, code.initial) if code.generation == 3 and number == 0 else code.minimum
+        floor = (
+            max(code.minimum, code.initial)
+            if code.generation == 3 and number == 0
+            else code.minimum
+        )
         if number < floor:
             for _ in range(floor - number if code.generation == 3 else 1):
                 self._create(code)
@@ -126,7 +141,9 @@ class Functions:
         if average > code.target and number < code.maximum:
             self._create(code)
         elif (average < code.target and number > code.minimum) or number > code.maximum:
-            self._scale_in(code, min(measured, key=lambda d: measured[d]) if measured else nodes[0].id)
+            self._scale_in(
+                code, min(measured, key=lambda d: measured[d]) if measured else nodes[0].id
+            )
 
     def _asks(self, code: Autoscaler, what: str) -> bool:
         return code.token_works and self.answers(what)
@@ -135,7 +152,9 @@ class Functions:
         """By tag, whatever their status. Any failure of this call is no node at all."""
         if not self._asks(code, "GET /v2/droplets"):
             return []
-        return [d for d in self.estate.droplets.values() if f"{code.stack}-media-node-tag" in d.tags]
+        return [
+            d for d in self.estate.droplets.values() if f"{code.stack}-media-node-tag" in d.tags
+        ]
 
     def _average(self, nodes: list[Droplet]) -> tuple[float, dict[int, float]]:
         measured = {d.id: cpu for d in nodes if (cpu := self.cpu(d)) is not None}
@@ -150,7 +169,12 @@ class Functions:
         if not self._asks(code, "POST /v2/droplets") or self.estate.switched("no_capacity"):
             return
         name = f"{code.stack}-media-{int(self.estate.moment)}-{self.dice.randint(1000, 9999)}"
-        template = {"region": code.region, "size": code.size, "tags": [f"{code.stack}-media-node-tag"], "vpc_uuid": code.vpc_uuid}
+        template = {
+            "region": code.region,
+            "size": code.size,
+            "tags": [f"{code.stack}-media-node-tag"],
+            "vpc_uuid": code.vpc_uuid,
+        }
         try:
             self.estate.create_droplet(name, template)
         except Refusal:

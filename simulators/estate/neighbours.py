@@ -41,4 +41,6 @@ class Neighbours:
             if gone is not None:
                 estate.power.destroy(gone.id)
             if gone is not None and creates:
-                estate.create_droplet(gone.name, {"size": gone.size, "region": gone.region, "tags": []})
+                estate.create_droplet(
+                    gone.name, {"size": gone.size, "region": gone.region, "tags": []}
+                )

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from simulators.estate import secrets
 from simulators.estate.crashes import Crashes
-from simulators.estate.things import AGENT_LABEL, MEDIA_SERVERS, Cluster, Container, Droplet, Quits, docker_stamp
+from simulators.estate.things import (
+    AGENT_LABEL,
+    MEDIA_SERVERS,
+    Cluster,
+    Container,
+    Droplet,
+    Quits,
+    docker_stamp,
+)
 
 if TYPE_CHECKING:
     from simulators.estate.estate import Estate
@@ -43,14 +51,20 @@ class Nodes:
         droplet.on = True
         node = droplet.node
         node.boot_id = self.estate.uuid()
-        node.files = {path: data for path, data in node.files.items() if not path.startswith(VOLATILE)}
+        node.files = {
+            path: data for path, data in node.files.items() if not path.startswith(VOLATILE)
+        }
         if droplet.role == "master":
             node.installed = True
             self.estate.clusters[droplet.stack].started.add(droplet.id)
             self._boot_master(droplet)
         elif droplet.role == "media" and (node.boots or not node.installed):
             delays = self.estate.delays
-            self._later(droplet, delays.media_boot if node.installed else delays.media_install, self._install)
+            self._later(
+                droplet,
+                delays.media_boot if node.installed else delays.media_install,
+                self._install,
+            )
         self.tagged(droplet)
 
     def power_down(self, droplet: Droplet, why: str) -> None:
@@ -102,7 +116,9 @@ class Nodes:
         container = droplet.node.containers.get(name)
         if container is None or not container.running:
             return False
-        if container.restarting or signal == "SIGKILL":  # between two lives no process hears it: docker only starts no other
+        if (
+            container.restarting or signal == "SIGKILL"
+        ):  # between two lives no process hears it: docker only starts no other
             self._die(droplet, container, "killed")
         elif signal in STOPPING:
             self._ask_to_leave(droplet, container, signal)
@@ -136,19 +152,33 @@ class Nodes:
     def answers(self, droplet: Droplet) -> int:
         """What LiveKit says at 127.0.0.1:7880/ there: 200, 406 until it is ready, 0 when it does not listen."""
         container = droplet.node.containers.get("openvidu")
-        if not droplet.on or container is None or not container.up or "livekit-silent" in self.ails(droplet.name):
+        if (
+            not droplet.on
+            or container is None
+            or not container.up
+            or "livekit-silent" in self.ails(droplet.name)
+        ):
             return 0
-        is_ready = container.ready_at <= self.estate.moment and "livekit-starting" not in self.ails(droplet.name)
+        is_ready = container.ready_at <= self.estate.moment and "livekit-starting" not in self.ails(
+            droplet.name
+        )
         return 200 if is_ready else 406
 
     def tagged(self, droplet: Droplet) -> None:
         """Its tags changed, or it has booted: a node with a watcher looks at them on the next even minute."""
         if droplet.node.watcher:
             seen = self.estate.moment + self.estate.delays.metadata
-            self._later(droplet, (seen // WATCH_EVERY + 1) * WATCH_EVERY - self.estate.moment, self._look_at_tags)
+            self._later(
+                droplet,
+                (seen // WATCH_EVERY + 1) * WATCH_EVERY - self.estate.moment,
+                self._look_at_tags,
+            )
 
     def _look_at_tags(self, droplet: Droplet) -> None:
-        if droplet.node.watcher and self.estate.clusters[droplet.stack].draining_tag in droplet.tags:
+        if (
+            droplet.node.watcher
+            and self.estate.clusters[droplet.stack].draining_tag in droplet.tags
+        ):
             droplet.node.watcher = False  # its cron file goes first, so that it never acts twice
             self.graceful_shutdown(droplet)
 
@@ -170,7 +200,11 @@ class Nodes:
         meetings = self.estate.meetings_on(droplet.id)
         if name == "egress":
             return sum(m.recordings for m in meetings)
-        return sum(m.ingresses for m in meetings) if name == "ingress" else sum(not m.roomless for m in meetings)
+        return (
+            sum(m.ingresses for m in meetings)
+            if name == "ingress"
+            else sum(not m.roomless for m in meetings)
+        )
 
     def work_ended(self, droplet: Droplet) -> None:
         """A meeting has ended: draining containers that have nothing left to do leave soon."""
@@ -191,7 +225,12 @@ class Nodes:
         known = is_server or container.name in MEDIA_SERVERS or AGENT_LABEL in container.labels
         # A second signal means "now" to the media server; egress and ingress listen only once, but take SIGINT for "now" too.
         is_at_once = signal == "SIGQUIT" and container.quits == "dies"
-        if not known or is_at_once or (is_server and container.signals > 1) or (not is_server and signal == "SIGINT"):
+        if (
+            not known
+            or is_at_once
+            or (is_server and container.signals > 1)
+            or (not is_server and signal == "SIGINT")
+        ):
             self._die(droplet, container, f"{signal} number {container.signals}")
         elif not container.draining:
             container.draining = True
@@ -206,7 +245,9 @@ class Nodes:
         if container.name == "openvidu":
             self._lose(droplet, why)
         elif container.name == "egress":
-            self.estate.people.cut_recordings(self.estate.meetings_on(droplet.id), f"{droplet.name}: {why}")
+            self.estate.people.cut_recordings(
+                self.estate.meetings_on(droplet.id), f"{droplet.name}: {why}"
+            )
         elif AGENT_LABEL in container.labels and container.up:
             self.estate.watch.agent_gone(droplet, container.name, why)
         container.running = container.draining = container.restarting = False
@@ -238,8 +279,13 @@ class Nodes:
         node = droplet.node
         agents = self.usual_agents if node.agents is None else node.agents
         labels = {AGENT_LABEL: "true"} if name in agents else {}
-        container = Container(name, f"docker.io/openvidu/{name}:3.6.1", labels, running=True, started_at=started)
-        container.quits, container.pid = agents.get(name, "drains"), FIRST_PID + 10 * len(node.containers)
+        container = Container(
+            name, f"docker.io/openvidu/{name}:3.6.1", labels, running=True, started_at=started
+        )
+        container.quits, container.pid = (
+            agents.get(name, "drains"),
+            FIRST_PID + 10 * len(node.containers),
+        )
         container.ready_at = self.estate.moment + self.estate.delays.livekit_ready
         node.containers[name] = container
 
@@ -249,7 +295,9 @@ class Nodes:
 
     def _boot_master(self, droplet: Droplet) -> None:
         reason = self._configure(droplet)
-        droplet.node.files[RESTART_LOG] = droplet.node.files.get(RESTART_LOG, b"") + f"{reason or 'restarted'}\n".encode()
+        droplet.node.files[RESTART_LOG] = (
+            droplet.node.files.get(RESTART_LOG, b"") + f"{reason or 'restarted'}\n".encode()
+        )
         if reason:
             self.log(droplet, reason)  # the script stopped the unit, and never came to start it
         else:
@@ -263,7 +311,9 @@ class Nodes:
             droplet.ready_at = NEVER
             self.log(droplet, "openvidu-init: invalid value for OPENVIDU_RTC_ENGINE")
         self._masters_changed(droplet)
-        self.estate.timeline.after(self.estate.delays.master_ready + self.estate.delays.front, _nothing)
+        self.estate.timeline.after(
+            self.estate.delays.master_ready + self.estate.delays.front, _nothing
+        )
 
     def _configure(self, droplet: Droplet) -> str:
         """Why the unit cannot be started, if it cannot."""
@@ -271,10 +321,13 @@ class Nodes:
             return ""
         source = self.estate.read_secrets(droplet.stack)
         if source is None:
-            return "fatal error: An error occurred (404) when calling the HeadObject operation: Key \"secrets.env\" does not exist"
+            return 'fatal error: An error occurred (404) when calling the HeadObject operation: Key "secrets.env" does not exist'
         try:
             for key in secrets.copy_into(droplet.node.files, source):
-                self.estate.watch.report("ran-as-root", f"{droplet.name}: what stands in secrets.env behind {key} ran as a command")
+                self.estate.watch.report(
+                    "ran-as-root",
+                    f"{droplet.name}: what stands in secrets.env behind {key} ran as a command",
+                )
         except secrets.SedError as error:
             return str(error)
         return ""
@@ -288,7 +341,10 @@ class Nodes:
         if sum(self.estate.up(m) for m in masters) < QUORUM:
             cluster.started &= {m.id for m in masters if m.on}
             cluster.quorum_at = None
-            self.estate.people.throw_out(self.estate.meetings_of(cluster.stack), f"{cluster.stack}: fewer than {QUORUM} masters are up")
+            self.estate.people.throw_out(
+                self.estate.meetings_of(cluster.stack),
+                f"{cluster.stack}: fewer than {QUORUM} masters are up",
+            )
         elif cluster.quorum_at is None and len(cluster.started) == MASTERS:
             cluster.quorum_at = self.estate.moment + self.estate.delays.master_ready
 

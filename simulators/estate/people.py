@@ -38,7 +38,17 @@ class People:
         number = estate.number()
         ends = estate.moment + minutes * 60
         meeting = Meeting(
-            f"RM_{number}", f"room-{number}", stack, node.id, people, estate.moment, ends, recordings, ingresses, hidden, roomless
+            f"RM_{number}",
+            f"room-{number}",
+            stack,
+            node.id,
+            people,
+            estate.moment,
+            ends,
+            recordings,
+            ingresses,
+            hidden,
+            roomless,
         )
         estate.meetings[meeting.id] = meeting
         with estate.timeline.because("world", "people meet"):
@@ -49,11 +59,16 @@ class People:
         """A team meets for so many minutes, and at that very moment for as many again, for ever; refused, it asks every second."""
         lasts = self.dice.uniform(*minutes)
         met = self.open(stack, people, lasts, recordings, 0)
-        self.estate.timeline.after(lasts * 60 if met else 1.0, lambda: self.team(stack, people, recordings, minutes))
+        self.estate.timeline.after(
+            lasts * 60 if met else 1.0, lambda: self.team(stack, people, recordings, minutes)
+        )
 
     def end(self, meeting: Meeting) -> None:
         """Everybody says goodbye."""
-        if self.estate.meetings.pop(meeting.id, None) is not None and meeting.droplet_id in self.estate.droplets:
+        if (
+            self.estate.meetings.pop(meeting.id, None) is not None
+            and meeting.droplet_id in self.estate.droplets
+        ):
             self.estate.nodes.work_ended(self.estate.droplets[meeting.droplet_id])
 
     def throw_out(self, meetings: list[Meeting], why: str) -> None:
@@ -77,11 +92,17 @@ class People:
 
     def _next(self, stack: str) -> None:
         if self.rates[stack] > 0:
-            self.estate.timeline.after(self.dice.expovariate(self.rates[stack] / 3600), lambda: self._arrive(stack))
+            self.estate.timeline.after(
+                self.dice.expovariate(self.rates[stack] / 3600), lambda: self._arrive(stack)
+            )
 
     def _arrive(self, stack: str) -> None:
         dice = self.dice
-        people, minutes, recorded = dice.randint(2, 9), dice.uniform(4, 40), int(dice.random() < 0.25)
+        people, minutes, recorded = (
+            dice.randint(2, 9),
+            dice.uniform(4, 40),
+            int(dice.random() < 0.25),
+        )
         if self.rates[stack] > 0:
             self.open(stack, people, minutes, recorded, 0)
         self._next(stack)

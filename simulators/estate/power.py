@@ -81,7 +81,9 @@ class Power:
             estate.nodes.term_all(droplet)
         if outcome == "done" and kind == "resize":
             estate.nodes.power_down(droplet, "resized while it ran")
-        estate.timeline.after(self._duration(kind), lambda: self._finish(droplet, action, options, outcome))
+        estate.timeline.after(
+            self._duration(kind), lambda: self._finish(droplet, action, options, outcome)
+        )
         return action
 
     def _duration(self, kind: str) -> float:
@@ -91,7 +93,9 @@ class Power:
             "reboot": delays.reboot, "resize": delays.resize + USED_GB * delays.resize_per_used_gb, "snapshot": delays.snapshot,
         }[kind]  # fmt: skip
 
-    def _finish(self, droplet: Droplet, action: Action, options: dict[str, Any], outcome: str) -> None:
+    def _finish(
+        self, droplet: Droplet, action: Action, options: dict[str, Any], outcome: str
+    ) -> None:
         action.status = "errored" if outcome == "errored" else "completed"
         action.completed_at = self.estate.moment
         if droplet.action is action:
@@ -130,6 +134,8 @@ class Power:
 
     def _snapshot(self, droplet: Droplet, name: str) -> None:
         estate = self.estate
-        snapshot = Snapshot(estate.number(), name, droplet.id, droplet.region, droplet.disk, estate.moment)
+        snapshot = Snapshot(
+            estate.number(), name, droplet.id, droplet.region, droplet.disk, estate.moment
+        )
         estate.snapshots[snapshot.id] = snapshot
         droplet.snapshot_ids.append(snapshot.id)

@@ -4,7 +4,17 @@ import random
 from typing import TYPE_CHECKING, Any, Literal
 
 from simulators.estate.catalog import IMAGES, SIZES
-from simulators.estate.things import Droplet, Member, Pool, PoolEvent, Refusal, Victims, ZeroMode, not_found, unprocessable
+from simulators.estate.things import (
+    Droplet,
+    Member,
+    Pool,
+    PoolEvent,
+    Refusal,
+    Victims,
+    ZeroMode,
+    not_found,
+    unprocessable,
+)
 
 if TYPE_CHECKING:
     from simulators.estate.estate import Estate
@@ -25,7 +35,9 @@ class Scaling:
         """A new pool from the body of a POST."""
         target, template = self._parse(body)
         moment = self.estate.moment
-        pool = Pool(self.estate.uuid(), str(body["name"]), target, template, moment, moment, allow_zero)
+        pool = Pool(
+            self.estate.uuid(), str(body["name"]), target, template, moment, moment, allow_zero
+        )
         self._check_zero(pool, target)
         self.estate.pools[pool.id] = pool
         self.reconcile(pool, "CONFIGURATION_CHANGE")
@@ -46,7 +58,9 @@ class Scaling:
         if is_new:
             pool.template = template
             pool.generation += 1
-        self.estate.timeline.after(self._patience(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE"))
+        self.estate.timeline.after(
+            self._patience(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE")
+        )
         self.estate.timeline.settle()
         return pool
 
@@ -82,13 +96,18 @@ class Scaling:
         """Somebody destroyed a droplet: its pool notices after a while, and puts another in its place."""
         for pool in self.estate.pools.values():
             if any(m.droplet_id == droplet_id and m.status != "deleting" for m in pool.members):
-                self.estate.timeline.after(self.estate.delays.pool_notice, lambda pool=pool: self._drop(pool, droplet_id))  # type: ignore[misc]
+                self.estate.timeline.after(
+                    self.estate.delays.pool_notice,
+                    lambda pool=pool: self._drop(pool, droplet_id),  # type: ignore[misc]
+                )
 
     def reconcile(self, pool: Pool, reason: str) -> None:
         """Bring the pool to its number."""
         if pool.status != "active":
             return
-        old = [m for m in pool.members if m.generation != pool.generation and m.status != "deleting"]
+        old = [
+            m for m in pool.members if m.generation != pool.generation and m.status != "deleting"
+        ]
         live = pool.live()
         if len(live) == pool.target and not old:
             return
@@ -100,7 +119,9 @@ class Scaling:
             self._shrink(pool, event, len(live) - pool.target)
         if old:
             generation = pool.generation
-            self.estate.timeline.after(self.estate.delays.pool_cooldown, lambda: self._retire(pool, generation))
+            self.estate.timeline.after(
+                self.estate.delays.pool_cooldown, lambda: self._retire(pool, generation)
+            )
 
     def _parse(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         config, template = body.get("config"), body.get("droplet_template")
@@ -110,7 +131,12 @@ class Scaling:
         if missing or template["size"] not in SIZES:
             raise unprocessable(f"droplet_template is invalid: {', '.join(missing) or 'size'}")
         target = config.get("target_number_instances", 0)
-        if "min_instances" in config or isinstance(target, bool) or not isinstance(target, int) or not 0 <= target <= MOST:
+        if (
+            "min_instances" in config
+            or isinstance(target, bool)
+            or not isinstance(target, int)
+            or not 0 <= target <= MOST
+        ):
             raise unprocessable("config is invalid")
         return target, template
 
@@ -130,7 +156,11 @@ class Scaling:
         return event
 
     def _end(self, event: PoolEvent, error: str = "") -> None:
-        event.status, event.error_reason, event.updated_at = ("error" if error else "success"), error, self.estate.moment
+        event.status, event.error_reason, event.updated_at = (
+            ("error" if error else "success"),
+            error,
+            self.estate.moment,
+        )
 
     def _grow(self, pool: Pool, event: PoolEvent, count: int) -> None:
         for _ in range(count):
@@ -138,15 +168,21 @@ class Scaling:
                 self._add(pool)
             except Refusal as refusal:
                 self._end(event, refusal.text)
-                self.estate.timeline.after(self.estate.delays.pool_retry, lambda: self.reconcile(pool, "SCALE_UP"))
+                self.estate.timeline.after(
+                    self.estate.delays.pool_retry, lambda: self.reconcile(pool, "SCALE_UP")
+                )
                 return
         self.estate.timeline.after(self.estate.delays.droplet_create, lambda: self._end(event))
 
     def _add(self, pool: Pool) -> None:
         if not self.estate.capacity or self.estate.switched("no_capacity"):
-            raise unprocessable(f"no capacity for {pool.template['size']} in {pool.template['region']}")
+            raise unprocessable(
+                f"no capacity for {pool.template['size']} in {pool.template['region']}"
+            )
         pool.serial += 1
-        droplet = self.estate.create_droplet(f"{pool.name}-{self.estate.uuid()}-{pool.serial:03d}", pool.template)
+        droplet = self.estate.create_droplet(
+            f"{pool.name}-{self.estate.uuid()}-{pool.serial:03d}", pool.template
+        )
         moment = self.estate.moment
         member = Member(droplet.id, moment, moment, pool.generation, pool.serial)
         pool.members.append(member)
@@ -177,8 +213,12 @@ class Scaling:
         if droplet is not None:
             self.estate.watch.leaves(droplet)
             self.estate.nodes.term_all(droplet)
-            self.estate.timeline.after(self.estate.delays.shutdown, lambda: self._switch_off(droplet))
-        self.estate.timeline.after(self.estate.delays.pool_grace, lambda: self._destroy(pool, member))
+            self.estate.timeline.after(
+                self.estate.delays.shutdown, lambda: self._switch_off(droplet)
+            )
+        self.estate.timeline.after(
+            self.estate.delays.pool_grace, lambda: self._destroy(pool, member)
+        )
 
     def _switch_off(self, droplet: Droplet) -> None:
         self.estate.nodes.power_down(droplet, "its pool shut it down")

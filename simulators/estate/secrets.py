@@ -19,7 +19,9 @@ class SedError(Exception):
     """The script died on this line, and with it the start of OpenVidu."""
 
 
-def seed(domain: str, secret: str, private_ips: list[str], key: str, api_secret: str) -> dict[str, str]:
+def seed(
+    domain: str, secret: str, private_ips: list[str], key: str, api_secret: str
+) -> dict[str, str]:
     """The values of a fresh deployment, in the order in which they were first written. `secret` is planted in one of them."""
     values = {
         "DOMAIN_NAME": domain, "MEET_INITIAL_ADMIN_USER": "admin", "MEET_INITIAL_ADMIN_PASSWORD": RANDOM44,
@@ -51,7 +53,9 @@ def first_files(values: dict[str, str]) -> dict[str, bytes]:
     """The configuration files as the installer wrote them."""
     files: dict[str, dict[str, str]] = {CLUSTER_ENV: {}, MEET_ENV: {}, NODE_ENV: {}}
     for key, value in values.items():
-        if not key.startswith(("MASTER_NODE_PRIVATE_IP_", "OPENVIDU_VERSION", "ALL_SECRETS")) and not key.endswith("_URL"):
+        if not key.startswith(
+            ("MASTER_NODE_PRIVATE_IP_", "OPENVIDU_VERSION", "ALL_SECRETS")
+        ) and not key.endswith("_URL"):
             files[home(key)][key] = value
     return {path: text(pairs) for path, pairs in files.items()}
 
@@ -65,9 +69,13 @@ def copy_into(files: dict[str, bytes], source: bytes) -> list[str]:
         SedError: on the values on which sed dies.
     """
     ran = []
-    for line in source.decode(errors="replace").split("\n")[:-1]:  # `while read` leaves out a last line without newline
+    for line in source.decode(errors="replace").split("\n")[
+        :-1
+    ]:  # `while read` leaves out a last line without newline
         key, _, value = line.partition("=")
-        if value.endswith("=") and value.count("=") == 1:  # read with IFS== drops one trailing separator
+        if (
+            value.endswith("=") and value.count("=") == 1
+        ):  # read with IFS== drops one trailing separator
             value = value[:-1]
         path = home(key)
         old = files.get(path, b"").decode()

@@ -59,7 +59,11 @@ class Terraform:
             self._destroy(droplet)
 
     def _fixed(self) -> list[Droplet]:
-        return [d for d in self.estate.media(self.stack) if d.name.startswith(f"{self.stack}-media-node-")]
+        return [
+            d
+            for d in self.estate.media(self.stack)
+            if d.name.startswith(f"{self.stack}-media-node-")
+        ]
 
     def _tags(self) -> list[str]:
         return ["openvidu", self.stack, "media-node", f"{self.stack}-media-node-tag"]
@@ -67,7 +71,12 @@ class Terraform:
     def _make_fixed(self) -> None:
         here = {d.name for d in self._fixed()}
         master = self.estate.masters(self.stack)[0]
-        template = {"region": master.region, "size": self.variables.size, "tags": self._tags(), "vpc_uuid": master.vpc_uuid}
+        template = {
+            "region": master.region,
+            "size": self.variables.size,
+            "tags": self._tags(),
+            "vpc_uuid": master.vpc_uuid,
+        }
         for n in range(1, self.variables.fixed + 1):
             if (name := f"{self.stack}-media-node-{n}") not in here:
                 self.estate.create_droplet(name, template)

@@ -23,7 +23,10 @@ def stamp(moment: float) -> str:
 
 def docker_stamp(moment: float, nanoseconds: int) -> str:
     """The moment as docker writes it (UTC); the last three digits tell apart what happens in the same microsecond."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + f"{nanoseconds % 1000:03d}Z"
+    return (
+        datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+        + f"{nanoseconds % 1000:03d}Z"
+    )
 
 
 class Refusal(Exception):
@@ -86,7 +89,9 @@ class Container:
     @property
     def status(self) -> str:
         """`.State.Status`."""
-        return self.shown or ("restarting" if self.restarting else "running" if self.running else "exited")
+        return self.shown or (
+            "restarting" if self.restarting else "running" if self.running else "exited"
+        )
 
 
 @dataclass
@@ -197,7 +202,9 @@ class Pool:
 
     def live(self) -> list[Member]:
         """Members of the current template that are not on their way out."""
-        return [m for m in self.members if m.status != "deleting" and m.generation == self.generation]
+        return [
+            m for m in self.members if m.status != "deleting" and m.generation == self.generation
+        ]
 
 
 @dataclass

@@ -20,7 +20,9 @@ class Terms:
     """What people have agreed to on one stack at this moment. Whoever tells this world of them must not ask the operator's own code."""
 
     rolling: bool = False  # masters go one at a time, with the media nodes up
-    kept: frozenset[int] = frozenset()  # media droplets that may stay, drained, while the masters stop
+    kept: frozenset[int] = (
+        frozenset()
+    )  # media droplets that may stay, drained, while the masters stop
     thrown_out: bool = False  # people may lose their meetings
     template_keys: frozenset[str] = frozenset()  # of the pool's template, that may change
     agents_cut: bool = False  # agents may end while people meet on their node
@@ -80,28 +82,45 @@ class Watch:
     def _removed_by_others(self, droplet_id: int) -> Cause | None:
         """Who is removing it, where that is another's doing that nobody could know of yet."""
         cause = self.leaving.get(droplet_id)
-        unknown = cause is not None and cause.who != "operator" and self.estate.moment - cause.at <= UNKNOWABLE
+        unknown = (
+            cause is not None
+            and cause.who != "operator"
+            and self.estate.moment - cause.at <= UNKNOWABLE
+        )
         return cause if unknown else None
 
     def _quorum_by_hand(self, stack: str) -> Cause | None:
         """Another hand that switched a master off while one was going off already, or so shortly before that nobody could know."""
         cause = self.estate.timeline.cause
         since = (cause.at if cause is not None else self.estate.moment) - UNKNOWABLE
-        hand = [self.by_hand.get(m.id, float("-inf")) for m in self.estate.masters(stack) if not m.on]
-        return Cause("hand", "switched a master off", max(hand)) if len(hand) > 1 and max(hand) > since else None
+        hand = [
+            self.by_hand.get(m.id, float("-inf")) for m in self.estate.masters(stack) if not m.on
+        ]
+        return (
+            Cause("hand", "switched a master off", max(hand))
+            if len(hand) > 1 and max(hand) > since
+            else None
+        )
 
     def _of_others(self, droplet_id: int) -> bool:
         """Whether what happens there now is the cloud's own doing, after it or another hand had begun with that droplet."""
         cause = self.estate.timeline.cause
         if self._removed_by_others(droplet_id) is not None:
             return True
-        return droplet_id in self.whims or (droplet_id in self.by_hand and (cause is None or cause.who != "operator"))
+        return droplet_id in self.whims or (
+            droplet_id in self.by_hand and (cause is None or cause.who != "operator")
+        )
 
     def terms(self, stack: str) -> Terms:
         """What people have agreed to on this stack."""
         if self.ask_terms is not None:
             return self.ask_terms(stack)
-        return Terms(self.rolling, frozenset(self.kept), self.allow_thrown_out, frozenset(self.allow_template_keys))
+        return Terms(
+            self.rolling,
+            frozenset(self.kept),
+            self.allow_thrown_out,
+            frozenset(self.allow_template_keys),
+        )
 
     def master_stops(self, master: Droplet) -> None:
         """A master was asked to stop, or went down."""
@@ -109,36 +128,60 @@ class Watch:
         if terms.rolling:
             self._one_at_a_time(master)
             return
-        stay = self.estate.clusters[master.stack].kind == "fixed"  # those are never removed: only nothing may run on them
+        stay = (
+            self.estate.clusters[master.stack].kind == "fixed"
+        )  # those are never removed: only nothing may run on them
         there = [d for d in self.estate.media(master.stack) if self._knowable(d)]
         left = [d.name for d in there if not ((stay or d.id in terms.kept) and drained(d))]
         if left:
-            self.report("master-before-media", f"{master.name} stops while {', '.join(left)} is there")
+            self.report(
+                "master-before-media", f"{master.name} stops while {', '.join(left)} is there"
+            )
         if self.estate.functions.scales(master.stack):
-            self.report("masters-off-while-scaling", f"{master.name} stops while the autoscaler may still bring media nodes")
+            self.report(
+                "masters-off-while-scaling",
+                f"{master.name} stops while the autoscaler may still bring media nodes",
+            )
 
     def asked(self, droplet: Droplet, action: str) -> None:
         """Whoever operates asks for an action on a droplet."""
         if droplet.role == "media" and self.estate.clusters[droplet.stack].kind == "autoscaler":
-            self.report("autoscaled-node-touched", f"{action} of {droplet.name}: the autoscaler goes on counting it")
+            self.report(
+                "autoscaled-node-touched",
+                f"{action} of {droplet.name}: the autoscaler goes on counting it",
+            )
 
     def destroyed(self, droplet: Droplet, by: str) -> None:
         """A droplet is destroyed, by itself or by whoever operates."""
         if droplet.role == "media" and self.estate.clusters[droplet.stack].kind == "fixed":
-            self.report("fixed-node-destroyed", f"{droplet.name} was destroyed by {by}: only an apply brings it back")
+            self.report(
+                "fixed-node-destroyed",
+                f"{droplet.name} was destroyed by {by}: only an apply brings it back",
+            )
 
     def untagged(self, droplet: Droplet, name: str) -> None:
         """Whoever operates takes a tag from a droplet."""
         cluster = self.estate.clusters.get(droplet.stack)
-        if cluster is not None and name == cluster.media_tag and not self.estate.functions.scales(droplet.stack):
-            self.report("outside-its-firewalls", f"{droplet.name} has lost its firewalls, and nothing scales that would need it")
+        if (
+            cluster is not None
+            and name == cluster.media_tag
+            and not self.estate.functions.scales(droplet.stack)
+        ):
+            self.report(
+                "outside-its-firewalls",
+                f"{droplet.name} has lost its firewalls, and nothing scales that would need it",
+            )
 
     def credentials_read(self, what: str) -> None:
         """Whoever operates reads what holds credentials and is no concern of theirs."""
         self.report("credentials-read", what)
 
     def _one_at_a_time(self, master: Droplet) -> None:
-        others = [self.estate.droplets[i] for i in self.estate.clusters[master.stack].master_ids if i != master.id]
+        others = [
+            self.estate.droplets[i]
+            for i in self.estate.clusters[master.stack].master_ids
+            if i != master.id
+        ]
         down = [d.name for d in others if not self.estate.healthy(d) and self._knowable(d)]
         if down:
             self.report("two-masters-down", f"{master.name} stops while {', '.join(down)} is down")
@@ -148,8 +191,15 @@ class Watch:
         self.touched(droplet)
         key = (droplet.id, started_at)
         self.signals[key] = self.signals.get(key, 0) + 1
-        if self.signals[key] > 1 and not self._of_others(droplet.id) and not self.terms(droplet.stack).thrown_out:
-            self.report("second-signal", f"{droplet.name} was signalled {self.signals[key]} times since {started_at}")
+        if (
+            self.signals[key] > 1
+            and not self._of_others(droplet.id)
+            and not self.terms(droplet.stack).thrown_out
+        ):
+            self.report(
+                "second-signal",
+                f"{droplet.name} was signalled {self.signals[key]} times since {started_at}",
+            )
 
     def people_lost(self, meetings: Iterable[Meeting], why: str) -> None:
         """People were in these meetings, and are not any more."""
@@ -158,9 +208,16 @@ class Watch:
         for m in lost:
             self._note(m, m.people, why)
         known = [m for m in lost if m.people and not self.terms(m.stack).thrown_out]
-        known = [m for m in known if not self._of_others(m.droplet_id) and self._quorum_by_hand(m.stack) is None]
+        known = [
+            m
+            for m in known
+            if not self._of_others(m.droplet_id) and self._quorum_by_hand(m.stack) is None
+        ]
         if known:
-            self.report("thrown-out", f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}")
+            self.report(
+                "thrown-out",
+                f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}",
+            )
 
     def recordings_lost(self, meetings: Iterable[Meeting], why: str) -> None:
         """These meetings were recorded, and are not any more."""
@@ -170,23 +227,46 @@ class Watch:
     def _note(self, meeting: Meeting, people: int, why: str) -> None:
         if people or meeting.recordings:
             whim = Cause("world", "its pool took it out of turn", self.estate.moment)
-            cause = self._removed_by_others(meeting.droplet_id) or self._quorum_by_hand(meeting.stack) or self.estate.timeline.cause
+            cause = (
+                self._removed_by_others(meeting.droplet_id)
+                or self._quorum_by_hand(meeting.stack)
+                or self.estate.timeline.cause
+            )
             cause = whim if meeting.droplet_id in self.whims else cause
             at, begun = self.estate.moment, meeting.opened_at
-            self.losses.append(Loss(at, meeting.stack, meeting.droplet_id, people, meeting.recordings, why, cause, begun))
+            self.losses.append(
+                Loss(
+                    at,
+                    meeting.stack,
+                    meeting.droplet_id,
+                    people,
+                    meeting.recordings,
+                    why,
+                    cause,
+                    begun,
+                )
+            )
 
     def agent_gone(self, droplet: Droplet, name: str, why: str) -> None:
         """An agent ended, whatever it was in the middle of."""
         people = sum(m.people for m in self.estate.meetings_on(droplet.id))
         terms, cause = self.terms(droplet.stack), self.estate.timeline.cause
-        ours = droplet.id not in self.scaled_in and (terms.at_work or (cause is not None and cause.who == "operator"))
+        ours = droplet.id not in self.scaled_in and (
+            terms.at_work or (cause is not None and cause.who == "operator")
+        )
         if people and ours and not terms.agents_cut:
             self.report("agent-cut", f"{name} on {droplet.name} ended under {people} people: {why}")
 
     def pool_edited(self, pool: Pool, shown: dict[str, Any], sent: dict[str, Any]) -> None:
         """Somebody PUT `sent` over a template that was read as `shown`."""
-        keys = {k for k in shown.keys() | sent.keys() if _unordered(shown.get(k, ...)) != _unordered(sent.get(k, ...))}
-        if sent.get(IMAGE_KEY) == pool.template.get(IMAGE_KEY):  # the slug and the number name the same image
+        keys = {
+            k
+            for k in shown.keys() | sent.keys()
+            if _unordered(shown.get(k, ...)) != _unordered(sent.get(k, ...))
+        }
+        if sent.get(IMAGE_KEY) == pool.template.get(
+            IMAGE_KEY
+        ):  # the slug and the number name the same image
             keys.discard(IMAGE_KEY)
         stack = next((c.stack for c in self.estate.clusters.values() if c.pool_id == pool.id), "")
         if lost := keys - self.terms(stack).template_keys:
@@ -203,4 +283,6 @@ def drained(droplet: Droplet) -> bool:
 
     An agent that goes on for ever without a media server has nobody to serve.
     """
-    return droplet.node.installed and not any(c.running and c.name in MEDIA_SERVERS for c in droplet.node.containers.values())
+    return droplet.node.installed and not any(
+        c.running and c.name in MEDIA_SERVERS for c in droplet.node.containers.values()
+    )

@@ -24,8 +24,19 @@ REFUSALS["unprivileged"] = REFUSALS["docker-denied"]
 class Docker:
     """`docker` for one droplet; `troubles` are what is wrong with the node, by kind."""
 
-    def __init__(self, estate: Estate, droplet: Droplet, troubles: Mapping[str, Fault], programs: Mapping[str, Program]) -> None:
-        self.estate, self.droplet, self.troubles, self.programs = estate, droplet, troubles, programs
+    def __init__(
+        self,
+        estate: Estate,
+        droplet: Droplet,
+        troubles: Mapping[str, Fault],
+        programs: Mapping[str, Program],
+    ) -> None:
+        self.estate, self.droplet, self.troubles, self.programs = (
+            estate,
+            droplet,
+            troubles,
+            programs,
+        )
         self.verbs: dict[str, Callable[[list[str], Streams], int]] = {
             "ps": self.ps, "inspect": self.inspect, "kill": self.kill, "top": self.top, "logs": self.logs, "compose": self.compose,
             "stop": self.stop, "restart": self.restart, "start": self.restart, "version": self.version, "info": self.version,
@@ -55,17 +66,27 @@ class Docker:
         """`docker version`, `docker info`: whether the daemon answers."""
         options, _ = _parse(words, ("--format", "-f"))
         form = (options.get("--format") or options.get("-f") or [""])[0]
-        streams.say(VERSION if form else f"Server: Docker Engine - Community\n Engine:\n  Version:  {VERSION}")
+        streams.say(
+            VERSION
+            if form
+            else f"Server: Docker Engine - Community\n Engine:\n  Version:  {VERSION}"
+        )
         return 0
 
     def exec(self, words: list[str], streams: Streams) -> int:
         """`docker exec NAME cat /proc/1/status`: a program that only reads, inside of a container."""
         while words and words[0].startswith("-"):
-            words = words[2 if words[0] in ("-u", "--user", "-w", "--workdir", "-e", "--env") else 1 :]
+            words = words[
+                2 if words[0] in ("-u", "--user", "-w", "--workdir", "-e", "--env") else 1 :
+            ]
         rest = words
         container = self._found(rest[0]) if rest else None
         if container is None or not container.up:
-            what = f"container {rest[0]} is not running" if container else f"No such container: {' '.join(rest[:1])}"
+            what = (
+                f"container {rest[0]} is not running"
+                if container
+                else f"No such container: {' '.join(rest[:1])}"
+            )
             streams.complain(f"Error response from daemon: {what}")
             return 1
         inside = Files({}, {"/proc/1/status": lambda: process_status(container)})
@@ -76,7 +97,11 @@ class Docker:
         options, _ = _parse(words, ("--filter", "-f", "--format"))
         filters = options.get("--filter", []) + options.get("-f", [])
         asks_status = any(f.startswith("status=") for f in filters)
-        found = [c for c in self._containers() if c.running or asks_status or "-a" in options or "--all" in options]
+        found = [
+            c
+            for c in self._containers()
+            if c.running or asks_status or "-a" in options or "--all" in options
+        ]
         for container in [c for c in found if all(passes(c, f) for f in filters)]:
             form = options.get("--format", ["{{.ID}}   {{.Image}}   {{.Status}}   {{.Names}}"])[0]
             streams.say(identity(container) if "-q" in options else filled(form, container))
@@ -100,7 +125,9 @@ class Docker:
         """`docker container kill --signal=SIGQUIT NAME`."""
         options, names = _parse(words, ("--signal", "-s"))
         signal = (options.get("--signal") or options.get("-s") or ["SIGKILL"])[0]
-        signal = {"3": "SIGQUIT", "15": "SIGTERM", "2": "SIGINT", "9": "SIGKILL"}.get(signal, signal)
+        signal = {"3": "SIGQUIT", "15": "SIGTERM", "2": "SIGINT", "9": "SIGKILL"}.get(
+            signal, signal
+        )
         signal = signal if signal.startswith("SIG") else f"SIG{signal}"
         if not names:
             streams.complain('docker: "docker container kill" requires at least 1 argument.')
@@ -113,14 +140,20 @@ class Docker:
             streams.complain(f"Error response from daemon: No such container: {name}")
             return 1
         if self._refuses("kill-refused", name):
-            streams.complain(f"Error response from daemon: cannot kill container: {name}: {NOT_SENT}")
+            streams.complain(
+                f"Error response from daemon: cannot kill container: {name}: {NOT_SENT}"
+            )
             return 1
         if self._refuses("kill-lost", name):
             self.estate.nodes.signal(self.droplet, name, signal)
-            streams.complain(f"Error response from daemon: cannot kill container: {name}: {NO_ANSWER}")
+            streams.complain(
+                f"Error response from daemon: cannot kill container: {name}: {NO_ANSWER}"
+            )
             return 1
         if not self.estate.nodes.signal(self.droplet, name, signal):
-            streams.complain(f"Error response from daemon: cannot kill container: {name}: container {identity(container)} is not running")
+            streams.complain(
+                f"Error response from daemon: cannot kill container: {name}: container {identity(container)} is not running"
+            )
             return 1
         streams.say(name)
         return 0
@@ -148,8 +181,20 @@ class Docker:
             streams.complain(f"Error response from daemon: {what}")
             return 1
         jobs = self.estate.nodes.work(self.droplet, name) if name in ("egress", "ingress") else 0
-        rows = [("UID", "PID", "PPID", "STIME", "CMD"), ("root", str(container.pid), "1180", "10:00", name)]
-        rows += [("root", str(1300 + n), str(container.pid), "10:00", f"{name} run-handler --config-body ***") for n in range(jobs)]
+        rows = [
+            ("UID", "PID", "PPID", "STIME", "CMD"),
+            ("root", str(container.pid), "1180", "10:00", name),
+        ]
+        rows += [
+            (
+                "root",
+                str(1300 + n),
+                str(container.pid),
+                "10:00",
+                f"{name} run-handler --config-body ***",
+            )
+            for n in range(jobs)
+        ]
         for row in rows:
             streams.say("".join(cell.ljust(20) for cell in row).rstrip())
         return 0
@@ -162,7 +207,9 @@ class Docker:
             streams.complain(f"Error response from daemon: No such container: {' '.join(names)}")
             return 1
         if container.draining and self.estate.nodes.work(self.droplet, container.name):
-            streams.complain("INFO\tlivekit\tservice/server.go:258\twaiting for participants to exit")
+            streams.complain(
+                "INFO\tlivekit\tservice/server.go:258\twaiting for participants to exit"
+            )
         return 0
 
     def compose(self, words: list[str], streams: Streams) -> int:
@@ -172,14 +219,20 @@ class Docker:
             streams.complain("docker compose: only ps is simulated")
             return 1
         if "-q" not in options:
-            streams.say("NAME                IMAGE                                SERVICE             STATUS")
+            streams.say(
+                "NAME                IMAGE                                SERVICE             STATUS"
+            )
         for c in self._containers():
             if c.running:
-                streams.say(identity(c) if "-q" in options else f"{c.name:<20}{c.image:<37}{c.name:<20}Up")
+                streams.say(
+                    identity(c) if "-q" in options else f"{c.name:<20}{c.image:<37}{c.name:<20}Up"
+                )
         return 0
 
     def _containers(self) -> list[Container]:
-        return [] if "docker-empty" in self.troubles else list(self.droplet.node.containers.values())
+        return (
+            [] if "docker-empty" in self.troubles else list(self.droplet.node.containers.values())
+        )
 
     def _found(self, name: str) -> Container | None:
         return next((c for c in self._containers() if name in (c.name, identity(c))), None)

@@ -20,13 +20,19 @@ def filled(form: str, container: Container) -> str:
     def value(match: re.Match[str]) -> str:
         if match[1]:
             return json.dumps(_whole(container).get(match[2], values.get(match[2])))
-        return container.labels.get(match[3], "") if match[2] == "Label" else values.get(match[2], "<no value>")
+        return (
+            container.labels.get(match[3], "")
+            if match[2] == "Label"
+            else values.get(match[2], "<no value>")
+        )
 
     return FIELD.sub(value, INDEXED.sub(lambda m: container.labels.get(m[1], ""), form))
 
 
 def _values(container: Container) -> Mapping[str, str]:
-    state = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in _state(container).items()}
+    state = {
+        k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in _state(container).items()
+    }
     return {
         "Names": container.name, "Name": f"/{container.name}", "ID": identity(container), "Id": identity(container),
         "Image": container.image, "State": container.status, "Status": _in_words(container), "RestartCount": str(container.restarts),
@@ -79,9 +85,17 @@ def _hash(text: str) -> str:
 
 def process_status(container: Container) -> str:
     """`/proc/PID/status` of its first process: which signals it catches."""
-    names = {"drains": "python" if container.labels else container.name, "deaf": "python", "dies": "docker-init"}
-    caught = {"drains": 0x4006, "deaf": 0x4002, "dies": 0}[container.quits]  # INT and TERM, and QUIT with the first
-    blocked = 0xFFFFFFFE7FFBFEFF if container.quits == "dies" else 0  # a docker-init waits for every signal, and hands it on
+    names = {
+        "drains": "python" if container.labels else container.name,
+        "deaf": "python",
+        "dies": "docker-init",
+    }
+    caught = {"drains": 0x4006, "deaf": 0x4002, "dies": 0}[
+        container.quits
+    ]  # INT and TERM, and QUIT with the first
+    blocked = (
+        0xFFFFFFFE7FFBFEFF if container.quits == "dies" else 0
+    )  # a docker-init waits for every signal, and hands it on
     return (
         f"Name:\t{names[container.quits]}\nState:\tS (sleeping)\nPid:\t{container.pid}\nPPid:\t1180\nSigQ:\t0/31197\n"
         f"SigPnd:\t{0:016x}\nShdPnd:\t{0:016x}\nSigBlk:\t{blocked:016x}\nSigIgn:\t{0:016x}\nSigCgt:\t{caught:016x}\n"

@@ -13,7 +13,9 @@ DENIED = "Permission denied"
 class Files:
     """Paths over a dict; `live` are files whose content is made when they are read, as in /proc."""
 
-    def __init__(self, stored: dict[str, bytes], live: dict[str, Callable[[], str]] | None = None) -> None:
+    def __init__(
+        self, stored: dict[str, bytes], live: dict[str, Callable[[], str]] | None = None
+    ) -> None:
         self.stored, self.live = stored, live or {}
         self.bars: dict[str, str] = {}
         """Directories in which nothing new can be made, and what the system says then."""
@@ -30,7 +32,11 @@ class Files:
     def is_directory(self, name: str) -> bool:
         """Whether it is a directory."""
         path = self.path(name)
-        return path in ALWAYS or path + "/" in self.stored or any(p.startswith(path + "/") for p in self.stored)
+        return (
+            path in ALWAYS
+            or path + "/" in self.stored
+            or any(p.startswith(path + "/") for p in self.stored)
+        )
 
     def exists(self, name: str) -> bool:
         """Whether there is anything."""

@@ -22,7 +22,11 @@ def closing(text: str, start: int) -> int:
                 return i + 1
         elif c == "\\":
             i += 1
-        elif (opener in '"`' and c == opener) or (opener == "(" and c == ")") or (opener == "{" and c == "}"):
+        elif (
+            (opener in '"`' and c == opener)
+            or (opener == "(" and c == ")")
+            or (opener == "{" and c == "}")
+        ):
             return i + 1
         elif c == "$" and text[i + 1 : i + 2] in ("(", "{"):
             i = closing(text, i + 1) - 1
@@ -45,7 +49,12 @@ def tokens(text: str) -> list[str]:
             operator = next((o for o in OPERATORS if text.startswith(o, i)), None)
             end = i + len(operator) if operator else _word_end(text, i)
             found.append("\0" + operator if operator else text[i:end])
-            is_fd = not operator and len(found[-1]) == 1 and found[-1] in DIGITS and text[end : end + 1] in ("<", ">")
+            is_fd = (
+                not operator
+                and len(found[-1]) == 1
+                and found[-1] in DIGITS
+                and text[end : end + 1] in ("<", ">")
+            )
             if is_fd:
                 found[-1] = "\0fd" + found[-1]
             i = end

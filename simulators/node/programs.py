@@ -39,7 +39,13 @@ def _printf(_shell: Shell, fields: list[str], streams: Streams) -> int:
     while True:
         taken, values = values[:count], values[count:]
         given = iter(taken)
-        streams.out.append(re.sub(r"%([sd%])", lambda m, g=given: "%" if m[1] == "%" else next(g, "0" if m[1] == "d" else ""), form))  # type: ignore[misc]
+        streams.out.append(
+            re.sub(
+                r"%([sd%])",
+                lambda m, g=given: "%" if m[1] == "%" else next(g, "0" if m[1] == "d" else ""),  # type: ignore[misc]
+                form,
+            )
+        )
         if not values or not count:
             return 0
 
@@ -178,7 +184,9 @@ def _sh(shell: Shell, fields: list[str], streams: Streams) -> int:
 
 def _date(clock: Callable[[], float]) -> Program:
     def date(_shell: Shell, fields: list[str], streams: Streams) -> int:
-        form = next((word[1:] for word in fields[1:] if word.startswith("+")), "%a %b %d %H:%M:%S UTC %Y")
+        form = next(
+            (word[1:] for word in fields[1:] if word.startswith("+")), "%a %b %d %H:%M:%S UTC %Y"
+        )
         moment = datetime.fromtimestamp(clock(), UTC)
         streams.say(moment.strftime(form.replace("%s", str(int(clock())))))
         return 0

@@ -6,7 +6,19 @@ from contextlib import contextmanager, suppress
 
 from simulators.node.files import Files
 from simulators.node.lexing import Syntax
-from simulators.node.parsing import AndOr, Command, For, Group, If, Pipeline, Redirect, Sequence, Simple, While, parsed
+from simulators.node.parsing import (
+    AndOr,
+    Command,
+    For,
+    Group,
+    If,
+    Pipeline,
+    Redirect,
+    Sequence,
+    Simple,
+    While,
+    parsed,
+)
 from simulators.node.streams import Cut, Exit, Overdue, Streams, Time
 from simulators.node.words import Unset, Words
 
@@ -21,9 +33,18 @@ Program = Callable[["Shell", list[str], Streams], int]
 class Shell:
     """One shell: its variables, its options, the files and the programs that it finds."""
 
-    def __init__(self, files: Files, programs: Callable[[str], Program | None], arguments: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        files: Files,
+        programs: Callable[[str], Program | None],
+        arguments: list[str] | None = None,
+    ) -> None:
         self.files, self.programs, self.arguments = files, programs, arguments or []
-        self.variables: dict[str, str] = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "?": "0"}
+        self.variables: dict[str, str] = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "?": "0",
+        }
         self.options: set[str] = set()
         self.budget: int | None = None
         """How many simple commands still run before the connection is cut; None for all."""
@@ -39,13 +60,20 @@ class Shell:
         except Exit as end:
             return end.status
         except (Syntax, Unset) as error:
-            streams.complain(f"sh: 1: {error}" if isinstance(error, Unset) else f"sh: 1: Syntax error: {error}")
+            streams.complain(
+                f"sh: 1: {error}" if isinstance(error, Unset) else f"sh: 1: Syntax error: {error}"
+            )
             return 2
 
     def child(self, arguments: list[str] | None = None) -> "Shell":
         """A subshell: it sees this one's variables, and keeps its own to itself."""
         shell = Shell(self.files, self.programs, self.arguments if arguments is None else arguments)
-        shell.variables, shell.options, shell.budget, shell.forgiven = dict(self.variables), set(self.options), self.budget, self.forgiven
+        shell.variables, shell.options, shell.budget, shell.forgiven = (
+            dict(self.variables),
+            set(self.options),
+            self.budget,
+            self.forgiven,
+        )
         shell.is_detached, shell.time = self.is_detached, self.time
         return shell
 
@@ -53,7 +81,9 @@ class Shell:
         """One after the other; the status of the last."""
         status = 0
         for item in sequence.items:
-            status = self._background(item, streams) if item.background else self.and_or(item, streams)
+            status = (
+                self._background(item, streams) if item.background else self.and_or(item, streams)
+            )
         return status
 
     @contextmanager
@@ -66,7 +96,11 @@ class Shell:
 
     def _background(self, item: AndOr, streams: Streams) -> int:
         shell = self.child()
-        shell.budget, shell.is_detached, shell.time = None, True, Time()  # what runs detached outlives the session
+        shell.budget, shell.is_detached, shell.time = (
+            None,
+            True,
+            Time(),
+        )  # what runs detached outlives the session
         with suppress(Exit, Cut, Overdue):
             shell.and_or(item, streams)
         self.variables["?"] = "0"
@@ -89,7 +123,12 @@ class Shell:
         return status
 
     def _check(self, status: int, pipeline: Pipeline) -> None:
-        if status and "e" in self.options and not self.forgiven and isinstance(pipeline.commands[-1], Simple):
+        if (
+            status
+            and "e" in self.options
+            and not self.forgiven
+            and isinstance(pipeline.commands[-1], Simple)
+        ):
             raise Exit(status)
 
     def _pipeline(self, pipeline: Pipeline, streams: Streams) -> int:
@@ -127,10 +166,18 @@ class Shell:
         if isinstance(command, Simple):
             return self._simple(command, streams)
         if isinstance(command, Group):
-            return self._subshell(command, streams) if command.is_subshell else self.sequence(command.body, streams)
+            return (
+                self._subshell(command, streams)
+                if command.is_subshell
+                else self.sequence(command.body, streams)
+            )
         if isinstance(command, If):
             return self._if(command, streams)
-        return self._for(command, streams) if isinstance(command, For) else self._while(command, streams)
+        return (
+            self._for(command, streams)
+            if isinstance(command, For)
+            else self._while(command, streams)
+        )
 
     def _subshell(self, group: Group, streams: Streams) -> int:
         try:
@@ -165,7 +212,13 @@ class Shell:
 
     def words(self) -> Words:
         """What expands words here."""
-        return Words(self.variables, self.arguments, self._substitute, self.files.paths, strict="u" in self.options)
+        return Words(
+            self.variables,
+            self.arguments,
+            self._substitute,
+            self.files.paths,
+            strict="u" in self.options,
+        )
 
     def _substitute(self, script: str) -> str:
         shell, out = self.child(), Streams()
@@ -198,7 +251,9 @@ class Shell:
             return 127
         return program(self, fields, streams)
 
-    def _open(self, redirects: list[Redirect], streams: Streams) -> tuple[Streams | None, list[tuple[str, list[str]]]]:
+    def _open(
+        self, redirects: list[Redirect], streams: Streams
+    ) -> tuple[Streams | None, list[tuple[str, list[str]]]]:
         opened = Streams(streams.stdin, streams.out, streams.err)
         files: list[tuple[str, list[str]]] = []
         for redirect in redirects:

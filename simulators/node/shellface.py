@@ -58,7 +58,9 @@ class NodeShell:
         droplet = self.estate.droplets.get(droplet_id)
         fault = self.faults.pick("ssh", f"{droplet.name if droplet else droplet_id} {command}")
         if droplet is None or not droplet.on or (fault is not None and fault.kind == "refuse"):
-            raise ConnectionRefusedError(f"[Errno 111] Connect call failed ({droplet.public_ip if droplet else droplet_id}, 22)")
+            raise ConnectionRefusedError(
+                f"[Errno 111] Connect call failed ({droplet.public_ip if droplet else droplet_id}, 22)"
+            )
         troubles = self._troubles(droplet, command)
         if "key-refused" in troubles:
             raise KeyRefused(droplet.name)
@@ -87,13 +89,43 @@ class NodeShell:
         node = droplet.node
         moment = self.estate.moment
         containers = tuple(
-            (c.name, c.running, c.restarting, c.started_at, c.draining, c.restarts, c.exit_code, c.shown, c.quits, c.ready_at <= moment)
+            (
+                c.name,
+                c.running,
+                c.restarting,
+                c.started_at,
+                c.draining,
+                c.restarts,
+                c.exit_code,
+                c.shown,
+                c.quits,
+                c.ready_at <= moment,
+            )
             for c in node.containers.values()
         )
-        meetings = tuple((m.people, m.recordings, m.ingresses, m.hidden, m.roomless) for m in self.estate.meetings_on(droplet.id))
-        return droplet.id, node.boot_id, node.installed, node.unit, node.invocation, containers, meetings, frozenset(node.files)
+        meetings = tuple(
+            (m.people, m.recordings, m.ingresses, m.hidden, m.roomless)
+            for m in self.estate.meetings_on(droplet.id)
+        )
+        return (
+            droplet.id,
+            node.boot_id,
+            node.installed,
+            node.unit,
+            node.invocation,
+            containers,
+            meetings,
+            frozenset(node.files),
+        )
 
-    def _run(self, droplet: Droplet, command: str, stdin: bytes, fault: Fault | None, troubles: Mapping[str, Fault]) -> Output:
+    def _run(
+        self,
+        droplet: Droplet,
+        command: str,
+        stdin: bytes,
+        fault: Fault | None,
+        troubles: Mapping[str, Fault],
+    ) -> Output:
         shell = self.shell(droplet, troubles)
         if fault is not None and fault.kind in ("cut-middle", "ended-early"):
             shell.budget = fault.commands
@@ -110,8 +142,15 @@ class NodeShell:
 
     def _spoiled(self, said: Output, droplet: Droplet, fault: Fault | None) -> Output:
         if fault is not None and fault.kind == "truncated":
-            return Output(said.exit_status, said.stdout[: int(len(said.stdout) * fault.share)], "", said.seconds)
-        if (fault is not None and fault.kind.startswith("cut")) or droplet.id not in self.estate.droplets:
+            return Output(
+                said.exit_status,
+                said.stdout[: int(len(said.stdout) * fault.share)],
+                "",
+                said.seconds,
+            )
+        if (
+            fault is not None and fault.kind.startswith("cut")
+        ) or droplet.id not in self.estate.droplets:
             return Output(None, "", "")
         return said
 
@@ -119,12 +158,21 @@ class NodeShell:
         """A shell on that droplet."""
         live = {BOOT_ID: lambda: droplet.node.boot_id + "\n"}
         for c in (c for c in droplet.node.containers.values() if c.up):
-            live |= {f"/proc/{c.pid}/status": partial(process_status, c), f"/proc/{c.pid}/task/{c.pid}/children": partial(children, c)}
+            live |= {
+                f"/proc/{c.pid}/status": partial(process_status, c),
+                f"/proc/{c.pid}/task/{c.pid}/children": partial(children, c),
+            }
             live |= {f"/proc/{c.pid + 1}/status": partial(child_status, c)} if children(c) else {}
         files = Files(droplet.node.files, live)
-        files.bars = {place: BARS[kind] for kind in BARS if kind in troubles for place in ("/run", "/var/run")}
+        files.bars = {
+            place: BARS[kind] for kind in BARS if kind in troubles for place in ("/run", "/var/run")
+        }
         programs: dict[str, Program] = {}
-        programs |= System(self.estate, droplet, troubles, programs).table() | builtins(lambda: self.estate.moment) | TEXT
+        programs |= (
+            System(self.estate, droplet, troubles, programs).table()
+            | builtins(lambda: self.estate.moment)
+            | TEXT
+        )
         if "unprivileged" in troubles:
             programs["sudo"] = _no_sudo
         return Shell(files, programs.get)

@@ -19,8 +19,19 @@ RIGHTS = "Interactive authentication required."
 class System:
     """The programs that know which droplet they run on; `troubles` are what is wrong with it, by kind."""
 
-    def __init__(self, estate: Estate, droplet: Droplet, troubles: Mapping[str, Fault], programs: Mapping[str, Program]) -> None:
-        self.estate, self.droplet, self.troubles, self.programs = estate, droplet, troubles, programs
+    def __init__(
+        self,
+        estate: Estate,
+        droplet: Droplet,
+        troubles: Mapping[str, Fault],
+        programs: Mapping[str, Program],
+    ) -> None:
+        self.estate, self.droplet, self.troubles, self.programs = (
+            estate,
+            droplet,
+            troubles,
+            programs,
+        )
 
     def table(self) -> dict[str, Program]:
         """Programs by name: docker is there only once the node is installed."""
@@ -39,14 +50,22 @@ class System:
     def systemctl(self, _shell: Shell, fields: list[str], streams: Streams) -> int:
         """`systemctl is-active|start|stop|restart openvidu`, and `show --property=InvocationID --value`."""
         words = [w.removesuffix(".service") for w in fields[1:] if not w.startswith("-")]
-        if words[1:] != ["openvidu"] or (not self.droplet.node.installed and words[:1] != ["is-active"]):
-            streams.complain(f"Failed to {words[0]} {' '.join(words[1:])}.service: Unit {' '.join(words[1:])}.service not found.")
+        if words[1:] != ["openvidu"] or (
+            not self.droplet.node.installed and words[:1] != ["is-active"]
+        ):
+            streams.complain(
+                f"Failed to {words[0]} {' '.join(words[1:])}.service: Unit {' '.join(words[1:])}.service not found."
+            )
             return 5
         if words[0] in ("start", "stop", "restart") and "unprivileged" in self.troubles:
             streams.complain(f"Failed to {words[0]} openvidu.service: {RIGHTS}")
             return 1
         if words[0] == "show":
-            streams.say(self.droplet.node.invocation if "--value" in fields else f"InvocationID={self.droplet.node.invocation}")
+            streams.say(
+                self.droplet.node.invocation
+                if "--value" in fields
+                else f"InvocationID={self.droplet.node.invocation}"
+            )
             return 0
         return self._unit(words[0], streams, quiet="--quiet" in fields or "-q" in fields)
 
@@ -108,8 +127,14 @@ class System:
         status, body = self._get(url)
         letters = "".join(w[1:] for w in fields[1:] if re.fullmatch("-[a-zA-Z]+", w))
         if not status:
-            shell.time.spend(float(fields[fields.index("-m") + 1]) if body and "-m" in fields else 0.0)
-            failed, why = (TIMED_OUT, "Operation timed out") if body else (REFUSED, f"Failed to connect to {url}")
+            shell.time.spend(
+                float(fields[fields.index("-m") + 1]) if body and "-m" in fields else 0.0
+            )
+            failed, why = (
+                (TIMED_OUT, "Operation timed out")
+                if body
+                else (REFUSED, f"Failed to connect to {url}")
+            )
             _written(fields, 0, streams)
             if "s" not in letters or "S" in letters:
                 streams.complain(f"curl: ({failed}) {why}")
@@ -131,7 +156,11 @@ class System:
         host, port, path = found[1], found[2] or "80", found[3] or "/"
         if host == "169.254.169.254":
             return 200, str(self.droplet.id) if path.endswith("/id") else self.droplet.name
-        if host in ("127.0.0.1", "localhost") and port == "6789" and self.droplet.node.running("openvidu"):
+        if (
+            host in ("127.0.0.1", "localhost")
+            and port == "6789"
+            and self.droplet.node.running("openvidu")
+        ):
             return (0, "silence") if "metrics-silent" in self.troubles else (200, self._metrics())
         if port == "7880" and self.droplet.role == "master" and self.estate.up(self.droplet):
             return (200, "OK") if self.estate.healthy(self.droplet) else (503, "")
@@ -145,10 +174,16 @@ class System:
             status = 406
         if status == 200 and path != "/":
             return 404, "404 page not found"
-        return status, {200: "OK", 406: "Not Ready\nNode Updated At 2027-01-15 08:00:00"}.get(status, "")
+        return status, {200: "OK", 406: "Not Ready\nNode Updated At 2027-01-15 08:00:00"}.get(
+            status, ""
+        )
 
     def _metrics(self) -> str:
-        meetings = [m for m in self.estate.meetings_on(self.droplet.id) if not m.roomless and "metrics-empty" not in self.troubles]
+        meetings = [
+            m
+            for m in self.estate.meetings_on(self.droplet.id)
+            if not m.roomless and "metrics-empty" not in self.troubles
+        ]
         node = f'node_id="ND_{self.droplet.id}",node_type="SERVER"'
         people = sum(m.people + m.hidden for m in meetings)
         return (
@@ -160,4 +195,8 @@ class System:
 def _written(fields: list[str], status: int, streams: Streams) -> None:
     """What `-w` asks for."""
     if "-w" in fields:
-        streams.out.append(fields[fields.index("-w") + 1].replace("%{http_code}", f"{status:03d}").replace("\\n", "\n"))
+        streams.out.append(
+            fields[fields.index("-w") + 1]
+            .replace("%{http_code}", f"{status:03d}")
+            .replace("\\n", "\n")
+        )

@@ -63,7 +63,9 @@ def _grep(shell: Shell, fields: list[str], streams: Streams) -> int:
     text = _input(shell, "grep", rest, streams)
     if text is None:
         return 2
-    expression = re.escape(pattern) if "F" in options else _to_python(pattern, extended="E" in options)
+    expression = (
+        re.escape(pattern) if "F" in options else _to_python(pattern, extended="E" in options)
+    )
     if "x" in options:
         expression = f"^(?:{expression})$"
     matcher = re.compile(expression, re.IGNORECASE if "i" in options else 0)
@@ -90,10 +92,14 @@ def _head(shell: Shell, fields: list[str], streams: Streams) -> int:
     if text is None:
         return 1
     if "c" in options:
-        streams.out.append(text[: int(options["c"])] if fields[0] == "head" else text[-int(options["c"]) :])
+        streams.out.append(
+            text[: int(options["c"])] if fields[0] == "head" else text[-int(options["c"]) :]
+        )
         return 0
     count, lines = int(options.get("n", "10")), text.splitlines(keepends=True)
-    streams.out.append("".join(lines[:count] if fields[0] == "head" else lines[-count:] if count else []))
+    streams.out.append(
+        "".join(lines[:count] if fields[0] == "head" else lines[-count:] if count else [])
+    )
     return 0
 
 
@@ -132,7 +138,9 @@ def _chosen(items: list[str], ranges: str) -> list[str]:
 
 def _sort(shell: Shell, fields: list[str], streams: Streams) -> int:
     options, rest = _options(fields)
-    lines = sorted((_input(shell, "sort", rest, streams) or "").splitlines(), reverse="r" in options)
+    lines = sorted(
+        (_input(shell, "sort", rest, streams) or "").splitlines(), reverse="r" in options
+    )
     for line in dict.fromkeys(lines) if "u" in options else lines:
         streams.say(line)
     return 0
@@ -146,7 +154,9 @@ def _tr(_shell: Shell, fields: list[str], streams: Streams) -> int:
         streams.out.append(streams.read().translate(dict.fromkeys(map(ord, sets[0]))))
     else:
         to = sets[1].ljust(len(sets[0]), sets[1][-1])
-        streams.out.append(streams.read().translate({ord(a): b for a, b in zip(sets[0], to, strict=False)}))
+        streams.out.append(
+            streams.read().translate({ord(a): b for a, b in zip(sets[0], to, strict=False)})
+        )
     return 0
 
 
@@ -239,7 +249,11 @@ def _ls(shell: Shell, fields: list[str], streams: Streams) -> int:
         streams.say(rest[0])
         return 0
     prefix = path.rstrip("/") + "/"
-    names = {p[len(prefix) :].split("/")[0] for p in shell.files.stored if p.startswith(prefix) and p != prefix}
+    names = {
+        p[len(prefix) :].split("/")[0]
+        for p in shell.files.stored
+        if p.startswith(prefix) and p != prefix
+    }
     for name in sorted(names):
         streams.say(name)
     return 0

@@ -35,7 +35,11 @@ class Words:
         started = pattern = False
         for text, quoted, is_expansion in self._parts(word):
             if text == ALL:
-                fields[-1:] = [fields[-1] + (self.arguments or [""])[0], *self.arguments[1:]] if self.arguments else fields[-1:]
+                fields[-1:] = (
+                    [fields[-1] + (self.arguments or [""])[0], *self.arguments[1:]]
+                    if self.arguments
+                    else fields[-1:]
+                )
                 started = started or bool(self.arguments)
             elif quoted or not is_expansion:
                 fields[-1] += text
@@ -51,7 +55,9 @@ class Words:
 
     def text(self, word: str) -> str:
         """The word without splitting, as in an assignment."""
-        return "".join(" ".join(self.arguments) if text == ALL else text for text, _, _ in self._parts(word))
+        return "".join(
+            " ".join(self.arguments) if text == ALL else text for text, _, _ in self._parts(word)
+        )
 
     def _split(self, text: str, fields: list[str], *, started: bool) -> bool:
         pieces = text.split()
@@ -69,11 +75,16 @@ class Words:
         if not any(c in pattern for c in "*?["):
             return [pattern]
         depth = pattern.count("/")
-        return sorted({p for p in self.paths() if p.count("/") == depth and fnmatch.fnmatchcase(p, pattern)}) or [pattern]
+        return sorted(
+            {p for p in self.paths() if p.count("/") == depth and fnmatch.fnmatchcase(p, pattern)}
+        ) or [pattern]
 
     def _parts(self, word: str) -> list[Part]:
         """(text, was quoted, came from an expansion)"""
-        return [(self._dollar(text, 0)[0] if is_expansion else text, quoted, is_expansion) for text, quoted, is_expansion in cut(word)]
+        return [
+            (self._dollar(text, 0)[0] if is_expansion else text, quoted, is_expansion)
+            for text, quoted, is_expansion in cut(word)
+        ]
 
     def _dollar(self, text: str, i: int) -> tuple[str, int]:
         if text[i] == "`":
@@ -108,11 +119,21 @@ class Words:
             return (value or other) if rest[1] == "-" else (other if value else "")
         if rest[:1] in "-+":
             other = self.text(rest[1:])
-            return (other if value is None else value) if rest[0] == "-" else ("" if value is None else other)
+            return (
+                (other if value is None else value)
+                if rest[0] == "-"
+                else ("" if value is None else other)
+            )
         return _trim(self._value(name), rest, self.text)
 
     def _value(self, name: str) -> str:
-        special = {"#": str(len(self.arguments)), "@": " ".join(self.arguments), "*": " ".join(self.arguments), "$": "4242", "!": "4243"}
+        special = {
+            "#": str(len(self.arguments)),
+            "@": " ".join(self.arguments),
+            "*": " ".join(self.arguments),
+            "$": "4242",
+            "!": "4243",
+        }
         if name in special:
             return special[name]
         value = self._argument(name) if name.isdigit() else self.variables.get(name)
@@ -191,7 +212,12 @@ def _joined(parts: list[Part]) -> list[Part]:
     joined: list[Part] = []
     for part in parts:
         last = joined[-1] if joined else None
-        if last is not None and ALL not in (last[0], part[0]) and not (last[2] or part[2]) and last[1] == part[1]:
+        if (
+            last is not None
+            and ALL not in (last[0], part[0])
+            and not (last[2] or part[2])
+            and last[1] == part[1]
+        ):
             joined[-1] = (last[0] + part[0], part[1], False)
         else:
             joined.append(part)

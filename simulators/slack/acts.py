@@ -33,11 +33,18 @@ async def _mention(_slack: PretendSlack, human: Human, asked: JSON) -> None:
 
 
 async def _press(slack: PretendSlack, human: Human, asked: JSON) -> None:
-    await human.presses(where(slack, asked), str(asked["action_id"]), block_id=str(asked.get("block_id", "")))
+    await human.presses(
+        where(slack, asked), str(asked["action_id"]), block_id=str(asked.get("block_id", ""))
+    )
 
 
 async def _select(slack: PretendSlack, human: Human, asked: JSON) -> None:
-    await human.selects(where(slack, asked), str(asked["action_id"]), asked["answer"], block_id=str(asked.get("block_id", "")))
+    await human.selects(
+        where(slack, asked),
+        str(asked["action_id"]),
+        asked["answer"],
+        block_id=str(asked.get("block_id", "")),
+    )
 
 
 async def _overflow(slack: PretendSlack, human: Human, asked: JSON) -> None:
@@ -49,7 +56,9 @@ async def _submit(slack: PretendSlack, human: Human, asked: JSON) -> None:
 
 
 async def _close(slack: PretendSlack, human: Human, asked: JSON) -> None:
-    await human.closes(slack.workspace.view(str(asked["where"])), everything=bool(asked.get("everything")))
+    await human.closes(
+        slack.workspace.view(str(asked["where"])), everything=bool(asked.get("everything"))
+    )
 
 
 async def _home(_slack: PretendSlack, human: Human, _asked: JSON) -> None:

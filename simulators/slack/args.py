@@ -9,8 +9,28 @@ from simulators.slack.model import JSON, SlackError
 
 # These travel as JSON texts inside a form.
 NESTED = frozenset({"blocks", "attachments", "view", "metadata", "files", "message", "unfurls"})
-FLAGS = frozenset({"as_user", "exclude_archived", "include_all_metadata", "inclusive", "is_app_unfurl", "include_users", "include_count"})
-FLAGS_TOO = frozenset({"include_disabled", "link_names", "mrkdwn", "reply_broadcast", "return_im", "unfurl_links", "unfurl_media"})
+FLAGS = frozenset(
+    {
+        "as_user",
+        "exclude_archived",
+        "include_all_metadata",
+        "inclusive",
+        "is_app_unfurl",
+        "include_users",
+        "include_count",
+    }
+)
+FLAGS_TOO = frozenset(
+    {
+        "include_disabled",
+        "link_names",
+        "mrkdwn",
+        "reply_broadcast",
+        "return_im",
+        "unfurl_links",
+        "unfurl_media",
+    }
+)
 NUMBERS = frozenset({"length", "limit"})
 
 
@@ -38,7 +58,9 @@ def read_value(key: str, value: Any) -> Any:
         try:
             return json.loads(value)
         except ValueError:
-            raise SlackError("invalid_arguments", [f"[ERROR] invalid JSON [json-pointer:/{key}]"]) from None
+            raise SlackError(
+                "invalid_arguments", [f"[ERROR] invalid JSON [json-pointer:/{key}]"]
+            ) from None
     if key in FLAGS or key in FLAGS_TOO:
         return value.lower() in ("1", "true")
     return int(value) if key in NUMBERS and value.isdigit() else value

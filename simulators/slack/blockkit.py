@@ -142,7 +142,12 @@ def plain(most: int) -> Check:
 
 def text(most: int) -> Check:
     """A mrkdwn or plain_text object."""
-    return typed({"plain_text": plain(most), "mrkdwn": shape({"type": anything, "text": string(most)}, {"verbatim": flag})})
+    return typed(
+        {
+            "plain_text": plain(most),
+            "mrkdwn": shape({"type": anything, "text": string(most)}, {"verbatim": flag}),
+        }
+    )
 
 
 def exactly_one(*keys: str) -> Check:
@@ -157,9 +162,15 @@ def exactly_one(*keys: str) -> Check:
 
 def initial_is_offered(value: JSON, at: str) -> Iterator[Problem]:
     """What is chosen to begin with is among what can be chosen."""
-    offered = [*value.get("options", []), *(o for group in value.get("option_groups", []) for o in group["options"])]
+    offered = [
+        *value.get("options", []),
+        *(o for group in value.get("option_groups", []) for o in group["options"]),
+    ]
     chosen = [("initial_option", value["initial_option"])] if "initial_option" in value else []
-    chosen += [(f"initial_options/{n}", option) for n, option in enumerate(value.get("initial_options", []))]
+    chosen += [
+        (f"initial_options/{n}", option)
+        for n, option in enumerate(value.get("initial_options", []))
+    ]
     for key, option in chosen:
         if option not in offered:
             yield Problem("initial option is not one of the options", f"{at}/{key}")
@@ -178,19 +189,31 @@ CONFIRM = shape(
     {"style": one_of("primary", "danger")},
 )
 OPTION = shape({"text": text(75), "value": string(150)}, {"description": text(75)})
-OVERFLOW_OPTION = shape({"text": plain(75), "value": string(150)}, {"description": plain(75), "url": string(3000)})
+OVERFLOW_OPTION = shape(
+    {"text": plain(75), "value": string(150)}, {"description": plain(75), "url": string(3000)}
+)
 OPTION_GROUP = shape({"label": plain(75), "options": many(OPTION, 100)})
 FILE = also(shape({}, {"id": string(255), "url": string(3000)}), exactly_one("id", "url"))
 
 
-def element(required: dict[str, Check] | None = None, optional: dict[str, Check] | None = None, *rules: Check) -> Check:
+def element(
+    required: dict[str, Check] | None = None,
+    optional: dict[str, Check] | None = None,
+    *rules: Check,
+) -> Check:
     """An interactive element: what all have, and its own."""
-    return also(shape({"type": anything} | (required or {}), {"action_id": ID} | (optional or {})), *rules)
+    return also(
+        shape({"type": anything} | (required or {}), {"action_id": ID} | (optional or {})), *rules
+    )
 
 
 _PLACED = {"placeholder": plain(150), "focus_on_load": flag}
 _ASKED = _PLACED | {"confirm": CONFIRM}
-_DISPATCH = {"dispatch_action_config": shape({"trigger_actions_on": many(one_of("on_enter_pressed", "on_character_entered"), 2)})}
+_DISPATCH = {
+    "dispatch_action_config": shape(
+        {"trigger_actions_on": many(one_of("on_enter_pressed", "on_character_entered"), 2)}
+    )
+}
 _CHOICES = {"options": many(OPTION, 100), "option_groups": many(OPTION_GROUP, 100)}
 _SEVERAL = {"max_selected_items": number(1, 10_000)}
 _BOXES = ({"options": many(OPTION, 10)}, {"confirm": CONFIRM, "focus_on_load": flag})
@@ -202,7 +225,9 @@ _PICTURE = {"image_url": string(3000), "slack_file": FILE}
 
 def _picker(initial: dict[str, Check]) -> tuple[Check, Check]:
     (key, check), *_ = initial.items()
-    return element({}, _ASKED | initial), element({}, _ASKED | _SEVERAL | {f"{key}s": many(check, 100)})
+    return element({}, _ASKED | initial), element(
+        {}, _ASKED | _SEVERAL | {f"{key}s": many(check, 100)}
+    )
 
 
 _USERS, _MULTI_USERS = _picker({"initial_user": ID})
@@ -222,9 +247,14 @@ BUTTON = element(
 IMAGE_ELEMENT = also(shape(_IMAGE, _PICTURE), exactly_one("image_url", "slack_file"))
 ONE_CHOICE = exactly_one("options", "option_groups")
 CHOOSERS: dict[str, Check] = {
-    "static_select": element({}, _ASKED | _CHOICES | {"initial_option": OPTION}, ONE_CHOICE, initial_is_offered),
+    "static_select": element(
+        {}, _ASKED | _CHOICES | {"initial_option": OPTION}, ONE_CHOICE, initial_is_offered
+    ),
     "multi_static_select": element(
-        {}, _ASKED | _CHOICES | _SEVERAL | {"initial_options": many(OPTION, 100)}, ONE_CHOICE, initial_is_offered
+        {},
+        _ASKED | _CHOICES | _SEVERAL | {"initial_options": many(OPTION, 100)},
+        ONE_CHOICE,
+        initial_is_offered,
     ),
     "users_select": _USERS,
     "multi_users_select": _MULTI_USERS,
@@ -233,10 +263,17 @@ CHOOSERS: dict[str, Check] = {
     "conversations_select": _CONVERSATIONS,
     "multi_conversations_select": _MULTI_CONVERSATIONS,
     "radio_buttons": element(_BOXES[0], _BOXES[1] | {"initial_option": OPTION}, initial_is_offered),
-    "checkboxes": element(_BOXES[0], _BOXES[1] | {"initial_options": many(OPTION, 10)}, initial_is_offered),
+    "checkboxes": element(
+        _BOXES[0], _BOXES[1] | {"initial_options": many(OPTION, 10)}, initial_is_offered
+    ),
     "datepicker": element({}, _ASKED | {"initial_date": string(10, 10, DATE)}),
-    "timepicker": element({}, _ASKED | {"initial_time": string(5, 5, TIME), "timezone": string(100)}),
-    "datetimepicker": element({}, {"confirm": CONFIRM, "focus_on_load": flag, "initial_date_time": number(10**9, 10**10 - 1)}),
+    "timepicker": element(
+        {}, _ASKED | {"initial_time": string(5, 5, TIME), "timezone": string(100)}
+    ),
+    "datetimepicker": element(
+        {},
+        {"confirm": CONFIRM, "focus_on_load": flag, "initial_date_time": number(10**9, 10**10 - 1)},
+    ),
 }
 PRESSED: dict[str, Check] = {
     "button": BUTTON,
@@ -267,7 +304,9 @@ def says_something(value: JSON, at: str) -> Iterator[Problem]:
         yield Problem("missing required field: text", at)
 
 
-def block(required: dict[str, Check], optional: dict[str, Check] | None = None, *rules: Check) -> Check:
+def block(
+    required: dict[str, Check], optional: dict[str, Check] | None = None, *rules: Check
+) -> Check:
     """A block: what all have, and its own."""
     return also(shape({"type": anything} | required, {"block_id": ID} | (optional or {})), *rules)
 
@@ -285,9 +324,19 @@ BLOCKS: dict[str, Check] = {
     ),
     "header": block({"text": plain(150)}),
     "divider": block({}),
-    "context": block({"elements": many(typed({"image": IMAGE_ELEMENT, "plain_text": text(2000), "mrkdwn": text(2000)}), 10)}),
+    "context": block(
+        {
+            "elements": many(
+                typed({"image": IMAGE_ELEMENT, "plain_text": text(2000), "mrkdwn": text(2000)}), 10
+            )
+        }
+    ),
     "actions": block({"elements": many(typed(CHOOSERS | PRESSED), 25)}, {}, unique_actions),
-    "image": block({"alt_text": string(2000)}, _PICTURE | {"title": plain(2000)}, exactly_one("image_url", "slack_file")),
+    "image": block(
+        {"alt_text": string(2000)},
+        _PICTURE | {"title": plain(2000)},
+        exactly_one("image_url", "slack_file"),
+    ),
     "input": block(
         {"label": plain(2000), "element": typed(CHOOSERS | TYPED)},
         {"hint": plain(2000), "optional": flag, "dispatch_action": flag},
@@ -295,11 +344,24 @@ BLOCKS: dict[str, Check] = {
 }
 MARKDOWN = block({"text": string(12_000)})
 
-_VIEW: dict[str, Check] = {"private_metadata": string(3000, 0), "callback_id": string(255), "external_id": string(255)}
-_MODAL = _VIEW | {"submit": plain(24), "close": plain(24), "clear_on_close": flag, "notify_on_close": flag, "submit_disabled": flag}
+_VIEW: dict[str, Check] = {
+    "private_metadata": string(3000, 0),
+    "callback_id": string(255),
+    "external_id": string(255),
+}
+_MODAL = _VIEW | {
+    "submit": plain(24),
+    "close": plain(24),
+    "clear_on_close": flag,
+    "notify_on_close": flag,
+    "submit_disabled": flag,
+}
 VIEWS = typed(
     {
-        "modal": shape({"type": anything, "title": plain(24), "blocks": many(typed(BLOCKS), VIEW_BLOCKS)}, _MODAL),
+        "modal": shape(
+            {"type": anything, "title": plain(24), "blocks": many(typed(BLOCKS), VIEW_BLOCKS)},
+            _MODAL,
+        ),
         "home": shape({"type": anything, "blocks": many(typed(BLOCKS), VIEW_BLOCKS)}, _VIEW),
     }
 )
@@ -309,7 +371,11 @@ MESSAGE = many(typed(BLOCKS | {"markdown": MARKDOWN}), MESSAGE_BLOCKS, 0)
 def check_blocks(blocks: Any) -> list[Problem]:
     """What Slack would refuse about the blocks of a message."""
     found = list(MESSAGE(blocks, "/blocks"))
-    return found or [*_unique_blocks(blocks, "/blocks"), *_focus_once(blocks, "/blocks"), *_markdown_total(blocks)]
+    return found or [
+        *_unique_blocks(blocks, "/blocks"),
+        *_focus_once(blocks, "/blocks"),
+        *_markdown_total(blocks),
+    ]
 
 
 def check_view(view: Any) -> list[Problem]:
@@ -317,7 +383,10 @@ def check_view(view: Any) -> list[Problem]:
     found = list(VIEWS(view, "/view"))
     if found:
         return found
-    found = [*_unique_blocks(view["blocks"], "/view/blocks"), *_focus_once(view["blocks"], "/view/blocks")]
+    found = [
+        *_unique_blocks(view["blocks"], "/view/blocks"),
+        *_focus_once(view["blocks"], "/view/blocks"),
+    ]
     asks = any(one["type"] == "input" for one in view["blocks"])
     if view["type"] == "modal" and asks and "submit" not in view:
         found.append(Problem("missing required field: submit", "/view"))
@@ -326,11 +395,23 @@ def check_view(view: Any) -> list[Problem]:
 
 def _unique_blocks(blocks: list[JSON], at: str) -> Iterator[Problem]:
     named = Counter(one["block_id"] for one in blocks if "block_id" in one)
-    yield from (Problem(f"block_id already exists: {name}", at) for name, times in named.items() if times > 1)
+    yield from (
+        Problem(f"block_id already exists: {name}", at)
+        for name, times in named.items()
+        if times > 1
+    )
 
 
 def _focus_once(blocks: list[JSON], at: str) -> Iterator[Problem]:
-    inner = [one for block in blocks for one in (block.get("accessory", {}), block.get("element", {}), *block.get("elements", []))]
+    inner = [
+        one
+        for block in blocks
+        for one in (
+            block.get("accessory", {}),
+            block.get("element", {}),
+            *block.get("elements", []),
+        )
+    ]
     if sum(bool(one.get("focus_on_load")) for one in inner) > 1:
         yield Problem("only one element can have focus_on_load", at)
 

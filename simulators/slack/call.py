@@ -30,7 +30,9 @@ class Call:
         """An argument without which the call makes no sense."""
         value = self.get(name)
         if value in (None, ""):
-            raise SlackError(error, [f"[ERROR] missing required field: {name} [json-pointer:/{name}]"])
+            raise SlackError(
+                error, [f"[ERROR] missing required field: {name} [json-pointer:/{name}]"]
+            )
         return value
 
     def channel(self) -> Channel:
@@ -60,10 +62,16 @@ class Call:
     def require_scope(self, *any_of: str) -> None:
         """Refuse unless the app has one of these scopes."""
         if not self.scopes.intersection(any_of):
-            raise SlackError("missing_scope", needed=",".join(any_of), provided=",".join(sorted(self.scopes)))
+            raise SlackError(
+                "missing_scope", needed=",".join(any_of), provided=",".join(sorted(self.scopes))
+            )
 
 
 def refuse(problems: list[Problem], code: str) -> None:
     """Refuse a call whose blocks have problems, in Slack's form."""
     if problems:
-        raise SlackError(code, [f"[ERROR] {problem}" for problem in problems], errors=[str(problem) for problem in problems])
+        raise SlackError(
+            code,
+            [f"[ERROR] {problem}" for problem in problems],
+            errors=[str(problem) for problem in problems],
+        )

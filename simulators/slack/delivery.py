@@ -53,7 +53,9 @@ class Delivery(ABC):
     async def send(self, envelope: Envelope) -> JSON | None:
         """Bring the envelope to the app and return the payload of its ack, or raise Undelivered."""
 
-    async def deliver(self, kind: str, payload: JSON, accepts_response_payload: bool = False) -> Delivered:
+    async def deliver(
+        self, kind: str, payload: JSON, accepts_response_payload: bool = False
+    ) -> Delivered:
         """Deliver, wait up to three seconds for the ack, and let events be tried again later."""
         self._count += 1
         envelope = Envelope(f"env-{self._count:06d}", kind, payload, accepts_response_payload)
@@ -76,7 +78,12 @@ class Delivery(ABC):
     async def _once(self, envelope: Envelope) -> Delivered:
         loop = asyncio.get_running_loop()
         began, name = loop.time(), _name(envelope)
-        self.journal.write("envelope", name, note=f"retry {envelope.attempt}" if envelope.attempt else "", sent=envelope.payload)
+        self.journal.write(
+            "envelope",
+            name,
+            note=f"retry {envelope.attempt}" if envelope.attempt else "",
+            sent=envelope.payload,
+        )
         lost = False
         try:
             async with asyncio.timeout(ACK_SECONDS):
@@ -86,7 +93,9 @@ class Delivery(ABC):
                     await asyncio.sleep(ACK_SECONDS + 1)
             delivered = Delivered(acked=True, payload=payload, elapsed=loop.time() - began)
         except TimeoutError:
-            delivered = Delivered(acked=False, elapsed=loop.time() - began, error="operation_timeout")
+            delivered = Delivered(
+                acked=False, elapsed=loop.time() - began, error="operation_timeout"
+            )
         except Undelivered as why:
             delivered = Delivered(acked=False, elapsed=loop.time() - began, error=str(why))
         self._judge(envelope, delivered, lost=lost)
@@ -102,17 +111,31 @@ class Delivery(ABC):
 
     def _judge(self, envelope: Envelope, delivered: Delivered, *, lost: bool) -> None:
         name, answer = _name(envelope), delivered.payload or {}
-        self.journal.write("ack", name, ok=delivered.acked, ms=round(delivered.elapsed * 1000, 1), note=delivered.error, answer=answer)
+        self.journal.write(
+            "ack",
+            name,
+            ok=delivered.acked,
+            ms=round(delivered.elapsed * 1000, 1),
+            note=delivered.error,
+            answer=answer,
+        )
         if not delivered.acked and not lost:
             self.journal.complain(f"{name}: not acked ({delivered.error})")
         if delivered.payload and not envelope.accepts_response_payload:
-            self.journal.complain(f"{name}: the ack carries a payload and Slack does not accept one here")
+            self.journal.complain(
+                f"{name}: the ack carries a payload and Slack does not accept one here"
+            )
 
 
 class InProcess(Delivery):
     """Straight into a coroutine: returns an ack's payload, or None for an empty ack; raising means no ack."""
 
-    def __init__(self, receive: Callable[[str, JSON], Awaitable[JSON | None]], journal: Journal, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        receive: Callable[[str, JSON], Awaitable[JSON | None]],
+        journal: Journal,
+        faults: Faults | None = None,
+    ) -> None:
         super().__init__(journal, faults)
         self.receive = receive
 

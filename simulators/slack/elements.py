@@ -53,27 +53,43 @@ def interactive(blocks: list[JSON]) -> Iterator[tuple[JSON, JSON]]:
 
 def labels(block: JSON, element: JSON) -> set[str]:
     """The names by which a person, or a test, may mean this element."""
-    names = [element.get("action_id"), element.get("text", {}).get("text"), element.get("placeholder", {}).get("text")]
-    if block["type"] == "input" or (block.get("accessory") is element and element["type"] != "button"):
+    names = [
+        element.get("action_id"),
+        element.get("text", {}).get("text"),
+        element.get("placeholder", {}).get("text"),
+    ]
+    if block["type"] == "input" or (
+        block.get("accessory") is element and element["type"] != "button"
+    ):
         said = block.get("label") or block.get("text") or {}
         names += [block["block_id"], said.get("text")]
     return {str(name).casefold().strip() for name in names if name}
 
 
-def find(blocks: list[JSON], name: str, kinds: tuple[str, ...] = (), block_id: str = "") -> tuple[JSON, JSON]:
+def find(
+    blocks: list[JSON], name: str, kinds: tuple[str, ...] = (), block_id: str = ""
+) -> tuple[JSON, JSON]:
     """The block and element that go by this name."""
     for block, element in interactive(blocks):
         if block_id not in ("", block["block_id"]) or (kinds and element["type"] not in kinds):
             continue
         if name.casefold().strip() in labels(block, element):
             return block, element
-    there = sorted(element.get("text", {}).get("text") or element["action_id"] for _, element in interactive(blocks))
-    raise NotPossible(f"there is no {name!r} here; there is: {', '.join(there) or 'nothing to use'}")
+    there = sorted(
+        element.get("text", {}).get("text") or element["action_id"]
+        for _, element in interactive(blocks)
+    )
+    raise NotPossible(
+        f"there is no {name!r} here; there is: {', '.join(there) or 'nothing to use'}"
+    )
 
 
 def options_of(element: JSON) -> list[JSON]:
     """All that can be chosen."""
-    return [*element.get("options", []), *(option for group in element.get("option_groups", []) for option in group["options"])]
+    return [
+        *element.get("options", []),
+        *(option for group in element.get("option_groups", []) for option in group["options"]),
+    ]
 
 
 def option(element: JSON, name: object) -> JSON:
@@ -117,8 +133,14 @@ def check_line(element: JSON, text: str) -> None:
     if element["type"] == "number_input":
         if not element["is_decimal_allowed"] and "." in text:
             raise NotPossible(f"{name} takes whole numbers")
-        if not float(element.get("min_value", "-inf")) <= float(text) <= float(element.get("max_value", "inf")):
-            raise NotPossible(f"{name} takes numbers from {element.get('min_value', 'any')} to {element.get('max_value', 'any')}")
+        if (
+            not float(element.get("min_value", "-inf"))
+            <= float(text)
+            <= float(element.get("max_value", "inf"))
+        ):
+            raise NotPossible(
+                f"{name} takes numbers from {element.get('min_value', 'any')} to {element.get('max_value', 'any')}"
+            )
 
 
 def begins_with(element: JSON) -> JSON:
@@ -134,7 +156,9 @@ def state_of(blocks: list[JSON], typed: dict[str, dict[str, JSON]]) -> JSON:
     values: JSON = {}
     for block, element in interactive(blocks):
         if element["type"] not in ("button", "overflow"):
-            said = typed.get(block["block_id"], {}).get(element["action_id"]) or begins_with(element)
+            said = typed.get(block["block_id"], {}).get(element["action_id"]) or begins_with(
+                element
+            )
             values.setdefault(block["block_id"], {})[element["action_id"]] = said
     return values
 

@@ -59,12 +59,23 @@ class HttpMode(Delivery):
         read: JSON = json.loads(answer) if "json" in content_type else {"text": answer}
         return read
 
-    async def _post(self, body: str, content_type: str, headers: dict[str, str]) -> tuple[int, str, str]:
+    async def _post(
+        self, body: str, content_type: str, headers: dict[str, str]
+    ) -> tuple[int, str, str]:
         stamp = str(int(self._now()))
-        signed = hmac.new(self.signing_secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
-        own = {"Content-Type": content_type, "X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={signed}"}
+        signed = hmac.new(
+            self.signing_secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256
+        ).hexdigest()
+        own = {
+            "Content-Type": content_type,
+            "X-Slack-Request-Timestamp": stamp,
+            "X-Slack-Signature": f"v0={signed}",
+        }
         try:
-            async with aiohttp.ClientSession() as session, session.post(self.url, data=body.encode(), headers=own | headers) as answer:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(self.url, data=body.encode(), headers=own | headers) as answer,
+            ):
                 return answer.status, await answer.text(), answer.content_type
         except (aiohttp.ClientError, asyncio.IncompleteReadError) as gone:
             raise Undelivered("dispatch_failed") from gone

@@ -8,7 +8,15 @@ from typing import TypeVar
 from simulators.slack import payloads
 from simulators.slack.blockkit import check_view
 from simulators.slack.delivery import Delivered, Delivery
-from simulators.slack.elements import NotPossible, answered, find, interactive, is_empty, option, state_of
+from simulators.slack.elements import (
+    NotPossible,
+    answered,
+    find,
+    interactive,
+    is_empty,
+    option,
+    state_of,
+)
 from simulators.slack.model import JSON, Channel, Message, ResponseUrl, SlackError, User, View
 from simulators.slack.responses import Responses
 from simulators.slack.workspace import Workspace
@@ -21,7 +29,9 @@ TROUBLE = "We had some trouble connecting. Try again?"
 class Human:
     """One person at one screen. Every method is one thing that this person does; what a client refuses is NotPossible."""
 
-    def __init__(self, workspace: Workspace, delivery: Delivery, user: str, manifest: JSON | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, delivery: Delivery, user: str, manifest: JSON | None = None
+    ) -> None:
         self.workspace = workspace
         self.delivery = delivery
         self.user: User = workspace.users[user]
@@ -43,7 +53,9 @@ class Human:
             await self._event("message.im", payloads.mention(self.workspace, message, "message"))
         return message
 
-    async def mentions(self, channel: str, text: str, thread_ts: str | None = None) -> Message | None:
+    async def mentions(
+        self, channel: str, text: str, thread_ts: str | None = None
+    ) -> Message | None:
         """Write a message that names the bot, perhaps in a thread."""
         return await self.types(channel, f"<@{self.workspace.bot.id}> {text}", thread_ts)
 
@@ -58,12 +70,16 @@ class Human:
 
     # --- using what is on the screen -----------------------------------------------------------------------------------
 
-    async def presses(self, where: Where, label: str, *, confirm: bool = True, block_id: str = "") -> Delivered:
+    async def presses(
+        self, where: Where, label: str, *, confirm: bool = True, block_id: str = ""
+    ) -> Delivered:
         """Press a button, and answer its confirm dialog if it has one."""
         place = self._place(where)
         block, element = find(place.blocks, label, ("button",), block_id)
         self._confirm(element, confirm=confirm)
-        action = {"text": element["text"]} | {key: element[key] for key in ("value", "style") if key in element}
+        action = {"text": element["text"]} | {
+            key: element[key] for key in ("value", "style") if key in element
+        }
         self.workspace.did(self.user.id, "pressed", str(element["text"]["text"]))
         if isinstance(place, Message):
             self.workspace.pressed(self.user.id, place, element)
@@ -73,12 +89,16 @@ class Human:
         """Press what a message showed before it was edited: this person's client has not heard of that yet."""
         self._place(before)
         block, element = find(before.blocks, label, ("button",))
-        action = {"text": element["text"]} | {key: element[key] for key in ("value", "style") if key in element}
+        action = {"text": element["text"]} | {
+            key: element[key] for key in ("value", "style") if key in element
+        }
         self.workspace.did(self.user.id, "pressed", str(element["text"]["text"]))
         self.workspace.pressed(self.user.id, before, element)
         return await self._act(before, block, element, action)
 
-    async def selects(self, where: Where, field: str, answer: object, *, confirm: bool = True, block_id: str = "") -> Delivered:
+    async def selects(
+        self, where: Where, field: str, answer: object, *, confirm: bool = True, block_id: str = ""
+    ) -> Delivered:
         """Choose from a list, tick, or pick a date."""
         place = self._place(where)
         block, element = find(place.blocks, field, (), block_id)
@@ -93,11 +113,17 @@ class Human:
             return Delivered(acked=True)
         return await self._act(place, block, element, action)
 
-    async def overflow(self, where: Where, choice: str, menu: str = "", *, confirm: bool = True) -> Delivered:
+    async def overflow(
+        self, where: Where, choice: str, menu: str = "", *, confirm: bool = True
+    ) -> Delivered:
         """Choose from a menu of three dots."""
         place = self._place(where)
         for block, element in interactive(place.blocks):
-            if element["type"] == "overflow" and menu in ("", element["action_id"], block["block_id"]):
+            if element["type"] == "overflow" and menu in (
+                "",
+                element["action_id"],
+                block["block_id"],
+            ):
                 picked = option(element, choice)
                 self._confirm(element, confirm=confirm)
                 self.workspace.did(self.user.id, "pressed", str(picked["text"]["text"]))
@@ -121,9 +147,15 @@ class Human:
             if block["type"] == "input" and not block.get("optional"):
                 element = block["element"]
                 if is_empty(element, state[block["block_id"]][element["action_id"]]):
-                    raise NotPossible(f"please complete this required field: {block['label']['text']}")
+                    raise NotPossible(
+                        f"please complete this required field: {block['label']['text']}"
+                    )
         self.workspace.did(self.user.id, "submitted", top.title)
-        done = await self.delivery.deliver("interactive", payloads.view_submission(self.workspace, self.user, top, state), True)  # noqa: FBT003
+        done = await self.delivery.deliver(
+            "interactive",
+            payloads.view_submission(self.workspace, self.user, top, state),
+            True,  # noqa: FBT003
+        )
         self._submitted(top, done)
         return self.modal()
 
@@ -135,7 +167,10 @@ class Human:
         self.workspace.close_view(top, everything=everything)
         for one in reversed(told):
             if one.body.get("notify_on_close"):
-                await self.delivery.deliver("interactive", payloads.view_closed(self.workspace, self.user, one, cleared=everything))
+                await self.delivery.deliver(
+                    "interactive",
+                    payloads.view_closed(self.workspace, self.user, one, cleared=everything),
+                )
 
     # --- looking -------------------------------------------------------------------------------------------------------
 
@@ -160,7 +195,14 @@ class Human:
         """Wait for a message that contains this text."""
 
         def seen() -> Message | None:
-            return next((m for m in reversed(self.sees(channel)) if text in m.text or text in str(m.blocks)), None)
+            return next(
+                (
+                    m
+                    for m in reversed(self.sees(channel))
+                    if text in m.text or text in str(m.blocks)
+                ),
+                None,
+            )
 
         return await self.wait_for(seen, timeout)
 
@@ -181,13 +223,20 @@ class Human:
 
     async def _commands(self, where: Channel, text: str, thread_ts: str | None) -> Message | None:
         command, _, rest = text.partition(" ")
-        declared = [str(one["command"]) for one in self.manifest.get("features", {}).get("slash_commands", [])]
+        declared = [
+            str(one["command"])
+            for one in self.manifest.get("features", {}).get("slash_commands", [])
+        ]
         if command not in declared:
-            raise NotPossible(f"{command} is not a valid command. In Slack, all messages that start with the “/” character are commands.")
+            raise NotPossible(
+                f"{command} is not a valid command. In Slack, all messages that start with the “/” character are commands."
+            )
         if thread_ts:
             raise NotPossible(f"{command} is not supported in threads. Sorry!")
         self.workspace.did(self.user.id, "typed", text)
-        payload = payloads.slash_command(self.workspace, self.user, where, command, self._escape(rest.strip()))
+        payload = payloads.slash_command(
+            self.workspace, self.user, where, command, self._escape(rest.strip())
+        )
         done = await self.delivery.deliver("slash_commands", payload, True)  # noqa: FBT003
         if not done.acked:
             return self._failed(where.id, command, done.error)
@@ -203,18 +252,28 @@ class Human:
 
     def _failed(self, channel: str, what: str, error: str) -> Message:
         code = error.partition(":")[0]
-        return self.workspace.tell(self.user.id, channel, f'{what} failed with the error "{code}"', error=True)
+        return self.workspace.tell(
+            self.user.id, channel, f'{what} failed with the error "{code}"', error=True
+        )
 
     def _escape(self, text: str) -> str:
         """Turn @names and #channels into ids, as the client does."""
         people = {user.name: f"<@{user.id}>" for user in self.workspace.users.values()}
-        people |= {group.handle: f"<!subteam^{group.id}>" for group in self.workspace.groups.values()}
-        rooms = {channel.name: f"<#{channel.id}|{channel.name}>" for channel in self.workspace.channels.values() if channel.name}
+        people |= {
+            group.handle: f"<!subteam^{group.id}>" for group in self.workspace.groups.values()
+        }
+        rooms = {
+            channel.name: f"<#{channel.id}|{channel.name}>"
+            for channel in self.workspace.channels.values()
+            if channel.name
+        }
         text = re.sub(r"(?<![\w<])@([\w.-]*\w)", lambda found: people.get(found[1], found[0]), text)
         return re.sub(r"(?<![\w<])#([\w-]+)", lambda found: rooms.get(found[1], found[0]), text)
 
     async def _event(self, name: str, payload: JSON) -> None:
-        if name in self.manifest.get("settings", {}).get("event_subscriptions", {}).get("bot_events", []):
+        if name in self.manifest.get("settings", {}).get("event_subscriptions", {}).get(
+            "bot_events", []
+        ):
             await self.delivery.deliver("events_api", payload)
 
     def _place(self, where: Where) -> Message | View:
@@ -226,7 +285,13 @@ class Human:
             if where not in (*self.workspace.views.get(self.user.id, []), self.home()):
                 raise NotPossible("this view is no longer on the screen")
             return where
-        found = self.home() if where == "home" else self.modal() if where == "modal" else self._message(where)
+        found = (
+            self.home()
+            if where == "home"
+            else self.modal()
+            if where == "modal"
+            else self._message(where)
+        )
         if found is None:
             raise NotPossible(f"there is no {where} on {self.user.name}'s screen")
         return found
@@ -250,13 +315,23 @@ class Human:
             raise NotPossible(f"declined: {element['confirm']['title']['text']}")
 
     def _typed(self, place: Message | View) -> dict[str, dict[str, JSON]]:
-        return place.typed if isinstance(place, View) else self.workspace.typed.setdefault((self.user.id, place.ts), {})
+        return (
+            place.typed
+            if isinstance(place, View)
+            else self.workspace.typed.setdefault((self.user.id, place.ts), {})
+        )
 
     def _remember(self, place: Message | View, block: JSON, element: JSON, said: JSON) -> None:
         self._typed(place).setdefault(block["block_id"], {})[element["action_id"]] = said
 
-    async def _act(self, place: Message | View, block: JSON, element: JSON, more: JSON) -> Delivered:
-        action = {"type": element["type"], "action_id": element["action_id"], "block_id": block["block_id"]} | more
+    async def _act(
+        self, place: Message | View, block: JSON, element: JSON, more: JSON
+    ) -> Delivered:
+        action = {
+            "type": element["type"],
+            "action_id": element["action_id"],
+            "block_id": block["block_id"],
+        } | more
         action["action_ts"] = self.workspace.next_ts()
         state = state_of(place.blocks, self._typed(place))
         if isinstance(place, View):
@@ -265,7 +340,9 @@ class Human:
             payload = payloads.message_action(self.workspace, self.user, place, action, state)
         done = await self.delivery.deliver("interactive", payload)
         if not done.acked and isinstance(place, Message):
-            self._failed(place.channel, str(element.get("text", {}).get("text", "This")), done.error)
+            self._failed(
+                place.channel, str(element.get("text", {}).get("text", "This")), done.error
+            )
         elif not done.acked and isinstance(place, View):
             place.trouble = TROUBLE
             self.workspace.changed()
@@ -280,9 +357,13 @@ class Human:
             view.trouble = TROUBLE
         elif what == "errors":
             view.errors = {str(block): str(text) for block, text in answer["errors"].items()}
-            unknown = set(view.errors) - {str(block["block_id"]) for block in view.blocks if block["type"] == "input"}
+            unknown = set(view.errors) - {
+                str(block["block_id"]) for block in view.blocks if block["type"] == "input"
+            }
             if unknown:
-                self.delivery.journal.complain(f"view_submission: errors for blocks that are no inputs: {', '.join(sorted(unknown))}")
+                self.delivery.journal.complain(
+                    f"view_submission: errors for blocks that are no inputs: {', '.join(sorted(unknown))}"
+                )
         elif what in ("update", "push"):
             self._answered_with_view(view, answer, push=what == "push")
         else:
@@ -292,7 +373,9 @@ class Human:
     def _answered_with_view(self, view: View, answer: JSON, *, push: bool) -> None:
         problems = check_view(answer.get("view"))
         if problems:
-            self.delivery.journal.complain(f"view_submission: invalid view in the ack: {'; '.join(map(str, problems))}")
+            self.delivery.journal.complain(
+                f"view_submission: invalid view in the ack: {'; '.join(map(str, problems))}"
+            )
             view.trouble = TROUBLE
         elif push:
             self.workspace.open_view(self.user.id, answer["view"], push=True)
@@ -300,7 +383,9 @@ class Human:
             self.workspace.update_view(view, answer["view"])
 
 
-async def wait_for(workspace: Workspace, predicate: Callable[[], T | None], timeout: float = 30.0) -> T:
+async def wait_for(
+    workspace: Workspace, predicate: Callable[[], T | None], timeout: float = 30.0
+) -> T:
     """Look at every change of the workspace until the predicate gives something true, and return that."""
     news = asyncio.Event()
     stop = workspace.watch(news.set)

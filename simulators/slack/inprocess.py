@@ -73,7 +73,9 @@ class InProcessSession:
             yield InProcessAnswer(200, {}, "OK", "text/plain")
         else:
             answer = await self._call(rest, sent)
-            yield InProcessAnswer(answer.status, answer.headers, json.dumps(answer.json), "application/json")
+            yield InProcessAnswer(
+                answer.status, answer.headers, json.dumps(answer.json), "application/json"
+            )
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -113,7 +115,9 @@ class InProcessRespond(AsyncRespond):
         """Answer the interaction."""
         if self.response_url is None:
             raise ValueError("respond is unsupported here as there is no response_url")
-        message = _build_message(text=text, **more) if isinstance(text, str) else _build_message(**text)
+        message = (
+            _build_message(text=text, **more) if isinstance(text, str) else _build_message(**text)
+        )
         client = AsyncWebhookClient(self.response_url, session=self.session)
         client.proxy = None
         return await client.send_dict(message)
@@ -124,7 +128,10 @@ def bolt_receiver(app: AsyncApp, webapi: WebApi) -> Receive:
     session = InProcessSession(webapi)
 
     @app.middleware
-    async def respond_in_process(context: AsyncBoltContext, next: Callable[[], Awaitable[None]]) -> None:  # noqa: A002 - Bolt's word
+    async def respond_in_process(
+        context: AsyncBoltContext,
+        next: Callable[[], Awaitable[None]],  # noqa: A002
+    ) -> None:
         if context.response_url:
             context["respond"] = InProcessRespond(context.response_url, session)
         await next()

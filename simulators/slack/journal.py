@@ -43,7 +43,16 @@ class Journal:
         self.count = 0
         self.listener: Callable[[], None] = lambda: None
 
-    def write(self, kind: str, name: str, *, ok: bool = True, ms: float | None = None, note: str = "", **wire: JSON) -> Entry:
+    def write(
+        self,
+        kind: str,
+        name: str,
+        *,
+        ok: bool = True,
+        ms: float | None = None,
+        note: str = "",
+        **wire: JSON,
+    ) -> Entry:
         """Add a line; what was typed into secret fields is masked before it is kept."""
         self.count += 1
         if not self.keeps:
@@ -67,12 +76,16 @@ class Journal:
 
     def calls(self, method: str = "") -> list[Entry]:
         """The API calls in the record, all or of one method."""
-        return [entry for entry in self.entries if entry.kind == "api" and method in ("", entry.name)]
+        return [
+            entry for entry in self.entries if entry.kind == "api" and method in ("", entry.name)
+        ]
 
     def assert_clean(self, allow: Iterable[str] = ()) -> None:
         """Raise AssertionError unless the app kept Slack's rules; a complaint that contains a text of `allow` is forgiven."""
         forgiven = tuple(allow)
-        left = [problem for problem in self.problems if not any(text in problem for text in forgiven)]
+        left = [
+            problem for problem in self.problems if not any(text in problem for text in forgiven)
+        ]
         if left:
             raise AssertionError("the app broke Slack's rules:\n- " + "\n- ".join(left))
 
@@ -83,7 +96,9 @@ def masked(value: Any, *, secret: bool = False) -> Any:
         return [masked(item, secret=secret) for item in value]
     if not isinstance(value, dict):
         return value
-    secret = secret or any("secret" in str(value.get(key, "")).lower() for key in ("action_id", "block_id"))
+    secret = secret or any(
+        "secret" in str(value.get(key, "")).lower() for key in ("action_id", "block_id")
+    )
     return {key: _masked_item(key, item, secret=secret) for key, item in value.items()}
 
 

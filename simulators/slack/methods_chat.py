@@ -13,8 +13,21 @@ def post_message(call: Call) -> JSON:
     text, blocks = content(call)
     if len(text) > POST_TEXT:
         text = text[:POST_TEXT]
-    more = {"thread_ts": thread(call, channel), "broadcast": bool(call.get("reply_broadcast")), "metadata": metadata(call)}
-    for name in ("unfurl_links", "unfurl_media", "mrkdwn", "link_names", "parse", "username", "icon_emoji", "icon_url"):
+    more = {
+        "thread_ts": thread(call, channel),
+        "broadcast": bool(call.get("reply_broadcast")),
+        "metadata": metadata(call),
+    }
+    for name in (
+        "unfurl_links",
+        "unfurl_media",
+        "mrkdwn",
+        "link_names",
+        "parse",
+        "username",
+        "icon_emoji",
+        "icon_url",
+    ):
         call.get(name)
     message = call.workspace.post(channel, call.workspace.bot.id, text, blocks, **more)
     said = message.as_json(call.workspace.team_id, call.workspace.app_id)
@@ -30,7 +43,15 @@ def update(call: Call) -> JSON:
     text, blocks = content(call)
     if len(text) > EDIT_TEXT:
         raise SlackError("msg_too_long")
-    for name in ("link_names", "parse", "reply_broadcast", "as_user", "unfurl_links", "unfurl_media", "file_ids"):
+    for name in (
+        "link_names",
+        "parse",
+        "reply_broadcast",
+        "as_user",
+        "unfurl_links",
+        "unfurl_media",
+        "file_ids",
+    ):
         call.get(name)
     # Text without blocks takes the blocks away, as in Slack.
     call.workspace.edit(message, text, blocks or [], metadata(call))
@@ -60,7 +81,12 @@ def post_ephemeral(call: Call) -> JSON:
     for name in ("link_names", "parse", "username", "icon_emoji", "icon_url", "as_user"):
         call.get(name)
     message = call.workspace.post(
-        channel, call.workspace.bot.id, text, blocks, ephemeral_to=user.id, thread_ts=thread(call, channel)
+        channel,
+        call.workspace.bot.id,
+        text,
+        blocks,
+        ephemeral_to=user.id,
+        thread_ts=thread(call, channel),
     )
     return {"message_ts": message.ts}
 
@@ -158,6 +184,10 @@ def metadata(call: Call) -> JSON | None:
     given = call.get("metadata")
     if given is None:
         return None
-    if not isinstance(given, dict) or set(given) != {"event_type", "event_payload"} or not isinstance(given["event_payload"], dict):
+    if (
+        not isinstance(given, dict)
+        or set(given) != {"event_type", "event_payload"}
+        or not isinstance(given["event_payload"], dict)
+    ):
         raise SlackError("invalid_metadata_format")
     return given

@@ -24,7 +24,14 @@ def complete_upload(call: Call) -> JSON:
         channel = call.workspace.channel(target)
         may_write(call, channel)
         where = thread(call, channel)
-        call.workspace.post(channel, call.workspace.bot.id, comment, blocks, thread_ts=where, files=[file.id for file in files])
+        call.workspace.post(
+            channel,
+            call.workspace.bot.id,
+            comment,
+            blocks,
+            thread_ts=where,
+            files=[file.id for file in files],
+        )
         for file in files:
             file.shared = True
     return {"files": [{"id": file.id, "title": file.title, "name": file.name} for file in files]}

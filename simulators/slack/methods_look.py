@@ -31,7 +31,15 @@ def bots_info(call: Call) -> JSON:
     place = call.workspace
     if call.get("bot", place.bot.bot_id) != place.bot.bot_id:
         raise SlackError("bot_not_found")
-    return {"bot": {"id": place.bot.bot_id, "app_id": place.app_id, "user_id": place.bot.id, "name": place.bot.name, "deleted": False}}
+    return {
+        "bot": {
+            "id": place.bot.bot_id,
+            "app_id": place.app_id,
+            "user_id": place.bot.id,
+            "name": place.bot.name,
+            "deleted": False,
+        }
+    }
 
 
 def users_info(call: Call) -> JSON:
@@ -53,7 +61,13 @@ def usergroups_list(call: Call) -> JSON:
     for name in ("include_count", "include_disabled", "team_id"):
         call.get(name)
     groups = call.workspace.groups.values()
-    return {"usergroups": [group.as_json(call.workspace.team_id) | ({"users": list(group.users)} if include else {}) for group in groups]}
+    return {
+        "usergroups": [
+            group.as_json(call.workspace.team_id)
+            | ({"users": list(group.users)} if include else {})
+            for group in groups
+        ]
+    }
 
 
 def usergroups_users(call: Call) -> JSON:
@@ -77,13 +91,21 @@ def conversations_info(call: Call) -> JSON:
 def conversations_list(call: Call) -> JSON:
     """conversations.list."""
     kinds = {"public_channel": "channels", "private_channel": "groups", "im": "im", "mpim": "mpim"}
-    wanted = [kinds[name.strip()] for name in str(call.get("types", "public_channel")).split(",") if name.strip() in kinds]
+    wanted = [
+        kinds[name.strip()]
+        for name in str(call.get("types", "public_channel")).split(",")
+        if name.strip() in kinds
+    ]
     for kind in wanted:
         call.require_scope(f"{kind}:read")
     without_archived = call.get("exclude_archived")
     call.get("team_id")
     shown = [channel for channel in call.workspace.channels.values() if channel.kind() in wanted]
-    shown = [channel for channel in shown if call.workspace.bot.id in channel.members or channel.kind() == "channels"]
+    shown = [
+        channel
+        for channel in shown
+        if call.workspace.bot.id in channel.members or channel.kind() == "channels"
+    ]
     shown = [channel for channel in shown if not (without_archived and channel.is_archived)]
     return page(call, "channels", [_told(call, channel) for channel in shown])
 
@@ -96,8 +118,16 @@ def conversations_members(call: Call) -> JSON:
 def history(call: Call) -> JSON:
     """conversations.history."""
     channel = readable(call, "history", member=True)
-    found = [m for m in channel.messages.values() if m.ephemeral_to is None and m.thread_ts in (None, m.ts)]
-    inside, limit, start = list(reversed(_between(call, found))), _limit(call), int(call.get("cursor") or 0)
+    found = [
+        m
+        for m in channel.messages.values()
+        if m.ephemeral_to is None and m.thread_ts in (None, m.ts)
+    ]
+    inside, limit, start = (
+        list(reversed(_between(call, found))),
+        _limit(call),
+        int(call.get("cursor") or 0),
+    )
     more = start + limit < len(inside)
     told: JSON = {"messages": _told_messages(call, inside[start : start + limit]), "has_more": more}
     return told | ({"response_metadata": {"next_cursor": str(start + limit)}} if more else {})
@@ -109,8 +139,15 @@ def replies(call: Call) -> JSON:
     root = str(call.need("ts", "thread_not_found"))
     if root not in channel.messages:
         raise SlackError("thread_not_found")
-    found = [m for m in channel.messages.values() if m.ephemeral_to is None and root in (m.ts, m.thread_ts)]
-    return {"messages": _told_messages(call, _between(call, found)[-_limit(call) :]), "has_more": False}
+    found = [
+        m
+        for m in channel.messages.values()
+        if m.ephemeral_to is None and root in (m.ts, m.thread_ts)
+    ]
+    return {
+        "messages": _told_messages(call, _between(call, found)[-_limit(call) :]),
+        "has_more": False,
+    }
 
 
 def open_conversation(call: Call) -> JSON:
@@ -119,7 +156,9 @@ def open_conversation(call: Call) -> JSON:
     call.get("return_im")
     if "," in who:
         raise SlackError("method_not_supported_for_channel_type")
-    channel = call.workspace.direct(who) if who in call.workspace.users else call.workspace.channel(who)
+    channel = (
+        call.workspace.direct(who) if who in call.workspace.users else call.workspace.channel(who)
+    )
     return {"channel": _told(call, channel)}
 
 
@@ -143,7 +182,9 @@ def page(call: Call, key: str, items: list[JSON] | list[str]) -> JSON:
 
 
 def _told(call: Call, channel: Channel) -> JSON:
-    return channel.as_json() | ({} if channel.im_with else {"is_member": call.workspace.bot.id in channel.members})
+    return channel.as_json() | (
+        {} if channel.im_with else {"is_member": call.workspace.bot.id in channel.members}
+    )
 
 
 def _between(call: Call, found: list[Message]) -> list[Message]:
@@ -160,4 +201,8 @@ def _told_messages(call: Call, found: list[Message]) -> list[JSON]:
     """Metadata is handed out to whoever asks for it only."""
     whole = call.get("include_all_metadata")
     told = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
-    return told if whole else [{key: value for key, value in said.items() if key != "metadata"} for said in told]
+    return (
+        told
+        if whole
+        else [{key: value for key, value in said.items() if key != "metadata"} for said in told]
+    )

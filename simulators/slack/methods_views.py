@@ -24,7 +24,9 @@ def update_view(call: Call) -> JSON:
     body = the_view(call, "")
     view = call.workspace.view(str(call.get("view_id", "")), str(call.get("external_id", "")))
     if body["type"] != view.body["type"]:
-        raise SlackError("invalid_arguments", ["[ERROR] view type cannot be changed [json-pointer:/view/type]"])
+        raise SlackError(
+            "invalid_arguments", ["[ERROR] view type cannot be changed [json-pointer:/view/type]"]
+        )
     return _shown(call, call.workspace.update_view(view, body, str(call.get("hash", ""))))
 
 
@@ -44,9 +46,15 @@ def validate(call: Call) -> JSON:
     view, blocks, message = call.get("view"), call.get("blocks"), call.get("message")
     if view is None and blocks is None and message is None:
         raise SlackError("invalid_arguments")
-    problems = check_view(view) if view is not None else check_blocks(blocks if message is None else message.get("blocks", []))
+    problems = (
+        check_view(view)
+        if view is not None
+        else check_blocks(blocks if message is None else message.get("blocks", []))
+    )
     if problems:
-        told = [{"code": "invalid", "message": one.message, "pointer": one.pointer} for one in problems]
+        told = [
+            {"code": "invalid", "message": one.message, "pointer": one.pointer} for one in problems
+        ]
         raise SlackError("invalid_blocks", errors=told)
     return {}
 
@@ -61,8 +69,17 @@ def the_view(call: Call, kind: str) -> JSON:
         raise SlackError("view_too_large")
     body: JSON = view
     taken = body.get("external_id")
-    others = [other for stack in call.workspace.views.values() for other in stack if other.id != call.get("view_id")]
-    if taken and any(other.body.get("external_id") == taken for other in others) and not call.get("external_id"):
+    others = [
+        other
+        for stack in call.workspace.views.values()
+        for other in stack
+        if other.id != call.get("view_id")
+    ]
+    if (
+        taken
+        and any(other.body.get("external_id") == taken for other in others)
+        and not call.get("external_id")
+    ):
         raise SlackError("duplicate_external_id")
     return body
 

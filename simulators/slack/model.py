@@ -55,7 +55,13 @@ class User:
 
     def _in_the_organisation(self) -> JSON:
         teams = list(self.teams or (self.team_id,))
-        return {"id": self.id, "enterprise_id": self.enterprise_id, "enterprise_name": "Org", "is_admin": False, "teams": teams}
+        return {
+            "id": self.id,
+            "enterprise_id": self.enterprise_id,
+            "enterprise_name": "Org",
+            "is_admin": False,
+            "teams": teams,
+        }
 
 
 @dataclass
@@ -109,7 +115,13 @@ class Message:
 
     def as_json(self, team: str, app_id: str) -> JSON:
         """The message as the Web API and the payloads tell it."""
-        said: JSON = {"type": "message", "user": self.user, "ts": self.ts, "text": self.text, "team": team}
+        said: JSON = {
+            "type": "message",
+            "user": self.user,
+            "ts": self.ts,
+            "text": self.text,
+            "team": team,
+        }
         if self.bot_id:
             said |= {"bot_id": self.bot_id, "app_id": app_id}
         if self.blocks:
@@ -121,7 +133,10 @@ class Message:
         if self.metadata:
             said["metadata"] = self.metadata
         if self.reactions:
-            said["reactions"] = [{"name": name, "users": who, "count": len(who)} for name, who in self.reactions.items()]
+            said["reactions"] = [
+                {"name": name, "users": who, "count": len(who)}
+                for name, who in self.reactions.items()
+            ]
         return said
 
 
@@ -133,7 +148,9 @@ def texts_of(blocks: Any) -> list[str]:
         return []
     own = blocks.get("text")
     return ([own] if isinstance(own, str) else []) + [
-        text for key in ("text", "fields", "elements", "accessory", "label", "confirm", "title") for text in texts_of(blocks.get(key))
+        text
+        for key in ("text", "fields", "elements", "accessory", "label", "confirm", "title")
+        for text in texts_of(blocks.get(key))
     ]
 
 
@@ -171,7 +188,13 @@ class Channel:
     def as_json(self) -> JSON:
         """The channel as `conversations.info` tells it."""
         if self.im_with:
-            return {"id": self.id, "is_im": True, "user": self.im_with, "is_channel": False, "is_archived": False}
+            return {
+                "id": self.id,
+                "is_im": True,
+                "user": self.im_with,
+                "is_channel": False,
+                "is_archived": False,
+            }
         return {
             "id": self.id,
             "name": self.name,
@@ -187,7 +210,9 @@ class Channel:
 
     def kind(self) -> str:
         """The family of scopes that reading this conversation needs."""
-        return "im" if self.im_with or self.private_to else "groups" if self.is_private else "channels"
+        return (
+            "im" if self.im_with or self.private_to else "groups" if self.is_private else "channels"
+        )
 
 
 @dataclass

@@ -26,11 +26,15 @@ def slash_command(place: Workspace, user: User, channel: Channel, command: str, 
         "trigger_id": place.issue_trigger(user.id),
     }
     enterprise = place.enterprise_id
-    return told | ({"enterprise_id": enterprise, "enterprise_name": place.domain.title()} if enterprise else {})
+    return told | (
+        {"enterprise_id": enterprise, "enterprise_name": place.domain.title()} if enterprise else {}
+    )
 
 
 def _interaction(place: Workspace, kind: str, user: User) -> JSON:
-    enterprise = {"id": place.enterprise_id, "name": place.domain.title()} if place.enterprise_id else None
+    enterprise = (
+        {"id": place.enterprise_id, "name": place.domain.title()} if place.enterprise_id else None
+    )
     team: JSON = {"id": place.team_id, "domain": place.domain}
     if enterprise:
         team |= {"enterprise_id": enterprise["id"], "enterprise_name": enterprise["name"]}
@@ -45,7 +49,9 @@ def _interaction(place: Workspace, kind: str, user: User) -> JSON:
     }
 
 
-def message_action(place: Workspace, user: User, message: Message, action: JSON, state: JSON) -> JSON:
+def message_action(
+    place: Workspace, user: User, message: Message, action: JSON, state: JSON
+) -> JSON:
     """Somebody pressed or chose something in a message."""
     channel = place.channels[message.channel]
     container: JSON = {
@@ -59,13 +65,20 @@ def message_action(place: Workspace, user: User, message: Message, action: JSON,
     told = _interaction(place, "block_actions", user) | {
         "container": container,
         "trigger_id": place.issue_trigger(user.id),
-        "channel": {"id": channel.id, "name": "directmessage" if channel.kind() == "im" else channel.name},
+        "channel": {
+            "id": channel.id,
+            "name": "directmessage" if channel.kind() == "im" else channel.name,
+        },
         "state": {"values": state},
         "response_url": place.issue_response_url(user.id, channel.id, message.ts),
         "actions": [action],
     }
     # Slack does not hand out the message again when only one person saw it.
-    return told if message.ephemeral_to else told | {"message": message.as_json(place.team_id, place.app_id)}
+    return (
+        told
+        if message.ephemeral_to
+        else told | {"message": message.as_json(place.team_id, place.app_id)}
+    )
 
 
 def view_action(place: Workspace, user: User, view: View, action: JSON, state: JSON) -> JSON:
@@ -90,7 +103,10 @@ def view_submission(place: Workspace, user: User, view: View, state: JSON) -> JS
 
 def view_closed(place: Workspace, user: User, view: View, *, cleared: bool) -> JSON:
     """Somebody closed a modal that asked to be told."""
-    return _interaction(place, "view_closed", user) | {"view": place.view_json(view), "is_cleared": cleared}
+    return _interaction(place, "view_closed", user) | {
+        "view": place.view_json(view),
+        "is_cleared": cleared,
+    }
 
 
 def event(place: Workspace, body: JSON) -> JSON:
@@ -119,13 +135,26 @@ def event(place: Workspace, body: JSON) -> JSON:
 
 def home_opened(place: Workspace, user: User) -> JSON:
     """Somebody opened the bot's App Home."""
-    body: JSON = {"type": "app_home_opened", "user": user.id, "channel": place.direct(user.id).id, "tab": "home"}
+    body: JSON = {
+        "type": "app_home_opened",
+        "user": user.id,
+        "channel": place.direct(user.id).id,
+        "tab": "home",
+    }
     home = place.homes.get(user.id)
     return event(place, body | ({"view": place.view_json(home)} if home else {}))
 
 
 def mention(place: Workspace, message: Message, kind: str = "app_mention") -> JSON:
     """Somebody named the bot in a message, or wrote to it (`kind` "message")."""
-    body: JSON = {"type": kind, "user": message.user, "text": message.text, "ts": message.ts, "channel": message.channel}
-    body |= {"team": place.users[message.user].team_id} | ({"thread_ts": message.thread_ts} if message.thread_ts else {})
+    body: JSON = {
+        "type": kind,
+        "user": message.user,
+        "text": message.text,
+        "ts": message.ts,
+        "channel": message.channel,
+    }
+    body |= {"team": place.users[message.user].team_id} | (
+        {"thread_ts": message.thread_ts} if message.thread_ts else {}
+    )
     return event(place, body | ({"channel_type": "im"} if kind == "message" else {}))

@@ -34,13 +34,19 @@ class PretendSlack:
 
     def connect(self, road: Delivery | Callable[[str, JSON], Awaitable[JSON | None]]) -> Delivery:
         """Take this road to the app: a delivery, or a coroutine function that receives (kind, payload)."""
-        self._delivery = road if isinstance(road, Delivery) else InProcess(road, self.journal, self.faults)
+        self._delivery = (
+            road if isinstance(road, Delivery) else InProcess(road, self.journal, self.faults)
+        )
         return self._delivery
 
     async def happens(self, event: str, **body: object) -> None:
         """Something of the Events API that nobody types or presses, such as `channel_archive`; told only where the manifest asks for it."""
-        if event in self.manifest.get("settings", {}).get("event_subscriptions", {}).get("bot_events", []):
-            await self.delivery.deliver("events_api", payloads.event(self.workspace, {"type": event, **body}))
+        if event in self.manifest.get("settings", {}).get("event_subscriptions", {}).get(
+            "bot_events", []
+        ):
+            await self.delivery.deliver(
+                "events_api", payloads.event(self.workspace, {"type": event, **body})
+            )
 
     def human(self, user: str) -> Human:
         """This person, at a screen."""

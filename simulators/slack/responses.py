@@ -20,7 +20,9 @@ class Responses:
             url = self.workspace.redeem_response_url(token)
             self.say(url, body)
         except SlackError as refused:
-            self.journal.complain(f"response url: {refused.code} {refused.extra.get('errors', '')}".strip())
+            self.journal.complain(
+                f"response url: {refused.code} {refused.extra.get('errors', '')}".strip()
+            )
             self.journal.write("respond", token, ok=False, note=refused.code, sent=body)
             return (404 if refused.code.endswith("_url") else 400), refused.code
         self.journal.write("respond", token, sent=body)
@@ -28,7 +30,11 @@ class Responses:
 
     def say(self, url: ResponseUrl, body: JSON) -> Message | None:
         """Show what the app answered to an interaction."""
-        channel, text, blocks = self.workspace.channel(url.channel), str(body.get("text") or ""), body.get("blocks")
+        channel, text, blocks = (
+            self.workspace.channel(url.channel),
+            str(body.get("text") or ""),
+            body.get("blocks"),
+        )
         original = channel.messages.get(url.message or "")
         if body.get("delete_original"):
             if original:
@@ -41,13 +47,17 @@ class Responses:
         thread = body.get("thread_ts") or None
         private = body.get("response_type", "ephemeral") != "in_channel"
         bot = self.workspace.bot.id
-        return self.workspace.post(channel, bot, text, blocks, ephemeral_to=url.user if private else None, thread_ts=thread)
+        return self.workspace.post(
+            channel, bot, text, blocks, ephemeral_to=url.user if private else None, thread_ts=thread
+        )
 
     def _check(self, text: str, blocks: object) -> None:
         if not text and not blocks:
             raise SlackError("no_text")
         if not text.strip():
-            self.journal.complain("response without text: notifications and screen readers have nothing to say")
+            self.journal.complain(
+                "response without text: notifications and screen readers have nothing to say"
+            )
         problems = check_blocks(blocks) if blocks else []
         if problems:
             raise SlackError("invalid_blocks", errors=[str(problem) for problem in problems])

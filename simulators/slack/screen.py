@@ -36,13 +36,24 @@ class Guide:
     def _is_done(self, done: JSON) -> bool:
         if "message" in done:
             texts = [done["message"]] if isinstance(done["message"], str) else done["message"]
-            said = (m.text + str(m.blocks) for c in self.slack.workspace.channels.values() for m in c.messages.values())
+            said = (
+                m.text + str(m.blocks)
+                for c in self.slack.workspace.channels.values()
+                for m in c.messages.values()
+            )
             return any(all(text in message for text in texts) for message in said)
-        verb = next((verb for verb in ("typed", "pressed", "opened", "submitted") if verb in done), "acting_as")
+        verb = next(
+            (verb for verb in ("typed", "pressed", "opened", "submitted") if verb in done),
+            "acting_as",
+        )
         wanted, by = str(done.get(verb, "")), done.get("by")
         for user, did, what in self.slack.workspace.acts:
             meant = what == wanted if done.get("exactly") else what.startswith(wanted)
-            if did == verb and by in (None, user) and (user == wanted if verb == "acting_as" else meant):
+            if (
+                did == verb
+                and by in (None, user)
+                and (user == wanted if verb == "acting_as" else meant)
+            ):
                 return True
         return False
 
@@ -50,7 +61,13 @@ class Guide:
 class Screen:
     """Draws snapshots."""
 
-    def __init__(self, slack: PretendSlack, completions: Sequence[JSON], guide: Guide, panel: Callable[[], JSON] | None) -> None:
+    def __init__(
+        self,
+        slack: PretendSlack,
+        completions: Sequence[JSON],
+        guide: Guide,
+        panel: Callable[[], JSON] | None,
+    ) -> None:
         self.slack = slack
         self.completions = [*self._declared(), *completions]
         self.guide = guide
@@ -77,7 +94,9 @@ class Screen:
             "panel": self.panel() if self.panel else None,
             "journal": self.slack.journal.count,
             "problems": len(self.slack.journal.problems),
-            "home_enabled": bool(self.slack.manifest.get("features", {}).get("app_home", {}).get("home_tab_enabled")),
+            "home_enabled": bool(
+                self.slack.manifest.get("features", {}).get("app_home", {}).get("home_tab_enabled")
+            ),
         }
 
     def _channel(self, user: str, channel: Channel) -> JSON:
@@ -106,8 +125,13 @@ class Screen:
             "broadcast": message.broadcast,
             "pinned": message.pinned,
             "error": message.error,
-            "reactions": [{"name": name, "count": len(who)} for name, who in message.reactions.items()],
-            "files": [{"id": file.id, "name": file.name, "title": file.title or file.name} for file in files],
+            "reactions": [
+                {"name": name, "count": len(who)} for name, who in message.reactions.items()
+            ],
+            "files": [
+                {"id": file.id, "name": file.name, "title": file.title or file.name}
+                for file in files
+            ],
             "odd": bool(message.blocks and check_blocks(message.blocks)),
         }
 

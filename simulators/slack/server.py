@@ -21,7 +21,18 @@ from simulators.slack.webapi import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 from simulators.slack.workspace import Workspace
 
 UI = Path(__file__).with_name("ui")
-PAGES = {"": "index.html"} | {name: name for name in ("page.js", "blocks.js", "mrkdwn.js", "panel.js", "dom.js", "page.css", "gallery.js")}
+PAGES = {"": "index.html"} | {
+    name: name
+    for name in (
+        "page.js",
+        "blocks.js",
+        "mrkdwn.js",
+        "panel.js",
+        "dom.js",
+        "page.css",
+        "gallery.js",
+    )
+}
 PAGES |= {"gallery": "gallery.html"}
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 CSP = (
@@ -63,14 +74,20 @@ class SlackServer:
         gallery: Sequence[JSON] = (),
     ) -> None:
         if host not in ("127.0.0.1", "localhost"):
-            raise ValueError(f"the pretend Slack has no locks and listens on this machine only, not on {host}")
+            raise ValueError(
+                f"the pretend Slack has no locks and listens on this machine only, not on {host}"
+            )
         self.slack = PretendSlack(workspace, manifest, faults)
         self.workspace, self.clock, self.host, self.port = workspace, clock, host, port
         self.sockets = SocketMode(self.slack.journal, self.slack.faults, workspace.app_id)
         self.slack.connect(delivery or self.sockets)
         self.slack.webapi.open_socket = self.sockets.open_url
         self.gallery = list(gallery)
-        self.panel_state, self.panel_act, self.panel_actions = panel_state, panel_act, list(panel_actions)
+        self.panel_state, self.panel_act, self.panel_actions = (
+            panel_state,
+            panel_act,
+            list(panel_actions),
+        )
         self.screen = Screen(self.slack, completions, Guide(self.slack, guide), panel_state)
         self.bot_token, self.app_token, self.signing_secret = BOT_TOKEN, APP_TOKEN, SIGNING_SECRET
         self._runner: web.AppRunner | None = None
@@ -134,13 +151,21 @@ class SlackServer:
             await self._runner.cleanup()
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
         """Keep other sites in the same browser out: a page elsewhere can send here, but not with our Host, Origin and JSON."""
         ours = {f"127.0.0.1:{self.port}", f"localhost:{self.port}"}
         origin = request.headers.get("Origin")
-        if request.host not in ours or (origin is not None and origin.removeprefix("http://") not in ours):
+        if request.host not in ours or (
+            origin is not None and origin.removeprefix("http://") not in ours
+        ):
             return web.json_response({"ok": False, "error": "not from here"}, status=403)
-        if request.method == "POST" and request.path.startswith(("/_ui/", "/_control/")) and request.content_type != "application/json":
+        if (
+            request.method == "POST"
+            and request.path.startswith(("/_ui/", "/_control/"))
+            and request.content_type != "application/json"
+        ):
             return web.json_response({"ok": False, "error": "send JSON"}, status=415)
         return await handler(request)
 
@@ -164,7 +189,9 @@ class SlackServer:
         return web.json_response(answer.json, status=answer.status, headers=answer.headers)
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
-        status, text = self.slack.responses.handle(request.match_info["token"], await request.json())
+        status, text = self.slack.responses.handle(
+            request.match_info["token"], await request.json()
+        )
         return web.Response(status=status, text=text)
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
@@ -179,7 +206,12 @@ class SlackServer:
         file = self.workspace.files.get(request.match_info["file"])
         if file is None or file.data is None:
             return web.Response(status=404)
-        kinds = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif", ".txt": "text/plain"}
+        kinds = {
+            ".png": "image/png",
+            ".jpg": "image/jpeg",
+            ".gif": "image/gif",
+            ".txt": "text/plain",
+        }
         kind = kinds.get(Path(file.name).suffix.lower(), "application/octet-stream")
         return web.Response(body=file.data, content_type=kind, headers=SAFE)
 
@@ -190,20 +222,37 @@ class SlackServer:
         if name is None:
             return web.Response(status=404)
         page = UI / name
-        return web.Response(text=page.read_text("utf-8"), content_type=TYPES[page.suffix], headers=SAFE)
+        return web.Response(
+            text=page.read_text("utf-8"), content_type=TYPES[page.suffix], headers=SAFE
+        )
 
     async def _permalink(self, request: web.Request) -> web.StreamResponse:
         raise web.HTTPFound(f"/#in={request.match_info['channel']}")
 
     async def _start_values(self, _request: web.Request) -> web.StreamResponse:
-        people = [user.as_json() for user in self.workspace.users.values() if not user.is_bot and not user.deleted]
-        told = {"people": people, "completions": self.screen.completions, "panel_actions": self.panel_actions}
+        people = [
+            user.as_json()
+            for user in self.workspace.users.values()
+            if not user.is_bot and not user.deleted
+        ]
+        told = {
+            "people": people,
+            "completions": self.screen.completions,
+            "panel_actions": self.panel_actions,
+        }
         return web.json_response(told, headers=SAFE)
 
     async def _gallery(self, request: web.Request) -> web.StreamResponse:
         """Messages and views to be looked at, beside what a client knows when it draws them."""
-        shown = [one for one in self.gallery if str(one["name"]).startswith(request.query.get("only", ""))]
-        return web.json_response(self.screen.snapshot(next(iter(self.workspace.users))) | {"gallery": shown}, headers=SAFE)
+        shown = [
+            one
+            for one in self.gallery
+            if str(one["name"]).startswith(request.query.get("only", ""))
+        ]
+        return web.json_response(
+            self.screen.snapshot(next(iter(self.workspace.users))) | {"gallery": shown},
+            headers=SAFE,
+        )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         user = request.query.get("as", "")
@@ -242,7 +291,9 @@ class SlackServer:
 
     async def _panel(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
-        if self.panel_act is None or asked.get("id") not in [one["id"] for one in self.panel_actions]:
+        if self.panel_act is None or asked.get("id") not in [
+            one["id"] for one in self.panel_actions
+        ]:
             return web.json_response({"ok": False, "error": "there is no such switch"})
         text = await self.panel_act(str(asked["id"]), dict(asked.get("args") or {}))
         self.slack.journal.write("note", f"fault menu: {asked['id']}", note=text)
@@ -263,10 +314,21 @@ class SlackServer:
         return web.json_response(self.screen.snapshot(request.query["as"]))
 
     async def _wait(self, request: web.Request) -> web.StreamResponse:
-        human, channel, text = self.human(request.query["as"]), request.query["channel"], request.query["text"]
+        human, channel, text = (
+            self.human(request.query["as"]),
+            request.query["channel"],
+            request.query["text"],
+        )
 
         def seen() -> str | None:
-            return next((m.ts for m in reversed(human.sees(channel)) if text in m.text or text in str(m.blocks)), None)
+            return next(
+                (
+                    m.ts
+                    for m in reversed(human.sees(channel))
+                    if text in m.text or text in str(m.blocks)
+                ),
+                None,
+            )
 
         try:
             found = await wait_for(self.workspace, seen, float(request.query.get("timeout", 30)))

@@ -19,7 +19,13 @@ MOST_SOCKETS = 10
 class SocketMode(Delivery):
     """The app's sockets and what is on its way through them."""
 
-    def __init__(self, journal: Journal, faults: Faults | None = None, app_id: str = "A0SIM", base_url: str = "") -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        faults: Faults | None = None,
+        app_id: str = "A0SIM",
+        base_url: str = "",
+    ) -> None:
         super().__init__(journal, faults)
         self.app_id = app_id
         self.base_url = base_url
@@ -140,7 +146,9 @@ class SocketMode(Delivery):
     async def _disconnect(self, socket: web.WebSocketResponse, reason: str) -> None:
         self.journal.write("socket", f"disconnect: {reason}")
         with contextlib.suppress(ConnectionError):
-            await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "sim"}})
+            await socket.send_json(
+                {"type": "disconnect", "reason": reason, "debug_info": {"host": "sim"}}
+            )
 
     def _hello(self) -> JSON:
         return {
@@ -158,7 +166,9 @@ class SocketMode(Delivery):
             return
         waiting = self._pending.get(str(ack.get("envelope_id")))
         if waiting is None:
-            self.journal.complain(f"ack for an envelope that nobody waits for: {ack.get('envelope_id')}")
+            self.journal.complain(
+                f"ack for an envelope that nobody waits for: {ack.get('envelope_id')}"
+            )
         elif not waiting.done():
             waiting.set_result(ack.get("payload"))
 

@@ -44,7 +44,9 @@ class Method:
 METHODS: dict[str, Method] = {
     "api.test": Method(lambda call: {"args": dict(call.args)}, per_minute=600),
     "auth.test": Method(look.auth_test, per_minute=600),
-    "apps.connections.open": Method(look.open_connection, "connections:write", PER_MINUTE[3], for_app_token=True),
+    "apps.connections.open": Method(
+        look.open_connection, "connections:write", PER_MINUTE[3], for_app_token=True
+    ),
     "blocks.validate": Method(views.validate),
     "bots.info": Method(look.bots_info, "users:read", PER_MINUTE[3]),
     "chat.delete": Method(chat.delete, "chat:write", PER_MINUTE[3]),
@@ -74,8 +76,26 @@ METHODS: dict[str, Method] = {
 }
 
 # What is the app's own fault, whenever it happens; "not found" and "conflict" are part of life.
-FAULTY = frozenset({"invalid_blocks", "invalid_arguments", "no_text", "msg_too_long", "missing_scope", "unknown_method", "view_too_large"})
-FAULTY_TOO = frozenset({"ratelimited", "invalid_metadata_format", "invalid_attachments", "not_enabled", "push_limit_reached"})
+FAULTY = frozenset(
+    {
+        "invalid_blocks",
+        "invalid_arguments",
+        "no_text",
+        "msg_too_long",
+        "missing_scope",
+        "unknown_method",
+        "view_too_large",
+    }
+)
+FAULTY_TOO = frozenset(
+    {
+        "ratelimited",
+        "invalid_metadata_format",
+        "invalid_attachments",
+        "not_enabled",
+        "push_limit_reached",
+    }
+)
 
 
 @dataclass
@@ -97,7 +117,11 @@ class WebApi:
         self.limits = Limits(self.workspace.steady)
         self.record: Journal = self.journal or Journal(self.workspace.clock.now)
         self.journal = self.record
-        self.workspace.bot.name = str(self.manifest.get("features", {}).get("bot_user", {}).get("display_name", self.workspace.bot.name))
+        self.workspace.bot.name = str(
+            self.manifest.get("features", {})
+            .get("bot_user", {})
+            .get("display_name", self.workspace.bot.name)
+        )
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -115,20 +139,35 @@ class WebApi:
                 answer = Answer(answer.status, answer.headers, answer.json, fault.delay, fault.lost)
         ok = answer.status == 200 and bool(answer.json.get("ok")) and not answer.lost
         note = "fault" if fault else "" if ok else str(answer.json.get("error", answer.status))
-        self.record.write("api", method, ok=ok, note=note, sent={k: v for k, v in args.items() if k != "token"}, answer=answer.json)
+        self.record.write(
+            "api",
+            method,
+            ok=ok,
+            note=note,
+            sent={k: v for k, v in args.items() if k != "token"},
+            answer=answer.json,
+        )
         return answer
 
     def _answer(self, name: str, token: str, args: dict[str, Any]) -> Answer:
         try:
-            given = {key: read_value(key, copy.deepcopy(value)) for key, value in args.items() if value is not None and key != "token"}
+            given = {
+                key: read_value(key, copy.deepcopy(value))
+                for key, value in args.items()
+                if value is not None and key != "token"
+            }
             told = self._run(name, token or str(args.get("token", "")), given)
         except SlackError as refused:
             if refused.code in FAULTY or refused.code in FAULTY_TOO:
-                details = refused.extra.get("response_metadata", {}).get("messages", "") or refused.extra.get("needed", "")
+                details = refused.extra.get("response_metadata", {}).get(
+                    "messages", ""
+                ) or refused.extra.get("needed", "")
                 self.record.complain(f"{name}: {refused.code} {details}".strip())
             wait = refused.extra.pop("retry_after", 0)
             headers = {"Retry-After": str(wait)} if wait else {}
-            return Answer(429 if wait else 200, headers, {"ok": False, "error": refused.code} | refused.extra)
+            return Answer(
+                429 if wait else 200, headers, {"ok": False, "error": refused.code} | refused.extra
+            )
         return Answer(200, {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}, {"ok": True} | told)
 
     def _run(self, name: str, token: str, args: JSON) -> JSON:
@@ -144,7 +183,11 @@ class WebApi:
             self.record.complain(f"{name}: {what}")
 
         call = Call(self.workspace, args, self.manifest, complain, self.scopes, self.open_socket)
-        if self.limited and name == "chat.postMessage" and self.limits.wait_for_post(call.channel().id):
+        if (
+            self.limited
+            and name == "chat.postMessage"
+            and self.limits.wait_for_post(call.channel().id)
+        ):
             raise SlackError("ratelimited", retry_after=1)
         told = method.run(call)
         unknown = sorted(set(args) - call.used)
@@ -164,7 +207,9 @@ class WebApi:
         if method.scope and not method.for_app_token:
             self.record.scopes_used.add(method.scope)
             if method.scope not in self.scopes:
-                raise SlackError("missing_scope", needed=method.scope, provided=",".join(sorted(self.scopes)))
+                raise SlackError(
+                    "missing_scope", needed=method.scope, provided=",".join(sorted(self.scopes))
+                )
 
 
 def _faulty(fault: Fault) -> Answer:

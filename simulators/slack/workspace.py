@@ -7,7 +7,20 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simulators.clock import Clock
-from simulators.slack.model import JSON, Channel, File, Group, Message, Press, ResponseUrl, SlackError, Trigger, User, View, texts_of
+from simulators.slack.model import (
+    JSON,
+    Channel,
+    File,
+    Group,
+    Message,
+    Press,
+    ResponseUrl,
+    SlackError,
+    Trigger,
+    User,
+    View,
+    texts_of,
+)
 
 TRIGGER_SECONDS = 3.0
 RESPONSE_URL_SECONDS = 1800.0
@@ -74,7 +87,15 @@ class Workspace:
         self.groups[id] = group = Group(id, handle, name or handle.title(), list(users))
         return group
 
-    def add_channel(self, id: str, name: str, members: Iterable[str], *, private: bool = False, with_bot: bool = True) -> Channel:  # noqa: A002
+    def add_channel(
+        self,
+        id: str,  # noqa: A002
+        name: str,
+        members: Iterable[str],
+        *,
+        private: bool = False,
+        with_bot: bool = True,
+    ) -> Channel:
         """Make a channel with these people, and with the bot unless told otherwise."""
         everyone = [*members, *([self.bot.id] if with_bot else [])]
         self.channels[id] = channel = Channel(id, name, everyone, is_private=private)
@@ -96,7 +117,9 @@ class Workspace:
         """The conversation of this person with the bot, opened if need be."""
         who = self.users.get(user)
         if who is None or who.deleted or who.is_bot:
-            raise SlackError("user_disabled" if who is not None and who.deleted else "channel_not_found")
+            raise SlackError(
+                "user_disabled" if who is not None and who.deleted else "channel_not_found"
+            )
         id_ = f"D{user[1:]}"
         if id_ not in self.channels:
             self.channels[id_] = Channel(id_, "", [user, self.bot.id], im_with=user)
@@ -143,11 +166,23 @@ class Workspace:
         self._last_ts = max(self._last_ts + 1, int(self.clock.now() * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
-    def post(self, channel: Channel, user: str, text: str, blocks: list[JSON] | None = None, **more: Any) -> Message:
+    def post(
+        self, channel: Channel, user: str, text: str, blocks: list[JSON] | None = None, **more: Any
+    ) -> Message:
         """Put a message into a channel."""
         bot_id = self.bot.bot_id if user == self.bot.id else ""
-        message = Message(self.next_ts(), channel.id, user, text, copy.deepcopy(blocks or []), bot_id=bot_id, **more)
-        message.unseen = bool(message.ephemeral_to and message.thread_ts) and not self._is_active(channel, str(message.thread_ts))
+        message = Message(
+            self.next_ts(),
+            channel.id,
+            user,
+            text,
+            copy.deepcopy(blocks or []),
+            bot_id=bot_id,
+            **more,
+        )
+        message.unseen = bool(message.ephemeral_to and message.thread_ts) and not self._is_active(
+            channel, str(message.thread_ts)
+        )
         name_blocks(message.blocks)
         channel.messages[message.ts] = message
         self._shown(message)
@@ -159,7 +194,13 @@ class Workspace:
             raise SlackError("message_not_found")
         return channel.messages[ts]
 
-    def edit(self, message: Message, text: str | None = None, blocks: list[JSON] | None = None, metadata: JSON | None = None) -> None:
+    def edit(
+        self,
+        message: Message,
+        text: str | None = None,
+        blocks: list[JSON] | None = None,
+        metadata: JSON | None = None,
+    ) -> None:
         """Change a message in place; metadata that is not given stays."""
         message.text = message.text if text is None else text
         message.blocks = copy.deepcopy(message.blocks if blocks is None else blocks)
@@ -178,30 +219,65 @@ class Workspace:
         self.channels[message.channel].messages.pop(message.ts, None)
         self.changed()
 
-    def tell(self, user: str, channel: str, text: str, blocks: list[JSON] | None = None, *, error: bool = False) -> Message:
+    def tell(
+        self,
+        user: str,
+        channel: str,
+        text: str,
+        blocks: list[JSON] | None = None,
+        *,
+        error: bool = False,
+    ) -> Message:
         """Show a message to one person only."""
-        return self.post(self.channel(channel), self.bot.id, text, blocks, ephemeral_to=user, error=error)
+        return self.post(
+            self.channel(channel), self.bot.id, text, blocks, ephemeral_to=user, error=error
+        )
 
     def visible(self, user: str, channel: Channel) -> list[Message]:
         """What this person sees in a channel, oldest first."""
         if user not in channel.members:
             return []
-        return [m for m in channel.messages.values() if m.ephemeral_to in (None, user) and not m.unseen]
+        return [
+            m for m in channel.messages.values() if m.ephemeral_to in (None, user) and not m.unseen
+        ]
 
     def _is_active(self, channel: Channel, thread: str) -> bool:
-        return any(m.thread_ts == thread and m.ts != thread and m.ephemeral_to is None for m in channel.messages.values())
+        return any(
+            m.thread_ts == thread and m.ts != thread and m.ephemeral_to is None
+            for m in channel.messages.values()
+        )
 
     def pressed(self, user: str, message: Message, element: JSON) -> None:
         """Remember a press with what stood there."""
-        label, value, confirm = str(element["text"]["text"]), str(element.get("value", "")), "\n".join(texts_of(element.get("confirm")))
+        label, value, confirm = (
+            str(element["text"]["text"]),
+            str(element.get("value", "")),
+            "\n".join(texts_of(element.get("confirm"))),
+        )
         readers, text = self.readers(message), message.shown()
-        self.presses.append(Press(self.clock.now(), user, message.channel, message.ts, label, value, confirm, text, readers))
+        self.presses.append(
+            Press(
+                self.clock.now(),
+                user,
+                message.channel,
+                message.ts,
+                label,
+                value,
+                confirm,
+                text,
+                readers,
+            )
+        )
 
     def readers(self, message: Message) -> frozenset[str]:
         """Who can read a message now."""
         if message.unseen:
             return frozenset()
-        return frozenset([message.ephemeral_to] if message.ephemeral_to else self.channels[message.channel].members)
+        return frozenset(
+            [message.ephemeral_to]
+            if message.ephemeral_to
+            else self.channels[message.channel].members
+        )
 
     # --- permissions that run out --------------------------------------------------------------------------------------
 
@@ -233,7 +309,9 @@ class Workspace:
     def issue_response_url(self, user: str, channel: str, message: str | None = None) -> str:
         """A response url for what this person did in this channel, perhaps to this message."""
         now = self.steady()
-        self.response_urls = {key: url for key, url in self.response_urls.items() if url.until > now - 600}
+        self.response_urls = {
+            key: url for key, url in self.response_urls.items() if url.until > now - 600
+        }
         token = f"{self.team_id}{self.number():06d}"
         self.response_urls[token] = ResponseUrl(user, channel, now + RESPONSE_URL_SECONDS, message)
         return f"{self.base_url}/respond/{token}"
@@ -260,7 +338,14 @@ class Workspace:
         if len(stack) >= 3:
             raise SlackError("push_limit_reached")
         id_ = f"V{self.number():08d}"
-        view = View(id_, user, copy.deepcopy(body), self._hash(), stack[0].id if stack else id_, stack[-1].id if stack else None)
+        view = View(
+            id_,
+            user,
+            copy.deepcopy(body),
+            self._hash(),
+            stack[0].id if stack else id_,
+            stack[-1].id if stack else None,
+        )
         name_blocks(view.blocks)
         self.views[user] = [*stack, view]
         self.changed()
@@ -270,7 +355,9 @@ class Workspace:
         """The open view with this id."""
         everything = [*itertools.chain.from_iterable(self.views.values()), *self.homes.values()]
         for view in everything:
-            if (view_id and view.id == view_id) or (external_id and view.body.get("external_id") == external_id):
+            if (view_id and view.id == view_id) or (
+                external_id and view.body.get("external_id") == external_id
+            ):
                 return view
         raise SlackError("not_found")
 
@@ -298,7 +385,9 @@ class Workspace:
     def close_view(self, view: View, *, everything: bool = False) -> None:
         """Take a modal, or the whole stack, off a person's screen."""
         stack = self.views.get(view.user, [])
-        self.views[view.user] = [] if everything else [other for other in stack if other is not view]
+        self.views[view.user] = (
+            [] if everything else [other for other in stack if other is not view]
+        )
         self.changed()
 
     def view_json(self, view: View, state: JSON | None = None) -> JSON:
@@ -358,4 +447,8 @@ def name_blocks(blocks: list[JSON]) -> None:
 
 def elements_of(block: JSON) -> list[JSON]:
     """What stands inside a block: its accessory, its input, or its row of elements."""
-    return [inner for inner in (block.get("accessory"), block.get("element"), *block.get("elements", [])) if inner]
+    return [
+        inner
+        for inner in (block.get("accessory"), block.get("element"), *block.get("elements", []))
+        if inner
+    ]

@@ -37,7 +37,17 @@ def running_browser() -> Iterator[Browser]:
 @contextmanager
 def running_demo(speed: int) -> Iterator[str]:
     """`openvidu-bot demo`, as somebody starts it; ends in order and says nothing but its address."""
-    words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--speed", str(speed), "--no-browser"]
+    words = [
+        sys.executable,
+        "-m",
+        "bot",
+        "demo",
+        "--port",
+        "0",
+        "--speed",
+        str(speed),
+        "--no-browser",
+    ]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -55,10 +65,21 @@ class Watched:
         self.page: Page = browser.new_page(**more)
         self.complaints: list[str] = []
         self.asked_for: set[str] = set()
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on(
+            "console",
+            lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None,
+        )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda r: self.complaints.append(r.url) if "/_ui/stream" not in r.url else None)
-        self.page.on("request", lambda r: self.asked_for.add(r.url.split("/")[2]) if not r.url.startswith("data:") else None)
+        self.page.on(
+            "requestfailed",
+            lambda r: self.complaints.append(r.url) if "/_ui/stream" not in r.url else None,
+        )
+        self.page.on(
+            "request",
+            lambda r: (
+                self.asked_for.add(r.url.split("/")[2]) if not r.url.startswith("data:") else None
+            ),
+        )
         self.page.goto(url)
         self.url = url
 
@@ -67,12 +88,18 @@ class Watched:
         answer = Axe().run(self.page).response
         found = answer["violations"]
         assert len(answer["passes"]) > 10, "it looked"
-        grave = [f"{v['id']}: {v['help']} ({[n['html'][:160] for n in v['nodes'][:3]]})" for v in found if v["impact"] in GRAVE]
+        grave = [
+            f"{v['id']}: {v['help']} ({[n['html'][:160] for n in v['nodes'][:3]]})"
+            for v in found
+            if v["impact"] in GRAVE
+        ]
         assert grave == [], where
 
     def has_no_complaints(self) -> None:
         """Nothing on the console, nothing that Slack would refuse, nothing undrawn, and nothing from elsewhere."""
-        assert self.page.evaluate("fetch('/_control/problems').then(r => r.json())")["problems"] == []
+        assert (
+            self.page.evaluate("fetch('/_control/problems').then(r => r.json())")["problems"] == []
+        )
         assert self.page.get_by_text("not rendered").count() == 0
         assert self.complaints == []
         assert self.asked_for == {self.url.split("/")[2]}

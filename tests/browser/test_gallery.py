@@ -30,6 +30,10 @@ def test_every_message_and_view_is_drawn_on_a_phone(gallery: str) -> None:
         page = watched.page
         expect(page.locator(".exhibit")).to_have_count(len(golden))
         wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 390, [e.get_attribute("id") for e in page.locator(".exhibit").all() if e.evaluate("e => e.scrollWidth > 380")]
+        assert wide <= 390, [
+            e.get_attribute("id")
+            for e in page.locator(".exhibit").all()
+            if e.evaluate("e => e.scrollWidth > 380")
+        ]
         watched.is_accessible("the gallery")
         watched.has_no_complaints()

@@ -94,7 +94,14 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     watched.is_accessible("a confirm dialog")
     confirm.get_by_role("button", name="No, go back").click()
     expect(confirm).to_have_count(0)
-    assert all(b["height"] >= 32 for b in (approve.bounding_box(), page.get_by_role("button", name="Channels").bounding_box()) if b)
+    assert all(
+        b["height"] >= 32
+        for b in (
+            approve.bounding_box(),
+            page.get_by_role("button", name="Channels").bounding_box(),
+        )
+        if b
+    )
     watched.is_accessible("a phone, in the dark")
 
     page.get_by_role("button", name="Channels").click()
@@ -106,7 +113,9 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#panel")).not_to_be_visible()
 
-    page.locator("#home").get_by_label("Do something with acme").select_option(label="Restart a node…")
+    page.locator("#home").get_by_label("Do something with acme").select_option(
+        label="Restart a node…"
+    )
     modal = page.get_by_role("dialog", name="Restart")
     expect(modal.get_by_label("Which node")).to_be_visible(timeout=PATIENCE)
     fits(page)
@@ -135,7 +144,9 @@ def test_approved_on_app_home_while_digitalocean_refuses(browser: Browser, demo:
     page.keyboard.press("Tab")
     expect(page.locator("#text")).to_have_value("/openvidu shutdown ")
     page.keyboard.press("Enter")
-    expect(page.locator("#log").get_by_role("button", name="Approve")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#log").get_by_role("button", name="Approve")).to_be_visible(
+        timeout=PATIENCE
+    )
 
     page.get_by_role("radio", name="Ana Ruiz").focus()
     page.keyboard.press("ArrowRight")

@@ -11,7 +11,12 @@ __all__ = ["browser", "demo"]
 def test_a_window_by_its_form(browser: Browser, demo: str) -> None:
     page = browser.new_page()
     complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if message.type in ("error", "warning") else None
+        ),
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(demo)
     page.fill("#text", "/openvidu window add nights")

@@ -45,7 +45,13 @@ class Lost:
 class Account:
     """One cluster's."""
 
-    def __init__(self, scene: Scene, ledger: Ledger, cast: Cast, shaken: Callable[[float], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        ledger: Ledger,
+        cast: Cast,
+        shaken: Callable[[float], bool] = lambda _: False,
+    ) -> None:
         self._scene, self._ledger, self._cast = scene, ledger, cast
         self._shaken = shaken  # whether there was trouble at that moment, in which a card may say that it does not know
 
@@ -53,12 +59,21 @@ class Account:
         """What people had agreed to for this run at that moment: an answer to its question comes on top of what its plan named."""
         answer: Cover | None = None
         for press in reversed(self._scene.slack.workspace.presses):
-            if press.at <= at and self._is_about(press, tale) and agrees(press.label, press.confirm) and self._counts(press, tale, at):
+            if (
+                press.at <= at
+                and self._is_about(press, tale)
+                and agrees(press.label, press.confirm)
+                and self._counts(press, tale, at)
+            ):
                 said = f"{press.confirm}\n{press.text}"
-                found = Cover(press, self._voters(tale, press, at), named(said), ends_something(said))
+                found = Cover(
+                    press, self._voters(tale, press, at), named(said), ends_something(said)
+                )
                 if answer is not None and "|" not in press.value:
                     young = at - press.at <= self._cast.minutes * 60 + SLACK
-                    return replace(answer, named=answer.named.plus(found.named)) if young else answer
+                    return (
+                        replace(answer, named=answer.named.plus(found.named)) if young else answer
+                    )
                 if "|" not in press.value:
                     return found
                 answer = answer or found
@@ -66,28 +81,53 @@ class Account:
 
     def _counts(self, press: Press, tale: Tale, at: float) -> bool:
         glass = bool(tale.opened.get("glass")) and press.user == tale.opened["requester"]["user"]
-        return glass or (self._may_approve(tale, press.user, press.at) and self._may_approve(tale, press.user, min(at, press.at + 1)))
+        return glass or (
+            self._may_approve(tale, press.user, press.at)
+            and self._may_approve(tale, press.user, min(at, press.at + 1))
+        )
 
     def _may_approve(self, tale: Tale, user: str, at: float) -> bool:
         """Nobody approves what they asked for themselves; of a window's run everybody else is somebody else."""
-        cast = replace(self._cast, asks="") if str(tale.opened["requester"]["user"]).startswith("window:") else self._cast
+        cast = (
+            replace(self._cast, asks="")
+            if str(tale.opened["requester"]["user"]).startswith("window:")
+            else self._cast
+        )
         return cast.may_approve(user, at)
 
     def _is_about(self, press: Press, tale: Tale) -> bool:
         """By the button's value as the state resolves it, or by the run's name on the card."""
         what = press.value.split("|")[0]
-        return what in (tale.name, tale.opened.get("request")) or f"`{tale.name}`" in press.text or f"{tale.name} needs" in press.text
+        return (
+            what in (tale.name, tale.opened.get("request"))
+            or f"`{tale.name}`" in press.text
+            or f"{tale.name} needs" in press.text
+        )
 
     def _voters(self, tale: Tale, last: Press, at: float) -> frozenset[str]:
         """Whose newest press on that card says the same, and who could still say so at the last of these presses."""
-        asked = [float(e["at"]) for e in tale.events if e["is"] == "Questioned" and float(e["at"]) <= last.at] if "|" in last.value else []
+        asked = (
+            [
+                float(e["at"])
+                for e in tale.events
+                if e["is"] == "Questioned" and float(e["at"]) <= last.at
+            ]
+            if "|" in last.value
+            else []
+        )
         since = max(asked, default=-math.inf)  # a vote is about the question that was open then
         newest: dict[str, Press] = {}
         for press in self._scene.slack.workspace.presses:
-            if since <= press.at <= at and (press.ts, press.channel) == (last.ts, last.channel) and press.label != "Details":
+            if (
+                since <= press.at <= at
+                and (press.ts, press.channel) == (last.ts, last.channel)
+                and press.label != "Details"
+            ):
                 newest[press.user] = press
         same = [p for p in newest.values() if (p.label, p.value) == (last.label, last.value)]
-        return frozenset(p.user for p in same if self._may_approve(tale, p.user, max(p.at, last.at)))
+        return frozenset(
+            p.user for p in same if self._may_approve(tale, p.user, max(p.at, last.at))
+        )
 
     # What is wrong
 
@@ -111,14 +151,29 @@ class Account:
         if asked.startswith("window:"):
             added = self._added(tale, asked.removeprefix("window:"))
             asked = str(added.opened["requester"]["user"]) if added is not None else asked
-        agreed = {p.user for p in self._scene.slack.workspace.presses if p.at <= at + 1 and agrees(p.label, p.confirm)} - {asked}
+        agreed = {
+            p.user
+            for p in self._scene.slack.workspace.presses
+            if p.at <= at + 1 and agrees(p.label, p.confirm)
+        } - {asked}
         for user in sorted({str(a["user"]) for a in tale.opened.get("approvers", ())} - agreed):
             yield f"false-approver: {tale.name} is said to be approved by {user}, who has asked for it or pressed nothing"
 
     def _added(self, tale: Tale, window: str) -> Tale | None:
         """The run that had added a window, when this one of the window began."""
-        before = [t for t in self._ledger.tales() if t.procedure == "AddWindow" and t.opened["at"] <= tale.opened["at"]]
-        return next((t for t in reversed(before) if str(t.plan["procedure"]["window"]).startswith(f"{window} ")), None)
+        before = [
+            t
+            for t in self._ledger.tales()
+            if t.procedure == "AddWindow" and t.opened["at"] <= tale.opened["at"]
+        ]
+        return next(
+            (
+                t
+                for t in reversed(before)
+                if str(t.plan["procedure"]["window"]).startswith(f"{window} ")
+            ),
+            None,
+        )
 
     def _losses(self) -> Iterator[str]:
         under: defaultdict[tuple[str, Cover | None], Lost] = defaultdict(Lost)
@@ -150,7 +205,9 @@ class Account:
     def _too_many(self, name: str, cover: Cover | None, lost: Lost) -> Iterator[str]:
         if not (lost.people or lost.recordings):
             return
-        what = f"{name} cut off {lost.people} people and {lost.recordings} recordings ({lost.whys[0]})"
+        what = (
+            f"{name} cut off {lost.people} people and {lost.recordings} recordings ({lost.whys[0]})"
+        )
         if cover is None:
             yield f"not-on-a-card: {what}, and nobody who may approve had pressed anything"
             return
@@ -175,14 +232,20 @@ class Account:
         voters = cover.voters & self._recorded(added) if cover is not None else frozenset()
         effects = tale.plan["effects"]
         comes_to = tale.plan["media"] + effects["adds"]
-        needs = self._cast.needs_more if effects["adds"] > 0 and comes_to > self._cast.most else self._cast.needs
+        needs = (
+            self._cast.needs_more
+            if effects["adds"] > 0 and comes_to > self._cast.most
+            else self._cast.needs
+        )
         if len(voters) < needs:
             yield f"too-few-approvals: {tale.name} comes to {comes_to} media nodes by window {window}, and {sorted(voters)} approved it"
 
     def _recorded(self, tale: Tale) -> frozenset[str]:
         """Who had approved it by its own record, and might at the time of the last of them."""
         at = float(tale.opened["at"])
-        return frozenset(u for a in tale.opened["approvers"] if self._may_approve(tale, u := str(a["user"]), at))
+        return frozenset(
+            u for a in tale.opened["approvers"] if self._may_approve(tale, u := str(a["user"]), at)
+        )
 
     def _money(self, tale: Tale, asked: Cover) -> Iterator[str]:
         """What a window is said to save, by what it starts again."""

@@ -20,10 +20,13 @@ ENDS = re.compile(
 PEOPLE = re.compile(r"(\d+) (?:people|persons?|participants?)\b", re.IGNORECASE)
 RECORDINGS = re.compile(r"(\d+) recordings?\b", re.IGNORECASE)
 NODE = re.compile(r"\b(?:media|node)-[\w-]+:")
-UNKNOWN = re.compile(r"how many (?:meetings|people|recordings)\b[^.;]*\b(?:unknown|not known)", re.IGNORECASE)
+UNKNOWN = re.compile(
+    r"how many (?:meetings|people|recordings)\b[^.;]*\b(?:unknown|not known)", re.IGNORECASE
+)
 AGENTS = re.compile(r"\bcaptions?\b|\bagents?\b", re.IGNORECASE)
 HARMLESS = re.compile(
-    r"^(?:reject|details|cancel|wait|stop|leave|abandon|resume|go on from|keep|yes|no|restore|undo|open|refresh|later)", re.IGNORECASE
+    r"^(?:reject|details|cancel|wait|stop|leave|abandon|resume|go on from|keep|yes|no|restore|undo|open|refresh|later)",
+    re.IGNORECASE,
 )
 """Buttons that agree to no loss by what stands on them; unless their own dialog says that something ends."""
 
@@ -43,7 +46,9 @@ class Named:
     def plus(self, other: "Named") -> "Named":
         """Both."""
         agents, unknown = self.agents or other.agents, self.unknown or other.unknown
-        return Named(self.people + other.people, self.recordings + other.recordings, agents, unknown)
+        return Named(
+            self.people + other.people, self.recordings + other.recordings, agents, unknown
+        )
 
 
 def named(text: str) -> Named:

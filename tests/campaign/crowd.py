@@ -37,11 +37,19 @@ class Crowd:
         self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness, trouble: Trouble,
         turn: Turn | None = None,
     ) -> None:  # fmt: skip
-        self._luck, self.scene, self.ledger, self.storm, self.cast = luck, scene, ledger, storm, cast
+        self._luck, self.scene, self.ledger, self.storm, self.cast = (
+            luck,
+            scene,
+            ledger,
+            storm,
+            cast,
+        )
         self.witness, self.trouble, self.turn = witness, trouble, turn or Turn()
         self._turned: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
-        self._dice: random.Random = dice_of(luck.seed, f"crowd {cast.stack}" if cast.stack != "acme" else "crowd")
+        self._dice: random.Random = dice_of(
+            luck.seed, f"crowd {cast.stack}" if cast.stack != "acme" else "crowd"
+        )
         self._cancels = self._dice.random() < 0.15
         self.rejects = self._dice.random() < 0.05
         self.gives_up = self._dice.choice((0.0, 0.1, 0.5))
@@ -96,7 +104,9 @@ class Crowd:
 
     async def _passes(self) -> None:
         now = self.scene.clock.now()
-        await self.scene.passes(LOOK if now + LOOK < self._waits_until or not self._nobody() else 6 * LOOK)
+        await self.scene.passes(
+            LOOK if now + LOOK < self._waits_until or not self._nobody() else 6 * LOOK
+        )
         if not self._nobody() and now >= self._waits_until:
             self._awake += self.scene.clock.now() - now
 
@@ -105,7 +115,11 @@ class Crowd:
 
     def _where(self) -> str:
         tale = self.ledger.newest()
-        return "it was never run" if tale is None else f"{tale.name} is {tale.state}: {tale.reason} {tale.question}"
+        return (
+            "it was never run"
+            if tale is None
+            else f"{tale.name} is {tale.state}: {tale.reason} {tale.question}"
+        )
 
     async def _act(self, wish: Wish, tale: Tale | None) -> None:
         if tale is None and self.ledger.pending():
@@ -125,7 +139,11 @@ class Crowd:
             await self._go_on(tale)
         elif self._cancels and self._dice.random() < 0.1:
             self._cancels = False
-            await self.tries(self.scene.person(self.cast.asks).types(self.cast.channel, f"/openvidu cancel {tale.name}"))
+            await self.tries(
+                self.scene.person(self.cast.asks).types(
+                    self.cast.channel, f"/openvidu cancel {tale.name}"
+                )
+            )
 
     async def _go_on(self, tale: Tale) -> None:
         """Resume or abandon, at once or when they come to it; meanwhile others meet."""
@@ -134,7 +152,10 @@ class Crowd:
             self.waits(seconds)
             self.scene.estate.settle()
             for people, _, recordings in self._luck.meetings:
-                self.scene.estate.timeline.after(seconds * 0.9, lambda p=people, r=recordings: self._meets(p, r))  # type: ignore[misc]
+                self.scene.estate.timeline.after(
+                    seconds * 0.9,
+                    lambda p=people, r=recordings: self._meets(p, r),  # type: ignore[misc]
+                )
             return
         stops = sum(e["is"] == "Stopped" for e in tale.events)
         gives_up = self._dice.random() < self.gives_up or stops > ENOUGH
@@ -156,14 +177,21 @@ class Crowd:
     async def _types(self, words: str) -> None:
         """Where they happen to be. Elsewhere the cluster has to be named."""
         place, asks = self.scene.slack.workspace, self.cast.asks
-        here = {"": self.cast.channel, "dm": place.direct("UANA").id, "elsewhere": OTHER, "two": "DANAUBEN"}[self._place]
+        here = {
+            "": self.cast.channel,
+            "dm": place.direct("UANA").id,
+            "elsewhere": OTHER,
+            "two": "DANAUBEN",
+        }[self._place]
         if self._place == "two" and here not in place.channels:
             here = place.add_direct("UANA", "UBEN").id
         where = words if here == self.cast.channel else f"{words} --cluster {self.cast.stack}"
         await self.tries(self.scene.person(asks).types(here, f"/openvidu {where}"))
 
     def _version(self) -> str:
-        objects = self.scene.town.spaces.buckets[self.scene.estate.clusters[self.cast.stack].bucket].objects
+        objects = self.scene.town.spaces.buckets[
+            self.scene.estate.clusters[self.cast.stack].bucket
+        ].objects
         return next((k.rpartition("/")[2] for k in objects if "/versions/" in k), "none")
 
     async def _fill_in(self, words: str) -> None:
@@ -176,7 +204,12 @@ class Crowd:
 
     async def _approve(self) -> None:
         label = "Approve"
-        if (eased := next((r for r in map(self.ledger.request, self.ledger.pending()) if r["needs"] == 0), None)) is not None:
+        if (
+            eased := next(
+                (r for r in map(self.ledger.request, self.ledger.pending()) if r["needs"] == 0),
+                None,
+            )
+        ) is not None:
             await self._start(str(eased["requester"]["user"]))
             return
         if self._for_the_first_time("approving"):
@@ -292,4 +325,8 @@ class Crowd:
 
 
 def _labels(message: Message) -> list[str]:
-    return [str(e.get("text", {}).get("text", "")) for _, e in interactive(message.blocks) if e["type"] == "button"]
+    return [
+        str(e.get("text", {}).get("text", ""))
+        for _, e in interactive(message.blocks)
+        if e["type"] == "button"
+    ]

@@ -74,15 +74,25 @@ def any_answer_is_ready(patch: Patch) -> None:
 
     def ready(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
         said = execute(self, droplet_id, command, stdin)
-        return replace(said, stdout=said.stdout.replace("livekit=406", "livekit=200").replace("livekit=000", "livekit=200"))
+        return replace(
+            said,
+            stdout=said.stdout.replace("livekit=406", "livekit=200").replace(
+                "livekit=000", "livekit=200"
+            ),
+        )
 
     patch.setattr(NodeShell, "execute", ready)
+
 
 def pools_do_not_wait(patch: Patch) -> None:
     """The pool's number comes down without looking who is left, and no card says so."""
     effects = PoolTarget.effects
     patch.setattr(PoolTarget, "objection", lambda *_: "")
-    patch.setattr(PoolTarget, "effects", lambda self, cluster: replace(effects(self, cluster), cuts_off=False, special=()))
+    patch.setattr(
+        PoolTarget,
+        "effects",
+        lambda self, cluster: replace(effects(self, cluster), cuts_off=False, special=()),
+    )
     patch.setattr(Drain, "is_done", lambda *_: True)
 
 
@@ -112,8 +122,14 @@ def only_the_requester_reads(patch: Patch) -> None:
     def asks(message: Message) -> bool:
         return "'Approve'" in str(message.blocks)
 
-    patch.setattr(Workspace, "visible", lambda s, user, c: [m for m in visible(s, user, c) if user == "UANA" or not asks(m)])
-    patch.setattr(Workspace, "readers", lambda s, m: frozenset({"UANA"}) if asks(m) else readers(s, m))
+    patch.setattr(
+        Workspace,
+        "visible",
+        lambda s, user, c: [m for m in visible(s, user, c) if user == "UANA" or not asks(m)],
+    )
+    patch.setattr(
+        Workspace, "readers", lambda s, m: frozenset({"UANA"}) if asks(m) else readers(s, m)
+    )
 
 
 def unknown_is_as_before(patch: Patch) -> None:
@@ -130,7 +146,12 @@ def lost_answers_are_noes(patch: Patch) -> None:
     """Where an answer is lost, people are told that nothing was changed."""
 
     async def no(self: LostAnswers, ear: ReplyTarget, *_: object) -> None:
-        await self.say(ear, views.words_card("No usable answer. Nothing was changed by this; try again in a minute."))
+        await self.say(
+            ear,
+            views.words_card(
+                "No usable answer. Nothing was changed by this; try again in a minute."
+            ),
+        )
 
     patch.setattr(LostAnswers, "tell", no)
 
@@ -145,7 +166,11 @@ def goes_on_anyway(kind: type[Event]) -> Spoil:
         covered = RunControl._covered
 
         async def anyway(self: RunControl, onward: Onward) -> Run | Uncovered:
-            return await self._say(onward.run, onward.event) if isinstance(onward.event, kind) else await covered(self, onward)
+            return (
+                await self._say(onward.run, onward.event)
+                if isinstance(onward.event, kind)
+                else await covered(self, onward)
+            )
 
         patch.setattr(RunControl, "_covered", anyway)
         patch.setattr(authorization, "beyond", lambda *_: "")
@@ -194,7 +219,11 @@ def windows_open_with_any_number(patch: Patch) -> None:
 
     def without_numbers(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
         found = impacts(plan, rules)
-        return tuple(i for i in found if i is not Impact.MEDIA_ADDED) if plan.effects.standing else found
+        return (
+            tuple(i for i in found if i is not Impact.MEDIA_ADDED)
+            if plan.effects.standing
+            else found
+        )
 
     patch.setattr("services.access.policy.impacts", without_numbers)
     patch.setattr(standing, "may_start", lambda *_, **__: None)
@@ -203,15 +232,26 @@ def windows_open_with_any_number(patch: Patch) -> None:
 def costs_are_savings(patch: Patch) -> None:
     """What a window starts again costs nothing."""
     words = windows.saving_words
-    patch.setattr(windows, "saving_words", lambda window, cluster: words(replace(window, number=None), cluster))
+    patch.setattr(
+        windows,
+        "saving_words",
+        lambda window, cluster: words(replace(window, number=None), cluster),
+    )
 
 
 def glass_covers_windows(patch: Patch) -> None:
     """Break-glass buys what is done again and again."""
 
-    async def anything(self: Desk, actor: Any, name: str, procedure: Any, *, reason: str, channel: str = "") -> Waiting:
-        plan, rules = make_plan(await self.look(name, procedure.looks_at), procedure), self.sites.rules(name)
-        request = self._requests.new(plan, actor, rules, authorize(plan, actor, rules), reason, channel, glass=True)
+    async def anything(
+        self: Desk, actor: Any, name: str, procedure: Any, *, reason: str, channel: str = ""
+    ) -> Waiting:
+        plan, rules = (
+            make_plan(await self.look(name, procedure.looks_at), procedure),
+            self.sites.rules(name),
+        )
+        request = self._requests.new(
+            plan, actor, rules, authorize(plan, actor, rules), reason, channel, glass=True
+        )
         await self._requests.file(request)
         return Waiting(request)
 
@@ -305,9 +345,14 @@ def decisions_are_not_crossed_out(patch: Patch) -> None:
     """What a form decides on is noted by the name of what it is about."""
     taking = CommandInbox.taking
 
-    def misnamed(self: CommandInbox, name: str, what: Mapping[str, Any], seconds: float, trigger: str = "") -> Any:
+    def misnamed(
+        self: CommandInbox, name: str, what: Mapping[str, Any], seconds: float, trigger: str = ""
+    ) -> Any:
         noted = taking(self, str(what.get("about") or name), what, seconds, trigger)
-        hand = {"hand:" + name if key.startswith("hand:") else key: text for key, text in noted.puts.items()}
+        hand = {
+            "hand:" + name if key.startswith("hand:") else key: text
+            for key, text in noted.puts.items()
+        }
         return replace(noted, puts=hand, ttl={})
 
     patch.setattr(CommandInbox, "taking", misnamed)
@@ -375,7 +420,9 @@ def orders_are_logged(patch: Patch) -> None:
     heard = Control.heard
 
     def noted(self: Control, order: Any, peer: Peer, width: int) -> Any:
-        logging.getLogger("bot.terminal").info("asked from a terminal: %s %s", order.verb, order.words)
+        logging.getLogger("bot.terminal").info(
+            "asked from a terminal: %s %s", order.verb, order.words
+        )
         return heard(self, order, peer, width)
 
     patch.setattr(Control, "heard", noted)

@@ -60,7 +60,10 @@ def without_media(scene: Scene, tale: Tale) -> str:
     left = [d for d in scene.estate.media(tale.stack) if d.on or kind == "pool"]
     fewest = 1 if kind == "pool" else 0
     still = kind == "autoscaler" and scene.estate.functions.scales(tale.stack)
-    there = _is(len(left) <= fewest and all(drained(d) for d in left), f"still there: {[d.name for d in left]}")
+    there = _is(
+        len(left) <= fewest and all(drained(d) for d in left),
+        f"still there: {[d.name for d in left]}",
+    )
     return there or _is(not still, "and more may come by themselves")
 
 
@@ -92,7 +95,9 @@ def pruned(scene: Scene, _: Tale) -> str:
 def configured(scene: Scene, tale: Tale) -> str:
     """The value is in the file, and the masters came back with it."""
     file = scene.town.spaces.read(scene.estate.clusters[tale.stack].bucket, "secrets.env") or b""
-    return _is(f"{KEY}={VALUE}\n".encode() in file, "the value is not in the file") or healthy(scene, tale)
+    return _is(f"{KEY}={VALUE}\n".encode() in file, "the value is not in the file") or healthy(
+        scene, tale
+    )
 
 
 # Media nodes
@@ -104,14 +109,24 @@ def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
     One in a crash loop counts, and one that is on and that another hand has drained: the world did it, and no procedure of these
     is about it.
     """
-    media, nodes, by_hand = scene.estate.media(tale.stack), scene.estate.nodes, scene.estate.watch.by_hand
-    return [d for d in media if nodes.takes_meetings(d) or "openvidu" in d.node.loops or (d.id in by_hand and d.on)]
+    media, nodes, by_hand = (
+        scene.estate.media(tale.stack),
+        scene.estate.nodes,
+        scene.estate.watch.by_hand,
+    )
+    return [
+        d
+        for d in media
+        if nodes.takes_meetings(d) or "openvidu" in d.node.loops or (d.id in by_hand and d.on)
+    ]
 
 
 def unparked(scene: Scene, tale: Tale) -> str:
     """None is off, and those that the world did not break take meetings."""
     off = [d.name for d in scene.estate.media(tale.stack) if not d.on]
-    return _is(not off, f"off: {off}") or _is(len(_ready(scene, tale)) >= _belong(scene, tale), "not all take meetings")
+    return _is(not off, f"off: {off}") or _is(
+        len(_ready(scene, tale)) >= _belong(scene, tale), "not all take meetings"
+    )
 
 
 def scaled(number: int) -> Goal:
@@ -119,7 +134,10 @@ def scaled(number: int) -> Goal:
 
     def goal(scene: Scene, tale: Tale) -> str:
         serving, target = len(_ready(scene, tale)), scene.estate.pool(tale.stack).target
-        return _is(target == number and serving >= number, f"{serving} serve and the pool is at {target}, not {number}")
+        return _is(
+            target == number and serving >= number,
+            f"{serving} serve and the pool is at {target}, not {number}",
+        )
 
     return goal
 
@@ -132,8 +150,13 @@ def media_sized(size: str) -> Goal:
         if _kind(scene, tale) == "fixed":
             media = scene.estate.media(tale.stack)
             other = [d.name for d in media if d.size != size]
-            return _is(not other, f"of another size: {other}") or _is(len(ready) == sum(d.on for d in media), f"{len(ready)} are ready")
-        return _is(len(ready) >= scene.estate.pool(tale.stack).target, f"{len(ready)} of the new size serve")
+            return _is(not other, f"of another size: {other}") or _is(
+                len(ready) == sum(d.on for d in media), f"{len(ready)} are ready"
+            )
+        return _is(
+            len(ready) >= scene.estate.pool(tale.stack).target,
+            f"{len(ready)} of the new size serve",
+        )
 
     return goal
 
@@ -141,8 +164,12 @@ def media_sized(size: str) -> Goal:
 def rolled(scene: Scene, tale: Tale) -> str:
     """No node of the old size is left, but for those that the autoscaler itself had told to leave; and it goes on scaling."""
     leaving = scene.estate.clusters[tale.stack].draining_tag
-    old = [d.name for d in scene.estate.media(tale.stack) if d.size != BIG and leaving not in d.tags]
-    return _is(not old, f"still there: {old}") or _is(scene.estate.functions.scales(tale.stack), "it does not scale any more")
+    old = [
+        d.name for d in scene.estate.media(tale.stack) if d.size != BIG and leaving not in d.tags
+    ]
+    return _is(not old, f"still there: {old}") or _is(
+        scene.estate.functions.scales(tale.stack), "it does not scale any more"
+    )
 
 
 def parked(number: int) -> Goal:

@@ -22,7 +22,10 @@ async def meddles(scene: Scene, dice: random.Random, luck: Luck, log: "Log") -> 
         await asyncio.sleep(dice.uniform(5, luck.storm / 2))
         deed = dice.choice(DEEDS["pool" if luck.kind == "pool" else "all"])
         with log.of("hand"):
-            with scene.estate.by_hand(deed.__name__.strip("_")), suppress(Refusal):  # refused: it was not to be had just now
+            with (
+                scene.estate.by_hand(deed.__name__.strip("_")),
+                suppress(Refusal),
+            ):  # refused: it was not to be had just now
                 deed(scene.estate, dice)
             await asyncio.sleep(60)
 
@@ -31,13 +34,27 @@ def _another_number(estate: Estate, dice: random.Random) -> None:
     pool = estate.pool("acme")
     number = max(1, pool.target + dice.choice((-1, 1, 3)))
     template = estate.scaling.shown_template(pool)
-    estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": template})
+    estate.scaling.edit(
+        pool.id,
+        {
+            "name": pool.name,
+            "config": {"target_number_instances": number},
+            "droplet_template": template,
+        },
+    )
 
 
 def _another_size(estate: Estate, dice: random.Random) -> None:
     pool = estate.pool("acme")
     template = estate.scaling.shown_template(pool) | {"size": dice.choice(("s-8vcpu-16gb", "c-4"))}
-    estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": pool.target}, "droplet_template": template})
+    estate.scaling.edit(
+        pool.id,
+        {
+            "name": pool.name,
+            "config": {"target_number_instances": pool.target},
+            "droplet_template": template,
+        },
+    )
 
 
 def _a_master_off(estate: Estate, dice: random.Random) -> None:
@@ -71,5 +88,14 @@ def _a_node_off(estate: Estate, dice: random.Random) -> None:
         estate.power.ask(node.id, "power_off")
 
 
-EVERYWHERE: tuple[Deed, ...] = (_a_master_off, _a_master_on, _a_node_drained, _a_node_restarted, _a_node_off)
-DEEDS: dict[str, tuple[Deed, ...]] = {"pool": (*EVERYWHERE, _another_number, _another_number, _another_size), "all": EVERYWHERE}
+EVERYWHERE: tuple[Deed, ...] = (
+    _a_master_off,
+    _a_master_on,
+    _a_node_drained,
+    _a_node_restarted,
+    _a_node_off,
+)
+DEEDS: dict[str, tuple[Deed, ...]] = {
+    "pool": (*EVERYWHERE, _another_number, _another_number, _another_size),
+    "all": EVERYWHERE,
+}

@@ -57,8 +57,16 @@ SHOWN_IN = 120.0
 class Judge:
     """Collects what is wrong with one story, in one of its clusters."""
 
-    def __init__(self, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness) -> None:
-        self._scene, self._ledger, self._storm, self._cast, self._witness = scene, ledger, storm, cast, witness
+    def __init__(
+        self, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness
+    ) -> None:
+        self._scene, self._ledger, self._storm, self._cast, self._witness = (
+            scene,
+            ledger,
+            storm,
+            cast,
+            witness,
+        )
         self.account = Account(scene, ledger, cast, storm.shaken)
         self.wrong: list[str] = []
 
@@ -82,7 +90,9 @@ class Judge:
         left = wish.goal(self._scene, tale)
         if not left or self._storm.log.overlap(tale.opened["at"] - 60, now, "hand"):
             return True
-        if self._storm.log.begun(now - SEEN_WITHIN, now, "node") or self._storm.log.overlap(now - SEEN_WITHIN, now, "node"):
+        if self._storm.log.begun(now - SEEN_WITHIN, now, "node") or self._storm.log.overlap(
+            now - SEEN_WITHIN, now, "node"
+        ):
             return False
         self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
         return True
@@ -91,12 +101,16 @@ class Judge:
         """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
         if self._storm.log.spans("hand"):
             return
-        said = "".join(m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:])
+        said = "".join(
+            m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:]
+        )
         if FEWEST in said:
             return
         if wish.words.startswith("startup") and "serves already" in said:
             return
-        if "is down; `/openvidu startup`" in said and any(t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()):
+        if "is down; `/openvidu startup`" in said and any(
+            t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()
+        ):
             return  # people approved that too
         changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
         if not changes or not any(w in said for w in ("nothing to do", "has no media node")):
@@ -108,7 +122,11 @@ class Judge:
 
     def _silent(self) -> list[str]:
         place = self._scene.slack.workspace
-        messages = [m for m in place.channels[self._cast.channel].messages.values() if m.ephemeral_to is None]
+        messages = [
+            m
+            for m in place.channels[self._cast.channel].messages.values()
+            if m.ephemeral_to is None
+        ]
         texts = [m.text for m in messages if not m.thread_ts or m.thread_ts == m.ts]
         untold = [t for t in self._ledger.tales() if not any(self._says(text, t) for text in texts)]
         return [t.name for t in untold if not self._nobody_could_say(t)]
@@ -116,27 +134,52 @@ class Judge:
     def _nobody_could_say(self, tale: Tale) -> bool:
         """No bot was there from its end on, or the channel took nothing: then its people read it in private."""
         now, gone = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
-        return tale.over and any(began <= tale.ended_at + NOTICED and ended >= now for began, ended in gone)
+        return tale.over and any(
+            began <= tale.ended_at + NOTICED and ended >= now for began, ended in gone
+        )
 
     def _says(self, text: str, tale: Tale) -> bool:
-        if f"run {tale.name}." not in text and f"`{tale.name}`" not in text and f"{tale.name} " not in text:
+        if (
+            f"run {tale.name}." not in text
+            and f"`{tale.name}`" not in text
+            and f"{tale.name} " not in text
+        ):
             return False
         words = ENDS.get(tale.state) or DONE[tale.procedure]
         return any(w in text for w in words) and not any(w in text for w in GOING_ON)
 
     def staged(self) -> list[str]:
         """Secret files that wait beside the real one, though no request waits for them."""
-        home, spaces = self._scene.estate.clusters[self._ledger.stack].bucket, self._scene.town.spaces
-        waited_for = [self._ledger.request(r)["plan"]["procedure"].get("staged", "") for r in self._ledger.pending()]
-        there = [k for k in spaces.buckets[home].objects if "/staged/" in k and spaces.read(home, k) is not None]
+        home, spaces = (
+            self._scene.estate.clusters[self._ledger.stack].bucket,
+            self._scene.town.spaces,
+        )
+        waited_for = [
+            self._ledger.request(r)["plan"]["procedure"].get("staged", "")
+            for r in self._ledger.pending()
+        ]
+        there = [
+            k
+            for k in spaces.buckets[home].objects
+            if "/staged/" in k and spaces.read(home, k) is not None
+        ]
         return [k for k in there if k.rpartition("/")[2] not in waited_for]
 
     def at_the_end(self) -> None:
         """Everything about this cluster that can only be judged when all is over."""
         self.wrong += [*self._ledger.faults(), *self._ledger.endings(), *self.account.faults()]
-        self.wrong += [f"silent: no message says how {name} ended ({self._ledger.tale(name).state})" for name in self._silent()]
+        self.wrong += [
+            f"silent: no message says how {name} ended ({self._ledger.tale(name).state})"
+            for name in self._silent()
+        ]
         self.wrong += [f"left behind: {key}" for key in self.staged()]
-        self.wrong += [*self._unseen(), *self._unseen_questions(), *self._blocked(), *self._late_without_a_look(), *self._glitched()]
+        self.wrong += [
+            *self._unseen(),
+            *self._unseen_questions(),
+            *self._blocked(),
+            *self._late_without_a_look(),
+            *self._glitched(),
+        ]
         self.wrong += [*self._left_standing(), *self._lost_presses(), *self._refused_for_nothing()]
         self.wrong += [*self._shouting(), *self._never_restarted()]
         if any(VALUE in text for text in self._ledger.texts()):
@@ -145,18 +188,31 @@ class Judge:
     def _unseen(self) -> Iterator[str]:
         """Requests that nobody who may approve them could ever read."""
         for request in self._ledger.requests():
-            made, closed = float(request["made_at"]), float(request.get("closed_at") or 0) or self._scene.clock.now()
+            made, closed = (
+                float(request["made_at"]),
+                float(request.get("closed_at") or 0) or self._scene.clock.now(),
+            )
             readers = self._witness.readers.get(str(request["id"]), {})
-            shown = min((at for user, at in readers.items() if self._cast.may_approve(user, made)), default=closed)
+            shown = min(
+                (at for user, at in readers.items() if self._cast.may_approve(user, made)),
+                default=closed,
+            )
             if self._storm.log.calm_for(made, min(shown, closed)) > SHOWN_IN:
                 yield f"unseen-request: what {request['requester']['user']} asked for was shown to {sorted(readers) or 'nobody'}"
 
     def _blocked(self) -> Iterator[str]:
         """Requests that need no approval, and that nobody could start."""
         for request in self._ledger.requests():
-            made, closed = float(request["made_at"]), float(request.get("closed_at") or 0) or self._scene.clock.now()
+            made, closed = (
+                float(request["made_at"]),
+                float(request.get("closed_at") or 0) or self._scene.clock.now(),
+            )
             none_needed = request["needs"] == 0 and not request.get("glass")
-            if none_needed and request["id"] not in self._witness.startable and self._storm.log.calm_for(made, closed, OWN) > SHOWN_IN:
+            if (
+                none_needed
+                and request["id"] not in self._witness.startable
+                and self._storm.log.calm_for(made, closed, OWN) > SHOWN_IN
+            ):
                 yield f"blocked: what {request['requester']['user']} asked for needs no approval, and no one can start it"
 
     def _unseen_questions(self) -> Iterator[str]:
@@ -165,10 +221,20 @@ class Judge:
             for n, event in enumerate(tale.events):
                 if event["is"] != "Questioned":
                     continue
-                asked, after = float(event["at"]), [e for e in tale.events[n + 1 :] if e["is"] in ("Answered", "Stopped", "Ended")]
+                asked, after = (
+                    float(event["at"]),
+                    [
+                        e
+                        for e in tale.events[n + 1 :]
+                        if e["is"] in ("Answered", "Stopped", "Ended")
+                    ],
+                )
                 until = float(after[0]["at"]) if after else self._scene.clock.now()
                 readers = self._witness.readers.get(f"{tale.name}|{event['question']['id']}", {})
-                shown = min((readers[u] for u in {self._cast.asks, *self._cast.approvers} & readers.keys()), default=until)
+                shown = min(
+                    (readers[u] for u in {self._cast.asks, *self._cast.approvers} & readers.keys()),
+                    default=until,
+                )
                 if self._storm.log.calm_for(asked, min(shown, until), CLOSED) > SHOWN_IN:
                     yield f"unseen-question: what {tale.name} asked was shown to {sorted(readers) or 'nobody'}"
 
@@ -181,32 +247,59 @@ class Judge:
                 continue
             about = {str(e.get("value", "")).split("|")[0] for _, e in interactive(message.blocks)}
             for name in about & over.keys():
-                if not self._storm.shaken(float(message.ts)) and not self._nobody_could_say(over[name]):
+                if not self._storm.shaken(float(message.ts)) and not self._nobody_could_say(
+                    over[name]
+                ):
                     yield f"left-standing: {name} is over, and a message offers something about it still: {message.text[:100]}"
 
     def _lost_presses(self) -> Iterator[str]:
         """Presses that Slack was told of as taken, and of which nothing came: no decision, and no word."""
         for press in self._scene.slack.workspace.presses:
-            decides = press.channel == self._cast.channel and press.ts != TERMINAL and agrees(press.label, press.confirm)
+            decides = (
+                press.channel == self._cast.channel
+                and press.ts != TERMINAL
+                and agrees(press.label, press.confirm)
+            )
             until = self._heard_until(press)
-            if decides and until <= self._scene.clock.now() and not self._was_heard(press, until) and not self._shaken_until(press, until):
+            if (
+                decides
+                and until <= self._scene.clock.now()
+                and not self._was_heard(press, until)
+                and not self._shaken_until(press, until)
+            ):
                 yield f"lost-press: {press.user} pressed {press.label} and heard nothing of it"
 
     def _heard_until(self, press: Press) -> float:
         """When it has to be heard of; never, where no bot was there for longer than anybody waits."""
-        away = [end for began, end in self._storm.log.spans("nobody") if began - NOTICED <= press.at + NOTICED and press.at <= end]
+        away = [
+            end
+            for began, end in self._storm.log.spans("nobody")
+            if began - NOTICED <= press.at + NOTICED and press.at <= end
+        ]
         until = max([press.at, *away]) + HEARD_WITHIN
         return until if until - press.at <= FORGOTTEN else math.inf
 
     def _was_heard(self, press: Press, until: float) -> bool:
         """Whether there is a decision or a word; or Slack said that it was not taken, or whoever pressed went on to something else."""
-        words = any(user == press.user and press.at <= at <= until for at, user, _ in self._witness.words)
-        again = any(press.at < at < until and who == press.user for at, who, _, _ in self._scene.slack.workspace.deeds)
-        failed = any(user == press.user and press.at <= at <= press.at + 5 for at, user in self._witness.failed)
+        words = any(
+            user == press.user and press.at <= at <= until for at, user, _ in self._witness.words
+        )
+        again = any(
+            press.at < at < until and who == press.user
+            for at, who, _, _ in self._scene.slack.workspace.deeds
+        )
+        failed = any(
+            user == press.user and press.at <= at <= press.at + 5
+            for at, user in self._witness.failed
+        )
         return words or again or failed or self._ledger.acts_of(press.user, press.at, until)
 
     def _shaken_until(self, press: Press, until: float) -> bool:
-        return any(b - SETTLES < until and e + SETTLES > press.at for kind, b, e in self._storm.log.kinds() if kind not in OWN)
+        return any(
+            b - SETTLES < until and e + SETTLES > press.at
+            for kind, b, e in self._storm.log.kinds()
+            if kind not in OWN
+        )
 
     def _never_restarted(self) -> Iterator[str]:
         """What is said of a restart where the only bot has lived on."""
@@ -242,7 +335,9 @@ class Judge:
                 at = float(event["at"])
                 if event["is"] in ("Opened", "Reached", "Answered", "Resumed"):
                     began = at
-                elif event["is"] in ("Stopped", "Recovering") and LATE.search(str(event.get("reason", ""))):
+                elif event["is"] in ("Stopped", "Recovering") and LATE.search(
+                    str(event.get("reason", ""))
+                ):
                     watched = at - began - self._storm.log.overlap(began, at, "nobody")
                     if watched < SHORTEST:
                         yield f"late-unwatched: {tale.name} stopped after {watched:.0f} s in which somebody looked: {event['reason'][:100]}"
@@ -253,9 +348,15 @@ class Judge:
             return
         for tale in self._ledger.tales():
             for event in tale.events:
-                asked = event["question"] if event["is"] == "Questioned" else {"id": "", "default": ""}
-                asks = asked["id"].startswith("other-hand") and not asked["default"]  # else the run goes on by itself
-                grown = "approved as it is now" in str(event.get("reason"))  # more people came: that is no glitch
+                asked = (
+                    event["question"] if event["is"] == "Questioned" else {"id": "", "default": ""}
+                )
+                asks = (
+                    asked["id"].startswith("other-hand") and not asked["default"]
+                )  # else the run goes on by itself
+                grown = "approved as it is now" in str(
+                    event.get("reason")
+                )  # more people came: that is no glitch
                 if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:
                     yield f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: {str(event)[:160]}"
 
@@ -266,6 +367,12 @@ def of_all(scene: Scene, storm: Storm, witness: Witness) -> Iterator[str]:
     yield from (f"{v.kind}: {v.text}" for v in estate.violations)
     yield from witness.wrong
     yield from witness.false_claims()
-    twice = [what for what, n in Counter((s.droplet_id, s.name) for s in estate.snapshots.values()).items() if n > 1]
+    twice = [
+        what
+        for what, n in Counter((s.droplet_id, s.name) for s in estate.snapshots.values()).items()
+        if n > 1
+    ]
     yield from (f"made twice: {what}" for what in twice)
-    yield from (f"slack: {p}" for at, p in scene.slack.journal.complaints if not storm.excused(at, p))
+    yield from (
+        f"slack: {p}" for at, p in scene.slack.journal.complaints if not storm.excused(at, p)
+    )

@@ -35,7 +35,9 @@ class Tale:
                 self.steps += event["plan"]["steps"]
             case "Questioned":
                 self.state, self.question = "asking", event["question"]
-            case "Answered" if self.question is not None and self.question["id"] == event["question"]:
+            case "Answered" if (
+                self.question is not None and self.question["id"] == event["question"]
+            ):
                 self._answered(event["choice"])
             case "Recovering":
                 self.steps += event["steps"]
@@ -91,8 +93,11 @@ class Tale:
         """What people agreed to: the plan they approved, and the answers they gave. Of whom they knew that it ends for, cards tell."""
         kinds = {s["is"] for s in self.steps}
         return Terms(
-            rolling="RestartService" in kinds or any(s["is"] == "PowerOff" and s.get("media_stays") for s in self.steps),
-            kept=frozenset(i for s in self.steps if s["is"] == "PowerOff" for i in s.get("kept") or ()),
+            rolling="RestartService" in kinds
+            or any(s["is"] == "PowerOff" and s.get("media_stays") for s in self.steps),
+            kept=frozenset(
+                i for s in self.steps if s["is"] == "PowerOff" for i in s.get("kept") or ()
+            ),
             template_keys=frozenset({"size"} if "TemplateSize" in kinds else ()),
         )
 
@@ -134,7 +139,11 @@ class Ledger:
 
     def pending(self) -> list[str]:
         """Requests that wait for people."""
-        return [r for r in json.loads(self._store.text(f"pending:{self.stack}") or "[]") if self.request(r).get("state") == "open"]
+        return [
+            r
+            for r in json.loads(self._store.text(f"pending:{self.stack}") or "[]")
+            if self.request(r).get("state") == "open"
+        ]
 
     def request(self, name: str) -> Json:
         """One request."""
@@ -143,7 +152,11 @@ class Ledger:
 
     def requests(self) -> list[Json]:
         """Every request of this cluster that the state knows."""
-        found = [self.request(k.partition(":")[2]) for k in self._store.values() if k.startswith("request:")]
+        found = [
+            self.request(k.partition(":")[2])
+            for k in self._store.values()
+            if k.startswith("request:")
+        ]
         return [r for r in found if r and r["plan"]["cluster"] == self.stack]
 
     def holds(self) -> list[tuple[float, float]]:
@@ -151,7 +164,11 @@ class Ledger:
         found: list[tuple[float, float]] = []
         for entry in map(json.loads, self._store.entries(f"audit:{self.stack}")):
             if entry["what"] == "put on hold":
-                until = datetime.strptime(entry["after"], "until %Y-%m-%d %H:%M UTC").replace(tzinfo=UTC).timestamp()
+                until = (
+                    datetime.strptime(entry["after"], "until %Y-%m-%d %H:%M UTC")
+                    .replace(tzinfo=UTC)
+                    .timestamp()
+                )
                 found.append((float(entry["at"]), until))
             elif entry["what"] == "hold ended" and found:
                 found[-1] = found[-1][0], float(entry["at"])
@@ -164,7 +181,9 @@ class Ledger:
     def acts_of(self, user: str, since: float, until: float) -> bool:
         """Whether the audit knows of a decision of this person then."""
         entries = map(json.loads, self._store.entries(f"audit:{self.stack}"))
-        return any(e["user"] == user and since - ROUNDED <= float(e["at"]) <= until for e in entries)
+        return any(
+            e["user"] == user and since - ROUNDED <= float(e["at"]) <= until for e in entries
+        )
 
     def texts(self) -> Iterator[str]:
         """Everything that stands in the state."""
@@ -188,10 +207,16 @@ class Ledger:
         """What is wrong with these runs, whatever the world did to them."""
         before: Tale | None = None
         for tale in self.tales():
-            if not tale.events or tale.opened["is"] != "Opened" or any(e["is"] == "Opened" for e in tale.events[1:]):
+            if (
+                not tale.events
+                or tale.opened["is"] != "Opened"
+                or any(e["is"] == "Opened" for e in tale.events[1:])
+            ):
                 yield f"{tale.name} does not begin with its opening, once"
                 continue
-            if before is not None and (not before.over or before.events[-1]["at"] > tale.opened["at"]):
+            if before is not None and (
+                not before.over or before.events[-1]["at"] > tale.opened["at"]
+            ):
                 yield f"two runs in one cluster: {tale.name} began before {before.name} was over"
             yield from _own_faults(tale)
             before = tale

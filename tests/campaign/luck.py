@@ -10,7 +10,18 @@ from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
 LOOK = 20.0  # seconds; a bot that looks less often plays the same stories in less time
-KINDS_OF_FLEETS: tuple[Kind, ...] = ("pool", "pool", "pool", "pool", "pool", "pool", "fixed", "fixed", "autoscaler", "autoscaler")
+KINDS_OF_FLEETS: tuple[Kind, ...] = (
+    "pool",
+    "pool",
+    "pool",
+    "pool",
+    "pool",
+    "pool",
+    "fixed",
+    "fixed",
+    "autoscaler",
+    "autoscaler",
+)
 LEVELS = (0.0, 0.0, 0.003, 0.01, 0.04)
 RARE = {
     "429-hour": 0.1, "delay": 2.0, "401": 0.3, "403": 0.3, "404": 0.3, "list-empty": 0.4, "list-one-missing": 0.4, "odd-shape": 0.4,
@@ -106,7 +117,9 @@ def luck_of(seed: int) -> Luck:
     media = dice.randint(2 if kind == "fixed" else 1, 3)  # of one fixed node none can be parked
     needs, group = dice.choice((1, 1, 1, 2)), dice.random() < 0.06
     deadline = dice.choice((2, 6, 120))
-    longest = 40.0 if deadline < 120 and dice.random() < 0.25 else 5.0  # minutes; where nobody waits two hours for them
+    longest = (
+        40.0 if deadline < 120 and dice.random() < 0.25 else 5.0
+    )  # minutes; where nobody waits two hours for them
     glitch, beta = calm and dice.random() < 0.4, dice.random() < 0.12
     return Luck(
         seed=seed,
@@ -116,12 +129,17 @@ def luck_of(seed: int) -> Luck:
         allow_zero=dice.choice(("yes", "yes", "yes", "refused", "omitted")),
         victims=dice.choice(("newest", "newest", "newest", "newest", "oldest", "random")),
         policy={
-            "zero_refused": dice.choice(("ask", "keep_one")), "approvals": needs, "growth": dice.choice((0.5, 0.0)),
+            "zero_refused": dice.choice(("ask", "keep_one")),
+            "approvals": needs,
+            "growth": dice.choice((0.5, 0.0)),
             "approval_minutes": dice.choice((30, 30, 10)),
         },
         site={
             "timings": {"look": LOOK},
-            "drain": {"method": dice.choice(("signal", "signal", "script")), "deadline_minutes": deadline},
+            "drain": {
+                "method": dice.choice(("signal", "signal", "script")),
+                "deadline_minutes": deadline,
+            },
         },
         rates={} if calm else {party: _rates(dice, kinds) for party, kinds in KINDS.items()},
         slack={} if calm else _rates(dice, SLACK_KINDS),
@@ -139,7 +157,10 @@ def luck_of(seed: int) -> Luck:
         failovers=not calm and dice.random() < 0.15,
         pydo=seed % 20 == 0,
         traffic=dice.choice((0.0, 0.0, 0.0, 20.0)),
-        meetings=tuple((dice.randint(1, 9), dice.uniform(0.5, longest), dice.randint(0, 1)) for _ in range(dice.randint(0, media + 1))),
+        meetings=tuple(
+            (dice.randint(1, 9), dice.uniform(0.5, longest), dice.randint(0, 1))
+            for _ in range(dice.randint(0, media + 1))
+        ),
         agents="drains" if glitch else dice.choices(("drains", "deaf", "dies"), (86, 7, 7))[0],
         livekit_ready=dice.choice((0.0, 8.0)),
         neighbours=0 if calm or dice.random() < 0.96 else 8,
@@ -149,9 +170,13 @@ def luck_of(seed: int) -> Luck:
         hands=0 if calm or dice.random() < 0.85 else dice.randint(1, 2),
         beta=beta,
         group=group,
-        loses=dice.choice(("", "", "", "UBEN", "UCARLA")) if (needs == 2 or group) and not beta else "",
+        loses=dice.choice(("", "", "", "UBEN", "UCARLA"))
+        if (needs == 2 or group) and not beta
+        else "",
         place=dice.choice(PLACES),
-        patience=0.0 if calm else dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)),
+        patience=0.0
+        if calm
+        else dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)),
         asks=0 if dice.random() < 0.9 else dice.randint(1, 4),
     )
 

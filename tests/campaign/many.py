@@ -25,7 +25,15 @@ def told(seed: int) -> Told:
         return play(seed)
     except (Exception, TooLong):  # noqa: BLE001 - whatever it is, it is what this seed shows
         last = traceback.format_exc().strip().splitlines()
-        return Told(seed, (), (), (f"broke: {last[-1]} ({last[-3].strip() if len(last) > 2 else ''})",), 0, 0, "")
+        return Told(
+            seed,
+            (),
+            (),
+            (f"broke: {last[-1]} ({last[-3].strip() if len(last) > 2 else ''})",),
+            0,
+            0,
+            "",
+        )
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 

@@ -85,7 +85,11 @@ def told(plot: Plot) -> Told:
 
 
 def tell(
-    luck: Luck, wishes: list[Wish], of_beta: Wish | None = None, beside: "Beside | None" = None, turn: Turn | None = None
+    luck: Luck,
+    wishes: list[Wish],
+    of_beta: Wish | None = None,
+    beside: "Beside | None" = None,
+    turn: Turn | None = None,
 ) -> Told:
     """With that luck, these wishes; `of_beta` is of the other cluster. `beside`: what else is done meanwhile, of which nobody knows."""
     dice = random.Random(f"names {luck.seed}")
@@ -93,7 +97,10 @@ def tell(
     def made() -> uuid.UUID:
         return uuid.UUID(int=dice.getrandbits(128), version=4)
 
-    with mock.patch("uuid.uuid4", new=made), mock.patch("os.getpid", new=_always_one):  # a bot is called by its process
+    with (
+        mock.patch("uuid.uuid4", new=made),
+        mock.patch("os.getpid", new=_always_one),
+    ):  # a bot is called by its process
         return virtual.run(_story(luck, wishes, of_beta, beside, turn))
 
 
@@ -124,14 +131,29 @@ def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
         ("UANA",) if luck.glass else (), policy.get("scale_up_without_approval_to", math.inf),
         policy.get("approvals_for", {}).get("media_added", 0),
     )  # fmt: skip
-    return [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)] if beta else [acme]
+    return (
+        [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)]
+        if beta
+        else [acme]
+    )
 
 
-async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "Beside | None", turn: Turn | None) -> Told:
+async def _story(
+    luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "Beside | None", turn: Turn | None
+) -> Told:
     memory = MemoryStore(loop_clock(ORIGIN), REMEMBERS if luck.failovers else 0.0)
-    trouble = Trouble(dice_of(luck.seed, "trouble"), luck.lost_replies, luck.slow_state, late=luck.late, twice=luck.twice)
+    trouble = Trouble(
+        dice_of(luck.seed, "trouble"),
+        luck.lost_replies,
+        luck.slow_state,
+        late=luck.late,
+        twice=luck.twice,
+    )
     casts = casts_of(luck, beta=of_beta is not None)
-    policies = {"acme": luck.policy, "beta": {**luck.policy, "approvals": 2, "approval_minutes": 20, "growth": 0.0}}
+    policies = {
+        "acme": luck.policy,
+        "beta": {**luck.policy, "approvals": 2, "approval_minutes": 20, "growth": 0.0},
+    }
     scene = Scene(
         seed=luck.seed % 100,
         media=luck.media,
@@ -165,12 +187,23 @@ async def _story(luck: Luck, wishes: list[Wish], of_beta: Wish | None, beside: "
             return Judge(scene, ledger, storm, cast, witness)
 
         parts = [
-            Part(c, w, ledger, Crowd(*of, ledger, storm, c, witness, trouble, turn if c is casts[0] else None), judge_of(ledger, c))
-            for c, ledger, w in zip(casts, ledgers, [wishes, [of_beta] if of_beta else []], strict=False)
+            Part(
+                c,
+                w,
+                ledger,
+                Crowd(*of, ledger, storm, c, witness, trouble, turn if c is casts[0] else None),
+                judge_of(ledger, c),
+            )
+            for c, ledger, w in zip(
+                casts, ledgers, [wishes, [of_beta] if of_beta else []], strict=False
+            )
         ]
         _arrange(scene, luck, parts)
         await scene.start_bot(storm.birth())
-        looking = [asyncio.create_task(witness.looks()), *([asyncio.create_task(beside(scene, parts))] if beside else [])]
+        looking = [
+            asyncio.create_task(witness.looks()),
+            *([asyncio.create_task(beside(scene, parts))] if beside else []),
+        ]
         wrong: list[str] = []
         try:
             await _together(luck, scene, parts)
@@ -200,7 +233,10 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
     judges = {part.cast.stack: part.judge for part in parts}
     estate.watch.ask_terms = lambda stack: judges[stack].terms()
     estate.scaling.victims = luck.victims  # type: ignore[assignment]
-    estate.cooldown_gates_edits, estate.resize_powers_off = luck.cooldown_gates_edits, luck.resize_powers_off
+    estate.cooldown_gates_edits, estate.resize_powers_off = (
+        luck.cooldown_gates_edits,
+        luck.resize_powers_off,
+    )
     scene.slack.faults.rates, scene.slack.faults.dice = luck.slack, dice_of(luck.seed, "slack")
     if luck.agents != "drains":
         estate.nodes.usual_agents = {AGENT: luck.agents}
@@ -210,9 +246,14 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
             estate.nodes.start_agents(node)
     if luck.neighbours:
         around = dice_of(luck.seed, "page").choice(list(estate.droplets.values()))
-        page = scene.town.digitalocean.page_limit = len(estate.droplets) + 2  # an account of two pages, without its two hundred droplets
+        page = scene.town.digitalocean.page_limit = (
+            len(estate.droplets) + 2
+        )  # an account of two pages, without its two hundred droplets
         estate.neighbours.move_in(luck.neighbours, around=around, page=page)
-        scene.town.faults.rates = {**luck.rates, "digitalocean": {"churn": 0.2, **luck.rates.get("digitalocean", {})}}
+        scene.town.faults.rates = {
+            **luck.rates,
+            "digitalocean": {"churn": 0.2, **luck.rates.get("digitalocean", {})},
+        }
 
 
 async def _together(luck: Luck, scene: Scene, parts: list[Part]) -> None:
@@ -246,7 +287,11 @@ async def _asks(luck: Luck, scene: Scene) -> None:
     for _ in range(luck.asks):
         await scene.passes(dice.uniform(5, 400))
         with suppress(NotPossible):
-            await (scene.dora.mentions("COPS", "status") if dice.random() < 0.3 else scene.dora.types("COPS", "/openvidu status"))
+            await (
+                scene.dora.mentions("COPS", "status")
+                if dice.random() < 0.3
+                else scene.dora.types("COPS", "/openvidu status")
+            )
 
 
 async def _live(scene: Scene, part: Part) -> None:
@@ -280,7 +325,11 @@ def _told(luck: Luck, scene: Scene, parts: list[Part], wrong: list[str]) -> Told
     happened = [json.dumps(scene.estate.requests), *(json.dumps(t.events) for t in tales)]
     return Told(
         seed=luck.seed,
-        words=tuple(w.words if p.cast.stack == "acme" else f"{p.cast.stack}: {w.words}" for p in parts for w in p.wishes),
+        words=tuple(
+            w.words if p.cast.stack == "acme" else f"{p.cast.stack}: {w.words}"
+            for p in parts
+            for w in p.wishes
+        ),
         ends=tuple(t.state for t in tales),
         wrong=tuple(wrong),
         struck=len(scene.town.faults.struck),

@@ -18,7 +18,9 @@ class Wish:
     words: str
     goal: Goal
     prepare: Callable[[Scene], None] = lambda _: None
-    stays: float = 0.0  # seconds that the story goes on afterwards: a window closes and opens by itself
+    stays: float = (
+        0.0  # seconds that the story goes on afterwards: a window closes and opens by itself
+    )
 
     @property
     def procedure(self) -> str:
@@ -87,18 +89,26 @@ def _scale(on: Stage) -> Wish:
 
 
 def _drain(on: Stage) -> Wish:
-    several = "1" if on.kind == "autoscaler" else "all"  # all of them only go when nothing brings new ones
+    several = (
+        "1" if on.kind == "autoscaler" else "all"
+    )  # all of them only go when nothing brings new ones
     return Wish(f"drain {on.dice.choice([several, on.name()])}", goals.nothing)
 
 
 def _restart(on: Stage) -> Wish:
     n = on.dice.randint(1, 4)
-    nodes = [f"master-{n}", f"master-{n} --service", *([on.name()] if on.kind != "autoscaler" else [])]
+    nodes = [
+        f"master-{n}",
+        f"master-{n} --service",
+        *([on.name()] if on.kind != "autoscaler" else []),
+    ]
     return Wish(f"restart {on.dice.choice(nodes)}", goals.healthy)
 
 
 def _resize_media(on: Stage) -> Wish:
-    size = "c-8" if on.kind == "pool" else BIG  # the other is of another family, which only a new droplet can have
+    size = (
+        "c-8" if on.kind == "pool" else BIG
+    )  # the other is of another family, which only a new droplet can have
     return Wish(f"resize media {size}", goals.media_sized(size))
 
 
@@ -152,12 +162,35 @@ def _config(_: Stage) -> Wish:
 def _window(on: Stage) -> Wish:
     meetings = on.dice.choice(("wait:2", "wait:30"))
     anyway = " --saves-nothing" if on.kind == "fixed" else ""
-    return Wish(f"window add nights Mon-Sun 20:10-20:30 Europe/Madrid --meetings {meetings}{anyway}", goals.nothing, stays=50 * 60.0)
+    return Wish(
+        f"window add nights Mon-Sun 20:10-20:30 Europe/Madrid --meetings {meetings}{anyway}",
+        goals.nothing,
+        stays=50 * 60.0,
+    )
 
 
-_EVERYWHERE: tuple[Plot, ...] = (_shutdown, _shutdown, _drain, _restart, _resize_masters, _resize_masters, _backup, _config, _window)
+_EVERYWHERE: tuple[Plot, ...] = (
+    _shutdown,
+    _shutdown,
+    _drain,
+    _restart,
+    _resize_masters,
+    _resize_masters,
+    _backup,
+    _config,
+    _window,
+)
 PLOTS: dict[Kind, tuple[Plot, ...]] = {
-    "pool": (*_EVERYWHERE, _shutdown, _restart, _resize_masters, _scale, _scale, _resize_media, _prune),
+    "pool": (
+        *_EVERYWHERE,
+        _shutdown,
+        _restart,
+        _resize_masters,
+        _scale,
+        _scale,
+        _resize_media,
+        _prune,
+    ),
     "fixed": (*_EVERYWHERE, _park, _park, _park, _resize_media, _resize_media),
     "autoscaler": (*_EVERYWHERE, _freeze, _freeze, _roll, _roll),
 }

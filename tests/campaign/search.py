@@ -1,7 +1,7 @@
 """Which fault of tests/campaign/faults.py is found by which stories: the campaign finds what it is for.
 
-    PYTHONHASHSEED=0 python -m tests.campaign.search            # all of them
-    PYTHONHASHSEED=0 python -m tests.campaign.search 'one vote is enough'
+PYTHONHASHSEED=0 python -m tests.campaign.search            # all of them
+PYTHONHASHSEED=0 python -m tests.campaign.search 'one vote is enough'
 """
 
 import logging
@@ -53,42 +53,99 @@ class Fault:
 
 FAULTS: dict[str, Fault] = {
     "silence is drained": Fault(faults.silence_is_drained, in_any_weather("Silent"), CUT),
-    "one vote is enough": Fault(faults.one_vote_is_enough, lambda luck, _: luck.policy["approvals"] == 2, "too-few-approvals"),
-    "nobody is needed": Fault(faults.nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved"),
-    "any answer is ready": Fault(faults.any_answer_is_ready, in_any_weather("SlowStart"), "not-done"),
-    "pools do not wait": Fault(faults.pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 5),
-    "agents are killed": Fault(faults.agents_are_killed, begins("shutdown", "drain"), "agent-cut"),
-    "nobody is counted": Fault(faults.nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 5),
-    "a resume needs no look": Fault(faults.goes_on_anyway(Resumed), takes("Refused"), "not-on-a-card|old-approval"),
-    "another way needs no approval": Fault(faults.goes_on_anyway(Answered), takes("OtherHand"), "not-on-a-card"),
-    "unknown is as before": Fault(faults.unknown_is_as_before, takes("Unknown"), "not-on-a-card"),
-    "votes outlive their question": Fault(faults.votes_outlive_their_question, takes("ChangedMind"), "too-few-approvals"),
-    "a press on an old question answers a new one": Fault(faults.questions_have_one_name, takes("OldScreen"), "not-on-a-card"),
-    "whoever approved once counts": Fault(faults.whoever_approved_once_counts, takes("Leaves"), "too-few-approvals"),
-    "a hold holds nothing": Fault(faults.a_hold_holds_nothing, takes("OnHold"), "held"),
-    "approved at a terminal is what waits now": Fault(faults.approved_is_what_waits_now, takes("Terminal"), "unapproved"),
-    "what needs no approval can be started by no one": Fault(faults.nobody_can_start, takes("Eased"), "blocked"),
-    "windows open with any number": Fault(faults.windows_open_with_any_number, takes("Window"), "too-few-approvals"),
-    "costs are savings": Fault(faults.costs_are_savings, takes("Window"), "false-word"),
-    "break-glass covers windows": Fault(faults.glass_covers_windows, takes("Glass"), "standing-glass", 5),
-    "break-glass names an approver": Fault(faults.glass_names_approvers, takes("Glass"), "false-approver", 5),
-    "only the requester reads": Fault(faults.only_the_requester_reads, begins("shutdown", "drain"), "unseen-request"),
-    "cards stand where it was typed": Fault(
-        faults.cards_stand_where_it_was_typed, lambda luck, _: bool(luck.place), "unseen-request|silent", 5
+    "one vote is enough": Fault(
+        faults.one_vote_is_enough,
+        lambda luck, _: luck.policy["approvals"] == 2,
+        "too-few-approvals",
     ),
-    "closed channels are asked again": Fault(faults.closed_channels_are_asked_again, takes("Closed"), "dead-channel"),
-    "closed channels are ready": Fault(faults.closed_channels_are_not_told, takes("Closed"), "dead-channel"),
-    "questions reach nobody": Fault(faults.questions_reach_nobody, takes("Closed"), "unseen-question"),
-    "answers go into a thread": Fault(faults.answers_go_into_a_thread, takes("Mentions"), "unseen-answer"),
+    "nobody is needed": Fault(
+        faults.nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved"
+    ),
+    "any answer is ready": Fault(
+        faults.any_answer_is_ready, in_any_weather("SlowStart"), "not-done"
+    ),
+    "pools do not wait": Fault(
+        faults.pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 5
+    ),
+    "agents are killed": Fault(faults.agents_are_killed, begins("shutdown", "drain"), "agent-cut"),
+    "nobody is counted": Fault(
+        faults.nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 5
+    ),
+    "a resume needs no look": Fault(
+        faults.goes_on_anyway(Resumed), takes("Refused"), "not-on-a-card|old-approval"
+    ),
+    "another way needs no approval": Fault(
+        faults.goes_on_anyway(Answered), takes("OtherHand"), "not-on-a-card"
+    ),
+    "unknown is as before": Fault(faults.unknown_is_as_before, takes("Unknown"), "not-on-a-card"),
+    "votes outlive their question": Fault(
+        faults.votes_outlive_their_question, takes("ChangedMind"), "too-few-approvals"
+    ),
+    "a press on an old question answers a new one": Fault(
+        faults.questions_have_one_name, takes("OldScreen"), "not-on-a-card"
+    ),
+    "whoever approved once counts": Fault(
+        faults.whoever_approved_once_counts, takes("Leaves"), "too-few-approvals"
+    ),
+    "a hold holds nothing": Fault(faults.a_hold_holds_nothing, takes("OnHold"), "held"),
+    "approved at a terminal is what waits now": Fault(
+        faults.approved_is_what_waits_now, takes("Terminal"), "unapproved"
+    ),
+    "what needs no approval can be started by no one": Fault(
+        faults.nobody_can_start, takes("Eased"), "blocked"
+    ),
+    "windows open with any number": Fault(
+        faults.windows_open_with_any_number, takes("Window"), "too-few-approvals"
+    ),
+    "costs are savings": Fault(faults.costs_are_savings, takes("Window"), "false-word"),
+    "break-glass covers windows": Fault(
+        faults.glass_covers_windows, takes("Glass"), "standing-glass", 5
+    ),
+    "break-glass names an approver": Fault(
+        faults.glass_names_approvers, takes("Glass"), "false-approver", 5
+    ),
+    "only the requester reads": Fault(
+        faults.only_the_requester_reads, begins("shutdown", "drain"), "unseen-request"
+    ),
+    "cards stand where it was typed": Fault(
+        faults.cards_stand_where_it_was_typed,
+        lambda luck, _: bool(luck.place),
+        "unseen-request|silent",
+        5,
+    ),
+    "closed channels are asked again": Fault(
+        faults.closed_channels_are_asked_again, takes("Closed"), "dead-channel"
+    ),
+    "closed channels are ready": Fault(
+        faults.closed_channels_are_not_told, takes("Closed"), "dead-channel"
+    ),
+    "questions reach nobody": Fault(
+        faults.questions_reach_nobody, takes("Closed"), "unseen-question"
+    ),
+    "answers go into a thread": Fault(
+        faults.answers_go_into_a_thread, takes("Mentions"), "unseen-answer"
+    ),
     "lost answers are noes": Fault(faults.lost_answers_are_noes, takes("LostAnswer"), "false-word"),
     "restarts are noes": Fault(faults.restarts_are_noes, takes("DiesOverCommand"), "false-word"),
-    "decisions are not crossed out": Fault(faults.decisions_are_not_crossed_out, takes("Rejects"), "false-word"),
-    "cards are not looked for": Fault(faults.cards_are_not_looked_for, takes("DiesOverCard"), "left-standing"),
-    "presses are not stored": Fault(faults.presses_are_not_stored, takes("DiesOverPress"), "lost-press"),
+    "decisions are not crossed out": Fault(
+        faults.decisions_are_not_crossed_out, takes("Rejects"), "false-word"
+    ),
+    "cards are not looked for": Fault(
+        faults.cards_are_not_looked_for, takes("DiesOverCard"), "left-standing"
+    ),
+    "presses are not stored": Fault(
+        faults.presses_are_not_stored, takes("DiesOverPress"), "lost-press"
+    ),
     "one look has to do": Fault(faults.one_look_has_to_do, takes("Odd"), "lost-press"),
-    "details are for everyone": Fault(faults.details_are_for_everyone, takes("NoRole"), "told-a-stranger"),
-    "lists are of every cluster": Fault(faults.lists_are_of_every_cluster, takes("Lists"), "told-a-stranger"),
-    "whoever says so is believed": Fault(faults.whoever_says_so_is_believed, takes("Stranger"), "unapproved"),
+    "details are for everyone": Fault(
+        faults.details_are_for_everyone, takes("NoRole"), "told-a-stranger"
+    ),
+    "lists are of every cluster": Fault(
+        faults.lists_are_of_every_cluster, takes("Lists"), "told-a-stranger"
+    ),
+    "whoever says so is believed": Fault(
+        faults.whoever_says_so_is_believed, takes("Stranger"), "unapproved"
+    ),
     "orders are logged": Fault(faults.orders_are_logged, takes("SaysValue"), "value-told"),
 }
 
@@ -118,7 +175,11 @@ def main() -> int:
         fault, began = FAULTS[name], time.process_time()
         seed, played = search(fault)
         missed += seed < 0
-        said = f"found by seed {seed}, {len(played)} of at most {fault.within}" if seed >= 0 else f"not found in the seeds {played}"
+        said = (
+            f"found by seed {seed}, {len(played)} of at most {fault.within}"
+            if seed >= 0
+            else f"not found in the seeds {played}"
+        )
         print(f"{name}: {said}, {time.process_time() - began:.1f} s", flush=True)  # noqa: T201 - a command of its own
     return 1 if missed else 0
 

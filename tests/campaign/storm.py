@@ -26,7 +26,16 @@ URL_LASTS = 1800.0
 """Seconds in which an answer may be sent by the address that came with a press."""
 NOTICED = 5.0
 """Seconds until a death is noted here."""
-SWITCHES = ("api_down", "rate_limited", "ssh_down", "spaces_down", "front_down", "no_capacity", "shutdown_ignored", "zero_refused")
+SWITCHES = (
+    "api_down",
+    "rate_limited",
+    "ssh_down",
+    "spaces_down",
+    "front_down",
+    "no_capacity",
+    "shutdown_ignored",
+    "zero_refused",
+)
 
 
 @dataclass
@@ -201,7 +210,9 @@ class Storm:
     async def __aenter__(self) -> "Storm":
         works = [self._passes(), self._keeps_alive(), self._counts_the_dead(), self._spells()]
         if self._luck.hands:
-            works.append(meddles(self._scene, dice_of(self._luck.seed, "hands"), self._luck, self.log))
+            works.append(
+                meddles(self._scene, dice_of(self._luck.seed, "hands"), self._luck, self.log)
+            )
         if self._luck.ill:
             works.append(self._is_ill())
         if self._luck.glitch is not None:
@@ -216,12 +227,24 @@ class Storm:
     def _glitch(self, party: str, kind: str, match: str) -> None:
         detail = {"commands": self._dice.randint(1, 8)} if kind == "ended-early" else {}
         share = self._dice.random()
-        self._scene.town.faults.add(party, kind, match, times=1, skip=self._luck.glitch_after, share=share, **detail)  # type: ignore[arg-type]
+        self._scene.town.faults.add(
+            party,  # type: ignore[arg-type]
+            kind,
+            match,
+            times=1,
+            skip=self._luck.glitch_after,
+            share=share,
+            **detail,
+        )
 
     @property
     def glitch_only(self) -> str:
         """The one thing that went wrong in a story that was fair otherwise, once it has."""
-        return " ".join(self._luck.glitch) if self._luck.glitch and self._scene.town.faults.struck else ""
+        return (
+            " ".join(self._luck.glitch)
+            if self._luck.glitch and self._scene.town.faults.struck
+            else ""
+        )
 
     @property
     def fair(self) -> bool:
@@ -242,8 +265,12 @@ class Storm:
     def excused(self, at: float, problem: str) -> bool:
         """Whether Slack may complain of this: it was Slack itself that was late or away, or nobody was there to answer."""
         luck, shaken = self._luck, self.shaken(at)
-        if "trigger_id" in problem:  # Slack itself repeats events only; whoever repeats a command repeats its trigger
-            return (shaken and bool(luck.late or luck.twice or luck.slack)) or self.log.excuses(at, *DEAF)
+        if (
+            "trigger_id" in problem
+        ):  # Slack itself repeats events only; whoever repeats a command repeats its trigger
+            return (shaken and bool(luck.late or luck.twice or luck.slack)) or self.log.excuses(
+                at, *DEAF
+            )
         if "not acked" in problem:
             return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
         if "used_url" in problem:  # how often a URL was used dies with the bot that used it
@@ -414,8 +441,12 @@ class Storm:
     async def _odd(self, seconds: float) -> None:
         """Every answer of one kind has a shape that nobody expects."""
         faults = self._scene.town.faults
-        where = self._dice.choice(("GET /v2/droplets/autoscale", "GET /v2/droplets", "/actions", "/members"))
-        rule = faults.add("digitalocean", "odd-shape", where, times=-1, shape=self._dice.choice(("", *SHAPES)))
+        where = self._dice.choice(
+            ("GET /v2/droplets/autoscale", "GET /v2/droplets", "/actions", "/members")
+        )
+        rule = faults.add(
+            "digitalocean", "odd-shape", where, times=-1, shape=self._dice.choice(("", *SHAPES))
+        )
         with self._until_it_is_over("cloud", lambda: faults.take_back(rule)):
             await self._lasts(seconds)
 

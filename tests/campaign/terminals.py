@@ -42,16 +42,34 @@ class Terminals:
             channel = self._scene.settings.clusters["acme"].channel or ""
             readers = frozenset({user})
             value = seen.shown.partition(":")[0]
-            place.presses.append(Press(self._scene.clock.now(), user, channel, TERMINAL, "Approve", value, "", seen.text, readers))
-        await self._hear(user, Order("approve", "", follow=False, shown=seen.shown), pretends=pretends)
+            place.presses.append(
+                Press(
+                    self._scene.clock.now(),
+                    user,
+                    channel,
+                    TERMINAL,
+                    "Approve",
+                    value,
+                    "",
+                    seen.text,
+                    readers,
+                )
+            )
+        await self._hear(
+            user, Order("approve", "", follow=False, shown=seen.shown), pretends=pretends
+        )
 
     async def _hear(self, user: str, order: Order, *, pretends: bool = False) -> list[Line]:
         if self._scene.lives[-1].dead:
             return []
         bot, settings = self._scene.bot, _with_users(self._scene.settings)
-        terminal = Terminal(bot.desk, bot.hours, self._scene.clock, circle_of(settings), drives=False)
+        terminal = Terminal(
+            bot.desk, bot.hours, self._scene.clock, circle_of(settings), drives=False
+        )
         control = Control(Path(os.devnull), terminal, lambda peer: actor_of(settings, peer))
-        peer = Peer(UNNAMED, os.getpid(), USERS[user]) if pretends else Peer(USERS[user], os.getpid())
+        peer = (
+            Peer(UNNAMED, os.getpid(), USERS[user]) if pretends else Peer(USERS[user], os.getpid())
+        )
 
         async def heard() -> list[Line]:
             return [line async for line in control.heard(order, peer, 100)]
@@ -67,4 +85,6 @@ def _with_users(settings: Any) -> Any:
     for uid in USERS.values():
         assert not any(p.pw_uid == uid for p in pwd.getpwall()), "a real user is not played with"
     users = {str(uid): user for user, uid in USERS.items()}
-    return settings.model_copy(update={"terminal": settings.terminal.model_copy(update={"users": users})})
+    return settings.model_copy(
+        update={"terminal": settings.terminal.model_copy(update={"users": users})}
+    )

@@ -19,12 +19,39 @@ FINISH = "3 meetings, 14 people, 1 recording now. They can finish; no one is dis
 CAST = Cast("acme", "COPS", "UANA", ("UBEN", "UCARLA"), 1, 30.0, 0.0)
 
 
-def press(user: str, at: float, text: str = NAMES, label: str = "Approve", value: str = "r1", **more: Any) -> Press:
-    return Press(at, user, more.get("channel", "COPS"), more.get("ts", value), label, value, more.get("confirm", ""), text, EVERYBODY)
+def press(
+    user: str, at: float, text: str = NAMES, label: str = "Approve", value: str = "r1", **more: Any
+) -> Press:
+    return Press(
+        at,
+        user,
+        more.get("channel", "COPS"),
+        more.get("ts", value),
+        label,
+        value,
+        more.get("confirm", ""),
+        text,
+        EVERYBODY,
+    )
 
 
-def loss(people: int, recordings: int = 0, at: float = 100.0, who: Any = "operator", opened_at: float = -1000.0) -> Loss:
-    return Loss(at + 20, "acme", 7, people, recordings, "its pool shut it down", Cause(who, "PUT pool", at), opened_at)
+def loss(
+    people: int,
+    recordings: int = 0,
+    at: float = 100.0,
+    who: Any = "operator",
+    opened_at: float = -1000.0,
+) -> Loss:
+    return Loss(
+        at + 20,
+        "acme",
+        7,
+        people,
+        recordings,
+        "its pool shut it down",
+        Cause(who, "PUT pool", at),
+        opened_at,
+    )
 
 
 def wrong(
@@ -34,11 +61,17 @@ def wrong(
     begun = opened("acme-1", 50.0)
     begun["request"] = "r1"
     begun["plan"]["effects"]["cuts_off"] = heavy
-    agreed = {p.user for p in presses if p.at <= 51 and p.label == "Approve" and p.user in cast.approvers}
-    begun["approvers"] = [{"user": user} for user in (recorded if recorded is not None else sorted(agreed))]
+    agreed = {
+        p.user for p in presses if p.at <= 51 and p.label == "Approve" and p.user in cast.approvers
+    }
+    begun["approvers"] = [
+        {"user": user} for user in (recorded if recorded is not None else sorted(agreed))
+    ]
     ledger = Ledger(entries(begun, ended("acme-1", over)), "acme")
     place = SimpleNamespace(presses=sorted(presses, key=lambda p: p.at))
-    scene: Any = SimpleNamespace(slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses))
+    scene: Any = SimpleNamespace(
+        slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses)
+    )
     return "\n".join(Account(scene, ledger, cast, lambda _: shaken).faults())
 
 
@@ -78,7 +111,9 @@ def test_what_the_card_calls_unknown_is_agreed_to_while_no_one_can_see_it() -> N
         ([press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume", value="acme-1")], [loss(4)], CAST, "not-on-a-card"),
     ],
 )  # fmt: skip
-def test_what_no_card_covers_is_found(presses: list[Press], losses: list[Loss], cast: Cast, said: str) -> None:
+def test_what_no_card_covers_is_found(
+    presses: list[Press], losses: list[Loss], cast: Cast, said: str
+) -> None:
     assert said in wrong(presses, losses, cast, over=5000.0)
 
 
@@ -100,11 +135,23 @@ def test_what_a_card_covers_is_not(presses: list[Press], losses: list[Loss], cas
 
 
 def test_a_vote_is_withdrawn_by_another_answer_on_the_same_card() -> None:
-    two, ends = replace(CAST, needs=2), "ends now what still runs on media-1: 3 meetings, 14 people, 1 recording"
-    force: dict[str, Any] = {"label": "End these meetings and go on", "value": "acme-1|q|force", "ts": "q", "confirm": ends}
+    two, ends = (
+        replace(CAST, needs=2),
+        "ends now what still runs on media-1: 3 meetings, 14 people, 1 recording",
+    )
+    force: dict[str, Any] = {
+        "label": "End these meetings and go on",
+        "value": "acme-1|q|force",
+        "ts": "q",
+        "confirm": ends,
+    }
     wait: dict[str, Any] = {"label": "Wait another 30 min", "value": "acme-1|q|wait", "ts": "q"}
     both = [press("UBEN", 48), press("UCARLA", 49)]
-    said = [press("UBEN", 60, FINISH, **force), press("UBEN", 65, FINISH, **wait), press("UCARLA", 70, FINISH, **force)]
+    said = [
+        press("UBEN", 60, FINISH, **force),
+        press("UBEN", 65, FINISH, **wait),
+        press("UCARLA", 70, FINISH, **force),
+    ]
     assert "too-few-approvals" in wrong([*both, *said], [loss(14, 1)], two)
     assert wrong([*both, *said, press("UBEN", 75, FINISH, **force)], [loss(14, 1)], two) == ""
 
@@ -112,13 +159,18 @@ def test_a_vote_is_withdrawn_by_another_answer_on_the_same_card() -> None:
 def test_whoever_has_left_does_not_count_at_the_last_press() -> None:
     two = replace(CAST, needs=2, lost={"UBEN": -100.0})
     assert "too-few-approvals" in wrong([press("UBEN", -120), press("UCARLA", 49)], [], two)
-    assert wrong([press("UBEN", -120), press("UCARLA", 49)], [], replace(two, lost={"UBEN": 45.0})) == ""
+    assert (
+        wrong([press("UBEN", -120), press("UCARLA", 49)], [], replace(two, lost={"UBEN": 45.0}))
+        == ""
+    )
 
 
 def test_a_run_that_began_before_the_second_press() -> None:
     both, two = [press("UBEN", 49), press("UCARLA", 50.5)], replace(CAST, needs=2)
     assert wrong(both, [], two) == ""
-    assert "too-few-approvals: acme-1 began with those of ['UBEN'] in its own record" in wrong(both, [], two, recorded=("UBEN",))
+    assert "too-few-approvals: acme-1 began with those of ['UBEN'] in its own record" in wrong(
+        both, [], two, recorded=("UBEN",)
+    )
 
 
 def test_people_cut_off_by_no_run() -> None:
@@ -127,25 +179,60 @@ def test_people_cut_off_by_no_run() -> None:
 
 
 def test_an_approver_in_the_record_has_agreed_to_what_somebody_else_asked_for() -> None:
-    assert "false-approver: acme-1 is said to be approved by UCARLA" in wrong([press("UBEN", 49)], [], recorded=("UBEN", "UCARLA"))
-    assert "false-approver: acme-1 is said to be approved by UANA" in wrong([press("UANA", 49)], [], recorded=("UANA",), heavy=False)
-    assert "false-approver: acme-2 is said to be approved by UANA" in window(3, 3, approvers=("UANA",))
+    assert "false-approver: acme-1 is said to be approved by UCARLA" in wrong(
+        [press("UBEN", 49)], [], recorded=("UBEN", "UCARLA")
+    )
+    assert "false-approver: acme-1 is said to be approved by UANA" in wrong(
+        [press("UANA", 49)], [], recorded=("UANA",), heavy=False
+    )
+    assert "false-approver: acme-2 is said to be approved by UANA" in window(
+        3, 3, approvers=("UANA",)
+    )
 
 
 # What a window does
 
 
-def window(number: int, adds: int, *, glass: bool = False, approvers: tuple[str, ...] = ("UBEN",), says: str = "costs more") -> str:
+def window(
+    number: int,
+    adds: int,
+    *,
+    glass: bool = False,
+    approvers: tuple[str, ...] = ("UBEN",),
+    says: str = "costs more",
+) -> str:
     """What is said of a window's opening that comes to so many media nodes: asked for by Ana, approved by these."""
-    adding = opened("acme-1", 50.0) | {"request": "r1", "glass": glass, "approvers": [{"user": u} for u in approvers]}
+    adding = opened("acme-1", 50.0) | {
+        "request": "r1",
+        "glass": glass,
+        "approvers": [{"user": u} for u in approvers],
+    }
     procedure = {"is": "AddWindow", "window": f"nights Mon-Sun 20:00-08:00 UTC --number {number}"}
-    adding["plan"] = {**adding["plan"], "effects": {**adding["plan"]["effects"], "special": True}, "procedure": procedure, "media": 2}
-    opening = opened("acme-2", 5000.0) | {"requester": {"user": "window:nights"}, "approvers": [{"user": u} for u in approvers]}
+    adding["plan"] = {
+        **adding["plan"],
+        "effects": {**adding["plan"]["effects"], "special": True},
+        "procedure": procedure,
+        "media": 2,
+    }
+    opening = opened("acme-2", 5000.0) | {
+        "requester": {"user": "window:nights"},
+        "approvers": [{"user": u} for u in approvers],
+    }
     effects = {**opening["plan"]["effects"], "adds": adds}
-    opening["plan"] = {**opening["plan"], "effects": effects, "procedure": {"is": "Startup"}, "media": 0}
-    ledger = Ledger(entries(adding, ended("acme-1", 60.0), opening, ended("acme-2", 5100.0)), "acme")
+    opening["plan"] = {
+        **opening["plan"],
+        "effects": effects,
+        "procedure": {"is": "Startup"},
+        "media": 0,
+    }
+    ledger = Ledger(
+        entries(adding, ended("acme-1", 60.0), opening, ended("acme-2", 5100.0)), "acme"
+    )
     presses = [press(user, 48.0 + n / 10, says) for n, user in enumerate(approvers)]
-    scene: Any = SimpleNamespace(slack=SimpleNamespace(workspace=SimpleNamespace(presses=presses)), estate=SimpleNamespace(losses=[]))
+    scene: Any = SimpleNamespace(
+        slack=SimpleNamespace(workspace=SimpleNamespace(presses=presses)),
+        estate=SimpleNamespace(losses=[]),
+    )
     cast = replace(CAST, most=3, needs_more=2, glass=("UANA",))
     return "\n".join(Account(scene, ledger, cast).faults())
 

@@ -13,8 +13,19 @@ SAMPLE, PARTS = 60, 3
 
 
 def played(*words: str, seed: str = "") -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONHASHSEED": seed} if seed else {k: v for k, v in os.environ.items() if k != "PYTHONHASHSEED"}
-    return subprocess.run([sys.executable, "scripts/campaign.py", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    env = (
+        {**os.environ, "PYTHONHASHSEED": seed}
+        if seed
+        else {k: v for k, v in os.environ.items() if k != "PYTHONHASHSEED"}
+    )
+    return subprocess.run(
+        [sys.executable, "scripts/campaign.py", *words],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -27,6 +38,9 @@ def test_whatever_goes_wrong_no_promise_is_broken(part: int) -> None:
 
 
 def test_a_seed_is_the_same_story_every_time() -> None:
-    traces = {re.findall(r"trace: (\w+)", played("--seed", "7", seed=seed).stdout)[0] for seed in ("", "1", "random")}
+    traces = {
+        re.findall(r"trace: (\w+)", played("--seed", "7", seed=seed).stdout)[0]
+        for seed in ("", "1", "random")
+    }
     assert len(traces) == 1
     assert traces != set(re.findall(r"trace: (\w+)", played("--seed", "8").stdout))

@@ -106,7 +106,9 @@ def test_two_masters_down(monkeypatch: Patch) -> None:
 def test_a_pool_edit_that_loses_a_key(monkeypatch: Patch) -> None:
     put = ClusterWorld._put_pool
 
-    async def without_tags(self: ClusterWorld, seen: Any, before: Any, config: Any, changes: Any) -> None:
+    async def without_tags(
+        self: ClusterWorld, seen: Any, before: Any, config: Any, changes: Any
+    ) -> None:
         await put(self, seen, before, config, {**changes, "tags": []})
 
     monkeypatch.setattr(ClusterWorld, "_put_pool", without_tags)
@@ -119,7 +121,9 @@ def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
 
 
 def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("services.operations.desk.authorize", always(Verdict(Kind.ALLOWED, "why not")))
+    monkeypatch.setattr(
+        "services.operations.desk.authorize", always(Verdict(Kind.ALLOWED, "why not"))
+    )
     assert "without anybody else's approval" in wrong(SHUTDOWN)
 
 
@@ -157,7 +161,9 @@ def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
 
 
 def says(scene: Scene, user: str, text: str, **more: Any) -> None:
-    scene.slack.webapi.handle("chat.postEphemeral", "xoxb-sim", {"channel": "COPS", "user": user, "text": text, **more})
+    scene.slack.webapi.handle(
+        "chat.postEphemeral", "xoxb-sim", {"channel": "COPS", "user": user, "text": text, **more}
+    )
 
 
 async def begun(scene: Scene, part: Part) -> None:
@@ -176,7 +182,11 @@ async def cuts_people(scene: Scene, parts: list[Part]) -> None:
 
 async def kills_the_recorder(scene: Scene, parts: list[Part]) -> None:
     await begun(scene, parts[0])
-    node = next(d for d in scene.estate.media("acme") if any(m.recordings for m in scene.estate.meetings_on(d.id)))
+    node = next(
+        d
+        for d in scene.estate.media("acme")
+        if any(m.recordings for m in scene.estate.meetings_on(d.id))
+    )
     scene.town.shell.execute(node.id, "docker kill egress")
 
 
@@ -187,7 +197,11 @@ async def kills_the_agent(scene: Scene, parts: list[Part]) -> None:
 
 async def says_nothing_was_changed(scene: Scene, parts: list[Part]) -> None:
     await begun(scene, parts[0])
-    says(scene, str(parts[0].ledger.tales()[0].opened["approvers"][-1]["user"]), "no usable answer. Nothing was changed by this; try again")
+    says(
+        scene,
+        str(parts[0].ledger.tales()[0].opened["approvers"][-1]["user"]),
+        "no usable answer. Nothing was changed by this; try again",
+    )
 
 
 async def says_it_serves(scene: Scene, _: list[Part]) -> None:
@@ -244,12 +258,19 @@ def test_trouble_excuses_while_it_lasts_and_a_moment_longer() -> None:
     assert not log.begun(550, 600, "node")
 
 
-def judged(events: list[dict[str, Any]], log: Log, glitch: str = "", requests: tuple[dict[str, Any], ...] = ()) -> Judge:
+def judged(
+    events: list[dict[str, Any]],
+    log: Log,
+    glitch: str = "",
+    requests: tuple[dict[str, Any], ...] = (),
+) -> Judge:
     ledger = Ledger(entries(*events), "acme")
     ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
     scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
     storm: Any = SimpleNamespace(log=log, glitch_only=glitch, shaken=lambda _: False)
-    witness: Any = SimpleNamespace(looked_ready=None, readers={"r1": {"UANA": 100.0, "U0BOT": 100.0}, "r2": {"UBEN": 100.0}})
+    witness: Any = SimpleNamespace(
+        looked_ready=None, readers={"r1": {"UANA": 100.0, "U0BOT": 100.0}, "r2": {"UBEN": 100.0}}
+    )
     return Judge(scene, ledger, storm, Cast("acme", "COPS", "UANA", ("UBEN",)), witness)
 
 
@@ -260,9 +281,17 @@ def stopped(run: str, at: float, reason: str) -> dict[str, Any]:
 def test_time_in_which_nobody_looked_is_no_time_waited() -> None:
     late = "Media pool 3 -> 0: not so after 22 min; still waiting for it"
     away = log_of(("nobody", 60.0, 1300.0))
-    assert list(judged([opened("acme-1", 50), stopped("acme-1", 1310, late)], away)._late_without_a_look())
-    assert not list(judged([opened("acme-1", 50), stopped("acme-1", 1500, late)], away)._late_without_a_look())
-    assert not list(judged([opened("acme-1", 50), stopped("acme-1", 1310, "it was refused")], away)._late_without_a_look())
+    assert list(
+        judged([opened("acme-1", 50), stopped("acme-1", 1310, late)], away)._late_without_a_look()
+    )
+    assert not list(
+        judged([opened("acme-1", 50), stopped("acme-1", 1500, late)], away)._late_without_a_look()
+    )
+    assert not list(
+        judged(
+            [opened("acme-1", 50), stopped("acme-1", 1310, "it was refused")], away
+        )._late_without_a_look()
+    )
 
 
 def test_one_wrong_answer_stops_nothing() -> None:
@@ -278,7 +307,9 @@ def test_a_request_that_nobody_can_read() -> None:
     assert list(judged([], log_of(), requests=(request("r1"),))._unseen())
     assert not list(judged([], log_of(), requests=(request("r2"),))._unseen())
     assert not list(judged([], log_of(), requests=(request("r1", 150.0),))._unseen())
-    assert not list(judged([], log_of(("mute", 90.0, 5_000.0)), requests=(request("r1"),))._unseen())
+    assert not list(
+        judged([], log_of(("mute", 90.0, 5_000.0)), requests=(request("r1"),))._unseen()
+    )
 
 
 def test_trouble_that_a_turn_is_about_is_no_excuse() -> None:
@@ -291,7 +322,9 @@ def asks(run: str, at: float, question: str = "late.1") -> dict[str, Any]:
     return {"of": run, "is": "Questioned", "at": at, "question": {"id": question, "choices": []}}
 
 
-@pytest.mark.parametrize(("shown_at", "said"), [(110.0, ""), (2_000.0, "unseen-question: what acme-1 asked")])
+@pytest.mark.parametrize(
+    ("shown_at", "said"), [(110.0, ""), (2_000.0, "unseen-question: what acme-1 asked")]
+)
 def test_a_question_that_is_shown_late(shown_at: float, said: str) -> None:
     judge = judged([opened("acme-1", 50), asks("acme-1", 100.0)], log_of())
     judge._witness.readers["acme-1|late.1"] = {"UBEN": shown_at}
@@ -301,7 +334,13 @@ def test_a_question_that_is_shown_late(shown_at: float, said: str) -> None:
 
 
 def test_a_request_that_needs_no_approval_and_cannot_be_started() -> None:
-    request = {"id": "r1", "made_at": 100.0, "closed_at": 0.0, "needs": 0, "requester": {"user": "UANA"}}
+    request = {
+        "id": "r1",
+        "made_at": 100.0,
+        "closed_at": 0.0,
+        "needs": 0,
+        "requester": {"user": "UANA"},
+    }
     judge = judged([], log_of(), requests=(request,))
     judge._witness.startable = set()
     assert list(judge._blocked())
@@ -320,17 +359,29 @@ def test_a_channel_that_takes_nothing_and_is_asked_again_and_again() -> None:
 @pytest.mark.parametrize(
     ("user", "text", "said"),
     [
-        ("UDORA", "You have no role for this cluster; the person who keeps the bot's settings can give you one.", ""),
-        ("UDORA", "acme-3 is done.", "told-a-stranger: UDORA, who has no role in acme, reads “acme-3”"),
+        (
+            "UDORA",
+            "You have no role for this cluster; the person who keeps the bot's settings can give you one.",
+            "",
+        ),
+        (
+            "UDORA",
+            "acme-3 is done.",
+            "told-a-stranger: UDORA, who has no role in acme, reads “acme-3”",
+        ),
         ("UDORA", "3 people are in meetings.", "told-a-stranger"),
         ("UBEN", "acme-3 is done.", ""),
         ("UBEN", f"DASHBOARD_ADMIN_PASSWORD={VALUE}", "value-told: UBEN reads a value"),
     ],
 )
 def test_what_somebody_reads_who_may_not(user: str, text: str, said: str) -> None:
-    slack = SimpleNamespace(workspace=SimpleNamespace(on_shown=[]), webapi=SimpleNamespace(handle=None))
+    slack = SimpleNamespace(
+        workspace=SimpleNamespace(on_shown=[]), webapi=SimpleNamespace(handle=None)
+    )
     scene: Any = SimpleNamespace(slack=slack, clock=SimpleNamespace(now=lambda: 0.0))
-    witness = Witness(scene, [], {"COPS": "acme"}, casts=[Cast("acme", "COPS", "UANA", ("UBEN",), closed=True)])
+    witness = Witness(
+        scene, [], {"COPS": "acme"}, casts=[Cast("acme", "COPS", "UANA", ("UBEN",), closed=True)]
+    )
     witness.reads(user, text)
     assert bool(witness.wrong) == bool(said)
     assert said in "".join(witness.wrong)
@@ -366,9 +417,18 @@ def entries(*events: dict[str, Any]) -> MemoryStore:
 
 
 def opened(run: str, at: float) -> dict[str, Any]:
-    effects = dict.fromkeys(("cuts_off", "blocks", "stops_masters", "edits_secrets", "special"), False)
+    effects = dict.fromkeys(
+        ("cuts_off", "blocks", "stops_masters", "edits_secrets", "special"), False
+    )
     ana: dict[str, Any] = {"user": "UANA"}
-    return {"of": run, "is": "Opened", "at": at, "plan": {"steps": [], "effects": effects}, "requester": ana, "approvers": []}
+    return {
+        "of": run,
+        "is": "Opened",
+        "at": at,
+        "plan": {"steps": [], "effects": effects},
+        "requester": ana,
+        "approvers": [],
+    }
 
 
 def ended(run: str, at: float, how: str = "done") -> dict[str, Any]:
@@ -383,12 +443,27 @@ def taken(run: str, epoch: int) -> dict[str, Any]:
     ("events", "said"),
     [
         ([opened("acme-1", 0), ended("acme-1", 5), opened("acme-2", 6), ended("acme-2", 9)], ""),
-        ([opened("acme-1", 0), opened("acme-2", 3), ended("acme-1", 5), ended("acme-2", 9)], "two runs in one cluster: acme-2 began"),
-        ([opened("acme-1", 0), ended("acme-1", 5), ended("acme-1", 6)], "acme-1 goes on after its end"),
-        ([opened("acme-1", 0), ended("acme-1", 5, "somehow")], "acme-1 ends in no state that has a name: somehow"),
-        ([opened("acme-1", 0), taken("acme-1", 1), taken("acme-1", 1), ended("acme-1", 5)], "taken by two workers in one epoch"),
+        (
+            [opened("acme-1", 0), opened("acme-2", 3), ended("acme-1", 5), ended("acme-2", 9)],
+            "two runs in one cluster: acme-2 began",
+        ),
+        (
+            [opened("acme-1", 0), ended("acme-1", 5), ended("acme-1", 6)],
+            "acme-1 goes on after its end",
+        ),
+        (
+            [opened("acme-1", 0), ended("acme-1", 5, "somehow")],
+            "acme-1 ends in no state that has a name: somehow",
+        ),
+        (
+            [opened("acme-1", 0), taken("acme-1", 1), taken("acme-1", 1), ended("acme-1", 5)],
+            "taken by two workers in one epoch",
+        ),
         ([opened("acme-1", 0), taken("acme-1", 1), taken("acme-1", 2), ended("acme-1", 5)], ""),
-        ([opened("acme-1", 0), opened("acme-1", 1), ended("acme-1", 5)], "does not begin with its opening, once"),
+        (
+            [opened("acme-1", 0), opened("acme-1", 1), ended("acme-1", 5)],
+            "does not begin with its opening, once",
+        ),
         ([opened("acme-1", 0)], "acme-1 never ended: running"),
     ],
 )

@@ -80,7 +80,9 @@ def fair(luck: Luck) -> Luck:
 
 def drained_within(luck: Luck, minutes: float, method: str = "signal") -> Luck:
     """With this deadline for drains."""
-    return replace(luck, site={**luck.site, "drain": {"method": method, "deadline_minutes": minutes}})
+    return replace(
+        luck, site={**luck.site, "drain": {"method": method, "deadline_minutes": minutes}}
+    )
 
 
 def with_policy(luck: Luck, **more: Any) -> Luck:
@@ -141,7 +143,11 @@ class OtherHand(Turn):
         pool_ = estate.pool("acme")
         shown = estate.scaling.shown_template(pool_)
         with crowd.storm.log.of("hand"), estate.by_hand("a larger pool"):
-            body = {"name": pool_.name, "config": {"target_number_instances": 4}, "droplet_template": shown}
+            body = {
+                "name": pool_.name,
+                "config": {"target_number_instances": 4},
+                "droplet_template": shown,
+            }
             estate.scaling.edit(pool_.id, body)
 
     async def answers(self, crowd: "Crowd", tale: Tale) -> bool:
@@ -174,7 +180,9 @@ class Answers(Turn):
         if not end or self.left == 0:
             return False
         self.left -= 1
-        await self.next(crowd, tale, end, next(label for label in labels if label.startswith("Wait")))
+        await self.next(
+            crowd, tale, end, next(label for label in labels if label.startswith("Wait"))
+        )
         crowd.waits(30)
         return True
 
@@ -229,12 +237,18 @@ class OnHold(Answers):
         return with_policy(super().needs(luck), approvals=1)
 
     async def next(self, crowd: "Crowd", tale: Tale, end: str, wait: str) -> None:
-        await crowd.tries(crowd.scene.person("UCARLA").types(crowd.cast.channel, '/openvidu hold "the board meets" for 1h'))
+        await crowd.tries(
+            crowd.scene.person("UCARLA").types(
+                crowd.cast.channel, '/openvidu hold "the board meets" for 1h'
+            )
+        )
         await crowd.scene.passes(15)
         await crowd.press_as("UBEN", (end,), tale.name)
         await crowd.scene.passes(120)
         for _ in range(6):
-            await crowd.tries(crowd.scene.person("UCARLA").types(crowd.cast.channel, "/openvidu unhold"))
+            await crowd.tries(
+                crowd.scene.person("UCARLA").types(crowd.cast.channel, "/openvidu unhold")
+            )
             await crowd.scene.passes(30)
             if not crowd.ledger.held(crowd.scene.clock.now()):
                 break
@@ -368,7 +382,9 @@ class Window(Turn):
 
     def needs(self, luck: Luck) -> Luck:
         luck = replace(pool(luck, minutes=4), agents="drains")
-        return with_policy(luck, approvals=1, scale_up_without_approval_to=3, approvals_for={"media_added": 2})
+        return with_policy(
+            luck, approvals=1, scale_up_without_approval_to=3, approvals_for={"media_added": 2}
+        )
 
     def wish(self, _: Stage) -> Wish:
         return Wish(f"{NIGHTS} --number 6 --meetings wait:30", goals.nothing, stays=80 * 60.0)
@@ -380,16 +396,24 @@ class Glass(Turn):
     words = ""
 
     def needs(self, luck: Luck) -> Luck:
-        self.words = self.dice.choice((f"{NIGHTS} --meetings wait:30", f"{NIGHTS} --meetings wait:30", LOUD.words))
+        self.words = self.dice.choice(
+            (f"{NIGHTS} --meetings wait:30", f"{NIGHTS} --meetings wait:30", LOUD.words)
+        )
         return replace(pool(luck, minutes=4), glass=True)
 
     def wish(self, _: Stage) -> Wish:
-        return Wish("startup", goals.serves) if self.words == LOUD.words else Wish("scale 3", goals.scaled(3), stays=60 * 60.0)
+        return (
+            Wish("startup", goals.serves)
+            if self.words == LOUD.words
+            else Wish("scale 3", goals.scaled(3), stays=60 * 60.0)
+        )
 
     async def before_asking(self, crowd: "Crowd") -> None:
         words = self.words
         ana = crowd.scene.person(crowd.cast.asks)
-        await crowd.tries(ana.types(crowd.cast.channel, f'/openvidu break-glass {words} --reason "it burns"'))
+        await crowd.tries(
+            ana.types(crowd.cast.channel, f'/openvidu break-glass {words} --reason "it burns"')
+        )
         await crowd.scene.passes(15)
         await crowd.press_as(crowd.cast.asks, ("Run without approval",))
         await crowd.scene.passes(300)
@@ -415,8 +439,17 @@ class Closed(Turn):
         place.archive(crowd.cast.channel)
         with crowd.storm.log.of("closed"):
             await crowd.scene.passes(1500)
-            bot = next((b for b, life in zip(crowd.scene.bots, crowd.scene.lives, strict=True) if not life.dead), None)
-            still = place.channel(crowd.cast.channel).is_archived  # the storm opens it when one of its own spells is over
+            bot = next(
+                (
+                    b
+                    for b, life in zip(crowd.scene.bots, crowd.scene.lives, strict=True)
+                    if not life.dead
+                ),
+                None,
+            )
+            still = place.channel(
+                crowd.cast.channel
+            ).is_archived  # the storm opens it when one of its own spells is over
             if bot is not None and still and crowd.witness.refused[crowd.cast.channel]:
                 crowd.witness.looked_ready = tuple(bot.doors.cautions())
         place.channel(crowd.cast.channel).is_archived = False
@@ -553,7 +586,12 @@ class NoRole(Turn):
         card = crowd.card(("Details",), user="UDORA")
         if card is not None:
             await crowd.tries(dora.presses(card, "Details"))
-        await crowd.tries(dora.types(crowd.cast.channel, self.dice.choice(("/openvidu status", "/openvidu runs", "/openvidu hours"))))
+        await crowd.tries(
+            dora.types(
+                crowd.cast.channel,
+                self.dice.choice(("/openvidu status", "/openvidu runs", "/openvidu hours")),
+            )
+        )
         await crowd.scene.passes(10)
 
 

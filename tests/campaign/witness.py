@@ -56,7 +56,13 @@ class Witness:
         casts: Sequence[Cast] = (),
     ) -> None:
         """`channels`: those of the clusters, and which cluster each is about. `delays`: spells in which people's deeds wait for the bot."""
-        self._scene, self._ledgers, self._channels, self._repeats, self._delays = scene, ledgers, channels, repeats, delays
+        self._scene, self._ledgers, self._channels, self._repeats, self._delays = (
+            scene,
+            ledgers,
+            channels,
+            repeats,
+            delays,
+        )
         self._seen: defaultdict[str, deque[tuple[float, bool, bool]]] = defaultdict(deque)
         """By stack: when, whether people could meet, and whether its masters were down."""
         self.readers: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -110,7 +116,9 @@ class Witness:
             return
         private = message.ephemeral_to or place.channels[message.channel].im_with
         if message.unseen:
-            self.wrong.append(f"unseen-answer: {private} was answered in a thread where Slack shows nothing: {message.text[:80]}")
+            self.wrong.append(
+                f"unseen-answer: {private} was answered in a thread where Slack shows nothing: {message.text[:80]}"
+            )
         if VALUE in message.shown():
             self.wrong.append(f"value-told: a message shows a value: {message.text[:80]}")
         if private and not message.unseen:
@@ -138,7 +146,9 @@ class Witness:
         for cast in self._casts:
             inside = (INSIDE if nowhere else NAMED).format(stack=re.escape(cast.stack))
             if not cast.may_look(user) and (named := re.search(inside, NO_ROLE.sub("", text))):
-                self.wrong.append(f"told-a-stranger: {user}, who has no role in {cast.stack}, reads “{named[0]}”: {text[:100]}")
+                self.wrong.append(
+                    f"told-a-stranger: {user}, who has no role in {cast.stack}, reads “{named[0]}”: {text[:100]}"
+                )
 
     def logged(self, line: str) -> None:
         """What whoever reads the log is told."""
@@ -171,21 +181,32 @@ class Witness:
             if not before:
                 continue
             after = [d for d in mine if d[0] > claim.at]
-            until = claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
+            until = (
+                claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
+            )
             at, who, verb, deed = before[-1]
             same = [d for d in before if d[2:] == before[-1][2:] and d[0] > at - AGAIN]
-            denied = [c for c in self._claims if c.user == claim.user and same[0][0] <= c.at <= claim.at]
+            denied = [
+                c for c in self._claims if c.user == claim.user and same[0][0] <= c.at <= claim.at
+            ]
             if len(denied) < len(same):
                 continue  # of two presses of the same button one may be taken, and what is said be of the other
             if self._is_delayed(claim.at, [d for d in before[:-1] if d[2:] == before[-1][2:]]):
                 continue  # and a bot that slept over the first answers the second before it goes on with the first
             # What comes late may be said of an earlier deed than the last; and what was done before it may be that earlier one's.
-            since = claim.at if self._is_delayed(claim.at, before[:-1]) else max(at, claim.at - AGAIN) if self._repeats else at
+            since = (
+                claim.at
+                if self._is_delayed(claim.at, before[:-1])
+                else max(at, claim.at - AGAIN)
+                if self._repeats
+                else at
+            )
             about = self._channels.get(claim.channel, "")
-            for tale in (t for ledger in self._ledgers if about in ("", ledger.stack) for t in ledger.tales()):
+            for tale in (
+                t for ledger in self._ledgers if about in ("", ledger.stack) for t in ledger.tales()
+            ):
                 if what := _moved(tale, claim.user, (since, who, verb, deed), until):
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
-
 
     def _is_delayed(self, at: float, earlier: Sequence[tuple[float, str, str, str]]) -> bool:
         """Whether what is said then may be of one of these deeds, which had to wait for the bot."""
@@ -205,15 +226,26 @@ def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: floa
         return ""
     opened = tale.opened
     if at <= float(opened["at"]) < until:
-        if verb == "typed" and not opened.get("request") and opened["requester"]["user"] == user and _fits(tale, what):
+        if (
+            verb == "typed"
+            and not opened.get("request")
+            and opened["requester"]["user"] == user
+            and _fits(tale, what)
+        ):
             return f"{tale.name} was opened by it"
-        by_hand = not str(opened["requester"]["user"]).startswith("window:")  # a window's run names who approved the window
+        by_hand = not str(opened["requester"]["user"]).startswith(
+            "window:"
+        )  # a window's run names who approved the window
         approved = opened["approvers"] and opened["approvers"][-1]["user"] == user
         if verb == "pressed" and what.startswith("Approve") and approved and by_hand:
             return f"{tale.name} was opened by it"
     for event in tale.events:
         by = event["by"] if isinstance(event.get("by"), dict) else {}
-        taken = event["is"] in ("Answered", "Resumed", "CancelAsked") and by.get("user") == user and at <= float(event["at"]) < until
+        taken = (
+            event["is"] in ("Answered", "Resumed", "CancelAsked")
+            and by.get("user") == user
+            and at <= float(event["at"]) < until
+        )
         if verb == "pressed" and taken and _means(event["is"], what):
             return f"it was taken: {event['is']} of {tale.name}"
     return ""

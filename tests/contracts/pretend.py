@@ -31,7 +31,11 @@ class World:
     def pool_to(self, number: int, **changes: object) -> None:
         pool = self.estate.pool("acme")
         template = self.estate.scaling.shown_template(pool) | changes
-        body = {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": template}
+        body = {
+            "name": pool.name,
+            "config": {"target_number_instances": number},
+            "droplet_template": template,
+        }
         self.estate.scaling.edit(pool.id, body)
 
     def kinds(self) -> list[str]:

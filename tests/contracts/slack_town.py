@@ -12,7 +12,12 @@ MANIFEST: dict[str, Any] = {
         "bot_user": {"display_name": "openvidu"},
         "app_home": {"home_tab_enabled": True},
         "slash_commands": [
-            {"command": "/openvidu", "description": "Operate OpenVidu", "usage_hint": "help | status", "should_escape": True}
+            {
+                "command": "/openvidu",
+                "description": "Operate OpenVidu",
+                "usage_hint": "help | status",
+                "should_escape": True,
+            }
         ],
     },
     "oauth_config": {
@@ -23,7 +28,10 @@ MANIFEST: dict[str, Any] = {
             ]
         }
     },
-    "settings": {"socket_mode_enabled": True, "event_subscriptions": {"bot_events": ["app_home_opened", "app_mention"]}},
+    "settings": {
+        "socket_mode_enabled": True,
+        "event_subscriptions": {"bot_events": ["app_home_opened", "app_mention"]},
+    },
 }
 
 
@@ -51,12 +59,20 @@ def team(clock: HandClock | LoopClock | None = None) -> PretendSlack:
 
 
 def button(label: str, action_id: str, **more: Any) -> dict[str, Any]:
-    return {"type": "button", "text": {"type": "plain_text", "text": label}, "action_id": action_id} | more
+    return {
+        "type": "button",
+        "text": {"type": "plain_text", "text": label},
+        "action_id": action_id,
+    } | more
 
 
 def card(text: str, *elements: dict[str, Any]) -> list[dict[str, Any]]:
     said = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
-    return [said, {"type": "actions", "block_id": "do", "elements": list(elements)}] if elements else [said]
+    return (
+        [said, {"type": "actions", "block_id": "do", "elements": list(elements)}]
+        if elements
+        else [said]
+    )
 
 
 def modal(**more: Any) -> dict[str, Any]:
@@ -73,5 +89,8 @@ def modal(**more: Any) -> dict[str, Any]:
         "label": {"type": "plain_text", "text": "Value"},
         "element": {"type": "plain_text_input", "action_id": "v"},
     }
-    words = {key: {"type": "plain_text", "text": text} for key, text in (("title", "Scale"), ("submit", "Send"))}
+    words = {
+        key: {"type": "plain_text", "text": text}
+        for key, text in (("title", "Scale"), ("submit", "Send"))
+    }
     return {"type": "modal", "callback_id": "scale", **words, "blocks": [why, secret]} | more

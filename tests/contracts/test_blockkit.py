@@ -46,26 +46,58 @@ def line(**more: Any) -> dict[str, Any]:
 
 
 def modal(*blocks: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"type": "modal", "title": plain("Title"), "submit": plain("Send"), "blocks": list(blocks or (section(),))} | more
+    return {
+        "type": "modal",
+        "title": plain("Title"),
+        "submit": plain("Send"),
+        "blocks": list(blocks or (section(),)),
+    } | more
 
 
-CONFIRM = {"title": plain("Sure?"), "text": md("really"), "confirm": plain("Yes"), "deny": plain("No")}
+CONFIRM = {
+    "title": plain("Sure?"),
+    "text": md("really"),
+    "confirm": plain("Yes"),
+    "deny": plain("No"),
+}
 IMAGE = {"type": "image", "image_url": "http://127.0.0.1/x.png", "alt_text": "a plot"}
 
 GOOD = [
     section(),
     section(fields=[md("a"), plain("b")]),
-    section(text=md("x" * 3000), accessory=button(confirm=CONFIRM, style="danger", value="v" * 2000)),
-    section(text=md("x"), accessory={"type": "overflow", "options": [option(url="http://127.0.0.1")]}),
+    section(
+        text=md("x" * 3000), accessory=button(confirm=CONFIRM, style="danger", value="v" * 2000)
+    ),
+    section(
+        text=md("x"), accessory={"type": "overflow", "options": [option(url="http://127.0.0.1")]}
+    ),
     {"type": "header", "text": plain("h" * 150)},
     {"type": "divider", "block_id": "d"},
     {"type": "context", "elements": [md("a"), IMAGE]},
-    actions(button(), select(placeholder=plain("pick"), initial_option=option()), button(action_id="b2", url="http://127.0.0.1")),
+    actions(
+        button(),
+        select(placeholder=plain("pick"), initial_option=option()),
+        button(action_id="b2", url="http://127.0.0.1"),
+    ),
     IMAGE | {"title": plain("t")},
     {"type": "image", "alt_text": "a", "slack_file": {"id": "F1"}},
-    asks(line(multiline=True, min_length=1, max_length=3000, placeholder=plain("p"), initial_value="")),
-    asks({"type": "checkboxes", "options": [option(description=md("more"))], "initial_options": [option(description=md("more"))]}),
-    asks({"type": "radio_buttons", "options": [option()], "initial_option": option()}, optional=True, hint=plain("h")),
+    asks(
+        line(
+            multiline=True, min_length=1, max_length=3000, placeholder=plain("p"), initial_value=""
+        )
+    ),
+    asks(
+        {
+            "type": "checkboxes",
+            "options": [option(description=md("more"))],
+            "initial_options": [option(description=md("more"))],
+        }
+    ),
+    asks(
+        {"type": "radio_buttons", "options": [option()], "initial_option": option()},
+        optional=True,
+        hint=plain("h"),
+    ),
     asks({"type": "number_input", "is_decimal_allowed": False, "min_value": "0", "max_value": "9"}),
     asks({"type": "datepicker", "initial_date": "2027-10-31"}),
     asks({"type": "timepicker", "initial_time": "20:00"}, dispatch_action=True),
@@ -77,7 +109,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (section(fields=[]), "no fewer than 1 items allowed [json-pointer:/blocks/0/fields]"),
     ({"type": "section"}, "missing required field: text"),
     (section(text=md("")), "must be more than 0 characters"),
-    (section(text=md("x" * 3001)), "must be less than 3001 characters [json-pointer:/blocks/0/text/text]"),
+    (
+        section(text=md("x" * 3001)),
+        "must be less than 3001 characters [json-pointer:/blocks/0/text/text]",
+    ),
     (section(fields=[md("x")] * 11), "no more than 10 items"),
     (section(fields=[md("x" * 2001)]), "must be less than 2001"),
     (section(text="plain"), "unsupported type"),
@@ -90,7 +125,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (actions(), "no fewer than 1"),
     (actions(*[button(action_id=f"b{n}") for n in range(26)]), "no more than 25"),
     (actions(button(), button()), "duplicate action_id: go"),
-    (actions(button(text=plain("x" * 76))), "must be less than 76 characters [json-pointer:/blocks/0/elements/0/text/text]"),
+    (
+        actions(button(text=plain("x" * 76))),
+        "must be less than 76 characters [json-pointer:/blocks/0/elements/0/text/text]",
+    ),
     (actions(button(text=md("x"))), "must be one of plain_text"),
     (actions(button(style="default")), "must be one of primary, danger"),
     (actions(button(value="v" * 2001)), "must be less than 2001"),
@@ -102,12 +140,27 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (actions(select(options=[option(value=str(n)) for n in range(101)])), "no more than 100"),
     (actions(select(options=[option("x" * 76)])), "must be less than 76"),
     (actions(select(options=[option(value="v" * 151)])), "must be less than 151"),
-    (actions(select(option_groups=[{"label": plain("g"), "options": [option()]}])), "exactly one of options, option_groups"),
-    (actions(select(initial_option=option("Two", "2"))), "initial option is not one of the options"),
+    (
+        actions(select(option_groups=[{"label": plain("g"), "options": [option()]}])),
+        "exactly one of options, option_groups",
+    ),
+    (
+        actions(select(initial_option=option("Two", "2"))),
+        "initial option is not one of the options",
+    ),
     (actions(select(placeholder=plain("x" * 151))), "must be less than 151"),
-    (actions({"type": "overflow", "options": [option(value=str(n)) for n in range(6)]}), "no more than 5"),
-    (actions({"type": "checkboxes", "options": [option(value=str(n)) for n in range(11)]}), "no more than 10"),
-    (actions({"type": "radio_buttons", "options": [option(value=str(n)) for n in range(11)]}), "no more than 10"),
+    (
+        actions({"type": "overflow", "options": [option(value=str(n)) for n in range(6)]}),
+        "no more than 5",
+    ),
+    (
+        actions({"type": "checkboxes", "options": [option(value=str(n)) for n in range(11)]}),
+        "no more than 10",
+    ),
+    (
+        actions({"type": "radio_buttons", "options": [option(value=str(n)) for n in range(11)]}),
+        "no more than 10",
+    ),
     ({"type": "image", "image_url": "http://127.0.0.1"}, "missing required field: alt_text"),
     (IMAGE | {"slack_file": {"id": "F"}}, "exactly one of image_url, slack_file"),
     (asks(line(max_length=3001)), "integer from 1 to 3000"),
@@ -126,7 +179,9 @@ def test_slack_takes_it(block: dict[str, Any]) -> None:
     assert check_blocks([block]) == []
 
 
-@pytest.mark.parametrize(("block", "complaint"), BAD, ids=[f"{n}-{text[:30]}" for n, (_, text) in enumerate(BAD)])
+@pytest.mark.parametrize(
+    ("block", "complaint"), BAD, ids=[f"{n}-{text[:30]}" for n, (_, text) in enumerate(BAD)]
+)
 def test_slack_refuses_it(block: dict[str, Any], complaint: str) -> None:
     assert any(complaint in str(problem) for problem in check_blocks([block]))
 
@@ -134,21 +189,35 @@ def test_slack_refuses_it(block: dict[str, Any], complaint: str) -> None:
 def test_a_message_has_at_most_fifty_blocks_with_ids_of_their_own() -> None:
     assert check_blocks([section()] * 50) == []
     assert "no more than 50 items allowed" in str(check_blocks([section()] * 51)[0])
-    assert "block_id already exists: x" in str(check_blocks([section(text=md("a"), block_id="x")] * 2)[0])
+    assert "block_id already exists: x" in str(
+        check_blocks([section(text=md("a"), block_id="x")] * 2)[0]
+    )
 
 
 @pytest.mark.parametrize(
     ("view", "complaint"),
     [
-        (modal(title=plain("t" * 25)), "must be less than 25 characters [json-pointer:/view/title/text]"),
+        (
+            modal(title=plain("t" * 25)),
+            "must be less than 25 characters [json-pointer:/view/title/text]",
+        ),
         (modal(submit=plain("t" * 25)), "must be less than 25"),
         (modal(private_metadata="x" * 3001), "must be less than 3001"),
         (modal(*[section()] * 101), "no more than 100"),
-        ({"type": "modal", "title": plain("t"), "blocks": [asks(line())]}, "missing required field: submit"),
-        ({"type": "home", "title": plain("t"), "blocks": [section()]}, "invalid additional property: title"),
+        (
+            {"type": "modal", "title": plain("t"), "blocks": [asks(line())]},
+            "missing required field: submit",
+        ),
+        (
+            {"type": "home", "title": plain("t"), "blocks": [section()]},
+            "invalid additional property: title",
+        ),
         ({"type": "modal", "blocks": [section()]}, "missing required field: title"),
         (modal({"type": "markdown", "text": "x"}), "unsupported type: markdown"),
-        (modal(asks(line(focus_on_load=True)), asks(line(focus_on_load=True))), "only one element can have focus_on_load"),
+        (
+            modal(asks(line(focus_on_load=True)), asks(line(focus_on_load=True))),
+            "only one element can have focus_on_load",
+        ),
     ],
 )
 def test_slack_refuses_the_view(view: dict[str, Any], complaint: str) -> None:
@@ -156,7 +225,10 @@ def test_slack_refuses_the_view(view: dict[str, Any], complaint: str) -> None:
 
 
 def test_slack_takes_a_modal_and_a_home() -> None:
-    assert check_view(modal(asks(line()), notify_on_close=True, callback_id="c", private_metadata="")) == []
+    assert (
+        check_view(modal(asks(line()), notify_on_close=True, callback_id="c", private_metadata=""))
+        == []
+    )
     assert check_view({"type": "home", "blocks": [section()] * 100}) == []
 
 

@@ -67,7 +67,12 @@ async def _refusal(http: Http, url: str, timeout: float = 5.0) -> Unreachable:
     return raised.value
 
 
-def asked(made: Made | None, ask: Callable[[Http, int], Awaitable[Any]], ca: Path | None = None, site: Site | None = None) -> Any:
+def asked(
+    made: Made | None,
+    ask: Callable[[Http, int], Awaitable[Any]],
+    ca: Path | None = None,
+    site: Site | None = None,
+) -> Any:
     """What comes of it where a server shows that certificate and the client trusts that file."""
 
     async def run() -> Any:
@@ -82,7 +87,9 @@ def asked(made: Made | None, ask: Callable[[Http, int], Awaitable[Any]], ca: Pat
     return asyncio.run(run())
 
 
-def refused(made: Made | None, ca: Path | None = None, url: str = "https://127.0.0.1:{port}/") -> Unreachable:
+def refused(
+    made: Made | None, ca: Path | None = None, url: str = "https://127.0.0.1:{port}/"
+) -> Unreachable:
     """Why a page cannot be had."""
     error = asked(made, lambda http, port: _refusal(http, url.format(port=port)), ca)
     assert isinstance(error, Unreachable)
@@ -94,7 +101,9 @@ def refused(made: Made | None, ca: Path | None = None, url: str = "https://127.0
 # What is wrong with a certificate, by name
 
 
-def test_one_that_nobody_signed_is_not_trusted_and_its_remedy_names_the_setting(tmp_path: Path) -> None:
+def test_one_that_nobody_signed_is_not_trusted_and_its_remedy_names_the_setting(
+    tmp_path: Path,
+) -> None:
     error = refused(make(tmp_path))
     assert error.cause == "certificate not trusted (self-signed certificate)"
     assert SETTING in error.remedy
@@ -103,7 +112,10 @@ def test_one_that_nobody_signed_is_not_trusted_and_its_remedy_names_the_setting(
 
 def test_one_of_a_private_authority_is_not_trusted(tmp_path: Path) -> None:
     authority = make(tmp_path, "authority", authority=True)
-    assert "certificate not trusted (unable to get local issuer certificate)" in refused(make(tmp_path, by=authority)).cause
+    assert (
+        "certificate not trusted (unable to get local issuer certificate)"
+        in refused(make(tmp_path, by=authority)).cause
+    )
 
 
 def test_one_that_expired_is_told_with_the_date(tmp_path: Path) -> None:
@@ -115,7 +127,10 @@ def test_one_that_expired_is_told_with_the_date(tmp_path: Path) -> None:
 def test_one_that_is_not_valid_yet_is_told_with_the_date_and_the_clock(tmp_path: Path) -> None:
     made = make(tmp_path, days=(2, 30))
     error = refused(made, made.pem)
-    assert error.cause == f"certificate not valid before {made.certificate.not_valid_before_utc.strftime('%Y-%m-%d %H:%M UTC')}"
+    assert (
+        error.cause
+        == f"certificate not valid before {made.certificate.not_valid_before_utc.strftime('%Y-%m-%d %H:%M UTC')}"
+    )
     assert "clock" in error.remedy
 
 
@@ -129,7 +144,9 @@ def test_one_that_is_not_valid_yet_is_told_with_the_date_and_the_clock(tmp_path:
         ((), "localhost", "the own certificate"),
     ],
 )  # fmt: skip
-def test_one_for_another_name_is_told_with_both(tmp_path: Path, names: tuple[str, ...], host: str, theirs: str) -> None:
+def test_one_for_another_name_is_told_with_both(
+    tmp_path: Path, names: tuple[str, ...], host: str, theirs: str
+) -> None:
     made = make(tmp_path, names=names)
     error = refused(made, made.pem, f"https://{host}:{{port}}/")
     assert error.cause == f"certificate for another name ({theirs}, not {host})"
@@ -155,13 +172,18 @@ def test_nothing_hostile_in_a_name_is_repeated(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", HERE)
 def test_a_server_s_own_certificate_in_the_file_is_enough(tmp_path: Path, host: str) -> None:
     made = make(tmp_path)
-    assert asked(made, lambda http, port: http.get(f"https://{host}:{port}/"), made.pem).status == 200
+    assert (
+        asked(made, lambda http, port: http.get(f"https://{host}:{port}/"), made.pem).status == 200
+    )
 
 
 def test_an_authority_in_the_file_vouches_for_what_it_signed_alone(tmp_path: Path) -> None:
     authority = make(tmp_path, "authority", authority=True)
     made = make(tmp_path, by=authority)
-    assert asked(made, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), authority.pem).status == 200
+    assert (
+        asked(made, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), authority.pem).status
+        == 200
+    )
     assert "not trusted" in refused(make(tmp_path, "stranger"), authority.pem).cause
 
 
@@ -171,10 +193,15 @@ def test_several_in_one_file(tmp_path: Path) -> None:
     together = tmp_path / "ca.pem"
     together.write_text("".join(m.pem.read_text() for m in made))
     for each in made:
-        assert asked(each, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), together).status == 200
+        assert (
+            asked(each, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), together).status
+            == 200
+        )
 
 
-def test_the_machine_s_own_variable_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_machine_s_own_variable_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.pem))
     assert asked(made, lambda http, port: http.get(f"https://127.0.0.1:{port}/")).status == 200
@@ -186,8 +213,19 @@ def test_a_cluster_s_file_is_its_own(tmp_path: Path) -> None:
     async def run() -> None:
         root = Http()
         async with Site(made).open() as port:
-            assert (await root.trusting(str(made.pem), "clusters.a.ca_file").get(f"https://127.0.0.1:{port}/")).status == 200
-            assert "not trusted" in (await _refusal(root.trusting(None, "clusters.b.ca_file"), f"https://127.0.0.1:{port}/")).cause
+            assert (
+                await root.trusting(str(made.pem), "clusters.a.ca_file").get(
+                    f"https://127.0.0.1:{port}/"
+                )
+            ).status == 200
+            assert (
+                "not trusted"
+                in (
+                    await _refusal(
+                        root.trusting(None, "clusters.b.ca_file"), f"https://127.0.0.1:{port}/"
+                    )
+                ).cause
+            )
         await root.aclose()
 
     asyncio.run(run())
@@ -207,17 +245,27 @@ def test_http_at_a_port_that_wants_tls(tmp_path: Path) -> None:
     assert error.cause == "TLS mismatch: that port expects TLS, and the address says http://"
 
 
-@pytest.mark.parametrize("words", ["Client sent an HTTP request to an HTTPS server.", "The plain HTTP request was sent to HTTPS port"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Client sent an HTTP request to an HTTPS server.",
+        "The plain HTTP request was sent to HTTPS port",
+    ],
+)
 def test_http_at_a_port_that_says_in_plain_words_that_it_wants_tls(words: str) -> None:
     async def run() -> Cause | None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(f"HTTP/1.0 400 Bad Request\r\nContent-Length: {len(words)}\r\n\r\n{words}".encode())
+            writer.write(
+                f"HTTP/1.0 400 Bad Request\r\nContent-Length: {len(words)}\r\n\r\n{words}".encode()
+            )
             writer.close()
 
         server, http = await asyncio.start_server(answer, "127.0.0.1", 0), Http()
         async with server:
-            found = await http.trouble_with(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+            found = await http.trouble_with(
+                f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            )
         await http.aclose()
         return found
 
@@ -232,7 +280,9 @@ def test_tls_that_has_nothing_in_common_with_ours(tmp_path: Path) -> None:
     assert site._context is not None
     site._context.maximum_version = ssl.TLSVersion.TLSv1_2
     site._context.set_ciphers("AES128-SHA:@SECLEVEL=0")
-    error = asked(made, lambda http, port: _refusal(http, f"https://127.0.0.1:{port}/"), made.pem, site)
+    error = asked(
+        made, lambda http, port: _refusal(http, f"https://127.0.0.1:{port}/"), made.pem, site
+    )
     assert error.cause == "it hung up during the TLS handshake"
 
 
@@ -251,7 +301,10 @@ def test_who_hangs_up_or_says_nothing(tmp_path: Path) -> None:
         for each in (hang_up, say_nothing):
             server = await asyncio.start_server(each, "127.0.0.1", 0)
             port = server.sockets[0].getsockname()[1]
-            found += [(await _refusal(http, f"{scheme}://127.0.0.1:{port}/", timeout=0.3)).cause for scheme in ("https", "http")]
+            found += [
+                (await _refusal(http, f"{scheme}://127.0.0.1:{port}/", timeout=0.3)).cause
+                for scheme in ("https", "http")
+            ]
             server.close()
         quiet.set()
         await http.aclose()
@@ -291,7 +344,11 @@ def test_a_page_that_answers_something_else_says_what() -> None:
     async def run() -> list[Cause | None]:
         http = Http()
         async with Site(None, 503).open() as ill, Site(None, 302).open() as moved:
-            pages = (f"http://127.0.0.1:{ill}/", 201), (f"http://127.0.0.1:{moved}/", 201), (f"http://127.0.0.1:{moved}/", 400)
+            pages = (
+                (f"http://127.0.0.1:{ill}/", 201),
+                (f"http://127.0.0.1:{moved}/", 201),
+                (f"http://127.0.0.1:{moved}/", 400),
+            )
             found = [await http.trouble_with(url, below=below) for url, below in pages]
         await http.aclose()
         return found
@@ -303,8 +360,14 @@ def test_a_page_that_answers_something_else_says_what() -> None:
 
 
 def test_the_certificate_of_an_address_is_a_value(tmp_path: Path) -> None:
-    made = make(tmp_path, names=("meet.example.com", *HERE), by=make(tmp_path, "authority", authority=True))
-    seen = asked(made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/room?key=secret"), tmp_path / "authority.pem")
+    made = make(
+        tmp_path, names=("meet.example.com", *HERE), by=make(tmp_path, "authority", authority=True)
+    )
+    seen = asked(
+        made,
+        lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/room?key=secret"),
+        tmp_path / "authority.pem",
+    )
     assert isinstance(seen, Certificate)
     assert (seen.accepted, seen.ends, seen.issuer) == (True, made.ends, "the authority certificate")
     assert set(seen.names) == {"meet.example.com", *HERE}
@@ -314,7 +377,9 @@ def test_the_certificate_of_an_address_is_a_value(tmp_path: Path) -> None:
 
 def test_one_that_is_refused_is_a_value_too_with_its_end(tmp_path: Path) -> None:
     made = make(tmp_path, days=(-9, -2))
-    seen = asked(made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem)
+    seen = asked(
+        made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem
+    )
     assert isinstance(seen, Certificate)
     assert (seen.accepted, seen.ends) == (False, made.ends)
     assert seen.trouble.startswith("certificate expired on ")
@@ -322,13 +387,21 @@ def test_one_that_is_refused_is_a_value_too_with_its_end(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("url", "reason"), [("http://127.0.0.1:{port}/", "the address is not https://"), ("https://127.0.0.1:1/", "connection refused")]
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:{port}/", "the address is not https://"),
+        ("https://127.0.0.1:1/", "connection refused"),
+    ],
 )
 def test_none_that_is_seen_has_a_reason(url: str, reason: str) -> None:
-    assert asked(None, lambda http, port: http.certificate_of(url.format(port=port))).reason == reason
+    assert (
+        asked(None, lambda http, port: http.certificate_of(url.format(port=port))).reason == reason
+    )
 
 
-def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login ana password hunter2\n")
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -338,7 +411,9 @@ def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(tmp_path:
         made = make(tmp_path, name)
         site = Site(made)
 
-        async def look(http: Http, port: int, site: Site = site, handshakes: int = handshakes) -> None:
+        async def look(
+            http: Http, port: int, site: Site = site, handshakes: int = handshakes
+        ) -> None:
             url = f"https://localhost:{port}/room?token=hunter2"
             await asyncio.gather(*(http.certificate_of(url) for _ in range(5)))
             now[0] += 50.0
@@ -386,9 +461,21 @@ def test_one_that_was_good_an_hour_ago_and_is_refused_now_is_looked_at_anew(tmp_
 
 
 def test_an_unchecked_handshake_is_made_in_one_place_to_look() -> None:
-    root, tls, http = Path(http_module.__file__).parents[3], "services/cloud/clients/tls.py", "services/cloud/clients/http.py"
-    texts = {p.relative_to(root).as_posix(): p.read_text() for f in ("bot", "handlers", "services") for p in (root / f).rglob("*.py")}
-    assert [name for name, text in texts.items() if "CERT_NONE" in text or "check_hostname = False" in text] == [tls]
+    root, tls, http = (
+        Path(http_module.__file__).parents[3],
+        "services/cloud/clients/tls.py",
+        "services/cloud/clients/http.py",
+    )
+    texts = {
+        p.relative_to(root).as_posix(): p.read_text()
+        for f in ("bot", "handlers", "services")
+        for p in (root / f).rglob("*.py")
+    }
+    assert [
+        name
+        for name, text in texts.items()
+        if "CERT_NONE" in text or "check_hostname = False" in text
+    ] == [tls]
     assert {name for name, text in texts.items() if "only_to_look" in text} == {tls, http}
 
 
@@ -421,16 +508,23 @@ def test_livekit_says_why(tmp_path: Path) -> None:
         ("http", True, "it closed the connection without an answer"),
     ],
 )
-def test_spaces_and_digitalocean_say_why(tmp_path: Path, scheme: str, tls: bool, cause: str) -> None:
+def test_spaces_and_digitalocean_say_why(
+    tmp_path: Path, scheme: str, tls: bool, cause: str
+) -> None:
     async def run() -> None:
         async with Site(make(tmp_path) if tls else None).open() as port:
             url = f"{scheme}://127.0.0.1:{port}"
-            spaces, cloud = Spaces(url, "bucket", "key", "secret-secret"), DigitalOcean("token", endpoint=url, clock=CLOCK)
+            spaces, cloud = (
+                Spaces(url, "bucket", "key", "secret-secret"),
+                DigitalOcean("token", endpoint=url, clock=CLOCK),
+            )
             for ask in (spaces.get("k"), cloud.droplets()):
                 with pytest.raises(Unreachable) as raised:
                     await ask
                 _told(raised.value, cause)
-                assert raised.value.sent is (False if tls and scheme == "https" else raised.value.sent)
+                assert raised.value.sent is (
+                    False if tls and scheme == "https" else raised.value.sent
+                )
             await spaces.aclose()
             await cloud.aclose()
 
@@ -489,8 +583,14 @@ def test_redis_says_why(tmp_path: Path) -> None:
     assert "hunter2" not in str([(str(e), e.remedy) for e in found])
 
 
-def test_a_certificate_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_that_cannot_be_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make(tmp_path)
-    monkeypatch.setattr(http_module, "read_certificate", lambda *_: (_ for _ in ()).throw(ValueError("bad DER")))
-    seen = asked(made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem)
+    monkeypatch.setattr(
+        http_module, "read_certificate", lambda *_: (_ for _ in ()).throw(ValueError("bad DER"))
+    )
+    seen = asked(
+        made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem
+    )
     assert seen == NoCertificate("its certificate cannot be read")

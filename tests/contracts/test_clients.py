@@ -19,7 +19,15 @@ from services.cloud.clients.http import Http
 from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.spaces import Spaces
 from services.cloud.clients.ssh import OUTPUT_LIMIT, Host, Output, Ssh
-from services.common.errors import BotError, Forbidden, NotFound, Refused, Rejected, Unreachable, Unreadable
+from services.common.errors import (
+    BotError,
+    Forbidden,
+    NotFound,
+    Refused,
+    Rejected,
+    Unreachable,
+    Unreadable,
+)
 from tests.support.pydo_transport import InProcessTransport
 
 NOW = 1_800_000_000.0
@@ -73,7 +81,11 @@ def answering(status: int, body: object = None, headers: dict[str, str] | None =
     async def handler(request: web.Request) -> web.StreamResponse:
         if isinstance(body, str):
             return web.Response(status=status, text=body, content_type="text/html", headers=headers)
-        return web.json_response(body, status=status, headers=headers) if body is not None else web.Response(status=status, headers=headers)
+        return (
+            web.json_response(body, status=status, headers=headers)
+            if body is not None
+            else web.Response(status=status, headers=headers)
+        )
 
     return handler
 
@@ -88,26 +100,96 @@ def error(name: str, message: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("status", "body", "headers", "kind", "words", "again_in", "sent"),
     [
-        (401, error("Unauthorized", "Unable to authenticate you."), {}, Forbidden, "refused (401); it needs droplet:update", None, None),
-        (403, error("forbidden", "You do not have permission."), {}, Forbidden, "it lacks droplet:update", None, None),
-        (404, error("not_found", "gone"), {}, NotFound, "asking for shutdown of droplet 5: there is none", None, None),
-        (422, error("unprocessable_entity", "Droplet already has a pending event."), {}, Rejected, "pending event", None, None),
+        (
+            401,
+            error("Unauthorized", "Unable to authenticate you."),
+            {},
+            Forbidden,
+            "refused (401); it needs droplet:update",
+            None,
+            None,
+        ),
+        (
+            403,
+            error("forbidden", "You do not have permission."),
+            {},
+            Forbidden,
+            "it lacks droplet:update",
+            None,
+            None,
+        ),
+        (
+            404,
+            error("not_found", "gone"),
+            {},
+            NotFound,
+            "asking for shutdown of droplet 5: there is none",
+            None,
+            None,
+        ),
+        (
+            422,
+            error("unprocessable_entity", "Droplet already has a pending event."),
+            {},
+            Rejected,
+            "pending event",
+            None,
+            None,
+        ),
         (400, error("bad_request", "no"), {}, Rejected, "answered 400: no", None, None),
         (409, error("conflict", "busy"), {}, Rejected, "answered 409: busy", None, None),
-        (429, error("too_many_requests", "slow"), {"retry-after": "17"}, Unreachable, "too many requests", 17.0, False),
-        (429, error("too_many_requests", "slow"), HOURLY, Unreachable, "too many requests", 90.0, False),
+        (
+            429,
+            error("too_many_requests", "slow"),
+            {"retry-after": "17"},
+            Unreachable,
+            "too many requests",
+            17.0,
+            False,
+        ),
+        (
+            429,
+            error("too_many_requests", "slow"),
+            HOURLY,
+            Unreachable,
+            "too many requests",
+            90.0,
+            False,
+        ),
         (429, error("too_many_requests", "slow"), {}, Unreachable, "", 60.0, False),
         (500, error("server_error", "oops"), {}, Unreachable, "answered 500", None, None),
-        (503, error("service_unavailable", "oops"), {"retry-after": "9"}, Unreachable, "answered 503", 9.0, None),
+        (
+            503,
+            error("service_unavailable", "oops"),
+            {"retry-after": "9"},
+            Unreachable,
+            "answered 503",
+            9.0,
+            None,
+        ),
         (502, "<html>Bad gateway</html>", {}, Unreachable, "answered 502", None, None),
         (403, "<html>Blocked</html>", {}, Unreachable, "answered 403, not by the API", None, None),
         (201, "<html>Sign in</html>", {}, Unreachable, "not by the API", None, None),
         (302, None, {"location": "/elsewhere"}, Unreachable, "answered 302", None, None),
-        (201, {"something": "else"}, {}, Unreadable, "the answer holds no readable action", None, None),
+        (
+            201,
+            {"something": "else"},
+            {},
+            Unreadable,
+            "the answer holds no readable action",
+            None,
+            None,
+        ),
     ],
 )
 def test_what_an_answer_to_an_action_becomes(
-    status: int, body: object, headers: dict[str, str], kind: type[BotError], words: str, again_in: float | None, sent: bool | None
+    status: int,
+    body: object,
+    headers: dict[str, str],
+    kind: type[BotError],
+    words: str,
+    again_in: float | None,
+    sent: bool | None,
 ) -> None:
     raised = trouble(answering(status, body, headers), lambda api: api.act(5, "shutdown"))
     assert type(raised) is kind
@@ -224,7 +306,9 @@ def test_a_list_that_changes_while_it_is_read_is_not_believed() -> None:
 
 
 def test_an_answer_without_the_list_is_not_an_empty_list() -> None:
-    assert isinstance(trouble(answering(200, {"meta": {"total": 0}}), lambda api: api.droplets()), Unreachable)
+    assert isinstance(
+        trouble(answering(200, {"meta": {"total": 0}}), lambda api: api.droplets()), Unreachable
+    )
     assert ask_digitalocean(answering(200, {"droplets": []}), lambda api: api.droplets()) == []
     assert ask_digitalocean(answering(200, {"droplets": None}), lambda api: api.droplets()) == []
 
@@ -233,7 +317,11 @@ def test_an_answer_without_the_list_is_not_an_empty_list() -> None:
 
 
 def test_the_pool_goes_out_as_it_came_in() -> None:
-    body = {"name": "p", "config": {"target_number_instances": 0}, "droplet_template": {**TEMPLATE, "unknown": None, "project_id": ""}}
+    body = {
+        "name": "p",
+        "config": {"target_number_instances": 0},
+        "droplet_template": {**TEMPLATE, "unknown": None, "project_id": ""},
+    }
 
     async def handler(request: web.Request) -> web.StreamResponse:
         assert (request.method, request.path) == ("PUT", "/v2/droplets/autoscale/p-1")
@@ -244,19 +332,27 @@ def test_the_pool_goes_out_as_it_came_in() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 429, 500])
-def test_no_error_and_no_log_holds_what_was_sent(status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_error_and_no_log_holds_what_was_sent(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     quoting = error("unprocessable_entity", f"cannot use {USER_DATA} of {TOKEN}")
     body = {"droplet_template": TEMPLATE}
     raised = trouble(answering(status, {**quoting, **body}), lambda api: api.put_pool("p", body))
-    told = f"{raised!r} {raised} {getattr(raised, 'message', '')} {raised.__cause__!r} {caplog.text}"
+    told = (
+        f"{raised!r} {raised} {getattr(raised, 'message', '')} {raised.__cause__!r} {caplog.text}"
+    )
     assert "hunter2" not in told
     assert TOKEN not in told
     assert raised.__context__ is None or "hunter2" not in repr(raised.__context__)
 
 
 def test_the_budget_is_what_the_last_answer_said() -> None:
-    headers = {"ratelimit-limit": "5000", "ratelimit-remaining": "4711", "ratelimit-reset": "1800000123"}
+    headers = {
+        "ratelimit-limit": "5000",
+        "ratelimit-remaining": "4711",
+        "ratelimit-reset": "1800000123",
+    }
 
     async def ask(api: DigitalOcean) -> digitalocean.Budget:
         assert api.budget.remaining is None
@@ -273,18 +369,29 @@ def test_pydo_runs_without_a_socket() -> None:
     def handle(method: str, path: str, query: dict[str, str], headers: Any, body: bytes) -> Any:
         asked.append((method, path, body))
         if path.endswith("/actions"):
-            return SimpleNamespace(status=201, headers={}, body={"action": {"id": 1}}, delay=0.01, fate="answer")
+            return SimpleNamespace(
+                status=201, headers={}, body={"action": {"id": 1}}, delay=0.01, fate="answer"
+            )
         return SimpleNamespace(status=0, headers={}, body=None, delay=0.0, fate="reset")
 
     async def run() -> None:
-        api = DigitalOcean(TOKEN, endpoint="https://api.digitalocean.com", clock=CLOCK, transport=InProcessTransport(handle))
+        api = DigitalOcean(
+            TOKEN,
+            endpoint="https://api.digitalocean.com",
+            clock=CLOCK,
+            transport=InProcessTransport(handle),
+        )
         assert await api.act(5, "resize", size="s-2vcpu-4gb", disk=False) == {"id": 1}
         with pytest.raises(Unreachable, match="connection was lost"):
             await api.droplets()
         await api.aclose()
 
     asyncio.run(run())
-    assert asked[0] == ("POST", "/v2/droplets/5/actions", b'{"type": "resize", "size": "s-2vcpu-4gb", "disk": false}')
+    assert asked[0] == (
+        "POST",
+        "/v2/droplets/5/actions",
+        b'{"type": "resize", "size": "s-2vcpu-4gb", "disk": false}',
+    )
     assert "not_a_token" not in repr(DigitalOcean(TOKEN, endpoint="https://x", clock=CLOCK))
 
 
@@ -311,7 +418,9 @@ def test_http_hands_back_any_answer_and_raises_for_none() -> None:
             assert (await http.get(f"{url}/moved", timeout=5)).status == 302
             with pytest.raises(Unreachable, match="no answer within"):
                 await http.get(f"{url}/slow?key=secret", timeout=0.1)
-            with pytest.raises(Unreachable, match="closed the connection without an answer") as lost:
+            with pytest.raises(
+                Unreachable, match="closed the connection without an answer"
+            ) as lost:
                 await http.post(f"{url}/cut?key=secret", {}, timeout=5)
         assert lost.value.sent is None
         assert "secret" not in str(lost.value)
@@ -332,12 +441,24 @@ def livekit_answers(request: web.Request, body: Any) -> dict[str, Any]:
     match request.path.rpartition("/")[2]:
         case "ListRooms":
             rooms = [{"sid": "a", "num_participants": 3, "creation_time": f"{NOW - 4320:.0f}"}]
-            return {"rooms": [*rooms, {"sid": "b", "numParticipants": 2, "creationTime": f"{NOW - 60:.0f}"}, {"sid": "empty"}]}
+            return {
+                "rooms": [
+                    *rooms,
+                    {"sid": "b", "numParticipants": 2, "creationTime": f"{NOW - 60:.0f}"},
+                    {"sid": "empty"},
+                ]
+            }
         case "ListEgress":
             assert body == {"active": True}
             return {"items": [{"egress_id": "e"}]}
         case _:
-            return {"items": [{"state": {"status": "ENDPOINT_PUBLISHING"}}, {"state": {"status": "ENDPOINT_INACTIVE"}}, {}]}
+            return {
+                "items": [
+                    {"state": {"status": "ENDPOINT_PUBLISHING"}},
+                    {"state": {"status": "ENDPOINT_INACTIVE"}},
+                    {},
+                ]
+            }
 
 
 def load_from(handler: Handler) -> Any:
@@ -355,13 +476,21 @@ def load_from(handler: Handler) -> Any:
 def test_livekit_says_how_many_people_would_notice() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         token = request.headers["authorization"].removeprefix("Bearer ")
-        claims = jwt.decode(token, SECRET, ["HS256"], options={"verify_exp": False, "verify_nbf": False})
+        claims = jwt.decode(
+            token, SECRET, ["HS256"], options={"verify_exp": False, "verify_nbf": False}
+        )
         assert claims["iss"] == "APIkey"
         assert claims["nbf"] <= NOW < claims["exp"]
         assert claims["video"]["roomList"]
         return web.json_response(livekit_answers(request, await request.json()))
 
-    assert load_from(handler) == {"rooms": 2, "participants": 5, "egress": 1, "ingress": 1, "longest_seconds": 4320.0}
+    assert load_from(handler) == {
+        "rooms": 2,
+        "participants": 5,
+        "egress": 1,
+        "ingress": 1,
+        "longest_seconds": 4320.0,
+    }
 
 
 @pytest.mark.parametrize("number", ["many", None, [3]])
@@ -371,7 +500,13 @@ def test_a_number_of_people_that_is_none_is_not_seen(number: object) -> None:
 
 
 def test_livekit_with_nobody_in_it() -> None:
-    assert load_from(answering(200, {})) == {"rooms": 0, "participants": 0, "egress": 0, "ingress": 0, "longest_seconds": 0.0}
+    assert load_from(answering(200, {})) == {
+        "rooms": 0,
+        "participants": 0,
+        "egress": 0,
+        "ingress": 0,
+        "longest_seconds": 0.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -385,7 +520,9 @@ def test_livekit_with_nobody_in_it() -> None:
         (400, {}, Rejected),
     ],
 )
-def test_livekit_that_cannot_be_asked_is_not_zero(status: int, body: object, kind: type[BotError]) -> None:
+def test_livekit_that_cannot_be_asked_is_not_zero(
+    status: int, body: object, kind: type[BotError]
+) -> None:
     with pytest.raises(kind) as raised:
         load_from(answering(status, body))
     assert SECRET not in str(raised.value)
@@ -439,7 +576,9 @@ async def shell(process: "asyncssh.SSHServerProcess[str]") -> None:
 
 
 @asynccontextmanager
-async def node(folder: Any, host_key: asyncssh.SSHKey | None = None, port: int = 0) -> AsyncIterator[int]:
+async def node(
+    folder: Any, host_key: asyncssh.SSHKey | None = None, port: int = 0
+) -> AsyncIterator[int]:
     """An SSH server that lets the key in folder/id in; its port."""
     if not (folder / "id").exists():
         client = asyncssh.generate_private_key("ssh-ed25519")
@@ -472,7 +611,9 @@ def test_ssh_hands_back_what_a_command_left(tmp_path: Any) -> None:
             assert (await ssh.run(HOST, "cat", stdin="héllo\n", timeout=5)).stdout == "héllo\n"
             assert len((await ssh.run(HOST, "flood", timeout=5)).stdout) == OUTPUT_LIMIT
             assert (await ssh.run(HOST, "die", timeout=5)).exit_status != 0
-            both = await asyncio.gather(ssh.run(HOST, "exit 1", timeout=5), ssh.run(HOST, "exit 2", timeout=5))
+            both = await asyncio.gather(
+                ssh.run(HOST, "exit 1", timeout=5), ssh.run(HOST, "exit 2", timeout=5)
+            )
             assert [output.exit_status for output in both] == [1, 2]
             assert Door.connections == 1
             await ssh.aclose()
@@ -494,8 +635,12 @@ def test_ssh_closes_what_is_not_used(tmp_path: Any) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("command", "words"), [("cut", "connection was (lost|reset)"), ("sleep", "not over within")])
-def test_a_command_without_a_status_may_have_been_carried_out(tmp_path: Any, command: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"), [("cut", "connection was (lost|reset)"), ("sleep", "not over within")]
+)
+def test_a_command_without_a_status_may_have_been_carried_out(
+    tmp_path: Any, command: str, words: str
+) -> None:
     async def run() -> None:
         async with node(tmp_path) as port:
             ssh = Ssh("root", port, str(tmp_path / "id"), None, Pins())
@@ -568,9 +713,13 @@ def test_a_refused_or_missing_login_key_is_told(tmp_path: Any) -> None:
         async with node(tmp_path) as port:
             asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "other"))
             with pytest.raises(Forbidden, match="refused for user root"):
-                await Ssh("root", port, str(tmp_path / "other"), None, Pins()).run(HOST, "exit 0", timeout=5)
+                await Ssh("root", port, str(tmp_path / "other"), None, Pins()).run(
+                    HOST, "exit 0", timeout=5
+                )
             with pytest.raises(Refused, match="nowhere"):
-                await Ssh("root", port, str(tmp_path / "nowhere"), None, Pins()).run(HOST, "exit 0", timeout=5)
+                await Ssh("root", port, str(tmp_path / "nowhere"), None, Pins()).run(
+                    HOST, "exit 0", timeout=5
+                )
 
     asyncio.run(run())
 
@@ -618,7 +767,10 @@ class Bucket:
         self.acls[key] = request.headers.get("x-amz-acl")
         if source := request.headers.get("x-amz-copy-source"):
             self.objects[key] = self.objects[source.partition("/")[2]]
-            return web.Response(text=f"<CopyObjectResult><ETag>{self.etag(key)}</ETag></CopyObjectResult>", content_type="application/xml")
+            return web.Response(
+                text=f"<CopyObjectResult><ETag>{self.etag(key)}</ETag></CopyObjectResult>",
+                content_type="application/xml",
+            )
         assert "x-amz-trailer" not in request.headers
         self.objects[key] = body
         return web.Response(headers={"etag": self.etag(key)})
@@ -637,7 +789,11 @@ class Bucket:
         return web.Response(text=page, content_type="application/xml")
 
     def no(self, status: int, code: str) -> web.StreamResponse:
-        return web.Response(status=status, text=f"<Error><Code>{code}</Code><Message>m</Message></Error>", content_type="application/xml")
+        return web.Response(
+            status=status,
+            text=f"<Error><Code>{code}</Code><Message>m</Message></Error>",
+            content_type="application/xml",
+        )
 
 
 def test_spaces_sends_what_has_changed_only() -> None:
@@ -687,7 +843,9 @@ def test_spaces_stores_privately_and_under_conditions() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("status", "kind"), [(403, Forbidden), (503, Unreachable), (500, Unreachable), (400, Rejected)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, Forbidden), (503, Unreachable), (500, Unreachable), (400, Rejected)]
+)
 def test_spaces_asks_once_and_says_what_came(status: int, kind: type[BotError]) -> None:
     async def run() -> None:
         bucket = Bucket()

@@ -22,10 +22,16 @@ POOLS = "/v2/droplets/autoscale"
 
 def spec_path() -> Path:
     shared = os.environ.get("OPENVIDU_BOT_SHARED")
-    return (Path(shared) if shared else ROOT.parent / "shared") / "digitalocean" / "openapi-subset.json"
+    return (
+        (Path(shared) if shared else ROOT.parent / "shared")
+        / "digitalocean"
+        / "openapi-subset.json"
+    )
 
 
-needs_spec = pytest.mark.skipif(not spec_path().exists(), reason="the published schema is not here: set OPENVIDU_BOT_SHARED")
+needs_spec = pytest.mark.skipif(
+    not spec_path().exists(), reason="the published schema is not here: set OPENVIDU_BOT_SHARED"
+)
 
 
 @cache
@@ -54,22 +60,32 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def validator(pointer: str) -> Draft202012Validator:
-    resource = Resource.from_contents(spec() | {"$schema": "https://json-schema.org/draft/2020-12/schema"})
-    return Draft202012Validator({"$ref": f"urn:spec#{pointer}"}, registry=Registry().with_resource("urn:spec", resource))
+    resource = Resource.from_contents(
+        spec() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    )
+    return Draft202012Validator(
+        {"$ref": f"urn:spec#{pointer}"}, registry=Registry().with_resource("urn:spec", resource)
+    )
 
 
 def check(method: str, template: str, answer: Answer) -> None:
     responses = spec()["paths"][template][method.lower()]["responses"]
     key = str(answer.status) if str(answer.status) in responses else "default"
     response = resolved(responses[key])
-    assert all(answer.headers[f"ratelimit-{name}"].isdigit() for name in ("limit", "remaining", "reset"))
+    assert all(
+        answer.headers[f"ratelimit-{name}"].isdigit() for name in ("limit", "remaining", "reset")
+    )
     content = response.get("content", {}).get("application/json")
     if content is None:
         assert answer.body == b""
         return
     place = responses[key].get("$ref", "").removeprefix("#")
-    pointer = (place or f"/paths/{template.replace('/', '~1')}/{method.lower()}/responses/{key}") + "/content/application~1json/schema"
-    errors = [f"{e.json_path}: {e.message[:200]}" for e in validator(pointer).iter_errors(answer.json())]
+    pointer = (
+        place or f"/paths/{template.replace('/', '~1')}/{method.lower()}/responses/{key}"
+    ) + "/content/application~1json/schema"
+    errors = [
+        f"{e.json_path}: {e.message[:200]}" for e in validator(pointer).iter_errors(answer.json())
+    ]
     assert errors == []
 
 
@@ -78,9 +94,18 @@ class Api:
         self.world = world
         self.face = DigitalOceanFace(world.estate, faults=faults)
 
-    def __call__(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None, **query: object) -> Answer:
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        **query: object,
+    ) -> Answer:
         data = None if body is None else json.dumps(body).encode()
-        return self.face.handle(method, path, {k: str(v) for k, v in query.items()}, HEADERS | (headers or {}), data)
+        return self.face.handle(
+            method, path, {k: str(v) for k, v in query.items()}, HEADERS | (headers or {}), data
+        )
 
 
 @pytest.fixture
@@ -122,7 +147,14 @@ def test_every_get_fits_the_schema() -> None:
 @needs_spec
 def test_every_get_of_something_unknown_fits_the_schema() -> None:
     api, _ = busy_api()
-    unknown = {"action_id": "1", "droplet_id": "1", "autoscale_pool_id": "0", "lb_id": "0", "snapshot_id": "1", "tag_id": "none"}
+    unknown = {
+        "action_id": "1",
+        "droplet_id": "1",
+        "autoscale_pool_id": "0",
+        "lb_id": "0",
+        "snapshot_id": "1",
+        "tag_id": "none",
+    }
     for template, operations in spec()["paths"].items():
         if "{" in template and "get" in operations and "/functions/" not in template:
             answer = api("GET", template.format_map(unknown))
@@ -136,7 +168,11 @@ def test_every_change_fits_the_schema() -> None:
     estate, pool = api.world.estate, api.world.estate.pool("acme")
     estate.rolling = estate.allow_thrown_out = True
     first, second = estate.masters("acme")[:2]
-    body = {"name": pool.name, "config": {"target_number_instances": 2}, "droplet_template": estate.scaling.shown_template(pool)}
+    body = {
+        "name": pool.name,
+        "config": {"target_number_instances": 2},
+        "droplet_template": estate.scaling.shown_template(pool),
+    }
     resources = {"resources": [{"resource_id": str(first.id), "resource_type": "droplet"}]}
     actions = "/v2/droplets/{droplet_id}/actions"
     calls: list[tuple[str, str, str, object, int]] = [
@@ -149,7 +185,13 @@ def test_every_change_fits_the_schema() -> None:
         ("POST", "/v2/tags", "/v2/tags", {"name": "mine"}, 201),
         ("POST", "/v2/tags/{tag_id}/resources", "/v2/tags/mine/resources", resources, 204),
         ("DELETE", "/v2/tags/{tag_id}/resources", "/v2/tags/mine/resources", resources, 204),
-        ("DELETE", "/v2/droplets/{droplet_id}", f"/v2/droplets/{estate.media('acme')[0].id}", None, 204),
+        (
+            "DELETE",
+            "/v2/droplets/{droplet_id}",
+            f"/v2/droplets/{estate.media('acme')[0].id}",
+            None,
+            204,
+        ),
         ("DELETE", POOLS + "/{autoscale_pool_id}", f"{POOLS}/{pool.id}", None, 202),
     ]
     for method, template, path, content, status in calls:
@@ -178,7 +220,10 @@ def test_lists_are_cut_into_pages(api: Api) -> None:
     assert len(first["droplets"]) == 3
     assert first["meta"] == {"total": 7}
     assert set(first["links"]["pages"]) == {"next", "last"}
-    assert api("GET", "/v2/droplets", per_page=3, page=3).json()["links"]["pages"].keys() == {"first", "prev"}
+    assert api("GET", "/v2/droplets", per_page=3, page=3).json()["links"]["pages"].keys() == {
+        "first",
+        "prev",
+    }
     assert api("GET", "/v2/droplets").json()["links"] == {}
 
 
@@ -210,7 +255,12 @@ def test_a_token_without_the_scope_is_refused(api: Api) -> None:
     assert api("PUT", f"{POOLS}/{pool.id}", {}).status == 403
     assert api("GET", "/v2/droplets").json()["droplets"][0]["tags"] == []
     master = api.world.cluster.master_ids[0]
-    assert api("POST", f"/v2/droplets/{master}/actions", {"type": "resize", "size": "s-8vcpu-16gb"}).status == 403
+    assert (
+        api(
+            "POST", f"/v2/droplets/{master}/actions", {"type": "resize", "size": "s-8vcpu-16gb"}
+        ).status
+        == 403
+    )
 
 
 def test_an_unknown_token_is_refused(api: Api) -> None:
@@ -235,10 +285,17 @@ def test_faults(kind: str, status: int, fate: str, is_applied: bool) -> None:
     faults = Faults()
     api = Api(World(media=0), faults)
     faults.add("digitalocean", kind, match="POST", seconds=7)
-    answer = api("POST", f"/v2/droplets/{api.world.cluster.master_ids[0]}/actions", {"type": "shutdown"})
+    answer = api(
+        "POST", f"/v2/droplets/{api.world.cluster.master_ids[0]}/actions", {"type": "shutdown"}
+    )
     assert (answer.status, answer.fate, answer.delay) == (status, fate, 7 if kind == "delay" else 0)
     assert api.world.estate.masters("acme")[0].locked is is_applied
-    assert api("POST", f"/v2/droplets/{api.world.cluster.master_ids[1]}/actions", {"type": "shutdown"}).status == 201
+    assert (
+        api(
+            "POST", f"/v2/droplets/{api.world.cluster.master_ids[1]}/actions", {"type": "shutdown"}
+        ).status
+        == 201
+    )
 
 
 def test_a_switched_fault(api: Api) -> None:
@@ -246,7 +303,10 @@ def test_a_switched_fault(api: Api) -> None:
     pool = api.world.estate.pool("acme")
     read = api("GET", f"{POOLS}/{pool.id}").json()["autoscale_pool"]
     answer = api("PUT", f"{POOLS}/{pool.id}", read | {"config": {"target_number_instances": 0}})
-    assert (answer.status, answer.json()["message"]) == (422, "target_number_instances must be at least 1")
+    assert (answer.status, answer.json()["message"]) == (
+        422,
+        "target_number_instances must be at least 1",
+    )
 
 
 def test_zero_can_come_back_unsaid() -> None:
@@ -254,8 +314,15 @@ def test_zero_can_come_back_unsaid() -> None:
     pool = api.world.estate.pool("acme")
     read = api("GET", f"{POOLS}/{pool.id}").json()["autoscale_pool"]
     assert read["droplet_template"]["image"] == "195932981"
-    assert any(secret in read["droplet_template"]["user_data"] for secret in api.world.estate.canaries)
-    assert api("PUT", f"{POOLS}/{pool.id}", read | {"config": {"target_number_instances": 0}}).json()["autoscale_pool"]["config"] == {}
+    assert any(
+        secret in read["droplet_template"]["user_data"] for secret in api.world.estate.canaries
+    )
+    assert (
+        api("PUT", f"{POOLS}/{pool.id}", read | {"config": {"target_number_instances": 0}}).json()[
+            "autoscale_pool"
+        ]["config"]
+        == {}
+    )
     assert api.world.kinds() == []
 
 

@@ -77,7 +77,9 @@ def test_shrinking_under_a_meeting_is_seen(world: World) -> None:
     assert world.kinds() == ["thrown-out"] * 3
 
 
-@pytest.mark.parametrize(("mode", "is_accepted"), [("yes", True), ("omitted", True), ("refused", False)])
+@pytest.mark.parametrize(
+    ("mode", "is_accepted"), [("yes", True), ("omitted", True), ("refused", False)]
+)
 def test_a_pool_of_zero(mode: str, is_accepted: bool) -> None:
     world = World(allow_zero=mode)
     if is_accepted:

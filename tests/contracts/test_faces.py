@@ -42,7 +42,8 @@ def test_a_front_that_is_down_while_the_masters_are_healthy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "grant", "status"), [(60, "roomList", 200), (-600, "roomList", 401), (60, "roomCreate", 401)]
+    ("late", "grant", "status"),
+    [(60, "roomList", 200), (-600, "roomList", 401), (60, "roomCreate", 401)],
 )
 def test_livekit_looks_at_the_token(late: int, grant: str, status: int) -> None:
     world = World()
@@ -53,7 +54,9 @@ def test_livekit_looks_at_the_token(late: int, grant: str, status: int) -> None:
     answer = face.handle("POST", "/twirp/livekit.RoomService/ListRooms", headers, b"{}")
     assert answer.status == status
     if status == 200:
-        assert [(r["num_participants"], type(r["creation_time"])) for r in answer.json()["rooms"]] == [(4, str)]
+        assert [
+            (r["num_participants"], type(r["creation_time"])) for r in answer.json()["rooms"]
+        ] == [(4, str)]
 
 
 @pytest.mark.parametrize("value", ["x|y", "good"])
@@ -63,10 +66,15 @@ def test_masters_read_the_bucket_when_they_boot(value: str) -> None:
     spaces = SpacesFace(world.estate)
     path = f"/{world.cluster.bucket}/secrets.env"
     read = spaces.handle("GET", path, {}, SIGNED, None)
-    changed = read.body.replace(b"DASHBOARD_ADMIN_USERNAME=dashboardadmin", f"DASHBOARD_ADMIN_USERNAME={value}".encode())
+    changed = read.body.replace(
+        b"DASHBOARD_ADMIN_USERNAME=dashboardadmin", f"DASHBOARD_ADMIN_USERNAME={value}".encode()
+    )
     etag = read.headers["etag"]
     assert spaces.handle("PUT", path, {}, SIGNED | {"If-Match": etag}, changed).status == 412
-    assert spaces.handle("PUT", path, {}, SIGNED | {"If-Match": etag.strip('"')}, changed).status == 200
+    assert (
+        spaces.handle("PUT", path, {}, SIGNED | {"If-Match": etag.strip('"')}, changed).status
+        == 200
+    )
     master = world.estate.masters("acme")[0]
     world.estate.nodes.read_secrets_and_start(master)
     world.wait(90)

@@ -9,7 +9,11 @@ MEDIA, DRAINING = "acme-media-node-tag", "acme-draining"
 
 
 def autoscaled(media: int = 3, **code: object) -> World:
-    world = World(media=media, kind="autoscaler", **({"minimum": 2, "maximum": 4, "initial": 3, "target": 50.0} | code))  # type: ignore[arg-type]
+    world = World(
+        media=media,
+        kind="autoscaler",
+        **({"minimum": 2, "maximum": 4, "initial": 3, "target": 50.0} | code),  # type: ignore[arg-type]
+    )
     world.estate.allow_thrown_out = True
     return world
 

@@ -41,7 +41,10 @@ def test_something_unknown_fits_the_schema(api: Api, template: str) -> None:
 
 
 @needs_spec
-@pytest.mark.parametrize(("body", "status"), [({"is_enabled": False}, 200), ({"is_enabled": True}, 200), ({"is_enabled": "off"}, 400)])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"is_enabled": False}, 200), ({"is_enabled": True}, 200), ({"is_enabled": "off"}, 400)],
+)
 def test_a_change_fits_the_schema(api: Api, body: dict[str, object], status: int) -> None:
     path = TRIGGER.format_map(ids(api))
     if status == 200:
@@ -53,7 +56,12 @@ def test_a_change_fits_the_schema(api: Api, body: dict[str, object], status: int
 
 @needs_spec
 def test_every_operation_of_the_schema_is_there() -> None:
-    assert {path for path in spec()["paths"] if "/functions/" in path} == {NAMESPACES, ONE, TRIGGERS, TRIGGER}
+    assert {path for path in spec()["paths"] if "/functions/" in path} == {
+        NAMESPACES,
+        ONE,
+        TRIGGERS,
+        TRIGGER,
+    }
 
 
 def test_reading_and_pausing_are_scopes_apart(api: Api) -> None:
@@ -63,7 +71,9 @@ def test_reading_and_pausing_are_scopes_apart(api: Api) -> None:
     api.face.scopes = {"function:read"}
     assert api("GET", path).status == 200
     assert api("PUT", path, {"is_enabled": False}).status == 403
-    assert api("GET", ONE.format_map(ids(api))).status == 403, "one namespace, with its key, is for administrators"
+    assert api("GET", ONE.format_map(ids(api))).status == 403, (
+        "one namespace, with its key, is for administrators"
+    )
     api.face.scopes = {"function:update"}
     assert api("PUT", path, {"is_enabled": False}).status == 200
 

@@ -82,9 +82,16 @@ async def _trouble(ssh: Ssh, seconds: float = 5.0) -> BotError:
 
 @pytest.mark.parametrize(
     ("pinned", "offered"),
-    [("ed25519", ["ecdsa"]), ("ed25519", ["ecdsa", "rsa"]), ("ecdsa", ["ed25519"]), ("rsa", ["ed25519", "ecdsa"])],
+    [
+        ("ed25519", ["ecdsa"]),
+        ("ed25519", ["ecdsa", "rsa"]),
+        ("ecdsa", ["ed25519"]),
+        ("rsa", ["ed25519", "ecdsa"]),
+    ],
 )
-def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_fingerprints(login: str, pinned: str, offered: list[str]) -> None:
+def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_fingerprints(
+    login: str, pinned: str, offered: list[str]
+) -> None:
     async def run() -> None:
         async with node(*offered) as port:
             pins = Pins(pinned=line(pinned))
@@ -92,7 +99,10 @@ def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_finger
             assert isinstance(error, Refused)
             theirs = f"{offered[0]} {KEYS[offered[0]].get_fingerprint()}"
             ours = f"{pinned} {KEYS[pinned].get_fingerprint()}"
-            assert str(error) == f"host key of droplet 42 (127.0.0.1) changed: pinned {ours}, offers {theirs}"
+            assert (
+                str(error)
+                == f"host key of droplet 42 (127.0.0.1) changed: pinned {ours}, offers {theirs}"
+            )
             assert "find out who answers there" in error.remedy
             assert pins.kept == {42: line(pinned)}, "nothing is pinned anew by itself"
 
@@ -118,7 +128,9 @@ def test_every_kind_that_is_offered_is_told_and_nothing_is_pinned(login: str) ->
                 ssh = Ssh("root", port, login, None, pins)
                 found = await ssh.host_keys(HOST, timeout=5)
                 assert set(found) == {line(k) for k in kinds}
-                assert {described(f) for f in found} == {f"{k} {KEYS[k].get_fingerprint()}" for k in kinds}
+                assert {described(f) for f in found} == {
+                    f"{k} {KEYS[k].get_fingerprint()}" for k in kinds
+                }
                 assert pins.kept == {}
         with pytest.raises(Unreachable, match="connection refused"):
             await ssh.host_keys(HOST, timeout=5)
@@ -127,7 +139,9 @@ def test_every_kind_that_is_offered_is_told_and_nothing_is_pinned(login: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_kind_that_known_hosts_name_is_asked_for_among_others(login: str, tmp_path: Path, kind: str) -> None:
+def test_the_kind_that_known_hosts_name_is_asked_for_among_others(
+    login: str, tmp_path: Path, kind: str
+) -> None:
     async def run() -> None:
         async with node(*KINDS) as port:
             known = tmp_path / "known_hosts"
@@ -152,8 +166,13 @@ def test_known_hosts_with_another_kind_of_key_are_an_alarm_too(login: str, tmp_p
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "no such file"), ("@mine 127.0.0.1 ssh-rsa AAAA\n", "a line of it cannot be read")])
-def test_a_file_of_known_hosts_that_cannot_be_read(login: str, tmp_path: Path, content: str | None, said: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "no such file"), ("@mine 127.0.0.1 ssh-rsa AAAA\n", "a line of it cannot be read")],
+)
+def test_a_file_of_known_hosts_that_cannot_be_read(
+    login: str, tmp_path: Path, content: str | None, said: str
+) -> None:
     known = tmp_path / "known_hosts"
     if content is not None:
         known.write_text(content)
@@ -171,7 +190,9 @@ def test_a_pin_that_cannot_be_read_is_told(login: str) -> None:
 # Who does not answer, and why
 
 
-def test_who_is_not_let_in_hears_which_key_and_user(login: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_who_is_not_let_in_hears_which_key_and_user(
+    login: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
@@ -193,7 +214,9 @@ def test_what_is_not_ssh_is_told_from_what_does_not_answer(login: str) -> None:
         over = asyncio.Event()
 
         async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n" + b"x" * 70_000 + b"\r\n")
+            writer.write(
+                b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n" + b"x" * 70_000 + b"\r\n"
+            )
             await over.wait()
             writer.close()
 
@@ -207,8 +230,14 @@ def test_what_is_not_ssh_is_told_from_what_does_not_answer(login: str) -> None:
         async with contextlib.AsyncExitStack() as servers:
             found = []
             for each in (web, quiet, closes):
-                server = await servers.enter_async_context(await asyncio.start_server(each, "127.0.0.1", 0))
-                found.append(await _trouble(Ssh("root", server.sockets[0].getsockname()[1], login, None, Pins()), 1.0))
+                server = await servers.enter_async_context(
+                    await asyncio.start_server(each, "127.0.0.1", 0)
+                )
+                found.append(
+                    await _trouble(
+                        Ssh("root", server.sockets[0].getsockname()[1], login, None, Pins()), 1.0
+                    )
+                )
             over.set()
         causes = [e.cause for e in found]
         assert causes[0] == "what answers there is not SSH"
@@ -221,7 +250,10 @@ def test_what_is_not_ssh_is_told_from_what_does_not_answer(login: str) -> None:
 
 def test_a_host_without_a_name_or_a_door(login: str) -> None:
     async def run() -> None:
-        for address, said in (("no-such-host.invalid", "no such host"), ("127.0.0.1", "connection refused")):
+        for address, said in (
+            ("no-such-host.invalid", "no such host"),
+            ("127.0.0.1", "connection refused"),
+        ):
             ssh = Ssh("root", 1, login, None, Pins())
             with pytest.raises(Unreachable, match=said) as raised:
                 await ssh.run(Host(42, address), "true", timeout=5)
@@ -241,9 +273,17 @@ RSA = KEYS["rsa"]
 def locked() -> bytes:
     """As `ssh-keygen` writes a key with a passphrase; only its head is ever read."""
     parts = (b"aes256-ctr", b"bcrypt", b"\0\0\0\x10" + b"s" * 16 + b"\0\0\0\x18")
-    body = b"openssh-key-v1\0" + b"".join(len(p).to_bytes(4, "big") + p for p in parts) + (1).to_bytes(4, "big")
+    body = (
+        b"openssh-key-v1\0"
+        + b"".join(len(p).to_bytes(4, "big") + p for p in parts)
+        + (1).to_bytes(4, "big")
+    )
     body += b"".join(len(p).to_bytes(4, "big") + p for p in (LOGIN.public_data, b"x" * 144))
-    return b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + base64.encodebytes(body) + b"-----END OPENSSH PRIVATE KEY-----\n"
+    return (
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
+        + base64.encodebytes(body)
+        + b"-----END OPENSSH PRIVATE KEY-----\n"
+    )
 
 
 PPK = b"PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: x\nPublic-Lines: 2\n"
@@ -313,7 +353,9 @@ def test_a_file_that_is_no_private_key_is_named(tmp_path: Path, what: str) -> No
 def test_a_good_one_is_read_however_it_is_written(tmp_path: Path, what: str) -> None:
     file = tmp_path / "id"
     file.write_bytes(GOOD[what])
-    assert read_key(file).get_fingerprint() in {k.get_fingerprint() for k in (LOGIN, RSA, KEYS["ecdsa"])}
+    assert read_key(file).get_fingerprint() in {
+        k.get_fingerprint() for k in (LOGIN, RSA, KEYS["ecdsa"])
+    }
 
 
 def _folder(file: Path) -> None:
@@ -348,7 +390,9 @@ def _loop(file: Path) -> None:
         (lambda _: None, "there is no such file"),
     ],
 )
-def test_what_is_no_file_is_named_and_never_waited_for(tmp_path: Path, make: Callable[[Path], object], said: str) -> None:
+def test_what_is_no_file_is_named_and_never_waited_for(
+    tmp_path: Path, make: Callable[[Path], object], said: str
+) -> None:
     make(tmp_path / "id")
     assert said in str(refusal(tmp_path / "id"))
 
@@ -399,12 +443,21 @@ def test_a_file_of_another_user_is_named_with_owner_and_mode(tmp_path: Path) -> 
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from([*GOOD.values(), *(content for content, *_ in BAD.values() if len(content) < LARGEST)]), st.data())
+@given(
+    st.sampled_from(
+        [*GOOD.values(), *(content for content, *_ in BAD.values() if len(content) < LARGEST)]
+    ),
+    st.data(),
+)
 def test_whatever_stands_in_a_file_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject
 ) -> None:
     at = data.draw(st.integers(0, max(len(content) - 1, 0)))
-    changed = content[:at] + data.draw(st.binary(max_size=8)) + content[at + data.draw(st.integers(0, 8)) :]
+    changed = (
+        content[:at]
+        + data.draw(st.binary(max_size=8))
+        + content[at + data.draw(st.integers(0, 8)) :]
+    )
     file = tmp_path_factory.mktemp("key") / "id"
     file.write_bytes(changed)
     with contextlib.suppress(Refused):

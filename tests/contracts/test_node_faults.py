@@ -41,10 +41,19 @@ def town() -> Town:
 
 
 @pytest.mark.parametrize("kind", ["docker-down", "docker-denied", "unprivileged"])
-def test_a_docker_that_does_not_answer_says_nothing_while_its_containers_go_on(town: Town, kind: str) -> None:
+def test_a_docker_that_does_not_answer_says_nothing_while_its_containers_go_on(
+    town: Town, kind: str
+) -> None:
     town.estate.open_meeting(people=4, on=town.node)
     town.faults.ail(town.node.name, kind)
-    for command in (STATE, "docker ps", "docker top egress", f"{KILL} openvidu", "docker info", "docker version --format x"):
+    for command in (
+        STATE,
+        "docker ps",
+        "docker top egress",
+        f"{KILL} openvidu",
+        "docker info",
+        "docker version --format x",
+    ):
         said = town.says(command)
         assert (said.exit_status, said.stdout) == (1, "")
         assert "docker.sock" in said.stderr
@@ -60,7 +69,9 @@ def test_a_fault_can_be_every_nodes_or_pass_after_some_sessions(town: Town) -> N
     assert [town.says("docker ps", d).exit_status for d in (town.node, town.other)] == [1, 1]
     town.faults.heal()
     town.faults.add("node", "docker-denied", match=town.node.name, times=2)
-    assert [town.says("docker ps", d).exit_status for d in (town.other, town.node, town.node, town.node)] == [0, 1, 1, 0]
+    assert [
+        town.says("docker ps", d).exit_status for d in (town.other, town.node, town.node, town.node)
+    ] == [0, 1, 1, 0]
     town.faults.rates = {"node": {"docker-down": 0.5}}
     assert {town.says("docker ps").exit_status for _ in range(40)} == {0, 1}
     town.faults.ail(town.node.name, "run-full")
@@ -74,14 +85,18 @@ def test_a_slow_docker_takes_its_time_and_a_hanging_one_all_of_it(town: Town) ->
     town.faults.ail(town.node.name, "docker-slow", seconds=3.0)
     said = town.says("docker ps -q >/dev/null; docker ps -q >/dev/null; echo end")
     assert (said.stdout, said.seconds) == ("end\n", 6.0)
-    said = town.says("timeout 2 docker ps; echo $?; timeout -k 1 5s docker info --format x; echo $?")
+    said = town.says(
+        "timeout 2 docker ps; echo $?; timeout -k 1 5s docker info --format x; echo $?"
+    )
     assert said.stdout.split() == ["124", "27.3.1", "0"]
     assert said.seconds == 5.0
     town.faults.ail(town.node.name, "docker-hangs")
     said = town.says("echo begun; docker ps; echo never")
     assert (said.exit_status, said.stdout) == (None, "begun\n")
     assert said.seconds > 3600
-    said = town.says(f"timeout 5 {KILL} openvidu; echo $?; nohup setsid sh -c '{KILL} openvidu' >/dev/null 2>&1 &\necho left")
+    said = town.says(
+        f"timeout 5 {KILL} openvidu; echo $?; nohup setsid sh -c '{KILL} openvidu' >/dev/null 2>&1 &\necho left"
+    )
     assert (said.stdout, said.seconds) == ("124\nleft\n", 5.0)
     assert town.node.node.containers["openvidu"].signals == 0
 
@@ -98,11 +113,15 @@ def test_a_signal_that_never_left_and_one_whose_answer_was_lost(town: Town) -> N
     assert town.other.node.containers["openvidu"].signals == 1
 
 
-@pytest.mark.parametrize(("kind", "why"), [("run-denied", "Permission denied"), ("run-full", "No space left on device")])
+@pytest.mark.parametrize(
+    ("kind", "why"), [("run-denied", "Permission denied"), ("run-full", "No space left on device")]
+)
 def test_nothing_new_can_be_made_under_run(town: Town, kind: str, why: str) -> None:
     town.says("mkdir /run/there")
     town.faults.ail(town.node.name, kind)
-    said = town.says("mkdir -p /run/bot/deep; echo $?; mkdir /run/bot; echo $?; mkdir -p /run/there; echo $?; mkdir /run/there; echo $?")
+    said = town.says(
+        "mkdir -p /run/bot/deep; echo $?; mkdir /run/bot; echo $?; mkdir -p /run/there; echo $?; mkdir /run/there; echo $?"
+    )
     assert said.stdout.split() == ["1", "1", "0", "1"]
     assert said.stderr.count(why) == 2
     assert "File exists" in said.stderr
@@ -167,14 +186,18 @@ def test_a_restarted_media_server_is_ready_only_after_a_while(town: Town) -> Non
 def test_witnesses_can_contradict_each_other(town: Town) -> None:
     town.estate.open_meeting(people=4, on=town.node)
     town.faults.ail(town.node.name, "metrics-empty")
-    assert 'node_type="SERVER"} 0' in town.shows("curl -s http://127.0.0.1:6789/metrics | grep '^livekit_room_total'")
+    assert 'node_type="SERVER"} 0' in town.shows(
+        "curl -s http://127.0.0.1:6789/metrics | grep '^livekit_room_total'"
+    )
     assert town.shows(STATE) == "running true false 0"
     town.faults.heal()
     town.faults.ail(town.node.name, "docker-empty")
     said = town.says(STATE)
     assert (said.exit_status, said.stdout) == (1, "\n")
     assert "No such object: openvidu" in said.stderr
-    assert 'node_type="SERVER"} 1' in town.shows("curl -s http://127.0.0.1:6789/metrics | grep '^livekit_room_total'")
+    assert 'node_type="SERVER"} 1' in town.shows(
+        "curl -s http://127.0.0.1:6789/metrics | grep '^livekit_room_total'"
+    )
 
 
 def test_a_crash_loop_is_running_and_restarting_in_turns(town: Town) -> None:
@@ -182,15 +205,22 @@ def test_a_crash_loop_is_running_and_restarting_in_turns(town: Town) -> None:
     begun = town.shows("docker inspect --format '{{.State.StartedAt}}' openvidu")
     town.estate.nodes.crashes.begin(town.node, lives=3, waits=10)
     assert town.shows(STATE) == "restarting true true 0"
-    assert town.shows("docker inspect --format '{{.State.Pid}} {{.State.ExitCode}}' openvidu") == "0 1"
-    assert [(loss.people, loss.cause.who if loss.cause else "") for loss in town.estate.losses] == [(4, "world")]
+    assert (
+        town.shows("docker inspect --format '{{.State.Pid}} {{.State.ExitCode}}' openvidu") == "0 1"
+    )
+    assert [(loss.people, loss.cause.who if loss.cause else "") for loss in town.estate.losses] == [
+        (4, "world")
+    ]
     assert town.estate.violations == []
     seen = set()
     for _ in range(40):
         town.world.wait(1)
         seen.add((town.shows(STATE), town.shows(READY)))
         assert town.node not in town.estate.serving("acme")
-    assert {(s.rsplit(" ", 1)[0], ready) for s, ready in seen} == {("restarting true true", "000"), ("running true false", "406")}
+    assert {(s.rsplit(" ", 1)[0], ready) for s, ready in seen} == {
+        ("restarting true true", "000"),
+        ("running true false", "406"),
+    }
     assert {s.rsplit(" ", 1)[1] for s, _ in seen} == {"0", "1", "2", "3"}
     assert town.shows("docker inspect --format '{{.State.StartedAt}}' openvidu") != begun
     town.says("systemctl restart openvidu")
@@ -216,16 +246,31 @@ def test_every_other_status_can_be_shown(town: Town, status: str) -> None:
     container = town.node.node.containers["openvidu"]
     container.shown, container.running = status, status == "paused"
     assert town.shows("docker inspect --format '{{.State.Status}}' openvidu") == status
-    assert town.shows(f"docker ps -a --filter status={status} --format '{{{{.Names}}}} {{{{.State}}}}'") == f"openvidu {status}"
-    assert f'"Status": "{status}"' in town.shows("docker inspect --format '{{json .State}}' openvidu")
+    assert (
+        town.shows(
+            f"docker ps -a --filter status={status} --format '{{{{.Names}}}} {{{{.State}}}}'"
+        )
+        == f"openvidu {status}"
+    )
+    assert f'"Status": "{status}"' in town.shows(
+        "docker inspect --format '{{json .State}}' openvidu"
+    )
 
 
 def test_of_several_containers_only_those_that_exist_are_shown(town: Town) -> None:
     said = town.says("docker inspect --format '{{.Name}}' openvidu nosuch egress")
     assert (said.exit_status, said.stdout) == (1, "/openvidu\n/egress\n")
     assert said.stderr == "Error: No such object: nosuch\n"
-    assert town.says("docker container inspect --format '{{.Name}}' nosuch").stderr == "Error: No such container: nosuch\n"
-    assert town.shows(f"docker inspect --format '{{{{index .Config.Labels \"openvidu-agent\"}}}}' {AGENT}") == "true"
+    assert (
+        town.says("docker container inspect --format '{{.Name}}' nosuch").stderr
+        == "Error: No such container: nosuch\n"
+    )
+    assert (
+        town.shows(
+            f"docker inspect --format '{{{{index .Config.Labels \"openvidu-agent\"}}}}' {AGENT}"
+        )
+        == "true"
+    )
 
 
 def caught(town: Town, name: str) -> int:
@@ -238,17 +283,26 @@ def caught(town: Town, name: str) -> int:
 def test_an_agent_that_does_not_hear_goes_on_for_ever(town: Town) -> None:
     assert caught(town, AGENT) & 0b100
     town.estate.nodes.set_agents(town.node, custom="deaf")
-    assert town.shows("docker ps --filter label=openvidu-agent=true --format '{{.Names}}'") == "agent-custom"
+    assert (
+        town.shows("docker ps --filter label=openvidu-agent=true --format '{{.Names}}'")
+        == "agent-custom"
+    )
     assert not caught(town, "agent-custom") & 0b100
     for name in ("openvidu", "ingress", "egress", "agent-custom"):
         town.says(f"{KILL} {name}")
     town.world.wait(3600)
-    assert town.shows("docker ps --filter label=openvidu-agent=true --format '{{.Names}}'") == "agent-custom"
+    assert (
+        town.shows("docker ps --filter label=openvidu-agent=true --format '{{.Names}}'")
+        == "agent-custom"
+    )
     assert town.shows(STATE) == "exited false false 0"
     assert town.says("docker exec openvidu cat /proc/1/status").exit_status == 1
     town.says("systemctl restart openvidu")
     assert town.estate.serving("acme")
-    assert town.shows("docker ps --filter label=openvidu-agent=true --format '{{.Names}}'") == "agent-custom"
+    assert (
+        town.shows("docker ps --filter label=openvidu-agent=true --format '{{.Names}}'")
+        == "agent-custom"
+    )
 
 
 def test_an_agent_that_dies_at_once_cuts_captions_out_of_running_meetings(town: Town) -> None:
@@ -283,7 +337,9 @@ def test_a_hidden_recorder_holds_a_drain_open_though_nobody_is_listed(town: Town
     town.says(f"{KILL} openvidu")
     town.world.wait(600)
     assert town.shows(STATE) == "running true false 0"
-    assert 'node_type="SERVER"} 1' in town.shows("curl -s http://127.0.0.1:6789/metrics | grep '^livekit_participant_total'")
+    assert 'node_type="SERVER"} 1' in town.shows(
+        "curl -s http://127.0.0.1:6789/metrics | grep '^livekit_participant_total'"
+    )
     town.world.wait(1300)
     assert town.shows(STATE) == "exited false false 0"
 
@@ -305,7 +361,9 @@ def test_what_another_hand_does_is_not_the_operators(town: Town) -> None:
         town.estate.power.ask(town.node.id, "power_off")
         town.estate.power.ask(town.estate.masters("acme")[0].id, "power_off")
     town.world.wait(30)
-    assert [(loss.people, loss.cause.what if loss.cause else "") for loss in town.estate.losses] == [(4, "Terraform")]
+    assert [
+        (loss.people, loss.cause.what if loss.cause else "") for loss in town.estate.losses
+    ] == [(4, "Terraform")]
     assert town.estate.violations == []
     town.estate.power.ask(town.estate.masters("acme")[1].id, "power_off")
     assert town.world.kinds() == ["master-before-media"]

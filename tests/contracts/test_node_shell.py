@@ -18,7 +18,9 @@ from simulators.node.streams import Streams
 from simulators.node.textutils import TEXT
 from tests.contracts.pretend import World
 
-needs_shell = pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh to compare with")
+needs_shell = pytest.mark.skipif(
+    shutil.which("sh") is None, reason="there is no sh to compare with"
+)
 
 START = "2027-01-15T08:00:00.000000084Z"
 TARGETS = ("openvidu", "ingress", "egress", "agent-speech-processing")
@@ -31,11 +33,20 @@ CANNED = {
         "inspect --format {{.State.StartedAt}} openvidu": (0, START + "\n"),
         "inspect --format {{.State.Running}} openvidu": (0, "true\n"),
         "inspect --format {{.State.Running}} egress": (0, "false\n"),
-        "ps --filter label=openvidu-agent=true --format {{.Names}}": (0, "agent-speech-processing\n"),
-        "top egress": (0, "UID CMD\nroot egress\nroot egress run-handler --a\nroot egress run-handler --b\n"),
+        "ps --filter label=openvidu-agent=true --format {{.Names}}": (
+            0,
+            "agent-speech-processing\n",
+        ),
+        "top egress": (
+            0,
+            "UID CMD\nroot egress\nroot egress run-handler --a\nroot egress run-handler --b\n",
+        ),
         "container kill --signal=SIGQUIT openvidu": (0, "openvidu\n"),
         "ps -a --format {{.Names}}": (0, "openvidu\ncaddy\n"),
-        'ps --all --format {{.Names}}={{.Label "openvidu-agent"}}': (0, "openvidu=\negress=\ncaddy=\nagent-speech-processing=true\n"),
+        'ps --all --format {{.Names}}={{.Label "openvidu-agent"}}': (
+            0,
+            "openvidu=\negress=\ncaddy=\nagent-speech-processing=true\n",
+        ),
         f"inspect --format {STATE} openvidu": (0, f"running {NO_PID} 0 {START}\n"),
         f"inspect --format {STATE} egress": (0, f"running {NO_PID} 0 {START}\n"),
         f"inspect --format {STATE} agent-speech-processing": (0, f"running {NO_PID} 0 {START}\n"),
@@ -47,7 +58,12 @@ CANNED = {
         "restart openvidu": (0, ""),
         "show --property=InvocationID --value openvidu": (0, "4f1c\n"),
     },
-    "journalctl": {"-u openvidu -n 20 --no-pager": (0, "Started openvidu.service - OpenVidu.\n" + "x" * 400 + "\n")},
+    "journalctl": {
+        "-u openvidu -n 20 --no-pager": (
+            0,
+            "Started openvidu.service - OpenVidu.\n" + "x" * 400 + "\n",
+        )
+    },
     "curl": {
         "-s -m 2 http://127.0.0.1:6789/metrics": (0, "# HELP x\nlivekit_room_total 2\nother 1\n"),
         "-s -o /dev/null -m 2 -w %{http_code} http://127.0.0.1:7880/": (0, "200"),
@@ -121,11 +137,24 @@ def in_a_real_shell(script: str, directory: Path, programs: Path) -> tuple[int, 
     for name, answers in CANNED.items():
         if (programs / name).exists():
             continue  # what an earlier script left running may be about to start it: a file that is being written does nothing
-        cases = "".join(f"{shlex.quote(args)}) printf %s {shlex.quote(out)}; exit {status};;\n" for args, (status, out) in answers.items())
-        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{log}\ncase "$*" in\n{cases}*) exit 1;;\nesac\n')
+        cases = "".join(
+            f"{shlex.quote(args)}) printf %s {shlex.quote(out)}; exit {status};;\n"
+            for args, (status, out) in answers.items()
+        )
+        (programs / name).write_text(
+            f'#!/bin/sh\necho "{name} $*" >>{log}\ncase "$*" in\n{cases}*) exit 1;;\nesac\n'
+        )
         (programs / name).chmod(0o755)
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": "/root"}
-    done = subprocess.run(["sh", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
     return done.returncode, done.stdout, log.read_text().splitlines() if log.exists() else []
 
 
@@ -162,7 +191,9 @@ def test_the_scripts_of_the_bot_do_the_same_in_both(tmp_path: Path) -> None:
         if len(kills) >= 4:
             break
         time.sleep(0.02)
-    drained = in_the_interpreter(scripts.drain(START, "signal", TARGETS).replace(scripts.MARKERS, f"{real}/marks"), real)
+    drained = in_the_interpreter(
+        scripts.drain(START, "signal", TARGETS).replace(scripts.MARKERS, f"{real}/marks"), real
+    )
     assert kills == [call for call in drained[2] if " kill " in call]
     assert drained[1] == "begun\n"
 
@@ -184,20 +215,38 @@ def test_what_is_asked_of_one_node_does_the_same_in_both(tmp_path: Path) -> None
         assert (Shell(files, table.get).run(text, streams), "".join(streams.out)) == (status, seen)
         assert ("refused" in seen) == (log == "errors")
     assert "unit=inactive\ncontainer=openvidu running 0\ncontainer=caddy restarting 7\n" in seen
-    assert in_a_real_shell(scripts.START, real, programs)[:2] == in_the_interpreter(scripts.START, real)[:2] == (0, "4f1c\n")
+    assert (
+        in_a_real_shell(scripts.START, real, programs)[:2]
+        == in_the_interpreter(scripts.START, real)[:2]
+        == (0, "4f1c\n")
+    )
 
 
 def test_on_a_node_it_reads_and_changes_the_world() -> None:
     world = World(media=1)
     shell, droplet = NodeShell(world.estate), world.estate.media("acme")[0]
     world.estate.open_meeting(people=4, recordings=2)
-    assert "livekit_participant_total{" in shell.execute(droplet.id, "curl -s http://127.0.0.1:6789/metrics").stdout
+    assert (
+        "livekit_participant_total{"
+        in shell.execute(droplet.id, "curl -s http://127.0.0.1:6789/metrics").stdout
+    )
     assert shell.execute(droplet.id, "docker top egress | grep -c run-handler").stdout == "2\n"
-    assert shell.execute(droplet.id, "cat /proc/sys/kernel/random/boot_id").stdout.strip() == droplet.node.boot_id
+    assert (
+        shell.execute(droplet.id, "cat /proc/sys/kernel/random/boot_id").stdout.strip()
+        == droplet.node.boot_id
+    )
     assert shell.execute(droplet.id, "cat > /root/x; cat x", b"from stdin").stdout == "from stdin"
     before = droplet.node.containers["openvidu"].started_at
-    assert shell.execute(droplet.id, "docker inspect --format '{{.State.StartedAt}}' openvidu").stdout.strip() == before
-    assert shell.execute(droplet.id, "docker container kill --signal=SIGQUIT openvidu").stdout == "openvidu\n"
+    assert (
+        shell.execute(
+            droplet.id, "docker inspect --format '{{.State.StartedAt}}' openvidu"
+        ).stdout.strip()
+        == before
+    )
+    assert (
+        shell.execute(droplet.id, "docker container kill --signal=SIGQUIT openvidu").stdout
+        == "openvidu\n"
+    )
     assert list(world.estate.signals) == [(droplet.id, before)]
     assert shell.execute(droplet.id, "docker kill -s QUIT nosuch").exit_status == 1
 
@@ -231,10 +280,22 @@ def test_lost_connections() -> None:
     shell, droplet = NodeShell(world.estate, faults), world.estate.media("acme")[0]
     for kind in ("cut-before", "cut-middle", "cut-after"):
         faults.add("ssh", kind, commands=1)
-        assert shell.execute(droplet.id, f"echo x > /root/{kind}-1; echo x > /root/{kind}-2").exit_status is None
+        assert (
+            shell.execute(
+                droplet.id, f"echo x > /root/{kind}-1; echo x > /root/{kind}-2"
+            ).exit_status
+            is None
+        )
     written = sorted(path for path in droplet.node.files if "cut" in path)
-    assert written == ["/root/cut-after-1", "/root/cut-after-2", "/root/cut-middle-1", "/root/cut-middle-2"]
-    assert droplet.node.files["/root/cut-middle-2"] == b""  # the shell opens the file before it runs the command
+    assert written == [
+        "/root/cut-after-1",
+        "/root/cut-after-2",
+        "/root/cut-middle-1",
+        "/root/cut-middle-2",
+    ]
+    assert (
+        droplet.node.files["/root/cut-middle-2"] == b""
+    )  # the shell opens the file before it runs the command
     faults.add("ssh", "refuse")
     with pytest.raises(ConnectionRefusedError):
         shell.execute(droplet.id, "true")
@@ -245,6 +306,15 @@ def test_what_is_detached_outlives_the_session() -> None:
     faults = Faults()
     shell, droplet = NodeShell(world.estate, faults), world.estate.media("acme")[0]
     faults.add("ssh", "cut-middle", commands=0)
-    work = "for name in openvidu ingress egress; do docker container kill --signal=SIGQUIT $name; done"
-    assert shell.execute(droplet.id, f"nohup setsid sh -c '{work}' >/dev/null 2>&1 &\necho never said").exit_status is None
-    assert [droplet.node.containers[name].draining for name in ("openvidu", "ingress", "egress")] == [True] * 3
+    work = (
+        "for name in openvidu ingress egress; do docker container kill --signal=SIGQUIT $name; done"
+    )
+    assert (
+        shell.execute(
+            droplet.id, f"nohup setsid sh -c '{work}' >/dev/null 2>&1 &\necho never said"
+        ).exit_status
+        is None
+    )
+    assert [
+        droplet.node.containers[name].draining for name in ("openvidu", "ingress", "egress")
+    ] == [True] * 3

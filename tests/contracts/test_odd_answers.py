@@ -25,7 +25,9 @@ class Api:
 
     def get(self, path: str, **query: str) -> tuple[int, Any]:
         answer = self.face.handle("GET", path, query, HEADERS, None)
-        return answer.status, json.loads(answer.body) if answer.body.startswith((b"{", b"[")) else answer.body
+        return answer.status, json.loads(answer.body) if answer.body.startswith(
+            (b"{", b"[")
+        ) else answer.body
 
     def names(self, **query: str) -> list[str]:
         return [d["name"] for d in self.get("/v2/droplets", per_page="200", **query)[1]["droplets"]]
@@ -43,7 +45,9 @@ def test_one_answer_is_empty_and_the_next_one_is_not(api: Api) -> None:
 
 
 def test_one_thing_is_missing_from_one_answer(api: Api) -> None:
-    api.faults.add("digitalocean", "list-one-missing", "GET /v2/droplets", only="acme-master-node-3")
+    api.faults.add(
+        "digitalocean", "list-one-missing", "GET /v2/droplets", only="acme-master-node-3"
+    )
     assert "acme-master-node-3" not in api.names()
     assert "acme-master-node-3" in api.names()
     members = f"{POOLS}/{api.estate.pool('acme').id}/members"
@@ -73,7 +77,10 @@ def test_lists_and_tags_come_in_another_order_at_each_call(api: Api) -> None:
     pool.template["tags"] = ["a", "b", "c", "d"]
     api.faults.calm()
     api.faults.rates = {"digitalocean": {"tags-shuffled": 1.0}}
-    tags = {tuple(api.get(f"{POOLS}/{pool.id}")[1]["autoscale_pool"]["droplet_template"]["tags"]) for _ in range(8)}
+    tags = {
+        tuple(api.get(f"{POOLS}/{pool.id}")[1]["autoscale_pool"]["droplet_template"]["tags"])
+        for _ in range(8)
+    }
     assert len(tags) > 3
     assert pool.template["tags"] == ["a", "b", "c", "d"]
 
@@ -82,7 +89,12 @@ def test_lists_and_tags_come_in_another_order_at_each_call(api: Api) -> None:
 def test_a_shape_that_nobody_expects(api: Api, shape: str) -> None:
     pool = api.estate.pool("acme")
     api.estate.power.ask(api.estate.media("acme")[0].id, "snapshot", {"name": "x"})
-    paths = ["/v2/droplets", POOLS, f"{POOLS}/{pool.id}/members", f"/v2/droplets/{api.estate.media('acme')[0].id}/actions"]
+    paths = [
+        "/v2/droplets",
+        POOLS,
+        f"{POOLS}/{pool.id}/members",
+        f"/v2/droplets/{api.estate.media('acme')[0].id}/actions",
+    ]
     well = [api.get(p) for p in paths]
     api.faults.add("digitalocean", "odd-shape", "GET ", times=-1, shape=shape)
     odd = [api.get(p) for p in paths]
@@ -100,7 +112,10 @@ def test_odd_shapes_by_chance_are_the_same_for_the_same_seed() -> None:
 
     assert drawn(3) == drawn(3)
     assert drawn(3) != drawn(4)
-    assert any(status == 200 and "droplets" in body and len(body["droplets"]) == 6 for status, body in drawn(3))
+    assert any(
+        status == 200 and "droplets" in body and len(body["droplets"]) == 6
+        for status, body in drawn(3)
+    )
 
 
 def test_what_moves_up_between_two_pages_is_on_neither(api: Api) -> None:
@@ -117,7 +132,9 @@ def test_what_moves_up_between_two_pages_is_on_neither(api: Api) -> None:
     assert target.name in api.names(tag_name="acme-master-node-tag")
     api.faults.add("digitalocean", "churn", "GET /v2/droplets", times=1, share=0.1)
     assert api.get("/v2/droplets", per_page="200", page="1")[1]["meta"]["total"] == 236
-    assert api.get("/v2/droplets", per_page="200", page="1")[1]["meta"]["total"] == 236  # one went and another came
+    assert (
+        api.get("/v2/droplets", per_page="200", page="1")[1]["meta"]["total"] == 236
+    )  # one went and another came
 
 
 def test_a_pool_that_fails_answers_and_does_nothing(api: Api) -> None:
@@ -131,7 +148,13 @@ def test_a_pool_that_fails_answers_and_does_nothing(api: Api) -> None:
     api.world.wait(600)
     assert len(api.estate.media("acme")) == 4
     api.estate.scaling.fail(pool, "deleting")
-    body = json.dumps({"name": pool.name, "config": {"target_number_instances": 1}, "droplet_template": pool.template}).encode()
+    body = json.dumps(
+        {
+            "name": pool.name,
+            "config": {"target_number_instances": 1},
+            "droplet_template": pool.template,
+        }
+    ).encode()
     answer = api.face.handle("PUT", f"{POOLS}/{pool.id}", {}, HEADERS, body)
     assert (answer.status, b"being deleted" in answer.body) == (422, True)
     assert api.get(f"{POOLS}/{pool.id}")[1]["autoscale_pool"]["status"] == "deleting"

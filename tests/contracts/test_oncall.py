@@ -18,7 +18,14 @@ from services.cloud.clients.oncall import SIGNATURE, TRIES, Kind, Page, Webhook
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 
-PAGE = Page("trigger", "acme/opening:nights-open@2026-11-26T07:30", "acme", "acme is not in service", "critical", 1795674600.0)
+PAGE = Page(
+    "trigger",
+    "acme/opening:nights-open@2026-11-26T07:30",
+    "acme",
+    "acme is not in service",
+    "critical",
+    1795674600.0,
+)
 TEXT = {"type": "string", "minLength": 1}
 PAGERDUTY = {  # Events API v2
     "type": "object",
@@ -43,7 +50,14 @@ PAGERDUTY = {  # Events API v2
 CLOUDEVENT = {  # CloudEvents 1.0, structured
     "type": "object",
     "required": ["id", "source", "specversion", "type"],
-    "properties": {"id": TEXT, "source": TEXT, "specversion": {"const": "1.0"}, "type": TEXT, "time": TEXT, "data": {"type": "object"}},
+    "properties": {
+        "id": TEXT,
+        "source": TEXT,
+        "specversion": {"const": "1.0"},
+        "type": TEXT,
+        "time": TEXT,
+        "data": {"type": "object"},
+    },
 }
 OPSGENIE = {
     "type": "object",
@@ -83,7 +97,10 @@ async def there(kind: Kind) -> AsyncIterator[tuple[Receiver, Webhook]]:
     port = runner.addresses[0][1]
     http = Http()
     try:
-        yield receiver, Webhook(kind, "s3cret", http, Clock(speed=1000.0), f"http://127.0.0.1:{port}/hook")
+        yield (
+            receiver,
+            Webhook(kind, "s3cret", http, Clock(speed=1000.0), f"http://127.0.0.1:{port}/hook"),
+        )
     finally:
         await http.aclose()
         await runner.cleanup()
@@ -132,7 +149,9 @@ def test_an_event_is_signed_over_what_is_sent() -> None:
         Draft202012Validator(CLOUDEVENT).validate(receiver.body())
         assert headers["Content-Type"] == "application/cloudevents+json"
         at, _, signed = headers[SIGNATURE].partition(",")
-        expected = hmac.new(b"s3cret", at.removeprefix("t=").encode() + b"." + body, hashlib.sha256).hexdigest()
+        expected = hmac.new(
+            b"s3cret", at.removeprefix("t=").encode() + b"." + body, hashlib.sha256
+        ).hexdigest()
         assert signed == f"v1={expected}"
         assert b"s3cret" not in body
 

@@ -43,8 +43,14 @@ on_each_server = pytest.mark.usefixtures("each_server")
         ("unix:///run/a@b#c.sock", Address("unix:///run/a@b#c.sock")),
         ("redis://:p%23%2F%3F@h:1", Address("redis://:p%23%2F%3F@h:1")),
         ("redis://:p@ss@h:1", Address("redis://:p@ss@h:1")),
-        ("redis+sentinel://a,b:7,[::1]:8/main", Address("", (("a", 26379), ("b", 7), ("::1", 8)), "main")),
-        ("rediss+sentinel://:p%40ss@a/main/3", Address("", (("a", 26379),), "main", 3, None, "p@ss", tls=True)),
+        (
+            "redis+sentinel://a,b:7,[::1]:8/main",
+            Address("", (("a", 26379), ("b", 7), ("::1", 8)), "main"),
+        ),
+        (
+            "rediss+sentinel://:p%40ss@a/main/3",
+            Address("", (("a", 26379),), "main", 3, None, "p@ss", tls=True),
+        ),
         ("redis+sentinel://bot:x@a/main", Address("", (("a", 26379),), "main", 0, "bot", "x")),
     ],
 )
@@ -61,9 +67,18 @@ def test_an_address_is_read(url: str, means: Address) -> None:
         ("redis+sentinel://:hunter2@h/a/b", "found no name of a service"),
         ("redis+sentinel://:hunter2@h:no/main", "found something that is not HOST or HOST:PORT"),
         ("redis+sentinel://:hunter2@h,/main", "found something that is not HOST or HOST:PORT"),
-        ("rediss://:hunter2@h?ssl_cert_reqs=none", "found ssl_cert_reqs; allowed: none of it, certificates are always checked"),
-        ("rediss://:hunter2@h?ssl_check_hostname=false", "found ssl_check_hostname; allowed: none of it"),
-        ("redis://:hunter2#more@h:6379/0", "found # in user or password; allowed: percent-encoded, # as %23, / as %2F, ? as %3F"),
+        (
+            "rediss://:hunter2@h?ssl_cert_reqs=none",
+            "found ssl_cert_reqs; allowed: none of it, certificates are always checked",
+        ),
+        (
+            "rediss://:hunter2@h?ssl_check_hostname=false",
+            "found ssl_check_hostname; allowed: none of it",
+        ),
+        (
+            "redis://:hunter2#more@h:6379/0",
+            "found # in user or password; allowed: percent-encoded, # as %23, / as %2F, ? as %3F",
+        ),
         ("redis://:hunter2/more@h:6379/0", "found / in user or password"),
         ("redis://:hunter2?more@h:6379/0", "found ? in user or password"),
         ("redis://hunter2]:x@h:6379/0", "found ] in user or password"),
@@ -88,16 +103,30 @@ def test_a_wrong_address_is_told_without_its_password(url: str, says: str) -> No
     ("info", "config", "weak", "unknown", "notes"),
     [
         ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, {"appendfsync": "always"}, 0, 0, 0),
-        ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, {"appendfsync": "everysec"}, 0, 0, 1),
+        (
+            {"aof_enabled": 1, "maxmemory_policy": "noeviction"},
+            {"appendfsync": "everysec"},
+            0,
+            0,
+            1,
+        ),
         ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, {"appendfsync": "no"}, 1, 0, 0),
         ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, None, 0, 0, 1),
         ({"aof_enabled": 0, "maxmemory_policy": "allkeys-lru"}, {}, 2, 0, 0),
         ({}, {"appendonly": "no", "maxmemory-policy": "volatile-ttl"}, 2, 0, 0),
-        ({}, {"appendonly": "yes", "maxmemory-policy": "noeviction", "appendfsync": "always"}, 0, 0, 0),
+        (
+            {},
+            {"appendonly": "yes", "maxmemory-policy": "noeviction", "appendfsync": "always"},
+            0,
+            0,
+            0,
+        ),
         ({}, None, 0, 2, 0),
     ],
 )
-def test_what_a_redis_may_forget(info: dict[str, Any], config: dict[str, str] | None, weak: int, unknown: int, notes: int) -> None:
+def test_what_a_redis_may_forget(
+    info: dict[str, Any], config: dict[str, str] | None, weak: int, unknown: int, notes: int
+) -> None:
     found = judge(info, config, "no rights (NOPERM)")
     assert (len(found.weak), len(found.unknown), len(found.notes)) == (weak, unknown, notes)
     for text in (*found.unknown, *found.notes) if config is None else ():
@@ -134,17 +163,31 @@ def test_a_real_one_is_asked(tmp_path: Path) -> None:
             client.execute_command("ACL", "SETUSER", "guest", "on", ">pw", "~*", "+@all", "-config")
             assert await looked(f"redis://guest:pw@{HOST}:{server.port}") == (1, 0, 1)
             client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+@all", "-info")
-            assert await looked(f"redis://blind:pw@{HOST}:{server.port}") == (1, 0, 0), "CONFIG says as much"
+            assert await looked(f"redis://blind:pw@{HOST}:{server.port}") == (1, 0, 0), (
+                "CONFIG says as much"
+            )
 
     with one_server(tmp_path, []) as server:
         asyncio.run(story(server))
 
 
 @contextlib.contextmanager
-def one_server(folder: Path, words: list[str], tls: dict[str, Any] | None = None) -> Iterator[Server]:
+def one_server(
+    folder: Path, words: list[str], tls: dict[str, Any] | None = None
+) -> Iterator[Server]:
     port = free_port()
-    listening = ["--port", str(port)] if tls is None else ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
-    made = Server(redis_server(), folder / str(port), ["--bind", HOST, *listening, "--save", "", *words], port, tls or {})
+    listening = (
+        ["--port", str(port)]
+        if tls is None
+        else ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
+    )
+    made = Server(
+        redis_server(),
+        folder / str(port),
+        ["--bind", HOST, *listening, "--save", "", *words],
+        port,
+        tls or {},
+    )
     made.start()
     try:
         yield made
@@ -160,7 +203,9 @@ def test_certificates_are_checked(tmp_path: Path) -> None:
     ours, others = make_authority(tmp_path / "ours"), make_authority(tmp_path / "others")
 
     async def reached(server: Server, ca: Path | None) -> bool:
-        store = RedisStore(f"rediss://{HOST}:{server.port}", ca_file=str(ca) if ca else None, reply_within=2.0)
+        store = RedisStore(
+            f"rediss://{HOST}:{server.port}", ca_file=str(ca) if ca else None, reply_within=2.0
+        )
         try:
             return await store.commit(Commit(puts={"a": "1"})) and await store.get("a") == ["1"]
         except Unreachable:
@@ -169,7 +214,11 @@ def test_certificates_are_checked(tmp_path: Path) -> None:
             await store.aclose()
 
     with tls_server(tmp_path, ours) as server:
-        assert [asyncio.run(reached(server, ca)) for ca in (ours.ca, others.ca, None)] == [True, False, False]
+        assert [asyncio.run(reached(server, ca)) for ca in (ours.ca, others.ca, None)] == [
+            True,
+            False,
+            False,
+        ]
         plain = RedisStore(f"redis://{HOST}:{server.port}", reply_within=2.0)
         with pytest.raises(Unreachable):
             asyncio.run(plain.get("a"))
@@ -180,10 +229,27 @@ def test_certificates_are_checked(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def tls_server(
-    folder: Path, authority: Authority, *, check: bool = True, words: Sequence[str] = (), password: str | None = None
+    folder: Path,
+    authority: Authority,
+    *,
+    check: bool = True,
+    words: Sequence[str] = (),
+    password: str | None = None,
 ) -> Iterator[Server]:
-    files = ["--tls-cert-file", str(authority.cert), "--tls-key-file", str(authority.key), "--tls-ca-cert-file", str(authority.ca)]
-    seen = {"ssl": True, "ssl_ca_certs": str(authority.ca), "ssl_check_hostname": check, "password": password}
+    files = [
+        "--tls-cert-file",
+        str(authority.cert),
+        "--tls-key-file",
+        str(authority.key),
+        "--tls-ca-cert-file",
+        str(authority.ca),
+    ]
+    seen = {
+        "ssl": True,
+        "ssl_ca_certs": str(authority.ca),
+        "ssl_check_hostname": check,
+        "password": password,
+    }
     with one_server(folder, [*files, *words], seen) as server:
         yield server
 
@@ -221,7 +287,11 @@ async def count_up(store: RedisStore, to: int) -> None:
     """A chain: each link rests on the one before, so none can be missing or there twice. A link that nobody answered is sent again."""
     (at,) = await store.get("count")
     for n in range(int(at or 0), to):
-        link = Commit(checks={"count": str(n) if n else None}, puts={"count": str(n + 1)}, appends=[("log", str(n))])
+        link = Commit(
+            checks={"count": str(n) if n else None},
+            puts={"count": str(n + 1)},
+            appends=[("log", str(n))],
+        )
         while True:
             with contextlib.suppress(Unreachable):
                 assert await store.commit(link), f"link {n} does not fit"
@@ -238,7 +308,9 @@ def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
             replica.signal(signal.SIGSTOP)
         claim = Commit(checks={"claim": None}, puts={"claim": "me"}, appends=[("log", "once")])
         for _ in range(2):
-            with pytest.raises(Unreachable, match="0 of 1 replicas have it, so it is not known to be kept"):
+            with pytest.raises(
+                Unreachable, match="0 of 1 replicas have it, so it is not known to be kept"
+            ):
                 await store.commit(claim)
         assert await store.get("a") == ["0"], "reading works"
         for replica in group.replicas():
@@ -260,7 +332,10 @@ def test_a_primary_that_was_away_for_the_fail_over_is_not_believed(tmp_path: Pat
     """It still thinks that it is the primary when it wakes up, and a bot still has a connection to it."""
 
     async def story(group: Group) -> None:
-        store, other = RedisStore(group.url, reply_within=1.0, kept_within=0.3), RedisStore(group.url, reply_within=1.0)
+        store, other = (
+            RedisStore(group.url, reply_within=1.0, kept_within=0.3),
+            RedisStore(group.url, reply_within=1.0),
+        )
         assert await store.commit(Commit(puts={"a": "0"}))
         sleeper = group.primary()
         sleeper.signal(signal.SIGSTOP)
@@ -332,7 +407,18 @@ def test_a_node_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
         unfit: list[str] = []
         for node in nodes:
             with node.client() as client:
-                client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "~*", "+@all", "-info", "-role", "-config")
+                client.execute_command(
+                    "ACL",
+                    "SETUSER",
+                    "blind",
+                    "on",
+                    ">pw",
+                    "~*",
+                    "+@all",
+                    "-info",
+                    "-role",
+                    "-config",
+                )
             store = RedisStore(f"redis://blind:pw@{HOST}:{node.port}")
             assert (await store.durability()).unfit == "", "it does not let itself be seen"
             for call in (store.get("a"), store.commit(Commit(puts={"a": "1"}))):
@@ -351,8 +437,13 @@ def test_a_node_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
 def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
     with contextlib.ExitStack() as stack:
         # The bus of a node is its port + 10000 unless said otherwise, and most free ports are too high for that.
-        cluster = [["--cluster-enabled", "yes", "--cluster-port", str(free_port())] for _ in range(2)]
-        nodes = [stack.enter_context(one_server(folder / str(n), words)) for n, words in enumerate(cluster)]
+        cluster = [
+            ["--cluster-enabled", "yes", "--cluster-port", str(free_port())] for _ in range(2)
+        ]
+        nodes = [
+            stack.enter_context(one_server(folder / str(n), words))
+            for n, words in enumerate(cluster)
+        ]
         for node, slots in zip(nodes, ((0, 8191), (8192, 16383)), strict=True):
             with node.client() as client:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
@@ -361,7 +452,9 @@ def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
         for node in nodes:
             for _ in range(300):
                 with node.client() as client:
-                    if "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")).replace("'", "").replace(": ", ":"):
+                    if "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")).replace(
+                        "'", ""
+                    ).replace(": ", ":"):
                         break
                 time.sleep(0.05)
             else:
@@ -403,17 +496,29 @@ def acl_of_the_docs(prefix: str = "openvidu-bot") -> tuple[list[str], list[str]]
 
 async def does_everything(store: RedisStore) -> None:
     """Each call of the port, once."""
-    assert await store.commit(Commit(puts={"a": "1", "drain:1": "x"}, ttl={"a": 60.0}, appends=[("log", "1"), ("log", "2")]))
-    assert await store.commit(Commit(checks={"a": "1"}, puts={"a": None}, cuts={"log": 1}, drops=["none"]))
+    assert await store.commit(
+        Commit(
+            puts={"a": "1", "drain:1": "x"}, ttl={"a": 60.0}, appends=[("log", "1"), ("log", "2")]
+        )
+    )
+    assert await store.commit(
+        Commit(checks={"a": "1"}, puts={"a": None}, cuts={"log": 1}, drops=["none"])
+    )
     assert not await store.commit(Commit(checks={"a": "1"}, appends=[("log", "3")]))
     assert await store.get("a", "drain:1") == [None, "x"]
-    assert (await store.read("log"), await store.tail("log", 1), await store.length("log")) == (["2"], ["2"], 1)
+    assert (await store.read("log"), await store.tail("log", 1), await store.length("log")) == (
+        ["2"],
+        ["2"],
+        1,
+    )
     assert (await store.names("drain:"), await store.logs("log")) == (["drain:1"], ["log"])
     await store.tidy()
 
 
 @on_each_server
-def test_the_rule_of_the_docs_is_enough_and_says_what_it_does_not_let_be_seen(tmp_path: Path) -> None:
+def test_the_rule_of_the_docs_is_enough_and_says_what_it_does_not_let_be_seen(
+    tmp_path: Path,
+) -> None:
     needed, more = acl_of_the_docs()
 
     async def everything(url: str) -> Durability:
@@ -454,7 +559,9 @@ MANAGED = {
 
 @on_each_server
 @pytest.mark.parametrize("how", MANAGED)
-def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(tmp_path: Path, how: str) -> None:
+def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(
+    tmp_path: Path, how: str
+) -> None:
     """Its certificate is of the provider's own authority; CONFIG is not there or not allowed, INFO and ROLE are not."""
     authority, (words, rights) = make_authority(tmp_path / "authority"), MANAGED[how]
     (tmp_path / "users.acl").write_text(f"user default on >pw ~* &* {rights}\n")
@@ -470,7 +577,9 @@ def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(tmp_
         await store.aclose()
         return found
 
-    with tls_server(tmp_path, authority, words=[*words, "--aclfile", str(tmp_path / "users.acl")], password="pw") as server:
+    with tls_server(
+        tmp_path, authority, words=[*words, "--aclfile", str(tmp_path / "users.acl")], password="pw"
+    ) as server:
         url = f"rediss://:pw@{HOST}:{server.port}"
         found = asyncio.run(story(RedisStore(url, ca_file=str(authority.ca))))
         assert (found.weak, found.unfit) == ((), "")
@@ -478,7 +587,11 @@ def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(tmp_
         assert "whether Redis keeps an append-only file was not checked" in append_only
         assert "whether Redis throws state away when it is full was not checked" in eviction
         why = "it has no such command" if how == "renamed" else "no rights (NOPERM)"
-        assert all("because INFO is refused (no rights (NOPERM)" in t and f"and CONFIG is refused ({why}" in t for t in found.unknown)
+        assert all(
+            "because INFO is refused (no rights (NOPERM)" in t
+            and f"and CONFIG is refused ({why}" in t
+            for t in found.unknown
+        )
         asyncio.run(starts(load_settings(tmp_path, url, authority, strict=False)))
         with pytest.raises(state.Unusable, match=r"^state.require_durable: whether Redis keeps"):
             asyncio.run(starts(load_settings(tmp_path, url, authority, strict=True)))
@@ -487,7 +600,9 @@ def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(tmp_
 def load_settings(folder: Path, url: str, authority: Authority, *, strict: bool) -> Settings:
     file = folder / "settings.yaml"
     told = f"{{require_durable: {str(strict).lower()}, redis_ca_file: {authority.ca}}}"
-    file.write_text(f'clusters: {{acme: {{stack: acme, region: ams3, public_url: "https://meet.example.com"}}}}\nstate: {told}\n')
+    file.write_text(
+        f'clusters: {{acme: {{stack: acme, region: ams3, public_url: "https://meet.example.com"}}}}\nstate: {told}\n'
+    )
     return load(file, {"HOME": str(folder), "REDIS_URL": url})
 
 
@@ -508,14 +623,18 @@ async def elsewhere(url: str) -> None:
 
 
 @on_each_server
-def test_what_cannot_be_seen_is_said_once_and_is_no_alarm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_seen_is_said_once_and_is_no_alarm(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """An ACL without INFO was taken for a Redis that is away: a warning every five seconds."""
     needed, _ = acl_of_the_docs()
     told: list[Sequence[str]] = []
 
     async def story(server: Server) -> None:
         store = RedisStore(f"redis://openvidu-bot:pw@{HOST}:{server.port}")
-        looking = asyncio.create_task(state.keep_looking(store, told.append, lambda why: None, Bulkheads(Clock())))
+        looking = asyncio.create_task(
+            state.keep_looking(store, told.append, lambda why: None, Bulkheads(Clock()))
+        )
         for _ in range(400):
             if len(told) >= 5:
                 break
@@ -523,13 +642,19 @@ def test_what_cannot_be_seen_is_said_once_and_is_no_alarm(tmp_path: Path, caplog
         looking.cancel()
         await store.aclose()
 
-    with one_server(tmp_path, []) as server, caplog.at_level("INFO"), pytest.MonkeyPatch.context() as patched:
+    with (
+        one_server(tmp_path, []) as server,
+        caplog.at_level("INFO"),
+        pytest.MonkeyPatch.context() as patched,
+    ):
         patched.setattr(state, "EVERY", 0.02)
         with server.client() as client:
             client.execute_command("ACL", "SETUSER", "openvidu-bot", "reset", *needed)
         asyncio.run(story(server))
     assert len(told) >= 5
-    assert caplog.text.count("was not checked") == 2, "the append-only file, and eviction: each once"
+    assert caplog.text.count("was not checked") == 2, (
+        "the append-only file, and eviction: each once"
+    )
     assert "no change is made until it answers" not in caplog.text
 
 
@@ -538,7 +663,11 @@ def test_deployments_with_a_prefix_of_their_own_do_not_meet(tmp_path: Path) -> N
     async def story(server: Server) -> None:
         url = f"redis://{HOST}:{server.port}"
         ours, theirs = RedisStore(url), RedisStore(url, prefix="staging")
-        assert await ours.commit(Commit(checks={"claim": None}, puts={"claim": "ours"}, appends=[("runs:acme", "acme-1")]))
+        assert await ours.commit(
+            Commit(
+                checks={"claim": None}, puts={"claim": "ours"}, appends=[("runs:acme", "acme-1")]
+            )
+        )
         assert await theirs.get("claim") == [None]
         assert await theirs.commit(Commit(checks={"claim": None}, puts={"claim": "theirs"}))
         assert (await theirs.logs(""), await theirs.names("")) == ([], ["claim"])

@@ -89,22 +89,52 @@ def install(tmp_path: Path, secrets: bytes, key: str) -> bytes:
 @pytest.mark.parametrize(
     ("secrets", "config", "code"),
     [
-        pytest.param(b"A=1\nB=2", b"A=1\nB=old\n", "no-final-newline", id="the last line has no newline: ignored"),
-        pytest.param(b"A=1\r\nB=2\r\n", b"A=1\r\nB=2\r\n", "crlf", id="CR LF: the CR becomes part of the value"),
-        pytest.param(b"A='1'\nB=\"2\"\n", b"A='1'\nB=\"2\"\n", "quoted", id="quotes become part of the value"),
-        pytest.param(b"A=p&q\nB=2\n", b"A=pA=oldq\nB=2\n", "ampersand", id="& is replaced by what stood there"),
-        pytest.param(b"A=abc=\nB=2\n", b"A=abc\nB=2\n", "trailing-equals", id="the only =, at the end: dropped"),
-        pytest.param(b"A=abc==\nB=a=b=\n", b"A=abc==\nB=a=b=\n", "equals", id="other = are kept at boot"),
+        pytest.param(
+            b"A=1\nB=2",
+            b"A=1\nB=old\n",
+            "no-final-newline",
+            id="the last line has no newline: ignored",
+        ),
+        pytest.param(
+            b"A=1\r\nB=2\r\n",
+            b"A=1\r\nB=2\r\n",
+            "crlf",
+            id="CR LF: the CR becomes part of the value",
+        ),
+        pytest.param(
+            b"A='1'\nB=\"2\"\n", b"A='1'\nB=\"2\"\n", "quoted", id="quotes become part of the value"
+        ),
+        pytest.param(
+            b"A=p&q\nB=2\n",
+            b"A=pA=oldq\nB=2\n",
+            "ampersand",
+            id="& is replaced by what stood there",
+        ),
+        pytest.param(
+            b"A=abc=\nB=2\n",
+            b"A=abc\nB=2\n",
+            "trailing-equals",
+            id="the only =, at the end: dropped",
+        ),
+        pytest.param(
+            b"A=abc==\nB=a=b=\n", b"A=abc==\nB=a=b=\n", "equals", id="other = are kept at boot"
+        ),
         pytest.param(b"A=\nB=2\n", b"A=old\nB=2\n", "empty", id="empty: ignored"),
         pytest.param(b"export A=1\nB=2\n", b"A=old\nB=2\n", "export", id="export: ignored"),
         pytest.param(b"C=1\nB=2\n", b"A=old\nB=2\n", "unknown", id="unknown key: ignored"),
         pytest.param(b"A=1\nA=2\nB=2\n", b"A=2\nB=2\n", "duplicate", id="twice: the last wins"),
         pytest.param(b"# A=1\n#\nB=2\n", b"A=old\nB=2\n", "", id="comment: ignored"),
-        pytest.param(b"A=x\\ny\nB=2\n", b"A=x\ny\nB=2\n", "lines", id="a backslash means something to sed"),
-        pytest.param(b".*=x\n", b".*=x\n.*=x\n", "pattern", id="a key is a pattern, and every line goes"),
+        pytest.param(
+            b"A=x\\ny\nB=2\n", b"A=x\ny\nB=2\n", "lines", id="a backslash means something to sed"
+        ),
+        pytest.param(
+            b".*=x\n", b".*=x\n.*=x\n", "pattern", id="a key is a pattern, and every line goes"
+        ),
     ],
 )
-def test_boot_reads_as_the_facts_say(tmp_path: Path, secrets: bytes, config: bytes, code: str) -> None:
+def test_boot_reads_as_the_facts_say(
+    tmp_path: Path, secrets: bytes, config: bytes, code: str
+) -> None:
     master = Master(tmp_path, b"A=old\nB=old\n")
     assert master.boot(secrets) == config
     assert master.started
@@ -143,10 +173,21 @@ def test_a_value_can_run_as_root_and_is_told(tmp_path: Path, value: str) -> None
     secrets = f"DASHBOARD_ADMIN_USERNAME={value}\n".encode()
     Master(tmp_path / "master", b"DASHBOARD_ADMIN_USERNAME=old\n").boot(secrets)
     assert any(name.startswith("ran") for name in left_behind()), "the value bites"
-    assert Danger.RUNS in {f.danger for f in findings(SecretsFile(secrets)) if f.line == 1 and f.key == "DASHBOARD_ADMIN_USERNAME"}
+    assert Danger.RUNS in {
+        f.danger
+        for f in findings(SecretsFile(secrets))
+        if f.line == 1 and f.key == "DASHBOARD_ADMIN_USERNAME"
+    }
 
 
-@pytest.mark.parametrize("line", ["DASHBOARD_ADMIN_USERNAME\\|x|y|;e touch ran #=z", "#DASHBOARD=x|;e touch ran #", "lower=x|w ran"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DASHBOARD_ADMIN_USERNAME\\|x|y|;e touch ran #=z",
+        "#DASHBOARD=x|;e touch ran #",
+        "lower=x|w ran",
+    ],
+)
 def test_a_line_without_a_proper_key_can_run_too(tmp_path: Path, line: str) -> None:
     config = b"DASHBOARD_ADMIN_USERNAME=old\n#DASHBOARD=old\nlower=old\n"
     Master(tmp_path / "master", config).boot(f"{line}\n".encode())
@@ -174,7 +215,9 @@ def test_what_a_new_media_node_would_run_is_told(tmp_path: Path, value: str) -> 
     file.write_text(secrets)
     run("node.sh", file)
     assert left_behind() == ["ran"], "the value bites"
-    assert (Danger.RUNS, ReadBy.NODES) in {(f.danger, f.reader) for f in findings(SecretsFile(secrets.encode()))}
+    assert (Danger.RUNS, ReadBy.NODES) in {
+        (f.danger, f.reader) for f in findings(SecretsFile(secrets.encode()))
+    }
 
 
 @pytest.mark.parametrize(
@@ -242,7 +285,17 @@ def password(rng: random.Random) -> tuple[str, str]:
     """As generators make them: letters and digits; some with tame signs, some with every sign there is, some base64."""
     key = rng.choice(["DASHBOARD_ADMIN_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "LIVEKIT_API_SECRET"])
     size = rng.randint(32, 44) if key == "LIVEKIT_API_SECRET" else rng.randint(10, 24)
-    letters = rng.choice([ALNUM, ALNUM, ALNUM + "._-@+", ALNUM + "._-@+", ALNUM + "._-@+", ALNUM + "+/", ALNUM + "!#$%&*=?"])
+    letters = rng.choice(
+        [
+            ALNUM,
+            ALNUM,
+            ALNUM + "._-@+",
+            ALNUM + "._-@+",
+            ALNUM + "._-@+",
+            ALNUM + "+/",
+            ALNUM + "!#$%&*=?",
+        ]
+    )
     return key, some(rng, letters, size, size)
 
 
@@ -256,8 +309,12 @@ def name(rng: random.Random) -> tuple[str, str]:
 def domain(rng: random.Random) -> tuple[str, str]:
     host = f"{rng.choice(HOSTS)}{rng.choice(['', '-', '2', '.eu'])}{rng.choice(NAMES)}.{rng.choice(LANDS)}"
     address = ".".join(str(rng.randint(1, 254)) for _ in range(4))
-    made = f"openvidu-{some(rng, string.ascii_lowercase, 8, 8)}-{address.replace('.', '-')}.sslip.io"
-    return "DOMAIN_NAME", rng.choice([host, host, host, address, made, f"https://{host}/", host.upper(), host + "."])
+    made = (
+        f"openvidu-{some(rng, string.ascii_lowercase, 8, 8)}-{address.replace('.', '-')}.sslip.io"
+    )
+    return "DOMAIN_NAME", rng.choice(
+        [host, host, host, address, made, f"https://{host}/", host.upper(), host + "."]
+    )
 
 
 def url(rng: random.Random) -> tuple[str, str]:
@@ -270,10 +327,14 @@ def url(rng: random.Random) -> tuple[str, str]:
 
 
 def licence(rng: random.Random) -> tuple[str, str]:
-    groups = "-".join(some(rng, string.ascii_uppercase + string.digits, 4, 8) for _ in range(rng.randint(2, 6)))
+    groups = "-".join(
+        some(rng, string.ascii_uppercase + string.digits, 4, 8) for _ in range(rng.randint(2, 6))
+    )
     uuid = "-".join(some(rng, "0123456789abcdef", n, n) for n in (8, 4, 4, 4, 12))
     token = ".".join(some(rng, ALNUM + "_-", 16, 40) for _ in range(3))
-    return "OPENVIDU_PRO_LICENSE", rng.choice([groups, uuid, token, some(rng, ALNUM + "+/", 20, 60), some(rng, ALNUM, 20, 40) + "=="])
+    return "OPENVIDU_PRO_LICENSE", rng.choice(
+        [groups, uuid, token, some(rng, ALNUM + "+/", 20, 60), some(rng, ALNUM, 20, 40) + "=="]
+    )
 
 
 def choice(rng: random.Random) -> tuple[str, str]:
@@ -284,7 +345,9 @@ def choice(rng: random.Random) -> tuple[str, str]:
     return rng.choice(forms)
 
 
-ORDINARY: dict[str, Callable[[random.Random], tuple[str, str]]] = {f.__name__: f for f in (password, name, domain, url, licence, choice)}
+ORDINARY: dict[str, Callable[[random.Random], tuple[str, str]]] = {
+    f.__name__: f for f in (password, name, domain, url, licence, choice)
+}
 
 
 def hostile(rng: random.Random) -> tuple[str, str]:
@@ -296,7 +359,9 @@ def hostile(rng: random.Random) -> tuple[str, str]:
     elif kind < 0.3:
         value = some(rng, ALNUM + HOSTILE, 1, 40)
     elif kind < 0.4:
-        value = some(rng, "-+.,:/@_" + ALNUM[:4], 1, 40)  # nothing but what the white list has, in no order that anybody would type
+        value = some(
+            rng, "-+.,:/@_" + ALNUM[:4], 1, 40
+        )  # nothing but what the white list has, in no order that anybody would type
     else:
         letters = list(value)
         for _ in range(rng.randint(1, 3)):
@@ -328,10 +393,16 @@ def by_save(tmp_path: Path, values: Sequence[str]) -> bool:
     """Every second key is there already (replaced, by sed), the others are appended (by echo)."""
     file = tmp_path / "saved.env"
     file.write_bytes(b"".join(b"K%d=old\n" % n for n in range(0, len(values), 2)))
-    done = run("store.sh", file, stdin=b"".join(b"K%d\0%s\0" % (n, raw(v)) for n, v in enumerate(values)))
+    done = run(
+        "store.sh", file, stdin=b"".join(b"K%d\0%s\0" % (n, raw(v)) for n, v in enumerate(values))
+    )
     order = [*range(0, len(values), 2), *range(1, len(values), 2)]
     saved = b"".join(b"K%d=%s\n" % (n, raw(values[n])) for n in order)
-    return done.returncode == 0 and file.read_bytes() == saved and done.stdout == b"".join(raw(v) + b"\n" for v in values)
+    return (
+        done.returncode == 0
+        and file.read_bytes() == saved
+        and done.stdout == b"".join(raw(v) + b"\n" for v in values)
+    )
 
 
 Read = Callable[[Path, Sequence[str]], bool]
@@ -375,7 +446,11 @@ def test_most_ordinary_values_are_let_through(kind: str) -> None:
 def test_the_readers_bite(tmp_path: Path) -> None:
     """Of the hostile values that the linter keeps out each reader harms many, so what is let through is not unharmed for want of harm."""
     rng = random.Random(99)
-    refused = [value for key, value in (hostile(rng) for _ in range(400)) if not lint(key, value).ok and "\0" not in value][:40]
+    refused = [
+        value
+        for key, value in (hostile(rng) for _ in range(400))
+        if not lint(key, value).ok and "\0" not in value
+    ][:40]
     for reader in ALL_READERS:
         assert sum(not reader(tmp_path, [value]) for value in refused) >= 5
 
@@ -391,7 +466,10 @@ def test_every_key_that_may_change_arrives_on_the_master(tmp_path: Path) -> None
             file = file.set(key, value)
     left = {n for n in EDITABLE if file.value(n) == "first"}
     assert not left
-    assert Master(tmp_path, "".join(f"{n}=running\n" for n in names).encode()).boot(file.data) == file.data
+    assert (
+        Master(tmp_path, "".join(f"{n}=running\n" for n in names).encode()).boot(file.data)
+        == file.data
+    )
 
 
 SED_LETTERS = "|||\\\\\\&&;;#nepwgmMiI012390dox cJj{}sy,ab :AB=\t\x0b"
@@ -412,12 +490,20 @@ def test_what_the_lint_says_of_a_value_is_what_sed_does(tmp_path: Path, seed: in
     for n in range(150):
         value = sed_value(rng)
         file = SecretsFile(b"DOMAIN_NAME=%s\n" % raw(value))
-        told = {p.harm for p in file.problems() if p.key == "DOMAIN_NAME" and p.harm in {Harm.RUNS, Harm.STOPS, Harm.CHANGES}}
+        told = {
+            p.harm
+            for p in file.problems()
+            if p.key == "DOMAIN_NAME" and p.harm in {Harm.RUNS, Harm.STOPS, Harm.CHANGES}
+        }
         master = Master(tmp_path / f"m{n}", b"DOMAIN_NAME=old\nENABLED_MODULES=kept\n")
         config = master.boot(file.data)
         if value and not told:
             assert config == file.data + b"ENABLED_MODULES=kept\n", value
-        if left_behind() or config.count(b"\n") > 2 or not config.endswith(b"ENABLED_MODULES=kept\n"):
+        if (
+            left_behind()
+            or config.count(b"\n") > 2
+            or not config.endswith(b"ENABLED_MODULES=kept\n")
+        ):
             assert Harm.RUNS in told, value
         if not master.started:
             assert told & {Harm.STOPS, Harm.RUNS}, value
@@ -433,28 +519,41 @@ def test_each_character_that_a_new_media_nodes_shell_takes_apart_is_told(tmp_pat
         password = f"aa{character}bb,cc}}dd"
         secrets = raw(f"REDIS_PASSWORD={password}\nOPENVIDU_VERSION=3.6.1\n")
         file.write_bytes(secrets)
-        kept = run("node.sh", file).stdout == raw(f"--redis-password={password}\n--version=3.6.1\n--no-tty\n")
-        found = [f for f in findings(SecretsFile(secrets)) if f.key == "REDIS_PASSWORD" and f.reader is ReadBy.NODES]
+        kept = run("node.sh", file).stdout == raw(
+            f"--redis-password={password}\n--version=3.6.1\n--no-tty\n"
+        )
+        found = [
+            f
+            for f in findings(SecretsFile(secrets))
+            if f.key == "REDIS_PASSWORD" and f.reader is ReadBy.NODES
+        ]
         assert kept == (not found), repr(character)
         for path in Path().iterdir():
             path.unlink()
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(tmp_path: Path, seed: int) -> None:
+def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(
+    tmp_path: Path, seed: int
+) -> None:
     rng = random.Random(f"node {seed}")
     file, passed = tmp_path / "node.env", 0
     for _ in range(150):
-        password = some(rng, ALNUM + rng.choice(["", "", "._-@+/:,", HOSTILE.replace("\x00", "").replace("\n", "")]), 8, 44).replace(
-            "/", "-"
-        )
+        password = some(
+            rng,
+            ALNUM + rng.choice(["", "", "._-@+/:,", HOSTILE.replace("\x00", "").replace("\n", "")]),
+            8,
+            44,
+        ).replace("/", "-")
         secrets = raw(f"REDIS_PASSWORD={password}\nOPENVIDU_VERSION=3.6.1\n")
         file.write_bytes(secrets)
         found = [f for f in findings(SecretsFile(secrets)) if f.key == "REDIS_PASSWORD"]
         done = run("node.sh", file)
         if not found:
             passed += 1
-            assert done.stdout == raw(f"--redis-password={password}\n--version=3.6.1\n--no-tty\n"), password
+            assert done.stdout == raw(
+                f"--redis-password={password}\n--version=3.6.1\n--no-tty\n"
+            ), password
         if left_behind():
             assert Danger.RUNS in {f.danger for f in found}, password
         for path in Path().iterdir():
@@ -468,7 +567,9 @@ def test_a_file_without_problems_is_read_as_it_stands(tmp_path: Path, seed: int)
     rng = random.Random(seed)
     names = rng.sample([key.name for key in KEYS.values() if key.goes_to == CLUSTER], 6)
     values = [
-        rng.choice(list(ORDINARY.values()))(rng)[1] if rng.random() < 0.9 else rng.choice([hostile(rng)[1], rng.choice(TRAPS)])
+        rng.choice(list(ORDINARY.values()))(rng)[1]
+        if rng.random() < 0.9
+        else rng.choice([hostile(rng)[1], rng.choice(TRAPS)])
         for _ in names
     ]
     file = SecretsFile(rng.choice(["\n", "\n", "\n", "\r\n"]).join(f"{n}={v}" for n, v in zip(names, values, strict=True)).encode(

@@ -27,16 +27,26 @@ def test_an_ephemeral_in_a_thread_without_replies_is_ok_and_seen_by_nobody() -> 
     told = {"channel": "COPS", "user": "UANA", "thread_ts": root.ts}
     assert call(slack, "chat.postEphemeral", **told, text="acme serves") == ""
     assert seen(slack, "UANA") == ["@openvidu status"]
-    assert call(slack, "chat.postEphemeral", channel="COPS", user="UANA", text="without a thread") == ""
+    assert (
+        call(slack, "chat.postEphemeral", channel="COPS", user="UANA", text="without a thread")
+        == ""
+    )
     slack.workspace.post(slack.workspace.channels["COPS"], "UBEN", "a reply", thread_ts=root.ts)
     assert call(slack, "chat.postEphemeral", **told, text="now it is a thread") == ""
-    assert seen(slack, "UANA") == ["@openvidu status", "without a thread", "a reply", "now it is a thread"]
+    assert seen(slack, "UANA") == [
+        "@openvidu status",
+        "without a thread",
+        "a reply",
+        "now it is a thread",
+    ]
 
 
 def test_an_archived_channel_can_be_read_only() -> None:
     slack = team()
     place = slack.workspace
-    message = place.post(place.channels["COPS"], place.bot.id, "acme-1", card("acme-1", button("Cancel", "x")))
+    message = place.post(
+        place.channels["COPS"], place.bot.id, "acme-1", card("acme-1", button("Cancel", "x"))
+    )
     slack.connect(_takes)
     place.archive("COPS")
     assert call(slack, "chat.postMessage", channel="COPS", text="x") == "is_archived"
@@ -47,14 +57,20 @@ def test_an_archived_channel_can_be_read_only() -> None:
         run(slack.human("UANA").types("COPS", "/openvidu status"))
 
 
-@pytest.mark.parametrize(("private", "code"), [(False, "not_in_channel"), (True, "channel_not_found")])
+@pytest.mark.parametrize(
+    ("private", "code"), [(False, "not_in_channel"), (True, "channel_not_found")]
+)
 def test_a_bot_that_was_removed_reaches_nobody_there(*, private: bool, code: str) -> None:
     slack = team()
     place = slack.workspace
     place.add_channel("CNEW", "new", ["UANA"], private=private)
     message = place.post(place.channels["CNEW"], place.bot.id, "acme-1")
     place.leave("CNEW")
-    for method, more in (("chat.postMessage", {}), ("chat.update", {"ts": message.ts}), ("chat.postEphemeral", {"user": "UANA"})):
+    for method, more in (
+        ("chat.postMessage", {}),
+        ("chat.update", {"ts": message.ts}),
+        ("chat.postEphemeral", {"user": "UANA"}),
+    ):
         assert call(slack, method, channel="CNEW", text="x", **more) == code
     place.join("CNEW")
     assert call(slack, "chat.postMessage", channel="CNEW", text="x") == ""
@@ -84,8 +100,13 @@ def test_a_person_who_was_deactivated_is_nowhere() -> None:
     slack.connect(_takes)
     place.deactivate("UBEN")
     assert slack.webapi.handle("users.info", BOT, {"user": "UBEN"}).json["user"]["deleted"] is True
-    assert slack.webapi.handle("usergroups.users.list", BOT, {"usergroup": "SOPS"}).json["users"] == ["UANA"]
-    assert call(slack, "chat.postEphemeral", channel="COPS", user="UBEN", text="x") == "user_not_in_channel"
+    assert slack.webapi.handle("usergroups.users.list", BOT, {"usergroup": "SOPS"}).json[
+        "users"
+    ] == ["UANA"]
+    assert (
+        call(slack, "chat.postEphemeral", channel="COPS", user="UBEN", text="x")
+        == "user_not_in_channel"
+    )
     assert call(slack, "chat.postMessage", channel="UBEN", text="x") == "user_disabled"
     with pytest.raises(NotPossible):
         run(slack.human("UBEN").types("COPS", "/openvidu status"))
@@ -106,8 +127,17 @@ def test_a_press_is_kept_with_what_stood_there() -> None:
     run(slack.human("UBEN").presses(message, "Approve"))
     place.edit(message, "approved", [])
     (press,) = place.presses
-    assert (press.user, press.channel, press.ts, press.label, press.value) == ("UBEN", "COPS", message.ts, "Approve", "r1")
-    assert press.text.splitlines()[:2] == ["Shut down acme?", "*Ends 3 running meetings*: 14 people"]
+    assert (press.user, press.channel, press.ts, press.label, press.value) == (
+        "UBEN",
+        "COPS",
+        message.ts,
+        "Approve",
+        "r1",
+    )
+    assert press.text.splitlines()[:2] == [
+        "Shut down acme?",
+        "*Ends 3 running meetings*: 14 people",
+    ]
     assert press.readers == {"UANA", "UBEN", place.bot.id}
     only = place.tell("UANA", "COPS", "only you", card("only you", button("Start", "start")))
     run(slack.human("UANA").presses(only, "Start"))
@@ -122,7 +152,10 @@ def test_history_hands_metadata_to_whoever_asks_for_it_and_in_pages() -> None:
     slack = team()
     place = slack.workspace
     data = {"event_type": "openvidu_card", "event_payload": {"of": "acme-1"}}
-    assert call(slack, "chat.postMessage", channel="COPS", text="x", metadata={"event_type": "x"}) == "invalid_metadata_format"
+    assert (
+        call(slack, "chat.postMessage", channel="COPS", text="x", metadata={"event_type": "x"})
+        == "invalid_metadata_format"
+    )
     assert call(slack, "conversations.history", channel="COPS") == "missing_scope"
     slack.webapi.manifest["oauth_config"]["scopes"]["bot"].append("channels:history")
     assert call(slack, "chat.postMessage", channel="COPS", text="first", metadata=data) == ""
@@ -130,16 +163,23 @@ def test_history_hands_metadata_to_whoever_asks_for_it_and_in_pages() -> None:
         assert call(slack, "chat.postMessage", channel="COPS", text=f"{number}") == ""
 
     def page(**more: Any) -> Any:
-        return slack.webapi.handle("conversations.history", BOT, {"channel": "COPS", "limit": 2, **more}).json
+        return slack.webapi.handle(
+            "conversations.history", BOT, {"channel": "COPS", "limit": 2, **more}
+        ).json
 
     newest = page(include_all_metadata=True)
     assert [m["text"] for m in newest["messages"]] == ["2", "1"]
     older = page(include_all_metadata=True, cursor=newest["response_metadata"]["next_cursor"])
-    assert [(m["text"], m.get("metadata")) for m in older["messages"]] == [("0", None), ("first", data)]
+    assert [(m["text"], m.get("metadata")) for m in older["messages"]] == [
+        ("0", None),
+        ("first", data),
+    ]
     assert not older["has_more"]
     assert all("metadata" not in m for m in page(limit=10)["messages"])
     message = next(iter(place.channels["COPS"].messages.values()))
     assert call(slack, "chat.update", channel="COPS", ts=message.ts, text="later") == ""
-    assert page(limit=10, include_all_metadata=True)["messages"][-1]["metadata"] == data, "an edit without any keeps it"
+    assert page(limit=10, include_all_metadata=True)["messages"][-1]["metadata"] == data, (
+        "an edit without any keeps it"
+    )
     place.leave("COPS")
     assert call(slack, "conversations.history", channel="COPS") == "not_in_channel"

@@ -44,11 +44,31 @@ def call(slack: PretendSlack, method: str, token: str = BOT, **args: Any) -> dic
         ("chat.postMessage", BOT, {"channel": "CNONE", "text": "x"}, "channel_not_found"),
         ("chat.postMessage", BOT, {"channel": "CQUIET", "text": "x"}, "not_in_channel"),
         ("chat.postMessage", BOT, {"channel": "COPS"}, "no_text"),
-        ("chat.postMessage", BOT, {"channel": "COPS", "text": "x", "blocks": '[{"type":"nonsense"}]'}, "invalid_blocks"),
-        ("chat.postMessage", BOT, {"channel": "COPS", "text": "x", "blocks": "[{"}, "invalid_arguments"),
-        ("chat.postMessage", BOT, {"channel": "COPS", "text": "x", "thread_ts": "1.0"}, "thread_not_found"),
+        (
+            "chat.postMessage",
+            BOT,
+            {"channel": "COPS", "text": "x", "blocks": '[{"type":"nonsense"}]'},
+            "invalid_blocks",
+        ),
+        (
+            "chat.postMessage",
+            BOT,
+            {"channel": "COPS", "text": "x", "blocks": "[{"},
+            "invalid_arguments",
+        ),
+        (
+            "chat.postMessage",
+            BOT,
+            {"channel": "COPS", "text": "x", "thread_ts": "1.0"},
+            "thread_not_found",
+        ),
         ("chat.update", BOT, {"channel": "COPS", "ts": "1.0", "text": "x"}, "message_not_found"),
-        ("chat.postEphemeral", BOT, {"channel": "COPS", "user": "UNONE", "text": "x"}, "user_not_found"),
+        (
+            "chat.postEphemeral",
+            BOT,
+            {"channel": "COPS", "user": "UNONE", "text": "x"},
+            "user_not_found",
+        ),
         ("views.open", BOT, {"trigger_id": "1", "view": modal()}, "invalid_trigger_id"),
         ("views.open", BOT, {"trigger_id": "1", "view": {"type": "modal"}}, "invalid_arguments"),
         ("views.update", BOT, {"view_id": "VNONE", "view": modal()}, "not_found"),
@@ -56,10 +76,17 @@ def call(slack: PretendSlack, method: str, token: str = BOT, **args: Any) -> dic
         ("usergroups.users.list", BOT, {"usergroup": "SNONE"}, "no_such_subteam"),
         ("conversations.open", BOT, {"users": "UANA"}, "missing_scope"),
         ("conversations.history", BOT, {"channel": "COPS"}, "missing_scope"),
-        ("reactions.add", BOT, {"channel": "COPS", "timestamp": "1.0", "name": "eyes"}, "missing_scope"),
+        (
+            "reactions.add",
+            BOT,
+            {"channel": "COPS", "timestamp": "1.0", "name": "eyes"},
+            "missing_scope",
+        ),
     ],
 )
-def test_refusals_carry_slacks_code(method: str, token: str, args: dict[str, Any], error: str) -> None:
+def test_refusals_carry_slacks_code(
+    method: str, token: str, args: dict[str, Any], error: str
+) -> None:
     assert call(team(), method, token, **args)["error"] == error
 
 
@@ -71,12 +98,21 @@ def test_a_missing_scope_says_what_is_needed_and_what_is_there() -> None:
 
 def test_a_message_is_posted_edited_and_linked() -> None:
     slack = team()
-    said = call(slack, "chat.postMessage", channel="#ops", text="one", blocks=card("one", button("Go", "go")))
+    said = call(
+        slack,
+        "chat.postMessage",
+        channel="#ops",
+        text="one",
+        blocks=card("one", button("Go", "go")),
+    )
     assert said["channel"] == "COPS"
     call(slack, "chat.update", channel="COPS", ts=said["ts"], text="two")
     (message,) = slack.workspace.channels["COPS"].messages.values()
     assert (message.text, message.blocks, bool(message.edited)) == ("two", [], True)
-    assert said["ts"].replace(".", "") in call(slack, "chat.getPermalink", channel="COPS", message_ts=said["ts"])["permalink"]
+    assert (
+        said["ts"].replace(".", "")
+        in call(slack, "chat.getPermalink", channel="COPS", message_ts=said["ts"])["permalink"]
+    )
     call(slack, "chat.update", channel="COPS", ts=said["ts"], text="x" * 4001)
     with pytest.raises(AssertionError, match="msg_too_long"):
         slack.journal.assert_clean()
@@ -92,13 +128,23 @@ def test_timestamps_differ_even_when_the_clock_stands_still() -> None:
 def test_an_app_may_post_about_once_a_second_and_edit_fifty_times_a_minute() -> None:
     slack, clock = team(), HandClock()
     slack.webapi.limits._steady = clock.now
-    answers = [slack.webapi.handle("chat.postMessage", BOT, {"channel": "COPS", "text": "x"}) for _ in range(6)]
+    answers = [
+        slack.webapi.handle("chat.postMessage", BOT, {"channel": "COPS", "text": "x"})
+        for _ in range(6)
+    ]
     assert [answer.status for answer in answers] == [200] * 5 + [429]
     assert answers[-1].headers["Retry-After"] == "1"
     clock.time += 1
     ts = call(slack, "chat.postMessage", channel="COPS", text="x")["ts"]
-    edits = [slack.webapi.handle("chat.update", BOT, {"channel": "COPS", "ts": ts, "text": "y"}) for _ in range(51)]
-    assert [edits[49].status, edits[50].status, edits[50].json["error"]] == [200, 429, "ratelimited"]
+    edits = [
+        slack.webapi.handle("chat.update", BOT, {"channel": "COPS", "ts": ts, "text": "y"})
+        for _ in range(51)
+    ]
+    assert [edits[49].status, edits[50].status, edits[50].json["error"]] == [
+        200,
+        429,
+        "ratelimited",
+    ]
     clock.time += 60
     assert call(slack, "chat.update", channel="COPS", ts=ts, text="y")["ok"]
 
@@ -108,8 +154,12 @@ def test_a_trigger_opens_one_modal_within_three_seconds() -> None:
     clock = slack.workspace.clock
     assert isinstance(clock, HandClock)
     first = slack.workspace.issue_trigger("UANA")
-    assert call(slack, "views.open", trigger_id=first, view=modal())["view"]["callback_id"] == "scale"
-    assert call(slack, "views.open", trigger_id=first, view=modal())["error"] == "exchanged_trigger_id"
+    assert (
+        call(slack, "views.open", trigger_id=first, view=modal())["view"]["callback_id"] == "scale"
+    )
+    assert (
+        call(slack, "views.open", trigger_id=first, view=modal())["error"] == "exchanged_trigger_id"
+    )
     late = slack.workspace.issue_trigger("UANA")
     clock.time += 3.1
     assert call(slack, "views.push", trigger_id=late, view=modal())["error"] == "expired_trigger_id"
@@ -123,9 +173,15 @@ def test_three_modals_are_the_most_and_an_old_hash_conflicts() -> None:
     view = call(slack, "views.open", trigger_id=place.issue_trigger("UANA"), view=modal())["view"]
     for _ in range(2):
         assert call(slack, "views.push", trigger_id=place.issue_trigger("UANA"), view=modal())["ok"]
-    assert call(slack, "views.push", trigger_id=place.issue_trigger("UANA"), view=modal())["error"] == "push_limit_reached"
+    assert (
+        call(slack, "views.push", trigger_id=place.issue_trigger("UANA"), view=modal())["error"]
+        == "push_limit_reached"
+    )
     assert call(slack, "views.update", view_id=view["id"], hash=view["hash"], view=modal())["ok"]
-    assert call(slack, "views.update", view_id=view["id"], hash=view["hash"], view=modal())["error"] == "hash_conflict"
+    assert (
+        call(slack, "views.update", view_id=view["id"], hash=view["hash"], view=modal())["error"]
+        == "hash_conflict"
+    )
 
 
 def test_a_response_url_answers_five_times_in_half_an_hour() -> None:
@@ -151,7 +207,9 @@ def test_faults_refuse_or_lose_an_answer_after_the_deed() -> None:
 # --- people ----------------------------------------------------------------------------------------------------------------
 
 
-def received(slack: PretendSlack, answer: Callable[[str, dict[str, Any]], Any] = lambda _k, _p: None) -> list[tuple[str, dict[str, Any]]]:
+def received(
+    slack: PretendSlack, answer: Callable[[str, dict[str, Any]], Any] = lambda _k, _p: None
+) -> list[tuple[str, dict[str, Any]]]:
     got: list[tuple[str, dict[str, Any]]] = []
 
     async def receive(kind: str, payload: dict[str, Any]) -> dict[str, Any] | None:
@@ -166,7 +224,13 @@ def received(slack: PretendSlack, answer: Callable[[str, dict[str, Any]], Any] =
 def test_people_cannot_do_what_a_client_does_not_offer() -> None:
     slack = team()
     received(slack)
-    call(slack, "chat.postMessage", channel="COPS", text="x", blocks=card("x", button("Approve", "ok", confirm=CONFIRM)))
+    call(
+        slack,
+        "chat.postMessage",
+        channel="COPS",
+        text="x",
+        blocks=card("x", button("Approve", "ok", confirm=CONFIRM)),
+    )
     (message,) = slack.workspace.channels["COPS"].messages.values()
     ana = slack.human("UANA")
 
@@ -188,7 +252,10 @@ def test_people_cannot_do_what_a_client_does_not_offer() -> None:
     asyncio.run(story())
 
 
-CONFIRM = {key: {"type": "plain_text", "text": text} for key, text in (("title", "Sure"), ("text", "?"), ("confirm", "y"), ("deny", "n"))}
+CONFIRM = {
+    key: {"type": "plain_text", "text": text}
+    for key, text in (("title", "Sure"), ("text", "?"), ("confirm", "y"), ("deny", "n"))
+}
 
 
 def test_payloads_look_like_slacks() -> None:
@@ -198,7 +265,13 @@ def test_payloads_look_like_slacks() -> None:
     async def story() -> None:
         ana = slack.human("UANA")
         await ana.types("ops", "/openvidu scale @ben #ops")
-        call(slack, "chat.postMessage", channel="COPS", text="x", blocks=card("x", button("Approve", "ok", value="p1")))
+        call(
+            slack,
+            "chat.postMessage",
+            channel="COPS",
+            text="x",
+            blocks=card("x", button("Approve", "ok", value="p1")),
+        )
         await ana.presses(ana.sees("ops")[-1], "Approve")
         await ana.mentions("ops", "status")
         await ana.opens_home()
@@ -206,8 +279,20 @@ def test_payloads_look_like_slacks() -> None:
     asyncio.run(story())
     (_, command), (_, click), (_, mention), (_, home) = got
     assert command["text"] == "scale <@UBEN> <#COPS|ops>"
-    assert {"team_id", "channel_id", "user_id", "trigger_id", "response_url", "is_enterprise_install"} <= set(command)
-    assert click["container"] == {"type": "message", "message_ts": click["message"]["ts"], "channel_id": "COPS", "is_ephemeral": False}
+    assert {
+        "team_id",
+        "channel_id",
+        "user_id",
+        "trigger_id",
+        "response_url",
+        "is_enterprise_install",
+    } <= set(command)
+    assert click["container"] == {
+        "type": "message",
+        "message_ts": click["message"]["ts"],
+        "channel_id": "COPS",
+        "is_ephemeral": False,
+    }
     assert click["actions"][0]["value"] == "p1"
     assert click["state"] == {"values": {}}
     assert mention["event"]["text"] == "<@U0BOT> status"
@@ -259,12 +344,20 @@ def register(app: AsyncApp) -> None:
         elif body["text"] == "quietly":
             await respond("only you")
         else:
-            await client.chat_postMessage(channel=body["channel_id"], text="plan", blocks=card("plan", button("Approve", "ok", value="1")))
+            await client.chat_postMessage(
+                channel=body["channel_id"],
+                text="plan",
+                blocks=card("plan", button("Approve", "ok", value="1")),
+            )
 
     @app.action("ok")
     async def pressed(ack: Any, body: Any, client: Any) -> None:
         await ack()
-        await client.chat_update(channel=body["channel"]["id"], ts=body["message"]["ts"], text=f"approved by {body['user']['id']}")
+        await client.chat_update(
+            channel=body["channel"]["id"],
+            ts=body["message"]["ts"],
+            text=f"approved by {body['user']['id']}",
+        )
 
     @app.view("scale")
     async def sent(ack: Any, body: Any, client: Any) -> None:
@@ -274,7 +367,9 @@ def register(app: AsyncApp) -> None:
 
     @app.event("app_home_opened")
     async def home(event: Any, client: Any) -> None:
-        await client.views_publish(user_id=event["user"], view={"type": "home", "blocks": card("welcome")})
+        await client.views_publish(
+            user_id=event["user"], view={"type": "home", "blocks": card("welcome")}
+        )
 
 
 async def story_of_an_app(slack: PretendSlack) -> None:
@@ -308,7 +403,9 @@ def test_an_upload_in_process() -> None:
     async def story() -> None:
         slack = team(LoopClock())
         client = InProcessWebClient(slack.webapi)
-        await client.files_upload_v2(channel="COPS", filename="plot.png", content=b"png", initial_comment="a plot")
+        await client.files_upload_v2(
+            channel="COPS", filename="plot.png", content=b"png", initial_comment="a plot"
+        )
         (message,) = slack.workspace.channels["COPS"].messages.values()
         assert slack.workspace.files[message.files[0]].data == b"png"
         slack.faults.add(Fault("chat.postMessage", error="channel_not_found"))
@@ -363,7 +460,9 @@ def test_bolt_over_signed_http() -> None:
         runner = web.AppRunner(app.web_app())
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        road = HttpMode(f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events", server.slack.journal)
+        road = HttpMode(
+            f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events", server.slack.journal
+        )
         assert await road.verify()
         server.slack.connect(road)
         await story_of_an_app(server.slack)
@@ -375,7 +474,9 @@ def test_bolt_over_signed_http() -> None:
     asyncio.run(story())
 
 
-def test_an_event_that_was_not_acked_comes_again_and_a_command_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_that_was_not_acked_comes_again_and_a_command_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     slack = team()
     got = received(slack)
     slack.faults.drop_acks = 2
@@ -410,7 +511,10 @@ def test_a_refresh_replaces_the_socket() -> None:
         async with Connected() as there:
             before = there.server.sockets.sockets[0]
             await there.server.sockets.refresh(0.0)
-            await asyncio.wait_for(there.server.sockets.until(lambda sockets: bool(sockets) and before not in sockets), 5)
+            await asyncio.wait_for(
+                there.server.sockets.until(lambda sockets: bool(sockets) and before not in sockets),
+                5,
+            )
             await story_of_an_app(there.server.slack)
 
     asyncio.run(story())
@@ -444,9 +548,16 @@ def test_the_ports_answer_only_this_machines_own_pages() -> None:
             assert page.status == 200
             assert "default-src 'none'" in page.headers["Content-Security-Policy"]
             assert (await session.get(server.url, headers={"Host": "evil.test"})).status == 403
-            assert (await session.post(f"{server.url}/_ui/act", json={}, headers={"Origin": "http://evil.test"})).status == 403
+            assert (
+                await session.post(
+                    f"{server.url}/_ui/act", json={}, headers={"Origin": "http://evil.test"}
+                )
+            ).status == 403
             assert (await session.post(f"{server.url}/_ui/act", data="{}")).status == 415
-            said = await session.post(f"{server.url}/_control/act", json={"as": "UANA", "kind": "say", "channel": "ops", "text": "hi"})
+            said = await session.post(
+                f"{server.url}/_control/act",
+                json={"as": "UANA", "kind": "say", "channel": "ops", "text": "hi"},
+            )
             assert (await said.json()) == {"ok": True}
         await server.stop()
 

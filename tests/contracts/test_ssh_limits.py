@@ -37,7 +37,10 @@ class Gate:
 
     async def until(self, running: int, refused: int = 0) -> None:
         async with self.changed:
-            await asyncio.wait_for(self.changed.wait_for(lambda: self.running >= running and self.refused >= refused), 30)
+            await asyncio.wait_for(
+                self.changed.wait_for(lambda: self.running >= running and self.refused >= refused),
+                30,
+            )
 
     async def tell(self) -> None:
         async with self.changed:
@@ -129,7 +132,10 @@ def test_no_more_than_eight_channels_are_asked_for(tmp_path: Path) -> None:
     async def story() -> None:
         gate = Gate(sessions=1000)
         async with serving(gate, tmp_path) as ssh:
-            commands = [asyncio.create_task(ssh.run(HOST, "wait", timeout=60)) for _ in range(3 * MAX_CHANNELS)]
+            commands = [
+                asyncio.create_task(ssh.run(HOST, "wait", timeout=60))
+                for _ in range(3 * MAX_CHANNELS)
+            ]
             await gate.until(running=MAX_CHANNELS)
             assert (await asyncio.wait(commands, timeout=0.2))[0] == set()
             gate.over.set()
@@ -196,7 +202,9 @@ async def real_sshd(folder: Path, *limits: str) -> AsyncIterator[Ssh]:
         *limits,
     ]
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")
-    server = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", str(folder / "sshd_config"), stderr=asyncio.subprocess.PIPE)
+    server = await asyncio.create_subprocess_exec(
+        SSHD, "-D", "-e", "-f", str(folder / "sshd_config"), stderr=asyncio.subprocess.PIPE
+    )
     assert server.stderr is not None
     while b"listening on" not in (line := await asyncio.wait_for(server.stderr.readline(), 20)):
         assert line, "sshd ended"
@@ -209,14 +217,18 @@ async def real_sshd(folder: Path, *limits: str) -> AsyncIterator[Ssh]:
         await server.communicate()
 
 
-needs_sshd = pytest.mark.skipif(SSHD is None or os.geteuid() != 0, reason="needs root and sshd: apt-get install openssh-server")
+needs_sshd = pytest.mark.skipif(
+    SSHD is None or os.geteuid() != 0, reason="needs root and sshd: apt-get install openssh-server"
+)
 
 
 @needs_sshd
 def test_a_real_sshd_with_one_session_a_line(tmp_path: Path) -> None:
     async def story() -> None:
         async with real_sshd(tmp_path, "MaxSessions 1") as ssh:
-            outputs = await asyncio.gather(*(ssh.run(HOST, f"sleep 0.3; echo {n}", timeout=60) for n in range(4)))
+            outputs = await asyncio.gather(
+                *(ssh.run(HOST, f"sleep 0.3; echo {n}", timeout=60) for n in range(4))
+            )
             assert [o.stdout for o in outputs] == ["0\n", "1\n", "2\n", "3\n"]
 
     asyncio.run(story())

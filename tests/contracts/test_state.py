@@ -45,7 +45,9 @@ def test_the_store_is_the_one_that_is_meant(tmp_path: Path) -> None:
         assert isinstance(redis, RedisStore)
         assert redis.replicas == 1
         await redis.aclose()
-        with pytest.raises(Unusable, match=r"^REDIS_URL: found an address of another kind; allowed: redis://") as wrong:
+        with pytest.raises(
+            Unusable, match=r"^REDIS_URL: found an address of another kind; allowed: redis://"
+        ) as wrong:
             open_store(settings(tmp_path, "http://:hunter2@h").state, Clock())
         assert "hunter2" not in str(wrong.value)
 
@@ -64,11 +66,15 @@ def with_store(told: Settings, story: Callable[[RedisStore], Awaitable[Any]]) ->
     return asyncio.run(play())
 
 
-def test_a_strict_bot_does_not_start_on_a_redis_that_may_forget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strict_bot_does_not_start_on_a_redis_that_may_forget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(state, "PATIENCE", 1.0)
     with one_server(tmp_path, []) as server:
         strict = settings(tmp_path, at(server), strict=True)
-        with pytest.raises(Unusable, match=r"^state.require_durable: Redis keeps no append-only file"):
+        with pytest.raises(
+            Unusable, match=r"^state.require_durable: Redis keeps no append-only file"
+        ):
             with_store(strict, lambda store: must_be_usable(strict, store, Clock(), "1"))
         lenient = settings(tmp_path, at(server))
         with_store(lenient, lambda store: must_be_usable(lenient, store, Clock(), "1"))
@@ -93,7 +99,9 @@ def test_what_it_may_forget_is_told_as_long_as_it_may(
     unfit: list[str] = []
 
     async def story(store: RedisStore, server: Server) -> None:
-        looking = asyncio.create_task(keep_looking(store, told.append, unfit.append, Bulkheads(Clock())))
+        looking = asyncio.create_task(
+            keep_looking(store, told.append, unfit.append, Bulkheads(Clock()))
+        )
         await until(lambda: any(told))
         assert "append-only" in told[-1][0]
         with server.client() as client:

@@ -47,11 +47,26 @@ class RedisProcess:
         return f"unix://{self.socket}"
 
     def start(self) -> None:
-        command = [self.program, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", ""]
+        command = [
+            self.program,
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self.socket),
+            "--dir",
+            str(self.folder),
+            "--save",
+            "",
+        ]
         command += ["--appendonly", "yes", "--appendfsync", self.sync, "--loglevel", "warning"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         for _ in range(200):
-            with contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError), self.client() as client:
+            with (
+                contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError),
+                self.client() as client,
+            ):
                 client.ping()
                 return
             time.sleep(0.05)
@@ -78,7 +93,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
     def of(program: str) -> RedisProcess:
         if program not in started:
-            made = started[program] = RedisProcess(tmp_path_factory.mktemp("redis"), program=program)
+            made = started[program] = RedisProcess(
+                tmp_path_factory.mktemp("redis"), program=program
+            )
             made.start()
         return started[program]
 
@@ -194,11 +211,16 @@ def test_a_log_and_a_key_of_one_name_are_two_things(build: Build) -> None:
         ({"there": "1.0"}, False),
     ],
 )
-def test_a_check_that_does_not_hold_writes_nothing(build: Build, checks: dict[str, str | None], holds: bool) -> None:
+def test_a_check_that_does_not_hold_writes_nothing(
+    build: Build, checks: dict[str, str | None], holds: bool
+) -> None:
     async def story(store: Store) -> None:
         await store.commit(Commit(puts={"there": "1", "empty": ""}, appends=[("log", "first")]))
         puts = {"there": "new", "more": "x", "empty": None}
-        assert await store.commit(Commit(checks=checks, puts=puts, appends=[("log", "second")])) is holds
+        assert (
+            await store.commit(Commit(checks=checks, puts=puts, appends=[("log", "second")]))
+            is holds
+        )
         expected: list[str | None] = ["new", "x", None] if holds else ["1", None, ""]
         assert await store.get("there", "more", "empty") == expected
         assert await store.read("log") == (["first", "second"] if holds else ["first"])
@@ -213,7 +235,9 @@ def test_a_key_with_a_time_to_live_goes_by_itself(build: Build) -> None:
         assert not await store.commit(Commit(checks={"lease": None}, puts={"lease": "you"}))
         await asyncio.sleep(0.4)
         assert await store.get("lease", "other") == [None, "stays"]
-        assert not await store.commit(Commit(checks={"lease": "me"}, puts={"lease": "me"}, ttl={"lease": 10.0}))
+        assert not await store.commit(
+            Commit(checks={"lease": "me"}, puts={"lease": "me"}, ttl={"lease": 10.0})
+        )
         assert await store.commit(Commit(checks={"lease": None}, puts={"lease": "you"}))
 
     held_to(build, story)
@@ -221,7 +245,9 @@ def test_a_key_with_a_time_to_live_goes_by_itself(build: Build) -> None:
 
 def test_writing_again_sets_the_time_to_live_anew(build: Build) -> None:
     async def story(store: Store) -> None:
-        await store.commit(Commit(puts={"longer": "1", "ever": "1"}, ttl={"longer": 0.2, "ever": 0.2}))
+        await store.commit(
+            Commit(puts={"longer": "1", "ever": "1"}, ttl={"longer": 0.2, "ever": 0.2})
+        )
         await store.commit(Commit(puts={"longer": "2"}, ttl={"longer": 30.0}))
         await store.commit(Commit(puts={"ever": "2"}))
         await asyncio.sleep(0.3)
@@ -293,7 +319,9 @@ def test_two_commits_with_the_same_content_are_two(build: Build) -> None:
 )
 def test_every_text_comes_back_as_it_was(build: Build, text: str) -> None:
     async def story(store: Store) -> None:
-        assert await store.commit(Commit(puts={f"key {text}": text}, appends=[(f"log {text}", text)]))
+        assert await store.commit(
+            Commit(puts={f"key {text}": text}, appends=[(f"log {text}", text)])
+        )
         assert await store.get(f"key {text}") == [text]
         assert await store.read(f"log {text}") == [text]
         assert await store.commit(Commit(checks={f"key {text}": text}, puts={f"key {text}": "new"}))
@@ -306,7 +334,9 @@ def test_big_values(build: Build) -> None:
     big = random.Random(1).randbytes(1_500_000).hex()  # 3 MB
 
     async def story(store: Store) -> None:
-        assert await store.commit(Commit(puts={"big": big}, appends=[("log", big), ("log", "after")]))
+        assert await store.commit(
+            Commit(puts={"big": big}, appends=[("log", big), ("log", "after")])
+        )
         assert await store.get("big") == [big]
         assert await store.read("log") == [big, "after"]
         assert await store.commit(Commit(checks={"big": big}, puts={"big": None}))
@@ -329,7 +359,9 @@ def test_compare_and_set_loses_no_increment(build: Build) -> None:
     async def add(store: Store, times: int) -> None:
         while times:
             (now,) = await store.get("count")
-            times -= await store.commit(Commit(checks={"count": now}, puts={"count": str(int(now or 0) + 1)}))
+            times -= await store.commit(
+                Commit(checks={"count": now}, puts={"count": str(int(now or 0) + 1)})
+            )
 
     async def story(store: Store) -> None:
         await asyncio.gather(*(add(store, 5) for _ in range(8)))
@@ -342,16 +374,28 @@ def test_of_200_acquirers_one_owns_it_each_round(build: Build) -> None:
     """Story A2; 1000 rounds with OPENVIDU_BOT_FULL."""
 
     async def story(store: Store) -> None:
-        rounds = ROUNDS if isinstance(store, RedisStore) else min(ROUNDS, 50)  # a file that is synced in full takes its time
+        rounds = (
+            ROUNDS if isinstance(store, RedisStore) else min(ROUNDS, 50)
+        )  # a file that is synced in full takes its time
         for turn in range(rounds):
-            claims = [Commit(checks={"claim": None}, puts={"claim": f"{n}"}, appends=[("owners", f"{turn}:{n}")]) for n in range(ACQUIRERS)]
+            claims = [
+                Commit(
+                    checks={"claim": None},
+                    puts={"claim": f"{n}"},
+                    appends=[("owners", f"{turn}:{n}")],
+                )
+                for n in range(ACQUIRERS)
+            ]
             won = await asyncio.gather(*(store.commit(c) for c in claims))
             assert won.count(True) == 1
             owner = str(won.index(True))
             assert await store.get("claim") == [owner]
             # Letting go works for the owner only.
             releases = await asyncio.gather(
-                *(store.commit(Commit(checks={"claim": str(n)}, puts={"claim": None})) for n in range(ACQUIRERS))
+                *(
+                    store.commit(Commit(checks={"claim": str(n)}, puts={"claim": None}))
+                    for n in range(ACQUIRERS)
+                )
             )
             assert [str(n) for n, freed in enumerate(releases) if freed] == [owner]
         assert await store.length("owners") == rounds
@@ -394,7 +438,11 @@ def test_a_file_that_cannot_be_read_any_more_is_unreachable(tmp_path: Path) -> N
         store = SqliteStore(tmp_path / "bot.db", Clock())
         await store.commit(Commit(puts={"a": "1"}))
         store._db.close()
-        for call in (lambda: store.get("a"), lambda: store.commit(Commit(puts={"a": "2"})), lambda: store.read("log")):
+        for call in (
+            lambda: store.get("a"),
+            lambda: store.commit(Commit(puts={"a": "2"})),
+            lambda: store.read("log"),
+        ):
             with pytest.raises(Unreachable, match="state file"):
                 await call()
 
@@ -423,10 +471,15 @@ WRITER = """
 """
 
 
-def killed_in_the_middle(where: str, at_least: int, victim: Callable[[subprocess.Popen[str]], None]) -> int:
+def killed_in_the_middle(
+    where: str, at_least: int, victim: Callable[[subprocess.Popen[str]], None]
+) -> int:
     """Let a process write until `victim` is killed; returns how many commits it knows to have been made."""
     writer = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(WRITER), where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(WRITER), where],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert writer.stdout is not None, "it has a pipe"
     known = 0
@@ -455,7 +508,9 @@ def test_kill_9_of_a_writer_loses_nothing_that_was_committed(tmp_path: Path) -> 
 
 
 def test_kill_9_of_redis_loses_nothing_that_was_committed(tmp_path: Path) -> None:
-    own = RedisProcess(tmp_path, "always")  # once a second, a slow disk makes Redis hold back writes that it has acknowledged
+    own = RedisProcess(
+        tmp_path, "always"
+    )  # once a second, a slow disk makes Redis hold back writes that it has acknowledged
     own.start()
     try:
         known = killed_in_the_middle(own.url, 40, lambda _: own.kill())
@@ -508,14 +563,21 @@ class Proxy:
             back.close()
 
 
-def test_a_lost_reply_is_sent_again_and_takes_effect_once(server: RedisProcess, tmp_path: Path) -> None:
+def test_a_lost_reply_is_sent_again_and_takes_effect_once(
+    server: RedisProcess, tmp_path: Path
+) -> None:
     async def story() -> None:
         with server.client() as client:
             client.flushall()
         async with Proxy(server, tmp_path).open() as proxy:
             store = RedisStore(proxy.url)
             proxy.lose = 1
-            assert await store.commit(Commit(checks={"claim": None}, puts={"claim": "me"}, appends=[("log", "once")])) is True
+            assert (
+                await store.commit(
+                    Commit(checks={"claim": None}, puts={"claim": "me"}, appends=[("log", "once")])
+                )
+                is True
+            )
             assert proxy.lost == [b":1\r\n"]
             assert await store.read("log") == ["once"]
             assert await store.get("claim") == ["me"]
@@ -524,7 +586,9 @@ def test_a_lost_reply_is_sent_again_and_takes_effect_once(server: RedisProcess, 
     asyncio.run(story())
 
 
-def test_a_reply_lost_for_good_is_unreachable_and_the_same_commit_may_be_sent_later(server: RedisProcess, tmp_path: Path) -> None:
+def test_a_reply_lost_for_good_is_unreachable_and_the_same_commit_may_be_sent_later(
+    server: RedisProcess, tmp_path: Path
+) -> None:
     async def story() -> None:
         with server.client() as client:
             client.flushall()
@@ -576,7 +640,9 @@ def test_no_server_is_unreachable_soon() -> None:
     asyncio.run(story())
 
 
-def test_a_server_that_never_answers_is_unreachable_after_two_attempts_at_most(tmp_path: Path) -> None:
+def test_a_server_that_never_answers_is_unreachable_after_two_attempts_at_most(
+    tmp_path: Path,
+) -> None:
     socket = Path(f"/tmp/openvidu-bot-mute-{os.getpid()}-{tmp_path.name[-12:]}.sock")
 
     async def story() -> None:
@@ -663,14 +729,18 @@ def test_the_oldest_of_a_log_are_cut_and_positions_count_from_what_is_left(build
     async def story(store: Store) -> None:
         for n in range(6):
             await store.commit(Commit(appends=[("log", str(n)), ("other", str(n))]))
-        assert not await store.commit(Commit(checks={"a": "1"}, cuts={"log": 4}, drops=["other"])), "only with the rest of its commit"
+        assert not await store.commit(
+            Commit(checks={"a": "1"}, cuts={"log": 4}, drops=["other"])
+        ), "only with the rest of its commit"
         assert await store.commit(Commit(cuts={"log": 4}, appends=[("log", "6")], drops=["other"]))
         assert await store.read("log") == ["4", "5", "6"]
         assert await store.read("log", 1) == ["5", "6"]
         assert await store.tail("log", 2) == ["5", "6"]
         assert (await store.length("log"), await store.length("other")) == (3, 0)
         assert await store.read("other") == []
-        assert await store.commit(Commit(cuts={"log": 99}, appends=[("log", "7"), ("other", "new")]))
+        assert await store.commit(
+            Commit(cuts={"log": 99}, appends=[("log", "7"), ("other", "new")])
+        )
         assert (await store.read("log"), await store.read("other")) == (["7"], ["new"])
         assert await store.commit(Commit(cuts={"none": 3}, drops=["nothing"]))
 
@@ -679,8 +749,14 @@ def test_the_oldest_of_a_log_are_cut_and_positions_count_from_what_is_left(build
 
 def test_what_there_is_can_be_listed_by_how_it_begins(build: Build) -> None:
     async def story(store: Store) -> None:
-        puts = {f"drain:{n}:now": "1" for n in range(2500)} | {"drains": "1", "other": "1", "drain*": "1"}
-        await store.commit(Commit(puts=puts, appends=[("run:a-1", "x"), ("run:a-2", "x"), ("runs:a", "x")]))
+        puts = {f"drain:{n}:now": "1" for n in range(2500)} | {
+            "drains": "1",
+            "other": "1",
+            "drain*": "1",
+        }
+        await store.commit(
+            Commit(puts=puts, appends=[("run:a-1", "x"), ("run:a-2", "x"), ("runs:a", "x")])
+        )
         await store.commit(Commit(puts={"drain:gone:now": "1", "soon": "1"}, ttl={"soon": 0.05}))
         await store.commit(Commit(puts={"drain:gone:now": None}, drops=["run:a-2"]))
         await asyncio.sleep(0.1)
@@ -749,8 +825,12 @@ def test_a_corrected_clock_neither_ends_a_time_to_live_nor_makes_it_last(correct
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(("correction", "left"), [(-86400.0, 3600.0), (-60.0, 3600.0), (60.0, 3540.0), (86400.0, 0.0)])
-def test_across_a_boot_no_time_to_live_is_longer_than_it_ever_was(tmp_path: Path, correction: float, left: float) -> None:
+@pytest.mark.parametrize(
+    ("correction", "left"), [(-86400.0, 3600.0), (-60.0, 3600.0), (60.0, 3540.0), (86400.0, 0.0)]
+)
+def test_across_a_boot_no_time_to_live_is_longer_than_it_ever_was(
+    tmp_path: Path, correction: float, left: float
+) -> None:
     """What passed while the machine was off, only the wall can tell; that it is wrong by a day makes nothing last for a day."""
 
     async def story() -> None:
@@ -813,9 +893,14 @@ def test_a_file_of_0_1_0_is_read_and_read_by_0_1_0_again(tmp_path: Path) -> None
         old.execute("insert or replace into value values (?, ?, ?)", ("claim:acme", "acme-1", None))
         old.execute("insert or replace into value values (?, ?, ?)", ("seen:a", "1", now + 3600))
         old.execute("insert or replace into value values (?, ?, ?)", ("seen:old", "1", now - 1))
-        old.execute("insert or replace into value values (?, ?, ?)", ("lease:acme-1", "4:bot", now + 86400))
+        old.execute(
+            "insert or replace into value values (?, ?, ?)", ("lease:acme-1", "4:bot", now + 86400)
+        )
         for n in range(9):
-            old.execute("insert into entry select ?, coalesce(max(at) + 1, 0), ? from entry where log = ?", ("intake", str(n), "intake"))
+            old.execute(
+                "insert into entry select ?, coalesce(max(at) + 1, 0), ? from entry where log = ?",
+                ("intake", str(n), "intake"),
+            )
 
     async def story() -> None:
         hands = Hands(now)
@@ -823,8 +908,20 @@ def test_a_file_of_0_1_0_is_read_and_read_by_0_1_0_again(tmp_path: Path) -> None
         assert await reading.get("claim:acme", "seen:a", "seen:old") == ["acme-1", "1", None]
         await reading.aclose()
         store = SqliteStore(path, hands.clock)
-        assert await store.get("claim:acme", "seen:a", "seen:old", "lease:acme-1") == ["acme-1", "1", None, None]
-        assert await store.commit(Commit(puts={"seen:b": "1"}, ttl={"seen:b": 60.0}, cuts={"intake": 4}, appends=[("intake", "9")]))
+        assert await store.get("claim:acme", "seen:a", "seen:old", "lease:acme-1") == [
+            "acme-1",
+            "1",
+            None,
+            None,
+        ]
+        assert await store.commit(
+            Commit(
+                puts={"seen:b": "1"},
+                ttl={"seen:b": 60.0},
+                cuts={"intake": 4},
+                appends=[("intake", "9")],
+            )
+        )
         reading = SqliteStore(path, hands.clock, reading=True)
         assert await reading.get("seen:b") == ["1"]
         await reading.aclose()
@@ -834,9 +931,14 @@ def test_a_file_of_0_1_0_is_read_and_read_by_0_1_0_again(tmp_path: Path) -> None
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
         old.executescript(LAYOUT_OF_0_1_0)
         there = "select text from value where key = ? and (until is null or until > ?)"
-        assert [old.execute(there, (key, now)).fetchone() for key in ("claim:acme", "seen:b")] == [("acme-1",), ("1",)]
+        assert [old.execute(there, (key, now)).fetchone() for key in ("claim:acme", "seen:b")] == [
+            ("acme-1",),
+            ("1",),
+        ]
         read = "select text from entry where log = ? and at >= ? order by at limit ?"
-        assert [r[0] for r in old.execute(read, ("intake", 1, -1))] == ["5", "6", "7", "8", "9"], "by the positions that it knows"
+        assert [r[0] for r in old.execute(read, ("intake", 1, -1))] == ["5", "6", "7", "8", "9"], (
+            "by the positions that it knows"
+        )
         old.execute("insert or replace into value values (?, ?, ?)", ("seen:b", "2", now + 600))
         old.execute("insert or replace into value values (?, ?, ?)", ("seen:c", "1", now + 5))
         old.execute("delete from value where key = ?", ("seen:a",))
@@ -855,5 +957,8 @@ def test_a_file_of_0_1_0_is_read_and_read_by_0_1_0_again(tmp_path: Path) -> None
 def test_a_file_with_a_newer_layout_is_refused_by_name(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "bot.db")) as newer:
         newer.execute("pragma user_version = 7")
-    with pytest.raises(Refused, match="has layout 7, of a newer openvidu-bot, and this one knows 1: start that version"):
+    with pytest.raises(
+        Refused,
+        match="has layout 7, of a newer openvidu-bot, and this one knows 1: start that version",
+    ):
         SqliteStore(tmp_path / "bot.db", Clock())

@@ -38,19 +38,35 @@ def test_http_faces() -> None:
         bearer = {"Authorization": f"Bearer {jwt.encode(claims, livekit.api_secret, 'HS256')}"}
         master = town.estate.masters("acme")[0]
         async with aiohttp.ClientSession() as http:
-            async with http.get(f"{at.digitalocean}/v2/account", headers={"Authorization": "Bearer dop_v1_sim"}) as answer:
+            async with http.get(
+                f"{at.digitalocean}/v2/account", headers={"Authorization": "Bearer dop_v1_sim"}
+            ) as answer:
                 assert answer.status == 200
-            async with http.get(f"http://{master.public_ip}:{at.health_port}/health/caddy") as answer:
+            async with http.get(
+                f"http://{master.public_ip}:{at.health_port}/health/caddy"
+            ) as answer:
                 assert answer.status == 200
-            async with http.post(f"{at.fronts['acme']}/twirp/livekit.RoomService/ListRooms", json={}, headers=bearer) as answer:
+            async with http.post(
+                f"{at.fronts['acme']}/twirp/livekit.RoomService/ListRooms", json={}, headers=bearer
+            ) as answer:
                 assert (await answer.json())["rooms"][0]["num_participants"] == 3
-            async with http.post(f"{at.fronts['acme']}/twirp/livekit.Egress/ListEgress", json={"active": True}, headers=bearer) as answer:
+            async with http.post(
+                f"{at.fronts['acme']}/twirp/livekit.Egress/ListEgress",
+                json={"active": True},
+                headers=bearer,
+            ) as answer:
                 assert (await answer.json())["items"][0]["status"] == "EGRESS_ACTIVE"
-            async with http.post(f"{at.fronts['acme']}/twirp/livekit.Ingress/ListIngress", json={}) as answer:
+            async with http.post(
+                f"{at.fronts['acme']}/twirp/livekit.Ingress/ListIngress", json={}
+            ) as answer:
                 assert answer.status == 401
-            town.faults.add("digitalocean", "reset-after", times=-1)  # aiohttp asks once more by itself
+            town.faults.add(
+                "digitalocean", "reset-after", times=-1
+            )  # aiohttp asks once more by itself
             with pytest.raises(aiohttp.ClientError):
-                await http.get(f"{at.digitalocean}/v2/account", headers={"Authorization": "Bearer dop_v1_sim"})
+                await http.get(
+                    f"{at.digitalocean}/v2/account", headers={"Authorization": "Bearer dop_v1_sim"}
+                )
 
     in_town(story)
 
@@ -61,7 +77,13 @@ def test_ssh_comes_and_goes_with_the_power() -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
 
         async def run(command: str) -> asyncssh.SSHCompletedProcess:
-            options = {"port": at.ssh_port, "username": "root", "client_keys": [key], "known_hosts": None, "config": None}
+            options = {
+                "port": at.ssh_port,
+                "username": "root",
+                "client_keys": [key],
+                "known_hosts": None,
+                "config": None,
+            }
             async with asyncssh.connect(media.public_ip, **options) as connection:
                 return await connection.run(command, stdin=asyncssh.DEVNULL)
 
@@ -104,14 +126,29 @@ def spaces_story(town: Town, at: Addresses) -> None:
     with pytest.raises(ClientError, match="PreconditionFailed"):
         s3.put_object(Bucket=bucket, Key="secrets.env", Body=b"A=b\n", IfMatch=read["ETag"])
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_object(Bucket=bucket, Key="secrets.env", Body=b"A=b\n", IfMatch=read["ETag"].strip('"'), ACL="private")
-    s3.copy_object(Bucket=bucket, Key="backups/1", CopySource={"Bucket": bucket, "Key": "secrets.env"})
+    s3.put_object(
+        Bucket=bucket,
+        Key="secrets.env",
+        Body=b"A=b\n",
+        IfMatch=read["ETag"].strip('"'),
+        ACL="private",
+    )
+    s3.copy_object(
+        Bucket=bucket, Key="backups/1", CopySource={"Bucket": bucket, "Key": "secrets.env"}
+    )
     with pytest.raises(ClientError, match="PreconditionFailed"):
         s3.put_object(Bucket=bucket, Key="backups/1", Body=b"", IfNoneMatch="*")
-    assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix="backups/")["Contents"]] == ["backups/1"]
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix="backups/")["Contents"]] == [
+        "backups/1"
+    ]
     versions = s3.list_object_versions(Bucket=bucket, Prefix="secrets.env")["Versions"]
     assert [v["IsLatest"] for v in versions] == [True, False]
-    assert s3.get_object(Bucket=bucket, Key="secrets.env", VersionId=versions[1]["VersionId"])["Body"].read() == body
+    assert (
+        s3.get_object(Bucket=bucket, Key="secrets.env", VersionId=versions[1]["VersionId"])[
+            "Body"
+        ].read()
+        == body
+    )
     s3.put_object_acl(Bucket=bucket, Key="backups/1", ACL="public-read")
     assert s3.get_object_acl(Bucket=bucket, Key="backups/1")["Grants"][0]["Permission"] == "READ"
     assert s3.get_object_acl(Bucket=bucket, Key="secrets.env")["Grants"] == []

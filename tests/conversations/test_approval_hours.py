@@ -18,7 +18,9 @@ HOURS = {"approvals_when": ["Mon-Fri 09:00-18:00"]}
 def play(story: Callable[[Scene], Awaitable[None]], origin: float = FRIDAY, **more: Any) -> None:
     async def whole() -> None:
         site = {"timezone": "Europe/Madrid", "channel": "COPS"}
-        async with Scene(media=2, pydo=False, origin=origin, policy=HOURS, site=site, **more) as scene:
+        async with Scene(
+            media=2, pydo=False, origin=origin, policy=HOURS, site=site, **more
+        ) as scene:
             await story(scene)
 
     virtual.run(whole())
@@ -30,7 +32,10 @@ def test_asked_for_on_a_friday_evening_it_is_approved_on_monday() -> None:
         card = await scene.card("Shut down acme")
         assert "not <@UANA>, Mon-Fri 09:00-18:00 (Europe/Madrid)" in card.text
         await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "Approvals count Mon-Fri 09:00-18:00 (Europe/Madrid), again from Mon 30 Nov 09:00 (Europe/Madrid)")
+        await scene.whisper(
+            "UBEN",
+            "Approvals count Mon-Fri 09:00-18:00 (Europe/Madrid), again from Mon 30 Nov 09:00 (Europe/Madrid)",
+        )
         (waiting,) = await scene.bot.desk.waiting("acme")
         assert waiting.until == FRIDAY + 62 * 3600 + 1800, "half an hour after they count again"
         assert not waiting.approvals
@@ -58,7 +63,10 @@ def test_rejecting_and_break_glass_know_no_hours() -> None:
         await rejects(scene.ben, await scene.card("Shut down acme"), "in the night")
         await scene.card("rejected by <@UBEN>")
         await scene.ana.types("COPS", '/openvidu break-glass shutdown --reason "smoke in the rack"')
-        await scene.ana.presses(await scene.card("Break-glass, without approval: Shut down acme"), "Run without approval")
+        await scene.ana.presses(
+            await scene.card("Break-glass, without approval: Shut down acme"),
+            "Run without approval",
+        )
         await scene.run_is("acme-1", State.DONE)
 
     play(story, roles={"break_glass": ["UANA"]})

@@ -18,7 +18,10 @@ from tests.support.scene import Scene
 
 LOOK, POWER, CAPACITY, CONFIGURATION, SECRETS, WINDOWS, GLASS, WAKES = CommandClass
 OF_A_RUN = ("cancel", "resume", "abandon")
-DENIED = re.compile(r"^(Only operators of this cluster|You have no role|\S+ (commands of this cluster are|is) not open to you)", re.M)
+DENIED = re.compile(
+    r"^(Only operators of this cluster|You have no role|\S+ (commands of this cluster are|is) not open to you)",
+    re.M,
+)
 PEOPLE = ("UOPS", "UPOW", "UCAP", "UCON", "USEC", "UWIN", "UVIEW", "UWAKE", "UNONE")
 ROLES: dict[str, dict[str, Any]] = {
     # Each class is somebody else's.
@@ -113,13 +116,35 @@ def test_the_table_tells_people_apart() -> None:
 @pytest.mark.parametrize(
     ("user", "shown", "hidden", "line"),
     [
-        ("UPOW", {"shutdown", "restart", "cancel", "audit"}, {"scale", "window add", "config set"}, "capacity commands; ask <@UCAP>"),
-        ("UWIN", {"window add", "keepup", "hold"}, {"shutdown", "scale", "break-glass"}, "power commands; ask <@UPOW>"),
-        ("USEC", {"config set", "config list"}, {"scale", "unhold"}, "windows commands; ask <@UWIN>"),
-        ("UVIEW", {"status", "runs"}, {"shutdown", "cancel", "audit", "config list"}, "Only operators of this cluster may change it"),
+        (
+            "UPOW",
+            {"shutdown", "restart", "cancel", "audit"},
+            {"scale", "window add", "config set"},
+            "capacity commands; ask <@UCAP>",
+        ),
+        (
+            "UWIN",
+            {"window add", "keepup", "hold"},
+            {"shutdown", "scale", "break-glass"},
+            "power commands; ask <@UPOW>",
+        ),
+        (
+            "USEC",
+            {"config set", "config list"},
+            {"scale", "unhold"},
+            "windows commands; ask <@UWIN>",
+        ),
+        (
+            "UVIEW",
+            {"status", "runs"},
+            {"shutdown", "cancel", "audit", "config list"},
+            "Only operators of this cluster may change it",
+        ),
     ],
 )
-def test_help_shows_what_one_may_say_and_whom_to_ask_for_the_rest(user: str, shown: set[str], hidden: set[str], line: str) -> None:
+def test_help_shows_what_one_may_say_and_whom_to_ask_for_the_rest(
+    user: str, shown: set[str], hidden: set[str], line: str
+) -> None:
     async def story() -> None:
         async with _scene() as scene:
             scene.slack.workspace.add_user(user, user.lower(), user.title())
@@ -139,8 +164,14 @@ def test_a_windows_run_is_stopped_by_whoever_looks_after_windows() -> None:
 
     async def story() -> None:
         roles = {"operators": ["UANA", "UBEN"], "windows": ["UDORA"], "approvers": ["UBEN"]}
-        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights Mon-Fri 20:00-07:30"]}
-        async with Scene(media=2, origin=1_795_633_080.0, roles=roles, site=site, pydo=False) as scene:  # Wed 25 Nov 2026, 19:58 in Madrid
+        site = {
+            "timezone": "Europe/Madrid",
+            "channel": "COPS",
+            "windows": ["nights Mon-Fri 20:00-07:30"],
+        }
+        async with Scene(
+            media=2, origin=1_795_633_080.0, roles=roles, site=site, pydo=False
+        ) as scene:  # Wed 25 Nov 2026, 19:58 in Madrid
             scene.estate.open_meeting(people=3, minutes=60)
             run = await scene.run_is("acme-1", "running")
             assert run.requester.window

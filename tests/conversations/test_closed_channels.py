@@ -35,7 +35,11 @@ def with_words(messages: list[Message], words: str) -> list[Message]:
 
 def sent_to_the_channel(scene: Scene) -> int:
     """Messages and edits that the bot has tried there."""
-    calls = [e for e in scene.slack.journal.entries if e.kind == "api" and e.name in ("chat.postMessage", "chat.update")]
+    calls = [
+        e
+        for e in scene.slack.journal.entries
+        if e.kind == "api" and e.name in ("chat.postMessage", "chat.update")
+    ]
     return len([e for e in calls if e.sent.get("channel") == "COPS"])
 
 
@@ -52,8 +56,13 @@ def comes_back(place: Any) -> None:
     place.join("COPS")
 
 
-@pytest.mark.parametrize(("happens", "why"), [(archives, "<#COPS> is archived"), (leaves, "the bot is not in <#COPS>: invite it there")])
-def test_a_question_reaches_the_runs_people_and_their_answer_counts(happens: Callable[[Any], None], why: str) -> None:
+@pytest.mark.parametrize(
+    ("happens", "why"),
+    [(archives, "<#COPS> is archived"), (leaves, "the bot is not in <#COPS>: invite it there")],
+)
+def test_a_question_reaches_the_runs_people_and_their_answer_counts(
+    happens: Callable[[Any], None], why: str
+) -> None:
     async def story(scene: Scene) -> None:
         scene.promises = False  # Ben ends the meeting
         scene.estate.open_meeting(people=3, minutes=600)
@@ -64,18 +73,32 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(happens: Cal
         await scene.run_is("acme-1", State.ASKING)
         await scene.passes(120)
         for user in ("UANA", "UBEN"):
-            assert [m for m in alone(scene, user) if '<@UANA>' in m.text and 'needs a decision' in m.text and len(m.blocks) == 1], user
-        assert not with_words(alone(scene, "UCARLA"), "needs a decision"), "she is none of the run's people"
+            assert [
+                m
+                for m in alone(scene, user)
+                if "<@UANA>" in m.text and "needs a decision" in m.text and len(m.blocks) == 1
+            ], user
+        assert not with_words(alone(scene, "UCARLA"), "needs a decision"), (
+            "she is none of the run's people"
+        )
         (copy,) = [m for m in alone(scene, "UBEN") if "acme-1 needs a decision*" in m.shown()]
         assert why in copy.shown()
-        choice = next(e for b in copy.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] == "answer:force")
+        choice = next(
+            e
+            for b in copy.blocks
+            if b["type"] == "actions"
+            for e in b["elements"]
+            if e["action_id"] == "answer:force"
+        )
         await scene.ben.presses(copy, choice["text"]["text"])
         await scene.run_is("acme-1", State.DONE)
         await scene.passes(3 * HOURS)
         for user in ("UANA", "UBEN"):
             assert with_words(alone(scene, user), "acme is down")
             assert not with_words(alone(scene, user), "running for"), "the copy is true to the end"
-        assert sent_to_the_channel(scene) - before <= 2, "a closed channel is not tried again and again"
+        assert sent_to_the_channel(scene) - before <= 2, (
+            "a closed channel is not tried again and again"
+        )
         for user in ("UANA", "UBEN", "UCARLA"):
             (told,) = with_words(alone(scene, user), "No card of acme can be shown, because")
             assert why in told.text
@@ -89,7 +112,9 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(happens: Cal
     play(story, site={"drain": {"deadline_minutes": 5}})
 
 
-def test_a_run_that_stopped_meanwhile_stands_in_the_channel_once_it_is_open_although_nothing_more_happens() -> None:
+def test_a_run_that_stopped_meanwhile_stands_in_the_channel_once_it_is_open_although_nothing_more_happens() -> (
+    None
+):
     async def story(scene: Scene) -> None:
         await asked(scene, "shutdown", "Shut down acme")
         await scene.card("Shutting down acme")
@@ -125,7 +150,9 @@ def test_health_and_metrics_say_it_and_say_when_it_is_over() -> None:
         assert len(with_words(alone(scene, "UANA"), "No card of acme can be shown, because")) == 1
         scene.slack.workspace.archive("COPS")
         await scene.passes(700)
-        assert len(with_words(alone(scene, "UANA"), "No card of acme can be shown, because")) == 2, "it is news again"
+        assert (
+            len(with_words(alone(scene, "UANA"), "No card of acme can be shown, because")) == 2
+        ), "it is news again"
 
     play(story)
 
@@ -166,7 +193,9 @@ def test_another_channel_is_taken_from_the_settings_without_a_restart() -> None:
         assert not with_words(alone(scene, "UANA"), "running for")
         await scene.ana.types("CNEW", "/openvidu startup")
         await scene.passes(20)
-        assert with_words(scene.ana.sees("CNEW"), "Start up acme") or with_words(scene.ana.sees("CNEW"), "Starting up acme")
+        assert with_words(scene.ana.sees("CNEW"), "Start up acme") or with_words(
+            scene.ana.sees("CNEW"), "Starting up acme"
+        )
 
     play(story, reread=True)
 
@@ -238,7 +267,9 @@ def test_metrics_tell_which_cluster_shows_no_cards() -> None:
         measures = MetricsCollector(scene.bot.desk, scene.clock.now, "test")
         scene.slack.workspace.archive("COPS")
         await scene.passes(700)
-        measures.slack(closed=frozenset(scene.bot.doors.closed()), refused=bool(scene.bot.voice.reach.token))
+        measures.slack(
+            closed=frozenset(scene.bot.doors.closed()), refused=bool(scene.bot.voice.reach.token)
+        )
         assert 'openvidu_bot_channel_closed{cluster="acme"} 1' in METRICS.text()
         assert "openvidu_bot_slack_token_refused 0" in METRICS.text()
 

@@ -19,10 +19,39 @@ GOLDEN = Path(__file__).parents[1] / "laws" / "golden" / "said"
 UPDATE = bool(os.environ.get("OPENVIDU_BOT_UPDATE"))
 QUESTIONS = (
     *("help", "runs", "run acme-1", "status master-2", "status media-1", "status media-9"),
-    *("window list", "window forecast 3d", "cost", "backup list", "backup show planned", "config list", "config history"),
-    *("shutdwon", "scale many", "scale 0", "scale 2 --frobnicate", "resize masters s-1vcpu-1gb", "resize media c-999", "startup"),
-    *("cancel acme-1", "resume acme-9", "config set REDIS_PASSWORD secret", "hold now", "keepup", "window add nights Mon-Fri 20:00"),
-    *("drain master-1", "restart media-9", "status --cluster other", "backup prune --dry-run", "backup create --dry-run"),
+    *(
+        "window list",
+        "window forecast 3d",
+        "cost",
+        "backup list",
+        "backup show planned",
+        "config list",
+        "config history",
+    ),
+    *(
+        "shutdwon",
+        "scale many",
+        "scale 0",
+        "scale 2 --frobnicate",
+        "resize masters s-1vcpu-1gb",
+        "resize media c-999",
+        "startup",
+    ),
+    *(
+        "cancel acme-1",
+        "resume acme-9",
+        "config set REDIS_PASSWORD secret",
+        "hold now",
+        "keepup",
+        "window add nights Mon-Fri 20:00",
+    ),
+    *(
+        "drain master-1",
+        "restart media-9",
+        "status --cluster other",
+        "backup prune --dry-run",
+        "backup create --dry-run",
+    ),
 )
 
 
@@ -40,14 +69,19 @@ class Notebook:
         await person.types("COPS", f"/openvidu {text}")
 
         def new() -> Message | None:
-            return next((m for m in person.sees("COPS") if m.ts not in before and m.ephemeral_to == who), None)
+            return next(
+                (m for m in person.sees("COPS") if m.ts not in before and m.ephemeral_to == who),
+                None,
+            )
 
         return self.keep(name or text, await person.wait_for(new, 300.0))
 
     def keep(self, name: str, message: Message) -> Message:
         """Keep it as it stands now."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        self.said[slug] = Message(**{**message.__dict__, "blocks": json.loads(json.dumps(message.blocks))})
+        self.said[slug] = Message(
+            **{**message.__dict__, "blocks": json.loads(json.dumps(message.blocks))}
+        )
         return message
 
     def check(self, prefix: str) -> None:
@@ -55,7 +89,16 @@ class Notebook:
         for slug, message in self.said.items():
             assert check_blocks(message.blocks) == [], slug
             assert message.text.strip(), slug
-            text = _settled(json.dumps({"text": message.text, "blocks": message.blocks}, indent=1, ensure_ascii=False)) + "\n"
+            text = (
+                _settled(
+                    json.dumps(
+                        {"text": message.text, "blocks": message.blocks},
+                        indent=1,
+                        ensure_ascii=False,
+                    )
+                )
+                + "\n"
+            )
             path = GOLDEN / f"{prefix}-{slug}.json"
             if UPDATE:
                 GOLDEN.mkdir(exist_ok=True)
@@ -124,7 +167,9 @@ def test_a_run_and_its_thread() -> None:
         await scene.ben.presses(card, "Stop here")
         await scene.run_is("acme-1", "left", "cancelled", "rolled back")
         await scene.passes(30)
-        for number, message in enumerate(m for m in scene.ana.sees("COPS") if m.thread_ts and m.ts != m.thread_ts):
+        for number, message in enumerate(
+            m for m in scene.ana.sees("COPS") if m.thread_ts and m.ts != m.thread_ts
+        ):
             notes.keep(f"thread {number}", message)
         await notes.ask("runs", name="runs afterwards")
 

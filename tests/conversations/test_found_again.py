@@ -153,7 +153,9 @@ def test_other_peoples_metadata_is_nobodys_card() -> None:
         await scene.start_bot()
         await scene.run_is("acme-1", State.DONE)
         await scene.card("acme has 2 media nodes ·")
-        assert next(m for m in scene.ana.sees("COPS") if m.ts == first.ts).text.startswith("acme has 2 media nodes")
+        assert next(m for m in scene.ana.sees("COPS") if m.ts == first.ts).text.startswith(
+            "acme has 2 media nodes"
+        )
 
     play(story)
 
@@ -165,7 +167,13 @@ def test_an_old_copy_of_a_runs_card_says_where_to_look() -> None:
         running = await scene.card("Shutting down acme")
         assert running.ts == card.ts
         place = scene.slack.workspace
-        copy = place.post(place.channels["COPS"], place.bot.id, running.text, running.blocks, metadata=running.metadata)
+        copy = place.post(
+            place.channels["COPS"],
+            place.bot.id,
+            running.text,
+            running.blocks,
+            metadata=running.metadata,
+        )
         await scene.ana.presses(copy, "Cancel…")
         await scene.run_is("acme-1", State.CANCELLED)
         await scene.card("This copy is out of date")

@@ -24,10 +24,16 @@ class Shell:
         sites = {name: scene.bot.desk.site(name) for name in scene.bot.desk.sites}
         self.desk = Desk(sites, scene.store, scene.clock, "terminal:1")
         self.absent = DeferredReporter(self.desk, {"acme": "COPS"})
-        circle = TerminalContext(HandlerContext(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"})
-        self.terminal = Terminal(self.desk, WindowScheduler(self.desk, scene.clock), scene.clock, circle, drives=True)
+        circle = TerminalContext(
+            HandlerContext(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"}
+        )
+        self.terminal = Terminal(
+            self.desk, WindowScheduler(self.desk, scene.clock), scene.clock, circle, drives=True
+        )
 
-    async def types(self, who: Actor, verb: str, words: str = "", *, follow: bool = True) -> tuple[int | None, str]:
+    async def types(
+        self, who: Actor, verb: str, words: str = "", *, follow: bool = True
+    ) -> tuple[int | None, str]:
         """What the person reads, who agrees to what is shown as it is shown."""
         lines = await self.hears(who, Order(verb, words, follow))
         if lines[-1].shown and verb != "show":
@@ -109,7 +115,13 @@ def test_only_who_is_somebody_changes_anything() -> None:
         assert (await shell.types(DORA, "status"))[0] == 0
         code, said = await shell.types(DORA, "plan", "scale 4")
         assert (code, "nothing was changed" in said) == (0, True)
-        for verb, words in (("run", "scale 4"), ("approve", ""), ("cancel", "acme-1"), ("reject", ""), ("answer", "acme-1 wait")):
+        for verb, words in (
+            ("run", "scale 4"),
+            ("approve", ""),
+            ("cancel", "acme-1"),
+            ("reject", ""),
+            ("answer", "acme-1 wait"),
+        ):
             code, said = await shell.types(DORA, verb, words)
             assert (code, "terminal.users" in said) == (1, True), verb
         code, said = await shell.types(DORA, "say", 'hold "audit" until tomorrow 08:00')
@@ -130,7 +142,9 @@ def test_a_question_is_answered_at_a_terminal() -> None:
         following = asyncio.create_task(shell.types(BEN, "approve"))
         await scene.run_is("acme-1", "asking")
         scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
-        assert (await shell.types(ANA, "answer", "acme-1 dance"))[1].startswith("Which answer? one of: ")
+        assert (await shell.types(ANA, "answer", "acme-1 dance"))[1].startswith(
+            "Which answer? one of: "
+        )
         code, said = await shell.types(ANA, "answer", "acme-1 keep")
         assert (code, "acme is down" in said) == (0, True)
         assert "Keep 1 media node" in (await following)[1]
@@ -140,7 +154,9 @@ def test_a_question_is_answered_at_a_terminal() -> None:
 
 def test_break_glass_is_confirmed_by_whoever_asked_and_everybody_reads_it() -> None:
     async def story(scene: Scene, shell: Shell) -> None:
-        asking = asyncio.create_task(shell.types(ANA, "say", 'break-glass shutdown --reason "the building is on fire"'))
+        asking = asyncio.create_task(
+            shell.types(ANA, "say", 'break-glass shutdown --reason "the building is on fire"')
+        )
         await scene.card("the building is on fire")
         code, said = await shell.types(ANA, "approve")
         assert (code, "acme is down" in said) == (0, True), said
@@ -160,7 +176,11 @@ def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
             ("approve", "", "No request waits for approval."),
             ("watch", "", "Nothing is under way on acme; openvidu-bot runs lists what was."),
             ("watch", "acme-9", "There is no run acme-9; openvidu-bot runs lists them."),
-            ("say", "config set DASHBOARD_ADMIN_PASSWORD", "a form can only be opened by the slash command"),
+            (
+                "say",
+                "config set DASHBOARD_ADMIN_PASSWORD",
+                "a form can only be opened by the slash command",
+            ),
         ):
             code, told = await shell.types(ANA, verb, words)
             assert (code, said.lower() in told.lower()) == (1, True), told
@@ -170,7 +190,9 @@ def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
 
 def test_every_line_but_the_last_says_something() -> None:
     async def story(_scene: Scene, shell: Shell) -> None:
-        lines: list[Line] = [line async for line in shell.terminal.hear(Order("run", "scale 4"), ANA)]
+        lines: list[Line] = [
+            line async for line in shell.terminal.hear(Order("run", "scale 4"), ANA)
+        ]
         assert [line.code for line in lines[:-1]] == [None] * (len(lines) - 1)
         assert lines[-1].code == 0
         assert any(line.live for line in lines)
@@ -197,7 +219,9 @@ def test_shown_is_not_approved() -> None:
         assert "Shut down acme" in said
         assert "Everyone in them is disconnected" in said
         assert (lines[-1].code, lines[-1].shown != last.shown) == (1, True)
-        lines = await shell.hears(BEN, Order("approve", last.shown.partition(":")[0], follow=False, shown=last.shown))
+        lines = await shell.hears(
+            BEN, Order("approve", last.shown.partition(":")[0], follow=False, shown=last.shown)
+        )
         assert "No such request waits" in lines[-1].text
         assert await scene.journal.latest("acme", 1) == []
         assert scene.estate.thrown_out == 0
@@ -215,9 +239,13 @@ def test_an_approval_that_names_nothing_shows_and_approves_nothing() -> None:
         request, digest = lines[-1].shown.split(":")
         assert (await scene.journal.request(request)).approvals == ()
         for other in ("x", f"{request}:", f":{digest}", f"{request}:{digest[:-1]}"):
-            assert (await shell.hears(BEN, Order("approve", request, follow=False, shown=other)))[-1].code == 1
+            assert (await shell.hears(BEN, Order("approve", request, follow=False, shown=other)))[
+                -1
+            ].code == 1
         assert (await scene.journal.request(request)).approvals == ()
-        lines = await shell.hears(BEN, Order("approve", request[:8], follow=False, shown=f"{request}:{digest}"))
+        lines = await shell.hears(
+            BEN, Order("approve", request[:8], follow=False, shown=f"{request}:{digest}")
+        )
         assert lines[-1].code == 0
         await scene.run_is("acme-1", "done")
 
@@ -237,11 +265,15 @@ def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown(
         assert (await shell.hears(BEN, Order("answer", "acme-1 wait", follow=False)))[-1].code == 0
         await scene.run_is("acme-1", "running")
         await scene.run_is("acme-1", "asking")
-        lines = await shell.hears(BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.1"))
+        lines = await shell.hears(
+            BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.1")
+        )
         assert lines[-1].shown == "drain-deadline.2", "another question by now"
         assert scene.estate.thrown_out == 0
         scene.estate.allow_thrown_out = True
-        lines = await shell.hears(BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.2"))
+        lines = await shell.hears(
+            BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.2")
+        )
         assert lines[-1].code == 0
         await scene.run_is("acme-1", "done")
         assert scene.estate.thrown_out == 12
@@ -252,7 +284,9 @@ def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown(
 def test_a_resume_that_is_not_covered_is_asked_for_and_did_not_happen() -> None:
     async def story(scene: Scene, shell: Shell) -> None:
         for action in ("shutdown", "power_off"):
-            scene.town.faults.add("action", "ignored", match=f"{action} acme-master-node-2", times=99)
+            scene.town.faults.add(
+                "action", "ignored", match=f"{action} acme-master-node-2", times=99
+            )
         await shell.types(ANA, "run", "shutdown", follow=False)
         await shell.types(BEN, "approve", follow=False)
         await scene.run_is("acme-1", "stopped")

@@ -27,7 +27,13 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
         scene.estate.open_meeting(people=4, minutes=10)
         await scene.ana.types("COPS", SAID)
         card = await scene.card(CARD)
-        for said in ("smoke in the rack", "<@UBEN> and <@UCARLA>", "only <@UANA> can confirm", "no one is disconnected", "stops masters"):
+        for said in (
+            "smoke in the rack",
+            "<@UBEN> and <@UCARLA>",
+            "only <@UANA> can confirm",
+            "no one is disconnected",
+            "stops masters",
+        ):
             assert said in card.text, card.text
         assert not scene.estate.signals, "nothing is done before the plan was seen and confirmed"
         await scene.ana.presses(card, "Run without approval")
@@ -38,10 +44,16 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
         await scene.settled(run)
         (end,) = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme is down")]
         assert "no approval: break-glass by <@UANA>" in end.text, "for ever"
-        called = [m for m in scene.ana.sees("COPS") if "by break-glass, without anybody's approval" in m.text]
+        called = [
+            m
+            for m in scene.ana.sees("COPS")
+            if "by break-glass, without anybody's approval" in m.text
+        ]
         assert len(called) == 1
         assert called[0].text.startswith("<@UBEN> and <@UCARLA>: <@UANA>")
-        told = [e for e in await scene.journal.chain.newest("acme", 9) if e.what != What.POLICY][::-1]
+        told = [e for e in await scene.journal.chain.newest("acme", 9) if e.what != What.POLICY][
+            ::-1
+        ]
         assert [(e.what, e.user) for e in told] == [
             (What.GLASS, "UANA"), (What.GLASS_CONFIRMED, "UANA"), (What.OPENED, "UANA"), (What.ENDED, ""),
         ]  # fmt: skip
@@ -59,7 +71,12 @@ def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> No
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", SAID)
         card = await scene.card(CARD)
-        (button,) = [e for b in card.blocks for e in b.get("elements", []) if e["type"] == "button" and e["action_id"] == "approve"]
+        (button,) = [
+            e
+            for b in card.blocks
+            for e in b.get("elements", [])
+            if e["type"] == "button" and e["action_id"] == "approve"
+        ]
         assert button["style"] == "danger"
         assert "nobody else has approved it" in button["confirm"]["text"]["text"]
         await scene.ben.presses(card, "Run without approval")
@@ -84,7 +101,9 @@ def test_one_who_may_break_glass_does_not_confirm_for_another() -> None:
 def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> None:
     async def story(scene: Scene) -> None:
         await scene.ben.types("COPS", SAID)
-        await scene.whisper("UBEN", "`roles.break_glass` in the bot's settings names who may use it")
+        await scene.whisper(
+            "UBEN", "`roles.break_glass` in the bot's settings names who may use it"
+        )
         await scene.ana.types("COPS", "/openvidu break-glass shutdown")
         await scene.whisper("UANA", "needs a reason that others will read")
         await scene.ana.types("COPS", '/openvidu break-glass status --reason "x"')
@@ -178,4 +197,8 @@ def test_somebody_else_who_might_break_it_too_decides_with_as_many_as_usual() ->
         run = await scene.run_is("acme-1", State.DONE)
         assert {a.user for a in run.approvers} == {"UBEN", "UCARLA"}
 
-    play(story, roles={"break_glass": ["UANA", "UBEN"]}, policy={"approvals_for": {"meetings_cut": 2}})
+    play(
+        story,
+        roles={"break_glass": ["UANA", "UBEN"]},
+        policy={"approvals_for": {"meetings_cut": 2}},
+    )

@@ -40,7 +40,9 @@ def test_who_is_in_the_group_operates_and_who_leaves_it_does_not() -> None:
         await scene.person("UCARLA").presses(card, "Approve")
         await scene.whisper("UCARLA", "You have no role for this cluster")
         await scene.dora.types("COPS", "/openvidu shutdown")
-        await scene.whisper("UDORA", "Only operators of this cluster may change it; ask <@UANA> or <@UBEN>")
+        await scene.whisper(
+            "UDORA", "Only operators of this cluster may change it; ask <@UANA> or <@UBEN>"
+        )
         await scene.dora.types("COPS", "/openvidu status")
         await scene.whisper("UDORA", "acme · up")
         await scene.person("UCARLA").types("COPS", "/openvidu status")
@@ -65,7 +67,10 @@ def test_a_group_that_slack_is_silent_about_changes_nothing_after_ten_minutes() 
         await scene.passes(120)
         await scene.ben.presses(card, "Approve")
         said = await scene.whisper("UBEN", "Slack has not said since")
-        assert "who is in the user group S0OPS (asking Slack for usergroups.users.list: ratelimited)" in said.text
+        assert (
+            "who is in the user group S0OPS (asking Slack for usergroups.users.list: ratelimited)"
+            in said.text
+        )
         assert "nothing was changed; reading works" in said.text
         assert await scene.journal.latest("acme", 5) == []
         await scene.ana.types("COPS", "/openvidu startup 2")
@@ -85,7 +90,9 @@ def test_people_named_one_by_one_go_on_while_slack_is_silent_about_groups() -> N
         scene.slack.webapi.faults.add(Fault(ASKING, times=10**6, status=500))
         await scene.passes(STALE + 300)
         await scene.person("UCARLA").types("COPS", "/openvidu shutdown")
-        await scene.ben.presses(await scene.card("one approval by an approver (<@UBEN>)"), "Approve")
+        await scene.ben.presses(
+            await scene.card("one approval by an approver (<@UBEN>)"), "Approve"
+        )
         await scene.run_is("acme-1", State.DONE)
 
     play(story, roles={"operators": ["S0OPS", "UCARLA"], "approvers": ["UBEN", "S0SEC"]})
@@ -109,7 +116,9 @@ def test_several_bots_ask_slack_as_seldom_as_one() -> None:
     async def story(scene: Scene) -> None:
         before = asked_for(scene)
         await scene.passes(1800)
-        assert 2 * 8 <= asked_for(scene) - before <= 2 * 11, "two groups, every three minutes, three bots"
+        assert 2 * 8 <= asked_for(scene) - before <= 2 * 11, (
+            "two groups, every three minutes, three bots"
+        )
         for bot in scene.bots:
             assert bot.desk.roster.known.groups["S0OPS"].members == {"UANA", "UBEN"}
             assert scene.clock.now() - bot.desk.roster.known.groups["S0OPS"].at < 240
@@ -120,7 +129,9 @@ def test_several_bots_ask_slack_as_seldom_as_one() -> None:
 def test_one_approval_from_each_of_two_groups() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu shutdown")
-        card = await with_buttons(scene, "2 approvals, one each from <!subteam^S0OPS> and <!subteam^S0SEC>")
+        card = await with_buttons(
+            scene, "2 approvals, one each from <!subteam^S0OPS> and <!subteam^S0SEC>"
+        )
         await scene.ben.presses(card, "Approve")
         card = await with_buttons(scene, "Approved by <@UBEN>; ")
         assert "needs one approval from <!subteam^S0" in card.text
@@ -182,7 +193,12 @@ def test_what_weighs_more_takes_more_people() -> None:
         ]  # fmt: skip
 
     policy = {"approvals_for": {"masters_stopped": 2, "meetings_cut": 3}}
-    play(story, roles={"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]}, policy=policy, site={"drain": {"deadline_minutes": 3}})
+    play(
+        story,
+        roles={"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]},
+        policy=policy,
+        site={"drain": {"deadline_minutes": 3}},
+    )
 
 
 def test_an_approval_does_not_outlive_the_role_that_it_was_given_with() -> None:
@@ -210,7 +226,9 @@ def test_whoever_asked_and_is_no_operator_any_more_has_nothing_approved() -> Non
         scene.slack.workspace.groups["S0OPS"].users[:] = ["UBEN"]
         await scene.passes(240)
         await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "<@UANA> asked for this, and may not change this cluster any more")
+        await scene.whisper(
+            "UBEN", "<@UANA> asked for this, and may not change this cluster any more"
+        )
         assert await scene.journal.latest("acme", 5) == []
 
     play(story)

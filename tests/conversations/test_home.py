@@ -25,7 +25,9 @@ async def home(person: Human, *texts: str, but: str = "", timeout: float = 120.0
     def drawn() -> View | None:
         view = person.home()
         said = str(view.blocks) if view else ""
-        return view if view and all(t in said for t in texts) and not (but and but in said) else None
+        return (
+            view if view and all(t in said for t in texts) and not (but and but in said) else None
+        )
 
     try:
         return await person.wait_for(drawn, timeout)
@@ -41,7 +43,9 @@ def test_a_request_is_approved_on_app_home() -> None:
         await home(scene.ben, "acme", "nothing.", "1 meeting, 5 people")
         await scene.ana.types("COPS", '/openvidu shutdown --reason "power work"')
         await scene.card("Shut down acme")
-        view = await home(scene.ben, "Waits for you", "power work", "disconnected", "Needs one approval")
+        view = await home(
+            scene.ben, "Waits for you", "power work", "disconnected", "Needs one approval"
+        )
         await scene.ben.presses(view, "Approve")
         await home(scene.ben, "acme-1", "Shutting down acme", "*Waits for you* nothing.")
         await scene.card("acme is down ·")
@@ -55,7 +59,9 @@ def test_nobody_approves_their_own_request_there() -> None:
         await scene.ana.types("COPS", "/openvidu shutdown")
         await scene.card("Shut down acme")
         await scene.ana.opens_home()
-        view = await home(scene.ana, "*Waits for others* Shut down acme", "*Waits for you* nothing.")
+        view = await home(
+            scene.ana, "*Waits for others* Shut down acme", "*Waits for you* nothing."
+        )
         assert "'action_id': 'approve'" not in str(view.blocks)
 
     play(story)
@@ -86,7 +92,11 @@ def test_a_question_is_answered_there() -> None:
         await scene.ben.opens_home()
         view = await home(scene.ben, "needs a decision", "Put the")
         label = next(
-            e["text"]["text"] for b in view.blocks if b["type"] == "actions" for e in b["elements"] if "Put the" in e["text"]["text"]
+            e["text"]["text"]
+            for b in view.blocks
+            if b["type"] == "actions"
+            for e in b["elements"]
+            if "Put the" in e["text"]["text"]
         )
         await scene.ben.presses(view, label)
         await scene.run_is("acme-1", "rolled back", "left", "done")
@@ -110,7 +120,9 @@ def test_somebody_who_may_only_read_is_offered_nothing_else() -> None:
         view = await home(scene.dora, "*acme* · up")
         assert "form:" not in str(view.blocks)
         await scene.dora.selects(view, "more", "Runs so far")
-        await scene.dora.wait_for(lambda: (m := scene.dora.modal()) and "no runs yet" in str(m.blocks), 30)
+        await scene.dora.wait_for(
+            lambda: (m := scene.dora.modal()) and "no runs yet" in str(m.blocks), 30
+        )
 
     play(story)
 
@@ -170,7 +182,9 @@ def test_many_clusters_and_many_people_stay_within_what_slack_takes() -> None:
 
 def test_a_break_glass_request_is_confirmed_by_whoever_asked_and_by_nobody_else() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", '/openvidu break-glass shutdown --reason "the hall is on fire"')
+        await scene.ana.types(
+            "COPS", '/openvidu break-glass shutdown --reason "the hall is on fire"'
+        )
         await scene.card("Break-glass")
         await scene.ben.opens_home()
         await home(scene.ben, "Shut down acme", "*Waits for you* nothing.")

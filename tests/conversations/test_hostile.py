@@ -47,11 +47,15 @@ COMMANDS = (
     "run", "node", "config set", "config show", "backup create --reason", "restart", "drain", "resize media", "resize masters", "help",
     "keepup", "cost", "runs",
 )  # fmt: skip
-words = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=12), min_size=1, max_size=6).map(" ".join)
+words = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=12), min_size=1, max_size=6).map(
+    " ".join
+)
 PEOPLE = {"<@UANA>", "<@UBEN>", "<@UCARLA>"}
 MARK = re.compile(r"<[^<>]*>")
 INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-LINKS = re.compile(r"<https://(github\.com|openvidu\.io|slack\.com|t0sim\.slack)[^|<>]*(\|[^<>]*)?>")
+LINKS = re.compile(
+    r"<https://(github\.com|openvidu\.io|slack\.com|t0sim\.slack)[^|<>]*(\|[^<>]*)?>"
+)
 
 
 def said(scene: Scene) -> Iterator[Message]:
@@ -64,7 +68,9 @@ def harmless(scene: Scene, *, people: set[str] = PEOPLE) -> None:
     for message in said(scene):
         for text in (message.text, *texts_of(message.blocks)):
             for mark in MARK.findall(text):
-                assert mark in people or DATE.fullmatch(mark) or LINKS.fullmatch(mark), f"{mark} in {text[:300]!r}"
+                assert mark in people or DATE.fullmatch(mark) or LINKS.fullmatch(mark), (
+                    f"{mark} in {text[:300]!r}"
+                )
             assert not INVISIBLE.search(text), f"{INVISIBLE.search(text)} in {text[:300]!r}"
             assert "Something went wrong" not in text, text
 
@@ -78,7 +84,13 @@ def _nothing_breaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 def answers(scene: Scene, user: str) -> int:
     """What one person has been told, in whatever way."""
-    private = len([m for m in said(scene) if m.ephemeral_to == user or scene.slack.workspace.channels[m.channel].im_with == user])
+    private = len(
+        [
+            m
+            for m in said(scene)
+            if m.ephemeral_to == user or scene.slack.workspace.channels[m.channel].im_with == user
+        ]
+    )
     public = len([m for m in said(scene) if not m.ephemeral_to])
     return private + public + len(scene.slack.workspace.views.get(user, []))
 
@@ -122,12 +134,17 @@ def heard_by_shells(scene: Scene) -> list[str]:
 @attack
 @given(words)
 def test_a_reason_is_only_ever_text(reason: str) -> None:
-    reason = reason.replace('"', "").replace("'", "").replace("\\", "").replace("`", "")[:600] + " ;reboot;"
+    reason = (
+        reason.replace('"', "").replace("'", "").replace("\\", "").replace("`", "")[:600]
+        + " ;reboot;"
+    )
 
     async def story() -> None:
         async with Scene(media=1) as scene:
             heard = heard_by_shells(scene)
-            await scene.bot.desk.request(Actor("UANA", "T0ACME"), "acme", Shutdown(), reason=reason, channel="COPS")
+            await scene.bot.desk.request(
+                Actor("UANA", "T0ACME"), "acme", Shutdown(), reason=reason, channel="COPS"
+            )
             card = await scene.card("Shut down acme")
             await scene.ben.presses(card, "Approve")
             await scene.run_is("acme-1", State.DONE)
@@ -142,7 +159,10 @@ def test_a_reason_is_only_ever_text(reason: str) -> None:
     virtual.run(story())
 
 
-@pytest.mark.parametrize("words", ["x" * 100_000, "scale " * 20_000, "--reason " + '"' * 50_001, "\\" * 99_999, "🎥" * 50_000])
+@pytest.mark.parametrize(
+    "words",
+    ["x" * 100_000, "scale " * 20_000, "--reason " + '"' * 50_001, "\\" * 99_999, "🎥" * 50_000],
+)
 def test_100_kilobytes_are_answered(words: str) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -238,7 +258,11 @@ def spoil(scene: Scene) -> None:
         if not answer.body:
             return answer
         # A template has to be sent back as it was read.
-        free = {"error_reason", "reason"} if "autoscale" in path else {"description", "message", "distribution", "name"}
+        free = (
+            {"error_reason", "reason"}
+            if "autoscale" in path
+            else {"description", "message", "distribution", "name"}
+        )
         return replace(answer, body=json.dumps(_spoiled(answer.json(), free)).encode())
 
     scene.town.digitalocean.handle = nasty  # type: ignore[method-assign, assignment]
@@ -253,8 +277,14 @@ def _spoiled(found: Any, free: set[str]) -> Any:
 
 
 def _nasty(key: str, value: Any, free: set[str]) -> Any:
-    told_by = key == "name" and isinstance(value, str) and ("master" in value or "openvidu-bot" in value)
-    return f"{value} {NASTY}" if key in free and isinstance(value, str) and not told_by else _spoiled(value, free)
+    told_by = (
+        key == "name" and isinstance(value, str) and ("master" in value or "openvidu-bot" in value)
+    )
+    return (
+        f"{value} {NASTY}"
+        if key in free and isinstance(value, str) and not told_by
+        else _spoiled(value, free)
+    )
 
 
 # What is pressed
@@ -270,7 +300,11 @@ FORGED_ACTIONS = (
 )  # fmt: skip
 
 
-forged = st.tuples(st.sampled_from(FORGED_ACTIONS), st.sampled_from(FORGED_VALUES) | words, st.sampled_from(("UANA", "UDORA")))
+forged = st.tuples(
+    st.sampled_from(FORGED_ACTIONS),
+    st.sampled_from(FORGED_VALUES) | words,
+    st.sampled_from(("UANA", "UDORA")),
+)
 
 
 @attack
@@ -283,7 +317,9 @@ def test_a_changed_button_does_nothing(presses: list[tuple[str, Any, str]]) -> N
             (request,) = await scene.bot.desk.waiting("acme")
             for action, value, user in presses:
                 before = answers(scene, user)
-                assert await pressed(scene, user, card, {"action_id": action, "value": value}), f"{action} {value!r} was not acknowledged"
+                assert await pressed(scene, user, card, {"action_id": action, "value": value}), (
+                    f"{action} {value!r} was not acknowledged"
+                )
                 await scene.passes(4)
                 assert answers(scene, user) >= before
             assert await scene.journal.latest("acme", 10) == []
@@ -295,7 +331,12 @@ def test_a_changed_button_does_nothing(presses: list[tuple[str, Any, str]]) -> N
 
 async def pressed(scene: Scene, user: str, card: Message, changes: dict[str, Any]) -> bool:
     place = scene.slack.workspace
-    action = {"type": "button", "block_id": "b", "action_ts": "1.1", "text": {"type": "plain_text", "text": "x"}} | changes
+    action = {
+        "type": "button",
+        "block_id": "b",
+        "action_ts": "1.1",
+        "text": {"type": "plain_text", "text": "x"},
+    } | changes
     payload = payloads.message_action(place, place.users[user], card, action, {"values": {}})
     return (await scene.slack.delivery.deliver("interactive", payload)).acked
 
@@ -305,7 +346,9 @@ def test_another_clusters_button_gives_no_power_over_it() -> None:
 
     async def story() -> None:
         async with Scene(stacks=("acme", "beta"), media=1, start=False) as scene:
-            beta = scene.settings.clusters["beta"].model_copy(update={"roles": Roles(operators=("UDORA", "UCARLA"))})
+            beta = scene.settings.clusters["beta"].model_copy(
+                update={"roles": Roles(operators=("UDORA", "UCARLA"))}
+            )
             clusters = {**scene.settings.clusters, "beta": beta}
             scene.settings = scene.settings.model_copy(update={"clusters": clusters})
             await scene.start_bot()
@@ -316,18 +359,24 @@ def test_another_clusters_button_gives_no_power_over_it() -> None:
             beta_card = await scene.card("Shut down beta")
             (acme,), (beta_request,) = await desk.waiting("acme"), await desk.waiting("beta")
             for action in ("approve", "reject"):
-                assert await pressed(scene, "UDORA", beta_card, {"action_id": action, "value": acme.id})
+                assert await pressed(
+                    scene, "UDORA", beta_card, {"action_id": action, "value": acme.id}
+                )
                 await scene.passes(5)
             await scene.whisper("UDORA", "acme")
             assert (await scene.journal.request(acme.id)).state is RequestState.OPEN
             # And a press of her own cluster's id on acme's card is about her own cluster.
-            assert await pressed(scene, "UDORA", acme_card, {"action_id": "approve", "value": beta_request.id})
+            assert await pressed(
+                scene, "UDORA", acme_card, {"action_id": "approve", "value": beta_request.id}
+            )
             await scene.run_is("beta-1", State.DONE)
             assert await scene.journal.latest("acme", 10) == []
             # A run's buttons are checked against that run's cluster, too.
             await scene.ben.presses(acme_card, "Approve")
             await scene.passes(2)
-            assert await pressed(scene, "UDORA", beta_card, {"action_id": "cancel", "value": "acme-1"})
+            assert await pressed(
+                scene, "UDORA", beta_card, {"action_id": "cancel", "value": "acme-1"}
+            )
             assert (await scene.run_is("acme-1", State.DONE)).cancel is None
             harmless(scene, people={*PEOPLE, "<@UDORA>"})
 
@@ -352,8 +401,12 @@ def test_a_changed_form_does_nothing(opened: str, metadata: str) -> None:
             view.body["private_metadata"] = metadata
             fields = {f"b{n}": {f"b{n}": {"type": "x", "value": NASTY}} for n in range(3000)}
             for values in ({}, {"x" * 100: {"y": {"value": "z"}}}, fields):
-                payload = payloads.view_submission(scene.slack.workspace, scene.ana.user, view, {"values": values})
-                done = await scene.slack.delivery.deliver("interactive", payload, accepts_response_payload=True)
+                payload = payloads.view_submission(
+                    scene.slack.workspace, scene.ana.user, view, {"values": values}
+                )
+                done = await scene.slack.delivery.deliver(
+                    "interactive", payload, accepts_response_payload=True
+                )
                 assert done.acked
                 answer = done.payload or {}
                 assert answer["response_action"] in ("errors", "update"), answer

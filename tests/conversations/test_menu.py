@@ -51,7 +51,13 @@ def offered(message: Message) -> list[str]:
 def test_what_is_offered_fits_the_person_and_the_state() -> None:
     async def story(scene: Scene) -> None:
         up = offered(await menu(scene))
-        assert {"Status", "Shut down…", "More or fewer media nodes…", "Resize the masters…", "Put on hold…"} <= set(up)
+        assert {
+            "Status",
+            "Shut down…",
+            "More or fewer media nodes…",
+            "Resize the masters…",
+            "Put on hold…",
+        } <= set(up)
         assert "Start up…" not in up
         reading = offered(await menu(scene, "UDORA", "You may read"))
         assert "Runs so far" in reading
@@ -77,9 +83,16 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
 def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
-        form = await modal(scene.ana, "How many media nodes", "2 media nodes · $0.14/h", "1 node less: saves $0.07/h")
+        form = await modal(
+            scene.ana,
+            "How many media nodes",
+            "2 media nodes · $0.14/h",
+            "1 node less: saves $0.07/h",
+        )
         await scene.ana.fills_and_submits(form, {"number": "2", "reason": "a quiet evening"})
-        plan = await modal(scene.ana, "dry run, nothing was changed", "Media pool 3 → 2", "Ask for approval")
+        plan = await modal(
+            scene.ana, "dry run, nothing was changed", "Media pool 3 → 2", "Ask for approval"
+        )
         assert scene.ana.sees("COPS")[-1].ephemeral_to == "UANA", "nothing is in the channel yet"
         await scene.ana.fills_and_submits(plan, {})
         card = await scene.card("Scale acme to 2 media nodes")
@@ -121,7 +134,9 @@ def test_nodes_are_picked_with_their_state_and_meetings() -> None:
         scene.estate.open_meeting(people=5, minutes=12, recordings=1)
         await scene.passes(10)
         await scene.ana.selects(await menu(scene), "more", "Drain media nodes…")
-        form = await modal(scene.ana, "1 meeting, 5 people, 1 recording", "no meetings", "All 3 media nodes")
+        form = await modal(
+            scene.ana, "1 meeting, 5 people, 1 recording", "no meetings", "All 3 media nodes"
+        )
         await scene.ana.fills_and_submits(form, {"node": "media-2"})
         await modal(scene.ana, "media-2", "Ask for approval")
 

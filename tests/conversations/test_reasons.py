@@ -38,7 +38,9 @@ async def audited(scene: Scene, what: What) -> Entry:
 
 
 async def form(who: Human) -> View:
-    return await who.wait_for(lambda: ((m := who.modal()) and m.body["callback_id"] == "reason_form" and m) or None)
+    return await who.wait_for(
+        lambda: ((m := who.modal()) and m.body["callback_id"] == "reason_form" and m) or None
+    )
 
 
 async def shutting_down(scene: Scene) -> Message:
@@ -82,9 +84,13 @@ def test_ones_own_request_is_taken_back_without_a_word() -> None:
         await scene.ana.types("COPS", "/openvidu shutdown")
         await scene.ana.presses(await scene.card("Shut down acme"), "Reject…")
         await scene.card("rejected by <@UANA>")
-        shown = await scene.ana.wait_for(lambda: ((m := scene.ana.modal()) and "Taken" in str(m.blocks) and m) or None)
+        shown = await scene.ana.wait_for(
+            lambda: ((m := scene.ana.modal()) and "Taken" in str(m.blocks) and m) or None
+        )
         assert "submit" not in shown.body
-        assert not [m for m in scene.ana.sees("COPS") if "rejected “" in m.text], "nobody else is told"
+        assert not [m for m in scene.ana.sees("COPS") if "rejected “" in m.text], (
+            "nobody else is told"
+        )
 
     play(story)
 
@@ -95,7 +101,9 @@ def test_the_form_is_open_at_once_however_slow_slack_is_about_people() -> None:
         card = await scene.card("Shut down acme")
         scene.slack.webapi.faults.add(Fault("users.info", delay=8.0))
         await scene.person("UCARLA").presses(card, "Reject…")
-        assert (await scene.person("UCARLA").wait_for(scene.person("UCARLA").modal, 2.0)).body["callback_id"] == "looking"
+        assert (await scene.person("UCARLA").wait_for(scene.person("UCARLA").modal, 2.0)).body[
+            "callback_id"
+        ] == "looking"
         await says_why(scene.person("UCARLA"), "no")
         await scene.card("rejected by <@UCARLA>")
 
@@ -107,7 +115,9 @@ def test_who_may_not_reject_is_told_so_in_the_form() -> None:
         await scene.ana.types("COPS", "/openvidu shutdown")
         await scene.dora.presses(await scene.card("Shut down acme"), "Reject…")
         said = "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>"
-        view = await scene.dora.wait_for(lambda: ((m := scene.dora.modal()) and said in str(m.blocks) and m) or None)
+        view = await scene.dora.wait_for(
+            lambda: ((m := scene.dora.modal()) and said in str(m.blocks) and m) or None
+        )
         assert "submit" not in view.body
 
     play(story)
@@ -118,7 +128,9 @@ def test_an_approval_may_carry_a_note() -> None:
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
         await scene.dora.presses(card, "Details")
-        assert "note" not in str((await scene.whisper("UDORA", "Steps: 1.")).blocks), "it is for those whose approval counts"
+        assert "note" not in str((await scene.whisper("UDORA", "Steps: 1.")).blocks), (
+            "it is for those whose approval counts"
+        )
         await scene.ben.presses(card, "Details")
         await scene.ben.presses(await scene.whisper("UBEN", "Steps: 1."), "Approve with a note…")
         await scene.ben.fills_and_submits(await form(scene.ben), {"Why": "only until noon"})
@@ -126,7 +138,9 @@ def test_an_approval_may_carry_a_note() -> None:
         assert run.remarks == (("UBEN", "only until noon"),)
         assert (await scene.card("<@UANA>, <@UBEN> approved it")).thread_ts == card.ts
         await scene.settled(run)
-        assert "approved by <@UBEN> (“only until noon”)" in (await scene.card("acme is down ·")).text
+        assert (
+            "approved by <@UBEN> (“only until noon”)" in (await scene.card("acme is down ·")).text
+        )
         assert (await audited(scene, What.APPROVED)).reason == "only until noon"
 
     play(story)
@@ -148,7 +162,9 @@ def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() 
         entry = await audited(scene, What.CANCELLED)
         assert (entry.user, entry.reason) == ("UBEN", "a class has begun")
         await scene.ana.types("COPS", "/openvidu runs acme-1")
-        assert "a class has begun" in str((await scene.whisper("UANA", "acme-1 was cancelled")).blocks)
+        assert "a class has begun" in str(
+            (await scene.whisper("UANA", "acme-1 was cancelled")).blocks
+        )
 
     play(story)
 
@@ -186,10 +202,16 @@ def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> N
         ended = await scene.run_is(run, State.ABANDONED)
         assert ended.why_ended == "done by hand"
         await scene.card("was given up")
-        assert "by <@UBEN> · _done by hand_" in (await scene.card(f"<@UANA>, {run} was given up")).text
+        assert (
+            "by <@UBEN> · _done by hand_" in (await scene.card(f"<@UANA>, {run} was given up")).text
+        )
         assert (await audited(scene, What.ENDED)).reason == "done by hand"
 
-    play(story, policy=ALL, site={"timings": {"pool_deadline": 60, "serving_nudge": 60, "serving_deadline": 120}})
+    play(
+        story,
+        policy=ALL,
+        site={"timings": {"pool_deadline": 60, "serving_nudge": 60, "serving_deadline": 120}},
+    )
 
 
 async def _stopped(scene: Scene) -> str:
@@ -200,10 +222,19 @@ async def _stopped(scene: Scene) -> str:
 
 def test_at_a_terminal_the_reason_is_an_option() -> None:
     async def story(scene: Scene) -> None:
-        terminal = Terminal(scene.bot.desk, scene.bot.hours, scene.clock, TerminalContext(scene.bot.counter._office), drives=False)
+        terminal = Terminal(
+            scene.bot.desk,
+            scene.bot.hours,
+            scene.clock,
+            TerminalContext(scene.bot.counter._office),
+            drives=False,
+        )
 
         async def types(verb: str, words: str) -> tuple[int | None, str]:
-            lines = [line async for line in terminal.hear(Order(verb, words, follow=False), Actor("UBEN"))]
+            lines = [
+                line
+                async for line in terminal.hear(Order(verb, words, follow=False), Actor("UBEN"))
+            ]
             return lines[-1].code, "\n".join(line.text for line in lines)
 
         await scene.ana.types("COPS", "/openvidu shutdown")
@@ -228,7 +259,9 @@ def test_at_a_terminal_the_reason_is_an_option() -> None:
         Ended(1.0, "abandoned", "x", Actor("UBEN")),
     ],
 )
-def test_what_was_stored_before_there_were_reasons_is_read_without_one(event: CancelAsked | Resumed | Ended) -> None:
+def test_what_was_stored_before_there_were_reasons_is_read_without_one(
+    event: CancelAsked | Resumed | Ended,
+) -> None:
     stored = encode(event)
     del stored["reason"]
     assert load_record(json.dumps(stored)) == event

@@ -50,7 +50,9 @@ async def told(scene: Scene, text: str, answer: str, who: str = "UANA") -> Messa
 
     def new() -> Message | None:
         seen = [m for m in scene.person(who).sees("COPS") if m.ts not in before]
-        return next((m for m in seen if m.ephemeral_to == who and answer.lower() in m.text.lower()), None)
+        return next(
+            (m for m in seen if m.ephemeral_to == who and answer.lower() in m.text.lower()), None
+        )
 
     try:
         return await scene.person(who).wait_for(new, 300.0)
@@ -88,8 +90,12 @@ async def pressable(scene: Scene, text: str, timeout: float = 3600.0) -> Message
     """The card that says this and has buttons."""
 
     def seen() -> Message | None:
-        with_buttons = [m for m in scene.ana.sees("COPS") if any(b["type"] == "actions" for b in m.blocks)]
-        return next((m for m in reversed(with_buttons) if text in m.text or text in str(m.blocks)), None)
+        with_buttons = [
+            m for m in scene.ana.sees("COPS") if any(b["type"] == "actions" for b in m.blocks)
+        ]
+        return next(
+            (m for m in reversed(with_buttons) if text in m.text or text in str(m.blocks)), None
+        )
 
     return await scene.ana.wait_for(seen, timeout)
 
@@ -109,9 +115,16 @@ async def newest(scene: Scene, number: int = 1) -> Run:
 async def press_old(who: Human, old: Message, label: str) -> None:
     """Press a button on a screen that has not been drawn anew yet."""
     block, element = find(old.blocks, label, ("button",))
-    action = {"type": "button", "action_id": element["action_id"], "block_id": block["block_id"], "text": element["text"]}
+    action = {
+        "type": "button",
+        "action_id": element["action_id"],
+        "block_id": block["block_id"],
+        "text": element["text"],
+    }
     action |= {"value": element["value"], "action_ts": who.workspace.next_ts()}
-    await who.delivery.deliver("interactive", payloads.message_action(who.workspace, who.user, old, action, {}))
+    await who.delivery.deliver(
+        "interactive", payloads.message_action(who.workspace, who.user, old, action, {})
+    )
 
 
 async def until(scene: Scene, so: Callable[[], bool], timeout: float = 3600.0) -> None:
@@ -168,14 +181,21 @@ def channel(scene: Scene) -> list[str]:
 def test_people_without_a_role_are_told_whom_to_ask() -> None:
     async def story(scene: Scene) -> None:
         for text in ("shutdown", "startup 3", "shutdown --no-drain"):
-            await told(scene, text, "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>", "UDORA")
+            await told(
+                scene,
+                text,
+                "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>",
+                "UDORA",
+            )
         await told(scene, "status", "acme · up", "UDORA")  # viewers: everyone
         await told(scene, "shutdown --dry-run", "Dry run of Shut down acme", "UDORA")
         assert channel(scene) == []
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
         await scene.dora.presses(card, "Approve")
-        await hears(scene, "UDORA", "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>")
+        await hears(
+            scene, "UDORA", "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>"
+        )
         await scene.dora.presses(card, "Reject…")
         await scene.passes(5)
         assert await scene.bot.desk.open_run("acme") is None
@@ -193,7 +213,11 @@ def test_guests_bots_and_strangers_may_not_even_look() -> None:
         place.add_user("UFAR", "fay", team_id="T0OTHER")
         place.add_user("UGONE", "gone")
         place.channels["COPS"].members += ["UGUEST", "UROBOT", "UFAR", "UGONE"]
-        why = {"UGUEST": "Guests of the workspace may not", "UROBOT": "Bots may not operate", "UFAR": "You belong to another workspace"}
+        why = {
+            "UGUEST": "Guests of the workspace may not",
+            "UROBOT": "Bots may not operate",
+            "UFAR": "You belong to another workspace",
+        }
         for user, words in why.items():
             for text in ("status", "shutdown"):
                 await told(scene, text, words, user)
@@ -229,19 +253,34 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         await types(scene, "shutdown")
         card = copy.deepcopy(await scene.card("Shut down acme"))
         await scene.ana.presses(card, "Approve")
-        await hears(scene, "UANA", "You asked for this, so somebody else has to approve it: ask <@UBEN> or <@UCARLA>")
-        await told(scene, "shutdown", "<@UANA> has asked for this already; it waits for approval for another 30 min", "UBEN")
+        await hears(
+            scene,
+            "UANA",
+            "You asked for this, so somebody else has to approve it: ask <@UBEN> or <@UCARLA>",
+        )
+        await told(
+            scene,
+            "shutdown",
+            "<@UANA> has asked for this already; it waits for approval for another 30 min",
+            "UBEN",
+        )
         await scene.ben.presses(card, "Details")
         await hears(scene, "UBEN", "Steps: 1. Let 3 media nodes finish · 2. Media pool 3 → 0")
         untouched(scene)
         await scene.passes(31 * 60)
         await scene.card("expired")
-        assert "nobody approved it in time. Nothing was changed; ask again with /openvidu shutdown" in channel(scene)[0]
+        assert (
+            "nobody approved it in time. Nothing was changed; ask again with /openvidu shutdown"
+            in channel(scene)[0]
+        )
         await press_old(scene.ben, card, "Approve")
         await hears(scene, "UBEN", "This request expired")
         await press_old(scene.ben, card, "Reject…")
         # Rejected by another person, or taken back by the requester.
-        for number, who in ((1, scene.ben), (3, scene.ana)):  # Ana is told in the thread why Ben rejected it
+        for number, who in (
+            (1, scene.ben),
+            (3, scene.ana),
+        ):  # Ana is told in the thread why Ben rejected it
             await types(scene, "shutdown")
             await scene.ana.wait_for(lambda number=number: len(channel(scene)) == number + 1, 60)  # type: ignore[misc]
             again = scene.ana.sees("COPS")[-1]
@@ -264,7 +303,9 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         await types(scene, "shutdown")
         card = copy.deepcopy(await scene.card("Shut down acme"))
         carla = scene.person("UCARLA")
-        await asyncio.gather(*(press_old(who, card, "Approve") for who in (scene.ben, carla, scene.ben, carla)))
+        await asyncio.gather(
+            *(press_old(who, card, "Approve") for who in (scene.ben, carla, scene.ben, carla))
+        )
         await scene.passes(10)
         first = (await newest(scene)).approvers[0].user
         second = "UCARLA" if first == "UBEN" else "UBEN"
@@ -276,7 +317,9 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         await hears(scene, "UCARLA", f"Approved by <@{first}> 2 min ago already, as `acme-1`")
         # A second change while a run is open: the run, its owner, its age.
         for text in ("startup 3", "shutdown", "shutdown --no-drain"):
-            answer = await told(scene, text, "Acme is busy: `acme-1` shutdown, started by <@UANA> 2 min ago", "UBEN")
+            answer = await told(
+                scene, text, "Acme is busy: `acme-1` shutdown, started by <@UANA> 2 min ago", "UBEN"
+            )
             assert f"approved by <@{first}>" in answer.text
             assert "now: Let 3 media nodes finish" in answer.text
         await scene.card("acme is down ·")
@@ -291,7 +334,14 @@ def edit_by_hand(scene: Scene, number: int) -> None:
     scene.estate.settle()
     pool = scene.estate.pool("acme")
     template = scene.estate.scaling.shown_template(pool)
-    scene.estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": template})
+    scene.estate.scaling.edit(
+        pool.id,
+        {
+            "name": pool.name,
+            "config": {"target_number_instances": number},
+            "droplet_template": template,
+        },
+    )
 
 
 def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
@@ -308,7 +358,9 @@ def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
         new = await scene.card("Media pool 4 → 0")
         assert new.ts != old.ts
         await press_old(scene.ben, old, "Approve")
-        await hears(scene, "UBEN", "a newer request has taken this one's place; nothing was changed")
+        await hears(
+            scene, "UBEN", "a newer request has taken this one's place; nothing was changed"
+        )
         await scene.ana.presses(new, "Approve")
         await scene.passes(5)
         assert await scene.bot.desk.open_run("acme") is None, "the requester is still the requester"
@@ -326,7 +378,11 @@ def test_many_more_people_or_a_new_recording_ask_again() -> None:
         card = await scene.card("Shut down acme")
         scene.estate.open_meeting(people=1, minutes=30, recordings=1)
         await scene.ben.presses(card, "Approve")
-        await hears(scene, "UBEN", "when it was asked for. The new plan is in the channel and needs its own approval")
+        await hears(
+            scene,
+            "UBEN",
+            "when it was asked for. The new plan is in the channel and needs its own approval",
+        )
         untouched(scene)
 
     play(story)
@@ -363,14 +419,25 @@ def _dynamic(scene: Scene) -> None:
 
 
 def _two_pools(scene: Scene) -> None:
-    _patched_pools(scene, lambda body: body["autoscale_pools"].append(body["autoscale_pools"][0] | {"id": "another"}))
+    _patched_pools(
+        scene,
+        lambda body: body["autoscale_pools"].append(body["autoscale_pools"][0] | {"id": "another"}),
+    )
 
 
 @pytest.mark.parametrize(
     ("prepare", "words", "site"),
     [
-        (lambda _: None, "No droplet of a stack named nowhere is visible to this token", {"stack": "nowhere"}),
-        (_three_masters, "Acme has 3 masters (acme-master-node-1, acme-master-node-2, acme-master-node-4); exactly four are needed", {}),
+        (
+            lambda _: None,
+            "No droplet of a stack named nowhere is visible to this token",
+            {"stack": "nowhere"},
+        ),
+        (
+            _three_masters,
+            "Acme has 3 masters (acme-master-node-1, acme-master-node-2, acme-master-node-4); exactly four are needed",
+            {},
+        ),
         (_no_pool, "No autoscale pool named acme-media-node-pool", {}),
         (_dynamic, "The pool acme-media-node-pool is not of fixed size", {}),
         (_two_pools, "2 pools are named acme-media-node-pool", {}),
@@ -446,7 +513,9 @@ def test_too_many_requests_are_waited_out_and_nothing_is_lost(kind: str, times: 
     play(story)
 
 
-@pytest.mark.parametrize("kind", ["500-before", "503-after", "reset-before", "reset-after", "html-502"])
+@pytest.mark.parametrize(
+    "kind", ["500-before", "503-after", "reset-before", "reset-after", "html-502"]
+)
 def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
     """Whether the POST took effect or not: each master is asked to stop once, and the pool is set once."""
 
@@ -506,9 +575,13 @@ def test_zero_refused_and_one_is_kept() -> None:
         card = await zero_is_refused(scene)
         scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
         old = copy.deepcopy(card)
-        await scene.person("UDORA").presses(card, "Keep 1 media node running ($0.07/h) and shut the masters down")
+        await scene.person("UDORA").presses(
+            card, "Keep 1 media node running ($0.07/h) and shut the masters down"
+        )
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
-        await scene.person("UCARLA").presses(card, "Keep 1 media node running ($0.07/h) and shut the masters down")
+        await scene.person("UCARLA").presses(
+            card, "Keep 1 media node running ($0.07/h) and shut the masters down"
+        )
         await scene.passes(10)
         await press_old(scene.ben, old, "Leave it, I will do it by hand")
         await hears(scene, "UBEN", "This question is not open any more: <@UCARLA> answered it")
@@ -544,7 +617,10 @@ def test_zero_refused_and_left_to_a_person() -> None:
         await scene.ana.presses(card, "Leave it, I will do it by hand")
         card = await shown(scene, "acme-1 was left to be finished by hand")
         assert "left as it is, for a person to finish by hand" in card.text
-        assert "the drained media nodes take no meetings until OpenVidu is restarted on them" in card.text
+        assert (
+            "the drained media nodes take no meetings until OpenVidu is restarted on them"
+            in card.text
+        )
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
         assert len(scene.estate.media("acme")) == 3
         assert await scene.bot.desk.open_run("acme") is None, "the cluster is free"
@@ -557,7 +633,9 @@ def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
         scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
         await approved(scene)
         card = await scene.card("acme is down ·")
-        assert "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node" in card.text
+        assert (
+            "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node" in card.text
+        )
         assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
         assert len(scene.estate.media("acme")) == 1
         signalled_once(scene)
@@ -565,7 +643,11 @@ def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
         await types(scene, "startup")
         await scene.card("acme serves ·")
         scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
-        await told(scene, "shutdown --dry-run", "Media pool 3 → 1 · 3. See that only 1 drained media node is left")
+        await told(
+            scene,
+            "shutdown --dry-run",
+            "Media pool 3 → 1 · 3. See that only 1 drained media node is left",
+        )
 
     play(story, policy={"zero_refused": "keep_one"}, allow_zero="refused")
 
@@ -592,14 +674,22 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         card = copy.deepcopy(await scene.card("Shut down acme"))
         store.away = True
         for text in ("shutdown --media-only", "startup 3"):
-            await told(scene, text, "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again")
+            await told(
+                scene,
+                text,
+                "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again",
+            )
         status = await told(scene, "status", "acme · up")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
         await told(scene, "help", "Commands: ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
-        await hears(scene, "UBEN", "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again")
+        await hears(
+            scene,
+            "UBEN",
+            "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again",
+        )
         await scene.passes(60)
         untouched(scene)
         store.away = False
@@ -680,7 +770,10 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         scene.estate.open_meeting(people=5, minutes=300, recordings=1)
         await approved(scene)
         card = await pressable(scene, "acme-1 needs a decision")
-        assert "media-1 did not finish in time. Still there: media-1: 1 meeting, 5 people, 1 recording" in card.text
+        assert (
+            "media-1 did not finish in time. Still there: media-1: 1 meeting, 5 people, 1 recording"
+            in card.text
+        )
         await scene.card("<@UANA> and <@UBEN>, acme-1 needs a decision")
         old = copy.deepcopy(card)
         await scene.ana.presses(card, "End these meetings and go on")
@@ -691,7 +784,9 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         await press_old(scene.ben, old, "End these meetings and go on")
         await hears(scene, "UBEN", "This question is not open any more: <@UANA> answered it")
         await scene.passes(28 * 60)
-        assert (await scene.journal.run("acme-1")).question is None, "it waits as long as it was told to"
+        assert (await scene.journal.run("acme-1")).question is None, (
+            "it waits as long as it was told to"
+        )
         await scene.passes(3 * 60)
         run = await scene.journal.run("acme-1")
         assert run.question is not None
@@ -812,7 +907,11 @@ def test_startup_takes_a_number_or_remembers_or_asks() -> None:
             await told(scene, text, words)
         # A cluster that somebody else shut down: nothing is remembered.
         await scene.store.commit(_forget("acme"))
-        await told(scene, "startup", "How many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`")
+        await told(
+            scene,
+            "startup",
+            "How many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`",
+        )
         await types(scene, "startup 2")
         await scene.card("acme serves ·")
         assert len(scene.estate.serving("acme")) == 2
@@ -849,12 +948,32 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("", "You may: Status, Shut down"),
             ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
             ("shutdown --dry-run", "Dry run of Shut down acme, nothing was changed"),
-            ("shutdown --no-drain --dry-run", "removes 3 media nodes without letting meetings finish"),
+            (
+                "shutdown --no-drain --dry-run",
+                "removes 3 media nodes without letting meetings finish",
+            ),
         ):
             await told(scene, text, words)
         helps = await told(scene, "help", "This channel is about acme. You may use all of these")
-        assert all(word in helps.text for word in ("status", "startup", "cancel", "resume", "abandon", "runs", "--dry-run", "--reason"))
-        await told(scene, "help", "You may read; changes: only operators of this cluster may change it; ask <@UANA>", "UDORA")
+        assert all(
+            word in helps.text
+            for word in (
+                "status",
+                "startup",
+                "cancel",
+                "resume",
+                "abandon",
+                "runs",
+                "--dry-run",
+                "--reason",
+            )
+        )
+        await told(
+            scene,
+            "help",
+            "You may read; changes: only operators of this cluster may change it; ask <@UANA>",
+            "UDORA",
+        )
         assert channel(scene) == []
         assert await scene.bot.desk.open_run("acme") is None
         assert await scene.bot.desk.waiting("acme") == []
@@ -882,7 +1001,11 @@ def test_a_mention_in_a_thread_works_too() -> None:
     play(story)
 
 
-HOSTILE = "<!channel> @dora *now* _or_ `never` ~not~ <https://evil.example|click here> & " + "very " * 120 + "long"
+HOSTILE = (
+    "<!channel> @dora *now* _or_ `never` ~not~ <https://evil.example|click here> & "
+    + "very " * 120
+    + "long"
+)
 
 
 def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
@@ -901,7 +1024,9 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
         final = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
         assert "acme-1" in final.text
         assert "very very" in final.text
-        assert (await scene.journal.run("acme-1")).reason.endswith("long"), "kept whole where it is evidence"
+        assert (await scene.journal.run("acme-1")).reason.endswith("long"), (
+            "kept whole where it is evidence"
+        )
 
     play(story)
 
@@ -917,7 +1042,9 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
         scene.town.livekit["acme"].api_secret = "rotated" * 8
         status = await told(scene, "status", "how many meetings are running is unknown")
         assert "no meetings now" not in status.text
-        dry = await told(scene, "shutdown --no-drain --dry-run", "Everyone who is in a meeting is disconnected")
+        dry = await told(
+            scene, "shutdown --no-drain --dry-run", "Everyone who is in a meeting is disconnected"
+        )
         assert "How many meetings run is unknown" in dry.text
 
     play(story)
@@ -929,14 +1056,20 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
 @pytest.mark.parametrize(
     ("position", "stays", "masters"),
     [
-        (0, "begun and not taken back: the drained media nodes take no meetings until OpenVidu is restarted on them", "active"),
+        (
+            0,
+            "begun and not taken back: the drained media nodes take no meetings until OpenVidu is restarted on them",
+            "active",
+        ),
         (1, "the media pool at 0", "active"),
         (2, "the media pool at 0", "active"),
         (3, "masters 1-4 off", "off"),
     ],
     ids=["drain", "pool", "media gone", "masters"],
 )
-def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(position: int, stays: str, masters: str) -> None:
+def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(
+    position: int, stays: str, masters: str
+) -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=4)
         await approved(scene)
@@ -946,7 +1079,9 @@ def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(position: int
         if position == 3:
             run = await scene.journal.run("acme-1")
             assert not run.over, "masters that were asked to stop are first seen off"
-            again = await told(scene, "cancel acme-1", "<@UBEN> has cancelled acme-1 already", "UANA")
+            again = await told(
+                scene, "cancel acme-1", "<@UBEN> has cancelled acme-1 already", "UANA"
+            )
             assert "stops at the next safe point" in again.text
         run = await scene.run_is("acme-1", "cancelled", "done")
         await scene.settled(run)
@@ -974,7 +1109,12 @@ def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
         await told(scene, "cancel acme-2", "Acme-2 stops at its next safe point")
         await scene.card("acme-2 was cancelled")
         scene.estate.settle()
-        assert [d.status for d in scene.estate.masters("acme")] == ["active", "active", "off", "off"]
+        assert [d.status for d in scene.estate.masters("acme")] == [
+            "active",
+            "active",
+            "off",
+            "off",
+        ]
         assert await scene.bot.desk.open_run("acme") is None
         await types(scene, "startup")
         await scene.card("acme serves ·")
@@ -989,7 +1129,10 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
         scene.town.faults.add("action", "ignored", match=f"{action} acme-master-node-2", times=99)
     await approved(scene)
     card = await pressable(scene, "acme-1 has stopped", 7200)
-    assert "Shut down masters 1-4 timed out after 7 min: still waiting for master-2 to power off" in card.text
+    assert (
+        "Shut down masters 1-4 timed out after 7 min: still waiting for master-2 to power off"
+        in card.text
+    )
     await scene.card("<@UANA>, acme-1 has stopped")
     scene.town.faults.rules.clear()
     return card
@@ -1004,11 +1147,15 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         await scene.dora.presses(card, "Resume")
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         old = copy.deepcopy(card)
-        await asyncio.gather(*(press_old(who, old, "Resume") for who in (scene.ana, scene.ben, scene.ana)))
+        await asyncio.gather(
+            *(press_old(who, old, "Resume") for who in (scene.ana, scene.ben, scene.ana))
+        )
         await scene.card("acme is down ·")
         is_down(scene)
         run = await scene.journal.run("acme-1")
-        assert [type(e).__name__ for e in await scene.journal.events("acme-1")].count("Resumed") == 1
+        assert [type(e).__name__ for e in await scene.journal.events("acme-1")].count(
+            "Resumed"
+        ) == 1
         await press_old(scene.ben, old, "Abandon")
         await hears(scene, "UBEN", "Acme-1 is over: done")
         await told(scene, "resume acme-1", "Acme-1 is over: done")
@@ -1034,7 +1181,9 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         await hears(scene, "UANA", "Acme-1 is over: abandoned by <@UBEN>")
         asked = {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")}
         await scene.passes(600)
-        assert {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")} == asked, "nothing more is done"
+        assert {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")} == asked, (
+            "nothing more is done"
+        )
         await types(scene, "startup")
         await scene.card("acme serves ·")
         assert len(scene.estate.serving("acme")) == 3
@@ -1052,7 +1201,11 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
         assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
         assert "master-4 (health page not 200)" in card.text
         assert scene.estate.media("acme") == [], "the pool comes up last"
-        restarts = [d for d, command, _ in scene.town.shell.commands if command == "systemctl restart openvidu"]
+        restarts = [
+            d
+            for d, command, _ in scene.town.shell.commands
+            if command == "systemctl restart openvidu"
+        ]
         assert restarts == [scene.estate.named("acme-master-node-4").id], "one restart, of that one"
         scene.town.faults.rules.clear()
         await scene.ben.presses(card, "Resume")
@@ -1131,7 +1284,14 @@ def test_a_token_that_sees_no_tags_changes_nothing() -> None:
     """It could overlook a media droplet that is no member of the pool; reading still works."""
 
     async def story(scene: Scene) -> None:
-        scene.town.digitalocean.scopes = {"droplet:read", "droplet:update", "droplet:create", "account:read", "sizes:read", "snapshot:read"}
+        scene.town.digitalocean.scopes = {
+            "droplet:read",
+            "droplet:update",
+            "droplet:create",
+            "account:read",
+            "sizes:read",
+            "snapshot:read",
+        }
         await told(scene, "shutdown", "This token sees no tags (it lacks tag:read)")
         await told(scene, "status", "it lacks tag:read")
         untouched(scene)

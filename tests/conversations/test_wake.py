@@ -22,9 +22,19 @@ DORA = Actor("UDORA", "T0ACME")
 Story = Callable[[Scene], Awaitable[None]]
 
 
-def played(story: Story, *, wakers: list[str] | None = None, wake: dict[str, Any] | None = None, closes: bool = True) -> None:
+def played(
+    story: Story,
+    *,
+    wakers: list[str] | None = None,
+    wake: dict[str, Any] | None = None,
+    closes: bool = True,
+) -> None:
     async def told_of() -> None:
-        site: dict[str, Any] = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights Mon-Fri 20:00-07:30"]}
+        site: dict[str, Any] = {
+            "timezone": "Europe/Madrid",
+            "channel": "COPS",
+            "windows": ["nights Mon-Fri 20:00-07:30"],
+        }
         site["wake"] = wake or {"hours": 1}
         roles = {"operators": ["UANA", "UBEN"], "wakers": wakers or ["UDORA"]}
         async with Scene(media=2, origin=EVENING, roles=roles, site=site, pydo=False) as scene:
@@ -96,7 +106,9 @@ def test_what_a_person_did_is_not_woken(by: str) -> None:
             card = await scene.card("Shut down acme")
             await scene.ben.presses(card, "Approve")
             await over(scene, run="acme-3")
-        with pytest.raises(Refused, match=r"acme is not closed by its window alone: .*ask <@UANA> or <@UBEN>"):
+        with pytest.raises(
+            Refused, match=r"acme is not closed by its window alone: .*ask <@UANA> or <@UBEN>"
+        ):
             await WakeUps(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
 
     played(story)
@@ -117,7 +129,10 @@ def test_no_more_than_the_quota_is_woken() -> None:
         await waking.wake("acme", DORA, "one")
         await over(scene, run="acme-2")
         await over(scene, run="acme-3")
-        with pytest.raises(Refused, match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask <@UANA>"):
+        with pytest.raises(
+            Refused,
+            match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask <@UANA>",
+        ):
             await waking.wake("acme", DORA, "two")
 
     played(story, wake={"hours": 0.25, "per_person": 1})
@@ -133,9 +148,15 @@ def test_no_more_than_the_quota_is_woken() -> None:
         ((), "", ""),
     ],
 )
-def test_a_week_is_counted_for_each_person_and_for_the_cluster(ago: tuple[float, ...], by: str, says: str) -> None:
+def test_a_week_is_counted_for_each_person_and_for_the_cluster(
+    ago: tuple[float, ...], by: str, says: str
+) -> None:
     now = EVENING
     woken = tuple(KeepUp(now - a, now - a + 60, by, woken=True) for a in ago)
     by_operators = tuple(KeepUp(now - n, now, "<@UDORA>") for n in range(1, 9))
-    assert spent((*woken, *by_operators), DORA, Rules(wakes_each=2, wakes_all=3), now).startswith(says)
-    assert bool(spent((*woken, *by_operators), DORA, Rules(wakes_each=2, wakes_all=3), now)) is bool(says)
+    assert spent((*woken, *by_operators), DORA, Rules(wakes_each=2, wakes_all=3), now).startswith(
+        says
+    )
+    assert bool(
+        spent((*woken, *by_operators), DORA, Rules(wakes_each=2, wakes_all=3), now)
+    ) is bool(says)

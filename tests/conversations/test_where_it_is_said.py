@@ -34,7 +34,9 @@ async def nothing_is_written(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("channel", ["CPUBLIC", "CPRIVATE"])
-def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_the_clusters_own(channel: str) -> None:
+def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_the_clusters_own(
+    channel: str,
+) -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types(channel, "/openvidu help")
         await scene.whisper("UANA", "Commands: ", channel=channel)
@@ -43,7 +45,9 @@ def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_t
         card = await with_buttons(scene, "Shut down acme")
         await scene.ben.presses(card, "Approve")
         await scene.card("acme is down ·")
-        assert not [m for m in scene.ben.sees(channel) if not m.ephemeral_to], "it wrote nothing where it is not a member"
+        assert not [m for m in scene.ben.sees(channel) if not m.ephemeral_to], (
+            "it wrote nothing where it is not a member"
+        )
 
     play(story)
 
@@ -63,12 +67,19 @@ def test_typed_to_the_bot_alone_it_is_approved_in_the_clusters_channel() -> None
 
 def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
     async def story(scene: Scene) -> None:
-        for words in ("shutdown", "scale 2", 'break-glass shutdown --reason "fire"', "window add nights Mon-Fri 20:00-07:30"):
+        for words in (
+            "shutdown",
+            "scale 2",
+            'break-glass shutdown --reason "fire"',
+            "window add nights Mon-Fri 20:00-07:30",
+        ):
             await scene.ana.types("COPS", f"/openvidu {words}")
             await scene.passes(30)
         refused = [m.text for m in private(scene, "COPS")]
         assert len(refused) == 4
-        assert all("nothing was changed: acme has no channel of its own" in text for text in refused)
+        assert all(
+            "nothing was changed: acme has no channel of its own" in text for text in refused
+        )
         assert all("clusters.acme.channel" in text for text in refused)
         await nothing_is_written(scene)
         await scene.ana.types("COPS", "/openvidu shutdown --dry-run")
@@ -87,13 +98,18 @@ def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
         (lambda place: place.channels.pop("COPS"), "Slack knows no channel COPS"),
     ],
 )
-def test_where_the_bot_cannot_post_nothing_is_written_and_the_person_reads_why(happens: Callable[[Any], None], why: str) -> None:
+def test_where_the_bot_cannot_post_nothing_is_written_and_the_person_reads_why(
+    happens: Callable[[Any], None], why: str
+) -> None:
     async def story(scene: Scene) -> None:
         happens(scene.slack.workspace)
         for words in ("shutdown", "scale 2"):
             await scene.ana.types("CPRIVATE", f"/openvidu {words} --cluster acme")
             await scene.passes(20)
-        assert [("could be shown to no one" in m.text, why in m.text) for m in private(scene, "CPRIVATE")] == [(True, True)] * 2
+        assert [
+            ("could be shown to no one" in m.text, why in m.text)
+            for m in private(scene, "CPRIVATE")
+        ] == [(True, True)] * 2
         await nothing_is_written(scene)
         assert scene.estate.pool("acme").target == 1
 
@@ -106,19 +122,25 @@ def test_a_mention_at_top_level_is_answered_where_people_see_it() -> None:
         assert asked is not None
         answer = await scene.whisper("UANA", "acme · up")
         assert answer.thread_ts is None
-        scene.slack.workspace.post(scene.slack.workspace.channels["COPS"], "UBEN", "and?", thread_ts=asked.ts)
+        scene.slack.workspace.post(
+            scene.slack.workspace.channels["COPS"], "UBEN", "and?", thread_ts=asked.ts
+        )
         await scene.ana.mentions("COPS", "window list", asked.ts)
         assert (await scene.whisper("UANA", "acme has no off-hours windows")).thread_ts == asked.ts
 
     play(story)
 
 
-def test_a_response_url_that_is_used_up_gives_way_to_the_channel_and_then_to_the_persons_own_conversation() -> None:
+def test_a_response_url_that_is_used_up_gives_way_to_the_channel_and_then_to_the_persons_own_conversation() -> (
+    None
+):
     async def story(scene: Scene) -> None:
         for channel, bot in (("COPS", True), ("CPRIVATE", False)):
             url = scene.slack.workspace.issue_response_url("UANA", channel)
             for number in range(7):
-                await scene.bot.voice.whisper(ReplyTarget(channel, "UANA", url=url), views.words_card(f"{channel} {number}"))
+                await scene.bot.voice.whisper(
+                    ReplyTarget(channel, "UANA", url=url), views.words_card(f"{channel} {number}")
+                )
             here = [m.text for m in private(scene, channel)]
             alone = [m.text for m in scene.ana.sees(scene.slack.workspace.direct("UANA").id)]
             assert here == [f"{channel} {n}" for n in range(7 if bot else 5)]
@@ -133,7 +155,9 @@ def test_an_answer_that_the_response_url_loses_comes_by_another_way() -> None:
         scene.forgiven = ["response url"]
         url = scene.slack.workspace.issue_response_url("UANA", "COPS")
         scene.slack.workspace.response_urls.clear()
-        await scene.bot.voice.whisper(ReplyTarget("COPS", "UANA", url=url), views.words_card("by another way"))
+        await scene.bot.voice.whisper(
+            ReplyTarget("COPS", "UANA", url=url), views.words_card("by another way")
+        )
         await scene.whisper("UANA", "by another way")
 
     play(story)

@@ -21,7 +21,9 @@ NIGHTS = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
 
 def play(story: Callable[[Scene], Awaitable[None]], **site: object) -> None:
     async def scene_of_it() -> None:
-        async with Scene(media=2, site={"timezone": "Europe/Madrid", "channel": "COPS", **site}) as scene:
+        async with Scene(
+            media=2, site={"timezone": "Europe/Madrid", "channel": "COPS", **site}
+        ) as scene:
             await story(scene)
 
     virtual.run(scene_of_it())
@@ -76,10 +78,15 @@ def test_what_is_wrong_is_said_at_its_field_and_the_form_stays() -> None:
         assert set(view.errors) == {"zone", "dates", "except"}
         assert "did you mean Europe/Madrid?" in view.errors["zone"]
         assert "is not in the calendar" in view.errors["except"]
-        view = await scene.ana.fills_and_submits(view, {"Time zone": "Europe/Madrid", "Also on these dates": "", "Not on these dates": ""})
+        view = await scene.ana.fills_and_submits(
+            view,
+            {"Time zone": "Europe/Madrid", "Also on these dates": "", "Not on these dates": ""},
+        )
         assert view is not None
         assert list(view.errors) == ["name"]
-        view = await scene.ana.fills_and_submits(view, {"Name": "nights", "Closes on": [], "Serves again by": "20:00"})
+        view = await scene.ana.fills_and_submits(
+            view, {"Name": "nights", "Closes on": [], "Serves again by": "20:00"}
+        )
         assert view is not None
         assert list(view.errors) == ["days"]
         view = await scene.ana.fills_and_submits(view, {"Closes on": ["Mon"]})
@@ -145,11 +152,14 @@ def test_a_window_that_goes_through_the_form_untouched_is_the_same(window: Windo
     assert read_window(submitted(view)).window == window
 
 
-@pytest.mark.parametrize(("words", "again"), [
-    (f"{NIGHTS} --meetings wait:90", f"{NIGHTS} --meetings wait:90"),
-    ("days Sat,Sun 00:00-24:00 UTC", "days Sat,Sun 00:00-24:00 UTC"),
-    ("eve Fri 20:00-24:00 UTC", "eve Fri 20:00-00:00 UTC"),
-])
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (f"{NIGHTS} --meetings wait:90", f"{NIGHTS} --meetings wait:90"),
+        ("days Sat,Sun 00:00-24:00 UTC", "days Sat,Sun 00:00-24:00 UTC"),
+        ("eve Fri 20:00-24:00 UTC", "eve Fri 20:00-00:00 UTC"),
+    ],
+)
 def test_midnight_is_said_as_a_clock_says_it(words: str, again: str) -> None:
     view = window_form("acme", "COPS", parse_window(words))
     found = read_window(submitted(view)).window
@@ -158,5 +168,11 @@ def test_midnight_is_said_as_a_clock_says_it(words: str, again: str) -> None:
 
 
 def test_closed_all_week_is_told_at_the_days() -> None:
-    view = submitted(window_form("acme", "COPS", dataclasses.replace(parse_window("days Sat 00:00-24:00 UTC"), days=tuple(range(7)))))
+    view = submitted(
+        window_form(
+            "acme",
+            "COPS",
+            dataclasses.replace(parse_window("days Sat 00:00-24:00 UTC"), days=tuple(range(7))),
+        )
+    )
     assert list(read_window(view).problems) == ["days"]

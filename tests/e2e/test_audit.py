@@ -40,10 +40,16 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-async def decide(store: Store, count: int, cluster: str = "acme", clock: Clock | None = None) -> None:
+async def decide(
+    store: Store, count: int, cluster: str = "acme", clock: Clock | None = None
+) -> None:
     chain = Chain(store, clock or Clock())
     for number in range(count):
-        assert await chain.commit(Commit(puts={"x": str(number)}), cluster, Deed(What.HELD, ANA, "hold", f"reason {number}"))
+        assert await chain.commit(
+            Commit(puts={"x": str(number)}),
+            cluster,
+            Deed(What.HELD, ANA, "hold", f"reason {number}"),
+        )
 
 
 def with_file(tmp_path: Path, work: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
@@ -71,9 +77,13 @@ def verify(config: Path, *words: str) -> int:
     return main(["audit", "verify", "--config", str(config), *words])
 
 
-def test_a_whole_audit_is_said_to_be_whole_while_a_bot_is_at_work(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_audit_is_said_to_be_whole_while_a_bot_is_at_work(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with_file(tmp_path, lambda store: decide(store, 3))
-    running = SqliteStore(tmp_path / "state.sqlite3", Clock())  # holds the file's lock, as a bot does
+    running = SqliteStore(
+        tmp_path / "state.sqlite3", Clock()
+    )  # holds the file's lock, as a bot does
     try:
         assert verify(config) == 0
     finally:
@@ -83,38 +93,60 @@ def test_a_whole_audit_is_said_to_be_whole_while_a_bot_is_at_work(config: Path, 
     assert "beta: 0 decisions, whole" in out
 
 
-def test_what_was_done_to_it_is_named_and_the_exit_code_says_so(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_done_to_it_is_named_and_the_exit_code_says_so(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with_file(tmp_path, lambda store: decide(store, 5))
     with sqlite3.connect(tmp_path / "state.sqlite3") as database:
-        head = database.execute("select text from value where key = ?", (head_key("acme"),)).fetchone()[0]
-        database.execute("update entry set text = replace(text, 'reason 1', 'reason 9') where log = 'audit:acme' and at = 1")
+        head = database.execute(
+            "select text from value where key = ?", (head_key("acme"),)
+        ).fetchone()[0]
+        database.execute(
+            "update entry set text = replace(text, 'reason 1', 'reason 9') where log = 'audit:acme' and at = 1"
+        )
         database.execute("delete from entry where log = 'audit:acme' and at = 3")
     assert verify(config, "--cluster", "acme") == 3
     out = said(capsys)
     assert "acme: 4 decisions, NOT WHOLE" in out
     assert "  entry 2 was changed: it does not hold what its hash is over" in out
     assert "  entry 4 is missing: it was removed" in out
-    assert verify(config, "--cluster", "beta", "--head", head) == 3, "another cluster's head does not fit"
+    assert verify(config, "--cluster", "beta", "--head", head) == 3, (
+        "another cluster's head does not fit"
+    )
     assert "ends with entry 0" in said(capsys)
 
 
-def test_a_cut_chain_is_found_by_a_head_that_was_kept(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cut_chain_is_found_by_a_head_that_was_kept(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with_file(tmp_path, lambda store: decide(store, 4))
     with sqlite3.connect(tmp_path / "state.sqlite3") as database:
-        head = database.execute("select text from value where key = ?", (head_key("acme"),)).fetchone()[0]
-        rows = [json.loads(r[0]) for r in database.execute("select text from entry where log = 'audit:acme' order by at")]
+        head = database.execute(
+            "select text from value where key = ?", (head_key("acme"),)
+        ).fetchone()[0]
+        rows = [
+            json.loads(r[0])
+            for r in database.execute("select text from entry where log = 'audit:acme' order by at")
+        ]
         database.execute("delete from entry where log = 'audit:acme' and at >= 2")
-        database.execute("update value set text = ? where key = ?", (f"2:{rows[1]['hash']}", head_key("acme")))
+        database.execute(
+            "update value set text = ? where key = ?", (f"2:{rows[1]['hash']}", head_key("acme"))
+        )
     kept = tmp_path / "head.json"
     kept.write_text(json.dumps({"cluster": "acme", "number": 4, "hash": rows[3]["hash"]}))
     assert verify(config, "--cluster", "acme") == 0, "from within nobody can tell"
     for given in (head, head.split(":")[1], head[:18], str(kept)):
         assert verify(config, "--cluster", "acme", "--head", given) == 3, given
-    assert "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2" in said(capsys)
+    assert (
+        "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2"
+        in said(capsys)
+    )
     assert verify(config, "--head", str(kept)) == 3, "a file says itself whose it is"
 
 
-def test_what_was_asked_for_wrongly_and_what_cannot_be_read(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_asked_for_wrongly_and_what_cannot_be_read(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert verify(config) == 1
     assert "state.sqlite3 cannot be used" in capsys.readouterr().err
     with_file(tmp_path, lambda store: decide(store, 1))
@@ -129,7 +161,9 @@ def test_what_was_asked_for_wrongly_and_what_cannot_be_read(config: Path, tmp_pa
     assert main(["audit", "export", "--config", str(config), "--since", "yesterday"]) == 2
 
 
-def test_export_is_every_decision_in_a_line_of_its_own(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_is_every_decision_in_a_line_of_its_own(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     old = Clock(read=lambda: 1_700_000_000.0)
 
     async def work(store: Store) -> None:
@@ -145,13 +179,34 @@ def test_export_is_every_decision_in_a_line_of_its_own(config: Path, tmp_path: P
         ("beta", 1, "put on hold", "UANA"),
     ]  # fmt: skip
     for since in ("2023-11-15", "30d", "2026-01-01T00:00:00+01:00"):
-        assert main(["audit", "export", "--config", str(config), "--cluster", "acme", "--since", since]) == 0
+        assert (
+            main(
+                ["audit", "export", "--config", str(config), "--cluster", "acme", "--since", since]
+            )
+            == 0
+        )
         assert [json.loads(line)["number"] for line in said(capsys).splitlines()] == [3], since
-    assert main(["audit", "export", "--config", str(config), "--cluster", "acme", "--since", "2023-11-14"]) == 0
+    assert (
+        main(
+            [
+                "audit",
+                "export",
+                "--config",
+                str(config),
+                "--cluster",
+                "acme",
+                "--since",
+                "2023-11-14",
+            ]
+        )
+        == 0
+    )
     assert len(said(capsys).splitlines()) == 3
 
 
-def test_the_heads_in_a_bucket_that_cannot_be_read_are_told_of(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_heads_in_a_bucket_that_cannot_be_read_are_told_of(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     in_bucket(config, "http://127.0.0.1:9")
     with_file(tmp_path, lambda store: decide(store, 1))
     assert verify(config, "--cluster", "acme") == 1
@@ -159,7 +214,9 @@ def test_the_heads_in_a_bucket_that_cannot_be_read_are_told_of(config: Path, tmp
     assert verify(config, "--cluster", "acme", "--no-bucket") == 0
 
 
-def test_many_decide_at_once_on_a_real_redis(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_decide_at_once_on_a_real_redis(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def story() -> None:
         async with running_redis(redis_server()) as url:
             stores = [RedisStore(url) for _ in range(3)]
@@ -181,13 +238,19 @@ def test_many_decide_at_once_on_a_real_redis(config: Path, monkeypatch: pytest.M
 
 
 def test_heads_in_a_real_bucket_tell_what_was_cut(
-    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Over HTTP and boto3: put once, private, and read again by somebody who only checks."""
     bucket = Bucket()
 
     async def keep(url: str) -> None:
-        store, spaces = SqliteStore(tmp_path / "state.sqlite3", Clock()), Spaces(url, "bucket", "key", "secret-secret")
+        store, spaces = (
+            SqliteStore(tmp_path / "state.sqlite3", Clock()),
+            Spaces(url, "bucket", "key", "secret-secret"),
+        )
         for _ in range(2):
             await decide(store, 2)
             head = await Chain(store, Clock()).head("acme")
@@ -210,10 +273,18 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
             content = json.loads(next(iter(bucket.objects.values())))
             assert (content["cluster"], content["number"], len(content["hash"])) == ("acme", 2, 64)
             with sqlite3.connect(tmp_path / "state.sqlite3") as database:
-                second = database.execute("select text from entry where log = 'audit:acme' and at = 1").fetchone()[0]
+                second = database.execute(
+                    "select text from entry where log = 'audit:acme' and at = 1"
+                ).fetchone()[0]
                 database.execute("delete from entry where log = 'audit:acme' and at > 1")
-                database.execute("update value set text = ? where key = ?", (f"2:{json.loads(second)['hash']}", head_key("acme")))
+                database.execute(
+                    "update value set text = ? where key = ?",
+                    (f"2:{json.loads(second)['hash']}", head_key("acme")),
+                )
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
-            assert "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2" in said(capsys)
+            assert (
+                "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2"
+                in said(capsys)
+            )
 
     asyncio.run(story())

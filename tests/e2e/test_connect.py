@@ -29,17 +29,38 @@ def bare(**more: str) -> dict[str, str]:
 
 
 def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
-    world = subprocess.Popen([*BOT, "demo", "--world-only", "--port", "0"], stdout=subprocess.PIPE, text=True, env=bare())
+    world = subprocess.Popen(
+        [*BOT, "demo", "--world-only", "--port", "0"], stdout=subprocess.PIPE, text=True, env=bare()
+    )
     try:
         told = introduced(world)
         env = bare(**dict(re.findall(r"export (\w+)=(\S+)", told)))
-        assert {"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DIGITALOCEAN_TOKEN", "LIVEKIT_API_SECRET"} <= env.keys()
-        answers = ["", "", *answers_in(told, "public address", "may ask", "the channel"), "", *answers_in(told, "SSH key"), ""]
-        made = play(command_in(told, "init"), "\n".join([*answers, *answers_in(told, "the bucket", "own member id"), ""]), env, tmp_path)
+        assert {
+            "SLACK_BOT_TOKEN",
+            "SLACK_APP_TOKEN",
+            "DIGITALOCEAN_TOKEN",
+            "LIVEKIT_API_SECRET",
+        } <= env.keys()
+        answers = [
+            "",
+            "",
+            *answers_in(told, "public address", "may ask", "the channel"),
+            "",
+            *answers_in(told, "SSH key"),
+            "",
+        ]
+        made = play(
+            command_in(told, "init"),
+            "\n".join([*answers, *answers_in(told, "the bucket", "own member id"), ""]),
+            env,
+            tmp_path,
+        )
         assert made.returncode == 0, made.stderr
         assert "sim" not in (tmp_path / "pretend.yaml").read_text(), "no secret stands in it"
         examined = play(command_in(told, "doctor"), "", env, tmp_path)
-        assert (examined.returncode, "serve` can be started" in examined.stdout) == (0, True), examined.stdout
+        assert (examined.returncode, "serve` can be started" in examined.stdout) == (0, True), (
+            examined.stdout
+        )
         serve(told, env, tmp_path)
     finally:
         world.send_signal(signal.SIGINT)
@@ -68,12 +89,25 @@ def answers_in(told: str, *names: str) -> list[str]:
     return [match[1] for match in found if match]
 
 
-def play(command: list[str], typed: str, env: Mapping[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, input=typed, capture_output=True, text=True, env=dict(env), cwd=folder, check=False, timeout=90)
+def play(
+    command: list[str], typed: str, env: Mapping[str, str], folder: Path
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        input=typed,
+        capture_output=True,
+        text=True,
+        env=dict(env),
+        cwd=folder,
+        check=False,
+        timeout=90,
+    )
 
 
 def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
-    bot = subprocess.Popen(command_in(told, "serve"), stderr=subprocess.PIPE, text=True, env=dict(env), cwd=folder)
+    bot = subprocess.Popen(
+        command_in(told, "serve"), stderr=subprocess.PIPE, text=True, env=dict(env), cwd=folder
+    )
     try:
         url = re.search(r"Slack's page: (\S+)", told)
         assert url
@@ -107,38 +141,68 @@ GIVEN = {
 }  # fmt: skip
 
 
-def init(folder: Path, *more: str, env: Mapping[str, str] | None = None, **flags: str) -> "subprocess.CompletedProcess[str]":
-    words = [word for key, value in (GIVEN | flags).items() for word in (f"--{key.replace('_', '-')}", value)]
+def init(
+    folder: Path, *more: str, env: Mapping[str, str] | None = None, **flags: str
+) -> "subprocess.CompletedProcess[str]":
+    words = [
+        word
+        for key, value in (GIVEN | flags).items()
+        for word in (f"--{key.replace('_', '-')}", value)
+    ]
     return play([*BOT, "init", "--no-questions", *words, *more], "", env or bare(), folder)
 
 
 def test_without_questions(tmp_path: Path) -> None:
     made = init(tmp_path)
     assert made.returncode == 0, made.stderr
-    assert "Fill in: SLACK_BOT_TOKEN, SLACK_APP_TOKEN, DIGITALOCEAN_TOKEN, LIVEKIT_API_KEY, LIVEKIT_API_SECRET" in made.stderr
+    assert (
+        "Fill in: SLACK_BOT_TOKEN, SLACK_APP_TOKEN, DIGITALOCEAN_TOKEN, LIVEKIT_API_KEY, LIVEKIT_API_SECRET"
+        in made.stderr
+    )
     assert stat.S_IMODE((tmp_path / "bot.env").stat().st_mode) == 0o600
-    tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "DIGITALOCEAN_TOKEN": "d", "LIVEKIT_API_KEY": "k"}
-    settings = load(tmp_path / "settings.yaml", {**tokens, "LIVEKIT_API_SECRET": "s", "HOME": str(tmp_path)})
+    tokens = {
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_APP_TOKEN": "xapp-1",
+        "DIGITALOCEAN_TOKEN": "d",
+        "LIVEKIT_API_KEY": "k",
+    }
+    settings = load(
+        tmp_path / "settings.yaml", {**tokens, "LIVEKIT_API_SECRET": "s", "HOME": str(tmp_path)}
+    )
     check_secrets(settings)
     assert settings.clusters["acme"].roles.operators == ("U0000ANA", "U0000BEN")
     assert settings.channels == {"C0123OPS": "acme"}
     assert list(settings.terminal.users.values()) == ["U0000ANA"]
     again = init(tmp_path)
-    assert (again.returncode, "settings.yaml is there already and is not overwritten" in again.stderr) == (1, True)
+    assert (
+        again.returncode,
+        "settings.yaml is there already and is not overwritten" in again.stderr,
+    ) == (1, True)
 
 
 def test_a_missing_or_wrong_answer_writes_nothing(tmp_path: Path) -> None:
     wrong = init(tmp_path, operators="ana")
-    assert (wrong.returncode, "--operators: found ana; allowed: a Slack member id" in wrong.stderr) == (2, True)
+    assert (
+        wrong.returncode,
+        "--operators: found ana; allowed: a Slack member id" in wrong.stderr,
+    ) == (2, True)
     missing = play([*BOT, "init", "--no-questions"], "", bare(), tmp_path)
-    assert (missing.returncode, "--stack: found nothing; allowed: an answer" in missing.stderr) == (2, True)
+    assert (missing.returncode, "--stack: found nothing; allowed: an answer" in missing.stderr) == (
+        2,
+        True,
+    )
     stopped = play([*BOT, "init"], "acme\n", bare(), tmp_path)
     assert (stopped.returncode, "stopped: nothing was written" in stopped.stderr) == (1, True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_person_alone_is_told_so_in_the_file(tmp_path: Path) -> None:
-    assert init(tmp_path, "--env-file", "-", operators="U0000ANA", channel="none", me="none").returncode == 0
+    assert (
+        init(
+            tmp_path, "--env-file", "-", operators="U0000ANA", channel="none", me="none"
+        ).returncode
+        == 0
+    )
     assert not (tmp_path / "bot.env").exists()
     cluster = yaml.safe_load((tmp_path / "settings.yaml").read_text())["clusters"]["acme"]
     assert cluster["policy"] == {"single_operator": True}
@@ -148,13 +212,22 @@ def test_one_person_alone_is_told_so_in_the_file(tmp_path: Path) -> None:
 def test_secrets_that_the_environment_has_are_not_written_down(tmp_path: Path) -> None:
     made = init(tmp_path, env=bare(SLACK_BOT_TOKEN="xoxb-5ec2e7"))
     assert "From the environment, and not written down: SLACK_BOT_TOKEN" in made.stderr
-    assert "5ec2e7" not in (tmp_path / "bot.env").read_text() + (tmp_path / "settings.yaml").read_text()
+    assert (
+        "5ec2e7"
+        not in (tmp_path / "bot.env").read_text() + (tmp_path / "settings.yaml").read_text()
+    )
 
 
 def test_on_a_terminal_stacks_are_picked_and_secrets_are_not_shown(tmp_path: Path) -> None:
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
-            words = ["init", "--config", str(tmp_path / "mine.yaml"), "--digitalocean-api", world.addresses.digitalocean]
+            words = [
+                "init",
+                "--config",
+                str(tmp_path / "mine.yaml"),
+                "--digitalocean-api",
+                world.addresses.digitalocean,
+            ]
             shown = await asyncio.to_thread(on_a_terminal, words, {
                 "DIGITALOCEAN_TOKEN": "dop_v1_sim",
                 "look like OpenVidu": "1",

@@ -32,7 +32,12 @@ def test_the_bot_is_killed_and_comes_back_and_nothing_stays(tmp_path: Path) -> N
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "TMPDIR": str(folder), "https_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    return {
+        **os.environ,
+        "TMPDIR": str(folder),
+        "https_proxy": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
 
 
 async def _kill_and_wait(url: str) -> None:
@@ -55,7 +60,14 @@ async def _kill_and_wait(url: str) -> None:
             assert (await answer.json())["text"].startswith("It is 19:58")
         await until(3)
         async with http.get(f"{url}/_control/state", params={"as": "UANA"}) as state:
-            assert (await state.json())["panel"]["clock"][:5] in ("19:58", "19:59", "20:00", "20:01", "20:02", "20:03")
+            assert (await state.json())["panel"]["clock"][:5] in (
+                "19:58",
+                "19:59",
+                "20:00",
+                "20:01",
+                "20:02",
+                "20:03",
+            )
         typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
         async with http.post(f"{url}/_control/act", json=typed) as said:
             assert (await said.json())["ok"]
@@ -64,8 +76,13 @@ async def _kill_and_wait(url: str) -> None:
             assert seen.status == 200
 
 
-@pytest.mark.parametrize(("kind", "keeper"), [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")])
-def test_it_can_be_started_with_each_kind_of_media_fleet(kind: str, keeper: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "keeper"),
+    [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],
+)
+def test_it_can_be_started_with_each_kind_of_media_fleet(
+    kind: str, keeper: str, tmp_path: Path
+) -> None:
     words = [sys.executable, "-m", "bot", "demo", "--port", "0", "--no-browser", "--kind", kind]
     demo = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=_environment(tmp_path))
     try:

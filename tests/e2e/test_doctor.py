@@ -54,7 +54,10 @@ async def look(
     """What the doctor finds; `parts`: only those of it."""
     settings = load(world.settings_file, world.bot_environment() | (env or {}))
     async with open_case(settings, clock_of(world)) as case:
-        return [finding async for finding in examine([check for part in parts for check in part(change(case))])]
+        return [
+            finding
+            async for finding in examine([check for part in parts for check in part(change(case))])
+        ]
 
 
 def edited(world: World, **cluster: Any) -> None:
@@ -70,7 +73,11 @@ def of(found: list[Finding], name: str) -> Finding:
 
 def others(found: list[Finding], *names: str) -> None:
     """Everything else is as it should be."""
-    strange = [f for f in found if f.verdict in (Verdict.WRONG, Verdict.UNKNOWN) and not f.name.startswith(names)]
+    strange = [
+        f
+        for f in found
+        if f.verdict in (Verdict.WRONG, Verdict.UNKNOWN) and not f.name.startswith(names)
+    ]
     assert strange == []
 
 
@@ -97,8 +104,6 @@ def bucket_of(world: World) -> dict[str, Any]:
     return {key: bucket.current(key) for key in bucket.objects if bucket.current(key) is not None}
 
 
-
-
 def ailing(world: World, fault: str) -> None:
     world.town.faults.ail(world.estate.media(STACK)[0].name, fault)
 
@@ -116,7 +121,10 @@ def public_key(world: World) -> None:
 
 
 def ics(*days: str) -> bytes:
-    events = "".join(f"BEGIN:VEVENT\r\nUID:{d}\r\nDTSTART;VALUE=DATE:{d}\r\nSUMMARY:Navidad\r\nEND:VEVENT\r\n" for d in days)
+    events = "".join(
+        f"BEGIN:VEVENT\r\nUID:{d}\r\nDTSTART;VALUE=DATE:{d}\r\nSUMMARY:Navidad\r\nEND:VEVENT\r\n"
+        for d in days
+    )
     return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n".encode()
 
 
@@ -263,7 +271,12 @@ def test_a_host_that_is_another_is_told_of_with_both_fingerprints(tmp_path: Path
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
             master = world.estate.masters(STACK)[0]
-            key = " ".join(asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().split()[:2])
+            key = " ".join(
+                asyncssh.generate_private_key("ssh-ed25519")
+                .export_public_key()
+                .decode()
+                .split()[:2]
+            )
             store = SqliteStore(tmp_path / "state.sqlite3", clock_of(world))
             await store.commit(Commit(puts={f"hostkey:{master.id}": key}))
             # A bot may hold the file meanwhile: it is only read.
@@ -278,19 +291,32 @@ def test_a_host_that_is_another_is_told_of_with_both_fingerprints(tmp_path: Path
     asyncio.run(story())
 
 
-def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(tmp_path: Path) -> None:
+def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(
+    tmp_path: Path,
+) -> None:
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
             master = world.estate.masters(STACK)[0]
             key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
             store = SqliteStore(tmp_path / "state.sqlite3", clock_of(world))
-            await store.commit(Commit(puts={f"hostkey:{master.id}": " ".join(key.export_public_key().decode().split()[:2])}))
+            await store.commit(
+                Commit(
+                    puts={
+                        f"hostkey:{master.id}": " ".join(
+                            key.export_public_key().decode().split()[:2]
+                        )
+                    }
+                )
+            )
             await store.aclose()
             assert world.town.ssh is not None
             theirs = world.town.ssh.host_key(master.id).get_fingerprint()
             finding = of(await look(world, parts=[nodes.checks]), f"{STACK}: SSH to master-1")
             assert finding.verdict is Verdict.WRONG
-            assert f"changed: pinned ecdsa {key.get_fingerprint()}, offers ed25519 {theirs}" in finding.said
+            assert (
+                f"changed: pinned ecdsa {key.get_fingerprint()}, offers ed25519 {theirs}"
+                in finding.said
+            )
             assert "find out who answers there" in finding.remedy
 
     asyncio.run(story())
@@ -312,8 +338,13 @@ def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
             holidays = of(found, f"{STACK}: holidays").said
             assert holidays.startswith("days.ics: 3 days off ahead; the next is ")
             assert holidays.endswith(" (Navidad)")
-            assert of(found, f"{STACK}: windows").said == "1 window understood: nights (daily, Europe/Madrid)"
-            assert of(found, f"{STACK}: region").said == f"every droplet is in {world.cluster.region}"
+            assert (
+                of(found, f"{STACK}: windows").said
+                == "1 window understood: nights (daily, Europe/Madrid)"
+            )
+            assert (
+                of(found, f"{STACK}: region").said == f"every droplet is in {world.cluster.region}"
+            )
             assert "holds a private key (ed25519 SHA256:" in of(found, f"{STACK}: SSH key").said
             assert of(found, f"{STACK}: certificate").verdict is Verdict.SKIPPED
 
@@ -328,7 +359,11 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
 
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
-            made = make(tmp_path, "selfsigned", (urlsplit(world.addresses.fronts[STACK]).hostname or "", "meet.example.com"))
+            made = make(
+                tmp_path,
+                "selfsigned",
+                (urlsplit(world.addresses.fronts[STACK]).hostname or "", "meet.example.com"),
+            )
             async with tls_in_front(world.addresses.fronts[STACK], made) as front:
                 edited(world, public_url=f"{front}/", livekit_url=front)
                 found = await look(world, parts=[addresses.checks])
@@ -340,7 +375,9 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
                 livekit = of(found, f"{STACK}: LiveKit")
                 assert "certificate not trusted (self-signed certificate)" in livekit.said
                 assert f"clusters.{STACK}.ca_file" in livekit.remedy
-                others(found, f"{STACK}: public address", f"{STACK}: certificate", f"{STACK}: LiveKit")
+                others(
+                    found, f"{STACK}: public address", f"{STACK}: certificate", f"{STACK}: LiveKit"
+                )
 
                 edited(world, ca_file="selfsigned.pem")
                 found = await look(world, parts=[addresses.checks])
@@ -349,7 +386,9 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
                 assert "it is accepted and ends 20" in of(found, f"{STACK}: certificate").said
                 settings = load(world.settings_file, world.bot_environment())
                 async with open_case(settings, clock_of(world)) as case:
-                    cluster = await case.patients[0].world.observe(frozenset({Fact.FRONT, Fact.LOAD, Fact.HEALTH}))
+                    cluster = await case.patients[0].world.observe(
+                        frozenset({Fact.FRONT, Fact.LOAD, Fact.HEALTH})
+                    )
                 assert cluster.front is True
                 assert cluster.load is not None
                 assert all(m.healthy for m in cluster.masters)
@@ -390,7 +429,9 @@ def test_the_cloud_behind_a_certificate_of_ones_own(tmp_path: Path) -> None:
         (90, 61, 7, Verdict.FINE, "in 61 days"),
     ],
 )
-def test_how_long_a_certificate_has_to_last(lives: float, left: float, closed: float, verdict: Verdict, said: str) -> None:
+def test_how_long_a_certificate_has_to_last(
+    lives: float, left: float, closed: float, verdict: Verdict, said: str
+) -> None:
     ends = 1_800_000_000.0
     seen = Certificate("https://x", ("x",), "y", ends - lives * 86400, ends)
     finding = judged("a", seen, ends - left * 86400, closed * 86400)
@@ -420,11 +461,19 @@ def test_a_password_that_is_not_encoded_is_a_line_and_the_rest_is_looked_at(tmp_
 
 
 @pytest.mark.parametrize("command", ["doctor", "serve"])
-def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(tmp_path: Path, command: str) -> None:
+def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
+    tmp_path: Path, command: str
+) -> None:
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
             sentinel = ODD.replace("redis:", "redis+sentinel:")
-            for odd in (ODD, ODD.replace("#", "/"), ODD.replace("#", "?"), ODD.replace("#", "["), sentinel.replace("#", "/")):
+            for odd in (
+                ODD,
+                ODD.replace("#", "/"),
+                ODD.replace("#", "?"),
+                ODD.replace("#", "["),
+                sentinel.replace("#", "/"),
+            ):
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "bot", command, "--config", str(world.settings_file)),
                     env={**world.bot_environment(), "REDIS_URL": odd}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -474,7 +523,11 @@ def test_a_clock_that_is_five_minutes_off(tmp_path: Path, off: float, said: str)
             theirs = {300.0: "5 min behind", -300.0: "5 min ahead of"}[off]
 
             def late(case: Case) -> Case:
-                return dataclasses.replace(case, wall=lambda: case.wall() + off, clock=Clock(read=lambda: right.now() + off))
+                return dataclasses.replace(
+                    case,
+                    wall=lambda: case.wall() + off,
+                    clock=Clock(read=lambda: right.now() + off),
+                )
 
             found = await look(world, lambda case: late(dataclasses.replace(case)))
             for who in ("Slack", "DigitalOcean"):
@@ -505,7 +558,10 @@ def test_who_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
 
 def test_a_redis_that_may_forget(tmp_path: Path) -> None:
     async def story() -> None:
-        async with running_redis(redis_server()) as url, world_of(tmp_path, 1.0, redis_url=url) as world:
+        async with (
+            running_redis(redis_server()) as url,
+            world_of(tmp_path, 1.0, redis_url=url) as world,
+        ):
             others(await look(world))
             async with redis.from_url(url) as line:
                 await line.config_set("appendonly", "no")
@@ -555,17 +611,21 @@ def test_a_check_that_fails_or_hangs_is_one_finding_and_the_others_go_on() -> No
     assert [(f.name, f.verdict) for f in found] == [
         ("a", Verdict.UNKNOWN), ("b", Verdict.UNKNOWN), ("c", Verdict.WRONG), ("d", Verdict.FINE),
     ]  # fmt: skip
-    assert found[1].said.startswith("the check itself failed: ZeroDivisionError in e2e/test_doctor.py, line ")
+    assert found[1].said.startswith(
+        "the check itself failed: ZeroDivisionError in e2e/test_doctor.py, line "
+    )
     assert "hunter2" not in line(found[1])
     assert all(f.remedy for f in found[:3])
 
 
 def test_exit_codes_and_lines() -> None:
-    good, bad, blind = fine("a", "well"), wrong("b", "ill", "mend it"), unknown("c", "dark", "light a lamp")
+    good, bad, blind = (
+        fine("a", "well"),
+        wrong("b", "ill", "mend it"),
+        unknown("c", "dark", "light a lamp"),
+    )
     assert [exit_code(f) for f in ([good], [good, bad, blind], [good, blind])] == [0, 1, 2]
     assert line(bad) == "WRONG           b: ill\n                → mend it"
     assert closing([good, good, bad]).startswith("2 fine, 1 wrong; ")
     told = json.loads(as_json([bad]))
     assert (told["exit_code"], told["findings"][0]["remedy"]) == (1, "mend it")
-
-

@@ -25,7 +25,14 @@ from simulators.doors import http_door
 
 SECRET = "a-signing-secret"
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
-COMMAND = {"command": "/openvidu", "text": "status", "user_id": "UANA", "team_id": "T0ACME", "channel_id": "COPS", "trigger_id": "1.2"}
+COMMAND = {
+    "command": "/openvidu",
+    "text": "status",
+    "user_id": "UANA",
+    "team_id": "T0ACME",
+    "channel_id": "COPS",
+    "trigger_id": "1.2",
+}
 
 
 @dataclass
@@ -71,7 +78,11 @@ async def door() -> AsyncIterator[tuple[str, Taken]]:
 def signed(body: bytes, stamp: str = "", secret: str = SECRET, kind: str = FORM) -> dict[str, str]:
     stamp = stamp or str(int(time.time()))
     made = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
-    return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={made}", "Content-Type": kind}
+    return {
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": f"v0={made}",
+        "Content-Type": kind,
+    }
 
 
 async def sent(http: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str]) -> int:
@@ -94,7 +105,9 @@ def test_a_signed_request_is_taken_once() -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("seconds", [-100_000, -301, 360, 100_000])  # one of the future grows younger on a slow machine
+@pytest.mark.parametrize(
+    "seconds", [-100_000, -301, 360, 100_000]
+)  # one of the future grows younger on a slow machine
 def test_old_stamps_and_stamps_of_the_future_are_turned_away(seconds: int) -> None:
     async def story() -> None:
         async with door() as (url, taken), aiohttp.ClientSession() as http:
@@ -105,7 +118,22 @@ def test_old_stamps_and_stamps_of_the_future_are_turned_away(seconds: int) -> No
     asyncio.run(story())
 
 
-GARBAGE = ("", "soon", "1e9", "-1", " 1", "١٢٣", "9" * 19, "9" * 400, "0x10", "1.5", "nan", "\xb2", "NaN", "+5")
+GARBAGE = (
+    "",
+    "soon",
+    "1e9",
+    "-1",
+    " 1",
+    "١٢٣",
+    "9" * 19,
+    "9" * 400,
+    "0x10",
+    "1.5",
+    "nan",
+    "\xb2",
+    "NaN",
+    "+5",
+)
 
 
 def test_what_is_not_signed_is_turned_away_whatever_it_is(caplog: pytest.LogCaptureFixture) -> None:
@@ -127,20 +155,48 @@ def test_what_is_not_signed_is_turned_away_whatever_it_is(caplog: pytest.LogCapt
 def forged(dice: random.Random) -> list[tuple[bytes, dict[str, str]]]:
     body = urlencode(COMMAND).encode()
     good = signed(body)
-    bodies = [b"", b"\xff\xfe\x00", b"[" * 200_000, b"{" + b'"a":' * 50_000, b"a=1&" * 100_000, b"x" * 1_500_000, dice.randbytes(5000)]
+    bodies = [
+        b"",
+        b"\xff\xfe\x00",
+        b"[" * 200_000,
+        b"{" + b'"a":' * 50_000,
+        b"a=1&" * 100_000,
+        b"x" * 1_500_000,
+        dice.randbytes(5000),
+    ]
     bodies += [b"ssl_check=1", json.dumps({"type": "url_verification", "challenge": "c"}).encode()]
     bodies += [urlencode({"payload": "[" * 100_000}).encode()]
     kinds = (FORM, JSON, "multipart/form-data", "text/plain; charset=x")
     found = [(one, signed(one, secret="another", kind=kind)) for one in bodies for kind in kinds]
     found += [(one, {"Content-Type": FORM}) for one in bodies]
-    found += [(body + b"&x=1", good), (body[:-1], good), (body.upper(), good), (body.replace(b"status", b"shutdown"), good)]
-    marks = ("", "v0=", "v1=" + good["X-Slack-Signature"][3:], "ñ" * 20, "v0=" + "0" * 64, "x" * 4000)
+    found += [
+        (body + b"&x=1", good),
+        (body[:-1], good),
+        (body.upper(), good),
+        (body.replace(b"status", b"shutdown"), good),
+    ]
+    marks = (
+        "",
+        "v0=",
+        "v1=" + good["X-Slack-Signature"][3:],
+        "ñ" * 20,
+        "v0=" + "0" * 64,
+        "x" * 4000,
+    )
     found += [(body, good | {"X-Slack-Signature": mark}) for mark in marks]
-    found += [(body, signed(body, stamp) | {"X-Slack-Request-Timestamp": stamp}) for stamp in GARBAGE if stamp.isascii()]
+    found += [
+        (body, signed(body, stamp) | {"X-Slack-Request-Timestamp": stamp})
+        for stamp in GARBAGE
+        if stamp.isascii()
+    ]
     found += [(body, good | {"X-Slack-Request-Timestamp": stamp}) for stamp in GARBAGE]
     for _ in range(100):
         at = dice.randrange(len(good["X-Slack-Signature"]))
-        changed = good["X-Slack-Signature"][:at] + dice.choice("0123456789abcdefv=") + good["X-Slack-Signature"][at + 1 :]
+        changed = (
+            good["X-Slack-Signature"][:at]
+            + dice.choice("0123456789abcdefv=")
+            + good["X-Slack-Signature"][at + 1 :]
+        )
         if changed != good["X-Slack-Signature"]:
             found.append((body, good | {"X-Slack-Signature": changed}))
     return found
@@ -159,9 +215,21 @@ def forged(dice: random.Random) -> list[tuple[bytes, dict[str, str]]]:
         (b"[]", JSON),
         (b'"text"', JSON),
     ],
-    ids=["deep list", "deep object", "not text", "deep payload", "5000 fields", "empty", "null", "a list", "a text"],
+    ids=[
+        "deep list",
+        "deep object",
+        "not text",
+        "deep payload",
+        "5000 fields",
+        "empty",
+        "null",
+        "a list",
+        "a text",
+    ],
 )
-def test_what_is_signed_and_makes_no_sense_is_answered(body: bytes, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_signed_and_makes_no_sense_is_answered(
+    body: bytes, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story() -> None:
         async with door() as (url, taken), aiohttp.ClientSession() as http:
             assert 200 <= await sent(http, url, body, signed(body, kind=kind)) < 500

@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[2]
 UID = 10001
 PROGRAMS = ("unshare", "setpriv", "mount")
 pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, to become somebody without rights"),
+    pytest.mark.skipif(
+        sys.platform != "linux" or os.geteuid() != 0,
+        reason="needs root, to become somebody without rights",
+    ),
     pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"needs {', '.join(PROGRAMS)}"),
 ]
 
@@ -59,7 +62,9 @@ def prepared(world: World, place: Path) -> list[str]:
     for folder in (place, place / "python", place / "project", state):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
-    settings = yaml.safe_load(world.settings_file.read_text().replace(str(world.folder), str(state)))
+    settings = yaml.safe_load(
+        world.settings_file.read_text().replace(str(world.folder), str(state))
+    )
     (state / "settings.yaml").write_text(yaml.safe_dump(settings))
     shutil.copy(world.key_file, state / world.key_file.name)
     for file in (state, *state.iterdir()):
@@ -68,7 +73,19 @@ def prepared(world: World, place: Path) -> list[str]:
     program = sys.executable.replace(str(ROOT), str(place / "project"))
     seen = {str(world.settings_file): str(state / "settings.yaml"), sys.executable: program}
     command = [seen.get(word, word) for word in world.bot_command()]
-    return ["unshare", "--mount", "sh", "-c", LOCKED, "locked", str(place), str(python), closed_above(python), str(ROOT), *command]
+    return [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        LOCKED,
+        "locked",
+        str(place),
+        str(python),
+        closed_above(python),
+        str(ROOT),
+        *command,
+    ]
 
 
 def told_of(bot: Child, what: str) -> str:
@@ -80,7 +97,11 @@ def test_without_rights_on_a_read_only_file_system() -> None:
         async with world_of(folder, 30.0) as world:
             bot = Child(folder / "bot.log")
             # asyncssh looks for libraries with a temporary file: that is what the /tmp in memory is for, in compose.yaml and elsewhere.
-            home = {"HOME": str(place / "state"), "TMPDIR": str(place / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
+            home = {
+                "HOME": str(place / "state"),
+                "TMPDIR": str(place / "state"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            }
             home["PYTHONPATH"] = str(place / "project")
             await bot.start(prepared(world, place), {**world.bot_environment(), **home})
             try:
@@ -93,7 +114,9 @@ def test_without_rights_on_a_read_only_file_system() -> None:
                 assert all("ro" in m[5].split(",") for m in mounts if m[4] == "/")
                 ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
                 await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
-                await until_seen(ana, "Approve", lambda: ana.types(OPS, "/openvidu shutdown --media-only"))
+                await until_seen(
+                    ana, "Approve", lambda: ana.types(OPS, "/openvidu shutdown --media-only")
+                )
                 card = await ana.waits_to_see(OPS, "Approve")
                 await until_seen(ben, "acme-1", lambda: ben.presses(card, "Approve"))
                 assert (place / "state" / "state.sqlite3").stat().st_uid == UID
@@ -106,5 +129,8 @@ def test_without_rights_on_a_read_only_file_system() -> None:
             assert "Read-only" not in bot.last_words()
             assert "Permission denied" not in bot.last_words()
 
-    with tempfile.TemporaryDirectory(prefix="locked-") as folder, tempfile.TemporaryDirectory(prefix="place-") as place:
+    with (
+        tempfile.TemporaryDirectory(prefix="locked-") as folder,
+        tempfile.TemporaryDirectory(prefix="place-") as place,
+    ):
         asyncio.run(story(Path(folder), Path(place)))

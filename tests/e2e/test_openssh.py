@@ -51,13 +51,24 @@ async def status(scene: Scene) -> str:
 async def approved(scene: Scene, words: str, title: str) -> None:
     await scene.ana.types("COPS", f"/openvidu {words}")
     card: Message = await until(
-        lambda: next((m for m in scene.ana.sees("COPS") if title in m.text and "Approve" in str(m.blocks)), None), "a card"
+        lambda: next(
+            (m for m in scene.ana.sees("COPS") if title in m.text and "Approve" in str(m.blocks)),
+            None,
+        ),
+        "a card",
     )
     await scene.ben.presses(card, "Approve")
 
 
 def drained_card(scene: Scene) -> str:
-    return next((f"{m.text} {m.blocks}" for m in reversed(scene.ana.sees("COPS")) if "acme-1" in f"{m.text} {m.blocks}"), "")
+    return next(
+        (
+            f"{m.text} {m.blocks}"
+            for m in reversed(scene.ana.sees("COPS"))
+            if "acme-1" in f"{m.text} {m.blocks}"
+        ),
+        "",
+    )
 
 
 def test_root_drains_a_node_once_and_its_meeting_ends_by_itself(tmp_path: Path) -> None:
@@ -67,14 +78,21 @@ def test_root_drains_a_node_once_and_its_meeting_ends_by_itself(tmp_path: Path) 
         await approved(scene, "drain media-1", "Drain media-1 of acme")
         await until(lambda: machine.signals() == ["openvidu", "egress"], "both signals")
         (machine.box / "stopped").touch()  # dockerd is restarted, and its containers live on
-        await until(lambda: any("Cannot connect to the Docker daemon" in m.text for m in scene.ana.sees("COPS")), "the reason")
+        await until(
+            lambda: any(
+                "Cannot connect to the Docker daemon" in m.text for m in scene.ana.sees("COPS")
+            ),
+            "the reason",
+        )
         run = await scene.journal.run("acme-1")
         assert run.state is State.RUNNING, "silence is not absence"
         (machine.box / "stopped").unlink()
         (machine.box / "meeting").unlink()
         await until(lambda: not machine.runs("openvidu"), "the media server to end")
         await scene.run_is("acme-1", State.DONE, timeout=PATIENCE)
-        assert machine.signals() == ["openvidu", "egress"], "each once, and none for the agent that would end by it"
+        assert machine.signals() == ["openvidu", "egress"], (
+            "each once, and none for the agent that would end by it"
+        )
         assert not (machine.box / "thrown-out").exists()
         assert machine.runs("agent-captions")
 
@@ -84,7 +102,10 @@ def test_root_drains_a_node_once_and_its_meeting_ends_by_itself(tmp_path: Path) 
 def test_a_user_without_docker_sees_nothing_and_drains_nothing(tmp_path: Path) -> None:
     async def story(scene: Scene, machine: Node) -> None:
         seen = await status(scene)
-        assert "media-1 · active, not seen: docker: permission denied while trying to connect to the Docker daemon socket" in seen
+        assert (
+            "media-1 · active, not seen: docker: permission denied while trying to connect to the Docker daemon socket"
+            in seen
+        )
         assert "drained" not in seen
         await approved(scene, "drain media-1", "Drain media-1 of acme")
         await scene.run_is("acme-1", State.RUNNING, timeout=PATIENCE)

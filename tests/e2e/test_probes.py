@@ -36,7 +36,9 @@ async def _played(tmp_path: Path, kind: str, answer: bool, *, busy: bool = False
         before = len(world.estate.requests)
         async with open_case(settings, clock_of(world)) as case:
             failed = await probe(case, asks, said.append)
-        changed = [(method, path) for method, path, *_ in world.estate.requests[before:] if method != "GET"]
+        changed = [
+            (method, path) for method, path, *_ in world.estate.requests[before:] if method != "GET"
+        ]
         assert world.estate.functions.scales(STACK) == (kind == "autoscaler"), "as it was"
         assert world.estate.violations == []
         text = "\n".join(said)

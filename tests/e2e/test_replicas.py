@@ -72,13 +72,22 @@ async def a_shutdown_begins(world: World) -> None:
 
 def test_sigterm_hands_the_run_over(tmp_path: Path) -> None:
     async def story() -> None:
-        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world, journal_at(url) as journal:
+        async with (
+            running_redis(redis_server()) as url,
+            world_of(tmp_path, SPEED, redis_url=url) as world,
+            journal_at(url) as journal,
+        ):
             async with bot_of(world) as one, bot_of(world) as two:
-                await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60)
+                await asyncio.wait_for(
+                    world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60
+                )
                 await a_shutdown_begins(world)
                 (first,) = takes(await journal.events("acme-1"))
                 driver = next(b for b in (one, two) if f":{b.pid}:" in first.worker)
-                answers = [asyncio.create_task(is_answered(world, who)) for who in ("UANA", "UBEN", "UCARLA", "UDORA")]
+                answers = [
+                    asyncio.create_task(is_answered(world, who))
+                    for who in ("UANA", "UBEN", "UCARLA", "UDORA")
+                ]
                 await asyncio.sleep(0.02)
                 assert await driver.stop() == 0, "it ended by itself, before its own alarm ended it"
                 # What was typed just before went out from whichever bot had it.
@@ -101,15 +110,23 @@ def takes(events: Sequence[object]) -> list[Taken]:
 async def is_answered(world: World, user: str) -> None:
     human = world.slack.human(user)
     assert await human.types(OPS, "/openvidu runs") is None
-    await human.wait_for(lambda: next((m for m in human.sees(OPS) if m.ephemeral_to == user and not m.error), None), 10.0)
+    await human.wait_for(
+        lambda: next((m for m in human.sees(OPS) if m.ephemeral_to == user and not m.error), None),
+        10.0,
+    )
 
 
 def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
     async def story() -> None:
         with sentinel_group(redis_server(), tmp_path / "redis") as group:
-            async with world_of(tmp_path, SPEED, redis_url=group.url) as world, journal_at(group.url) as journal:
+            async with (
+                world_of(tmp_path, SPEED, redis_url=group.url) as world,
+                journal_at(group.url) as journal,
+            ):
                 async with bot_of(world), bot_of(world):
-                    await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60)
+                    await asyncio.wait_for(
+                        world.slack.sockets.until(lambda sockets: len(sockets) == 4), 60
+                    )
                     await a_shutdown_begins(world)
                     lost = group.primary()
                     lost.signal(signal.SIGKILL)
@@ -119,7 +136,9 @@ def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
                     ana = world.slack.human("UANA")
                     await sees(ana, "acme is down ·")
                     lost.start()
-                    await until_seen(ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup"))
+                    await until_seen(
+                        ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup")
+                    )
                     await sees(ana, "acme serves ·")
                     assert (await ended(journal, "acme-2")).state is State.DONE
                 keeps_promises(world)
@@ -136,10 +155,17 @@ class Balancer:
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        headers = {k: v for k, v in request.headers.items() if k.startswith(("X-Slack", "Content-Type"))}
+        headers = {
+            k: v for k, v in request.headers.items() if k.startswith(("X-Slack", "Content-Type"))
+        }
         self.kept.append((headers, body))
-        async with aiohttp.ClientSession() as session, session.post(self._there(), data=body, headers=headers) as answer:
-            return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self._there(), data=body, headers=headers) as answer,
+        ):
+            return web.Response(
+                status=answer.status, body=await answer.read(), content_type=answer.content_type
+            )
 
     def _there(self) -> str:
         return f"http://127.0.0.1:{next(self._next)}/slack/events"
@@ -154,8 +180,19 @@ async def http_bots(world: World, number: int) -> AsyncIterator[list[int]]:
     try:
         for port in ports:
             file = world.folder / f"settings-{port}.yaml"
-            file.write_text(yaml.safe_dump({**settings, "slack": {**settings["slack"], "mode": "http"}, "health": {"port": port}}))
-            command = [str(file) if word == str(world.settings_file) else word for word in world.bot_command()]
+            file.write_text(
+                yaml.safe_dump(
+                    {
+                        **settings,
+                        "slack": {**settings["slack"], "mode": "http"},
+                        "health": {"port": port},
+                    }
+                )
+            )
+            command = [
+                str(file) if word == str(world.settings_file) else word
+                for word in world.bot_command()
+            ]
             bots.append(Child(world.folder / f"bot-{port}.log"))
             await bots[-1].start(command, world.bot_environment())
         async with aiohttp.ClientSession() as http:
@@ -172,13 +209,21 @@ def test_any_number_of_bots_over_http(tmp_path: Path, number: int) -> None:
     """A command, its approval and each replay arrive at different bots."""
 
     async def story() -> None:
-        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world, journal_at(url) as journal:
+        async with (
+            running_redis(redis_server()) as url,
+            world_of(tmp_path, SPEED, redis_url=url) as world,
+            journal_at(url) as journal,
+        ):
             async with http_bots(world, number) as ports:
                 balancer = Balancer(ports)
                 app = web.Application()
                 app.router.add_post("/", balancer.pass_on)
                 door = await http_door(app, "127.0.0.1")
-                road = HttpMode(f"{door.url}/", world.slack.slack.journal, signing_secret=world.slack.signing_secret)
+                road = HttpMode(
+                    f"{door.url}/",
+                    world.slack.slack.journal,
+                    signing_secret=world.slack.signing_secret,
+                )
                 world.slack.slack.connect(road)
                 assert await road.verify()
                 await a_shutdown_begins(world)

@@ -28,7 +28,13 @@ async def dies(world: World, env: Mapping[str, str]) -> tuple[int, str]:
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bot", *words], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(
+        [sys.executable, "-m", "bot", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
 
 
 def test_command_line() -> None:
@@ -63,11 +69,15 @@ def test_refuses_to_start_with_a_sentence(tmp_path: Path) -> None:
 def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
     async def story() -> None:
         port = free_port()
-        async with world_of(tmp_path, SPEED, health={"port": port}, log={"format": "json"}) as world:
+        async with world_of(
+            tmp_path, SPEED, health={"port": port}, log={"format": "json"}
+        ) as world:
             world.slack.slack.faults.fail_handshakes = 1
             async with bot_of(world) as bot, aiohttp.ClientSession() as http:
                 # The first handshake of one of the two failed; the SDK alone would never come back from that.
-                await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 2), 30)
+                await asyncio.wait_for(
+                    world.slack.sockets.until(lambda sockets: len(sockets) == 2), 30
+                )
                 assert await answer(http, f"http://127.0.0.1:{port}/healthz") == (200, [])
                 assert await answer(http, f"http://127.0.0.1:{port}/readyz") == (200, [])
                 refreshing = asyncio.create_task(world.slack.sockets.refresh(0.2))
@@ -92,7 +102,10 @@ def test_waits_for_a_slack_that_is_away(tmp_path: Path) -> None:
             aiohttp.ClientSession() as http,
         ):
             await until_up(http, f"http://127.0.0.1:{port}/healthz")
-            assert await answer(http, f"http://127.0.0.1:{port}/readyz") == (503, ["Slack does not answer"])
+            assert await answer(http, f"http://127.0.0.1:{port}/readyz") == (
+                503,
+                ["Slack does not answer"],
+            )
             assert await bot.stop() == 0
 
     asyncio.run(story())
@@ -108,11 +121,15 @@ def test_http_mode(tmp_path: Path) -> None:
         port = free_port()
         async with world_of(tmp_path, SPEED, health={"port": port}) as world:
             settings = yaml.safe_load(world.settings_file.read_text())
-            world.settings_file.write_text(yaml.safe_dump({**settings, "slack": {**settings["slack"], "mode": "http"}}))
+            world.settings_file.write_text(
+                yaml.safe_dump({**settings, "slack": {**settings["slack"], "mode": "http"}})
+            )
             code, said = await dies(world, {"SLACK_SIGNING_SECRET": ""})
             assert (code, "SLACK_SIGNING_SECRET: not set" in said) == (2, True)
             url = f"http://127.0.0.1:{port}/slack/events"
-            road = HttpMode(url, world.slack.slack.journal, signing_secret=world.slack.signing_secret)
+            road = HttpMode(
+                url, world.slack.slack.journal, signing_secret=world.slack.signing_secret
+            )
             world.slack.slack.connect(road)
             async with bot_of(world), aiohttp.ClientSession() as http:
                 await until_up(http, f"http://127.0.0.1:{port}/readyz")
@@ -140,7 +157,15 @@ def forged(secret: str) -> list[dict[str, str]]:
     now = str(int(time.time()))
 
     def signed(stamp: str, key: str) -> dict[str, str]:
-        signature = hmac.new(key.encode(), f"v0:{stamp}:command=%2Fopenvidu".encode(), hashlib.sha256).hexdigest()
+        signature = hmac.new(
+            key.encode(), f"v0:{stamp}:command=%2Fopenvidu".encode(), hashlib.sha256
+        ).hexdigest()
         return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={signature}"}
 
-    return [{}, signed(now, "wrong"), signed("soon", secret), signed("1e9", secret), signed(str(int(now) - 600), secret)]
+    return [
+        {},
+        signed(now, "wrong"),
+        signed("soon", secret),
+        signed("1e9", secret),
+        signed(str(int(now) - 600), secret),
+    ]

@@ -66,7 +66,9 @@ async def until(what: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> N
 
 
 @pytest.mark.parametrize("patience", [0.5, 60.0], ids=["made anew", "given a new address"])
-def test_comes_back_from_failed_handshakes(monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+def test_comes_back_from_failed_handshakes(
+    monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
     monkeypatch.setattr(sockets, "PATIENCE", patience)
 
     async def story() -> None:
@@ -82,6 +84,7 @@ def test_comes_back_from_failed_handshakes(monkeypatch: pytest.MonkeyPatch, pati
 
 def test_a_silent_socket_is_noticed_and_replaced() -> None:
     """Half open: it looks fine and nothing comes through. Noticed after four pings and a look, which is far within a minute."""
+
     async def story() -> None:
         async with slack() as server, lines_to(server) as lines:
             await until(lambda: has(lines, 2))
@@ -136,7 +139,13 @@ async def turned_away(lines: Sockets) -> bool:
 
 
 def asked(server: SlackServer) -> int:
-    return len([e for e in server.slack.journal.entries if e.kind == "api" and e.name == "apps.connections.open"])
+    return len(
+        [
+            e
+            for e in server.slack.journal.entries
+            if e.kind == "api" and e.name == "apps.connections.open"
+        ]
+    )
 
 
 def test_one_line_of_two_is_told() -> None:
@@ -145,7 +154,10 @@ def test_one_line_of_two_is_told() -> None:
             for _ in range(4):
                 await bots.enter_async_context(lines_to(server))
             await asyncio.wait_for(server.sockets.until(lambda live: len(live) == 8), 10)
-            async with aiohttp.ClientSession() as session, session.ws_connect(server.sockets.open_url()) as forgotten:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(server.sockets.open_url()) as forgotten,
+            ):
                 assert (await forgotten.receive_json())["num_connections"] == 9
                 async with lines_to(server) as fifth:
                     await until(lambda: has(fifth, 1))
@@ -181,12 +193,18 @@ def test_the_health_page_says_within_a_minute_that_nobody_can_be_heard(tmp_path:
     async def story() -> None:
         port = free_port()
         url = f"http://127.0.0.1:{port}/readyz"
-        async with world_of(tmp_path, 12.0, health={"port": port}) as world, bot_of(world), aiohttp.ClientSession() as http:
+        async with (
+            world_of(tmp_path, 12.0, health={"port": port}) as world,
+            bot_of(world),
+            aiohttp.ClientSession() as http,
+        ):
             await until(lambda: answers(http, url, 200), 60)
             world.slack.slack.faults.fail_handshakes = 10_000
             world.slack.sockets.fall_silent()
             await until(lambda: answers(http, url, 503, "no socket to Slack is open"), 60)
-            assert (await http.get(f"http://127.0.0.1:{port}/healthz")).status == 200, "a restart would not help"
+            assert (await http.get(f"http://127.0.0.1:{port}/healthz")).status == 200, (
+                "a restart would not help"
+            )
             world.slack.slack.faults.fail_handshakes = 0
             await until(lambda: answers(http, url, 200), 60)
 

@@ -21,10 +21,14 @@ def test_it_lives_on_and_nothing_grows(tmp_path: Path) -> None:
     assert len(weights) >= 4
     if FULL:
         assert grown(weights) == [], table(weights)
-    assert {"rss", "tasks", "descriptors", "keys"} <= set(table(weights).split()), "less than a minute is no time to grow in"
+    assert {"rss", "tasks", "descriptors", "keys"} <= set(table(weights).split()), (
+        "less than a minute is no time to grow in"
+    )
 
 
-@pytest.mark.parametrize(("name", "each"), [("rss", 800), ("tasks", 1), ("descriptors", 1), ("keys", 4)])
+@pytest.mark.parametrize(
+    ("name", "each"), [("rss", 800), ("tasks", 1), ("descriptors", 1), ("keys", 4)]
+)
 def test_what_grows_is_told(name: str, each: int) -> None:
     assert grown(FLAT) == []
     growing = [replace(w, **{name: getattr(w, name) + n * each}) for n, w in enumerate(FLAT)]

@@ -25,10 +25,14 @@ async def sees(human: Human, text: str, seconds: float = 60.0) -> Message:
         return await human.waits_to_see(OPS, text, seconds)
     except TimeoutError:
         shown = "\n".join(m.text for m in human.sees(OPS))
-        raise AssertionError(f"nobody said {text!r} within {seconds} s; what was said:\n{shown}") from None
+        raise AssertionError(
+            f"nobody said {text!r} within {seconds} s; what was said:\n{shown}"
+        ) from None
 
 
-async def until_seen(human: Human, text: str, act: Callable[[], Awaitable[object]], tries: int = 20) -> Message:
+async def until_seen(
+    human: Human, text: str, act: Callable[[], Awaitable[object]], tries: int = 20
+) -> Message:
     """People type and press again when nothing comes of it: the bot may have been dead."""
     for _ in range(tries):
         with contextlib.suppress(NotPossible):
@@ -51,7 +55,9 @@ async def shut_down_and_start_up(world: World) -> None:
         stops(master)  # type: ignore[arg-type]
 
     world.estate.watch.master_stops = master_stops  # type: ignore[method-assign]
-    await until_seen(ana, "Approve", lambda: ana.types(OPS, '/openvidu shutdown --reason "power work in ams3"'))
+    await until_seen(
+        ana, "Approve", lambda: ana.types(OPS, '/openvidu shutdown --reason "power work in ams3"')
+    )
     card = await sees(ana, "Shut down acme")
 
     async def approve() -> None:
@@ -75,7 +81,10 @@ def keeps_promises(world: World) -> None:
 
 def test_shutdown_and_startup(tmp_path: Path) -> None:
     async def story() -> None:
-        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world:
+        async with (
+            running_redis(redis_server()) as url,
+            world_of(tmp_path, SPEED, redis_url=url) as world,
+        ):
             async with bot_of(world) as bot:
                 await world.slack.sockets.until(bool)
                 await shut_down_and_start_up(world)
@@ -88,7 +97,11 @@ def test_shutdown_and_startup(tmp_path: Path) -> None:
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     async def story() -> None:
-        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world, bot_of(world) as bot:
+        async with (
+            running_redis(redis_server()) as url,
+            world_of(tmp_path, SPEED, redis_url=url) as world,
+            bot_of(world) as bot,
+        ):
             killing = asyncio.create_task(kills(world, bot, random.Random(1)))
             await shut_down_and_start_up(world)
             assert await asyncio.wait_for(killing, 1) == KILLS
@@ -115,13 +128,19 @@ def test_answers_in_time_while_everything_is_slow(tmp_path: Path) -> None:
     """
 
     async def story() -> None:
-        async with running_redis(redis_server()) as url, slow_door(url, 1.0) as slow, world_of(tmp_path, 1.0, redis_url=slow) as world:
+        async with (
+            running_redis(redis_server()) as url,
+            slow_door(url, 1.0) as slow,
+            world_of(tmp_path, 1.0, redis_url=slow) as world,
+        ):
             world.town.faults.add("digitalocean", "delay", times=-1, seconds=30.0)
             async with bot_of(world) as bot:
                 await world.slack.sockets.until(lambda sockets: len(sockets) == 2)
                 await asyncio.gather(*(answered(world, user, words) for user, words in COMMANDS))
                 assert await bot.stop() == 0
-            assert len([entry for entry in world.slack.slack.journal.entries if entry.kind == "ack"]) == len(COMMANDS)
+            assert len(
+                [entry for entry in world.slack.slack.journal.entries if entry.kind == "ack"]
+            ) == len(COMMANDS)
 
     asyncio.run(story())
 
@@ -138,5 +157,7 @@ async def answered(world: World, user: str, words: str) -> None:
     human = world.slack.human(user)
     failed = await human.types(OPS, words)
     assert failed is None, failed.text
-    private = await human.wait_for(lambda: next((m for m in human.sees(OPS) if m.ephemeral_to == user), None), 15.0)
+    private = await human.wait_for(
+        lambda: next((m for m in human.sees(OPS) if m.ephemeral_to == user), None), 15.0
+    )
     assert private.text

@@ -44,10 +44,22 @@ class Shell:
 
     async def starts(self, verb: str, *words: str) -> asyncio.subprocess.Process:
         clock = self.world.bot_command()[-1]
-        command = [sys.executable, "-m", "bot", verb, "--config", str(self.file), "--clock", clock, *words]
+        command = [
+            sys.executable,
+            "-m",
+            "bot",
+            verb,
+            "--config",
+            str(self.file),
+            "--clock",
+            clock,
+            *words,
+        ]
         pipe = asyncio.subprocess.PIPE
         env = self.world.bot_environment() | {"COLUMNS": "140"}
-        return await asyncio.create_subprocess_exec(*command, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        return await asyncio.create_subprocess_exec(
+            *command, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        )
 
     async def types(self, verb: str, *words: str) -> tuple[int, str]:
         """Its exit code, and everything it said."""
@@ -80,7 +92,11 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
             code, said = await dora.types("run", "shutdown")
             assert (code, "terminal.users" in said) == (1, True)
             code, said = await ana.types("plan", "scale", "4", "--cluster", "acme")
-            assert (code, "nothing was changed" in said, "Media pool 3 → 4" in said) == (0, True, True)
+            assert (code, "nothing was changed" in said, "Media pool 3 → 4" in said) == (
+                0,
+                True,
+                True,
+            )
 
             asking = await ana.starts("run", "shutdown", "--reason", "power work in ams3")
             request = await until_said(asking, r"openvidu-bot approve ([0-9a-f]{8})")
@@ -93,7 +109,9 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
             assert "acme is down" in said
             assert re.search(r"reached: Shut down masters 1-4", said)
             out, _ = await asyncio.wait_for(asking.communicate(), 30)
-            assert (asking.returncode, "acme is down" in out.decode()) == (0, True), "whoever asked sees it to its end"
+            assert (asking.returncode, "acme is down" in out.decode()) == (0, True), (
+                "whoever asked sees it to its end"
+            )
 
             assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4
             keeps_promises(world)
@@ -138,7 +156,10 @@ def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path
 
 def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> None:
     async def story() -> None:
-        async with evening(tmp_path, terminal={"socket": str(tmp_path / "other.sock")}) as world, bot_of(world):
+        async with (
+            evening(tmp_path, terminal={"socket": str(tmp_path / "other.sock")}) as world,
+            bot_of(world),
+        ):
             await world.slack.sockets.until(bool)
             shell = Shell(world, "UANA")  # its settings name another socket: nobody listens there
             code, said = await shell.types("status")
@@ -168,8 +189,6 @@ async def until_there(path: Path) -> None:
     pytest.fail(f"{path} does not appear")
 
 
-
-
 def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path: Path) -> None:
     class Echo:
         async def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]:
@@ -178,7 +197,11 @@ def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path:
     async def story() -> None:
         file = tmp_path / "settings.yaml"
         cluster = {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}
-        file.write_text(yaml.safe_dump({"clusters": {"acme": cluster}, "terminal": {"users": {_me(): "U0000ANA"}}}))
+        file.write_text(
+            yaml.safe_dump(
+                {"clusters": {"acme": cluster}, "terminal": {"users": {_me(): "U0000ANA"}}}
+            )
+        )
         settings = load(file, {"HOME": "/"})
         path = tmp_path / "run" / "control.sock"
         control = Control(path, Echo(), lambda peer: actor_of(settings, peer))
@@ -191,14 +214,18 @@ def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path:
                     writer.write_eof()
                     assert await asyncio.wait_for(reader.read(), 10) == b""
                 writer.close()
-            assert [line.text async for line in ask(path, Order("status"), 80)] == ["status by U0000ANA at 80"]
+            assert [line.text async for line in ask(path, Order("status"), 80)] == [
+                "status by U0000ANA at 80"
+            ]
             second = Control(path, Echo(), lambda peer: actor_of(settings, peer))
             await second.start()
             await second.close()
             assert path.exists(), "another bot's socket is left alone"
         finally:
             await control.close()
-        assert actor_of(settings, Peer(4242421, 0)).user == "system:4242421", "nobody whom the settings know"
+        assert actor_of(settings, Peer(4242421, 0)).user == "system:4242421", (
+            "nobody whom the settings know"
+        )
         with pytest.raises(NoBot):
             [line async for line in ask(path, Order("status"), 80)]
 

@@ -27,7 +27,9 @@ PARTS = ("bot", "config", "handlers", "services", "simulators", "pyproject.toml"
 
 def program_of(version: str, folder: Path) -> Path:
     """The released program, out of the history. Skipped where that does not reach so far back."""
-    archive = subprocess.run(["git", "archive", COMMITS[version], *PARTS], cwd=ROOT, capture_output=True, check=False)
+    archive = subprocess.run(
+        ["git", "archive", COMMITS[version], *PARTS], cwd=ROOT, capture_output=True, check=False
+    )
     if archive.returncode:
         pytest.skip(f"the history of this clone does not hold {version}")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as packed:
@@ -53,11 +55,17 @@ async def older_bot_of(world: World, program: Path) -> AsyncIterator[Child]:
 
 
 @pytest.mark.parametrize("version", sorted(COMMITS))
-def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(version: str, tmp_path: Path) -> None:
+def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
+    version: str, tmp_path: Path
+) -> None:
     program = program_of(version, tmp_path / "program")
 
     async def story() -> None:
-        async with running_redis(redis_server()) as url, world_of(tmp_path, SPEED, redis_url=url) as world, journal_at(url) as journal:
+        async with (
+            running_redis(redis_server()) as url,
+            world_of(tmp_path, SPEED, redis_url=url) as world,
+            journal_at(url) as journal,
+        ):
             sockets = world.slack.sockets
             ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
             async with older_bot_of(world, program) as older:
@@ -71,7 +79,9 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(version: s
                     assert run.takes >= 2, "the newer one went on with it"
                     await sees(ana, "acme is down ·")
                     # And back: the newer one begins, and is stopped in the middle.
-                    await until_seen(ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup"))
+                    await until_seen(
+                        ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup")
+                    )
                     async with older_bot_of(world, program):
                         await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
                         await newer.stop()
@@ -81,7 +91,9 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(version: s
                         # What the newer one asked people, the older one takes the answer to.
                         async with bot_of(world) as again:
                             await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
-                            await until_seen(ana, "Shut down acme", lambda: ana.types(OPS, "/openvidu shutdown"))
+                            await until_seen(
+                                ana, "Shut down acme", lambda: ana.types(OPS, "/openvidu shutdown")
+                            )
                             await again.stop()
                         card = await sees(ana, "Shut down acme")
 

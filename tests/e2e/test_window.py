@@ -17,15 +17,24 @@ def test_a_window_closes_and_opens(tmp_path: Path) -> None:
         async with world_of(tmp_path, SPEED) as world, bot_of(world):
             await world.slack.sockets.until(bool)
             ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
-            now = datetime.fromtimestamp(world.clock.now(), UTC).astimezone(ZoneInfo("Europe/Madrid"))
+            now = datetime.fromtimestamp(world.clock.now(), UTC).astimezone(
+                ZoneInfo("Europe/Madrid")
+            )
             closes = now + timedelta(minutes=9)
             opens = closes + timedelta(minutes=28)
             words = f"nights daily {closes:%H:%M}-{opens:%H:%M} Europe/Madrid"
-            await until_seen(ana, "Approve", lambda: ana.types(OPS, f"/openvidu window add {words}"))
+            await until_seen(
+                ana, "Approve", lambda: ana.types(OPS, f"/openvidu window add {words}")
+            )
             card = await sees(ana, "Add a window to acme")
             await until_seen(ben, "acme has its window", lambda: ben.presses(card, "Approve"))
             notice = await sees(ana, f"acme closes at {closes:%H:%M}")
-            buttons = {e["text"]["text"] for b in notice.blocks for e in b.get("elements", ()) if "value" in e}
+            buttons = {
+                e["text"]["text"]
+                for b in notice.blocks
+                for e in b.get("elements", ())
+                if "value" in e
+            }
             assert {"Keep up 1 h", "Keep up tonight"} <= buttons
             await sees(ana, "acme is down ·")
             assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4

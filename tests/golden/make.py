@@ -45,8 +45,12 @@ def dump(scene: Scene) -> dict[str, Any]:
     """Everything that stands in a scene's state."""
     assert isinstance(scene.store, SqliteStore), "scenes keep their state in a file or in memory"
     now, database = scene.clock.now(), scene.store._db
-    rows = database.execute("select key, text, until from value where until is null or until > ? order by key", (now,))
-    values = {key: [text, None if until is None else round(until - now, 3)] for key, text, until in rows}
+    rows = database.execute(
+        "select key, text, until from value where until is null or until > ? order by key", (now,)
+    )
+    values = {
+        key: [text, None if until is None else round(until - now, 3)] for key, text, until in rows
+    }
     logs: dict[str, list[str]] = {}
     for log, text in database.execute("select log, text from entry order by log, at"):
         logs.setdefault(log, []).append(text)
@@ -55,8 +59,14 @@ def dump(scene: Scene) -> dict[str, Any]:
 
 def shapes() -> dict[str, Any]:
     """What this version reads: each class with its fields and whether it can do without them, the words of each choice."""
-    kinds = {**books.CLASSES, **CLASSES}  # `Freeze` is a procedure in runs; a book's stands in a field that 0.1.0 does not know
-    needed = {name: {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(k)} for name, k in kinds.items()}
+    kinds = {
+        **books.CLASSES,
+        **CLASSES,
+    }  # `Freeze` is a procedure in runs; a book's stands in a field that 0.1.0 does not know
+    needed = {
+        name: {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(k)}
+        for name, k in kinds.items()
+    }
     exact = {
         "card": [f.name for f in fields(CardPlace) if f.metadata.get("stored", True)],
         "head": [f.name for f in fields(heads._Noted)],

@@ -12,7 +12,9 @@ FOLDER = Path(__file__).parent
 COMMITS = {"0.1.0": "66c5fb1713e23636273aa1323fddbb87733c940c"}
 SCHEMAS = {"0.1.0": 1}  # that each of them writes, and knows
 RELEASED = sorted(p.name for p in FOLDER.iterdir() if (p / "shapes.json").is_file())
-BESIDE = [v for v in RELEASED if SCHEMAS[v] >= NEEDS]  # those that have to be able to work beside this one
+BESIDE = [
+    v for v in RELEASED if SCHEMAS[v] >= NEEDS
+]  # those that have to be able to work beside this one
 Json = dict[str, Any]
 
 
@@ -41,8 +43,17 @@ class Reader:
 
     def cannot_read(self, state: Json) -> list[str]:
         """Every key and log of a state that it would fail on, and why."""
-        found = [f"{key}: {why}" for key, (text, _) in state["values"].items() for why in self._value(key, text)]
-        found += [f"{log}[{n}]: {why}" for log, texts in state["logs"].items() for n, t in enumerate(texts) for why in self._entry(log, t)]
+        found = [
+            f"{key}: {why}"
+            for key, (text, _) in state["values"].items()
+            for why in self._value(key, text)
+        ]
+        found += [
+            f"{log}[{n}]: {why}"
+            for log, texts in state["logs"].items()
+            for n, t in enumerate(texts)
+            for why in self._entry(log, t)
+        ]
         return found
 
     def _value(self, key: str, text: str) -> Iterator[str]:
@@ -57,16 +68,32 @@ class Reader:
             case "audit-kept" | "audit-told":
                 yield from self._strict("head", json.loads(text))
             case "homes":
-                yield from (f"{raw} has not 4 parts" for raw in json.loads(text) if len(raw) != len(self._exact["viewer"]))
+                yield from (
+                    f"{raw} has not 4 parts"
+                    for raw in json.loads(text)
+                    if len(raw) != len(self._exact["viewer"])
+                )
             case "kind":
                 kept, _, _ = json.loads(text)
                 yield from () if kept in self._words["kind"] else (f"{kept} is not known",)
             case "media":
-                yield from () if {"number", "down"} <= json.loads(text).keys() else ("lacks number or down",)
+                yield from (
+                    ()
+                    if {"number", "down"} <= json.loads(text).keys()
+                    else ("lacks number or down",)
+                )
             case "pause":
-                yield from () if {"run", "at", "frozen"} <= json.loads(text).keys() else ("lacks run, at or frozen",)
+                yield from (
+                    ()
+                    if {"run", "at", "frozen"} <= json.loads(text).keys()
+                    else ("lacks run, at or frozen",)
+                )
             case "pending" | "cards":
-                yield from () if all(isinstance(n, str) for n in json.loads(text)) else ("not a list of names",)
+                yield from (
+                    ()
+                    if all(isinstance(n, str) for n in json.loads(text))
+                    else ("not a list of names",)
+                )
             case "number" | "epoch":
                 int(text)
             case "audit-head" | "sealed":
@@ -77,9 +104,17 @@ class Reader:
             case "run":
                 yield from self._record(json.loads(text))
             case "audit":
-                yield from () if set(json.loads(text)) == set(self._exact["entry"]) else ("not an entry as it knows them",)
+                yield from (
+                    ()
+                    if set(json.loads(text)) == set(self._exact["entry"])
+                    else ("not an entry as it knows them",)
+                )
             case "intake":
-                yield from () if {"name", "at", "user", "channel", "text"} <= json.loads(text).keys() else ("lacks a field",)
+                yield from (
+                    ()
+                    if {"name", "at", "user", "channel", "text"} <= json.loads(text).keys()
+                    else ("lacks a field",)
+                )
 
     def _strict(self, kind: str, data: Json) -> Iterator[str]:
         yield from (f"{name} is not known" for name in data if name not in self._exact[kind])
@@ -93,13 +128,19 @@ class Reader:
             return
         name = data["is"]
         if name in ("Decimal", "frozenset", "dict"):
-            yield from self._record([v for pair in data["value"] for v in pair] if name == "dict" else [])
+            yield from self._record(
+                [v for pair in data["value"] for v in pair] if name == "dict" else []
+            )
             return
         if name not in self._classes:
             yield f"{name} is not known"
             return
         fields = self._classes[name]
-        yield from (f"{name} lacks {field}" for field, needed in fields.items() if needed and field not in data)
+        yield from (
+            f"{name} lacks {field}"
+            for field, needed in fields.items()
+            if needed and field not in data
+        )
         for word, field in (("Request", "state"), ("Ended", "how")):
             if name == word and data[field] not in self._words[f"{word}.{field}"]:
                 yield f"{name} is {data[field]}, which is not known"

@@ -24,7 +24,10 @@ class Story:
 async def asks_for_a_secret(scene: Scene) -> Message:
     await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
     view = await scene.ana.wait_for(scene.ana.modal)
-    await scene.ana.fills_and_submits(view, {"New value": "Correct-Horse-Battery-9", "Why (optional, shown to others)": "rotation"})
+    await scene.ana.fills_and_submits(
+        view,
+        {"New value": "Correct-Horse-Battery-9", "Why (optional, shown to others)": "rotation"},
+    )
     return await scene.card("Change the configuration of acme")
 
 
@@ -81,7 +84,9 @@ async def ended(scene: Scene) -> None:
     scene.estate.rolling = True
     await scene.ana.types("COPS", "/openvidu scale 3")
     await over(scene)
-    scene.estate.outcome = lambda kind, d: "errored" if kind == "resize" and d.name.endswith("-2") else "done"
+    scene.estate.outcome = lambda kind, d: (
+        "errored" if kind == "resize" and d.name.endswith("-2") else "done"
+    )
     await asked(scene, f"resize masters {BIG} --rolling", "acme")
     await over(scene, State.ROLLED_BACK, run="acme-2")
     scene.town.faults.add("ssh", "cut-before", "systemctl restart", times=-1)

@@ -33,7 +33,9 @@ class Report:
             print(f"  ok    {text}", flush=True)
         else:
             self.failed += 1
-            print(f"  FAIL  {text}\n        found:  {found!r}\n        wanted: {wanted!r}", flush=True)
+            print(
+                f"  FAIL  {text}\n        found:  {found!r}\n        wanted: {wanted!r}", flush=True
+            )
 
     def end(self) -> int:
         """The closing line, and the exit code."""
@@ -41,12 +43,18 @@ class Report:
         return 1 if self.failed or not self.passed else 0
 
 
-def run(*words: str, env: Mapping[str, str] | None = None, seconds: float = 600, must: bool = True) -> "subprocess.CompletedProcess[str]":
+def run(
+    *words: str, env: Mapping[str, str] | None = None, seconds: float = 600, must: bool = True
+) -> "subprocess.CompletedProcess[str]":
     """A program and what it said. RuntimeError with that when it fails and must not."""
     full = {**os.environ, **(env or {})}
-    done = subprocess.run(words, capture_output=True, text=True, env=full, timeout=seconds, check=False)
+    done = subprocess.run(
+        words, capture_output=True, text=True, env=full, timeout=seconds, check=False
+    )
     if must and done.returncode:
-        raise RuntimeError(f"{' '.join(words)}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        raise RuntimeError(
+            f"{' '.join(words)}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
     return done
 
 
@@ -54,7 +62,11 @@ def needs(*programs: str) -> None:
     """Root, Linux, and these programs."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise Missing("root, on Linux")
-    lacking = [name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
+    lacking = [
+        name
+        for name in programs
+        if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None
+    ]
     if lacking:
         raise Missing(", ".join(lacking))
 
@@ -68,7 +80,14 @@ def base(kind: str, suite: str = "") -> Path:
         part = tar.with_suffix(".part.tar")
         print(f"making {tar.name} from Debian's packages (two minutes, once)", flush=True)
         try:
-            run("sh", str(ROOT / "scripts" / "base_image.sh"), kind, str(part), env={"SUITE": suite} if suite else None, seconds=3600)
+            run(
+                "sh",
+                str(ROOT / "scripts" / "base_image.sh"),
+                kind,
+                str(part),
+                env={"SUITE": suite} if suite else None,
+                seconds=3600,
+            )
         except RuntimeError as error:
             raise Missing(f"Debian's packages: {str(error).splitlines()[-1]}") from None
         part.rename(tar)
@@ -78,13 +97,35 @@ def base(kind: str, suite: str = "") -> Path:
 def python_in(tar: Path) -> str:
     """The Python that it has, as 3.11."""
     with tarfile.open(tar) as archive:
-        found = next(match for name in archive if (match := re.fullmatch(r"\./usr/bin/python(3\.\d+)", name.name)))
+        found = next(
+            match
+            for name in archive
+            if (match := re.fullmatch(r"\./usr/bin/python(3\.\d+)", name.name))
+        )
     return found[1]
 
 
-def alone(module: str, words: Sequence[str], inside: Callable[[], int], env: Mapping[str, str] | None = None) -> int:
+def alone(
+    module: str,
+    words: Sequence[str],
+    inside: Callable[[], int],
+    env: Mapping[str, str] | None = None,
+) -> int:
     """`inside`, in a network namespace of its own: nothing there can reach anything else, and every port is free."""
     if os.environ.get(INSIDE):
         return inside()
-    command = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "alone", sys.executable, "-m", module, *words]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {}), INSIDE: "1"}, check=False).returncode
+    command = [
+        "unshare",
+        "--net",
+        "sh",
+        "-c",
+        'ip link set lo up && exec "$@"',
+        "alone",
+        sys.executable,
+        "-m",
+        module,
+        *words,
+    ]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **(env or {}), INSIDE: "1"}, check=False
+    ).returncode

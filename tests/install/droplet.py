@@ -55,10 +55,31 @@ class Droplet:
 
     def sh(self, line: str) -> "subprocess.CompletedProcess[str]":
         """A line in its shell, as root."""
-        enter = ["nsenter", "--target", str(self.leader), "--mount", "--uts", "--ipc", "--pid", "--root", "--wd"]
-        clean = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
+        enter = [
+            "nsenter",
+            "--target",
+            str(self.leader),
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--root",
+            "--wd",
+        ]
+        clean = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "TERM": "dumb",
+        }
         words = [*enter, "env", "-i", *(f"{k}={v}" for k, v in clean.items()), "sh", "-c", line]
-        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3600, check=False)
+        return subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=3600,
+            check=False,
+        )
 
     def show(self, name: str) -> str:
         """A property of the service."""
@@ -79,12 +100,23 @@ def booted(tar: Path, wheels: Path, folder: Path) -> Iterator[Droplet]:
     root.mkdir()
     run("tar", "--extract", "--file", str(tar), "--directory", str(root))
     (root / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-    words = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--directory", str(root), "--console=read-only"]
+    words = [
+        "systemd-nspawn",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--boot",
+        "--directory",
+        str(root),
+        "--console=read-only",
+    ]
     binds = [f"--bind-ro={ROOT}:/clone", f"--bind-ro={wheels}:/wheels"]
     # Where this machine has control groups of the old kind, a newer systemd in there wants to be told that they will do.
     env = {**os.environ, "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE": "1"}
     with (folder / "console.log").open("w") as log:
-        nspawn = subprocess.Popen([*words, *binds], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        nspawn = subprocess.Popen(
+            [*words, *binds], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+        )
     try:
         leader = 0
         for _ in range(300):
@@ -93,7 +125,9 @@ def booted(tar: Path, wheels: Path, folder: Path) -> Iterator[Droplet]:
                 leader = int(children[-1])
                 break
             if nspawn.poll() is not None:
-                raise RuntimeError(f"it does not boot: {(folder / 'console.log').read_text()[-2000:]}")
+                raise RuntimeError(
+                    f"it does not boot: {(folder / 'console.log').read_text()[-2000:]}"
+                )
             time.sleep(0.2)
         yield Droplet(root, leader)
     finally:
@@ -103,10 +137,15 @@ def booted(tar: Path, wheels: Path, folder: Path) -> Iterator[Droplet]:
 
 def inside(tar: Path, wheels: Path) -> int:
     """The tests."""
-    with tempfile.TemporaryDirectory(prefix="droplet-test-") as name, booted(tar, wheels, Path(name)) as droplet:
+    with (
+        tempfile.TemporaryDirectory(prefix="droplet-test-") as name,
+        booted(tar, wheels, Path(name)) as droplet,
+    ):
         state = droplet.sh("systemctl is-system-running --wait").stdout.strip()
         report.check("a system with systemd is booted", state in ("running", "degraded"))
-        print(f"        {droplet.sh('systemctl --version').stdout.splitlines()[0]}, {droplet.sh('python3 --version').stdout.strip()}")
+        print(
+            f"        {droplet.sh('systemctl --version').stdout.splitlines()[0]}, {droplet.sh('python3 --version').stdout.strip()}"
+        )
         words = [*BOT, "demo", "--world-only", "--port", "0"]
         world = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=bare(), cwd=ROOT)
         try:
@@ -126,7 +165,9 @@ def inside(tar: Path, wheels: Path) -> int:
 def installed(droplet: Droplet) -> None:
     done = droplet.sh("sh /clone/deploy/droplet/install.sh")
     report.check("install.sh, the first time", (done.returncode, done.stderr), (0, ""))
-    report.check("says what comes next", f"openvidu-bot init --config {CONFIG}/settings.yaml" in done.stdout)
+    report.check(
+        "says what comes next", f"openvidu-bot init --config {CONFIG}/settings.yaml" in done.stdout
+    )
     hostile = "mkdir -p /var/tmp/here && cd /var/tmp/here && echo 'raise SystemExit(66)' | tee bot.py config.py json.py > /dev/null"
     report.check("the command works from any folder, and runs nothing of it",
                  droplet.sh(f"{hostile} && openvidu-bot --version").stdout, f"openvidu-bot {VERSION}\n")  # fmt: skip
@@ -140,20 +181,52 @@ def configured(droplet: Droplet, told: str) -> None:
     there = droplet.root / KEY[1:]
     there.write_bytes(Path(key).read_bytes())
     droplet.sh(f"chgrp openvidu-bot {KEY} && chmod 640 {KEY}")
-    address, people, channel, bucket, me = answers_in(told, "public address", "may ask", "the channel", "the bucket", "own member id")
+    address, people, channel, bucket, me = answers_in(
+        told, "public address", "may ask", "the channel", "the bucket", "own member id"
+    )
     words = command_in(told, "init")[len(BOT) :]
     words[words.index("--config") + 1] = f"{CONFIG}/settings.yaml"
     del words[words.index("--env-file") : words.index("--env-file") + 2]
-    words += ["--no-questions", "--stack", "acme", "--region", "ams3", "--public-url", address, "--operators", people.replace(" ", "")]
-    words += ["--channel", channel, "--timezone", "Europe/Madrid", "--key-file", KEY, "--bucket", bucket, "--me", me]
+    words += [
+        "--no-questions",
+        "--stack",
+        "acme",
+        "--region",
+        "ams3",
+        "--public-url",
+        address,
+        "--operators",
+        people.replace(" ", ""),
+    ]
+    words += [
+        "--channel",
+        channel,
+        "--timezone",
+        "Europe/Madrid",
+        "--key-file",
+        KEY,
+        "--bucket",
+        bucket,
+        "--me",
+        me,
+    ]
     done = droplet.sh(shlex.join(["openvidu-bot", *words]))
-    report.check("openvidu-bot init", (done.returncode, "" if done.returncode == 0 else done.stderr), (0, ""))
+    report.check(
+        "openvidu-bot init", (done.returncode, "" if done.returncode == 0 else done.stderr), (0, "")
+    )
     # For stand-ins init keeps the state beside the settings, where a service may not write; here they play the real ones.
     settings = droplet.root / CONFIG[1:] / "settings.yaml"
-    settings.write_text(re.sub(r"^state:\n  path: .*\n", "", settings.read_text(), flags=re.MULTILINE))
+    settings.write_text(
+        re.sub(r"^state:\n  path: .*\n", "", settings.read_text(), flags=re.MULTILINE)
+    )
     env = droplet.root / CONFIG[1:] / "bot.env"
     report.check("bot.env is for root alone", oct(env.stat().st_mode & 0o777), "0o600")
-    filled = re.sub(r"^(\w+)=$", lambda m: f"{m[1]}={secrets.get(m[1], '')}", env.read_text(), flags=re.MULTILINE)
+    filled = re.sub(
+        r"^(\w+)=$",
+        lambda m: f"{m[1]}={secrets.get(m[1], '')}",
+        env.read_text(),
+        flags=re.MULTILINE,
+    )
     env.write_text(filled)
     done = droplet.sh("sh /clone/deploy/droplet/install.sh")
     report.check("install.sh, the second time", (done.returncode, done.stderr), (0, ""))
@@ -163,21 +236,44 @@ def configured(droplet: Droplet, told: str) -> None:
 def served(droplet: Droplet, told: str) -> None:
     url = re.search(r"Slack's page: (\S+)", told)
     assert url is not None
-    report.check("systemd was told that it serves", (droplet.show("Type"), droplet.show("ActiveState")), ("notify", "active"))
+    report.check(
+        "systemd was told that it serves",
+        (droplet.show("Type"), droplet.show("ActiveState")),
+        ("notify", "active"),
+    )
     report.check("and how it is", droplet.show("StatusText"), "serving")
     asyncio.run(first_word(url[1]))
     report.check("it answers in Slack", True)
     pid = droplet.show("MainPID")
     status = droplet.sh(f"cat /proc/{pid}/status").stdout
-    report.check("it has no rights", "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status and "Uid:\t0" not in status)
-    report.check("it is enabled", droplet.sh("systemctl is-enabled openvidu-bot").stdout.strip(), "enabled")
+    report.check(
+        "it has no rights",
+        "CapEff:\t0000000000000000" in status
+        and "NoNewPrivs:\t1" in status
+        and "Uid:\t0" not in status,
+    )
+    report.check(
+        "it is enabled", droplet.sh("systemctl is-enabled openvidu-bot").stdout.strip(), "enabled"
+    )
     version = int(droplet.sh("systemctl --version").stdout.split()[1])
     if version >= 254:
-        report.check("restarts wait longer and longer", (droplet.show("RestartSteps"), droplet.show("RestartMaxDelayUSec")), ("6", "1min"))
+        report.check(
+            "restarts wait longer and longer",
+            (droplet.show("RestartSteps"), droplet.show("RestartMaxDelayUSec")),
+            ("6", "1min"),
+        )
     else:
-        report.check("restarts wait, as long as this systemd can", droplet.show("RestartUSec"), "15s")
-    again = droplet.sh(f"cd /var/tmp/here && openvidu-bot doctor --config {CONFIG}/settings.yaml --env-file {CONFIG}/bot.env")
-    report.check("doctor finds nothing wrong", (again.returncode, "a bot is running" in again.stdout), (0, True))
+        report.check(
+            "restarts wait, as long as this systemd can", droplet.show("RestartUSec"), "15s"
+        )
+    again = droplet.sh(
+        f"cd /var/tmp/here && openvidu-bot doctor --config {CONFIG}/settings.yaml --env-file {CONFIG}/bot.env"
+    )
+    report.check(
+        "doctor finds nothing wrong",
+        (again.returncode, "a bot is running" in again.stdout),
+        (0, True),
+    )
 
 
 def watched(droplet: Droplet, told: str) -> None:
@@ -185,11 +281,17 @@ def watched(droplet: Droplet, told: str) -> None:
     url = re.search(r"Slack's page: (\S+)", told)
     assert url is not None
     drop_in = "/etc/systemd/system/openvidu-bot.service.d"
-    droplet.sh(f"mkdir -p {drop_in} && printf '[Service]\\nWatchdogSec=4\\nTimeoutAbortSec=2\\nRestartSec=1\\n' > {drop_in}/test.conf")
+    droplet.sh(
+        f"mkdir -p {drop_in} && printf '[Service]\\nWatchdogSec=4\\nTimeoutAbortSec=2\\nRestartSec=1\\n' > {drop_in}/test.conf"
+    )
     droplet.sh("systemctl daemon-reload && systemctl restart openvidu-bot")
     before = droplet.show("MainPID")
     droplet.sh("sleep 10")
-    report.check("a bot that is well is left alone", (droplet.show("MainPID"), droplet.show("NRestarts")), (before, "0"))
+    report.check(
+        "a bot that is well is left alone",
+        (droplet.show("MainPID"), droplet.show("NRestarts")),
+        (before, "0"),
+    )
     droplet.sh(f"kill -STOP {before}")
     report.check("a bot that hangs is replaced", droplet.until("NRestarts", "[1-9]"), "[1-9]")
     report.check("by one that serves", droplet.until("StatusText", "serving"), "serving")
@@ -199,13 +301,21 @@ def watched(droplet: Droplet, told: str) -> None:
 
 
 def refused(droplet: Droplet) -> None:
-    droplet.sh(f"cp {CONFIG}/settings.yaml /root/good.yaml && sed -i 's/^clusters:/clusterz:/' {CONFIG}/settings.yaml")
+    droplet.sh(
+        f"cp {CONFIG}/settings.yaml /root/good.yaml && sed -i 's/^clusters:/clusterz:/' {CONFIG}/settings.yaml"
+    )
     done = droplet.sh("sh /clone/deploy/droplet/install.sh")
-    report.check("install.sh tells what is wrong with the settings", (done.returncode, "clusterz" in done.stderr), (1, True))
+    report.check(
+        "install.sh tells what is wrong with the settings",
+        (done.returncode, "clusterz" in done.stderr),
+        (1, True),
+    )
     droplet.sh("sleep 8")
     found = (droplet.show("ActiveState"), droplet.show("ExecMainStatus"), droplet.show("NRestarts"))
     report.check("wrong settings are not tried again and again", found, ("failed", "2", "0"))
-    droplet.sh(f"cp /root/good.yaml {CONFIG}/settings.yaml && chgrp openvidu-bot {CONFIG}/settings.yaml && systemctl restart openvidu-bot")
+    droplet.sh(
+        f"cp /root/good.yaml {CONFIG}/settings.yaml && chgrp openvidu-bot {CONFIG}/settings.yaml && systemctl restart openvidu-bot"
+    )
     report.check("right ones are taken", droplet.until("ActiveState", "active"), "active")
 
 

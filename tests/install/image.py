@@ -29,7 +29,17 @@ from tests.support.live import world_of
 
 TAG = f"openvidu-bot:{VERSION}"
 REDIS = "stand-in/redis:7"
-LOCKED = ("--network", "host", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+LOCKED = (
+    "--network",
+    "host",
+    "--read-only",
+    "--tmpfs",
+    "/tmp",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+)
 UID = 10001
 report = Report("image-test")
 
@@ -58,14 +68,28 @@ def main() -> int:
 def inside(tars: dict[str, Path], wheels: Path) -> int:
     """The tests."""
     # What podman does after the end of a container may still write there for a moment.
-    with tempfile.TemporaryDirectory(prefix="image-test-", ignore_cleanup_errors=True) as name, docker_of_its_own(Path(name)):
+    with (
+        tempfile.TemporaryDirectory(prefix="image-test-", ignore_cleanup_errors=True) as name,
+        docker_of_its_own(Path(name)),
+    ):
         folder = Path(name)
         python = f"stand-in/python:{python_in(tars['python'])}-debian"
         run("docker", "import", str(tars["python"]), python)
-        run("docker", "import", "--change", "WORKDIR /data", str(tars["redis"]), REDIS)  # as the image that it stands in for
-        make = ["make", "--no-print-directory", "image", f"BASE={python}", f"ARGS=--offline {wheels}"]
+        run(
+            "docker", "import", "--change", "WORKDIR /data", str(tars["redis"]), REDIS
+        )  # as the image that it stands in for
+        make = [
+            "make",
+            "--no-print-directory",
+            "image",
+            f"BASE={python}",
+            f"ARGS=--offline {wheels}",
+        ]
         built = run(*make, "ENGINE=docker", env={"DOCKER_BUILDKIT": "0"}, seconds=1800)
-        report.check("make image builds with docker, without BuildKit", f"built {TAG} with docker" in built.stdout)
+        report.check(
+            "make image builds with docker, without BuildKit",
+            f"built {TAG} with docker" in built.stdout,
+        )
         looked_at()
         stops_at_any_moment(folder)
         for world in ("world", "again", "with-compose"):
@@ -82,8 +106,22 @@ def inside(tars: dict[str, Path], wheels: Path) -> int:
 def docker_of_its_own(folder: Path) -> Iterator[None]:
     """A Docker daemon that nobody else uses, without a bridge; containers share this process's network."""
     socket = folder / "docker.sock"
-    words = ["dockerd", "--host", f"unix://{socket}", "--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")]
-    words += ["--pidfile", str(folder / "pid"), "--iptables=false", "--ip6tables=false", "--bridge=none"]
+    words = [
+        "dockerd",
+        "--host",
+        f"unix://{socket}",
+        "--data-root",
+        str(folder / "data"),
+        "--exec-root",
+        str(folder / "exec"),
+    ]
+    words += [
+        "--pidfile",
+        str(folder / "pid"),
+        "--iptables=false",
+        "--ip6tables=false",
+        "--bridge=none",
+    ]
     with (folder / "dockerd.log").open("w") as log:
         daemon = subprocess.Popen(words, stdout=log, stderr=log)
     os.environ["DOCKER_HOST"] = f"unix://{socket}"
@@ -102,7 +140,9 @@ def docker_of_its_own(folder: Path) -> Iterator[None]:
                 run("docker", "rm", "--force", container, must=False)
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(60)
-        run("umount", "--lazy", str(folder / "exec" / "netns" / "default"), must=False)  # the daemon leaves it behind
+        run(
+            "umount", "--lazy", str(folder / "exec" / "netns" / "default"), must=False
+        )  # the daemon leaves it behind
 
 
 def inspected(what: str) -> Any:
@@ -113,19 +153,44 @@ def looked_at() -> None:
     image = inspected(TAG)
     settings = image["Config"]
     report.check("it runs as an ordinary user", settings["User"], f"{UID}:{UID}")
-    report.check("its label tells the version", settings["Labels"]["org.opencontainers.image.version"], VERSION)
+    report.check(
+        "its label tells the version",
+        settings["Labels"]["org.opencontainers.image.version"],
+        VERSION,
+    )
     report.check("it has a health check", "/healthz" in str(settings.get("Healthcheck")))
-    report.check("--version", run("docker", "run", "--rm", *LOCKED, TAG, "--version").stdout, f"openvidu-bot {VERSION}\n")
+    report.check(
+        "--version",
+        run("docker", "run", "--rm", *LOCKED, TAG, "--version").stdout,
+        f"openvidu-bot {VERSION}\n",
+    )
     code = "import importlib.util as u; print([n for n in ('pip', 'setuptools', 'wheel', 'pkg_resources') if u.find_spec(n)])"
-    there = run("docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code).stdout
+    there = run(
+        "docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code
+    ).stdout
     report.check("neither pip nor setuptools is in it", there, "[]\n")
     with tempfile.TemporaryDirectory() as hostile:
         for name in ("bot", "config", "json", "argparse"):
             Path(hostile, f"{name}.py").write_text("import os\nos._exit(66)\n")
-        words = ["docker", "run", "--rm", *LOCKED, "--volume", f"{hostile}:/here:ro", "--workdir", "/here", TAG, "--version"]
-        report.check("no code of the current folder is run", run(*words).stdout, f"openvidu-bot {VERSION}\n")
+        words = [
+            "docker",
+            "run",
+            "--rm",
+            *LOCKED,
+            "--volume",
+            f"{hostile}:/here:ro",
+            "--workdir",
+            "/here",
+            TAG,
+            "--version",
+        ]
+        report.check(
+            "no code of the current folder is run", run(*words).stdout, f"openvidu-bot {VERSION}\n"
+        )
     code = "import pathlib; print(next(pathlib.Path('/venv').glob('lib/*/site-packages/pydo/__pycache__/*.pyc')).read_bytes()[4])"
-    flags = run("docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code).stdout
+    flags = run(
+        "docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code
+    ).stdout
     report.check("what is compiled counts whatever the time stamps are", flags, "1\n")
 
 
@@ -137,10 +202,18 @@ def stops_at_any_moment(folder: Path) -> None:
         mount = ("--volume", f"{pipe}:/config/settings.yaml:ro")
         container = run("docker", "run", "--detach", *LOCKED, *mount, TAG, "serve").stdout.strip()
         run("docker", "kill", "--signal", "TERM", container)
-        report.check("SIGTERM in the first second ends it", run("docker", "wait", container, seconds=120).stdout.strip(), "0")
+        report.check(
+            "SIGTERM in the first second ends it",
+            run("docker", "wait", container, seconds=120).stdout.strip(),
+            "0",
+        )
         run("docker", "rm", container)
     container = run("docker", "run", "--detach", *LOCKED, TAG, "serve").stdout.strip()
-    report.check("wrong settings end it with 2", run("docker", "wait", container, seconds=60).stdout.strip(), "2")
+    report.check(
+        "wrong settings end it with 2",
+        run("docker", "wait", container, seconds=60).stdout.strip(),
+        "2",
+    )
     run("docker", "rm", container)
 
 
@@ -148,10 +221,18 @@ def prepared(world: World, place: Path) -> list[str]:
     """The folder that is mounted as /config, and the command for it. The pretend world's clock is told like in the demo."""
     place.mkdir(exist_ok=True)
     settings = yaml.safe_load(world.settings_file.read_text())
-    text = yaml.safe_dump(settings | {"state": {"path": "/state/state.sqlite3"}, "health": {"port": 8080}})
-    (place / "settings.yaml").write_text(text.replace(str(world.key_file), "/config/openvidu-bot.pem"))
+    text = yaml.safe_dump(
+        settings | {"state": {"path": "/state/state.sqlite3"}, "health": {"port": 8080}}
+    )
+    (place / "settings.yaml").write_text(
+        text.replace(str(world.key_file), "/config/openvidu-bot.pem")
+    )
     shutil.copy(world.key_file, place / "openvidu-bot.pem")
-    secrets = {k: v for k, v in world.bot_environment().items() if k.startswith(("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_"))}
+    secrets = {
+        k: v
+        for k, v in world.bot_environment().items()
+        if k.startswith(("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_"))
+    }
     (place / "bot.env").write_text("".join(f"{k}={v}\n" for k, v in secrets.items()))
     for file in place.iterdir():
         os.chown(file, UID, UID)
@@ -163,8 +244,19 @@ def prepared(world: World, place: Path) -> list[str]:
 async def bot_in(world: World, place: Path, *options: str) -> AsyncIterator[str]:
     """A container that serves that world."""
     words = prepared(world, place)
-    mounts = ["--volume", f"{place}:/config:ro", "--volume", "/state", "--env-file", str(place / "bot.env")]
-    container = (await asyncio.to_thread(run, "docker", "run", "--detach", *LOCKED, *mounts, *options, TAG, *words)).stdout.strip()
+    mounts = [
+        "--volume",
+        f"{place}:/config:ro",
+        "--volume",
+        "/state",
+        "--env-file",
+        str(place / "bot.env"),
+    ]
+    container = (
+        await asyncio.to_thread(
+            run, "docker", "run", "--detach", *LOCKED, *mounts, *options, TAG, *words
+        )
+    ).stdout.strip()
     try:
         yield container
     except BaseException as error:
@@ -177,11 +269,16 @@ async def bot_in(world: World, place: Path, *options: str) -> AsyncIterator[str]
 
 async def lives(folder: Path) -> None:
     """A whole request in the pretend world, from a container without rights."""
-    async with world_of(folder / "world", 30.0) as world, bot_in(world, folder / "config") as container:
+    async with (
+        world_of(folder / "world", 30.0) as world,
+        bot_in(world, folder / "config") as container,
+    ):
         await asyncio.wait_for(world.slack.sockets.until(bool), 120)
         host = inspected(container)
         status = Path(f"/proc/{host['State']['Pid']}/status").read_text()  # noqa: ASYNC240
-        report.check("it has no rights", "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status)
+        report.check(
+            "it has no rights", "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
+        )
         ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
         await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
         await until_seen(ana, "Approve", lambda: ana.types(OPS, "/openvidu shutdown --media-only"))
@@ -198,9 +295,14 @@ async def lives(folder: Path) -> None:
 async def is_started_again(folder: Path) -> None:
     """A bot that was held up ends itself, and the restart policy of compose.yaml brings it back."""
     options = ("--restart", "unless-stopped", "--env", "OPENVIDU_BOT_WATCHDOG=5")
-    async with world_of(folder / "again", 30.0) as world, bot_in(world, folder / "config-again", *options) as container:
+    async with (
+        world_of(folder / "again", 30.0) as world,
+        bot_in(world, folder / "config-again", *options) as container,
+    ):
         await asyncio.wait_for(world.slack.sockets.until(bool), 120)
-        held_up = int(inspected(container)["State"]["Pid"])  # not by docker kill: after that, docker starts nothing again
+        held_up = int(
+            inspected(container)["State"]["Pid"]
+        )  # not by docker kill: after that, docker starts nothing again
         os.kill(held_up, signal.SIGSTOP)
         await asyncio.sleep(8)
         os.kill(held_up, signal.SIGCONT)
@@ -235,8 +337,14 @@ async def with_compose(folder: Path) -> None:
         env = {"OPENVIDU_BOT_REDIS": REDIS, "COMPOSE_PROJECT_NAME": "image-test"}
         both = [compose, "--file", str(place / "compose.yaml"), "--file", str(place / "here.yaml")]
         try:
-            done = await asyncio.to_thread(run, *both, "up", "--detach", "--no-build", env=env, must=False)
-            report.check("docker-compose up", (done.returncode, "" if done.returncode == 0 else done.stderr[-2000:]), (0, ""))
+            done = await asyncio.to_thread(
+                run, *both, "up", "--detach", "--no-build", env=env, must=False
+            )
+            report.check(
+                "docker-compose up",
+                (done.returncode, "" if done.returncode == 0 else done.stderr[-2000:]),
+                (0, ""),
+            )
             await asyncio.wait_for(world.slack.sockets.until(bool), 120)
             ana = world.slack.human("UANA")
             await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
@@ -244,7 +352,9 @@ async def with_compose(folder: Path) -> None:
         finally:
             await asyncio.to_thread(run, *both, "down", "--volumes", env=env, must=False)
         (place / "openvidu-bot.pem").unlink()
-        done = await asyncio.to_thread(run, *both, "up", "--detach", "--no-build", env=env, must=False)
+        done = await asyncio.to_thread(
+            run, *both, "up", "--detach", "--no-build", env=env, must=False
+        )
         report.check("a missing key is refused, and no folder is made in its place",
                      (done.returncode != 0, (place / "openvidu-bot.pem").exists()), (True, False))  # fmt: skip
         await asyncio.to_thread(run, *both, "down", "--volumes", env=env, must=False)
@@ -256,13 +366,23 @@ def with_buildah(tar: Path, folder: Path, make: list[str]) -> bool:
         print("  left out: buildah, and pods (apt-get install buildah podman)")
         return False
     storage = folder / "storage.conf"
-    storage.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
+    storage.write_text(
+        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+    )
     env = {"CONTAINERS_STORAGE_CONF": str(storage), "BUILDAH_ISOLATION": "chroot"}
     base_name = make[3].removeprefix("BASE=")
     run("podman", "import", "--change", PATH, str(tar), f"localhost/{base_name}", env=env)
-    words = [*make[:3], f"BASE=localhost/{base_name}", *make[4:], "ENGINE=buildah", f"TAG=localhost/{TAG}"]
+    words = [
+        *make[:3],
+        f"BASE=localhost/{base_name}",
+        *make[4:],
+        "ENGINE=buildah",
+        f"TAG=localhost/{TAG}",
+    ]
     built = run(*words, env=env, seconds=1800)
-    report.check("make image builds with buildah", f"built localhost/{TAG} with buildah" in built.stdout)
+    report.check(
+        "make image builds with buildah", f"built localhost/{TAG} with buildah" in built.stdout
+    )
     report.check("on its base by digest", "@sha256:" in built.stdout.splitlines()[-1])
     container = run("buildah", "from", f"localhost/{TAG}", env=env).stdout.strip()
     told = run("buildah", "run", container, "--", "openvidu-bot", "--version", env=env).stdout

@@ -34,8 +34,13 @@ from tests.install.box import CACHE, ROOT, Report, run
 from tests.support.live import world_of
 
 HERE = "127.0.0.1"
-SCHEMAS = ("kubernetes-validate==1.37.0", "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9")
-VERSIONS = [f"v1.{minor}.0" for minor in range(27, 38)]  # from the first that knows unhealthyPodEvictionPolicy by default
+SCHEMAS = (
+    "kubernetes-validate==1.37.0",
+    "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9",
+)
+VERSIONS = [
+    f"v1.{minor}.0" for minor in range(27, 38)
+]  # from the first that knows unhealthyPodEvictionPolicy by default
 REDIS = f"redis://{HERE}:6379/0"
 PORT = 8080
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # which every image of a registry has, and docker assumes
@@ -50,8 +55,27 @@ def fetch_schemas() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     wanted = CACHE / "schemas.txt"
     wanted.write_text(f"{SCHEMAS[0]} --hash=sha256:{SCHEMAS[1]}\n")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
-    run(*pip, "--no-deps", "--only-binary", ":all:", "--requirement", str(wanted), "--dest", str(folder), must=False)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--require-hashes",
+    ]
+    run(
+        *pip,
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--requirement",
+        str(wanted),
+        "--dest",
+        str(folder),
+        must=False,
+    )
 
 
 def missing() -> list[str]:
@@ -65,14 +89,27 @@ def missing() -> list[str]:
 
 def put_together(world: World, place: Path) -> list[Manifest]:
     """`kubectl kustomize` with three files beside it, as docs/how-to/run.md tells."""
-    shutil.copytree(ROOT / "deploy" / "kubernetes", place, ignore=shutil.ignore_patterns("settings.yaml", "bot.env", "id"))
+    shutil.copytree(
+        ROOT / "deploy" / "kubernetes",
+        place,
+        ignore=shutil.ignore_patterns("settings.yaml", "bot.env", "id"),
+    )
     settings = yaml.safe_load(world.settings_file.read_text())
-    text = yaml.safe_dump(settings | {"state": {"path": "/state/state.sqlite3"}, "health": {"host": "0.0.0.0", "port": PORT}})
+    text = yaml.safe_dump(
+        settings
+        | {"state": {"path": "/state/state.sqlite3"}, "health": {"host": "0.0.0.0", "port": PORT}}
+    )
     (place / "settings.yaml").write_text(text.replace(str(world.key_file), "ssh/id"))
-    secrets = {k: v for k, v in world.bot_environment().items() if k.startswith(("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_"))}
+    secrets = {
+        k: v
+        for k, v in world.bot_environment().items()
+        if k.startswith(("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_"))
+    }
     (place / "bot.env").write_text("".join(f"{k}={v}\n" for k, v in secrets.items()))
     shutil.copy(world.key_file, place / "id")
-    return [doc for doc in yaml.safe_load_all(run("kubectl", "kustomize", str(place)).stdout) if doc]
+    return [
+        doc for doc in yaml.safe_load_all(run("kubectl", "kustomize", str(place)).stdout) if doc
+    ]
 
 
 def by_schemas(docs: list[Manifest], report: Report) -> None:
@@ -83,21 +120,31 @@ def by_schemas(docs: list[Manifest], report: Report) -> None:
         return
     with zipfile.ZipFile(wheel) as archive:
         for version in VERSIONS:
-            report.check(f"Kubernetes {version} knows every field", list(flaws(docs, archive, version)), [])
+            report.check(
+                f"Kubernetes {version} knows every field", list(flaws(docs, archive, version)), []
+            )
         (bot,) = [doc for doc in docs if doc["kind"] == "Deployment"]
         wrong = copy.deepcopy(bot)
         wrong["spec"]["template"]["spec"]["containers"][0]["readyProbe"] = {}
-        report.check("and would not know one that it has not", len(list(flaws([wrong], archive, VERSIONS[0]))), 1)
+        report.check(
+            "and would not know one that it has not",
+            len(list(flaws([wrong], archive, VERSIONS[0]))),
+            1,
+        )
 
 
 def flaws(docs: list[Manifest], archive: zipfile.ZipFile, version: str) -> Iterator[str]:
     folder = f"kubernetes_validate/kubernetes-json-schema/{version}-local-strict"
-    shared = referencing.Resource.from_contents(json.loads(archive.read(f"{folder}/_definitions.json")))
+    shared = referencing.Resource.from_contents(
+        json.loads(archive.read(f"{folder}/_definitions.json"))
+    )
     for doc in docs:
         group, _, number = doc["apiVersion"].rpartition("/")
         name = "-".join(filter(None, (doc["kind"].lower(), group.partition(".")[0], number)))
         own = json.loads(archive.read(f"{folder}/{name}.json"))
-        registry: referencing.Registry[Any] = shared @ (referencing.Resource.from_contents(own) @ referencing.Registry())
+        registry: referencing.Registry[Any] = shared @ (
+            referencing.Resource.from_contents(own) @ referencing.Registry()
+        )
         for error in jsonschema.Draft202012Validator(own, registry=registry).iter_errors(doc):
             yield f"{doc['kind']} {doc['metadata']['name']}: {'.'.join(map(str, error.path))}: {error.message[:200]}"
 
@@ -108,7 +155,14 @@ def flaws(docs: list[Manifest], archive: zipfile.ZipFile, version: str) -> Itera
 class Pod:
     """One pod of a workload, in podman."""
 
-    def __init__(self, workload: Manifest, number: int, docs: list[Manifest], folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        workload: Manifest,
+        number: int,
+        docs: list[Manifest],
+        folder: Path,
+        env: Mapping[str, str],
+    ) -> None:
         self.name = f"{workload['metadata']['name']}-{number}"
         self._env = env
         self._folder = folder / self.name
@@ -118,17 +172,31 @@ class Pod:
         template = copy.deepcopy(workload["spec"]["template"])
         self.spec: Manifest = template["spec"]
         (self.box,) = self.spec["containers"]
-        self.probes = {kind: self.box.pop(kind) for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in self.box}
+        self.probes = {
+            kind: self.box.pop(kind)
+            for kind in ("startupProbe", "livenessProbe", "readinessProbe")
+            if kind in self.box
+        }
         self.ports = {port["name"]: port["containerPort"] for port in self.box.pop("ports")}
         self.grace = self.spec.get("terminationGracePeriodSeconds", 30)
         self.spec["hostNetwork"] = True
         self._environment()
         self._volumes(workload)
-        self.manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": self.name}, "spec": self.spec}
+        self.manifest = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**template["metadata"], "name": self.name},
+            "spec": self.spec,
+        }
 
     def _of(self, kind: str, name: str) -> dict[str, bytes]:
-        (doc,) = [doc for doc in self._docs if (doc["kind"], doc["metadata"]["name"]) == (kind, name)]
-        return {k: base64.b64decode(v) if kind == "Secret" else str(v).encode() for k, v in doc["data"].items()}
+        (doc,) = [
+            doc for doc in self._docs if (doc["kind"], doc["metadata"]["name"]) == (kind, name)
+        ]
+        return {
+            k: base64.b64decode(v) if kind == "Secret" else str(v).encode()
+            for k, v in doc["data"].items()
+        }
 
     def _environment(self) -> None:
         for source in self.box.pop("envFrom", ()):
@@ -136,8 +204,12 @@ class Pod:
             self.box["env"] += [{"name": k, "value": v.decode()} for k, v in found.items()]
 
     def _volumes(self, workload: Manifest) -> None:
-        claims = [claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", ())]
-        volumes = [{"name": n, "persistentVolumeClaim": {"claimName": f"{n}-{self.name}"}} for n in claims]
+        claims = [
+            claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", ())
+        ]
+        volumes = [
+            {"name": n, "persistentVolumeClaim": {"claimName": f"{n}-{self.name}"}} for n in claims
+        ]
         for volume in self.spec["volumes"]:
             (kind,) = volume.keys() - {"name"}
             if kind == "emptyDir":
@@ -145,20 +217,36 @@ class Pod:
                 empty.mkdir()
                 os.chown(empty, 0, self.spec["securityContext"]["fsGroup"])
                 empty.chmod(0o2777)
-                volumes.append({"name": volume["name"], "hostPath": {"path": str(empty), "type": "Directory"}})
+                volumes.append(
+                    {"name": volume["name"], "hostPath": {"path": str(empty), "type": "Directory"}}
+                )
                 continue
             said = volume[kind]
-            files = self._of("ConfigMap", said["name"]) if kind == "configMap" else self._of("Secret", said["secretName"])
+            files = (
+                self._of("ConfigMap", said["name"])
+                if kind == "configMap"
+                else self._of("Secret", said["secretName"])
+            )
             place = self._laid_out(volume["name"], files, said.get("defaultMode", 0o644))
             (mount,) = [m for m in self.box["volumeMounts"] if m["name"] == volume["name"]]
             if part := mount.pop("subPath", None):  # a kubelet mounts the file itself
                 place = (place / part).resolve()
-            volumes.append({"name": volume["name"], "hostPath": {"path": str(place), "type": "File" if place.is_file() else "Directory"}})
+            volumes.append(
+                {
+                    "name": volume["name"],
+                    "hostPath": {
+                        "path": str(place),
+                        "type": "File" if place.is_file() else "Directory",
+                    },
+                }
+            )
         names = [doc["metadata"]["name"] for doc in self._docs if doc["kind"] == "Service"]
         hosts = self._folder / "hosts"
         hosts.write_text("".join(f"{HERE} {name}\n" for name in ("localhost", *names)))
         volumes.append({"name": "hosts", "hostPath": {"path": str(hosts), "type": "File"}})
-        self.box["volumeMounts"].append({"name": "hosts", "mountPath": "/etc/hosts", "readOnly": True})
+        self.box["volumeMounts"].append(
+            {"name": "hosts", "mountPath": "/etc/hosts", "readOnly": True}
+        )
         self.spec["volumes"] = volumes
 
     def _laid_out(self, name: str, files: dict[str, bytes], mode: int) -> Path:
@@ -202,7 +290,12 @@ class Pod:
         """Probed once, as a kubelet does."""
         probe = self.probes[kind]
         if "exec" in probe:
-            return self.podman("exec", self.container, *probe["exec"]["command"], must=False).returncode == 0
+            return (
+                self.podman(
+                    "exec", self.container, *probe["exec"]["command"], must=False
+                ).returncode
+                == 0
+            )
         get = probe["httpGet"]
         port = self.ports[get["port"]]
         try:
@@ -228,7 +321,10 @@ def podman_env(folder: Path) -> dict[str, str]:
         '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n'
         '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "runc"\n'
     )
-    return {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"), "CONTAINERS_CONF": str(folder / "containers.conf")}
+    return {
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+    }
 
 
 # The test
@@ -244,11 +340,26 @@ async def with_pods(folder: Path, redis: Path, report: Report) -> None:
     async with world_of(place / "world", 30.0, redis_url=REDIS) as world:
         docs = put_together(world, place / "kubernetes")
         by_schemas(docs, report)
-        workloads = {doc["kind"]: doc for doc in docs if doc["kind"] in ("Deployment", "StatefulSet")}
+        workloads = {
+            doc["kind"]: doc for doc in docs if doc["kind"] in ("Deployment", "StatefulSet")
+        }
         image = workloads["StatefulSet"]["spec"]["template"]["spec"]["containers"][0]["image"]
-        run("podman", "import", "--change", "WORKDIR /data", "--change", PATH, str(redis), f"localhost/{image}", env=env)
+        run(
+            "podman",
+            "import",
+            "--change",
+            "WORKDIR /data",
+            "--change",
+            PATH,
+            str(redis),
+            f"localhost/{image}",
+            env=env,
+        )
         state = Pod(workloads["StatefulSet"], 0, docs, place, env)
-        bots = [Pod(workloads["Deployment"], n, docs, place, env) for n in range(workloads["Deployment"]["spec"]["replicas"])]
+        bots = [
+            Pod(workloads["Deployment"], n, docs, place, env)
+            for n in range(workloads["Deployment"]["spec"]["replicas"])
+        ]
         for bot in bots:
             bot.box["args"] += ["--clock", world.bot_command()[-1]]
         try:
@@ -257,16 +368,24 @@ async def with_pods(folder: Path, redis: Path, report: Report) -> None:
             await asyncio.to_thread(ends, state, bots, report)
         except BaseException as error:
             for pod in (state, *bots):
-                error.add_note(f"{pod.name} wrote:\n{pod.podman('logs', pod.container, must=False).stderr[-3000:]}")
+                error.add_note(
+                    f"{pod.name} wrote:\n{pod.podman('logs', pod.container, must=False).stderr[-3000:]}"
+                )
             raise
         finally:
-            for words in (("pod", "rm", "--force", "--all"), ("rm", "--force", "--all"), ("volume", "rm", "--force", "--all")):
+            for words in (
+                ("pod", "rm", "--force", "--all"),
+                ("rm", "--force", "--all"),
+                ("volume", "rm", "--force", "--all"),
+            ):
                 await asyncio.to_thread(run, "podman", *words, env=env, must=False)
 
 
 def begins(state: Pod, bots: list[Pod], report: Report) -> None:
     state.play()
-    report.check("the StatefulSet's pod is ready by its probe", state.comes_to("readinessProbe", times=12))
+    report.check(
+        "the StatefulSet's pod is ready by its probe", state.comes_to("readinessProbe", times=12)
+    )
     report.check("and alive", state.passes("livenessProbe"))
     for bot in bots:
         bot.play()
@@ -277,10 +396,25 @@ def begins(state: Pod, bots: list[Pod], report: Report) -> None:
     for pod in (state, *bots):
         status = Path(f"/proc/{pod.pid}/status").read_text()
         user = pod.spec["securityContext"]["runAsUser"]
-        wanted = (f"Uid:\t{user}\t{user}", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2")
-        report.check(f"{pod.name} has no rights", [line for line in wanted if line not in status], [])
-        writes = [pod.podman("exec", pod.container, "touch", f"{where}/x", must=False).returncode for where in ("", "/usr", "/tmp")]
-        report.check("and can write only where a volume is", [code == 0 for code in writes], [False, False, True])
+        wanted = (
+            f"Uid:\t{user}\t{user}",
+            "CapEff:\t0000000000000000",
+            "CapBnd:\t0000000000000000",
+            "NoNewPrivs:\t1",
+            "Seccomp:\t2",
+        )
+        report.check(
+            f"{pod.name} has no rights", [line for line in wanted if line not in status], []
+        )
+        writes = [
+            pod.podman("exec", pod.container, "touch", f"{where}/x", must=False).returncode
+            for where in ("", "/usr", "/tmp")
+        ]
+        report.check(
+            "and can write only where a volume is",
+            [code == 0 for code in writes],
+            [False, False, True],
+        )
 
 
 async def lives(world: World, state: Pod, bots: list[Pod], report: Report) -> None:
@@ -292,31 +426,56 @@ async def lives(world: World, state: Pod, bots: list[Pod], report: Report) -> No
         await a_shutdown_begins(world)
         before = bots[0].pid
         os.kill(before, 9)
-        report.check("one of them is killed, and the run is ended all the same", (await ended(journal, "acme-1")).state, State.DONE)
+        report.check(
+            "one of them is killed, and the run is ended all the same",
+            (await ended(journal, "acme-1")).state,
+            State.DONE,
+        )
         await sees(ana, "acme is down ·")
         for _ in range(100):
             if (again := bots[0].pid) not in (0, before):
                 break
             await asyncio.sleep(0.2)
         report.check("the killed one is started again", again not in (0, before))
-        report.check("and has started by its probe", await asyncio.to_thread(bots[0].comes_to, "startupProbe"))
+        report.check(
+            "and has started by its probe",
+            await asyncio.to_thread(bots[0].comes_to, "startupProbe"),
+        )
     keeps_promises(world)
     await asyncio.to_thread(state.podman, "stop", state.container)
     for bot in bots:
-        report.check(f"without Redis {bot.name} is not ready", await asyncio.to_thread(bot.comes_to, "readinessProbe", False, 6))
-        report.check("and is left alive, because a restart would not help", await asyncio.to_thread(bot.passes, "livenessProbe"))
+        report.check(
+            f"without Redis {bot.name} is not ready",
+            await asyncio.to_thread(bot.comes_to, "readinessProbe", False, 6),
+        )
+        report.check(
+            "and is left alive, because a restart would not help",
+            await asyncio.to_thread(bot.passes, "livenessProbe"),
+        )
     await asyncio.to_thread(state.podman, "start", state.container)
     for bot in bots:
-        report.check(f"with Redis {bot.name} is ready again", await asyncio.to_thread(bot.comes_to, "readinessProbe", True, 12))
+        report.check(
+            f"with Redis {bot.name} is ready again",
+            await asyncio.to_thread(bot.comes_to, "readinessProbe", True, 12),
+        )
     await until_seen(ana, "acme-1", lambda: ana.types(OPS, "/openvidu runs"))
     report.check("and Redis has kept what it was told", True)
 
 
 def ends(state: Pod, bots: list[Pod], report: Report) -> None:
     for pod in (state, *bots):
-        peak = next(line for line in Path(f"/proc/{pod.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        peak = next(
+            line
+            for line in Path(f"/proc/{pod.pid}/status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        )
         most = int(pod.box["resources"]["limits"]["memory"].removesuffix("Mi"))
-        report.check(f"{pod.name} had {int(peak.split()[1]) // 1024} MB, less than its limit", int(peak.split()[1]) < most * 1024)
+        report.check(
+            f"{pod.name} had {int(peak.split()[1]) // 1024} MB, less than its limit",
+            int(peak.split()[1]) < most * 1024,
+        )
     for pod in bots:
         pod.podman("stop", "--time", str(pod.grace), pod.container)
-        report.check(f"{pod.name} ends in order, within its grace", pod.inspected()["State"]["ExitCode"], 0)
+        report.check(
+            f"{pod.name} ends in order, within its grace", pod.inspected()["State"]["ExitCode"], 0
+        )

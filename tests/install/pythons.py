@@ -26,7 +26,17 @@ def main() -> int:
     """Each Python in turn."""
     with tempfile.TemporaryDirectory(prefix="install-test-") as name:
         folder = Path(name)
-        run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder), seconds=120)
+        run(
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "-t",
+            "wheel",
+            "-d",
+            str(folder),
+            seconds=120,
+        )
         (wheel,) = folder.glob("*.whl")
         here = {version: found for version in VERSIONS if (found := python(version))}
         for version, program in here.items():
@@ -38,7 +48,10 @@ def main() -> int:
 
 def python(version: str) -> str:
     """One that is on PATH, or that pyenv has, and can make environments."""
-    places = [shutil.which(f"python{version}") or "", *map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")))]
+    places = [
+        shutil.which(f"python{version}") or "",
+        *map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python3"))),
+    ]
     probe = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2])"
     for place in filter(None, places):
         done = subprocess.run([place, "-c", probe], capture_output=True, text=True, check=False)
@@ -53,13 +66,26 @@ def installed(version: str, program: str, wheel: Path, venv: Path) -> None:
     before = {path.name for path in site(venv).iterdir()}
     run(str(venv / "bin" / "pip"), "install", "--quiet", str(wheel), seconds=1800)
     ours = {path.name for path in site(venv).iterdir()} - before - others(venv)
-    report.check("one name of ours in site-packages", ours, {"openvidu_bot", f"openvidu_bot-{VERSION}.dist-info"})
+    report.check(
+        "one name of ours in site-packages",
+        ours,
+        {"openvidu_bot", f"openvidu_bot-{VERSION}.dist-info"},
+    )
     with tempfile.TemporaryDirectory() as other:
         for name in ("bot", "config", "services", "json"):
             Path(other, f"{name}.py").write_text("import os\nos._exit(66)\n")
         command = str(venv / "bin" / "openvidu-bot")
-        told = subprocess.run([command, "--version"], cwd=other, env=bare(PYTHONPATH=""), capture_output=True, text=True, check=False)
-        report.check("--version, from a folder with another bot.py", told.stdout, f"openvidu-bot {VERSION}\n")
+        told = subprocess.run(
+            [command, "--version"],
+            cwd=other,
+            env=bare(PYTHONPATH=""),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        report.check(
+            "--version, from a folder with another bot.py", told.stdout, f"openvidu-bot {VERSION}\n"
+        )
         serves(command, other)
 
 
@@ -70,30 +96,76 @@ def site(venv: Path) -> Path:
 
 def others(venv: Path) -> set[str]:
     """What the packages brought that it needs: told by their own lists of files."""
-    records = [record for record in site(venv).glob("*.dist-info/RECORD") if not record.parent.name.startswith("openvidu_bot-")]
-    files = [line.partition(",")[0] for record in records for line in record.read_text().splitlines()]
-    return {file.partition("/")[0] for file in files} | {record.parent.name for record in records} | {"__pycache__"}
+    records = [
+        record
+        for record in site(venv).glob("*.dist-info/RECORD")
+        if not record.parent.name.startswith("openvidu_bot-")
+    ]
+    files = [
+        line.partition(",")[0] for record in records for line in record.read_text().splitlines()
+    ]
+    return (
+        {file.partition("/")[0] for file in files}
+        | {record.parent.name for record in records}
+        | {"__pycache__"}
+    )
 
 
 def serves(command: str, folder: str) -> None:
-    world = subprocess.Popen([*BOT, "demo", "--world-only", "--port", "0"], stdout=subprocess.PIPE, text=True, env=bare(), cwd=ROOT)
+    world = subprocess.Popen(
+        [*BOT, "demo", "--world-only", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=bare(),
+        cwd=ROOT,
+    )
     try:
         told = introduced(world)
         url = re.search(r"Slack's page: (\S+)", told)
         assert url is not None
         env = bare(**dict(re.findall(r"export (\w+)=(\S+)", told))) | {"PYTHONPATH": ""}
-        address, people, channel, key = answers_in(told, "public address", "may ask", "the channel", "the SSH key")
-        words = [*command_in(told, "init")[len(BOT) :], "--no-questions", "--stack", "acme", "--region", "ams3", "--public-url", address]
-        words += ["--operators", people.replace(" ", ""), "--channel", channel, "--timezone", "UTC", "--key-file", key, "--me", "none"]
-        made = subprocess.run([command, *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
-        report.check("init", (made.returncode, "" if made.returncode == 0 else made.stderr), (0, ""))
+        address, people, channel, key = answers_in(
+            told, "public address", "may ask", "the channel", "the SSH key"
+        )
+        words = [
+            *command_in(told, "init")[len(BOT) :],
+            "--no-questions",
+            "--stack",
+            "acme",
+            "--region",
+            "ams3",
+            "--public-url",
+            address,
+        ]
+        words += [
+            "--operators",
+            people.replace(" ", ""),
+            "--channel",
+            channel,
+            "--timezone",
+            "UTC",
+            "--key-file",
+            key,
+            "--me",
+            "none",
+        ]
+        made = subprocess.run(
+            [command, *words], cwd=folder, env=env, capture_output=True, text=True, check=False
+        )
+        report.check(
+            "init", (made.returncode, "" if made.returncode == 0 else made.stderr), (0, "")
+        )
         with Path(folder, "bot.log").open("w") as log:
-            bot = subprocess.Popen([command, "serve", "--config", "pretend.yaml"], cwd=folder, env=env, stderr=log)
+            bot = subprocess.Popen(
+                [command, "serve", "--config", "pretend.yaml"], cwd=folder, env=env, stderr=log
+            )
         try:
             asyncio.run(first_word(url[1]))
             report.check("serve answers in Slack", True)
         except AssertionError:
-            report.check("serve answers in Slack", Path(folder, "bot.log").read_text()[-2000:], True)
+            report.check(
+                "serve answers in Slack", Path(folder, "bot.log").read_text()[-2000:], True
+            )
         finally:
             bot.terminate()
             report.check("and stops in order", bot.wait(30), 0)

@@ -18,7 +18,11 @@ from tests.support.tools import MORE, ONE, redis_servers
 
 SUITE = "trixie"
 PROGRAMS = ("redis-server", "valkey-server")
-CONTRACTS = ("tests/contracts/test_store.py", "tests/contracts/test_redis_kept.py", "tests/contracts/test_state.py")
+CONTRACTS = (
+    "tests/contracts/test_store.py",
+    "tests/contracts/test_redis_kept.py",
+    "tests/contracts/test_state.py",
+)
 WHOLE = ("tests/e2e/test_replicas.py",)
 START = """#!/bin/sh
 exec {loader} --library-path {libraries} {program} "$@"
@@ -42,7 +46,9 @@ def main() -> int:
         env = {MORE: ":".join(brought), "OPENVIDU_BOT_CI": "1"}
         report.check("what a store promises, on each of them", tested(CONTRACTS, env), "passed")
         for server in brought:
-            report.check(f"several bots on {version(server)}", tested(WHOLE, {ONE: server}), "passed")
+            report.check(
+                f"several bots on {version(server)}", tested(WHOLE, {ONE: server}), "passed"
+            )
     return report.end()
 
 
@@ -56,7 +62,11 @@ def taken_out(tar: Path, folder: Path) -> list[str]:
     made = []
     for program in PROGRAMS:
         command = folder / f"{SUITE}-{program}"
-        command.write_text(START.format(loader=loader, libraries=loader.parent, program=root / "usr" / "bin" / program))
+        command.write_text(
+            START.format(
+                loader=loader, libraries=loader.parent, program=root / "usr" / "bin" / program
+            )
+        )
         command.chmod(0o755)
         made.append(str(command))
     return made

@@ -13,7 +13,18 @@ from bot.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ROOT / ".venv" / "bin" / "openvidu-bot"
-NAMES = ("bot", "config", "handlers", "services", "simulators", "openvidu_bot", "argparse", "asyncio", "json", "sitecustomize")
+NAMES = (
+    "bot",
+    "config",
+    "handlers",
+    "services",
+    "simulators",
+    "openvidu_bot",
+    "argparse",
+    "asyncio",
+    "json",
+    "sitecustomize",
+)
 
 
 @pytest.fixture
@@ -26,11 +37,21 @@ def hostile(tmp_path: Path) -> Path:
 
 def said(command: Path, *words: str, cwd: Path, **env: str) -> tuple[int, str, str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), **env}
-    done = subprocess.run([command, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [command, *words],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
-needs_clone = pytest.mark.skipif(not COMMAND.is_file(), reason="the command is made by scripts/env.py")
+needs_clone = pytest.mark.skipif(
+    not COMMAND.is_file(), reason="the command is made by scripts/env.py"
+)
 
 
 @needs_clone
@@ -76,7 +97,9 @@ sys.exit(main())
 
 @pytest.mark.parametrize(("words", "code"), [(("serve",), 0), (("doctor",), 128 + signal.SIGTERM)])
 def test_sigterm_while_it_is_being_loaded_ends_it(words: tuple[str, ...], code: int) -> None:
-    child = subprocess.Popen([sys.executable, "-c", MIDWAY, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", MIDWAY, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "importing\n"
     child.send_signal(signal.SIGTERM)
@@ -88,7 +111,10 @@ def test_sigterm_while_it_is_being_loaded_ends_it(words: tuple[str, ...], code: 
 FIRST = """
 exec env --block-signal=TERM --block-signal=INT sh -c 'echo started; read -r _ < "$0"; exec "$@"' "$@"
 """
-can_be_first = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare, to be process 1")
+can_be_first = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None,
+    reason="needs root and unshare, to be process 1",
+)
 
 
 @needs_clone
@@ -99,7 +125,10 @@ def test_a_first_process_loses_no_sigterm_however_early_it_comes(tmp_path: Path)
     os.mkfifo(gate)
 
     command = [str(gate), str(COMMAND), "serve", "--config", "/none"]
-    outer = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", FIRST, "first", *command], stdout=subprocess.PIPE)
+    outer = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", FIRST, "first", *command],
+        stdout=subprocess.PIPE,
+    )
     assert outer.stdout is not None
     assert outer.stdout.readline() == b"started\n"
     first = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()[0])
@@ -112,5 +141,11 @@ def test_a_first_process_loses_no_sigterm_however_early_it_comes(tmp_path: Path)
 
 
 def test_the_image_starts_it_so() -> None:
-    entry = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("ENTRYPOINT"))
-    assert entry == 'ENTRYPOINT ["env", "--block-signal=TERM", "--block-signal=INT", "openvidu-bot"]'
+    entry = next(
+        line
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("ENTRYPOINT")
+    )
+    assert (
+        entry == 'ENTRYPOINT ["env", "--block-signal=TERM", "--block-signal=INT", "openvidu-bot"]'
+    )

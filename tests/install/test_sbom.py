@@ -28,9 +28,20 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_all_that_is_locked_is_told(made: Path) -> None:
     bom: dict[str, Any] = json.loads((made / "sbom.cdx.json").read_text())
-    assert (bom["bomFormat"], bom["specVersion"], bom["metadata"]["component"]["version"]) == ("CycloneDX", "1.5", VERSION)
-    assert {(c["name"], c["version"]) for c in bom["components"]} == set(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCK, re.MULTILINE))
-    told = {h["content"] for c in bom["components"] for r in c["externalReferences"] for h in r["hashes"]}
+    assert (bom["bomFormat"], bom["specVersion"], bom["metadata"]["component"]["version"]) == (
+        "CycloneDX",
+        "1.5",
+        VERSION,
+    )
+    assert {(c["name"], c["version"]) for c in bom["components"]} == set(
+        re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCK, re.MULTILINE)
+    )
+    told = {
+        h["content"]
+        for c in bom["components"]
+        for r in c["externalReferences"]
+        for h in r["hashes"]
+    }
     assert told == set(re.findall(r"--hash=sha256:([0-9a-f]{64})", LOCK))
     assert set(bom["dependencies"][0]["dependsOn"]) == {c["bom-ref"] for c in bom["components"]}
     assert all(c.get("licenses") or c["scope"] == "optional" for c in bom["components"])

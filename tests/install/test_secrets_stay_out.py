@@ -10,7 +10,9 @@ from bot.init.repository import could_be_committed
 from tests.e2e.test_connect import init
 
 ROOT = Path(__file__).resolve().parents[2]
-needs_git = pytest.mark.skipif(shutil.which("git") is None or not (ROOT / ".git").exists(), reason="needs git, and a clone")
+needs_git = pytest.mark.skipif(
+    shutil.which("git") is None or not (ROOT / ".git").exists(), reason="needs git, and a clone"
+)
 
 # As docs/how-to tells: beside compose.yaml, beside kustomization.yaml, and for a build with a private index.
 SECRETS = ("bot.env", "settings.yaml", "openvidu-bot.pem", "pip.conf", "deploy/kubernetes/bot.env", "deploy/kubernetes/settings.yaml",
@@ -35,7 +37,11 @@ def test_nothing_that_is_committed_is_ignored() -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_no_image_holds(name: str) -> None:
     """Only pip.conf may be read by a build, and only by its first stage."""
-    allowed = [line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    allowed = [
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
     assert name.split("/", 1)[0] not in allowed or name == "pip.conf"
     last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     copied = [line for line in last.splitlines() if line.startswith("COPY")]
@@ -46,7 +52,10 @@ def test_init_warns_in_a_git_tree(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     made = init(tmp_path)
     assert made.returncode == 0, made.stderr
-    assert f"WARNING: bot.env is inside the git repository {tmp_path}, which does not ignore it" in made.stderr
+    assert (
+        f"WARNING: bot.env is inside the git repository {tmp_path}, which does not ignore it"
+        in made.stderr
+    )
 
 
 def test_init_is_quiet_where_git_ignores_the_file(tmp_path: Path) -> None:

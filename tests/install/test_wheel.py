@@ -30,29 +30,64 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_the_whole_program_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    sources = {f"openvidu_bot/packages/{p.relative_to(ROOT)}" for top in PACKAGES for p in (ROOT / top).rglob("*.py")}
+    sources = {
+        f"openvidu_bot/packages/{p.relative_to(ROOT)}"
+        for top in PACKAGES
+        for p in (ROOT / top).rglob("*.py")
+    }
     assert sources <= set(names)
-    assert {name.split("/", 1)[0] for name in names} == {"openvidu_bot", f"openvidu_bot-{VERSION}.dist-info"}
-    assert not [name for name in names if "tests/" in name or name.endswith((".env", ".pem", ".pyc"))]
+    assert {name.split("/", 1)[0] for name in names} == {
+        "openvidu_bot",
+        f"openvidu_bot-{VERSION}.dist-info",
+    }
+    assert not [
+        name for name in names if "tests/" in name or name.endswith((".env", ".pem", ".pyc"))
+    ]
     assert f"openvidu_bot-{VERSION}.dist-info/licenses/LICENSE" in names
 
 
-def test_installed_it_is_one_name_and_a_command_that_works_from_any_folder(wheel: Path, hostile: Path, tmp_path_factory: Any) -> None:
+def test_installed_it_is_one_name_and_a_command_that_works_from_any_folder(
+    wheel: Path, hostile: Path, tmp_path_factory: Any
+) -> None:
     """With the wheel alone; what it needs is lent from this environment. `make install-test` installs that too."""
     venv: Path = tmp_path_factory.mktemp("venv")
     python, command = venv / "bin" / "python", venv / "bin" / "openvidu-bot"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-compile",
+    ]
     subprocess.run([*pip, "--disable-pip-version-check", str(wheel)], check=True)
     (site,) = venv.glob("lib/python3*/site-packages")
-    assert sorted(p.name for p in site.iterdir()) == ["openvidu_bot", f"openvidu_bot-{VERSION}.dist-info"]
-    commands = sorted(p.name for p in (venv / "bin").iterdir() if not p.name.lower().startswith(("python", "activate")))
+    assert sorted(p.name for p in site.iterdir()) == [
+        "openvidu_bot",
+        f"openvidu_bot-{VERSION}.dist-info",
+    ]
+    commands = sorted(
+        p.name
+        for p in (venv / "bin").iterdir()
+        if not p.name.lower().startswith(("python", "activate"))
+    )
     assert commands == ["openvidu-bot"]
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     told = (0, f"openvidu-bot {VERSION}\n", "")
     assert said(command, "--version", cwd=hostile) == told
-    for name in ("argparse", "asyncio", "json", "sitecustomize", "openvidu_bot"):  # PYTHONPATH is read before any code of ours
+    for name in (
+        "argparse",
+        "asyncio",
+        "json",
+        "sitecustomize",
+        "openvidu_bot",
+    ):  # PYTHONPATH is read before any code of ours
         (hostile / f"{name}.py").unlink()
     assert said(command, "--version", cwd=hostile, PYTHONPATH=".") == told
     assert said(python, "-P", "-m", "openvidu_bot", "--version", cwd=hostile) == told

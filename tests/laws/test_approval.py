@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from services.access.policy import Actor, Impact, Kind, Rules, approval_reasons, impacts, may_break_glass, may_operate, whom_to_ask
+from services.access.policy import (
+    Actor,
+    Impact,
+    Kind,
+    Rules,
+    approval_reasons,
+    impacts,
+    may_break_glass,
+    may_operate,
+    whom_to_ask,
+)
 from services.cluster.model import Load
 from services.procedures import Shutdown
 from services.procedures.plan import Plan, make_plan
@@ -34,7 +44,9 @@ def carrying(people: int, recordings: int = 0) -> Plan:
         ((10, 2), (16, 1), "16 people are in meetings; there were 10 when it was asked for"),
     ],
 )
-def test_half_as_many_people_again_or_a_new_recording_asks_again(then: tuple[int, int], now: tuple[int, int], why: str) -> None:
+def test_half_as_many_people_again_or_a_new_recording_asks_again(
+    then: tuple[int, int], now: tuple[int, int], why: str
+) -> None:
     assert grew(carrying(*then), carrying(*now), Rules(growth=0.5)) == why
 
 
@@ -54,7 +66,9 @@ def test_where_no_one_is_disconnected_unknown_meetings_ask_for_nothing() -> None
 
 def test_where_people_are_disconnected_unknown_then_or_now_asks_again() -> None:
     def cutting(load: Load | None) -> Plan:
-        return replace(PLAN, load=load, unseen="LiveKit does not answer", effects=Effects(cuts_off=True))
+        return replace(
+            PLAN, load=load, unseen="LiveKit does not answer", effects=Effects(cuts_off=True)
+        )
 
     full, none, unknown = cutting(Load(8, 64, 8)), cutting(Load(0, 0, 0)), cutting(None)
     assert "64 people are in meetings; how many was unknown" in grew(unknown, full, Rules())
@@ -84,9 +98,19 @@ def test_a_new_request_is_open_and_says_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs", "approvals", "left"), [(1, (), 1), (2, (), 2), (2, (BEN,), 1), (1, (BEN,), 0), (1, (BEN, ANA), 0), (3, (BEN, ANA), 1)]
+    ("needs", "approvals", "left"),
+    [
+        (1, (), 1),
+        (2, (), 2),
+        (2, (BEN,), 1),
+        (1, (BEN,), 0),
+        (1, (BEN, ANA), 0),
+        (3, (BEN, ANA), 1),
+    ],
 )
-def test_how_many_approvals_are_missing(needs: int, approvals: tuple[Actor, ...], left: int) -> None:
+def test_how_many_approvals_are_missing(
+    needs: int, approvals: tuple[Actor, ...], left: int
+) -> None:
     assert request(needs, approvals).left == left
 
 
@@ -102,10 +126,20 @@ def test_only_what_needs_no_approval_is_started_by_whoever_asked() -> None:
 
 def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
     closed = request().closed(RequestState.APPROVED, 7.0, BEN, run="acme-3")
-    assert (closed.state, closed.closed_at, closed.closed_by, closed.run) == (RequestState.APPROVED, 7.0, BEN, "acme-3")
+    assert (closed.state, closed.closed_at, closed.closed_by, closed.run) == (
+        RequestState.APPROVED,
+        7.0,
+        BEN,
+        "acme-3",
+    )
     assert closed.replaced_by == ""
     gone = request().closed(RequestState.SUPERSEDED, 8.0, replaced_by="r2")
-    assert (gone.state, gone.closed_at, gone.closed_by, gone.run) == (RequestState.SUPERSEDED, 8.0, None, "")
+    assert (gone.state, gone.closed_at, gone.closed_by, gone.run) == (
+        RequestState.SUPERSEDED,
+        8.0,
+        None,
+        "",
+    )
     assert gone.replaced_by == "r2"
 
 
@@ -123,13 +157,17 @@ def test_who_comes_by_no_workspace_is_vouched_for_by_the_settings() -> None:
     elsewhere = may_operate(Actor("UANA", "T9ELSE"), rules)
     assert elsewhere.kind is Kind.DENIED
     assert "another workspace" in elsewhere.reason
-    assert may_operate(Actor("UANA", "T9ELSE"), replace(rules, homes=frozenset())).kind is Kind.ALLOWED
+    assert (
+        may_operate(Actor("UANA", "T9ELSE"), replace(rules, homes=frozenset())).kind is Kind.ALLOWED
+    )
 
 
 def test_break_glass_is_for_operators_among_those_who_are_named() -> None:
     rules = Rules(operators=frozenset({"UANA", "UBEN"}), breakers=frozenset({"UBEN", "UDORA"}))
     assert may_break_glass(BEN, rules).kind is Kind.ALLOWED
-    assert may_break_glass(Actor("UDORA", "T0ACME"), rules).kind is Kind.DENIED, "being named makes nobody an operator"
+    assert may_break_glass(Actor("UDORA", "T0ACME"), rules).kind is Kind.DENIED, (
+        "being named makes nobody an operator"
+    )
     denied = may_break_glass(ANA, rules)
     assert denied.kind is Kind.DENIED
     assert "it is open to <@UBEN> or <@UDORA>" in denied.reason
@@ -162,5 +200,15 @@ def test_what_cannot_be_taken_back_is_said_so_only_where_it_is_all_that_there_is
 
 def test_an_impact_that_asks_for_nothing_more_asks_for_no_approval_by_itself() -> None:
     assert Rules(approvals=0).demand((Impact.MASTERS_STOPPED,)) == 0
-    assert Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand((Impact.MASTERS_STOPPED,)) == 2
-    assert Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand((Impact.SECRETS_EDITED,)) == 1
+    assert (
+        Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand(
+            (Impact.MASTERS_STOPPED,)
+        )
+        == 2
+    )
+    assert (
+        Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand(
+            (Impact.SECRETS_EDITED,)
+        )
+        == 1
+    )

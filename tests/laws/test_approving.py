@@ -38,7 +38,10 @@ def test_when_approvals_count_next(now: str, opens: str) -> None:
     assert (closed_words(OFFICE, at(now)) == "") == (now == opens)
 
 
-@pytest.mark.parametrize(("time", "counts"), [("27T21:59", False), ("27T23:00", True), ("28T01:59", True), ("28T02:00", False)])
+@pytest.mark.parametrize(
+    ("time", "counts"),
+    [("27T21:59", False), ("27T23:00", True), ("28T01:59", True), ("28T02:00", False)],
+)
 def test_hours_may_go_past_midnight(time: str, counts: bool) -> None:
     assert (closed_words(NIGHT, at(f"2026-11-{time}")) == "") == counts
 
@@ -62,7 +65,12 @@ def test_what_is_said_of_them() -> None:
 
 def test_an_approval_that_was_given_in_time_goes_on_counting() -> None:
     """Who may approve is one thing; the hour is another, and asked about once, when it is given."""
-    rules = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}), approvals_when=OFFICE, at=at("2026-11-28T12:00"))
+    rules = Rules(
+        operators=frozenset({"UANA"}),
+        approvers=frozenset({"UBEN"}),
+        approvals_when=OFFICE,
+        at=at("2026-11-28T12:00"),
+    )
     assert may_approve_now(rules).kind is Kind.DENIED
     assert may_approve(Actor("UBEN"), Actor("UANA"), rules).kind is Kind.ALLOWED
     assert may_approve_now(Rules()).kind is Kind.ALLOWED

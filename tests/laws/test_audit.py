@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.access.policy import Actor
-from services.audit.entries import Deed, Entry, Flaw, Head, What, flaws, journal_digest, link, read_entry, read_head
+from services.audit.entries import (
+    Deed,
+    Entry,
+    Flaw,
+    Head,
+    What,
+    flaws,
+    journal_digest,
+    link,
+    read_entry,
+    read_head,
+)
 from services.memory.schedule import Book
 from services.memory.schedule_audit import book_deeds
 from services.windows import Hold, KeepUp, parse_window
@@ -17,14 +28,23 @@ from tests.support.clusters import law
 ANA = Actor("UANA", "T0ACME", "E0ORG")
 words = st.text(max_size=20)
 deeds = st.builds(
-    Deed, st.sampled_from(list(What)), st.one_of(st.none(), st.builds(Actor, words, words)), words, words, words, words, words
+    Deed,
+    st.sampled_from(list(What)),
+    st.one_of(st.none(), st.builds(Actor, words, words)),
+    words,
+    words,
+    words,
+    words,
+    words,
 )
 
 
 def chain(made: list[Deed], cluster: str = "acme") -> list[Entry]:
     entries: list[Entry] = []
     for number, deed in enumerate(made):
-        entries.append(link(cluster, entries[-1].head if entries else None, deed, 1_800_000_000.0 + number))
+        entries.append(
+            link(cluster, entries[-1].head if entries else None, deed, 1_800_000_000.0 + number)
+        )
     return entries
 
 
@@ -34,7 +54,9 @@ def texts(entries: list[Entry]) -> list[str]:
 
 def again(entry: Entry) -> Deed:
     by = Actor(entry.user, entry.team, entry.enterprise)
-    return Deed(What(entry.what), by, entry.about, entry.reason, entry.before, entry.after, entry.proof)
+    return Deed(
+        What(entry.what), by, entry.about, entry.reason, entry.before, entry.after, entry.proof
+    )
 
 
 chains = st.lists(deeds, min_size=1, max_size=12).map(chain)
@@ -68,10 +90,16 @@ def test_any_changed_character_is_named(entries: list[Entry], data: st.DataObjec
 
 @law
 @given(chains, st.data())
-def test_any_changed_field_is_named_even_with_a_hash_made_for_it(entries: list[Entry], data: st.DataObject) -> None:
+def test_any_changed_field_is_named_even_with_a_hash_made_for_it(
+    entries: list[Entry], data: st.DataObject
+) -> None:
     """Whoever changes one entry and gives it the hash that belongs to it breaks what the next one, or the head, rests on."""
     at = data.draw(st.integers(0, len(entries) - 1))
-    field = data.draw(st.sampled_from(["what", "user", "team", "enterprise", "about", "reason", "before", "after", "proof"]))
+    field = data.draw(
+        st.sampled_from(
+            ["what", "user", "team", "enterprise", "about", "reason", "before", "after", "proof"]
+        )
+    )
     forged = replace(entries[at], **{field: getattr(entries[at], field) + "x"})
     plain = texts(entries)
     plain[at] = forged.text
@@ -106,7 +134,9 @@ def test_two_that_changed_places_are_named(entries: list[Entry], data: st.DataOb
 
 @law
 @given(chains, st.data())
-def test_a_chain_that_was_cut_is_named_by_the_stores_head_or_by_one_kept_elsewhere(entries: list[Entry], data: st.DataObject) -> None:
+def test_a_chain_that_was_cut_is_named_by_the_stores_head_or_by_one_kept_elsewhere(
+    entries: list[Entry], data: st.DataObject
+) -> None:
     keep = data.draw(st.integers(0, len(entries) - 1))
     left = texts(entries)[:keep]
     gone = {*range(keep + 1, len(entries) + 1)}
@@ -123,11 +153,20 @@ def test_a_chain_that_was_cut_is_named_by_the_stores_head_or_by_one_kept_elsewhe
 
 @law
 @given(chains, deeds, st.data())
-def test_a_chain_that_was_written_anew_does_not_fit_a_posted_head(entries: list[Entry], deed: Deed, data: st.DataObject) -> None:
+def test_a_chain_that_was_written_anew_does_not_fit_a_posted_head(
+    entries: list[Entry], deed: Deed, data: st.DataObject
+) -> None:
     at = data.draw(st.integers(0, len(entries) - 1))
-    forged = chain([again(e) if i != at else replace(deed, reason=f"{deed.reason}forged") for i, e in enumerate(entries)])
+    forged = chain(
+        [
+            again(e) if i != at else replace(deed, reason=f"{deed.reason}forged")
+            for i, e in enumerate(entries)
+        ]
+    )
     assert flaws("acme", texts(forged), forged[-1].head) == [], "from within nobody can tell"
-    assert numbers(flaws("acme", texts(forged), forged[-1].head, [entries[-1].head])) == {len(entries)}
+    assert numbers(flaws("acme", texts(forged), forged[-1].head, [entries[-1].head])) == {
+        len(entries)
+    }
     short = replace(entries[-1].head, hash=entries[-1].hash[:16])
     assert flaws("acme", texts(forged), forged[-1].head, [short]), "as it stands in a message"
     assert flaws("acme", texts(entries), entries[-1].head, [short]) == []
@@ -135,9 +174,13 @@ def test_a_chain_that_was_written_anew_does_not_fit_a_posted_head(entries: list[
 
 @law
 @given(chains, deeds)
-def test_what_is_added_past_the_head_and_what_stands_twice_is_named(entries: list[Entry], deed: Deed) -> None:
+def test_what_is_added_past_the_head_and_what_stands_twice_is_named(
+    entries: list[Entry], deed: Deed
+) -> None:
     more = link("acme", entries[-1].head, deed, 1_900_000_000.0)
-    assert numbers(flaws("acme", [*texts(entries), more.text], entries[-1].head)) == {len(entries) + 1}
+    assert numbers(flaws("acme", [*texts(entries), more.text], entries[-1].head)) == {
+        len(entries) + 1
+    }
     twice = [*texts(entries), entries[0].text]
     assert Flaw(1, "stands there twice") in flaws("acme", twice, entries[-1].head)
     assert numbers(flaws("acme", texts(entries), None)) == {len(entries)}, "a head that is gone"
@@ -152,29 +195,42 @@ def test_an_entry_of_another_cluster_is_named() -> None:
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"number": 1}', "not json", '"x"'])
 def test_what_is_no_entry_is_told_of_as_changed(text: str) -> None:
     entries = chain([Deed(What.HELD, ANA, "hold"), Deed(What.UNHELD, ANA, "hold")])
-    assert flaws("acme", [text, entries[1].text], entries[1].head) == [Flaw(1, "cannot be read: it was changed")]
+    assert flaws("acme", [text, entries[1].text], entries[1].head) == [
+        Flaw(1, "cannot be read: it was changed")
+    ]
 
 
 def test_an_entry_holds_who_what_why_before_and_after() -> None:
-    (entry,) = chain([Deed(What.REJECTED, ANA, "r1", "not now", "1 of 2 approvals", "rejected", "abc")])
+    (entry,) = chain(
+        [Deed(What.REJECTED, ANA, "r1", "not now", "1 of 2 approvals", "rejected", "abc")]
+    )
     said = json.loads(entry.text)
     assert said == asdict(entry)
     assert (said["user"], said["team"], said["enterprise"]) == ("UANA", "T0ACME", "E0ORG")
-    assert (said["what"], said["reason"], said["before"], said["after"]) == ("rejected", "not now", "1 of 2 approvals", "rejected")
+    assert (said["what"], said["reason"], said["before"], said["after"]) == (
+        "rejected",
+        "not now",
+        "1 of 2 approvals",
+        "rejected",
+    )
 
 
 @law
 @given(st.lists(words, min_size=1, max_size=6), st.data())
-def test_a_journal_that_was_changed_has_another_digest(entries: list[str], data: st.DataObject) -> None:
+def test_a_journal_that_was_changed_has_another_digest(
+    entries: list[str], data: st.DataObject
+) -> None:
     stored = [json.dumps(e) for e in entries]
     at = data.draw(st.integers(0, len(stored) - 1))
-    for other in ([*stored[:at], json.dumps(f"{entries[at]}x"), *stored[at + 1 :]], stored[:at] + stored[at + 1 :], [*stored, '"x"']):
+    for other in (
+        [*stored[:at], json.dumps(f"{entries[at]}x"), *stored[at + 1 :]],
+        stored[:at] + stored[at + 1 :],
+        [*stored, '"x"'],
+    ):
         assert journal_digest(other) != journal_digest(stored)
 
 
 # Books
-
-
 
 
 def test_a_books_decisions_are_read_from_what_changed() -> None:
@@ -182,8 +238,16 @@ def test_a_books_decisions_are_read_from_what_changed() -> None:
     window = parse_window("nights Mon-Fri 20:00-07:30 Europe/Madrid")
     added = book.with_window(window, "acme-4", 1.0)
     (deed,) = book_deeds(book, added, None)
-    assert (deed.what, deed.about, deed.reason, deed.before, deed.after) == (What.WINDOW_ADDED, "nights", "run acme-4", "", window.words())
-    changed = added.with_window(parse_window("nights Mon-Fri 21:00-07:30 Europe/Madrid"), "acme-5", 2.0)
+    assert (deed.what, deed.about, deed.reason, deed.before, deed.after) == (
+        What.WINDOW_ADDED,
+        "nights",
+        "run acme-4",
+        "",
+        window.words(),
+    )
+    changed = added.with_window(
+        parse_window("nights Mon-Fri 21:00-07:30 Europe/Madrid"), "acme-5", 2.0
+    )
     (deed,) = book_deeds(added, changed, None)
     assert (deed.what, deed.before) == (What.WINDOW_CHANGED, window.words())
     (deed,) = book_deeds(changed, changed.without_window("nights"), ANA)
@@ -192,17 +256,29 @@ def test_a_books_decisions_are_read_from_what_changed() -> None:
 
 def test_holds_and_what_else_people_put_in_a_windows_way() -> None:
     book = Book()
-    held = replace(book, exceptions=replace(book.exceptions, holds=(Hold(10.0, 1000.0, "<@UANA>", "exams"),)))
+    held = replace(
+        book, exceptions=replace(book.exceptions, holds=(Hold(10.0, 1000.0, "<@UANA>", "exams"),))
+    )
     (deed,) = book_deeds(book, held, ANA)
     assert (deed.what, deed.by, deed.reason) == (What.HELD, ANA, "exams")
-    ended = replace(held, exceptions=replace(held.exceptions, holds=(replace(held.exceptions.holds[0], until=500.0),)))
+    ended = replace(
+        held,
+        exceptions=replace(
+            held.exceptions, holds=(replace(held.exceptions.holds[0], until=500.0),)
+        ),
+    )
     (deed,) = book_deeds(held, ended, ANA)
     assert deed.what is What.UNHELD
     assert "exams" in deed.before
     forgotten = replace(ended, exceptions=ended.exceptions.kept(1e9))
     assert forgotten.exceptions.holds == ()
     assert book_deeds(ended, forgotten, None) == (), "what is over and put away is no decision"
-    kept = replace(book, exceptions=replace(book.exceptions, keep_ups=(KeepUp(1.0, 2.0, "<@UANA>", "late"),), off=("2026-12-24",)))
+    kept = replace(
+        book,
+        exceptions=replace(
+            book.exceptions, keep_ups=(KeepUp(1.0, 2.0, "<@UANA>", "late"),), off=("2026-12-24",)
+        ),
+    )
     assert [d.what for d in book_deeds(book, kept, ANA)] == [What.KEPT, What.SKIPPED]
     yes = replace(book, answers=(("nights-close@x/ask", ANA),))
     (deed,) = book_deeds(book, yes, None)

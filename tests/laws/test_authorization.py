@@ -41,7 +41,9 @@ ANA, BEN, CARLA, DORA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA", 
 PEOPLE = frozenset({"UANA", "UBEN", "UCARLA", "UDORA"})
 RULES = Rules(operators=PEOPLE, approvers=PEOPLE, breakers=frozenset({"UANA"}))
 NOW = 1000.0
-CUTS = Effects(blocks=True, cuts_off=True, down=True, stops_masters=True, special=("removes 2 media nodes",))
+CUTS = Effects(
+    blocks=True, cuts_off=True, down=True, stops_masters=True, special=("removes 2 media nodes",)
+)
 PLAN = replace(make_plan(ready(2), Shutdown(no_drain=True)), effects=CUTS, load=Load(2, 10, 1))
 GIVEN = Authorization(PLAN, ANA, (BEN,), NOW)
 
@@ -136,7 +138,9 @@ def test_each_thing_that_differs_asks_again_by_itself_and_says_so(name: str) -> 
 
 @given(names=st.lists(st.sampled_from(sorted(SOMETHING)), min_size=1, max_size=6, unique=True))
 def test_whatever_else_differs_none_of_it_is_lost(names: list[str]) -> None:
-    assume(not {"people who are not seen any more", "people who were not seen"} <= {*names})  # unknown then and now is covered
+    assume(
+        not {"people who are not seen any more", "people who were not seen"} <= {*names}
+    )  # unknown then and now is covered
     given, now, rules, at = GIVEN, PLAN, RULES, NOW
     for name in names:
         given, now, rules, at = SOMETHING[name][1](given, now, rules, at)
@@ -174,11 +178,15 @@ def test_what_takes_nothing_from_anyone_needs_no_authorization(plan: tuple[objec
 
 @law
 @given(plan=plans(), late=st.floats(0, 1e6))
-def test_no_plan_with_an_impact_is_covered_for_longer_than_an_approval_lasts(plan: tuple[object, Plan], late: float) -> None:
+def test_no_plan_with_an_impact_is_covered_for_longer_than_an_approval_lasts(
+    plan: tuple[object, Plan], late: float
+) -> None:
     made = plan[1]
     needs = RULES.demand(impacts(made, RULES))
     found = why(Authorization(made, ANA, (BEN, CARLA, DORA)[:needs], NOW), made, RULES, NOW + late)
-    assert found == ([Differs.AGE] if late > RULES.approval_seconds and impacts(made, RULES) else [])
+    assert found == (
+        [Differs.AGE] if late > RULES.approval_seconds and impacts(made, RULES) else []
+    )
 
 
 def test_nodes_count_only_where_something_is_taken_from_them() -> None:
@@ -186,9 +194,13 @@ def test_nodes_count_only_where_something_is_taken_from_them() -> None:
     rules = replace(RULES, scale_up_to=3)
     assert why(Authorization(adds, ANA, (BEN,), NOW), replace(adds, nodes=(5, 6)), rules) == []
     drains = replace(PLAN, effects=Effects(blocks=True), nodes=(1, 2))
-    assert why(Authorization(drains, ANA, (BEN,), NOW), replace(drains, nodes=(1, 3))) == [Differs.NODES]
+    assert why(Authorization(drains, ANA, (BEN,), NOW), replace(drains, nodes=(1, 3))) == [
+        Differs.NODES
+    ]
     ends = replace(PLAN, effects=Effects(cuts_off=True), nodes=(1, 2))
-    assert why(Authorization(ends, ANA, (BEN,), NOW), replace(ends, nodes=(1, 3))) == [Differs.NODES]
+    assert why(Authorization(ends, ANA, (BEN,), NOW), replace(ends, nodes=(1, 3))) == [
+        Differs.NODES
+    ]
 
 
 def test_where_an_autoscaler_may_change_them_nodes_are_no_part_of_it() -> None:
@@ -207,34 +219,60 @@ def test_media_nodes_beyond_the_number_that_was_approved_ask_again() -> None:
     assert words(given, replace(shown, effects=Effects(adds=4), media=3), rules) == (
         "it now ends with 7 media nodes, and 5 were on the approved card"
     )
-    assert why(given, replace(shown, effects=Effects(adds=4), media=2), RULES) == [], "no number takes an approval here"
+    assert why(given, replace(shown, effects=Effects(adds=4), media=2), RULES) == [], (
+        "no number takes an approval here"
+    )
     cuts = Authorization(replace(PLAN, media=2), ANA, (BEN,), NOW)
     more = replace(PLAN, effects=replace(CUTS, adds=1), media=2)
-    assert why(cuts, more, RULES) == why(cuts, more, rules) == [], "it takes an approval for something else"
+    assert why(cuts, more, RULES) == why(cuts, more, rules) == [], (
+        "it takes an approval for something else"
+    )
 
 
 def test_down_counts_only_where_no_new_meeting_was_all_that_was_shown() -> None:
     up = replace(CUTS, down=False)
     assert why(replace(GIVEN, plan=replace(PLAN, effects=up)), replace(PLAN, effects=up)) == []
     fresh = replace(GIVEN, plan=replace(PLAN, effects=replace(up, blocks=False)))
-    assert words(fresh, PLAN) == "it now keeps people from opening meetings, which was not on the approved card", "said once"
+    assert (
+        words(fresh, PLAN)
+        == "it now keeps people from opening meetings, which was not on the approved card"
+    ), "said once"
     quiet = replace(CUTS, blocks=False)
-    assert why(replace(GIVEN, plan=replace(PLAN, effects=replace(quiet, down=False))), replace(PLAN, effects=quiet)) == []
+    assert (
+        why(
+            replace(GIVEN, plan=replace(PLAN, effects=replace(quiet, down=False))),
+            replace(PLAN, effects=quiet),
+        )
+        == []
+    )
 
 
 def test_break_glass_covers_what_it_was_confirmed_for_while_its_user_may() -> None:
     glass = Authorization(PLAN, ANA, (), NOW, glass=True)
     assert why(glass, PLAN) == []
     assert why(glass, PLAN, replace(RULES, approvals=5)) == [], "no approval is asked for"
-    assert words(glass, PLAN, replace(RULES, breakers=frozenset())) == "<@UANA>, who used break-glass for it, may not any more"
+    assert (
+        words(glass, PLAN, replace(RULES, breakers=frozenset()))
+        == "<@UANA>, who used break-glass for it, may not any more"
+    )
     assert why(glass, PLAN, replace(RULES, operators=frozenset())) == [Differs.PEOPLE]
-    assert why(glass, replace(PLAN, load=Load(2, 90, 1)), at=NOW + 1801.0) == [Differs.LOAD, Differs.AGE]
+    assert why(glass, replace(PLAN, load=Load(2, 90, 1)), at=NOW + 1801.0) == [
+        Differs.LOAD,
+        Differs.AGE,
+    ]
 
 
 def test_one_from_each_group_is_still_asked_for() -> None:
-    rules = replace(RULES, approvals_from=("S1", "S2"), members=(("S1", frozenset({"UBEN"})), ("S2", frozenset({"UCARLA"}))))
+    rules = replace(
+        RULES,
+        approvals_from=("S1", "S2"),
+        members=(("S1", frozenset({"UBEN"})), ("S2", frozenset({"UCARLA"}))),
+    )
     assert too_few(replace(GIVEN, approvers=(BEN, CARLA)), 2, rules) == ""
-    assert too_few(replace(GIVEN, approvers=(BEN, DORA)), 2, rules) == "it takes 2 approvals by the policy of now, and 2 were given"
+    assert (
+        too_few(replace(GIVEN, approvers=(BEN, DORA)), 2, rules)
+        == "it takes 2 approvals by the policy of now, and 2 were given"
+    )
 
 
 def test_how_long_an_approval_lasts_is_the_policy_s_word() -> None:
@@ -245,7 +283,9 @@ def test_how_long_an_approval_lasts_is_the_policy_s_word() -> None:
 
 def test_those_still_count_who_may_approve_now() -> None:
     outside = replace(CARLA, outsider="deactivated")
-    assert still_counting((BEN, outside, ANA, DORA), ANA, replace(RULES, approvers=PEOPLE - {"UDORA"})) == (BEN,)
+    assert still_counting(
+        (BEN, outside, ANA, DORA), ANA, replace(RULES, approvers=PEOPLE - {"UDORA"})
+    ) == (BEN,)
 
 
 # Runs
@@ -263,22 +303,39 @@ def test_a_run_rests_on_its_opening_until_something_else_is_approved() -> None:
     other = replace(PLAN, load=Load(4, 40, 0))
     again = run_of(Stopped(NOW + 1, "x"), Resumed(NOW + 7000, ANA, 0, other, (CARLA,), "r2"))
     assert of_run(again) == Authorization(other, ANA, (CARLA,), NOW + 7000)
-    assert of_run(run_of(Stopped(NOW + 1, "x"), Resumed(NOW + 9, BEN, 0))) == GIVEN, "one press changes nothing of that"
+    assert of_run(run_of(Stopped(NOW + 1, "x"), Resumed(NOW + 9, BEN, 0))) == GIVEN, (
+        "one press changes nothing of that"
+    )
 
 
 def test_the_rest_of_a_run_is_planned_from_the_cluster_as_it_is() -> None:
     cluster = ready(2)
     steps = make_plan(cluster, Shutdown(no_drain=True)).steps
     whole = plan_onward(cluster, Shutdown(no_drain=True), steps)
-    assert (whole.steps, whole.effects) == (steps, make_plan(cluster, Shutdown(no_drain=True)).effects)
+    assert (whole.steps, whole.effects) == (
+        steps,
+        make_plan(cluster, Shutdown(no_drain=True)).effects,
+    )
     rest = plan_onward(down(cluster), Shutdown(), steps)
     assert rest.steps == ()
-    assert impacts(plan_onward(down(cluster), Startup(2), make_plan(down(cluster), Startup(2)).steps), RULES) == ()
+    assert (
+        impacts(
+            plan_onward(down(cluster), Startup(2), make_plan(down(cluster), Startup(2)).steps),
+            RULES,
+        )
+        == ()
+    )
     poolless = replace(cluster, pool=None)
-    assert plan_onward(poolless, Scale(1), make_plan(cluster, Scale(1)).steps).steps, "a look without a pool is no reason to fail"
+    assert plan_onward(poolless, Scale(1), make_plan(cluster, Scale(1)).steps).steps, (
+        "a look without a pool is no reason to fail"
+    )
 
 
-CUTTING = next(s for s in make_plan(ready(2, rooms=2), Shutdown(no_drain=True)).steps if isinstance(s, PoolTarget))
+CUTTING = next(
+    s
+    for s in make_plan(ready(2, rooms=2), Shutdown(no_drain=True)).steps
+    if isinstance(s, PoolTarget)
+)
 LOAD = Load(2, 8, 0)
 BUSY = replace(ready(2, rooms=2), load=LOAD)
 SHOWN = replace(PLAN, load=LOAD)
@@ -299,7 +356,9 @@ def test_a_step_that_disconnects_people_is_asked_for_only_as_it_was_shown() -> N
     both = beyond(begun(), CUTTING, more, RULES, NOW + 1801.0)
     assert "people are in meetings" in both
     assert "; it was approved" in both
-    assert "unknown now (x)" in beyond(begun(), CUTTING, replace(BUSY, load=NotSeen("x")), RULES, NOW)
+    assert "unknown now (x)" in beyond(
+        begun(), CUTTING, replace(BUSY, load=NotSeen("x")), RULES, NOW
+    )
 
 
 def test_what_was_unknown_on_the_card_was_approved_as_unknown() -> None:
@@ -310,9 +369,13 @@ def test_what_was_unknown_on_the_card_was_approved_as_unknown() -> None:
 
 def test_a_step_is_looked_at_before_every_ask_and_only_where_it_disconnects_people() -> None:
     late = NOW + 1801.0
-    assert beyond(begun(Asked(NOW, 0, 0)), CUTTING, BUSY, RULES, late) == "", "it is under way, and not left half done for its age"
+    assert beyond(begun(Asked(NOW, 0, 0)), CUTTING, BUSY, RULES, late) == "", (
+        "it is under way, and not left half done for its age"
+    )
     more = replace(BUSY, load=replace(LOAD, people=LOAD.people * 2))
-    assert f"there were {LOAD.people}" in beyond(begun(Asked(NOW, 0, 0)), CUTTING, more, RULES, late), "they came between two asks"
+    assert f"there were {LOAD.people}" in beyond(
+        begun(Asked(NOW, 0, 0)), CUTTING, more, RULES, late
+    ), "they came between two asks"
     masters = PowerOff(tuple(m.name for m in BUSY.masters))
     assert Fact.LOAD not in masters.needs
     assert beyond(begun(), masters, BUSY, RULES, late) == ""
@@ -339,7 +402,9 @@ def test_an_approval_counts_once_by_those_who_may_now() -> None:
     assert counted(first, CARLA, two).left == 0
     assert "you have approved this already" in refused(first, BEN, two)
     assert "somebody else has to approve it" in refused(request(), ANA)
-    assert "only approvers" in refused(request(), BEN, replace(RULES, approvers=frozenset({"UCARLA"})))
+    assert "only approvers" in refused(
+        request(), BEN, replace(RULES, approvers=frozenset({"UCARLA"}))
+    )
     lost = counted(first, CARLA, replace(two, approvers=PEOPLE - {"UBEN"}))
     assert (lost.approvals, lost.left) == ((CARLA,), 1), "Ben has lost the role meanwhile"
     gone = replace(first, approvals=(replace(BEN, outsider="your account is deactivated"),))
@@ -350,7 +415,9 @@ def test_an_approval_counts_in_the_hours_that_approvals_may_be_given_in() -> Non
     office = (parse_hours("Mon-Sun 08:00-18:00", "UTC"),)
     noon = datetime(2026, 11, 28, 12, 0, tzinfo=UTC).timestamp()
     assert counted(request(), BEN, replace(RULES, approvals_when=office, at=noon)).left == 0
-    assert "approvals" in refused(request(), BEN, replace(RULES, approvals_when=office, at=noon + 12 * 3600))
+    assert "approvals" in refused(
+        request(), BEN, replace(RULES, approvals_when=office, at=noon + 12 * 3600)
+    )
 
 
 def test_a_stricter_policy_counts_at_the_press_and_a_laxer_one_does_not() -> None:
@@ -359,7 +426,11 @@ def test_a_stricter_policy_counts_at_the_press_and_a_laxer_one_does_not() -> Non
 
 
 def test_groups_are_counted_one_by_one() -> None:
-    rules = replace(RULES, approvals_from=("S1", "S2"), members=(("S1", frozenset({"UBEN", "UDORA"})), ("S2", frozenset({"UCARLA"}))))
+    rules = replace(
+        RULES,
+        approvals_from=("S1", "S2"),
+        members=(("S1", frozenset({"UBEN", "UDORA"})), ("S2", frozenset({"UCARLA"}))),
+    )
     first = counted(request(needs=2, lacks=("S1", "S2")), BEN, rules)
     assert first.lacks == ("S2",)
     assert "<!subteam^S2> is needed too" in refused(first, DORA, rules)
@@ -368,9 +439,14 @@ def test_groups_are_counted_one_by_one() -> None:
 
 def test_who_asked_and_may_not_any_more_is_not_approved_by_others() -> None:
     gone = replace(RULES, operators=PEOPLE - {"UANA"})
-    assert refused(request(), BEN, gone) == "<@UANA> asked for this, and may not change this cluster any more; nothing was changed"
+    assert (
+        refused(request(), BEN, gone)
+        == "<@UANA> asked for this, and may not change this cluster any more; nothing was changed"
+    )
     unsure = replace(gone, unsure="Slack has not said")
-    assert "<@UANA> asked for this, and Slack has not said; nothing was changed" in refused(request(), BEN, unsure)
+    assert "<@UANA> asked for this, and Slack has not said; nothing was changed" in refused(
+        request(), BEN, unsure
+    )
 
 
 QUIET = replace(PLAN, effects=Effects())
@@ -382,10 +458,17 @@ def test_what_needs_no_approval_any_more_is_started_by_whoever_asked_and_nobody_
     started = counted(request(plan=QUIET, needs=2, lacks=("S1",)), ANA, RULES)
     assert (started.needs, started.lacks, started.left, started.approvals) == (0, (), 0, ())
     assert counted(eased, ANA, RULES).left == 0
-    assert refused(eased, BEN) == "this needs no approval any more; <@UANA>, who asked for it, can start it"
+    assert (
+        refused(eased, BEN)
+        == "this needs no approval any more; <@UANA>, who asked for it, can start it"
+    )
     assert counted(request(plan=QUIET), BEN, RULES).left == 0, "its card still asked for one"
-    assert "<@UANA> asked for this" in refused(request(plan=QUIET), BEN, replace(RULES, operators=frozenset()))
-    assert "you asked for this" in refused(eased, ANA, replace(RULES, operators=frozenset())), "nor by her, who may not any more"
+    assert "<@UANA> asked for this" in refused(
+        request(plan=QUIET), BEN, replace(RULES, operators=frozenset())
+    )
+    assert "you asked for this" in refused(eased, ANA, replace(RULES, operators=frozenset())), (
+        "nor by her, who may not any more"
+    )
     assert not request(needs=0, glass=True).startable
     assert counted(request(needs=0), BEN, RULES).needs == 1, "the policy asks for one again"
 
@@ -394,7 +477,9 @@ def test_break_glass_is_confirmed_by_its_user_for_one_run() -> None:
     glass = request(glass=True)
     assert counted(glass, ANA, RULES) == glass
     assert "break-glass is not open to you" in refused(glass, BEN)
-    assert "only <@UANA>, who broke the glass" in refused(glass, BEN, replace(RULES, breakers=frozenset({"UANA", "UBEN"})))
+    assert "only <@UANA>, who broke the glass" in refused(
+        glass, BEN, replace(RULES, breakers=frozenset({"UANA", "UBEN"}))
+    )
     standing = request(glass=True, plan=replace(PLAN, effects=Effects(standing=True)))
     assert refused(standing, ANA).startswith("break-glass covers one run, now")
     assert counted(request(act=Act("acme-1"), glass=True), ANA, RULES).glass
@@ -412,12 +497,18 @@ def test_a_no_is_refused_with_its_reason() -> None:
 def test_of_each_the_newest_vote_counts_while_it_is_young_and_its_voter_may() -> None:
     votes = (Vote(BEN, "force", NOW), Vote(CARLA, "force", NOW), Vote(DORA, "wait", NOW))
     assert wanting(votes, "force", ANA, RULES, NOW) == (BEN, CARLA)
-    assert wanting((*votes, Vote(BEN, "wait", NOW + 1)), "force", ANA, RULES, NOW) == (CARLA,), "withdrawn by another choice"
+    assert wanting((*votes, Vote(BEN, "wait", NOW + 1)), "force", ANA, RULES, NOW) == (CARLA,), (
+        "withdrawn by another choice"
+    )
     assert wanting(votes, "force", ANA, RULES, NOW + 1800.0) == (BEN, CARLA)
     assert wanting(votes, "force", ANA, RULES, NOW + 1801.0) == ()
-    assert wanting((*votes, Vote(BEN, "force", NOW + 60)), "force", ANA, RULES, NOW + 1801.0) == (BEN,)
+    assert wanting((*votes, Vote(BEN, "force", NOW + 60)), "force", ANA, RULES, NOW + 1801.0) == (
+        BEN,
+    )
     assert wanting(votes, "force", BEN, RULES, NOW) == (CARLA,), "not whoever asked for the run"
-    assert wanting(votes, "force", ANA, replace(RULES, approvers=frozenset({"UCARLA"})), NOW) == (CARLA,)
+    assert wanting(votes, "force", ANA, replace(RULES, approvers=frozenset({"UCARLA"})), NOW) == (
+        CARLA,
+    )
 
 
 ASKS = Question("drain-deadline.1", "?", (Choice("force", "End", skip=True, loses="ends it"),))
@@ -427,7 +518,9 @@ def test_more_at_stake_than_on_the_question_s_card_asks_again() -> None:
     ten = ASKS.staking(Load(1, 10, 0))
     assert stake_grew(ten, ten, RULES) == ""
     assert stake_grew(ten, ASKS.staking(Load(1, 15, 0)), RULES) == ""
-    assert "16 people are in meetings; there were 10" in stake_grew(ten, ASKS.staking(Load(1, 16, 0)), RULES)
+    assert "16 people are in meetings; there were 10" in stake_grew(
+        ten, ASKS.staking(Load(1, 16, 0)), RULES
+    )
     assert "1 recording is running" in stake_grew(ten, ASKS.staking(Load(1, 10, 1)), RULES)
     unseen = ASKS.staking(NotSeen("no answer"))
     assert "unknown now (no answer)" in stake_grew(ten, unseen, RULES)
@@ -443,22 +536,47 @@ def test_more_at_stake_than_on_the_question_s_card_asks_again() -> None:
 # What was approved for later
 
 TONIGHT = NOW + 7200.0
-LATER = Request("at.1", PLAN, ANA, "", NOW, TONIGHT, 1, "", approvals=(BEN,), later=TONIGHT, zone="UTC", agreed_at=NOW)
+LATER = Request(
+    "at.1",
+    PLAN,
+    ANA,
+    "",
+    NOW,
+    TONIGHT,
+    1,
+    "",
+    approvals=(BEN,),
+    later=TONIGHT,
+    zone="UTC",
+    agreed_at=NOW,
+)
 
 
 def test_an_approval_for_later_counts_until_its_moment_and_a_little_longer() -> None:
     assert of_later(LATER) == Authorization(PLAN, ANA, (BEN,), NOW, until=TONIGHT + GRACE)
     for at in (TONIGHT, TONIGHT + GRACE):
         assert not_covered(LATER, PLAN, RULES, at) == "", "two hours are no age for it"
-    assert not_covered(LATER, PLAN, RULES, TONIGHT + GRACE + 0.5) == "the time that it was approved for was over 0 s ago"
-    assert not_covered(LATER, PLAN, RULES, TONIGHT + GRACE + 120.0) == "the time that it was approved for was over 2 min ago"
+    assert (
+        not_covered(LATER, PLAN, RULES, TONIGHT + GRACE + 0.5)
+        == "the time that it was approved for was over 0 s ago"
+    )
+    assert (
+        not_covered(LATER, PLAN, RULES, TONIGHT + GRACE + 120.0)
+        == "the time that it was approved for was over 2 min ago"
+    )
 
 
 def test_it_covers_what_was_shown_and_no_other_steps() -> None:
-    busier, others = replace(PLAN, load=Load(2, 16, 1)), replace(PLAN, steps=PLAN.steps[:-1], digest="others")
+    busier, others = (
+        replace(PLAN, load=Load(2, 16, 1)),
+        replace(PLAN, steps=PLAN.steps[:-1], digest="others"),
+    )
     assert "16 people are in meetings; there were 10" in not_covered(LATER, busier, RULES, TONIGHT)
     assert differences(of_later(LATER), others, RULES, TONIGHT) == ()
-    assert not_covered(LATER, others, RULES, TONIGHT) == "the cluster changed since it was approved, and the steps are others now"
+    assert (
+        not_covered(LATER, others, RULES, TONIGHT)
+        == "the cluster changed since it was approved, and the steps are others now"
+    )
     both = not_covered(LATER, replace(others, load=Load(2, 16, 1)), RULES, TONIGHT)
     assert "16 people are in meetings" in both
     assert "the steps are others now" not in both

@@ -26,7 +26,9 @@ def seen(cluster: Cluster, lint: Linted | Unread) -> Cluster:
 
 @given(clusters(), procedures())
 @law
-def test_no_plan_boots_a_master_with_a_file_that_runs_or_ends_the_boot(cluster: Cluster, procedure: Procedure) -> None:
+def test_no_plan_boots_a_master_with_a_file_that_runs_or_ends_the_boot(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     for lint in (BOOT, RUNS):
         plan = plan_of(seen(cluster, lint), procedure)
         if plan is not None and not isinstance(procedure, Configure):
@@ -35,7 +37,9 @@ def test_no_plan_boots_a_master_with_a_file_that_runs_or_ends_the_boot(cluster: 
 
 @given(clusters(), procedures())
 @law
-def test_no_plan_leads_to_new_media_nodes_that_would_not_come_up(cluster: Cluster, procedure: Procedure) -> None:
+def test_no_plan_leads_to_new_media_nodes_that_would_not_come_up(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     plan = plan_of(seen(cluster, NODES), procedure)
     if plan is not None and fleet.of(cluster).installs and not isinstance(procedure, Configure):
         assert not any(isinstance(s, MediaGone | Arrived | TemplateSize) for s in plan.steps)
@@ -49,15 +53,22 @@ def test_nothing_is_stopped_on_a_guess(cluster: Cluster, procedure: Procedure) -
     plan = plan_of(seen(cluster, SILENT), procedure)
     if plan is not None and not isinstance(procedure, Configure):
         assert not any(isinstance(s, PowerOff) and not s.media_stays for s in plan.steps)
-        assert not (any(isinstance(s, MediaGone) for s in plan.steps) and fleet.of(cluster).installs)
+        assert not (
+            any(isinstance(s, MediaGone) for s in plan.steps) and fleet.of(cluster).installs
+        )
         if any(isinstance(s, PowerOff | PowerOn) for s in plan.steps):
             assert any("could not be read" in note for note in plan.notes)
 
 
 @given(clusters(), procedures())
 @law
-def test_a_sound_file_is_in_nobodys_way_and_says_nothing(cluster: Cluster, procedure: Procedure) -> None:
-    with_it, without = plan_of(seen(cluster, SOUND), procedure), plan_of(replace(cluster, has_bucket=False, lint=Unread()), procedure)
+def test_a_sound_file_is_in_nobodys_way_and_says_nothing(
+    cluster: Cluster, procedure: Procedure
+) -> None:
+    with_it, without = (
+        plan_of(seen(cluster, SOUND), procedure),
+        plan_of(replace(cluster, has_bucket=False, lint=Unread()), procedure),
+    )
     assert (with_it is None) == (without is None)
     if with_it is not None and without is not None and not isinstance(procedure, Configure):
         assert not any("could not be read" in n or "is not checked" in n for n in with_it.notes)
@@ -67,10 +78,16 @@ def test_a_sound_file_is_in_nobodys_way_and_says_nothing(cluster: Cluster, proce
 
 @given(clusters(), procedures())
 @law
-def test_what_reads_nothing_of_it_is_planned_as_ever(cluster: Cluster, procedure: Procedure) -> None:
+def test_what_reads_nothing_of_it_is_planned_as_ever(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     plan = plan_of(seen(cluster, SOUND), procedure)
     touches = (PowerOff, PowerOn, MediaGone, Arrived, TemplateSize)
-    if plan is not None and not any(isinstance(s, touches) for s in plan.steps) and not plan.effects.adds:
+    if (
+        plan is not None
+        and not any(isinstance(s, touches) for s in plan.steps)
+        and not plan.effects.adds
+    ):
         for lint in (BOOT, RUNS, NODES, SILENT):
             assert plan_of(seen(cluster, lint), procedure) == plan
 
@@ -87,7 +104,10 @@ def test_what_is_said_of_the_file_is_part_of_what_is_approved() -> None:
 
 
 def test_a_run_under_way_does_not_lose_its_way_because_the_bucket_is_silent() -> None:
-    half = replace(seen(ready(3), SILENT), masters=(replace(ready(3).masters[0], status="off"), *ready(3).masters[1:]))
+    half = replace(
+        seen(ready(3), SILENT),
+        masters=(replace(ready(3).masters[0], status="off"), *ready(3).masters[1:]),
+    )
     steps = make_plan(seen(ready(3), SOUND), Shutdown()).steps
     with pytest.raises(Refused):
         make_plan(half, Shutdown())
@@ -98,10 +118,18 @@ def test_each_finding_is_refused_with_line_key_and_remedy_and_without_a_value() 
     rest = b"OPENVIDU_VERSION=3.6.1\nALL_SECRETS_GENERATED=true\n"
     file = SecretsFile(b"DASHBOARD_ADMIN_PASSWORD=pL4nted|w x\nREDIS_PASSWORD=pL4nted;x\n" + rest)
     found = Linted(findings(file))
-    assert [(f.danger, f.reader, f.line) for f in found.findings[:2]] == [(Danger.RUNS, Reader.MASTERS, 1), (Danger.RUNS, Reader.NODES, 2)]
+    assert [(f.danger, f.reader, f.line) for f in found.findings[:2]] == [
+        (Danger.RUNS, Reader.MASTERS, 1),
+        (Danger.RUNS, Reader.NODES, 2),
+    ]
     for procedure, cluster in ((Shutdown(), ready(3)), (Startup(), down(ready(3)))):
         with pytest.raises(Unbootable) as refused:
             make_plan(seen(cluster, found), procedure)
-        for words in ("line 1, DASHBOARD_ADMIN_PASSWORD", "line 2, REDIS_PASSWORD", "config rollback", "correct line 1, 2"):
+        for words in (
+            "line 1, DASHBOARD_ADMIN_PASSWORD",
+            "line 2, REDIS_PASSWORD",
+            "config rollback",
+            "correct line 1, 2",
+        ):
             assert words in str(refused.value)
         assert "pL4nted" not in f"{refused.value} {found!r}"

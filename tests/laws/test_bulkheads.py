@@ -67,7 +67,9 @@ def method_of(bot: Bot, part: str) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize("misdeed", MISDEEDS)
-def test_whatever_a_part_does_every_other_part_does_its_work(misdeed: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_whatever_a_part_does_every_other_part_does_its_work(
+    misdeed: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story() -> None:
         async with Scene(media=1, start=False) as scene:
             scene.promises = False
@@ -84,17 +86,25 @@ def test_whatever_a_part_does_every_other_part_does_its_work(misdeed: str, caplo
                 caplog.clear()
                 await scene.passes(300)
                 others = {p: n for p, n in calls.items() if p != part}
-                assert set(others) == set(bot.parts) - {part}, f"{part} stopped {set(bot.parts) - {part} - set(others)}"
+                assert set(others) == set(bot.parts) - {part}, (
+                    f"{part} stopped {set(bot.parts) - {part} - set(others)}"
+                )
                 assert min(others.values()) >= 25, f"{part} holds up the others: {others}"
                 named = [t for t in bot.desk.bulkheads.troubles if t.part == part]
                 assert named, f"{part} is in trouble, and nothing says so"
                 assert METRICS.value("openvidu_bot_part_failing", part=part, cluster="") == 1
-                loud = [r for r in caplog.records if r.levelno >= logging.ERROR and r.name == "services.common.bulkheads"]
+                loud = [
+                    r
+                    for r in caplog.records
+                    if r.levelno >= logging.ERROR and r.name == "services.common.bulkheads"
+                ]
                 assert len(loud) <= 1, "one line, not one each time"
                 setattr(owner, method, well)
                 await scene.passes(LIMIT + 60)
                 if "cancelled" not in misdeed or "nobody" in misdeed:
-                    assert not [t for t in bot.desk.bulkheads.troubles if t.part == part], f"{part} works again, and nothing says so"
+                    assert not [t for t in bot.desk.bulkheads.troubles if t.part == part], (
+                        f"{part} works again, and nothing says so"
+                    )
 
     virtual.run(story())
 
@@ -193,11 +203,16 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
                     await scene.passes(10)
 
             await rounds(60)
-            assert await page(serving, "/healthz") == (200, '{"ok": true, "problems": [], "cautions": []}')
+            assert await page(serving, "/healthz") == (
+                200,
+                '{"ok": true, "problems": [], "cautions": []}',
+            )
             await scene.store.commit(Commit(puts={"pending:acme": "{"}))
             await rounds(600)
             status, text = await page(serving, "/healthz")
-            assert (status, "requests of acme: " in text) == (200, True), "named, and no reason for a restart"
+            assert (status, "requests of acme: " in text) == (200, True), (
+                "named, and no reason for a restart"
+            )
             await scene.store.commit(Commit(puts={"pending:acme": "[]"}))
             scene.bot.hours.tick, well = lambda: raises(ValueError()), scene.bot.hours.tick  # type: ignore[method-assign]
             await rounds(280)
@@ -215,10 +230,15 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
             assert age is not None
             assert float(age[1]) > 300, "what the alert goes by"
             failing = re.findall(r"^openvidu_bot_part_failing\{(.*)\} 1", metrics, re.MULTILINE)
-            assert [labels for labels in failing if 'part="hours"' in labels and 'cluster=""' in labels], metrics
+            assert [
+                labels for labels in failing if 'part="hours"' in labels and 'cluster=""' in labels
+            ], metrics
             scene.bot.hours.tick = well  # type: ignore[method-assign]
             await rounds(60)
-            assert await page(serving, "/healthz") == (200, '{"ok": true, "problems": [], "cautions": []}')
+            assert await page(serving, "/healthz") == (
+                200,
+                '{"ok": true, "problems": [], "cautions": []}',
+            )
             await scene.passes(310)  # and no round ends at all
             assert serving._stuck(), "that is what a restart helps"
             assert (await page(serving, "/healthz"))[0] == 503
@@ -240,21 +260,36 @@ POISON: dict[str, Commit] = {
     "a request of a newer version": Commit(
         puts={
             "pending:acme": json.dumps(["r1"]),
-            "request:r1": json.dumps({"is": "Request", "id": "r1", "plan": {"is": "Plan", "procedure": {"is": "ProcedureOfNextVersion"}}}),
+            "request:r1": json.dumps(
+                {
+                    "is": "Request",
+                    "id": "r1",
+                    "plan": {"is": "Plan", "procedure": {"is": "ProcedureOfNextVersion"}},
+                }
+            ),
         }
     ),
-    "a request that is damaged": Commit(puts={"pending:acme": json.dumps(["r1"]), "request:r1": '{"is": "Requ'}),
+    "a request that is damaged": Commit(
+        puts={"pending:acme": json.dumps(["r1"]), "request:r1": '{"is": "Requ'}
+    ),
     "a list of requests that is damaged": Commit(puts={"pending:acme": "{"}),
     "a book that is damaged": Commit(puts={"hours:acme": "{corrupt"}),
-    "a book of a newer version": Commit(puts={"hours:acme": json.dumps({"is": "Book", "windows": [{"is": "Tide"}]})}),
+    "a book of a newer version": Commit(
+        puts={"hours:acme": json.dumps({"is": "Book", "windows": [{"is": "Tide"}]})}
+    ),
     "a claim of a run that is not there": Commit(puts={"claim:acme": "acme-9"}),
     "a run that does not begin with its opening": Commit(
-        puts={"claim:acme": "acme-9"}, appends=[("run:acme-9", json.dumps({"is": "Noted", "at": 1.0, "text": "hm"}))]
+        puts={"claim:acme": "acme-9"},
+        appends=[("run:acme-9", json.dumps({"is": "Noted", "at": 1.0, "text": "hm"}))],
     ),
     "a card that is damaged": Commit(puts={"cards": json.dumps(["acme-9"]), "card:acme-9": "[1]"}),
-    "what is remembered of its media nodes": Commit(puts={"media:acme": "7", "kind:acme": "{}", "pause:acme": "[]"}),
+    "what is remembered of its media nodes": Commit(
+        puts={"media:acme": "7", "kind:acme": "{}", "pause:acme": "[]"}
+    ),
     "records of what was billed": Commit(appends=[("usage:acme", "{corrupt")]),
-    "a head of the audit that is none": Commit(puts={"audit-head:acme": "no:head", "audit-kept:acme": "no", "audit-told:acme": "no"}),
+    "a head of the audit that is none": Commit(
+        puts={"audit-head:acme": "no:head", "audit-kept:acme": "no", "audit-told:acme": "no"}
+    ),
 }
 
 
@@ -263,22 +298,34 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
     """The other one closes on time, with its notices, and opens again; and what cannot be read is named."""
 
     async def story() -> None:
-        async with Scene(stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False) as scene:
+        async with Scene(
+            stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False
+        ) as scene:
             scene.promises = False
             await scene.passes(30)
             commit = POISON[poison]
             await scene.store.commit(Commit(puts=commit.puts, appends=commit.appends))
             await keeps_its_hours(scene, "beta")
-            told = [m.text for m in scene.ana.sees("COPS") if "acme: the bot cannot do part of its work" in m.text]
+            told = [
+                m.text
+                for m in scene.ana.sees("COPS")
+                if "acme: the bot cannot do part of its work" in m.text
+            ]
             troubles = {(t.part, t.cluster) for t in scene.bot.desk.bulkheads.troubles}
             assert len(told) == len(set(told)), "told once"
             assert {c for _, c in troubles} <= {"acme", ""}
-            if poison == "records of what was billed":  # the bot has its own copy; whoever asks is told
+            if (
+                poison == "records of what was billed"
+            ):  # the bot has its own copy; whoever asks is told
                 await scene.ana.types("COPS", "/openvidu cost --cluster acme")
-                await scene.whisper("UANA", "acme was billed cannot be told: a record of it in the state is damaged")
+                await scene.whisper(
+                    "UANA", "acme was billed cannot be told: a record of it in the state is damaged"
+                )
             else:
                 assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"
-                assert {t.part for t in scene.bot.desk.bulkheads.troubles} <= told_parts(told), "and told"
+                assert {t.part for t in scene.bot.desk.bulkheads.troubles} <= told_parts(told), (
+                    "and told"
+                )
             assert await scene.bot.sweep(), "a cluster's trouble is not the round's"
 
     virtual.run(story())
@@ -295,8 +342,12 @@ async def keeps_its_hours(scene: Scene, cluster: str) -> None:
     await scene.passes(at_eight - scene.clock.now() + 900)
     said = [m.text for m in scene.ana.sees("COPS")]
     # One 30 minutes before and one 5; how long it is still to go is taken out of them as the time comes.
-    assert len([t for t in said if t.startswith(f"{cluster} closes at 20:00")]) == 2, f"no notices before: {said}"
-    assert [m.on for m in scene.estate.masters(cluster)] == [False] * 4, f"{cluster} is not closed: {said}"
+    assert len([t for t in said if t.startswith(f"{cluster} closes at 20:00")]) == 2, (
+        f"no notices before: {said}"
+    )
+    assert [m.on for m in scene.estate.masters(cluster)] == [False] * 4, (
+        f"{cluster} is not closed: {said}"
+    )
     closed = await scene.journal.run(f"{cluster}-1")
     assert abs(closed.opened_at - at_eight) < 1
 
@@ -318,13 +369,21 @@ def test_a_cluster_that_cannot_be_looked_at_is_no_other_clusters_trouble(outside
     """A token with a line feed at its end made every round of every cluster end in ValueError."""
 
     async def story() -> None:
-        async with Scene(stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False) as scene:
+        async with Scene(
+            stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False
+        ) as scene:
             scene.promises = False
             scene.bot.desk.site("acme").world.observe = OUTSIDES[outside]  # type: ignore[method-assign]
             await keeps_its_hours(scene, "beta")
             assert {t.cluster for t in scene.bot.desk.bulkheads.troubles} == {"acme"}
-            assert all("dop_v1" not in t.words for t in scene.bot.desk.bulkheads.troubles), "what an error says may be a secret"
-            told = [m.text for m in scene.ana.sees("COPS") if "acme: the bot cannot do part of its work" in m.text]
+            assert all("dop_v1" not in t.words for t in scene.bot.desk.bulkheads.troubles), (
+                "what an error says may be a secret"
+            )
+            told = [
+                m.text
+                for m in scene.ana.sees("COPS")
+                if "acme: the bot cannot do part of its work" in m.text
+            ]
             assert told, "the operators are told"
             assert len(told) == len(set(told)), "once"
             assert all("dop_v1" not in t for t in told)
@@ -354,7 +413,9 @@ def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
             bot.desk._driver._executor.drive = fails  # type: ignore[method-assign, assignment]
             await scene.passes(3600)
             assert 5 <= times < 15, f"taken up {times} times in an hour"
-            assert [t.cluster for t in bot.desk.bulkheads.troubles if t.part == "driving runs"] == ["acme"]
+            assert [t.cluster for t in bot.desk.bulkheads.troubles if t.part == "driving runs"] == [
+                "acme"
+            ]
             bot.desk._driver._executor.drive = drive  # type: ignore[method-assign]
             await over(scene)
             assert not [t for t in bot.desk.bulkheads.troubles if t.part == "driving runs"]
@@ -381,12 +442,16 @@ def test_one_who_listens_badly_keeps_no_news_from_the_others() -> None:
     virtual.run(story())
 
 
-def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def story() -> None:
         bulkheads = Bulkheads(loop_clock(0.0))
         with caplog.at_level("WARNING"):
             for _ in range(720):
-                assert await bulkheads.keep("cards", lambda: raises(Unreachable_("asking Slack: ratelimited")), "acme")
+                assert await bulkheads.keep(
+                    "cards", lambda: raises(Unreachable_("asking Slack: ratelimited")), "acme"
+                )
                 await asyncio.sleep(10)
         assert bulkheads.troubles == ()
         assert caplog.text.count("ratelimited") == 2
@@ -401,7 +466,11 @@ def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool
     """Each of them cost ten seconds of everybody's round, and a place among those that are looked after at once until it was cancelled."""
 
     async def story() -> None:
-        bulkheads, loop, names = Bulkheads(loop_clock(0.0)), asyncio.get_running_loop(), [f"c{n:02}" for n in range(60)]
+        bulkheads, loop, names = (
+            Bulkheads(loop_clock(0.0)),
+            asyncio.get_running_loop(),
+            [f"c{n:02}" for n in range(60)],
+        )
         bad, done = set(names[::2]), Counter[str]()
 
         async def work(name: str) -> None:
@@ -411,7 +480,9 @@ def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool
         for turn in range(1, 41):
             began = loop.time()
             await bulkheads.each("notices", names, work, together=together, at_once=16)
-            assert loop.time() - began <= 60 * 0.2 + 45, "what one may cost, and a second for each more"
+            assert loop.time() - began <= 60 * 0.2 + 45, (
+                "what one may cost, and a second for each more"
+            )
             assert done == dict.fromkeys(set(names) - bad, turn)
             await asyncio.sleep(10)
         assert {t.cluster for t in bulkheads.troubles} == bad
@@ -428,10 +499,16 @@ def test_a_part_that_fails_now_and_then_fills_no_log(caplog: pytest.LogCaptureFi
         with caplog.at_level("INFO"):
             for _ in range(720):  # two hours
                 error = dice.choice([None, ValueError("x"), KeyError("y"), OSError("z")])
-                assert await bulkheads.keep("cards", lambda e=error: raises(e) if e else asyncio.sleep(0), "acme") is (error is None)  # type: ignore[misc]
+                assert await bulkheads.keep(
+                    "cards",
+                    lambda e=error: raises(e) if e else asyncio.sleep(0),  # type: ignore[misc]
+                    "acme",
+                ) is (error is None)
                 assert bool(bulkheads.troubles) is (error is not None)
                 await asyncio.sleep(10)
-        assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) <= 9, "each kind once an hour"
+        assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) <= 9, (
+            "each kind once an hour"
+        )
         assert len(caplog.records) <= 18, "and once an hour that it works again after it"
 
     virtual.run(story())

@@ -43,8 +43,20 @@ def planted(scene: Scene) -> set[str]:
     """The values typed, the token, the keys of Spaces, everything secret in secrets.env, and what was baked into user_data."""
     lines = secrets(scene).decode().splitlines()
     words = ("PASSWORD", "SECRET", "LICENSE", "REPLICA_SET_KEY", "API_KEY")
-    from_file = {v for k, _, v in (line.partition("=") for line in lines) if any(w in k for w in words) and len(v) > 6}
-    return {NEW, AGAIN, "dop_v1_sim", BotoBucket.KEY, BotoBucket.SECRET, *from_file, *scene.estate.canaries}
+    from_file = {
+        v
+        for k, _, v in (line.partition("=") for line in lines)
+        if any(w in k for w in words) and len(v) > 6
+    }
+    return {
+        NEW,
+        AGAIN,
+        "dop_v1_sim",
+        BotoBucket.KEY,
+        BotoBucket.SECRET,
+        *from_file,
+        *scene.estate.canaries,
+    }
 
 
 def stored(scene: Scene) -> str:
@@ -56,13 +68,17 @@ def stored(scene: Scene) -> str:
 
 async def there_and_back(scene: Scene) -> None:
     """The old file by rollback; then the new value again, with which a master does not come up."""
-    version = next(k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k).rsplit("/", 1)[-1]
+    version = next(
+        k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
+    ).rsplit("/", 1)[-1]
     await scene.ben.types("COPS", f"/openvidu config rollback {version}")
     await scene.ana.presses(await scene.card("back to version"), "Approve")
     await scene.run_is("acme-2", State.DONE)
     read, broken = scene.estate.read_secrets, True
     assert read is not None
-    scene.estate.read_secrets = lambda stack: None if broken and AGAIN.encode() in secrets(scene) else read(stack)
+    scene.estate.read_secrets = lambda stack: (
+        None if broken and AGAIN.encode() in secrets(scene) else read(stack)
+    )
     await scene.ben.presses(await ask(scene, value=AGAIN), "Approve")
     await scene.run_is("acme-3", State.ROLLED_BACK)
     broken = False
@@ -74,7 +90,15 @@ async def there_and_back(scene: Scene) -> None:
 
 
 async def one_evening(scene: Scene) -> None:
-    for words in ("status", "shutdown --dry-run", "config list", "config history", "backup list", "help", "status master-1"):
+    for words in (
+        "status",
+        "shutdown --dry-run",
+        "config list",
+        "config history",
+        "backup list",
+        "help",
+        "status master-1",
+    ):
         await scene.ana.types("COPS", f"/openvidu {words}")
         await scene.passes(20)
     card = await ask(scene)
@@ -94,7 +118,14 @@ async def one_evening(scene: Scene) -> None:
 async def typed_where_it_does_not_belong(scene: Scene) -> None:
     """A value in the channel: Slack has seen it, and the bot neither says it again nor keeps it."""
     key = "DASHBOARD_ADMIN_PASSWORD"
-    for words in (NEW, f"{key} {NEW}", f"{key}={NEW}", f"{key} --value={NEW}", f"{key} {NEW} --dry-run", f"{key} --dry-run"):
+    for words in (
+        NEW,
+        f"{key} {NEW}",
+        f"{key}={NEW}",
+        f"{key} --value={NEW}",
+        f"{key} {NEW} --dry-run",
+        f"{key} --dry-run",
+    ):
         await scene.ana.types("COPS", f"/openvidu config set {words}")
         await scene.passes(20)
     await scene.ana.mentions("COPS", f"config set {key} {NEW}")
@@ -104,10 +135,18 @@ async def typed_where_it_does_not_belong(scene: Scene) -> None:
 async def typed_at_a_terminal(scene: Scene) -> str:
     """The same at a terminal, through the socket's own reading of an order. Returns what it answered."""
     bot, key, said = scene.bot, "DASHBOARD_ADMIN_PASSWORD", []
-    terminal = Terminal(bot.desk, bot.hours, scene.clock, TerminalContext(HandlerContext()), drives=False)
+    terminal = Terminal(
+        bot.desk, bot.hours, scene.clock, TerminalContext(HandlerContext()), drives=False
+    )
     control = Control(Path("unused"), terminal, lambda _: Actor("UANA"))
     for verb in ("say", "run", "plan"):
-        for words in (f"config set {key} {NEW}", f"config set {key}={NEW}", f"config list {NEW}", f"{key}={NEW}", f"confg set {key} {NEW}"):
+        for words in (
+            f"config set {key} {NEW}",
+            f"config set {key}={NEW}",
+            f"config list {NEW}",
+            f"{key}={NEW}",
+            f"confg set {key} {NEW}",
+        ):
             said += [line.text async for line in control.heard(Order(verb, words), Peer(1, 1), 100)]
     assert len(said) >= 15
     return "\n".join(said)
@@ -137,13 +176,21 @@ def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.Monk
             said = _listened_to(scene, monkeypatch)
             await one_evening(scene)
             terminal = await typed_at_a_terminal(scene)
-            assert any("botocore" in name for name in logging.root.manager.loggerDict), "it was the real client"
-            places: dict[str, Any] = {"the state": stored(scene), "the log": "\n".join(ears.heard), "Slack": "\n".join(said)}
+            assert any("botocore" in name for name in logging.root.manager.loggerDict), (
+                "it was the real client"
+            )
+            places: dict[str, Any] = {
+                "the state": stored(scene),
+                "the log": "\n".join(ears.heard),
+                "Slack": "\n".join(said),
+            }
             assert all(len(text) > 10_000 for text in places.values())
             places["the terminal"] = terminal
             for value in secret:
                 for place, text in places.items():
-                    assert value not in text, f"a secret of {len(value)} characters is in {place}: …{_around(text, value)}…"
+                    assert value not in text, (
+                        f"a secret of {len(value)} characters is in {place}: …{_around(text, value)}…"
+                    )
             assert NEW.encode() in (scene.town.spaces.read(bucket(scene), "secrets.env") or b"")
 
     virtual.run(story())

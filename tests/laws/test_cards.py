@@ -47,7 +47,23 @@ from services.runs.run import (
     fold,
 )
 from simulators.slack.blockkit import check_blocks
-from tests.support.clusters import ANA, BEN, DRAINING, HOSTILE, IDLE, NOW, clusters, down, events, law, loads, plans, ready, requests, texts
+from tests.support.clusters import (
+    ANA,
+    BEN,
+    DRAINING,
+    HOSTILE,
+    IDLE,
+    NOW,
+    clusters,
+    down,
+    events,
+    law,
+    loads,
+    plans,
+    ready,
+    requests,
+    texts,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = bool(os.environ.get("OPENVIDU_BOT_UPDATE"))
@@ -97,7 +113,14 @@ def says(card: Card, *words: str) -> None:
 
 
 @law
-@given(st.lists(st.builds(Deed, st.sampled_from(list(What)), st.sampled_from((None, ANA, BEN)), *[texts] * 5), max_size=30))
+@given(
+    st.lists(
+        st.builds(
+            Deed, st.sampled_from(list(What)), st.sampled_from((None, ANA, BEN)), *[texts] * 5
+        ),
+        max_size=30,
+    )
+)
 def test_the_audit(deeds: list[Deed]) -> None:
     entries: list[Entry] = []
     for deed in deeds:
@@ -119,11 +142,17 @@ def test_requests(request: Request) -> None:
     if request.later:
         says(card, request.moment)
     if request.scheduled:
-        says(card, *(["Money", "Takes"] if request.plan.steps else ["nothing to do"]), "later cancel")
-        assert [e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]] == ["reject", "details"]
+        says(
+            card, *(["Money", "Takes"] if request.plan.steps else ["nothing to do"]), "later cancel"
+        )
+        assert [
+            e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]
+        ] == ["reject", "details"]
     elif request.state is RequestState.OPEN:
         says(card, APPROVERS, "Money", "Takes")
-        assert [e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]] == ["approve", "reject", "details"]
+        assert [
+            e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]
+        ] == ["approve", "reject", "details"]
         for special in request.plan.effects.special:
             says(card, views.plain(special))
     else:
@@ -150,19 +179,28 @@ progress_words = st.sampled_from(("", "media-2: 1 meeting, 2 people", *HOSTILE))
 
 @law
 @given(events(), clusters() | st.none(), progress_words, progress_words, st.booleans())
-def test_runs(told: list[Event], cluster: Cluster | None, waits: str, trouble: str, limited: bool) -> None:
+def test_runs(
+    told: list[Event], cluster: Cluster | None, waits: str, trouble: str, limited: bool
+) -> None:
     run = fold(told)
     at = told[-1].at + 60
     progress = Progress(run, cluster, waits, at + 600 if limited else None, trouble, at)
     card = views.run_card(progress)
     fit_to_send(card)
     says(card, "acme", "<@UANA>")
-    pressable = {e["action_id"].partition(":")[0] for b in card.blocks if b["type"] == "actions" for e in b["elements"]}
+    pressable = {
+        e["action_id"].partition(":")[0]
+        for b in card.blocks
+        if b["type"] == "actions"
+        for e in b["elements"]
+    }
     if run.over:
         assert not pressable
         says(card, views.outcome(run))
         if run.state is not State.DONE:
-            assert run.plan.procedure.done not in card.text.split("Changed")[0], "no success without success (story A14)"
+            assert run.plan.procedure.done not in card.text.split("Changed")[0], (
+                "no success without success (story A14)"
+            )
     elif run.state is State.STOPPED:
         assert pressable == {"resume", "abandon"}
         says(card, "acme-7 has stopped", "Resume or Abandon", run.plan.procedure.doing)
@@ -175,7 +213,12 @@ def test_runs(told: list[Event], cluster: Cluster | None, waits: str, trouble: s
     for by in run.approvers:
         says(card, by.mention)
     fit_to_send(one_run_card(run, progress, told, at))
-    for words in (views.end_notice(run), views.picked_up(run), views.stopped_notice(run), views.question_notice(run)):
+    for words in (
+        views.end_notice(run),
+        views.picked_up(run),
+        views.stopped_notice(run),
+        views.question_notice(run),
+    ):
         fit_to_send(views.words_card(words))
     fit_to_send(views.runs_card("acme", [run] * 10))
     says(views.runs_card("acme", [run]), "acme-7", run.state, "<@UANA>")
@@ -183,10 +226,20 @@ def test_runs(told: list[Event], cluster: Cluster | None, waits: str, trouble: s
 
 @law
 @given(clusters(), events(), requests(), st.sampled_from(("", *HOSTILE)), st.booleans())
-def test_status(cluster: Cluster, told: list[Event], request: Request, problem: str, busy: bool) -> None:
+def test_status(
+    cluster: Cluster, told: list[Event], request: Request, problem: str, busy: bool
+) -> None:
     run = fold(told)
-    forgets = ("Redis keeps no append-only file: after a crash it may have forgotten",) if busy else ()
-    status = Status(replace(cluster, problem=problem), run if busy else None, None, (request,) if busy else (), forgets)
+    forgets = (
+        ("Redis keeps no append-only file: after a crash it may have forgotten",) if busy else ()
+    )
+    status = Status(
+        replace(cluster, problem=problem),
+        run if busy else None,
+        None,
+        (request,) if busy else (),
+        forgets,
+    )
     card = views.status_card(status, NOW)
     fit_to_send(card)
     says(card, "acme")
@@ -221,7 +274,10 @@ def test_what_was_typed_is_shown_and_does_nothing(text: str) -> None:
     safe = escape(text)
     assert "<" not in safe
     assert ">" not in safe
-    assert re.sub(r"\u200b", "", safe).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
+    assert (
+        re.sub(r"\u200b", "", safe).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        == text
+    )
 
 
 @law
@@ -238,7 +294,9 @@ def test_a_cut_leaves_no_half_mark(text: str, limit: int) -> None:
 
 def test_a_long_reason_leaves_room_for_the_rest() -> None:
     plan = make_plan(ready(3), Shutdown())
-    request = Request("a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops masters")
+    request = Request(
+        "a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops masters"
+    )
     card = views.request_card(request, APPROVERS)
     fit_to_send(card)
     says(card, "power work", "Money", APPROVERS)
@@ -251,7 +309,9 @@ def test_a_long_reason_leaves_room_for_the_rest() -> None:
 
 
 def a_run(*more: Event, procedure: Shutdown | Startup | None = None) -> Run:
-    plan = make_plan(down(ready(3)) if isinstance(procedure, Startup) else ready(3), procedure or Shutdown())
+    plan = make_plan(
+        down(ready(3)) if isinstance(procedure, Startup) else ready(3), procedure or Shutdown()
+    )
     opened = Opened(NOW, "acme-7", plan, ANA, (BEN,), "power work in ams3", "COPS", "r")
     return fold([opened, Taken(NOW, "host:1", 1, again=False), *more])
 
@@ -259,14 +319,29 @@ def a_run(*more: Event, procedure: Shutdown | Startup | None = None) -> Run:
 def halfway(cluster: Cluster) -> Cluster:
     look = replace(DRAINING, rooms=1, people=2, recordings=1)
     first, *rest = cluster.media
-    return replace(cluster, media=(replace(first, look=look), *(replace(n, look=IDLE) for n in rest)))
+    return replace(
+        cluster, media=(replace(first, look=look), *(replace(n, look=IDLE) for n in rest))
+    )
 
 
 def by_window() -> Run:
     plan = make_plan(ready(3), Shutdown(limit=3600.0, gives_up=1800.0))
     who = Actor("window:nights", name="window nights")
     since = NOW - 60 * 86400
-    return fold([Opened(NOW, "acme-8", plan, who, (BEN,), "closes at 20:00", edge="nights-close@2027-01-15T20:00", standing=since)])
+    return fold(
+        [
+            Opened(
+                NOW,
+                "acme-8",
+                plan,
+                who,
+                (BEN,),
+                "closes at 20:00",
+                edge="nights-close@2027-01-15T20:00",
+                standing=since,
+            )
+        ]
+    )
 
 
 LATE = (
@@ -280,17 +355,31 @@ def shown() -> dict[str, Card]:
     up = ready(3)
     plan, harsh = make_plan(up, Shutdown()), make_plan(up, Shutdown(no_drain=True))
     asked = Request(
-        "a" * 32, plan, ANA, "power work in ams3", NOW, NOW + 1800, 1, "it keeps people from opening meetings and stops masters"
+        "a" * 32,
+        plan,
+        ANA,
+        "power work in ams3",
+        NOW,
+        NOW + 1800,
+        1,
+        "it keeps people from opening meetings and stops masters",
     )
-    without = replace(asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings")
+    without = replace(
+        asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"
+    )
     unlike = "it was approved 14 h ago, and an approval lasts 30 min; 40 people are in meetings; there were 14 when it was asked for"
     resume = replace(without, act=Act("acme-7"), differs=unlike)
     other = Act("acme-7", "other-hand.1", "continue", "Go on from the new state")
     onward = replace(without, act=other, differs="1 media node was not there when it was approved")
     eased = replace(asked, needs=0)
-    later = replace(asked, id="at." + "a" * 32, later=NOW + 21600, zone="Europe/Madrid", until=NOW + 21600)
+    later = replace(
+        asked, id="at." + "a" * 32, later=NOW + 21600, zone="Europe/Madrid", until=NOW + 21600
+    )
     agreed = replace(later, approvals=(BEN,)).agreed(NOW + 240)
-    undone = replace(agreed.closed(RequestState.EXPIRED, NOW + 22600), why_closed="acme is on hold for another 2 h")
+    undone = replace(
+        agreed.closed(RequestState.EXPIRED, NOW + 22600),
+        why_closed="acme is on hold for another 2 h",
+    )
     instead = agreed.closed(RequestState.SUPERSEDED, NOW + 21601, replaced_by="b")
     instead = replace(instead, why_closed="the approval of <@UBEN> does not count any more")
     strange = Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed")
@@ -298,16 +387,27 @@ def shown() -> dict[str, Card]:
     step = plan.steps[0]
     question = step.question(drain)
     zero = plan.steps[1].refused(
-        replace(up, media=tuple(replace(n, look=IDLE) for n in up.media)), Rejected("", status=422, message="at least 1")
+        replace(up, media=tuple(replace(n, look=IDLE) for n in up.media)),
+        Rejected("", status=422, message="at least 1"),
     )
     assert question is not None
     assert zero is not None
     done = [Reached(NOW + 60 * n, n - 1) for n in range(1, 5)]
 
-    def run(*more: Event, at: float = NOW + 600, waits: str = "", until: float | None = None, trouble: str = "") -> Card:
+    def run(
+        *more: Event,
+        at: float = NOW + 600,
+        waits: str = "",
+        until: float | None = None,
+        trouble: str = "",
+    ) -> Card:
         return views.run_card(Progress(a_run(*more), drain, waits, until, trouble, at))
 
-    started = a_run(*(Reached(NOW + 60 * n, n - 1) for n in range(1, 9)), Ended(NOW + 600, State.DONE, ""), procedure=Startup())
+    started = a_run(
+        *(Reached(NOW + 60 * n, n - 1) for n in range(1, 9)),
+        Ended(NOW + 600, State.DONE, ""),
+        procedure=Startup(),
+    )
     return {
         "request": views.request_card(asked, APPROVERS),
         "request-no-drain": views.request_card(without, APPROVERS),
@@ -366,7 +466,10 @@ NAMES = sorted(shown())
 def test_cards_look_as_they_did(name: str) -> None:
     card = shown()[name]
     fit_to_send(card)
-    made = json.dumps({"text": card.text, "blocks": list(card.blocks)}, indent=1, ensure_ascii=False) + "\n"
+    made = (
+        json.dumps({"text": card.text, "blocks": list(card.blocks)}, indent=1, ensure_ascii=False)
+        + "\n"
+    )
     path = GOLDEN / f"{name}.json"
     if UPDATE:
         GOLDEN.mkdir(exist_ok=True)

@@ -17,14 +17,32 @@ import slack_sdk.errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.causes import ANSWERS, NUMBERS, SILENCES, VAGUE, Cause, cause_of, is_certificate
+from services.common.causes import (
+    ANSWERS,
+    NUMBERS,
+    SILENCES,
+    VAGUE,
+    Cause,
+    cause_of,
+    is_certificate,
+)
 
 SECRET = "hunter2hunter2"
 LIBRARIES: tuple[ModuleType, ...] = (
     aiohttp.client_exceptions, aiohttp.http_exceptions, asyncssh.misc, azure.core.exceptions, botocore.exceptions, redis.exceptions,
     slack_sdk.errors,
 )  # fmt: skip
-BUILTIN = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError, EOFError, OSError, ValueError, KeyError, TypeError)
+BUILTIN = (
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+    TimeoutError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
 
 
 def own_exceptions(library: ModuleType) -> set[type[Exception]]:
@@ -33,8 +51,16 @@ def own_exceptions(library: ModuleType) -> set[type[Exception]]:
     return {c for c in found if issubclass(c, Exception) and c.__module__.startswith(top)}
 
 
-CLASSES: list[type[Exception]] = sorted({*BUILTIN, *(c for m in LIBRARIES for c in own_exceptions(m))}, key=str)
-NETWORKED = [c for c in CLASSES if issubclass(c, azure.core.exceptions.AzureError | redis.exceptions.RedisError | aiohttp.ClientError)]
+CLASSES: list[type[Exception]] = sorted(
+    {*BUILTIN, *(c for m in LIBRARIES for c in own_exceptions(m))}, key=str
+)
+NETWORKED = [
+    c
+    for c in CLASSES
+    if issubclass(
+        c, azure.core.exceptions.AzureError | redis.exceptions.RedisError | aiohttp.ClientError
+    )
+]
 OSERRORS = [n for n in errno.errorcode if n]
 
 
@@ -60,13 +86,23 @@ def test_every_exception_has_a_cause_and_a_remedy(kind: type[Exception]) -> None
 
 
 @pytest.mark.parametrize("kind", NETWORKED)
-@pytest.mark.parametrize("beneath", [ConnectionRefusedError(errno.ECONNREFUSED, SECRET), socket.gaierror(socket.EAI_NONAME, SECRET)])
-def test_what_lies_beneath_decides_where_nobody_answered(kind: type[Exception], beneath: OSError) -> None:
+@pytest.mark.parametrize(
+    "beneath",
+    [
+        ConnectionRefusedError(errno.ECONNREFUSED, SECRET),
+        socket.gaierror(socket.EAI_NONAME, SECRET),
+    ],
+)
+def test_what_lies_beneath_decides_where_nobody_answered(
+    kind: type[Exception], beneath: OSError
+) -> None:
     outer = made(kind)
     outer.__cause__ = beneath
     cause = cause_of(outer)
     is_said(cause, outer)
-    answered = any(f"{c.__module__.partition('.')[0]}.{c.__name__}" in ANSWERS for c in kind.__mro__)
+    answered = any(
+        f"{c.__module__.partition('.')[0]}.{c.__name__}" in ANSWERS for c in kind.__mro__
+    )
     proxied = "Proxy" in kind.__name__
     wanted = "connection refused" if isinstance(beneath, ConnectionRefusedError) else "no such host"
     assert answered or wanted in cause.said

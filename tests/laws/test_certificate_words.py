@@ -18,14 +18,25 @@ ENDS = "<!date^{}^{{date_short_pretty}} {{time}}|"
 
 def lasting(days: float, trouble: str = "", remedy: str = "") -> Certificate:
     return Certificate(
-        "https://meet.example.com/", ("meet.example.com",), "an authority", NOW - 60 * DAY, NOW + days * DAY, trouble, remedy
+        "https://meet.example.com/",
+        ("meet.example.com",),
+        "an authority",
+        NOW - 60 * DAY,
+        NOW + days * DAY,
+        trouble,
+        remedy,
     )
 
 
-@pytest.mark.parametrize("seen", [None, NoCertificate("connection refused"), lasting(14.1), lasting(61)])
+@pytest.mark.parametrize(
+    "seen", [None, NoCertificate("connection refused"), lasting(14.1), lasting(61)]
+)
 def test_nothing_is_said_of_one_that_is_good(seen: CertificateSeen | None) -> None:
     assert certificate_words(seen, ready(3), NOW) == ""
-    assert "ertificate" not in views.status_card(Status(ready(3), None, None, certificate=seen), NOW).text
+    assert (
+        "ertificate"
+        not in views.status_card(Status(ready(3), None, None, certificate=seen), NOW).text
+    )
 
 
 @pytest.mark.parametrize("days", [0.01, 1, 13.9])
@@ -43,11 +54,15 @@ def test_one_that_is_refused_says_why_and_what_to_do() -> None:
         "certificate not trusted (self-signed certificate)",
         "put its authority's certificate (PEM) into clusters.acme.ca_file",
     )
-    card = views.status_card(Status(ready(3), None, None, certificate=lasting(61, trouble, remedy)), NOW)
+    card = views.status_card(
+        Status(ready(3), None, None, certificate=lasting(61, trouble, remedy)), NOW
+    )
     for words in (card.text, str(card.blocks)):
         assert trouble in words
     assert "clusters.acme.ca" in card.text
-    hostile = views.status_card(Status(ready(3), None, None, certificate=lasting(61, "for <!channel>")), NOW)
+    hostile = views.status_card(
+        Status(ready(3), None, None, certificate=lasting(61, "for <!channel>")), NOW
+    )
     assert "<!channel>" not in f"{hostile.text}{hostile.blocks}"
 
 
@@ -62,7 +77,9 @@ def test_one_that_is_refused_says_why_and_what_to_do() -> None:
         ((), 0.4, "It ends"),
     ],
 )  # fmt: skip
-def test_a_window_longer_than_what_is_left(windows: tuple[str, ...], days: float, said: str) -> None:
+def test_a_window_longer_than_what_is_left(
+    windows: tuple[str, ...], days: float, said: str
+) -> None:
     words = certificate_words(lasting(days), replace(ready(3), windows=windows), NOW)
     assert (words == "") if not said else (said in words)
     if "closed for" in said:

@@ -19,11 +19,17 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 def instructions() -> list[tuple[str, str]]:
     joined = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", DOCKERFILE, flags=re.MULTILINE))
-    return [(line.split(None, 1)[0].upper(), line.split(None, 1)[1]) for line in joined.splitlines() if line.strip()]
+    return [
+        (line.split(None, 1)[0].upper(), line.split(None, 1)[1])
+        for line in joined.splitlines()
+        if line.strip()
+    ]
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
-    last_stage = instructions()[max(i for i, (word, _) in enumerate(instructions()) if word == "FROM") :]
+    last_stage = instructions()[
+        max(i for i, (word, _) in enumerate(instructions()) if word == "FROM") :
+    ]
     users = [value for word, value in last_stage if word == "USER"]
     assert users in (["bot"], ["10001:10001"])
     (made,) = [value for word, value in last_stage if word == "RUN" and "useradd" in value]
@@ -31,37 +37,71 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     assert uid
     assert int(uid[1]) >= 1000
     after = last_stage[[word for word, _ in last_stage].index("USER") :]
-    assert not [word for word, _ in after if word in ("RUN", "COPY", "ADD")], "nothing is made after that"
+    assert not [word for word, _ in after if word in ("RUN", "COPY", "ADD")], (
+        "nothing is made after that"
+    )
 
 
 def test_the_image_holds_what_was_locked_and_nothing_fetched_besides() -> None:
     words = instructions()
-    installs = [value for word, value in words if word == "RUN" and re.search(r"\bpip\b.* install ", value)]
+    installs = [
+        value for word, value in words if word == "RUN" and re.search(r"\bpip\b.* install ", value)
+    ]
     assert installs
     assert all("--require-hashes" in value and "requirements.txt" in value for value in installs)
-    assert not [value for word, value in words if word == "ADD" or re.search(r"\b(curl|wget|git clone)\b", value)]
-    assert not [value for word, value in words if word in ("ENV", "ARG") and re.search(r"TOKEN|SECRET|PASSWORD", value)]
+    assert not [
+        value
+        for word, value in words
+        if word == "ADD" or re.search(r"\b(curl|wget|git clone)\b", value)
+    ]
+    assert not [
+        value
+        for word, value in words
+        if word in ("ENV", "ARG") and re.search(r"TOKEN|SECRET|PASSWORD", value)
+    ]
 
 
 def test_the_file_is_for_every_engine() -> None:
     """BuildKit alone knows --mount, --link, here-documents and the syntax line: docker without it, and buildah, build the file too."""
     assert not re.search(r"^# *syntax=", DOCKERFILE, re.MULTILINE | re.IGNORECASE)
     for word, value in instructions():
-        assert not re.match(r"--(mount|link|parents|exclude|security|network|chmod)\b", value), value
+        assert not re.match(r"--(mount|link|parents|exclude|security|network|chmod)\b", value), (
+            value
+        )
         assert "<<" not in value, value
-        assert word in ("ARG", "FROM", "ENV", "COPY", "RUN", "WORKDIR", "LABEL", "USER", "VOLUME", "HEALTHCHECK", "ENTRYPOINT", "CMD"), word
+        assert word in (
+            "ARG",
+            "FROM",
+            "ENV",
+            "COPY",
+            "RUN",
+            "WORKDIR",
+            "LABEL",
+            "USER",
+            "VOLUME",
+            "HEALTHCHECK",
+            "ENTRYPOINT",
+            "CMD",
+        ), word
 
 
 def test_both_stages_have_the_base_that_the_build_is_given() -> None:
-    assert [value.split()[0] for word, value in instructions() if word == "FROM"] == ["${BASE}", "${BASE}"]
+    assert [value.split()[0] for word, value in instructions() if word == "FROM"] == [
+        "${BASE}",
+        "${BASE}",
+    ]
     assert next(iter(instructions()))[0] == "ARG"
 
 
 def test_what_installs_packages_is_not_shipped() -> None:
-    (install,) = [value for word, value in instructions() if word == "RUN" and "--require-hashes" in value]
+    (install,) = [
+        value for word, value in instructions() if word == "RUN" and "--require-hashes" in value
+    ]
     assert "venv --without-pip /venv" in install
     assert "/pip/bin/pip --python /venv/bin/python install" in install
-    last_stage = instructions()[max(i for i, (word, _) in enumerate(instructions()) if word == "FROM") :]
+    last_stage = instructions()[
+        max(i for i, (word, _) in enumerate(instructions()) if word == "FROM") :
+    ]
     (made,) = [value for word, value in last_stage if word == "RUN"]
     for part in ("/site-packages/pip*", "/site-packages/setuptools*", "/ensurepip", "/bin/pip*"):
         assert part in made, part
@@ -69,7 +109,11 @@ def test_what_installs_packages_is_not_shipped() -> None:
 
 def test_a_container_that_is_not_well_is_started_again() -> None:
     """Docker restarts what ended, not what is unhealthy: so the bot ends itself, well after its own health says why."""
-    (variables,) = [value for word, value in instructions() if word == "ENV" and "OPENVIDU_BOT_WATCHDOG" in value]
+    (variables,) = [
+        value
+        for word, value in instructions()
+        if word == "ENV" and "OPENVIDU_BOT_WATCHDOG" in value
+    ]
     seconds = re.search(r"OPENVIDU_BOT_WATCHDOG=(\d+)", variables)
     assert seconds
     assert 0 < int(seconds[1]) <= 120
@@ -85,8 +129,14 @@ def test_a_service_can_write_only_where_it_says(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
     assert "privileged" not in service
     for volume in service["volumes"]:
-        if isinstance(volume, dict):  # a file of the operator's; without create_host_path, one that is missing would be made, as a folder
-            assert (volume["type"], volume["read_only"], volume["bind"]) == ("bind", True, {"create_host_path": False})
+        if isinstance(
+            volume, dict
+        ):  # a file of the operator's; without create_host_path, one that is missing would be made, as a folder
+            assert (volume["type"], volume["read_only"], volume["bind"]) == (
+                "bind",
+                True,
+                {"create_host_path": False},
+            )
         else:
             assert volume.partition(":")[0] in COMPOSE["volumes"], volume
     assert service.get("user", "bot") not in ("root", "0")
@@ -107,19 +157,40 @@ def run_as_compose_does(test: list[str], port: int) -> int:
     assert kind == "CMD-SHELL"
     (line,) = words
     line = line.replace("redis-cli", f"redis-cli -p {port}")
-    return subprocess.run(["sh", "-c", line], capture_output=True, check=False, timeout=30).returncode
+    return subprocess.run(
+        ["sh", "-c", line], capture_output=True, check=False, timeout=30
+    ).returncode
 
 
-@pytest.mark.skipif(shutil.which("redis-cli") is None, reason="needs redis-cli: apt-get install redis-tools")
+@pytest.mark.skipif(
+    shutil.which("redis-cli") is None, reason="needs redis-cli: apt-get install redis-tools"
+)
 @pytest.mark.parametrize(("options", "healthy"), [([], True), (["--requirepass", "5ec2e7"], False)])
-def test_redis_is_healthy_when_it_says_so_and_not_when_it_answers_with_an_error(tmp_path: Path, options: list[str], healthy: bool) -> None:
+def test_redis_is_healthy_when_it_says_so_and_not_when_it_answers_with_an_error(
+    tmp_path: Path, options: list[str], healthy: bool
+) -> None:
     port = free_port()
-    words = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", "", *options]
+    words = [
+        redis_server(),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(tmp_path),
+        "--save",
+        "",
+        *options,
+    ]
     server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        assert any("eady to accept connections" in line for line in iter(server.stdout.readline, ""))
-        assert (run_as_compose_does(COMPOSE["services"]["redis"]["healthcheck"]["test"], port) == 0) is healthy
+        assert any(
+            "eady to accept connections" in line for line in iter(server.stdout.readline, "")
+        )
+        assert (
+            run_as_compose_does(COMPOSE["services"]["redis"]["healthcheck"]["test"], port) == 0
+        ) is healthy
     finally:
         server.terminate()
         server.communicate(timeout=30)

@@ -15,7 +15,11 @@ from bot.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-KUBERNETES = [doc for name in ("bot.yaml", "redis.yaml") for doc in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())]
+KUBERNETES = [
+    doc
+    for name in ("bot.yaml", "redis.yaml")
+    for doc in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())
+]
 UNIT = (DEPLOY / "systemd" / "openvidu-bot.service").read_text()
 
 
@@ -30,12 +34,21 @@ def test_pods_have_no_rights_and_say_how_they_are(workload: dict[str, Any]) -> N
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert workload["spec"]["selector"]["matchLabels"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+    assert (
+        workload["spec"]["selector"]["matchLabels"].items()
+        <= workload["spec"]["template"]["metadata"]["labels"].items()
+    )
     claims = workload["spec"].get("volumeClaimTemplates", ())
-    mounted = {volume["name"] for volume in pod["volumes"]} | {claim["metadata"]["name"] for claim in claims}
+    mounted = {volume["name"] for volume in pod["volumes"]} | {
+        claim["metadata"]["name"] for claim in claims
+    }
     for container in pod["containers"]:
         rights = container["securityContext"]
-        assert rights == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert rights == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
         assert {"livenessProbe", "readinessProbe"} <= container.keys()
         assert "memory" in container["resources"]["limits"]
         assert {mount["name"] for mount in container["volumeMounts"]} <= mounted
@@ -48,7 +61,9 @@ def test_manifests_hold_no_secret_but_name_where_they_come_from() -> None:
     assert container["envFrom"] == [{"secretRef": {"name": "openvidu-bot-env"}}]
     assert [variable["name"] for variable in container["env"]] == ["REDIS_URL"]
     made = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
-    generated = {one["name"] for kind in ("configMapGenerator", "secretGenerator") for one in made[kind]}
+    generated = {
+        one["name"] for kind in ("configMapGenerator", "secretGenerator") for one in made[kind]
+    }
     text = str(KUBERNETES)
     assert generated == {"openvidu-bot-settings", "openvidu-bot-env", "openvidu-bot-ssh-key"}
     assert all(name in text for name in generated)
@@ -60,7 +75,11 @@ def test_every_redis_keeps_what_it_is_told() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["redis"]
     for words in (redis["spec"]["template"]["spec"]["containers"][0]["args"], compose["command"]):
         said = " ".join(words)
-        for setting in ("--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"):
+        for setting in (
+            "--appendonly yes",
+            "--appendfsync always",
+            "--maxmemory-policy noeviction",
+        ):
             assert setting in said
 
 
@@ -96,7 +115,11 @@ def test_the_service_is_supervised() -> None:
     lines = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE))
     assert (lines["Type"], lines["NotifyAccess"]) == ("notify", "main")
     assert 0 < int(lines["WatchdogSec"]) <= 120
-    assert (lines["Restart"], lines["RestartPreventExitStatus"], lines["StartLimitIntervalSec"]) == ("always", "2", "0")
+    assert (
+        lines["Restart"],
+        lines["RestartPreventExitStatus"],
+        lines["StartLimitIntervalSec"],
+    ) == ("always", "2", "0")
     assert int(lines["RestartSec"]) < int(lines["RestartMaxDelaySec"])
     assert int(lines["RestartSteps"]) > 0
 
@@ -104,19 +127,33 @@ def test_the_service_is_supervised() -> None:
 def test_kubernetes_acts_on_health() -> None:
     (bot,) = [doc for doc in KUBERNETES if doc["kind"] == "Deployment"]
     (container,) = bot["spec"]["template"]["spec"]["containers"]
-    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+    for probe, path in (
+        ("startupProbe", "/healthz"),
+        ("livenessProbe", "/healthz"),
+        ("readinessProbe", "/readyz"),
+    ):
         assert container[probe]["httpGet"] == {"path": path, "port": "health"}
     (redis,) = [doc for doc in KUBERNETES if doc["kind"] == "StatefulSet"]
     (server,) = redis["spec"]["template"]["spec"]["containers"]
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["redis"]["healthcheck"]["test"]
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["redis"][
+        "healthcheck"
+    ]["test"]
     assert server["readinessProbe"]["exec"]["command"] == ["sh", "-c", compose[1]]
-    assert server["livenessProbe"]["exec"]["command"] == ["redis-cli", "ping"], "one that loads its file answers with an error, and lives"
+    assert server["livenessProbe"]["exec"]["command"] == ["redis-cli", "ping"], (
+        "one that loads its file answers with an error, and lives"
+    )
 
 
 def allowed(budget: dict[str, Any], replicas: int, ready: int) -> bool:
     """Whether a pod may be evicted for a node that is drained, as Kubernetes reckons (policy/v1)."""
-    wanted = replicas - budget["maxUnavailable"] if "maxUnavailable" in budget else budget["minAvailable"]
-    return ready - wanted >= 1 or (ready < replicas and budget.get("unhealthyPodEvictionPolicy") == "AlwaysAllow")
+    wanted = (
+        replicas - budget["maxUnavailable"]
+        if "maxUnavailable" in budget
+        else budget["minAvailable"]
+    )
+    return ready - wanted >= 1 or (
+        ready < replicas and budget.get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
+    )
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3, 5])
@@ -129,10 +166,23 @@ def test_a_node_can_always_be_drained(replicas: int) -> None:
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
 def test_the_manifests_come_together(tmp_path: Path) -> None:
-    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", ignore=shutil.ignore_patterns("settings.yaml", "bot.env", "id"))
-    for name, text in (("settings.yaml", "clusters: {}\n"), ("bot.env", "SLACK_BOT_TOKEN=x\n"), ("id", "key\n")):
+    shutil.copytree(
+        DEPLOY / "kubernetes",
+        tmp_path / "kubernetes",
+        ignore=shutil.ignore_patterns("settings.yaml", "bot.env", "id"),
+    )
+    for name, text in (
+        ("settings.yaml", "clusters: {}\n"),
+        ("bot.env", "SLACK_BOT_TOKEN=x\n"),
+        ("id", "key\n"),
+    ):
         (tmp_path / "kubernetes" / name).write_text(text)
-    done = subprocess.run(["kubectl", "kustomize", str(tmp_path / "kubernetes")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(tmp_path / "kubernetes")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     made = [doc for doc in yaml.safe_load_all(done.stdout) if doc]
     (bot,) = [doc for doc in made if doc["kind"] == "Deployment"]
@@ -152,16 +202,27 @@ def test_the_service_is_well_formed(tmp_path: Path) -> None:
     if systemd_version() < 254:  # as install.sh writes it there
         text = re.sub(r"^Restart(Steps|MaxDelaySec)=.*\n", "", text, flags=re.MULTILINE)
     unit.write_text(text)
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def systemd_version() -> int:
-    told = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        ["systemd-analyze", "--version"], capture_output=True, text=True, check=True
+    ).stdout
     return int(told.split()[1])
 
 
-@pytest.mark.parametrize("script", [DEPLOY / "droplet" / "install.sh", ROOT / "scripts" / "base_image.sh"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "script",
+    [DEPLOY / "droplet" / "install.sh", ROOT / "scripts" / "base_image.sh"],
+    ids=lambda p: p.name,
+)
 def test_the_script_is_sound_shell(script: Path) -> None:
     assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0
     assert script.read_text().startswith("#!/bin/sh\n")
@@ -172,7 +233,14 @@ def test_a_manifest_over_http_names_the_address_everywhere_and_opens_no_socket()
     url = "https://bot.example.com/slack/events"
     made, plain = yaml.safe_load(manifest(url)), yaml.safe_load(manifest())
     settings = made["settings"]
-    assert settings["event_subscriptions"]["request_url"] == settings["interactivity"]["request_url"] == url
+    assert (
+        settings["event_subscriptions"]["request_url"]
+        == settings["interactivity"]["request_url"]
+        == url
+    )
     assert [command["url"] for command in made["features"]["slash_commands"]] == [url]
-    assert (settings["socket_mode_enabled"], plain["settings"]["socket_mode_enabled"]) == (False, True)
+    assert (settings["socket_mode_enabled"], plain["settings"]["socket_mode_enabled"]) == (
+        False,
+        True,
+    )
     assert made["oauth_config"] == plain["oauth_config"]

@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 IDS = [str(p.relative_to(ROOT)) for p in PAGES]
 GENERATED = ROOT / "docs" / "reference"
-STABLE = re.compile(r"https://(api\.slack\.com/apps|openvidu\.io)/?$|http://127\.0\.0\.1:\d+|https://[\w.-]*example\.com\b.*|http://….*")
+STABLE = re.compile(
+    r"https://(api\.slack\.com/apps|openvidu\.io)/?$|http://127\.0\.0\.1:\d+|https://[\w.-]*example\.com\b.*|http://….*"
+)
 # Words that stand for something: an id that people have, not one that they type.
 STANDS_FOR = {"RUN": "acme-7", "N": "3", "NODE": "media-1", "SIZE": "s-4vcpu-8gb", "ID": "acme-7", "KEY": "DASHBOARD_ADMIN_PASSWORD",
               "VERSION": "20261125", "NAME": "acme", "NUMBER": "3", "[N]": "3"}  # fmt: skip
@@ -27,7 +29,9 @@ STANDS_FOR = {"RUN": "acme-7", "N": "3", "NODE": "media-1", "SIZE": "s-4vcpu-8gb
 
 def prose(page: Path) -> str:
     """The page without its code blocks."""
-    return re.sub(r"^```.*?^```$|^ {4}[^\n]*$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(
+        r"^```.*?^```$|^ {4}[^\n]*$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
 
 
 def spans(page: Path) -> Iterator[str]:
@@ -58,9 +62,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(there), target
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if "docs" in p.parts or p.name == "README.md"], ids=str)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if "docs" in p.parts or p.name == "README.md"], ids=str
+)
 def test_no_address_that_may_be_gone_tomorrow(page: Path) -> None:
-    text = re.sub(r"\| `https?://[^`]*`", "", page.read_text("utf-8"))  # a setting's default is no link
+    text = re.sub(
+        r"\| `https?://[^`]*`", "", page.read_text("utf-8")
+    )  # a setting's default is no link
     for url in re.findall(r"https?://[^\s)>`'\"\]]+", text):
         assert STABLE.match(url), url
 
@@ -70,7 +78,11 @@ def typed(line: str, program: str) -> str | None:
     found = re.match(rf"{re.escape(program)}(?: (.+))?$", line)
     if found is None:
         return None
-    words = [STANDS_FOR.get(word, word) for word in (found[1] or "").split(" ") if word not in ("...", "…")]
+    words = [
+        STANDS_FOR.get(word, word)
+        for word in (found[1] or "").split(" ")
+        if word not in ("...", "…")
+    ]
     return " ".join(words).strip()
 
 
@@ -97,7 +109,9 @@ def test_what_is_typed_in_a_shell_is_understood(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_settings_that_are_shown_are_taken(page: Path, tmp_path: Path) -> None:
     cluster = {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}
-    for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+    for block in re.findall(
+        r"^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    ):
         shown = yaml.safe_load(block)
         path = tmp_path / "settings.yaml"
         path.write_text(yaml.safe_dump({"clusters": {"acme": cluster}} | shown))
@@ -125,5 +139,10 @@ def test_every_page_can_be_found_from_the_first() -> None:
 
 
 def test_the_reference_is_what_the_code_says() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "docs.py"), "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "docs.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,9 +17,14 @@ seconds = st.floats(0, 20_000) | st.just(inf)
 
 @law
 @given(st.lists(seconds, min_size=2, max_size=30), st.fractions(Fraction(1, 2), Fraction(19, 20)))
-def test_of_any_evenings_each_told_from_the_others_so_many_hold(evenings: list[float], share: Fraction) -> None:
+def test_of_any_evenings_each_told_from_the_others_so_many_hold(
+    evenings: list[float], share: Fraction
+) -> None:
     """In whatever order they come: what is predicted from all but one holds for that one at least as often as is said."""
-    told = [(bound([*evenings[:i], *evenings[i + 1 :]], share), found) for i, found in enumerate(evenings)]
+    told = [
+        (bound([*evenings[:i], *evenings[i + 1 :]], share), found)
+        for i, found in enumerate(evenings)
+    ]
     if any(said is None for said, _ in told):
         assert all(said is None for said, _ in told), "they are too few, whichever is left out"
         return
@@ -32,11 +37,17 @@ def test_of_any_evenings_each_told_from_the_others_so_many_hold(evenings: list[f
 def test_it_is_one_that_was_seen_or_nothing(evenings: list[float]) -> None:
     said = bound(evenings)
     assert (said is None) == (len(evenings) < 4)
-    assert said is None or (said in evenings and len([e for e in evenings if e <= said]) >= SHARE * len(evenings))
+    assert said is None or (
+        said in evenings and len([e for e in evenings if e <= said]) >= SHARE * len(evenings)
+    )
 
 
 def closing() -> Edge:
-    found = edges([parse_window("nights Mon-Fri 20:00-07:30 Europe/Madrid")], at("2026-11-25T12:00"), at("2026-11-25T23:00"))
+    found = edges(
+        [parse_window("nights Mon-Fri 20:00-07:30 Europe/Madrid")],
+        at("2026-11-25T12:00"),
+        at("2026-11-25T23:00"),
+    )
     return next(e for e in found if e.kind == "close")
 
 
@@ -46,13 +57,24 @@ def evening(day: int, minutes: float, *, ended: bool = True, time: str = "20:00"
 
 def test_words() -> None:
     nine = [evening(d, 5.0 * d) for d in range(1, 10)]
-    assert likely_end(nine, closing()) == "last meeting likely ends by 20:40 (80 % of 9 closings at 20:00)"
-    assert likely_end([], closing()) == "when the last meeting ends is unknown: no closing at 20:00 is recorded yet"
+    assert (
+        likely_end(nine, closing())
+        == "last meeting likely ends by 20:40 (80 % of 9 closings at 20:00)"
+    )
+    assert (
+        likely_end([], closing())
+        == "when the last meeting ends is unknown: no closing at 20:00 is recorded yet"
+    )
     other = [evening(d, 5.0, time="18:00") for d in range(1, 10)]
-    assert likely_end(other, closing()).endswith("no closing at 20:00 is recorded yet"), "those of another time of day tell nothing"
+    assert likely_end(other, closing()).endswith("no closing at 20:00 is recorded yet"), (
+        "those of another time of day tell nothing"
+    )
     few = "when the last meeting ends is unknown: only 3 closings at 20:00 recorded, "
     assert likely_end(nine[:3], closing()) == few + "the latest ended at 20:15"
-    assert likely_end([*nine[:2], evening(3, 60, ended=False)], closing()) == few + "and in 1 of them meetings outlasted the wait"
+    assert (
+        likely_end([*nine[:2], evening(3, 60, ended=False)], closing())
+        == few + "and in 1 of them meetings outlasted the wait"
+    )
     late = [evening(d, 60, ended=d > 3) for d in range(1, 10)]
     assert likely_end(late, closing()) == (
         "when the last meeting ends cannot be predicted: in 3 of 9 closings at 20:00 meetings outlasted the wait"
@@ -60,4 +82,6 @@ def test_words() -> None:
 
 
 def test_a_minute_that_has_begun_counts_whole() -> None:
-    assert "likely ends by 20:11 (" in likely_end([evening(d, 10.01) for d in range(1, 6)], closing())
+    assert "likely ends by 20:11 (" in likely_end(
+        [evening(d, 10.01) for d in range(1, 6)], closing()
+    )

@@ -65,7 +65,11 @@ def test_acknowledged_is_quiet_until_it_is_over() -> None:
 
 
 def test_a_bot_that_was_away_says_it_once_and_goes_on() -> None:
-    assert [at for at, _ in played(STOP, 8 * HOUR, every=2.5 * HOUR)[0]] == [2.5 * HOUR, 5 * HOUR, 7.5 * HOUR]
+    assert [at for at, _ in played(STOP, 8 * HOUR, every=2.5 * HOUR)[0]] == [
+        2.5 * HOUR,
+        5 * HOUR,
+        7.5 * HOUR,
+    ]
     assert [repeats(s) for s in (0, 899, 900, 3599, 3600, 7199, 7200)] == [0, 0, 1, 1, 2, 2, 3]
 
 

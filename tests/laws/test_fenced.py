@@ -20,7 +20,16 @@ from services.runs.fenced_world import FencedWorld
 from services.runs.locks import TTL, Lease, Locks
 from services.store import Commit
 from tests.support import virtual
-from tests.support.clusters import DRAINING, HELD, IDLE, INSTALLING, SILENT, START, autoscaled, ready
+from tests.support.clusters import (
+    DRAINING,
+    HELD,
+    IDLE,
+    INSTALLING,
+    SILENT,
+    START,
+    autoscaled,
+    ready,
+)
 from tests.support.memory_store import MemoryStore
 
 Deed = Callable[[FencedWorld], Awaitable[object]]
@@ -53,7 +62,13 @@ class Recorder:
         async def call(*args: object, **more: object) -> bool:
             if self.watched:
                 self.seen[name] = self.store.text(self.watched)
-            self.calls.append((name, *(a for a in args if not callable(a) and not isinstance(a, Cluster)), *more.values()))
+            self.calls.append(
+                (
+                    name,
+                    *(a for a in args if not callable(a) and not isinstance(a, Cluster)),
+                    *more.values(),
+                )
+            )
             for check in (a for a in args if callable(a)):
                 check()
             if self.error is not None:
@@ -66,7 +81,9 @@ class Recorder:
 class Hands:
     """A fenced world with all that stands behind it."""
 
-    def __init__(self, clock: Clock, store: Slow, lease: Lease, cluster: Cluster, since: float | None = 5.0) -> None:
+    def __init__(
+        self, clock: Clock, store: Slow, lease: Lease, cluster: Cluster, since: float | None = 5.0
+    ) -> None:
         self.store, self.lease = store, lease
         self.outside = Recorder(store)
         self.outside.vault = Recorder(store)
@@ -97,14 +114,30 @@ NODE = SCALES.media[0].id
 DEEDS: dict[str, tuple[Cluster, Deed, tuple[Any, ...] | None]] = {
     "act": (ready(), lambda w: w.act(1, "resize", size="c-4"), ("act", 1, "resize", 5.0, "c-4")),
     "set_target": (ready(), lambda w: w.set_target(2, remember=2), ("set_target", 2)),
-    "set_template_size": (ready(), lambda w: w.set_template_size("c-4"), ("set_template_size", "c-4")),
-    "drain": (ready(), lambda w: w.drain(ready().media[0].id, stays=True), ("signal", ready().media[0].id, ready().media[0].look, True)),
-    "pause_autoscaler": (SCALES, lambda w: w.pause_autoscaler(frozen=True), ("pause", SCALES.autoscaler)),
+    "set_template_size": (
+        ready(),
+        lambda w: w.set_template_size("c-4"),
+        ("set_template_size", "c-4"),
+    ),
+    "drain": (
+        ready(),
+        lambda w: w.drain(ready().media[0].id, stays=True),
+        ("signal", ready().media[0].id, ready().media[0].look, True),
+    ),
+    "pause_autoscaler": (
+        SCALES,
+        lambda w: w.pause_autoscaler(frozen=True),
+        ("pause", SCALES.autoscaler),
+    ),
     "resume_autoscaler": (SCALES, lambda w: w.resume_autoscaler(), ("resume", SCALES.autoscaler)),
     "send_away": (SCALES, lambda w: w.send_away(NODE, uncount=True), ("send_away", NODE, True)),
     "uncount": (SCALES, lambda w: w.uncount(NODE), ("uncount", NODE)),
     "delete_node": (SCALES, lambda w: w.delete_node(NODE), ("delete", NODE)),
-    "promote_secrets": (ready(), lambda w: w.promote_secrets("s", "b", "a"), ("promote", "s", "b", "a")),
+    "promote_secrets": (
+        ready(),
+        lambda w: w.promote_secrets("s", "b", "a"),
+        ("promote", "s", "b", "a"),
+    ),
     "restore_secrets": (ready(), lambda w: w.restore_secrets("s", "a"), ("restore", "s", "a")),
     "drop_staged": (ready(), lambda w: w.drop_staged("s"), ("drop", "s")),
     "break_secrets_lock": (ready(), lambda w: w.break_secrets_lock("l"), ("break_lock", "l")),
@@ -122,7 +155,11 @@ every_deed = pytest.mark.parametrize("name", DEEDS)
 
 
 def test_every_deed_is_here() -> None:
-    there = {n for n, f in inspect.getmembers(FencedWorld, inspect.iscoroutinefunction) if not n.startswith("_")}
+    there = {
+        n
+        for n, f in inspect.getmembers(FencedWorld, inspect.iscoroutinefunction)
+        if not n.startswith("_")
+    }
     assert there == DEEDS.keys() | LOOKS
 
 
@@ -149,7 +186,9 @@ async def changes_nothing(hands: Hands, deed: Deed) -> None:
 
 @every_deed
 @pytest.mark.parametrize("lost", ["let go", "for its last seconds it is not trusted"])
-def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(name: str, lost: str) -> None:
+def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(
+    name: str, lost: str
+) -> None:
     cluster, deed, _ = DEEDS[name]
 
     async def story(hands: Hands) -> None:
@@ -163,7 +202,15 @@ def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(name: str
     play(story, cluster)
 
 
-NOTES = ("set_target", "pause_autoscaler", "resume_autoscaler", "remember_media", "save_window", "drain", "send_away")
+NOTES = (
+    "set_target",
+    "pause_autoscaler",
+    "resume_autoscaler",
+    "remember_media",
+    "save_window",
+    "drain",
+    "send_away",
+)
 
 
 @pytest.mark.parametrize("name", NOTES)
@@ -241,7 +288,9 @@ def test_the_ledger_knows_before_the_tags_change() -> None:
 
 
 @pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (SILENT, True)])
-def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(look: Observed[NodeLook], sent: bool) -> None:
+def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(
+    look: Observed[NodeLook], sent: bool
+) -> None:
     async def story(hands: Hands) -> None:
         await hands.world.send_away(NODE, uncount=True)
         assert hands.calls == ([("send_away", NODE, True)] if sent else [])
@@ -271,7 +320,11 @@ def test_of_a_paused_autoscaler_no_node_loses_the_tag_that_its_firewalls_hang_on
 @pytest.mark.parametrize("cluster", [scaler(trigger=""), replace(SCALES, autoscaler=None)])
 def test_without_a_trigger_there_is_nothing_to_switch(cluster: Cluster) -> None:
     async def story(hands: Hands) -> None:
-        for deed in (hands.world.pause_autoscaler(frozen=False), hands.world.resume_autoscaler(), hands.world.uncount(NODE)):
+        for deed in (
+            hands.world.pause_autoscaler(frozen=False),
+            hands.world.resume_autoscaler(),
+            hands.world.uncount(NODE),
+        ):
             with pytest.raises(Refused, match="only Terraform makes another"):
                 await deed
         assert hands.calls == []
@@ -328,7 +381,9 @@ def test_the_number_is_kept_before_the_pool_is_lowered() -> None:
 
 def test_the_number_of_the_plan_is_kept_whatever_an_earlier_shutdown_kept() -> None:
     async def story(hands: Hands) -> None:
-        await hands.store.commit(Commit(puts={"media:acme": json.dumps({"number": 2, "down": True})}))
+        await hands.store.commit(
+            Commit(puts={"media:acme": json.dumps({"number": 2, "down": True})})
+        )
         for _ in range(2):
             await hands.world.set_target(0, remember=7)
             assert json.loads(hands.store.text("media:acme") or "") == {"number": 7, "down": True}
@@ -340,9 +395,19 @@ def test_the_number_of_the_plan_is_kept_whatever_an_earlier_shutdown_kept() -> N
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "noted"), [(0, 400, True), (0, 422, True), (1, 422, False), (0, 500, False), (0, 401, False), (0, 423, False)]
+    ("number", "status", "noted"),
+    [
+        (0, 400, True),
+        (0, 422, True),
+        (1, 422, False),
+        (0, 500, False),
+        (0, 401, False),
+        (0, 423, False),
+    ],
 )
-def test_a_refused_zero_is_remembered_and_nothing_else(number: int, status: int, noted: bool) -> None:
+def test_a_refused_zero_is_remembered_and_nothing_else(
+    number: int, status: int, noted: bool
+) -> None:
     async def story(hands: Hands) -> None:
         hands.outside.error = Rejected("no", status=status)
         with pytest.raises(Rejected):
@@ -355,11 +420,17 @@ def test_a_refused_zero_is_remembered_and_nothing_else(number: int, status: int,
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_who_paused_it_stands_there_before_it_is_paused_and_not_after_it_goes_on(frozen: bool) -> None:
+def test_who_paused_it_stands_there_before_it_is_paused_and_not_after_it_goes_on(
+    frozen: bool,
+) -> None:
     async def story(hands: Hands) -> None:
         hands.outside.watched = "pause:acme"
         await hands.world.pause_autoscaler(frozen=frozen)
-        assert json.loads(hands.outside.seen["pause"] or "{}") == {"run": "acme-1", "at": SCALES.seen_at, "frozen": frozen}
+        assert json.loads(hands.outside.seen["pause"] or "{}") == {
+            "run": "acme-1",
+            "at": SCALES.seen_at,
+            "frozen": frozen,
+        }
         await hands.world.resume_autoscaler()
         assert hands.outside.seen["resume"] is None
 
@@ -369,7 +440,11 @@ def test_who_paused_it_stands_there_before_it_is_paused_and_not_after_it_goes_on
 def test_which_nodes_were_on_is_kept() -> None:
     async def story(hands: Hands) -> None:
         await hands.world.remember_media((101, 102))
-        assert json.loads(hands.store.text("media:acme") or "") == {"number": 2, "down": True, "ids": [101, 102]}
+        assert json.loads(hands.store.text("media:acme") or "") == {
+            "number": 2,
+            "down": True,
+            "ids": [101, 102],
+        }
         await hands.world.remember_media(())
         assert json.loads(hands.store.text("media:acme") or "")["down"] is False
 
@@ -409,7 +484,9 @@ def test_the_lease_is_looked_at_once_more_inside(name: str) -> None:
     play(story)
 
 
-@pytest.mark.parametrize("name", ["promote_secrets", "restore_secrets", "drop_staged", "break_secrets_lock"])
+@pytest.mark.parametrize(
+    "name", ["promote_secrets", "restore_secrets", "drop_staged", "break_secrets_lock"]
+)
 def test_without_a_bucket_it_is_said(name: str) -> None:
     _, deed, _ = DEEDS[name]
 

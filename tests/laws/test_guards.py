@@ -66,7 +66,12 @@ def test_a_lease_is_taken_once_and_is_numbered() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         one, other = Locks(store, clock, "w1"), Locks(store, clock, "w2")
         lease = await taken(one)
-        assert (lease.run, lease.epoch, lease.token, lease.key) == ("acme-1", 1, "1:w1", "lease:acme-1")
+        assert (lease.run, lease.epoch, lease.token, lease.key) == (
+            "acme-1",
+            1,
+            "1:w1",
+            "lease:acme-1",
+        )
         assert await store.get("lease:acme-1", "epoch:acme-1") == ["1:w1", "1"]
         assert await other.take("acme-1") is None
         assert await one.take("acme-1") is None
@@ -82,7 +87,9 @@ def test_of_two_who_take_it_at_once_one_has_it() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         store.takes = 1.0
-        found = await asyncio.gather(*(Locks(store, clock, f"w{n}").take("acme-1") for n in range(5)))
+        found = await asyncio.gather(
+            *(Locks(store, clock, f"w{n}").take("acme-1") for n in range(5))
+        )
         assert len([f for f in found if f is not None]) == 1
 
     play(story)

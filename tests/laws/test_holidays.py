@@ -38,79 +38,189 @@ def dates(ics: bytes, zone: str = MADRID) -> list[str]:
     return [h.date for h in w.holidays(ics, FIRST, LAST, zone).all]
 
 
-@pytest.mark.parametrize(("event", "dates"), [
-    pytest.param("DTSTART;VALUE=DATE:20270106", ["2027-01-06"], id="a day"),
-    pytest.param("DTSTART;VALUE=DATE:20270106\nDTEND;VALUE=DATE:20270107", ["2027-01-06"], id="its end is not part of it"),
-    pytest.param("DTSTART;VALUE=DATE:20270325\nDTEND;VALUE=DATE:20270328", ["2027-03-25", "2027-03-26", "2027-03-27"], id="many days"),
-    pytest.param("DTSTART;VALUE=DATE:20270325\nDURATION:P2D", ["2027-03-25", "2027-03-26"], id="by its length"),
-    pytest.param(
-        "DTSTART;VALUE=DATE:20201225\nRRULE:FREQ=YEARLY\nEXDATE;VALUE=DATE:20281225", ["2027-12-25", "2029-12-25"], id="every year but one"
-    ),
-    pytest.param(
-        "DTSTART;VALUE=DATE:20260907\nRRULE:FREQ=YEARLY;BYMONTH=9;BYDAY=1MO", ["2027-09-06", "2028-09-04", "2029-09-03"], id="first Monday"
-    ),
-    pytest.param("DTSTART;VALUE=DATE:20240229\nRRULE:FREQ=YEARLY", ["2028-02-29"], id="a leap day is no other day"),
-    pytest.param("DTSTART;VALUE=DATE:20251225\nRRULE:FREQ=YEARLY;UNTIL=20271225", ["2027-12-25"], id="until"),
-    pytest.param(
-        "DTSTART;VALUE=DATE:20270405\nRDATE;VALUE=DATE:20280417,20290402", ["2027-04-05", "2028-04-17", "2029-04-02"], id="dates named"
-    ),
-    pytest.param("DTSTART;TZID=Europe/Madrid:20270401T090000\nDTEND;TZID=Europe/Madrid:20270401T180000", [], id="an appointment"),
-    pytest.param(
-        "DTSTART;TZID=Europe/Madrid:20270401T000000\nDTEND;TZID=Europe/Madrid:20270402T000000", ["2027-04-01"], id="midnights there"
-    ),
-    pytest.param("DTSTART:20270331T220000Z\nDTEND:20270401T220000Z", ["2027-04-01"], id="midnights there, written in UTC"),
-    pytest.param("DTSTART:20270401T000000Z\nDTEND:20270402T000000Z", [], id="midnights of London are none in Madrid"),
-    pytest.param("DTSTART:20270401T000000\nDTEND:20270403T000000", ["2027-04-01", "2027-04-02"], id="midnights anywhere"),
-    pytest.param(
-        "DTSTART;TZID=Europe/Madrid:20261012T000000\nDTEND;TZID=Europe/Madrid:20261013T000000\nRRULE:FREQ=YEARLY\n"
-        "EXDATE;TZID=Europe/Madrid:20281012T000000",
-        ["2027-10-12", "2029-10-12"],
-        id="midnights there, every year but one",
-    ),
-    pytest.param("DTSTART;VALUE=DATE:20270106\nSTATUS:CANCELLED", [], id="cancelled"),
-    pytest.param("DTSTART;VALUE=DATE:20260106", [], id="too long ago"),
-    # What programs write
-    pytest.param("DTSTART:20270106", ["2027-01-06"], id="a date without saying so"),
-    pytest.param("DTSTART;VALUE=DATE:20270106T000000", ["2027-01-06"], id="a date with a time that does not count"),
-    pytest.param("DTSTART;VALUE=DATE;TZID=/mozilla.org/20070129_1/Asia/Tokyo:20271103", ["2027-11-03"], id="a date whatever TZID"),
-    pytest.param("DTSTART;VALUE=DATE;TZID=Asia/Tokyo:20271103\nDTEND;VALUE=DATE;TZID=Asia/Tokyo:20271104", ["2027-11-03"], id="both"),
-    pytest.param("DTSTART;VALUE=DATE:20270101\nDTEND:20270101T050001Z", ["2027-01-01"], id="the kind of the beginning rules"),
-    pytest.param("DTSTART;VALUE=DATE:20270101\nDTEND:20270103T000000", ["2027-01-01", "2027-01-02"], id="so do its days"),
-    pytest.param("DTSTART:20270101T000000\nDTEND;VALUE=DATE:20270102", ["2027-01-01"], id="also the other way round"),
-    pytest.param("DTSTART;VALUE=DATE:20270106\nDTEND;VALUE=DATE:20270106", ["2027-01-06"], id="one day at least"),
-    pytest.param("DTSTART;VALUE=DATE:20270106\nDTEND;VALUE=DATE:20270101", ["2027-01-06"], id="one day at least, backwards too"),
-    pytest.param("DTSTART;VALUE=DATE:20270106\nDURATION:PT36H", ["2027-01-06", "2027-01-07"], id="a day and a half"),
-    pytest.param("DTSTART:20270106T000000\nDTEND:20270106T235900\nX-MICROSOFT-CDO-ALLDAYEVENT:TRUE", ["2027-01-06"], id="the flag"),
-    pytest.param("DTSTART:20270106T000000\nDTEND:20270106T235900\nX-MICROSOFT-CDO-ALLDAYEVENT:FALSE", [], id="the flag says no"),
-    pytest.param(
-        'DTSTART;TZID="Romance Standard Time":20270106T000000\nDTEND;TZID="Romance Standard Time":20270108T000000\n'
-        "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE",
-        ["2027-01-06", "2027-01-07"],
-        id="the flag, midnight to midnight",
-    ),
-    pytest.param("DTSTART:20270105T230000Z\nDTEND:20270106T230000Z\nX-MICROSOFT-CDO-ALLDAYEVENT:TRUE", ["2027-01-06"], id="in UTC"),
-    pytest.param(
-        "DTSTART;TZID=Eastern Standard Time:20270105T180000\nDTEND;TZID=Eastern Standard Time:20270106T180000",
-        ["2027-01-06"],
-        id="midnights there, by a name of Windows",
-    ),
-    pytest.param(
-        "DTSTART;TZID=(UTC+01:00) Brussels, Copenhagen:20270106T000000\nDTEND;TZID=(UTC+01:00) Brussels, Copenhagen:20270107T000000",
-        ["2027-01-06"],
-        id="a zone that nobody knows is the local one",
-    ),
-    pytest.param(
-        "DTSTART;VALUE=DATE:20261208\nRRULE:FREQ=YEARLY;UNTIL=20280101T000000Z", ["2027-12-08"], id="until a moment, of a date"
-    ),
-    pytest.param("DTSTART;VALUE=DATE:20250704\nRRULE:FREQ=YEARLY;COUNT=3", ["2027-07-04"], id="so many times"),
-    pytest.param("DTSTART;VALUE=DATE:20270301\nRRULE:FREQ=WEEKLY;BYDAY=MO\nEXRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;COUNT=99\n"
-                 "RRULE:FREQ=YEARLY;COUNT=1", [f"{d}" for d in (date(2027, 3, 8) + timedelta(days=14 * n) for n in range(74))],
-                 id="without what a rule takes away"),
-    pytest.param(
-        "DTSTART;VALUE=DATE:20270106\nRDATE;VALUE=PERIOD:20270206T000000/P1D", ["2027-01-06", "2027-02-06"], id="a period begins on its day"
-    ),
-    pytest.param("DTSTART;VALUE=DATE:20270106\nBEGIN:VALARM\nDURATION:PT5M\nSUMMARY:x\nEND:VALARM", ["2027-01-06"], id="an alarm"),
-])
+@pytest.mark.parametrize(
+    ("event", "dates"),
+    [
+        pytest.param("DTSTART;VALUE=DATE:20270106", ["2027-01-06"], id="a day"),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270106\nDTEND;VALUE=DATE:20270107",
+            ["2027-01-06"],
+            id="its end is not part of it",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270325\nDTEND;VALUE=DATE:20270328",
+            ["2027-03-25", "2027-03-26", "2027-03-27"],
+            id="many days",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270325\nDURATION:P2D",
+            ["2027-03-25", "2027-03-26"],
+            id="by its length",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20201225\nRRULE:FREQ=YEARLY\nEXDATE;VALUE=DATE:20281225",
+            ["2027-12-25", "2029-12-25"],
+            id="every year but one",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20260907\nRRULE:FREQ=YEARLY;BYMONTH=9;BYDAY=1MO",
+            ["2027-09-06", "2028-09-04", "2029-09-03"],
+            id="first Monday",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20240229\nRRULE:FREQ=YEARLY",
+            ["2028-02-29"],
+            id="a leap day is no other day",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20251225\nRRULE:FREQ=YEARLY;UNTIL=20271225",
+            ["2027-12-25"],
+            id="until",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270405\nRDATE;VALUE=DATE:20280417,20290402",
+            ["2027-04-05", "2028-04-17", "2029-04-02"],
+            id="dates named",
+        ),
+        pytest.param(
+            "DTSTART;TZID=Europe/Madrid:20270401T090000\nDTEND;TZID=Europe/Madrid:20270401T180000",
+            [],
+            id="an appointment",
+        ),
+        pytest.param(
+            "DTSTART;TZID=Europe/Madrid:20270401T000000\nDTEND;TZID=Europe/Madrid:20270402T000000",
+            ["2027-04-01"],
+            id="midnights there",
+        ),
+        pytest.param(
+            "DTSTART:20270331T220000Z\nDTEND:20270401T220000Z",
+            ["2027-04-01"],
+            id="midnights there, written in UTC",
+        ),
+        pytest.param(
+            "DTSTART:20270401T000000Z\nDTEND:20270402T000000Z",
+            [],
+            id="midnights of London are none in Madrid",
+        ),
+        pytest.param(
+            "DTSTART:20270401T000000\nDTEND:20270403T000000",
+            ["2027-04-01", "2027-04-02"],
+            id="midnights anywhere",
+        ),
+        pytest.param(
+            "DTSTART;TZID=Europe/Madrid:20261012T000000\nDTEND;TZID=Europe/Madrid:20261013T000000\nRRULE:FREQ=YEARLY\n"
+            "EXDATE;TZID=Europe/Madrid:20281012T000000",
+            ["2027-10-12", "2029-10-12"],
+            id="midnights there, every year but one",
+        ),
+        pytest.param("DTSTART;VALUE=DATE:20270106\nSTATUS:CANCELLED", [], id="cancelled"),
+        pytest.param("DTSTART;VALUE=DATE:20260106", [], id="too long ago"),
+        # What programs write
+        pytest.param("DTSTART:20270106", ["2027-01-06"], id="a date without saying so"),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270106T000000",
+            ["2027-01-06"],
+            id="a date with a time that does not count",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE;TZID=/mozilla.org/20070129_1/Asia/Tokyo:20271103",
+            ["2027-11-03"],
+            id="a date whatever TZID",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE;TZID=Asia/Tokyo:20271103\nDTEND;VALUE=DATE;TZID=Asia/Tokyo:20271104",
+            ["2027-11-03"],
+            id="both",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270101\nDTEND:20270101T050001Z",
+            ["2027-01-01"],
+            id="the kind of the beginning rules",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270101\nDTEND:20270103T000000",
+            ["2027-01-01", "2027-01-02"],
+            id="so do its days",
+        ),
+        pytest.param(
+            "DTSTART:20270101T000000\nDTEND;VALUE=DATE:20270102",
+            ["2027-01-01"],
+            id="also the other way round",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270106\nDTEND;VALUE=DATE:20270106",
+            ["2027-01-06"],
+            id="one day at least",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270106\nDTEND;VALUE=DATE:20270101",
+            ["2027-01-06"],
+            id="one day at least, backwards too",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270106\nDURATION:PT36H",
+            ["2027-01-06", "2027-01-07"],
+            id="a day and a half",
+        ),
+        pytest.param(
+            "DTSTART:20270106T000000\nDTEND:20270106T235900\nX-MICROSOFT-CDO-ALLDAYEVENT:TRUE",
+            ["2027-01-06"],
+            id="the flag",
+        ),
+        pytest.param(
+            "DTSTART:20270106T000000\nDTEND:20270106T235900\nX-MICROSOFT-CDO-ALLDAYEVENT:FALSE",
+            [],
+            id="the flag says no",
+        ),
+        pytest.param(
+            'DTSTART;TZID="Romance Standard Time":20270106T000000\nDTEND;TZID="Romance Standard Time":20270108T000000\n'
+            "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE",
+            ["2027-01-06", "2027-01-07"],
+            id="the flag, midnight to midnight",
+        ),
+        pytest.param(
+            "DTSTART:20270105T230000Z\nDTEND:20270106T230000Z\nX-MICROSOFT-CDO-ALLDAYEVENT:TRUE",
+            ["2027-01-06"],
+            id="in UTC",
+        ),
+        pytest.param(
+            "DTSTART;TZID=Eastern Standard Time:20270105T180000\nDTEND;TZID=Eastern Standard Time:20270106T180000",
+            ["2027-01-06"],
+            id="midnights there, by a name of Windows",
+        ),
+        pytest.param(
+            "DTSTART;TZID=(UTC+01:00) Brussels, Copenhagen:20270106T000000\nDTEND;TZID=(UTC+01:00) Brussels, Copenhagen:20270107T000000",
+            ["2027-01-06"],
+            id="a zone that nobody knows is the local one",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20261208\nRRULE:FREQ=YEARLY;UNTIL=20280101T000000Z",
+            ["2027-12-08"],
+            id="until a moment, of a date",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20250704\nRRULE:FREQ=YEARLY;COUNT=3",
+            ["2027-07-04"],
+            id="so many times",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270301\nRRULE:FREQ=WEEKLY;BYDAY=MO\nEXRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;COUNT=99\n"
+            "RRULE:FREQ=YEARLY;COUNT=1",
+            [f"{d}" for d in (date(2027, 3, 8) + timedelta(days=14 * n) for n in range(74))],
+            id="without what a rule takes away",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270106\nRDATE;VALUE=PERIOD:20270206T000000/P1D",
+            ["2027-01-06", "2027-02-06"],
+            id="a period begins on its day",
+        ),
+        pytest.param(
+            "DTSTART;VALUE=DATE:20270106\nBEGIN:VALARM\nDURATION:PT5M\nSUMMARY:x\nEND:VALARM",
+            ["2027-01-06"],
+            id="an alarm",
+        ),
+    ],
+)
 def test_the_dates_of_an_event(event: str, dates: list[str]) -> None:
     found = w.holidays(calendar(f"SUMMARY:Festivo\n{event}"), FIRST, LAST, MADRID).all
     assert [h.date for h in found] == dates
@@ -143,14 +253,19 @@ def series(*events: str) -> bytes:
                  "DTSTART;VALUE=DATE:20271229\nRECURRENCE-ID;VALUE=DATE:20271228",
                  ["2027-12-29", "2028-12-28", "2029-12-28"], id="named by its date"),
 ])  # fmt: skip
-def test_a_date_of_a_series_that_was_moved_is_not_there_twice(master: str, override: str, expected: list[str]) -> None:
+def test_a_date_of_a_series_that_was_moved_is_not_there_twice(
+    master: str, override: str, expected: list[str]
+) -> None:
     assert dates(series(master, override)) == expected
     assert dates(series(override, master)) == expected
 
 
 def test_events_that_share_one_name_do_not_replace_each_other() -> None:
     """Feeds that give one UID to everything."""
-    assert dates(series("DTSTART;VALUE=DATE:20270106", "DTSTART;VALUE=DATE:20270501")) == ["2027-01-06", "2027-05-01"]
+    assert dates(series("DTSTART;VALUE=DATE:20270106", "DTSTART;VALUE=DATE:20270501")) == [
+        "2027-01-06",
+        "2027-05-01",
+    ]
 
 
 TIME_ZONE = """BEGIN:VTIMEZONE
@@ -172,7 +287,10 @@ END:VTIMEZONE"""
 
 def test_a_zone_that_the_file_defines() -> None:
     """Midnights of Madrid in winter and in summer, by a name that only the file knows."""
-    events = [f"DTSTART;TZID=Customized Time Zone:{d}T000000\nDURATION:P1D" for d in ("20270106", "20270701")]
+    events = [
+        f"DTSTART;TZID=Customized Time Zone:{d}T000000\nDURATION:P1D"
+        for d in ("20270106", "20270701")
+    ]
     read = w.holidays(calendar(*events, before=TIME_ZONE), FIRST, LAST, MADRID)
     assert [h.date for h in read.all] == ["2027-01-06", "2027-07-01"]
     assert not read.skipped
@@ -180,17 +298,25 @@ def test_a_zone_that_the_file_defines() -> None:
 
 
 def test_what_is_odd_and_does_no_harm_is_passed_over_and_counted() -> None:
-    odd = "SUMMARY:Reyes\nDTSTART;VALUE=DATE:20270106\n<br>\nX-BROKEN\nDESCRIPTION;BAD=\"quote:text\nEnd: of the day\nATTENDEE"
+    odd = 'SUMMARY:Reyes\nDTSTART;VALUE=DATE:20270106\n<br>\nX-BROKEN\nDESCRIPTION;BAD="quote:text\nEnd: of the day\nATTENDEE'
     read = w.holidays(b"HTTP/1.1 200 OK\n" + calendar(odd), FIRST, LAST)
     assert [h.name for h in read.all] == ["Reyes"]
     assert [s.line for s in read.skipped] == [1, 9, 10, 11, 12, 13]
     assert read.skipped[1].words == "line 9: no name and value"
-    unknown = w.holidays(calendar("DTSTART;TZID=Mars/Phobos:20270106T000000\nDURATION:P1D"), FIRST, LAST)
-    assert [s.words for s in unknown.skipped] == ["line 6: time zone “Mars/Phobos” is unknown: read as local"]
+    unknown = w.holidays(
+        calendar("DTSTART;TZID=Mars/Phobos:20270106T000000\nDURATION:P1D"), FIRST, LAST
+    )
+    assert [s.words for s in unknown.skipped] == [
+        "line 6: time zone “Mars/Phobos” is unknown: read as local"
+    ]
 
 
 def test_a_name_that_is_said_twice_is_the_first() -> None:
-    found = w.holidays(calendar("SUMMARY:Nadal\nSUMMARY;LANGUAGE=es:Navidad\nDTSTART;VALUE=DATE:20271225"), FIRST, LAST)
+    found = w.holidays(
+        calendar("SUMMARY:Nadal\nSUMMARY;LANGUAGE=es:Navidad\nDTSTART;VALUE=DATE:20271225"),
+        FIRST,
+        LAST,
+    )
     assert found.all == (Holiday("2027-12-25", "Nadal"),)
 
 
@@ -206,40 +332,82 @@ def test_bytes_as_they_come() -> None:
 
 def test_several_events_and_names_that_cannot_speak_for_themselves() -> None:
     loud = "SUMMARY:*<!channel>* " + "x" * 200 + "\nDTSTART;VALUE=DATE:20270106"
-    found = w.holidays(calendar(loud, "DTSTART;VALUE=DATE:20270501", "SUMMARY:May Day\nDTSTART;VALUE=DATE:20270501"), FIRST, LAST).all
+    found = w.holidays(
+        calendar(
+            loud, "DTSTART;VALUE=DATE:20270501", "SUMMARY:May Day\nDTSTART;VALUE=DATE:20270501"
+        ),
+        FIRST,
+        LAST,
+    ).all
     assert [h.date for h in found] == ["2027-01-06", "2027-05-01", "2027-05-01"]
     assert [h.name for h in found[1:]] == ["", "May Day"]
     assert found[0].name.startswith("‹!channel›")
     assert len(found[0].name) == 60
 
 
-@pytest.mark.parametrize(("bad", "told"), [
-    (b"", "not a calendar"),
-    (b"hello", "not a calendar"),
-    (b"BEGIN:VCALENDAR\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n", "not a calendar"),
-    (calendar("SUMMARY:Reyes"), "line 4, the event “Reyes” cannot be read"),
-    (calendar("DTSTART;VALUE=DATE:20270501", "SUMMARY:Reyes\nDTSTART;VALUE=DATE:2027"), "line 8, the event “Reyes” cannot be read"),
-    (calendar("DTSTART;VALUE=DATE:20270501\nRRULE:FREQ=NEVER"), "line 4, the event “without a name” cannot be read: RRULE: FREQ=NEVER"),
-    (calendar("DTSTART;VALUE=DATE:20270501\nRRULE:FREQ=SECONDLY"), "repeats within a day"),
-    (calendar("DTSTART;VALUE=DATE:00010101\nRRULE:FREQ=DAILY"), "years from 1900 on are read"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;INTERVAL=0"), "line 4, .* be read: RRULE: INTERVAL=0 has to be a whole"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYDAY=99MO"), "RRULE: BYDAY=99MO is no weekday"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=WEEKLY;BYDAY=2MO"), "BYDAY=2MO goes with months and years"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;COUNT=0"), "COUNT=0 has to be"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYEASTER=-2"), "BYEASTER is not known"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYMONTH=13"), "BYMONTH=13 has to be"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;FREQ=DAILY"), "FREQ=DAILY is no part"),
-    (calendar("DTSTART:20200101T090000\nRRULE:FREQ=DAILY;BYHOUR=9,17"), "repeats within a day"),
-    (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;UNTIL=soon"), "UNTIL is no date: SOON"),
-    (calendar("DTSTART;VALUE=DATE:20270230"), "DTSTART is no date: 20270230"),
-    (calendar("DTSTART;VALUE=DATE:20270101\nDURATION:1 day"), "DURATION is no length"),
-    (calendar("DTSTART;VALUE=DATE:20270101\nEXDATE:never"), "EXDATE is no date"),
-    (calendar("DTSTART;VALUE=DATE:20270101\nRECURRENCE-ID;RANGE=THISANDFUTURE:20270101"), "changes all later dates of a series"),
-    (calendar("DTSTART;VALUE=DATE:20270101\nSUMMARY Reyes"), "line 7 cannot be read: “SUMMARY Reyes” has no value"),
-    (calendar("DTSTART;VALUE=DATE:20270101")[:-15], "not a whole calendar"),
-    (b"<html>404</html>", "not a calendar"),
-    (b"x" * (LARGEST + 1), "at most 1 MB"),
-])
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (b"", "not a calendar"),
+        (b"hello", "not a calendar"),
+        (b"BEGIN:VCALENDAR\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n", "not a calendar"),
+        (calendar("SUMMARY:Reyes"), "line 4, the event “Reyes” cannot be read"),
+        (
+            calendar("DTSTART;VALUE=DATE:20270501", "SUMMARY:Reyes\nDTSTART;VALUE=DATE:2027"),
+            "line 8, the event “Reyes” cannot be read",
+        ),
+        (
+            calendar("DTSTART;VALUE=DATE:20270501\nRRULE:FREQ=NEVER"),
+            "line 4, the event “without a name” cannot be read: RRULE: FREQ=NEVER",
+        ),
+        (calendar("DTSTART;VALUE=DATE:20270501\nRRULE:FREQ=SECONDLY"), "repeats within a day"),
+        (calendar("DTSTART;VALUE=DATE:00010101\nRRULE:FREQ=DAILY"), "years from 1900 on are read"),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;INTERVAL=0"),
+            "line 4, .* be read: RRULE: INTERVAL=0 has to be a whole",
+        ),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYDAY=99MO"),
+            "RRULE: BYDAY=99MO is no weekday",
+        ),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=WEEKLY;BYDAY=2MO"),
+            "BYDAY=2MO goes with months and years",
+        ),
+        (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;COUNT=0"), "COUNT=0 has to be"),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYEASTER=-2"),
+            "BYEASTER is not known",
+        ),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYMONTH=13"),
+            "BYMONTH=13 has to be",
+        ),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;FREQ=DAILY"),
+            "FREQ=DAILY is no part",
+        ),
+        (calendar("DTSTART:20200101T090000\nRRULE:FREQ=DAILY;BYHOUR=9,17"), "repeats within a day"),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;UNTIL=soon"),
+            "UNTIL is no date: SOON",
+        ),
+        (calendar("DTSTART;VALUE=DATE:20270230"), "DTSTART is no date: 20270230"),
+        (calendar("DTSTART;VALUE=DATE:20270101\nDURATION:1 day"), "DURATION is no length"),
+        (calendar("DTSTART;VALUE=DATE:20270101\nEXDATE:never"), "EXDATE is no date"),
+        (
+            calendar("DTSTART;VALUE=DATE:20270101\nRECURRENCE-ID;RANGE=THISANDFUTURE:20270101"),
+            "changes all later dates of a series",
+        ),
+        (
+            calendar("DTSTART;VALUE=DATE:20270101\nSUMMARY Reyes"),
+            "line 7 cannot be read: “SUMMARY Reyes” has no value",
+        ),
+        (calendar("DTSTART;VALUE=DATE:20270101")[:-15], "not a whole calendar"),
+        (b"<html>404</html>", "not a calendar"),
+        (b"x" * (LARGEST + 1), "at most 1 MB"),
+    ],
+)
 def test_half_a_calendar_is_refused_with_the_place_to_look(bad: bytes, told: str) -> None:
     with pytest.raises(Refused, match=told):
         w.holidays(bad, FIRST, LAST)
@@ -269,7 +437,12 @@ def test_a_window_that_names_the_date_itself_closes_on_the_holiday() -> None:
     """How a holiday on which nobody works saves money; a day off that people named is one for every window."""
     whole = parse_window(f"feast 2027-01-06 00:00-24:00 {MADRID}")
     assert w.due((NIGHTS, whole), madrid("2027-01-06T12:00"), REYES).state == "closed"
-    assert w.due((NIGHTS, whole), madrid("2027-01-06T12:00"), replace(REYES, off=("2027-01-06",))).state == "open"
+    assert (
+        w.due(
+            (NIGHTS, whole), madrid("2027-01-06T12:00"), replace(REYES, off=("2027-01-06",))
+        ).state
+        == "open"
+    )
 
 
 def test_a_keep_up_does_not_count_from_a_close_that_a_holiday_takes_away() -> None:
@@ -286,16 +459,19 @@ def filled(event: str) -> bytes:
     return f"BEGIN:VCALENDAR\n{made * (990_000 // len(made))}END:VCALENDAR\n".encode()
 
 
-@pytest.mark.parametrize("event", [
-    "DTSTART;VALUE=DATE:20270101",
-    "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=YEARLY",
-    "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=DAILY;COUNT=999999",
-    "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU",
-    "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;COUNT=3",
-    "DTSTART;VALUE=DATE:20200101\nDTEND;VALUE=DATE:20990101\nRRULE:FREQ=DAILY",
-    "UID:1\nDTSTART;VALUE=DATE:20270101\nRRULE:FREQ=YEARLY\nEND:VEVENT\nBEGIN:VEVENT\n"
-    "UID:1\nDTSTART;VALUE=DATE:20270101\nRECURRENCE-ID;VALUE=DATE:20270101",
-])
+@pytest.mark.parametrize(
+    "event",
+    [
+        "DTSTART;VALUE=DATE:20270101",
+        "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=YEARLY",
+        "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=DAILY;COUNT=999999",
+        "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU",
+        "DTSTART;VALUE=DATE:19000101\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;COUNT=3",
+        "DTSTART;VALUE=DATE:20200101\nDTEND;VALUE=DATE:20990101\nRRULE:FREQ=DAILY",
+        "UID:1\nDTSTART;VALUE=DATE:20270101\nRRULE:FREQ=YEARLY\nEND:VEVENT\nBEGIN:VEVENT\n"
+        "UID:1\nDTSTART;VALUE=DATE:20270101\nRECURRENCE-ID;VALUE=DATE:20270101",
+    ],
+)
 def test_whatever_a_file_asks_for_working_it_out_ends(event: str) -> None:
     """Measured in this process's own time, some seconds at most; `INTERVAL=0` and its like would never come back."""
     begin = process_time()
@@ -320,12 +496,16 @@ def test_what_has_no_end_is_refused(ics: bytes) -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=400 if FULL else 80)
 @given(st.integers(0, 10**9), st.data())
-def test_a_calendar_that_was_damaged_is_read_or_refused_and_nothing_worse(seed: int, data: st.DataObject) -> None:
+def test_a_calendar_that_was_damaged_is_read_or_refused_and_nothing_worse(
+    seed: int, data: st.DataObject
+) -> None:
     chance = random.Random(seed)
     ics = bytearray(made(chance, chance.choice(STYLES))[0].encode())
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(ics) - 1))
-        ics[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3) | st.sampled_from([b"\r\n", b"-", b"99", b";", b":"]))
+        ics[at : at + data.draw(st.integers(0, 3))] = data.draw(
+            st.binary(max_size=3) | st.sampled_from([b"\r\n", b"-", b"99", b";", b":"])
+        )
     for read in (w.holidays, freezes, meetings):
         with suppress(Refused):
             assert read(bytes(ics), FIRST, LAST, MADRID).all is not None
@@ -334,7 +514,15 @@ def test_a_calendar_that_was_damaged_is_read_or_refused_and_nothing_worse(seed: 
 # --- as programs write them, against a second implementation --------------------------------------------------------------------
 
 Chance = random.Random
-NAMES = ("Reyes", "Día de la Constitución", "Mariä Himmelfahrt", "Thanksgiving\\, observed", "元日", "Long weekend " * 6, "Pont\\; del any")
+NAMES = (
+    "Reyes",
+    "Día de la Constitución",
+    "Mariä Himmelfahrt",
+    "Thanksgiving\\, observed",
+    "元日",
+    "Long weekend " * 6,
+    "Pont\\; del any",
+)
 
 
 def date_text(day: date) -> str:
@@ -343,7 +531,10 @@ def date_text(day: date) -> str:
 
 def rule(chance: Chance, day: date) -> str:
     """As calendars repeat days off: on a date, on a weekday of a month, some times, until then."""
-    weekday, number = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")[day.weekday()], (day.day - 1) // 7 + 1
+    weekday, number = (
+        ("MO", "TU", "WE", "TH", "FR", "SA", "SU")[day.weekday()],
+        (day.day - 1) // 7 + 1,
+    )
     return chance.choice([
         "FREQ=YEARLY", "FREQ=YEARLY;INTERVAL=1", f"FREQ=YEARLY;BYMONTH={day.month}", "FREQ=YEARLY;INTERVAL=2", "FREQ=YEARLY;COUNT=12",
         f"FREQ=YEARLY;BYMONTH={day.month};BYMONTHDAY={day.day}", f"FREQ=YEARLY;BYMONTH={day.month};BYDAY={number}{weekday}",
@@ -356,10 +547,20 @@ def rule(chance: Chance, day: date) -> str:
 
 
 def google(chance: Chance, day: date, uid: str) -> list[str]:
-    lines = [f"DTSTART;VALUE=DATE:{date_text(day)}", f"DTEND;VALUE=DATE:{date_text(day + timedelta(days=chance.choice([1, 1, 1, 2, 70])))}"]
+    lines = [
+        f"DTSTART;VALUE=DATE:{date_text(day)}",
+        f"DTEND;VALUE=DATE:{date_text(day + timedelta(days=chance.choice([1, 1, 1, 2, 70])))}",
+    ]
     if chance.random() < 0.5:
         lines.append(f"RRULE:{rule(chance, day)}")
-    return [*lines, f"UID:{uid}@google.com", "CLASS:PUBLIC", "SEQUENCE:0", "STATUS:CONFIRMED", "TRANSP:TRANSPARENT"]
+    return [
+        *lines,
+        f"UID:{uid}@google.com",
+        "CLASS:PUBLIC",
+        "SEQUENCE:0",
+        "STATUS:CONFIRMED",
+        "TRANSP:TRANSPARENT",
+    ]
 
 
 def outlook(chance: Chance, day: date, uid: str) -> list[str]:
@@ -367,40 +568,86 @@ def outlook(chance: Chance, day: date, uid: str) -> list[str]:
     zone = chance.choice(["Romance Standard Time", "Eastern Standard Time"])
     at, ends = f'TZID="{zone}"', chance.choice(["235900", "000000"])
     last = day + timedelta(days=chance.randrange(3) + (ends == "000000"))
-    lines = [f"DTSTART;{at}:{date_text(day)}T000000", f"DTEND;{at}:{date_text(last)}T{ends}", "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE"]
+    lines = [
+        f"DTSTART;{at}:{date_text(day)}T000000",
+        f"DTEND;{at}:{date_text(last)}T{ends}",
+        "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE",
+    ]
     if chance.random() < 0.4:
         lines.append(f"RRULE:{rule(chance, day)}")
         skipped = day.replace(year=2028) if day.day < 29 else day
         lines.append(f"EXDATE;{at}:{date_text(skipped)}T000000")
-    return [*lines, f"UID:{uid}", "X-MICROSOFT-CDO-BUSYSTATUS:OOF", "BEGIN:VALARM", "TRIGGER:-PT18H", "DURATION:PT5M", "END:VALARM"]
+    return [
+        *lines,
+        f"UID:{uid}",
+        "X-MICROSOFT-CDO-BUSYSTATUS:OOF",
+        "BEGIN:VALARM",
+        "TRIGGER:-PT18H",
+        "DURATION:PT5M",
+        "END:VALARM",
+    ]
 
 
 def apple(chance: Chance, day: date, uid: str) -> list[str]:
-    lines = [f"DTSTART;VALUE=DATE:{date_text(day)}", f"RRULE:{rule(chance, day)}", f"EXDATE;VALUE=DATE:{day.year + 1}{day:%m%d}"]
-    moved = ["END:VEVENT", "BEGIN:VEVENT", f"UID:{uid}", f"RECURRENCE-ID;VALUE=DATE:{date_text(day)}"]
-    moved += [f"DTSTART;VALUE=DATE:{date_text(day + timedelta(days=chance.randrange(-2, 3)))}", "SUMMARY:moved"]
+    lines = [
+        f"DTSTART;VALUE=DATE:{date_text(day)}",
+        f"RRULE:{rule(chance, day)}",
+        f"EXDATE;VALUE=DATE:{day.year + 1}{day:%m%d}",
+    ]
+    moved = [
+        "END:VEVENT",
+        "BEGIN:VEVENT",
+        f"UID:{uid}",
+        f"RECURRENCE-ID;VALUE=DATE:{date_text(day)}",
+    ]
+    moved += [
+        f"DTSTART;VALUE=DATE:{date_text(day + timedelta(days=chance.randrange(-2, 3)))}",
+        "SUMMARY:moved",
+    ]
     moved += ["STATUS:CANCELLED"] if chance.random() < 0.3 else []
-    return [*lines, f"UID:{uid}", "X-APPLE-UNIVERSAL-ID:7", *(moved if chance.random() < 0.5 else [])]
+    return [
+        *lines,
+        f"UID:{uid}",
+        "X-APPLE-UNIVERSAL-ID:7",
+        *(moved if chance.random() < 0.5 else []),
+    ]
 
 
 def thunderbird(chance: Chance, day: date, uid: str) -> list[str]:
-    lines = [f"DTSTART;VALUE=DATE;TZID=/mozilla.org/20070129_1/Asia/Tokyo:{date_text(day)}", f"DURATION:P{chance.randint(1, 3)}D"]
-    lines += [f"RDATE;VALUE=DATE:{date_text(day + timedelta(days=400))},{date_text(day + timedelta(days=500))}"]
+    lines = [
+        f"DTSTART;VALUE=DATE;TZID=/mozilla.org/20070129_1/Asia/Tokyo:{date_text(day)}",
+        f"DURATION:P{chance.randint(1, 3)}D",
+    ]
+    lines += [
+        f"RDATE;VALUE=DATE:{date_text(day + timedelta(days=400))},{date_text(day + timedelta(days=500))}"
+    ]
     return [*lines, f"UID:{uid}", "X-MOZ-GENERATION:3"]
 
 
 def feed(chance: Chance, day: date, uid: str) -> list[str]:
     """One event for each year, one name for all of them, and now and then nothing but a beginning."""
     lines = [f"DTSTART;VALUE=DATE:{date_text(day)}", "UID:20080101T000000Z-office@example.com"]
-    lines += [f"DTEND;VALUE=DATE:{date_text(day + timedelta(days=1))}"] if chance.random() < 0.7 else []
-    return [*lines, f"DESCRIPTION:Information\\, provided {uid}\\n" + "x" * 90, "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE"]
+    lines += (
+        [f"DTEND;VALUE=DATE:{date_text(day + timedelta(days=1))}"] if chance.random() < 0.7 else []
+    )
+    return [
+        *lines,
+        f"DESCRIPTION:Information\\, provided {uid}\\n" + "x" * 90,
+        "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE",
+    ]
 
 
 def moments(chance: Chance, day: date, uid: str) -> list[str]:
     """Whole days and appointments as moments, of zones and of UTC."""
     at = chance.choice(["TZID=Europe/Madrid", "TZID=America/New_York", ""])
-    hour, zulu = chance.choice(["000000", "000000", "090000", "230000"]), "" if at else chance.choice(["Z", ""])
-    begin, end = (f"{f';{at}' if at else ''}:{date_text(d)}T{hour}{zulu}" for d in (day, day + timedelta(days=chance.randrange(4))))
+    hour, zulu = (
+        chance.choice(["000000", "000000", "090000", "230000"]),
+        "" if at else chance.choice(["Z", ""]),
+    )
+    begin, end = (
+        f"{f';{at}' if at else ''}:{date_text(d)}T{hour}{zulu}"
+        for d in (day, day + timedelta(days=chance.randrange(4)))
+    )
     lines = [f"DTSTART{begin}", f"DTEND{end}", f"UID:{uid}"]
     return [*lines, f"RRULE:{rule(chance, day)}"] if chance.random() < 0.4 else lines
 
@@ -422,25 +669,46 @@ def folded(line: str) -> str:
 
 def made(chance: Chance, style: Style) -> tuple[str, str]:
     """A calendar in that style, and the zone that it is read for."""
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:-//{style.__name__}//EN", "METHOD:PUBLISH", "X-WR-TIMEZONE:Europe/Madrid"]
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        f"PRODID:-//{style.__name__}//EN",
+        "METHOD:PUBLISH",
+        "X-WR-TIMEZONE:Europe/Madrid",
+    ]
     for number in range(chance.randint(1, 12)):
-        day = date(chance.choice([2024, 2026, 2027, 2028]), chance.randint(1, 12), chance.randint(1, 28))
+        day = date(
+            chance.choice([2024, 2026, 2027, 2028]), chance.randint(1, 12), chance.randint(1, 28)
+        )
         event = style(chance, day, f"{number}-x")
         name = chance.choice(NAMES)
-        lines += ["BEGIN:VEVENT", f"SUMMARY{';LANGUAGE=en-us' if style is outlook else ''}:{name}", *event, "END:VEVENT"]
+        lines += [
+            "BEGIN:VEVENT",
+            f"SUMMARY{';LANGUAGE=en-us' if style is outlook else ''}:{name}",
+            *event,
+            "END:VEVENT",
+        ]
     text = "\r\n".join([*map(folded, lines), "END:VCALENDAR", ""])
-    return text if style is not apple else text.replace("\r\n", "\n"), chance.choice([MADRID, "America/New_York", "Asia/Tokyo", "UTC"])
+    return text if style is not apple else text.replace("\r\n", "\n"), chance.choice(
+        [MADRID, "America/New_York", "Asia/Tokyo", "UTC"]
+    )
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda s: s.__name__)
-def test_the_days_of_calendars_as_programs_write_them_are_a_second_implementations(style: Style) -> None:
+def test_the_days_of_calendars_as_programs_write_them_are_a_second_implementations(
+    style: Style,
+) -> None:
     """Forty of each style; two hundred and forty together."""
     first, last = date(2027, 1, 1), date(2028, 6, 30)
     filled_days = 0
     for seed in range(200 if FULL else 40):
         text, zone = made(random.Random(f"{style.__name__}/{seed}"), style)
         mine = w.holidays(text.encode(), first, last, zone)
-        assert {(h.date, h.name) for h in mine.all} == days_off(text, first, last, zone), (seed, zone, text)
+        assert {(h.date, h.name) for h in mine.all} == days_off(text, first, last, zone), (
+            seed,
+            zone,
+            text,
+        )
         assert not mine.skipped
         filled_days += len(mine.all)
     assert filled_days > 50
@@ -451,21 +719,43 @@ def random_rule(chance: Chance) -> str:
     frequency = chance.choice(["DAILY", "WEEKLY", "MONTHLY", "YEARLY", "YEARLY"])
     parts = [f"FREQ={frequency}", f"WKST={chance.choice(['MO', 'SU', 'SA'])}"]
     parts += [f"INTERVAL={chance.randint(1, 4)}"] if chance.random() < 0.4 else []
-    months = [f"BYMONTH={','.join(map(str, sorted(chance.sample(range(1, 13), 3))))}"] if chance.random() < 0.4 else []
+    months = (
+        [f"BYMONTH={','.join(map(str, sorted(chance.sample(range(1, 13), 3))))}"]
+        if chance.random() < 0.4
+        else []
+    )
     in_month = frequency == "MONTHLY" or bool(months)
-    numbers = ([1, 2, 3, 4, -1, -2] if in_month else [1, 2, 20, 51, -1, -5]) if frequency in ("MONTHLY", "YEARLY") else []
+    numbers = (
+        ([1, 2, 3, 4, -1, -2] if in_month else [1, 2, 20, 51, -1, -5])
+        if frequency in ("MONTHLY", "YEARLY")
+        else []
+    )
     numbered = bool(numbers) and chance.random() < 0.6
-    days = [f"{chance.choice(numbers) if numbered else ''}{d}" for d in chance.sample(["MO", "TU", "WE", "TH", "FR", "SA", "SU"], 2)]
+    days = [
+        f"{chance.choice(numbers) if numbered else ''}{d}"
+        for d in chance.sample(["MO", "TU", "WE", "TH", "FR", "SA", "SU"], 2)
+    ]
     which = chance.choice(["days", "dates", "year", "weeks", "none"])
     if which == "days" or frequency == "WEEKLY":
         parts.append(f"BYDAY={','.join(days)}")
     elif which == "dates":
-        parts.append(f"BYMONTHDAY={','.join(map(str, chance.sample([1, 2, 9, 15, 28, -1, -2, -28], 3)))}")
+        parts.append(
+            f"BYMONTHDAY={','.join(map(str, chance.sample([1, 2, 9, 15, 28, -1, -2, -28], 3)))}"
+        )
     elif which == "year" and frequency == "YEARLY" and not months:
-        parts.append(f"BYYEARDAY={','.join(map(str, chance.sample([1, 60, 100, 200, 365, -1, -365, -100], 3)))}")
+        parts.append(
+            f"BYYEARDAY={','.join(map(str, chance.sample([1, 60, 100, 200, 365, -1, -365, -100], 3)))}"
+        )
     elif which == "weeks" and frequency == "YEARLY" and not months:
-        parts += [f"BYWEEKNO={','.join(map(str, chance.sample([1, 2, 20, 52, -1, -2], 2)))}", "BYDAY=MO,TH"]
-    if chance.random() < 0.3 and frequency in ("MONTHLY", "YEARLY") and any(p.startswith("BY") for p in parts):
+        parts += [
+            f"BYWEEKNO={','.join(map(str, chance.sample([1, 2, 20, 52, -1, -2], 2)))}",
+            "BYDAY=MO,TH",
+        ]
+    if (
+        chance.random() < 0.3
+        and frequency in ("MONTHLY", "YEARLY")
+        and any(p.startswith("BY") for p in parts)
+    ):
         parts.append(f"BYSETPOS={chance.choice([1, -1])}")
     parts += [f"COUNT={chance.randint(1, 40)}"] if chance.random() < 0.3 else []
     return ";".join([*parts, *months])
@@ -476,11 +766,20 @@ def test_rules_repeat_as_dateutil_repeats_them() -> None:
     first, last, found = date(2027, 1, 1), date(2028, 6, 30), 0
     for _ in range(3000 if FULL else 300):
         text = random_rule(chance)
-        begin = datetime(chance.randint(2016, 2027), chance.randint(1, 12), chance.randint(1, 28), 9, 30, tzinfo=UTC).replace(tzinfo=None)
+        begin = datetime(
+            chance.randint(2016, 2027),
+            chance.randint(1, 12),
+            chance.randint(1, 28),
+            9,
+            30,
+            tzinfo=UTC,
+        ).replace(tzinfo=None)
         mine = list(Repeats(parse_rule(text), begin, None, Budget()).between(first, last))
         if not mine and "COUNT" not in text:
             continue  # dateutil would look until the year 9999
-        theirs = rrulestr(f"{text}", dtstart=begin).between(datetime.combine(first, time.min), datetime.combine(last, time.max), inc=True)
+        theirs = rrulestr(f"{text}", dtstart=begin).between(
+            datetime.combine(first, time.min), datetime.combine(last, time.max), inc=True
+        )
         assert mine == theirs, (text, begin)
         found += len(mine)
     assert found > 1000
@@ -503,28 +802,44 @@ ATTENDEE;CUTYPE=ROOM:mailto:room@example.com"""
 
 def test_a_change_freeze_lasts_from_midnight_to_midnight_there() -> None:
     (freeze,) = freezes(calendar(FREEZE), FIRST, LAST, MADRID).all
-    assert (freeze.since, freeze.until, freeze.name) == (madrid("2027-12-20"), madrid("2028-01-07"), "Year-end freeze")
-    (timed,) = freezes(calendar("DTSTART:20271220T080000\nDTEND:20271220T120000"), FIRST, LAST, MADRID).all
+    assert (freeze.since, freeze.until, freeze.name) == (
+        madrid("2027-12-20"),
+        madrid("2028-01-07"),
+        "Year-end freeze",
+    )
+    (timed,) = freezes(
+        calendar("DTSTART:20271220T080000\nDTEND:20271220T120000"), FIRST, LAST, MADRID
+    ).all
     assert (timed.since, timed.until) == (madrid("2027-12-20T08:00"), madrid("2027-12-20T12:00"))
-    assert not freezes(calendar("DTSTART:20271220T080000"), FIRST, LAST, MADRID).all, "a moment lasts no time"
+    assert not freezes(calendar("DTSTART:20271220T080000"), FIRST, LAST, MADRID).all, (
+        "a moment lasts no time"
+    )
 
 
 def test_a_meeting_has_its_time_and_the_people_who_come() -> None:
     (meeting,) = meetings(calendar(BOARD), FIRST, LAST, MADRID).all
-    assert (meeting.since, meeting.until) == (madrid("2027-11-22T22:00"), madrid("2027-11-23T00:00"))
+    assert (meeting.since, meeting.until) == (
+        madrid("2027-11-22T22:00"),
+        madrid("2027-11-23T00:00"),
+    )
     assert (meeting.name, meeting.people) == ("Board", 4)
-    (alone,) = meetings(calendar("DTSTART:20271122T160000Z\nDURATION:PT1H"), FIRST, LAST, MADRID).all
+    (alone,) = meetings(
+        calendar("DTSTART:20271122T160000Z\nDURATION:PT1H"), FIRST, LAST, MADRID
+    ).all
     assert alone.people is None
 
 
-@pytest.mark.parametrize("event", [
-    "SUMMARY:Ana’s birthday\nDTSTART;VALUE=DATE:20271122",
-    "SUMMARY:Lunch\nDTSTART:20271122T120000\nDURATION:PT1H\nTRANSP:TRANSPARENT",
-    "SUMMARY:Holding\nDTSTART:20271122T120000\nDURATION:PT1H\nX-MICROSOFT-CDO-BUSYSTATUS:FREE",
-    "SUMMARY:Ana on leave\nDTSTART:20271122T090000\nDTEND:20271126T170000",
-    "SUMMARY:Off\nDTSTART:20271122T120000\nDURATION:PT1H\nSTATUS:CANCELLED",
-    "SUMMARY:Reminder\nDTSTART:20271122T120000",
-])
+@pytest.mark.parametrize(
+    "event",
+    [
+        "SUMMARY:Ana’s birthday\nDTSTART;VALUE=DATE:20271122",
+        "SUMMARY:Lunch\nDTSTART:20271122T120000\nDURATION:PT1H\nTRANSP:TRANSPARENT",
+        "SUMMARY:Holding\nDTSTART:20271122T120000\nDURATION:PT1H\nX-MICROSOFT-CDO-BUSYSTATUS:FREE",
+        "SUMMARY:Ana on leave\nDTSTART:20271122T090000\nDTEND:20271126T170000",
+        "SUMMARY:Off\nDTSTART:20271122T120000\nDURATION:PT1H\nSTATUS:CANCELLED",
+        "SUMMARY:Reminder\nDTSTART:20271122T120000",
+    ],
+)
 def test_what_is_no_meeting(event: str) -> None:
     assert not meetings(calendar(event), FIRST, LAST, MADRID).all
 
@@ -533,4 +848,6 @@ def test_a_weekly_meeting_that_was_moved_once() -> None:
     weekly = "DTSTART;TZID=Europe/Madrid:20271101T210000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;COUNT=4"
     moved = "DTSTART;TZID=Europe/Madrid:20271116T213000\nDURATION:PT1H\nRECURRENCE-ID;TZID=Europe/Madrid:20271115T210000"
     found = meetings(series(weekly, moved), FIRST, LAST, MADRID).all
-    assert [m.since for m in found] == [madrid(f"2027-11-{d}") for d in ("01T21:00", "08T21:00", "16T21:30", "22T21:00")]
+    assert [m.since for m in found] == [
+        madrid(f"2027-11-{d}") for d in ("01T21:00", "08T21:00", "16T21:30", "22T21:00")
+    ]

@@ -15,7 +15,20 @@ from services.procedures.plan import make_plan
 from services.runs.journal import Journal, dump, load
 from services.runs.locks import Lease, Locks
 from services.runs.request import Act, Request, RequestState, Vote
-from services.runs.run import Answered, Asked, CancelAsked, Ended, Noted, Opened, Questioned, Reached, Resumed, Run, State, Stopped
+from services.runs.run import (
+    Answered,
+    Asked,
+    CancelAsked,
+    Ended,
+    Noted,
+    Opened,
+    Questioned,
+    Reached,
+    Resumed,
+    Run,
+    State,
+    Stopped,
+)
 from services.steps import Choice, Question
 from services.store import Commit
 from services.store.keys import halt_key, question_key, run_log_key, said_key
@@ -69,7 +82,9 @@ def test_an_opening_claims_counts_consumes_and_writes_in_one_act() -> None:
     async def story(desk: Desk) -> None:
         assert await desk.journal.next_name("acme") == ("acme-1", None)
         assert await desk.journal.put_request(REQUEST, None)
-        assert await desk.journal.open(OPENED, None, (REQUEST, APPROVED), {"book": None}, {"book": "written"})
+        assert await desk.journal.open(
+            OPENED, None, (REQUEST, APPROVED), {"book": None}, {"book": "written"}
+        )
         state = await desk.state()
         assert (state["claim:acme"], state["number:acme"]) == ("acme-1", "1")
         assert (await desk.journal.request("r1")).state is RequestState.APPROVED
@@ -82,7 +97,13 @@ def test_an_opening_claims_counts_consumes_and_writes_in_one_act() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "text"), [("claim:acme", "acme-0"), ("number:acme", "7"), ("request:r1", "changed"), ("book", "changed")]
+    ("key", "text"),
+    [
+        ("claim:acme", "acme-0"),
+        ("number:acme", "7"),
+        ("request:r1", "changed"),
+        ("book", "changed"),
+    ],
 )
 def test_an_opening_rests_on_all_of_it(key: str, text: str) -> None:
     """Another run has the cluster, or took the number; the request was closed; the book of hours was edited: nothing is written."""
@@ -91,7 +112,9 @@ def test_an_opening_rests_on_all_of_it(key: str, text: str) -> None:
         await desk.journal.put_request(REQUEST, None)
         await desk.store.commit(Commit(puts={key: text}))
         before = await desk.state()
-        assert not await desk.journal.open(OPENED, None, (REQUEST, APPROVED), {"book": None}, {"book": "written"})
+        assert not await desk.journal.open(
+            OPENED, None, (REQUEST, APPROVED), {"book": None}, {"book": "written"}
+        )
         assert await desk.state() == before
         assert await desk.log() == []
         assert await desk.journal.latest("acme", 5) == []
@@ -105,7 +128,9 @@ def test_the_number_counts_on() -> None:
         assert await desk.journal.next_name("acme") == ("acme-42", "41")
         assert await desk.journal.open(replace(OPENED, run="acme-42"), "41")
         assert await desk.store.get("number:acme") == ["42"]
-        assert not await desk.journal.open(replace(OPENED, run="acme-43"), "42"), "the cluster is taken"
+        assert not await desk.journal.open(replace(OPENED, run="acme-43"), "42"), (
+            "the cluster is taken"
+        )
 
     play(story)
 
@@ -116,7 +141,13 @@ def test_what_a_worker_writes_needs_its_lease_at_that_moment() -> None:
         run = await desk.journal.append(run, Asked(2.0, 0, 0), lease)
         assert run.asks == 1
         await desk.store.commit(Commit(puts={lease.key: "2:w2"}))
-        for event in (Asked(3.0, 0, 1), Noted(3.0, "x"), Questioned(3.0, QUESTION), Stopped(3.0, "x"), Ended(3.0, State.DONE, "")):
+        for event in (
+            Asked(3.0, 0, 1),
+            Noted(3.0, "x"),
+            Questioned(3.0, QUESTION),
+            Stopped(3.0, "x"),
+            Ended(3.0, State.DONE, ""),
+        ):
             with pytest.raises(Superseded, match="acme-1 is driven by somebody else"):
                 await desk.journal.append(run, event, lease)
         assert await desk.log() == ["Opened", "Asked"]
@@ -128,7 +159,9 @@ def test_what_a_worker_writes_needs_its_lease_at_that_moment() -> None:
 def test_a_worker_whose_lease_has_run_out_does_not_try() -> None:
     async def story(desk: Desk) -> None:
         run, lease = await desk.opened()
-        await desk.store.commit(Commit(puts={lease.key: lease.token}))  # the state would still take it
+        await desk.store.commit(
+            Commit(puts={lease.key: lease.token})
+        )  # the state would still take it
         await lease.release()
         await desk.store.commit(Commit(puts={lease.key: lease.token}))
         with pytest.raises(Superseded, match="not ours any more"):
@@ -199,7 +232,11 @@ def test_a_stop_closes_the_question_and_keeps_the_cluster() -> None:
         run = await stopped(desk)
         state = await desk.state()
         assert run.state is State.STOPPED
-        assert (state[halt_key("acme-1")], state[question_key("acme-1")], state["claim:acme"]) == ("stopped", None, "acme-1")
+        assert (state[halt_key("acme-1")], state[question_key("acme-1")], state["claim:acme"]) == (
+            "stopped",
+            None,
+            "acme-1",
+        )
         assert not await desk.journal.say(run, Answered(4.0, "q", "go", BEN))
 
     play(story)
@@ -233,7 +270,13 @@ def test_a_run_that_has_not_stopped_is_neither_resumed_nor_abandoned(event: Any)
 
 
 @pytest.mark.parametrize(
-    "event", [CancelAsked(9.0, ANA), Answered(9.0, "q", "go", BEN), Resumed(9.0, ANA, 0), Ended(9.0, State.ABANDONED, "", BEN)]
+    "event",
+    [
+        CancelAsked(9.0, ANA),
+        Answered(9.0, "q", "go", BEN),
+        Resumed(9.0, ANA, 0),
+        Ended(9.0, State.ABANDONED, "", BEN),
+    ],
 )
 def test_nothing_is_said_of_a_run_that_has_the_cluster_no_more(event: Any) -> None:
     async def story(desk: Desk) -> None:
@@ -290,7 +333,9 @@ def test_a_request_is_stored_once_and_listed_in_the_same_act() -> None:
         other = replace(REQUEST, id="r2")
         assert await desk.journal.put_request(REQUEST, None)
         assert await desk.store.get("pending:acme") == ['["r1"]']
-        assert not await desk.journal.put_request(other, None), "the list has changed since it was read"
+        assert not await desk.journal.put_request(other, None), (
+            "the list has changed since it was read"
+        )
         assert not await desk.journal.put_request(REQUEST, '["r1"]'), "it is there already"
         assert await desk.store.get("request:r2", "pending:acme") == [None, '["r1"]']
         assert await desk.journal.put_request(other, '["r1"]')
@@ -304,7 +349,9 @@ def test_a_request_is_changed_only_as_it_was_read() -> None:
     async def story(desk: Desk) -> None:
         await desk.journal.put_request(REQUEST, None)
         assert not await desk.journal.change_request(replace(REQUEST, text=dump(APPROVED)), REQUEST)
-        assert not await desk.journal.change_request(replace(REQUEST, text=""), APPROVED), "what was never read"
+        assert not await desk.journal.change_request(replace(REQUEST, text=""), APPROVED), (
+            "what was never read"
+        )
         assert await desk.journal.change_request(REQUEST, APPROVED)
         assert not await desk.journal.change_request(REQUEST, APPROVED)
         assert await desk.store.get("request:r1") == [dump(APPROVED)]
@@ -321,9 +368,17 @@ def test_of_each_person_the_newest_vote_on_a_question_is_kept_whatever_the_choic
         run, _ = await desk.opened()
         assert await desk.journal.vote(run, "q", wants(ANA)) == (wants(ANA),)
         assert await desk.journal.vote(run, "q", wants(BEN)) == (wants(ANA), wants(BEN))
-        assert await desk.journal.vote(run, "q", wants(ANA, at=2.0)) == (wants(BEN), wants(ANA, at=2.0))
-        assert await desk.journal.vote(run, "q", wants(ANA, "wait", 3.0)) == (wants(BEN), wants(ANA, "wait", 3.0)), "the other is withdrawn"
-        assert await desk.journal.vote(run, "p", wants(ANA)) == (wants(ANA),), "another question has votes of its own"
+        assert await desk.journal.vote(run, "q", wants(ANA, at=2.0)) == (
+            wants(BEN),
+            wants(ANA, at=2.0),
+        )
+        assert await desk.journal.vote(run, "q", wants(ANA, "wait", 3.0)) == (
+            wants(BEN),
+            wants(ANA, "wait", 3.0),
+        ), "the other is withdrawn"
+        assert await desk.journal.vote(run, "p", wants(ANA)) == (wants(ANA),), (
+            "another question has votes of its own"
+        )
         assert load((await desk.store.get("votes:acme-1:p"))[0] or "") == (wants(ANA),)
 
     play(story)
@@ -365,14 +420,23 @@ def test_a_decision_consumes_the_request_that_it_rests_on_in_the_same_act() -> N
         done = act.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
         assert await desk.journal.put_request(act, None)
         event = Resumed(5.0, ANA, 0, PLAN, (BEN,), "r1")
-        assert not await desk.journal.say(run, event, request=(done, act)), "it is not as it was read"
-        assert not await desk.journal.say(run, event, {"book": "changed"}, (act, done)), "what else had to be so is not"
+        assert not await desk.journal.say(run, event, request=(done, act)), (
+            "it is not as it was read"
+        )
+        assert not await desk.journal.say(run, event, {"book": "changed"}, (act, done)), (
+            "what else had to be so is not"
+        )
         assert (await desk.state())[halt_key("acme-1")] == "stopped"
         assert (await desk.journal.request("r1")).state is RequestState.OPEN
         assert await desk.journal.say(run, event, {"book": None}, (act, done))
         assert await desk.journal.request("r1") == done
         run = await desk.journal.run("acme-1")
-        assert (run.state, run.approvers, run.approved_at, run.shown) == (State.RUNNING, (BEN,), 5.0, PLAN)
+        assert (run.state, run.approvers, run.approved_at, run.shown) == (
+            State.RUNNING,
+            (BEN,),
+            5.0,
+            PLAN,
+        )
         told = [e.what for e in await desk.journal.chain.newest("acme", 2)]
         assert sorted(told) == ["approved", "resumed"]
 
@@ -387,7 +451,9 @@ def test_a_question_is_asked_again_in_its_own_place_and_once() -> None:
         assert fresh.id == "q.2"
         assert await desk.journal.ask_again(run, fresh)
         assert not await desk.journal.ask_again(run, fresher), "it was asked again already"
-        assert not await desk.journal.say(run, Answered(3.0, "q", "go", BEN)), "an answer to the old one counts for nothing"
+        assert not await desk.journal.say(run, Answered(3.0, "q", "go", BEN)), (
+            "an answer to the old one counts for nothing"
+        )
         run = await desk.journal.refresh(run)
         assert run.question == fresh
         await desk.store.commit(Commit(puts={"claim:acme": "acme-2"}))
@@ -395,7 +461,9 @@ def test_a_question_is_asked_again_in_its_own_place_and_once() -> None:
         await desk.store.commit(Commit(puts={"claim:acme": "acme-1"}))
         before = await desk.store.get(said_key("acme-1"))
         assert await desk.journal.ask_again(run, fresher)
-        assert await desk.store.get(said_key("acme-1")) != before, "an end that was being written has to be sealed anew"
+        assert await desk.store.get(said_key("acme-1")) != before, (
+            "an end that was being written has to be sealed anew"
+        )
         assert await desk.journal.say(run, Answered(3.0, "q.9", "go", BEN))
 
     play(story)

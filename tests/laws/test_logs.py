@@ -25,7 +25,9 @@ def line(text: str, *, as_json: bool = False, secrets: tuple[str, ...] = ()) -> 
     try:
         raise ValueError(f"inside of {TOKEN}")
     except ValueError:
-        record = logging.LogRecord("bot.test", logging.WARNING, __file__, 1, text, (), sys.exc_info())
+        record = logging.LogRecord(
+            "bot.test", logging.WARNING, __file__, 1, text, (), sys.exc_info()
+        )
     return Lines(as_json=as_json, masker=Masker(secrets)).format(record)
 
 
@@ -41,9 +43,19 @@ def test_every_secret_of_the_settings_is_known(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     cluster = {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}
     file.write_text(yaml.safe_dump({"clusters": {"acme": cluster}}))
-    env = {name: f"value-of-{name}" for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "DIGITALOCEAN_TOKEN")}
+    env = {
+        name: f"value-of-{name}"
+        for name in (
+            "SLACK_BOT_TOKEN",
+            "SLACK_APP_TOKEN",
+            "SLACK_SIGNING_SECRET",
+            "DIGITALOCEAN_TOKEN",
+        )
+    }
     env |= {"LIVEKIT_API_SECRET": "value-of-livekit", "SPACES_SECRET_ACCESS_KEY": "value-of-spaces"}
-    found = set(secrets_of(load(file, env | {"REDIS_URL": "redis://:the-password@redis.example.com/0"})))
+    found = set(
+        secrets_of(load(file, env | {"REDIS_URL": "redis://:the-password@redis.example.com/0"}))
+    )
     assert found >= {*env.values(), "the-password"}
 
 
@@ -57,8 +69,13 @@ def test_a_line_tells_its_run_or_person() -> None:
     run = fold([Opened(1.0, "acme-18", make_plan(ready(3), Shutdown()), Actor("UANA"), (), "")])
     RunLogger().run(Progress(run, None, "", None, "", 1.0))
     told = json.loads(asyncio.run(inside("run acme-18")))
-    assert (told["run"], told["actor"]) == ("acme-18", "UANA"), "who asked for the run is behind its lines"
-    about = {name: json.loads(asyncio.run(inside(name))) for name in ("run acme-17", "card of acme-17", "command of U012AB", "sweep")}
+    assert (told["run"], told["actor"]) == ("acme-18", "UANA"), (
+        "who asked for the run is behind its lines"
+    )
+    about = {
+        name: json.loads(asyncio.run(inside(name)))
+        for name in ("run acme-17", "card of acme-17", "command of U012AB", "sweep")
+    }
     assert about["run acme-17"]["run"] == about["card of acme-17"]["run"] == "acme-17"
     assert about["command of U012AB"]["actor"] == "U012AB"
     assert not {"run", "actor"} & about["sweep"].keys()

@@ -95,15 +95,23 @@ def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> No
             await scene.clock.sleep(20)
             await measures.measure(ready=True, state_up=True, sockets=2, silent=3.0)
             page = read(METRICS.text())
-            assert page["openvidu_bot_runs_open"] == [({"cluster": "acme", "state": "running"}, 1.0)]
+            assert page["openvidu_bot_runs_open"] == [
+                ({"cluster": "acme", "state": "running"}, 1.0)
+            ]
             assert page["openvidu_bot_step_waiting_seconds"][0][1] > 0
             await over(scene, "acme-1")
             await measures.measure(ready=False, state_up=False, sockets=0, silent=3.0)
             page = read(METRICS.text())
             ended = {"cluster": "acme", "procedure": "shutdown", "state": "done"}
             assert gained(before, page, "openvidu_bot_runs_total", ended) == 1
-            assert gained(before, page, "openvidu_bot_approval_seconds_total", {"cluster": "acme"}) == pytest.approx(60, abs=5)
-            steps = [labels["step"] for labels, _ in page["openvidu_bot_steps_total"] if labels["cluster"] == "acme"]
+            assert gained(
+                before, page, "openvidu_bot_approval_seconds_total", {"cluster": "acme"}
+            ) == pytest.approx(60, abs=5)
+            steps = [
+                labels["step"]
+                for labels, _ in page["openvidu_bot_steps_total"]
+                if labels["cluster"] == "acme"
+            ]
             assert len(set(steps)) == 4
             assert page["openvidu_bot_runs_open"] == [], "what is not known is not shown"
             assert page["openvidu_bot_state_up"] == [({}, 0.0)]
@@ -120,11 +128,16 @@ async def over(scene: Scene, name: str) -> Run:
 
 
 def gained(before: Any, after: Any, name: str, labels: dict[str, str]) -> float:
-    values = [dict_of.get(tuple(sorted(labels.items())), 0.0) for dict_of in (by_labels(before[name]), by_labels(after[name]))]
+    values = [
+        dict_of.get(tuple(sorted(labels.items())), 0.0)
+        for dict_of in (by_labels(before[name]), by_labels(after[name]))
+    ]
     return values[1] - values[0]
 
 
-def by_labels(samples: list[tuple[dict[str, str], float]]) -> dict[tuple[tuple[str, str], ...], float]:
+def by_labels(
+    samples: list[tuple[dict[str, str], float]],
+) -> dict[tuple[tuple[str, str], ...], float]:
     return {tuple(sorted(labels.items())): value for labels, value in samples}
 
 
@@ -162,14 +175,21 @@ def test_dashboard_and_alerts_speak_only_of_metrics_and_labels_that_there_are() 
         for name in names:
             assert name in KNOWN, f"{where}: {name}"
         for name, matched in re.findall(r"(openvidu_bot_[a-z_]+)\{([^}]*)\}", expression):
-            assert set(re.findall(r"(\w+)(?:=~|=|!=|!~)", matched)) <= set(KNOWN[name].labels), f"{where}: {matched}"
+            assert set(re.findall(r"(\w+)(?:=~|=|!=|!~)", matched)) <= set(KNOWN[name].labels), (
+                f"{where}: {matched}"
+            )
         for by in re.findall(r"by \(([^)]*)\)", expression):
             known = {label for name in names for label in KNOWN[name].labels} | {"instance"}
             assert {b.strip() for b in by.split(",")} <= known, f"{where}: by ({by})"
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
-    shown = {name for where, expression in expressions() if where.startswith("panel") for name in NAME.findall(expression)}
+    shown = {
+        name
+        for where, expression in expressions()
+        if where.startswith("panel")
+        for name in NAME.findall(expression)
+    }
     assert set(KNOWN) <= shown
 
 
@@ -178,9 +198,12 @@ def test_an_alert_says_what_to_do_and_where_its_labels_come_from() -> None:
         for rule in group["rules"]:
             said = rule["annotations"]
             assert set(said) == {"summary", "description"}
-            labels = {label for name in NAME.findall(rule["expr"]) if name in KNOWN for label in KNOWN[name].labels}
+            labels = {
+                label
+                for name in NAME.findall(rule["expr"])
+                if name in KNOWN
+                for label in KNOWN[name].labels
+            }
             assert set(re.findall(r"\$labels\.(\w+)", str(said))) <= labels, rule["alert"]
             for path in re.findall(r"docs/[\w/-]+\.md", said["description"]):
                 assert (ROOT / path).is_file(), path
-
-

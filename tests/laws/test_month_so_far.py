@@ -50,9 +50,18 @@ def summed_up(amount: Decimal | None) -> Decimal:
 def test_a_month_of_a_v5_droplet_is_billed_to_its_end() -> None:
     """744 h in October, at $0.15529: $115.54, whatever its monthly price says; a bundled plan of that price would stop at 672 h."""
     for monthly in ("0", "104.36", "113.36"):
-        droplet = Droplet(7, "a", "active", size="g5-4vcpu-8gb-80gb", hourly=Decimal("0.15529"), monthly=Decimal(monthly))
+        droplet = Droplet(
+            7,
+            "a",
+            "active",
+            size="g5-4vcpu-8gb-80gb",
+            hourly=Decimal("0.15529"),
+            monthly=Decimal(monthly),
+        )
         assert summed_up(so_far([droplet], at("2026-11-01T00:00") - 1)) == Decimal("115.54")
-    bundled = Droplet(7, "a", "active", size="g-2vcpu-8gb", hourly=Decimal("0.15529"), monthly=Decimal("104.36"))
+    bundled = Droplet(
+        7, "a", "active", size="g-2vcpu-8gb", hourly=Decimal("0.15529"), monthly=Decimal("104.36")
+    )
     assert summed_up(so_far([bundled], at("2026-11-01T00:00") - 1)) == Decimal("104.35")
 
 
@@ -67,13 +76,21 @@ def test_a_price_that_is_not_known_is_not_nothing() -> None:
 
 def test_a_plan_does_not_promise_what_it_cannot_know() -> None:
     up = ready(3)
-    silent = replace(up, media=tuple(replace(n, droplet=replace(n.droplet, hourly=None)) for n in up.media))
+    silent = replace(
+        up, media=tuple(replace(n, droplet=replace(n.droplet, hourly=None)) for n in up.media)
+    )
     assert saving(make_plan(up, Shutdown())).startswith("saves $0.21/h (3 media nodes)")
-    assert saving(make_plan(silent, Shutdown())).startswith("what it changes is unknown: DigitalOcean's price of a droplet was not seen")
+    assert saving(make_plan(silent, Shutdown())).startswith(
+        "what it changes is unknown: DigitalOcean's price of a droplet was not seen"
+    )
 
 
 def test_what_the_month_does_not_count_is_said_below_its_sums() -> None:
-    month = replace(report("acme", 2026, 10, Facts(), at("2026-11-01T00:00")), unpriced=2, addresses=Decimal("744.00"))
+    month = replace(
+        report("acme", 2026, 10, Facts(), at("2026-11-01T00:00")),
+        unpriced=2,
+        addresses=Decimal("744.00"),
+    )
     said = cost_card(month).text
     assert "not counted: 2 media nodes whose price is unknown" in said
     assert "not counted: 744.0 address-hours" in said

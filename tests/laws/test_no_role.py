@@ -36,7 +36,12 @@ from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
 from tests.support.scene import ROOT, Scene
 
 Family = Callable[[Place, str], Iterator[Door]]
-FAMILIES: dict[str, Family] = {"commands": doors.commands, "buttons": doors.buttons, "forms": doors.forms, "events": doors.events}
+FAMILIES: dict[str, Family] = {
+    "commands": doors.commands,
+    "buttons": doors.buttons,
+    "forms": doors.forms,
+    "events": doors.events,
+}
 AT_A_TERMINAL = (Actor(DORA), Actor(EVE), Actor(f"{NOBODY}dora"))
 
 
@@ -45,7 +50,9 @@ def seen_through(family: Family, user: str, *, closed: bool = False) -> list[str
 
     async def story() -> list[str]:
         async with place(closed=closed) as p:
-            found = [leak for door in family(p, user) for leak in await doors.through(p, door, user)]
+            found = [
+                leak for door in family(p, user) for leak in await doors.through(p, door, user)
+            ]
             p.scene.promises = False  # what is forged breaks Slack's own rules
             return found
 
@@ -93,7 +100,11 @@ def test_nor_from_what_is_told_after_a_lost_answer() -> None:
                 for value in (p.requests[0], p.runs[1], p.answer):
                     trouble.away = True
                     door = doors.press(p, DORA, action, value)
-                    found += await doors.through(p, replace(door, walk=lambda d=door: _and_back(d, trouble)), DORA)  # type: ignore[misc]
+                    found += await doors.through(
+                        p,
+                        replace(door, walk=lambda d=door: _and_back(d, trouble)),  # type: ignore[misc]
+                        DORA,
+                    )
             p.scene.promises = False
             return found
 
@@ -117,7 +128,10 @@ def test_http_names_no_person_node_run_or_reason() -> None:
         async with place() as p:
             settings = p.scene.settings
             slack = settings.slack.model_copy(update={"signing_secret": SecretStr("x")})
-            serving = Serving(replace(p.scene.bot, settings=settings.model_copy(update={"slack": slack})), AsyncWebClient())
+            serving = Serving(
+                replace(p.scene.bot, settings=settings.model_copy(update={"slack": slack})),
+                AsyncWebClient(),
+            )
             health = serving._health
             paths = {}
             for route in [*health.own_routes(), *health._routes]:
@@ -127,7 +141,9 @@ def test_http_names_no_person_node_run_or_reason() -> None:
                 paths[route.path] = str(answer.text)
             words = p.words
         for path, text in paths.items():
-            bare = re.sub(rf'clusters?="(beta )?{SECRET}"', "", text) if path == "/metrics" else text
+            bare = (
+                re.sub(rf'clusters?="(beta )?{SECRET}"', "", text) if path == "/metrics" else text
+            )
             assert doors.leaks(bare, "", words) == [], path
         return paths
 
@@ -139,11 +155,36 @@ def test_http_names_no_person_node_run_or_reason() -> None:
 
 # What the bot reads for itself; a person's answer is read through `services.schedule.visible`, which looks at their role.
 UNCHECKED = {
-    *("desk.journal", "desk.memory", "desk.heads", "desk.look", "desk.open_run", "desk.waiting", "desk.stamp", "desk.usage", "desk.cards"),
-    *("hours.books", "hours.words", "hours.schedule", "hours.exceptions", "hours.terms", "hours.usage"),
+    *(
+        "desk.journal",
+        "desk.memory",
+        "desk.heads",
+        "desk.look",
+        "desk.open_run",
+        "desk.waiting",
+        "desk.stamp",
+        "desk.usage",
+        "desk.cards",
+    ),
+    *(
+        "hours.books",
+        "hours.words",
+        "hours.schedule",
+        "hours.exceptions",
+        "hours.terms",
+        "hours.usage",
+    ),
 }
 # Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
-OWN_VOICE = {"reporter", "announcements", "escalations", "direct_copies", "deferred", "overview", "user_groups"}
+OWN_VOICE = {
+    "reporter",
+    "announcements",
+    "escalations",
+    "direct_copies",
+    "deferred",
+    "overview",
+    "user_groups",
+}
 
 
 def _reads(path: Path) -> set[str]:
@@ -159,7 +200,9 @@ def _reads(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "handlers").rglob("*.py")), ids=lambda p: p.stem)
 def test_what_is_answered_to_a_person_is_read_past_no_role(path: Path) -> None:
     found = _reads(path)
-    assert not found or path.stem in OWN_VOICE, f"{path.name} reads {', '.join(sorted(found))}: use Sight"
+    assert not found or path.stem in OWN_VOICE, (
+        f"{path.name} reads {', '.join(sorted(found))}: use Sight"
+    )
 
 
 def test_every_method_of_sight_takes_the_person() -> None:
@@ -180,10 +223,14 @@ def test_slack_has_no_other_way_in() -> None:
 
 def test_every_button_that_is_drawn_is_known() -> None:
     """The ids of all buttons and menus that handlers draw: each is one that a press is understood by."""
-    drawn = {action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)}
+    drawn = {
+        action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)
+    }
     announced = (ROOT / "services" / "schedule" / "scheduler.py").read_text("utf-8")
     drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', announced)}
-    assert drawn == {*ACTIONS, *OFFERED} - {"say", "form"}, "those two are offers, and walked through for every command"
+    assert drawn == {*ACTIONS, *OFFERED} - {"say", "form"}, (
+        "those two are offers, and walked through for every command"
+    )
 
 
 # Where an action's name comes in from outside of the function that draws it: an offer, an announcement's own, a field of a form.
@@ -193,7 +240,11 @@ HANDED_ON = {"o.action", "action", "block"}
 def _drawn(path: Path) -> Iterator[str]:
     module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("button", "menu"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("button", "menu")
+        ):
             action = node.args[1]
             if ast.unparse(action) not in HANDED_ON:
                 yield _named(action, module).partition(":")[0]
@@ -217,7 +268,9 @@ def _named(action: ast.expr, module: ModuleType) -> str:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_law_finds_it_when_nobody_looks_at_roles(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_law_finds_it_when_nobody_looks_at_roles(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     allow(monkeypatch)
     assert seen_through(FAMILIES[family], DORA)
 

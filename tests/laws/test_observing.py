@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from services.cloud.confirm import LOOKS, SECONDS
 from services.cluster.model import EVERYTHING, Cluster, Fact, FleetKind
-from services.common.errors import Forbidden, NotFound, Refused, Rejected, Unconfirmed, Unreachable, Unreadable
+from services.common.errors import (
+    Forbidden,
+    NotFound,
+    Refused,
+    Rejected,
+    Unconfirmed,
+    Unreachable,
+    Unreadable,
+)
 from services.procedures import Scale, Shutdown
 from services.procedures.plan import make_plan
 from tests.support import virtual
@@ -19,8 +27,33 @@ from tests.support.clusters import law
 from tests.support.sight import Sight
 
 Json = Any
-PARTS = ("/v2/droplets", "/v2/droplets/autoscale", "/members", "/v2/functions/namespaces", "/v2/sizes", "/v2/account", "/v2/snapshots")
-ODD: tuple[Json, ...] = (None, True, 0, -1, 3, 2.5, "", "x", "3", "acme-media-node-1", [], [None], [1], {}, {"v4": None}, {"id": 1})
+PARTS = (
+    "/v2/droplets",
+    "/v2/droplets/autoscale",
+    "/members",
+    "/v2/functions/namespaces",
+    "/v2/sizes",
+    "/v2/account",
+    "/v2/snapshots",
+)
+ODD: tuple[Json, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    3,
+    2.5,
+    "",
+    "x",
+    "3",
+    "acme-media-node-1",
+    [],
+    [None],
+    [1],
+    {},
+    {"v4": None},
+    {"id": 1},
+)
 Where = list[int]
 
 
@@ -36,7 +69,10 @@ def bent(body: Json, where: Where, value: Json, *, drop: bool) -> Json:
     for step in where:
         if not isinstance(inner, dict | list) or not inner:
             break
-        holder, key = inner, sorted(inner)[step % len(inner)] if isinstance(inner, dict) else step % len(inner)
+        holder, key = (
+            inner,
+            sorted(inner)[step % len(inner)] if isinstance(inner, dict) else step % len(inner),
+        )
         inner = holder[key]
     if holder is None:
         return value
@@ -49,11 +85,16 @@ def bent(body: Json, where: Where, value: Json, *, drop: bool) -> Json:
 
 odd_values: st.SearchStrategy[Json] = st.sampled_from(ODD) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(("id", "name", "v4", "slug")), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(("id", "name", "v4", "slug")), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 ways = st.lists(st.integers(0, 40), min_size=1, max_size=6)
-changes = st.lists(st.tuples(st.sampled_from(PARTS), ways, odd_values, st.booleans()), min_size=1, max_size=3)
+changes = st.lists(
+    st.tuples(st.sampled_from(PARTS), ways, odd_values, st.booleans()), min_size=1, max_size=3
+)
 kinds = st.sampled_from(("pool", "pool", "fixed", "autoscaler"))
 
 
@@ -64,7 +105,9 @@ def may_be_media(entry: Json, members: set[int]) -> bool:
         return True
     if name.startswith("acme-master-node-"):
         return False
-    return name.startswith("acme-media-") or any(not isinstance(t, str) or t in ("acme-media-node-tag", "acme-draining") for t in tags)
+    return name.startswith("acme-media-") or any(
+        not isinstance(t, str) or t in ("acme-media-node-tag", "acme-draining") for t in tags
+    )
 
 
 class Bent:
@@ -84,14 +127,22 @@ class Bent:
     def media(self) -> set[str]:
         """The droplets that may be media nodes of the stack."""
         listed = self.arrived.get("/members") or {"droplets": []}
-        members = {m["droplet_id"] for m in listed["droplets"] if isinstance(m.get("droplet_id"), int)}
-        return {str(e.get("id")) for e in self.arrived["/v2/droplets"]["droplets"] or [] if may_be_media(e, members)}
+        members = {
+            m["droplet_id"] for m in listed["droplets"] if isinstance(m.get("droplet_id"), int)
+        }
+        return {
+            str(e.get("id"))
+            for e in self.arrived["/v2/droplets"]["droplets"] or []
+            if may_be_media(e, members)
+        }
 
 
 @law
 @example("pool", [("/v2/droplets", [0, 6, 7], None, True)])
 @given(kinds, changes)
-def test_whatever_arrives_is_read_or_not_seen_and_no_node_is_overlooked(kind: str, bends: list[tuple[str, Where, Json, bool]]) -> None:
+def test_whatever_arrives_is_read_or_not_seen_and_no_node_is_overlooked(
+    kind: str, bends: list[tuple[str, Where, Json, bool]]
+) -> None:
     bend = Bent(bends)
 
     async def story() -> None:
@@ -107,7 +158,9 @@ def test_whatever_arrives_is_read_or_not_seen_and_no_node_is_overlooked(kind: st
 
 @law
 @given(kinds, changes)
-def test_who_tolerates_it_sees_the_rest_and_is_told_what_is_missing(kind: str, bends: list[tuple[str, Where, Json, bool]]) -> None:
+def test_who_tolerates_it_sees_the_rest_and_is_told_what_is_missing(
+    kind: str, bends: list[tuple[str, Where, Json, bool]]
+) -> None:
     whole = Bent([])
 
     async def story() -> tuple[Cluster, Cluster | None, str]:
@@ -154,7 +207,9 @@ def foreign(**fields: Json) -> Callable[[str, Json], Json]:
 
     def bend(path: str, body: Json) -> Json:
         if path == "/v2/droplets":
-            body["droplets"].append({**body["droplets"][-1], "id": 1, "name": "x", "tags": [], **fields})
+            body["droplets"].append(
+                {**body["droplets"][-1], "id": 1, "name": "x", "tags": [], **fields}
+            )
         return body
 
     return bend
@@ -163,21 +218,47 @@ def foreign(**fields: Json) -> Callable[[str, Json], Json]:
 @pytest.mark.parametrize(
     ("bend", "says"),
     [
-        (last("autoscale_pools", "droplet_template", None), "autoscale pools: acme-media-node-pool has no readable droplet_template"),
-        (last("autoscale_pools", "name", None), "listing autoscale pools: id [0-9a-f-]+ has no readable name"),
-        (last("autoscale_pools", "active_resources_count", "many"), "acme-media-node-pool has no readable active_resources_count"),
-        (last("droplets", "droplet_id", None), "listing the members of the pool: an entry has no readable droplet_id"),
-        (last("droplets", "status", None), "listing (droplets|the members of the pool): .* has no readable status"),
-        (last("droplets", "tags", "acme"), "listing droplets: acme-media-node-pool-[0-9a-f-]+ has no readable tags"),
-        (last("droplets", "locked", "no"), "listing droplets: acme-media-node-pool-[0-9a-f-]+ has no readable locked"),
+        (
+            last("autoscale_pools", "droplet_template", None),
+            "autoscale pools: acme-media-node-pool has no readable droplet_template",
+        ),
+        (
+            last("autoscale_pools", "name", None),
+            "listing autoscale pools: id [0-9a-f-]+ has no readable name",
+        ),
+        (
+            last("autoscale_pools", "active_resources_count", "many"),
+            "acme-media-node-pool has no readable active_resources_count",
+        ),
+        (
+            last("droplets", "droplet_id", None),
+            "listing the members of the pool: an entry has no readable droplet_id",
+        ),
+        (
+            last("droplets", "status", None),
+            "listing (droplets|the members of the pool): .* has no readable status",
+        ),
+        (
+            last("droplets", "tags", "acme"),
+            "listing droplets: acme-media-node-pool-[0-9a-f-]+ has no readable tags",
+        ),
+        (
+            last("droplets", "locked", "no"),
+            "listing droplets: acme-media-node-pool-[0-9a-f-]+ has no readable locked",
+        ),
         (last("droplets", "created_at", "yesterday"), "no readable created_at"),
         (last("droplets", "name", None), "listing droplets: id [0-9]+ has no readable name"),
         (foreign(name=None, status=None), "listing droplets: id 1 has no readable name"),
         (foreign(tags=[1], status=None), "listing droplets: x has no readable (tags|status)"),
-        (last("namespaces", "label", None), "listing functions namespaces: an entry has no readable label"),
+        (
+            last("namespaces", "label", None),
+            "listing functions namespaces: an entry has no readable label",
+        ),
     ],
 )
-def test_what_may_be_ours_and_cannot_be_read_was_not_seen(bend: Callable[[str, Json], Json], says: str) -> None:
+def test_what_may_be_ours_and_cannot_be_read_was_not_seen(
+    bend: Callable[[str, Json], Json], says: str
+) -> None:
     async def story() -> None:
         sight = Sight(bend, kind="autoscaler" if "namespaces" in says else "pool")
         with pytest.raises(Unreadable, match=says) as raised:
@@ -193,21 +274,43 @@ def test_what_may_be_ours_and_cannot_be_read_was_not_seen(bend: Callable[[str, J
 @pytest.mark.parametrize(
     "bend",
     [
-        *(foreign(tags=None), foreign(tags=None, networks=None), foreign(status=None, locked="x"), foreign(id=None), foreign(size=None)),
-        lambda path, body: body | {"autoscale_pools": [*body["autoscale_pools"], {"name": "x"}]} if path.endswith("/autoscale") else body,
-        lambda path, body: body | {"namespaces": [{"label": "x", "namespace": None}]} if path.endswith("/namespaces") else body,
+        *(
+            foreign(tags=None),
+            foreign(tags=None, networks=None),
+            foreign(status=None, locked="x"),
+            foreign(id=None),
+            foreign(size=None),
+        ),
+        lambda path, body: (
+            body | {"autoscale_pools": [*body["autoscale_pools"], {"name": "x"}]}
+            if path.endswith("/autoscale")
+            else body
+        ),
+        lambda path, body: (
+            body | {"namespaces": [{"label": "x", "namespace": None}]}
+            if path.endswith("/namespaces")
+            else body
+        ),
     ],
 )
 def test_what_is_surely_another_s_is_passed_over(bend: Callable[[str, Json], Json]) -> None:
     async def story() -> None:
         cluster = await Sight(bend).look()
-        assert (len(cluster.masters), len(cluster.media), cluster.kind, cluster.problem) == (4, 2, FleetKind.POOL, "")
+        assert (len(cluster.masters), len(cluster.media), cluster.kind, cluster.problem) == (
+            4,
+            2,
+            FleetKind.POOL,
+            "",
+        )
         assert cluster.unseen == ()
 
     virtual.run(story())
 
 
-@pytest.mark.parametrize("networks", [None, {}, {"v4": None}, {"v4": "none"}, {"v4": [None, {"type": "public"}, 3]}, [], "none"])
+@pytest.mark.parametrize(
+    "networks",
+    [None, {}, {"v4": None}, {"v4": "none"}, {"v4": [None, {"type": "public"}, 3]}, [], "none"],
+)
 def test_a_node_whose_networks_cannot_be_read_is_there_without_an_address(networks: Json) -> None:
     async def story() -> None:
         cluster = await Sight(last("droplets", "networks", networks)).look()
@@ -217,7 +320,17 @@ def test_a_node_whose_networks_cannot_be_read_is_there_without_an_address(networ
     virtual.run(story())
 
 
-@pytest.mark.parametrize("size", [None, {}, {"price_hourly": None}, {"price_hourly": "dear"}, {"price_hourly": 0}, {"price_hourly": -1}])
+@pytest.mark.parametrize(
+    "size",
+    [
+        None,
+        {},
+        {"price_hourly": None},
+        {"price_hourly": "dear"},
+        {"price_hourly": 0},
+        {"price_hourly": -1},
+    ],
+)
 def test_a_price_that_cannot_be_read_is_unknown_and_not_nothing(size: Json) -> None:
     async def story() -> None:
         cluster = await Sight(last("droplets", "size", size)).look()
@@ -230,7 +343,11 @@ def test_a_price_that_cannot_be_read_is_unknown_and_not_nothing(size: Json) -> N
 
 def test_what_is_not_essential_is_unknown_when_it_cannot_be_read() -> None:
     def bend(path: str, body: Json) -> Json:
-        return body | {"sizes": 3, "account": {}, "snapshots": {}, "history": "none"} if path.endswith(unessential) else body
+        return (
+            body | {"sizes": 3, "account": {}, "snapshots": {}, "history": "none"}
+            if path.endswith(unessential)
+            else body
+        )
 
     unessential = ("/sizes", "/account", "/snapshots", "/history")
 
@@ -239,13 +356,18 @@ def test_what_is_not_essential_is_unknown_when_it_cannot_be_read() -> None:
         pool = sight.town.estate.pool("acme")
         sight.town.estate.scaling.fail(pool)
         pool.members.pop()
-        with pytest.raises(Unreadable, match="listing snapshots: the answer holds no readable snapshots"):
+        with pytest.raises(
+            Unreadable, match="listing snapshots: the answer holds no readable snapshots"
+        ):
             await sight.look()
         cluster = await sight.look(tolerates=frozenset({Fact.SNAPSHOTS}))
         assert (cluster.sizes, cluster.snapshots, cluster.droplet_limit) == ((), None, None)
         assert dict(cluster.unseen).keys() == {Fact.SIZES, Fact.SNAPSHOTS}
         assert cluster.pool is not None
-        assert "whether DigitalOcean has a reason for it is not known (listing the history" in cluster.pool.trouble
+        assert (
+            "whether DigitalOcean has a reason for it is not known (listing the history"
+            in cluster.pool.trouble
+        )
         with pytest.raises(Refused, match="it is edited only while it is"):
             make_plan(cluster, Shutdown())
 
@@ -257,7 +379,10 @@ def test_a_size_that_cannot_be_read_takes_none_of_the_others_with_it() -> None:
         whole = await Sight().look()
         cluster = await Sight(last("sizes", "disk", None)).look()
         assert cluster.sizes == whole.sizes[:-1]
-        assert cluster.lacking(frozenset({Fact.SIZES})) == f"listing droplet sizes: {whole.sizes[-1].slug} has no readable disk"
+        assert (
+            cluster.lacking(frozenset({Fact.SIZES}))
+            == f"listing droplet sizes: {whole.sizes[-1].slug} has no readable disk"
+        )
 
     virtual.run(story())
 
@@ -269,22 +394,36 @@ def test_a_size_that_cannot_be_read_takes_none_of_the_others_with_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "path"),
     [
-        *(("pool", part) for part in ("/v2/droplets", "/v2/droplets/autoscale", "/v2/droplets/autoscale/")),
-        *(("autoscaler", part) for part in ("/v2/functions/namespaces", "/v2/functions/namespaces/")),
+        *(
+            ("pool", part)
+            for part in ("/v2/droplets", "/v2/droplets/autoscale", "/v2/droplets/autoscale/")
+        ),
+        *(
+            ("autoscaler", part)
+            for part in ("/v2/functions/namespaces", "/v2/functions/namespaces/")
+        ),
         *(("none", part) for part in ("/v2/tags/",)),
     ],
 )
-def test_one_refusal_of_what_was_answered_before_is_not_believed(kind: str, path: str, status: int) -> None:
+def test_one_refusal_of_what_was_answered_before_is_not_believed(
+    kind: str, path: str, status: int
+) -> None:
     async def story() -> None:
-        sight = Sight(media=0 if kind == "none" else 2, kind="autoscaler" if kind == "none" else kind)
+        sight = Sight(
+            media=0 if kind == "none" else 2, kind="autoscaler" if kind == "none" else kind
+        )
         if kind == "none":
             sight.town.estate.functions.namespaces.clear()
         before = await sight.look()
         sight.refuse(status, path)
         at = sight.clock.now()
         if path.endswith("/") and kind == "pool":
-            sight.town.estate.power.destroy(before.media[0].id)  # so that the members are listed again
-        with pytest.raises(Unconfirmed, match=r"not confirmed yet: it has to be seen in 3 looks over 60 s") as raised:
+            sight.town.estate.power.destroy(
+                before.media[0].id
+            )  # so that the members are listed again
+        with pytest.raises(
+            Unconfirmed, match=r"not confirmed yet: it has to be seen in 3 looks over 60 s"
+        ) as raised:
             await sight.look()
         assert raised.value.first_seen == pytest.approx(at, abs=1)
         assert raised.value.text == str(raised.value)
@@ -339,7 +478,10 @@ def test_what_was_never_answered_is_refused_at_once() -> None:
     virtual.run(story())
 
 
-@pytest.mark.parametrize(("kind", "path"), [("pool", "/v2/droplets/autoscale"), ("autoscaler", "/v2/functions/namespaces")])
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [("pool", "/v2/droplets/autoscale"), ("autoscaler", "/v2/functions/namespaces")],
+)
 def test_another_kind_of_fleet_is_not_believed_when_it_shows_once(kind: str, path: str) -> None:
     """With no node left nothing else tells: masters would be stopped under an autoscaler that was never paused."""
 
@@ -351,7 +493,9 @@ def test_another_kind_of_fleet_is_not_believed_when_it_shows_once(kind: str, pat
             droplet.tags.clear()
         await _empty(sight, kind)
         sight.town.faults.add("digitalocean", "list-empty", f"GET {path}")
-        with pytest.raises(Unconfirmed, match=r"acme is nothing that can be seen, and was an auto.* before"):
+        with pytest.raises(
+            Unconfirmed, match=r"acme is nothing that can be seen, and was an auto.* before"
+        ):
             await sight.look()
         assert (await sight.look()).kind.value == kind
 
@@ -364,7 +508,14 @@ async def _empty(sight: Sight, kind: str) -> None:
     if kind == "pool":
         pool = estate.pool("acme")
         template = estate.scaling.shown_template(pool)
-        estate.scaling.edit(pool.id, {"name": pool.name, "config": {"target_number_instances": 0}, "droplet_template": template})
+        estate.scaling.edit(
+            pool.id,
+            {
+                "name": pool.name,
+                "config": {"target_number_instances": 0},
+                "droplet_template": template,
+            },
+        )
         await sight.clock.sleep(300)
     else:
         for droplet in list(estate.media("acme")):
@@ -377,7 +528,9 @@ def test_another_kind_of_fleet_counts_when_it_is_seen_again_after_a_minute() -> 
         sight = Sight(media=0, kind="autoscaler")
         sight.town.estate.tags.add("acme-draining")
         await sight.look()
-        sight.town.faults.add("digitalocean", "list-empty", "GET /v2/functions/namespaces", times=-1)
+        sight.town.faults.add(
+            "digitalocean", "list-empty", "GET /v2/functions/namespaces", times=-1
+        )
         for _ in range(LOOKS - 1):
             with pytest.raises(Unconfirmed):
                 await sight.look()
@@ -401,7 +554,9 @@ def test_a_member_that_is_missing_from_one_list_is_a_member_still(fault: str) ->
         await sight.clock.sleep(SECONDS)
         gone = await sight.look()
         missing = 3 if fault == "list-empty" else 1
-        assert [n.member_status for n in gone.media].count(None) == missing, "the pool has let go of it, and its droplet stays"
+        assert [n.member_status for n in gone.media].count(None) == missing, (
+            "the pool has let go of it, and its droplet stays"
+        )
         sight.town.faults.calm()
         assert [n.member_status for n in (await sight.look()).media] == ["active"] * 3
 
@@ -432,7 +587,10 @@ def test_a_pool_that_takes_no_edit_says_so_before_anything_is_done(status: Any) 
         assert cluster.pool is not None
         assert cluster.pool.status == status
         for procedure in (Shutdown(), Scale(1)):
-            with pytest.raises(Refused, match=f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"'):
+            with pytest.raises(
+                Refused,
+                match=f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"',
+            ):
                 make_plan(cluster, procedure)
 
     virtual.run(story())
@@ -446,10 +604,20 @@ def test_a_look_at_a_small_account_asks_for_each_list_once() -> None:
         sight = Sight()
         await sight.look()
         members = f"/v2/droplets/autoscale/{sight.town.estate.pool('acme').id}/members"
-        first = ["/v2/account", "/v2/droplets", "/v2/droplets/autoscale", members, "/v2/functions/namespaces", "/v2/sizes", "/v2/snapshots"]
+        first = [
+            "/v2/account",
+            "/v2/droplets",
+            "/v2/droplets/autoscale",
+            members,
+            "/v2/functions/namespaces",
+            "/v2/sizes",
+            "/v2/snapshots",
+        ]
         assert sorted(sight.asked()) == sorted(first)
         await sight.look()
-        assert sorted(sight.asked()) == sorted(["/v2/droplets", "/v2/droplets/autoscale", members, "/v2/snapshots"])
+        assert sorted(sight.asked()) == sorted(
+            ["/v2/droplets", "/v2/droplets/autoscale", members, "/v2/snapshots"]
+        )
 
     virtual.run(story())
 
@@ -461,7 +629,9 @@ def test_an_account_of_many_droplets_is_read_whole_while_others_come_and_go(whic
     async def story() -> None:
         sight = Sight(media=1)
         estate = sight.town.estate
-        estate.neighbours.move_in(230, around=next(d for d in estate.droplets.values() if which in d.name))
+        estate.neighbours.move_in(
+            230, around=next(d for d in estate.droplets.values() if which in d.name)
+        )
         sight.town.faults.add("digitalocean", "churn", "GET /v2/droplets", times=1)
         cluster = await sight.look()
         assert (cluster.problem, len(cluster.masters), len(cluster.media)) == ("", 4, 1)

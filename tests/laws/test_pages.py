@@ -31,7 +31,9 @@ LISTS: dict[str, tuple[str, str, Ask]] = {
 class Shelf:
     """A list at DigitalOcean, in pages of three, that others change right after the answers that `changes` says."""
 
-    def __init__(self, number: int, changes: list[list[Change]], key: str = "droplets", identity: str = "id") -> None:
+    def __init__(
+        self, number: int, changes: list[list[Change]], key: str = "droplets", identity: str = "id"
+    ) -> None:
         self.items = list(range(1, number + 1))
         self.stayed = set(self.items)  # during the whole listing
         self.ever = set(self.items)
@@ -39,11 +41,20 @@ class Shelf:
         self._changes = changes
         self._key, self._identity = key, identity
 
-    def handle(self, _method: str, _path: str, query: Mapping[str, str], _headers: Mapping[str, str], _body: bytes) -> Answer:
+    def handle(
+        self,
+        _method: str,
+        _path: str,
+        query: Mapping[str, str],
+        _headers: Mapping[str, str],
+        _body: bytes,
+    ) -> Answer:
         page = int(query["page"])
         shown = [{self._identity: item} for item in self.items[(page - 1) * A_PAGE : page * A_PAGE]]
         pages = {"next": "there is more"} if page * A_PAGE < len(self.items) else {}
-        answer = json_answer(200, {self._key: shown, "links": {"pages": pages}, "meta": {"total": len(self.items)}})
+        answer = json_answer(
+            200, {self._key: shown, "links": {"pages": pages}, "meta": {"total": len(self.items)}}
+        )
         for change in self._changes[self.requests] if self.requests < len(self._changes) else ():
             self._change(*change)
         self.requests += 1
@@ -76,13 +87,19 @@ def listed(shelf: Shelf, ask: Ask = LISTS["droplets"][2], identity: str = "id") 
 
 positions = st.integers(0, 20)
 shelf_changes = st.lists(
-    st.lists(st.tuples(st.sampled_from(("create", "delete", "delete", "move")), positions, positions), max_size=3), max_size=12
+    st.lists(
+        st.tuples(st.sampled_from(("create", "delete", "delete", "move")), positions, positions),
+        max_size=3,
+    ),
+    max_size=12,
 )
 
 
 @law
 @given(st.integers(0, 13), shelf_changes)
-def test_nothing_that_is_there_all_the_time_is_missing(number: int, changes: list[list[Change]]) -> None:
+def test_nothing_that_is_there_all_the_time_is_missing(
+    number: int, changes: list[list[Change]]
+) -> None:
     shelf = Shelf(number, changes)
     try:
         found = listed(shelf)
@@ -94,8 +111,17 @@ def test_nothing_that_is_there_all_the_time_is_missing(number: int, changes: lis
 
 
 @law
-@given(st.integers(4, 13), st.lists(st.tuples(st.sampled_from(("create", "delete")), positions, positions), min_size=1, max_size=2))
-def test_a_list_that_was_changed_once_is_read_all_the_same(number: int, change: list[Change]) -> None:
+@given(
+    st.integers(4, 13),
+    st.lists(
+        st.tuples(st.sampled_from(("create", "delete")), positions, positions),
+        min_size=1,
+        max_size=2,
+    ),
+)
+def test_a_list_that_was_changed_once_is_read_all_the_same(
+    number: int, change: list[Change]
+) -> None:
     shelf = Shelf(number, [change])
     assert shelf.stayed <= set(listed(shelf))
 
@@ -112,12 +138,24 @@ def test_a_deletion_between_two_pages_hides_nothing(name: str) -> None:
     ("number", "changes"),
     [
         # One comes before the second page is read, and goes before the third: never read, and the number of all says nothing.
-        (8, [[("create", 0, 0)], [("delete", 0, 0)], [], [], [("create", 0, 0)], [("delete", 0, 0)]]),
+        (
+            8,
+            [
+                [("create", 0, 0)],
+                [("delete", 0, 0)],
+                [],
+                [],
+                [("create", 0, 0)],
+                [("delete", 0, 0)],
+            ],
+        ),
         # The last moves to the page that was read; and by a newcomer back to the last page before the first is read again.
         (4, [[("delete", 0, 0)], [("create", 0, 0)]]),
     ],
 )
-def test_a_creation_and_a_deletion_that_cancel_each_other_out_hide_nothing(number: int, changes: list[list[Change]]) -> None:
+def test_a_creation_and_a_deletion_that_cancel_each_other_out_hide_nothing(
+    number: int, changes: list[list[Change]]
+) -> None:
     shelf = Shelf(number, changes)
     assert shelf.stayed <= set(listed(shelf))
 
@@ -155,15 +193,26 @@ def answering(body: object) -> Shelf:
         ({"droplets": None, "meta": {"total": 4}}, "droplets"),
         ({"droplets": [{"id": 1}], "meta": {"total": 201}}, "link to its next page"),
         ({"droplets": [{"id": 1}], "links": {"pages": {"next": "more"}}}, "total"),
-        ({"droplets": [{"id": 1}], "links": {"pages": {"next": "more"}}, "meta": {"total": True}}, "total"),
+        (
+            {
+                "droplets": [{"id": 1}],
+                "links": {"pages": {"next": "more"}},
+                "meta": {"total": True},
+            },
+            "total",
+        ),
         ({"droplets": [{"id": 1}], "links": "next"}, "links"),
         ({"droplets": [{"id": 1}], "links": {"pages": 2}}, "links"),
         *(({"droplets": odd}, "droplets") for odd in NO_LISTS),
         *((odd, "droplets") for odd in NO_ANSWERS),
     ],
 )
-def test_an_answer_that_contradicts_itself_or_is_no_list_is_not_read_as_an_empty_one(body: object, field: str) -> None:
-    with pytest.raises(Unreadable, match=f"^listing droplets: the answer holds no readable {field}$"):
+def test_an_answer_that_contradicts_itself_or_is_no_list_is_not_read_as_an_empty_one(
+    body: object, field: str
+) -> None:
+    with pytest.raises(
+        Unreadable, match=f"^listing droplets: the answer holds no readable {field}$"
+    ):
         listed(answering(body))
 
 
@@ -171,7 +220,10 @@ def test_an_answer_that_contradicts_itself_or_is_no_list_is_not_read_as_an_empty
     "body",
     [
         *({"droplets": []}, {"droplets": None}),
-        *({"droplets": [], "meta": {"total": 0}, "links": {}}, {"droplets": [], "meta": None, "links": None}),
+        *(
+            {"droplets": [], "meta": {"total": 0}, "links": {}},
+            {"droplets": [], "meta": None, "links": None},
+        ),
     ],
 )
 def test_an_empty_list(body: object) -> None:

@@ -28,20 +28,32 @@ SAID = [p for p in PROCEDURES if not p.hidden]
 @given(procedures(*SAID))
 def test_the_words_of_a_procedure_make_it_again(procedure: Procedure) -> None:
     assert parse(procedure.words()) == Words(procedure)
-    assert parse(procedure.words().upper().replace(procedure.words().upper(), procedure.words())) == Words(procedure)
+    assert parse(
+        procedure.words().upper().replace(procedure.words().upper(), procedure.words())
+    ) == Words(procedure)
     assert parse(f"  {procedure.words()}   ") == Words(procedure)
 
 
 @law
-@given(procedures(*SAID), st.booleans(), st.sampled_from(("", "acme", "globex-2")), st.text(REASONS, max_size=60))
-def test_options_may_stand_anywhere(procedure: Procedure, dry: bool, cluster: str, reason: str) -> None:
+@given(
+    procedures(*SAID),
+    st.booleans(),
+    st.sampled_from(("", "acme", "globex-2")),
+    st.text(REASONS, max_size=60),
+)
+def test_options_may_stand_anywhere(
+    procedure: Procedure, dry: bool, cluster: str, reason: str
+) -> None:
     reason = reason.replace("'", "").strip()
     more = ["--dry-run"] if dry else []
     more += [f"--cluster {cluster}"] if cluster else []
     more += [f'--reason "{reason}"'] if reason else []
     expected = Words(procedure, cluster or None, reason, dry)
     assert parse(" ".join([procedure.words(), *more])) == expected
-    head, tail = procedure.words()[: len(procedure.command)], procedure.words()[len(procedure.command) :]
+    head, tail = (
+        procedure.words()[: len(procedure.command)],
+        procedure.words()[len(procedure.command) :],
+    )
     assert parse(" ".join([head, *more]) + tail) == expected
 
 
@@ -57,7 +69,9 @@ def test_options_with_equals_signs() -> None:
 
 
 @pytest.mark.parametrize("kind", SPOKEN, ids=lambda k: k.__name__)
-def test_everything_that_can_be_said_is_found_by_its_command(kind: type[Procedure] | type[InstantCommand]) -> None:
+def test_everything_that_can_be_said_is_found_by_its_command(
+    kind: type[Procedure] | type[InstantCommand],
+) -> None:
     for typed in (kind.command, kind.command.upper(), kind.command.title()):
         if any(f.default is MISSING for f in kind.parameters()):
             with pytest.raises(Refused, match="is missing") as refused:
@@ -94,7 +108,12 @@ def test_a_typo_gets_the_nearest_command(command: str) -> None:
     first = command.split(maxsplit=1)[0]
     if len(first) < 5:
         return
-    typos = {first[:-1], first[0] + first[2] + first[1] + first[3:], first + first[-1], first[:2] + "x" + first[3:]}
+    typos = {
+        first[:-1],
+        first[0] + first[2] + first[1] + first[3:],
+        first + first[-1],
+        first[:2] + "x" + first[3:],
+    }
     known = {k.command.split()[0] for k in SPOKEN}
     for typo in typos - known:
         rest = command[len(first) :]
@@ -103,14 +122,19 @@ def test_a_typo_gets_the_nearest_command(command: str) -> None:
 
 
 def test_nonsense_gets_help() -> None:
-    with pytest.raises(Refused, match=r"“xyzzy” is not a command; `/openvidu help` lists what there is"):
+    with pytest.raises(
+        Refused, match=r"“xyzzy” is not a command; `/openvidu help` lists what there is"
+    ):
         parse("xyzzy")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("startup three", "MEDIA is a whole number, not “three”; usage: `/openvidu startup [MEDIA]`"),
+        (
+            "startup three",
+            "MEDIA is a whole number, not “three”; usage: `/openvidu startup [MEDIA]`",
+        ),
         ("startup -3", "MEDIA is a whole number, not “-3”"),
         ("startup 3.5", "is a whole number"),
         ("startup ٣", "is a whole number"),
@@ -138,8 +162,40 @@ def test_what_is_not_understood_is_said(text: str, words: str) -> None:
 
 WORDS = st.sampled_from(
     [
-        *("shutdown", "startup", "status", "runs", "cancel", "--reason", "--cluster", "--dry-run", "--", "---", "-", "3", "0", "'", '"'),
-        *("\\", "``", "<@U123|ana>", "<!channel>", "*", "&lt;", "\u200b", "\x00", "=", "--=", "--reason=", "𝟛", "--no-drain", "“", "’"),
+        *(
+            "shutdown",
+            "startup",
+            "status",
+            "runs",
+            "cancel",
+            "--reason",
+            "--cluster",
+            "--dry-run",
+            "--",
+            "---",
+            "-",
+            "3",
+            "0",
+            "'",
+            '"',
+        ),
+        *(
+            "\\",
+            "``",
+            "<@U123|ana>",
+            "<!channel>",
+            "*",
+            "&lt;",
+            "\u200b",
+            "\x00",
+            "=",
+            "--=",
+            "--reason=",
+            "𝟛",
+            "--no-drain",
+            "“",
+            "’",
+        ),
         *("\u2028", "$(reboot)"),
     ]
 )
@@ -157,7 +213,9 @@ def test_hostile_words_are_refused_and_nothing_worse(text: str) -> None:
         assert "<@" not in said
 
 
-@pytest.mark.parametrize("name", ["<!channel>", "<@U123>", "a b", "*bold*", "`x`", "a" * 300, "acme-1|x", "acme\n-1"])
+@pytest.mark.parametrize(
+    "name", ["<!channel>", "<@U123>", "a b", "*bold*", "`x`", "a" * 300, "acme-1|x", "acme\n-1"]
+)
 @pytest.mark.parametrize("command", ["cancel", "resume", "abandon", "runs"])
 def test_names_of_runs_are_names(command: str, name: str) -> None:
     """What does not look like a run's name is refused at the door, and is not repeated as it was typed."""
@@ -205,19 +263,22 @@ def test_lengths_as_people_write_them(text: str, seconds: float) -> None:
     assert parse_length(text) == seconds
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("90", "90 of what? write 90m for minutes, or 90h for hours"),
-    ("20:00", "20:00 can be read in two ways: write `until 20:00`, or `for 20h00`"),
-    ("0m", "“0m” is no time at all"),
-    ("2:75", "there are no 75 minutes in 2:75"),
-    ("30m 1h", "“30m 1h” is no length of time; write 90m, 2h, 1h30, 1.5h, 2 days"),
-    ("1h 2h", "is no length of time"),
-    ("1h75", "is no length of time"),
-    ("-1h", "is no length of time"),
-    ("tomorrow", "is no length of time"),
-    ("", "is no length of time"),
-    ("1e9h", "is no length of time"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("90", "90 of what? write 90m for minutes, or 90h for hours"),
+        ("20:00", "20:00 can be read in two ways: write `until 20:00`, or `for 20h00`"),
+        ("0m", "“0m” is no time at all"),
+        ("2:75", "there are no 75 minutes in 2:75"),
+        ("30m 1h", "“30m 1h” is no length of time; write 90m, 2h, 1h30, 1.5h, 2 days"),
+        ("1h 2h", "is no length of time"),
+        ("1h75", "is no length of time"),
+        ("-1h", "is no length of time"),
+        ("tomorrow", "is no length of time"),
+        ("", "is no length of time"),
+        ("1e9h", "is no length of time"),
+    ],
+)
 def test_what_is_no_length_is_said(text: str, told: str) -> None:
     with pytest.raises(Refused) as refused:
         parse_length(text)
@@ -239,25 +300,37 @@ def test_moments_as_people_write_them(text: str, moment: str) -> None:
     assert parse_moment(text, THREE, MADRID) == madrid(moment)
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("20", "“20” can be read in two ways: write 20:00 for the hour, `for 20m` or `for 20h` for a length"),
-    ("90", "“90” can be read in two ways: `for 90m` or `for 90h` for a length"),
-    ("2h", "“2h” can be read in two ways: write `until 02:00`, or `for 2h`"),
-    ("1h30", "“1h30” can be read in two ways: write `until 01:30`, or `for 1h30`"),
-    ("90m", "“90m” is a length; write `for 90m`, or `until 16:30`"),
-    ("2 hours", "“2 hours” is a length; write `for 2 hours`, or `until 17:00`"),
-    ("Friday", "“Friday” can be read in two ways: write `until Friday 00:00` for its beginning, or `until Friday 24:00` for its end"),
-    ("tomorrow", "write `until tomorrow 00:00` for its beginning, or `until tomorrow 24:00` for its end"),
-    ("today 14:00", "today 14:00 is over already"),
-    ("2026-11-01 08:00", "is over already"),
-    ("2026-02-30 08:00", "is not in the calendar"),
-    ("25:00", "there is no 25:00 on the clock"),
-    ("13pm", "there is no 13pm on the clock"),
-    ("whenever", "“whenever” is no moment; write 18:00, 6pm, tomorrow 08:00"),
-    ("someday 08:00", "“someday” is no day"),
-    ("*now* <!channel>", "“now !channel” is no moment"),
-    ("", "is no moment"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "20",
+            "“20” can be read in two ways: write 20:00 for the hour, `for 20m` or `for 20h` for a length",
+        ),
+        ("90", "“90” can be read in two ways: `for 90m` or `for 90h` for a length"),
+        ("2h", "“2h” can be read in two ways: write `until 02:00`, or `for 2h`"),
+        ("1h30", "“1h30” can be read in two ways: write `until 01:30`, or `for 1h30`"),
+        ("90m", "“90m” is a length; write `for 90m`, or `until 16:30`"),
+        ("2 hours", "“2 hours” is a length; write `for 2 hours`, or `until 17:00`"),
+        (
+            "Friday",
+            "“Friday” can be read in two ways: write `until Friday 00:00` for its beginning, or `until Friday 24:00` for its end",
+        ),
+        (
+            "tomorrow",
+            "write `until tomorrow 00:00` for its beginning, or `until tomorrow 24:00` for its end",
+        ),
+        ("today 14:00", "today 14:00 is over already"),
+        ("2026-11-01 08:00", "is over already"),
+        ("2026-02-30 08:00", "is not in the calendar"),
+        ("25:00", "there is no 25:00 on the clock"),
+        ("13pm", "there is no 13pm on the clock"),
+        ("whenever", "“whenever” is no moment; write 18:00, 6pm, tomorrow 08:00"),
+        ("someday 08:00", "“someday” is no day"),
+        ("*now* <!channel>", "“now !channel” is no moment"),
+        ("", "is no moment"),
+    ],
+)
 def test_what_is_no_moment_or_two_is_said(text: str, told: str) -> None:
     with pytest.raises(Refused) as refused:
         parse_moment(text, THREE, MADRID)
@@ -265,16 +338,28 @@ def test_what_is_no_moment_or_two_is_said(text: str, told: str) -> None:
 
 
 @law
-@given(st.integers(0, 3 * 366 * 24 * 60), st.integers(0, 1439), st.sampled_from([MADRID, "America/New_York", "Asia/Tokyo"]))
-def test_a_time_of_day_is_the_next_moment_at_which_the_clocks_show_it(later: int, minutes: int, zone: str) -> None:
+@given(
+    st.integers(0, 3 * 366 * 24 * 60),
+    st.integers(0, 1439),
+    st.sampled_from([MADRID, "America/New_York", "Asia/Tokyo"]),
+)
+def test_a_time_of_day_is_the_next_moment_at_which_the_clocks_show_it(
+    later: int, minutes: int, zone: str
+) -> None:
     now = madrid("2026-01-01") + later * 60
     at = parse_moment(f"{minutes // 60:02}:{minutes % 60:02}", now, zone)
     assert now < at <= now + 25 * HOUR
     shown = datetime.fromtimestamp(at, ZoneInfo(zone))
-    if (shown.hour, shown.minute) != (minutes // 60, minutes % 60):  # skipped by the clocks: the first moment after the gap
+    if (shown.hour, shown.minute) != (
+        minutes // 60,
+        minutes % 60,
+    ):  # skipped by the clocks: the first moment after the gap
         before = datetime.fromtimestamp(at - 1, ZoneInfo(zone))
         assert shown.utcoffset() != before.utcoffset()
-    earlier = [datetime.fromtimestamp(t, ZoneInfo(zone)) for t in range(int(now) // 60 * 60 + 60, int(at), 60)]
+    earlier = [
+        datetime.fromtimestamp(t, ZoneInfo(zone))
+        for t in range(int(now) // 60 * 60 + 60, int(at), 60)
+    ]
     assert (minutes // 60, minutes % 60) not in {(e.hour, e.minute) for e in earlier}
 
 
@@ -284,27 +369,33 @@ def test_a_repeated_hour_is_its_next_showing() -> None:
     assert parse_moment("02:30", first + 60, MADRID) == second
 
 
-@pytest.mark.parametrize(("text", "reason", "until"), [
-    ("exam week until 20h", "exam week", "2026-11-25T20:00"),
-    ("exam week for 2:30", "exam week", "2026-11-25T17:30"),
-    ("exam week for 90 minutes", "exam week", "2026-11-25T16:30"),
-    ("exam week 2h", "exam week", "2026-11-25T17:00"),
-    ("exam week 90 minutes", "exam week", "2026-11-25T16:30"),
-    ("waiting for ben until Fri 22:00", "waiting for ben", "2026-11-27T22:00"),
-    ("closed until repaired for 1 day", "closed until repaired", "2026-11-26T15:00"),
-])
+@pytest.mark.parametrize(
+    ("text", "reason", "until"),
+    [
+        ("exam week until 20h", "exam week", "2026-11-25T20:00"),
+        ("exam week for 2:30", "exam week", "2026-11-25T17:30"),
+        ("exam week for 90 minutes", "exam week", "2026-11-25T16:30"),
+        ("exam week 2h", "exam week", "2026-11-25T17:00"),
+        ("exam week 90 minutes", "exam week", "2026-11-25T16:30"),
+        ("waiting for ben until Fri 22:00", "waiting for ben", "2026-11-27T22:00"),
+        ("closed until repaired for 1 day", "closed until repaired", "2026-11-26T15:00"),
+    ],
+)
 def test_a_hold_says_why_and_until_when(text: str, reason: str, until: str) -> None:
     assert hold_words(text, THREE, MADRID) == (reason, madrid(until))
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("exam week 20h", "20h can be read in two ways: write `for 20 hours`, or `until 20:00`"),
-    ("exam week 18:00", "18:00 can be read in two ways: write `until 18:00`, or `for 18h00`"),
-    ("exam week until 90m", "“90m” is a length"),
-    ("exam week", "say why and until when"),
-    ("until 18:00", "say why and until when"),
-    ("exam week for 91 days", "a hold lasts 90 days at most"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("exam week 20h", "20h can be read in two ways: write `for 20 hours`, or `until 20:00`"),
+        ("exam week 18:00", "18:00 can be read in two ways: write `until 18:00`, or `for 18h00`"),
+        ("exam week until 90m", "“90m” is a length"),
+        ("exam week", "say why and until when"),
+        ("until 18:00", "say why and until when"),
+        ("exam week for 91 days", "a hold lasts 90 days at most"),
+    ],
+)
 def test_a_hold_that_can_be_read_in_two_ways_is_refused_with_both(text: str, told: str) -> None:
     with pytest.raises(Refused) as refused:
         hold_words(text, THREE, MADRID)
@@ -319,7 +410,9 @@ def test_a_keep_up_takes_a_length_a_moment_or_tonight() -> None:
     assert parse("keepup until 22:00").said == KeepUpTalk("until 22:00")
     assert parse("keepup 90 minutes").said == KeepUpTalk("90 minutes")
     assert parse("keepup").said == KeepUpTalk("tonight")
-    with pytest.raises(Refused, match=r"22:00 can be read in two ways: write `until 22:00`, or `for 22h00`"):
+    with pytest.raises(
+        Refused, match=r"22:00 can be read in two ways: write `until 22:00`, or `for 22h00`"
+    ):
         keep_words("22:00", THREE, MADRID)
 
 
@@ -327,11 +420,18 @@ def test_days_to_skip_may_be_said_by_name() -> None:
     assert parse("skip tomorrow").said == SkipDays("tomorrow") == parse("window skip tomorrow").said
     assert parse_skipped("tomorrow", THREE, MADRID) == ("2026-11-26",)
     assert parse_skipped("tonight, Fri", THREE, MADRID) == ("2026-11-25", "2026-11-27")
-    assert parse_skipped("2026-12-24..2026-12-25 2027-01-06", THREE, MADRID) == ("2026-12-24", "2026-12-25", "2027-01-06")
+    assert parse_skipped("2026-12-24..2026-12-25 2027-01-06", THREE, MADRID) == (
+        "2026-12-24",
+        "2026-12-25",
+        "2027-01-06",
+    )
     late = madrid("2026-11-25T23:30")
     assert parse_skipped("tomorrow", late, "UTC") == ("2026-11-26",)
     assert parse_skipped("tomorrow", late + 2 * HOUR, MADRID) == ("2026-11-27",)
-    with pytest.raises(Refused, match="Wed can be read in two ways: today, 2026-11-25, or 2026-12-02; write the date"):
+    with pytest.raises(
+        Refused,
+        match="Wed can be read in two ways: today, 2026-11-25, or 2026-12-02; write the date",
+    ):
         parse_skipped("Wed", THREE, MADRID)
 
 

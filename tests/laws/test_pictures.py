@@ -7,7 +7,14 @@ from decimal import Decimal
 from handlers.views.month_chart import CLOSED, KEPT, described, month_picture
 from services.billing.savings import Day
 
-DAYS = [Day(f"2026-11-{n:02}", Decimal("11.5") if n % 7 else Decimal(24), Decimal("1.5") if n == 4 else Decimal(0)) for n in range(1, 31)]
+DAYS = [
+    Day(
+        f"2026-11-{n:02}",
+        Decimal("11.5") if n % 7 else Decimal(24),
+        Decimal("1.5") if n == 4 else Decimal(0),
+    )
+    for n in range(1, 31)
+]
 
 
 def test_it_is_a_whole_png() -> None:
@@ -17,7 +24,9 @@ def test_it_is_a_whole_png() -> None:
     while at < len(data):
         (length,) = struct.unpack(">I", data[at : at + 4])
         kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        assert struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0] == zlib.crc32(kind + body)
+        assert struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0] == zlib.crc32(
+            kind + body
+        )
         found[kind] = body
         at += 12 + length
     width, height = struct.unpack(">II", found[b"IHDR"][:8])

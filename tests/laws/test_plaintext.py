@@ -42,7 +42,13 @@ def test_every_card_can_be_read(name: str) -> None:
     card = shown()[name]
     text = text_of(card, READER)
     fit_to_read(text)
-    said = [e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] != views.DETAILS]
+    said = [
+        e
+        for b in card.blocks
+        if b["type"] == "actions"
+        for e in b["elements"]
+        if e["action_id"] != views.DETAILS
+    ]
     for element in said:
         assert element["text"]["text"].removesuffix("…") in text, "each button has its command"
     numbers = set(re.findall(r"\$\d+\.\d\d|acme-\d+", str(card.blocks)))
@@ -67,8 +73,13 @@ def test_no_golden_file_is_left_over() -> None:
 @given(requests())
 def test_requests(request: Request) -> None:
     fit_to_read(text_of(views.request_card(replace(request, reason=""), APPROVERS), READER))
-    typed = text_of(views.request_card(replace(request, reason="\x1b[2J<!channel> \x9b31m\r*bold*"), APPROVERS), READER)
-    assert "[2J<!channel> 31m *bold*" in " ".join(typed.split()), "shown as it is, and steers nothing"
+    typed = text_of(
+        views.request_card(replace(request, reason="\x1b[2J<!channel> \x9b31m\r*bold*"), APPROVERS),
+        READER,
+    )
+    assert "[2J<!channel> 31m *bold*" in " ".join(typed.split()), (
+        "shown as it is, and steers nothing"
+    )
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", typed)
 
 
@@ -81,7 +92,10 @@ def test_what_somebody_typed_is_shown_as_it_was_typed(typed: str) -> None:
 def test_marks() -> None:
     moment = 1_800_000_000
     said = f"*Money* saves <https://example.com|much>, <@UBEN> · `acme-7` _why_ · {clock(moment)} {day(moment)} <!subteam^S1|@ops>"
-    assert words_of(said, READER) == "Money: saves much (https://example.com), @ben · acme-7 why · 09:00 Fri 15 Jan 09:00 @ops"
+    assert (
+        words_of(said, READER)
+        == "Money: saves much (https://example.com), @ben · acme-7 why · 09:00 Fri 15 Jan 09:00 @ops"
+    )
 
 
 def test_a_command_of_slack_is_one_of_the_terminal() -> None:

@@ -14,7 +14,18 @@ from services.common.observed import NotSeen, Observed
 from services.procedures import Procedure, Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
 from services.steps import Effects
-from tests.support.clusters import SIZES, clusters, down, folded, law, loads, plan_of, plans, procedures, ready
+from tests.support.clusters import (
+    SIZES,
+    clusters,
+    down,
+    folded,
+    law,
+    loads,
+    plan_of,
+    plans,
+    procedures,
+    ready,
+)
 
 
 @law
@@ -38,7 +49,9 @@ def test_the_digest_does_not_depend_on_how_busy_the_minute_is(
 
 
 def _other_droplet(c: Cluster) -> Cluster:
-    return replace(c, media=(replace(c.media[0], droplet=replace(c.media[0].droplet, id=999)), *c.media[1:]))
+    return replace(
+        c, media=(replace(c.media[0], droplet=replace(c.media[0].droplet, id=999)), *c.media[1:])
+    )
 
 
 def _fewer(c: Cluster) -> Cluster:
@@ -87,19 +100,30 @@ CHANGES: tuple[Callable[[Cluster], Cluster], ...] = (
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.__name__.strip("_"))
-@pytest.mark.parametrize("procedure", [Shutdown(), Shutdown(no_drain=True), Shutdown(media_only=True), Startup(6)], ids=lambda p: p.words())
-def test_the_digest_depends_on_what_the_plan_rests_on(change: Callable[[Cluster], Cluster], procedure: Procedure) -> None:
+@pytest.mark.parametrize(
+    "procedure",
+    [Shutdown(), Shutdown(no_drain=True), Shutdown(media_only=True), Startup(6)],
+    ids=lambda p: p.words(),
+)
+def test_the_digest_depends_on_what_the_plan_rests_on(
+    change: Callable[[Cluster], Cluster], procedure: Procedure
+) -> None:
     cluster = ready(3)
     assert make_plan(change(cluster), procedure).digest != make_plan(cluster, procedure).digest
 
 
 def test_the_digest_depends_on_the_masters_that_have_to_be_started() -> None:
-    assert make_plan(_master_off(ready(3)), Startup(3)).digest != make_plan(ready(3), Startup(3)).digest
+    assert (
+        make_plan(_master_off(ready(3)), Startup(3)).digest
+        != make_plan(ready(3), Startup(3)).digest
+    )
 
 
 @law
 @given(clusters(), procedures(), procedures())
-def test_the_digest_depends_on_the_parameters(cluster: Cluster, one: Procedure, other: Procedure) -> None:
+def test_the_digest_depends_on_the_parameters(
+    cluster: Cluster, one: Procedure, other: Procedure
+) -> None:
     first, second = plan_of(cluster, one), plan_of(cluster, other)
     if first and second and one != other:
         assert first.digest != second.digest
@@ -137,7 +161,9 @@ def test_whoever_loses_a_meeting_is_named_beforehand(both: tuple[Cluster, Plan])
         if before.pool == after.pool:
             continue  # what was on its way out already is nobody's doing
         gone = {n.id for n in before.media} - {n.id for n in after.media}
-        if any(n.id in gone and not n.drained and n.member_status != "deleting" for n in before.members):
+        if any(
+            n.id in gone and not n.drained and n.member_status != "deleting" for n in before.members
+        ):
             assert plan.effects.special
             assert any("without letting meetings finish" in words for words in plan.effects.special)
 
@@ -165,5 +191,9 @@ def test_no_drain_with_nobody_there_ends_no_meeting_and_still_says_what_it_skips
     quiet = ready(3, rooms=0)
     assert not make_plan(quiet, Shutdown(no_drain=True)).effects.cuts_off
     unknown = replace(quiet, load=NotSeen("LiveKit does not answer"))
-    assert make_plan(unknown, Shutdown(no_drain=True)).effects.cuts_off, "what is not known is not nothing"
-    assert make_plan(quiet, Shutdown(no_drain=True)).effects.special == ("removes 3 media nodes without letting meetings finish",)
+    assert make_plan(unknown, Shutdown(no_drain=True)).effects.cuts_off, (
+        "what is not known is not nothing"
+    )
+    assert make_plan(quiet, Shutdown(no_drain=True)).effects.special == (
+        "removes 3 media nodes without letting meetings finish",
+    )

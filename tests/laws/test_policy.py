@@ -33,12 +33,25 @@ from services.procedures.plan import Plan, make_plan
 from services.steps import Effects
 from tests.support.clusters import clusters, down, law, plan_of, plans, prepared, procedures, ready
 
-OPERATOR, APPROVER, BOTH, VIEWER, NOBODY = (Actor(u, "T0ACME") for u in ("UOP", "UAPP", "UBOTH", "UVIEW", "UNONE"))
+OPERATOR, APPROVER, BOTH, VIEWER, NOBODY = (
+    Actor(u, "T0ACME") for u in ("UOP", "UAPP", "UBOTH", "UVIEW", "UNONE")
+)
 PEOPLE = (OPERATOR, APPROVER, BOTH, VIEWER, NOBODY)
-RULES = Rules(operators=frozenset({"UOP", "UBOTH"}), approvers=frozenset({"UAPP", "UBOTH"}), viewers=frozenset({"UVIEW"}))
-OUTSIDERS = tuple(replace(p, outsider="guests of the workspace may not operate clusters") for p in PEOPLE)
+RULES = Rules(
+    operators=frozenset({"UOP", "UBOTH"}),
+    approvers=frozenset({"UAPP", "UBOTH"}),
+    viewers=frozenset({"UVIEW"}),
+)
+OUTSIDERS = tuple(
+    replace(p, outsider="guests of the workspace may not operate clusters") for p in PEOPLE
+)
 UNKNOWN = replace(ready(2), load=NotSeen("LiveKit does not answer"))
-CLUSTERS = {"up": ready(3), "quiet": ready(3, rooms=0), "down": down(ready(3)), "unknown load": UNKNOWN}
+CLUSTERS = {
+    "up": ready(3),
+    "quiet": ready(3, rooms=0),
+    "down": down(ready(3)),
+    "unknown load": UNKNOWN,
+}
 
 
 def every_procedure() -> list[Procedure]:
@@ -48,7 +61,10 @@ def every_procedure() -> list[Procedure]:
         flags = [f.name for f in kind.parameters() if f.metadata["kind"] == "flag"]
         needed = [f for f in kind.parameters() if f.metadata["kind"] != "flag"]
         if kind in (Shutdown, Startup) or not needed:
-            made += [kind(**dict(zip(flags, bits, strict=True))) for bits in itertools.product((False, True), repeat=len(flags))]
+            made += [
+                kind(**dict(zip(flags, bits, strict=True)))
+                for bits in itertools.product((False, True), repeat=len(flags))
+            ]
     return made
 
 
@@ -67,7 +83,9 @@ def test_only_operators_get_anywhere(plan: Plan) -> None:
         assert verdict.reason
         assert (verdict.kind is Kind.DENIED) == (person not in (OPERATOR, BOTH))
     assert "ask <@UBOTH> or <@UOP>" in authorize(plan, VIEWER, RULES).reason
-    assert "<@" not in authorize(plan, NOBODY, RULES).reason, "who has no role is told of nobody who has one"
+    assert "<@" not in authorize(plan, NOBODY, RULES).reason, (
+        "who has no role is told of nobody who has one"
+    )
 
 
 @pytest.mark.parametrize("plan", ALL)
@@ -99,10 +117,15 @@ def test_nobody_approves_what_they_asked_for(requester: Actor) -> None:
         replace(requester, enterprise="E1"),
     ):
         verdict = may_approve(same, requester, everybody)
-        assert verdict.kind is Kind.DENIED, "the person counts, not the name, the workspace or the door they come through"
+        assert verdict.kind is Kind.DENIED, (
+            "the person counts, not the name, the workspace or the door they come through"
+        )
         assert "you asked for this" in verdict.reason
         assert f"<@{requester.user}>" not in verdict.reason, "whom to ask is somebody else"
-    assert may_approve(requester, requester, replace(everybody, single_operator=True)).kind is Kind.ALLOWED
+    assert (
+        may_approve(requester, requester, replace(everybody, single_operator=True)).kind
+        is Kind.ALLOWED
+    )
 
 
 def test_only_approvers_approve_and_each_counts_once() -> None:
@@ -121,7 +144,13 @@ def test_single_operator_still_has_to_be_an_approver() -> None:
 
 
 def test_reading_is_for_viewers_or_everyone() -> None:
-    assert [may_read(p, RULES).kind is Kind.ALLOWED for p in PEOPLE] == [True, True, True, True, False]
+    assert [may_read(p, RULES).kind is Kind.ALLOWED for p in PEOPLE] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
     assert all(may_read(p, Rules()).kind is Kind.ALLOWED for p in PEOPLE)
 
 
@@ -131,7 +160,13 @@ def test_what_hurts_needs_somebody_else(both: tuple[Cluster, Plan], person: Acto
     """Default policy: ending or blocking meetings, stopping masters, editing secrets, and whatever has words of its own."""
     _, plan = both
     effects = plan.effects
-    hurts = effects.cuts_off or effects.blocks or effects.stops_masters or effects.edits_secrets or bool(effects.special)
+    hurts = (
+        effects.cuts_off
+        or effects.blocks
+        or effects.stops_masters
+        or effects.edits_secrets
+        or bool(effects.special)
+    )
     verdict = authorize(plan, person, RULES)
     if verdict.kind is not Kind.DENIED:
         assert (verdict.kind is Kind.NEEDS_APPROVAL) == hurts
@@ -141,7 +176,9 @@ def test_what_hurts_needs_somebody_else(both: tuple[Cluster, Plan], person: Acto
 
 @law
 @given(clusters(), procedures())
-def test_the_verdict_depends_on_the_plan_not_on_who_looks(cluster: Cluster, procedure: Procedure) -> None:
+def test_the_verdict_depends_on_the_plan_not_on_who_looks(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     plan = plan_of(cluster, procedure)
     if plan is not None:
         assert authorize(plan, OPERATOR, RULES) == authorize(plan, BOTH, RULES)
@@ -158,17 +195,38 @@ def test_starting_up_is_free_and_scaling_up_within_the_quota() -> None:
 
 
 def test_a_shutdown_says_why_it_needs_somebody() -> None:
-    assert approval_reasons(make_plan(ready(3), Shutdown()), RULES) == ("keeps people from opening meetings", "stops masters")
-    assert approval_reasons(make_plan(ready(3), Shutdown(no_drain=True)), RULES)[0] == "ends running meetings"
+    assert approval_reasons(make_plan(ready(3), Shutdown()), RULES) == (
+        "keeps people from opening meetings",
+        "stops masters",
+    )
+    assert (
+        approval_reasons(make_plan(ready(3), Shutdown(no_drain=True)), RULES)[0]
+        == "ends running meetings"
+    )
 
 
 # Every role, procedure, cluster and impact
 
 
-GROUPS = {"S0OPS": frozenset({"UOP", "UBOTH"}), "S0SEC": frozenset({"UAPP", "UBOTH"}), "S0VIEW": frozenset({"UVIEW"})}
-HOME, AWAY, OFFICE = Actor("UOP", "T0ACME", "E0ORG"), Actor("UOP", "T0OTHER", "E0OTHER"), Actor("UOP", "T0BRANCH", "E0ORG")
+GROUPS = {
+    "S0OPS": frozenset({"UOP", "UBOTH"}),
+    "S0SEC": frozenset({"UAPP", "UBOTH"}),
+    "S0VIEW": frozenset({"UVIEW"}),
+}
+HOME, AWAY, OFFICE = (
+    Actor("UOP", "T0ACME", "E0ORG"),
+    Actor("UOP", "T0OTHER", "E0OTHER"),
+    Actor("UOP", "T0BRANCH", "E0ORG"),
+)
 EVERY_RULE = [
-    replace(RULES, approvals=general, approvals_for=more, approvals_from=tuple(groups), members=tuple(groups.items()), scale_up_to=quota)
+    replace(
+        RULES,
+        approvals=general,
+        approvals_for=more,
+        approvals_from=tuple(groups),
+        members=tuple(groups.items()),
+        scale_up_to=quota,
+    )
     for general in (1, 2)
     for more in ((), tuple((impact, n) for n, impact in enumerate(Impact, 1)))
     for groups in ({}, {g: GROUPS[g] for g in ("S0OPS", "S0SEC")})
@@ -178,9 +236,13 @@ EVERY_RULE = [
 
 def every_effect() -> Iterator[Effects]:
     """Each combination of what a plan can do."""
-    for cuts, blocks, masters, secrets, standing, special, adds in itertools.product((False, True), repeat=7):
+    for cuts, blocks, masters, secrets, standing, special, adds in itertools.product(
+        (False, True), repeat=7
+    ):
         words = ("says so",) if special else ()
-        yield Effects(blocks, cuts, blocks, masters, 9 * adds, secrets, special=words, standing=standing)
+        yield Effects(
+            blocks, cuts, blocks, masters, 9 * adds, secrets, special=words, standing=standing
+        )
 
 
 def one_of_each() -> list[Procedure]:
@@ -202,7 +264,11 @@ def expected(plan: Plan, rules: Rules) -> set[Impact]:
         found.add(Impact.WINDOWS_ADDED)
     if effects.special:
         found.add(Impact.IRREVERSIBLE)
-    if rules.scale_up_to is not None and effects.adds and plan.media + effects.adds > rules.scale_up_to:
+    if (
+        rules.scale_up_to is not None
+        and effects.adds
+        and plan.media + effects.adds > rules.scale_up_to
+    ):
         found.add(Impact.MEDIA_ADDED)
     return found
 
@@ -210,12 +276,20 @@ def expected(plan: Plan, rules: Rules) -> set[Impact]:
 def test_every_role_procedure_and_impact() -> None:
     """The whole table: who gets nowhere, who may at once, and how many others it takes. The command's name has no say in it."""
     some, seen = prepared()[0], set()
-    made = [replace(some, procedure=procedure, effects=effects) for procedure in one_of_each() for effects in every_effect()]
+    made = [
+        replace(some, procedure=procedure, effects=effects)
+        for procedure in one_of_each()
+        for effects in every_effect()
+    ]
     assert {p.procedure.command for p in made} == {kind.command for kind in PROCEDURES}
     for plan, rules in itertools.product(made, EVERY_RULE):
         wants = expected(plan, rules)
         seen |= wants
-        closes = {Impact.MEETINGS_BLOCKED, Impact.MASTERS_STOPPED} if Impact.WINDOWS_ADDED in wants else set()
+        closes = (
+            {Impact.MEETINGS_BLOCKED, Impact.MASTERS_STOPPED}
+            if Impact.WINDOWS_ADDED in wants
+            else set()
+        )
         more = [n for i, n in rules.approvals_for if i in wants | closes]
         needs = max([rules.approvals, len(rules.approvals_from), *more]) if wants else 0
         for person in (*PEOPLE, OUTSIDERS[2]):
@@ -223,7 +297,10 @@ def test_every_role_procedure_and_impact() -> None:
             if person.outsider or person.user not in ("UOP", "UBOTH"):
                 assert (verdict.kind, verdict.approvals) == (Kind.DENIED, 0)
             else:
-                assert (verdict.kind, verdict.approvals) == (Kind.NEEDS_APPROVAL if wants else Kind.ALLOWED, needs)
+                assert (verdict.kind, verdict.approvals) == (
+                    Kind.NEEDS_APPROVAL if wants else Kind.ALLOWED,
+                    needs,
+                )
     assert seen == set(Impact)
 
 
@@ -237,13 +314,24 @@ def test_what_a_plan_of_any_cluster_does_is_what_it_is_judged_by(plan: Plan) -> 
 
 
 def test_a_role_in_one_cluster_is_none_in_another() -> None:
-    acme, beta = RULES, Rules(operators=frozenset({"UVIEW"}), approvers=frozenset({"UNONE"}), viewers=frozenset())
+    acme, beta = (
+        RULES,
+        Rules(operators=frozenset({"UVIEW"}), approvers=frozenset({"UNONE"}), viewers=frozenset()),
+    )
     for plan in prepared():
         for person in PEOPLE:
-            assert (authorize(plan, person, acme).kind is Kind.DENIED) == (person.user not in acme.operators)
-            assert (authorize(plan, person, beta).kind is Kind.DENIED) == (person.user not in beta.operators)
-            assert (may_approve(person, NOBODY, beta).kind is Kind.ALLOWED) == (person is not NOBODY and person.user in beta.approvers)
-            assert (may_read(person, beta).kind is Kind.ALLOWED) == (person.user in {"UVIEW", "UNONE"})
+            assert (authorize(plan, person, acme).kind is Kind.DENIED) == (
+                person.user not in acme.operators
+            )
+            assert (authorize(plan, person, beta).kind is Kind.DENIED) == (
+                person.user not in beta.operators
+            )
+            assert (may_approve(person, NOBODY, beta).kind is Kind.ALLOWED) == (
+                person is not NOBODY and person.user in beta.approvers
+            )
+            assert (may_read(person, beta).kind is Kind.ALLOWED) == (
+                person.user in {"UVIEW", "UNONE"}
+            )
 
 
 def test_a_window_takes_as_many_as_what_it_does_every_night() -> None:
@@ -261,7 +349,9 @@ def test_a_window_takes_as_many_as_what_it_does_every_night() -> None:
     st.integers(1, 4),
     st.lists(st.frozensets(st.sampled_from("ABCDEF"), max_size=4), max_size=3),
 )
-def test_approvals_are_counted_as_by_trying_every_way(approvers: list[str], more: int, groups: list[frozenset[str]]) -> None:
+def test_approvals_are_counted_as_by_trying_every_way(
+    approvers: list[str], more: int, groups: list[frozenset[str]]
+) -> None:
     names = tuple(f"S{n}" for n in range(len(groups)))
     rules = Rules(approvals_from=names, members=tuple(zip(names, groups, strict=True)))
     needs = max(more, len(names))
@@ -281,10 +371,14 @@ def test_approvals_are_counted_as_by_trying_every_way(approvers: list[str], more
 def test_one_from_each_group_and_who_is_in_both_counts_for_one() -> None:
     rules = replace(RULES, approvals_from=("S0OPS", "S0SEC"), members=tuple(GROUPS.items()))
     assert tally(["UBOTH"], 2, rules).left == 1
-    assert tally(["UBOTH", "UAPP"], 2, rules).left == 0, "the one who is in both makes room for the other"
+    assert tally(["UBOTH", "UAPP"], 2, rules).left == 0, (
+        "the one who is in both makes room for the other"
+    )
     assert tally(["UBOTH", "UOP"], 2, rules).left == 0
     assert tally(["UOP"], 2, rules) == tally(["UOP", "UOP"], 2, rules)
-    ops = replace(rules, members=(("S0OPS", frozenset({"UOP", "UBOTH"})), ("S0SEC", frozenset({"UAPP"}))))
+    ops = replace(
+        rules, members=(("S0OPS", frozenset({"UOP", "UBOTH"})), ("S0SEC", frozenset({"UAPP"})))
+    )
     more = adds_up(BOTH, ["UOP"], 2, ops)
     assert more.kind is Kind.DENIED
     assert "somebody of <!subteam^S0SEC> is needed too" in more.reason
@@ -295,7 +389,9 @@ def test_one_from_each_group_and_who_is_in_both_counts_for_one() -> None:
 # Who somebody is
 
 
-def test_the_same_id_in_another_workspace_never_counts_and_another_door_of_the_own_organisation_does() -> None:
+def test_the_same_id_in_another_workspace_never_counts_and_another_door_of_the_own_organisation_does() -> (
+    None
+):
     rules = replace(RULES, homes=frozenset({"T0ACME", "E0ORG"}), viewers=frozenset({EVERYONE}))
     plan = prepared()[0]
     checks: tuple[Callable[[Actor], Verdict], ...] = (
@@ -307,12 +403,16 @@ def test_the_same_id_in_another_workspace_never_counts_and_another_door_of_the_o
     )
     for check in checks:
         assert check(HOME).kind is not Kind.DENIED
-        assert check(OFFICE).kind is not Kind.DENIED, "one organisation, whatever the channel's workspace"
+        assert check(OFFICE).kind is not Kind.DENIED, (
+            "one organisation, whatever the channel's workspace"
+        )
         assert check(AWAY).kind is Kind.DENIED
         assert "another workspace" in check(AWAY).reason
         assert check(replace(AWAY, enterprise="")).kind is Kind.DENIED
     everybody = replace(rules, approvers=frozenset({"UOP"}))
-    assert "you asked for this" in may_approve(OFFICE, HOME, everybody).reason, "another door does not make another person"
+    assert "you asked for this" in may_approve(OFFICE, HOME, everybody).reason, (
+        "another door does not make another person"
+    )
     assert may_approve(HOME, BOTH, everybody, (OFFICE.key,)).kind is Kind.DENIED
 
 
@@ -338,27 +438,43 @@ KNOWN = Membership({g: Group(m, 1000.0) for g, m in GROUPS.items()}, frozenset({
 def test_groups_stand_for_their_members_while_that_is_known() -> None:
     fresh = KNOWN.resolve(NAMED, 1000.0 + STALE)
     assert groups_of(NAMED) == ("S0OPS", "S0SEC", "S0VIEW")
-    assert groups_of(fresh) == ("S0OPS", "S0SEC"), "only those that approvals have to come from are still spoken of"
+    assert groups_of(fresh) == ("S0OPS", "S0SEC"), (
+        "only those that approvals have to come from are still spoken of"
+    )
     assert fresh.operators == {"UOP", "UBOTH", "UVIEW"}
     assert fresh.approvers == GROUPS["S0SEC"]
     assert fresh.breakers == GROUPS["S0OPS"]
     assert dict(fresh.members) == {g: GROUPS[g] for g in ("S0OPS", "S0SEC")}
     assert fresh.unsure == ""
     assert fresh.homes == {"T0ACME"}
-    assert [may_read(p, fresh).kind is Kind.ALLOWED for p in PEOPLE] == [True, True, True, True, False]
+    assert [may_read(p, fresh).kind is Kind.ALLOWED for p in PEOPLE] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("plan", prepared(), ids=lambda p: p.procedure.words())
 def test_after_ten_minutes_no_role_rests_on_a_group_and_reading_goes_on(plan: Plan) -> None:
-    stale = Membership({**KNOWN.groups, "S0OPS": Group(GROUPS["S0OPS"], 999.0, "Slack answers ratelimited")}, KNOWN.homes)
+    stale = Membership(
+        {**KNOWN.groups, "S0OPS": Group(GROUPS["S0OPS"], 999.0, "Slack answers ratelimited")},
+        KNOWN.homes,
+    )
     rules = stale.resolve(NAMED, 1000.0 + STALE)
     for person in (OPERATOR, BOTH):
         verdict = authorize(plan, person, rules)
         assert verdict.kind is Kind.DENIED
-        assert "not said since 00:16 UTC (10 min ago) who is in the user group S0OPS (Slack answers ratelimited)" in verdict.reason
+        assert (
+            "not said since 00:16 UTC (10 min ago) who is in the user group S0OPS (Slack answers ratelimited)"
+            in verdict.reason
+        )
         assert may_read(person, rules).kind is Kind.ALLOWED
         assert may_break_glass(person, rules).kind is Kind.DENIED
-    assert authorize(plan, VIEWER, rules).kind is not Kind.DENIED, "named one by one, which Slack has no part in"
+    assert authorize(plan, VIEWER, rules).kind is not Kind.DENIED, (
+        "named one by one, which Slack has no part in"
+    )
     unknown = Membership().resolve(NAMED, 2000.0)
     assert "has not said yet who is in the user group" in may_operate(OPERATOR, unknown).reason
     assert may_read(OPERATOR, unknown).kind is Kind.DENIED

@@ -20,7 +20,9 @@ HARD = ("#!/bin/bash -x\nexport DO_TOKEN=dop_v1_x\n", "ñ 🎥 \u2028 \x00 \\u00
 texts = st.text(min_size=1, max_size=60) | st.sampled_from(HARD)
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -29,15 +31,34 @@ values: st.SearchStrategy[Any] = st.recursive(
 def pools(draw: st.DrawFn) -> dict[str, Any]:
     """As DigitalOcean might return one: known keys, keys that nobody knows yet, a number that is left out when it is 0."""
     template = draw(st.dictionaries(st.text(min_size=1, max_size=12), values, max_size=5))
-    template |= {"size": draw(st.sampled_from(("s-4vcpu-8gb", "c-4"))), "user_data": draw(texts), "tags": draw(st.none() | st.just(["t"]))}
-    template |= {"region": "ams3", "image": draw(st.sampled_from(("195932981", "ubuntu-24-04-x64"))), "ssh_keys": ["372862"]}
-    config = draw(st.dictionaries(st.sampled_from(("cooldown_minutes", "future_key")), values, max_size=2))
+    template |= {
+        "size": draw(st.sampled_from(("s-4vcpu-8gb", "c-4"))),
+        "user_data": draw(texts),
+        "tags": draw(st.none() | st.just(["t"])),
+    }
+    template |= {
+        "region": "ams3",
+        "image": draw(st.sampled_from(("195932981", "ubuntu-24-04-x64"))),
+        "ssh_keys": ["372862"],
+    }
+    config = draw(
+        st.dictionaries(st.sampled_from(("cooldown_minutes", "future_key")), values, max_size=2)
+    )
     target = draw(st.integers(0, 1000))
     if target or draw(st.booleans()):
         config |= {"target_number_instances": target}
-    extra = draw(st.dictionaries(st.sampled_from(("updated_at", "created_at", "new_thing")), values, max_size=3))
+    extra = draw(
+        st.dictionaries(
+            st.sampled_from(("updated_at", "created_at", "new_thing")), values, max_size=3
+        )
+    )
     name = draw(st.sampled_from(("acme-media-node-pool", "ñame")))
-    known = {"id": "p-1", "name": name, "status": "active", "active_resources_count": draw(st.integers(0, 1000))}
+    known = {
+        "id": "p-1",
+        "name": name,
+        "status": "active",
+        "active_resources_count": draw(st.integers(0, 1000)),
+    }
     return {**extra, **known, "config": config, "droplet_template": template}
 
 
@@ -83,7 +104,11 @@ def edit(pool: dict[str, Any], api: Api, *, number: int | None = None, size: str
         clock = loop_clock(0.0)
         world = ClusterWorld(Place("acme", "acme"), Account(api, clock), None, None, None, clock)  # type: ignore[arg-type]
         cluster = Cluster("acme", "acme", pool=seen_of(pool))
-        await (world.set_target(cluster, number) if number is not None else world.set_template_size(cluster, size))
+        await (
+            world.set_target(cluster, number)
+            if number is not None
+            else world.set_template_size(cluster, size)
+        )
 
     asyncio.run(story())
 
@@ -114,12 +139,18 @@ def test_the_size_and_nothing_else(pool: dict[str, Any], size: str) -> None:
         assert api.puts == []
         return
     (body,) = api.puts
-    assert body == {"name": pool["name"], "config": pool["config"], "droplet_template": {**pool["droplet_template"], "size": size}}
+    assert body == {
+        "name": pool["name"],
+        "config": pool["config"],
+        "droplet_template": {**pool["droplet_template"], "size": size},
+    }
 
 
 @law
 @given(pools(), pools())
-def test_what_somebody_else_just_wrote_is_not_overwritten(seen: dict[str, Any], now: dict[str, Any]) -> None:
+def test_what_somebody_else_just_wrote_is_not_overwritten(
+    seen: dict[str, Any], now: dict[str, Any]
+) -> None:
     for change in ({"number": 1001}, {"size": "c-8"}):
         api = Api(now)
         if seen_of(seen) == seen_of(now):
@@ -141,7 +172,9 @@ def test_without_its_user_data_nothing_is_written(pool: dict[str, Any], empty: s
 
 @law
 @given(pools())
-def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_it(pool: dict[str, Any]) -> None:
+def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_it(
+    pool: dict[str, Any],
+) -> None:
     pool["droplet_template"]["user_data"] = "export TOKEN=dop_v1_canary"
     for change in ({"number": 1001}, {"size": "c-8"}):
         with pytest.raises(Rejected, match="reads back changed") as raised:
@@ -161,13 +194,17 @@ def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_
         ({"max_instances": 5, "target_number_instances": 2}, None),
     ],
 )
-def test_a_number_that_is_left_out_is_zero_and_a_pool_that_scales_has_none(config: dict[str, Any], number: int | None) -> None:
+def test_a_number_that_is_left_out_is_zero_and_a_pool_that_scales_has_none(
+    config: dict[str, Any], number: int | None
+) -> None:
     seen = pool_of({**POOL, "config": config}, "reading")
     assert (seen.target if seen else None) == number
 
 
 @pytest.mark.parametrize("without", [{"config": None}, {}])
-def test_a_pool_that_shows_no_config_is_at_zero_only_when_it_is_empty(without: dict[str, Any]) -> None:
+def test_a_pool_that_shows_no_config_is_at_zero_only_when_it_is_empty(
+    without: dict[str, Any],
+) -> None:
     pool = {key: value for key, value in POOL.items() if key != "config"} | without
     assert seen_of(pool | {"active_resources_count": 0}).target == 0
     with pytest.raises(Unreadable, match="no readable config"):
@@ -181,8 +218,18 @@ def test_a_number_that_is_none_is_not_zero(number: object) -> None:
 
 
 def test_the_order_in_which_a_template_is_read_makes_no_difference() -> None:
-    one: dict[str, Any] = {"size": "c-4", "tags": ["a", "b"], "ssh_keys": ["1", "2"], "new": {"x": [{"b": 1}, {"a": 2}], "y": 2}}
-    other: dict[str, Any] = {"new": {"y": 2, "x": [{"a": 2}, {"b": 1}]}, "ssh_keys": ["2", "1"], "tags": ["b", "a"], "size": "c-4"}
+    one: dict[str, Any] = {
+        "size": "c-4",
+        "tags": ["a", "b"],
+        "ssh_keys": ["1", "2"],
+        "new": {"x": [{"b": 1}, {"a": 2}], "y": 2},
+    }
+    other: dict[str, Any] = {
+        "new": {"y": 2, "x": [{"a": 2}, {"b": 1}]},
+        "ssh_keys": ["2", "1"],
+        "tags": ["b", "a"],
+        "size": "c-4",
+    }
     assert template_digest(one) == template_digest(other)
     assert len(template_digest(one)) == 64
 
@@ -190,12 +237,30 @@ def test_the_order_in_which_a_template_is_read_makes_no_difference() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"size": "c-8"}, {"tags": ["a"]}, {"tags": ["a", "b", "b"]}, {"tags": ["a", "c"]}, {"tags": None}, {"tags": "ab"}),
-        *({"tags": ["2", "1"], "ssh_keys": ["a", "b"]}, {"extra": {"x": 2, "y": 1}}, {"user_data": "y"}, {"new": []}),
+        *(
+            {"size": "c-8"},
+            {"tags": ["a"]},
+            {"tags": ["a", "b", "b"]},
+            {"tags": ["a", "c"]},
+            {"tags": None},
+            {"tags": "ab"},
+        ),
+        *(
+            {"tags": ["2", "1"], "ssh_keys": ["a", "b"]},
+            {"extra": {"x": 2, "y": 1}},
+            {"user_data": "y"},
+            {"new": []},
+        ),
     ],
 )
 def test_a_real_change_of_a_template_still_reads_as_one(change: dict[str, Any]) -> None:
-    one: dict[str, Any] = {"size": "c-4", "tags": ["a", "b"], "ssh_keys": ["1", "2"], "extra": {"x": 1, "y": 2}, "user_data": "x"}
+    one: dict[str, Any] = {
+        "size": "c-4",
+        "tags": ["a", "b"],
+        "ssh_keys": ["1", "2"],
+        "extra": {"x": 1, "y": 2},
+        "user_data": "x",
+    }
     assert template_digest(one) != template_digest({**one, **change})
 
 
@@ -212,7 +277,9 @@ def test_a_template_in_another_order_is_edited_and_put_back_as_it_was_read() -> 
 def test_a_pool_that_is_not_active_is_not_edited(status: str) -> None:
     for change in ({"number": 2}, {"size": "c-8"}):
         api = Api(POOL | {"status": status})
-        with pytest.raises(Unreachable, match=f'"{status}"; it is edited only while it is "active"'):
+        with pytest.raises(
+            Unreachable, match=f'"{status}"; it is edited only while it is "active"'
+        ):
             edit(POOL, api, **change)
         assert api.puts == []
 

@@ -42,7 +42,9 @@ def test_planning_is_pure(cluster: Cluster, procedure: Procedure) -> None:
 
 @law
 @given(clusters(), procedures())
-def test_a_troubled_cluster_is_refused_by_its_trouble(cluster: Cluster, procedure: Procedure) -> None:
+def test_a_troubled_cluster_is_refused_by_its_trouble(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     with pytest.raises(Refused, match=r"^two pools$"):
         make_plan(replace(cluster, problem="two pools"), procedure)
 
@@ -98,7 +100,11 @@ def test_a_startup_remembers_or_asks() -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(0, "needs at least 1 media node"), (1001, "at most 1000 droplets"), (40, "the account's limit is 25")],
+    [
+        (0, "needs at least 1 media node"),
+        (1001, "at most 1000 droplets"),
+        (40, "the account's limit is 25"),
+    ],
 )
 def test_numbers_that_make_no_sense_are_refused_with_the_limit(number: int, words: str) -> None:
     cold = replace(down(ready(3)), droplet_limit=25, droplets_in_account=4)
@@ -122,7 +128,12 @@ def known_to_refuse(media: int = 3) -> Cluster:
 
 def test_a_refused_zero_is_planned_with_when_the_policy_keeps_one() -> None:
     titles = [s.title() for s in make_plan(known_to_refuse(), Shutdown()).steps]
-    assert titles == ["Let 3 media nodes finish", "Media pool 3 → 1", "See that only 1 drained media node is left", "Shut down masters 1-4"]
+    assert titles == [
+        "Let 3 media nodes finish",
+        "Media pool 3 → 1",
+        "See that only 1 drained media node is left",
+        "Shut down masters 1-4",
+    ]
 
 
 def test_even_without_a_drain_the_node_that_is_kept_finishes_first() -> None:

@@ -17,12 +17,41 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 PACKAGES = ("bot", "config", "handlers", "services", "simulators")
-PURE = ("cluster", "steps", "windows", "billing", "procedures", "secrets_env")  # whole rooms; elsewhere a module says so of itself
-SKIPPED = {".git", ".venv", ".cache", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache", "node_modules"}
+PURE = (
+    "cluster",
+    "steps",
+    "windows",
+    "billing",
+    "procedures",
+    "secrets_env",
+)  # whole rooms; elsewhere a module says so of itself
+SKIPPED = {
+    ".git",
+    ".venv",
+    ".cache",
+    "__pycache__",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    ".import_linter_cache",
+    "node_modules",
+}
 
 # Written in two halves, so that this file does not hold what it looks for.
-INDEX_HOSTS = ["pypi" + ".org", "pythonhosted" + ".org", "registry.npm" + "js.org", "deb.deb" + "ian.org", "/simp" + "le/"]
-MACHINE_PATHS = ["/work" + "/main", "/opt/wh" + "eels", "/opt/py" + "pi", "/root" + "/.", "/home/run" + "ner"]
+INDEX_HOSTS = [
+    "pypi" + ".org",
+    "pythonhosted" + ".org",
+    "registry.npm" + "js.org",
+    "deb.deb" + "ian.org",
+    "/simp" + "le/",
+]
+MACHINE_PATHS = [
+    "/work" + "/main",
+    "/opt/wh" + "eels",
+    "/opt/py" + "pi",
+    "/root" + "/.",
+    "/home/run" + "ner",
+]
 SECRETS = re.compile(
     r"dop_v1_[0-9a-f]{64}|xox[bpas]-\d{6,}-\d|xapp-\d-[A-Z0-9]+-\d+-[0-9a-f]{32}|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}"
 )
@@ -32,13 +61,21 @@ def files() -> Iterator[Path]:
     """Every text file that is or would be committed."""
     try:
         listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.split("\0")
         paths = [ROOT / name for name in listed if name]
     except (OSError, subprocess.CalledProcessError):  # an unpacked archive
         paths = list(ROOT.rglob("*"))
     for path in paths:
-        if path.is_file() and not path.is_symlink() and not SKIPPED & set(path.relative_to(ROOT).parts):
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and not SKIPPED & set(path.relative_to(ROOT).parts)
+        ):
             yield path
 
 
@@ -63,7 +100,11 @@ def modules() -> Iterator[tuple[Path, ast.Module]]:
 def test_a_lock_holds_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
-    assert not re.search(r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host|-e|--editable|@ )", text, re.MULTILINE)
+    assert not re.search(
+        r"^\s*(-i|-f|--(extra-)?index-url|--find-links|--trusted-host|-e|--editable|@ )",
+        text,
+        re.MULTILINE,
+    )
     for block in re.split(r"\n(?=\S)", text.strip()):
         assert re.match(r"[A-Za-z0-9._\[\]-]+==[^\s;]+( ; [^\\]+)? \\\n", block), block[:80]
         assert "--hash=sha256:" in block, block[:80]
@@ -85,8 +126,16 @@ def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
 
 def test_what_is_imported_is_asked_for() -> None:
     """A package that happens to be there because of another one may be gone tomorrow."""
-    provided = {re.split(r"[<>=\[ ]", line)[0].lower().replace("-", "_") for line in PROJECT["project"]["dependencies"]}
-    provided |= {"jwt", "yaml", "azure", "dateutil"}  # of pyjwt, pyyaml, azure-core, python-dateutil
+    provided = {
+        re.split(r"[<>=\[ ]", line)[0].lower().replace("-", "_")
+        for line in PROJECT["project"]["dependencies"]
+    }
+    provided |= {
+        "jwt",
+        "yaml",
+        "azure",
+        "dateutil",
+    }  # of pyjwt, pyyaml, azure-core, python-dateutil
     provided |= {"botocore", "multidict"}  # boto3 and aiohttp are written in terms of these
     known = provided | set(PACKAGES) | set(sys.stdlib_module_names)
     strangers = {
@@ -109,7 +158,12 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def test_no_file_names_a_package_index_or_a_machine() -> None:
-    found = [f"{name}: {word}" for name, text in texts() for word in (*INDEX_HOSTS, *MACHINE_PATHS) if word in text]
+    found = [
+        f"{name}: {word}"
+        for name, text in texts()
+        for word in (*INDEX_HOSTS, *MACHINE_PATHS)
+        if word in text
+    ]
     assert not found
 
 
@@ -119,7 +173,11 @@ def test_no_file_holds_a_secret() -> None:
 
 def test_every_file_has_a_name_that_somebody_gave_it() -> None:
     """A name of other characters was made by a value that a test ran: `x|` is what sed's `w` makes of one."""
-    strange = [str(path.relative_to(ROOT)) for path in files() if not re.fullmatch(r"[\w./-]+", str(path.relative_to(ROOT)), re.ASCII)]
+    strange = [
+        str(path.relative_to(ROOT))
+        for path in files()
+        if not re.fullmatch(r"[\w./-]+", str(path.relative_to(ROOT)), re.ASCII)
+    ]
     assert strange == []
 
 
@@ -132,30 +190,56 @@ def reads_a_clock(node: ast.AST, *, virtual: bool) -> bool:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return False
     of = node.func.value
-    loop = isinstance(of, ast.Call) and isinstance(of.func, ast.Attribute) and of.func.attr in ("get_running_loop", "get_event_loop")
+    loop = (
+        isinstance(of, ast.Call)
+        and isinstance(of.func, ast.Attribute)
+        and of.func.attr in ("get_running_loop", "get_event_loop")
+    )
     return node.func.attr in CLOCKS or (node.func.attr == "time" and loop and not virtual)
 
 
 def clocks_in(text: str) -> list[int]:
     """The lines at which a test asserts something about the time that passed on the machine's clock, also by way of a name."""
     tree, found = ast.parse(text), set()
-    virtual = "virtual" in {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    virtual = "virtual" in {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
     for function in [node for node in ast.walk(tree) if isinstance(node, Function)]:
         measured: set[str] = set()
 
         def is_about_time(node: ast.AST, names: set[str] = measured) -> bool:
             parts = list(ast.walk(node))
-            return any(reads_a_clock(part, virtual=virtual) or (isinstance(part, ast.Name) and part.id in names) for part in parts)
+            return any(
+                reads_a_clock(part, virtual=virtual)
+                or (isinstance(part, ast.Name) and part.id in names)
+                for part in parts
+            )
 
         for node in ast.walk(function):
             if isinstance(node, ast.Assign) and is_about_time(node.value):
-                measured |= {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
-        found |= {node.lineno for node in ast.walk(function) if isinstance(node, ast.Assert) and is_about_time(node.test)}
+                measured |= {
+                    part.id
+                    for target in node.targets
+                    for part in ast.walk(target)
+                    if isinstance(part, ast.Name)
+                }
+        found |= {
+            node.lineno
+            for node in ast.walk(function)
+            if isinstance(node, ast.Assert) and is_about_time(node.test)
+        }
     return sorted(found)
 
 
 def test_no_test_is_about_the_machine_s_speed() -> None:
-    places = [f"{path.relative_to(ROOT)}:{line}" for path in (ROOT / "tests").rglob("*.py") for line in clocks_in(path.read_text())]
+    places = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in clocks_in(path.read_text())
+    ]
     assert places == []
 
 
@@ -163,15 +247,27 @@ def test_no_test_is_about_the_machine_s_speed() -> None:
     ("body", "wrong"),
     [
         ("began = time.monotonic()\n    assert time.monotonic() - began < 10", True),
-        ("began = time.perf_counter()\n    took = time.perf_counter() - began\n    assert took < 10", True),
-        ("loop = asyncio.get_running_loop().time()\n    assert asyncio.get_running_loop().time() - loop < 10", True),
+        (
+            "began = time.perf_counter()\n    took = time.perf_counter() - began\n    assert took < 10",
+            True,
+        ),
+        (
+            "loop = asyncio.get_running_loop().time()\n    assert asyncio.get_running_loop().time() - loop < 10",
+            True,
+        ),
         ("now = time.time()\n    assert cert.ends > now", False),
-        ("end = time.monotonic() + 9\n    while time.monotonic() < end:\n        pass\n    assert done", False),
+        (
+            "end = time.monotonic() + 9\n    while time.monotonic() < end:\n        pass\n    assert done",
+            False,
+        ),
     ],
 )
 def test_a_limit_on_the_machine_s_clock_is_seen(body: str, wrong: bool) -> None:
     assert bool(clocks_in(f"def test() -> None:\n    {body}\n")) is wrong
-    assert not clocks_in(f"from tests.support import virtual\n\n\ndef test() -> None:\n    {body}\n") or "get_running_loop" not in body
+    assert (
+        not clocks_in(f"from tests.support import virtual\n\n\ndef test() -> None:\n    {body}\n")
+        or "get_running_loop" not in body
+    )
 
 
 def test_host_keys_are_always_checked() -> None:
@@ -182,8 +278,15 @@ def test_host_keys_are_always_checked() -> None:
             if isinstance(node, ast.Call):
                 pairs = [(keyword.arg, keyword.value) for keyword in node.keywords]
             elif isinstance(node, ast.Dict):
-                pairs = [(getattr(key, "value", None), value) for key, value in zip(node.keys, node.values, strict=True)]
-            off = [1 for name, value in pairs if name == "known_hosts" and isinstance(value, ast.Constant) and value.value is None]
+                pairs = [
+                    (getattr(key, "value", None), value)
+                    for key, value in zip(node.keys, node.values, strict=True)
+                ]
+            off = [
+                1
+                for name, value in pairs
+                if name == "known_hosts" and isinstance(value, ast.Constant) and value.value is None
+            ]
             if path.parts[-2] == "clients" or "asyncssh" in path.read_text():
                 assert not off, f"{path}:{getattr(node, 'lineno', '')}"
 
@@ -193,7 +296,9 @@ def test_certificates_are_always_checked() -> None:
         for node in ast.walk(tree):
             for keyword in node.keywords if isinstance(node, ast.Call) else []:
                 off = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
-                assert not (off and keyword.arg in {"ssl", "verify", "verify_ssl", "connection_verify"}), str(path)
+                assert not (
+                    off and keyword.arg in {"ssl", "verify", "verify_ssl", "connection_verify"}
+                ), str(path)
 
 
 # Parts that have to agree
@@ -202,20 +307,40 @@ def test_certificates_are_always_checked() -> None:
 def documented(package: str) -> Iterator[tuple[str, str]]:
     """Each module's dotted name, and what it says of itself."""
     for path in sorted((ROOT / package).rglob("*.py")):
-        yield ".".join(path.relative_to(ROOT).with_suffix("").parts), ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        yield (
+            ".".join(path.relative_to(ROOT).with_suffix("").parts),
+            ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "",
+        )
 
 
 def test_every_pure_module_stands_in_the_contract() -> None:
     contracts = PROJECT["tool"]["importlinter"]["contracts"]
-    pure = next(contract for contract in contracts if contract["name"].startswith("what can be thought through"))
+    pure = next(
+        contract
+        for contract in contracts
+        if contract["name"].startswith("what can be thought through")
+    )
     rooms = tuple(f"services.{room}" for room in PURE)
-    told = {name for name, text in documented("services") if "Pure." in text and not name.startswith(rooms)}
+    told = {
+        name
+        for name, text in documented("services")
+        if "Pure." in text and not name.startswith(rooms)
+    }
     assert set(rooms) | told <= set(pure["source_modules"])
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
-    lines = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
-    assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "export OPENVIDU_BOT_CI=1", "exec make test"]
+    lines = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert lines == [
+        "set -eu",
+        'cd "$(dirname "$0")/.."',
+        "export OPENVIDU_BOT_CI=1",
+        "exec make test",
+    ]
 
 
 def test_make_help_tells_of_every_target() -> None:
@@ -233,18 +358,28 @@ def test_the_python_versions_agree() -> None:
     assert supported
     versions = ast.literal_eval(supported[1])
     assert spec == f">={versions[0][0]}.{versions[0][1]},<{versions[-1][0]}.{versions[-1][1] + 1}"
-    image = re.search(r"^ARG BASE=python:(\d+)\.(\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    image = re.search(
+        r"^ARG BASE=python:(\d+)\.(\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
     assert image
     assert (int(image[1]), int(image[2])) in versions
-    assert f"{versions[0][0]}.{versions[0][1]}-{versions[-1][0]}.{versions[-1][1]}" in (ROOT / "Makefile").read_text().partition("\n")[0]
+    assert (
+        f"{versions[0][0]}.{versions[0][1]}-{versions[-1][0]}.{versions[-1][1]}"
+        in (ROOT / "Makefile").read_text().partition("\n")[0]
+    )
 
 
 def test_the_version_stands_in_one_place_and_every_file_to_run_it_with_names_it() -> None:
     assert PROJECT["project"]["dynamic"] == ["version"]
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "bot/version.py"
     assert f'image.version="{VERSION}"' in (ROOT / "Dockerfile").read_text()
-    assert yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["bot"]["image"] == f"openvidu-bot:{VERSION}"
-    kustomization = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "kustomization.yaml").read_text())
+    assert (
+        yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["bot"]["image"]
+        == f"openvidu-bot:{VERSION}"
+    )
+    kustomization = yaml.safe_load(
+        (ROOT / "deploy" / "kubernetes" / "kustomization.yaml").read_text()
+    )
     assert [image["newTag"] for image in kustomization["images"]] == [VERSION]
 
 
@@ -261,7 +396,9 @@ def test_compose_keeps_the_state_and_gives_away_no_rights() -> None:
 
 
 def test_the_tools_that_tests_drive_have_the_same_names_in_both_places() -> None:
-    ours, theirs = ((ROOT / name).read_text() for name in ("scripts/check.py", "tests/support/tools.py"))
+    ours, theirs = (
+        (ROOT / name).read_text() for name in ("scripts/check.py", "tests/support/tools.py")
+    )
     for name in ("redis-server", "valkey-server", "chromium", "chromium-browser", "google-chrome"):
         assert f'"{name}"' in ours
         assert f'"{name}"' in theirs

@@ -35,7 +35,9 @@ class Office:
 
     def __init__(self, store: Store, clock: Clock, policy: Policy = POLICY) -> None:
         self.store, self.clock = store, clock
-        self.desk, _ = staffed({"acme": Quick("acme", clock), "beta": Quick("beta", clock)}, store, clock)
+        self.desk, _ = staffed(
+            {"acme": Quick("acme", clock), "beta": Quick("beta", clock)}, store, clock
+        )
         self.locks = Locks(store, clock, "w")
         self.retention = Retention(self.desk, store, clock, policy)
 
@@ -43,7 +45,12 @@ class Office:
         for part in (self.retention._runs, self.retention._audit, self.retention._usage):
             for name in ("acme", "beta"):
                 await part(name)
-        for rest in (self.retention._requests, self.retention._drains, self.retention._intake, self.retention._host_keys):
+        for rest in (
+            self.retention._requests,
+            self.retention._drains,
+            self.retention._intake,
+            self.retention._host_keys,
+        ):
             await rest()
         await self.store.tidy()
 
@@ -57,20 +64,31 @@ class Office:
         assert await journal.put_request(request, pending)
         request = await journal.request(request.id)
         opened = Opened(now, name, plan, ANA, (BEN,), "", request=request.id)
-        assert await journal.open(opened, counter, (request, request.closed(RequestState.APPROVED, now, BEN, run=name)))
+        assert await journal.open(
+            opened, counter, (request, request.closed(RequestState.APPROVED, now, BEN, run=name))
+        )
         lease = await self.locks.take(name)
         assert lease is not None
-        await DrainLedger(self.store, self.clock).enter(100 + int(name.rpartition("-")[2]), "boot", lease)
+        await DrainLedger(self.store, self.clock).enter(
+            100 + int(name.rpartition("-")[2]), "boot", lease
+        )
         await journal.append(await journal.run(name), Ended(now, State.DONE, ""), lease)
         await lease.release()
-        await self.store.commit(Commit(puts={f"card:{name}": "{}", f"card:{request.id}": "{}", f"pending:{cluster}": "[]"}))
+        await self.store.commit(
+            Commit(
+                puts={f"card:{name}": "{}", f"card:{request.id}": "{}", f"pending:{cluster}": "[]"}
+            )
+        )
         return name
 
     async def keys(self) -> list[str]:
         return sorted(await self.store.names(""))
 
     async def whole(self, cluster: str = "acme", *posted: Head) -> list[str]:
-        return [f"{f.number}: {f.problem}" for f in (await verify(self.store, self.desk.journal.chain, cluster, posted)).flaws]
+        return [
+            f"{f.number}: {f.problem}"
+            for f in (await verify(self.store, self.desk.journal.chain, cluster, posted)).flaws
+        ]
 
 
 Story = Callable[[Office], Awaitable[None]]
@@ -81,7 +99,11 @@ def play(request: pytest.FixtureRequest) -> Callable[[Story], None]:
     def told(story: Story) -> None:
         async def play() -> None:
             clock = loop_clock(T0)
-            store: Store = MemoryStore(clock) if request.param == "dictionaries" else SqliteStore(None, clock, threaded=False)
+            store: Store = (
+                MemoryStore(clock)
+                if request.param == "dictionaries"
+                else SqliteStore(None, clock, threaded=False)
+            )
             await story(Office(store, clock))
 
         virtual.run(play(), at_most=4000 * DAY)
@@ -103,7 +125,11 @@ def test_runs_go_with_all_that_belongs_to_them(play: Callable[[Story], None]) ->
         assert len(left) == NEWEST
         assert left[0] == f"acme-{NEWEST + 20}"
         for number in range(1, 21):
-            of = [k for k in await office.keys() if k.endswith((f"acme-{number}", f"drain:{100 + number}:boot"))]
+            of = [
+                k
+                for k in await office.keys()
+                if k.endswith((f"acme-{number}", f"drain:{100 + number}:boot"))
+            ]
             assert of == [], f"of acme-{number} there is still {of}"
             assert await office.store.read(f"run:acme-{number}") == []
         assert (await office.desk.journal.run("acme-21")).state is State.DONE
@@ -116,11 +142,15 @@ def test_runs_go_with_all_that_belongs_to_them(play: Callable[[Story], None]) ->
     play(story)
 
 
-def test_a_run_that_a_window_rests_on_stays_as_long_as_the_window(play: Callable[[Story], None]) -> None:
+def test_a_run_that_a_window_rests_on_stays_as_long_as_the_window(
+    play: Callable[[Story], None],
+) -> None:
     async def story(office: Office) -> None:
         first = await office.ran()
         window = parse_window("nights Mon-Fri 20:00-07:30 UTC")
-        await office.desk.memory.books.edit("acme", lambda b: b.with_window(window, first, office.clock.now()))
+        await office.desk.memory.books.edit(
+            "acme", lambda b: b.with_window(window, first, office.clock.now())
+        )
         for _ in range(NEWEST + 15):
             await office.ran()
         await office.clock.sleep(20 * DAY)
@@ -162,15 +192,21 @@ def test_requests_that_nobody_closed_go_too(play: Callable[[Story], None]) -> No
 
     async def story(office: Office) -> None:
         now = office.clock.now()
-        request = Request("r1", replace(PLAN, cluster="gone"), ANA, "", now, now + 1800.0, 1, "it stops masters")
-        await office.store.commit(Commit(puts={"request:r1": dump(request), "request:r2": "{damaged", "card:r1": "{}"}))
+        request = Request(
+            "r1", replace(PLAN, cluster="gone"), ANA, "", now, now + 1800.0, 1, "it stops masters"
+        )
+        await office.store.commit(
+            Commit(puts={"request:r1": dump(request), "request:r2": "{damaged", "card:r1": "{}"})
+        )
         await office.clock.sleep(9 * DAY)
         await office.sweeps()
         assert (await office.store.get("request:r1"))[0] is not None
         await office.clock.sleep(2 * DAY)
         await office.sweeps()
         assert await office.store.get("request:r1", "card:r1") == [None, None]
-        assert await office.store.get("request:r2") == ["{damaged"], "what cannot be read is not this version's to remove"
+        assert await office.store.get("request:r2") == ["{damaged"], (
+            "what cannot be read is not this version's to remove"
+        )
 
     play(story)
 
@@ -180,7 +216,12 @@ def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> No
         intake = CommandInbox(office.store)
 
         async def takes(name: str) -> None:
-            note: dict[str, str | float] = {"user": "U", "channel": "C", "text": "x", "at": office.clock.now()}
+            note: dict[str, str | float] = {
+                "user": "U",
+                "channel": "C",
+                "text": "x",
+                "at": office.clock.now(),
+            }
             assert await intake.take(intake.taking(name, note, 15.0))
 
         async def left() -> list[str]:
@@ -194,7 +235,13 @@ def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> No
         await office.clock.sleep(20.0)
         assert await left() == ["n3"]
         await office.sweeps()
-        assert [json.loads(t)["name"] for t in await office.store.read("intake")] == ["n0", "n1", "n2", "n3", "n4"]
+        assert [json.loads(t)["name"] for t in await office.store.read("intake")] == [
+            "n0",
+            "n1",
+            "n2",
+            "n3",
+            "n4",
+        ]
         await office.clock.sleep(3 * DAY)
         assert await left() == [], "nobody waits for an answer any more"
         await office.sweeps()
@@ -211,7 +258,9 @@ def test_host_keys_go_when_nobody_logs_in_any_more(play: Callable[[Story], None]
         keys = HostKeys(office.store, office.clock)
         await keys.put(1, "ssh-ed25519 AAAA")
         await keys.put(2, "ssh-ed25519 BBBB")
-        await office.store.commit(Commit(puts={"hostkey:3": "ssh-ed25519 CCCC"}))  # as 0.1.0 wrote it
+        await office.store.commit(
+            Commit(puts={"hostkey:3": "ssh-ed25519 CCCC"})
+        )  # as 0.1.0 wrote it
         for _ in range(30):
             await office.clock.sleep(DAY)
             assert await keys.get(1) == "ssh-ed25519 AAAA"
@@ -221,7 +270,9 @@ def test_host_keys_go_when_nobody_logs_in_any_more(play: Callable[[Story], None]
     play(story)
 
 
-def test_records_of_what_was_billed_stay_for_the_last_whole_month(play: Callable[[Story], None]) -> None:
+def test_records_of_what_was_billed_stay_for_the_last_whole_month(
+    play: Callable[[Story], None],
+) -> None:
     async def story(office: Office) -> None:
         for _ in range(100):
             await office.desk.note_usage("acme", json.dumps([office.clock.now(), [], False, "0"]))
@@ -256,7 +307,9 @@ def test_the_audit_goes_on_from_a_checkpoint_and_is_whole(play: Callable[[Story]
         assert (first.number, first.previous) == ((start.number or 0) + 1, start.hash)
         assert first.at > office.clock.now() - 40 * DAY
         assert (last.what, last.proof) == (What.SHORTENED, start.text)
-        assert await office.whole("acme", *heads) == [], "heads that were kept before are no reproach"
+        assert await office.whole("acme", *heads) == [], (
+            "heads that were kept before are no reproach"
+        )
         await office.ran()
         assert await office.whole("acme", *heads) == []
         await office.sweeps()
@@ -272,9 +325,23 @@ def shortened(number: int, at: int) -> tuple[list[str], Head, Head]:
     """A chain of so many decisions that was cut there, with the decision that says so: texts, its head, its checkpoint."""
     entries: list[Entry] = []
     for n in range(number):
-        entries.append(link("acme", entries[-1].head if entries else None, Decision(What.ASKED, ANA, f"r{n}"), T0 + n))
+        entries.append(
+            link(
+                "acme",
+                entries[-1].head if entries else None,
+                Decision(What.ASKED, ANA, f"r{n}"),
+                T0 + n,
+            )
+        )
     start = entries[at - 1].head
-    entries.append(link("acme", entries[-1].head, Decision(What.SHORTENED, None, "audit", proof=start.text), T0 + number))
+    entries.append(
+        link(
+            "acme",
+            entries[-1].head,
+            Decision(What.SHORTENED, None, "audit", proof=start.text),
+            T0 + number,
+        )
+    )
     return [e.text for e in entries[at:]], entries[-1].head, start
 
 
@@ -289,7 +356,11 @@ def test_a_cut_that_no_decision_speaks_of_is_named() -> None:
 @pytest.mark.parametrize("kept", [3, 4, 5, 10])
 def test_heads_from_before_the_cut_are_believed_where_they_can_be_checked(kept: int) -> None:
     texts, head, start = shortened(10, 4)
-    right = {3: "0" * 64, 4: start.hash, **{json.loads(t)["number"]: json.loads(t)["hash"] for t in texts}}
+    right = {
+        3: "0" * 64,
+        4: start.hash,
+        **{json.loads(t)["number"]: json.loads(t)["hash"] for t in texts},
+    }
     assert flaws("acme", texts, head, [Head(right[kept], kept)], start) == []
     if kept > 3:
         (found,) = flaws("acme", texts, head, [Head("f" * 64, kept)], start)

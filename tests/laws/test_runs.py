@@ -56,7 +56,11 @@ def test_what_has_happened_is_never_taken_back(told: list[Event]) -> None:
         before, after = fold(told[:end]), fold(told[: end + 1])
         assert after.reached[: len(before.reached)] == before.reached
         assert after.notes[: len(before.notes)] == before.notes
-        assert (after.requester, after.approvers, after.reason) == (before.requester, before.approvers, before.reason), "story A42"
+        assert (after.requester, after.approvers, after.reason) == (
+            before.requester,
+            before.approvers,
+            before.reason,
+        ), "story A42"
 
 
 def test_the_generator_knows_every_event() -> None:
@@ -95,8 +99,13 @@ def test_a_new_worker_asks_again_gently() -> None:
     taken = Taken(NOW + 1, "w2", 2, again=True)
     assert story(Asked(NOW, 0, 0), taken).asks == 0
     assert story(Asked(NOW, 0, 0), Asked(NOW, 0, 1), taken).asks == 1
-    once, twice = story(Asked(NOW, 0, 0), Asked(NOW, 0, 1), taken), story(Asked(NOW, 0, 0), Asked(NOW, 0, 1), taken, taken)
-    assert (once.asks, once.unsure) == (twice.asks, twice.unsure) == (1, True), "a bot that asked nothing takes nothing back"
+    once, twice = (
+        story(Asked(NOW, 0, 0), Asked(NOW, 0, 1), taken),
+        story(Asked(NOW, 0, 0), Asked(NOW, 0, 1), taken, taken),
+    )
+    assert (once.asks, once.unsure) == (twice.asks, twice.unsure) == (1, True), (
+        "a bot that asked nothing takes nothing back"
+    )
     assert not story(Asked(NOW, 0, 0), taken, Asked(NOW + 2, 0, 0)).unsure
 
 
@@ -140,7 +149,9 @@ def test_an_answer_to_another_question_changes_nothing() -> None:
 
 def test_a_second_answer_changes_nothing() -> None:
     once = story(Questioned(NOW, QUESTION), Answered(NOW, "q", "wait", BEN))
-    assert apply(once, Answered(NOW + 9, "q", "force", ANA)) == replace(once, events=once.events + 1)
+    assert apply(once, Answered(NOW + 9, "q", "force", ANA)) == replace(
+        once, events=once.events + 1
+    )
 
 
 def test_resuming_forgets_the_stop_and_the_cancel() -> None:

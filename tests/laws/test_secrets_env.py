@@ -57,7 +57,10 @@ key_lines = st.tuples(key_names, st.text(max_size=12)).map(
     lambda kv: f"{kv[0]}={kv[1]}".encode(errors="surrogatepass").replace(b"\n", b"|")
 )
 other_lines = st.one_of(
-    st.binary(max_size=20), st.sampled_from([b"", b"# a comment", b"export DOMAIN_NAME=x", b"no equals", b" DOMAIN_NAME=x"])
+    st.binary(max_size=20),
+    st.sampled_from(
+        [b"", b"# a comment", b"export DOMAIN_NAME=x", b"no equals", b" DOMAIN_NAME=x"]
+    ),
 )
 lines = st.one_of(key_lines, key_lines, other_lines)
 files = st.builds(
@@ -86,9 +89,21 @@ def test_thirty_keys_each_with_its_form_or_its_reason() -> None:
 
 
 def test_the_secret_ones() -> None:
-    plain = {"DOMAIN_NAME", "ENABLED_MODULES", "OPENVIDU_RTC_ENGINE", "OPENVIDU_VERSION", "ALL_SECRETS_GENERATED", *URLS}
+    plain = {
+        "DOMAIN_NAME",
+        "ENABLED_MODULES",
+        "OPENVIDU_RTC_ENGINE",
+        "OPENVIDU_VERSION",
+        "ALL_SECRETS_GENERATED",
+        *URLS,
+    }
     for name, key in KEYS.items():
-        never = name in plain or "USER" in name or name.startswith("MASTER_NODE") or name == "MINIO_ACCESS_KEY"
+        never = (
+            name in plain
+            or "USER" in name
+            or name.startswith("MASTER_NODE")
+            or name == "MINIO_ACCESS_KEY"
+        )
         assert key.secret is not never, name
 
 
@@ -120,8 +135,16 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd|x", "character 9 is '|': masters run what follows it as a command, as root"),
-        ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd&x", "character 9 is '&': the boot script writes the old value"),
+        (
+            "DASHBOARD_ADMIN_PASSWORD",
+            "Passw0rd|x",
+            "character 9 is '|': masters run what follows it as a command, as root",
+        ),
+        (
+            "DASHBOARD_ADMIN_PASSWORD",
+            "Passw0rd&x",
+            "character 9 is '&': the boot script writes the old value",
+        ),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd\\1", "character 9 is '\\'"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rdx=", "character 10 is '='"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd x", "character 9 is a space"),
@@ -193,7 +216,11 @@ def test_an_edit_changes_one_line(data: bytes, edit: tuple[str, str]) -> None:
     assert after.data.endswith(b"\n")
     assert b"\r\n" not in after.data
     assert len(after.lines) == len(before.lines) + (not there)
-    differ = [new.number for old, new in zip(before.lines, after.lines, strict=False) if old.text != new.text]
+    differ = [
+        new.number
+        for old, new in zip(before.lines, after.lines, strict=False)
+        if old.text != new.text
+    ]
     assert all(after.lines[number - 1].name == name for number in differ)
     assert len(differ) <= 1
     if not any(problem.mended for problem in before.problems()):  # byte for byte, then
@@ -204,11 +231,15 @@ def test_an_edit_changes_one_line(data: bytes, edit: tuple[str, str]) -> None:
 
 @given(files, edits)
 @example(b"\r\r\n", ("DOMAIN_NAME", "meet.example.com"))
-def test_an_edit_mends_what_it_says_and_makes_no_new_problem(data: bytes, edit: tuple[str, str]) -> None:
+def test_an_edit_mends_what_it_says_and_makes_no_new_problem(
+    data: bytes, edit: tuple[str, str]
+) -> None:
     before = SecretsFile(data)
     after = before.set(*edit)
     assert not any(problem.mended for problem in after.problems())
-    assert {(p.code, p.key) for p in after.problems()} <= {(p.code, p.key) for p in before.problems()}
+    assert {(p.code, p.key) for p in after.problems()} <= {
+        (p.code, p.key) for p in before.problems()
+    }
 
 
 @given(files, edits)
@@ -218,9 +249,13 @@ def test_an_edit_done_twice_is_done_once(data: bytes, edit: tuple[str, str]) -> 
 
 
 def test_the_last_of_two_counts_and_is_the_one_replaced() -> None:
-    file = SecretsFile(b"DOMAIN_NAME=a.example.com\nREDIS_PASSWORD=x\nDOMAIN_NAME=b.example.com\n" + GATE)
+    file = SecretsFile(
+        b"DOMAIN_NAME=a.example.com\nREDIS_PASSWORD=x\nDOMAIN_NAME=b.example.com\n" + GATE
+    )
     assert file.value("DOMAIN_NAME") == "b.example.com"
-    assert file.set("DOMAIN_NAME", "c.example.com").data == file.data.replace(b"b.example", b"c.example")
+    assert file.set("DOMAIN_NAME", "c.example.com").data == file.data.replace(
+        b"b.example", b"c.example"
+    )
     (problem,) = file.problems()
     assert (problem.code, problem.line, problem.key) == ("duplicate", 3, "DOMAIN_NAME")
     assert "line 1 too; masters take the last" in str(problem)
@@ -232,7 +267,11 @@ def test_a_key_that_is_not_there_is_added_at_the_end() -> None:
 
 
 def test_the_urls_follow_the_domain_where_the_file_has_them() -> None:
-    urls = "".join(f"{name}={form.format('old.example.com')}\n" for name, form in URLS.items() if name != "MINIO_URL").encode()
+    urls = "".join(
+        f"{name}={form.format('old.example.com')}\n"
+        for name, form in URLS.items()
+        if name != "MINIO_URL"
+    ).encode()
     before = SecretsFile(b"DOMAIN_NAME=old.example.com\n" + urls + GATE)
     assert before.with_fresh_urls() == before
     after = before.set("DOMAIN_NAME", "new.example.com").with_fresh_urls()
@@ -259,11 +298,21 @@ def test_a_sound_file_has_no_problems() -> None:
         (b"DOMAIN_NAME=\xff\n", "foreign", Harm.CHANGES, "ASCII"),
         (b"DOMAIN_NAME=a\x07b\n", "control", Harm.CHANGES, "control"),
         (b"DOMAIN_NAME=a\r\n", "crlf", Harm.CHANGES, "CR LF"),
-        (b"export DOMAIN_NAME=a\n", "export", Harm.IGNORED, "line 1, DOMAIN_NAME: stands behind `export`"),
+        (
+            b"export DOMAIN_NAME=a\n",
+            "export",
+            Harm.IGNORED,
+            "line 1, DOMAIN_NAME: stands behind `export`",
+        ),
         (b"MASTER_NODE_1_PRIVATE_IP=a\n", "unknown", Harm.IGNORED, "MASTER_NODE_1_PRIVATE_IP"),
         (b"somebodysPassw0rd\n", "stray", Harm.IGNORED, "line 1: is not KEY=VALUE"),
         (b".*=a\n", "pattern", Harm.STOPS, "search pattern"),
-        (b"DOMAIN_NAME=a|;e id #\n", "command", Harm.RUNS, "line 1, DOMAIN_NAME: what follows its pipe character would run as a command"),
+        (
+            b"DOMAIN_NAME=a|;e id #\n",
+            "command",
+            Harm.RUNS,
+            "line 1, DOMAIN_NAME: what follows its pipe character would run as a command",
+        ),
         (b"DOMAIN_NAME=a|w x\n", "command", Harm.RUNS, "as root"),
         (b"DOMAIN_NAME=a\\nX=b\n", "lines", Harm.RUNS, "lines of its own"),
         (b"DOMAIN_NAME=a\\tb\n", "backslash", Harm.CHANGES, "does not store as it stands"),
@@ -271,7 +320,12 @@ def test_a_sound_file_has_no_problems() -> None:
         (b"export DOMAIN_NAME=a|;e id #\n", "command", Harm.RUNS, "line 1, DOMAIN_NAME: may run"),
         (b"REDIS_PASSWORD=a;id\n", "shell", Harm.RUNS, "on each new media node"),
         (b"REDIS_PASSWORD=a b\n", "word", Harm.INSTALL, "takes it apart"),
-        (b"REDIS_PASSWORD=a\nREDIS_PASSWORD=b\n", "duplicate", Harm.RUNS, "run the second value as a command"),
+        (
+            b"REDIS_PASSWORD=a\nREDIS_PASSWORD=b\n",
+            "duplicate",
+            Harm.RUNS,
+            "run the second value as a command",
+        ),
         (b"OPENVIDU_RTC_ENGINE=Pion\n", "engine", Harm.STOPS, "is not pion or mediasoup"),
     ],
 )
@@ -282,12 +336,18 @@ def test_problems_are_told_by_line_and_key(data: bytes, code: str, harm: Harm, s
 
 
 def test_the_end_of_the_file_and_the_gate() -> None:
-    found = {problem.code: str(problem) for problem in SecretsFile(GATE + b"DOMAIN_NAME=a").problems()}
-    assert found == {"no-final-newline": "line 2, DOMAIN_NAME: has no line end, so masters do not read it; after an edit they will"}
+    found = {
+        problem.code: str(problem) for problem in SecretsFile(GATE + b"DOMAIN_NAME=a").problems()
+    }
+    assert found == {
+        "no-final-newline": "line 2, DOMAIN_NAME: has no line end, so masters do not read it; after an edit they will"
+    }
     assert [problem.code for problem in SecretsFile(b"").problems()] == ["gate"]
 
 
-@pytest.mark.parametrize("line", [b"# a=b|c\n", b"# see 3.7.1. = [new]\n", b"#\n", b"# x=\n", b" \n", b"lower=\n"])
+@pytest.mark.parametrize(
+    "line", [b"# a=b|c\n", b"# see 3.7.1. = [new]\n", b"#\n", b"# x=\n", b" \n", b"lower=\n"]
+)
 def test_what_a_person_writes_beside_it_is_no_danger(line: bytes) -> None:
     assert not [f for f in findings(SecretsFile(whole().data + line)) if f.line]
 
@@ -308,7 +368,9 @@ def test_a_whole_file_has_no_finding_and_nothing_is_damaged() -> None:
 def changed(name: str, value: str | None) -> SecretsFile:
     lines = whole().data.splitlines(keepends=True)
     new = b"" if value is None else f"{name}={value}\n".encode()
-    return SecretsFile(b"".join(new if line.startswith(f"{name}=".encode()) else line for line in lines))
+    return SecretsFile(
+        b"".join(new if line.startswith(f"{name}=".encode()) else line for line in lines)
+    )
 
 
 @pytest.mark.parametrize(
@@ -333,7 +395,9 @@ def changed(name: str, value: str | None) -> SecretsFile:
         ("MONGO_REPLICA_SET_KEY", None, Danger.MISSING, Reader.EDITS, False),
     ],
 )
-def test_what_goes_wrong_is_found(name: str, value: str | None, danger: Danger, reader: Reader, settable: bool) -> None:
+def test_what_goes_wrong_is_found(
+    name: str, value: str | None, danger: Danger, reader: Reader, settable: bool
+) -> None:
     found = findings(changed(name, value))
     assert (danger, reader, name) in {(f.danger, f.reader, f.key) for f in found}
     assert all(f.key == name for f in found)
@@ -360,10 +424,18 @@ def test_line_ends_that_become_part_of_every_password_are_found_and_any_edit_men
     assert findings(file.set("DOMAIN_NAME", "meet.example.org")) == ()
 
 
-def test_the_masters_addresses_are_needed_where_the_file_has_any_or_a_pool_makes_the_nodes() -> None:
-    none = SecretsFile(b"".join(line for line in whole().data.splitlines(keepends=True) if b"PRIVATE_IP" not in line))
+def test_the_masters_addresses_are_needed_where_the_file_has_any_or_a_pool_makes_the_nodes() -> (
+    None
+):
+    none = SecretsFile(
+        b"".join(
+            line for line in whole().data.splitlines(keepends=True) if b"PRIVATE_IP" not in line
+        )
+    )
     assert findings(none) == ()
-    assert {f.key for f in findings(none, pool=True)} == {f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4)}
+    assert {f.key for f in findings(none, pool=True)} == {
+        f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4)
+    }
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"# moved\n", b"nothing\n", b"\x00"])
@@ -397,7 +469,10 @@ def test_findings_never_show_more_than_names(data: bytes) -> None:
 @given(files, edits)
 def test_an_edit_makes_no_new_finding(data: bytes, edit: tuple[str, str]) -> None:
     """An edit also writes line ends as the masters do, so that what a carriage return hid may be found by it."""
-    before, unix = SecretsFile(data), SecretsFile(b"\n".join(line.rstrip(b"\r") for line in data.split(b"\n")))
+    before, unix = (
+        SecretsFile(data),
+        SecretsFile(b"\n".join(line.rstrip(b"\r") for line in data.split(b"\n"))),
+    )
     known = {(f.danger, f.key) for file in (before, unix) for f in findings(file)}
     new = {(f.danger, f.key) for f in findings(before.set(*edit))} - known
     assert not new or Danger.EMPTIED in {f.danger for f in findings(before)}
@@ -411,16 +486,21 @@ def test_changes_name_every_key_that_differs(one: bytes, two: bytes) -> None:
     before, after = SecretsFile(one), SecretsFile(two)
     found = changes(before, after)
     assert (found == ()) == (one == two)
-    assert {c.name for c in found} - {""} == {n for n in (*before.names(), *after.names()) if before.value(n) != after.value(n)}
+    assert {c.name for c in found} - {""} == {
+        n for n in (*before.names(), *after.names()) if before.value(n) != after.value(n)
+    }
 
 
 def test_kinds_of_change() -> None:
-    before, after = SecretsFile(b"DOMAIN_NAME=a\nMINIO_URL=b\n"), SecretsFile(b"DOMAIN_NAME=c\nGRAFANA_URL=d\n")
+    before, after = (
+        SecretsFile(b"DOMAIN_NAME=a\nMINIO_URL=b\n"),
+        SecretsFile(b"DOMAIN_NAME=c\nGRAFANA_URL=d\n"),
+    )
     kinds = {"DOMAIN_NAME": Kind.CHANGED, "MINIO_URL": Kind.REMOVED, "GRAFANA_URL": Kind.ADDED}
     assert {change.name: change.kind for change in changes(before, after)} == kinds
-    assert [str(change) for change in changes(before, SecretsFile(b"DOMAIN_NAME=a\r\nMINIO_URL=b\n"))] == [
-        "only order, comments or line ends"
-    ]
+    assert [
+        str(change) for change in changes(before, SecretsFile(b"DOMAIN_NAME=a\r\nMINIO_URL=b\n"))
+    ] == ["only order, comments or line ends"]
 
 
 def test_effects_tell_what_restarts_and_breaks() -> None:
@@ -438,20 +518,35 @@ def test_effects_tell_what_restarts_and_breaks() -> None:
 
 # --- no value is ever told --------------------------------------------------------------------------------------------------------------
 
-planted = st.text("abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789|&\\'\" =.-\n\x00é", min_size=9, max_size=30).map(
-    lambda s: "Xq7" + s + "7qX"
-)
+planted = st.text(
+    "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789|&\\'\" =.-\n\x00é",
+    min_size=9,
+    max_size=30,
+).map(lambda s: "Xq7" + s + "7qX")
 
 
 @given(planted)
 def test_no_value_is_told(value: str) -> None:
     one_line = value.replace("\n", "")
     file = SecretsFile(
-        "".join(f"{name}={one_line}\n" for name in KEYS).encode() + f"{one_line}\nexport {one_line}=x\n{one_line}=y\n".encode()
+        "".join(f"{name}={one_line}\n" for name in KEYS).encode()
+        + f"{one_line}\nexport {one_line}=x\n{one_line}=y\n".encode()
     )
-    told = [repr(file), str(file), repr(file.lines), *map(repr, file.problems()), *map(str, file.problems()), repr(file.names())]
+    told = [
+        repr(file),
+        str(file),
+        repr(file.lines),
+        *map(repr, file.problems()),
+        *map(str, file.problems()),
+        repr(file.names()),
+    ]
     told += [repr(changes(file, SecretsFile(GATE))), repr(Masker(file.secrets()))]
-    told += [repr(findings(file)), described(findings(file)), remedy(findings(file)), repr(damaged(file))]
+    told += [
+        repr(findings(file)),
+        described(findings(file)),
+        remedy(findings(file)),
+        repr(damaged(file)),
+    ]
     for name in (*KEYS, value):
         told += [repr(lint(name, value)), repr(may_change(name))]
     for name in KEYS:
@@ -470,13 +565,17 @@ def test_problems_never_show_more_than_names(data: bytes) -> None:
 
 
 def test_secrets_are_values_of_secret_keys_and_all_that_is_not_known() -> None:
-    file = SecretsFile(b"DOMAIN_NAME=meet.example.com\nREDIS_PASSWORD='one'\nREDIS_PASSWORD=two\nFOO=three\nfour\n# five\n")
+    file = SecretsFile(
+        b"DOMAIN_NAME=meet.example.com\nREDIS_PASSWORD='one'\nREDIS_PASSWORD=two\nFOO=three\nfour\n# five\n"
+    )
     assert file.secrets() == {"one", "'one'", "two", "FOO=three", "three", "four"}
 
 
 # --- the mask ---------------------------------------------------------------------------------------------------------------------------
 
-hidden = st.text(st.characters(exclude_characters="•", exclude_categories=["Cs"]), min_size=6, max_size=20)
+hidden = st.text(
+    st.characters(exclude_characters="•", exclude_categories=["Cs"]), min_size=6, max_size=20
+)
 WAYS = (
     lambda s: s,
     lambda s: urllib.parse.quote(s, safe=""),
@@ -487,16 +586,26 @@ WAYS = (
 )
 
 
-@given(st.lists(hidden, min_size=1, max_size=4), st.lists(st.text("ab c=&%", max_size=8), min_size=5, max_size=5), st.data())
-def test_nothing_is_left_of_a_secret(secrets: list[str], between: list[str], data: st.DataObject) -> None:
+@given(
+    st.lists(hidden, min_size=1, max_size=4),
+    st.lists(st.text("ab c=&%", max_size=8), min_size=5, max_size=5),
+    st.data(),
+)
+def test_nothing_is_left_of_a_secret(
+    secrets: list[str], between: list[str], data: st.DataObject
+) -> None:
     said = [data.draw(st.sampled_from(WAYS))(secret) for secret in secrets]
-    text = "".join(piece for pair in zip(between, [*said, ""] + [""] * 4, strict=False) for piece in pair)
+    text = "".join(
+        piece for pair in zip(between, [*said, ""] + [""] * 4, strict=False) for piece in pair
+    )
     masked = mask(text, secrets)
     assert not any(form.strip('"') in masked for form in said)
 
 
 @given(st.text("xyz", max_size=7), hidden, st.text("xyz", max_size=7))
-def test_of_a_secret_inside_longer_base64_a_few_bits_are_left(before: str, secret: str, after: str) -> None:
+def test_of_a_secret_inside_longer_base64_a_few_bits_are_left(
+    before: str, secret: str, after: str
+) -> None:
     header = base64.b64encode(f"{before}{secret}{after}".encode()).decode()
     left = len(mask(header, [secret]).replace("•", ""))
     assert left <= len(header) - (len(secret.encode()) * 8 // 6 - 1)

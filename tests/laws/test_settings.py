@@ -28,7 +28,11 @@ EXAMPLE = ROOT / "config" / "example.yaml"
 HOME = {"HOME": "/home/ana"}
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}
 
-GOOD: dict[str, Any] = {"clusters": {"acme": {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}}}
+GOOD: dict[str, Any] = {
+    "clusters": {
+        "acme": {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com"}
+    }
+}
 
 
 def read(tmp_path: Path, content: object, env: Mapping[str, str] = HOME) -> Settings:
@@ -61,8 +65,39 @@ def test_the_example_is_good_and_shows_every_key() -> None:
 
 def test_what_the_example_shows_as_default_is_the_default(tmp_path: Path) -> None:
     """Take the comment signs away: nothing but what needs a file or a choice changes."""
-    shown = "\n".join(line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ":" in line else line for line in EXAMPLE.read_text().splitlines()[8:])
-    for line in ("key_file", "known_hosts", "ca_file", "digitalocean_token", "secrets:", "scale_up_without", "approvers", "channel:", "spaces", "endpoint", "bucket", "redis_ca_file", "replicas", "holidays", "freezes", "meetings", "people_per_node", "socket", "autoscaler", "minimum", "power", "capacity", "configuration", "windows", "oncall", "kind:", "url:"):
+    shown = "\n".join(
+        line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ":" in line else line
+        for line in EXAMPLE.read_text().splitlines()[8:]
+    )
+    for line in (
+        "key_file",
+        "known_hosts",
+        "ca_file",
+        "digitalocean_token",
+        "secrets:",
+        "scale_up_without",
+        "approvers",
+        "channel:",
+        "spaces",
+        "endpoint",
+        "bucket",
+        "redis_ca_file",
+        "replicas",
+        "holidays",
+        "freezes",
+        "meetings",
+        "people_per_node",
+        "socket",
+        "autoscaler",
+        "minimum",
+        "power",
+        "capacity",
+        "configuration",
+        "windows",
+        "oncall",
+        "kind:",
+        "url:",
+    ):
         shown = "\n".join(text for text in shown.splitlines() if not text.lstrip().startswith(line))
     shown = shown.replace("  path: ~/.local/state", "  path: /home/ana/.local/state")
     assert read(tmp_path, shown) == load(EXAMPLE, HOME)
@@ -81,7 +116,10 @@ def test_everything_but_the_cluster_has_a_default(tmp_path: Path) -> None:
 
 def test_timings_are_those_that_the_bot_knows(tmp_path: Path) -> None:
     cluster = read(tmp_path, GOOD).clusters["acme"]
-    drain = {"drain_deadline": cluster.drain.deadline_minutes * 60, "drain_reminder": cluster.drain.reminder_minutes * 60}
+    drain = {
+        "drain_deadline": cluster.drain.deadline_minutes * 60,
+        "drain_reminder": cluster.drain.reminder_minutes * 60,
+    }
     assert {**cluster.timings.model_dump(), **drain} == dataclasses.asdict(Timings())
 
 
@@ -139,7 +177,9 @@ def test_values_are_frozen(tmp_path: Path) -> None:
         (acme(ssh={"key_file": "/nowhere"}), "clusters.acme.ssh.key_file: found /nowhere, which is not a file; allowed: a file that can be read"),
     ],
 )  # fmt: skip
-def test_a_wrong_file_says_the_key_what_was_found_and_what_is_allowed(tmp_path: Path, content: object, line: str) -> None:
+def test_a_wrong_file_says_the_key_what_was_found_and_what_is_allowed(
+    tmp_path: Path, content: object, line: str
+) -> None:
     assert problems(tmp_path, content) == [line]
 
 
@@ -147,7 +187,9 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert len(problems(tmp_path, {**acme(region=3, ssh={"port": 0}), "slak": {}})) == 3
 
 
-@pytest.mark.parametrize("section", [("digitalocean", "api_url"), ("slack", "api_url"), ("clusters", "livekit_url")])
+@pytest.mark.parametrize(
+    "section", [("digitalocean", "api_url"), ("slack", "api_url"), ("clusters", "livekit_url")]
+)
 @pytest.mark.parametrize(
     ("url", "good"),
     [
@@ -163,8 +205,14 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("api.example.com", False),
     ],
 )
-def test_credentials_are_not_sent_in_the_clear(tmp_path: Path, section: tuple[str, str], url: str, good: bool) -> None:
-    content = acme(livekit_url=url) if section[0] == "clusters" else {**GOOD, section[0]: {section[1]: url}}
+def test_credentials_are_not_sent_in_the_clear(
+    tmp_path: Path, section: tuple[str, str], url: str, good: bool
+) -> None:
+    content = (
+        acme(livekit_url=url)
+        if section[0] == "clusters"
+        else {**GOOD, section[0]: {section[1]: url}}
+    )
     if good:
         assert read(tmp_path, content)
     else:
@@ -186,8 +234,13 @@ def test_a_file_that_is_not_yaml(tmp_path: Path, content: str, words: str) -> No
 
 
 def test_every_place_that_a_health_address_may_name_is_filled(tmp_path: Path) -> None:
-    master = Droplet(1, "acme-master-node-1", "active", address="203.0.113.7", private_address="10.0.0.7")
-    for pattern, url in (("http://{address}:1/", "http://203.0.113.7:1/"), ("http://{private_address}/x", "http://10.0.0.7/x")):
+    master = Droplet(
+        1, "acme-master-node-1", "active", address="203.0.113.7", private_address="10.0.0.7"
+    )
+    for pattern, url in (
+        ("http://{address}:1/", "http://203.0.113.7:1/"),
+        ("http://{private_address}/x", "http://10.0.0.7/x"),
+    ):
         taken = read(tmp_path, acme(health_url=pattern)).clusters["acme"].health_url
         assert health_page(taken, master, master.address) == url
 
@@ -203,31 +256,47 @@ HEAD = "clusters:\n  acme: {stack: acme, region: ams3, public_url: 'https://meet
     [("022", "18", "ssh: {port: 022}"), ("0x16", "22", "ssh: {port: 0x16}"), ("0b101", "5", "ssh: {port: 0b101}"), ("1_000", "1000", "ssh: {port: 1_000}"),
      ("20:30", "1230", "region: 20:30"), ("007", "7", "region: 007"), ("+017", "15", "ssh: {port: +017}")],
 )  # fmt: skip
-def test_a_number_that_is_another_in_yaml_is_refused_with_its_line(tmp_path: Path, written: str, read_as: str, value: str) -> None:
+def test_a_number_that_is_another_in_yaml_is_refused_with_its_line(
+    tmp_path: Path, written: str, read_as: str, value: str
+) -> None:
     text = f"log: {{}}\nclusters:\n  acme:\n    stack: acme\n    region: ams3\n    public_url: https://meet.example.com\n    {value}\n"
     if value.startswith("region"):
         text = text.replace("    region: ams3\n", "")
     (said,) = problems(tmp_path, text)
     line = len(text.splitlines())
-    assert said.startswith(f"{tmp_path / 'settings.yaml'}:{line}: {written} is the number {read_as} in YAML: write it plainly, or in quotes")
+    assert said.startswith(
+        f"{tmp_path / 'settings.yaml'}:{line}: {written} is the number {read_as} in YAML: write it plainly, or in quotes"
+    )
 
 
 @pytest.mark.parametrize("value", ["20:30.5", ".inf", "-.INF", ".nan", "1_0.5"])
 def test_a_fraction_of_another_kind_is_refused(tmp_path: Path, value: str) -> None:
-    assert "is a number of another kind in YAML" in problems(tmp_path, HEAD % f", policy: {{growth: {value}}}")[0]
+    assert (
+        "is a number of another kind in YAML"
+        in problems(tmp_path, HEAD % f", policy: {{growth: {value}}}")[0]
+    )
 
 
-@pytest.mark.parametrize(("word", "value"), [("no", "false"), ("NO", "false"), ("Off", "false"), ("on", "true"), ("Yes", "true")])
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("no", "false"), ("NO", "false"), ("Off", "false"), ("on", "true"), ("Yes", "true")],
+)
 def test_a_country_is_not_a_refusal(tmp_path: Path, word: str, value: str) -> None:
     (said,) = problems(tmp_path, (HEAD % "").replace("ams3", word))
-    assert said == f'clusters.acme.region: found {word}, which YAML reads as {value}; allowed: text, in quotes: "{word}"'
+    assert (
+        said
+        == f'clusters.acme.region: found {word}, which YAML reads as {value}; allowed: text, in quotes: "{word}"'
+    )
     assert read(tmp_path, (HEAD % "").replace("ams3", f"'{word}'")).clusters["acme"].region == word
     (key,) = problems(tmp_path, (HEAD % "").replace("acme:", f"{word}:"))
     assert f"settings.yaml:2: the key {word} is {value} in YAML: write it in quotes" in key
 
 
 def test_a_date_is_text(tmp_path: Path) -> None:
-    assert read(tmp_path, (HEAD % "").replace("ams3", "2026-12-24")).clusters["acme"].region == "2026-12-24"
+    assert (
+        read(tmp_path, (HEAD % "").replace("ams3", "2026-12-24")).clusters["acme"].region
+        == "2026-12-24"
+    )
 
 
 MERGED = """
@@ -253,18 +322,28 @@ def test_what_is_merged_may_be_said_anew(tmp_path: Path) -> None:
     clusters = read(tmp_path, MERGED).clusters.values()
     assert [c.stack for c in clusters] == ["acme", "beta", "gamma"]
     assert [c.region for c in clusters] == ["ams3", "ams3", "fra1"]
-    assert [(c.ssh.port, c.ssh.user) for c in clusters] == [(2222, "ubuntu"), (2222, "ubuntu"), (22, "ubuntu")]
+    assert [(c.ssh.port, c.ssh.user) for c in clusters] == [
+        (2222, "ubuntu"),
+        (2222, "ubuntu"),
+        (22, "ubuntu"),
+    ]
     assert [c.policy.approval_minutes for c in clusters] == [10, 20, 10]
 
 
-def test_what_is_shared_by_an_alias_is_each_cluster_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_shared_by_an_alias_is_each_cluster_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Paths are beside the file, and not beside it twice."""
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "id").write_text("")
     monkeypatch.chdir(tmp_path)
     a = GOOD["clusters"]["acme"]
-    shared = yaml.safe_dump({"clusters": {"a": a, "b": {**a, "stack": "b"}}}).replace("    stack: acme", "    stack: acme\n    ssh: &ssh {key_file: id}")
-    (tmp_path / "conf" / "s.yaml").write_text(shared.replace("    stack: b", "    stack: b\n    ssh: *ssh"))
+    shared = yaml.safe_dump({"clusters": {"a": a, "b": {**a, "stack": "b"}}}).replace(
+        "    stack: acme", "    stack: acme\n    ssh: &ssh {key_file: id}"
+    )
+    (tmp_path / "conf" / "s.yaml").write_text(
+        shared.replace("    stack: b", "    stack: b\n    ssh: *ssh")
+    )
     clusters = load(Path("conf/s.yaml"), HOME).clusters
     assert {c.ssh.key_file for c in clusters.values()} == {Path("conf/id")}
 
@@ -274,7 +353,11 @@ def test_what_is_shared_by_an_alias_is_each_cluster_s_own(tmp_path: Path, monkey
     [
         ("a: &a [*a]\n", "its aliases refer to each other"),
         ("clusters: &a {acme: *a}\n", "its aliases refer to each other"),
-        ("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)), "make it too large"),
+        (
+            "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+            "make it too large",
+        ),
         ("[" * 2000, "nested too deeply"),
         ("clusters: {acme: {<<: *gone}}\n", "undefined alias"),
         ("clusters: {acme: {<<: 3}}\n", "expected keys and values, or a list of those, behind <<"),
@@ -302,28 +385,51 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_policy_that_nobody_could_satisfy_is_refused(tmp_path: Path) -> None:
     alone = {"operators": ["U123"]}
-    assert "found 1 approver where an approval needs 1 other" in problems(tmp_path, acme(roles=alone))[0]
+    assert (
+        "found 1 approver where an approval needs 1 other"
+        in problems(tmp_path, acme(roles=alone))[0]
+    )
     assert read(tmp_path, acme(roles=alone, policy={"single_operator": True}))
-    assert read(tmp_path, acme(roles={**alone, "approvers": ["U456"]})).clusters["acme"].who_approves == ("U456",)
+    assert read(tmp_path, acme(roles={**alone, "approvers": ["U456"]})).clusters[
+        "acme"
+    ].who_approves == ("U456",)
     assert problems(tmp_path, acme(roles={"operators": ["U123", "U456"]}, policy={"approvals": 2}))
-    assert read(tmp_path, acme(roles={"operators": ["U123", "U456"]})).clusters["acme"].who_approves == ("U123", "U456")
+    assert read(tmp_path, acme(roles={"operators": ["U123", "U456"]})).clusters[
+        "acme"
+    ].who_approves == ("U123", "U456")
 
 
 def test_roles_and_approvals_by_user_group(tmp_path: Path) -> None:
     both = ["S0OPS", "S0SEC"]
-    made = read(tmp_path, acme(roles={"operators": ["S0OPS"]}, policy={"approvals": 3, "approvals_for": {"meetings_cut": 4}})).clusters["acme"]
+    made = read(
+        tmp_path,
+        acme(
+            roles={"operators": ["S0OPS"]},
+            policy={"approvals": 3, "approvals_for": {"meetings_cut": 4}},
+        ),
+    ).clusters["acme"]
     assert made.who_approves == ("S0OPS",), "how many are in a group only Slack knows"
     assert made.policy.approvals_for == {"meetings_cut": 4}
     for roles, who in (({}, both), ({"approvers": ["U456"]}, ["U456", *both])):
-        found = read(tmp_path, acme(roles={"operators": ["U123"], **roles}, policy={"approvals_from": both})).clusters["acme"]
+        found = read(
+            tmp_path, acme(roles={"operators": ["U123"], **roles}, policy={"approvals_from": both})
+        ).clusters["acme"]
         assert list(found.who_approves) == who
-    assert "allowed: the id of a Slack user group" in problems(tmp_path, acme(policy={"approvals_from": ["U123"]}))[0]
+    assert (
+        "allowed: the id of a Slack user group"
+        in problems(tmp_path, acme(policy={"approvals_from": ["U123"]}))[0]
+    )
     (said,) = problems(tmp_path, acme(policy={"approvals_for": {"meeting_cut": 2}}))
-    assert said.startswith("clusters.acme.policy.approvals_for.meeting_cut: found 'meeting_cut'; allowed: 'meetings_cut', 'meetings_blocked'")
+    assert said.startswith(
+        "clusters.acme.policy.approvals_for.meeting_cut: found 'meeting_cut'; allowed: 'meetings_cut', 'meetings_blocked'"
+    )
     assert "did you mean meetings_cut?" in said
     assert problems(tmp_path, acme(policy={"approvals_for": {"meetings_cut": 11}}))
     named = {"operators": ["U123", "U456"]}
-    assert "an approval needs 2 other" in problems(tmp_path, acme(roles=named, policy={"approvals_for": {"secrets_edited": 2}}))[0]
+    assert (
+        "an approval needs 2 other"
+        in problems(tmp_path, acme(roles=named, policy={"approvals_for": {"secrets_edited": 2}}))[0]
+    )
 
 
 def test_the_impacts_of_the_settings_are_those_of_the_policy() -> None:
@@ -331,10 +437,19 @@ def test_the_impacts_of_the_settings_are_those_of_the_policy() -> None:
 
 
 def test_the_glass_is_broken_by_operators_only(tmp_path: Path) -> None:
-    (said,) = problems(tmp_path, acme(roles={"operators": ["U123", "U456"], "break_glass": ["U789"]}))
-    assert "found U789 in roles.break_glass, who is no operator; allowed: people in roles.operators" in said
-    assert read(tmp_path, acme(roles={"operators": ["S0OPS"], "break_glass": ["U789"]}), HOME), "U789 may be in the group"
-    assert read(tmp_path, acme(roles={"operators": ["U123", "U456"], "break_glass": ["U456"]})).clusters["acme"].roles.break_glass == ("U456",)
+    (said,) = problems(
+        tmp_path, acme(roles={"operators": ["U123", "U456"], "break_glass": ["U789"]})
+    )
+    assert (
+        "found U789 in roles.break_glass, who is no operator; allowed: people in roles.operators"
+        in said
+    )
+    assert read(tmp_path, acme(roles={"operators": ["S0OPS"], "break_glass": ["U789"]}), HOME), (
+        "U789 may be in the group"
+    )
+    assert read(
+        tmp_path, acme(roles={"operators": ["U123", "U456"], "break_glass": ["U456"]})
+    ).clusters["acme"].roles.break_glass == ("U456",)
 
 
 def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
@@ -346,15 +461,30 @@ def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
 
 def test_how_redis_is_trusted_is_set(tmp_path: Path) -> None:
     make(tmp_path, "ca")
-    env = {**HOME, "REDIS_URL": "rediss+sentinel://:pw@a,b/main", "REDIS_SENTINEL_PASSWORD": "other"}
-    state = read(tmp_path, {**GOOD, "state": {"redis_ca_file": "ca.pem", "require_durable": True, "replicas": 2}}, env).state
-    assert (state.redis_ca_file, state.replicas, state.require_durable) == (tmp_path / "ca.pem", 2, True)
+    env = {
+        **HOME,
+        "REDIS_URL": "rediss+sentinel://:pw@a,b/main",
+        "REDIS_SENTINEL_PASSWORD": "other",
+    }
+    state = read(
+        tmp_path,
+        {**GOOD, "state": {"redis_ca_file": "ca.pem", "require_durable": True, "replicas": 2}},
+        env,
+    ).state
+    assert (state.redis_ca_file, state.replicas, state.require_durable) == (
+        tmp_path / "ca.pem",
+        2,
+        True,
+    )
     assert state.redis_sentinel_password is not None
     assert state.redis_sentinel_password.get_secret_value() == "other"
     assert "pw@" not in repr(state)
     assert "other" not in repr(state)
     (said,) = problems(tmp_path, {**GOOD, "state": {"redis_ca_file": "gone.pem"}})
-    assert said == f"state.redis_ca_file: found {tmp_path / 'gone.pem'}, which is not a file; allowed: certificates in PEM form"
+    assert (
+        said
+        == f"state.redis_ca_file: found {tmp_path / 'gone.pem'}, which is not a file; allowed: certificates in PEM form"
+    )
     assert problems(tmp_path, {**GOOD, "state": {"replicas": -1}})
 
 
@@ -366,11 +496,15 @@ def test_files_of_certificates_are_looked_into(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.pem").write_text("\n")
     (tmp_path / "words.pem").write_text("see the wiki\n")
-    (tmp_path / "request.pem").write_text(good.pem.read_text().replace("CERTIFICATE", "CERTIFICATE REQUEST"))
+    (tmp_path / "request.pem").write_text(
+        good.pem.read_text().replace("CERTIFICATE", "CERTIFICATE REQUEST")
+    )
     (tmp_path / "cut.pem").write_text(good.pem.read_text()[:200])
     (tmp_path / "der.pem").write_bytes(good.certificate.public_bytes(Encoding.DER))
     (tmp_path / "link.pem").symlink_to("nowhere")
-    (tmp_path / "many.pem").write_text(f"# two of them\n{good.pem.read_text()}\n{make(tmp_path, 'second').pem.read_text()}")
+    (tmp_path / "many.pem").write_text(
+        f"# two of them\n{good.pem.read_text()}\n{make(tmp_path, 'second').pem.read_text()}"
+    )
     bad = {
         "folder": "which is a folder", "empty.pem": "which is empty", "words.pem": "which holds no certificate", "good.key": "which holds a private key, not certificates",
         "request.pem": "which holds a certificate request, not a certificate", "cut.pem": "whose certificates cannot be read (cut off?)", "link.pem": "which is a link to nothing",
@@ -383,12 +517,16 @@ def test_files_of_certificates_are_looked_into(tmp_path: Path) -> None:
     }
     for at, content in places.items():
         for name, said in bad.items():
-            assert problems(tmp_path, content(name)) == [f"{at}: found {tmp_path / name}, {said}; allowed: certificates in PEM form"]
+            assert problems(tmp_path, content(name)) == [
+                f"{at}: found {tmp_path / name}, {said}; allowed: certificates in PEM form"
+            ]
         for name in ("good.pem", "many.pem"):
             assert read(tmp_path, content(name))
     for name, said in bad.items():
         env = {**HOME, "SSL_CERT_FILE": str(tmp_path / name)}
-        assert problems(tmp_path, GOOD, env) == [f"SSL_CERT_FILE: found {tmp_path / name}, {said}; allowed: certificates in PEM form"]
+        assert problems(tmp_path, GOOD, env) == [
+            f"SSL_CERT_FILE: found {tmp_path / name}, {said}; allowed: certificates in PEM form"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -405,15 +543,38 @@ def test_files_of_certificates_are_looked_into(tmp_path: Path) -> None:
 )
 def test_a_bucket_in_the_endpoint_is_refused(tmp_path: Path, endpoint: str, meant: str) -> None:
     (said,) = problems(tmp_path, acme(spaces={"endpoint": endpoint, "bucket": "bucket"}))
-    assert said.startswith(f"clusters.acme.spaces: found {endpoint.rstrip('/')} as endpoint; allowed: the region's address without the bucket, such as {meant}")
+    assert said.startswith(
+        f"clusters.acme.spaces: found {endpoint.rstrip('/')} as endpoint; allowed: the region's address without the bucket, such as {meant}"
+    )
 
 
-@pytest.mark.parametrize(("endpoint", "bucket"), [("https://ams3.digitaloceanspaces.com", "ams3"), ("https://s3.example.org/minio", "bucket"), ("http://127.0.0.1:9000", "b-1")])
+@pytest.mark.parametrize(
+    ("endpoint", "bucket"),
+    [
+        ("https://ams3.digitaloceanspaces.com", "ams3"),
+        ("https://s3.example.org/minio", "bucket"),
+        ("http://127.0.0.1:9000", "b-1"),
+    ],
+)
 def test_an_endpoint_without_it_is_taken(tmp_path: Path, endpoint: str, bucket: str) -> None:
     assert read(tmp_path, acme(spaces={"endpoint": endpoint, "bucket": bucket}))
 
 
-@pytest.mark.parametrize("name", ["Europe/Madrid", "europe/madrid", "EST5EDT", "GMT+2", "Factory", "posixrules", "localtime", "", " UTC", "UTC "])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Europe/Madrid",
+        "europe/madrid",
+        "EST5EDT",
+        "GMT+2",
+        "Factory",
+        "posixrules",
+        "localtime",
+        "",
+        " UTC",
+        "UTC ",
+    ],
+)
 def test_settings_and_windows_judge_zones_by_the_same_function(tmp_path: Path, name: str) -> None:
     try:
         wanted = zone_named(name).key
@@ -447,12 +608,23 @@ def test_no_zone_of_this_machine_is_judged_differently() -> None:
         ({"digitalocean": {"token": "hunter2"}}, "digitalocean.token"),
         ({"digitalocean": {"api_url": "dop_v1_aahunter2"}}, "digitalocean.api_url"),
         ({"log": {"level": ["xoxb-hunter2"]}}, "log.level.0"),
-        (acme(spaces={"spaces_access_key_id": "hunter2"}), "clusters.acme.spaces.spaces_access_key_id"),
-        (acme(secrets={"digitalocean_token": "dop_v1_aahunter2"}), "clusters.acme.secrets.digitalocean_token"),
-        (acme(secrets={"livekit_api_secret": "hunter2"}), "clusters.acme.secrets.livekit_api_secret"),
+        (
+            acme(spaces={"spaces_access_key_id": "hunter2"}),
+            "clusters.acme.spaces.spaces_access_key_id",
+        ),
+        (
+            acme(secrets={"digitalocean_token": "dop_v1_aahunter2"}),
+            "clusters.acme.secrets.digitalocean_token",
+        ),
+        (
+            acme(secrets={"livekit_api_secret": "hunter2"}),
+            "clusters.acme.secrets.livekit_api_secret",
+        ),
     ],
 )
-def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, content: dict[str, Any], key: str) -> None:
+def test_a_secret_in_the_file_is_refused_and_not_repeated(
+    tmp_path: Path, content: dict[str, Any], key: str
+) -> None:
     told = problems(tmp_path, GOOD | content)
     assert told[0].startswith(f"{key}: found ")
     assert "hunter2" not in str(told)
@@ -472,14 +644,22 @@ def test_secrets_come_from_the_environment_or_files_and_are_never_shown(tmp_path
     assert secrets.digitalocean_token.get_secret_value() == "hunter2-do"
     assert settings.slack.bot_token is not None
     assert settings.state.redis_url is not None
-    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.slack), f"{settings.clusters}"):
+    for shown in (
+        repr(settings),
+        str(settings),
+        settings.model_dump_json(),
+        repr(settings.slack),
+        f"{settings.clusters}",
+    ):
         assert "hunter2" not in shown
     check_secrets(settings)
 
 
 def test_a_cluster_may_name_its_own_variables(tmp_path: Path) -> None:
     content = acme(secrets={"digitalocean_token": "ACME_DO"})
-    settings = read(tmp_path, content, {**HOME, "DIGITALOCEAN_TOKEN": "general", "ACME_DO": "special"})
+    settings = read(
+        tmp_path, content, {**HOME, "DIGITALOCEAN_TOKEN": "general", "ACME_DO": "special"}
+    )
     token = settings.clusters["acme"].secrets.digitalocean_token
     assert token is not None
     assert token.get_secret_value() == "special"
@@ -490,9 +670,13 @@ def test_a_cluster_may_name_its_own_variables(tmp_path: Path) -> None:
 
 def test_both_a_variable_and_its_file_is_a_mistake(tmp_path: Path) -> None:
     both = {**HOME, "REDIS_URL": "redis://h", "REDIS_URL_FILE": "/nowhere"}
-    assert problems(tmp_path, GOOD, both) == ["REDIS_URL: found REDIS_URL and REDIS_URL_FILE; allowed: one of them"]
+    assert problems(tmp_path, GOOD, both) == [
+        "REDIS_URL: found REDIS_URL and REDIS_URL_FILE; allowed: one of them"
+    ]
     lost = {**HOME, "REDIS_URL_FILE": "/nowhere"}
-    assert problems(tmp_path, GOOD, lost) == ["REDIS_URL_FILE: found /nowhere, which cannot be read; allowed: a file that holds the secret"]
+    assert problems(tmp_path, GOOD, lost) == [
+        "REDIS_URL_FILE: found /nowhere, which cannot be read; allowed: a file that holds the secret"
+    ]
 
 
 VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY",
@@ -510,9 +694,14 @@ def held(settings: Settings, variable: str) -> SecretStr | None:
 
 @pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("around", ["%s\n", " %s", "\t%s\r\n", "\u00a0%s ", "%s"])
-def test_blanks_around_a_secret_go_as_they_do_in_a_file(tmp_path: Path, variable: str, around: str) -> None:
+def test_blanks_around_a_secret_go_as_they_do_in_a_file(
+    tmp_path: Path, variable: str, around: str
+) -> None:
     (tmp_path / "held").write_text(around % "hunter2-hunter2")
-    for env in ({variable: around % "hunter2-hunter2"}, {f"{variable}_FILE": str(tmp_path / "held")}):
+    for env in (
+        {variable: around % "hunter2-hunter2"},
+        {f"{variable}_FILE": str(tmp_path / "held")},
+    ):
         found = held(read(tmp_path, GOOD, {**HOME, **env}), variable)
         assert found is not None
         assert found.get_secret_value() == "hunter2-hunter2"
@@ -527,10 +716,15 @@ def test_blanks_around_a_secret_go_as_they_do_in_a_file(tmp_path: Path, variable
         ("“hunter2”", "a character that is not ASCII"), ('"hunter2"', "quotation marks around it"), ("'hunter2'", "quotation marks around it"),
     ],
 )  # fmt: skip
-def test_a_secret_that_cannot_be_right_is_refused_by_its_variable(tmp_path: Path, variable: str, value: str, odd: str) -> None:
+def test_a_secret_that_cannot_be_right_is_refused_by_its_variable(
+    tmp_path: Path, variable: str, value: str, odd: str
+) -> None:
     (tmp_path / "held").write_text(value, "utf-8")
     password = variable.startswith("REDIS") and odd != "a control character"
-    for name, env in ((variable, {variable: value}), (f"{variable}_FILE", {f"{variable}_FILE": str(tmp_path / "held")})):
+    for name, env in (
+        (variable, {variable: value}),
+        (f"{variable}_FILE", {f"{variable}_FILE": str(tmp_path / "held")}),
+    ):
         if password:
             assert read(tmp_path, GOOD, {**HOME, **env}), "a password is what its owner chose"
             continue
@@ -542,7 +736,9 @@ def test_a_secret_that_cannot_be_right_is_refused_by_its_variable(tmp_path: Path
 
 def test_a_variable_of_a_cluster_s_own_is_named(tmp_path: Path) -> None:
     content = acme(secrets={"digitalocean_token": "ACME_DO"})
-    assert problems(tmp_path, content, {**HOME, "ACME_DO": "hunter2 hunter2"})[0].startswith("ACME_DO: found a blank; allowed")
+    assert problems(tmp_path, content, {**HOME, "ACME_DO": "hunter2 hunter2"})[0].startswith(
+        "ACME_DO: found a blank; allowed"
+    )
 
 
 def missing(settings: Settings, *, slack: bool = True) -> list[str]:
@@ -555,7 +751,11 @@ def missing(settings: Settings, *, slack: bool = True) -> list[str]:
 
 def test_what_the_settings_call_for_has_to_be_there(tmp_path: Path) -> None:
     everything = acme(livekit_url="https://l", spaces={"endpoint": "https://s", "bucket": "bucket"})
-    assert missing(read(tmp_path, GOOD)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DIGITALOCEAN_TOKEN"]
+    assert missing(read(tmp_path, GOOD)) == [
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "DIGITALOCEAN_TOKEN",
+    ]
     assert missing(read(tmp_path, GOOD), slack=False) == ["DIGITALOCEAN_TOKEN"]
     assert missing(read(tmp_path, everything, {**HOME, **SLACK, "DIGITALOCEAN_TOKEN": "d"})) == [
         "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET",
@@ -563,18 +763,28 @@ def test_what_the_settings_call_for_has_to_be_there(tmp_path: Path) -> None:
     assert missing(read(tmp_path, {**GOOD, "slack": {"mode": "http"}}), slack=True) == [
         "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "DIGITALOCEAN_TOKEN",
     ]  # fmt: skip
-    swapped = {**HOME, "SLACK_BOT_TOKEN": "xapp-1", "SLACK_APP_TOKEN": "xoxb-1", "DIGITALOCEAN_TOKEN": "d"}
+    swapped = {
+        **HOME,
+        "SLACK_BOT_TOKEN": "xapp-1",
+        "SLACK_APP_TOKEN": "xoxb-1",
+        "DIGITALOCEAN_TOKEN": "d",
+    }
     assert missing(read(tmp_path, GOOD, swapped)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"]
 
 
 def test_paths_are_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "id").write_text("")
     (tmp_path / "spain.ics").write_text("")
-    settings = read(tmp_path, {**acme(ssh={"key_file": "id"}, holidays="spain.ics"), "state": {"path": "~/x.sqlite3"}})
+    settings = read(
+        tmp_path,
+        {**acme(ssh={"key_file": "id"}, holidays="spain.ics"), "state": {"path": "~/x.sqlite3"}},
+    )
     assert settings.clusters["acme"].ssh.key_file == tmp_path / "id"
     assert settings.clusters["acme"].holidays == tmp_path / "spain.ics"
     assert settings.state.path == Path("/home/ana/x.sqlite3")
-    assert read(tmp_path, GOOD, {"XDG_STATE_HOME": "/var/x"}).state.path == Path("/var/x/openvidu-bot/state.sqlite3")
+    assert read(tmp_path, GOOD, {"XDG_STATE_HOME": "/var/x"}).state.path == Path(
+        "/var/x/openvidu-bot/state.sqlite3"
+    )
 
 
 # The Slack manifest

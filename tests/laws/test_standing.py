@@ -9,14 +9,24 @@ from services.access.policy import Actor, Impact, Rules, impacts
 from services.procedures import AddWindow, Shutdown, Startup
 from services.procedures.plan import make_plan
 from services.runs.run import Opened, Run, fold
-from services.runs.standing_approval import Standing, ends_soon, lapsed, may_start, of_window, opening_of, uncovered
+from services.runs.standing_approval import (
+    Standing,
+    ends_soon,
+    lapsed,
+    may_start,
+    of_window,
+    opening_of,
+    uncovered,
+)
 from services.steps import Effects
 from services.windows import Edge, parse_window
 from tests.support.clusters import down, ready
 
 ANA, BEN, CARLA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA"))
 PEOPLE = frozenset({"UANA", "UBEN", "UCARLA"})
-RULES = Rules(operators=PEOPLE, approvers=PEOPLE, breakers=frozenset({"UANA"}), confirm_seconds=100.0)
+RULES = Rules(
+    operators=PEOPLE, approvers=PEOPLE, breakers=frozenset({"UANA"}), confirm_seconds=100.0
+)
 LIMITED = replace(RULES, scale_up_to=3, approvals_for=((Impact.MEDIA_ADDED, 2),))
 NOW = 1000.0
 WORDS = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
@@ -32,7 +42,15 @@ def standing(*approvers: Actor, words: str = WORDS, **more: Any) -> Standing:
 
 
 def edge(kind: str = "close", **more: Any) -> Edge:
-    made = {"at": NOW, "start": NOW, "until": NOW, "local": "2027-01-15T20:00", "zone": "UTC", "windows": ("nights",), "closes": "shutdown"}
+    made = {
+        "at": NOW,
+        "start": NOW,
+        "until": NOW,
+        "local": "2027-01-15T20:00",
+        "zone": "UTC",
+        "windows": ("nights",),
+        "closes": "shutdown",
+    }
     rest = {"number": None, "remembered": True, "meetings": "wait", "wait_limit": 60.0}
     return Edge(name=f"nights-{kind}@2027-01-15T20:00", kind=kind, **{**made, **rest, **more})  # type: ignore[arg-type]
 
@@ -40,7 +58,10 @@ def edge(kind: str = "close", **more: Any) -> Edge:
 def test_it_covers_closing_until_it_has_to_be_confirmed_again() -> None:
     mine = standing(BEN)
     assert lapsed(mine, RULES, NOW + 100.0) == ""
-    assert lapsed(mine, RULES, NOW + 101.0) == "the standing approval of window nights had to be confirmed again by now"
+    assert (
+        lapsed(mine, RULES, NOW + 101.0)
+        == "the standing approval of window nights had to be confirmed again by now"
+    )
     assert mine.until(RULES) == NOW + 100.0
 
 
@@ -48,9 +69,18 @@ def test_it_rests_on_people_who_may_approve_still() -> None:
     assert lapsed(standing(BEN), replace(RULES, approvers=PEOPLE - {"UBEN"}), NOW) == (
         "window nights: the approval of <@UBEN> does not count any more"
     )
-    assert "it takes 2 approvals" in lapsed(standing(BEN), replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2),)), NOW)
-    assert lapsed(standing(BEN, CARLA), replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2),)), NOW) == ""
-    assert lapsed(standing(BEN), LIMITED, NOW) == "", "what its number would take is no question of closing"
+    assert "it takes 2 approvals" in lapsed(
+        standing(BEN), replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2),)), NOW
+    )
+    assert (
+        lapsed(
+            standing(BEN, CARLA), replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2),)), NOW
+        )
+        == ""
+    )
+    assert lapsed(standing(BEN), LIMITED, NOW) == "", (
+        "what its number would take is no question of closing"
+    )
     assert "it takes 1 approval" in lapsed(standing(), RULES, NOW)
 
 
@@ -71,7 +101,9 @@ def test_the_settings_file_s_windows_are_whoever_keeps_it_s_decision() -> None:
 TWO_WEEKS = 14 * 24 * 3600
 
 
-@pytest.mark.parametrize(("after", "soon"), [(-TWO_WEEKS - 1, False), (-TWO_WEEKS, True), (0.0, True), (1.0, False)])
+@pytest.mark.parametrize(
+    ("after", "soon"), [(-TWO_WEEKS - 1, False), (-TWO_WEEKS, True), (0.0, True), (1.0, False)]
+)
 def test_its_end_is_announced_two_weeks_before(after: float, soon: bool) -> None:
     until = NOW + RULES.confirm_seconds
     assert ends_soon(standing(BEN), RULES, until + after) == (until if soon else None)
@@ -79,15 +111,24 @@ def test_its_end_is_announced_two_weeks_before(after: float, soon: bool) -> None
 
 def test_a_number_is_covered_by_as_many_as_the_policy_asks_for_now() -> None:
     words = f"{WORDS} --number 9"
-    assert may_start([standing(BEN, words=words)], RULES, NOW, before=0) is None, "no number takes an approval"
+    assert may_start([standing(BEN, words=words)], RULES, NOW, before=0) is None, (
+        "no number takes an approval"
+    )
     assert may_start([standing(BEN, CARLA, words=words)], LIMITED, NOW, before=0) == 9
     assert may_start([standing(BEN, words=words)], LIMITED, NOW, before=0) == 3
-    assert may_start([standing(BEN, words=words)], LIMITED, NOW, before=5) == 5, "as many as there were come back"
+    assert may_start([standing(BEN, words=words)], LIMITED, NOW, before=5) == 5, (
+        "as many as there were come back"
+    )
     assert may_start([standing(BEN, CARLA, words=words)], LIMITED, NOW + 101.0, before=0) == 3
     assert may_start([standing(BEN, words=f"{WORDS} --number 3")], LIMITED, NOW, before=0) == 3
     assert may_start([standing(BEN, words=f"{WORDS} --number 2")], LIMITED, NOW, before=0) == 3
-    assert may_start([standing(BEN, CARLA, words=words), standing(BEN)], LIMITED, NOW, before=0) == 9
-    assert may_start([standing(BEN, CARLA), standing(BEN, CARLA, words=words)], LIMITED, NOW, before=0) == 9
+    assert (
+        may_start([standing(BEN, CARLA, words=words), standing(BEN)], LIMITED, NOW, before=0) == 9
+    )
+    assert (
+        may_start([standing(BEN, CARLA), standing(BEN, CARLA, words=words)], LIMITED, NOW, before=0)
+        == 9
+    )
     assert may_start([], LIMITED, NOW, before=1) == 3
     assert may_start([standing(glass=True, words=words)], LIMITED, NOW, before=0) == 3
     one = replace(LIMITED, scale_up_to=0)
@@ -100,36 +141,77 @@ def test_an_opening_starts_what_is_covered_and_says_what_is_not() -> None:
     cluster = replace(down(ready(2)), remembered=2)
     assert opening_of(edge("open"), cluster, [standing(BEN)], LIMITED, NOW) == (Startup(), "")
     named = edge("open", number=9, remembered=False)
-    assert opening_of(named, cluster, [standing(BEN, CARLA, words=words)], LIMITED, NOW) == (Startup(9), "")
+    assert opening_of(named, cluster, [standing(BEN, CARLA, words=words)], LIMITED, NOW) == (
+        Startup(9),
+        "",
+    )
     less = opening_of(named, cluster, [standing(BEN, words=words)], LIMITED, NOW)
-    assert less == (Startup(3), "3 of 9 media nodes: more is beyond what its window is approved for")
+    assert less == (
+        Startup(3),
+        "3 of 9 media nodes: more is beyond what its window is approved for",
+    )
     assert opening_of(named, cluster, [standing(BEN, words=words)], RULES, NOW) == (Startup(9), "")
     many = replace(cluster, remembered=6)
     assert opening_of(named, many, [standing(BEN, words=words)], LIMITED, NOW)[0] == Startup(6)
-    assert opening_of(edge("open", number=2), many, [standing(BEN)], LIMITED, NOW) == (Startup(6), ""), "as many as before"
-    assert opening_of(edge("open", number=2, remembered=False), many, [standing(BEN)], LIMITED, NOW) == (Startup(2), "")
+    assert opening_of(edge("open", number=2), many, [standing(BEN)], LIMITED, NOW) == (
+        Startup(6),
+        "",
+    ), "as many as before"
+    assert opening_of(
+        edge("open", number=2, remembered=False), many, [standing(BEN)], LIMITED, NOW
+    ) == (Startup(2), "")
     there = ready(4)
-    assert opening_of(edge("open", number=2, remembered=False), there, [standing(BEN)], LIMITED, NOW) == (Startup(4), "")
+    assert opening_of(
+        edge("open", number=2, remembered=False), there, [standing(BEN)], LIMITED, NOW
+    ) == (Startup(4), "")
     none = replace(LIMITED, scale_up_to=0)
     nothing = replace(down(ready(2)), remembered=None)
-    assert opening_of(edge("open", number=9), nothing, [standing(BEN, words=words)], none, NOW)[0] == Startup(1)
+    assert opening_of(edge("open", number=9), nothing, [standing(BEN, words=words)], none, NOW)[
+        0
+    ] == Startup(1)
 
 
-def test_an_edge_ends_no_meeting_stops_no_master_that_was_to_stay_and_closes_only_while_all_of_its_windows_may() -> None:
+def test_an_edge_ends_no_meeting_stops_no_master_that_was_to_stay_and_closes_only_while_all_of_its_windows_may() -> (
+    None
+):
     plan = make_plan(ready(2), Shutdown())
-    mine, late = standing(BEN), replace(standing(BEN), window=parse_window(WORDS.replace("nights", "late")))
+    mine, late = (
+        standing(BEN),
+        replace(standing(BEN), window=parse_window(WORDS.replace("nights", "late"))),
+    )
     assert uncovered(plan, edge(), [mine], RULES, NOW) == ""
     assert uncovered(plan, edge(), [mine, late], RULES, NOW + 101.0) == (
         "the standing approval of window nights had to be confirmed again by now; "
         "the standing approval of window late had to be confirmed again by now"
     )
-    assert uncovered(make_plan(down(ready(2)), Startup(2)), edge("open"), [mine], RULES, NOW + 101.0) == "", "more up needs none"
-    assert uncovered(plan, edge(closes="media-only"), [mine], RULES, NOW) == "it would stop the masters, and its window leaves them on"
-    assert uncovered(make_plan(ready(2), Shutdown(media_only=True)), edge(closes="media-only"), [mine], RULES, NOW) == ""
+    assert (
+        uncovered(make_plan(down(ready(2)), Startup(2)), edge("open"), [mine], RULES, NOW + 101.0)
+        == ""
+    ), "more up needs none"
+    assert (
+        uncovered(plan, edge(closes="media-only"), [mine], RULES, NOW)
+        == "it would stop the masters, and its window leaves them on"
+    )
+    assert (
+        uncovered(
+            make_plan(ready(2), Shutdown(media_only=True)),
+            edge(closes="media-only"),
+            [mine],
+            RULES,
+            NOW,
+        )
+        == ""
+    )
     cuts = replace(plan, effects=replace(plan.effects, cuts_off=True))
-    assert uncovered(cuts, edge(), [mine], RULES, NOW) == "it would not be graceful: it ends running meetings"
+    assert (
+        uncovered(cuts, edge(), [mine], RULES, NOW)
+        == "it would not be graceful: it ends running meetings"
+    )
     special = replace(plan, effects=Effects(special=("removes 2 media nodes", "and more")))
-    assert uncovered(special, edge("open"), [mine], RULES, NOW) == "it would not be graceful: removes 2 media nodes; and more"
+    assert (
+        uncovered(special, edge("open"), [mine], RULES, NOW)
+        == "it would not be graceful: removes 2 media nodes; and more"
+    )
 
 
 def test_a_window_that_starts_many_takes_what_scaling_to_that_number_takes() -> None:
@@ -151,7 +233,9 @@ def test_the_same_window_again_renews_its_approval_and_says_so() -> None:
     assert "it is there already: this renews its standing approval" in plan.notes
     other = make_plan(there, AddWindow(f"{WORDS} --media-only"))
     assert any(note.startswith("it takes the place of") for note in other.notes)
-    assert other.steps[0].is_done(replace(there, windows=(parse_window(f"{WORDS} --media-only").words(),)))
+    assert other.steps[0].is_done(
+        replace(there, windows=(parse_window(f"{WORDS} --media-only").words(),))
+    )
 
 
 def test_money_is_what_it_costs() -> None:

@@ -13,7 +13,18 @@ from services.procedures import PROCEDURES, Procedure, ResizeMedia, Shutdown
 from services.procedures.plan import make_plan
 from services.steps import STEPS, Effects, Question, Step
 from services.steps.fixed_nodes import NodeSize
-from tests.support.clusters import SOLD, autoscaled, clusters, fixed, folded, law, plan_of, procedures, ready, steps
+from tests.support.clusters import (
+    SOLD,
+    autoscaled,
+    clusters,
+    fixed,
+    folded,
+    law,
+    plan_of,
+    procedures,
+    ready,
+    steps,
+)
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
 
@@ -132,7 +143,15 @@ def test_the_ways_people_may_choose_lead_there_too(cluster: Cluster, procedure: 
 @given(about)
 def test_looking_changes_nothing(both: tuple[Cluster, Step]) -> None:
     cluster, step = both
-    seen = [(step.is_done(cluster), step.effects(cluster), step.wants(cluster, n), step.waits_for(cluster)) for n in (0, 1, 1, 0)]
+    seen = [
+        (
+            step.is_done(cluster),
+            step.effects(cluster),
+            step.wants(cluster, n),
+            step.waits_for(cluster),
+        )
+        for n in (0, 1, 1, 0)
+    ]
     assert seen[0] == seen[3]
     assert seen[1] == seen[2]
     assert step.after(cluster) == step.after(cluster)
@@ -166,7 +185,12 @@ def test_questions_can_be_answered(both: tuple[Cluster, Step]) -> None:
         ids = [c.id for c in question.choices]
         assert len(ids) == len(set(ids)) <= 5
         for choice in question.choices:
-            ways = [choice.steps is not None, choice.skip, choice.wait is not None, bool(choice.ends)]
+            ways = [
+                choice.steps is not None,
+                choice.skip,
+                choice.wait is not None,
+                bool(choice.ends),
+            ]
             assert ways.count(True) == 1, f"{choice.id} says what happens in one way"
             assert 0 < len(choice.label) <= 75
         assert any(not c.loses for c in question.choices), "there is an answer that loses nothing"
@@ -186,7 +210,9 @@ def test_only_what_it_is_about_is_asked_for(both: tuple[Cluster, Step], again: i
 
 @law
 @given(about, st.integers(0, 3))
-def test_a_node_that_cannot_be_seen_is_neither_drained_nor_restarted(both: tuple[Cluster, Step], again: int) -> None:
+def test_a_node_that_cannot_be_seen_is_neither_drained_nor_restarted(
+    both: tuple[Cluster, Step], again: int
+) -> None:
     cluster, step = both
     looks = {n.id: n.look for n in cluster.media}
     for who, what, *_ in ask(step, cluster, again):
@@ -198,7 +224,9 @@ def test_a_node_that_cannot_be_seen_is_neither_drained_nor_restarted(both: tuple
         if what == "restart" and who in looks:
             look = looks[int(str(who))]
             assert isinstance(look, NodeLook)
-            assert not {"openvidu", "ingress", "egress"} & set(look.running), "a restart would end what runs there"
+            assert not {"openvidu", "ingress", "egress"} & set(look.running), (
+                "a restart would end what runs there"
+            )
             assert not look.contradiction
 
 
@@ -219,23 +247,34 @@ def test_every_step_is_used_somewhere() -> None:
         plan = plan_of(cluster, procedure)
         for step, before, _ in folded(cluster, plan.steps if plan else ()):
             used.add(type(step))
-            for question in filter(None, (step.question(before), step.refused(before, Rejected("", status=422)))):
+            for question in filter(
+                None, (step.question(before), step.refused(before, Rejected("", status=422)))
+            ):
                 used.update(type(s) for c in question.choices for s in c.steps or ())
             used.update(type(s) for s in procedure.recover(before, step))
 
-    up = ready(3, sizes=SOLD, has_bucket=True, snapshots=(), copies=(), secrets=SecretsSeen("d1", 60.0))
+    up = ready(
+        3, sizes=SOLD, has_bucket=True, snapshots=(), copies=(), secrets=SecretsSeen("d1", 60.0)
+    )
     up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
     for cluster in (fixed(2, sizes=SOLD), autoscaled(2)):
-        for said in (Shutdown(), Shutdown(no_drain=True), Shutdown(gives_up=1800.0), ResizeMedia("s-8vcpu-16gb")):
+        for said in (
+            Shutdown(),
+            Shutdown(no_drain=True),
+            Shutdown(gives_up=1800.0),
+            ResizeMedia("s-8vcpu-16gb"),
+        ):
             collect(cluster, said)
     assert used == set(STEPS)
 
 
 @law
 @given(clusters(), procedures())
-def test_masters_are_touched_last_on_the_way_down_and_first_on_the_way_up(cluster: Cluster, procedure: Procedure) -> None:
+def test_masters_are_touched_last_on_the_way_down_and_first_on_the_way_up(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     """Decision 1: no master is stopped while a media droplet is left that is not named as kept and drained."""
     plan = plan_of(cluster, procedure)
     for step, before, after in folded(cluster, plan.steps if plan else ()):
@@ -243,7 +282,11 @@ def test_masters_are_touched_last_on_the_way_down_and_first_on_the_way_up(cluste
         rolling = getattr(step, "media_stays", False)
         if stopped and not rolling:
             assert all(n.drained and n.id in getattr(step, "kept", ()) for n in before.media)
-        grew = after.pool is not None and before.pool is not None and after.pool.target > before.pool.target
+        grew = (
+            after.pool is not None
+            and before.pool is not None
+            and after.pool.target > before.pool.target
+        )
         if grew and after.pool is not None and after.pool.target > 1:
             assert all(m.active and m.healthy for m in before.masters), "the pool comes up last"
 

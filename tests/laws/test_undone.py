@@ -32,16 +32,22 @@ from services.steps import PowerOn, Step
 from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, end_of, fixed, ready
 
 ANA = Actor("UANA", "T0ACME")
+
+
 def parked(cluster: Cluster) -> Cluster:
     """Its last media node is switched off."""
     last = cluster.media[-1]
-    return cluster.with_media({last.id: replace(last, droplet=replace(last.droplet, status="off"), look=NOT_LOOKED)})
+    return cluster.with_media(
+        {last.id: replace(last, droplet=replace(last.droplet, status="off"), look=NOT_LOOKED)}
+    )
 
 
 def rooted(cluster: Cluster) -> Cluster:
     """Its price list, snapshots and bucket were looked at too."""
     known = SecretsSeen("d1", staged=("s1",))
-    return replace(cluster, sizes=SOLD, snapshots=(), copies=(), has_bucket=True, secrets=known, lint=Linted())
+    return replace(
+        cluster, sizes=SOLD, snapshots=(), copies=(), has_bucket=True, secrets=known, lint=Linted()
+    )
 
 
 STORIES: dict[str, tuple[Procedure, Cluster]] = {
@@ -87,7 +93,11 @@ def at(run: Run, seen: list[Cluster], position: int) -> Run:
     """The same when that many steps are reached."""
     events: list[Event] = [Opened(NOW, "acme-1", run.plan, ANA, (), "")]
     for n, step in enumerate(run.steps[:position]):
-        basis = replace(Basis(), **{name: getattr(seen[n + 1].basis, name) for name in step.edits}) if step.edits else None
+        basis = (
+            replace(Basis(), **{name: getattr(seen[n + 1].basis, name) for name in step.edits})
+            if step.edits
+            else None
+        )
         events.append(Reached(NOW + n, n, basis))
     return fold(events)
 
@@ -99,28 +109,44 @@ def hands(now: Cluster) -> Iterator[tuple[str, Cluster]]:
     """What another hand may do to a cluster at a moment: switch any droplet, set any number or size, send or bring a node."""
     for master in now.masters:
         other = "off" if master.status == "active" else "active"
-        yield f"{master.name} {other}", now.with_masters({master.name: replace(master, status=other, healthy=other == "active")})
+        yield (
+            f"{master.name} {other}",
+            now.with_masters(
+                {master.name: replace(master, status=other, healthy=other == "active")}
+            ),
+        )
         size = next(s for s in SIZES if s != master.size)
         yield f"{master.name} {size}", now.with_masters({master.name: replace(master, size=size)})
     for node in now.media:
         if node.droplet.off:
-            yield f"{node.name} on", _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200))
+            yield (
+                f"{node.name} on",
+                _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200)),
+            )
             continue
         if now.kind is FleetKind.FIXED:
             yield f"{node.name} off", _node(now, node, "off", NOT_LOOKED)
         if node.restartable:
-            yield f"{node.name} serves", _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200))
+            yield (
+                f"{node.name} serves",
+                _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200)),
+            )
     if now.kind is FleetKind.FIXED and now.media:
         yield f"{now.media[0].name} gone", replace(now, media=now.media[1:])
     if now.pool is not None:
         yield "the pool's number", replace(now, pool=replace(now.pool, target=now.pool.target + 2))
         yield "the pool's template", replace(now, pool=replace(now.pool, template="t-9"))
     if now.autoscaler is not None:
-        yield "the autoscaler", replace(now, autoscaler=replace(now.autoscaler, enabled=not now.autoscaler.enabled))
+        yield (
+            "the autoscaler",
+            replace(now, autoscaler=replace(now.autoscaler, enabled=not now.autoscaler.enabled)),
+        )
 
 
 def _node(now: Cluster, node: MediaNode, status: str, look: Observed[NodeLook]) -> Cluster:
-    return now.with_media({node.id: replace(node, droplet=replace(node.droplet, status=status), look=look)})
+    return now.with_media(
+        {node.id: replace(node, droplet=replace(node.droplet, status=status), look=look)}
+    )
 
 
 def looked(cluster: Cluster, step: Step) -> Cluster:
@@ -141,7 +167,11 @@ def looked(cluster: Cluster, step: Step) -> Cluster:
 def noticed(run: Run, look: Cluster) -> bool:
     step = run.step
     assert step is not None, "it is under way"
-    return bool(taken_back(run, look) or run.basis.changed(look.basis) or (not step.is_done(look) and step.objection(look)))
+    return bool(
+        taken_back(run, look)
+        or run.basis.changed(look.basis)
+        or (not step.is_done(look) and step.objection(look))
+    )
 
 
 def touches(goal: Step, before: Cluster, after: Cluster) -> bool:
@@ -149,7 +179,18 @@ def touches(goal: Step, before: Cluster, after: Cluster) -> bool:
     return goal.is_done(before) and not goal.is_done(after)
 
 
-SWITCHED = ("PowerOn", "PowerOff", "NodesOn", "NodesOff", "Healthy", "NodesServe", "PoolTarget", "TemplateSize", "Resize", "Autoscaling")
+SWITCHED = (
+    "PowerOn",
+    "PowerOff",
+    "NodesOn",
+    "NodesOff",
+    "Healthy",
+    "NodesServe",
+    "PoolTarget",
+    "TemplateSize",
+    "Resize",
+    "Autoscaling",
+)
 """The goals that are states of things people see and switch in DigitalOcean's panel."""
 
 
@@ -159,14 +200,22 @@ def test_a_goal_that_is_undone_is_noticed_before_the_next_write(name: str) -> No
     run, seen = run_of(name)
     for position in range(1, len(run.steps)):
         for what, changed in hands(seen[position]):
-            lasting = [g for g in run.steps[:position] if type(g).__name__ in SWITCHED and g.is_done(seen[position + 1])]
+            lasting = [
+                g
+                for g in run.steps[:position]
+                if type(g).__name__ in SWITCHED and g.is_done(seen[position + 1])
+            ]
             goals = [g for g in lasting if touches(g, seen[position], changed)]
             if goals:
                 fact = Fact.POOL if what.startswith("the ") else Fact.DROPLETS
-                assert _noticed_in_time(run, seen, position, changed, fact), f"{what} at “{run.steps[position].title()}”: {goals}"
+                assert _noticed_in_time(run, seen, position, changed, fact), (
+                    f"{what} at “{run.steps[position].title()}”: {goals}"
+                )
 
 
-def _noticed_in_time(run: Run, seen: list[Cluster], position: int, changed: Cluster, fact: Fact) -> bool:
+def _noticed_in_time(
+    run: Run, seen: list[Cluster], position: int, changed: Cluster, fact: Fact
+) -> bool:
     """Whether the run notices before it has asked for anything that rests on that fact and is not what restores the goal, or has ended."""
     now = changed
     for at_step in range(position, len(run.steps)):
@@ -175,9 +224,18 @@ def _noticed_in_time(run: Run, seen: list[Cluster], position: int, changed: Clus
         if noticed(here, look):
             return True
         rests_on_it = fact is Fact.DROPLETS or fact in step.needs
-        if rests_on_it and not step.is_done(look) and type(step).ask is not Step.ask and step.wants(look, 0):
+        if (
+            rests_on_it
+            and not step.is_done(look)
+            and type(step).ask is not Step.ask
+            and step.wants(look, 0)
+        ):
             # It writes: fine only where that is to be again what was undone.
-            return all(g.is_done(_end(run, at_step, now)) for g in run.steps[:position] if g.is_done(seen[position]))
+            return all(
+                g.is_done(_end(run, at_step, now))
+                for g in run.steps[:position]
+                if g.is_done(seen[position])
+            )
         now = step.after(now)
     return all(g.is_done(now) for g in run.steps[:position] if g.is_done(seen[-1]))
 
@@ -209,7 +267,11 @@ def _halves(before: Cluster, after: Cluster) -> Iterator[Cluster]:
             yield before.with_media({node.id: node})
     for cluster in (before, after):
         dark = tuple(replace(n, look=NOT_LOOKED) for n in cluster.media)
-        yield replace(cluster, media=dark, masters=tuple(replace(m, locked=True, healthy=False) for m in cluster.masters))
+        yield replace(
+            cluster,
+            media=dark,
+            masters=tuple(replace(m, locked=True, healthy=False) for m in cluster.masters),
+        )
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -221,11 +283,19 @@ def test_after_a_recovery_the_way_back_is_not_suspected(name: str) -> None:
         if not back:
             continue
         now = seen[position]
-        way = replace(run, steps=run.steps[: position + 1] + back, skipped=(position,), way_from=position + 1)
+        way = replace(
+            run, steps=run.steps[: position + 1] + back, skipped=(position,), way_from=position + 1
+        )
         way = replace(way, reached=tuple(Reached(NOW, n) for n in range(position)))
         for n, going in enumerate(back, position + 1):
-            here = replace(way, position=n, reached=(*way.reached, *(Reached(NOW, m) for m in range(position + 1, n))))
-            assert taken_back(here, looked(now, going)) == "", f"on the way back at “{going.title()}”"
+            here = replace(
+                way,
+                position=n,
+                reached=(*way.reached, *(Reached(NOW, m) for m in range(position + 1, n))),
+            )
+            assert taken_back(here, looked(now, going)) == "", (
+                f"on the way back at “{going.title()}”"
+            )
             now = going.after(now)
 
 

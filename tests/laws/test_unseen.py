@@ -15,7 +15,17 @@ from services.common.errors import Refused
 from services.common.observed import NotSeen, Observed
 from services.procedures import Procedure, Shutdown
 from services.procedures.plan import Plan, make_plan
-from services.steps import Deleted, Drain, NodesOff, PoolTarget, PowerOff, Revive, Step, StopService, TemplateSize
+from services.steps import (
+    Deleted,
+    Drain,
+    NodesOff,
+    PoolTarget,
+    PowerOff,
+    Revive,
+    Step,
+    StopService,
+    TemplateSize,
+)
 from tests.support.clusters import (
     DEAF,
     DRAINED_BUT_DEAF,
@@ -40,7 +50,11 @@ from tests.support.clusters import (
 
 RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 ANA = Actor("UANA")
-KINDS: dict[str, Callable[[int], Cluster]] = {"pool": ready, "fixed": fixed, "autoscaler": autoscaled}
+KINDS: dict[str, Callable[[int], Cluster]] = {
+    "pool": ready,
+    "fixed": fixed,
+    "autoscaler": autoscaled,
+}
 GONE = NotSeen("no answer", since=1.0)
 
 
@@ -51,14 +65,22 @@ def _nodes(cluster: Cluster) -> Cluster:
 def _metrics(cluster: Cluster) -> Cluster:
     def blind(node: MediaNode) -> MediaNode:
         look = node.look
-        return replace(node, look=replace(look, rooms=GONE, people=GONE, recordings=GONE)) if isinstance(look, NodeLook) else node
+        return (
+            replace(node, look=replace(look, rooms=GONE, people=GONE, recordings=GONE))
+            if isinstance(look, NodeLook)
+            else node
+        )
 
     return replace(cluster, media=tuple(blind(n) for n in cluster.media))
 
 
 def _readiness(cluster: Cluster) -> Cluster:
     def blind(node: MediaNode) -> MediaNode:
-        return replace(node, look=replace(node.look, livekit=GONE)) if isinstance(node.look, NodeLook) else node
+        return (
+            replace(node, look=replace(node.look, livekit=GONE))
+            if isinstance(node.look, NodeLook)
+            else node
+        )
 
     return replace(cluster, media=tuple(blind(n) for n in cluster.media))
 
@@ -98,7 +120,9 @@ def found(plan: Plan) -> set[Impact]:
 @pytest.mark.parametrize("kind", KINDS)
 @law
 @given(procedures())
-def test_no_plan_becomes_harmless_because_something_was_not_seen(kind: str, blind: str, procedure: Procedure) -> None:
+def test_no_plan_becomes_harmless_because_something_was_not_seen(
+    kind: str, blind: str, procedure: Procedure
+) -> None:
     cluster = KINDS[kind](3)
     seen, unseen = planned(cluster, procedure), planned(BLINDNESS[blind](cluster), procedure)
     if seen is None or unseen is None:
@@ -114,11 +138,21 @@ LOSING = (PoolTarget, TemplateSize, NodesOff, Deleted, PowerOff, StopService, Re
 
 @law
 @given(clusters(), st.data())
-def test_nothing_is_first_asked_for_that_takes_an_unseen_node_away(cluster: Cluster, data: st.DataObject) -> None:
+def test_nothing_is_first_asked_for_that_takes_an_unseen_node_away(
+    cluster: Cluster, data: st.DataObject
+) -> None:
     step: Step = data.draw(steps(cluster, *LOSING))
-    blind = replace(cluster, media=tuple(replace(n, look=GONE) if n.droplet.active else n for n in cluster.media))
+    blind = replace(
+        cluster,
+        media=tuple(replace(n, look=GONE) if n.droplet.active else n for n in cluster.media),
+    )
     lit = [n for n in blind.media if n.droplet.active]
-    if not lit or getattr(step, "harsh", False) or isinstance(step, StopService | Deleted) or step.is_done(blind):
+    if (
+        not lit
+        or getattr(step, "harsh", False)
+        or isinstance(step, StopService | Deleted)
+        or step.is_done(blind)
+    ):
         return
     if isinstance(step, PoolTarget):
         going = [n for n in blind.members[step.number :] if n in lit]
@@ -134,11 +168,19 @@ def test_nothing_is_first_asked_for_that_takes_an_unseen_node_away(cluster: Clus
 
 @law
 @given(clusters(), st.data())
-def test_only_proof_lets_a_drain_or_a_restart_be_called_done(cluster: Cluster, data: st.DataObject) -> None:
+def test_only_proof_lets_a_drain_or_a_restart_be_called_done(
+    cluster: Cluster, data: st.DataObject
+) -> None:
     step = data.draw(steps(cluster, Drain, Revive))
     assert isinstance(step, Drain | Revive)
     blind = replace(cluster, media=tuple(replace(n, look=GONE) for n in cluster.media))
-    concerned = [n for n in blind.media if (not step.ids or n.id in step.ids) and n.member_status != "deleting" and not n.droplet.off]
+    concerned = [
+        n
+        for n in blind.media
+        if (not step.ids or n.id in step.ids)
+        and n.member_status != "deleting"
+        and not n.droplet.off
+    ]
     if concerned:
         assert not step.is_done(blind)
         assert not step.wants(blind, 0), "what is not seen is neither signalled nor restarted"
@@ -180,7 +222,9 @@ def test_metrics_that_count_people_contradict_a_media_server_that_has_ended() ->
 
 
 def test_livekit_and_the_nodes_contradict_each_other_for_the_whole_cluster() -> None:
-    empty = replace(ready(2), media=tuple(replace(n, look=IDLE) for n in ready(2).media), load=Load(2, 9, 0))
+    empty = replace(
+        ready(2), media=tuple(replace(n, look=IDLE) for n in ready(2).media), load=Load(2, 9, 0)
+    )
     assert "LiveKit counts 9 people" in empty.contradiction
     assert "LiveKit counts 9 people" in PoolTarget(0).unproved(empty)
     assert replace(empty, load=GONE).contradiction == ""
@@ -194,7 +238,9 @@ def test_a_thing_that_was_not_seen_is_neither_true_nor_false() -> None:
 
 def test_agents_that_do_not_hear_the_signal_are_left_alone_and_named_on_the_plan() -> None:
     agents = (*DEAF, Agent("agent-speech", Quit.DRAINS))
-    looks = replace(SERVING, running=(*SERVING.running, "agent-captions", "agent-speech"), agents=agents)
+    looks = replace(
+        SERVING, running=(*SERVING.running, "agent-captions", "agent-speech"), agents=agents
+    )
     assert looks.to_signal == ("openvidu", "ingress", "egress", "agent-speech")
     cluster = replace(ready(2), media=tuple(replace(n, look=looks) for n in ready(2).media))
     (note,) = [n for n in make_plan(cluster, Shutdown()).notes if "agent" in n]
@@ -220,7 +266,12 @@ LINES = (
 def test_a_whole_look_is_read() -> None:
     look = parse_look(LINES + "end\n")
     assert isinstance(look, NodeLook)
-    assert (look.start, look.running, look.marked, look.livekit) == (START, ("openvidu", "egress", "agent-speech"), True, 200)
+    assert (look.start, look.running, look.marked, look.livekit) == (
+        START,
+        ("openvidu", "egress", "agent-speech"),
+        True,
+        200,
+    )
     assert (look.rooms, look.people, look.recordings) == (2, 7, 2)
     assert look.agents == (Agent("agent-speech", Quit.DRAINS),)
     assert look.signals == (
@@ -249,15 +300,22 @@ def test_whatever_a_node_prints_is_read_or_not_seen(text: str) -> None:
 @pytest.mark.parametrize(
     ("said", "delivery"),
     [
-        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", Delivery.REFUSED),
+        (
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            Delivery.REFUSED,
+        ),
         ("permission denied while trying to connect to the Docker daemon socket", Delivery.REFUSED),
         ("Error response from daemon: No such container: egress", Delivery.REFUSED),
         ("Error response from daemon: cannot kill container: openvidu: EOF", Delivery.UNSURE),
         ("error during connect: context deadline exceeded", Delivery.UNSURE),
     ],
 )
-def test_only_a_signal_that_provably_never_left_may_be_sent_again(said: str, delivery: Delivery) -> None:
-    look = parse_look(f"container=openvidu= running 1 0 {START}\nmarked=yes\nsignal=begin openvidu\nsignal=refused openvidu {said}\nend\n")
+def test_only_a_signal_that_provably_never_left_may_be_sent_again(
+    said: str, delivery: Delivery
+) -> None:
+    look = parse_look(
+        f"container=openvidu= running 1 0 {START}\nmarked=yes\nsignal=begin openvidu\nsignal=refused openvidu {said}\nend\n"
+    )
     assert isinstance(look, NodeLook)
     (signal,) = look.signals
     assert signal.delivery is delivery
@@ -276,7 +334,9 @@ def test_only_a_signal_that_provably_never_left_may_be_sent_again(said: str, del
         ([], Quit.UNKNOWN),
     ],
 )
-def test_what_an_agent_does_with_the_signal_is_read_from_its_processes(processes: list[str], quit_: Quit) -> None:
+def test_what_an_agent_does_with_the_signal_is_read_from_its_processes(
+    processes: list[str], quit_: Quit
+) -> None:
     lines = "".join(f"process=agent-x {p}\n" for p in processes)
     look = parse_look(f"container=agent-x=true running 1 0 {START}\n{lines}end\n")
     assert isinstance(look, NodeLook)

@@ -53,22 +53,42 @@ def test_a_month_by_hand() -> None:
 
 
 def test_what_was_kept_up_and_by_whom() -> None:
-    told = [*month()[:1], {"kept": [at(2, 20), at(2, 21), "<@UANA>", "release"]}, {"kept": [at(3, 20), at(3, 23), "<@UANA>", ""]}]
+    told = [
+        *month()[:1],
+        {"kept": [at(2, 20), at(2, 21), "<@UANA>", "release"]},
+        {"kept": [at(3, 20), at(3, 23), "<@UANA>", ""]},
+    ]
     made = report("acme", 2026, 11, facts_of(told, at(10, 0)), at(10, 0))
     (line,) = made.kept
-    assert (line.by, line.times, line.hours, line.reasons) == ("<@UANA>", 2, Decimal("4.00"), ("release",))
-    assert line.cost == Decimal("0.57")  # 1 h is 0.14286, 3 h are 0.42858: rounded apart and added as shown
+    assert (line.by, line.times, line.hours, line.reasons) == (
+        "<@UANA>",
+        2,
+        Decimal("4.00"),
+        ("release",),
+    )
+    assert line.cost == Decimal(
+        "0.57"
+    )  # 1 h is 0.14286, 3 h are 0.42858: rounded apart and added as shown
 
 
 def test_nothing_closed_saves_nothing() -> None:
-    made = report("acme", 2026, 11, facts_of([record(at(1, 0), 1, 2, created=BEGIN - DAY)], at(31, 0)), at(31, 0))
+    made = report(
+        "acme",
+        2026,
+        11,
+        facts_of([record(at(1, 0), 1, 2, created=BEGIN - DAY)], at(31, 0)),
+        at(31, 0),
+    )
     assert made.saving == 0
     assert made.billed == Decimal("96.00")
 
 
 def in_october(*droplets: Droplet, off: bool | str = False) -> Report:
     """What a month costs in which these were there all the time, as the bot writes it down."""
-    begin, end = datetime(2026, 10, 1, tzinfo=UTC).timestamp(), datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    begin, end = (
+        datetime(2026, 10, 1, tzinfo=UTC).timestamp(),
+        datetime(2026, 11, 1, tzinfo=UTC).timestamp(),
+    )
     seen = [_billed(d) for d in droplets]
     return report("acme", 2026, 10, facts_of([[begin, seen, off, "0.62116"]], end), end)
 
@@ -77,7 +97,13 @@ def in_october(*droplets: Droplet, off: bool | str = False) -> Report:
 def test_v5_droplets_are_billed_for_every_hour_and_their_addresses_apart(monthly: str) -> None:
     """744 h at $0.15529: $115.53576. The monthly price is no cap, and 0 is none at all."""
     v5 = Droplet(
-        7, "a", "active", size="g5-4vcpu-8gb-80gb", hourly=Decimal("0.15529"), monthly=Decimal(monthly), created_at="2026-10-01T00:00:00Z"
+        7,
+        "a",
+        "active",
+        size="g5-4vcpu-8gb-80gb",
+        hourly=Decimal("0.15529"),
+        monthly=Decimal(monthly),
+        created_at="2026-10-01T00:00:00Z",
     )
     made = in_october(v5)
     assert (made.billed, made.as_if, made.unpriced) == (Decimal("115.54"), Decimal("115.54"), 0)
@@ -86,19 +112,42 @@ def test_v5_droplets_are_billed_for_every_hour_and_their_addresses_apart(monthly
 
 def test_a_bundled_plan_without_a_monthly_price_is_capped_by_hours() -> None:
     """672 h at $0.07143: $48.00096."""
-    made = in_october(Droplet(7, "a", "active", size="s-4vcpu-8gb", hourly=Decimal(HOURLY), created_at="2026-10-01T00:00:00Z"))
+    made = in_october(
+        Droplet(
+            7,
+            "a",
+            "active",
+            size="s-4vcpu-8gb",
+            hourly=Decimal(HOURLY),
+            created_at="2026-10-01T00:00:00Z",
+        )
+    )
     assert (made.billed, made.addresses) == (Decimal("48.00"), Decimal("0.00"))
 
 
 def test_a_droplet_without_a_price_is_there_and_is_in_no_sum() -> None:
-    priced = Droplet(7, "a", "active", size="s-4vcpu-8gb", hourly=Decimal(HOURLY), created_at="2026-10-01T00:00:00Z")
+    priced = Droplet(
+        7,
+        "a",
+        "active",
+        size="s-4vcpu-8gb",
+        hourly=Decimal(HOURLY),
+        created_at="2026-10-01T00:00:00Z",
+    )
     made = in_october(priced, replace(priced, id=8, hourly=Decimal(0)))
     assert (made.billed, made.saving, made.unpriced) == (Decimal("48.00"), Decimal("0.00"), 1)
-    assert not facts_of([[at(1, 0), [_billed(replace(priced, hourly=Decimal(0)))], False, "0.2"]], at(2, 0)).closings
+    assert not facts_of(
+        [[at(1, 0), [_billed(replace(priced, hourly=Decimal(0)))], False, "0.2"]], at(2, 0)
+    ).closings
     begin = datetime(2026, 10, 1, tzinfo=UTC).timestamp()
-    told = [[begin, [_billed(replace(priced, hourly=Decimal(0)))], False, "0"], [begin + DAY, [_billed(priced)], False, "0"]]
+    told = [
+        [begin, [_billed(replace(priced, hourly=Decimal(0)))], False, "0"],
+        [begin + DAY, [_billed(priced)], False, "0"],
+    ]
     (stay,) = facts_of(told, begin + 2 * DAY).stays
-    assert (stay.hourly, stay.since) == (Decimal(HOURLY), begin), "the price that is known later counts from its creation"
+    assert (stay.hourly, stay.since) == (Decimal(HOURLY), begin), (
+        "the price that is known later counts from its creation"
+    )
 
 
 def test_v5_masters_that_are_off_are_billed_for_every_hour() -> None:
@@ -108,9 +157,14 @@ def test_v5_masters_that_are_off_are_billed_for_every_hour() -> None:
 
 
 def test_a_record_of_before_sizes_were_kept_is_put_right_by_the_next() -> None:
-    v5 = Droplet(7, "a", "active", size="g5-4vcpu-8gb", hourly=Decimal("0.15529"), monthly=Decimal("104.36"))
+    v5 = Droplet(
+        7, "a", "active", size="g5-4vcpu-8gb", hourly=Decimal("0.15529"), monthly=Decimal("104.36")
+    )
     v5 = replace(v5, created_at="2026-10-01T00:00:00Z")
-    begin, end = datetime(2026, 10, 1, tzinfo=UTC).timestamp(), datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    begin, end = (
+        datetime(2026, 10, 1, tzinfo=UTC).timestamp(),
+        datetime(2026, 11, 1, tzinfo=UTC).timestamp(),
+    )
     told = [[begin, [_billed(v5)[:4]], False, "0"], [begin + DAY, [_billed(v5)], False, "0"]]
     assert report("acme", 2026, 10, facts_of(told[:1], end), end).billed == Decimal("104.36")
     assert report("acme", 2026, 10, facts_of(told, end), end).billed == Decimal("115.54")

@@ -28,7 +28,15 @@ from handlers.views.offers import Offer, offers
 from services.cluster.model import Cluster, Load, Size
 from services.common.command import Command, CommandClass
 from services.operations.desk import Status
-from services.procedures import DrainNodes, ResizeMasters, ResizeMedia, Restart, Scale, Shutdown, Startup
+from services.procedures import (
+    DrainNodes,
+    ResizeMasters,
+    ResizeMedia,
+    Restart,
+    Scale,
+    Shutdown,
+    Startup,
+)
 from services.procedures.plan import make_plan
 from services.runs.executor import Progress
 from services.runs.request import Request
@@ -37,11 +45,26 @@ from services.windows import Hold
 from simulators.slack.blockkit import VIEW_BYTES, check_view
 from simulators.slack.elements import begins_with, interactive
 from tests.laws.test_cards import APPROVERS, HELD, UPDATE, fit_to_send, halfway, texts_of
-from tests.support.clusters import ANA, BEN, HOSTILE, NOW, clusters, down, events, law, ready, requests
+from tests.support.clusters import (
+    ANA,
+    BEN,
+    HOSTILE,
+    NOW,
+    clusters,
+    down,
+    events,
+    law,
+    ready,
+    requests,
+)
 
 Json = dict[str, Any]
 GOLDEN = Path(__file__).parent / "golden" / "views"
-FORMS = tuple(kind_of(o.action.partition(":")[2]) for o in offers(ready(3), None, operates=True, windows=True) if o.form)
+FORMS = tuple(
+    kind_of(o.action.partition(":")[2])
+    for o in offers(ready(3), None, operates=True, windows=True)
+    if o.form
+)
 
 
 def fit_to_open(view: Json) -> None:
@@ -71,29 +94,78 @@ def filled(view: Json) -> Json:
 
 
 @law
-@given(st.lists(st.tuples(clusters(), events(), requests()), max_size=4), st.sampled_from(("", *HOSTILE)), st.booleans())
-def test_home(found: list[tuple[Cluster, list[Event], Request]], typed: str, operates: bool) -> None:
+@given(
+    st.lists(st.tuples(clusters(), events(), requests()), max_size=4),
+    st.sampled_from(("", *HOSTILE)),
+    st.booleans(),
+)
+def test_home(
+    found: list[tuple[Cluster, list[Event], Request]], typed: str, operates: bool
+) -> None:
     glances = []
     for number, (cluster, told, request) in enumerate(found):
         told_run = fold(told)
         run = None if told_run.over else told_run
-        offered = tuple((o.label, f"{o.action}|acme") for o in offers(cluster, run, operates=operates))
-        glance = ClusterOverview(f"c{number}", cluster, run, Progress(run, cluster, typed, NOW + 9, "", NOW) if run else None, (request,))
-        glances.append(
-            (glance, UserActions(frozenset({request.id}) if operates else frozenset(), operates, offered, {request.id: APPROVERS}))
+        offered = tuple(
+            (o.label, f"{o.action}|acme") for o in offers(cluster, run, operates=operates)
         )
-        glances.append((ClusterOverview(f"d{number}", None, trouble=(typed,) if typed else ()), UserActions()))
+        glance = ClusterOverview(
+            f"c{number}",
+            cluster,
+            run,
+            Progress(run, cluster, typed, NOW + 9, "", NOW) if run else None,
+            (request,),
+        )
+        glances.append(
+            (
+                glance,
+                UserActions(
+                    frozenset({request.id}) if operates else frozenset(),
+                    operates,
+                    offered,
+                    {request.id: APPROVERS},
+                ),
+            )
+        )
+        glances.append(
+            (ClusterOverview(f"d{number}", None, trouble=(typed,) if typed else ()), UserActions())
+        )
     fit_to_open(home_view(glances, NOW, hidden=1))
-    fit_to_open(home_view(glances, NOW, outsider="guests of the workspace may not operate clusters"))
+    fit_to_open(
+        home_view(glances, NOW, outsider="guests of the workspace may not operate clusters")
+    )
 
 
 def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
-    request = Request("a" * 32, make_plan(ready(3), Shutdown()), ANA, "why " * 200, NOW, NOW + 9, 1, "it stops masters")
-    run = fold([Opened(NOW, "acme-7", request.plan, ANA, (), "r"), Taken(NOW, "w", 1, again=False), Stopped(NOW, "why " * 500)])
+    request = Request(
+        "a" * 32,
+        make_plan(ready(3), Shutdown()),
+        ANA,
+        "why " * 200,
+        NOW,
+        NOW + 9,
+        1,
+        "it stops masters",
+    )
+    run = fold(
+        [
+            Opened(NOW, "acme-7", request.plan, ANA, (), "r"),
+            Taken(NOW, "w", 1, again=False),
+            Stopped(NOW, "why " * 500),
+        ]
+    )
     offered = tuple((o.label, f"{o.action}|acme") for o in offers(ready(3), None, operates=True))
     glances = [
         (
-            ClusterOverview(f"cluster-{n}", ready(40), run, None, (request,) * 5, "hours " * 90, trouble=("x" * 900,)),
+            ClusterOverview(
+                f"cluster-{n}",
+                ready(40),
+                run,
+                None,
+                (request,) * 5,
+                "hours " * 90,
+                trouble=("x" * 900,),
+            ),
             UserActions(frozenset({request.id}), operates=True, offers=offered),
         )
         for n in range(200)
@@ -105,27 +177,39 @@ def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
 
 @law
 @given(clusters(), events(), requests(), st.booleans(), st.booleans(), st.booleans())
-def test_menu(cluster: Cluster, told: list[Event], request: Request, operates: bool, held: bool, busy: bool) -> None:
+def test_menu(
+    cluster: Cluster, told: list[Event], request: Request, operates: bool, held: bool, busy: bool
+) -> None:
     told_run = fold(told)
     run = told_run if busy and not told_run.over else None
     offered = offers(cluster, run, operates=operates, held=held, windows=held)
     hold = Hold(NOW, NOW + 60, ANA.mention, "exam week") if held else None
     card = menu_card(
-        Status(cluster, run, None, (request,)), offered, hold, "" if operates else "only operators may", frozenset({request.id})
+        Status(cluster, run, None, (request,)),
+        offered,
+        hold,
+        "" if operates else "only operators may",
+        frozenset({request.id}),
     )
     fit_to_send(card)
     typed = text_of(card, Reader())
-    assert all(o.command in typed for o in offered), "somebody at a terminal reads commands in the place of buttons"
+    assert all(o.command in typed for o in offered), (
+        "somebody at a terminal reads commands in the place of buttons"
+    )
     names = [o.command for o in offered]
     assert len(set(names)) == len(names)
-    assert all(kind_of(o.action.partition(":")[2]) is not None for o in offered), "every offer is a command"
+    assert all(kind_of(o.action.partition(":")[2]) is not None for o in offered), (
+        "every offer is a command"
+    )
     for offer in offered:
         kind = next(s for s in SPOKEN if s.command == offer.command)
         if offer.form or CommandClass.LOOK not in kind.classes:
             assert operates
         if not offer.form:
             assert parse(offer.command).said is not None
-    changing = [n for n in names if kind_of(n.replace(" ", "-")) in (Shutdown, Startup, Scale, Restart)]
+    changing = [
+        n for n in names if kind_of(n.replace(" ", "-")) in (Shutdown, Startup, Scale, Restart)
+    ]
     if run is not None or held or not operates:
         assert not changing, "nothing is offered that would be refused at once"
     if cluster.down and operates and not run and not held and not cluster.problem:
@@ -155,7 +239,9 @@ def test_what_is_typed_into_a_form_stays_what_it_is(text: str) -> None:
 
 
 def test_very_many_sizes_and_nodes_fit_into_their_lists() -> None:
-    sizes = tuple(Size(f"s-{n}", 2, 4096, 9999, Decimal("0.1"), Decimal(n), ("ams3",)) for n in range(400))
+    sizes = tuple(
+        Size(f"s-{n}", 2, 4096, 9999, Decimal("0.1"), Decimal(n), ("ams3",)) for n in range(400)
+    )
     cluster = replace(ready(300), sizes=sizes, region="ams3")
     for kind in (ResizeMasters, ResizeMedia, DrainNodes, Restart, Scale):
         fit_to_open(command_form(kind, cluster, Meant(kind.command, "acme")))
@@ -165,36 +251,82 @@ def test_very_many_sizes_and_nodes_fit_into_their_lists() -> None:
 
 
 def busy() -> Run:
-    opened = Opened(NOW, "acme-7", make_plan(ready(3), Shutdown()), ANA, (BEN,), "power work in ams3", "COPS", "r")
+    opened = Opened(
+        NOW,
+        "acme-7",
+        make_plan(ready(3), Shutdown()),
+        ANA,
+        (BEN,),
+        "power work in ams3",
+        "COPS",
+        "r",
+    )
     return fold([opened, Taken(NOW, "host:1", 1, again=False), Asked(NOW + 1, 0, 0)])
 
 
 def shown() -> dict[str, Json | Card]:
     """The views that people see most, by name."""
     up = replace(ready(3), load=Load(3, 14, 1, longest=4320.0))
-    asked = Request("a" * 32, make_plan(up, Shutdown()), ANA, "power work in ams3", NOW, NOW + 1800, 1, "it stops masters")
+    asked = Request(
+        "a" * 32,
+        make_plan(up, Shutdown()),
+        ANA,
+        "power work in ams3",
+        NOW,
+        NOW + 1800,
+        1,
+        "it stops masters",
+    )
     all_mine = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=True))
     reading = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=False))
     run, drain = busy(), halfway(up)
     progress = Progress(run, drain, "media-2: 1 meeting, 2 people", NOW + 7200, "", NOW + 840)
-    month = "about $212.40 so far this month (media $81.20, masters $131.20), $41.10 saved by closing"
+    month = (
+        "about $212.40 so far this month (media $81.20, masters $131.20), $41.10 saved by closing"
+    )
     hours = f"stays open · closes <!date^{int(NOW) + 9000}^{{time}}|10:30 UTC> (window *nights* (Europe/Madrid))"
-    glance = ClusterOverview("acme", up, hours=hours, ahead=("opens Sat 16 Jan 07:30",), month=month, read=True, windows=True)
+    glance = ClusterOverview(
+        "acme",
+        up,
+        hours=hours,
+        ahead=("opens Sat 16 Jan 07:30",),
+        month=month,
+        read=True,
+        windows=True,
+    )
     other = ClusterOverview("lab", replace(down(up), name="lab"), read=True)
-    lost = ClusterOverview("far", None, trouble=("could not be looked at: DigitalOcean answered 503; nothing is known of it",))
+    lost = ClusterOverview(
+        "far",
+        None,
+        trouble=("could not be looked at: DigitalOcean answered 503; nothing is known of it",),
+    )
     opened = Opened(NOW, "acme-7", run.plan, ANA, (BEN,), "r")
     stopped = fold([opened, Taken(NOW, "h", 1, again=False), Stopped(NOW + 60, "nobody answered")])
-    mine = UserActions(frozenset({asked.id}), operates=True, offers=all_mine, approvers={asked.id: APPROVERS})
+    mine = UserActions(
+        frozenset({asked.id}), operates=True, offers=all_mine, approvers={asked.id: APPROVERS}
+    )
     hold = Hold(NOW, NOW + 7200, ANA.mention, "exam week")
     assert stopped.state is State.STOPPED
 
     def form(kind: type[Command]) -> Json:
         sold = ((2, 4, 80, 24), (4, 8, 160, 48), (8, 16, 320, 96))
-        sizes = tuple(Size(f"s-{c}vcpu-{m}gb", c, m * 1024, d, Decimal(p) / 672, Decimal(p), ("ams3",)) for c, m, d, p in sold)
-        return command_form(kind, replace(drain, sizes=sizes, region="ams3"), Meant(kind.command, "acme", "COPS"))
+        sizes = tuple(
+            Size(f"s-{c}vcpu-{m}gb", c, m * 1024, d, Decimal(p) / 672, Decimal(p), ("ams3",))
+            for c, m, d, p in sold
+        )
+        return command_form(
+            kind, replace(drain, sizes=sizes, region="ams3"), Meant(kind.command, "acme", "COPS")
+        )
 
-    def menu(status: Status, hold: Hold | None = None, may_not: str = "", mine: frozenset[str] = frozenset()) -> Card:
-        offered: tuple[Offer, ...] = offers(status.cluster, status.run, operates=not may_not, held=hold is not None)
+    def menu(
+        status: Status,
+        hold: Hold | None = None,
+        may_not: str = "",
+        mine: frozenset[str] = frozenset(),
+    ) -> Card:
+        offered: tuple[Offer, ...] = offers(
+            status.cluster, status.run, operates=not may_not, held=hold is not None
+        )
         return menu_card(status, offered, hold, may_not, mine)
 
     return {
@@ -237,7 +369,11 @@ def test_views_look_as_they_did(name: str) -> None:
         fit_to_send(made)
     else:
         fit_to_open(made)
-    told = {"text": made.text, "blocks": list(made.blocks)} if isinstance(made, Card) else {"view": made}
+    told = (
+        {"text": made.text, "blocks": list(made.blocks)}
+        if isinstance(made, Card)
+        else {"view": made}
+    )
     text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
     path = GOLDEN / f"{name}.json"
     if UPDATE:

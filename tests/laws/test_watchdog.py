@@ -44,7 +44,9 @@ def systemd(address: str) -> Iterator[Systemd]:
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_is_told_when_the_bot_serves_and_is_fed_while_it_is_well(tmp_path: Path, abstract: bool) -> None:
+def test_systemd_is_told_when_the_bot_serves_and_is_fed_while_it_is_well(
+    tmp_path: Path, abstract: bool
+) -> None:
     name = f"{tmp_path.name}-{os.getpid()}"
     problems: list[str] = []
 
@@ -89,9 +91,15 @@ def test_a_supervisor_that_went_away_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_who_supervises_stands_in_the_environment() -> None:
-    systemd_of = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
+    systemd_of = {
+        "NOTIFY_SOCKET": "/run/systemd/notify",
+        "WATCHDOG_USEC": "60000000",
+        "WATCHDOG_PID": str(os.getpid()),
+    }
     assert supervisor_of(systemd_of) == Supervisor("/run/systemd/notify", 60.0, 0.0)
-    assert supervisor_of(systemd_of | {"WATCHDOG_PID": "1"}) == Supervisor("/run/systemd/notify", 0.0, 0.0), "another process is meant"
+    assert supervisor_of(systemd_of | {"WATCHDOG_PID": "1"}) == Supervisor(
+        "/run/systemd/notify", 0.0, 0.0
+    ), "another process is meant"
     assert supervisor_of({"OPENVIDU_BOT_WATCHDOG": "60"}) == Supervisor("", 0.0, 60.0)
     assert supervisor_of({"OPENVIDU_BOT_WATCHDOG": "1m"}) == Supervisor()
     assert supervisor_of({}).every == 0
@@ -116,7 +124,14 @@ asyncio.run(story())
 
 
 def test_a_process_that_hangs_ends_itself_and_shows_where() -> None:
-    done = subprocess.run([sys.executable, "-c", HANGS], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (1, "well\n")
     assert "Timeout" in done.stderr
     assert "stuck_here" in done.stderr

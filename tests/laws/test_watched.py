@@ -63,7 +63,11 @@ class Stubborn(Quick):
         self.hangs = False
 
     async def observe(
-        self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = frozenset()
+        self,
+        needs: frozenset[Fact],
+        since: float | None = None,
+        *,
+        tolerates: frozenset[Fact] = frozenset(),
     ) -> Cluster:
         began = self.clock.now()
         cluster = await super().observe(needs, since, tolerates=tolerates)
@@ -100,14 +104,22 @@ class Lives:
         plan = make_plan(self.world.cluster, procedure)
         assert await self.journal.open(Opened(self.clock.now(), "acme-1", plan, ANA, (), ""), None)
 
-    async def lives_for(self, seconds: float, *, deaf: tuple[float, ...] = (), kindly: bool = False) -> None:
+    async def lives_for(
+        self, seconds: float, *, deaf: tuple[float, ...] = (), kindly: bool = False
+    ) -> None:
         """A bot drives the run for that long, and is killed; or stopped `kindly`. It turns deaf, and hears again, after these seconds."""
         life, worker = Life(), f"w{len(self.lives)}"
         self.world.seen, self.world.deaf = Seen(), False
         self.lives.append(self.world.seen)
         store = MortalStore(self.store, life)
         memory = ClusterMemory(store, Chain(store, self.clock))
-        parts = Journal(store, self.clock), Locks(store, self.clock, worker), DrainLedger(store, self.clock), memory, self.clock
+        parts = (
+            Journal(store, self.clock),
+            Locks(store, self.clock, worker),
+            DrainLedger(store, self.clock),
+            memory,
+            self.clock,
+        )
         outsides: Any = {"acme": self.world}
         executor = Executor(outsides, *parts, lambda _progress: None, lambda *_: "")
         drive = asyncio.create_task(executor.drive("acme-1"))
@@ -129,11 +141,19 @@ class Lives:
 seconds = st.sampled_from((1.0, 7.0, 25.0, 40.0, 70.0, 119.0, 130.0, 400.0))
 absences = st.sampled_from((0.0, 3.0, 31.0, 120.0, 1200.0, 86400.0))
 lives = st.lists(
-    st.tuples(seconds, absences, st.lists(st.sampled_from((2.0, 11.0, 30.0, 90.0)), max_size=4).map(tuple), st.booleans()), max_size=5
+    st.tuples(
+        seconds,
+        absences,
+        st.lists(st.sampled_from((2.0, 11.0, 30.0, 90.0)), max_size=4).map(tuple),
+        st.booleans(),
+    ),
+    max_size=5,
 )
 
 
-async def lived(world: Stubborn, many: list[tuple[float, float, tuple[float, ...], bool]], procedure: Procedure) -> Lives:
+async def lived(
+    world: Stubborn, many: list[tuple[float, float, tuple[float, ...], bool]], procedure: Procedure
+) -> Lives:
     story = Lives(world.clock, world)
     await story.opens(procedure)
     for alive, away, deaf, kindly in many:
@@ -165,14 +185,19 @@ def test_it_is_late_only_after_its_time_was_watched_and_asked_for_and_looked_at(
         assert max(looks) > max(asked), "looked at after the last ask"
         last = max(e.at for e in events if isinstance(e, Taken) and e.at < stopped.at)
         assert any(at >= last for at in world.orders), "the bot that calls it late has asked for it"
-        assert "timed out after 2 min: still waiting for DigitalOcean to show 3 (shows 2)" in stopped.reason
+        assert (
+            "timed out after 2 min: still waiting for DigitalOcean to show 3 (shows 2)"
+            in stopped.reason
+        )
 
     virtual.run(story())
 
 
 @law
 @given(lives.filter(bool))
-def test_what_is_so_when_a_bot_comes_back_is_reached_in_its_first_look(many: list[tuple[float, float, tuple[float, ...], bool]]) -> None:
+def test_what_is_so_when_a_bot_comes_back_is_reached_in_its_first_look(
+    many: list[tuple[float, float, tuple[float, ...], bool]],
+) -> None:
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
         story = Lives(world.clock, world)
@@ -183,7 +208,9 @@ def test_what_is_so_when_a_bot_comes_back_is_reached_in_its_first_look(many: lis
         if any(isinstance(e, Stopped) for e in await story.events()):
             return
         world.obeys = True
-        await world.set_target(world.cluster, 3)  # what was asked for takes effect while no bot is there
+        await world.set_target(
+            world.cluster, 3
+        )  # what was asked for takes effect while no bot is there
         await asyncio.sleep(31.0)
         before = len(await story.events())
         await story.lives_for(20.0)
@@ -251,7 +278,9 @@ def test_more_time_that_people_gave_is_watched_time_too() -> None:
         await bots.lives_for(700.0)
         run = await bots.journal.run("acme-1")
         assert run.question is not None
-        assert await bots.journal.say(run, Answered(world.clock.now(), run.question.id, "wait", ANA))
+        assert await bots.journal.say(
+            run, Answered(world.clock.now(), run.question.id, "wait", ANA)
+        )
         await asyncio.sleep(86400.0)
         await bots.lives_for(1700.0)
         assert (await bots.journal.run("acme-1")).question is None
@@ -308,9 +337,13 @@ def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
         world = Stubborn(loop_clock(NOW))
         bots = Lives(world.clock, world)
         await bots.opens(Scale(3))
-        poison = Commit(appends=[(run_log_key("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))])
+        poison = Commit(
+            appends=[(run_log_key("acme-1"), json.dumps({"is": "FromTomorrow", "at": 0}))]
+        )
         later = asyncio.create_task(_after(20.0, bots.store, poison))
-        with pytest.raises(BadRecord, match=r"a newer openvidu-bot wrote it \(FromTomorrow is not known here\)"):
+        with pytest.raises(
+            BadRecord, match=r"a newer openvidu-bot wrote it \(FromTomorrow is not known here\)"
+        ):
             await bots.lives_for(4000.0)
         await later
         written = await bots.store.length(run_log_key("acme-1"))
@@ -331,7 +364,9 @@ async def _after(seconds: float, store: Store, commit: Commit) -> None:
 # The clocks
 
 
-moments = st.lists(st.tuples(st.sampled_from(("tick", "interrupt")), st.floats(0, 1000)), max_size=20)
+moments = st.lists(
+    st.tuples(st.sampled_from(("tick", "interrupt")), st.floats(0, 1000)), max_size=20
+)
 
 
 @law
@@ -363,7 +398,9 @@ def test_a_clock_that_is_set_does_not_count() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=6, max_size=6))
 def test_a_record_is_read_as_it_was_written(numbers: list[float]) -> None:
     watch = Watch()
-    watch.step, watch.wait, watch.question = (Stopwatch(numbers[n], numbers[n + 1]) for n in (0, 2, 4))
+    watch.step, watch.wait, watch.question = (
+        Stopwatch(numbers[n], numbers[n + 1]) for n in (0, 2, 4)
+    )
     assert Watch(watch.record()).record() == watch.record()
     assert Watch(Watch().record()).step.read(0.0) == 0.0
 
@@ -390,7 +427,17 @@ def test_a_doubt_that_is_cleared_begins_anew_and_others_stay() -> None:
 
 @pytest.mark.parametrize(
     ("status", "glitch"),
-    [(401, True), (403, True), (404, True), (500, True), (503, True), (400, False), (409, False), (422, False), (None, False)],
+    [
+        (401, True),
+        (403, True),
+        (404, True),
+        (500, True),
+        (503, True),
+        (400, False),
+        (409, False),
+        (422, False),
+        (None, False),
+    ],
 )
 def test_which_refusals_may_mean_nothing(status: int | None, glitch: bool) -> None:
     error: Any = Rejected("no", status=status)

@@ -30,7 +30,12 @@ UNSET = 2**32 - 1
 
 def settings_of(folder: Path, users: dict[str, str]) -> Settings:
     file = folder / "settings.yaml"
-    cluster = {"stack": "acme", "region": "ams3", "public_url": "https://meet.example.com", "channel": "C0OPS"}
+    cluster = {
+        "stack": "acme",
+        "region": "ams3",
+        "public_url": "https://meet.example.com",
+        "channel": "C0OPS",
+    }
     file.write_text(yaml.safe_dump({"clusters": {"acme": cluster}, "terminal": {"users": users}}))
     return load(file, {"HOME": "/"})
 
@@ -47,8 +52,12 @@ def test_a_process_that_set_its_own_login_is_still_its_own_user(tmp_path: Path, 
     assert proved(Peer(NOBODY, 7, sudo=ANA), tmp_path) == NOBODY, "only root is asked about sudo"
 
 
-def test_sudo_counts_when_the_login_session_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "ROOT", os.getuid())  # the pretend /proc belongs to whoever runs this
+def test_sudo_counts_when_the_login_session_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        people, "ROOT", os.getuid()
+    )  # the pretend /proc belongs to whoever runs this
     root = Peer(people.ROOT, 7)
     assert proved(Peer(people.ROOT, 7, sudo=ANA), session(tmp_path, 7, ANA)) == ANA
     assert proved(root, tmp_path) == people.ROOT, "root without sudo is root"
@@ -59,10 +68,15 @@ def test_sudo_counts_when_the_login_session_says_the_same(tmp_path: Path, monkey
         proved(Peer(people.ROOT, 10, sudo=ANA), tmp_path)  # gone, or not to be seen
     monkeypatch.setattr(people, "ROOT", os.getuid() + 1)
     with pytest.raises(Refused):
-        proved(Peer(people.ROOT, 7, sudo=ANA), tmp_path)  # the number was reused by a process that is not root's
+        proved(
+            Peer(people.ROOT, 7, sudo=ANA), tmp_path
+        )  # the number was reused by a process that is not root's
 
 
-@pytest.mark.parametrize(("said", "uid"), [("1001", 1001), ("", None), ("-1", None), ("ana", None), ("١", None), ("9" * 30, None)])
+@pytest.mark.parametrize(
+    ("said", "uid"),
+    [("1001", 1001), ("", None), ("-1", None), ("ana", None), ("١", None), ("9" * 30, None)],
+)
 def test_what_sudo_said_is_a_number_or_nothing(said: str, uid: int | None) -> None:
     assert sudo_uid({"SUDO_UID": said}) == uid
     assert sudo_uid({}) is None
@@ -90,8 +104,12 @@ print(peer.makefile().readline())
 PYTHON = shutil.which("python3", path=os.defpath)  # one that any user may start
 
 
-@pytest.mark.skipif(os.getuid() != 0 or PYTHON is None, reason="only root starts a process of another user")
-def test_a_real_process_that_wrote_another_login_is_refused_that_persons_name(tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    os.getuid() != 0 or PYTHON is None, reason="only root starts a process of another user"
+)
+def test_a_real_process_that_wrote_another_login_is_refused_that_persons_name(
+    tmp_path: Path,
+) -> None:
     """Over a real socket; user 1 stands for Ana's login, and the caller is nobody."""
 
     async def story() -> str:
@@ -105,7 +123,15 @@ def test_a_real_process_that_wrote_another_login_is_refused_that_persons_name(tm
         path.chmod(0o666)
         try:
             process = await asyncio.create_subprocess_exec(
-                str(PYTHON), "-c", CLIENT, str(path), user=NOBODY, group=NOBODY, extra_groups=[], stdout=-1, cwd="/"
+                str(PYTHON),
+                "-c",
+                CLIENT,
+                str(path),
+                user=NOBODY,
+                group=NOBODY,
+                extra_groups=[],
+                stdout=-1,
+                cwd="/",
             )
             return (await process.communicate())[0].decode()
         finally:
@@ -152,7 +178,9 @@ def test_an_order_from_a_terminal_leaves_no_word_in_the_log(
         control = Control(tmp_path / "c", Named(), lambda _: Actor("U0000ANA"))
         await control.start()
         try:
-            assert [line.text async for line in ask(tmp_path / "c", Order(verb, words), 80)] == ["U0000ANA"]
+            assert [line.text async for line in ask(tmp_path / "c", Order(verb, words), 80)] == [
+                "U0000ANA"
+            ]
         finally:
             await control.close()
 

@@ -19,7 +19,17 @@ from services.runs.journal import dump, load
 from services.runs.request import Request, Vote
 from services.runs.run import CLASSES, Event
 from services.steps import STEPS, Question, Step
-from tests.support.clusters import clusters, events, law, loads, plans, procedures, question_of, requests, steps
+from tests.support.clusters import (
+    clusters,
+    events,
+    law,
+    loads,
+    plans,
+    procedures,
+    question_of,
+    requests,
+    steps,
+)
 
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
 
@@ -72,10 +82,16 @@ def test_every_request(request: Request) -> None:
 @given(question_of(), loads())
 def test_questions_and_loads(question: Question, found: Observed[Load]) -> None:
     assert there_and_back(question) == question
-    assert isinstance(found, NotSeen) or there_and_back(found) == found, "a plan stores what was seen, or the reason beside it"
+    assert isinstance(found, NotSeen) or there_and_back(found) == found, (
+        "a plan stores what was seen, or the reason beside it"
+    )
 
 
-@pytest.mark.parametrize("kind", [*STEPS, *PROCEDURES, *get_args(Event), Plan, Request, Question], ids=lambda k: k.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [*STEPS, *PROCEDURES, *get_args(Event), Plan, Request, Question],
+    ids=lambda k: k.__name__,
+)
 def test_every_stored_class_is_known(kind: type) -> None:
     assert CLASSES[kind.__name__] is kind
     assert is_dataclass(kind)
@@ -89,11 +105,15 @@ def test_no_two_stored_classes_have_one_name() -> None:
 
 @law
 @given(about)
-def test_a_field_that_an_older_bot_did_not_write_takes_its_default(both: tuple[Cluster, Step]) -> None:
+def test_a_field_that_an_older_bot_did_not_write_takes_its_default(
+    both: tuple[Cluster, Step],
+) -> None:
     step = both[1]
     written = encode(step)
     for field in fields(step):
-        if repr(field.default) != repr(type(step).__dataclass_fields__[field.name].default) or "MISSING" in repr(field.default):
+        if repr(field.default) != repr(
+            type(step).__dataclass_fields__[field.name].default
+        ) or "MISSING" in repr(field.default):
             continue
         older = {k: v for k, v in written.items() if k != field.name}
         assert getattr(decode(older, CLASSES), field.name) == field.default
@@ -112,7 +132,20 @@ def test_a_class_that_is_not_known_is_said() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 0, -1, 1.5, "", "é🎥", (), (1, ("a", None)), Decimal("0.10"), frozenset({"b", "a"}), {"a": 1, "b": (Decimal(1),)}],
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        "",
+        "é🎥",
+        (),
+        (1, ("a", None)),
+        Decimal("0.10"),
+        frozenset({"b", "a"}),
+        {"a": 1, "b": (Decimal(1),)},
+    ],
     ids=range(12),  # a set's repr differs between workers
 )
 def test_plain_values(value: object) -> None:

@@ -14,7 +14,14 @@ BEFORE, AFTER = 30 * 60.0, 90 * 60.0
 """Seconds that a night is watched before it closes and after it should be open."""
 ZONES = ("Europe/Madrid", "UTC", "America/New_York", "Asia/Kolkata", "Australia/Sydney")
 
-Misfortune = Literal["bot down", "API away", "no capacity", "stuck masters", "SSH away", "nodes unreachable from outside"]
+Misfortune = Literal[
+    "bot down",
+    "API away",
+    "no capacity",
+    "stuck masters",
+    "SSH away",
+    "nodes unreachable from outside",
+]
 CHANCES: dict[Misfortune, float] = {
     "bot down": 0.15, "API away": 0.12, "no capacity": 0.1, "stuck masters": 0.1, "SSH away": 0.05, "nodes unreachable from outside": 0.05,
 }  # fmt: skip
@@ -70,13 +77,29 @@ def night(number: int, seed: int = 0) -> Night:
     opens = datetime.combine(day + timedelta(days=1), OPENS, zone).timestamp()
     media = dice.randint(1, 3)
     meetings = tuple(
-        Long(dice.randint(1, 9), closes + dice.choice((300.0, 1200.0, 3600.0, 4 * 3600.0)) * dice.uniform(0.3, 1.5))
+        Long(
+            dice.randint(1, 9),
+            closes + dice.choice((300.0, 1200.0, 3600.0, 4 * 3600.0)) * dice.uniform(0.3, 1.5),
+        )
         for _ in range(dice.choice((0, 0, 1, 2, 3)))
     )
-    spells = tuple(_spell(dice, kind, closes, opens) for kind, chance in CHANCES.items() if dice.random() < chance)
+    spells = tuple(
+        _spell(dice, kind, closes, opens)
+        for kind, chance in CHANCES.items()
+        if dice.random() < chance
+    )
     kinds: tuple[Kind, ...] = ("pool", "autoscaler", "fixed")
     return Night(
-        number, kinds[number % 3], media, str(zone), closes - BEFORE, closes, opens, meetings, spells, answers=dice.random() < 0.3
+        number,
+        kinds[number % 3],
+        media,
+        str(zone),
+        closes - BEFORE,
+        closes,
+        opens,
+        meetings,
+        spells,
+        answers=dice.random() < 0.3,
     )
 
 

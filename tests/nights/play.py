@@ -17,7 +17,12 @@ from tests.support.scene import Scene
 
 ROUND = 20.0
 """Seconds between the bot's rounds here: half as many as in service, which halves the time that a night takes to play."""
-SWITCHES = {"API away": "api_down", "no capacity": "no_capacity", "SSH away": "ssh_down", "nodes unreachable from outside": "front_down"}
+SWITCHES = {
+    "API away": "api_down",
+    "no capacity": "no_capacity",
+    "SSH away": "ssh_down",
+    "nodes unreachable from outside": "front_down",
+}
 LOSES = ("End", "Delete")
 
 
@@ -41,13 +46,23 @@ def _quiet() -> Iterator[None]:
 
 async def _story(night: Night) -> Watched:
     site = {"windows": [night.window], "timezone": night.zone}
-    about: dict[str, Any] = {"origin": night.begins, "site": site, "media": night.media, "kind": night.kind, "pydo": False}
+    about: dict[str, Any] = {
+        "origin": night.begins,
+        "site": site,
+        "media": night.media,
+        "kind": night.kind,
+        "pydo": False,
+    }
     watched = Watched(night)
     async with Scene(seed=night.number, **about) as scene:
         scene.promises = False
-        scene.estate.allow_thrown_out = True  # who was cut off without a word is what the watch tells
+        scene.estate.allow_thrown_out = (
+            True  # who was cut off without a word is what the watch tells
+        )
         for meeting in night.meetings:
-            scene.estate.open_meeting(people=meeting.people, minutes=(meeting.until - night.begins) / 60)
+            scene.estate.open_meeting(
+                people=meeting.people, minutes=(meeting.until - night.begins) / 60
+            )
         tasks = [asyncio.create_task(_befalls(scene, spell)) for spell in night.spells]
         if night.answers:
             tasks.append(asyncio.create_task(_answers(scene, watched)))
@@ -59,7 +74,9 @@ async def _story(night: Night) -> Watched:
         there = scene.slack.workspace.channels["COPS"].messages.values()
         watched.said = [(float(m.ts), m.text or "") for m in there if m.ephemeral_to is None]
         watched.thrown_out = scene.estate.thrown_out
-        watched.broken = tuple(f"{v.kind}: {v.text}" for v in scene.estate.violations if v.kind != "thrown-out")
+        watched.broken = tuple(
+            f"{v.kind}: {v.text}" for v in scene.estate.violations if v.kind != "thrown-out"
+        )
     return watched
 
 
@@ -87,7 +104,12 @@ async def _answers(scene: Scene, watched: Watched) -> None:
     while True:
         await asyncio.sleep(60)
         for message in list(scene.ben.sees("COPS")):
-            labels = [e["text"]["text"] for b in message.blocks for e in b.get("elements", ()) if b["type"] == "actions" and "text" in e]
+            labels = [
+                e["text"]["text"]
+                for b in message.blocks
+                for e in b.get("elements", ())
+                if b["type"] == "actions" and "text" in e
+            ]
             key = (message.ts, " ".join(labels))
             if "needs a decision" not in message.text or not labels or key in seen:
                 continue

@@ -33,7 +33,9 @@ def test_a_good_night_keeps_every_promise() -> None:
 
 
 def test_an_opening_that_is_late_for_no_reason_breaks_one() -> None:
-    assert list(looked(PLAIN, gone=(0.2, 11.6)).faults()) == ["not ready when it opens, and nothing stood in its way"]
+    assert list(looked(PLAIN, gone=(0.2, 11.6)).faults()) == [
+        "not ready when it opens, and nothing stood in its way"
+    ]
 
 
 def test_where_something_stood_in_its_way_a_person_is_called_before_the_time() -> None:
@@ -70,7 +72,9 @@ def test_nobody_is_cut_off_by_a_window_unless_somebody_chose_that() -> None:
     assert list(cut.faults()) == []
 
 
-@pytest.mark.parametrize(("said", "untold"), [("acme is late", False), ("acme serves", True), ("", True)])
+@pytest.mark.parametrize(
+    ("said", "untold"), [("acme is late", False), ("acme serves", True), ("", True)]
+)
 def test_an_hour_down_when_it_should_be_up_is_told(said: str, untold: bool) -> None:
     down = looked(PLAIN, gone=(0.2, 13.0))
     down.said = [(PLAIN.opens + 60, said)] if said else []

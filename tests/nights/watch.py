@@ -61,16 +61,28 @@ class Watched:
 
     def troubled(self, at: float, within: float, kinds: Sequence[str] = CLOUD) -> bool:
         """Whether any of these went on in the time before that moment."""
-        return any(s.kind in kinds and s.since < at and s.until > at - within for s in self.night.spells)
+        return any(
+            s.kind in kinds and s.since < at and s.until > at - within for s in self.night.spells
+        )
 
     @property
     def called(self) -> bool:
         """Whether a person was called before the time; where no bot was there to call, within five minutes of its return."""
-        back = max([s.until for s in self.night.spells if s.kind == "bot down" and s.since < self.night.opens], default=0.0)
+        back = max(
+            [
+                s.until
+                for s in self.night.spells
+                if s.kind == "bot down" and s.since < self.night.opens
+            ],
+            default=0.0,
+        )
         by = max(self.night.opens, back + CALLS)
         if back > self.night.opens and any(back <= k.at <= by and self.up(k) for k in self.looks):
             return True  # it was in service as soon as there was a bot again: nobody is needed
-        return any(self.night.opens - 3600.0 <= at <= by and MENTION in text and _tells(text) for at, text in self.said)
+        return any(
+            self.night.opens - 3600.0 <= at <= by and MENTION in text and _tells(text)
+            for at, text in self.said
+        )
 
     # What is wrong
 
@@ -93,7 +105,11 @@ class Watched:
         met = [k.at for k in self.looks if k.at >= self.night.closes and k.people]
         final = min(max(met, default=self.night.closes), self.forced)
         for look in self.looks:
-            if self.night.closes <= look.at < final and not look.serving and not self.troubled(look.at, SETTLES):
+            if (
+                self.night.closes <= look.at < final
+                and not look.serving
+                and not self.troubled(look.at, SETTLES)
+            ):
                 return look.at - self.night.closes
         return None
 
@@ -107,7 +123,9 @@ class Watched:
                 since = None
                 continue
             since = look.at if since is None else since
-            if look.at - since >= UNTOLD and not any(since - UNTOLD <= at <= look.at and _tells(text) for at, text in self.said):
+            if look.at - since >= UNTOLD and not any(
+                since - UNTOLD <= at <= look.at and _tells(text) for at, text in self.said
+            ):
                 return look.at
         return None
 

@@ -34,7 +34,9 @@ class Stored:
 class Bucket:
     """The cluster's bucket, in memory."""
 
-    objects: dict[str, bytes] = field(default_factory=lambda: {"secrets.env": b"DOMAIN_NAME=acme.example.com\n"})
+    objects: dict[str, bytes] = field(
+        default_factory=lambda: {"secrets.env": b"DOMAIN_NAME=acme.example.com\n"}
+    )
 
     async def copy(self, source: str, target: str) -> str:
         await asyncio.sleep(0.1)
@@ -58,7 +60,12 @@ def with_bucket(scene: Scene) -> Bucket:
 
 def held(*days: int, kind: str = "backup", masters: int = 4, off: str = "") -> tuple[Snapshot, ...]:
     return tuple(
-        Snapshot(f"{d}-{n}", f"acme-{kind}-202701{d:02d}T080000Z-master-{n}{off}", n, size=Decimal("5.20"))
+        Snapshot(
+            f"{d}-{n}",
+            f"acme-{kind}-202701{d:02d}T080000Z-master-{n}{off}",
+            n,
+            size=Decimal("5.20"),
+        )
         for d in days
         for n in range(1, masters + 1)
     )
@@ -79,13 +86,23 @@ def test_a_name_tells_the_stack_the_moment_and_the_master() -> None:
     made = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
     assert made == "acme-backup-20270115T080000Z-master-2-off"
     assert made_by_bot("acme", made)
-    for other in ("before the upgrade", "acme-2-backup-20270115T080000Z-master-1", "acme-backup-20270115T080000Z", f"{made}-copy"):
+    for other in (
+        "before the upgrade",
+        "acme-2-backup-20270115T080000Z-master-1",
+        "acme-backup-20270115T080000Z",
+        f"{made}-copy",
+    ):
         assert not made_by_bot("acme", other), other
     assert made_by_bot("acme-2", "acme-2-backup-20270115T080000Z-master-1")
 
 
 def test_the_newest_come_first_and_only_whole_ones_count() -> None:
-    cluster = stocked(*held(1, 3), *held(2, masters=3), *held(4, kind="resize"), Snapshot("x", "before the upgrade", 1))
+    cluster = stocked(
+        *held(1, 3),
+        *held(2, masters=3),
+        *held(4, kind="resize"),
+        Snapshot("x", "before the upgrade", 1),
+    )
     made = backups(cluster)
     assert [b.label[-16:-8] for b in made] == ["20270104", "20270103", "20270102", "20270101"]
     assert [b.complete for b in made] == [False, True, False, True]
@@ -157,7 +174,10 @@ def test_a_cluster_that_is_down_is_backed_up_as_it_is() -> None:
 
 def test_the_digest_does_not_depend_on_the_minute() -> None:
     cluster = stocked()
-    assert make_plan(cluster, BackupCreate()).digest == make_plan(replace(cluster, seen_at=cluster.seen_at + 60), BackupCreate()).digest
+    assert (
+        make_plan(cluster, BackupCreate()).digest
+        == make_plan(replace(cluster, seen_at=cluster.seen_at + 60), BackupCreate()).digest
+    )
 
 
 # In Slack's words
@@ -174,7 +194,14 @@ def test_a_live_backup_disturbs_nobody() -> None:
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.types("COPS", "/openvidu backup create --dry-run")
             said = (await scene.whisper("UANA", "Dry run of Back up acme")).text
-            wanted = ("disconnected", "only crash-consistent", "$0.06 a month", "Takes about", "1. Copy secrets.env", "2. Snapshot")
+            wanted = (
+                "disconnected",
+                "only crash-consistent",
+                "$0.06 a month",
+                "Takes about",
+                "1. Copy secrets.env",
+                "2. Snapshot",
+            )
             for words in wanted:
                 assert words in said, f"{words!r} in {said}"
             assert images(scene) == []
@@ -184,7 +211,10 @@ def test_a_live_backup_disturbs_nobody() -> None:
             assert len(made) == 4
             text = made[0].removesuffix("-master-1")
             assert made == [f"{text}-master-{n}" for n in range(1, 5)]
-            assert bucket.objects[f"openvidu-bot/backups/{text}/secrets.env"] == bucket.objects["secrets.env"]
+            assert (
+                bucket.objects[f"openvidu-bot/backups/{text}/secrets.env"]
+                == bucket.objects["secrets.env"]
+            )
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.types("COPS", "/openvidu status")
             await scene.whisper("UANA", "Backups newest")
@@ -216,7 +246,9 @@ def test_a_snapshot_that_fails_is_said_and_an_offline_one_starts_everything_agai
         async with Scene() as scene:
             scene.estate.outcome = fails
             await scene.ana.types("COPS", "/openvidu backup create")
-            await scene.card("acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2")
+            await scene.card(
+                "acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
+            )
             await scene.bot.desk.abandon("acme-1", ANA)
             await scene.ana.types("COPS", "/openvidu backup create --offline")
             await scene.ben.presses(await scene.card("Back up acme, asked by"), "Approve")
@@ -235,7 +267,9 @@ def test_a_failed_backup_is_gone_on_with_where_it_failed() -> None:
 
     async def story() -> None:
         async with Scene() as scene:
-            scene.estate.outcome = lambda kind, droplet: "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
+            scene.estate.outcome = lambda kind, droplet: (
+                "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
+            )
             await scene.ana.types("COPS", "/openvidu backup create")
             await scene.card("acme-1 has stopped")
             scene.estate.outcome = lambda _kind, _droplet: "done"
@@ -281,7 +315,14 @@ def old_backups(scene: Scene, count: int) -> None:
             made = Image(scene.estate.number(), text, m.id, m.region, m.disk, scene.clock.now())
             scene.estate.snapshots[made.id] = made
             m.snapshot_ids.append(made.id)
-    hand = Image(scene.estate.number(), "before the upgrade", scene.estate.masters("acme")[0].id, "ams3", 160, scene.clock.now())
+    hand = Image(
+        scene.estate.number(),
+        "before the upgrade",
+        scene.estate.masters("acme")[0].id,
+        "ams3",
+        160,
+        scene.clock.now(),
+    )
     scene.estate.snapshots[hand.id] = hand
     scene.estate.masters("acme")[0].snapshot_ids.append(hand.id)
 
@@ -292,13 +333,18 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             old_backups(scene, 4)
             bucket = with_bucket(scene)
             for day in (1, 4):
-                bucket.objects[f"openvidu-bot/backups/acme-backup-202701{day:02d}T020000Z/secrets.env"] = b""
+                bucket.objects[
+                    f"openvidu-bot/backups/acme-backup-202701{day:02d}T020000Z/secrets.env"
+                ] = b""
             await scene.ana.types("COPS", "/openvidu backup list")
             said = (await scene.whisper("UANA", "Backups of acme:")).text
             assert "keeps the newest 2 complete ones and would delete 2" in said
             await scene.ana.types("COPS", "/openvidu backup prune")
             card = await scene.card("Prune the backups of acme")
-            assert "Approving this says: deletes acme-backup-20270102T020000Z and acme-backup-20270101T020000Z for good" in card.text
+            assert (
+                "Approving this says: deletes acme-backup-20270102T020000Z and acme-backup-20270101T020000Z for good"
+                in card.text
+            )
             assert len(images(scene)) == 17, "nothing before the approval"
             await scene.ben.presses(card, "Approve")
             await scene.card("acme has only its newest backups left ·")
@@ -320,9 +366,14 @@ def test_one_list_without_snapshots_is_not_the_end_of_a_prune() -> None:
             old_backups(scene, 4)
             await asked(scene, "backup prune", "Prune the backups of acme")
             scene.town.faults.add("digitalocean", "503-before", "DELETE /v2/snapshots", times=8)
-            scene.town.faults.add("digitalocean", "list-empty", "GET /v2/snapshots", times=1, skip=1)
+            scene.town.faults.add(
+                "digitalocean", "list-empty", "GET /v2/snapshots", times=1, skip=1
+            )
             await scene.card("acme has only its newest backups left ·")
-            assert {n[12:20] for n in images(scene) if n.startswith("acme")} == {"20270103", "20270104"}
+            assert {n[12:20] for n in images(scene) if n.startswith("acme")} == {
+                "20270103",
+                "20270104",
+            }
 
     virtual.run(story())
 
@@ -337,8 +388,15 @@ def test_show_tells_a_person_what_to_type_and_restores_nothing() -> None:
             text = images(scene)[0].removesuffix("-master-1")
             await scene.ana.types("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
             said = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
-            for m, image in zip(scene.estate.masters("acme"), sorted(scene.estate.snapshots.values(), key=lambda s: s.name), strict=True):
-                assert f"{m.name}: doctl compute droplet-action rebuild {m.id} --image {image.id} --wait && " in said
+            for m, image in zip(
+                scene.estate.masters("acme"),
+                sorted(scene.estate.snapshots.values(), key=lambda s: s.name),
+                strict=True,
+            ):
+                assert (
+                    f"{m.name}: doctl compute droplet-action rebuild {m.id} --image {image.id} --wait && "
+                    in said
+                )
             assert f"openvidu-bot/backups/{text}/secrets.env" in said
             assert "the bot never does this" in said
             assert len(scene.estate.actions) == before

@@ -21,7 +21,12 @@ FAILS = f"a|{PLANTED}"
 RUNS = f"x|;e touch {PLANTED} #"
 LINE = "line 12, DASHBOARD_ADMIN_PASSWORD"
 PASSWORD = b"DASHBOARD_ADMIN_PASSWORD="
-DOWN_FIRST = ("shutdown", "shutdown --no-drain", "resize masters s-8vcpu-16gb", "backup create --offline")
+DOWN_FIRST = (
+    "shutdown",
+    "shutdown --no-drain",
+    "resize masters s-8vcpu-16gb",
+    "backup create --offline",
+)
 BOOTS = (*DOWN_FIRST, "restart master-2", "resize masters s-8vcpu-16gb --rolling")
 values = pytest.mark.parametrize("value", [FAILS, RUNS])
 
@@ -51,7 +56,10 @@ def write(scene: Scene, data: bytes) -> None:
 
 def spoil(scene: Scene, value: str = FAILS, key: bytes = PASSWORD) -> None:
     """Somebody edits the file in the bucket's console, as OpenVidu's own page says."""
-    lines = [key + value.encode() if line.startswith(key) else line for line in secrets(scene).split(b"\n")]
+    lines = [
+        key + value.encode() if line.startswith(key) else line
+        for line in secrets(scene).split(b"\n")
+    ]
     write(scene, b"\n".join(lines))
 
 
@@ -90,7 +98,9 @@ def boots(scene: Scene) -> list[str]:
 
 @values
 @pytest.mark.parametrize("words", BOOTS)
-def test_no_plan_boots_a_master_with_a_line_that_runs_or_ends_the_boot(words: str, value: str) -> None:
+def test_no_plan_boots_a_master_with_a_line_that_runs_or_ends_the_boot(
+    words: str, value: str
+) -> None:
     async def story(scene: Scene) -> None:
         spoil(scene, value)
         before = boots(scene)
@@ -116,7 +126,14 @@ def test_break_glass_does_not_pass_over_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["status", "scale 2 --dry-run", "drain --dry-run", "restart media-1 --dry-run", "backup create --dry-run"]
+    "words",
+    [
+        "status",
+        "scale 2 --dry-run",
+        "drain --dry-run",
+        "restart media-1 --dry-run",
+        "backup create --dry-run",
+    ],
 )
 def test_what_boots_no_master_is_planned_as_ever_and_status_tells(words: str) -> None:
     told_too = ("status", "scale 2 --dry-run")  # new media nodes read the file
@@ -177,7 +194,11 @@ def test_a_file_that_is_spoilt_while_meetings_end_keeps_the_masters_on() -> None
         assert f"secrets.env to be repaired: {LINE}" in run.stopped
         assert all(m.on for m in scene.estate.masters("acme"))
         spoil(scene, "Sound-Horse-Battery-9")
-        await goes_on(scene, next(m for m in scene.ana.sees("COPS") if "has stopped" in m.text), label="Resume")
+        await goes_on(
+            scene,
+            next(m for m in scene.ana.sees("COPS") if "has stopped" in m.text),
+            label="Resume",
+        )
         await scene.run_is("acme-1", State.DONE)
 
     play(story)
@@ -233,7 +254,9 @@ def test_a_sound_file_is_not_changed_while_the_cluster_is_down() -> None:
         scene.estate.rolling = False
         await approved(scene, "shutdown", "acme-1")
         await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
-        await scene.ana.fills_and_submits(await scene.ana.wait_for(scene.ana.modal), {"New value": NEW})
+        await scene.ana.fills_and_submits(
+            await scene.ana.wait_for(scene.ana.modal), {"New value": NEW}
+        )
         await scene.whisper("UANA", "`/openvidu startup` first")
 
     play(story)
@@ -246,7 +269,9 @@ async def edits(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str 
     """What Ana reads after she has filled in the form."""
     before = {m.ts for m in scene.ana.sees("COPS")}
     await scene.ana.types("COPS", f"/openvidu config set {key}")
-    await scene.ana.fills_and_submits(await scene.ana.wait_for(scene.ana.modal), {"New value": value})
+    await scene.ana.fills_and_submits(
+        await scene.ana.wait_for(scene.ana.modal), {"New value": value}
+    )
     await scene.passes(20)
     return " ".join(m.text for m in scene.ana.sees("COPS") if m.ts not in before)
 
@@ -257,9 +282,15 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
     "cut short": lambda data: b"".join(data.splitlines(keepends=True)[:11]),
     "without its first lines": lambda data: b"".join(data.splitlines(keepends=True)[4:]),
     "cut in the middle of a line": lambda data: data[: len(data) // 2],
-    "without the key that new nodes wait for": lambda data: data.replace(b"ALL_SECRETS_GENERATED=true\n", b""),
-    "with an empty password": lambda data: data.replace(b"REDIS_PASSWORD=Zz9", b"REDIS_PASSWORD=\nX=Zz9"),
-    "without one master's address": lambda data: data.replace(b"MASTER_NODE_PRIVATE_IP_2=", b"MASTER_NODE_2_PRIVATE_IP="),
+    "without the key that new nodes wait for": lambda data: data.replace(
+        b"ALL_SECRETS_GENERATED=true\n", b""
+    ),
+    "with an empty password": lambda data: data.replace(
+        b"REDIS_PASSWORD=Zz9", b"REDIS_PASSWORD=\nX=Zz9"
+    ),
+    "without one master's address": lambda data: data.replace(
+        b"MASTER_NODE_PRIVATE_IP_2=", b"MASTER_NODE_2_PRIVATE_IP="
+    ),
     "without any address": lambda data: data.replace(b"MASTER_NODE_PRIVATE_IP_", b"OLD_IP_"),
     "gone": lambda _: None,
 }
@@ -284,7 +315,9 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
         await scene.ben.presses(await ask(scene), "Approve")
         await scene.run_is("acme-1", State.DONE)
         whole, before = secrets(scene), boots(scene)
-        version = next(k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k).rsplit("/", 1)[-1]
+        version = next(
+            k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
+        ).rsplit("/", 1)[-1]
         damage(scene, how)
         left = secrets(scene)
         if how == "without any address":
@@ -311,7 +344,9 @@ def test_a_pool_is_not_emptied_when_no_new_node_would_come(how: str) -> None:
         for words in ("shutdown --dry-run", "shutdown --media-only --dry-run", "scale 3 --dry-run"):
             answer = await says(scene, words)
             masters_only = how == "gone" and words != "shutdown --dry-run"
-            assert ("Dry run" in answer) == (how == "without its first lines" or masters_only), answer
+            assert ("Dry run" in answer) == (how == "without its first lines" or masters_only), (
+                answer
+            )
         assert "secrets.env" in await says(scene, "status")
 
     play(story)
@@ -334,7 +369,10 @@ def test_an_edit_that_repairs_only_one_of_two_lines_is_refused_with_the_other() 
         before = secrets(scene)
         answer = await edits(scene)
         assert "line 7, MONGO_ADMIN_PASSWORD" in answer
-        assert "DASHBOARD" not in answer.split("nothing was written")[0].split("would stay stopped")[-1]
+        assert (
+            "DASHBOARD"
+            not in answer.split("nothing was written")[0].split("would stay stopped")[-1]
+        )
         assert secrets(scene) == before
 
     play(story)
@@ -342,7 +380,14 @@ def test_an_edit_that_repairs_only_one_of_two_lines_is_refused_with_the_other() 
 
 def test_a_key_that_was_lost_is_set_again() -> None:
     async def story(scene: Scene) -> None:
-        write(scene, b"".join(line for line in secrets(scene).splitlines(keepends=True) if not line.startswith(PASSWORD)))
+        write(
+            scene,
+            b"".join(
+                line
+                for line in secrets(scene).splitlines(keepends=True)
+                if not line.startswith(PASSWORD)
+            ),
+        )
         answer = await edits(scene, "GRAFANA_ADMIN_PASSWORD")
         assert "DASHBOARD_ADMIN_PASSWORD is missing" in answer
         await scene.ben.presses(await ask(scene), "Approve")
@@ -374,7 +419,9 @@ def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
         assert "The file before is not put back" in card.text
         read = scene.estate.read_secrets
         assert read is not None
-        scene.estate.read_secrets = lambda stack: None if NEW.encode() in secrets(scene) else read(stack)
+        scene.estate.read_secrets = lambda stack: (
+            None if NEW.encode() in secrets(scene) else read(stack)
+        )
         await scene.ben.presses(card, "Approve")
         run = await scene.run_is("acme-1", State.STOPPED, State.ROLLED_BACK, State.DONE)
         assert run.state is State.STOPPED
@@ -387,7 +434,9 @@ def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
 
 
 def silent(scene: Scene, times: int = 10_000) -> None:
-    scene.town.faults.rules.append(Rule("spaces", Fault("503"), f"GET /{bucket(scene)}/secrets.env", times))
+    scene.town.faults.rules.append(
+        Rule("spaces", Fault("503"), f"GET /{bucket(scene)}/secrets.env", times)
+    )
 
 
 @pytest.mark.parametrize("words", [*DOWN_FIRST, "shutdown --media-only"])
@@ -404,10 +453,14 @@ def test_what_may_not_start_again_is_not_stopped_unseen(words: str) -> None:
 
 def test_a_start_up_and_a_restart_warn_and_leave_it_to_people() -> None:
     async def story(scene: Scene) -> None:
-        assert "secrets.env: it could not be read" in await approved_when_silent(scene, "restart master-2", "acme-1")
+        assert "secrets.env: it could not be read" in await approved_when_silent(
+            scene, "restart master-2", "acme-1"
+        )
         scene.estate.rolling = False
         await approved(scene, "shutdown", "acme-2")
-        assert "secrets.env: it could not be read" in await approved_when_silent(scene, "startup", "acme-3")
+        assert "secrets.env: it could not be read" in await approved_when_silent(
+            scene, "startup", "acme-3"
+        )
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
 
     play(story)
@@ -444,9 +497,15 @@ def test_one_answer_that_fails_is_not_taken_for_silence() -> None:
 
 def test_without_a_bucket_the_plan_says_that_nothing_was_checked() -> None:
     async def story(scene: Scene) -> None:
-        for words, checked in (("shutdown", False), ("restart master-2", False), ("drain media-1", True)):
+        for words, checked in (
+            ("shutdown", False),
+            ("restart master-2", False),
+            ("drain media-1", True),
+        ):
             answer = await says(scene, f"{words} --dry-run")
-            assert ("secrets.env is not checked: no bucket is configured" in answer) != checked, answer
+            assert ("secrets.env is not checked: no bucket is configured" in answer) != checked, (
+                answer
+            )
         assert "secrets.env" not in await says(scene, "status")
 
     play(story, site={"spaces": None})
@@ -458,7 +517,11 @@ def test_a_file_that_has_not_changed_is_not_sent_again() -> None:
         begun = len(scene.town.spaces.requests)
         for _ in range(3):
             await says(scene, "shutdown --dry-run")
-        answers = [status for method, path, status, _ in scene.town.spaces.requests[begun:] if path.endswith("/secrets.env")]
+        answers = [
+            status
+            for method, path, status, _ in scene.town.spaces.requests[begun:]
+            if path.endswith("/secrets.env")
+        ]
         assert answers == [304] * 3
         spoil(scene)
         assert LINE in await says(scene, "shutdown --dry-run")

@@ -24,8 +24,20 @@ BLIND = {
     "metrics say that no one is there": ("metrics-empty", {}),
 }
 WORDS = {
-    "pool": ("scale 1", "shutdown", "drain media-2", "restart media-2", "resize media s-8vcpu-16gb"),
-    "fixed": ("park media-2", "shutdown", "drain media-2", "restart media-2", "resize media s-8vcpu-16gb"),
+    "pool": (
+        "scale 1",
+        "shutdown",
+        "drain media-2",
+        "restart media-2",
+        "resize media s-8vcpu-16gb",
+    ),
+    "fixed": (
+        "park media-2",
+        "shutdown",
+        "drain media-2",
+        "restart media-2",
+        "resize media s-8vcpu-16gb",
+    ),
     "autoscaler": ("drain 1", "shutdown", "restart media-2", "roll s-8vcpu-16gb"),
 }
 HOUR = 3600.0
@@ -58,7 +70,9 @@ CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
 
 
 @pytest.mark.parametrize(("kind", "words", "fault"), CASES if FULL else CASES[::7])
-def test_no_one_is_disconnected_because_a_node_was_not_seen(kind: str, words: str, fault: str) -> None:
+def test_no_one_is_disconnected_because_a_node_was_not_seen(
+    kind: str, words: str, fault: str
+) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
             meetings(scene)
@@ -72,7 +86,10 @@ def test_no_one_is_disconnected_because_a_node_was_not_seen(kind: str, words: st
     virtual.run(story())
 
 
-@pytest.mark.parametrize(("kind", "fault"), [("pool", "docker-down"), ("fixed", "docker-empty"), ("autoscaler", "key-refused")])
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [("pool", "docker-down"), ("fixed", "docker-empty"), ("autoscaler", "key-refused")],
+)
 def test_in_the_middle_of_a_drain_too(kind: str, fault: str) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
@@ -88,23 +105,39 @@ def test_in_the_middle_of_a_drain_too(kind: str, fault: str) -> None:
     virtual.run(story())
 
 
-@pytest.mark.parametrize(("kind", "node"), [("pool", "media-2"), ("fixed", "media-2"), ("autoscaler", "media-1002")])
-def test_a_question_names_whom_livekit_counts_where_the_node_s_metrics_say_nobody(kind: str, node: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "node"), [("pool", "media-2"), ("fixed", "media-2"), ("autoscaler", "media-1002")]
+)
+def test_a_question_names_whom_livekit_counts_where_the_node_s_metrics_say_nobody(
+    kind: str, node: str
+) -> None:
     """What an answer ends rests on both witnesses: the larger number stands on the card."""
 
     async def story() -> None:
-        async with Scene(media=2, kind=kind, pydo=False, site={"drain": {"method": "signal", "deadline_minutes": 6}}) as scene:
+        async with Scene(
+            media=2,
+            kind=kind,
+            pydo=False,
+            site={"drain": {"method": "signal", "deadline_minutes": 6}},
+        ) as scene:
             scene.estate.open_meeting(people=8, minutes=600, recordings=1, on=last(scene))
             scene.estate.allow_thrown_out = True
             await asked(scene, f"drain {node}", f"Drain {node} of acme")
             scene.town.faults.ail(last(scene).name, "metrics-empty")
             card = await question(scene)
-            assert "LiveKit counts 8 people more than the nodes' own metrics do, who may meet here" in card.text
+            assert (
+                "LiveKit counts 8 people more than the nodes' own metrics do, who may meet here"
+                in card.text
+            )
             stored = (await scene.journal.run("acme-1")).question
             assert stored is not None
             assert stored.stake is not None
             assert stored.stake.people == 8
-            ends = "Delete them now and go on" if kind == "autoscaler" else "End these meetings and go on"
+            ends = (
+                "Delete them now and go on"
+                if kind == "autoscaler"
+                else "End these meetings and go on"
+            )
             await scene.ben.presses(card, ends)
             await over(scene)
             assert sum(loss.people for loss in scene.estate.losses) == 8, "as the card said"
@@ -119,7 +152,10 @@ def test_status_shows_what_is_not_seen_with_its_reason_and_no_drained_node_with_
             scene.town.faults.ail(last(scene).name, "docker-down")
             await scene.ana.types("COPS", "/openvidu status")
             status = await scene.whisper("UANA", "Media nodes")
-            assert "media-2 · active, not seen: docker: Cannot connect to the Docker daemon" in status.text
+            assert (
+                "media-2 · active, not seen: docker: Cannot connect to the Docker daemon"
+                in status.text
+            )
             assert "drained" not in status.text
 
     virtual.run(story())
@@ -177,9 +213,15 @@ def test_a_proof_that_does_not_come_is_posted_and_stops_the_run_after_an_hour() 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("run-full", "No space left on device"), ("run-denied", "Permission denied"), ("kill-refused", "permission denied")],
+    [
+        ("run-full", "No space left on device"),
+        ("run-denied", "Permission denied"),
+        ("kill-refused", "permission denied"),
+    ],
 )
-def test_a_drain_that_could_not_be_sent_says_why_asks_early_and_is_sent_once_it_can_be(fault: str, reason: str) -> None:
+def test_a_drain_that_could_not_be_sent_says_why_asks_early_and_is_sent_once_it_can_be(
+    fault: str, reason: str
+) -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             scene.estate.open_meeting(people=4, minutes=5, on=last(scene))
@@ -212,8 +254,13 @@ def test_a_signal_that_may_have_left_is_not_sent_again() -> None:
 # Agents
 
 
-@pytest.mark.parametrize(("kind", "agent"), [("pool", "deaf"), ("fixed", "dies"), ("autoscaler", "deaf"), ("pool", "dies")])
-def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: str, agent: Quits) -> None:
+@pytest.mark.parametrize(
+    ("kind", "agent"),
+    [("pool", "deaf"), ("fixed", "dies"), ("autoscaler", "deaf"), ("pool", "dies")],
+)
+def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(
+    kind: str, agent: Quits
+) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
             scene.estate.nodes.usual_agents = {"agent-captions": agent}
@@ -231,7 +278,9 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(kind: 
     virtual.run(story())
 
 
-@pytest.mark.parametrize(("fault", "said"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")])
+@pytest.mark.parametrize(
+    ("fault", "said"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")]
+)
 def test_agents_that_no_one_can_see_are_on_the_card(fault: str, said: str) -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
@@ -247,7 +296,11 @@ def test_agents_that_no_one_can_see_are_on_the_card(fault: str, said: str) -> No
 
 def test_a_closing_with_a_deaf_agent_closes_and_opens_in_time() -> None:
     async def story() -> None:
-        site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": ["nights daily 09:30-12:00"]}
+        site = {
+            "timezone": "Europe/Madrid",
+            "channel": "COPS",
+            "windows": ["nights daily 09:30-12:00"],
+        }
         async with Scene(media=2, site=site, pydo=False) as scene:  # it is 09:00 in Madrid
             scene.estate.nodes.usual_agents = {"agent-captions": "deaf"}
             for node in scene.estate.media("acme"):
@@ -316,7 +369,9 @@ def test_a_scale_up_waits_until_livekit_answers() -> None:
 
 def test_recordings_without_a_room_count_where_meetings_would_be_cut() -> None:
     async def story() -> None:
-        async with Scene(media=2, policy={"approvals_for": {"meetings_cut": 2}}, pydo=False) as scene:
+        async with Scene(
+            media=2, policy={"approvals_for": {"meetings_cut": 2}}, pydo=False
+        ) as scene:
             scene.estate.record_page(recordings=3, on=last(scene))
             await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
             card = await with_buttons(scene, "Shut down acme")

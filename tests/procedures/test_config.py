@@ -32,7 +32,11 @@ def secrets(scene: Scene) -> bytes:
 
 
 def staged(scene: Scene) -> list[str]:
-    return [k for k in scene.town.spaces.buckets[bucket(scene)].objects if k.startswith("openvidu-bot/staged/") and _there(scene, k)]
+    return [
+        k
+        for k in scene.town.spaces.buckets[bucket(scene)].objects
+        if k.startswith("openvidu-bot/staged/") and _there(scene, k)
+    ]
 
 
 def _there(scene: Scene, key: str) -> bool:
@@ -42,7 +46,12 @@ def _there(scene: Scene, key: str) -> bool:
 async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW) -> Message:
     await scene.ana.types("COPS", f"/openvidu config set {key}")
     view = await scene.ana.wait_for(scene.ana.modal)
-    assert await scene.ana.fills_and_submits(view, {"New value": value, "Why (optional, shown to others)": "rotation"}) is None
+    assert (
+        await scene.ana.fills_and_submits(
+            view, {"New value": value, "Why (optional, shown to others)": "rotation"}
+        )
+        is None
+    )
     card = await scene.card("Change the configuration of acme")
     assert value not in str(card.blocks) + card.text
     return card
@@ -60,7 +69,9 @@ def test_a_value_is_changed_applied_and_seen_to_work() -> None:
         await scene.card("acme has its new configuration ·")
         after = secrets(scene)
         assert f"DASHBOARD_ADMIN_PASSWORD={NEW}\n".encode() in after
-        changed = [a for a, b in zip(after.splitlines(), before.splitlines(), strict=True) if a != b]
+        changed = [
+            a for a, b in zip(after.splitlines(), before.splitlines(), strict=True) if a != b
+        ]
         assert changed == [f"DASHBOARD_ADMIN_PASSWORD={NEW}".encode()]
         assert staged(scene) == []
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
@@ -69,7 +80,11 @@ def test_a_value_is_changed_applied_and_seen_to_work() -> None:
         assert "DASHBOARD_ADMIN_PASSWORD" in told.text
         assert "<@UANA>" in told.text
         version = told.text.split("acme: ")[-1].split("versions: ")[-1]
-        kept = [k for k in scene.town.spaces.buckets[bucket(scene)].objects if k.startswith("openvidu-bot/versions/")]
+        kept = [
+            k
+            for k in scene.town.spaces.buckets[bucket(scene)].objects
+            if k.startswith("openvidu-bot/versions/")
+        ]
         name = kept[0].rsplit("/", 1)[-1]
         assert name in version
         await scene.ben.types("COPS", f"/openvidu config rollback {name}")
@@ -114,7 +129,9 @@ def test_a_master_that_does_not_come_back_brings_the_old_file_back() -> None:
         broken = True
         read = scene.estate.read_secrets
         assert read is not None
-        scene.estate.read_secrets = lambda stack: None if broken and NEW.encode() in secrets(scene) else read(stack)
+        scene.estate.read_secrets = lambda stack: (
+            None if broken and NEW.encode() in secrets(scene) else read(stack)
+        )
         await scene.ben.presses(card, "Approve")
         run = await scene.run_is("acme-1", State.ROLLED_BACK, State.STOPPED)
         assert run.state is State.ROLLED_BACK, run.stopped
@@ -146,7 +163,9 @@ def test_a_foreign_lock_is_waited_for_and_only_deleted_when_asked() -> None:
         await scene.ben.presses(card, "Approve")
         await scene.card("lock.lock, which another writer made")
         await scene.card("acme-1 needs a decision")
-        asked = next(m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision"))
+        asked = next(
+            m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision")
+        )
         assert _there(scene, "lock.lock")
         await scene.ana.presses(asked, "Delete the lock and go on")
         await scene.whisper("UANA", "somebody else has to")
@@ -180,7 +199,9 @@ def test_the_list_shows_names_and_no_secret() -> None:
         for line in secrets(scene).decode().splitlines():
             key, _, value = line.partition("=")
             assert key in shown
-            if len(value) > 8 and any(word in key for word in ("PASSWORD", "API_SECRET", "LICENSE")):
+            if len(value) > 8 and any(
+                word in key for word in ("PASSWORD", "API_SECRET", "LICENSE")
+            ):
                 assert value not in shown
 
     play(story)

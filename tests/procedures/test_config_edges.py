@@ -23,7 +23,9 @@ def refuse_deletes(scene: Scene) -> None:
 
 
 def version(scene: Scene) -> str:
-    return next(k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k).rsplit("/", 1)[-1]
+    return next(
+        k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
+    ).rsplit("/", 1)[-1]
 
 
 async def until(scene: Scene, so: Callable[[], bool]) -> None:
@@ -39,7 +41,9 @@ def test_the_way_back_does_not_overwrite_what_another_hand_wrote_meanwhile() -> 
         card = await ask(scene)
         read = scene.estate.read_secrets
         assert read is not None
-        scene.estate.read_secrets = lambda stack: None if NEW.encode() in secrets(scene) else read(stack)
+        scene.estate.read_secrets = lambda stack: (
+            None if NEW.encode() in secrets(scene) else read(stack)
+        )
         await scene.ben.presses(card, "Approve")
         await until(scene, lambda: NEW.encode() in secrets(scene))
         await scene.passes(200)
@@ -57,7 +61,10 @@ def test_the_way_back_does_not_overwrite_what_another_hand_wrote_meanwhile() -> 
 def test_a_read_that_is_late_is_taken_for_what_it_is(reads: int) -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
-        put, late = scene.town.spaces._put, Rule("spaces", Fault("stale"), f"GET /{bucket(scene)}/secrets.env", reads)
+        put, late = (
+            scene.town.spaces._put,
+            Rule("spaces", Fault("stale"), f"GET /{bucket(scene)}/secrets.env", reads),
+        )
 
         def putting(name: str, key: str, *more: Any) -> Any:
             answer = put(name, key, *more)
@@ -95,7 +102,9 @@ def test_a_lock_that_cannot_be_deleted_restarts_nothing() -> None:
         boots = [m.node.boot_id for m in scene.estate.masters("acme")]
         await scene.ben.presses(card, "Approve")
         await scene.card("acme-1 needs a decision")
-        asked = next(m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision"))
+        asked = next(
+            m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision")
+        )
         await scene.ben.presses(asked, "Delete the lock and go on")
         run = await scene.run_is("acme-1", *ENDS)
         assert run.state is State.STOPPED
@@ -169,7 +178,9 @@ def test_a_cancel_waits_until_master_1_runs_with_the_new_file() -> None:
         scene.estate.settle()
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         master = scene.estate.masters("acme")[0]
-        assert any(NEW.encode() in content for content in master.node.files.values()), "it reads the file at boot"
+        assert any(NEW.encode() in content for content in master.node.files.values()), (
+            "it reads the file at boot"
+        )
         assert staged(scene) == []
 
     play(story)
@@ -184,7 +195,11 @@ def test_what_waits_is_kept_when_the_plan_is_shown_anew() -> None:
         await scene.whisper("UBEN", "needs its own approval")
         (request,) = await scene.bot.desk.waiting("acme")
         assert len(staged(scene)) == 1
-        asking = [m for m in scene.ana.sees("COPS") if m.text.startswith("Change the configuration") and "approval by" in m.text]
+        asking = [
+            m
+            for m in scene.ana.sees("COPS")
+            if m.text.startswith("Change the configuration") and "approval by" in m.text
+        ]
         again = asking[-1]
         await scene.ben.presses(again, "Approve")
         run = await scene.run_is("acme-1", *ENDS)
@@ -225,13 +240,18 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
         for words in (*changes, "Shut down master 1", "masters 1-4 are healthy"):
             assert words in plan, f"{words!r} in {plan}"
         assert scene.ana.modal() is None
-        scene.town.spaces.write(bucket(scene), "openvidu-bot/versions/old", before.replace(ENGINE, OTHER))
+        scene.town.spaces.write(
+            bucket(scene), "openvidu-bot/versions/old", before.replace(ENGINE, OTHER)
+        )
         await scene.ana.types("COPS", "/openvidu config rollback old --dry-run")
         await scene.passes(10)
         assert "Changes OPENVIDU_RTC_ENGINE" in said_so(scene, "Dry run")
         assert staged(scene) == []
         assert await scene.bot.desk.waiting("acme") == []
-        assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (before, boots)
+        assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (
+            before,
+            boots,
+        )
 
     play(story)
 
@@ -247,10 +267,15 @@ def test_what_is_done_at_once_knows_no_dry_run() -> None:
     play(story)
 
 
-@pytest.mark.parametrize("words", ["{key} {value}", "{key}={value}", "{key} --value={value}", "{value}"])
+@pytest.mark.parametrize(
+    "words", ["{key} {value}", "{key}={value}", "{key} --value={value}", "{value}"]
+)
 def test_a_value_in_the_channel_is_refused_and_not_said_back(words: str) -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", f"/openvidu config set {words.format(key='DASHBOARD_ADMIN_PASSWORD', value=NEW)}")
+        await scene.ana.types(
+            "COPS",
+            f"/openvidu config set {words.format(key='DASHBOARD_ADMIN_PASSWORD', value=NEW)}",
+        )
         await scene.passes(10)
         (told,) = [m for m in scene.ana.sees("COPS") if m.user != "UANA"]
         assert NEW not in told.text + str(told.blocks)
@@ -264,7 +289,10 @@ def test_the_plan_names_what_it_mends() -> None:
     async def story(scene: Scene) -> None:
         scene.town.spaces.write(bucket(scene), "secrets.env", secrets(scene).rstrip(b"\n"))
         card = await ask(scene)
-        assert "Mends what is wrong with the file now: line 30, MINIO_URL: has no line end" in card.text
+        assert (
+            "Mends what is wrong with the file now: line 30, MINIO_URL: has no line end"
+            in card.text
+        )
         await scene.ben.presses(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert secrets(scene).endswith(b"\n")
@@ -280,7 +308,10 @@ def test_a_request_that_can_never_be_done_any_more_is_closed_and_leaves_nothing(
         await scene.whisper("UBEN", "else has changed secrets.env")
         await scene.passes(10)
         told = said_so(scene, "Change the configuration")
-        assert "cannot be done as asked. Nothing was changed; ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in told
+        assert (
+            "cannot be done as asked. Nothing was changed; ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD"
+            in told
+        )
         assert staged(scene) == []
         assert await scene.bot.desk.waiting("acme") == []
 
@@ -299,7 +330,9 @@ def test_only_the_lock_that_was_asked_about_is_deleted() -> None:
         await scene.ben.presses(card, "Approve")
         asked = await asked_about_the_lock(scene)
         await scene.passes(30)
-        scene.town.spaces.write(bucket(scene), "lock.lock", b"")  # the first writer is done, another one has begun
+        scene.town.spaces.write(
+            bucket(scene), "lock.lock", b""
+        )  # the first writer is done, another one has begun
         await scene.ben.presses(asked, "Delete the lock and go on")
         await scene.passes(60)
         assert scene.town.spaces.read(bucket(scene), "lock.lock") is not None
@@ -339,7 +372,9 @@ def test_the_way_back_waits_for_a_lock_too() -> None:
         card = await ask(scene)
         read = scene.estate.read_secrets
         assert read is not None
-        scene.estate.read_secrets = lambda stack: None if NEW.encode() in secrets(scene) else read(stack)
+        scene.estate.read_secrets = lambda stack: (
+            None if NEW.encode() in secrets(scene) else read(stack)
+        )
         await scene.ben.presses(card, "Approve")
         await until(scene, lambda: NEW.encode() in secrets(scene))
         scene.town.spaces.write(bucket(scene), "lock.lock", b"")
@@ -361,7 +396,9 @@ def test_a_cluster_that_is_down_is_started_first() -> None:
         await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
         await scene.run_is("acme-1", State.DONE)
         await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
-        await scene.ana.fills_and_submits(await scene.ana.wait_for(scene.ana.modal), {"New value": NEW})
+        await scene.ana.fills_and_submits(
+            await scene.ana.wait_for(scene.ana.modal), {"New value": NEW}
+        )
         await scene.whisper("UANA", "`/openvidu startup` first")
         assert staged(scene) == []
 

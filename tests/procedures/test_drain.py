@@ -20,7 +20,10 @@ RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
 def looking(cluster: Cluster, *looks: object) -> Cluster:
-    return replace(cluster, media=tuple(replace(n, look=look) for n, look in zip(cluster.media, looks, strict=True)))  # type: ignore[arg-type]
+    return replace(
+        cluster,
+        media=tuple(replace(n, look=look) for n, look in zip(cluster.media, looks, strict=True)),  # type: ignore[arg-type]
+    )
 
 
 @pytest.mark.parametrize("said", ["media-2", "MEDIA-2", "acme-media-node-pool-0a1b2c3d-002", "102"])
@@ -46,19 +49,29 @@ def test_another_is_refused_with_those_there_are(said: str, words: str) -> None:
 
 def test_two_nodes_of_one_name_are_told_apart_by_their_ids() -> None:
     twice = ready(2)
-    twin = replace(twice.media[1], droplet=replace(twice.media[1].droplet, name=twice.media[0].name))
-    with pytest.raises(Refused, match="“media-1” means 2 nodes of acme; say which by its id: 101 and 102"):
+    twin = replace(
+        twice.media[1], droplet=replace(twice.media[1].droplet, name=twice.media[0].name)
+    )
+    with pytest.raises(
+        Refused, match="“media-1” means 2 nodes of acme; say which by its id: 101 and 102"
+    ):
         make_plan(replace(twice, media=(twice.media[0], twin)), DrainNodes("media-1"))
 
 
 def test_the_last_node_that_serves_goes_only_when_the_approver_says_so() -> None:
     serving = ready(1).media[0].look
-    for cluster, said in ((ready(3), "all"), (looking(ready(3), IDLE, serving, DRAINING), "media-2"), (ready(1), "media-1")):
+    for cluster, said in (
+        (ready(3), "all"),
+        (looking(ready(3), IDLE, serving, DRAINING), "media-2"),
+        (ready(1), "media-1"),
+    ):
         plan = make_plan(cluster, DrainNodes(said))
         assert plan.effects.down
         assert plan.outage is None, "nobody knows when somebody brings it back"
         verdict = authorize(plan, OPERATOR, RULES)
-        assert verdict.special == ("nobody can meet on acme afterwards, until OpenVidu is restarted there",)
+        assert verdict.special == (
+            "nobody can meet on acme afterwards, until OpenVidu is restarted there",
+        )
 
 
 def test_what_is_drained_is_drained() -> None:
@@ -109,7 +122,10 @@ def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
     virtual.run(story())
 
 
-@pytest.mark.parametrize(("answer", "lost"), [("Wait another 30 min", 0), ("Stop here", 0), ("End these meetings and go on", 6)])
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [("Wait another 30 min", 0), ("Stop here", 0), ("End these meetings and go on", 6)],
+)
 def test_at_the_deadline_people_choose(answer: str, lost: int) -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:

@@ -50,13 +50,29 @@ ACME = ResourceNames("acme")
         (Evidence(0, True, 0, 0), FleetKind.AUTOSCALER, ""),
         (Evidence(0, False, 3, 0), FleetKind.FIXED, ""),
         (Evidence(0, False, 0, 0, True), FleetKind.NONE, ""),
-        (Evidence(0, False, 0, 0, False), FleetKind.UNKNOWN, "not even the tag acme-draining. Is acme the stack's name?"),
+        (
+            Evidence(0, False, 0, 0, False),
+            FleetKind.UNKNOWN,
+            "not even the tag acme-draining. Is acme the stack's name?",
+        ),
         (Evidence(0, None, 3, 0), FleetKind.UNKNOWN, "it lacks function:read"),
         (Evidence(0, None, 0, 0, True), FleetKind.UNKNOWN, "it lacks function:read"),
         (Evidence(0, False, 0, 2), FleetKind.UNKNOWN, "or this token does not see it"),
-        (Evidence(0, True, 2, 0), FleetKind.MIXED, "acme has the autoscaler acme-autoscaler and fixed media nodes"),
-        (Evidence(1, True, 0, 0), FleetKind.MIXED, "acme has the autoscale pool acme-media-node-pool and the autoscaler acme-autoscaler"),
-        (Evidence(1, False, 2, 0), FleetKind.MIXED, "at the same time: an apply is in progress, or was interrupted"),
+        (
+            Evidence(0, True, 2, 0),
+            FleetKind.MIXED,
+            "acme has the autoscaler acme-autoscaler and fixed media nodes",
+        ),
+        (
+            Evidence(1, True, 0, 0),
+            FleetKind.MIXED,
+            "acme has the autoscale pool acme-media-node-pool and the autoscaler acme-autoscaler",
+        ),
+        (
+            Evidence(1, False, 2, 0),
+            FleetKind.MIXED,
+            "at the same time: an apply is in progress, or was interrupted",
+        ),
         (Evidence(1, None, 0, 2), FleetKind.MIXED, "nodes of an autoscaler"),
     ],
 )
@@ -67,7 +83,10 @@ def test_the_kind_is_told_from_what_is_there(signs: Evidence, kind: FleetKind, w
     assert bool(problem) == (kind in (FleetKind.UNKNOWN, FleetKind.MIXED))
 
 
-@pytest.mark.parametrize("name", ["acme-media-media-node-1", "acme-media-node-0", "acme-media-node-1x", "xacme-media-node-1"])
+@pytest.mark.parametrize(
+    "name",
+    ["acme-media-media-node-1", "acme-media-node-0", "acme-media-node-1x", "xacme-media-node-1"],
+)
 def test_names_are_exact(name: str) -> None:
     assert not ACME.is_fixed(name)
     assert not ACME.is_autoscaled("acme-media-node-1800000000-1234")
@@ -102,7 +121,14 @@ def test_a_pools_cluster_whose_software_is_newer_is_still_a_pools_cluster() -> N
 @pytest.mark.parametrize("kind", ["fixed", "autoscaler"])
 def test_a_token_that_may_not_read_functions_changes_nothing(kind: str) -> None:
     async def story(scene: Scene) -> None:
-        scene.town.digitalocean.scopes = {"droplet:read", "droplet:update", "tag:read", "tag:create", "account:read", "sizes:read"}
+        scene.town.digitalocean.scopes = {
+            "droplet:read",
+            "droplet:update",
+            "tag:read",
+            "tag:create",
+            "account:read",
+            "sizes:read",
+        }
         await refused(scene, "shutdown", "it lacks function:read")
         await scene.ana.types("COPS", "/openvidu status")
         await scene.whisper("UANA", "what keeps them is unknown")
@@ -113,7 +139,9 @@ def test_a_token_that_may_not_read_functions_changes_nothing(kind: str) -> None:
 def test_namespaces_that_the_token_does_not_see_are_not_absent() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.invisible = True
-        await refused(scene, "shutdown", "it was removed and left them, or this token does not see it")
+        await refused(
+            scene, "shutdown", "it was removed and left them, or this token does not see it"
+        )
 
     play(story)
 
@@ -123,7 +151,11 @@ def test_an_apply_in_progress_is_refused_by_its_name() -> None:
         template = {"region": "ams3", "size": "s-4vcpu-8gb", "tags": [MEDIA]}
         scene.estate.create_droplet("acme-media-node-1", template)
         scene.estate.functions.enable("acme", False)
-        await refused(scene, "shutdown", "acme has the autoscaler acme-autoscaler and fixed media nodes such as acme-media-node-1")
+        await refused(
+            scene,
+            "shutdown",
+            "acme has the autoscaler acme-autoscaler and fixed media nodes such as acme-media-node-1",
+        )
 
     play(story)
 
@@ -137,12 +169,18 @@ def test_parked_the_vendors_way() -> None:
         await asked(scene, "resize masters s-8vcpu-16gb", "Resize the masters")
         await over(scene)
         await scene.passes(240 - scene.clock.now() % 240 + 60)  # between two runs of the function
-        Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).destroy_function()
-        for _ in range(3):  # one odd look decides nothing: that the function is gone has to be seen for a minute
+        Terraform(
+            scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")
+        ).destroy_function()
+        for _ in range(
+            3
+        ):  # one odd look decides nothing: that the function is gone has to be seen for a minute
             await scene.ana.types("COPS", "/openvidu status")
             await scene.passes(31)
         await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.whisper("UANA", "is nothing that can be seen, and was an autoscaler before (not confirmed yet")
+        await scene.whisper(
+            "UANA", "is nothing that can be seen, and was an autoscaler before (not confirmed yet"
+        )
         await scene.passes(60)
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
@@ -193,7 +231,9 @@ def test_no_node_that_the_autoscaler_made_is_ever_signalled_by_ssh_or_powered() 
         await scene.card("asks you at")
         await scene.passes(300)
         for droplet in scene.estate.media("acme"):
-            assert not [path for path in droplet.node.files if "openvidu-bot" in path], "no marker of the bot's drain"
+            assert not [path for path in droplet.node.files if "openvidu-bot" in path], (
+                "no marker of the bot's drain"
+            )
         await over(scene)
         assert set(scene.estate.signals.values()) == {1}
 
@@ -237,7 +277,9 @@ def test_what_a_person_has_paused_only_a_person_resumes() -> None:
         await scene.ana.types("COPS", "/openvidu startup")
         card = await question(scene, run="acme-2")
         assert "The autoscaler is paused, and not by this bot" in card.text
-        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme")), "the masters serve meanwhile"
+        assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme")), (
+            "the masters serve meanwhile"
+        )
         assert not scene.estate.functions.scales("acme")
         await scene.ben.presses(card, "Resume the autoscaler")
         await over(scene, run="acme-2")
@@ -265,7 +307,9 @@ def test_a_freeze_outlives_a_night_unless_somebody_says_otherwise() -> None:
 def test_masters_are_not_taken_down_where_nothing_would_bring_the_media_nodes_back() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.enable("acme", False)
-        await refused(scene, "resize masters s-8vcpu-16gb", "Nothing would bring media nodes back afterwards")
+        await refused(
+            scene, "resize masters s-8vcpu-16gb", "Nothing would bring media nodes back afterwards"
+        )
 
     play(story)
 
@@ -291,7 +335,9 @@ def test_a_deleted_trigger_is_told_with_what_makes_it_anew() -> None:
         namespace = scene.estate.functions.namespace_of("acme")
         assert namespace is not None
         namespace.triggers.clear()
-        await refused(scene, "freeze", "terraform apply -replace='null_resource.deploy_autoscaler_function")
+        await refused(
+            scene, "freeze", "terraform apply -replace='null_resource.deploy_autoscaler_function"
+        )
         await asked(scene, "shutdown", "Shut down acme")
         await over(scene)
         assert scene.estate.media("acme") == []
@@ -326,7 +372,9 @@ def test_a_zombie_is_told_and_goes_by_a_decision() -> None:
     play(story, site={"drain": {"deadline_minutes": 30}})
 
 
-def test_a_node_that_people_delete_in_the_middle_of_a_roll_is_gone_and_the_others_still_finish() -> None:
+def test_a_node_that_people_delete_in_the_middle_of_a_roll_is_gone_and_the_others_still_finish() -> (
+    None
+):
     async def story(scene: Scene) -> None:
         scene.estate.allow_thrown_out = True  # by one decision, of those on that node
         old = scene.estate.media("acme")
@@ -341,7 +389,9 @@ def test_a_node_that_people_delete_in_the_middle_of_a_roll_is_gone_and_the_other
         await over(scene)
         assert not [d for d in old if d.id in scene.estate.droplets]
         assert {d.size for d in scene.estate.media("acme")} == {"s-8vcpu-16gb"}
-        assert scene.estate.thrown_out == lost in (4, 5), "the other node's meeting came to its own end"
+        assert scene.estate.thrown_out == lost in (4, 5), (
+            "the other node's meeting came to its own end"
+        )
 
     play(story, site={"drain": {"deadline_minutes": 45}})
 
@@ -352,7 +402,10 @@ def test_a_node_whose_installation_failed_is_told_by_its_age() -> None:
         scene.estate.functions.code["acme"].minimum = 3
         await scene.passes(3000)
         await scene.ana.types("COPS", "/openvidu status")
-        assert "never came up, and counts as capacity" in (await scene.whisper("UANA", "Cost now")).text
+        assert (
+            "never came up, and counts as capacity"
+            in (await scene.whisper("UANA", "Cost now")).text
+        )
 
     play(story)
 
@@ -363,7 +416,9 @@ def test_a_start_up_that_brings_nothing_says_why_without_reading_what_holds_cred
         await over(scene)
         scene.estate.functions.code["acme"].token_works = False
         await scene.ana.types("COPS", "/openvidu startup")
-        await scene.card("the autoscaler has run and brought none: its token, the account's droplet limit, or no capacity")
+        await scene.card(
+            "the autoscaler has run and brought none: its token, the account's droplet limit, or no capacity"
+        )
         run = await scene.run_is("acme-2", State.STOPPED)
         assert "Functions console" in run.stopped
 
@@ -384,7 +439,9 @@ def test_nothing_that_holds_credentials_is_asked_for_or_said() -> None:
         await scene.ana.types("COPS", "/openvidu startup")
         await over(scene, run="acme-2")
         asked_for = {path for _, path, _, _ in scene.estate.requests if "functions" in path}
-        assert all(path.endswith(("/namespaces", "/acme-autoscale-cron")) for path in asked_for), asked_for
+        assert all(path.endswith(("/namespaces", "/acme-autoscale-cron")) for path in asked_for), (
+            asked_for
+        )
         events = [str(e) for run in ("acme-1", "acme-2") for e in await scene.journal.events(run)]
         for canary in scene.estate.canaries:
             assert canary not in told(scene)
@@ -399,7 +456,11 @@ def test_droplets_are_never_deleted_by_tag_and_none_is_made() -> None:
         await over(scene)
         await scene.ana.types("COPS", "/openvidu startup")
         await over(scene, run="acme-2")
-        changes = {(method, path) for method, path, _, _ in scene.estate.requests if method in ("DELETE", "POST")}
+        changes = {
+            (method, path)
+            for method, path, _, _ in scene.estate.requests
+            if method in ("DELETE", "POST")
+        }
         assert not [p for m, p in changes if p.rstrip("/") == "/v2/droplets"]
         assert not [p for m, p in changes if m == "DELETE"]
 
@@ -452,7 +513,9 @@ def test_a_node_that_does_not_come_back_is_helped_once_and_then_a_person_is_told
         sick.node.boots = False
         start = estate.nodes.start_unit
         tried = []
-        estate.nodes.start_unit = lambda droplet: tried.append(droplet.id) if droplet is sick else start(droplet)  # type: ignore[method-assign]
+        estate.nodes.start_unit = lambda droplet: (  # type: ignore[method-assign]
+            tried.append(droplet.id) if droplet is sick else start(droplet)
+        )
         await scene.ana.types("COPS", "/openvidu startup")
         run = await scene.run_is("acme-2", State.STOPPED)
         assert "media-1 to serve (see `/openvidu status media-1`)" in run.stopped
@@ -478,7 +541,10 @@ def test_what_comes_back_while_it_is_down_is_told_with_its_age_and_price() -> No
         there = await scene.card("1 media node of acme is there while it is down")
         assert "min old · $0.07/h" in there.text or " s old · $0.07/h" in there.text
         await scene.passes(1800)
-        assert len([m for m in scene.ana.sees("COPS") if "is on while its masters are off" in m.text]) == 1
+        assert (
+            len([m for m in scene.ana.sees("COPS") if "is on while its masters are off" in m.text])
+            == 1
+        )
 
     play(story, site={"channel": "COPS"})
 
@@ -559,7 +625,9 @@ def test_a_long_drain_leaves_the_token_its_room() -> None:
         await scene.passes(600)
         before = len(scene.estate.requests)
         await scene.passes(1800)
-        assert len(scene.estate.requests) - before < 30 * 20, "a request in three seconds at most, of 250 a minute"
+        assert len(scene.estate.requests) - before < 30 * 20, (
+            "a request in three seconds at most, of 250 a minute"
+        )
         await over(scene)
 
     play(story)

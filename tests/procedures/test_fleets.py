@@ -46,8 +46,14 @@ WAY_DOWN = {
 }
 WAY_UP = {
     "pool": ["Media pool 0 → 3", "Wait until 3 media nodes serve"],
-    "fixed": ["Start media-1, media-2 and media-3", "Wait until media-1, media-2 and media-3 serve"],
-    "autoscaler": ["Resume the autoscaler", "Wait until the autoscaler has brought 1 media node that serves"],
+    "fixed": [
+        "Start media-1, media-2 and media-3",
+        "Wait until media-1, media-2 and media-3 serve",
+    ],
+    "autoscaler": [
+        "Resume the autoscaler",
+        "Wait until the autoscaler has brought 1 media node that serves",
+    ],
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -79,10 +85,14 @@ def test_a_resize_of_the_masters_lies_between_the_two(kind: str) -> None:
     assert "Resize masters 1-4 to s-8vcpu-16gb" in way
     assert way[-len(WAY_UP[kind]) :] == WAY_UP[kind]
     rolling = steps(MAKE[kind](sizes=SOLD), ResizeMasters("s-8vcpu-16gb", rolling=True))
-    assert not [t for t in rolling if "media" in t or "autoscaler" in t], "one at a time touches no media node"
+    assert not [t for t in rolling if "media" in t or "autoscaler" in t], (
+        "one at a time touches no media node"
+    )
 
 
-@pytest.mark.parametrize(("kind", "saves"), [("pool", "0.21429"), ("fixed", "0.00000"), ("autoscaler", "0.21429")])
+@pytest.mark.parametrize(
+    ("kind", "saves"), [("pool", "0.21429"), ("fixed", "0.00000"), ("autoscaler", "0.21429")]
+)
 def test_savings_are_told_honestly(kind: str, saves: str) -> None:
     plan = make_plan(MAKE[kind](), Shutdown())
     assert str(plan.saves) == saves
@@ -105,43 +115,102 @@ def test_what_is_there_is_what_an_approval_rests_on_but_for_the_autoscalers_own_
 
 
 REFUSALS: list[tuple[str, Procedure, str]] = [
-    ("fixed", Scale(5), "`fixedNumberOfMediaNodes = 5`. *That apply replaces every media node*, not only the difference"),
+    (
+        "fixed",
+        Scale(5),
+        "`fixedNumberOfMediaNodes = 5`. *That apply replaces every media node*, not only the difference",
+    ),
     ("fixed", Scale(2), "to run fewer for now: `/openvidu park 1` (saves nothing)"),
     ("fixed", Startup(4), "acme has 3 fixed media nodes, so a start-up starts 1 to 3"),
-    ("fixed", Freeze(), "acme has fixed media nodes, which changes nothing by itself; there is nothing to freeze"),
+    (
+        "fixed",
+        Freeze(),
+        "acme has fixed media nodes, which changes nothing by itself; there is nothing to freeze",
+    ),
     ("fixed", Unfreeze(), "there is nothing to unfreeze"),
     ("fixed", Roll("c-4"), "rolling is for an autoscaler; acme has fixed media nodes"),
     ("fixed", Park("3"), "that would leave no media node that is seen to serve"),
-    ("fixed", ResizeMedia("c-4"), "c-4 has 50 GB of disk and the media nodes have 160 GB; a disk cannot shrink"),
+    (
+        "fixed",
+        ResizeMedia("c-4"),
+        "c-4 has 50 GB of disk and the media nodes have 160 GB; a disk cannot shrink",
+    ),
     ("fixed", DrainNodes("4"), "4 is not among 1 to 3"),
-    ("autoscaler", Scale(5), "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes` bound it (both 5 for exactly 5"),
+    (
+        "autoscaler",
+        Scale(5),
+        "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes` bound it (both 5 for exactly 5",
+    ),
     ("autoscaler", Scale(2), "`/openvidu drain 1` lets 1 node finish and go"),
-    ("autoscaler", Scale(5), "That apply replaces the function only, and starts it: a pause is over then"),
+    (
+        "autoscaler",
+        Scale(5),
+        "That apply replaces the function only, and starts it: a pause is over then",
+    ),
     ("autoscaler", Startup(4), "Say `/openvidu startup` without a number"),
-    ("autoscaler", ResizeMedia("c-4"), '`mediaNodeInstanceType = "c-4"`, and read the plan before you apply it'),
-    ("autoscaler", ResizeMedia("c-4"), "Then `/openvidu roll c-4` replaces the nodes of the old size"),
+    (
+        "autoscaler",
+        ResizeMedia("c-4"),
+        '`mediaNodeInstanceType = "c-4"`, and read the plan before you apply it',
+    ),
+    (
+        "autoscaler",
+        ResizeMedia("c-4"),
+        "Then `/openvidu roll c-4` replaces the nodes of the old size",
+    ),
     ("autoscaler", DrainNodes("all"), "`/openvidu shutdown --media-only` pauses it"),
     ("autoscaler", DrainNodes("2"), "1 node would stay and the autoscaler keeps 2"),
-    ("autoscaler", Restart("media-1001"), "`/openvidu drain media-1001` lets it finish and go, and another comes"),
-    ("autoscaler", Park("1"), "parking is for fixed media nodes; acme has an autoscaler: `/openvidu drain 1`"),
+    (
+        "autoscaler",
+        Restart("media-1001"),
+        "`/openvidu drain media-1001` lets it finish and go, and another comes",
+    ),
+    (
+        "autoscaler",
+        Park("1"),
+        "parking is for fixed media nodes; acme has an autoscaler: `/openvidu drain 1`",
+    ),
     ("autoscaler", Unpark("all"), "parking is for fixed media nodes"),
-    ("pool", Freeze(), "acme has an autoscale pool, which changes nothing by itself; there is nothing to freeze"),
+    (
+        "pool",
+        Freeze(),
+        "acme has an autoscale pool, which changes nothing by itself; there is nothing to freeze",
+    ),
     ("pool", Unfreeze(), "there is nothing to unfreeze"),
-    ("pool", Roll("c-4"), "rolling is for an autoscaler; acme has an autoscale pool: `/openvidu resize media` changes their size"),
-    ("pool", Park("1"), "parking is for fixed media nodes; acme has an autoscale pool: `/openvidu scale` sets their number"),
+    (
+        "pool",
+        Roll("c-4"),
+        "rolling is for an autoscaler; acme has an autoscale pool: `/openvidu resize media` changes their size",
+    ),
+    (
+        "pool",
+        Park("1"),
+        "parking is for fixed media nodes; acme has an autoscale pool: `/openvidu scale` sets their number",
+    ),
     ("pool", Unpark("1"), "parking is for fixed media nodes"),
 ]
 
 
 @pytest.mark.parametrize(("kind", "procedure", "words"), REFUSALS)
-def test_what_a_kind_cannot_do_is_refused_with_the_way(kind: str, procedure: Procedure, words: str) -> None:
+def test_what_a_kind_cannot_do_is_refused_with_the_way(
+    kind: str, procedure: Procedure, words: str
+) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
         make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
 
 
 def test_no_refusal_advises_what_would_replace_masters() -> None:
     """These stand in the masters' user_data: an apply that changes one destroys all four, with their data."""
-    replaces = ("doToken", "openviduLicense", "rtcEngine", "domainName", "stackName", "certificateType", "initialMeet", "spaceRegion")
+    replaces = (
+        "doToken",
+        "openviduLicense",
+        "rtcEngine",
+        "domainName",
+        "stackName",
+        "certificateType",
+        "initialMeet",
+        "spaceRegion",
+    )
     for kind, procedure, _ in REFUSALS:
         with pytest.raises(Refused) as refusal:
             make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
@@ -171,7 +240,9 @@ def test_nothing_there_leaves_the_masters_to_be_operated() -> None:
     assert [s.title() for s in plan.steps] == ["Shut down masters 1-4"]
     known = "When it was last seen with media nodes, 2 h ago, it had an autoscaler with 3 of them"
     assert plan.notes[0] == f"No media node was found, so none is drained. {known}"
-    off = replace(absent, masters=tuple(replace(m, status="off", healthy=False) for m in absent.masters))
+    off = replace(
+        absent, masters=tuple(replace(m, status="off", healthy=False) for m in absent.masters)
+    )
     up = make_plan(off, Startup())
     assert [s.title() for s in up.steps][-1] == "Check the public address through the load balancer"
     assert "terraform apply" in up.afterwards[0]
@@ -194,13 +265,23 @@ class Fleet:
         estate = self.scene.estate
         off = all(m.status == "off" for m in estate.masters("acme"))
         media = estate.media("acme")
-        return off and (all(d.status == "off" for d in media) if self.kind == "fixed" else not media)
+        return off and (
+            all(d.status == "off" for d in media) if self.kind == "fixed" else not media
+        )
 
     def serves(self, number: int) -> bool:
-        return len(self.scene.estate.serving("acme")) >= number and self.scene.estate.front_is_up("acme")
+        return len(self.scene.estate.serving("acme")) >= number and self.scene.estate.front_is_up(
+            "acme"
+        )
 
 
-def play(kind: str, story: Callable[[Scene, Fleet], object], media: int = 2, minimum: int = 2, **more: object) -> None:
+def play(
+    kind: str,
+    story: Callable[[Scene, Fleet], object],
+    media: int = 2,
+    minimum: int = 2,
+    **more: object,
+) -> None:
     async def scene_of_it() -> None:
         site = {"autoscaler": {"minimum": minimum}} if kind == "autoscaler" else {}
         async with Scene(media=media, kind=kind, site=site, **more) as scene:  # type: ignore[arg-type]
@@ -254,7 +335,9 @@ def test_a_meeting_that_does_not_end_is_asked_about_and_then_lost_by_a_decision(
         assert "1 meeting, 4 people" in card.text
         assert scene.estate.thrown_out == 0
         scene.estate.allow_thrown_out = True
-        label = "Delete them now and go on" if kind == "autoscaler" else "End these meetings and go on"
+        label = (
+            "Delete them now and go on" if kind == "autoscaler" else "End these meetings and go on"
+        )
         await scene.ben.presses(card, label)
         await over(scene)
         assert fleet.is_down()
@@ -266,7 +349,9 @@ def test_a_meeting_that_does_not_end_is_asked_about_and_then_lost_by_a_decision(
 @every_kind
 def test_masters_of_another_size(kind: str) -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
-        await asked(scene, "resize masters s-8vcpu-16gb", "Resize the masters of acme to s-8vcpu-16gb")
+        await asked(
+            scene, "resize masters s-8vcpu-16gb", "Resize the masters of acme to s-8vcpu-16gb"
+        )
         run = await over(scene)
         assert {m.size for m in scene.estate.masters("acme")} == {"s-8vcpu-16gb"}
         assert fleet.serves(2)
@@ -280,7 +365,11 @@ def test_masters_one_at_a_time_touch_no_media_node(kind: str) -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.rolling = True
         before = {d.id for d in scene.estate.media("acme")}
-        await asked(scene, "resize masters s-8vcpu-16gb --rolling", "Resize the masters of acme to s-8vcpu-16gb")
+        await asked(
+            scene,
+            "resize masters s-8vcpu-16gb --rolling",
+            "Resize the masters of acme to s-8vcpu-16gb",
+        )
         await over(scene)
         assert {d.id for d in scene.estate.media("acme")} == before
         assert fleet.serves(2)
@@ -345,7 +434,9 @@ def test_fixed_nodes_are_parked_and_stay_parked_through_a_night() -> None:
 def test_fixed_nodes_are_resized_one_after_the_other() -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.open_meeting(people=4, minutes=5)
-        await asked(scene, "resize media s-8vcpu-16gb", "Resize the media nodes of acme to s-8vcpu-16gb")
+        await asked(
+            scene, "resize media s-8vcpu-16gb", "Resize the media nodes of acme to s-8vcpu-16gb"
+        )
         run = await over(scene)
         assert [(d.size, d.disk) for d in scene.estate.media("acme")] == [("s-8vcpu-16gb", 160)] * 2
         assert fleet.serves(2)
@@ -392,7 +483,9 @@ def test_a_fixed_node_whose_unit_does_not_start_at_boot_gets_one_restart() -> No
 def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.functions.code["acme"].minimum = 1
-        scene.estate.functions.cpu = lambda _droplet: 50.0  # just what it aims at: it neither adds nor drains
+        scene.estate.functions.cpu = lambda _droplet: (
+            50.0
+        )  # just what it aims at: it neither adds nor drains
         scene.estate.open_meeting(people=4, minutes=60)
         busy = scene.estate.media("acme")[0]
         await asked(scene, "drain 2", "Drain 2 media nodes of acme")
@@ -412,7 +505,9 @@ def test_freezing_and_unfreezing() -> None:
         await scene.passes(1800)
         assert len(scene.estate.media("acme")) == 2, "hot as they are"
         await scene.ana.types("COPS", "/openvidu status")
-        assert "The autoscaler was frozen by acme-1" in (await scene.whisper("UANA", "Cost now")).text
+        assert (
+            "The autoscaler was frozen by acme-1" in (await scene.whisper("UANA", "Cost now")).text
+        )
         await scene.ana.types("COPS", "/openvidu unfreeze")
         await over(scene, run="acme-2")
         await scene.passes(600)
@@ -446,7 +541,9 @@ def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: 
         card = await ask(scene)
         read = scene.estate.read_secrets
         assert read is not None
-        scene.estate.read_secrets = lambda stack: None if not works and NEW.encode() in secrets(scene) else read(stack)
+        scene.estate.read_secrets = lambda stack: (
+            None if not works and NEW.encode() in secrets(scene) else read(stack)
+        )
         await scene.ben.presses(card, "Approve")
         if works:
             run = await over(scene)
@@ -504,9 +601,12 @@ def test_a_shutdown_is_cancelled_where_it_says_and_a_startup_brings_all_back(kin
 
 
 @pytest.mark.parametrize(
-    ("kind", "picked", "numbers"), [("pool", "3", range(1, 21)), ("fixed", "3", range(1, 4)), ("autoscaler", "", range(0))]
+    ("kind", "picked", "numbers"),
+    [("pool", "3", range(1, 21)), ("fixed", "3", range(1, 4)), ("autoscaler", "", range(0))],
 )
-def test_the_form_of_a_startup_offers_no_number_that_would_be_refused(kind: str, picked: str, numbers: range) -> None:
+def test_the_form_of_a_startup_offers_no_number_that_would_be_refused(
+    kind: str, picked: str, numbers: range
+) -> None:
     cold = down(MAKE[kind]())
     (field,) = [f for f in Startup.parameters() if f.name == "media"]
     offered = picks(Startup, field, cold)

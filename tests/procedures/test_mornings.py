@@ -15,7 +15,9 @@ NIGHTS = "nights Mon-Fri 20:00-21:30"
 
 def said(scene: Scene, *words: str) -> list[tuple[float, str]]:
     """When the channel was told something with all of these words in it, and what."""
-    return [(float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in words)]
+    return [
+        (float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in words)
+    ]
 
 
 def begins(kind: str) -> float:
@@ -29,7 +31,9 @@ def night(story: Any, kind: str = "pool", start: str = "2026-11-25T19:57", **mor
 
 
 @every_kind
-def test_a_closing_that_stopped_half_way_does_not_keep_the_cluster_closed_in_the_morning(kind: str) -> None:
+def test_a_closing_that_stopped_half_way_does_not_keep_the_cluster_closed_in_the_morning(
+    kind: str,
+) -> None:
     async def story(scene: Scene) -> None:
         for act in ("shutdown", "power_off"):
             scene.town.faults.add("action", "ignored", match=f"{act} acme-master-node-2", times=999)
@@ -37,7 +41,9 @@ def test_a_closing_that_stopped_half_way_does_not_keep_the_cluster_closed_in_the
         closing = await scene.run_is("acme-1", State.STOPPED)
         assert closing.edge == "nights-close@2026-11-25T20:00"
         (stopped,) = said(scene, "acme-1 has stopped", "Press Resume or Abandon above")
-        assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 has stopped"), "its people are named"
+        assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 has stopped"), (
+            "its people are named"
+        )
         scene.town.faults.rules.clear()
         await until(scene, "2026-11-25T21:30")
         assert up(scene), said(scene)
@@ -54,7 +60,9 @@ def test_a_closing_that_stopped_half_way_does_not_keep_the_cluster_closed_in_the
 
 
 @every_kind
-def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_before_its_time(kind: str) -> None:
+def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_before_its_time(
+    kind: str,
+) -> None:
     """A person's run has stopped and holds the cluster: people decide, who hear of it in time, as does everyone who looks."""
 
     async def story(scene: Scene) -> None:
@@ -79,7 +87,12 @@ def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_
             await scene.ana.types("COPS", f"/openvidu {typed}")
             await scene.whisper("UANA", "should be in service since")
         await scene.ana.opens_home()
-        await scene.ana.wait_for(lambda: "should be in service since" in str(getattr(scene.ana.home(), "blocks", "")) or None, 120)
+        await scene.ana.wait_for(
+            lambda: (
+                "should be in service since" in str(getattr(scene.ana.home(), "blocks", "")) or None
+            ),
+            120,
+        )
         scene.town.faults.rules.clear()
         await scene.ben.presses(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume")
         await scene.run_is("acme-2", State.DONE)
@@ -145,12 +158,16 @@ def test_what_nobody_sees_to_is_repeated_to_more_people_acknowledged_and_resolve
         assert "<@UBEN>" in second[0][1]
         assert not pager.pages, "the cluster may still open in time"
         await until(scene, "2026-11-25T21:25")
-        assert not said(scene, "Resolved"), "it waits as before, and there is more to say about it now"
+        assert not said(scene, "Resolved"), (
+            "it waits as before, and there is more to say about it now"
+        )
         await until(scene, "2026-11-25T21:32")
         assert [p.action for p in pager.pages] == ["trigger"]
         assert pager.pages[0].severity == "critical"
         await until(scene, "2026-11-25T21:37")
-        card = await scene.card("acme should be in service and is not · acme-2 (startup) has stopped")
+        card = await scene.card(
+            "acme should be in service and is not · acme-2 (startup) has stopped"
+        )
         await scene.dora.presses(card, "Acknowledge")
         await scene.whisper("UDORA", "Only operators")
         await scene.ben.presses(card, "Acknowledge")

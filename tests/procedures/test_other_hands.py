@@ -15,7 +15,11 @@ from tests.support.stories import asked, goes_on, over, question, told
 def set_pool(scene: Scene, number: int) -> None:
     """As the control panel or Terraform does it."""
     pool = scene.estate.pool("acme")
-    body = {"name": pool.name, "config": {"target_number_instances": number}, "droplet_template": pool.template}
+    body = {
+        "name": pool.name,
+        "config": {"target_number_instances": number},
+        "droplet_template": pool.template,
+    }
     scene.estate.settle()
     scene.estate.scaling.edit(pool.id, body)
 
@@ -25,7 +29,11 @@ def set_size(scene: Scene, size: str) -> None:
     scene.estate.allow_template_keys.add("size")
     template = {**scene.estate.scaling.shown_template(pool), "size": size}
     scene.estate.settle()
-    body = {"name": pool.name, "config": {"target_number_instances": pool.target}, "droplet_template": template}
+    body = {
+        "name": pool.name,
+        "config": {"target_number_instances": pool.target},
+        "droplet_template": template,
+    }
     scene.estate.scaling.edit(pool.id, body)
 
 
@@ -38,9 +46,24 @@ async def drains(scene: Scene, words: str, sees: str) -> None:
 
 
 CASES: dict[str, tuple[str, str, Callable[[Scene], None], str]] = {
-    "grown during a scale": ("scale 2", "Scale acme to 2", lambda s: set_pool(s, 4), "the pool's number from 3 to 4"),
-    "grown during a shutdown": ("shutdown", "Shut down acme", lambda s: set_pool(s, 4), "the pool's number from 3 to 4"),
-    "another template during a resize": ("resize media c-8", "Resize the media", lambda s: set_size(s, "c-4"), "the pool's template"),
+    "grown during a scale": (
+        "scale 2",
+        "Scale acme to 2",
+        lambda s: set_pool(s, 4),
+        "the pool's number from 3 to 4",
+    ),
+    "grown during a shutdown": (
+        "shutdown",
+        "Shut down acme",
+        lambda s: set_pool(s, 4),
+        "the pool's number from 3 to 4",
+    ),
+    "another template during a resize": (
+        "resize media c-8",
+        "Resize the media",
+        lambda s: set_size(s, "c-4"),
+        "the pool's template",
+    ),
 }
 
 
@@ -52,7 +75,9 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
     async def story() -> None:
         async with Scene(media=3) as scene:
             scene.estate.allow_template_keys.update({"size"} if "resize" in words else ())
-            scene.estate.allow_thrown_out = "template" in case  # the other hand's doing: it replaced nodes that still had meetings
+            scene.estate.allow_thrown_out = (
+                "template" in case
+            )  # the other hand's doing: it replaced nodes that still had meetings
             await drains(scene, words, sees)
             change(scene)
             card = await question(scene)
@@ -60,7 +85,10 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             assert "Nothing more was changed since" in card.text
             target, template = scene.estate.pool("acme").target, scene.estate.pool("acme").template
             await scene.passes(1800)
-            assert (scene.estate.pool("acme").target, scene.estate.pool("acme").template) == (target, template)
+            assert (scene.estate.pool("acme").target, scene.estate.pool("acme").template) == (
+                target,
+                template,
+            )
             assert all(m.on for m in scene.estate.masters("acme"))
             if answer == "Stop here":
                 await scene.ana.presses(card, answer)
@@ -129,7 +157,9 @@ def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str
         async with Scene(media=1) as scene:
             masters = scene.estate.masters("acme")
             stubborn = masters[3]
-            scene.estate.outcome = lambda kind, d: "ignored" if kind == "shutdown" and d is stubborn else "done"
+            scene.estate.outcome = lambda kind, d: (
+                "ignored" if kind == "shutdown" and d is stubborn else "done"
+            )
             await asked(scene, "shutdown", "Shut down acme")
             while masters[1].on or masters[1].status != "off":
                 await scene.passes(2)
@@ -222,8 +252,18 @@ async def asks_again(scene: Scene, run: str = "acme-2") -> list[Question]:
     return [e.question for e in await scene.journal.events(run) if isinstance(e, Questioned)]
 
 
-@pytest.mark.parametrize("at", ["Start master 4", "Wait until masters 1-4 are healthy", "Check the public address", "media nodes serve"])
-def test_a_master_that_is_switched_off_during_a_start_up_is_started_again_and_said_at_once(at: str) -> None:
+@pytest.mark.parametrize(
+    "at",
+    [
+        "Start master 4",
+        "Wait until masters 1-4 are healthy",
+        "Check the public address",
+        "media nodes serve",
+    ],
+)
+def test_a_master_that_is_switched_off_during_a_start_up_is_started_again_and_said_at_once(
+    at: str,
+) -> None:
     """It was waited for, for twenty minutes, and then the run stopped in the night; or it ended as done, with a master off."""
 
     async def story() -> None:
@@ -233,7 +273,10 @@ def test_a_master_that_is_switched_off_during_a_start_up_is_started_again_and_sa
             await starting(scene, at)
             off, began = scene.estate.masters("acme")[1], scene.clock.now()
             switch(scene, off, "power_off")
-            await scene.card("master 2 is powered off, and not by this run. The run goes on from the new state: Start master 2", timeout=60)
+            await scene.card(
+                "master 2 is powered off, and not by this run. The run goes on from the new state: Start master 2",
+                timeout=60,
+            )
             assert scene.clock.now() - began < 60
             run = await over(scene, run="acme-2")
             assert run.ended_at - began < 900
@@ -256,7 +299,10 @@ def test_a_master_that_is_switched_off_again_is_not_fought_over() -> None:
             await starting_again(scene)
             switch(scene, off, "power_off")
             card = await question(scene, run="acme-2")
-            assert "master 2 is powered off, and not by this run. From the new state it would be: Start master 2" in card.text
+            assert (
+                "master 2 is powered off, and not by this run. From the new state it would be: Start master 2"
+                in card.text
+            )
             await scene.passes(900)
             assert not off.on
             await scene.ben.presses(card, "Go on from the new state")
@@ -266,7 +312,12 @@ def test_a_master_that_is_switched_off_again_is_not_fought_over() -> None:
     async def starting_again(scene: Scene) -> None:
         for _ in range(600):
             run = await scene.journal.run("acme-2")
-            if run.step is not None and "are healthy" in run.step.title() and len(run.skipped) == 1 and scene.estate.masters("acme")[1].on:
+            if (
+                run.step is not None
+                and "are healthy" in run.step.title()
+                and len(run.skipped) == 1
+                and scene.estate.masters("acme")[1].on
+            ):
                 return
             await scene.passes(1)
         raise AssertionError("it was not started again")
@@ -305,14 +356,18 @@ def test_a_fixed_node_that_is_switched_off_while_others_start_is_started_again()
 
 
 @pytest.mark.parametrize("words", ["resize masters s-8vcpu-16gb", "backup create --offline"])
-def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once(words: str) -> None:
+def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once(
+    words: str,
+) -> None:
     """Its disk is not at rest any more."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:
             masters = scene.estate.masters("acme")
             slow = masters[0]  # the others are ready long before it
-            scene.estate.outcome = lambda kind, d: "ignored" if kind in ("resize", "snapshot") and d is slow else "done"
+            scene.estate.outcome = lambda kind, d: (
+                "ignored" if kind in ("resize", "snapshot") and d is slow else "done"
+            )
             await asked(scene, words, "acme")
             while not any(a.type in ("resize", "snapshot") for a in scene.estate.actions.values()):
                 await scene.passes(1)
@@ -320,7 +375,10 @@ def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once
             began = scene.clock.now()
             switch(scene, masters[2], "power_on")
             card = await question(scene)
-            assert "master 3 is powered on, and not by this run. From the new state it would be: " in card.text
+            assert (
+                "master 3 is powered on, and not by this run. From the new state it would be: "
+                in card.text
+            )
             assert scene.clock.now() - began < 90
             scene.promises = False
 
@@ -345,7 +403,11 @@ def test_the_pools_number_that_is_set_while_the_masters_are_resized_is_still_not
     virtual.run(story())
 
 
-ROUNDS = {"resize": "resize masters s-8vcpu-16gb", "backup": "backup create --offline", "rolling": "resize masters s-8vcpu-16gb --rolling"}
+ROUNDS = {
+    "resize": "resize masters s-8vcpu-16gb",
+    "backup": "backup create --offline",
+    "rolling": "resize masters s-8vcpu-16gb --rolling",
+}
 
 
 @pytest.mark.parametrize("words", ROUNDS.values(), ids=ROUNDS)
@@ -360,7 +422,9 @@ def test_a_master_that_is_switched_off_on_the_way_up_again_is_not_called_done(wo
             await scene.passes(5)
             for _ in range(3000):
                 run = await scene.journal.run("acme-1")
-                last = len([s for s in run.steps[run.position :] if "are healthy" in s.title()]) == 1
+                last = (
+                    len([s for s in run.steps[run.position :] if "are healthy" in s.title()]) == 1
+                )
                 if run.step is not None and "are healthy" in run.step.title() and last:
                     break
                 await scene.passes(1)

@@ -69,7 +69,9 @@ def test_fixed_nodes_that_were_switched_by_hand_come_back_as_they_were_last() ->
             assert len(scene.estate.serving("acme")) == 2
             await asked(scene, "shutdown", "Shut down acme")
             await over(scene, run="acme-2")
-            await scene.card("start again with /openvidu startup (2 media nodes, as before)", timeout=30)
+            await scene.card(
+                "start again with /openvidu startup (2 media nodes, as before)", timeout=30
+            )
             await scene.ana.types("COPS", "/openvidu startup")
             run = await over(scene, run="acme-3")
             assert "Start media-1 and media-2" in [s.title() for s in run.steps]
@@ -101,7 +103,9 @@ def test_a_number_that_another_hand_set_during_the_shutdown_is_the_one_that_come
             set_pool(scene, 4)
             await goes_on(scene, await question(scene))
             await over(scene)
-            await scene.card("start again with /openvidu startup (4 media nodes, as before)", timeout=30)
+            await scene.card(
+                "start again with /openvidu startup (4 media nodes, as before)", timeout=30
+            )
             await scene.ana.types("COPS", "/openvidu startup")
             await over(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 4
@@ -116,9 +120,14 @@ def test_a_refused_zero_changes_nothing_about_the_number(policy: str) -> None:
             scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
             await asked(scene, "shutdown", "Shut down acme")
             if policy == "ask":
-                await scene.ben.presses(await question(scene), "Keep 1 media node running ($0.07/h) and shut the masters down")
+                await scene.ben.presses(
+                    await question(scene),
+                    "Keep 1 media node running ($0.07/h) and shut the masters down",
+                )
             await over(scene)
-            await scene.card("start again with /openvidu startup (3 media nodes, as before)", timeout=30)
+            await scene.card(
+                "start again with /openvidu startup (3 media nodes, as before)", timeout=30
+            )
             await scene.ana.types("COPS", "/openvidu startup")
             await over(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 3
@@ -132,7 +141,9 @@ def test_a_shutdown_that_goes_on_where_another_was_given_up_keeps_the_first_numb
     async def story() -> None:
         async with Scene(media=3) as scene:
             scene.estate.open_meeting(people=2, minutes=20)
-            answers(scene, only(4, lambda m, p: m == "POST" and p.endswith("/actions"), refused(422)))
+            answers(
+                scene, only(4, lambda m, p: m == "POST" and p.endswith("/actions"), refused(422))
+            )
             await asked(scene, "shutdown", "Shut down acme")
             await scene.run_is("acme-1", State.STOPPED)
             assert scene.estate.pool("acme").target == 0
@@ -173,7 +184,13 @@ def test_where_nothing_could_serve_the_larger_number_comes_back(remembered: int 
 
 
 def test_the_same_number_stands_at_the_end_of_the_shutdown_and_in_the_start_up() -> None:
-    for cluster in (ready(3), ready(1, remembered=7), ready(4, zero_refused=True, zero_policy="keep_one"), fixed(3), autoscaled(3)):
+    for cluster in (
+        ready(3),
+        ready(1, remembered=7),
+        ready(4, zero_refused=True, zero_policy="keep_one"),
+        fixed(3),
+        autoscaled(3),
+    ):
         down = make_plan(cluster, Shutdown())
         closed = end_of(cluster, down.steps)
         number = kept(cluster) if "as before" in down.following else None

@@ -67,20 +67,32 @@ def test_one_at_a_time_each_is_back_and_everybody_healthy_before_the_next() -> N
 
 def test_only_masters_that_have_another_size_are_resized() -> None:
     cluster = shop(ready())
-    half = replace(cluster, masters=tuple(replace(m, size=BIG) if m.id < 3 else m for m in cluster.masters))
+    half = replace(
+        cluster, masters=tuple(replace(m, size=BIG) if m.id < 3 else m for m in cluster.masters)
+    )
     assert "Resize masters 3 and 4 to s-8vcpu-16gb" in titles(half, ResizeMasters(BIG))
-    assert make_plan(cluster, ResizeMasters(OLD)).empty, "nothing to do, and nothing goes down for it"
+    assert make_plan(cluster, ResizeMasters(OLD)).empty, (
+        "nothing to do, and nothing goes down for it"
+    )
 
 
 def test_what_was_down_stays_down() -> None:
     plan = make_plan(shop(down(ready())), ResizeMasters(BIG, snapshot=True))
-    assert [s.title() for s in plan.steps] == ["Snapshot masters 1-4", "Resize masters 1-4 to s-8vcpu-16gb"]
+    assert [s.title() for s in plan.steps] == [
+        "Snapshot masters 1-4",
+        "Resize masters 1-4 to s-8vcpu-16gb",
+    ]
     assert any("stays down" in line for line in plan.afterwards)
 
 
 def test_a_rolling_resize_is_gone_on_with_from_the_master_that_is_off() -> None:
     cluster = shop(ready())
-    off = replace(cluster, masters=tuple(replace(m, status="off", healthy=False) if m.id == 2 else m for m in cluster.masters))
+    off = replace(
+        cluster,
+        masters=tuple(
+            replace(m, status="off", healthy=False) if m.id == 2 else m for m in cluster.masters
+        ),
+    )
     assert titles(off, ResizeMasters(BIG, rolling=True))[:3] == [
         "Resize master 2 to s-8vcpu-16gb",
         "Start master 2",
@@ -96,7 +108,10 @@ def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
     assert plan.saves == 4 * (price(SOLD[0]) - price(SOLD[1]))
     assert plan.outage is not None
     assert plan.outage > 600
-    assert "4 masters from s-4vcpu-8gb at $48.00 to s-8vcpu-16gb at $96.00 a month each: $192.00 more a month" in plan.money
+    assert (
+        "4 masters from s-4vcpu-8gb at $48.00 to s-8vcpu-16gb at $96.00 a month each: $192.00 more a month"
+        in plan.money
+    )
     notes = " ".join(plan.notes)
     assert "`/openvidu resize masters s-4vcpu-8gb` goes back" in notes
     assert "No snapshot is taken first" in notes
@@ -106,7 +121,9 @@ def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
 
 def test_growing_a_disk_has_its_own_words() -> None:
     plan = make_plan(shop(ready()), ResizeMasters(BIG, grow_disk=True))
-    assert plan.effects.special == ("grows the disks of masters 1-4 from 160 GB to 320 GB for good",)
+    assert plan.effects.special == (
+        "grows the disks of masters 1-4 from 160 GB to 320 GB for good",
+    )
     assert "a disk never shrinks" in plan.effects.irreversible[-1]
     assert "Can be taken back" not in " ".join(plan.notes)
 
@@ -121,14 +138,23 @@ def test_rolling_has_no_outage() -> None:
 @pytest.mark.parametrize(
     ("size", "words"),
     [
-        ("s-8vcpu-16g", r"lists no size s-8vcpu-16g; did you mean `s-8vcpu-16gb`\?.*: `s-8vcpu-16gb` \(8 vCPU, 16 GB, 320 GB disk, \$96"),
-        ("c-4", r"c-4 has 50 GB of disk and the masters have 160 GB; a disk cannot shrink; possible: `s-8vcpu-16gb`"),
+        (
+            "s-8vcpu-16g",
+            r"lists no size s-8vcpu-16g; did you mean `s-8vcpu-16gb`\?.*: `s-8vcpu-16gb` \(8 vCPU, 16 GB, 320 GB disk, \$96",
+        ),
+        (
+            "c-4",
+            r"c-4 has 50 GB of disk and the masters have 160 GB; a disk cannot shrink; possible: `s-8vcpu-16gb`",
+        ),
         ("g5-4vcpu-8gb", r"does not resize other sizes to g5-4vcpu-8gb: they do not mix"),
         ("s-8vcpu-32gb", r"s-8vcpu-32gb is not to be had in ams3 now"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused_with_those_that_can(size: str, words: str) -> None:
-    more = (replace(SOLD[1], slug="g5-4vcpu-8gb"), replace(SOLD[1], slug="s-8vcpu-32gb", regions=("nyc3",)))
+    more = (
+        replace(SOLD[1], slug="g5-4vcpu-8gb"),
+        replace(SOLD[1], slug="s-8vcpu-32gb", regions=("nyc3",)),
+    )
     cluster = replace(shop(ready()), sizes=(*SOLD, *more))
     with pytest.raises(Refused, match=words):
         make_plan(cluster, ResizeMasters(size))
@@ -148,14 +174,22 @@ def test_rolling_needs_three_that_are_well() -> None:
 
 def test_the_same_size_does_not_grow_a_disk() -> None:
     with pytest.raises(Refused, match="only together with a change of size"):
-        make_plan(replace(shop(ready()), sizes=(replace(SOLD[0], disk=200), *SOLD[1:])), ResizeMasters(OLD, grow_disk=True))
+        make_plan(
+            replace(shop(ready()), sizes=(replace(SOLD[0], disk=200), *SOLD[1:])),
+            ResizeMasters(OLD, grow_disk=True),
+        )
 
 
-def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_is_changed() -> None:
+def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_is_changed() -> (
+    None
+):
     """Else the other three would be taken down, and that one would stay as it is."""
     mixed = shop(ready())
     mixed = replace(mixed, masters=(*mixed.masters[:3], replace(mixed.masters[3], size=BIG)))
-    with pytest.raises(Refused, match=r"^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only together with"):
+    with pytest.raises(
+        Refused,
+        match=r"^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only together with",
+    ):
         make_plan(mixed, ResizeMasters(BIG, grow_disk=True))
     assert not make_plan(mixed, ResizeMasters(BIG)).empty
 
@@ -163,7 +197,9 @@ def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_
 # In Slack's words
 
 
-def approved(scene: Scene, words: str, card: str = "Resize the masters of acme", rolling: bool = False) -> Any:
+def approved(
+    scene: Scene, words: str, card: str = "Resize the masters of acme", rolling: bool = False
+) -> Any:
     async def ask() -> None:
         scene.estate.rolling = rolling
         await scene.ana.types("COPS", f"/openvidu {words}")
@@ -213,9 +249,13 @@ def test_all_masters_inside_a_shutdown() -> None:
             done = await scene.card(f"acme has its masters at {BIG} ·")
             assert 'masterNodesInstanceType = "s-8vcpu-16gb"' in done.text
             assert sizes(scene) == [BIG] * 4
-            assert [m.disk for m in scene.estate.masters("acme")] == [160] * 4, "only CPU and memory"
+            assert [m.disk for m in scene.estate.masters("acme")] == [160] * 4, (
+                "only CPU and memory"
+            )
             assert len(scene.estate.snapshots) == 4
-            asked = [(a.type, a.droplet_id) for a in scene.estate.actions.values() if a.type == "resize"]
+            asked = [
+                (a.type, a.droplet_id) for a in scene.estate.actions.values() if a.type == "resize"
+            ]
             assert len(asked) == 4
             begun = {a.started_at for a in scene.estate.actions.values() if a.type == "resize"}
             assert max(begun) - min(begun) < 10, "side by side"
@@ -244,7 +284,10 @@ def test_growing_the_disks_is_approved_in_as_many_words() -> None:
         async with Scene() as scene:
             await scene.ana.types("COPS", f"/openvidu resize masters {BIG} --grow-disk")
             card = await scene.card("Resize the masters of acme")
-            assert "Approving this says: grows the disks of masters 1-4 from 160 GB to 320 GB for good" in card.text
+            assert (
+                "Approving this says: grows the disks of masters 1-4 from 160 GB to 320 GB for good"
+                in card.text
+            )
             assert "a disk never shrinks" in card.text
             await scene.ben.presses(card, "Approve")
             await scene.card(f"acme has its masters at {BIG} ·")
@@ -343,7 +386,9 @@ def test_resizes_that_end_one_after_the_other_are_not_another_hands_doing() -> N
             refuses(scene, "-3")
             lasts = iter((40.0, 120.0))
             plain = scene.estate.power._duration
-            scene.estate.power._duration = lambda kind: next(lasts) if kind == "resize" else plain(kind)  # type: ignore[method-assign]
+            scene.estate.power._duration = lambda kind: (  # type: ignore[method-assign]
+                next(lasts) if kind == "resize" else plain(kind)
+            )
             await approved(scene, f"resize masters {BIG}")
             await scene.card("did not work, and acme was brought back ·")
             assert sizes(scene) == [BIG, BIG, OLD, OLD]
@@ -413,13 +458,17 @@ def test_a_cancel_at_each_step_ends_where_the_card_says() -> None:
                 return
             await desk.cancel("acme-1", ANA)
             run = await scene.run_is("acme-1", State.CANCELLED, State.DONE)
-            card = await scene.card("acme-1 was cancelled by" if run.state is State.CANCELLED else f"at {BIG} ·")
+            card = await scene.card(
+                "acme-1 was cancelled by" if run.state is State.CANCELLED else f"at {BIG} ·"
+            )
             for stays in run.stays_done:
                 assert stays in card.text
             off = {m.name for m in scene.estate.masters("acme") if not m.on}
             said_off = [s for s in run.stays_done if s.endswith("off")]
             assert bool(off) <= bool(said_off)
-            assert ("masters 1-4 have s-8vcpu-16gb" in run.stays_done) == (sizes(scene) == [BIG] * 4)
+            assert ("masters 1-4 have s-8vcpu-16gb" in run.stays_done) == (
+                sizes(scene) == [BIG] * 4
+            )
 
     for at in range(points):
         virtual.run(story(at))

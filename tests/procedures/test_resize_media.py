@@ -66,20 +66,36 @@ def test_the_size_it_has_is_nothing_to_do() -> None:
 
 
 def test_a_pool_of_zero_only_learns_the_new_size() -> None:
-    assert steps(replace(down(ready(3)), sizes=SOLD), ResizeMedia("c-4")) == ["Size in the media pool's template s-4vcpu-8gb → c-4"]
+    assert steps(replace(down(ready(3)), sizes=SOLD), ResizeMedia("c-4")) == [
+        "Size in the media pool's template s-4vcpu-8gb → c-4"
+    ]
 
 
 @pytest.mark.parametrize(
     ("cluster", "size", "words"),
     [
         (shop(), "c-44", "DigitalOcean has no size c-44 for this account; near it: `c-4`"),
-        (shop(sizes=(replace(SOLD[2], available=False), SOLD[0])), "c-4", "c-4 is not to be had in ams3 now"),
-        (shop(sizes=(replace(SOLD[2], regions=("fra1",)), SOLD[0])), "c-4", "c-4 is not to be had in ams3 now"),
+        (
+            shop(sizes=(replace(SOLD[2], available=False), SOLD[0])),
+            "c-4",
+            "c-4 is not to be had in ams3 now",
+        ),
+        (
+            shop(sizes=(replace(SOLD[2], regions=("fra1",)), SOLD[0])),
+            "c-4",
+            "c-4 is not to be had in ams3 now",
+        ),
         (shop(sizes=()), "c-4", "list of sizes could not be read"),
-        (shop(droplet_limit=9, droplets_in_account=7), "c-4", "make 10 droplets; the account's limit is 9 and it has 7 now"),
+        (
+            shop(droplet_limit=9, droplets_in_account=7),
+            "c-4",
+            "make 10 droplets; the account's limit is 9 and it has 7 now",
+        ),
     ],
 )
-def test_what_cannot_be_had_is_refused_before_anybody_is_disturbed(cluster: Cluster, size: str, words: str) -> None:
+def test_what_cannot_be_had_is_refused_before_anybody_is_disturbed(
+    cluster: Cluster, size: str, words: str
+) -> None:
     with pytest.raises(Refused, match=words):
         make_plan(cluster, ResizeMedia(size))
 
@@ -95,7 +111,12 @@ def test_in_slack() -> None:
             old = {d.id for d in scene.estate.media("acme")}
             await scene.ana.types("COPS", "/openvidu resize media c-8 --dry-run")
             dry = await scene.whisper("UANA", "Dry run of Resize the media nodes of acme to c-8")
-            for words in ("1 meeting, 4 people, 1 recording now", "for about 4 min", "costs $0.36/h more", "doubles the pool to 4 nodes"):
+            for words in (
+                "1 meeting, 4 people, 1 recording now",
+                "for about 4 min",
+                "costs $0.36/h more",
+                "doubles the pool to 4 nodes",
+            ):
                 assert words in dry.text, words
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             await over(scene)
@@ -117,7 +138,9 @@ def test_a_node_of_the_old_size_that_comes_late_serves_nobody_before_the_pool_re
     async def story() -> None:
         async with Scene(media=2, site={"drain": {"method": "script"}}) as scene:
             scene.estate.allow_template_keys.add("size")
-            scene.estate.power.destroy(scene.estate.media("acme")[1].id)  # another is on its way when the resize begins
+            scene.estate.power.destroy(
+                scene.estate.media("acme")[1].id
+            )  # another is on its way when the resize begins
             await scene.passes(60)
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             await scene.passes(10)
@@ -136,7 +159,11 @@ def test_no_drain_in_slack_keeps_people_meeting_until_the_old_nodes_go() -> None
             scene.estate.allow_template_keys.add("size")
             scene.estate.allow_thrown_out = True
             scene.estate.open_meeting(people=4, minutes=120)
-            await asked(scene, "resize media c-8 --no-drain", "without letting meetings finish, about 10 min later (media-1: 1 meeting")
+            await asked(
+                scene,
+                "resize media c-8 --no-drain",
+                "without letting meetings finish, about 10 min later (media-1: 1 meeting",
+            )
             await scene.passes(300)
             assert scene.estate.thrown_out == 0
             assert len(scene.estate.serving("acme")) == 2
@@ -161,7 +188,10 @@ def test_when_digitalocean_refuses_the_size_the_drained_nodes_serve_again() -> N
             run = await over(scene, State.ROLLED_BACK)
             assert "size is not available for autoscale pools" in run.end_text
             assert len(scene.estate.serving("acme")) == 2
-            assert titles(run)[-2:] == ["Put 2 drained media nodes back into service", "Wait until 2 media nodes serve"]
+            assert titles(run)[-2:] == [
+                "Put 2 drained media nodes back into service",
+                "Wait until 2 media nodes serve",
+            ]
 
     virtual.run(story())
 
@@ -196,6 +226,10 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
             run = await over(scene, State.CANCELLED)
             changed = scene.estate.pool("acme").template["size"] == "c-8"
             assert ("the media pool's template at c-8" in run.end_text) == changed
-            assert changed or "take no meetings until OpenVidu is restarted on them" in run.end_text or "nothing" in run.end_text
+            assert (
+                changed
+                or "take no meetings until OpenVidu is restarted on them" in run.end_text
+                or "nothing" in run.end_text
+            )
 
     virtual.run(story())

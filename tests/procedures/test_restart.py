@@ -45,51 +45,94 @@ def test_only_openvidu_on_a_master() -> None:
         "Wait until master 2 is healthy",
         "Check the public address through the load balancer",
     ]
-    assert authorize(make_plan(started(ready(3)), Restart("master-2", service=True)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert (
+        authorize(
+            make_plan(started(ready(3)), Restart("master-2", service=True)), OPERATOR, RULES
+        ).kind
+        is Kind.NEEDS_APPROVAL
+    )
 
 
 def test_a_media_node_finishes_first() -> None:
-    assert steps(ready(3), Restart("media-2")) == ["Let media-2 finish", "Restart OpenVidu on media-2"]
+    assert steps(ready(3), Restart("media-2")) == [
+        "Let media-2 finish",
+        "Restart OpenVidu on media-2",
+    ]
     idle = ready(2)
     idle = replace(idle, media=(replace(idle.media[0], look=IDLE), idle.media[1]))
     plan = make_plan(idle, Restart("media-1"))
     assert [s.title() for s in plan.steps] == ["Restart OpenVidu on media-1"]
-    assert authorize(plan, OPERATOR, RULES).kind is Kind.ALLOWED, "nothing runs there that could be disturbed"
+    assert authorize(plan, OPERATOR, RULES).kind is Kind.ALLOWED, (
+        "nothing runs there that could be disturbed"
+    )
 
 
 def test_the_last_media_node_that_serves_is_named_in_the_approval() -> None:
     plan = make_plan(ready(1), Restart("media-1"))
-    assert plan.effects.special == ("nobody can meet on acme until OpenVidu has been restarted there",)
+    assert plan.effects.special == (
+        "nobody can meet on acme until OpenVidu has been restarted there",
+    )
     assert plan.outage is not None
     assert 0 < plan.outage < 120
 
 
 def _with_master(cluster: Cluster, index: int, **change: object) -> Cluster:
-    masters = tuple(replace(m, **change) if i == index else m for i, m in enumerate(cluster.masters))  # type: ignore[arg-type]
+    masters = tuple(
+        replace(m, **change) if i == index else m  # type: ignore[arg-type]
+        for i, m in enumerate(cluster.masters)
+    )
     return replace(cluster, masters=masters)
 
 
 @pytest.mark.parametrize(
     ("cluster", "procedure", "words"),
     [
-        (_with_master(ready(2), 3, healthy=False), Restart("master-1"), "master-4 is not healthy, and two masters are never down at once"),
+        (
+            _with_master(ready(2), 3, healthy=False),
+            Restart("master-1"),
+            "master-4 is not healthy, and two masters are never down at once",
+        ),
         (_with_master(ready(2), 3, status="off"), Restart("master-1"), "master-4 is not healthy"),
         (down(ready(2)), Restart("master-1"), "acme is down; `/openvidu startup` starts all of it"),
-        (ready(2), Restart("master-1", service=True), "master-1 cannot be reached by SSH .*; leave `--service` out"),
+        (
+            ready(2),
+            Restart("master-1", service=True),
+            "master-1 cannot be reached by SSH .*; leave `--service` out",
+        ),
         (ready(2), Restart("media-1", service=True), "`--service` is for masters"),
-        (ready(2), Restart("master-7"), "acme has no node “master-7”; there are: master-1, master-2, master-3, master-4, media-1, media-2"),
-        (replace(ready(1), media=(replace(ready(1).media[0], look=INSTALLING),)), Restart("media-1"), "still installing"),
-        (replace(ready(1), media=(replace(ready(1).media[0], look=SILENT),)), Restart("media-1"), "cannot be seen by SSH"),
+        (
+            ready(2),
+            Restart("master-7"),
+            "acme has no node “master-7”; there are: master-1, master-2, master-3, master-4, media-1, media-2",
+        ),
+        (
+            replace(ready(1), media=(replace(ready(1).media[0], look=INSTALLING),)),
+            Restart("media-1"),
+            "still installing",
+        ),
+        (
+            replace(ready(1), media=(replace(ready(1).media[0], look=SILENT),)),
+            Restart("media-1"),
+            "cannot be seen by SSH",
+        ),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_way(cluster: Cluster, procedure: Restart, words: str) -> None:
+def test_what_makes_no_sense_is_refused_with_the_way(
+    cluster: Cluster, procedure: Restart, words: str
+) -> None:
     with pytest.raises(Refused, match=words):
         make_plan(cluster, procedure)
 
 
 def test_the_sick_master_itself_may_be_restarted() -> None:
-    assert steps(_with_master(ready(2), 1, healthy=False), Restart("master-2"))[0] == "Shut down master 2"
-    assert steps(_with_master(ready(2), 1, status="off", healthy=False), Restart("master-2"))[0] == "Start master 2"
+    assert (
+        steps(_with_master(ready(2), 1, healthy=False), Restart("master-2"))[0]
+        == "Shut down master 2"
+    )
+    assert (
+        steps(_with_master(ready(2), 1, status="off", healthy=False), Restart("master-2"))[0]
+        == "Start master 2"
+    )
 
 
 # Stories
@@ -126,7 +169,9 @@ def test_only_openvidu_on_a_master_in_slack() -> None:
             assert master.node.boot_id == boot
             assert master.node.invocation != start
             assert scene.estate.healthy(master)
-            asked_for = [d for d, c, _ in scene.town.shell.commands if c == "systemctl restart openvidu"]
+            asked_for = [
+                d for d, c, _ in scene.town.shell.commands if c == "systemctl restart openvidu"
+            ]
             assert asked_for == [master.id], "once, and nowhere else"
             assert "OpenVidu restarted on master 3" in run.stays_done
 
@@ -155,11 +200,18 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
         async with Scene(media=1) as scene:
             scene.estate.allow_thrown_out = True
             scene.estate.open_meeting(people=5, minutes=600)
-            await asked(scene, "restart media-1", "Approving this says: nobody can meet on acme until OpenVidu has been restarted there")
+            await asked(
+                scene,
+                "restart media-1",
+                "Approving this says: nobody can meet on acme until OpenVidu has been restarted there",
+            )
             card = await question(scene)
             await scene.ben.presses(card, "End these meetings and go on")
             run = await over(scene)
-            assert titles(run)[-2:] == ["Stop OpenVidu on 1 media node", "Put 1 drained media node back into service"]
+            assert titles(run)[-2:] == [
+                "Stop OpenVidu on 1 media node",
+                "Put 1 drained media node back into service",
+            ]
             assert scene.estate.thrown_out == 5
             assert len(scene.estate.serving("acme")) == 1
 
@@ -178,7 +230,11 @@ def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
             await scene.ana.types("COPS", "/openvidu cancel acme-1")
             run = await scene.run_is("acme-1", State.CANCELLED, State.DONE)
             assert master.on
-            assert run.end_text == "nothing was changed" or run.state == State.DONE or "master 2 on" in run.end_text
+            assert (
+                run.end_text == "nothing was changed"
+                or run.state == State.DONE
+                or "master 2 on" in run.end_text
+            )
 
     virtual.run(story())
 
@@ -209,7 +265,9 @@ def test_status_of_a_master() -> None:
         async with Scene(media=1) as scene:
             master = scene.estate.masters("acme")[0]
             master.node.containers["grafana"].restarts = 4
-            master.node.files["/var/log/openvidu/nodes_errors.log"] = b"10.10.10.9: media node cannot reach redis\n"
+            master.node.files["/var/log/openvidu/nodes_errors.log"] = (
+                b"10.10.10.9: media node cannot reach redis\n"
+            )
             master.node.journal += [
                 "redis-server --requirepass hunter2hunter2 started",
                 "export DO_TOKEN=dop_v1_" + "ab12" * 16,
@@ -266,7 +324,14 @@ def test_help_says_what_stays_outside_chat() -> None:
             shown = await scene.whisper("UANA", "Not from chat, but at a keyboard")
             for word in ("scale NUMBER", "drain", "restart NODE", "resize media SIZE", "status"):
                 assert word in f"{shown.text} {shown.blocks}"
-            for word in ("editing files", "in-place upgrades", "restic and mongodump", "restore", "uninstall", "openvidu.io"):
+            for word in (
+                "editing files",
+                "in-place upgrades",
+                "restic and mongodump",
+                "restore",
+                "uninstall",
+                "openvidu.io",
+            ):
                 assert word in told(scene)
 
     virtual.run(story())

@@ -43,14 +43,22 @@ def test_the_same_number_is_nothing_to_do_if_all_serve() -> None:
     assert make_plan(ready(3), Scale(3)).empty
     tired = ready(3)
     tired = replace(tired, media=(replace(tired.media[0], look=IDLE), *tired.media[1:]))
-    assert steps(tired, Scale(3)) == ["Put 1 drained media node back into service", "Wait until 3 media nodes serve"]
+    assert steps(tired, Scale(3)) == [
+        "Put 1 drained media node back into service",
+        "Wait until 3 media nodes serve",
+    ]
 
 
 def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
     one_drained = ready(2)
-    one_drained = replace(one_drained, media=(replace(one_drained.media[0], look=IDLE), one_drained.media[1]))
+    one_drained = replace(
+        one_drained, media=(replace(one_drained.media[0], look=IDLE), one_drained.media[1])
+    )
     plan = make_plan(one_drained, Scale(1))
-    assert [s.title() for s in plan.steps][:2] == ["Put 1 drained media node back into service", "Let media-2 finish"]
+    assert [s.title() for s in plan.steps][:2] == [
+        "Put 1 drained media node back into service",
+        "Let media-2 finish",
+    ]
     assert not plan.effects.down
 
 
@@ -59,19 +67,35 @@ def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
     [
         (ready(3), 0, "0 media nodes is a shutdown: `/openvidu shutdown --media-only`"),
         (ready(3), 1001, "at most 1000 droplets; 1001 is more"),
-        (replace(ready(3), droplet_limit=10, droplets_in_account=7), 7, "make 11 droplets; the account's limit is 10 and it has 7 now"),
+        (
+            replace(ready(3), droplet_limit=10, droplets_in_account=7),
+            7,
+            "make 11 droplets; the account's limit is 10 and it has 7 now",
+        ),
         (down(ready(3)), 4, "acme is down; `/openvidu startup 4` starts it with 4 media nodes"),
-        (replace(ready(3), masters=(replace(ready(3).masters[0], healthy=False), *ready(3).masters[1:])), 4, "master-1 is not healthy"),
+        (
+            replace(
+                ready(3),
+                masters=(replace(ready(3).masters[0], healthy=False), *ready(3).masters[1:]),
+            ),
+            4,
+            "master-1 is not healthy",
+        ),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_way(cluster: Cluster, number: int, words: str) -> None:
+def test_what_makes_no_sense_is_refused_with_the_way(
+    cluster: Cluster, number: int, words: str
+) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
         make_plan(cluster, Scale(number))
 
 
 def test_growing_is_free_within_the_quota_and_shrinking_is_not() -> None:
     assert authorize(make_plan(ready(3), Scale(5)), OPERATOR, RULES).kind is Kind.ALLOWED
-    assert authorize(make_plan(ready(3), Scale(5)), OPERATOR, replace(RULES, scale_up_to=4)).kind is Kind.NEEDS_APPROVAL
+    assert (
+        authorize(make_plan(ready(3), Scale(5)), OPERATOR, replace(RULES, scale_up_to=4)).kind
+        is Kind.NEEDS_APPROVAL
+    )
     assert authorize(make_plan(ready(3), Scale(2)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
 
 
@@ -81,7 +105,9 @@ def test_without_a_drain_the_approval_names_what_is_lost() -> None:
     busy = ready(3)
     busy = replace(busy, media=(*busy.media[:2], replace(busy.media[2], look=busy.media[0].look)))
     verdict = authorize(make_plan(busy, Scale(2, no_drain=True)), OPERATOR, RULES)
-    assert verdict.special == ("removes 1 media node without letting meetings finish (media-3: 1 meeting, 5 people now)",)
+    assert verdict.special == (
+        "removes 1 media node without letting meetings finish (media-3: 1 meeting, 5 people now)",
+    )
 
 
 def test_what_terraform_would_undo_is_said_by_its_variable() -> None:
@@ -89,7 +115,9 @@ def test_what_terraform_would_undo_is_said_by_its_variable() -> None:
     assert "fixedNumberOfMediaNodes = 5" in line
     assert "ignore_changes" in line
     assert "fixedNumberOfMediaNodes = 5" in make_plan(down(ready(3)), Startup(5)).afterwards[0]
-    assert make_plan(down(ready(3)), Startup()).afterwards == (), "as many as before is what Terraform knows"
+    assert make_plan(down(ready(3)), Startup()).afterwards == (), (
+        "as many as before is what Terraform knows"
+    )
 
 
 # Stories
@@ -99,7 +127,9 @@ def test_up_in_slack() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             await scene.ana.types("COPS", "/openvidu scale 4 --dry-run")
-            dry = await scene.whisper("UANA", "Dry run of Scale acme to 4 media nodes, nothing was changed")
+            dry = await scene.whisper(
+                "UANA", "Dry run of Scale acme to 4 media nodes, nothing was changed"
+            )
             assert "no one is disconnected. 2 media nodes more can take meetings" in dry.text
             assert "costs $0.14/h more" in dry.text
             assert "about 4 min" in dry.text
@@ -124,7 +154,10 @@ def test_down_in_slack_the_meeting_on_the_newest_is_waited_for() -> None:
             newest = scene.estate.media("acme")[-1]
             await scene.ana.types("COPS", "/openvidu scale 2")
             card = await scene.card("Scale acme to 2 media nodes")
-            assert "From the moment it starts no new meeting can be opened on the nodes concerned" in card.text
+            assert (
+                "From the moment it starts no new meeting can be opened on the nodes concerned"
+                in card.text
+            )
             assert "saves $0.07/h" in card.text
             assert "takes media nodes out of service" in card.text
             await scene.ben.presses(card, "Approve")
@@ -134,17 +167,23 @@ def test_down_in_slack_the_meeting_on_the_newest_is_waited_for() -> None:
             assert len(scene.estate.media("acme")) == 2
             assert newest.id not in scene.estate.droplets
             assert len(scene.estate.signals) == 1
-            assert "fixedNumberOfMediaNodes = 2" in (await scene.card("acme has 2 media nodes ·")).text
+            assert (
+                "fixedNumberOfMediaNodes = 2" in (await scene.card("acme has 2 media nodes ·")).text
+            )
 
     virtual.run(story())
 
 
 @pytest.mark.parametrize("victims", ["oldest", "random"])
-def test_when_digitalocean_removes_others_it_is_told_and_the_survivor_serves_again(victims: str) -> None:
+def test_when_digitalocean_removes_others_it_is_told_and_the_survivor_serves_again(
+    victims: str,
+) -> None:
     async def story() -> None:
         async with Scene(media=4, seed=3) as scene:
             scene.estate.scaling.victims = victims  # type: ignore[assignment]
-            scene.estate.allow_thrown_out = True  # not by the bot: it drained those that by DigitalOcean's word go
+            scene.estate.allow_thrown_out = (
+                True  # not by the bot: it drained those that by DigitalOcean's word go
+            )
             oldest, newest = scene.estate.media("acme")[0], scene.estate.media("acme")[-1]
             await asked(scene, "scale 3", "Scale acme to 3 media nodes")
             run = await over(scene)
@@ -157,7 +196,10 @@ def test_when_digitalocean_removes_others_it_is_told_and_the_survivor_serves_aga
                 assert note in told(scene).replace("\u200b", "")
             if victims == "oldest":
                 assert newest.id in scene.estate.droplets
-                assert "DigitalOcean removed media-1, which was to stay: meetings there were cut off" in run.notes[0].text
+                assert (
+                    "DigitalOcean removed media-1, which was to stay: meetings there were cut off"
+                    in run.notes[0].text
+                )
                 assert oldest.id not in scene.estate.droplets
 
     virtual.run(story())
@@ -169,7 +211,11 @@ def test_without_a_drain_in_slack() -> None:
             scene.estate.open_meeting(people=2, minutes=60, recordings=0)
             scene.estate.open_meeting(people=3, minutes=60, recordings=1)
             scene.estate.allow_thrown_out = True
-            await asked(scene, "scale 1 --no-drain", "without letting meetings finish (media-2: 1 meeting, 3 people, 1 recording now)")
+            await asked(
+                scene,
+                "scale 1 --no-drain",
+                "without letting meetings finish (media-2: 1 meeting, 3 people, 1 recording now)",
+            )
             run = await over(scene)
             assert "Let" not in " ".join(titles(run))
             assert scene.estate.thrown_out == 3
@@ -213,9 +259,14 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
             ended = await scene.run_is(run, State.CANCELLED, State.DONE)
             await scene.passes(300)
             lowered = scene.estate.pool("acme").target == 2
-            assert ("the media pool at 2" in ended.end_text) == (lowered and ended.state == State.CANCELLED)
+            assert ("the media pool at 2" in ended.end_text) == (
+                lowered and ended.state == State.CANCELLED
+            )
             drained = newest.id in scene.estate.droplets and not newest.node.running("openvidu")
-            assert not drained or "take no meetings until OpenVidu is restarted on them" in ended.end_text
+            assert (
+                not drained
+                or "take no meetings until OpenVidu is restarted on them" in ended.end_text
+            )
 
     virtual.run(story())
 

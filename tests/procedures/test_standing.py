@@ -59,7 +59,10 @@ def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_start
         card = await scene.card("Add a window to acme")
         assert "Needs 3 approvals by" in card.text
         assert "adds media nodes beyond the 3 that need no approval" in card.text
-        assert "it opens with 30 media nodes, there are 2 now: costs about $1," in card.text.replace("It opens", "it opens")
+        assert (
+            "it opens with 30 media nodes, there are 2 now: costs about $1,"
+            in card.text.replace("It opens", "it opens")
+        )
         assert "saves about" not in card.text
         await scene.ben.presses(card, "Approve")
         await scene.passes(3 * 3600)
@@ -74,9 +77,19 @@ def test_what_was_approved_by_all_of_them_is_done_every_morning_and_says_by_whom
         await adds(scene, f"{WORDS} --number 6", "UBEN", "UCARLA", "UDORA")
         await scene.passes(1.5 * 3600)
         assert masters(scene) == 0
-        assert "standing approval by <@UBEN>, <@UCARLA> and <@UDORA> of " in (await scene.card("acme is down ·")).text
-        opened = next(e for e in await scene.journal.chain.newest("acme", 9) if e.what == What.OPENED and e.user == "window:w")
-        assert "standing approval by UBEN and UCARLA and UDORA of 15 Jan 2027 for window edge w-close@" in opened.after
+        assert (
+            "standing approval by <@UBEN>, <@UCARLA> and <@UDORA> of "
+            in (await scene.card("acme is down ·")).text
+        )
+        opened = next(
+            e
+            for e in await scene.journal.chain.newest("acme", 9)
+            if e.what == What.OPENED and e.user == "window:w"
+        )
+        assert (
+            "standing approval by UBEN and UCARLA and UDORA of 15 Jan 2027 for window edge w-close@"
+            in opened.after
+        )
         await scene.passes(3600)
         assert media(scene) == 6
 
@@ -89,14 +102,18 @@ def test_a_number_that_would_take_more_people_by_now_is_not_started_and_that_is_
         restarted(scene, **COUNTED)
         await scene.start_bot()
         await scene.passes(3 * 3600)
-        told = await scene.card("acme opens with 3 of 6 media nodes: more is beyond what its window is approved for")
+        told = await scene.card(
+            "acme opens with 3 of 6 media nodes: more is beyond what its window is approved for"
+        )
         assert "window w" in told.text
         assert (media(scene), masters(scene)) == (3, 4)
 
     play(story, roles=FOUR)
 
 
-def test_a_window_does_not_close_under_an_approval_of_somebody_who_is_gone_and_says_how_to_renew_it() -> None:
+def test_a_window_does_not_close_under_an_approval_of_somebody_who_is_gone_and_says_how_to_renew_it() -> (
+    None
+):
     async def story(scene: Scene) -> None:
         await adds(scene)
         scene.slack.workspace.users["UBEN"].deleted = True
@@ -127,7 +144,12 @@ def test_a_standing_approval_ends_unless_it_is_renewed_and_says_so_before() -> N
         assert masters(scene) == 4
         told = [m for m in scene.ana.sees("COPS") if "did not close at 09:00" in m.text][-1]
         assert "the standing approval of window w had to be confirmed again by now" in told.text
-        assert len([m for m in scene.ana.sees("COPS") if "The standing approval of window w" in m.text]) == 1
+        assert (
+            len(
+                [m for m in scene.ana.sees("COPS") if "The standing approval of window w" in m.text]
+            )
+            == 1
+        )
 
     play(story, policy={"confirm_windows_days": 1})
 

@@ -49,13 +49,22 @@ def test_a_closing_that_is_given_up_never_left_fewer_than_one_in_service(kind: s
         run = await scene.journal.run("acme-1")
         assert run.state is State.ROLLED_BACK
         assert run.turned_back
-        assert "when the last meeting ends is unknown: no closing at 20:00 is recorded yet" in run.reason
+        assert (
+            "when the last meeting ends is unknown: no closing at 20:00 is recorded yet"
+            in run.reason
+        )
         noted = (await scene.bot.desk.look("acme")).evenings
-        assert [(edge, ended) for edge, _, ended in noted] == [("nights-close@2026-11-25T20:00", False)]
+        assert [(edge, ended) for edge, _, ended in noted] == [
+            ("nights-close@2026-11-25T20:00", False)
+        ]
         assert up(scene)
         given_up = next(a.at for a in run.answers if a.choice == "up")
-        if kind != "fixed":  # nobody makes another droplet there: the drained one is back when its meeting has ended
-            back = next(moment for moment, number in witness.seen if moment > given_up and number >= 2)
+        if (
+            kind != "fixed"
+        ):  # nobody makes another droplet there: the drained one is back when its meeting has ended
+            back = next(
+                moment for moment, number in witness.seen if moment > given_up and number >= 2
+            )
             assert back - given_up < 600, "capacity is back within one start of a node"
 
     play(story, START, [NIGHTS], SLOW, kind=kind)
@@ -90,7 +99,11 @@ def test_the_media_nodes_of_a_pool_serve_until_no_one_meets_there_before_another
             scene.estate.allow_template_keys.add("size")
             meeting_on_each(scene, minutes=30)
             async with witnessed(scene) as witness:
-                await asked(scene, "resize media c-8", "1 media node stays in service until no one meets there")
+                await asked(
+                    scene,
+                    "resize media c-8",
+                    "1 media node stays in service until no one meets there",
+                )
                 await over(scene)
             none = [moment for moment, number in witness.seen if number == 0]
             again = next(moment for moment, number in witness.seen if moment > none[0] and number)
@@ -117,27 +130,45 @@ def asks_for(least: int, cluster: Cluster) -> Cluster:
         (autoscaled(3, declared=None), DrainNodes("2")),
     ],
 )
-def test_fewer_than_the_settings_ask_for_are_not_left(cluster: Cluster, procedure: Procedure) -> None:
+def test_fewer_than_the_settings_ask_for_are_not_left(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     assert make_plan(cluster, procedure).steps
-    with pytest.raises(Refused, match=r"1 media node would stay in service, and `drain.min_serving` of acme is 2"):
+    with pytest.raises(
+        Refused, match=r"1 media node would stay in service, and `drain.min_serving` of acme is 2"
+    ):
         make_plan(asks_for(2, cluster), procedure)
 
 
 @pytest.mark.parametrize(
     ("cluster", "procedure"),
-    [(ready(2), Restart("media-1")), (ready(2), DrainNodes("media-1")), (fixed(2, sizes=SOLD), ResizeMedia("s-8vcpu-16gb"))],
+    [
+        (ready(2), Restart("media-1")),
+        (ready(2), DrainNodes("media-1")),
+        (fixed(2, sizes=SOLD), ResizeMedia("s-8vcpu-16gb")),
+    ],
 )
-def test_a_plan_that_needs_a_node_more_than_there_are_says_so_in_as_many_words(cluster: Cluster, procedure: Procedure) -> None:
+def test_a_plan_that_needs_a_node_more_than_there_are_says_so_in_as_many_words(
+    cluster: Cluster, procedure: Procedure
+) -> None:
     assert make_plan(cluster, procedure).effects.special == ()
     special = make_plan(asks_for(2, cluster), procedure).effects.special
-    assert any(said.startswith("leaves 1 media node in service") and "`min_serving` of acme is 2" in said for said in special)
+    assert any(
+        said.startswith("leaves 1 media node in service") and "`min_serving` of acme is 2" in said
+        for said in special
+    )
 
 
 def test_a_closing_that_may_be_given_up_says_how_many_stay() -> None:
     plan = make_plan(asks_for(2, ready(3)), Shutdown(limit=600.0, gives_up=1800.0))
-    assert "*2 media nodes stay in service* until no one meets there, or people decide to drain all." in impact(plan)
+    assert (
+        "*2 media nodes stay in service* until no one meets there, or people decide to drain all."
+        in impact(plan)
+    )
     by_hand = make_plan(ready(3), Shutdown())
-    assert "From the moment it starts nobody can open" in impact(by_hand), "that is final as it starts"
+    assert "From the moment it starts nobody can open" in impact(by_hand), (
+        "that is final as it starts"
+    )
 
 
 # The law
@@ -150,7 +181,9 @@ def ask_of(step: Step, cluster: Cluster) -> list[tuple[object, ...]]:
 
 @law
 @given(st.data(), clusters(), st.integers(1, 3), st.booleans())
-def test_no_drain_takes_the_last_ones_out_of_service(data: st.DataObject, cluster: Cluster, floor: int, ends: bool) -> None:
+def test_no_drain_takes_the_last_ones_out_of_service(
+    data: st.DataObject, cluster: Cluster, floor: int, ends: bool
+) -> None:
     """Whatever is seen: so many stay, or all that serve; unless it is proved that no one meets on any node that goes."""
     ids = data.draw(st.sampled_from([(), *[(n.id,) for n in cluster.media]]))
     for step in (Drain(ids, floor=floor, ends=ends), Left(ids, floor=floor, ends=ends)):
@@ -164,13 +197,19 @@ def test_no_drain_takes_the_last_ones_out_of_service(data: st.DataObject, cluste
 def test_the_same_ones_stay_at_each_look() -> None:
     """Whatever meets where: between two looks the one that stays is not changed for one that was told meanwhile."""
     cluster = ready(3)
-    calm = tuple(replace(n, look=replace(SERVES, rooms=0, people=0, recordings=0)) for n in cluster.media)
+    calm = tuple(
+        replace(n, look=replace(SERVES, rooms=0, people=0, recordings=0)) for n in cluster.media
+    )
     busy = replace(SERVES, rooms=1, people=2, recordings=0)
     for index in range(3):
         media = tuple(replace(n, look=busy) if i == index else n for i, n in enumerate(calm))
-        told = [call[0] for call in ask_of(Drain(floor=1, ends=True), replace(cluster, media=media))]
+        told = [
+            call[0] for call in ask_of(Drain(floor=1, ends=True), replace(cluster, media=media))
+        ]
         assert told == [n.id for n in cluster.media[1:]]
-    assert len(ask_of(Drain(floor=1, ends=True), replace(cluster, media=calm))) == 3, "no one meets: all at once, as quickly as ever"
+    assert len(ask_of(Drain(floor=1, ends=True), replace(cluster, media=calm))) == 3, (
+        "no one meets: all at once, as quickly as ever"
+    )
 
 
 def test_what_is_not_seen_may_be_the_last_one_in_service() -> None:
@@ -179,5 +218,11 @@ def test_what_is_not_seen_may_be_the_last_one_in_service() -> None:
     unseen = tuple(replace(n, look=NotSeen("connection refused")) for n in cluster.media)
     blind = replace(cluster, media=unseen)
     assert ask_of(Left(floor=1, ends=True), blind) == []
-    one = replace(cluster, media=(replace(cluster.media[0], look=replace(SERVES, rooms=1, people=2, recordings=0)), *unseen[1:]))
+    one = replace(
+        cluster,
+        media=(
+            replace(cluster.media[0], look=replace(SERVES, rooms=1, people=2, recordings=0)),
+            *unseen[1:],
+        ),
+    )
     assert cluster.media[0].id not in [call[0] for call in ask_of(Left(floor=1, ends=True), one)]

@@ -34,7 +34,13 @@ def play(
     **more: Any,
 ) -> None:
     async def scene_of_it() -> None:
-        about = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": list(windows), "autoscaler": {"minimum": 2}, **site}
+        about = {
+            "timezone": "Europe/Madrid",
+            "channel": "COPS",
+            "windows": list(windows),
+            "autoscaler": {"minimum": 2},
+            **site,
+        }
         async with Scene(media=2, origin=at(start), site=about, pydo=False, **more) as scene:
             await story(scene)
 
@@ -90,7 +96,9 @@ def test_a_night(kind: str) -> None:
         card = await scene.card("acme serves ·")
         assert "serves by 07:30" in card.text
         assert re.search(r"Ready \d+ min before 07:30 · start-up took \d+ min", card.text)
-        assert not [m for m in scene.ana.sees("COPS") if "did not" in m.text or "will not" in m.text]
+        assert not [
+            m for m in scene.ana.sees("COPS") if "did not" in m.text or "will not" in m.text
+        ]
 
     play(story, kind=kind)
 
@@ -123,8 +131,13 @@ def test_keep_up_tonight_ends_by_itself(kind: str) -> None:
         await scene.whisper("UANA", "acme stays up until")
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
-        assert not [m for m in scene.ana.sees("COPS") if "did not close" in m.text], "a person kept it up, in front of everybody"
-        assert not METRICS.value("openvidu_bot_missed_edges_total", cluster="acme", kind="close") - before
+        assert not [m for m in scene.ana.sees("COPS") if "did not close" in m.text], (
+            "a person kept it up, in front of everybody"
+        )
+        assert (
+            not METRICS.value("openvidu_bot_missed_edges_total", cluster="acme", kind="close")
+            - before
+        )
         await until(scene, "2026-11-26T20:20")
         assert down(scene)
 
@@ -137,7 +150,9 @@ def test_keep_up_until_a_moment_and_skip_tomorrow() -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         await scene.ana.types("COPS", "/openvidu keepup 22:00")
-        await scene.whisper("UANA", "22:00 can be read in two ways: write `until 22:00`, or `for 22h00`")
+        await scene.whisper(
+            "UANA", "22:00 can be read in two ways: write `until 22:00`, or `for 22h00`"
+        )
         await scene.ana.types("COPS", "/openvidu keepup until 22:00")
         await scene.whisper("UANA", "acme stays up until")
         await until(scene, "2026-11-25T21:55")
@@ -146,7 +161,9 @@ def test_keep_up_until_a_moment_and_skip_tomorrow() -> None:
         assert down(scene)
         facts = await scene.bot.hours.usage.facts("acme")
         assert facts is not None
-        assert [(k.since, k.until) for k in facts.kept] == [(at("2026-11-25T20:00"), at("2026-11-25T22:00"))]
+        assert [(k.since, k.until) for k in facts.kept] == [
+            (at("2026-11-25T20:00"), at("2026-11-25T22:00"))
+        ]
         await scene.ana.types("COPS", "/openvidu skip tomorrow")
         await scene.card("acme stays up on 2026-11-26")
         await until(scene, "2026-11-26T23:00")
@@ -185,7 +202,9 @@ def test_a_meeting_may_finish_and_nobody_answers(kind: str) -> None:
         run = await scene.run_is("acme-2", State.ROLLED_BACK)
         assert "stays up" in run.end_text
         await scene.card("acme stays up ·")
-        told = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme stays up · window nights")]
+        told = [
+            m for m in scene.ana.sees("COPS") if m.text.startswith("acme stays up · window nights")
+        ]
         assert len(told) == 1
 
     play(story, kind=kind)
@@ -236,10 +255,16 @@ def test_ask_first_when_people_meet(answer: bool, kind: str) -> None:
         await until(scene, "2026-11-25T20:45")
         assert down(scene) == answer
         assert scene.estate.thrown_out == 0
-        told = [m for m in scene.ana.sees("COPS") if "acme did not close at 20:00" in m.text and "nobody answered" in m.text]
+        told = [
+            m
+            for m in scene.ana.sees("COPS")
+            if "acme did not close at 20:00" in m.text and "nobody answered" in m.text
+        ]
         assert len(told) == (0 if answer else 1)
         (asked,) = [m for m in scene.ana.sees("COPS") if "acme would close now" in m.text]
-        assert not [b for b in asked.blocks if b["type"] == "actions"], "no button is left that does nothing"
+        assert not [b for b in asked.blocks if b["type"] == "actions"], (
+            "no button is left that does nothing"
+        )
         if answer:
             run = await scene.run_is("acme-2", State.DONE)
             assert [a.user for a in run.approvers] == ["UBEN"]
@@ -349,10 +374,13 @@ def test_the_bot_was_away_over_the_edge(minutes: int, closes: bool) -> None:
     play(story)
 
 
-@pytest.mark.parametrize(("start", "close", "opens"), [
-    ("2026-10-24T19:00", "2026-10-25T02:30", "2026-10-25T07:30"),
-    ("2027-03-27T19:00", "2027-03-28T02:30", "2027-03-28T07:30"),
-])
+@pytest.mark.parametrize(
+    ("start", "close", "opens"),
+    [
+        ("2026-10-24T19:00", "2026-10-25T02:30", "2026-10-25T07:30"),
+        ("2027-03-27T19:00", "2027-03-28T02:30", "2027-03-28T07:30"),
+    ],
+)
 def test_the_night_when_the_clocks_change(start: str, close: str, opens: str) -> None:
     """02:30 comes twice or not at all; it closes once and opens once."""
 
@@ -363,7 +391,11 @@ def test_the_night_when_the_clocks_change(start: str, close: str, opens: str) ->
         await until(scene, opens)
         assert up(scene)
         runs = [await scene.journal.run(r) for r in await scene.journal.latest("acme", 10)]
-        assert [r.plan.procedure.command for r in reversed(runs)] == ["window add", "shutdown", "startup"]
+        assert [r.plan.procedure.command for r in reversed(runs)] == [
+            "window add",
+            "shutdown",
+            "startup",
+        ]
 
     play(story, start)
 
@@ -415,17 +447,23 @@ def test_a_window_is_written_as_people_say_it() -> None:
     """The cluster's own zone where none is named, and the long dashes that phones make."""
 
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu window add nights Mon\N{EN DASH}Fri 20:00\N{EN DASH}07:30 --dry-run")
+        await scene.ana.types(
+            "COPS", "/openvidu window add nights Mon\N{EN DASH}Fri 20:00\N{EN DASH}07:30 --dry-run"
+        )
         told = await scene.whisper("UANA", "dry run")
         assert "nights 20:00-07:30 (Mon-Fri, Europe/Madrid)" in told.text
         assert "saves about $" in told.text
         assert "starting again takes minutes" in told.text
-        await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only")
+        await scene.ana.types(
+            "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only"
+        )
         card = await scene.card("Needs one approval")
         assert "closes the cluster by itself from then on" in card.text
         assert "starting again is quicker" in card.text
         assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in card.text
-        await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid now")
+        await scene.ana.types(
+            "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid now"
+        )
         await scene.whisper("UANA", "A window is written NAME DAYS")
 
     play(story)
@@ -438,7 +476,9 @@ def test_a_second_window_names_the_first_and_promises_what_it_adds() -> None:
         await scene.passes(15)
         await scene.ana.types("COPS", "/openvidu window add late Mon-Fri 22:00-09:00 --dry-run")
         told = await scene.whisper("UANA", "dry run")
-        assert "saves about $4.29 in four weeks, beside what nights saves" in told.text  # 30 h x 2 x $0.07143
+        assert (
+            "saves about $4.29 in four weeks, beside what nights saves" in told.text
+        )  # 30 h x 2 x $0.07143
         assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in told.text
         assert "Closes first on Mon 2026-11-23 20:00" in told.text
 
@@ -449,7 +489,9 @@ def test_a_second_window_names_the_first_and_promises_what_it_adds() -> None:
         assert "early overlaps nights: it closes at 19:00 instead of 20:00 on Fri" in told.text
 
     play(story, "2026-11-23T12:00", windows=["nights Mon-Fri 20:00-07:30"])
-    play(listed, "2026-11-23T12:00", windows=["nights Mon-Fri 20:00-07:30", "early Fri 19:00-21:00"])
+    play(
+        listed, "2026-11-23T12:00", windows=["nights Mon-Fri 20:00-07:30", "early Fri 19:00-21:00"]
+    )
 
 
 def test_adding_one_inside_its_own_hours_closes_nothing_before_its_next_edge() -> None:
@@ -542,11 +584,19 @@ def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
         told = await scene.whisper("UANA", "Forecast for acme")
         assert "stays as it is · nights · day off; holiday: Local feast" in told.text
         file.write_bytes(REYES.replace(b"DTSTART;VALUE=DATE:20261126", b"DTSTART;VALUE=DATE:26"))
-        await scene.card("The holidays of acme could not be read · holidays.ics: line 4, the event “Local feast”")
+        await scene.card(
+            "The holidays of acme could not be read · holidays.ics: line 4, the event “Local feast”"
+        )
         await until(scene, "2026-11-26T21:00")
         assert up(scene)
-        await scene.card("acme did not close at 20:00 · window nights (Europe/Madrid) · holiday: Local feast.")
-        file.write_bytes(REYES.replace(b"20261126", b"20261127").replace(b"20261127\r\nSUMMARY", b"20261128\r\nSUMMARY"))
+        await scene.card(
+            "acme did not close at 20:00 · window nights (Europe/Madrid) · holiday: Local feast."
+        )
+        file.write_bytes(
+            REYES.replace(b"20261126", b"20261127").replace(
+                b"20261127\r\nSUMMARY", b"20261128\r\nSUMMARY"
+            )
+        )
         await until(scene, "2026-11-27T21:00")
         assert up(scene)
         assert len([m for m in scene.ana.sees("COPS") if "could not be read" in m.text]) == 1
@@ -554,13 +604,17 @@ def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
 
-def test_a_calendar_that_cannot_be_read_is_told_and_the_bot_starts_with_what_it_knows(tmp_path: Path) -> None:
+def test_a_calendar_that_cannot_be_read_is_told_and_the_bot_starts_with_what_it_knows(
+    tmp_path: Path,
+) -> None:
     """At the first start it knows none; after a start at which the file is broken it knows those of before."""
     file = tmp_path / "holidays.ics"
     file.write_bytes(b"<html>404</html>")
 
     async def story(scene: Scene) -> None:
-        told = await scene.card("The holidays of acme could not be read · holidays.ics: this is not a calendar")
+        told = await scene.card(
+            "The holidays of acme could not be read · holidays.ics: this is not a calendar"
+        )
         assert "No holidays are known until it can be" in told.text
         file.write_bytes(REYES)
         await until(scene, "2026-11-25T20:05")
@@ -569,9 +623,15 @@ def test_a_calendar_that_cannot_be_read_is_told_and_the_bot_starts_with_what_it_
         assert "2026-11-26 Local feast" in listed.text
         assert "could not be read" not in listed.text
         scene.kill()
-        file.write_bytes(REYES.replace(b"BEGIN:VEVENT", b"RRULE:FREQ=YEARLY;INTERVAL=0\r\nBEGIN:VEVENT").replace(b"END:VCALENDAR\r\n", b""))
+        file.write_bytes(
+            REYES.replace(b"BEGIN:VEVENT", b"RRULE:FREQ=YEARLY;INTERVAL=0\r\nBEGIN:VEVENT").replace(
+                b"END:VCALENDAR\r\n", b""
+            )
+        )
         await scene.start_bot()
-        told = await scene.card("The holidays of acme could not be read · holidays.ics: this is not a whole calendar")
+        told = await scene.card(
+            "The holidays of acme could not be read · holidays.ics: this is not a whole calendar"
+        )
         assert "Those known before stay" in told.text
         await scene.ana.types("COPS", "/openvidu window list")
         listed = await scene.whisper("UANA", "Windows of acme")
@@ -580,7 +640,9 @@ def test_a_calendar_that_cannot_be_read_is_told_and_the_bot_starts_with_what_it_
         scene.kill()
         file.unlink()
         await scene.start_bot()
-        await scene.card("The holidays of acme could not be read · holidays.ics: no such file or directory")
+        await scene.card(
+            "The holidays of acme could not be read · holidays.ics: no such file or directory"
+        )
         await until(scene, "2026-11-26T21:00")
         assert up(scene)
 
@@ -613,7 +675,9 @@ def test_a_file_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(file)
 
     async def story(scene: Scene) -> None:
-        await scene.card("The holidays of acme could not be read · holidays.ics: it is no regular file")
+        await scene.card(
+            "The holidays of acme could not be read · holidays.ics: it is no regular file"
+        )
         await until(scene, "2026-11-25T20:20")
         assert down(scene)
 
@@ -634,20 +698,29 @@ def test_a_calendar_without_a_day_off_ahead_is_told_once(tmp_path: Path) -> None
         scene.kill()
         await scene.start_bot()
         await until(scene, "2026-11-25T22:10")
-        told = [m for m in scene.ana.sees("COPS") if "no day off ahead" in m.text and m.ephemeral_to is None]
+        told = [
+            m
+            for m in scene.ana.sees("COPS")
+            if "no day off ahead" in m.text and m.ephemeral_to is None
+        ]
         assert len(told) == 1
 
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
 
 def event(*lines: str) -> bytes:
-    return "\r\n".join(["BEGIN:VCALENDAR", "BEGIN:VEVENT", *lines, "END:VEVENT", "END:VCALENDAR", ""]).encode()
+    return "\r\n".join(
+        ["BEGIN:VCALENDAR", "BEGIN:VEVENT", *lines, "END:VEVENT", "END:VCALENDAR", ""]
+    ).encode()
 
 
 def test_in_a_change_freeze_nothing_is_changed_but_by_breaking_the_glass(tmp_path: Path) -> None:
     """Windows neither: it is up when the freeze begins, and stays so; whoever has to change it does so in front of everybody."""
     file = tmp_path / "changes.ics"
-    begins, ends = "DTSTART;TZID=Europe/Madrid:20261126T023000", "DTEND;TZID=Europe/Madrid:20261126T210000"
+    begins, ends = (
+        "DTSTART;TZID=Europe/Madrid:20261126T023000",
+        "DTEND;TZID=Europe/Madrid:20261126T210000",
+    )
     file.write_bytes(event("SUMMARY:Election night", begins, ends))
 
     async def story(scene: Scene) -> None:
@@ -676,10 +749,16 @@ def test_in_a_change_freeze_nothing_is_changed_but_by_breaking_the_glass(tmp_pat
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site=site, roles={"break_glass": ["UANA"]})
 
 
-def test_it_is_in_service_by_each_meeting_sized_for_its_people_and_never_closes_under_one(tmp_path: Path) -> None:
+def test_it_is_in_service_by_each_meeting_sized_for_its_people_and_never_closes_under_one(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "team.ics"
     people = [f"ATTENDEE:mailto:{n}@example.com" for n in range(250)]
-    file.write_bytes(event("SUMMARY:All hands APAC", "DTSTART:20261125T230000Z", "DTEND:20261126T003000Z", *people))
+    file.write_bytes(
+        event(
+            "SUMMARY:All hands APAC", "DTSTART:20261125T230000Z", "DTEND:20261126T003000Z", *people
+        )
+    )
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:20")
@@ -687,7 +766,10 @@ def test_it_is_in_service_by_each_meeting_sized_for_its_people_and_never_closes_
         await scene.ana.types("COPS", "/openvidu window forecast 1d")
         told = await scene.whisper("UANA", "Forecast for acme")
         assert "Thu 2026-11-26 00:00 CET" in told.text
-        assert "meeting from Thu 2026-11-26 00:00 until Thu 2026-11-26 01:30: All hands APAC" in told.text
+        assert (
+            "meeting from Thu 2026-11-26 00:00 until Thu 2026-11-26 01:30: All hands APAC"
+            in told.text
+        )
         await until(scene, "2026-11-26T00:00")
         assert len(scene.estate.serving("acme")) == 3  # 250 people, 100 a node
         await until(scene, "2026-11-26T01:29")
@@ -697,7 +779,11 @@ def test_it_is_in_service_by_each_meeting_sized_for_its_people_and_never_closes_
         await until(scene, "2026-11-26T07:30")
         assert len(scene.estate.serving("acme")) >= 2
 
-    play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"meetings": str(file), "people_per_node": 100})
+    play(
+        story,
+        windows=["nights Mon-Fri 20:00-07:30"],
+        site={"meetings": str(file), "people_per_node": 100},
+    )
 
 
 def test_what_every_cluster_cost_together_with_its_picture() -> None:
@@ -711,7 +797,10 @@ def test_what_every_cluster_cost_together_with_its_picture() -> None:
         assert len(sums) == 3
         assert round(sums[1] + sums[2], 2) == sums[0]
         assert sums[0] > 0
-        assert re.search(r"beta \$\S+ saved, media nodes away 22\.\d node-hours, masters off 11\.\d h and still billed \$\d", told.text)
+        assert re.search(
+            r"beta \$\S+ saved, media nodes away 22\.\d node-hours, masters off 11\.\d h and still billed \$\d",
+            told.text,
+        )
         assert "kept up by <@UBEN>: 1 time, 1.0 h, $0.14" in told.text
         assert "your own conversation" in told.text
         (mine,) = [c for c in scene.slack.workspace.channels.values() if c.im_with == "UANA"]
@@ -737,7 +826,12 @@ def test_the_sum_is_of_what_a_person_may_see() -> None:
         await scene.dora.types("COPS", "/openvidu cost --all")
         await scene.whisper("UDORA", "You have no role for any cluster")
 
-    play(story, windows=["nights Mon-Fri 20:00-07:30"], stacks=("acme", "beta"), roles={"viewers": ["UBEN"]})
+    play(
+        story,
+        windows=["nights Mon-Fri 20:00-07:30"],
+        stacks=("acme", "beta"),
+        roles={"viewers": ["UBEN"]},
+    )
 
 
 def test_a_hold_is_told_again_each_day_until_it_is_over() -> None:

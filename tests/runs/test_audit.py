@@ -34,7 +34,11 @@ async def checked(scene: Scene, posted: list[Head] | None = None) -> Finding:
 
 async def decisions(scene: Scene) -> list[Entry]:
     """But for the first of all, what the settings say."""
-    return [e for e in (await Chain(scene.store, scene.clock).newest("acme", 1000))[::-1] if e.what != What.POLICY]
+    return [
+        e
+        for e in (await Chain(scene.store, scene.clock).newest("acme", 1000))[::-1]
+        if e.what != What.POLICY
+    ]
 
 
 def database(scene: Scene) -> sqlite3.Connection:
@@ -88,14 +92,24 @@ def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
             await over(scene)
             assert (await checked(scene)).flaws == ()
             run = database(scene)
-            (text,) = run.execute("select text from entry where log = 'run:acme-1' and at = 2").fetchone()
-            run.execute("update entry set text = ? where log = 'run:acme-1' and at = 2", (text.replace("1800", "1801", 1),))
+            (text,) = run.execute(
+                "select text from entry where log = 'run:acme-1' and at = 2"
+            ).fetchone()
+            run.execute(
+                "update entry set text = ? where log = 'run:acme-1' and at = 2",
+                (text.replace("1800", "1801", 1),),
+            )
             (flaw,) = (await checked(scene)).flaws
             assert flaw.number == 5
-            assert "tells of the end of acme-1, whose journal is not the one that it ended with" in flaw.problem
+            assert (
+                "tells of the end of acme-1, whose journal is not the one that it ended with"
+                in flaw.problem
+            )
             run.execute("delete from entry where log = 'run:acme-1'")
             assert "whose journal is gone" in (await checked(scene)).flaws[0].problem
-            run.execute("update entry set text = replace(text, 'UBEN', 'UDORA') where log = 'audit:acme' and at = 2")
+            run.execute(
+                "update entry set text = replace(text, 'UBEN', 'UDORA') where log = 'audit:acme' and at = 2"
+            )
             assert [f.number for f in (await checked(scene)).flaws] == [3, 5]
 
     virtual.run(story())
@@ -138,13 +152,19 @@ def test_three_bots_that_decide_at_once_make_one_chain() -> None:
             await scene.start_bot()
             await scene.start_bot()
             while not (await checked(scene)).entries:
-                await scene.passes(1)  # the first is the policy, which every bot notes unless one has
+                await scene.passes(
+                    1
+                )  # the first is the policy, which every bot notes unless one has
             many = 60
             people = [Actor(f"U{n:03d}", "T0ACME") for n in range(many)]
 
             async def decide(number: int) -> None:
                 bot = scene.bots[number % 3]
-                await bot.desk.journal.chain.commit(Commit(puts={f"k{number}": "1"}), "acme", Deed(What.HELD, people[number], "hold"))
+                await bot.desk.journal.chain.commit(
+                    Commit(puts={f"k{number}": "1"}),
+                    "acme",
+                    Deed(What.HELD, people[number], "hold"),
+                )
 
             await asyncio.gather(*(decide(n) for n in range(many)))
             finding = await checked(scene)
@@ -159,7 +179,11 @@ def test_a_press_that_loses_only_to_other_decisions_is_not_told_that_somebody_wa
     """Two requests, approved at the same moment: both are decided, although they share one chain."""
 
     async def story() -> None:
-        async with Scene(media=2, policy={"approvals": 2}, roles={"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]}) as scene:
+        async with Scene(
+            media=2,
+            policy={"approvals": 2},
+            roles={"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]},
+        ) as scene:
             desk = scene.bot.desk
             for procedure in (Shutdown(), Shutdown(media_only=True)):
                 await desk.request(ANA, "acme", procedure, channel="COPS")
@@ -191,16 +215,23 @@ def killed(die_at: Fate) -> int:
             for request_id in asked_for:
                 request = await scene.journal.request(request_id)
                 closing = [e.what for e in told if e.about == request_id and e.what != What.ASKED]
-                assert closing == {RequestState.APPROVED: [What.APPROVED], RequestState.EXPIRED: [What.EXPIRED]}.get(request.state, [])
+                assert closing == {
+                    RequestState.APPROVED: [What.APPROVED],
+                    RequestState.EXPIRED: [What.EXPIRED],
+                }.get(request.state, [])
             bucket = scene.town.spaces.buckets[scene.estate.clusters["acme"].bucket].objects
-            assert [k for k in bucket if k.startswith(f"{HEADS}acme/{finding.entries:010d}-")], "the newest head got there all the same"
+            assert [k for k in bucket if k.startswith(f"{HEADS}acme/{finding.entries:010d}-")], (
+                "the newest head got there all the same"
+            )
             return scene.lives[0].points
 
     return virtual.run(story())
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_point_no_decision_is_without_its_entry_nor_the_other_way_round(part: int) -> None:
+def test_killed_at_any_point_no_decision_is_without_its_entry_nor_the_other_way_round(
+    part: int,
+) -> None:
     survives("shutdown and its audit", killed, 54, part)
 
 
@@ -228,8 +259,12 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
             posted = await kept_heads(vault, "acme")
             assert (await checked(scene, posted)).flaws == ()
             database(scene).execute("delete from entry where log = 'audit:acme' and at >= 1")
-            (first,) = [e for e in await Chain(scene.store, scene.clock).newest("acme", 9) if e.number == 1]
-            database(scene).execute("update value set text = ? where key = 'audit-head:acme'", (first.head.text,))
+            (first,) = [
+                e for e in await Chain(scene.store, scene.clock).newest("acme", 9) if e.number == 1
+            ]
+            database(scene).execute(
+                "update value set text = ? where key = 'audit-head:acme'", (first.head.text,)
+            )
             assert (await checked(scene)).flaws == (), "from within nobody can tell that it was cut"
             (flaw,) = [f for f in (await checked(scene, posted)).flaws if f.number == last.number]
             assert "the chain was cut, it ends with entry 1" in flaw.problem
@@ -259,11 +294,19 @@ def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
             run = await over(scene)
             ended = (await decisions(scene))[-1]
             assert ended.about == run.id
-            (card,) = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme is down") and m.thread_ts in (None, m.ts)]
-            assert f"audit `{ended.number}:{ended.hash[:16]}`" in json.dumps(card.blocks, ensure_ascii=False)
+            (card,) = [
+                m
+                for m in scene.ana.sees("COPS")
+                if m.text.startswith("acme is down") and m.thread_ts in (None, m.ts)
+            ]
+            assert f"audit `{ended.number}:{ended.hash[:16]}`" in json.dumps(
+                card.blocks, ensure_ascii=False
+            )
 
             def told() -> list[str]:
-                return [m.text for m in scene.ana.sees("COPS") if m.text.startswith("audit of acme")]
+                return [
+                    m.text for m in scene.ana.sees("COPS") if m.text.startswith("audit of acme")
+                ]
 
             await scene.passes(86400 + 60)
             await scene.ana.types("COPS", '/openvidu hold "exam week" for 2h')
@@ -278,7 +321,9 @@ def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
 
 
 @pytest.mark.parametrize("approvals", [2])
-def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(approvals: int) -> None:
+def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(
+    approvals: int,
+) -> None:
     async def story() -> None:
         async with Scene(media=1, policy={"approvals": approvals}) as scene:
             desk = scene.bot.desk
@@ -287,8 +332,17 @@ def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(a
             await desk.approve(request.id, BEN)
             await scene.passes(1900)
             first, one, end = await decisions(scene)
-            assert (one.what, one.before, one.after) == (What.APPROVED, "shutdown: 0 of 2 approvals", "shutdown: 1 of 2 approvals")
-            assert (end.what, end.user, end.before, end.after) == (What.EXPIRED, "", "shutdown: 1 of 2 approvals", "expired")
+            assert (one.what, one.before, one.after) == (
+                What.APPROVED,
+                "shutdown: 0 of 2 approvals",
+                "shutdown: 1 of 2 approvals",
+            )
+            assert (end.what, end.user, end.before, end.after) == (
+                What.EXPIRED,
+                "",
+                "shutdown: 1 of 2 approvals",
+                "expired",
+            )
             assert first.about == one.about == end.about == request.id
 
     virtual.run(story())
@@ -296,12 +350,19 @@ def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(a
 
 def test_other_settings_are_a_decision_that_is_told_once() -> None:
     async def story() -> None:
-        async with Scene(media=1, policy={"approvals": 2}, roles={"break_glass": ["UANA"]}) as scene:
+        async with Scene(
+            media=1, policy={"approvals": 2}, roles={"break_glass": ["UANA"]}
+        ) as scene:
             await scene.start_bot()
             await scene.passes(30)
             (entry,) = await Chain(scene.store, scene.clock).newest("acme", 9)
             assert (entry.what, entry.user, entry.before) == (What.POLICY, "", "")
-            for said in ("operators: UANA, UBEN, UCARLA", "break-glass: UANA", "approvals: 2", "viewers: everyone"):
+            for said in (
+                "operators: UANA, UBEN, UCARLA",
+                "break-glass: UANA",
+                "approvals: 2",
+                "viewers: everyone",
+            ):
                 assert said in entry.after
         async with Scene(media=1, store=scene.store, policy={"approvals": 1}) as later:
             await later.passes(30)
@@ -316,7 +377,9 @@ def test_a_refused_wish_leaves_nothing() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             with pytest.raises(BotError):
-                await scene.bot.desk.request(Actor("UDORA", "T0ACME"), "acme", Shutdown(), channel="COPS")
+                await scene.bot.desk.request(
+                    Actor("UDORA", "T0ACME"), "acme", Shutdown(), channel="COPS"
+                )
             assert await decisions(scene) == []
 
     virtual.run(story())

@@ -33,7 +33,9 @@ def meetings(scene: Scene, count: int, people: int = 5, recordings: int = 0) -> 
         scene.estate.open_meeting(people=people, minutes=600, recordings=recordings)
 
 
-async def stopped_before_the_pool(scene: Scene, words: str = "shutdown --no-drain", sees: str = "Shut down acme") -> Callable[[], None]:
+async def stopped_before_the_pool(
+    scene: Scene, words: str = "shutdown --no-drain", sees: str = "Shut down acme"
+) -> Callable[[], None]:
     """Approved with nobody there; DigitalOcean refuses the pool's number until what is returned is called."""
     api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
     put = api.put_pool
@@ -69,8 +71,13 @@ def test_a_resume_hours_later_with_people_there_is_a_new_request() -> None:
         await resumes(scene)
         await scene.whisper("UANA", NOT_YET)
         card = await request_of(scene)
-        for words in ("now ends running meetings, which was not on the approved card", "8 recordings are running; there were 0",
-                     "it was approved 14 h", "8 meetings, 40 people", "Approving this says: removes 3 media nodes"):
+        for words in (
+            "now ends running meetings, which was not on the approved card",
+            "8 recordings are running; there were 0",
+            "it was approved 14 h",
+            "8 meetings, 40 people",
+            "Approving this says: removes 3 media nodes",
+        ):
             assert words in card.text, card.text
         assert "Everyone in them is disconnected" in card.text
         await scene.passes(900)
@@ -83,7 +90,11 @@ def test_a_resume_hours_later_with_people_there_is_a_new_request() -> None:
         assert [a.user for a in run.approvers] == ["UCARLA"]
         assert scene.estate.thrown_out == 40
         (resumed,) = [e for e in await scene.journal.events("acme-1") if isinstance(e, Resumed)]
-        assert (resumed.by.user, [a.user for a in resumed.approvers], bool(resumed.plan)) == ("UANA", ["UCARLA"], True)
+        assert (resumed.by.user, [a.user for a in resumed.approvers], bool(resumed.plan)) == (
+            "UANA",
+            ["UCARLA"],
+            True,
+        )
         assert "acme-1 goes on" in (await request_of(scene, "approved by <@UCARLA>")).text
         said = [e.what for e in await scene.journal.chain.newest("acme", 9)]
         assert said[0] == What.ENDED
@@ -126,7 +137,9 @@ def test_a_resume_soon_after_with_nobody_there_is_one_press() -> None:
         await resumes(scene)
         run = await scene.run_is("acme-1", State.DONE)
         assert [a.user for a in run.approvers] == ["UBEN"]
-        assert [e.plan for e in await scene.journal.events("acme-1") if isinstance(e, Resumed)] == [None]
+        assert [e.plan for e in await scene.journal.events("acme-1") if isinstance(e, Resumed)] == [
+            None
+        ]
 
     play(story, media=2)
 
@@ -181,7 +194,9 @@ def test_each_thing_that_is_not_as_it_was_approved_asks_again(cause: str) -> Non
     play(story, media=2)
 
 
-def test_a_resume_that_is_rejected_or_expires_leaves_the_run_stopped_and_it_may_be_asked_for_again() -> None:
+def test_a_resume_that_is_rejected_or_expires_leaves_the_run_stopped_and_it_may_be_asked_for_again() -> (
+    None
+):
     async def story(scene: Scene) -> None:
         mended = await stopped_before_the_pool(scene)
         mended()
@@ -198,7 +213,12 @@ def test_a_resume_that_is_rejected_or_expires_leaves_the_run_stopped_and_it_may_
         await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Resume")
         await scene.whisper("UANA", "has asked for this already")
         card = await with_buttons(scene, "Resume acme-1")
-        value = next(e["value"] for b in card.blocks for e in b.get("elements", ()) if e.get("action_id") == "approve")
+        value = next(
+            e["value"]
+            for b in card.blocks
+            for e in b.get("elements", ())
+            if e.get("action_id") == "approve"
+        )
         await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
         await scene.run_is("acme-1", State.ABANDONED)
         await scene.ben.presses(card, "Approve")
@@ -267,7 +287,10 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
         await scene.ana.presses(ask, "Go on from the new state")
         await scene.whisper("UANA", NOT_YET)
         card = await request_of(scene, "Go on from the new state acme-1: Scale acme to 2")
-        for said in ("60 people are in meetings; there were 0", "3 media nodes were not there when it was approved"):
+        for said in (
+            "60 people are in meetings; there were 0",
+            "3 media nodes were not there when it was approved",
+        ):
             assert said in card.text, card.text
         await scene.passes(600)
         assert scene.estate.thrown_out == 0
@@ -275,13 +298,18 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
         run = await over(scene)
         assert scene.estate.thrown_out > 0
         (answer,) = run.answers
-        assert (answer.by and answer.by.user, [a.user for a in answer.approvers]) == ("UANA", ["UBEN"])
+        assert (answer.by and answer.by.user, [a.user for a in answer.approvers]) == (
+            "UANA",
+            ["UBEN"],
+        )
 
     play(story, media=3)
 
 
 @pytest.mark.parametrize("when", ["asked", "approved"])
-def test_people_who_were_unknown_then_or_are_now_are_shown_before_they_are_disconnected(when: str) -> None:
+def test_people_who_were_unknown_then_or_are_now_are_shown_before_they_are_disconnected(
+    when: str,
+) -> None:
     async def story(scene: Scene) -> None:
         people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
         load = people.load
@@ -345,7 +373,12 @@ def test_votes_are_of_one_question_and_the_next_asking_is_another() -> None:
 def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_now() -> None:
     async def story(scene: Scene) -> None:
         old = await at_the_deadline(scene)
-        value = next(e["value"] for b in old.blocks for e in b.get("elements", ()) if e.get("action_id") == "answer:force")
+        value = next(
+            e["value"]
+            for b in old.blocks
+            for e in b.get("elements", ())
+            if e.get("action_id") == "answer:force"
+        )
         await scene.ben.presses(old, "Wait another 30 min")
         await scene.run_is("acme-1", State.RUNNING)
         await scene.run_is("acme-1", State.ASKING)
@@ -353,15 +386,24 @@ def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_
         before = (await scene.journal.run("acme-1")).question
         assert before is not None
         assert before.id != question_id
-        with pytest.raises(Exception, match=r"not open any more: <@UBEN> answered it .* ago; asked now: .*did not finish in time"):
-            await scene.bot.desk.answer(run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0])
+        with pytest.raises(
+            Exception,
+            match=r"not open any more: <@UBEN> answered it .* ago; asked now: .*did not finish in time",
+        ):
+            await scene.bot.desk.answer(
+                run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0]
+            )
         assert (await scene.journal.run("acme-1")).question == before
         assert scene.estate.thrown_out == 0
 
     play(story, media=2, site=SHORT)
 
 
-@pytest.mark.parametrize(("leaves", "seconds"), [(True, 700), (False, 1900)], ids=["lost the account", "older than an approval may be"])
+@pytest.mark.parametrize(
+    ("leaves", "seconds"),
+    [(True, 700), (False, 1900)],
+    ids=["lost the account", "older than an approval may be"],
+)
 def test_a_vote_that_counts_no_more_at_the_last_press(*, leaves: bool, seconds: float) -> None:
     async def story(scene: Scene) -> None:
         ask = await at_the_deadline(scene)
@@ -442,12 +484,16 @@ def test_a_request_that_needs_no_approval_any_more_is_started_by_whoever_asked()
         await scene.whisper("UBEN", "The new plan needs no approval: <@UANA> can start it")
         card = await with_buttons(scene, "Needs no approval any more: <@UANA> can start it")
         await scene.ben.presses(card, "Start")
-        await scene.whisper("UBEN", "needs no approval any more; <@UANA>, who asked for it, can start it")
+        await scene.whisper(
+            "UBEN", "needs no approval any more; <@UANA>, who asked for it, can start it"
+        )
         assert await scene.journal.latest("acme", 3) == []
         await scene.ana.presses(card, "Start")
         run = await over(scene)
         assert run.approvers == ()
-        assert (What.STARTED, "UANA") in [(e.what, e.user) for e in await scene.journal.chain.newest("acme", 5)]
+        assert (What.STARTED, "UANA") in [
+            (e.what, e.user) for e in await scene.journal.chain.newest("acme", 5)
+        ]
 
     play(story, media=2)
 
@@ -464,7 +510,11 @@ def test_typing_it_again_starts_what_needs_no_approval_any_more() -> None:
         await with_buttons(scene, "Needs no approval any more")
         await scene.ana.types("COPS", "/openvidu restart media-1")
         run = await over(scene)
-        (request,) = [r for r in [await scene.journal.request(run.request)] if r.state is RequestState.APPROVED]
+        (request,) = [
+            r
+            for r in [await scene.journal.request(run.request)]
+            if r.state is RequestState.APPROVED
+        ]
         assert request.startable
 
     play(story, media=2)
@@ -495,7 +545,9 @@ GLASS = {"operators": ["UANA", "UBEN", "UCARLA"], "break_glass": ["UANA"]}
 
 def test_break_glass_buys_no_standing_permission() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", '/openvidu break-glass window add w Mon-Sun 09:00-17:00 UTC --reason "x"')
+        await scene.ana.types(
+            "COPS", '/openvidu break-glass window add w Mon-Sun 09:00-17:00 UTC --reason "x"'
+        )
         await scene.whisper("UANA", "break-glass covers one run, now")
         await scene.passes(6 * 3600)
         assert await scene.journal.latest("acme", 3) == []
@@ -506,11 +558,15 @@ def test_break_glass_buys_no_standing_permission() -> None:
 def test_a_run_by_break_glass_says_for_ever_that_it_has_no_approval_and_by_whom() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
-        await scene.ana.presses(await with_buttons(scene, "Break-glass, without approval"), "Run without approval")
+        await scene.ana.presses(
+            await with_buttons(scene, "Break-glass, without approval"), "Run without approval"
+        )
         run = await over(scene)
         assert run.glass
         assert "no approval: break-glass by <@UANA>" in (await scene.card("acme is down ·")).text
-        opened = next(e for e in await scene.journal.chain.newest("acme", 5) if e.what == What.OPENED)
+        opened = next(
+            e for e in await scene.journal.chain.newest("acme", 5) if e.what == What.OPENED
+        )
         assert "no approval: break-glass by UANA" in opened.after
 
     play(story, media=2, roles=GLASS)
@@ -526,7 +582,9 @@ def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_th
 
         api.put_pool = refuse
         await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
-        await scene.ana.presses(await with_buttons(scene, "Break-glass, without approval"), "Run without approval")
+        await scene.ana.presses(
+            await with_buttons(scene, "Break-glass, without approval"), "Run without approval"
+        )
         await scene.run_is("acme-1", State.STOPPED)
         api.put_pool = put
         await scene.passes(3600)
@@ -544,7 +602,9 @@ def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_th
     play(story, media=2, roles=GLASS)
 
 
-def test_while_slack_does_not_say_who_has_left_an_approval_still_counts_for_as_long_as_it_lasts() -> None:
+def test_while_slack_does_not_say_who_has_left_an_approval_still_counts_for_as_long_as_it_lasts() -> (
+    None
+):
     """Else nothing could be approved at a terminal while Slack is away."""
 
     async def story(scene: Scene) -> None:

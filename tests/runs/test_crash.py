@@ -108,7 +108,9 @@ def test_killed_at_any_point_and_started_late(story: str, away: str, part: int) 
 def test_ten_deaths_in_one_run() -> None:
     async def story() -> None:
         async with Scene(media=2, start=False) as scene:
-            scene.forgiven = ["ratelimited"]  # ten restarts in a minute are ten lines in the thread; the SDK waits and sends again
+            scene.forgiven = [
+                "ratelimited"
+            ]  # ten restarts in a minute are ten lines in the thread; the SDK waits and sends again
             scene.estate.open_meeting(people=4, minutes=6)
             await scene.start_bot(150)
             driver = asyncio.create_task(insist(scene, Shutdown()))

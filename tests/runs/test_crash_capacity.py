@@ -21,7 +21,12 @@ Check = Callable[[Scene], None]
 def _serving(number: int, size: str = "s-4vcpu-8gb", signals: int = 0) -> Check:
     def check(scene: Scene) -> None:
         media = scene.estate.media("acme")
-        assert len(media) == len(scene.estate.serving("acme")) == scene.estate.pool("acme").target == number
+        assert (
+            len(media)
+            == len(scene.estate.serving("acme"))
+            == scene.estate.pool("acme").target
+            == number
+        )
         assert {d.size for d in media} == {size}
         assert len(scene.estate.signals) == signals
         assert set(scene.estate.signals.values()) <= {1}

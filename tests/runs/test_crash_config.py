@@ -21,7 +21,11 @@ NEW = "Correct-Horse-Battery-9"
 
 def staged(scene: Scene) -> list[str]:
     home = scene.estate.clusters["acme"].bucket
-    return [k for k in scene.town.spaces.buckets[home].objects if "staged" in k and scene.town.spaces.read(home, k) is not None]
+    return [
+        k
+        for k in scene.town.spaces.buckets[home].objects
+        if "staged" in k and scene.town.spaces.read(home, k) is not None
+    ]
 
 
 def change(away: str, die_at: Fate) -> int:
@@ -30,7 +34,12 @@ def change(away: str, die_at: Fate) -> int:
             scene.estate.rolling = True
             await scene.start_bot()
             desk = scene.bot.desk
-            await desk.configure(ANA, "acme", lambda f: SecretsFile(bytes(f)).set("DASHBOARD_ADMIN_PASSWORD", NEW), channel="COPS")
+            await desk.configure(
+                ANA,
+                "acme",
+                lambda f: SecretsFile(bytes(f)).set("DASHBOARD_ADMIN_PASSWORD", NEW),
+                channel="COPS",
+            )
             (request,) = await desk.waiting("acme")
             life = scene.lives[-1]
             life.points, life.die_at = 0, die_at
@@ -45,7 +54,9 @@ def change(away: str, die_at: Fate) -> int:
                 await scene.passes(5)
             run = await scene.journal.run("acme-1")
             assert run.state is State.DONE, run.stopped
-            written = scene.town.spaces.read(scene.estate.clusters["acme"].bucket, "secrets.env") or b""
+            written = (
+                scene.town.spaces.read(scene.estate.clusters["acme"].bucket, "secrets.env") or b""
+            )
             assert f"DASHBOARD_ADMIN_PASSWORD={NEW}\n".encode() in written
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             for _ in range(90):

@@ -5,7 +5,16 @@ from functools import partial
 
 import pytest
 
-from services.procedures import DrainNodes, Freeze, Park, Procedure, ResizeMedia, Roll, Shutdown, Startup
+from services.procedures import (
+    DrainNodes,
+    Freeze,
+    Park,
+    Procedure,
+    ResizeMedia,
+    Roll,
+    Shutdown,
+    Startup,
+)
 from services.runs.run import State
 from simulators.faults import Faults
 from tests.runs.test_crash import insist
@@ -79,7 +88,9 @@ def tell(name: str, away: str, die_at: Fate) -> int:
     async def story() -> int:
         async with brief(media=2, kind=kind, away=away) as scene:
             # People are still there when the drain begins: an autoscaler is paused before, for as long as its function may take.
-            scene.estate.open_meeting(people=4, minutes=5 if kind == "autoscaler" else 1, recordings=1)
+            scene.estate.open_meeting(
+                people=4, minutes=5 if kind == "autoscaler" else 1, recordings=1
+            )
             if first is not None:
                 await scene.start_bot()
                 await insist(scene, first)
@@ -92,7 +103,9 @@ def tell(name: str, away: str, die_at: Fate) -> int:
             run = await insist(scene, procedure)
             assert run.state is State.DONE, run.stopped
             check(scene)
-            assert set(scene.estate.signals.values()) <= {1}, "drained once per start of its media server"
+            assert set(scene.estate.signals.values()) <= {1}, (
+                "drained once per start of its media server"
+            )
             assert scene.estate.thrown_out == 0
             await scene.settled(run)
             return life.points
@@ -113,8 +126,16 @@ def test_bad_luck_on_every_side(kind: str, seed: int) -> None:
     """Answers are lost and refused, for the bot and for the function too, which then sees no nodes and brings more."""
 
     async def story() -> None:
-        cloud = {"500-before": 0.03, "503-after": 0.03, "reset-before": 0.02, "reset-after": 0.03, "429-minute": 0.01}
-        faults = Faults(seed, {"digitalocean": cloud, "ssh": {"cut-before": 0.03, "cut-after": 0.03}})
+        cloud = {
+            "500-before": 0.03,
+            "503-after": 0.03,
+            "reset-before": 0.02,
+            "reset-after": 0.03,
+            "429-minute": 0.01,
+        }
+        faults = Faults(
+            seed, {"digitalocean": cloud, "ssh": {"cut-before": 0.03, "cut-after": 0.03}}
+        )
         async with Scene(media=2, kind=kind, seed=seed, faults=faults) as scene:
             scene.forgiven = ["ratelimited"]
             scene.estate.open_meeting(people=4, minutes=10, recordings=1)

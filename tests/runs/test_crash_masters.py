@@ -38,7 +38,9 @@ def resized(scene: Scene) -> None:
 
 def one_snapshot_each(scene: Scene) -> None:
     made = list(scene.estate.snapshots.values())
-    assert sorted(s.droplet_id for s in made) == sorted(m.id for m in scene.estate.masters("acme")), "each exactly once"
+    assert sorted(s.droplet_id for s in made) == sorted(
+        m.id for m in scene.estate.masters("acme")
+    ), "each exactly once"
     assert len({s.name.partition("-master-")[0] for s in made}) == 1, "under one label"
     assert asked(scene, "snapshot") == sorted(s.droplet_id for s in made)
 
@@ -84,7 +86,9 @@ def prune(away: str, die_at: Fate) -> int:
         for day in range(1, 6):
             for n, m in enumerate(scene.estate.masters("acme"), 1):
                 name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
-                made = Snapshot(scene.estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
+                made = Snapshot(
+                    scene.estate.number(), name, m.id, m.region, m.disk, scene.clock.now()
+                )
                 scene.estate.snapshots[made.id] = made
                 m.snapshot_ids.append(made.id)
 
@@ -126,4 +130,9 @@ USUAL = {"resize": 2, "rolling": 2, "live": 3, "offline": 2, "prune": 2}
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(story: str, away: str, part: int) -> None:
-    survives(f"{story}, {away}", partial(STORIES[story], away), USUAL[story] if away == AT_ONCE else 1, part)
+    survives(
+        f"{story}, {away}",
+        partial(STORIES[story], away),
+        USUAL[story] if away == AT_ONCE else 1,
+        part,
+    )

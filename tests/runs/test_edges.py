@@ -48,7 +48,13 @@ def play(story: Callable[[Scene], Awaitable[None]], before: float = 20.0, **more
     """A scene that begins some seconds before 20:00, with a window that was added long ago."""
 
     async def scene_of_it() -> None:
-        async with Scene(media=1, origin=T - before, start=False, site={"channel": "COPS"}, **more) as scene:  # type: ignore[arg-type]
+        async with Scene(
+            media=1,
+            origin=T - before,
+            start=False,
+            site={"channel": "COPS"},
+            **more,  # type: ignore[arg-type]
+        ) as scene:
             await scene.start_bot()
             await keeps(scene.bot.hours, "acme", NIGHTS, T - 3600)
             await story(scene)
@@ -195,7 +201,10 @@ def test_busy_is_tried_again_and_told_once_when_it_comes_to_nothing() -> None:
         told = [m for m in scene.ana.sees("COPS") if "did not close at 20:00" in m.text]
         assert len(told) == 1
         assert "acme-1 (drain media-1) has acme" in told[0].text
-        assert METRICS.value("openvidu_bot_missed_edges_total", cluster="acme", kind="close") == before + 1
+        assert (
+            METRICS.value("openvidu_bot_missed_edges_total", cluster="acme", kind="close")
+            == before + 1
+        )
 
     play(story, before=60)
 
@@ -221,7 +230,14 @@ def test_a_late_opening_is_told_before_it_is_late() -> None:
 def test_what_was_forecast_is_what_happened(seed: int) -> None:
     """Two weeks over the autumn change of clocks, with the bot down at random: every edge was acted on or told, once."""
     dice = random.Random(seed)
-    words = dice.choice([NIGHTS, "nights daily 22:00-06:00 UTC", f"{NIGHTS} --media-only", "lunch Mon-Sat 13:00-14:30 Europe/Madrid"])
+    words = dice.choice(
+        [
+            NIGHTS,
+            "nights daily 22:00-06:00 UTC",
+            f"{NIGHTS} --media-only",
+            "lunch Mon-Sat 13:00-14:30 Europe/Madrid",
+        ]
+    )
     begin = at("2026-10-19T12:00")
     end = begin + 13 * 86400.0
 
@@ -264,13 +280,17 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
         assert set(acted) <= edges.keys()
         assert max((acted + missed).values()) == 1, "each once, in one way"
         silent = edges.keys() - acted.keys() - missed.keys() - late
-        for name in silent:  # it was so already: the edge before it had come to nothing, and that was told
+        for (
+            name
+        ) in silent:  # it was so already: the edge before it had come to nothing, and that was told
             assert expected[expected.index(edges[name]) - 1].name in missed
         for run in runs:
             edge = edges[run.edge]
             assert run.state is State.DONE
             assert run.opened_at >= edge.start
-            assert edge.kind == "open" or edge.until - run.opened_at >= 1790, "never closed late into working hours"
+            assert edge.kind == "open" or edge.until - run.opened_at >= 1790, (
+                "never closed late into working hours"
+            )
 
     virtual.run(story(), at_most=60 * 86400.0)
 
@@ -282,7 +302,9 @@ def test_a_thousand_windows_at_the_same_minute() -> None:
     async def story() -> None:
         clock = loop_clock(T - 16)
         store = SqliteStore(None, clock, threaded=False)
-        worlds = {f"c{n}": Quick(f"c{n}", clock, latency=0.4, hosted=n * 10_000) for n in range(number)}
+        worlds = {
+            f"c{n}": Quick(f"c{n}", clock, latency=0.4, hosted=n * 10_000) for n in range(number)
+        }
         desk, hours = staffed(worlds, store, clock)
         for name in worlds:
             await keeps(hours, name, NIGHTS, T - 3600)
@@ -311,14 +333,22 @@ def test_every_account_closes_at_the_same_minute_within_its_own_budget(tmp_path:
         async with looked_after(accounts, [NIGHTS], begin, tmp_path) as bot:
             await asyncio.sleep(T + 1200 - begin)
             journal = bot.desk.journal
-            runs = [await journal.run(f"{stack}-1") for town in accounts.towns for stack in town.estate.clusters]
+            runs = [
+                await journal.run(f"{stack}-1")
+                for town in accounts.towns
+                for stack in town.estate.clusters
+            ]
         opened = [run.opened_at for run in runs]
         assert min(opened) >= T
         assert max(opened) - min(opened) < 1.0
         assert {run.state for run in runs} == {State.DONE}
         for town in accounts.towns:
             assert town.estate.violations == []
-            assert all(m.status == "off" for stack in town.estate.clusters for m in town.estate.masters(stack))
+            assert all(
+                m.status == "off"
+                for stack in town.estate.clusters
+                for m in town.estate.masters(stack)
+            )
             assert [r for r in town.estate.requests if r[2] == 429] == []
         assert accounts.busiest_minute(begin) <= 250
 
@@ -353,11 +383,15 @@ def test_twenty_clusters_under_one_token_close_within_its_budget() -> None:
         site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": [NIGHTS]}
         stacks = tuple(f"c{n}" for n in range(20))
         async with Scene(media=1, stacks=stacks, origin=at("2026-11-25T19:59"), site=site) as scene:
-            scene.forgiven = ["ratelimited"]  # twenty cards in one channel at once; the SDK waits and sends again
+            scene.forgiven = [
+                "ratelimited"
+            ]  # twenty cards in one channel at once; the SDK waits and sends again
             await scene.passes(900)
             assert all(m.status == "off" for stack in stacks for m in scene.estate.masters(stack))
             assert [r for r in scene.estate.requests if r[2] == 429] == []
-            minutes = Counter(int((r[3] - at("2026-11-25T19:59")) // 60) for r in scene.estate.requests)
+            minutes = Counter(
+                int((r[3] - at("2026-11-25T19:59")) // 60) for r in scene.estate.requests
+            )
             assert max(minutes.values()) <= 250
 
     virtual.run(story())

@@ -60,13 +60,17 @@ def without(*names: str) -> Change:
 def refused(status: int) -> Change:
     """Nothing is done."""
     said = json.dumps({"id": "x", "message": "flake"}).encode()
-    return lambda ask, _method, _path, more: dataclasses.replace(ask("GET", "/v2/account", {}, *more[1:]), status=status, body=said)
+    return lambda ask, _method, _path, more: dataclasses.replace(
+        ask("GET", "/v2/account", {}, *more[1:]), status=status, body=said
+    )
 
 
 def done_and_refused(status: int) -> Change:
     """It is done, and the answer says that it is not."""
     said = json.dumps({"id": "x", "message": "flake"}).encode()
-    return lambda ask, method, path, more: dataclasses.replace(ask(method, path, *more), status=status, body=said)
+    return lambda ask, method, path, more: dataclasses.replace(
+        ask(method, path, *more), status=status, body=said
+    )
 
 
 async def half_way(scene: Scene) -> None:
@@ -81,11 +85,15 @@ GLITCHES: dict[str, Change] = {
     "an empty list": only(1, droplets, without("acme")),
     "one master missing": only(2, droplets, without("master-node-3")),
     "401 for a list": only(1, droplets, refused(401)),
-    "403 for the members": only(1, lambda m, p: m == "GET" and p.endswith("/members"), refused(403)),
+    "403 for the members": only(
+        1, lambda m, p: m == "GET" and p.endswith("/members"), refused(403)
+    ),
     "401 for an action": only(1, lambda m, p: m == "POST" and p.endswith("/actions"), refused(401)),
     "404 for an action": only(2, lambda m, p: m == "POST" and p.endswith("/actions"), refused(404)),
     "403 for the pool's edit": only(2, lambda m, _: m == "PUT", refused(403)),
-    "401 for an action that is made": only(3, lambda m, p: m == "POST" and p.endswith("/actions"), done_and_refused(401)),
+    "401 for an action that is made": only(
+        3, lambda m, p: m == "POST" and p.endswith("/actions"), done_and_refused(401)
+    ),
     "403 for an edit that is made": only(1, lambda m, _: m == "PUT", done_and_refused(403)),
 }
 
@@ -113,7 +121,11 @@ def test_while_a_master_is_missing_nothing_is_asked_for_and_the_card_says_what_i
             run = await scene.run_is("acme-1", State.STOPPED, timeout=600)
             assert "acme has 3 masters" in run.stopped
             assert scene.clock.now() - began >= 60
-            assert not [e for e in await scene.journal.events("acme-1") if isinstance(e, Asked) and e.at > began]
+            assert not [
+                e
+                for e in await scene.journal.events("acme-1")
+                if isinstance(e, Asked) and e.at > began
+            ]
 
     virtual.run(story())
 
@@ -125,7 +137,11 @@ def test_a_refusal_that_lasts_stops_after_three_tries_over_a_minute(status: int)
             answers(scene, only(-1, lambda m, _: m == "PUT", refused(status)))
             await asked(scene, "shutdown", "Shut down acme")
             run = await scene.run_is("acme-1", State.STOPPED, timeout=600)
-            tries = [e.at for e in await scene.journal.events("acme-1") if isinstance(e, Asked) and e.step == 1]
+            tries = [
+                e.at
+                for e in await scene.journal.events("acme-1")
+                if isinstance(e, Asked) and e.step == 1
+            ]
             assert len(tries) >= 3
             assert 60 <= tries[-1] - tries[0] < 120
             assert f"({status})" in run.stopped
@@ -140,7 +156,9 @@ def test_a_definite_refusal_stops_at_once(status: int) -> None:
             answers(scene, only(-1, lambda m, _: m == "PUT", refused(status)))
             await scene.ana.types("COPS", "/openvidu scale 2")
             await scene.run_is("acme-1", State.STOPPED, timeout=60)
-            assert len([e for e in await scene.journal.events("acme-1") if isinstance(e, Asked)]) == 1
+            assert (
+                len([e for e in await scene.journal.events("acme-1") if isinstance(e, Asked)]) == 1
+            )
 
     virtual.run(story())
 
@@ -188,7 +206,9 @@ def test_an_unexpected_error_is_looked_at_again() -> None:
 
 
 @pytest.mark.parametrize("at", ["observe", "act"])
-def test_an_error_that_comes_for_ever_is_posted_once_logged_once_and_stops_the_run(at: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_that_comes_for_ever_is_posted_once_logged_once_and_stops_the_run(
+    at: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """It was a traceback and a message in the thread every ten seconds, without end."""
     step = "Let 2 media nodes finish" if at == "observe" else "Shut down masters 1-4"
 
@@ -201,9 +221,15 @@ def test_an_error_that_comes_for_ever_is_posted_once_logged_once_and_stops_the_r
             assert 3600 <= run_at(await scene.journal.events("acme-1")) - calls[0] < 3700
             said = [n for n in await notes(scene) if "internal error" in n]
             assert len(said) == 1
-            assert len([t for t in thread(scene) if "internal error" in t]) == 2, "once when it lasts, once when it stops"
-            assert len([e for e in await scene.journal.events("acme-1") if isinstance(e, Taken)]) == 1
-            assert len([e for e in await scene.journal.events("acme-1") if isinstance(e, Asked)]) < 150
+            assert len([t for t in thread(scene) if "internal error" in t]) == 2, (
+                "once when it lasts, once when it stops"
+            )
+            assert (
+                len([e for e in await scene.journal.events("acme-1") if isinstance(e, Taken)]) == 1
+            )
+            assert (
+                len([e for e in await scene.journal.events("acme-1") if isinstance(e, Asked)]) < 150
+            )
             return run
 
     with caplog.at_level(logging.ERROR):

@@ -84,7 +84,9 @@ def test_approved_at_four_it_is_done_at_ten() -> None:
         request = await only(scene)
         assert (request.later, request.until) == (AT_TEN, AT_TEN + GRACE)
         shown = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
-        assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in shown.text, "the date and the zone stand on the card"
+        assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in shown.text, (
+            "the date and the zone stand on the card"
+        )
         assert await scene.bot.desk.open_run("acme") is None
         scene.kill()  # and nobody looks for hours
         await until(scene, AT_TEN - 60)
@@ -103,7 +105,9 @@ def test_approved_at_four_it_is_done_at_ten() -> None:
     played(story, origin=AT_FOUR)
 
 
-@pytest.mark.parametrize("words", ["backup create --at 22:00", "startup 3 --at 22:00", "scale 4 --at Wed 22:00"])
+@pytest.mark.parametrize(
+    "words", ["backup create --at 22:00", "startup 3 --at 22:00", "scale 4 --at Wed 22:00"]
+)
 def test_what_needs_no_approval_is_planned_at_once(words: str) -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", f"/openvidu {words}")
@@ -143,8 +147,13 @@ def _add_node(scene: Scene) -> None:
     scene.estate.pool("acme").target += 1
 
 
-@pytest.mark.parametrize(("changes", "why"), [(_grow, "9 people are in meetings"), (_add_node, "the cluster changed since it was")])
-def test_what_is_heavier_then_is_asked_for_again(changes: Callable[[Scene], None], why: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [(_grow, "9 people are in meetings"), (_add_node, "the cluster changed since it was")],
+)
+def test_what_is_heavier_then_is_asked_for_again(
+    changes: Callable[[Scene], None], why: str
+) -> None:
     async def story(scene: Scene) -> None:
         await planned(scene)
         request = await only(scene)
@@ -201,7 +210,10 @@ def test_what_is_done_already_is_said() -> None:
         await scene.bot.desk.approve(now.id, BEN)
         await over(scene)
         await until(scene, AT_TEN + 15)
-        assert "there was nothing to do: acme is down already" in (await newest(scene, request)).why_closed
+        assert (
+            "there was nothing to do: acme is down already"
+            in (await newest(scene, request)).why_closed
+        )
 
     played(story)
 
@@ -249,7 +261,9 @@ def test_nothing_is_planned_into_a_hold() -> None:
         with pytest.raises(Refused, match="acme is on hold for another"):
             await scene.bot.desk.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
         after = datetime(2026, 11, 26, 10, tzinfo=MADRID).timestamp()
-        assert isinstance(await scene.bot.desk.request(ANA, "acme", Shutdown(), later=(after, ZONE)), Waiting)
+        assert isinstance(
+            await scene.bot.desk.request(ANA, "acme", Shutdown(), later=(after, ZONE)), Waiting
+        )
 
     played(story)
 
@@ -284,7 +298,10 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
             assert closed.run == "acme-1"
             return
         assert closed.state is RequestState.EXPIRED
-        assert closed.why_closed == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor in the 15 min after it"
+        assert (
+            closed.why_closed
+            == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor in the 15 min after it"
+        )
         await scene.passes(120)
         assert len([m for m in scene.ana.sees("COPS") if "was not done at" in m.text]) == 1
         assert await scene.bot.desk.runs("acme", ANA) == []
@@ -315,7 +332,12 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
         await planned(scene)
         request = await only(scene)
         if by == "button":
-            await rejects(scene.person("UCARLA"), await with_buttons(scene, "this counts until"), "not tonight", "Call off…")
+            await rejects(
+                scene.person("UCARLA"),
+                await with_buttons(scene, "this counts until"),
+                "not tonight",
+                "Call off…",
+            )
         else:
             await scene.ana.types("COPS", "/openvidu later")
             listed = await scene.whisper("UANA", "Planned for later on acme")
@@ -336,7 +358,9 @@ def test_status_and_home_show_it() -> None:
     async def story(scene: Scene) -> None:
         await planned(scene)
         await scene.ana.types("COPS", "/openvidu status")
-        assert "22:00 Europe/Madrid: Shut down acme" in (await scene.whisper("UANA", "Cost now")).text
+        assert (
+            "22:00 Europe/Madrid: Shut down acme" in (await scene.whisper("UANA", "Cost now")).text
+        )
         await scene.ana.opens_home()
         await scene.passes(20)
         home = str(scene.ana.home())
@@ -362,8 +386,12 @@ def test_the_same_at_the_same_time_is_asked_for_once() -> None:
         await desk.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
         with pytest.raises(Refused, match="has asked for this already"):
             await desk.request(BEN, "acme", Shutdown(), later=(AT_TEN, ZONE))
-        assert isinstance(await desk.request(ANA, "acme", Shutdown(), later=(AT_TEN + 3600, ZONE)), Waiting)
-        assert isinstance(await desk.request(ANA, "acme", Shutdown()), Waiting), "now is another thing"
+        assert isinstance(
+            await desk.request(ANA, "acme", Shutdown(), later=(AT_TEN + 3600, ZONE)), Waiting
+        )
+        assert isinstance(await desk.request(ANA, "acme", Shutdown()), Waiting), (
+            "now is another thing"
+        )
 
     played(story)
 
@@ -372,7 +400,9 @@ def test_what_cannot_be_planned() -> None:
     async def story(scene: Scene) -> None:
         desk = scene.bot.desk
         with pytest.raises(Refused, match="takes no `--at`: a window says itself"):
-            await desk.request(ANA, "acme", AddWindow("nights Mon-Fri 20:00-07:30"), later=(AT_TEN, ZONE))
+            await desk.request(
+                ANA, "acme", AddWindow("nights Mon-Fri 20:00-07:30"), later=(AT_TEN, ZONE)
+            )
         with pytest.raises(Refused, match="the time that it was planned for is over"):
             await desk.request(ANA, "acme", Shutdown(), later=(scene.clock.now() - 1, ZONE))
         with pytest.raises(Refused, match="31 days ahead at most"):
@@ -388,7 +418,9 @@ def test_a_version_without_it_finds_no_request_under_the_keys_that_it_reads() ->
     async def story(scene: Scene) -> None:
         await planned(scene)
         request = await only(scene)
-        found = await scene.store.get(f"request:{request.id}", "pending:acme", f"later:{request.id}")
+        found = await scene.store.get(
+            f"request:{request.id}", "pending:acme", f"later:{request.id}"
+        )
         assert found[0] is None
         assert request.id not in (found[1] or "")
         assert found[2] == request.text
@@ -429,18 +461,33 @@ def test_a_moment_is_read_by_the_clusters_clocks(said: str, at: float) -> None:
         ("2027-10-31 02:30", AT_FOUR, "twice on 2027-10-31: write `--at \"2027-10-31 00:30 UTC\"` or `--at \"2027-10-31 01:30 UTC\"`"),
     ],
 )  # fmt: skip
-def test_what_is_over_skipped_or_shown_twice_is_refused_with_both_readings(said: str, typed_at: float, words: str) -> None:
+def test_what_is_over_skipped_or_shown_twice_is_refused_with_both_readings(
+    said: str, typed_at: float, words: str
+) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
         parse_at(said, typed_at, ZONE)
 
 
-@pytest.mark.parametrize("words", ["shutdown --at Fri 22:00", 'shutdown --at "Fri 22:00"', "shutdown --at='Fri 22:00'", "--at Fri 22:00"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "shutdown --at Fri 22:00",
+        'shutdown --at "Fri 22:00"',
+        "shutdown --at='Fri 22:00'",
+        "--at Fri 22:00",
+    ],
+)
 def test_day_and_time_are_one_value_also_without_quotes(words: str) -> None:
-    assert parse(words if words.startswith("shut") else f"shutdown {words} --reason x").at == "Fri 22:00"
+    assert (
+        parse(words if words.startswith("shut") else f"shutdown {words} --reason x").at
+        == "Fri 22:00"
+    )
 
 
 @pytest.mark.parametrize("kind", [k for k in SPOKEN if not k.hidden], ids=lambda k: k.command)
-def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(kind: type[Command]) -> None:
+def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(
+    kind: type[Command],
+) -> None:
     """From the registry: looks, windows and break-glass take none."""
     text = f"{doors.said(kind)} --at 22:00"
     if (issubclass(kind, Procedure) and kind.schedulable) or getattr(kind, "later", False):

@@ -46,7 +46,11 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
             assert "The bot lost its memory of this" in said.text
             assert "acme-1 shutdown was seen last at step 1 of 4" in said.text
             assert "actions" not in [b["type"] for b in said.blocks]
-            (news,) = [m.text for m in scene.ana.sees("COPS") if "The bot lost its memory of acme" in m.text]
+            (news,) = [
+                m.text
+                for m in scene.ana.sees("COPS")
+                if "The bot lost its memory of acme" in m.text
+            ]
             assert "the state store was emptied" in news
             assert "acme-1 (shutdown) was at step 1 of 4: Let 2 media nodes finish" in news
             await scene.passes(3600)
@@ -59,7 +63,9 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
             await asked(scene, "shutdown", "Shut down acme")
             run = await over(scene, run="acme-2")
             assert run.id == "acme-2", "old buttons carry acme-1"
-            assert len(scene.estate.signals) == signals, "the marker on the nodes stands where the ledger does not"
+            assert len(scene.estate.signals) == signals, (
+                "the marker on the nodes stands where the ledger does not"
+            )
 
     virtual.run(story())
 
@@ -78,7 +84,9 @@ def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> No
             _, book = await scene.bot.desk.memory.books.read("acme")
             assert [w.name for w in book.windows] == ["nights"]
             assert book.exceptions.hold(scene.clock.now()) is not None
-            assert told(scene).count("The bot lost its memory of acme") == 2, "once: as words, and as blocks"
+            assert told(scene).count("The bot lost its memory of acme") == 2, (
+                "once: as words, and as blocks"
+            )
 
     virtual.run(story())
 
@@ -106,7 +114,16 @@ def test_two_bots_say_it_once() -> None:
             await scene.passes(30)
             emptied(scene)
             await scene.passes(120)
-            assert len([m for m in scene.ana.sees("COPS") if "The bot lost its memory of acme" in m.text]) == 1
+            assert (
+                len(
+                    [
+                        m
+                        for m in scene.ana.sees("COPS")
+                        if "The bot lost its memory of acme" in m.text
+                    ]
+                )
+                == 1
+            )
             _, book = await scene.bot.desk.memory.books.read("acme")
             assert len(book.exceptions.holds) == 1
 
@@ -117,7 +134,15 @@ def test_another_state_in_its_place_is_noticed_too() -> None:
     async def story() -> None:
         async with Scene(media=1, site={"channel": "COPS"}) as scene:
             await scene.passes(30)
-            await replaced(scene, {"values": {STATE: [json.dumps({"id": "another", "schema": 2, "needs": 1}), None]}, "logs": {}})
+            await replaced(
+                scene,
+                {
+                    "values": {
+                        STATE: [json.dumps({"id": "another", "schema": 2, "needs": 1}), None]
+                    },
+                    "logs": {},
+                },
+            )
             await scene.passes(60)
             assert "the state store was replaced by another" in told(scene)
 
@@ -167,7 +192,9 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
             await scene.passes(1)
             await scene.start_bot()
             await scene.passes(120)
-            assert told(scene).count("lost its memory") == before, "what was told is not told at each start"
+            assert told(scene).count("lost its memory") == before, (
+                "what was told is not told at each start"
+            )
             (number,) = await scene.store.get("number:acme")
             assert int(number or 0) >= 1, "no run is called as an earlier one"
 

@@ -24,12 +24,17 @@ def looking(cluster: Cluster, look: NodeLook) -> Cluster:
 
 def all_up(scene: Scene, media: int) -> bool:
     estate = scene.estate
-    return all(estate.healthy(m) for m in estate.masters("acme")) and len(estate.serving("acme")) == media
+    return (
+        all(estate.healthy(m) for m in estate.masters("acme"))
+        and len(estate.serving("acme")) == media
+    )
 
 
 @pytest.mark.parametrize("policy", ["ask", "keep_one"])
 @pytest.mark.parametrize("words", [f"resize masters {BIG}", "backup create --offline"])
-def test_a_refused_zero_in_the_middle_of_more_does_not_end_it_there(words: str, policy: str) -> None:
+def test_a_refused_zero_in_the_middle_of_more_does_not_end_it_there(
+    words: str, policy: str
+) -> None:
     """The masters were left off, and the run said that it was done."""
 
     async def story() -> None:
@@ -37,11 +42,17 @@ def test_a_refused_zero_in_the_middle_of_more_does_not_end_it_there(words: str, 
             scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
             await asked(scene, words, "acme")
             if policy == "ask":
-                await scene.ben.presses(await question(scene), "Keep 1 media node running ($0.07/h) and shut the masters down")
+                await scene.ben.presses(
+                    await question(scene),
+                    "Keep 1 media node running ($0.07/h) and shut the masters down",
+                )
             await over(scene)
             assert all_up(scene, 2)
             assert scene.estate.pool("acme").target == 2
-            assert words.startswith("backup") or [m.size for m in scene.estate.masters("acme")] == [BIG] * 4
+            assert (
+                words.startswith("backup")
+                or [m.size for m in scene.estate.masters("acme")] == [BIG] * 4
+            )
             assert set(scene.estate.signals.values()) == {1}
 
     virtual.run(story())
@@ -70,7 +81,9 @@ def test_the_node_that_may_have_to_stay_is_not_told_to_delete_itself() -> None:
 
     async def story() -> None:
         site = {"drain": {"method": "script"}}
-        async with Scene(media=2, allow_zero="refused", policy={"zero_refused": "keep_one"}, site=site) as scene:
+        async with Scene(
+            media=2, allow_zero="refused", policy={"zero_refused": "keep_one"}, site=site
+        ) as scene:
             oldest = scene.estate.media("acme")[0]
             scene.estate.allow_kept([oldest.id])
             await asked(scene, "shutdown", "Shut down acme")
@@ -104,7 +117,9 @@ def test_an_edit_that_slack_put_off_does_not_come_after_the_end() -> None:
 
     async def story() -> None:
         async with Scene(media=1, policy={"approvals": 2}) as scene:
-            await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid")
+            await scene.ana.types(
+                "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid"
+            )
             card = await with_buttons(scene, "Add a window")
             scene.slack.faults.add(Fault("chat.update", status=429, retry_after=5))
             await scene.ben.presses(card, "Approve")

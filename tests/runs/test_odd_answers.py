@@ -44,7 +44,9 @@ def test_a_shape_that_comes_for_a_while_delays_a_run_and_does_nothing_else(shape
 
 
 @pytest.mark.parametrize("shape", ["template-null", "member-without-droplet", "name-null"])
-def test_a_shape_that_stays_stops_the_run_after_an_hour_by_name_and_is_told_once(shape: str) -> None:
+def test_a_shape_that_stays_stops_the_run_after_an_hour_by_name_and_is_told_once(
+    shape: str,
+) -> None:
     said = {
         "template-null": "listing autoscale pools: acme-media-node-pool has no readable droplet_template",
         "member-without-droplet": "listing the members of the pool: an entry has no readable droplet_id",
@@ -84,9 +86,15 @@ def test_one_refusal_of_a_look_does_not_stop_a_run(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "path", "only"),
-    [("list-empty", "/v2/droplets", ""), ("list-one-missing", "/v2/droplets", "acme-master-node-3"), ("list-empty", POOLS, "")],
+    [
+        ("list-empty", "/v2/droplets", ""),
+        ("list-one-missing", "/v2/droplets", "acme-master-node-3"),
+        ("list-empty", POOLS, ""),
+    ],
 )
-def test_one_list_without_masters_or_pool_does_not_stop_a_run(kind: str, path: str, only: str) -> None:
+def test_one_list_without_masters_or_pool_does_not_stop_a_run(
+    kind: str, path: str, only: str
+) -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             await middle(scene)
@@ -98,7 +106,12 @@ def test_one_list_without_masters_or_pool_does_not_stop_a_run(kind: str, path: s
 
 
 @pytest.mark.parametrize(
-    ("fleet", "words"), [("fixed", "resize media s-8vcpu-16gb"), ("pool", "drain media-1"), ("autoscaler", "drain media-1001")]
+    ("fleet", "words"),
+    [
+        ("fixed", "resize media s-8vcpu-16gb"),
+        ("pool", "drain media-1"),
+        ("autoscaler", "drain media-1001"),
+    ],
 )
 def test_a_node_that_one_list_leaves_out_has_not_finished(fleet: str, words: str) -> None:
     """Gone is what two looks show: people meet there still, and the next step rests on it."""
@@ -111,7 +124,9 @@ def test_a_node_that_one_list_leaves_out_has_not_finished(fleet: str, words: str
             await scene.ben.presses(await with_buttons(scene, "Approve"), "Approve")
             await scene.passes(60)
             before = (await scene.journal.run("acme-1")).position
-            scene.town.faults.add("digitalocean", "list-one-missing", "GET /v2/droplets", only=node.name)
+            scene.town.faults.add(
+                "digitalocean", "list-one-missing", "GET /v2/droplets", only=node.name
+            )
             await scene.passes(120)
             run = await scene.journal.run("acme-1")
             assert (run.position, run.question) == (before, None)
@@ -159,7 +174,11 @@ def test_a_run_that_is_not_about_snapshots_does_not_wait_for_their_list() -> Non
             scene.town.faults.add("digitalocean", "500-before", "GET /v2/snapshots", times=-1)
             await middle(scene)
             pool = scene.estate.pool("acme")
-            body = {"name": pool.name, "config": {"target_number_instances": 3}, "droplet_template": pool.template}
+            body = {
+                "name": pool.name,
+                "config": {"target_number_instances": 3},
+                "droplet_template": pool.template,
+            }
             scene.estate.scaling.edit(pool.id, body)
             card = await question(scene, timeout=600)
             assert "the pool's number from 2 to 3" in card.text
@@ -172,7 +191,9 @@ def test_an_account_of_many_droplets_is_shut_down_while_others_come_and_go() -> 
         async with Scene(media=1, pydo=False) as scene:
             scene.estate.neighbours.move_in(230, around=scene.estate.masters("acme")[2])
             for skip in range(0, 400, 20):
-                scene.town.faults.add("digitalocean", "churn", "GET /v2/droplets", times=1, skip=skip)
+                scene.town.faults.add(
+                    "digitalocean", "churn", "GET /v2/droplets", times=1, skip=skip
+                )
             await middle(scene)
             await over(scene)
             assert not any(m.on for m in scene.estate.masters("acme"))
@@ -186,7 +207,9 @@ def test_a_pool_that_takes_no_edit_is_told_refused_and_waited_for(status: str) -
         async with Scene(media=2, pydo=False) as scene:
             pool = scene.estate.pool("acme")
             scene.estate.scaling.fail(pool, "error" if status == "error" else "deleting")
-            shown = f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"'
+            shown = (
+                f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"'
+            )
             await scene.ana.types("COPS", "/openvidu status")
             await scene.whisper("UANA", shown)
             await scene.ana.types("COPS", "/openvidu scale 4")
@@ -197,7 +220,9 @@ def test_a_pool_that_takes_no_edit_is_told_refused_and_waited_for(status: str) -
             scene.estate.scaling.fail(pool, "error" if status == "error" else "deleting")
             await scene.run_is("acme-1", State.ASKING, State.STOPPED)
             await scene.passes(60)
-            assert ("PUT", f"{POOLS}/{pool.id}") not in [request[:2] for request in scene.estate.requests]
+            assert ("PUT", f"{POOLS}/{pool.id}") not in [
+                request[:2] for request in scene.estate.requests
+            ]
             assert shown in told(scene)
 
     virtual.run(story())
@@ -215,13 +240,18 @@ def test_status_shows_the_rest_and_says_what_was_not_seen(path: str) -> None:
             if path.startswith(POOLS):
                 assert "Media nodes: what keeps them was not seen: listing" in card.text
                 assert "answered 500" in card.text
-                assert "what keeps the media nodes of acme was not seen. Nothing can be changed here." in card.text
+                assert (
+                    "what keeps the media nodes of acme was not seen. Nothing can be changed here."
+                    in card.text
+                )
                 assert "media unknown, masters $0.29" in card.text
                 await scene.ana.types("COPS", "/openvidu shutdown")
                 await scene.whisper("UANA", "No usable answer: listing")
             else:
                 assert "pool at 2, 2 droplets" in card.text
-                assert ("Backups not seen: listing snapshots: answered 500" in card.text) == (path == "/v2/snapshots")
+                assert ("Backups not seen: listing snapshots: answered 500" in card.text) == (
+                    path == "/v2/snapshots"
+                )
                 await scene.ana.types("COPS", "/openvidu shutdown --dry-run")
                 await scene.whisper("UANA", "saves $0.14/h")
 
@@ -231,15 +261,21 @@ def test_status_shows_the_rest_and_says_what_was_not_seen(path: str) -> None:
 def test_the_functions_of_an_autoscaler_that_cannot_be_read_are_named_in_status() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False, kind="autoscaler") as scene:
-            scene.town.faults.add("digitalocean", "500-before", "GET /v2/functions/namespaces", times=-1)
+            scene.town.faults.add(
+                "digitalocean", "500-before", "GET /v2/functions/namespaces", times=-1
+            )
             await scene.ana.types("COPS", "/openvidu status")
-            card = await scene.whisper("UANA", "what keeps them was not seen: listing functions namespaces: answered 500")
+            card = await scene.whisper(
+                "UANA", "what keeps them was not seen: listing functions namespaces: answered 500"
+            )
             assert "Masters: 4 of 4 healthy" in card.text
 
     virtual.run(story())
 
 
-@pytest.mark.parametrize(("fault", "only"), [("list-empty", ""), ("list-one-missing", "s-8vcpu-16gb"), ("403", "")])
+@pytest.mark.parametrize(
+    ("fault", "only"), [("list-empty", ""), ("list-one-missing", "s-8vcpu-16gb"), ("403", "")]
+)
 def test_one_odd_list_of_sizes_is_not_remembered(fault: str, only: str) -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
@@ -247,7 +283,9 @@ def test_one_odd_list_of_sizes_is_not_remembered(fault: str, only: str) -> None:
             scene.town.faults.add("digitalocean", fault, "GET /v2/sizes", times=1, **more)  # type: ignore[arg-type]
             await scene.ana.types("COPS", "/openvidu resize media s-8vcpu-16gb --dry-run")
             await scene.whisper("UANA", "size")
-            assert not any("Dry run" in str(m.blocks) for m in scene.ana.sees("COPS")), "refused this time, with the reason"
+            assert not any("Dry run" in str(m.blocks) for m in scene.ana.sees("COPS")), (
+                "refused this time, with the reason"
+            )
             await scene.passes(90)
             await scene.ana.types("COPS", "/openvidu resize media s-8vcpu-16gb --dry-run")
             await scene.whisper("UANA", "media nodes of acme to s-8vcpu-16gb")

@@ -58,7 +58,13 @@ def test_nor_an_answer() -> None:
         scene.estate.open_meeting(people=3, minutes=600)
         await asked(scene, "shutdown", "Shut down acme")
         card = await question(scene)
-        label = next(e["text"]["text"] for b in card.blocks if b["type"] == "actions" for e in b["elements"] if "force" in e["action_id"])
+        label = next(
+            e["text"]["text"]
+            for b in card.blocks
+            if b["type"] == "actions"
+            for e in b["elements"]
+            if "force" in e["action_id"]
+        )
         fails_once(scene, "html-502", 0)
         await scene.ben.presses(card, label)
         await scene.run_is("acme-1", State.DONE)
@@ -69,7 +75,11 @@ def test_nor_an_answer() -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault("users.info", status=429, retry_after=2), Fault("users.info", status=502), Fault("users.info", error="internal_error")],
+    [
+        Fault("users.info", status=429, retry_after=2),
+        Fault("users.info", status=502),
+        Fault("users.info", error="internal_error"),
+    ],
     ids=["429", "502", "internal_error"],
 )
 def test_who_it_is_is_asked_again_too(fault: Fault) -> None:

@@ -77,11 +77,15 @@ async def one_round(scene: Scene, turn: int, dice: random.Random) -> None:
     (request,) = await desks[0].waiting("acme")
     hands = [*PEOPLE, *PEOPLE]
     dice.shuffle(hands)
-    presses = await asyncio.gather(*(dice.choice(desks).approve(request.id, who) for who in hands), return_exceptions=True)
+    presses = await asyncio.gather(
+        *(dice.choice(desks).approve(request.id, who) for who in hands), return_exceptions=True
+    )
     assert len([p for p in presses if not isinstance(p, BaseException)]) == 1
     refused = {str(p).split(" ago")[0] for p in presses if isinstance(p, Refused)}
     assert len([p for p in presses if isinstance(p, Refused)]) == PRESSES - 1, presses
-    assert all("approved by <@U" in t or "at the same moment" in t or "is busy" in t for t in refused), refused
+    assert all(
+        "approved by <@U" in t or "at the same moment" in t or "is busy" in t for t in refused
+    ), refused
     name = f"acme-{turn + 1}"
     assert await scene.journal.latest("acme", 1) == [name]
     run = await scene.run_is(name, State.DONE, timeout=300)

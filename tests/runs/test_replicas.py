@@ -38,7 +38,11 @@ def test_a_dead_bots_run_is_taken_over_within_its_lease_and_one_sweep() -> None:
             run = await scene.run_is("acme-1", State.DONE)
             assert set(scene.estate.signals.values()) == {1}
             await scene.settled(run)
-            shown = [m for m in scene.ana.sees("COPS") if "acme-1" in m.text and "bot restarted" not in m.text]
+            shown = [
+                m
+                for m in scene.ana.sees("COPS")
+                if "acme-1" in m.text and "bot restarted" not in m.text
+            ]
             assert len([m for m in shown if m.ts == shown[0].ts]) == 1
 
     virtual.run(story())
@@ -92,10 +96,15 @@ def test_a_hundred_presses_at_once_are_one_run() -> None:
             desk = scene.bot.desk
             await desk.request(ANA, "acme", Shutdown(), channel="COPS")
             (request,) = await desk.waiting("acme")
-            presses = await asyncio.gather(*(desk.approve(request.id, BEN) for _ in range(100)), return_exceptions=True)
+            presses = await asyncio.gather(
+                *(desk.approve(request.id, BEN) for _ in range(100)), return_exceptions=True
+            )
             assert len([p for p in presses if not isinstance(p, Exception)]) == 1
             told = {str(p).split(" ago")[0] for p in presses if isinstance(p, Exception)}
-            assert all("approved by <@UBEN>" in t or "at the same moment" in t or "is busy" in t for t in told), told
+            assert all(
+                "approved by <@UBEN>" in t or "at the same moment" in t or "is busy" in t
+                for t in told
+            ), told
             assert await scene.journal.latest("acme", 10) == ["acme-1"]
             await scene.run_is("acme-1", State.DONE)
 
@@ -122,12 +131,21 @@ def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
                 message.text, message.blocks = shown.text, list(shown.blocks)
                 await scene.store.commit(Commit(puts={f"card:{run.id}": None}))
             if left == "shown twice":
-                asked = replace(asked, ts=place.post(place.channel("COPS"), place.bot.id, shown.text, list(shown.blocks)).ts)
+                asked = replace(
+                    asked,
+                    ts=place.post(
+                        place.channel("COPS"), place.bot.id, shown.text, list(shown.blocks)
+                    ).ts,
+                )
             await MessageRefs(scene.store).put(run.request, replace(asked, final=False))
             await scene.start_bot()
             await scene.passes(60)
             assert await MessageRefs(scene.store).unfinished() == []
-            buttons = [m.text for m in scene.ana.sees("COPS") if any(b["type"] == "actions" for b in m.blocks)]
+            buttons = [
+                m.text
+                for m in scene.ana.sees("COPS")
+                if any(b["type"] == "actions" for b in m.blocks)
+            ]
             assert buttons == [], "nothing is left to press"
             await scene.settled(run)
 
@@ -143,7 +161,11 @@ def test_an_event_that_comes_again_to_another_bot_is_answered_once() -> None:
             await scene.start_bot()
             second = scene.slack.delivery
             event = mention(scene, "status")
-            taken = [d.deliver("events_api", event) for d in (first, second, first, second) for _ in range(3)]
+            taken = [
+                d.deliver("events_api", event)
+                for d in (first, second, first, second)
+                for _ in range(3)
+            ]
             assert all(d.acked for d in await asyncio.gather(*taken))
             await scene.passes(30)
             assert len(whispers(scene, "UANA")) == 1
@@ -156,7 +178,9 @@ def test_an_event_that_comes_again_to_another_bot_is_answered_once() -> None:
 
 def mention(scene: Scene, words: str) -> dict[str, Any]:
     place = scene.slack.workspace
-    return payloads.mention(place, place.post(place.channel("COPS"), "UANA", f"<@{place.bot.id}> {words}"))
+    return payloads.mention(
+        place, place.post(place.channel("COPS"), "UANA", f"<@{place.bot.id}> {words}")
+    )
 
 
 def whispers(scene: Scene, user: str) -> list[Message]:

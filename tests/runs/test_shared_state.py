@@ -1,6 +1,5 @@
 """Two deployments on one state store that call their clusters alike: each acts on its own, or on nothing and says why."""
 
-
 import pytest
 
 from services.access.policy import Actor
@@ -21,7 +20,15 @@ def two_worlds(**production: object) -> tuple[Scene, Scene]:
     staging.estate._numbers += 1_000_000  # droplets of two accounts never share an id
     for master in staging.estate.masters("acme"):
         built_anew(staging, master.id)
-    other = Scene(media=3, seed=2, kind="fixed", site=CHANNEL, store=staging.store, roles={"operators": ["UDORA", "UCARLA"]}, start=False)
+    other = Scene(
+        media=3,
+        seed=2,
+        kind="fixed",
+        site=CHANNEL,
+        store=staging.store,
+        roles={"operators": ["UDORA", "UCARLA"]},
+        start=False,
+    )
     return staging, other
 
 
@@ -54,7 +61,9 @@ def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
             assert "acme-1" not in said, "what is staging's is not shown in production's channel"
             assert "acme in this state is another cluster: the DigitalOcean account is" in said
             assert "give one of them a state.prefix" in said
-            assert [(t.part, t.cluster) for t in production.bot.desk.bulkheads.troubles] == [("identity", "acme")]
+            assert [(t.part, t.cluster) for t in production.bot.desk.bulkheads.troubles] == [
+                ("identity", "acme")
+            ]
             with pytest.raises(Refused, match="another cluster"):
                 await production.bot.desk.request(Actor("UDORA", "T0ACME"), "acme", Shutdown())
             with pytest.raises(Refused, match="another cluster"):
@@ -82,12 +91,16 @@ def test_a_question_of_one_cannot_be_answered_by_the_other() -> None:
             assert run.question is not None
             for choice in run.question.choices:
                 with pytest.raises(Refused, match="another cluster"):
-                    await production.bot.desk.answer("acme-1", run.question.id, choice.id, Actor("UDORA", "T0ACME"))
+                    await production.bot.desk.answer(
+                        "acme-1", run.question.id, choice.id, Actor("UDORA", "T0ACME")
+                    )
 
     virtual.run(story())
 
 
-def test_masters_that_were_replaced_are_still_the_same_cluster_and_new_ones_end_what_was_about_the_old() -> None:
+def test_masters_that_were_replaced_are_still_the_same_cluster_and_new_ones_end_what_was_about_the_old() -> (
+    None
+):
     async def story() -> None:
         async with Scene(media=1, site=CHANNEL, kind="fixed") as scene:
             scene.promises = False
@@ -165,7 +178,10 @@ HERE = Identity("a", "acme", (1, 2, 3, 4))
         (Identity("b", "acme", (1, 2, 3, 4)), "the DigitalOcean account is a here and b there"),
         (Identity("a", "prod", (5, 6, 7, 8)), "the stack is acme here and prod there"),
         (Identity("", "acme", (1, 9)), ""),
-        (Identity("", "acme", (5, 6, 7, 8)), "the masters are droplets 1, 2, 3, 4 here and 5, 6, 7, 8 there"),
+        (
+            Identity("", "acme", (5, 6, 7, 8)),
+            "the masters are droplets 1, 2, 3, 4 here and 5, 6, 7, 8 there",
+        ),
         (Identity("", "acme", ()), ""),
         (Identity("", "", ()), ""),
     ],
@@ -180,5 +196,3 @@ def test_what_was_not_seen_takes_nothing_away() -> None:
     assert HERE.learned(Identity()) == HERE
     assert HERE.learned(Identity(masters=(5, 6))) == Identity("a", "acme", (5, 6))
     assert Identity().learned(HERE) == HERE
-
-

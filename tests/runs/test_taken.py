@@ -70,7 +70,9 @@ def command(die_at: Fate) -> int:
                 await scene.settled(await scene.journal.run("acme-1"))
             else:
                 assert scene.estate.pool("acme").target == 2
-                assert failed is not None or UNTOUCHED in said or "type it again" in said, "nobody told her anything"
+                assert failed is not None or UNTOUCHED in said or "type it again" in said, (
+                    "nobody told her anything"
+                )
             return life.points
 
     return virtual.run(story())
@@ -231,14 +233,22 @@ def test_a_bot_that_stops_in_order_hands_over_what_it_could_not_finish() -> None
 def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(scene: Scene) -> None:
         place = scene.slack.workspace
-        payload = payloads.slash_command(place, place.users["UANA"], place.channels["COPS"], "/openvidu", "shutdown")
+        payload = payloads.slash_command(
+            place, place.users["UANA"], place.channels["COPS"], "/openvidu", "shutdown"
+        )
         for _ in range(3):
             await scene.slack.delivery.deliver("slash_commands", payload, True)
         await scene.passes(60)
         assert len(await scene.bot.desk.waiting("acme")) == 1
         assert "has asked for this already" not in reads(scene, "UANA")
         card = await with_buttons(scene, "Shut down acme")
-        action = next(e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] == "approve")
+        action = next(
+            e
+            for b in card.blocks
+            if b["type"] == "actions"
+            for e in b["elements"]
+            if e["action_id"] == "approve"
+        )
         press = payloads.message_action(place, place.users["UBEN"], card, action, {})
         for _ in range(3):
             await scene.slack.delivery.deliver("interactive", press)
@@ -253,7 +263,13 @@ def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_to
         place, store = scene.slack.workspace, scene.bot.ways.store
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
-        action = next(e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] == "approve")
+        action = next(
+            e
+            for b in card.blocks
+            if b["type"] == "actions"
+            for e in b["elements"]
+            if e["action_id"] == "approve"
+        )
         press = payloads.message_action(place, place.users["UBEN"], card, action, {})
         await scene.slack.delivery.deliver("interactive", press)
         await scene.run_is("acme-1", State.RUNNING)
@@ -274,7 +290,13 @@ def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery(
         place, store = scene.slack.workspace, scene.bot.ways.store
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
-        action = next(e for b in card.blocks if b["type"] == "actions" for e in b["elements"] if e["action_id"] == "approve")
+        action = next(
+            e
+            for b in card.blocks
+            if b["type"] == "actions"
+            for e in b["elements"]
+            if e["action_id"] == "approve"
+        )
         press = payloads.message_action(place, place.users["UBEN"], card, action, {})
         store.delay = 10.0  # type: ignore[attr-defined]
         await scene.slack.delivery.deliver("interactive", press)
@@ -297,7 +319,10 @@ def test_it_is_acknowledged_in_time_however_slow_the_store_is(delay: float) -> N
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         store.delay = delay
-        for act in (scene.ana.types("COPS", "/openvidu scale 3"), scene.ben.presses(card, "Approve")):
+        for act in (
+            scene.ana.types("COPS", "/openvidu scale 3"),
+            scene.ben.presses(card, "Approve"),
+        ):
             began = scene.clock.now()
             await act
             assert scene.clock.now() - began < 3.0
@@ -381,8 +406,6 @@ async def dies_over_the_next(scene: Scene) -> None:
     scene.bot.hours.wishes.keep = dies  # type: ignore[method-assign]
 
 
-
-
 # After a lost answer: look, then speak
 
 
@@ -394,7 +417,10 @@ def decides(commit: Commit) -> bool:
 LOST = (
     ("scale 3", "It was taken: `acme-1` is"),
     ("shutdown", "It was taken: the request waits for approval"),
-    ('break-glass shutdown --reason "fire"', "It was taken: “break-glass asked for” stands in the audit of acme"),
+    (
+        'break-glass shutdown --reason "fire"',
+        "It was taken: “break-glass asked for” stands in the audit of acme",
+    ),
     ('hold "exam week" for 2h', "It was taken: “put on hold” stands in the audit of acme"),
     ("keepup 2h", "It was taken: “kept up” stands in the audit of acme"),
     ("window skip 2027-02-01", "It was taken: “days off added” stands in the audit of acme"),
@@ -403,20 +429,29 @@ LOST = (
 
 
 @pytest.mark.parametrize(("words", "found"), LOST)
-def test_a_command_whose_answer_was_lost_is_looked_for_before_anything_is_said_of_it(words: str, found: str) -> None:
+def test_a_command_whose_answer_was_lost_is_looked_for_before_anything_is_said_of_it(
+    words: str, found: str
+) -> None:
     shaky, reach = shaking()
 
     async def story(scene: Scene) -> None:
         await scene.passes(30)  # the window of the settings is in the book
         shaky[0].loses = decides
         await scene.ana.types("COPS", f"/openvidu {words}")
-        first = await scene.whisper("UANA", "Whether it was taken is not known yet; I look, and tell you here")
+        first = await scene.whisper(
+            "UANA", "Whether it was taken is not known yet; I look, and tell you here"
+        )
         assert UNTOUCHED not in first.text.lower()
         assert shaky[0].times == 0
         await scene.whisper("UANA", found)
         assert UNTOUCHED not in reads(scene, "UANA").lower()
 
-    play(story, reach=reach, site={"windows": ["nights Mon-Fri 20:00-07:30"]}, roles={"break_glass": ["UANA"]})
+    play(
+        story,
+        reach=reach,
+        site={"windows": ["nights Mon-Fri 20:00-07:30"]},
+        roles={"break_glass": ["UANA"]},
+    )
 
 
 @pytest.mark.parametrize(
@@ -483,6 +518,9 @@ def test_who_may_have_been_told_nothing_is_told_by_the_next_bot() -> None:
         await scene.whisper("UBEN", "Whether it was taken is not known yet")
         scene.kill()
         await scene.start_bot()
-        await scene.whisper("UBEN", "The bot was restarted while it took your press. It was taken: approved, as `acme-1`")
+        await scene.whisper(
+            "UBEN",
+            "The bot was restarted while it took your press. It was taken: approved, as `acme-1`",
+        )
 
     play(story, reach=reach)

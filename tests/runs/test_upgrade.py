@@ -60,7 +60,9 @@ def played(version: str, name: str, goes_on: GoesOn) -> None:
             assert found.flaws == ()
             assert found.entries >= len(before["logs"]["audit:acme"])
             if version in BESIDE:
-                assert Reader(version).cannot_read(state_of(scene)) == [], f"{version} could not go on from here"
+                assert Reader(version).cannot_read(state_of(scene)) == [], (
+                    f"{version} could not go on from here"
+                )
 
     virtual.run(told())
 
@@ -86,7 +88,9 @@ def test_a_question_stands_and_is_answered_by_those_who_see_what_it_ends(version
         assert run.state is State.ASKING
         assert run.question is not None
         assert [c.id for c in run.question.choices] == ["wait", "force", "stop"]
-        if run.question.stake is None:  # that version did not note who would be cut off: it is asked again, with that
+        if (
+            run.question.stake is None
+        ):  # that version did not note who would be cut off: it is asked again, with that
             with pytest.raises(Refused, match="how many was unknown when it was asked for"):
                 await scene.bot.desk.answer("acme-1", run.question.id, "force", CARLA)
             asked_again = (await scene.journal.run("acme-1")).question
@@ -116,7 +120,13 @@ def test_a_run_that_has_stopped_can_be_gone_on_with(version: str) -> None:
 def test_runs_that_ended_tell_how(version: str) -> None:
     async def goes_on(scene: Scene) -> None:
         runs = await scene.bot.desk.runs("acme", ANA)
-        assert [r.state for r in runs] == [State.CANCELLED, State.LEFT, State.ABANDONED, State.ROLLED_BACK, State.DONE]
+        assert [r.state for r in runs] == [
+            State.CANCELLED,
+            State.LEFT,
+            State.ABANDONED,
+            State.ROLLED_BACK,
+            State.DONE,
+        ]
         await scene.ana.types("COPS", "/openvidu scale 2 --dry-run")
         await scene.whisper("UANA", "Dry run")
 
@@ -142,7 +152,9 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
         await desk.reject(secret.id, BEN, "not now")
         if way == "approved":
             made = await desk.approve(shutdown.id, CARLA)
-            assert isinstance(made, Started | Changed), "it runs, or it is shown anew because another version plans otherwise"
+            assert isinstance(made, Started | Changed), (
+                "it runs, or it is shown anew because another version plans otherwise"
+            )
         elif way == "rejected":
             await desk.reject(shutdown.id, BEN, "not now")
             with pytest.raises(Refused, match="rejected by <@UBEN>"):
@@ -210,7 +222,10 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
             await scene.passes(5)
             request, book = (json.loads(t or "") for t in await scene.store.get(key, "hours:acme"))
             assert len(request["approvals"]) == 1
-            assert (request["mood"], request["plan"]["effects"]["colour"]["name"]) == ("calm", "blue")
+            assert (request["mood"], request["plan"]["effects"]["colour"]["name"]) == (
+                "calm",
+                "blue",
+            )
             assert book["exceptions"]["off"] == ["2027-12-24"]
             assert (book["mood"], book["windows"][0]["colour"]["name"]) == ("calm", "blue")
             assert book["v"] == request["v"] == VERSION
@@ -228,8 +243,17 @@ def test_every_record_carries_its_version() -> None:
             await asked(scene, "shutdown", "Shut down acme")
             await over(scene, run="acme-2")
             state = state_of(scene)
-            records = [text for key, (text, _) in state["values"].items() if key.startswith(("request:", "hours:", "identity:"))]
-            records += [text for log, texts in state["logs"].items() if log.startswith("run:") for text in texts]
+            records = [
+                text
+                for key, (text, _) in state["values"].items()
+                if key.startswith(("request:", "hours:", "identity:"))
+            ]
+            records += [
+                text
+                for log, texts in state["logs"].items()
+                if log.startswith("run:")
+                for text in texts
+            ]
             assert len(records) > 12
             assert {json.loads(text)["v"] for text in records} == {VERSION}
             origin = read_origin((await scene.store.get(STATE))[0])
@@ -240,18 +264,34 @@ def test_every_record_carries_its_version() -> None:
 
 
 # Classes that are stored only in fields, or under keys, that the version before does not know: it passes over them.
-OUT_OF_SIGHT = {"Identity", "Act", "Vote", "Source", "Meeting"}  # votes: under a key that it does not read; each version counts its own
+OUT_OF_SIGHT = {
+    "Identity",
+    "Act",
+    "Vote",
+    "Source",
+    "Meeting",
+}  # votes: under a key that it does not read; each version counts its own
 
 
 @pytest.mark.parametrize("version", BESIDE)
 def test_what_that_version_cannot_do_without_is_still_written(version: str) -> None:
     """A new class, or a field less, is read first and written one version later; else `NEEDS` is raised, and the changelog says so."""
     then, now = json.loads((FOLDER / version / "shapes.json").read_text()), shapes()
-    assert set(now["classes"]) - set(then["classes"]) <= OUT_OF_SIGHT, f"{version} ends at a record that names one of these"
+    assert set(now["classes"]) - set(then["classes"]) <= OUT_OF_SIGHT, (
+        f"{version} ends at a record that names one of these"
+    )
     for name, known in then["classes"].items():
-        lost = [field for field, needed in known.items() if needed and field not in now["classes"].get(name, {})]
+        lost = [
+            field
+            for field, needed in known.items()
+            if needed and field not in now["classes"].get(name, {})
+        ]
         assert not lost, f"{version} cannot read a {name} without {lost}"
-        new = [field for field, needed in now["classes"].get(name, {}).items() if needed and field not in known]
+        new = [
+            field
+            for field, needed in now["classes"].get(name, {}).items()
+            if needed and field not in known
+        ]
         assert not new, f"a {name} of {version} has no {new}, so those need a default"
     assert now["exact"] == then["exact"]
     assert now["words"] == then["words"]
@@ -263,7 +303,10 @@ def test_a_card_with_copies_is_still_a_card_to_that_version(version: str) -> Non
 
     async def story() -> None:
         async with Scene(media=1) as scene:
-            place, places = CardPlace("COPS", "1.2", copies=(("UANA", "DANA", "3.4"),), copied="the card"), scene.bot.desk.cards
+            place, places = (
+                CardPlace("COPS", "1.2", copies=(("UANA", "DANA", "3.4"),), copied="the card"),
+                scene.bot.desk.cards,
+            )
             await places.put("acme-1", place)
             assert await places.get("acme-1") == place
             assert Reader(version).cannot_read(state_of(scene)) == []
@@ -297,7 +340,10 @@ def test_the_reader_of_an_older_version_notices_what_it_could_not_read() -> None
         ({**request, "is": "Ask"}, "Ask is not known"),
         ({k: v for k, v in request.items() if k != "needs"}, "Request lacks needs"),
         ({**request, "state": "withdrawn"}, "Request is withdrawn, which is not known"),
-        ({**request, "plan": {**request["plan"], "basis": {"is": "Ground"}}}, "Ground is not known"),
+        (
+            {**request, "plan": {**request["plan"], "basis": {"is": "Ground"}}},
+            "Ground is not known",
+        ),
     ):
         state["values"][key][0] = json.dumps(spoilt)
         assert reader.cannot_read(state) == [f"{key}: {says}"]
@@ -317,7 +363,9 @@ async def _settled(card: dict[str, Any] | None) -> dict[str, Any]:
     await scene.store.commit(Commit(puts={"hostkey:7": "ssh-ed25519 AAAA"}))
     await settle(scene.store, scene.clock, "0.2.0")
     text, used = await scene.store.get(STATE, "hostkey-used:7")
-    assert used is not None or card is not None, "it was brought up from the schema that had no number"
+    assert used is not None or card is not None, (
+        "it was brought up from the schema that had no number"
+    )
     return dict(json.loads(text or "{}"))
 
 
@@ -325,11 +373,30 @@ def test_a_state_is_given_a_card_brought_up_or_refused() -> None:
     async def story() -> None:
         new = await _settled(None)
         assert (new["schema"], new["needs"], new["version"]) == (SCHEMA, 1, "0.2.0")
-        older = await _settled({"id": "x", "schema": 1, "needs": 1, "version": "0.1.9", "at": 5.0, "mood": "calm"})
-        assert (older["id"], older["schema"], older["version"], older["mood"]) == ("x", SCHEMA, "0.2.0", "calm")
-        beside = {"id": "x", "schema": 9, "needs": SCHEMA, "version": "0.4.0", "at": 5.0, "mood": "calm"}
-        assert await _settled(beside) == beside, "a newer one that can be worked beside is left as it is"
-        with pytest.raises(NewerState, match=r"0\.9\.0 wrote the state \(schema 9, a bot has to know 8\), and this one knows 2"):
+        older = await _settled(
+            {"id": "x", "schema": 1, "needs": 1, "version": "0.1.9", "at": 5.0, "mood": "calm"}
+        )
+        assert (older["id"], older["schema"], older["version"], older["mood"]) == (
+            "x",
+            SCHEMA,
+            "0.2.0",
+            "calm",
+        )
+        beside = {
+            "id": "x",
+            "schema": 9,
+            "needs": SCHEMA,
+            "version": "0.4.0",
+            "at": 5.0,
+            "mood": "calm",
+        }
+        assert await _settled(beside) == beside, (
+            "a newer one that can be worked beside is left as it is"
+        )
+        with pytest.raises(
+            NewerState,
+            match=r"0\.9\.0 wrote the state \(schema 9, a bot has to know 8\), and this one knows 2",
+        ):
             await _settled({**beside, "needs": 8, "version": "0.9.0"})
 
     virtual.run(story())
@@ -343,11 +410,19 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
             scene.promises = False
             await scene.passes(15)
             origin = json.loads((await scene.store.get(STATE))[0] or "")
-            await scene.store.commit(Commit(puts={STATE: json.dumps({**origin, "schema": 9, "needs": 9, "version": "0.9.0"})}))
+            await scene.store.commit(
+                Commit(
+                    puts={
+                        STATE: json.dumps({**origin, "schema": 9, "needs": 9, "version": "0.9.0"})
+                    }
+                )
+            )
             await scene.passes(15)
             assert "openvidu-bot 0.9.0 wrote the state" in scene.bot.gate.why
             assert [t.part for t in scene.bot.desk.bulkheads.troubles] == ["memory"]
-            with pytest.raises(Unreachable, match=r"nothing is written: openvidu-bot 0\.9\.0 wrote the state"):
+            with pytest.raises(
+                Unreachable, match=r"nothing is written: openvidu-bot 0\.9\.0 wrote the state"
+            ):
                 await scene.bot.desk.note_usage("acme", "[]")
             await scene.ana.types("COPS", "/openvidu status")
             await scene.whisper("UANA", "acme")
@@ -357,5 +432,3 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
             assert scene.bot.desk.bulkheads.troubles == ()
 
     virtual.run(story())
-
-

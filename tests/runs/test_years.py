@@ -32,7 +32,15 @@ CLUSTERS, HOURS = (40, 72) if FULL else (4, 15)
 ROUND = 20.0  # seconds between rounds here; it tests no other thing, in half the time
 BEGINS = datetime(2027, 1, 15, 18, 0, tzinfo=UTC).timestamp()
 NIGHTS = {"windows": ["nights Mon-Sun 20:00-07:30 UTC"], "channel": "COPS"}
-ERRORS: tuple[type[Exception], ...] = (ValueError, KeyError, AttributeError, RecursionError, TypeError, OSError, BadRecord)
+ERRORS: tuple[type[Exception], ...] = (
+    ValueError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    TypeError,
+    OSError,
+    BadRecord,
+)
 
 
 class Bad:
@@ -46,7 +54,9 @@ class Bad:
 
     def about(self, *names: str) -> bool:
         """Whether any of these names a cluster that is unlucky."""
-        return self.on and any(part in self.unlucky for name in names for part in name.replace("-", ":").split(":"))
+        return self.on and any(
+            part in self.unlucky for name in names for part in name.replace("-", ":").split(":")
+        )
 
     async def befalls(self, work: Callable[[], Awaitable[T]]) -> Any:
         """It, or an error, or nothing for ever, or something else than it."""
@@ -127,7 +137,11 @@ def memory(bot: Bot) -> int:
         bytes_ += sys.getsizeof(one)
         for other in gc.get_referents(one):
             home = str(getattr(type(other), "__module__", "")).partition(".")[0]
-            if id(other) not in seen and home in (*OURS, "builtins", "collections") and not isinstance(other, NOT_KEPT):
+            if (
+                id(other) not in seen
+                and home in (*OURS, "builtins", "collections")
+                and not isinstance(other, NOT_KEPT)
+            ):
                 seen.add(id(other))
                 ahead.append(other)
     return bytes_
@@ -143,7 +157,12 @@ def weight(scene: Scene) -> dict[str, int]:
     held = {h.task for bot in scene.bots for h in bot.desk.bulkheads._held.values()}
     (keys,) = scene.store._db.execute("select count(*) from value").fetchone()
     descriptors = len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
-    return {"memory": memory(scene.bot), "tasks": len(asyncio.all_tasks() - held), "descriptors": descriptors, "keys": keys}
+    return {
+        "memory": memory(scene.bot),
+        "tasks": len(asyncio.all_tasks() - held),
+        "descriptors": descriptors,
+        "keys": keys,
+    }
 
 
 def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +173,18 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
     lucky = [s for s in stacks if s not in bad.unlucky]
 
     async def story() -> None:
-        about: dict[str, Any] = {"stacks": stacks, "media": 1, "origin": BEGINS, "site": NIGHTS, "livekit": False, "pydo": False}
-        about |= {"settings": {"channels": {"COPS": stacks[0]}}, "reach": lambda store: BadStore(store, bad)}
+        about: dict[str, Any] = {
+            "stacks": stacks,
+            "media": 1,
+            "origin": BEGINS,
+            "site": NIGHTS,
+            "livekit": False,
+            "pydo": False,
+        }
+        about |= {
+            "settings": {"channels": {"COPS": stacks[0]}},
+            "reach": lambda store: BadStore(store, bad),
+        }
         async with Scene(**about, start=False) as scene:
             scene.promises = False
             await scene.start_bot()
@@ -172,12 +201,16 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
                 await scene.passes(3600)
                 early = weight(scene) if hour == HOURS * 2 // 3 else early
             late = weight(scene)
-            log.warning("%d errors; at two thirds %s; at the end %s", bad.thrown, early, late)  # pytest -o log_cli=true shows it
+            log.warning(
+                "%d errors; at two thirds %s; at the end %s", bad.thrown, early, late
+            )  # pytest -o log_cli=true shows it
             assert bad.thrown > 100, "it was bad luck"
             for name in lucky:
                 await kept_its_hours(scene, name)
             assert late["tasks"] <= early["tasks"] + 3 * len(bad.unlucky), (early, late)
-            assert {cluster for _, cluster in bot.desk.bulkheads._held} <= {"", *bad.unlucky}, bot.desk.bulkheads._held
+            assert {cluster for _, cluster in bot.desk.bulkheads._held} <= {"", *bad.unlucky}, (
+                bot.desk.bulkheads._held
+            )
             assert late["memory"] <= early["memory"] * 1.1 + 20_000 * CLUSTERS, (early, late)
             assert late["descriptors"] <= early["descriptors"] + 5, (early, late)
             assert late["keys"] <= early["keys"] + 12 * CLUSTERS, (early, late)
@@ -206,8 +239,12 @@ async def kept_its_hours(scene: Scene, name: str) -> None:
     """Closed and opened each night, on time, with both notices before; read from Slack, because old runs are gone."""
     said = [m.text for m in scene.ana.sees("COPS")]
     nights = [n for n in range(HOURS // 24 + 1) if n * 24 + 15 <= HOURS]
-    notices = [t for t in said if t.startswith(f"{name} closes at 20:00")]  # one 30 minutes before and one 5
-    assert len(notices) >= 2 * len(nights), f"{name}: {len(notices)} notices in {len(nights)} nights"
+    notices = [
+        t for t in said if t.startswith(f"{name} closes at 20:00")
+    ]  # one 30 minutes before and one 5
+    assert len(notices) >= 2 * len(nights), (
+        f"{name}: {len(notices)} notices in {len(nights)} nights"
+    )
     newest = [await scene.journal.run(r) for r in await scene.journal.latest(name, 2)]
     opened, closed = next(r for r in newest if r.by), next(r for r in newest if not r.by)
     for run, hour in ((opened, 7.5), (closed, 20.0)):

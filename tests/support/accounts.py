@@ -37,7 +37,9 @@ class Accounts(Http):
         self.towns = [self._town(n, stacks, origin) for n in range(number)]
         self._webs = [TownHttp(t) for t in self.towns]
         self._shells = [TownShell(t) for t in self.towns]
-        self._domains = {c.domain: n for n, t in enumerate(self.towns) for c in t.estate.clusters.values()}
+        self._domains = {
+            c.domain: n for n, t in enumerate(self.towns) for c in t.estate.clusters.values()
+        }
 
     @staticmethod
     def _town(number: int, stacks: int, origin: float) -> Town:
@@ -48,10 +50,20 @@ class Accounts(Http):
             town.build_cluster(f"a{number}c{stack}", media=1)
         return town
 
-    def digitalocean(self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], body: bytes, /) -> Any:
+    def digitalocean(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        /,
+    ) -> Any:
         """The account whose token it is answers."""
         token = {k.lower(): v for k, v in headers.items()}["authorization"]
-        return self.towns[int(token.partition("token")[2])].digitalocean.handle(method, path, query, headers, body)
+        return self.towns[int(token.partition("token")[2])].digitalocean.handle(
+            method, path, query, headers, body
+        )
 
     def trusting(self, ca_file: str | None, setting: str) -> Http:
         return self
@@ -62,16 +74,22 @@ class Accounts(Http):
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
         return await self._web(url).get(url, headers=headers, timeout=timeout)
 
-    async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
+    async def post(
+        self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0
+    ) -> Reply:
         return await self._web(url).post(url, json, headers=headers, timeout=timeout)
 
     def _web(self, url: str) -> Http:
         host = urlsplit(url).hostname or ""
-        return self._webs[self._domains[host] if host in self._domains else int(host.split(".")[1]) - 20]
+        return self._webs[
+            self._domains[host] if host in self._domains else int(host.split(".")[1]) - 20
+        ]
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
         first = min(self.towns[0].estate.droplets)
-        return await self._shells[(host.droplet_id - first) // APART].run(host, command, stdin=stdin, timeout=timeout)
+        return await self._shells[(host.droplet_id - first) // APART].run(
+            host, command, stdin=stdin, timeout=timeout
+        )
 
     def settings(self, windows: Sequence[str], folder: Path) -> Any:
         """One cluster for each stack, under its account's token."""
@@ -82,7 +100,11 @@ class Accounts(Http):
             for stack, cluster in town.estate.clusters.items():
                 face, name = town.livekit[stack], stack.upper()
                 env |= {f"KEY_{name}": face.api_key, f"SECRET_{name}": face.api_secret}
-                secrets = {"digitalocean_token": f"TOKEN_{n}", "livekit_api_key": f"KEY_{name}", "livekit_api_secret": f"SECRET_{name}"}
+                secrets = {
+                    "digitalocean_token": f"TOKEN_{n}",
+                    "livekit_api_key": f"KEY_{name}",
+                    "livekit_api_secret": f"SECRET_{name}",
+                }
                 clusters[stack] = {
                     "stack": stack,
                     "region": "ams3",
@@ -92,7 +114,11 @@ class Accounts(Http):
                     "secrets": secrets,
                 }
         path = folder / "settings.yaml"
-        path.write_text(yaml.safe_dump({"clusters": clusters, "state": {"path": str(folder / "unused.sqlite3")}}))
+        path.write_text(
+            yaml.safe_dump(
+                {"clusters": clusters, "state": {"path": str(folder / "unused.sqlite3")}}
+            )
+        )
         return load(path, env)
 
     def busiest_minute(self, origin: float) -> int:
@@ -102,7 +128,9 @@ class Accounts(Http):
 
 
 @contextlib.asynccontextmanager
-async def looked_after(accounts: Accounts, windows: Sequence[str], origin: float, folder: Path) -> AsyncIterator[Bot]:
+async def looked_after(
+    accounts: Accounts, windows: Sequence[str], origin: float, folder: Path
+) -> AsyncIterator[Bot]:
     """A bot for all of them. Nobody is told anything: Slack's own limits are another story."""
     clock = loop_clock(origin)
     place = Workspace(LoopClock(origin))

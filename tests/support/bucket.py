@@ -39,11 +39,22 @@ class TownBucket:
         self._bucket = bucket
         self._life = life
 
-    async def _ask(self, method: str, key: str, headers: dict[str, str] | None = None, body: bytes = b"", **query: str) -> Any:
+    async def _ask(
+        self,
+        method: str,
+        key: str,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        **query: str,
+    ) -> Any:
         async def call() -> Any:
             await asyncio.sleep(SECONDS)
             answer = self._town.spaces.handle(
-                method, f"/{self._bucket}/{key}", query, {"authorization": "AWS4-HMAC-SHA256 x", **(headers or {})}, body
+                method,
+                f"/{self._bucket}/{key}",
+                query,
+                {"authorization": "AWS4-HMAC-SHA256 x", **(headers or {})},
+                body,
             )
             if answer.status == 404:
                 raise NotFound(f"{method} {key}: there is none", status=404)
@@ -63,9 +74,13 @@ class TownBucket:
         answer = await self._ask("GET", key, {"if-none-match": f'"{etag}"'} if etag else {})
         return None if answer.status == 304 else (answer.body, _header(answer, "etag").strip('"'))
 
-    async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
+    async def put(
+        self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False
+    ) -> str:
         headers = {"x-amz-acl": "private"}
-        headers |= {"if-match": if_match} if if_match else {"if-none-match": "*"} if if_none_match else {}
+        headers |= (
+            {"if-match": if_match} if if_match else {"if-none-match": "*"} if if_none_match else {}
+        )
         return _header(await self._ask("PUT", key, headers, content), "etag").strip('"')
 
     async def copy(self, source: str, target: str) -> str:
@@ -95,8 +110,12 @@ def _stored(found: ET.Element) -> Stored:
     def text(name: str) -> str:
         return found.findtext(f"{NAMESPACE}{name}") or ""
 
-    return Stored(text("Key"), text("ETag").strip('"'), int(text("Size")), datetime.fromisoformat(text("LastModified")).timestamp())
-
+    return Stored(
+        text("Key"),
+        text("ETag").strip('"'),
+        int(text("Size")),
+        datetime.fromisoformat(text("LastModified")).timestamp(),
+    )
 
 
 class BotoBucket(Spaces):
@@ -116,11 +135,15 @@ class BotoBucket(Spaces):
         return self._s3
 
     async def _call(self, doing: str, work: Callable[[], T]) -> T:
-        return await self._life.call(f"spaces {doing}", lambda: super(BotoBucket, self)._call(doing, work))
+        return await self._life.call(
+            f"spaces {doing}", lambda: super(BotoBucket, self)._call(doing, work)
+        )
 
     def _send(self, request: Any, **_: Any) -> AWSResponse:
         url = urlsplit(request.url)
-        headers = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in request.headers.items()}
+        headers = {
+            k: v.decode() if isinstance(v, bytes) else str(v) for k, v in request.headers.items()
+        }
         body = request.body.read() if hasattr(request.body, "read") else request.body
         query = dict(parse_qsl(url.query, keep_blank_values=True))
 
@@ -128,7 +151,9 @@ class BotoBucket(Spaces):
             return self._town.spaces.handle(request.method, url.path, query, headers, body)
 
         answer = asyncio.run_coroutine_threadsafe(handle(), self._loop).result(5)
-        return AWSResponse(request.url, answer.status, HTTPHeaders.from_dict(answer.headers), Raw(answer.body))
+        return AWSResponse(
+            request.url, answer.status, HTTPHeaders.from_dict(answer.headers), Raw(answer.body)
+        )
 
 
 class Raw(io.BytesIO):

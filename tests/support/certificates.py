@@ -62,9 +62,13 @@ def make(
         .not_valid_after(now + timedelta(days=days[1]))
     )
     if authority:
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
     elif names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_general(n) for n in names]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_general(n) for n in names]), critical=False
+        )
     made = builder.sign(by.key if by else key, SHA256())
     pem, key_pem = folder / f"{name}.pem", folder / f"{name}.key"
     pem.write_bytes(made.public_bytes(Encoding.PEM))

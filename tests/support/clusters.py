@@ -62,13 +62,23 @@ from tests.support.full import FULL
 NOW = 1_800_000_000.0
 BAD_FILES = tuple(
     Linted(findings(SecretsFile(data)))
-    for data in (b"", b"DASHBOARD_ADMIN_PASSWORD=a|b\n", b"# x=a|;e touch x #\nREDIS_PASSWORD=x\nOPENVIDU_VERSION=3.6.1\n")
+    for data in (
+        b"",
+        b"DASHBOARD_ADMIN_PASSWORD=a|b\n",
+        b"# x=a|;e touch x #\nREDIS_PASSWORD=x\nOPENVIDU_VERSION=3.6.1\n",
+    )
 )
 """What is found in files with which nodes cannot start."""
 FILES: tuple[Linted | Unread, ...] = (*(Linted(),) * 8, Unread("no answer within 10 s"), *BAD_FILES)
 """Mostly nothing is wrong with it."""
 EXAMPLES = 500 if FULL else 30
-law = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+law = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 """The same examples every time: a red test must be red for everybody. OPENVIDU_BOT_FULL=1 looks further."""
 
 SIZES = ("s-4vcpu-8gb", "s-8vcpu-16gb", "c-4")
@@ -77,19 +87,37 @@ SOLD = (
     Size(SIZES[1], 8, 16384, 320, Decimal("0.14286"), Decimal(96), ("ams3",)),
     Size(SIZES[2], 4, 8192, 50, Decimal("0.12500"), Decimal(84), ("ams3",)),
 )
-HOSTILE = ("<!channel> <@U666> *bold* _it_ `code` ~no~ & <https://evil.example|click>", "'; drop table runs; --", "a" * 900, "ñ 🎥 \n line")
+HOSTILE = (
+    "<!channel> <@U666> *bold* _it_ `code` ~no~ & <https://evil.example|click>",
+    "'; drop table runs; --",
+    "a" * 900,
+    "ñ 🎥 \n line",
+)
 START = "2027-01-15T08:00:00.000000000Z"
-SERVING = NodeLook(start=START, running=("openvidu", "ingress", "egress"), livekit=200, rooms=1, people=4, recordings=0)
+SERVING = NodeLook(
+    start=START,
+    running=("openvidu", "ingress", "egress"),
+    livekit=200,
+    rooms=1,
+    people=4,
+    recordings=0,
+)
 DRAINING = replace(SERVING, marked=True)
 IDLE = NodeLook(start=START, running=(), marked=True, livekit=0, recordings=0)
 INSTALLING = NodeLook(livekit=0, recordings=0)
 DEAF = (Agent("agent-captions", Quit.DEAF),)
 HELD = replace(IDLE, running=("egress",), recordings=1)
-HELD_BY_AGENT = replace(IDLE, running=("agent-speech",), agents=(Agent("agent-speech", Quit.DRAINS),))
+HELD_BY_AGENT = replace(
+    IDLE, running=("agent-speech",), agents=(Agent("agent-speech", Quit.DRAINS),)
+)
 DRAINED_BUT_DEAF = replace(IDLE, running=("agent-captions",), agents=DEAF)
 STARTING = replace(SERVING, livekit=406, rooms=0, people=0)
 LOOPING = replace(STARTING, restarting=("openvidu",), restarts=7, livekit=0)
-UNTOLD = replace(SERVING, marked=True, signals=(Signal("openvidu", Delivery.REFUSED, "Cannot connect to the Docker daemon"),))
+UNTOLD = replace(
+    SERVING,
+    marked=True,
+    signals=(Signal("openvidu", Delivery.REFUSED, "Cannot connect to the Docker daemon"),),
+)
 LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers
 STARTS: tuple[Observed[str], ...] = (NotSeen("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, NotSeen("no such host", since=NOW - 30.0))
@@ -116,7 +144,9 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
     way = draw(st.sampled_from(("up", "up", "down", "mixed")))
     made = []
     for number, name in enumerate(names(), 1):
-        status = {"up": "active", "down": "off"}.get(way) or draw(st.sampled_from(("active", "off", "active", "new")))
+        status = {"up": "active", "down": "off"}.get(way) or draw(
+            st.sampled_from(("active", "off", "active", "new"))
+        )
         locked = way == "mixed" and draw(st.booleans())
         healthy: Observed[bool] = status == "active" and (way == "up" or draw(st.booleans()))
         if status == "active" and draw(st.integers(0, 9)) == 9:
@@ -149,18 +179,43 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
 @st.composite
 def media_node(draw: st.DrawFn, number: int) -> MediaNode:
     """A pool member in any state, or a stray with the media tag."""
-    member = draw(st.sampled_from(("active", "active", "active", "provisioning", "deleting", "off", None)))
+    member = draw(
+        st.sampled_from(("active", "active", "active", "provisioning", "deleting", "off", None))
+    )
     status = {"provisioning": "new", "off": "off"}.get(member or "") or "active"
     odd = (HELD, HELD_BY_AGENT, DRAINED_BUT_DEAF, STARTING, LOOPING, UNTOLD, LYING)
-    usual: tuple[Observed[NodeLook], ...] = (SERVING, SERVING, SERVING, DRAINING, DRAINING, IDLE, IDLE, INSTALLING, SILENT)
-    look: Observed[NodeLook] = draw(st.sampled_from((*usual, draw(st.sampled_from(odd))))) if status == "active" else NOT_LOOKED
+    usual: tuple[Observed[NodeLook], ...] = (
+        SERVING,
+        SERVING,
+        SERVING,
+        DRAINING,
+        DRAINING,
+        IDLE,
+        IDLE,
+        INSTALLING,
+        SILENT,
+    )
+    look: Observed[NodeLook] = (
+        draw(st.sampled_from((*usual, draw(st.sampled_from(odd)))))
+        if status == "active"
+        else NOT_LOOKED
+    )
     if look in (SERVING, DRAINING):
         assert isinstance(look, NodeLook), "one of these two"
         rooms = draw(st.integers(0, 3))
         look = replace(look, rooms=rooms, people=rooms * 3, recordings=draw(st.integers(0, rooms)))
     created = f"2027-01-{10 + number:02d}T08:00:00Z"
     name = f"acme-media-node-pool-0a1b2c3d-{number:03d}"
-    droplet = Droplet(100 + number, name, status, False, SIZES[0], f"127.0.1.{number}", hourly=Decimal("0.07143"), created_at=created)
+    droplet = Droplet(
+        100 + number,
+        name,
+        status,
+        False,
+        SIZES[0],
+        f"127.0.1.{number}",
+        hourly=Decimal("0.07143"),
+        created_at=created,
+    )
     return MediaNode(droplet, member, look)
 
 
@@ -170,7 +225,13 @@ def loads(draw: st.DrawFn) -> Observed[Load]:
     if not draw(st.booleans()):
         return NO_LIVEKIT
     rooms = draw(st.integers(0, 20))
-    return Load(rooms, rooms * draw(st.integers(1, 6)), draw(st.integers(0, rooms)), draw(st.integers(0, 2)), rooms * 60.0)
+    return Load(
+        rooms,
+        rooms * draw(st.integers(1, 6)),
+        draw(st.integers(0, rooms)),
+        draw(st.integers(0, 2)),
+        rooms * 60.0,
+    )
 
 
 @st.composite
@@ -178,12 +239,22 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
     """Backups of the bot's, whole ones and broken ones, and somebody else's snapshot; or nobody knows."""
     if draw(st.integers(0, 5)) == 0:
         return None
-    made = [Snapshot("other", "before the upgrade", 1, size=Decimal(9))] if draw(st.booleans()) else []
+    made = (
+        [Snapshot("other", "before the upgrade", 1, size=Decimal(9))] if draw(st.booleans()) else []
+    )
     for day in range(1, draw(st.sampled_from((0, 1, 3, 6, 6))) + 1):
-        kind, off = draw(st.sampled_from(("backup", "backup", "backup", "resize"))), draw(st.sampled_from(("", "-off")))
+        kind, off = (
+            draw(st.sampled_from(("backup", "backup", "backup", "resize"))),
+            draw(st.sampled_from(("", "-off"))),
+        )
         of = draw(st.sampled_from((4, 4, 4, 4, 2)))
         made += [
-            Snapshot(f"{day}-{n}", f"acme-{kind}-202701{day:02d}T000000Z-master-{n}{off}", n, size=Decimal("5.20"))
+            Snapshot(
+                f"{day}-{n}",
+                f"acme-{kind}-202701{day:02d}T000000Z-master-{n}{off}",
+                n,
+                size=Decimal("5.20"),
+            )
             for n in range(1, of + 1)
         ]
     return tuple(made)
@@ -193,15 +264,30 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
 def clusters(draw: st.DrawFn) -> Cluster:
     """A cluster that nothing is wrong with, in any state of going up or down, with any kind of media fleet."""
     made = draw(pooled())
-    kind = draw(st.sampled_from((FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)))
+    kind = draw(
+        st.sampled_from(
+            (FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)
+        )
+    )
     if kind is FleetKind.POOL:
         return made
-    media = () if kind is FleetKind.NONE else tuple(_of_kind(draw, n, i, kind) for i, n in enumerate(made.media, 1))
+    media = (
+        ()
+        if kind is FleetKind.NONE
+        else tuple(_of_kind(draw, n, i, kind) for i, n in enumerate(made.media, 1))
+    )
     autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
     kept = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
     declared = draw(st.sampled_from((None, 1, 2)))
     return replace(
-        made, kind=kind, pool=None, media=media, autoscaler=autoscaler, remembered_ids=kept, declared=declared, zero_refused=False
+        made,
+        kind=kind,
+        pool=None,
+        media=media,
+        autoscaler=autoscaler,
+        remembered_ids=kept,
+        declared=declared,
+        zero_refused=False,
     )
 
 
@@ -209,11 +295,20 @@ def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> 
     """The same node as Terraform or the autoscaler makes it."""
     if kind is FleetKind.FIXED:
         off = node.member_status == "off"
-        droplet = replace(node.droplet, name=f"acme-media-node-{number}", status="off" if off else "active")
-        return replace(node, droplet=droplet, member_status="active", look=NOT_LOOKED if off else node.look)
+        droplet = replace(
+            node.droplet, name=f"acme-media-node-{number}", status="off" if off else "active"
+        )
+        return replace(
+            node, droplet=droplet, member_status="active", look=NOT_LOOKED if off else node.look
+        )
     standing = "deleting" if node.member_status == "deleting" else "active"
     droplet = replace(node.droplet, name=f"acme-media-17999{number:05d}-{1000 + number}")
-    return replace(node, droplet=droplet, member_status=standing, counted=draw(st.sampled_from((True, True, False))))
+    return replace(
+        node,
+        droplet=droplet,
+        member_status=standing,
+        counted=draw(st.sampled_from((True, True, False))),
+    )
 
 
 @st.composite
@@ -226,7 +321,16 @@ def autoscalers(draw: st.DrawFn) -> Autoscaler:
     if enabled and trigger:
         return Autoscaler("fn-1", trigger, enabled=True, last_run=NOW - 100, next_run=NOW + 140)
     following = draw(st.sampled_from((None, NOW + 100)))
-    return Autoscaler("fn-1", trigger, False, NOW - ago, following, by, NOW - ago if by else 0.0, bool(by) and draw(st.booleans()))
+    return Autoscaler(
+        "fn-1",
+        trigger,
+        False,
+        NOW - ago,
+        following,
+        by,
+        NOW - ago if by else 0.0,
+        bool(by) and draw(st.booleans()),
+    )
 
 
 @st.composite
@@ -258,7 +362,16 @@ def pooled(draw: st.DrawFn) -> Cluster:
         copies=draw(st.sampled_from((None, (), ("acme-backup-20270101T000000Z",)))),
         has_bucket=draw(st.booleans()),
         lint=draw(st.sampled_from(FILES)),
-        secrets=draw(st.sampled_from((None, SecretsSeen("d1"), SecretsSeen("d1", 60.0, staged=("0a1b2c3d4e5f6071",)), SecretsSeen("d2")))),
+        secrets=draw(
+            st.sampled_from(
+                (
+                    None,
+                    SecretsSeen("d1"),
+                    SecretsSeen("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
+                    SecretsSeen("d2"),
+                )
+            )
+        ),
         keep_backups=draw(st.integers(1, 3)),
     )
 
@@ -282,7 +395,16 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
         for n in range(1, media + 1)
     )
     made = tuple(
-        Droplet(i, name, "active", False, SIZES[0], f"127.0.0.{i}", hourly=Decimal("0.07143"), healthy=True)
+        Droplet(
+            i,
+            name,
+            "active",
+            False,
+            SIZES[0],
+            f"127.0.0.{i}",
+            hourly=Decimal("0.07143"),
+            healthy=True,
+        )
         for i, name in enumerate(names(), 1)
     )
     return replace(
@@ -298,7 +420,10 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
 def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     """The same with media nodes that Terraform made one by one."""
     made = ready(media, rooms)
-    nodes = tuple(replace(n, droplet=replace(n.droplet, name=f"acme-media-node-{i}", disk=160)) for i, n in enumerate(made.media, 1))
+    nodes = tuple(
+        replace(n, droplet=replace(n.droplet, name=f"acme-media-node-{i}", disk=160))
+        for i, n in enumerate(made.media, 1)
+    )
     return replace(made, kind=FleetKind.FIXED, pool=None, media=nodes, **more)
 
 
@@ -306,21 +431,37 @@ def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     """The same with a function that adds and drains media nodes."""
     made = ready(media, rooms)
     nodes = tuple(
-        replace(n, droplet=replace(n.droplet, name=f"acme-media-17999{i:05d}-{1000 + i}")) for i, n in enumerate(made.media, 1)
+        replace(n, droplet=replace(n.droplet, name=f"acme-media-17999{i:05d}-{1000 + i}"))
+        for i, n in enumerate(made.media, 1)
     )
-    running = Autoscaler("fn-1", "acme-autoscale-cron", enabled=True, last_run=NOW - 100, next_run=NOW + 140)
-    return replace(replace(made, kind=FleetKind.AUTOSCALER, pool=None, media=nodes, autoscaler=running), **more)
+    running = Autoscaler(
+        "fn-1", "acme-autoscale-cron", enabled=True, last_run=NOW - 100, next_run=NOW + 140
+    )
+    return replace(
+        replace(made, kind=FleetKind.AUTOSCALER, pool=None, media=nodes, autoscaler=running), **more
+    )
 
 
 def down(cluster: Cluster) -> Cluster:
     """The same cluster after a shutdown."""
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
-    resting = replace(cluster, masters=off, load=NO_LIVEKIT, front=False, remembered=len(cluster.media))
+    resting = replace(
+        cluster, masters=off, load=NO_LIVEKIT, front=False, remembered=len(cluster.media)
+    )
     if cluster.kind is FleetKind.FIXED:
-        media = tuple(replace(n, droplet=replace(n.droplet, status="off"), look=NOT_LOOKED) for n in cluster.media)
+        media = tuple(
+            replace(n, droplet=replace(n.droplet, status="off"), look=NOT_LOOKED)
+            for n in cluster.media
+        )
         return replace(resting, media=media, remembered_ids=tuple(n.id for n in media))
     if cluster.autoscaler is not None:
-        paused = replace(cluster.autoscaler, enabled=False, next_run=None, paused_by="acme-1", paused_at=NOW - 5000)
+        paused = replace(
+            cluster.autoscaler,
+            enabled=False,
+            next_run=None,
+            paused_by="acme-1",
+            paused_at=NOW - 5000,
+        )
         return replace(resting, media=(), autoscaler=paused, remembered=None)
     assert cluster.pool is not None, "it has one"
     return replace(resting, media=(), pool=replace(cluster.pool, target=0))
@@ -329,10 +470,17 @@ def down(cluster: Cluster) -> Cluster:
 # Procedures
 
 ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
-    "window": st.sampled_from(("nights Mon-Fri 20:00-07:30 Europe/Madrid", "weekend Sat,Sun 00:00-24:00 UTC --media-only --meetings skip")),
+    "window": st.sampled_from(
+        (
+            "nights Mon-Fri 20:00-07:30 Europe/Madrid",
+            "weekend Sat,Sun 00:00-24:00 UTC --media-only --meetings skip",
+        )
+    ),
     "media": st.integers(1, 8),
     "size": st.sampled_from(SIZES),
-    "node": st.sampled_from(("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")),
+    "node": st.sampled_from(
+        ("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")
+    ),
 }
 """What a procedure's argument of that name may be; by its type when it is not here."""
 
@@ -350,7 +498,9 @@ def _argument(name: str, hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
         elif str in kinds:
             found = st.from_regex(r"[a-z][a-z0-9-]{1,12}", fullmatch=True)
         else:
-            raise NotImplementedError(f"say in tests/support/clusters.py what the argument {name} may be")
+            raise NotImplementedError(
+                f"say in tests/support/clusters.py what the argument {name} may be"
+            )
     return st.none() | found if type(None) in kinds else found
 
 
@@ -361,7 +511,10 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
         hints = get_type_hints(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
         if kind is Configure:  # made by the desk, not from words
-            values |= {name: FIELDS[name](ready(secrets=SecretsSeen("d1"))) for name in ("keys", "staged", "before", "after_digest")}
+            values |= {
+                name: FIELDS[name](ready(secrets=SecretsSeen("d1")))
+                for name in ("keys", "staged", "before", "after_digest")
+            }
         return st.builds(kind, **values)
 
     return st.one_of([of(k) for k in kinds or PROCEDURES])
@@ -393,23 +546,37 @@ def end_of(cluster: Cluster, steps: tuple[Step, ...]) -> Cluster:
 # Steps
 
 FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
-    "names": lambda c: st.sampled_from([names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]),
+    "names": lambda c: st.sampled_from(
+        [names(), names()[:1], names()[1:3], tuple(m.name for m in c.masters)]
+    ),
     "name": lambda c: st.sampled_from([m.name for m in c.masters]),
-    "ids": lambda c: st.sampled_from([tuple(n.id for n in c.media), tuple(n.id for n in c.media[:1])]),
+    "ids": lambda c: st.sampled_from(
+        [tuple(n.id for n in c.media), tuple(n.id for n in c.media[:1])]
+    ),
     "id": lambda c: st.sampled_from([n.id for n in c.media] or [0]),
-    "kept": lambda c: st.sampled_from([(), tuple(n.id for n in c.media[:1]), tuple(n.id for n in c.media)]),
+    "kept": lambda c: st.sampled_from(
+        [(), tuple(n.id for n in c.media[:1]), tuple(n.id for n in c.media)]
+    ),
     "keep": lambda _: st.integers(0, 1),
     "keep_ids": lambda c: st.sampled_from([(), tuple(n.id for n in c.media)]),
     "number": lambda _: st.integers(0, 5),
     "was": lambda _: st.integers(0, 5),
     "size": lambda _: st.sampled_from(SIZES),
     "who": lambda _: st.sampled_from(("", "media-2", "media-2 and media-3")),
-    "stay": lambda c: st.sampled_from([(), tuple((n.id, n.name) for n in c.media[:2]), ((99, "acme-media-node-pool-0a1b2c3d-009"),)]),
+    "stay": lambda c: st.sampled_from(
+        [
+            (),
+            tuple((n.id, n.name) for n in c.media[:2]),
+            ((99, "acme-media-node-pool-0a1b2c3d-009"),),
+        ]
+    ),
     "disk": lambda _: st.sampled_from((0, 320)),
     "kind": lambda _: st.sampled_from(("backup", "resize")),
     "stamp": lambda _: st.sampled_from(("", "20270115T080000Z")),
     "stack": lambda c: st.just(c.stack),
-    "labels": lambda c: st.sampled_from([("acme-backup-20270101T000000Z",), tuple(sorted({b.label for b in backups(c)})) or ("x",)]),
+    "labels": lambda c: st.sampled_from(
+        [("acme-backup-20270101T000000Z",), tuple(sorted({b.label for b in backups(c)})) or ("x",)]
+    ),
     "keys": lambda _: st.just(("DASHBOARD_ADMIN_PASSWORD",)),
     "staged": lambda _: st.sampled_from(("0a1b2c3d4e5f6071", "")),
     "before": lambda c: st.just(c.secrets.digest if c.secrets else "d1"),
@@ -447,12 +614,16 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
         required = {f.name: value(f.name, hints[f.name]) for f in fields(kind)}
         optional = [f.name for f in fields(kind) if f.default is not MISSING]
         if "who" in required and "who" not in optional:
-            required["who"] = required["who"].filter(bool)  # nothing to call it by is only for steps that are about everybody
+            required["who"] = required["who"].filter(
+                bool
+            )  # nothing to call it by is only for steps that are about everybody
         # Either everything is said, or only what has to be.
         least = {n: s for n, s in required.items() if n not in optional}
         return st.builds(kind, **required) | st.builds(kind, **least)
 
-    there = [k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)]
+    there = [
+        k for k in kinds or STEPS if cluster.pool is not None or k not in (PoolTarget, TemplateSize)
+    ]
     return st.one_of([of(k) for k in there])
 
 
@@ -466,7 +637,9 @@ texts = st.sampled_from(("power work in ams3", "", *HOSTILE))
 def plans(draw: st.DrawFn) -> tuple[Cluster, Plan]:
     """A plan with something to do, and the cluster it was made for."""
     found = draw(
-        st.tuples(clusters(), procedures()).map(lambda both: (both[0], plan_of(*both))).filter(lambda both: both[1] and both[1].steps)
+        st.tuples(clusters(), procedures())
+        .map(lambda both: (both[0], plan_of(*both)))
+        .filter(lambda both: both[1] and both[1].steps)
     )
     assert found[1] is not None, "filtered"
     return found[0], found[1]
@@ -480,11 +653,18 @@ def _has_work(cluster: Cluster, procedure: Procedure) -> bool:
 @cache
 def prepared() -> tuple[Plan, ...]:
     """A plan of every procedure, on a cluster that is up and on one that is down: enough where the plan is not what is looked at."""
-    made = [make_plan(ready(3), Shutdown(no_drain=True)), make_plan(ready(3), Shutdown(media_only=True))]
+    made = [
+        make_plan(ready(3), Shutdown(no_drain=True)),
+        make_plan(ready(3), Shutdown(media_only=True)),
+    ]
     for cluster in (ready(3), down(ready(3))):
         for kind in PROCEDURES:
             with suppress(NoSuchExample):
-                made.append(make_plan(cluster, find(procedures(kind), partial(_has_work, cluster), settings=law)))
+                made.append(
+                    make_plan(
+                        cluster, find(procedures(kind), partial(_has_work, cluster), settings=law)
+                    )
+                )
     return tuple(made)
 
 
@@ -494,12 +674,35 @@ def requests(draw: st.DrawFn) -> Request:
     plan = draw(st.sampled_from(prepared()))
     state = draw(st.sampled_from(list(RequestState)))
     needs = draw(st.integers(1, 3))
-    made = Request("a" * 32, plan, ANA, draw(texts), NOW, NOW + 1800, needs, "it stops masters", plan.effects.special, "COPS")
+    made = Request(
+        "a" * 32,
+        plan,
+        ANA,
+        draw(texts),
+        NOW,
+        NOW + 1800,
+        needs,
+        "it stops masters",
+        plan.effects.special,
+        "COPS",
+    )
     for n in range(draw(st.integers(0, needs - 1))):
-        made = replace(made, approvals=(*made.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts))))
-    made = replace(made, lacks=draw(st.sampled_from(((), ("S0OPS",), ("S0OPS", "S0SEC")))), glass=draw(st.booleans()))
+        made = replace(
+            made, approvals=(*made.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts)))
+        )
+    made = replace(
+        made,
+        lacks=draw(st.sampled_from(((), ("S0OPS",), ("S0OPS", "S0SEC")))),
+        glass=draw(st.booleans()),
+    )
     if not made.glass and draw(st.booleans()):
-        made = replace(made, id="at." + made.id, later=NOW + draw(st.floats(60, 2e6)), zone="Europe/Madrid", waits=harmless(draw(texts)))
+        made = replace(
+            made,
+            id="at." + made.id,
+            later=NOW + draw(st.floats(60, 2e6)),
+            zone="Europe/Madrid",
+            waits=harmless(draw(texts)),
+        )
         made = made.agreed(NOW + 60) if draw(st.booleans()) else replace(made, waits="")
     if state is RequestState.OPEN:
         return made
@@ -516,7 +719,12 @@ def question_of(draw: st.DrawFn) -> Question:
         Choice("stop", "Stop here", ends=f"stopped: {draw(texts) or 'here'}"),
         Choice("other", "Another way", steps=(draw(steps(ready())),)),
     )
-    return Question(draw(st.sampled_from(("drain-deadline", "zero-refused"))), f"what now? {draw(texts)}", choices, draw(st.booleans()))
+    return Question(
+        draw(st.sampled_from(("drain-deadline", "zero-refused"))),
+        f"what now? {draw(texts)}",
+        choices,
+        draw(st.booleans()),
+    )
 
 
 @st.composite
@@ -534,10 +742,19 @@ def events(draw: st.DrawFn) -> list[Event]:
         told.append(
             draw(
                 st.one_of(
-                    st.builds(Taken, at=st.just(moment), worker=texts, epoch=st.integers(1, 9), again=st.booleans()),
+                    st.builds(
+                        Taken,
+                        at=st.just(moment),
+                        worker=texts,
+                        epoch=st.integers(1, 9),
+                        again=st.booleans(),
+                    ),
                     st.builds(Asked, at=st.just(moment), step=here, again=st.integers(0, 3)),
                     st.builds(
-                        Reached, at=st.just(moment), step=st.integers(0, len(plan.steps) - 1), basis=st.sampled_from((None, plan.basis))
+                        Reached,
+                        at=st.just(moment),
+                        step=st.integers(0, len(plan.steps) - 1),
+                        basis=st.sampled_from((None, plan.basis)),
                     ),
                     st.builds(Noted, at=st.just(moment), text=texts),
                     st.builds(Questioned, at=st.just(moment), question=st.just(question)),
@@ -549,7 +766,9 @@ def events(draw: st.DrawFn) -> list[Event]:
                         by=st.sampled_from((None, BEN)),
                     ),
                     st.builds(CancelAsked, at=st.just(moment), by=st.just(BEN)),
-                    st.builds(Recovering, at=st.just(moment), reason=texts, steps=st.just(plan.steps[:1])),
+                    st.builds(
+                        Recovering, at=st.just(moment), reason=texts, steps=st.just(plan.steps[:1])
+                    ),
                     st.builds(Stopped, at=st.just(moment), reason=texts),
                     st.builds(Resumed, at=st.just(moment), by=st.just(BEN), step=here),
                     st.builds(

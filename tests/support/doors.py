@@ -42,17 +42,42 @@ from tests.support.clusters import plan_of, ready
 from tests.support.scene import Scene
 
 SECRET, OTHER = "osprey", "beta"
-OWN, GENERAL, ANY = "COSPREY", "CGENERAL", "CANY"  # the cluster's own channel; one where it is meant when none is named; one without
+OWN, GENERAL, ANY = (
+    "COSPREY",
+    "CGENERAL",
+    "CANY",
+)  # the cluster's own channel; one where it is meant when none is named; one without
 DORA, EVE = "UDORA", "UEVE"  # without a role anywhere; an operator of the other cluster
 REASONS = ("quetzal", "bittern", "turnstone", "dunlin", "whimbrel")
 WINDOW_NAME = "nightjar"
 PEOPLE = 37
 START = datetime(2026, 11, 25, 19, 0, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
-SEEN = {"chat.postMessage", "chat.update", "chat.postEphemeral", "views.open", "views.update", "views.publish", "views.push"}
+SEEN = {
+    "chat.postMessage",
+    "chat.update",
+    "chat.postEphemeral",
+    "views.open",
+    "views.update",
+    "views.publish",
+    "views.push",
+}
 SAMPLES: dict[str, str] = {  # what is said for each field of a command
-    "node": "master-1", "number": "5", "media": "4", "size": "s-8vcpu-16gb", "days": "30d", "name": WINDOW_NAME, "length": "1h",
-    "window": "late Mon-Fri 21:00-07:00", "dates": "2027-12-24", "month": "2026-11", "key": "DASHBOARD_ADMIN_PASSWORD",
-    "version": "v1", "backup": "x", "run": f"{SECRET}-2", "hold.what": '"why" until tomorrow 08:00', "break-glass.what": "shutdown",
+    "node": "master-1",
+    "number": "5",
+    "media": "4",
+    "size": "s-8vcpu-16gb",
+    "days": "30d",
+    "name": WINDOW_NAME,
+    "length": "1h",
+    "window": "late Mon-Fri 21:00-07:00",
+    "dates": "2027-12-24",
+    "month": "2026-11",
+    "key": "DASHBOARD_ADMIN_PASSWORD",
+    "version": "v1",
+    "backup": "x",
+    "run": f"{SECRET}-2",
+    "hold.what": '"why" until tomorrow 08:00',
+    "break-glass.what": "shutdown",
     "later cancel.what": "3f2a99",
 }
 
@@ -82,8 +107,20 @@ class Place:
     def words(self) -> tuple[str, ...]:
         """Words of the cluster that are nobody else's."""
         droplets = [d for d in self.scene.estate.droplets.values() if d.name.startswith(SECRET)]
-        found = {str(d.id) for d in droplets} | {a for d in droplets for a in (d.public_ip, d.private_ip) if a}
-        return (*REASONS, WINDOW_NAME, f"{PEOPLE} people", OWN, "UANA", "UBEN", "UCARLA", *sorted(found), *self.requests)
+        found = {str(d.id) for d in droplets} | {
+            a for d in droplets for a in (d.public_ip, d.private_ip) if a
+        }
+        return (
+            *REASONS,
+            WINDOW_NAME,
+            f"{PEOPLE} people",
+            OWN,
+            "UANA",
+            "UBEN",
+            "UCARLA",
+            *sorted(found),
+            *self.requests,
+        )
 
 
 def leaks(text: str, typed: str, words: tuple[str, ...]) -> list[str]:
@@ -94,7 +131,9 @@ def leaks(text: str, typed: str, words: tuple[str, ...]) -> list[str]:
 
 
 @asynccontextmanager
-async def place(*, closed: bool = False, reach: Callable[[Store], Store] = lambda store: store) -> AsyncIterator[Place]:
+async def place(
+    *, closed: bool = False, reach: Callable[[Store], Store] = lambda store: store
+) -> AsyncIterator[Place]:
     """Everything at once: runs that ended, one that asks, requests, a hold, a window, somebody who keeps it up, meetings.
 
     `closed`: the cluster's own channel is archived by now, which is told to its people only.
@@ -140,7 +179,10 @@ async def _lived_in(scene: Scene) -> Place:
     await ben.presses(await ana.waits_to_see(OWN, f"Shut down {SECRET}", 60), "Approve")
     run = await scene.run_is(f"{SECRET}-2", "asking")
     assert run.question is not None, "it is asking"
-    await ana.types(OWN, f'/openvidu backup create --at tomorrow 09:00 --cluster {SECRET} --reason "{REASONS[4]}"')
+    await ana.types(
+        OWN,
+        f'/openvidu backup create --at tomorrow 09:00 --cluster {SECRET} --reason "{REASONS[4]}"',
+    )
     await ana.waits_to_see(OWN, "Needs no approval; done", 60)
     (later,) = await scene.bot.desk.scheduled(SECRET)
     await ana.types(OWN, f'/openvidu hold "{REASONS[3]}" until tomorrow 08:00 --cluster {SECRET}')
@@ -148,7 +190,9 @@ async def _lived_in(scene: Scene) -> Place:
     await ana.types(OWN, f"/openvidu keepup 1h --cluster {SECRET}")
     await ana.waits_to_see(OWN, "stays up until", 60)
     answer = f"{run.id}|{run.question.id}|{run.question.choices[-1].id}"
-    return Place(scene, (waiting, asked, later.id), (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"), answer)
+    return Place(
+        scene, (waiting, asked, later.id), (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"), answer
+    )
 
 
 async def _waiting(scene: Scene, count: int) -> list[str]:
@@ -169,7 +213,11 @@ def said(kind: type[Command]) -> str:
     for field in kind.parameters():
         if field.metadata["kind"] == "flag":
             continue
-        sample = SAMPLES.get(f"{kind.command}.{field.name}") or SAMPLES.get(field.name) or (field.metadata.get("choices") or [None])[0]
+        sample = (
+            SAMPLES.get(f"{kind.command}.{field.name}")
+            or SAMPLES.get(field.name)
+            or (field.metadata.get("choices") or [None])[0]
+        )
         assert sample is not None, f"nothing is known to say for {field.name} of `{kind.command}`"
         words.append(sample)
     return " ".join(words)
@@ -182,19 +230,36 @@ def commands(p: Place, user: str) -> Iterator[Door]:
         text = said(kind)
         assert type(parse(text).said) is kind, f"`{text}` is not understood as {kind.command}"
         forms = [text, kind.command] if text != kind.command else [text]
-        dry = [f"{text} --dry-run"] if issubclass(kind, Procedure) or getattr(kind, "plans", False) else []
+        dry = (
+            [f"{text} --dry-run"]
+            if issubclass(kind, Procedure) or getattr(kind, "plans", False)
+            else []
+        )
         for words in (*forms, *dry):
-            for channel, named in ((GENERAL, ""), (ANY, f" --cluster {SECRET}"), (ANY, ""), (direct, f" --cluster {SECRET}")):
+            for channel, named in (
+                (GENERAL, ""),
+                (ANY, f" --cluster {SECRET}"),
+                (ANY, ""),
+                (direct, f" --cluster {SECRET}"),
+            ):
                 yield _command(human, channel, words + named)
         yield Door(f"@bot {text}", text, lambda t=text: human.mentions(GENERAL, t))  # type: ignore[misc]
         if dry or CommandClass.LOOK in kind.classes:
             yield _command(human, ANY, f"{dry[0] if dry else text} --cluster {OTHER}")
-    for words in (f"status --cluster {SECRET}x", "cost --all", "nonsense", f"run {SECRET}-99", "status master-9"):
+    for words in (
+        f"status --cluster {SECRET}x",
+        "cost --all",
+        "nonsense",
+        f"run {SECRET}-99",
+        "status master-9",
+    ):
         yield _command(human, ANY, words)
 
 
 def _command(human: Any, channel: str, words: str) -> Door:
-    return Door(f"{channel} /openvidu {words}", words, lambda: human.types(channel, f"/openvidu {words}"))
+    return Door(
+        f"{channel} /openvidu {words}", words, lambda: human.types(channel, f"/openvidu {words}")
+    )
 
 
 # Buttons
@@ -203,7 +268,16 @@ def _command(human: Any, channel: str, words: str) -> Door:
 def values(p: Place) -> tuple[str, ...]:
     """What the cluster's buttons carry, and some that none does."""
     edge = f"{WINDOW_NAME}-close@2026-11-25T23:00"
-    return (*p.requests, *p.runs, p.answer, SECRET, f"{SECRET}|{edge}", f"{SECRET}|x", "nothing", "")
+    return (
+        *p.requests,
+        *p.runs,
+        p.answer,
+        SECRET,
+        f"{SECRET}|{edge}",
+        f"{SECRET}|x",
+        "nothing",
+        "",
+    )
 
 
 def buttons(p: Place, user: str) -> Iterator[Door]:
@@ -213,7 +287,9 @@ def buttons(p: Place, user: str) -> Iterator[Door]:
             more = {"keepup": ":3600", "answer": ":force"}.get(action, "")
             for inside in (False, True):
                 yield press(p, user, f"{action}{more}", value, inside=inside)
-    assert set(OFFERED) == {"form", "say", "more", "which"}, "a new kind of button has to be walked through here"
+    assert set(OFFERED) == {"form", "say", "more", "which"}, (
+        "a new kind of button has to be walked through here"
+    )
     for kind in SPOKEN:
         name = kind.command.replace(" ", "-")
         for inside in (False, True):
@@ -224,22 +300,36 @@ def buttons(p: Place, user: str) -> Iterator[Door]:
     yield press(p, user, "which", f"{SECRET}x", picked=True)
 
 
-def press(p: Place, user: str, action: str, value: str, *, inside: bool = False, picked: bool = False) -> Door:
+def press(
+    p: Place, user: str, action: str, value: str, *, inside: bool = False, picked: bool = False
+) -> Door:
     """A button as Slack delivers it, whoever sees it: cards are forwarded, and lie in channels that people were in."""
 
     async def walk() -> None:
         human, workspace = p.scene.person(user), p.scene.slack.workspace
-        element: JSON = {"type": "static_select" if picked else "button", "action_id": action, "block_id": "b"}
+        element: JSON = {
+            "type": "static_select" if picked else "button",
+            "action_id": action,
+            "block_id": "b",
+        }
         element |= {"selected_option": {"value": value}} if picked else {"value": value}
         if inside:
-            view = workspace.publish_home(user, {"type": "home", "callback_id": "home", "blocks": [section("x")]})
+            view = workspace.publish_home(
+                user, {"type": "home", "callback_id": "home", "blocks": [section("x")]}
+            )
             payload = payloads.view_action(workspace, human.user, view, element, {})
         else:
-            message = workspace.post(workspace.channel(GENERAL), workspace.bot.id, "x", [section("x")])
+            message = workspace.post(
+                workspace.channel(GENERAL), workspace.bot.id, "x", [section("x")]
+            )
             payload = payloads.message_action(workspace, human.user, message, element, {})
         await human.delivery.deliver("interactive", payload)
 
-    return Door(f"{action}{' in Home' if inside else ''} with {value!r}", f"{action} {value} {value.replace('|', ' ')}", walk)
+    return Door(
+        f"{action}{' in Home' if inside else ''} with {value!r}",
+        f"{action} {value} {value.replace('|', ' ')}",
+        walk,
+    )
 
 
 # Forms
@@ -248,38 +338,66 @@ def press(p: Place, user: str, action: str, value: str, *, inside: bool = False,
 def forms(p: Place, user: str) -> Iterator[Door]:
     """Every form that can be sent, with the cluster's name in it, as somebody has it who had a role when it was opened."""
     made: dict[str, Callable[[str], Iterator[Form]]] = {
-        CONFIG: _config_forms, WINDOW: _window_forms, FORM: _command_forms, PLAN: _plan_forms,
+        CONFIG: _config_forms,
+        WINDOW: _window_forms,
+        FORM: _command_forms,
+        PLAN: _plan_forms,
         REASONED: partial(_reason_forms, p),
     }
     for callback in VIEWS:
-        assert callback in made, f"nothing is known of the form {callback}: say above how it is filled in"
+        assert callback in made, (
+            f"nothing is known of the form {callback}: say above how it is filled in"
+        )
         for channel in (GENERAL, ANY):
             for name, body, typed in made[callback](channel):
                 assert body["callback_id"] == callback, "the form is the one that is meant"
                 yield send(p, user, f"{name} from {channel}", body, typed)
 
 
-
 def _config_forms(channel: str) -> Iterator[Form]:
-    value = {"secret_value": {"secret_value": {"type": "plain_text_input", "value": "Long-Enough-Password-1"}}}
+    value = {
+        "secret_value": {
+            "secret_value": {"type": "plain_text_input", "value": "Long-Enough-Password-1"}
+        }
+    }
     yield "config set", config_form(SECRET, "DASHBOARD_ADMIN_PASSWORD", channel), value
-    yield "config set of a cluster that is none", config_form(f"{SECRET}x", "DASHBOARD_ADMIN_PASSWORD", channel), value
+    yield (
+        "config set of a cluster that is none",
+        config_form(f"{SECRET}x", "DASHBOARD_ADMIN_PASSWORD", channel),
+        value,
+    )
 
 
 def _window_forms(channel: str) -> Iterator[Form]:
-    yield "window add", window_form(SECRET, channel, parse_window("late Mon-Fri 21:00-07:00", "UTC")), {}
+    yield (
+        "window add",
+        window_form(SECRET, channel, parse_window("late Mon-Fri 21:00-07:00", "UTC")),
+        {},
+    )
 
 
 def _command_forms(channel: str) -> Iterator[Form]:
     for kind in SPOKEN:
-        body = command_form(kind, replace(ready(3), name=SECRET), Meant(kind.command, SECRET, channel))
+        body = command_form(
+            kind, replace(ready(3), name=SECRET), Meant(kind.command, SECRET, channel)
+        )
         typed = {}
         for block, element in interactive(body["blocks"]):
             name = block["block_id"]
             if element["type"] == "plain_text_input":
-                typed[name] = {element["action_id"]: {"type": "plain_text_input", "value": SAMPLES.get(name, "why not")}}
+                typed[name] = {
+                    element["action_id"]: {
+                        "type": "plain_text_input",
+                        "value": SAMPLES.get(name, "why not"),
+                    }
+                }
             elif element["type"] == "static_select":
-                typed[name] = {element["action_id"]: {"type": "static_select", "selected_option": element["options"][0]}}
+                typed[name] = {
+                    element["action_id"]: {
+                        "type": "static_select",
+                        "selected_option": element["options"][0],
+                    }
+                }
         yield f"form of {kind.command}", body, typed
 
 
@@ -288,17 +406,29 @@ def _plan_forms(channel: str) -> Iterator[Form]:
     assert plan is not None, "it can be planned"
     for kind in SPOKEN:
         meant = Meant(kind.command, SECRET, channel, said(kind))
-        yield f"plan of {kind.command}", plan_view(plan_card(plan, dry=True), meant, submit="Do it", note="x"), {}
+        yield (
+            f"plan of {kind.command}",
+            plan_view(plan_card(plan, dry=True), meant, submit="Do it", note="x"),
+            {},
+        )
 
 
 def _reason_forms(p: Place, channel: str) -> Iterator[Form]:
     for decision in Decision:
         for name in p.requests if decision in OF_REQUESTS else p.runs:
-            meant = json.dumps({"decision": decision, "name": name, "channel": channel, "needed": True})
+            meant = json.dumps(
+                {"decision": decision, "name": name, "channel": channel, "needed": True}
+            )
             body = modal(REASONED, "Why", [section("x")], meant=meant, submit="x")
             line = {"type": "plain_text_input", "action_id": WHY}
-            body["blocks"].append({"type": "input", "block_id": WHY, "label": plain_words("Why", 9), "element": line})
-            yield f"{decision} of {name}", body, {WHY: {WHY: {"type": "plain_text_input", "value": "why not"}}}
+            body["blocks"].append(
+                {"type": "input", "block_id": WHY, "label": plain_words("Why", 9), "element": line}
+            )
+            yield (
+                f"{decision} of {name}",
+                body,
+                {WHY: {WHY: {"type": "plain_text_input", "value": "why not"}}},
+            )
 
 
 def send(p: Place, user: str, name: str, body: JSON, typed: dict[str, JSON]) -> Door:
@@ -309,7 +439,9 @@ def send(p: Place, user: str, name: str, body: JSON, typed: dict[str, JSON]) -> 
         view: View = workspace.open_view(user, body)
         view.typed = typed
         state = state_of(view.blocks, view.typed)
-        await human.delivery.deliver("interactive", payloads.view_submission(workspace, human.user, view, state), True)
+        await human.delivery.deliver(
+            "interactive", payloads.view_submission(workspace, human.user, view, state), True
+        )
 
     return Door(name, f"{body} {typed}", walk)
 
@@ -322,11 +454,22 @@ def events(p: Place, user: str) -> Iterator[Door]:
     human = p.scene.person(user)
     known: dict[str, tuple[Door, ...]] = {
         "app_home_opened": (Door("Home", "", human.opens_home),),
-        "app_mention": tuple(Door(f"@bot {t}", t, lambda t=t: human.mentions(GENERAL, t)) for t in ("", "status", "menu", "help")),  # type: ignore[misc]
-        "message.im": (Door("in the bot's own conversation", "", lambda: human.types(p.scene.slack.workspace.direct(user).id, "status")),),
+        "app_mention": tuple(
+            Door(f"@bot {t}", t, lambda t=t: human.mentions(GENERAL, t))  # type: ignore[misc]
+            for t in ("", "status", "menu", "help")
+        ),
+        "message.im": (
+            Door(
+                "in the bot's own conversation",
+                "",
+                lambda: human.types(p.scene.slack.workspace.direct(user).id, "status"),
+            ),
+        ),
     }
     for event in EVENTS:
-        assert event in known, f"nothing is known of the event {event}: say above how it comes about"
+        assert event in known, (
+            f"nothing is known of the event {event}: say above how it comes about"
+        )
         yield from known[event]
 
 
@@ -358,7 +501,10 @@ def orders(p: Place, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, s
 
 async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
     """Everything that a terminal shows of one order."""
-    circle = TerminalContext(HandlerContext("/openvidu", {GENERAL: SECRET}), {"UANA": "UANA", "UBEN": "UBEN", "UCARLA": "UCARLA"})
+    circle = TerminalContext(
+        HandlerContext("/openvidu", {GENERAL: SECRET}),
+        {"UANA": "UANA", "UBEN": "UBEN", "UCARLA": "UCARLA"},
+    )
     terminal = Terminal(p.scene.bot.desk, p.scene.bot.hours, p.scene.clock, circle, drives=False)
     lines = []
     with contextlib.suppress(TimeoutError):  # whoever may watch goes on watching
@@ -384,8 +530,14 @@ async def through(p: Place, door: Door, user: str) -> list[str]:
     else:
         raise AssertionError(f"{door.name}: no answer")
     shown = [e for e in journal.entries if e.number > before and _is_seen(e, p, user)]
-    assert any(e.sent if e.kind != "ack" else e.answer for e in shown), f"{door.name}: nothing came back"
-    return [f"{door.name}: {word}" for e in shown for word in leaks(f"{e.sent} {e.answer if e.kind == 'ack' else ''}", door.typed, p.words)]
+    assert any(e.sent if e.kind != "ack" else e.answer for e in shown), (
+        f"{door.name}: nothing came back"
+    )
+    return [
+        f"{door.name}: {word}"
+        for e in shown
+        for word in leaks(f"{e.sent} {e.answer if e.kind == 'ack' else ''}", door.typed, p.words)
+    ]
 
 
 def _is_seen(entry: Entry, p: Place, user: str) -> bool:
@@ -397,4 +549,8 @@ def _is_seen(entry: Entry, p: Place, user: str) -> bool:
     if (whom := entry.sent.get("user") or entry.sent.get("user_id")) is not None:
         return bool(whom == user)
     channel = str(entry.sent.get("channel") or user)
-    return channel == user if channel.startswith("U") else user in p.scene.slack.workspace.channel(channel).members
+    return (
+        channel == user
+        if channel.startswith("U")
+        else user in p.scene.slack.workspace.channel(channel).members
+    )

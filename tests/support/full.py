@@ -12,4 +12,8 @@ PARTS = 4 if FULL else 1
 
 def some(points: int, few: int, part: int = 0) -> Iterable[int]:
     """Of the points from 1 on: this part of all of them in the full run, otherwise `few`, spread evenly."""
-    return range(1 + part, points + 1, PARTS) if FULL else {1 + points * (2 * i + 1) // (2 * few) for i in range(few)}
+    return (
+        range(1 + part, points + 1, PARTS)
+        if FULL
+        else {1 + points * (2 * i + 1) // (2 * few) for i in range(few)}
+    )

@@ -26,7 +26,13 @@ Fate = int | Callable[[int], bool] | None
 """At which point a bot dies: at this one, where this says so, or never."""
 READS = ("get", "read", "tail", "length", "names", "logs")
 LOOKED_AT = ("users.info", "conversations.info", "conversations.history", "chat.getPermalink")
-LOOKS = {"digitalocean GET", "http get", "http post", *(f"store {what}" for what in READS), *(f"slack {what}" for what in LOOKED_AT)}
+LOOKS = {
+    "digitalocean GET",
+    "http get",
+    "http post",
+    *(f"store {what}" for what in READS),
+    *(f"slack {what}" for what in LOOKED_AT),
+}
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
 CHILD_SECONDS = 120  # a story takes less than one
 
@@ -76,7 +82,11 @@ class Life:
 
     def writes_since(self, points: int) -> list[str]:
         """What it did to the world outside its own state since it had come that far: looks do not count."""
-        return [what for at, what in self._calls if at > points and what.startswith("digitalocean") and not what.endswith("GET")]
+        return [
+            what
+            for at, what in self._calls
+            if at > points and what.startswith("digitalocean") and not what.endswith("GET")
+        ]
 
     def die(self, where: str = "killed") -> None:
         """From now on nothing of this bot reaches the world."""
@@ -171,7 +181,9 @@ class MortalShell:
         self._life = life
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
-        return await self._life.call("ssh", lambda: self._shell.run(host, command, stdin=stdin, timeout=timeout))
+        return await self._life.call(
+            "ssh", lambda: self._shell.run(host, command, stdin=stdin, timeout=timeout)
+        )
 
 
 class MortalHttp(Http):
@@ -189,10 +201,16 @@ class MortalHttp(Http):
         return await self._http.certificate_of(url)
 
     async def get(self, url: str, *, headers: Any = None, timeout: float = 10.0) -> Reply:
-        return await self._life.call("http get", lambda: self._http.get(url, headers=headers, timeout=timeout))
+        return await self._life.call(
+            "http get", lambda: self._http.get(url, headers=headers, timeout=timeout)
+        )
 
-    async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
-        return await self._life.call("http post", lambda: self._http.post(url, json, headers=headers, timeout=timeout))
+    async def post(
+        self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0
+    ) -> Reply:
+        return await self._life.call(
+            "http post", lambda: self._http.post(url, json, headers=headers, timeout=timeout)
+        )
 
 
 class Forks:
@@ -213,7 +231,9 @@ class Forks:
         loop = asyncio.get_running_loop()
         ours, theirs = os.pipe()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # threads of pytest-xdist: the child never needs them
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # threads of pytest-xdist: the child never needs them
             child = os.fork()
         if not child:
             asyncio._set_running_loop(loop)  # no process takes over another one's loop unasked
@@ -256,6 +276,10 @@ def survives(story: str, tell: Callable[[Fate], int], few: int, part: int = 0) -
         tell(forks)
     finally:
         forks.child_ends()
-    assert not forks.left, f"{story} is not the same every time: it never came to {sorted(forks.left)[:3]} of {points}"
+    assert not forks.left, (
+        f"{story} is not the same every time: it never came to {sorted(forks.left)[:3]} of {points}"
+    )
     for point, words in forks.ill.items():
-        raise AssertionError(f"{story} killed at {len(forks.ill)} of {points} points, first at {point}: {words}")
+        raise AssertionError(
+            f"{story} killed at {len(forks.ill)} of {points} points, first at {point}: {words}"
+        )

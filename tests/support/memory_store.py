@@ -47,7 +47,9 @@ class MemoryStore:
             if text is None:
                 self._values.pop(key, None)
             else:
-                self._values[key] = _Value(text, now + commit.ttl[key] if key in commit.ttl else None)
+                self._values[key] = _Value(
+                    text, now + commit.ttl[key] if key in commit.ttl else None
+                )
         for log in commit.drops:
             self._logs.pop(log, None)
         for log, count in commit.cuts.items():

@@ -136,7 +136,9 @@ class NodeSsh:
         self._ssh = ssh
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
-        return await self._ssh.run(Host(host.droplet_id, "127.0.0.1"), command, stdin=stdin, timeout=timeout)
+        return await self._ssh.run(
+            Host(host.droplet_id, "127.0.0.1"), command, stdin=stdin, timeout=timeout
+        )
 
     async def aclose(self) -> None:
         await self._ssh.aclose()
@@ -150,11 +152,25 @@ async def node(box: Path) -> AsyncIterator[Node]:
         pytest.skip("needs root, for a mount namespace of its own")
     port = _free_port()
     _write(box, port)
-    processes = [await _container(box, "openvidu", "", SERVER), await _container(box, "egress", "", SERVER)]
+    processes = [
+        await _container(box, "openvidu", "", SERVER),
+        await _container(box, "egress", "", SERVER),
+    ]
     processes.append(await _container(box, "agent-captions", "true", DEAF))
     for name in ("openvidu", "egress"):
         await _appears(box / f"up-{name}")
-    command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", NAMESPACE, "sh", str(box), server)
+    command = (
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        NAMESPACE,
+        "sh",
+        str(box),
+        server,
+    )
     with (box / "sshd.log").open("wb") as log:
         daemon = await asyncio.create_subprocess_exec(*command, stderr=log, start_new_session=True)
     try:
@@ -184,7 +200,9 @@ def _write(box: Path, port: int) -> None:
             key.write_public_key(str(box / "authorized_keys"))
     home = box / "home"
     home.mkdir()
-    (box / "passwd").write_text(f"{Path('/etc/passwd').read_text()}{USER}:*:4321:4321::{home}:/bin/sh\n")
+    (box / "passwd").write_text(
+        f"{Path('/etc/passwd').read_text()}{USER}:*:4321:4321::{home}:/bin/sh\n"
+    )
     (box / "sshd_config").write_text(SSHD.format(port=port, box=box))
     folder = box
     while folder != folder.parent:  # the user has to get as far as the keys and the stand-ins
@@ -193,7 +211,9 @@ def _write(box: Path, port: int) -> None:
 
 
 async def _container(box: Path, name: str, label: str, program: str) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(box), name, start_new_session=True)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(box), name, start_new_session=True
+    )
     folder = box / "containers" / name
     folder.mkdir(parents=True)
     (folder / "pid").write_text(str(process.pid))

@@ -24,7 +24,15 @@ class Handle(Protocol):
     tells what the network does with it: one of REFUSED, LOST or HUNG; anything else delivers it.
     """
 
-    def __call__(self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], body: bytes, /) -> Any:
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        /,
+    ) -> Any:
         """Answer one request."""
         ...
 
@@ -51,7 +59,10 @@ class InProcessTransport(AsyncHttpTransport[Any, Any]):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None = None, error: BaseException | None = None, where: TracebackType | None = None
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        where: TracebackType | None = None,
     ) -> None:
         return None
 
@@ -59,7 +70,9 @@ class InProcessTransport(AsyncHttpTransport[Any, Any]):
         """One request, one reply, with the reply's own delay slept on the running loop."""
         self.calls += 1
         url = urlsplit(request.url)
-        reply = self._handle(request.method, url.path, dict(parse_qsl(url.query)), request.headers, _sent(request))
+        reply = self._handle(
+            request.method, url.path, dict(parse_qsl(url.query)), request.headers, _sent(request)
+        )
         if inspect.isawaitable(reply):
             reply = await reply
         delay = getattr(reply, "delay", 0.0) or 0.0

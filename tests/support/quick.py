@@ -19,27 +19,46 @@ OPERATORS = frozenset({"UANA", "UBEN"})
 class Quick:
     """A cluster's world. Every look takes `latency` seconds."""
 
-    def __init__(self, name: str, clock: Clock, *, media: int = 2, latency: float = 0.3, hosted: int = 0) -> None:
+    def __init__(
+        self, name: str, clock: Clock, *, media: int = 2, latency: float = 0.3, hosted: int = 0
+    ) -> None:
         made = ready(media, rooms=0)
-        masters = tuple(replace(m, id=hosted + m.id, name=f"{name}{m.name.removeprefix('acme')}") for m in made.masters)
+        masters = tuple(
+            replace(m, id=hosted + m.id, name=f"{name}{m.name.removeprefix('acme')}")
+            for m in made.masters
+        )
         nodes = tuple(replace(n, droplet=replace(n.droplet, id=hosted + n.id)) for n in made.media)
-        self.cluster = replace(made, name=name, stack=name, masters=masters, media=nodes, load=Load(0, 0, 0))
+        self.cluster = replace(
+            made, name=name, stack=name, masters=masters, media=nodes, load=Load(0, 0, 0)
+        )
         self.looks = 0
         self.vault = None
         self._clock = clock
         self._latency = latency
         self._born = 1000
 
-    async def observe(self, needs: frozenset[Fact], since: float | None = None, *, tolerates: frozenset[Fact] = frozenset()) -> Cluster:
+    async def observe(
+        self,
+        needs: frozenset[Fact],
+        since: float | None = None,
+        *,
+        tolerates: frozenset[Fact] = frozenset(),
+    ) -> Cluster:
         await asyncio.sleep(self._latency)
         self.looks += 1
         return replace(self.cluster, seen_at=self._clock.now(), known=needs)
 
-    async def act(self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool) -> None:
+    async def act(
+        self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool
+    ) -> None:
         on = action == "power_on"
 
         def asked(m: Droplet) -> Droplet:
-            return replace(m, status="active" if on else "off", healthy=on) if m.id == droplet_id else m
+            return (
+                replace(m, status="active" if on else "off", healthy=on)
+                if m.id == droplet_id
+                else m
+            )
 
         self.cluster = replace(self.cluster, masters=tuple(asked(m) for m in self.cluster.masters))
 
@@ -48,20 +67,36 @@ class Quick:
         media = self.cluster.media[:number]
         while len(media) < number:
             self._born += 1
-            droplet = replace(ready(1).media[0].droplet, id=self._born, name=f"{self.cluster.stack}-media-{self._born}")
-            media = (*media, replace(ready(1).media[0], droplet=droplet, look=replace(SERVING, rooms=0, people=0)))
-        self.cluster = replace(self.cluster, media=media, pool=replace(self.cluster.pool, target=number))
+            droplet = replace(
+                ready(1).media[0].droplet,
+                id=self._born,
+                name=f"{self.cluster.stack}-media-{self._born}",
+            )
+            media = (
+                *media,
+                replace(
+                    ready(1).media[0], droplet=droplet, look=replace(SERVING, rooms=0, people=0)
+                ),
+            )
+        self.cluster = replace(
+            self.cluster, media=media, pool=replace(self.cluster.pool, target=number)
+        )
 
     async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None:
         quiet = tuple(
-            replace(n, look=replace(look, running=(), marked=True, livekit=0, rooms=0, people=0)) if n.id == droplet_id else n
+            replace(n, look=replace(look, running=(), marked=True, livekit=0, rooms=0, people=0))
+            if n.id == droplet_id
+            else n
             for n in self.cluster.media
         )
         self.cluster = replace(self.cluster, media=quiet)
 
     async def restart_service(self, droplet_id: int) -> None:
         self.cluster = replace(
-            self.cluster, media=tuple(replace(n, look=SERVING) if n.id == droplet_id else n for n in self.cluster.media)
+            self.cluster,
+            media=tuple(
+                replace(n, look=SERVING) if n.id == droplet_id else n for n in self.cluster.media
+            ),
         )
 
     async def nothing(self, *_: object, **__: object) -> None:
@@ -80,10 +115,17 @@ class Quick:
         return interval
 
 
-def staffed(worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w") -> tuple[Desk, WindowScheduler]:
+def staffed(
+    worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w"
+) -> tuple[Desk, WindowScheduler]:
     """A desk with its hours, on clusters of that kind."""
     rules = Rules(operators=OPERATORS, approvers=OPERATORS)
-    desk = Desk({name: ManagedCluster(name, world, rules) for name, world in worlds.items()}, store, clock, worker)  # type: ignore[arg-type]
+    desk = Desk(
+        {name: ManagedCluster(name, world, rules) for name, world in worlds.items()},  # type: ignore[arg-type]
+        store,
+        clock,
+        worker,
+    )
     return desk, WindowScheduler(desk, clock)
 
 

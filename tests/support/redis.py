@@ -13,8 +13,23 @@ async def running_redis(program: str) -> AsyncIterator[str]:
     """Yields its address. A socket file and no port: tests side by side cannot meet."""
     folder = Path(tempfile.mkdtemp(prefix="redis-"))  # a short path: names of sockets are
     path = folder / "redis.sock"
-    words = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "yes", "--dir", str(folder), "--loglevel", "warning"]
-    process = await asyncio.create_subprocess_exec(program, *words, stdout=asyncio.subprocess.DEVNULL)
+    words = [
+        "--port",
+        "0",
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        "--dir",
+        str(folder),
+        "--loglevel",
+        "warning",
+    ]
+    process = await asyncio.create_subprocess_exec(
+        program, *words, stdout=asyncio.subprocess.DEVNULL
+    )
     try:
         for _ in range(200):
             if path.exists():

@@ -73,10 +73,14 @@ class TownHttp(Http):
         except ConnectionRefusedError:
             raise Unreachable(f"get {url}: {REFUSED}", sent=False, cause=REFUSED) from None
 
-    async def post(self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0) -> Reply:
+    async def post(
+        self, url: str, json: object, *, headers: Any = None, timeout: float = 10.0
+    ) -> Reply:
         await asyncio.sleep(HTTP_SECONDS)
         parts = urlsplit(url)
-        stack = next(c.stack for c in self._town.estate.clusters.values() if c.domain == parts.hostname)
+        stack = next(
+            c.stack for c in self._town.estate.clusters.values() if c.domain == parts.hostname
+        )
         body = b"{}" if not json else str(json).replace("'", '"').replace("True", "true").encode()
         try:
             answer = self._town.livekit[stack].handle("POST", parts.path, headers or {}, body)
@@ -98,12 +102,18 @@ class TownShell:
         except ConnectionRefusedError as error:
             raise Unreachable(str(error), sent=False) from None
         except KeyRefused:
-            raise Forbidden(f"connecting to droplet {host.droplet_id} ({host.address}): the ssh key was refused for user root") from None
+            raise Forbidden(
+                f"connecting to droplet {host.droplet_id} ({host.address}): the ssh key was refused for user root"
+            ) from None
         await asyncio.sleep(SSH_SECONDS / 2 + min(output.seconds, timeout))
         if output.seconds > timeout:
-            raise Unreachable(f"running a command on droplet {host.droplet_id}: not over within {timeout:g} s; it may go on there")
+            raise Unreachable(
+                f"running a command on droplet {host.droplet_id}: not over within {timeout:g} s; it may go on there"
+            )
         if output.exit_status is None:
-            raise Unreachable(f"running a command on droplet {host.droplet_id}: the connection was lost")
+            raise Unreachable(
+                f"running a command on droplet {host.droplet_id}: the connection was lost"
+            )
         return Output(output.exit_status, output.stdout, output.stderr)
 
 
@@ -141,16 +151,22 @@ class Scene:
         self.town = Town(LoopClock(origin), seed, faults)
         self.town.estate.droplet_limit = max(25, (media * 2 + 4) * len(stacks))
         for stack in stacks:
-            self.town.build_cluster(stack, **{"media": media, **cluster, **(each or {}).get(stack, {})})
+            self.town.build_cluster(
+                stack, **{"media": media, **cluster, **(each or {}).get(stack, {})}
+            )
         self.estate = self.town.estate
         self.clock: Clock = loop_clock(origin)
         self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
         self.slack = PretendSlack(_workspace(origin), MANIFEST)
-        self.site = dict(site or {})  # more about each cluster: drain, timings, another stack's name
+        self.site = dict(
+            site or {}
+        )  # more about each cluster: drain, timings, another stack's name
         self.sites = sites or {}
         self.file: SettingsFile | None = None
         self._keeps_file = reread
-        self.settings = self._settings(stacks, policy or {}, roles or {}, settings or {}, livekit=livekit)
+        self.settings = self._settings(
+            stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
+        )
         self.bots: list[Bot] = []
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
@@ -164,14 +180,27 @@ class Scene:
         self._reach, self._road, self._pydo, self._shell = reach, road, pydo, shell or TownShell
 
     def _settings(
-        self, stacks: tuple[str, ...], policy: Mapping[str, Any], roles: Mapping[str, Any], more: Mapping[str, Any], *, livekit: bool
+        self,
+        stacks: tuple[str, ...],
+        policy: Mapping[str, Any],
+        roles: Mapping[str, Any],
+        more: Mapping[str, Any],
+        *,
+        livekit: bool,
     ) -> Settings:
-        env = {"DIGITALOCEAN_TOKEN": "dop_v1_sim", "SLACK_BOT_TOKEN": "xoxb-sim", "SLACK_APP_TOKEN": "xapp-sim"}
+        env = {
+            "DIGITALOCEAN_TOKEN": "dop_v1_sim",
+            "SLACK_BOT_TOKEN": "xoxb-sim",
+            "SLACK_APP_TOKEN": "xapp-sim",
+        }
         clusters = {}
         for stack in stacks:
             domain = self.estate.clusters[stack].domain
             face = self.town.livekit[stack]
-            env |= {f"KEY_{_variable(stack)}": face.api_key, f"SECRET_{_variable(stack)}": face.api_secret}
+            env |= {
+                f"KEY_{_variable(stack)}": face.api_key,
+                f"SECRET_{_variable(stack)}": face.api_secret,
+            }
             clusters[stack] = {
                 "stack": stack,
                 "region": "ams3",
@@ -179,14 +208,20 @@ class Scene:
                 "roles": {"operators": ["UANA", "UBEN", "UCARLA"], **roles},
                 "policy": dict(policy),
                 "channel": "COPS",
-                "spaces": {"endpoint": "https://ams3.digitaloceanspaces.com", "bucket": self.estate.clusters[stack].bucket},
+                "spaces": {
+                    "endpoint": "https://ams3.digitaloceanspaces.com",
+                    "bucket": self.estate.clusters[stack].bucket,
+                },
                 **self.site,
                 **self.sites.get(stack, {}),
             }
             if livekit:
                 clusters[stack] |= {
                     "livekit_url": f"https://{domain}",
-                    "secrets": {"livekit_api_key": f"KEY_{_variable(stack)}", "livekit_api_secret": f"SECRET_{_variable(stack)}"},
+                    "secrets": {
+                        "livekit_api_key": f"KEY_{_variable(stack)}",
+                        "livekit_api_secret": f"SECRET_{_variable(stack)}",
+                    },
                 }
         raw = {"clusters": clusters, "channels": {"COPS": stacks[0]}, **more}
         path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"scene-{id(self)}.yaml"
@@ -231,7 +266,9 @@ class Scene:
         assert self.estate.violations == []
         self.slack.journal.assert_clean(allow=self.forgiven)
 
-    def _make_task(self, loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> "asyncio.Task[Any]":
+    def _make_task(
+        self, loop: asyncio.AbstractEventLoop, coro: Any, **more: Any
+    ) -> "asyncio.Task[Any]":
         task = asyncio.Task(coro, loop=loop, **more)
         life = _life.get()
         if life is not None:
@@ -251,7 +288,9 @@ class Scene:
             send = transport.send
 
             async def mortal(request: Any, **config: Any) -> Any:
-                return await life.call(f"digitalocean {request.method}", lambda: send(request, **config))
+                return await life.call(
+                    f"digitalocean {request.method}", lambda: send(request, **config)
+                )
 
             transport.send = mortal  # type: ignore[method-assign]
             ways = Adapters(
@@ -260,7 +299,9 @@ class Scene:
                 http=MortalHttp(TownHttp(self.town), life),
                 transport=transport,
                 shell=lambda _cluster, _keys: MortalShell(self._shell(self.town), life),
-                bucket=lambda cluster: TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None,
+                bucket=lambda cluster: (
+                    TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None
+                ),
             )
             bot = build(self.settings, ways, MortalWebClient(self.slack.webapi, life), self.file)
             if not self._pydo:
@@ -289,7 +330,9 @@ class Scene:
         except asyncio.CancelledError:
             if not life.dead:
                 raise
-            raise Undelivered("operation_timeout") from None  # the bot died over it; the person goes on living
+            raise Undelivered(
+                "operation_timeout"
+            ) from None  # the bot died over it; the person goes on living
         finally:
             _life.reset(mark)
 
@@ -322,17 +365,23 @@ class Scene:
         for _ in range(60):
             if self.lives[-1].dead:
                 await self.start_bot()
-            shown = [m for m in self.ana.sees("COPS") if outcome(run) in m.text and run.id in m.text]
+            shown = [
+                m for m in self.ana.sees("COPS") if outcome(run) in m.text and run.id in m.text
+            ]
             if shown:
                 assert len(self.cards_of(run)) == 1, [m.text for m in self.cards_of(run)]
                 return
             await self.passes(5)
-        raise AssertionError(f"no message says {outcome(run)!r}: {[m.text for m in self.ana.sees('COPS')]}")
+        raise AssertionError(
+            f"no message says {outcome(run)!r}: {[m.text for m in self.ana.sees('COPS')]}"
+        )
 
     def cards_of(self, run: Run) -> list[Message]:
         """The messages of the channel that were posted as the card of this run, or of the request that became it."""
         there = self.slack.workspace.channels["COPS"].messages.values()
-        marks = (run.id,) if run.request.startswith(LATER) else (run.id, run.request)  # what was planned for later keeps its own
+        marks = (
+            (run.id,) if run.request.startswith(LATER) else (run.id, run.request)
+        )  # what was planned for later keeps its own
         return [m for m in there if m.metadata and m.metadata["event_payload"].get("of") in marks]
 
     @property
@@ -360,7 +409,9 @@ class Scene:
         """The message of the channel that says this, now or soon."""
         return await self.ana.waits_to_see(channel, text, timeout)
 
-    async def whisper(self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS") -> Message:
+    async def whisper(
+        self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS"
+    ) -> Message:
         """What only that person reads."""
         return await self.person(user).waits_to_see(channel, text, timeout)
 
@@ -377,7 +428,9 @@ class Scene:
                 if run.state in states:
                     return run
             await self.passes(5)
-        raise AssertionError(f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}")
+        raise AssertionError(
+            f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}"
+        )
 
 
 def _variable(stack: str) -> str:

@@ -12,7 +12,11 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrulestr
 
 DAY = timedelta(days=1)
-WINDOWS = {"Romance Standard Time": "Europe/Paris", "Eastern Standard Time": "America/New_York", "Tokyo Standard Time": "Asia/Tokyo"}
+WINDOWS = {
+    "Romance Standard Time": "Europe/Paris",
+    "Eastern Standard Time": "America/New_York",
+    "Tokyo Standard Time": "Asia/Tokyo",
+}
 FLAG = "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE"
 
 
@@ -79,10 +83,16 @@ def _local(moment: datetime, there: tzinfo) -> datetime:
 
 def _plain(moment: date) -> datetime:
     """Without its zone, as it is written."""
-    return moment.replace(tzinfo=None) if isinstance(moment, datetime) else datetime.combine(moment, time.min)
+    return (
+        moment.replace(tzinfo=None)
+        if isinstance(moment, datetime)
+        else datetime.combine(moment, time.min)
+    )
 
 
-def _days(entry: Entry, moved: list[Entry], first: date, last: date, there: tzinfo) -> set[tuple[str, str]]:
+def _days(
+    entry: Entry, moved: list[Entry], first: date, last: date, there: tzinfo
+) -> set[tuple[str, str]]:
     start = entry.value("DTSTART")
     assert start is not None
     begin = _read(*start)
@@ -100,7 +110,10 @@ def _days(entry: Entry, moved: list[Entry], first: date, last: date, there: tzin
             spans = at, at + length
         else:
             zone = begin.tzinfo if isinstance(begin, datetime) else None
-            spans = _local(at.replace(tzinfo=zone), there), _local((at + length).replace(tzinfo=zone), there)
+            spans = (
+                _local(at.replace(tzinfo=zone), there),
+                _local((at + length).replace(tzinfo=zone), there),
+            )
         day = first
         while day <= last:
             midnight = datetime.combine(day, time.min)
@@ -115,7 +128,9 @@ def _length(entry: Entry, begin: datetime, *, whole: bool) -> timedelta:
     if duration is not None:
         match = re.fullmatch(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(\d+)H)?", duration[1])
         assert match is not None
-        length = timedelta(weeks=int(match[1] or 0), days=int(match[2] or 0), hours=int(match[3] or 0))
+        length = timedelta(
+            weeks=int(match[1] or 0), days=int(match[2] or 0), hours=int(match[3] or 0)
+        )
     elif end is not None:
         length = _plain(_read(*end)) - begin
     else:
@@ -134,5 +149,7 @@ def _starts(entry: Entry, begin: datetime, last: date) -> set[datetime]:
         end = datetime.combine(_read("", until[1]), time.max) if until else datetime.max  # noqa: DTZ901 - local
         bare = re.sub(r";?UNTIL=[0-9TZ]+", "", rule).strip(";")
         stop = datetime.combine(last, time.max)
-        found |= {r for r in rrulestr(bare, dtstart=begin).between(begin, stop, inc=True) if r <= end}
+        found |= {
+            r for r in rrulestr(bare, dtstart=begin).between(begin, stop, inc=True) if r <= end
+        }
     return found

@@ -26,19 +26,32 @@ HOST = "127.0.0.1"
 class Server:
     """One redis-server process, or one Sentinel."""
 
-    def __init__(self, program: str, folder: Path, words: list[str], port: int, tls: dict[str, Any]) -> None:
-        self.port, self._words, self._program, self.folder, self.tls = port, words, program, folder, tls
+    def __init__(
+        self, program: str, folder: Path, words: list[str], port: int, tls: dict[str, Any]
+    ) -> None:
+        self.port, self._words, self._program, self.folder, self.tls = (
+            port,
+            words,
+            program,
+            folder,
+            tls,
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.launch()
         for _ in range(200):
-            with contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError), self.client() as client:
+            with (
+                contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError),
+                self.client() as client,
+            ):
                 client.ping()
                 return
             if self.process is not None and self.process.poll() is not None:
-                raise AssertionError(f"{' '.join(self._words)} ended with {self.process.returncode}")
+                raise AssertionError(
+                    f"{' '.join(self._words)} ended with {self.process.returncode}"
+                )
             time.sleep(0.05)
         raise AssertionError(f"{' '.join(self._words)} did not come up")
 
@@ -46,12 +59,17 @@ class Server:
         """Start it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
-            [self._program, *self._words], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [self._program, *self._words],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
 
     def client(self) -> "redis.Redis":
         """A plain client for looking at it."""
-        return redis.Redis(host=HOST, port=self.port, decode_responses=True, socket_timeout=2.0, **self.tls)
+        return redis.Redis(
+            host=HOST, port=self.port, decode_responses=True, socket_timeout=2.0, **self.tls
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """To this very process."""
@@ -94,32 +112,53 @@ class Group:
         """Whether every replica follows, and the Sentinels know them and each other."""
         with contextlib.suppress(redis.RedisError), self.servers[0].client() as client:
             info: Any = client.info("replication")
-            following = sum(info[f"slave{n}"]["state"] == "online" for n in range(info["connected_slaves"]))
-            return following == len(self.servers) - 1 and all(self._knows(s) for s in self.sentinels)
+            following = sum(
+                info[f"slave{n}"]["state"] == "online" for n in range(info["connected_slaves"])
+            )
+            return following == len(self.servers) - 1 and all(
+                self._knows(s) for s in self.sentinels
+            )
         return False
 
     def _knows(self, sentinel: Server) -> bool:
         with sentinel.client() as client:
             told: Any = client.execute_command("SENTINEL", "MASTER", SERVICE)
         known = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
-        return int(known["num-slaves"]) == len(self.servers) - 1 and int(known["num-other-sentinels"]) == len(self.sentinels) - 1
+        return (
+            int(known["num-slaves"]) == len(self.servers) - 1
+            and int(known["num-other-sentinels"]) == len(self.sentinels) - 1
+        )
 
 
 @contextlib.contextmanager
-def sentinel_group(program: str, folder: Path, *, replicas: int = 2, authority: "Authority | None" = None) -> Iterator[Group]:
+def sentinel_group(
+    program: str, folder: Path, *, replicas: int = 2, authority: "Authority | None" = None
+) -> Iterator[Group]:
     """A whole group that follows and knows itself; every process is gone at the end."""
     group = Group(tls=authority is not None)
     tls = {"ssl": True, "ssl_ca_certs": str(authority.ca)} if authority else {}
     ports = [free_port() for _ in range(replicas + 1)]
     try:
         for port in ports:
-            words = ["--bind", HOST, *_listening(port, authority), "--dir", ".", "--save", "", "--appendonly", "yes"]
+            words = [
+                "--bind",
+                HOST,
+                *_listening(port, authority),
+                "--dir",
+                ".",
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+            ]
             words += ["--repl-diskless-sync-delay", "0", "--loglevel", "warning"]
             words += [] if port == ports[0] else ["--replicaof", f"{HOST} {ports[0]}"]
             group.servers.append(Server(program, folder / str(port), words, port, tls))
             group.servers[-1].start()
         for number in range(3):
-            group.sentinels.append(_sentinel(program, folder / f"sentinel{number}", ports[0], authority, tls))
+            group.sentinels.append(
+                _sentinel(program, folder / f"sentinel{number}", ports[0], authority, tls)
+            )
             group.sentinels[-1].start()
         for _ in range(200):
             if group.whole():
@@ -133,11 +172,21 @@ def sentinel_group(program: str, folder: Path, *, replicas: int = 2, authority: 
             server.stop()
 
 
-def _sentinel(program: str, folder: Path, primary: int, authority: "Authority | None", tls: dict[str, Any]) -> Server:
+def _sentinel(
+    program: str, folder: Path, primary: int, authority: "Authority | None", tls: dict[str, Any]
+) -> Server:
     folder.mkdir(parents=True)
     port = free_port()
-    lines = [f"bind {HOST}", "dir .", *_lines(_listening(port, authority)), f"sentinel monitor {SERVICE} {HOST} {primary} 2"]
-    lines += [f"sentinel down-after-milliseconds {SERVICE} 1000", f"sentinel failover-timeout {SERVICE} 4000"]
+    lines = [
+        f"bind {HOST}",
+        "dir .",
+        *_lines(_listening(port, authority)),
+        f"sentinel monitor {SERVICE} {HOST} {primary} 2",
+    ]
+    lines += [
+        f"sentinel down-after-milliseconds {SERVICE} 1000",
+        f"sentinel failover-timeout {SERVICE} 4000",
+    ]
     (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
     return Server(program, folder, ["sentinel.conf", "--sentinel"], port, tls)
 
@@ -145,12 +194,32 @@ def _sentinel(program: str, folder: Path, primary: int, authority: "Authority | 
 def _listening(port: int, authority: "Authority | None") -> list[str]:
     if authority is None:
         return ["--port", str(port)]
-    words = ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--tls-replication", "yes"]
-    return [*words, "--tls-cert-file", str(authority.cert), "--tls-key-file", str(authority.key), "--tls-ca-cert-file", str(authority.ca)]
+    words = [
+        "--port",
+        "0",
+        "--tls-port",
+        str(port),
+        "--tls-auth-clients",
+        "no",
+        "--tls-replication",
+        "yes",
+    ]
+    return [
+        *words,
+        "--tls-cert-file",
+        str(authority.cert),
+        "--tls-key-file",
+        str(authority.key),
+        "--tls-ca-cert-file",
+        str(authority.ca),
+    ]
 
 
 def _lines(words: list[str]) -> list[str]:
-    return [f"{name.removeprefix('--')} {value}" for name, value in zip(words[::2], words[1::2], strict=True)]
+    return [
+        f"{name.removeprefix('--')} {value}"
+        for name, value in zip(words[::2], words[1::2], strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -167,7 +236,9 @@ def make_authority(folder: Path, host: str = HOST) -> Authority:
     folder.mkdir(parents=True, exist_ok=True)
     signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for one test")])
-    root = _certificate(who, who, signer.public_key(), signer, x509.BasicConstraints(ca=True, path_length=0))
+    root = _certificate(
+        who, who, signer.public_key(), signer, x509.BasicConstraints(ca=True, path_length=0)
+    )
     try:
         names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(host))]
     except ValueError:
@@ -178,15 +249,25 @@ def make_authority(folder: Path, host: str = HOST) -> Authority:
     made.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
     made.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     plain = serialization.NoEncryption()
-    made.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    made.key.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    )
     return made
 
 
 def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, signer: ec.EllipticCurvePrivateKey, more: x509.ExtensionType
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    signer: ec.EllipticCurvePrivateKey,
+    more: x509.ExtensionType,
 ) -> x509.Certificate:
     now = dt.datetime.now(dt.UTC)
     made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     made = made.serial_number(x509.random_serial_number())
-    made = made.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + dt.timedelta(days=1))
-    return made.add_extension(more, critical=isinstance(more, x509.BasicConstraints)).sign(signer, hashes.SHA256())
+    made = made.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(
+        now + dt.timedelta(days=1)
+    )
+    return made.add_extension(more, critical=isinstance(more, x509.BasicConstraints)).sign(
+        signer, hashes.SHA256()
+    )

@@ -24,19 +24,25 @@ Bend = Callable[[str, Any], Any]
 class Sight:
     """`bend` is given the path and the body of every 200 to a GET, and returns the body that arrives."""
 
-    def __init__(self, bend: Bend = lambda _path, body: body, media: int = 2, **cluster: Any) -> None:
+    def __init__(
+        self, bend: Bend = lambda _path, body: body, media: int = 2, **cluster: Any
+    ) -> None:
         self.town = Town(LoopClock(ORIGIN))
         self.town.build_cluster("acme", media=media, **cluster)
         self.bend = bend
         self.clock = loop_clock(ORIGIN)
-        self.api = DigitalOcean("dop_v1_sim", endpoint="https://api.digitalocean.com", clock=self.clock)
+        self.api = DigitalOcean(
+            "dop_v1_sim", endpoint="https://api.digitalocean.com", clock=self.clock
+        )
         straight(self.api, "dop_v1_sim", self._handle, self._call)
         self.account = Account(self.api, self.clock)
         self._refused: dict[str, tuple[int, int]] = {}
         place = Place("acme", "acme", region="ams3")
         self.world = ClusterWorld(place, self.account, None, TownHttp(self.town), None, self.clock)
 
-    async def look(self, needs: frozenset[Fact] = CLOUD, tolerates: frozenset[Fact] = frozenset()) -> Cluster:
+    async def look(
+        self, needs: frozenset[Fact] = CLOUD, tolerates: frozenset[Fact] = frozenset()
+    ) -> Cluster:
         """Look now: nothing that was listed before will do."""
         await self.clock.sleep(0.001)
         return await self.world.observe(needs, self.clock.now(), tolerates=tolerates)
@@ -58,9 +64,18 @@ class Sight:
             self._refused[known] = (status, left - 1)
         return json_answer(status, {"id": "odd", "message": "said once, in an incident"})
 
-    def _handle(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Answer:
+    def _handle(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Answer:
         answer = self.town.digitalocean.handle(method, path, query, headers, body)
-        if method == "GET" and any(path == p or (p.endswith("/") and path.startswith(p)) for p in self._refused):
+        if method == "GET" and any(
+            path == p or (p.endswith("/") and path.startswith(p)) for p in self._refused
+        ):
             return self._refusal(path)
         if method != "GET" or answer.status != 200:
             return answer

@@ -17,12 +17,16 @@ async def asked(scene: Scene, words: str, sees: str) -> Message:
 
 async def says_why(who: Human, why: str = "not tonight", timeout: float = 30.0) -> None:
     """Fill in the form that asks for a reason, once it is there."""
-    view = await who.wait_for(lambda: (m := who.modal()) and m.body["callback_id"] == REASONED and m, timeout)
+    view = await who.wait_for(
+        lambda: (m := who.modal()) and m.body["callback_id"] == REASONED and m, timeout
+    )
     assert isinstance(view, View), "it is there"
     await who.fills_and_submits(view, {"Why": why})
 
 
-async def rejects(who: Human, card: Message, why: str = "not tonight", label: str = "Reject…") -> None:
+async def rejects(
+    who: Human, card: Message, why: str = "not tonight", label: str = "Reject…"
+) -> None:
     """Press Reject and say why."""
     await who.presses(card, label)
     await says_why(who, why)
@@ -31,15 +35,23 @@ async def rejects(who: Human, card: Message, why: str = "not tonight", label: st
 async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Message:
     """The newest message of the channel that says this and can be answered, now or soon; not one that only calls people."""
     for _ in range(int(seconds)):
-        cards = [m for m in scene.ana.sees("COPS") if text in f"{m.text} {m.blocks}" and "actions" in [b["type"] for b in m.blocks]]
+        cards = [
+            m
+            for m in scene.ana.sees("COPS")
+            if text in f"{m.text} {m.blocks}" and "actions" in [b["type"] for b in m.blocks]
+        ]
         cards = [m for m in cards if "'Acknowledge'" not in str(m.blocks)]
         if cards:
             return cards[-1]
         await scene.passes(1)
-    raise AssertionError(f"no card says {text!r} and has buttons: {[m.text for m in scene.ana.sees('COPS')]}")
+    raise AssertionError(
+        f"no card says {text!r} and has buttons: {[m.text for m in scene.ana.sees('COPS')]}"
+    )
 
 
-async def goes_on(scene: Scene, card: Message, *, label: str = "Go on from the new state", run: str = "acme-1") -> None:
+async def goes_on(
+    scene: Scene, card: Message, *, label: str = "Go on from the new state", run: str = "acme-1"
+) -> None:
     """Ben presses it on a run's card; what that does was on no approved card, so Carla approves it anew."""
     await scene.ben.presses(card, label)
     asks = await with_buttons(scene, f"{label} {run}: ")
@@ -47,7 +59,9 @@ async def goes_on(scene: Scene, card: Message, *, label: str = "Go on from the n
     await scene.person("UCARLA").presses(asks, "Approve")
 
 
-async def over(scene: Scene, state: State = State.DONE, *, run: str = "acme-1", timeout: float = 6 * 3600.0) -> Run:
+async def over(
+    scene: Scene, state: State = State.DONE, *, run: str = "acme-1", timeout: float = 6 * 3600.0
+) -> Run:
     """That run, when it has ended like that."""
     ended = await scene.run_is(run, state, State.STOPPED, timeout=timeout)
     assert ended.state == state, f"{ended.state}: {ended.stopped or ended.end_text}"

@@ -51,7 +51,9 @@ class _Group:
         method, path = OTHERS.get(name) or ("GET", GETS[name])
 
         async def ask(*ids: object, body: Any = None, **query: object) -> Any:
-            return await self._client.ask(method, "/v2/" + path.format(*ids), {k: str(v) for k, v in query.items()}, body)
+            return await self._client.ask(
+                method, "/v2/" + path.format(*ids), {k: str(v) for k, v in query.items()}, body
+            )
 
         return ask
 
@@ -80,7 +82,9 @@ class Straight:
     async def ask(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         """One request; what comes of it is what pydo's pipeline, as the client builds it, makes of it."""
         sent = b"" if body is None else json.dumps(body).encode()
-        reply = await self._call(f"digitalocean {method}", lambda: self._carry(method, path, query, sent))
+        reply = await self._call(
+            f"digitalocean {method}", lambda: self._carry(method, path, query, sent)
+        )
         http = _Http(int(reply.status), reply.headers, reply.body)
         self._api._heard(http.headers)
         if not 200 <= http.status_code < 300 or not is_json(http):

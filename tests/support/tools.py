@@ -16,7 +16,9 @@ def redis_server() -> str:
 
 def redis_servers() -> list[str]:
     """Every one that is here: those on PATH, and those that `make redis-test` brings. One that has two names counts once."""
-    found = [shutil.which(name) for name in ("redis-server", "valkey-server")] + os.environ.get(MORE, "").split(":")
+    found = [shutil.which(name) for name in ("redis-server", "valkey-server")] + os.environ.get(
+        MORE, ""
+    ).split(":")
     return list({Path(path).resolve(): path for path in reversed(found) if path}.values())[::-1]
 
 

@@ -63,8 +63,14 @@ def head(http: Any) -> Answer:
 def secrets_in(body: Json) -> frozenset[str]:
     """What of a pool's `user_data` must not be repeated: whole lines, and words that may be keys."""
     text = str((body.get("droplet_template") or {}).get("user_data") or "")
-    words = (word for word in re.split(r"""[\s=:'",]+""", text) if len(word) >= 24 or (len(word) >= 8 and re.search(r"\d", word)))
-    return frozenset(words) | {line.strip() for line in text.splitlines() if len(line.strip()) >= 16}
+    words = (
+        word
+        for word in re.split(r"""[\s=:'",]+""", text)
+        if len(word) >= 24 or (len(word) >= 8 and re.search(r"\d", word))
+    )
+    return frozenset(words) | {
+        line.strip() for line in text.splitlines() if len(line.strip()) >= 16
+    }
 
 
 def repeatable(message: str, hide: frozenset[str]) -> str:

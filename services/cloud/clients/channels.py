@@ -26,7 +26,9 @@ class Opening:
     def __init__(self) -> None:
         self.stage: Literal["queued", "connecting", "refused", "sent"] = "queued"
 
-    async def process(self, connection: "asyncssh.SSHClientConnection", command: str) -> "asyncssh.SSHClientProcess[str]":
+    async def process(
+        self, connection: "asyncssh.SSHClientConnection", command: str
+    ) -> "asyncssh.SSHClientProcess[str]":
         """The command's process."""
         import asyncssh  # noqa: PLC0415 - 0.2 s and 14 MB
 

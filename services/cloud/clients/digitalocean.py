@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 
-from services.cloud.clients.answers import Answer, Answered, cause, head, is_json, never_connected, number, repeatable, seconds, secrets_in
+from services.cloud.clients.answers import (
+    Answer,
+    Answered,
+    cause,
+    head,
+    is_json,
+    never_connected,
+    number,
+    repeatable,
+    seconds,
+    secrets_in,
+)
 from services.cloud.clients.tls import trust
 from services.common.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
 
@@ -32,12 +43,16 @@ PER_PAGE = 200
 MAX_PAGES = 50
 PASSES = 3  # how often a list of several pages is read again before it is given up: others may change it all the time
 MINUTE = 60.0
-LOOKS_PER_MINUTE = 215  # of the 250 that are allowed; the rest is for changes, and for whoever else has the token
+LOOKS_PER_MINUTE = (
+    215  # of the 250 that are allowed; the rest is for changes, and for whoever else has the token
+)
 
 # What a token needs, by operation. The pool's PUT asks for droplet:create and not for droplet:update, as does a resize.
 READ_DROPLETS = "droplet:read"
 READ_FUNCTIONS = "function:read"
-WRITE_POOL = "droplet:create (with ssh_key:read, tag:read, vpc:read and project:read for the template)"
+WRITE_POOL = (
+    "droplet:create (with ssh_key:read, tag:read, vpc:read and project:read for the template)"
+)
 SCOPES_SEEN_BY_READING: dict[str, Callable[[Any], Any]] = {
     "droplet:read": lambda api: api.droplets.list,
     "account:read": lambda api: lambda **_: api.account.get(),
@@ -51,7 +66,10 @@ SCOPES_SEEN_BY_READING: dict[str, Callable[[Any], Any]] = {
     "tag:read": lambda api: api.tags.list,
     "vpc:read": lambda api: api.vpcs.list,
 }
-SCOPE_OF_ACTION = {"resize": "droplet:create and droplet:update", "snapshot": "image:create and droplet:update"}
+SCOPE_OF_ACTION = {
+    "resize": "droplet:create and droplet:update",
+    "snapshot": "image:create and droplet:update",
+}
 
 
 class Time(Protocol):
@@ -94,7 +112,13 @@ class DigitalOcean:
     """One account's droplets, pools, sizes and snapshots, under one token."""
 
     def __init__(
-        self, token: str, *, endpoint: str, clock: Time, ca_file: str | None = None, transport: "AsyncHttpTransport[Any, Any] | None" = None
+        self,
+        token: str,
+        *,
+        endpoint: str,
+        clock: Time,
+        ca_file: str | None = None,
+        transport: "AsyncHttpTransport[Any, Any] | None" = None,
     ) -> None:
         self._sent: deque[float] = deque(maxlen=1000)
         self._token = token
@@ -122,76 +146,125 @@ class DigitalOcean:
 
     async def droplets(self) -> list[Json]:
         """Every droplet of the account."""
-        return await self._list("droplets", "listing droplets", READ_DROPLETS, lambda api: api.droplets.list)
+        return await self._list(
+            "droplets", "listing droplets", READ_DROPLETS, lambda api: api.droplets.list
+        )
 
     async def droplet(self, droplet_id: int) -> Json:
         """One droplet."""
-        return await self._one("droplet", f"reading droplet {droplet_id}", READ_DROPLETS, lambda api: api.droplets.get(droplet_id))
+        return await self._one(
+            "droplet",
+            f"reading droplet {droplet_id}",
+            READ_DROPLETS,
+            lambda api: api.droplets.get(droplet_id),
+        )
 
     async def actions(self, droplet_id: int) -> list[Json]:
         """What was ever asked of a droplet, newest first."""
         what = f"listing actions of droplet {droplet_id}"
-        return await self._list("actions", what, READ_DROPLETS, lambda api: api.droplet_actions.list, droplet_id)
+        return await self._list(
+            "actions", what, READ_DROPLETS, lambda api: api.droplet_actions.list, droplet_id
+        )
 
     async def pools(self) -> list[Json]:
         """Every autoscale pool of the account. Each holds `user_data`: a secret."""
-        return await self._list("autoscale_pools", "listing autoscale pools", READ_DROPLETS, lambda api: api.autoscalepools.list)
+        return await self._list(
+            "autoscale_pools",
+            "listing autoscale pools",
+            READ_DROPLETS,
+            lambda api: api.autoscalepools.list,
+        )
 
     async def pool(self, pool_id: str) -> Json:
         """One autoscale pool. It holds `user_data`: a secret."""
         what = f"reading autoscale pool {pool_id}"
-        return await self._one("autoscale_pool", what, READ_DROPLETS, lambda api: api.autoscalepools.get(pool_id))
+        return await self._one(
+            "autoscale_pool", what, READ_DROPLETS, lambda api: api.autoscalepools.get(pool_id)
+        )
 
     async def members(self, pool_id: str) -> list[Json]:
         """The members of a pool (ids and states only; names and addresses stand in `droplets`)."""
         what = f"listing members of autoscale pool {pool_id}"
-        return await self._list("droplets", what, READ_DROPLETS, lambda api: api.autoscalepools.list_members, pool_id)
+        return await self._list(
+            "droplets", what, READ_DROPLETS, lambda api: api.autoscalepools.list_members, pool_id
+        )
 
     async def history(self, pool_id: str) -> list[Json]:
         """What a pool did and why."""
         what = f"listing the history of autoscale pool {pool_id}"
-        return await self._list("history", what, READ_DROPLETS, lambda api: api.autoscalepools.list_history, pool_id)
+        return await self._list(
+            "history", what, READ_DROPLETS, lambda api: api.autoscalepools.list_history, pool_id
+        )
 
     async def sizes(self) -> list[Json]:
         """Every droplet size with its price."""
-        return await self._list("sizes", "listing droplet sizes", "sizes:read and regions:read", lambda api: api.sizes.list)
+        return await self._list(
+            "sizes",
+            "listing droplet sizes",
+            "sizes:read and regions:read",
+            lambda api: api.sizes.list,
+        )
 
     async def regions(self) -> list[Json]:
         """Every region there is."""
-        return await self._list("regions", "listing regions", "regions:read", lambda api: api.regions.list)
+        return await self._list(
+            "regions", "listing regions", "regions:read", lambda api: api.regions.list
+        )
 
     async def account(self) -> Json:
         """The account behind the token."""
-        return await self._one("account", "reading the account", "account:read", lambda api: api.account.get())
+        return await self._one(
+            "account", "reading the account", "account:read", lambda api: api.account.get()
+        )
 
     async def load_balancers(self) -> list[Json]:
         """Every load balancer of the account."""
-        return await self._list("load_balancers", "listing load balancers", "load_balancer:read", lambda api: api.load_balancers.list)
+        return await self._list(
+            "load_balancers",
+            "listing load balancers",
+            "load_balancer:read",
+            lambda api: api.load_balancers.list,
+        )
 
     async def snapshots(self) -> list[Json]:
         """Every droplet snapshot of the account."""
-        return await self._list("snapshots", "listing snapshots", "snapshot:read", lambda api: api.snapshots.list, resource_type="droplet")
+        return await self._list(
+            "snapshots",
+            "listing snapshots",
+            "snapshot:read",
+            lambda api: api.snapshots.list,
+            resource_type="droplet",
+        )
 
     async def droplet_snapshots(self, droplet_id: int) -> list[Json]:
         """The snapshots taken of one droplet."""
         what = f"listing snapshots of droplet {droplet_id}"
-        return await self._list("snapshots", what, READ_DROPLETS, lambda api: api.droplets.list_snapshots, droplet_id)
+        return await self._list(
+            "snapshots", what, READ_DROPLETS, lambda api: api.droplets.list_snapshots, droplet_id
+        )
 
     async def namespaces(self) -> list[Json]:
         """The functions namespaces that the token's user sees: id, label and region. The key in each opens it, and is dropped here."""
         what = "listing functions namespaces"
         await self._room()
         answer = await self._call(what, READ_FUNCTIONS, lambda api: api.functions.list_namespaces())
-        return [{k: n.get(k) for k in ("namespace", "label", "region")} for n in _entries("namespaces", what, answer)]
+        return [
+            {k: n.get(k) for k in ("namespace", "label", "region")}
+            for n in _entries("namespaces", what, answer)
+        ]
 
     async def trigger(self, namespace: str, name: str) -> Json:
         """What starts a function by the clock."""
         what = f"reading the trigger {name}"
-        return await self._one("trigger", what, READ_FUNCTIONS, lambda api: api.functions.get_trigger(namespace, name))
+        return await self._one(
+            "trigger", what, READ_FUNCTIONS, lambda api: api.functions.get_trigger(namespace, name)
+        )
 
     async def tag(self, name: str) -> Json:
         """A tag, and how much carries it."""
-        return await self._one("tag", f"reading the tag {name}", "tag:read", lambda api: api.tags.get(name))
+        return await self._one(
+            "tag", f"reading the tag {name}", "tag:read", lambda api: api.tags.get(name)
+        )
 
     async def may(self, scope: str) -> None:
         """See whether the token has a scope, by reading one thing that needs it. Forbidden when it has not."""
@@ -205,46 +278,71 @@ class DigitalOcean:
         """Let a trigger run, or pause it; doing so again changes nothing."""
         what = f"{'resuming' if enabled else 'pausing'} the trigger {name}"
         body = {"is_enabled": enabled}
-        ask = self._call(what, "function:update", lambda api: api.functions.update_trigger(namespace, name, body=body))
+        ask = self._call(
+            what,
+            "function:update",
+            lambda api: api.functions.update_trigger(namespace, name, body=body),
+        )
         return _only("trigger", what, await ask)
 
     async def give_tag(self, droplet_id: int, name: str) -> None:
         """Tag a droplet; doing so again changes nothing."""
         what = f"tagging droplet {droplet_id} with {name}"
         body = _resources(droplet_id)
-        await self._call(what, "tag:create and droplet:update", lambda api: api.tags.assign_resources(name, body=body))
+        await self._call(
+            what,
+            "tag:create and droplet:update",
+            lambda api: api.tags.assign_resources(name, body=body),
+        )
 
     async def take_tag(self, droplet_id: int, name: str) -> None:
         """Take a tag from a droplet; doing so again changes nothing."""
         what = f"taking the tag {name} from droplet {droplet_id}"
         body = _resources(droplet_id)
-        await self._call(what, "tag:delete", lambda api: api.tags.unassign_resources(name, body=body))
+        await self._call(
+            what, "tag:delete", lambda api: api.tags.unassign_resources(name, body=body)
+        )
 
     async def delete_droplet(self, droplet_id: int) -> None:
         """Delete one droplet, by its id and for good. Deleting by tag is not in reach of this client, and must not be."""
-        await self._call(f"deleting droplet {droplet_id}", "droplet:delete", lambda api: api.droplets.destroy(droplet_id))
+        await self._call(
+            f"deleting droplet {droplet_id}",
+            "droplet:delete",
+            lambda api: api.droplets.destroy(droplet_id),
+        )
 
     async def act(self, droplet_id: int, type: str, **extra: object) -> Json:  # noqa: A002 - the API's own word
         """Ask for an action on a droplet (shutdown, power_on, resize ...). Sent once; a lost answer says so with `sent` None."""
         what = f"asking for {type} of droplet {droplet_id}"
         scope = SCOPE_OF_ACTION.get(type, "droplet:update")
         body = {"type": type, **extra}
-        return await self._one("action", what, scope, lambda api: api.droplet_actions.post(droplet_id, body=body))
+        return await self._one(
+            "action", what, scope, lambda api: api.droplet_actions.post(droplet_id, body=body)
+        )
 
     async def put_pool(self, pool_id: str, body: Json) -> Json:
         """Replace a pool's whole definition; returns the pool as the API now sees it."""
         what = f"changing autoscale pool {pool_id}"
-        ask = self._call(what, WRITE_POOL, lambda api: api.autoscalepools.update(pool_id, body=body), hide=secrets_in(body))
+        ask = self._call(
+            what,
+            WRITE_POOL,
+            lambda api: api.autoscalepools.update(pool_id, body=body),
+            hide=secrets_in(body),
+        )
         return _only("autoscale_pool", what, await ask)
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Delete a snapshot."""
         what = f"deleting snapshot {snapshot_id}"
-        await self._call(what, "snapshot:delete and image:delete", lambda api: api.snapshots.delete(snapshot_id))
+        await self._call(
+            what, "snapshot:delete and image:delete", lambda api: api.snapshots.delete(snapshot_id)
+        )
 
     # How it is asked
 
-    async def _one(self, key: str, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]]) -> Json:
+    async def _one(
+        self, key: str, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]]
+    ) -> Json:
         await self._room()
         return _only(key, what, await self._call(what, scope, ask))
 
@@ -261,10 +359,20 @@ class DigitalOcean:
                 return
             await self._clock.sleep(MINUTE - (now - self._sent[0]) + 0.05)
 
-    async def _list(self, key: str, what: str, scope: str, pick: Callable[[Any], Any], *args: object, **kwargs: object) -> list[Json]:
+    async def _list(
+        self,
+        key: str,
+        what: str,
+        scope: str,
+        pick: Callable[[Any], Any],
+        *args: object,
+        **kwargs: object,
+    ) -> list[Json]:
         async def read(page: int) -> Page:
             await self._room()
-            return _page_of(key, what, page, await self._call(what, scope, _page(pick, page, args, kwargs)))
+            return _page_of(
+                key, what, page, await self._call(what, scope, _page(pick, page, args, kwargs))
+            )
 
         pages = await _to_the_end(what, [], read)
         for _ in range(PASSES):
@@ -276,7 +384,13 @@ class DigitalOcean:
             pages = await _to_the_end(what, again, read)
         raise Unreachable(f"{what}: the list changed while it was being read, {PASSES} times")
 
-    async def _call(self, what: str, scope: str, ask: Callable[[Any], Awaitable[Any]], hide: frozenset[str] = frozenset()) -> Any:
+    async def _call(
+        self,
+        what: str,
+        scope: str,
+        ask: Callable[[Any], Awaitable[Any]],
+        hide: frozenset[str] = frozenset(),
+    ) -> Any:
         from azure.core.exceptions import AzureError  # noqa: PLC0415 - pydo costs 60 MB; pay on the first call
 
         self._sent.append(self._clock.now())
@@ -300,14 +414,25 @@ class DigitalOcean:
     def _read(self, answer: Answer, what: str, scope: str, hide: frozenset[str]) -> Exception:
         said = f"{what}: answered {answer.status}"
         if answer.status == 429:
-            return Unreachable(f"{what}: too many requests", again_in=self._again_in(answer), sent=False)
+            return Unreachable(
+                f"{what}: too many requests", again_in=self._again_in(answer), sent=False
+            )
         if answer.status >= 500 or answer.status < 400 or not answer.is_json:
             # A page of HTML is not the API's word, whatever its status: something stands in between.
-            return Unreachable(said if answer.is_json else f"{said}, not by the API", again_in=seconds(answer.headers))
+            return Unreachable(
+                said if answer.is_json else f"{said}, not by the API",
+                again_in=seconds(answer.headers),
+            )
         message = repeatable(answer.message, hide | {self._token})
-        details: dict[str, Any] = {"status": answer.status, "request_id": answer.request_id, "message": message}
+        details: dict[str, Any] = {
+            "status": answer.status,
+            "request_id": answer.request_id,
+            "message": message,
+        }
         if answer.status == 401:
-            return Forbidden(f"{what}: the token was refused (401); it needs {scope} for this", **details)
+            return Forbidden(
+                f"{what}: the token was refused (401); it needs {scope} for this", **details
+            )
         if answer.status == 403:
             return Forbidden(f"{what}: the token may not (403); it lacks {scope}", **details)
         if answer.status == 404:
@@ -324,9 +449,13 @@ class DigitalOcean:
 
     def _heard(self, headers: Mapping[str, str]) -> None:
         if "ratelimit-remaining" in headers:
-            limit, remaining, reset = (number(headers.get(f"ratelimit-{name}")) for name in ("limit", "remaining", "reset"))
+            limit, remaining, reset = (
+                number(headers.get(f"ratelimit-{name}")) for name in ("limit", "remaining", "reset")
+            )
             self.budget = Budget(
-                limit=None if limit is None else int(limit), remaining=None if remaining is None else int(remaining), reset=reset
+                limit=None if limit is None else int(limit),
+                remaining=None if remaining is None else int(remaining),
+                reset=reset,
             )
 
     def _api(self) -> Any:
@@ -335,7 +464,11 @@ class DigitalOcean:
         return self._pydo
 
     def _build(self) -> Any:
-        from azure.core.pipeline.policies import AsyncRedirectPolicy, AsyncRetryPolicy, SansIOHTTPPolicy  # noqa: PLC0415
+        from azure.core.pipeline.policies import (  # noqa: PLC0415
+            AsyncRedirectPolicy,
+            AsyncRetryPolicy,
+            SansIOHTTPPolicy,
+        )
         from pydo.aio import Client  # noqa: PLC0415
 
         token, heard = self._token, self._heard
@@ -374,14 +507,21 @@ class DigitalOcean:
         from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
 
         connector = aiohttp.TCPConnector(ssl=trust(self._ca_file), limit=20)
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+        )
         transport: AsyncHttpTransport[Any, Any] = AioHttpTransport(
-            session=self._session, session_owner=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+            session=self._session,
+            session_owner=False,
+            connection_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
         )
         return transport
 
 
-def _page(pick: Callable[[Any], Any], page: int, args: tuple[object, ...], kwargs: dict[str, object]) -> Callable[[Any], Awaitable[Any]]:
+def _page(
+    pick: Callable[[Any], Any], page: int, args: tuple[object, ...], kwargs: dict[str, object]
+) -> Callable[[Any], Awaitable[Any]]:
     def ask(api: Any) -> Awaitable[Any]:
         sent: Awaitable[Any] = pick(api)(*args, per_page=PER_PAGE, page=page, **kwargs)
         return sent
@@ -431,7 +571,9 @@ def _page_of(key: str, what: str, number: int, answer: object) -> Page:
     return Page({_identity(item): item for item in entries}, total, is_last)
 
 
-async def _to_the_end(what: str, known: list[Page], read: Callable[[int], Awaitable[Page]]) -> list[Page]:
+async def _to_the_end(
+    what: str, known: list[Page], read: Callable[[int], Awaitable[Page]]
+) -> list[Page]:
     """These pages, and those that follow them."""
     pages: list[Page] = []
     while not pages or not pages[-1].is_last:

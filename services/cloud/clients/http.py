@@ -29,7 +29,10 @@ UNSEEN_FOR = 60.0  # and that there is none, or that it was refused
 NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 # What an address answers with that wanted TLS and got plain words: nginx and Go say so, others hang up or send a TLS alert.
 WANTED_TLS = (b"HTTP request was sent to HTTPS port", b"HTTP request to an HTTPS server")
-HUNG_UP = Cause("it hung up during the TLS handshake", "check that this port speaks TLS, with a certificate for this name")
+HUNG_UP = Cause(
+    "it hung up during the TLS handshake",
+    "check that this port speaks TLS, with a certificate for this name",
+)
 PLAIN = Cause("TLS mismatch: that port expects TLS, and the address says http://", SCHEME)
 
 
@@ -62,15 +65,26 @@ class Http:
             self._others[key] = Http(ca_file, setting)
         return self._others[key]
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0) -> Reply:
+    async def get(
+        self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0
+    ) -> Reply:
         """Ask for a page."""
         return await self._send("GET", url, None, headers, timeout)
 
-    async def post(self, url: str, json: object, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0) -> Reply:
+    async def post(
+        self,
+        url: str,
+        json: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+    ) -> Reply:
         """Send JSON, once."""
         return await self._send("POST", url, json, headers, timeout)
 
-    async def trouble_with(self, url: str, *, below: int = 201, timeout: float = 10.0) -> Cause | None:
+    async def trouble_with(
+        self, url: str, *, below: int = 201, timeout: float = 10.0
+    ) -> Cause | None:
         """Why a page does not answer with a status from 200 to `below`; None when it does."""
         try:
             reply = await self.get(url, timeout=timeout)
@@ -84,7 +98,9 @@ class Http:
 
     async def certificate_of(self, url: str) -> CertificateSeen:
         """The certificate that an address shows, looked at once an hour at most; or why none was seen."""
-        return await self._certificates.get(_origin(url), _remembered_for, partial(self._look_at, url))
+        return await self._certificates.get(
+            _origin(url), _remembered_for, partial(self._look_at, url)
+        )
 
     async def aclose(self) -> None:
         """Let go of the connections."""
@@ -94,19 +110,29 @@ class Http:
             await self._session.close()
             self._session = None
 
-    async def _send(self, method: str, url: str, json: object, headers: Mapping[str, str] | None, timeout: float) -> Reply:
+    async def _send(
+        self, method: str, url: str, json: object, headers: Mapping[str, str] | None, timeout: float
+    ) -> Reply:
         what = f"{method.lower()} {url.split('?', maxsplit=1)[0]}"
         sent: bool | None = None
         try:
             if self._session is None:
-                self._session = _session(trust(self._ca_file))  # here, since a session belongs to the loop it was made in
-            limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, CONNECT_SECONDS))
-            async with self._session.request(method, url, json=json, headers=headers, timeout=limits, allow_redirects=False) as answer:
+                self._session = _session(
+                    trust(self._ca_file)
+                )  # here, since a session belongs to the loop it was made in
+            limits = aiohttp.ClientTimeout(
+                total=timeout, sock_connect=min(timeout, CONNECT_SECONDS)
+            )
+            async with self._session.request(
+                method, url, json=json, headers=headers, timeout=limits, allow_redirects=False
+            ) as answer:
                 return Reply(answer.status, await _bounded(answer))
         except NEVER_CONNECTED as trouble:
             cause, sent = await self._cause(url, trouble), False
         except TimeoutError:
-            cause = Cause(f"no answer within {timeout:g} s", "check network, firewall and load in between")
+            cause = Cause(
+                f"no answer within {timeout:g} s", "check network, firewall and load in between"
+            )
         except (aiohttp.ClientError, OSError) as trouble:
             cause = await self._cause(url, trouble)
         raise Unreachable(f"{what}: {cause.said}", sent=sent, cause=cause.said, remedy=cause.remedy)
@@ -115,12 +141,24 @@ class Http:
         """Why it failed; of a certificate that was refused with its date and names, of a lost plain connection whether TLS was wanted."""
         cause = cause_of(trouble, self._setting)
         if is_certificate(trouble):
-            seen = await self._certificates.get(_origin(url), _refused_for, partial(self._look_at, url))
-            return Cause(seen.trouble, seen.remedy) if isinstance(seen, Certificate) and seen.trouble else cause
-        if cause.said == RESET and urlsplit(url).scheme == "https" and isinstance(trouble, NEVER_CONNECTED):
+            seen = await self._certificates.get(
+                _origin(url), _refused_for, partial(self._look_at, url)
+            )
+            return (
+                Cause(seen.trouble, seen.remedy)
+                if isinstance(seen, Certificate) and seen.trouble
+                else cause
+            )
+        if (
+            cause.said == RESET
+            and urlsplit(url).scheme == "https"
+            and isinstance(trouble, NEVER_CONNECTED)
+        ):
             return HUNG_UP  # a reset comes from a host that was reached
         plainly = urlsplit(url).scheme == "http" and not isinstance(trouble, NEVER_CONNECTED)
-        if plainly and await self._tls.get(_origin(url), lambda _: UNSEEN_FOR, partial(self._speaks_tls, url)):
+        if plainly and await self._tls.get(
+            _origin(url), lambda _: UNSEEN_FOR, partial(self._speaks_tls, url)
+        ):
             return PLAIN
         return cause
 
@@ -157,7 +195,9 @@ class _Looks(Generic[T]):
         self._seen: dict[str, tuple[float, T]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def get(self, address: str, good_for: Callable[[T], float], look: Callable[[], Awaitable[T]]) -> T:
+    async def get(
+        self, address: str, good_for: Callable[[T], float], look: Callable[[], Awaitable[T]]
+    ) -> T:
         """What was seen there, unless that is older than it is good for (seconds)."""
         async with self._locks.setdefault(address, asyncio.Lock()):
             if address in self._seen:
@@ -186,7 +226,9 @@ def _origin(url: str) -> str:
 
 def _session(context: ssl.SSLContext, *, trust_env: bool = True) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(ssl=context)
-    return aiohttp.ClientSession(connector=connector, trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=connector, trust_env=trust_env, cookie_jar=aiohttp.DummyCookieJar()
+    )
 
 
 async def _shake_hands(url: str, context: ssl.SSLContext) -> bytes:
@@ -196,7 +238,9 @@ async def _shake_hands(url: str, context: ssl.SSLContext) -> bytes:
     # Not by the environment: with it aiohttp would send the password that ~/.netrc has for that host.
     async with _session(context, trust_env=False) as session:
         try:
-            async with session.get(_origin(url), timeout=limits, allow_redirects=False, proxy=_proxy(url)):
+            async with session.get(
+                _origin(url), timeout=limits, allow_redirects=False, proxy=_proxy(url)
+            ):
                 pass
         except (aiohttp.ClientError, OSError, TimeoutError):
             if not shown:

@@ -28,14 +28,46 @@ KINDS: tuple[tuple[re.Pattern[bytes], Cause], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), Cause(said, remedy))
     for pattern, said, remedy in (
         (rb"\A(\xff\xfe|\xfe\xff)", "it is in UTF-16, as PowerShell writes files", SAVE_AGAIN),
-        (rb"\A\xef\xbb\xbf", "it begins with a byte order mark, as Windows editors write it", "save it as plain ASCII, without BOM"),
-        (rb"^PuTTY-User-Key-File-", "a PuTTY key (.ppk)", "convert it: puttygen FILE -O private-openssh -o NEWFILE"),
-        (rb"^---- BEGIN SSH2 (ENCRYPTED )?PRIVATE KEY", "a key in the format of ssh.com", "convert it: ssh-keygen -i -f FILE > NEWFILE"),
-        (rb"\ASSH PRIVATE KEY FILE FORMAT 1", "a key of SSH version 1", "make a new one: ssh-keygen -t ed25519"),
-        (rb"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----.*\\n", "its line breaks are written out as \\n", SAVE_AGAIN),
-        (rb"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----[ \t]+\S", "its line breaks are missing", SAVE_AGAIN),
-        (rb"^[ \t]+-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----", "its lines begin with blanks", SAVE_AGAIN),
-        (rb"\A(?!(.|\n)*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----)(.|\n)*?-cert-v01@openssh\.com AAAA", "an SSH certificate", PRIVATE),
+        (
+            rb"\A\xef\xbb\xbf",
+            "it begins with a byte order mark, as Windows editors write it",
+            "save it as plain ASCII, without BOM",
+        ),
+        (
+            rb"^PuTTY-User-Key-File-",
+            "a PuTTY key (.ppk)",
+            "convert it: puttygen FILE -O private-openssh -o NEWFILE",
+        ),
+        (
+            rb"^---- BEGIN SSH2 (ENCRYPTED )?PRIVATE KEY",
+            "a key in the format of ssh.com",
+            "convert it: ssh-keygen -i -f FILE > NEWFILE",
+        ),
+        (
+            rb"\ASSH PRIVATE KEY FILE FORMAT 1",
+            "a key of SSH version 1",
+            "make a new one: ssh-keygen -t ed25519",
+        ),
+        (
+            rb"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----.*\\n",
+            "its line breaks are written out as \\n",
+            SAVE_AGAIN,
+        ),
+        (
+            rb"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----[ \t]+\S",
+            "its line breaks are missing",
+            SAVE_AGAIN,
+        ),
+        (
+            rb"^[ \t]+-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----",
+            "its lines begin with blanks",
+            SAVE_AGAIN,
+        ),
+        (
+            rb"\A(?!(.|\n)*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----)(.|\n)*?-cert-v01@openssh\.com AAAA",
+            "an SSH certificate",
+            PRIVATE,
+        ),
         (rb"^-----BEGIN PGP ", "a PGP key", "name an SSH key"),
         (rb"\A" + BASE64_OF_PEM, "a key in base64", "decode it: base64 -d FILE > NEWFILE"),
     )
@@ -44,15 +76,30 @@ WITHOUT_PRIVATE: tuple[tuple[re.Pattern[bytes], Cause], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), Cause(said, remedy))
     for pattern, said, remedy in (
         (rb"\b(ssh-\w+|ecdsa-sha2-\w+|sk-[\w-]+@openssh\.com) AAAA", "a public key", PRIVATE),
-        (rb"^-----BEGIN ([A-Z0-9]+ )*PUBLIC KEY-----|^---- BEGIN SSH2 PUBLIC KEY", "a public key", PRIVATE),
-        (rb"^-----BEGIN (TRUSTED )?CERTIFICATE-----", "a TLS certificate", "name an SSH private key"),
-        (rb"^-----BEGIN ([A-Z0-9]+ )*CERTIFICATE REQUEST-----", "a certificate request", "name an SSH private key"),
+        (
+            rb"^-----BEGIN ([A-Z0-9]+ )*PUBLIC KEY-----|^---- BEGIN SSH2 PUBLIC KEY",
+            "a public key",
+            PRIVATE,
+        ),
+        (
+            rb"^-----BEGIN (TRUSTED )?CERTIFICATE-----",
+            "a TLS certificate",
+            "name an SSH private key",
+        ),
+        (
+            rb"^-----BEGIN ([A-Z0-9]+ )*CERTIFICATE REQUEST-----",
+            "a certificate request",
+            "name an SSH private key",
+        ),
     )
 )
 BEGINS = re.compile(rb"^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----", re.MULTILINE)
 ENDS = re.compile(rb"^-----END ([A-Z0-9]+ )*PRIVATE KEY-----", re.MULTILINE)
 NO_KEY = Cause("not an SSH key", "name the private key of the deployment (<STACK>-ssh-key)")
-PASSPHRASE = Cause("it has a passphrase, which the bot cannot enter", "make a copy without: cp FILE COPY; ssh-keygen -p -N '' -f COPY")
+PASSPHRASE = Cause(
+    "it has a passphrase, which the bot cannot enter",
+    "make a copy without: cp FILE COPY; ssh-keygen -p -N '' -f COPY",
+)
 TOKEN = Cause("a key of a hardware token, which has to be touched", "use a key without a token")
 
 
@@ -61,7 +108,11 @@ def read_key(path: Path) -> "asyncssh.SSHKey":
     found = _content(path)
     key = found if isinstance(found, Cause) else _key_in(found)
     if isinstance(key, Cause):
-        raise Refused(f"ssh key {path}: {key.said}", cause=key.said, remedy=key.remedy.replace("FILE", str(path)))
+        raise Refused(
+            f"ssh key {path}: {key.said}",
+            cause=key.said,
+            remedy=key.remedy.replace("FILE", str(path)),
+        )
     return key
 
 
@@ -83,7 +134,9 @@ def _unreadable(path: Path, error: OSError) -> Cause:
     if isinstance(error, FileNotFoundError):
         if path.is_symlink():
             return Cause("a link to a file that is not there", "correct the link")
-        return Cause("there is no such file", "correct the path; it is relative to the settings file")
+        return Cause(
+            "there is no such file", "correct the path; it is relative to the settings file"
+        )
     if error.errno == errno.ELOOP:
         return Cause("a link that leads to itself", "correct the link")
     if error.errno == errno.ENOTDIR:
@@ -98,7 +151,10 @@ def _no_rights(path: Path) -> Cause:
     try:
         about = path.stat()
     except OSError:
-        return Cause(f"user {me} may not enter the folder that it is in", f"let {me} enter it (chmod +x on each folder above)")
+        return Cause(
+            f"user {me} may not enter the folder that it is in",
+            f"let {me} enter it (chmod +x on each folder above)",
+        )
     owner, mode = _user(about.st_uid), stat.S_IMODE(about.st_mode)
     said = f"user {me} may not read it: it belongs to {owner}, mode {mode:o}"
     return Cause(said, f"give it to {me}: chown {me} FILE; chmod 600 FILE")
@@ -125,7 +181,11 @@ def _key_in(content: bytes) -> "asyncssh.SSHKey | Cause":
     except (ValueError, LookupError, TypeError, ArithmeticError, UnsupportedAlgorithm) as error:
         if "passphrase" in str(error).lower() or isinstance(error, asyncssh.KeyEncryptionError):
             return PASSPHRASE
-        return Cause("a private key that is damaged or of an unknown kind", SAVE_AGAIN) if BEGINS.search(content) else NO_KEY
+        return (
+            Cause("a private key that is damaged or of an unknown kind", SAVE_AGAIN)
+            if BEGINS.search(content)
+            else NO_KEY
+        )
     return TOKEN if key.algorithm.startswith(b"sk-") else key
 
 
@@ -134,5 +194,7 @@ def _other_kind(content: bytes) -> Cause | None:
         if pattern.search(content):
             return cause
     if BEGINS.search(content):
-        return None if ENDS.search(content) else Cause("cut off: its last line is missing", SAVE_AGAIN)
+        return (
+            None if ENDS.search(content) else Cause("cut off: its last line is missing", SAVE_AGAIN)
+        )
     return next((cause for pattern, cause in WITHOUT_PRIVATE if pattern.search(content)), None)

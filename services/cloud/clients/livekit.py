@@ -43,7 +43,11 @@ class Livekit:
 
     async def load(self) -> Load:
         """Meetings with somebody in them, people, active recordings or streams, publishing ingresses, and the longest meeting."""
-        rooms = [room for room in await self._list("RoomService/ListRooms", {}, "rooms") if _number(room, "num_participants")]
+        rooms = [
+            room
+            for room in await self._list("RoomService/ListRooms", {}, "rooms")
+            if _number(room, "num_participants")
+        ]
         egress = await self._list("Egress/ListEgress", {"active": True}, "items")
         ingress = await self._list("Ingress/ListIngress", {}, "items")
         now = self._clock.now()
@@ -52,7 +56,9 @@ class Livekit:
             "participants": sum(_number(room, "num_participants") for room in rooms),
             "egress": len(egress),
             "ingress": sum(_publishes(item) for item in ingress),
-            "longest_seconds": max((max(0.0, now - _number(room, "creation_time")) for room in rooms), default=0.0),
+            "longest_seconds": max(
+                (max(0.0, now - _number(room, "creation_time")) for room in rooms), default=0.0
+            ),
         }
 
     async def aclose(self) -> None:
@@ -61,7 +67,9 @@ class Livekit:
     async def _list(self, method: str, body: dict[str, object], key: str) -> list[dict[str, Any]]:
         what = f"asking livekit for {method}"
         headers = {"Authorization": f"Bearer {self._token()}"}
-        reply = await self._http.post(f"{self._url}/twirp/livekit.{method}", body, headers=headers, timeout=10.0)
+        reply = await self._http.post(
+            f"{self._url}/twirp/livekit.{method}", body, headers=headers, timeout=10.0
+        )
         if reply.status != 200:
             raise _refusal(what, reply.status)
         try:
@@ -78,7 +86,16 @@ class Livekit:
 
         now = int(self._clock.now())
         grants = {"roomList": True, "roomRecord": True, "ingressAdmin": True}
-        return jwt.encode({"iss": self._key, "nbf": now - SKEW_SECONDS, "exp": now + TOKEN_SECONDS, "video": grants}, self._secret, "HS256")
+        return jwt.encode(
+            {
+                "iss": self._key,
+                "nbf": now - SKEW_SECONDS,
+                "exp": now + TOKEN_SECONDS,
+                "video": grants,
+            },
+            self._secret,
+            "HS256",
+        )
 
 
 def _refusal(what: str, status: int) -> BotError:
@@ -89,8 +106,14 @@ def _refusal(what: str, status: int) -> BotError:
     why = f"answered {status}"
     if status >= 500 or status in {404, 408, 429}:
         # 404 and the like come from the proxy in front while LiveKit is not up.
-        return Unreachable(f"{what}: {why}", cause=why, remedy="check that OpenVidu runs on the masters, and clusters.NAME.livekit_url")
-    return Rejected(f"{what}: {why}", status=status, cause=why, remedy="correct clusters.NAME.livekit_url")
+        return Unreachable(
+            f"{what}: {why}",
+            cause=why,
+            remedy="check that OpenVidu runs on the masters, and clusters.NAME.livekit_url",
+        )
+    return Rejected(
+        f"{what}: {why}", status=status, cause=why, remedy="correct clusters.NAME.livekit_url"
+    )
 
 
 def _number(item: dict[str, Any], name: str) -> int:

@@ -73,7 +73,9 @@ class Webhook:
                 await self._clock.sleep(PAUSE * 2 ** (attempt - 1))
             made = self._made(page)
             try:
-                reply = await self._http.post(made.url, made.body, headers=made.headers, timeout=DEADLINE)
+                reply = await self._http.post(
+                    made.url, made.body, headers=made.headers, timeout=DEADLINE
+                )
             except Unreachable as error:
                 trouble = error
                 continue
@@ -96,9 +98,18 @@ class Webhook:
 
 
 def _pagerduty(url: str, key: str, page: Page) -> _Sent:
-    body: dict[str, object] = {"routing_key": key, "event_action": page.action, "dedup_key": page.key}
+    body: dict[str, object] = {
+        "routing_key": key,
+        "event_action": page.action,
+        "dedup_key": page.key,
+    }
     if page.action == "trigger":
-        about = {"summary": page.summary[:SAID], "source": page.cluster, "severity": page.severity, "timestamp": _stamp(page.at)}
+        about = {
+            "summary": page.summary[:SAID],
+            "source": page.cluster,
+            "severity": page.severity,
+            "timestamp": _stamp(page.at),
+        }
         body["payload"] = about
     return _Sent(url, body, {})
 
@@ -107,10 +118,22 @@ def _opsgenie(url: str, key: str, page: Page) -> _Sent:
     headers = {"Authorization": f"GenieKey {key}"}
     if page.action == "trigger":
         priority = {"critical": "P1", "error": "P2", "warning": "P3"}[page.severity]
-        said = {"message": page.summary[:130], "description": page.summary[:SAID], "priority": priority}
-        return _Sent(url, {**said, "alias": page.key, "source": "openvidu-bot", "entity": page.cluster}, headers)
+        said = {
+            "message": page.summary[:130],
+            "description": page.summary[:SAID],
+            "priority": priority,
+        }
+        return _Sent(
+            url,
+            {**said, "alias": page.key, "source": "openvidu-bot", "entity": page.cluster},
+            headers,
+        )
     verb = "acknowledge" if page.action == "acknowledge" else "close"
-    return _Sent(f"{url}/{quote(page.key, safe='')}/{verb}?identifierType=alias", {"source": "openvidu-bot"}, headers)
+    return _Sent(
+        f"{url}/{quote(page.key, safe='')}/{verb}?identifierType=alias",
+        {"source": "openvidu-bot"},
+        headers,
+    )
 
 
 def _cloudevent(url: str, secret: str, page: Page, now: float) -> _Sent:
@@ -122,9 +145,16 @@ def _cloudevent(url: str, secret: str, page: Page, now: float) -> _Sent:
         "subject": page.key,
         "time": _stamp(page.at),
         "datacontenttype": "application/json",
-        "data": {"summary": page.summary[:SAID], "severity": page.severity, "cluster": page.cluster},
+        "data": {
+            "summary": page.summary[:SAID],
+            "severity": page.severity,
+            "cluster": page.cluster,
+        },
     }
-    headers = {"Content-Type": "application/cloudevents+json", SIGNATURE: signature(secret, f"{now:.0f}", json.dumps(body).encode())}
+    headers = {
+        "Content-Type": "application/cloudevents+json",
+        SIGNATURE: signature(secret, f"{now:.0f}", json.dumps(body).encode()),
+    }
     return _Sent(url, body, headers)
 
 

@@ -25,14 +25,26 @@ UNCHANGED = 304
 # What S3's codes mean here, and what to do.
 REFUSALS = {
     "InvalidAccessKeyId": ("no key of that name is known there", "correct SPACES_ACCESS_KEY_ID"),
-    "SignatureDoesNotMatch": ("the secret does not belong to the key", "correct SPACES_SECRET_ACCESS_KEY"),
-    "RequestTimeTooSkewed": ("this machine's clock is wrong", "run a time service here (chrony, systemd-timesyncd)"),
+    "SignatureDoesNotMatch": (
+        "the secret does not belong to the key",
+        "correct SPACES_SECRET_ACCESS_KEY",
+    ),
+    "RequestTimeTooSkewed": (
+        "this machine's clock is wrong",
+        "run a time service here (chrony, systemd-timesyncd)",
+    ),
     "NoSuchBucket": (
         "there is no bucket of that name",
         "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...), and its region in spaces.endpoint",
     ),
-    "PermanentRedirect": ("the bucket is in another region", "correct the region in clusters.NAME.spaces.endpoint"),
-    "AuthorizationHeaderMalformed": ("the bucket is in another region", "correct clusters.NAME.spaces.region"),
+    "PermanentRedirect": (
+        "the bucket is in another region",
+        "correct the region in clusters.NAME.spaces.endpoint",
+    ),
+    "AuthorizationHeaderMalformed": (
+        "the bucket is in another region",
+        "correct clusters.NAME.spaces.region",
+    ),
 }
 
 
@@ -49,7 +61,16 @@ class Stored:
 class Spaces:
     """One bucket. `ca_file`: the only certificates that are trusted; None: those that come with botocore."""
 
-    def __init__(self, endpoint: str, bucket: str, key: str, secret: str, region: str = "us-east-1", *, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        bucket: str,
+        key: str,
+        secret: str,
+        region: str = "us-east-1",
+        *,
+        ca_file: str | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._bucket = bucket
         self._credentials = (key, secret)
@@ -92,13 +113,25 @@ class Spaces:
                 return None
             raise
 
-    async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
+    async def put(
+        self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False
+    ) -> str:
         """Store an object, private; returns its etag. A condition that does not hold is `Rejected` with status 412."""
         # Spaces honours IfMatch only without the quotes that it sends its own etags with.
-        conditions = {"IfMatch": if_match.strip('"')} if if_match else {"IfNoneMatch": "*"} if if_none_match else {}
+        conditions = (
+            {"IfMatch": if_match.strip('"')}
+            if if_match
+            else {"IfNoneMatch": "*"}
+            if if_none_match
+            else {}
+        )
 
         def write() -> str:
-            return _etag(self._client().put_object(Bucket=self._bucket, Key=key, Body=content, ACL="private", **conditions))
+            return _etag(
+                self._client().put_object(
+                    Bucket=self._bucket, Key=key, Body=content, ACL="private", **conditions
+                )
+            )
 
         return await self._call(f"storing {key}", write)
 
@@ -107,21 +140,27 @@ class Spaces:
 
         def copy() -> str:
             origin = {"Bucket": self._bucket, "Key": source}
-            answer = self._client().copy_object(Bucket=self._bucket, Key=target, CopySource=origin, ACL="private")
+            answer = self._client().copy_object(
+                Bucket=self._bucket, Key=target, CopySource=origin, ACL="private"
+            )
             return _etag(answer["CopyObjectResult"])
 
         return await self._call(f"copying {source} to {target}", copy)
 
     async def delete(self, key: str) -> None:
         """Delete an object; one that is not there is deleted already."""
-        await self._call(f"deleting {key}", lambda: self._client().delete_object(Bucket=self._bucket, Key=key))
+        await self._call(
+            f"deleting {key}", lambda: self._client().delete_object(Bucket=self._bucket, Key=key)
+        )
 
     async def head(self, key: str) -> Stored:
         """What an object is, without its content."""
 
         def look() -> Stored:
             answer = self._client().head_object(Bucket=self._bucket, Key=key)
-            return Stored(key, _etag(answer), answer["ContentLength"], answer["LastModified"].timestamp())
+            return Stored(
+                key, _etag(answer), answer["ContentLength"], answer["LastModified"].timestamp()
+            )
 
         return await self._call(f"looking at {key}", look)
 
@@ -129,7 +168,11 @@ class Spaces:
         """Every object whose key begins so."""
 
         def walk() -> list[Stored]:
-            pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            pages = (
+                self._client()
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=self._bucket, Prefix=prefix)
+            )
             return [
                 Stored(found["Key"], _etag(found), found["Size"], found["LastModified"].timestamp())
                 for page in pages
@@ -145,7 +188,9 @@ class Spaces:
 
             key, secret = self._credentials
             # A session of its own: the default one is shared, and not safe to build from two threads.
-            self._s3 = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=self._region).client(
+            self._s3 = boto3.session.Session(
+                aws_access_key_id=key, aws_secret_access_key=secret, region_name=self._region
+            ).client(
                 "s3",
                 endpoint_url=self._endpoint,
                 verify=self._ca_file,
@@ -191,7 +236,9 @@ def _translate(what: str, trouble: Exception) -> BotError | None:
     if not isinstance(trouble, exceptions.BotoCoreError):
         return None
     why = cause_of(trouble, "SSL_CERT_FILE")
-    on_its_way = isinstance(trouble, exceptions.HTTPClientError | exceptions.IncompleteReadError | exceptions.SSLError)
+    on_its_way = isinstance(
+        trouble, exceptions.HTTPClientError | exceptions.IncompleteReadError | exceptions.SSLError
+    )
     sent = None if on_its_way and not is_certificate(trouble) else False
     return Unreachable(f"{what}: {why.said}", sent=sent, cause=why.said, remedy=why.remedy)
 
@@ -199,14 +246,28 @@ def _translate(what: str, trouble: Exception) -> BotError | None:
 def _refusal(what: str, trouble: Any) -> BotError:
     error, meta = trouble.response.get("Error", {}), trouble.response.get("ResponseMetadata", {})
     status, code = int(meta.get("HTTPStatusCode") or 0), namelike(str(error.get("Code") or ""))
-    details: dict[str, Any] = {"status": status, "request_id": meta.get("RequestId"), "message": code}
+    details: dict[str, Any] = {
+        "status": status,
+        "request_id": meta.get("RequestId"),
+        "message": code,
+    }
     said, remedy = REFUSALS.get(code, ("", ""))
     if status in {401, 403}:
         why = said or "it needs readwrite on this bucket"
         remedy = remedy or "make a Spaces key with readwrite on this bucket"
-        return Forbidden(f"{what}: the spaces key may not ({code or status}); {why}", **details, cause=why, remedy=remedy)
+        return Forbidden(
+            f"{what}: the spaces key may not ({code or status}); {why}",
+            **details,
+            cause=why,
+            remedy=remedy,
+        )
     if status == 404:
-        return NotFound(f"{what}: {said or f'there is none ({code or 404})'}", **details, cause=said, remedy=remedy)
+        return NotFound(
+            f"{what}: {said or f'there is none ({code or 404})'}",
+            **details,
+            cause=said,
+            remedy=remedy,
+        )
     if status >= 500 or status in {0, 429}:
         return Unreachable(f"{what}: answered {code or status}")
     why = f"{said} ({code})" if said else f"answered {code or status}"

@@ -71,7 +71,14 @@ class Ssh:
     """Runs commands on nodes. One connection per droplet, kept for a while."""
 
     def __init__(
-        self, user: str, port: int, key_file: str | None, known_hosts: str | None, pins: HostKeys, *, idle_seconds: float = IDLE_SECONDS
+        self,
+        user: str,
+        port: int,
+        key_file: str | None,
+        known_hosts: str | None,
+        pins: HostKeys,
+        *,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._user = user
         self._port = port
@@ -99,7 +106,11 @@ class Ssh:
         except TimeoutError:
             if line.busy == 1:  # others on it are left to the keepalive
                 line.drop()
-            error = _silent(host, timeout) if opening.stage == "connecting" else _late(what, opening, timeout)
+            error = (
+                _silent(host, timeout)
+                if opening.stage == "connecting"
+                else _late(what, opening, timeout)
+            )
         except BotError:
             raise
         except Exception as trouble:
@@ -138,7 +149,9 @@ class Ssh:
                 line.drop()
                 del self._lines[droplet_id]
 
-    async def _connected(self, line: "_Line", host: Host, timeout: float) -> "asyncssh.SSHClientConnection":
+    async def _connected(
+        self, line: "_Line", host: Host, timeout: float
+    ) -> "asyncssh.SSHClientConnection":
         async with line.lock:
             if line.connection is None or line.connection.is_closed():
                 line.connection = await self._connect(host, min(timeout, CONNECT_SECONDS))
@@ -155,7 +168,10 @@ class Ssh:
         try:
             async with asyncio.timeout(timeout):
                 connection, _ = await let_in(
-                    lambda: asyncssh.create_connection(witness.client(), host.address, self._port, **options), timeout
+                    lambda: asyncssh.create_connection(
+                        witness.client(), host.address, self._port, **options
+                    ),
+                    timeout,
                 )
         except asyncssh.HostKeyNotVerifiable:
             error = self._another(host, pinned, (witness.seen,) if witness.seen else ())
@@ -182,11 +198,22 @@ class Ssh:
                 while kinds:
                     # A server shows the first of the kinds it is asked for; those before it are not there, those behind it may be.
                     wanted = [name for kind in kinds for name in HOST_KEYS[kind]]
-                    key = await asyncssh.get_server_host_key(host.address, self._port, server_host_key_algs=wanted, config=None)
+                    key = await asyncssh.get_server_host_key(
+                        host.address, self._port, server_host_key_algs=wanted, config=None
+                    )
                     if key is None:
                         break
                     found.append(_line_of(key))
-                    kinds = kinds[next((n for n, k in enumerate(kinds, 1) if key.get_algorithm() in HOST_KEYS[k]), len(kinds)) :]
+                    kinds = kinds[
+                        next(
+                            (
+                                n
+                                for n, k in enumerate(kinds, 1)
+                                if key.get_algorithm() in HOST_KEYS[k]
+                            ),
+                            len(kinds),
+                        ) :
+                    ]
         except TimeoutError:
             error = _silent(host, timeout)
         except (OSError, asyncssh.Error) as trouble:
@@ -204,7 +231,11 @@ class Ssh:
         shows = ", ".join(described(key) for key in offered) or "none that can be read"
         if self._known_hosts:
             said = f"host key of {where} is not in {self._known_hosts}: it offers {shows}"
-            return Refused(said, cause=said, remedy="compare it on the droplet's console; if it is right, add it to that file")
+            return Refused(
+                said,
+                cause=said,
+                remedy="compare it on the droplet's console; if it is right, add it to that file",
+            )
         said = f"host key of {where} changed: pinned {described(pinned) if pinned else 'none'}, offers {shows}"
         remedy = "if you rebuilt that droplet, forget the old key (how-to on incidents); if not, find out who answers there first"
         return Refused(said, cause=said, remedy=remedy)
@@ -231,7 +262,11 @@ class Ssh:
             "known_hosts": ([], [], []),
         }
         if self._key_file:
-            options |= {"client_keys": [read_key(Path(self._key_file))], "agent_path": None, "preferred_auth": "publickey"}
+            options |= {
+                "client_keys": [read_key(Path(self._key_file))],
+                "agent_path": None,
+                "preferred_auth": "publickey",
+            }
         if self._known_hosts:
             known = _read_known_hosts(self._known_hosts)
             keys, authorities, *_ = asyncssh.match_known_hosts(
@@ -245,19 +280,25 @@ class Ssh:
             expected = [pinned] if pinned else []
         # A host has several keys: the expected kinds come first. The others follow, so that a host which offers only those is recognized as
         # changed, and not taken for one that does not answer.
-        options["server_host_key_algs"] = list(dict.fromkeys([*(name for key in expected for name in _signatures(key)), *EVERY_KIND]))
+        options["server_host_key_algs"] = list(
+            dict.fromkeys([*(name for key in expected for name in _signatures(key)), *EVERY_KIND])
+        )
         return options
 
     async def _pin(self, host: Host, witness: "_Witness") -> None:
         if witness.seen and not witness.pinned and not self._known_hosts:
             await self._pins.put(host.droplet_id, witness.seen)
 
-    async def _run(self, process: "asyncssh.SSHClientProcess[str]", stdin: str, what: str) -> Output:
+    async def _run(
+        self, process: "asyncssh.SSHClientProcess[str]", stdin: str, what: str
+    ) -> Output:
         try:
             if stdin:
                 process.stdin.write(stdin)
             process.stdin.write_eof()
-            stdout, stderr = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
+            stdout, stderr = await asyncio.gather(
+                _bounded(process.stdout), _bounded(process.stderr)
+            )
             await process.wait_closed()
             status = process.returncode
         finally:
@@ -317,7 +358,13 @@ class _Witness:
         class Client(asyncssh.SSHClient):
             """Lets the witness decide."""
 
-            def validate_host_public_key(self, host: str, addr: str, port: int, key: "asyncssh.SSHKey") -> bool:  # noqa: ARG002
+            def validate_host_public_key(
+                self,
+                host: str,  # noqa: ARG002
+                addr: str,  # noqa: ARG002
+                port: int,  # noqa: ARG002
+                key: "asyncssh.SSHKey",
+            ) -> bool:
                 return witness.accepts(_line_of(key))
 
         return Client
@@ -336,7 +383,10 @@ def described(key: str) -> str:
     """A host key (`algorithm base64`) as people compare it: `ed25519 SHA256:...`."""
     import asyncssh  # noqa: PLC0415
 
-    kind = next((name for name, algorithms in HOST_KEYS.items() if key.partition(" ")[0] in algorithms), key.partition(" ")[0])
+    kind = next(
+        (name for name, algorithms in HOST_KEYS.items() if key.partition(" ")[0] in algorithms),
+        key.partition(" ")[0],
+    )
     try:
         return f"{kind} {asyncssh.import_public_key(key).get_fingerprint()}"
     except ValueError:
@@ -357,14 +407,20 @@ def _late(what: str, opening: Opening, seconds: float) -> Unreachable:
     if opening.stage == "sent":
         why = f"not over within {seconds:g} s"
         return Unreachable(f"{what}: {why}; it may go on there", cause=why)
-    reason = "its sshd allows no further session now" if opening.stage == "refused" else f"{MAX_CHANNELS} other commands run there"
+    reason = (
+        "its sshd allows no further session now"
+        if opening.stage == "refused"
+        else f"{MAX_CHANNELS} other commands run there"
+    )
     why = f"not begun within {seconds:g} s: {reason}"
     return Unreachable(f"{what}: {why}", sent=False, cause=why)
 
 
 def _lost(host: Host, trouble: Exception) -> Unreachable:
     why = cause_of(trouble)
-    return Unreachable(f"{_connecting(host)}: {why.said}", sent=False, cause=why.said, remedy=why.remedy)
+    return Unreachable(
+        f"{_connecting(host)}: {why.said}", sent=False, cause=why.said, remedy=why.remedy
+    )
 
 
 def _broken(what: str, trouble: Exception) -> Unreachable:
@@ -373,7 +429,12 @@ def _broken(what: str, trouble: Exception) -> Unreachable:
 
     why, began = cause_of(trouble), not isinstance(trouble, asyncssh.ChannelOpenError)
     more = "; it may go on there" if began else ""
-    return Unreachable(f"{what}: {why.said}{more}", sent=None if began else False, cause=why.said, remedy=why.remedy)
+    return Unreachable(
+        f"{what}: {why.said}{more}",
+        sent=None if began else False,
+        cause=why.said,
+        remedy=why.remedy,
+    )
 
 
 def _signatures(pinned: str) -> list[str]:
@@ -384,7 +445,9 @@ def _signatures(pinned: str) -> list[str]:
         return [name.decode() for name in asyncssh.import_public_key(pinned).sig_algorithms]
     except ValueError:
         why = "the host key that is pinned for it cannot be read"
-    raise Refused(why, cause=why, remedy="forget it (how-to on incidents) once you know who answers there")
+    raise Refused(
+        why, cause=why, remedy="forget it (how-to on incidents) once you know who answers there"
+    )
 
 
 def _read_known_hosts(file: str) -> "asyncssh.SSHKnownHosts":

@@ -23,7 +23,9 @@ def trust(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     if ca_file is not None:
         # The file may hold a server's own certificate, and private authorities lack what the strict reading of Python 3.13 asks for.
-        context.verify_flags = (context.verify_flags | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VerifyFlags.VERIFY_X509_STRICT
+        context.verify_flags = (
+            context.verify_flags | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        ) & ~ssl.VerifyFlags.VERIFY_X509_STRICT
     return context
 
 
@@ -55,10 +57,16 @@ def read_certificate(der: bytes, address: str, refused: Cause | None, now: float
     from cryptography import x509  # noqa: PLC0415 - 10 MB, and asked for once an hour
 
     found = x509.load_der_x509_certificate(der)
-    issuer = next((str(a.value) for oid in _CALLED for a in found.issuer if a.oid.dotted_string == oid), "")
+    issuer = next(
+        (str(a.value) for oid in _CALLED for a in found.issuer if a.oid.dotted_string == oid), ""
+    )
     begins, ends = found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()
     seen = Certificate(address, _names(found), namelike(issuer), begins, ends)
-    return seen if refused is None else replace(seen, trouble=_trouble(seen, refused, now), remedy=refused.remedy)
+    return (
+        seen
+        if refused is None
+        else replace(seen, trouble=_trouble(seen, refused, now), remedy=refused.remedy)
+    )
 
 
 def host_of(address: str) -> str:
@@ -72,16 +80,26 @@ def _names(certificate: "x509.Certificate") -> tuple[str, ...]:
 
     try:
         said = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = [*said.get_values_for_type(x509.DNSName), *(str(a) for a in said.get_values_for_type(x509.IPAddress))]
+        names = [
+            *said.get_values_for_type(x509.DNSName),
+            *(str(a) for a in said.get_values_for_type(x509.IPAddress)),
+        ]
     except (x509.ExtensionNotFound, ValueError):
         names = [str(a.value) for a in certificate.subject if a.oid.dotted_string == _COMMON_NAME]
-    return tuple(namelike(name) if "*" not in name else f"*{namelike(name.replace('*', ''))}" for name in names)
+    return tuple(
+        namelike(name) if "*" not in name else f"*{namelike(name.replace('*', ''))}"
+        for name in names
+    )
 
 
 def _trouble(seen: Certificate, refused: Cause, now: float) -> str:
     """List everything that is wrong with it, so that one fix does not only uncover the next problem."""
     host = host_of(seen.address)
-    wrong = [refused.said.removeprefix("certificate ")] if refused.said.startswith("certificate not trusted") else []
+    wrong = (
+        [refused.said.removeprefix("certificate ")]
+        if refused.said.startswith("certificate not trusted")
+        else []
+    )
     if seen.ends <= now:
         wrong.append(f"expired on {moment(seen.ends)}")
     if now < seen.begins:
@@ -98,4 +116,7 @@ def _is_for(host: str, names: tuple[str, ...]) -> bool:
         return str(ip_address(host)) in names
     except ValueError:
         wild = f"*.{host.partition('.')[2]}"
-        return any(name.casefold().rstrip(".") in (host.casefold().rstrip("."), wild.casefold()) for name in names)
+        return any(
+            name.casefold().rstrip(".") in (host.casefold().rstrip("."), wild.casefold())
+            for name in names
+        )

@@ -18,7 +18,9 @@ KINDS: dict[FleetKind, type[Fleet]] = {
 
 def known(cluster: Cluster) -> bool:
     """Whether that look tells what keeps the media nodes."""
-    return cluster.kind in KINDS and (cluster.kind is not FleetKind.POOL or cluster.pool is not None)
+    return cluster.kind in KINDS and (
+        cluster.kind is not FleetKind.POOL or cluster.pool is not None
+    )
 
 
 def of(cluster: Cluster) -> Fleet:
@@ -28,7 +30,9 @@ def of(cluster: Cluster) -> Fleet:
 
 def promised(left: tuple[Step, ...]) -> int:
     """How many media nodes these steps, still to come, were to end with; 0 where they bring none."""
-    numbers = [s.number for s in left if isinstance(s, MediaServing)] + [len(s.ids) for s in left if isinstance(s, NodesServe)]
+    numbers = [s.number for s in left if isinstance(s, MediaServing)] + [
+        len(s.ids) for s in left if isinstance(s, NodesServe)
+    ]
     return max(numbers, default=0)
 
 

@@ -41,12 +41,23 @@ class AutoscalerFleet(Fleet):
 
     # The way down and up
 
-    def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:  # noqa: ARG002
+    def let_go(
+        self,
+        *,
+        drain: bool = True,
+        alone: bool = False,  # noqa: ARG002
+        limit: float | None = None,
+        gives_up: float = 0.0,
+    ) -> Iterator[Step]:
         # Paused first: it would replace the nodes as fast as they leave.
         yield Autoscaling(on=False)
         yield RunsOver()
         floor = self.until_final(gives_up)
-        yield Left(limit=limit, gives_up=gives_up, floor=floor, ends=bool(gives_up)) if drain else Deleted()
+        yield (
+            Left(limit=limit, gives_up=gives_up, floor=floor, ends=bool(gives_up))
+            if drain
+            else Deleted()
+        )
         yield FleetGone(harsh=not drain)
 
     def bring_back(self, number: int) -> Iterator[Step]:
@@ -57,7 +68,9 @@ class AutoscalerFleet(Fleet):
 
     def _resumed(self, number: int) -> Autoscaling:
         """What people have paused, in the console or by a freeze, is theirs to resume."""
-        return Autoscaling(on=True, asks=not self.scaler.enabled and not self.scaler.ours, number=number)
+        return Autoscaling(
+            on=True, asks=not self.scaler.enabled and not self.scaler.ours, number=number
+        )
 
     @property
     def before(self) -> int:
@@ -81,7 +94,9 @@ class AutoscalerFleet(Fleet):
 
     def check_startup(self, said: int | None) -> None:
         if said is not None:
-            raise Refused(f"{by_terraform(self.cluster, said)} Say `/openvidu startup` without a number")
+            raise Refused(
+                f"{by_terraform(self.cluster, said)} Say `/openvidu startup` without a number"
+            )
         if not self.scaler.trigger:
             raise Refused(paused_words(self.cluster))
 
@@ -97,7 +112,9 @@ class AutoscalerFleet(Fleet):
         )
 
     def up_notes(self) -> tuple[str, ...]:
-        return ("The autoscaler starts with its minimum, one node in 4 min or all at once, and adds by load; the last number is not kept",)
+        return (
+            "The autoscaler starts with its minimum, one node in 4 min or all at once, and adds by load; the last number is not kept",
+        )
 
     def down_next(self) -> str:
         return "start again with `/openvidu startup`; the autoscaler then brings its minimum back, and is paused until then"
@@ -120,8 +137,14 @@ class AutoscalerFleet(Fleet):
 
     def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
         fewer = len(self.staying) - number
-        instead = f"`/openvidu drain {fewer}` lets {count(fewer, 'node')} finish and go, and " if fewer > 0 else ""
-        raise Refused(f"{by_terraform(self.cluster, number)} Here, {instead}`/openvidu freeze` keeps the number from changing")
+        instead = (
+            f"`/openvidu drain {fewer}` lets {count(fewer, 'node')} finish and go, and "
+            if fewer > 0
+            else ""
+        )
+        raise Refused(
+            f"{by_terraform(self.cluster, number)} Here, {instead}`/openvidu freeze` keeps the number from changing"
+        )
 
     def resize(self, size: str, *, harsh: bool) -> Way:  # noqa: ARG002
         if all(n.droplet.size == size for n in self.staying) and self.staying:
@@ -134,16 +157,27 @@ class AutoscalerFleet(Fleet):
     def roll(self, size: str) -> Way:
         cluster = self.cluster
         if not self.scaler.enabled:
-            raise Refused(f"{paused_words(cluster)} Nothing would come in the place of the old nodes: `/openvidu unfreeze` first")
+            raise Refused(
+                f"{paused_words(cluster)} Nothing would come in the place of the old nodes: `/openvidu unfreeze` first"
+            )
         old = tuple(n for n in self.staying if n.droplet.size != size)
         if not old:
             return Way()
         masters_must_serve(cluster)
-        serving = len([n for n in self.staying if n.serving or not n.seen])  # what no one sees may serve, and is waited for
+        serving = len(
+            [n for n in self.staying if n.serving or not n.seen]
+        )  # what no one sees may serve, and is waited for
         steps: list[Step] = []
         for gone, node in enumerate(old):
             others = max(serving - gone, min(serving, self.floor)) - 1
-            steps.append(Left((node.id,), uncount=True, who=self.short((node,)), floor=max(0, min(cluster.min_serving, others))))
+            steps.append(
+                Left(
+                    (node.id,),
+                    uncount=True,
+                    who=self.short((node,)),
+                    floor=max(0, min(cluster.min_serving, others)),
+                )
+            )
             # Another comes only where fewer than its minimum are left: what was there beyond it was for a load that may be over.
             if serving:
                 steps.append(Arrived(min(serving, self.floor)))
@@ -162,9 +196,15 @@ class AutoscalerFleet(Fleet):
             return super().pick(said)
         number, there = int(said), sorted(self.staying, key=_busy)
         if not 1 <= number <= len(there):
-            raise Refused(f"{self.cluster.name} has {count(len(there), 'media node')}; {number} is not among 1 to {len(there)}")
+            raise Refused(
+                f"{self.cluster.name} has {count(len(there), 'media node')}; {number} is not among 1 to {len(there)}"
+            )
         stay = len(there) - number
-        if self.cluster.declared is not None and stay < self.cluster.declared and self.scaler.enabled:
+        if (
+            self.cluster.declared is not None
+            and stay < self.cluster.declared
+            and self.scaler.enabled
+        ):
             raise Refused(
                 f"{count(stay, 'node')} would stay and the autoscaler keeps {self.cluster.declared}: it would bring others at once. "
                 f"`/openvidu freeze` first; for good, {LIMITS} ({PLAN_FIRST})"
@@ -176,7 +216,9 @@ class AutoscalerFleet(Fleet):
         cluster = self.cluster
         going = [n for n in chosen if n.member_status == "deleting"]
         if going:
-            raise Refused(f"{self.short(going)} {'is' if len(going) == 1 else 'are'} on the way out already")
+            raise Refused(
+                f"{self.short(going)} {'is' if len(going) == 1 else 'are'} on the way out already"
+            )
         if said.lower() == "all" and self.scaler.enabled:
             raise Refused(
                 "the autoscaler would bring new nodes as fast as these leave: `/openvidu shutdown --media-only` pauses it, lets all of "
@@ -184,19 +226,28 @@ class AutoscalerFleet(Fleet):
             )
         mine = tuple(n for n in chosen if n.member_status is not None)
         if not mine:
-            raise Refused(f"{self.short(chosen)} was not made by the autoscaler of {cluster.name}: no tag sends it away")
+            raise Refused(
+                f"{self.short(chosen)} was not made by the autoscaler of {cluster.name}: no tag sends it away"
+            )
         by_itself = "another comes when fewer than its minimum are left, or by load"
         comes = by_itself if self.scaler.enabled else "no other comes while it is paused"
-        notes = (f"They finish, delete themselves and are billed no more; {comes}", *self._open_to_the_world())
+        notes = (
+            f"They finish, delete themselves and are billed no more; {comes}",
+            *self._open_to_the_world(),
+        )
         uncount = self.scaler.enabled
         floor, who = self.floor_without(mine), self.who(mine)
-        step = Left(tuple(n.id for n in mine), number=len(mine), uncount=uncount, who=who, floor=floor)
+        step = Left(
+            tuple(n.id for n in mine), number=len(mine), uncount=uncount, who=who, floor=floor
+        )
         return Way((step,), notes)
 
     def _open_to_the_world(self) -> tuple[str, ...]:
         if not self.scaler.enabled:
             return ()
-        return ("A node that the autoscaler is not to count loses its media tag, and with it its cloud firewalls, until it is gone",)
+        return (
+            "A node that the autoscaler is not to count loses its media tag, and with it its cloud firewalls, until it is gone",
+        )
 
     def check_restart(self, node: MediaNode, said: str) -> None:  # noqa: ARG002
         raise Refused(
@@ -213,13 +264,19 @@ class AutoscalerFleet(Fleet):
             "*Nothing is added, drained or replaced* while it is frozen: not by load, and not when a node dies",
             "A node that was told to leave already leaves all the same; an apply that changes the autoscaler's numbers ends the freeze",
         )
-        return Way((Autoscaling(on=False, frozen=True), RunsOver()), notes, next="`/openvidu unfreeze` ends it")
+        return Way(
+            (Autoscaling(on=False, frozen=True), RunsOver()),
+            notes,
+            next="`/openvidu unfreeze` ends it",
+        )
 
     def unfreeze(self) -> Way:
         if not self.scaler.trigger:
             raise Refused(paused_words(self.cluster))
         if not self.cluster.up:
-            raise Refused(f"not every master of {self.cluster.name} is on, and new nodes would wait for them: `/openvidu startup`")
+            raise Refused(
+                f"not every master of {self.cluster.name} is on, and new nodes would wait for them: `/openvidu startup`"
+            )
         words = paused_words(self.cluster)
         return Way((Autoscaling(on=True),), (words.rstrip("."),) if words else ())
 
@@ -227,14 +284,18 @@ class AutoscalerFleet(Fleet):
 
     def words(self) -> str:
         state = "on" if self.scaler.enabled else paused_words(self.cluster).rstrip(".")
-        at_least = f", at least {self.cluster.declared} by the settings" if self.cluster.declared else ""
+        at_least = (
+            f", at least {self.cluster.declared} by the settings" if self.cluster.declared else ""
+        )
         return f"autoscaler {state}{at_least}; {count(len(self.cluster.media), 'droplet')}."
 
     def means(self) -> str:
         return "it adds and drains nodes by load; the bot can freeze it and send nodes away, numbers and sizes are Terraform's"
 
     def warnings(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self._orphans(), self._zombies(), self._duds(), self._forgotten())))
+        return tuple(
+            filter(None, (self._orphans(), self._zombies(), self._duds(), self._forgotten()))
+        )
 
     def alarms(self) -> tuple[Alarm, ...]:
         if self.cluster.down:
@@ -245,11 +306,17 @@ class AutoscalerFleet(Fleet):
         there = self.cluster.media
         if not there:
             return None
-        ages = listed(f"{self.short((n,))}, {duration(max(0.0, self.cluster.seen_at - _born(n)))} old" for n in there)
+        ages = listed(
+            f"{self.short((n,))}, {duration(max(0.0, self.cluster.seen_at - _born(n)))} old"
+            for n in there
+        )
         price = per_hour(summed(n.droplet.hourly for n in there))
         head = f"*{count(len(there), 'media node')} of {self.cluster.name} {'is' if len(there) == 1 else 'are'} there while it is down*"
         ways = "`/openvidu startup`, or `/openvidu shutdown` again to let it finish and go"
-        return Alarm(f"lookout/there/{max(n.id for n in there)}", f"{head} · {ages} · {price}, and nobody can meet there · {ways}")
+        return Alarm(
+            f"lookout/there/{max(n.id for n in there)}",
+            f"{head} · {ages} · {price}, and nobody can meet there · {ways}",
+        )
 
     def _on_while_down(self) -> Alarm | None:
         if not self.scaler.enabled:
@@ -273,17 +340,33 @@ class AutoscalerFleet(Fleet):
     def _orphans(self) -> str:
         found = [n for n in self.cluster.media if not n.counted and n.member_status == "active"]
         said = "has neither the media tag nor the draining tag: it is counted by nobody, and outside its firewalls"
-        return f"{self.short(found)} {said}; `/openvidu drain {self.short(found[:1])}` sends it away" if found else ""
+        return (
+            f"{self.short(found)} {said}; `/openvidu drain {self.short(found[:1])}` sends it away"
+            if found
+            else ""
+        )
 
     def _zombies(self) -> str:
         found = [n for n in self.cluster.media if n.member_status == "deleting" and n.restartable]
-        return f"{self.short(found)} has finished and is still there; if it stays, it cannot delete itself" if found else ""
+        return (
+            f"{self.short(found)} has finished and is still there; if it stays, it cannot delete itself"
+            if found
+            else ""
+        )
 
     def _duds(self) -> str:
         now = self.cluster.seen_at
-        blank = [n for n in self.staying if n.droplet.active and isinstance(n.look, NodeLook) and not n.look.start]
+        blank = [
+            n
+            for n in self.staying
+            if n.droplet.active and isinstance(n.look, NodeLook) and not n.look.start
+        ]
         found = [n for n in blank if now - _born(n) > YOUNG]
-        return f"{self.short(found)} never came up, and counts as capacity: `/openvidu status {self.short(found[:1])}`" if found else ""
+        return (
+            f"{self.short(found)} never came up, and counts as capacity: `/openvidu status {self.short(found[:1])}`"
+            if found
+            else ""
+        )
 
     def _forgotten(self) -> str:
         if self.scaler.enabled or not self.cluster.up:
@@ -303,7 +386,11 @@ def _busy(node: MediaNode) -> tuple[int, int, str]:
     look = node.look
     if node.drained:
         return 0, 0, node.droplet.created_at
-    if isinstance(look, NotSeen) or not (isinstance(look.rooms, int) and isinstance(look.people, int) and isinstance(look.recordings, int)):
+    if isinstance(look, NotSeen) or not (
+        isinstance(look.rooms, int)
+        and isinstance(look.people, int)
+        and isinstance(look.recordings, int)
+    ):
         return 10**6, 0, node.droplet.created_at
     return look.rooms + look.recordings, look.people, node.droplet.created_at
 

@@ -44,7 +44,14 @@ class Fleet(ABC):
     # The way down and up
 
     @abstractmethod
-    def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
+    def let_go(
+        self,
+        *,
+        drain: bool = True,
+        alone: bool = False,
+        limit: float | None = None,
+        gives_up: float = 0.0,
+    ) -> Iterator[Step]:
         """Every media node finishes and is let go. `alone`: the masters stay on; `limit` and `gives_up`: of a window."""
 
     def until_final(self, gives_up: float) -> int:
@@ -54,16 +61,25 @@ class Fleet(ABC):
     def floor_without(self, going: Iterable[MediaNode]) -> int:
         """How many stay in service while these are drained: as the settings say, and no more than the others that can be."""
         ids = {n.id for n in going}
-        others = [n for n in self.cluster.media if n.id not in ids and n.member_status != "deleting" and not n.droplet.off]
+        others = [
+            n
+            for n in self.cluster.media
+            if n.id not in ids and n.member_status != "deleting" and not n.droplet.off
+        ]
         # One that is not reached at this moment counts: a plan must not become another one because SSH did not answer.
-        return min(self.cluster.min_serving, len([n for n in others if not (n.parked or n.draining or n.held)]))
+        return min(
+            self.cluster.min_serving,
+            len([n for n in others if not (n.parked or n.draining or n.held)]),
+        )
 
     def must_leave(self, number: int) -> None:
         """Refused when so few media nodes would stay in service at the end."""
         name, least = self.cluster.name, self.cluster.min_serving
         if number < least:
             left = f"{count(number, 'media node')} would stay in service, and `drain.min_serving` of {name} is {least}"
-            raise Refused(f"{left}; `/openvidu shutdown` closes {name}, and the setting says how few are enough")
+            raise Refused(
+                f"{left}; `/openvidu shutdown` closes {name}, and the setting says how few are enough"
+            )
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -155,15 +171,21 @@ class Fleet(ABC):
 
     def freeze(self) -> Way:
         """The number of nodes stays as it is."""
-        raise Refused(f"{self.cluster.name} has {self.name}, which changes nothing by itself; there is nothing to freeze")
+        raise Refused(
+            f"{self.cluster.name} has {self.name}, which changes nothing by itself; there is nothing to freeze"
+        )
 
     def unfreeze(self) -> Way:
         """The number of nodes changes by itself again."""
-        raise Refused(f"{self.cluster.name} has {self.name}, which changes nothing by itself; there is nothing to unfreeze")
+        raise Refused(
+            f"{self.cluster.name} has {self.name}, which changes nothing by itself; there is nothing to unfreeze"
+        )
 
     def park(self, said: str, *, harsh: bool) -> Way:  # noqa: ARG002
         """Nodes are drained and switched off."""
-        raise Refused(f"parking is for fixed media nodes; {self.cluster.name} has {self.name}: {self.fewer}")
+        raise Refused(
+            f"parking is for fixed media nodes; {self.cluster.name} has {self.name}: {self.fewer}"
+        )
 
     def unpark(self, said: str) -> Way:  # noqa: ARG002
         """Parked nodes serve again."""
@@ -171,7 +193,9 @@ class Fleet(ABC):
 
     def roll(self, size: str) -> Way:  # noqa: ARG002
         """Nodes of another size go one after the other, as new ones come."""
-        raise Refused(f"rolling is for an autoscaler; {self.cluster.name} has {self.name}: `/openvidu resize media` changes their size")
+        raise Refused(
+            f"rolling is for an autoscaler; {self.cluster.name} has {self.name}: `/openvidu resize media` changes their size"
+        )
 
     fewer = ""  # how to run fewer, said where something else was asked for
 

@@ -25,7 +25,9 @@ class FixedFleet(Fleet):
     @property
     def nodes(self) -> tuple[MediaNode, ...]:
         """Those that Terraform numbered, lowest first."""
-        return tuple(sorted((n for n in self.cluster.media if n.member_status is not None), key=_number))
+        return tuple(
+            sorted((n for n in self.cluster.media if n.member_status is not None), key=_number)
+        )
 
     @property
     def on(self) -> tuple[MediaNode, ...]:
@@ -33,11 +35,24 @@ class FixedFleet(Fleet):
 
     # The way down and up
 
-    def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:  # noqa: ARG002
+    def let_go(
+        self,
+        *,
+        drain: bool = True,
+        alone: bool = False,  # noqa: ARG002
+        limit: float | None = None,
+        gives_up: float = 0.0,
+    ) -> Iterator[Step]:
         on = tuple(n for n in self.cluster.media if not n.droplet.off)
         ids = tuple(n.id for n in on)
         if drain and on:
-            yield Drain(number=len(on), limit=limit, gives_up=gives_up, floor=self.until_final(gives_up), ends=bool(gives_up))
+            yield Drain(
+                number=len(on),
+                limit=limit,
+                gives_up=gives_up,
+                floor=self.until_final(gives_up),
+                ends=bool(gives_up),
+            )
         yield NodesOff(ids, remember=True, harsh=not drain, who=self.who(on), keep_ids=self.keeps)
 
     @property
@@ -60,7 +75,9 @@ class FixedFleet(Fleet):
         ids, said = tuple(n.id for n in chosen), self.who(chosen)
         if any(not n.droplet.active for n in chosen):
             yield NodesOn(ids, who=said)
-        resting = tuple(n.id for n in chosen if n.droplet.active and (n.restartable or n.draining or n.held))
+        resting = tuple(
+            n.id for n in chosen if n.droplet.active and (n.restartable or n.draining or n.held)
+        )
         if resting:
             yield Revive(resting)
         yield NodesServe(ids, who=said)
@@ -68,7 +85,10 @@ class FixedFleet(Fleet):
     def _chosen(self, number: int) -> tuple[MediaNode, ...]:
         """Which of them: those that are on, then those that were on before the shutdown, then the lowest numbers."""
         before = self.cluster.remembered_ids
-        wanted = sorted(self.nodes, key=lambda n: (n.droplet.off, bool(before) and n.id not in before, _number(n)))
+        wanted = sorted(
+            self.nodes,
+            key=lambda n: (n.droplet.off, bool(before) and n.id not in before, _number(n)),
+        )
         return tuple(sorted(wanted[:number], key=_number))
 
     @property
@@ -98,7 +118,9 @@ class FixedFleet(Fleet):
                 f"{more(self.cluster.name, number or have)}"
             )
         if number < len(self.on) and any(not n.drained for n in self.on):
-            raise Refused(f"{count(len(self.on), 'media node')} of {self.cluster.name} are on and a start-up stops none; to: {self.fewer}")
+            raise Refused(
+                f"{count(len(self.on), 'media node')} of {self.cluster.name} are on and a start-up stops none; to: {self.fewer}"
+            )
 
     def check_opening(self, number: int) -> None:
         if number > len(self.nodes):
@@ -115,7 +137,11 @@ class FixedFleet(Fleet):
 
     def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
         parking = len(self.on) - number
-        instead = f"to run fewer for now: `/openvidu park {parking}`" if parking > 0 else "to run fewer for now: `/openvidu park`"
+        instead = (
+            f"to run fewer for now: `/openvidu park {parking}`"
+            if parking > 0
+            else "to run fewer for now: `/openvidu park`"
+        )
         off = len(self.nodes) - len(self.on)
         if number > len(self.on) and off:
             instead = f"{count(off, 'node')} {'is' if off == 1 else 'are'} switched off: `/openvidu unpark`"
@@ -134,7 +160,9 @@ class FixedFleet(Fleet):
             "*One media node at a time*: the others serve meanwhile. Its disk stays as it is, so that the size can be taken back",
             "*Nothing is added or removed*: the droplets keep their names, addresses and numbers",
         )
-        return Way(tuple(self._resizing(wrong, size, harsh=harsh)), notes, (reminders.fixed_size(size),))
+        return Way(
+            tuple(self._resizing(wrong, size, harsh=harsh)), notes, (reminders.fixed_size(size),)
+        )
 
     def _resizing(self, wrong: tuple[MediaNode, ...], size: str, *, harsh: bool) -> Iterator[Step]:
         for node in wrong:
@@ -169,14 +197,29 @@ class FixedFleet(Fleet):
     def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
         off = [n for n in chosen if n.droplet.off]
         if off:
-            raise Refused(f"{self.short(off)} {'is' if len(off) == 1 else 'are'} off: nobody meets there")
-        back = "`/openvidu startup`" if len(chosen) > 1 else f"`/openvidu restart {self.short(chosen)}`"
+            raise Refused(
+                f"{self.short(off)} {'is' if len(off) == 1 else 'are'} off: nobody meets there"
+            )
+        back = (
+            "`/openvidu startup`"
+            if len(chosen) > 1
+            else f"`/openvidu restart {self.short(chosen)}`"
+        )
         if re.fullmatch(r"\d{1,3}", said):
             self.must_leave(len(self.on) - len(chosen))
         floor, who = self.floor_without(chosen), self.who(chosen)
-        step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=who, floor=floor)
+        step = Drain(
+            tuple(n.id for n in chosen),
+            number=len(chosen),
+            pool_follows=False,
+            alone=True,
+            who=who,
+            floor=floor,
+        )
         note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
-        return Way((step,), (note,), next=f"bring {'them' if len(chosen) > 1 else 'it'} back with {back}")
+        return Way(
+            (step,), (note,), next=f"bring {'them' if len(chosen) > 1 else 'it'} back with {back}"
+        )
 
     def check_restart(self, node: MediaNode, said: str) -> None:
         if node.droplet.off:
@@ -188,12 +231,18 @@ class FixedFleet(Fleet):
             raise Refused(f"{self.cluster.name} is down, and its media nodes with it")
         left = [n for n in self.on if n not in chosen and n.serving]
         if chosen and not left:
-            raise Refused(f"that would leave no media node that is seen to serve; `/openvidu shutdown` closes {self.cluster.name}")
+            raise Refused(
+                f"that would leave no media node that is seen to serve; `/openvidu shutdown` closes {self.cluster.name}"
+            )
         if not chosen:
             return Way()
         self.must_leave(len(left))
         ids, who = tuple(n.id for n in chosen), self.who(chosen)
-        drain = () if harsh else (Drain(ids, number=len(ids), who=who, floor=self.floor_without(chosen)),)
+        drain = (
+            ()
+            if harsh
+            else (Drain(ids, number=len(ids), who=who, floor=self.floor_without(chosen)),)
+        )
         back = f"`/openvidu unpark {self.short(chosen) if len(chosen) == 1 else len(chosen)}`"
         note = f"{NOTHING}. They stay parked through shutdowns and start-ups, until {back}"
         following = f"bring {'it' if len(ids) == 1 else 'them'} back with {back}"
@@ -206,7 +255,9 @@ class FixedFleet(Fleet):
 
     def unpark(self, said: str) -> Way:
         if self.cluster.down:
-            raise Refused(f"{self.cluster.name} is down; `/openvidu startup {len(self.nodes)}` starts all of it")
+            raise Refused(
+                f"{self.cluster.name} is down; `/openvidu startup {len(self.nodes)}` starts all of it"
+            )
         off = tuple(n for n in self.nodes if n.droplet.off)
         if re.fullmatch(r"\d{1,3}", said):
             off = _so_many(off, int(said), self.cluster.name)
@@ -230,7 +281,13 @@ class FixedFleet(Fleet):
 
     def warnings(self) -> tuple[str, ...]:
         strays = [n for n in self.cluster.media if n.member_status is None]
-        return (f"{self.short(strays)} carries the media tag and is not among those that Terraform numbers",) if strays else ()
+        return (
+            (
+                f"{self.short(strays)} carries the media tag and is not among those that Terraform numbers",
+            )
+            if strays
+            else ()
+        )
 
 
 def more(name: str, number: int) -> str:
@@ -248,5 +305,7 @@ def _number(node: MediaNode) -> int:
 
 def _so_many(there: tuple[MediaNode, ...], number: int, name: str) -> tuple[MediaNode, ...]:
     if not 1 <= number <= len(there):
-        raise Refused(f"{name} has {count(len(there), 'media node')} that this could be about; {number} is not among 1 to {len(there)}")
+        raise Refused(
+            f"{name} has {count(len(there), 'media node')} that this could be about; {number} is not among 1 to {len(there)}"
+        )
     return there[:number]

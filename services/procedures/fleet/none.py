@@ -18,7 +18,14 @@ class AbsentFleet(Fleet):
     saves = False
     installs = False
 
-    def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:  # noqa: ARG002
+    def let_go(
+        self,
+        *,
+        drain: bool = True,  # noqa: ARG002
+        alone: bool = False,  # noqa: ARG002
+        limit: float | None = None,  # noqa: ARG002
+        gives_up: float = 0.0,  # noqa: ARG002
+    ) -> Iterator[Step]:
         return iter(())
 
     def bring_back(self, number: int) -> Iterator[Step]:  # noqa: ARG002
@@ -37,7 +44,9 @@ class AbsentFleet(Fleet):
 
     def check_startup(self, said: int | None) -> None:
         if said:
-            raise Refused(f"{self.cluster.name} has {self.name}: `/openvidu startup` starts its masters, and {APPLY}")
+            raise Refused(
+                f"{self.cluster.name} has {self.name}: `/openvidu startup` starts its masters, and {APPLY}"
+            )
 
     def down_notes(self) -> tuple[str, ...]:
         return (f"No media node was found, so none is drained. {self._known()}",)
@@ -77,4 +86,8 @@ class AbsentFleet(Fleet):
         return APPLY
 
 
-NAMES = {FleetKind.POOL: "an autoscale pool", FleetKind.FIXED: "fixed droplets", FleetKind.AUTOSCALER: "an autoscaler"}
+NAMES = {
+    FleetKind.POOL: "an autoscale pool",
+    FleetKind.FIXED: "fixed droplets",
+    FleetKind.AUTOSCALER: "an autoscaler",
+}

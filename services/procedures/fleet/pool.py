@@ -10,7 +10,17 @@ from services.common.text import count
 from services.procedures import sizes
 from services.procedures import terraform_hints as reminders
 from services.procedures.fleet.base import Fleet, Way, masters_must_serve
-from services.steps import Drain, MediaGone, MediaServing, OldGone, PoolTarget, Revive, Shrunk, Step, TemplateSize
+from services.steps import (
+    Drain,
+    MediaGone,
+    MediaServing,
+    OldGone,
+    PoolTarget,
+    Revive,
+    Shrunk,
+    Step,
+    TemplateSize,
+)
 from services.steps.media_nodes import POOL_COOLDOWN
 from services.steps.pool import keep_one
 
@@ -26,19 +36,43 @@ class PoolFleet(Fleet):
 
     @property
     def pool(self) -> Pool:
-        assert self.cluster.pool is not None, "checked before: a cluster without a pool is of another kind"
+        assert self.cluster.pool is not None, (
+            "checked before: a cluster without a pool is of another kind"
+        )
         return self.cluster.pool
 
     # The way down and up
 
-    def let_go(self, *, drain: bool = True, alone: bool = False, limit: float | None = None, gives_up: float = 0.0) -> Iterator[Step]:
+    def let_go(
+        self,
+        *,
+        drain: bool = True,
+        alone: bool = False,
+        limit: float | None = None,
+        gives_up: float = 0.0,
+    ) -> Iterator[Step]:
         was = self.pool.target
         if drain:
             # Should 0 be refused, the oldest stays: it must not have been told to delete itself. One that is not reached at this moment is
             # the oldest all the same: a plan must not become another one because SSH did not answer.
-            oldest = tuple(n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start)
-            step = Drain(number=len(self.cluster.media), limit=limit, gives_up=gives_up, stay=self.kept[:1] or oldest)
-            yield replace(step, floor=self.until_final(gives_up), ends=True, back=self._capacity_back()) if gives_up else step
+            oldest = tuple(
+                n.id
+                for n in self.cluster.members[:1]
+                if isinstance(n.look, NotSeen) or n.look.start
+            )
+            step = Drain(
+                number=len(self.cluster.media),
+                limit=limit,
+                gives_up=gives_up,
+                stay=self.kept[:1] or oldest,
+            )
+            yield (
+                replace(
+                    step, floor=self.until_final(gives_up), ends=True, back=self._capacity_back()
+                )
+                if gives_up
+                else step
+            )
         if self.kept:
             yield from keep_one(self.cluster, (), was, harsh=not drain, keeps=self.keeps)
             return
@@ -80,7 +114,9 @@ class PoolFleet(Fleet):
 
     def bring_back(self, number: int) -> Iterator[Step]:
         yield PoolTarget(number, was=self.pool.target)
-        drained = tuple(n.id for n in self.cluster.members[:number] if n.restartable or n.draining or n.held)
+        drained = tuple(
+            n.id for n in self.cluster.members[:number] if n.restartable or n.draining or n.held
+        )
         if drained:
             yield Revive(drained)
         yield MediaServing(number)
@@ -97,28 +133,42 @@ class PoolFleet(Fleet):
             return said
         target = self.pool.target
         if self.cluster.remembered is not None:
-            return max(self.cluster.remembered, target)  # it may have been grown by hand since; a start-up takes nothing away
+            return max(
+                self.cluster.remembered, target
+            )  # it may have been grown by hand since; a start-up takes nothing away
         return target if target > 0 and not self.cluster.down else None
 
     def check_startup(self, said: int | None) -> None:
         cluster, number = self.cluster, self.startup_number(said)
         if number is None:
-            raise Refused("how many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`")
+            raise Refused(
+                "how many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`"
+            )
         if number < 1:
-            raise Refused("a start-up needs at least 1 media node; to run none, leave it down or use `/openvidu shutdown --media-only`")
+            raise Refused(
+                "a start-up needs at least 1 media node; to run none, leave it down or use `/openvidu shutdown --media-only`"
+            )
         if number > MOST:
             raise Refused(f"DigitalOcean's pools hold at most {MOST} droplets; {number} is more")
         if number < len(cluster.members) and any(not n.drained for n in cluster.members):
             have = count(len(cluster.members), "media node")
-            raise Refused(f"{cluster.name} has {have} and a start-up takes none away; leave the number out, or say {len(cluster.members)}")
+            raise Refused(
+                f"{cluster.name} has {have} and a start-up takes none away; leave the number out, or say {len(cluster.members)}"
+            )
         room = cluster.droplet_limit
         if room is not None and cluster.droplets_in_account is not None:
             after = cluster.droplets_in_account - len(cluster.members) + number
             if after > room and number > len(cluster.members):
-                raise Refused(f"{number} media nodes would make {after} droplets; the account's limit is {room}")
+                raise Refused(
+                    f"{number} media nodes would make {after} droplets; the account's limit is {room}"
+                )
 
     def up_afterwards(self, said: int | None) -> tuple[str, ...]:
-        return (reminders.number(said),) if said is not None and said != self.cluster.remembered else ()
+        return (
+            (reminders.number(said),)
+            if said is not None and said != self.cluster.remembered
+            else ()
+        )
 
     def down_next(self) -> str:
         again = f" ({count(self.keeps, 'media node')}, as before)" if self.keeps else ""
@@ -131,7 +181,9 @@ class PoolFleet(Fleet):
         if number > MOST:
             raise Refused(f"DigitalOcean's pools hold at most {MOST} droplets; {number} is more")
         if cluster.down:
-            raise Refused(f"{cluster.name} is down; `/openvidu startup {number}` starts it with {count(number, 'media node')}")
+            raise Refused(
+                f"{cluster.name} is down; `/openvidu startup {number}` starts it with {count(number, 'media node')}"
+            )
         if number < len(cluster.members) and not harsh:
             self.must_leave(number)
         if number > max(target, len(cluster.members)):
@@ -158,7 +210,9 @@ class PoolFleet(Fleet):
             yield PoolTarget(number, was=self.pool.target)
         yield MediaServing(number)
 
-    def _less(self, number: int, stay: tuple[MediaNode, ...], going: tuple[MediaNode, ...], *, harsh: bool) -> Iterator[Step]:
+    def _less(
+        self, number: int, stay: tuple[MediaNode, ...], going: tuple[MediaNode, ...], *, harsh: bool
+    ) -> Iterator[Step]:
         ids, said = tuple(n.id for n in going), self.who(going)
         if not harsh:
             yield Drain(ids, number=len(ids), who=said, floor=min(self.cluster.min_serving, number))
@@ -174,17 +228,30 @@ class PoolFleet(Fleet):
                 minutes = f"{POOL_COOLDOWN / 60:.0f} min"
                 doubled = f"DigitalOcean replaces a pool by doubling it for about {minutes}: {len(cluster.members)} nodes more"
                 reminders.room_for(cluster, len(cluster.members), doubled)
-        return Way(tuple(self._resizing(size, harsh=harsh)), self._resize_notes(size), (reminders.media_size(size),))
+        return Way(
+            tuple(self._resizing(size, harsh=harsh)),
+            self._resize_notes(size),
+            (reminders.media_size(size),),
+        )
 
     def _resizing(self, size: str, *, harsh: bool) -> Iterator[Step]:
         pool, cluster = self.pool, self.cluster
-        old = tuple(n for n in cluster.media if n.member_status is not None and (pool.size != size or n.droplet.size != size))
+        old = tuple(
+            n
+            for n in cluster.media
+            if n.member_status is not None and (pool.size != size or n.droplet.size != size)
+        )
         if pool.size != size:
             if not harsh:
                 # Kept by the bot, not deleted by the vendor's script: the pool would refill with the old size, and those would serve
                 # people until it removes them ten minutes after the edit.
                 # Those in service as the template changes go ten minutes later: the last ones serve until no one meets there.
-                yield Drain(number=len(cluster.media), pool_follows=False, floor=cluster.min_serving, ends=True)
+                yield Drain(
+                    number=len(cluster.media),
+                    pool_follows=False,
+                    floor=cluster.min_serving,
+                    ends=True,
+                )
             yield TemplateSize(size, was=pool.size, harsh=harsh)
         if old or (pool.size != size and pool.target):
             yield MediaServing(pool.target, size=size)
@@ -194,7 +261,11 @@ class PoolFleet(Fleet):
         number, size = len(self.cluster.members), self.cluster.size(slug)
         if not number or size is None:
             return ()
-        cost = "its price is unknown" if size.hourly is None else f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
+        cost = (
+            "its price is unknown"
+            if size.hourly is None
+            else f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
+        )
         minutes = f"{POOL_COOLDOWN / 60:.0f} min"
         doubles = f"DigitalOcean doubles the pool to {2 * number} nodes for about {minutes}, then removes the old ones"
         return (f"{doubles}: {cost}",)
@@ -214,9 +285,18 @@ class PoolFleet(Fleet):
         back = "`/openvidu startup`" if everybody else f"`/openvidu restart {said}`"
         going = [n for n in chosen if n.member_status == "deleting"]
         if going:
-            raise Refused(f"DigitalOcean is removing {self.short(going)} already; `/openvidu status` shows what stays")
+            raise Refused(
+                f"DigitalOcean is removing {self.short(going)} already; `/openvidu status` shows what stays"
+            )
         floor, who = self.floor_without(chosen), self.who(chosen)
-        step = Drain(tuple(n.id for n in chosen), number=len(chosen), pool_follows=False, alone=True, who=who, floor=floor)
+        step = Drain(
+            tuple(n.id for n in chosen),
+            number=len(chosen),
+            pool_follows=False,
+            alone=True,
+            who=who,
+            floor=floor,
+        )
         note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
         return Way((step,), (note,), next=f"bring {'them' if everybody else 'it'} back with {back}")
 

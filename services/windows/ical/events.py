@@ -14,7 +14,11 @@ from services.windows.ical.moments import DAY, Zones, length_of, moment_of, mome
 from services.windows.ical.names import harmless, unescaped
 from services.windows.ical.rules import Budget, Repeats, parse_rule
 
-ALL_DAY = ("X-MICROSOFT-CDO-ALLDAYEVENT", "X-MICROSOFT-MSNCALENDAR-ALLDAYEVENT", "X-FUNAMBOL-ALLDAY")
+ALL_DAY = (
+    "X-MICROSOFT-CDO-ALLDAYEVENT",
+    "X-MICROSOFT-MSNCALENDAR-ALLDAYEVENT",
+    "X-FUNAMBOL-ALLDAY",
+)
 _NO_PEOPLE = ("RESOURCE", "ROOM")
 
 
@@ -64,7 +68,10 @@ def read_calendar(ics: bytes, first: date, last: date, zone: str) -> Reading:
     for event in events:
         with _naming(event.component):
             found += event.happenings(first, last, changed[event.uid], budget)
-    unknown = (Skipped(line, f"time zone “{harmless(name)}” is unknown: read as local") for line, name in zones.unknown.items())
+    unknown = (
+        Skipped(line, f"time zone “{harmless(name)}” is unknown: read as local")
+        for line, name in zones.unknown.items()
+    )
     told = sorted([*skipped, *unknown], key=lambda s: s.line)
     return Reading(tuple(sorted(found, key=lambda h: (_sortable(h.since), h.name))), tuple(told))
 
@@ -112,28 +119,42 @@ class Event:
         self.name = harmless(unescaped(summary.value)) if summary else ""
         self.replaces = part.first("RECURRENCE-ID")
         if self.replaces is not None and "RANGE" in self.replaces.parameters:
-            raise ValueError("RECURRENCE-ID with a RANGE changes all later dates of a series, which is not read")
+            raise ValueError(
+                "RECURRENCE-ID with a RANGE changes all later dates of a series, which is not read"
+            )
         if start is None:
             raise ValueError("it has no DTSTART")
         begin = moment_of(start, self.zones)
-        flagged = any((line := part.first(name)) is not None and line.value.upper() in ("TRUE", "1") for name in ALL_DAY)
+        flagged = any(
+            (line := part.first(name)) is not None and line.value.upper() in ("TRUE", "1")
+            for name in ALL_DAY
+        )
         self.begin = self._local(begin).date() if flagged and isinstance(begin, datetime) else begin
         self.length = self._length(begin)
 
     def _local(self, moment: datetime) -> datetime:
         """As the event's own clocks show it; what is written in UTC, as those of the cluster."""
-        return (moment.astimezone(self.there) if moment.tzinfo is UTC else moment).replace(tzinfo=None)
+        return (moment.astimezone(self.there) if moment.tzinfo is UTC else moment).replace(
+            tzinfo=None
+        )
 
     def _length(self, begin: date) -> timedelta:
         """The kind of the beginning rules: whole days, one at least, where that is a date."""
         end, length = self.component.first("DTEND"), self.component.first("DURATION")
         if not isinstance(self.begin, datetime):
             if end is not None:
-                return max(DAY, self._last_day(moment_of(end, self.zones), flagged=isinstance(begin, datetime)) - self.begin)
+                return max(
+                    DAY,
+                    self._last_day(moment_of(end, self.zones), flagged=isinstance(begin, datetime))
+                    - self.begin,
+                )
             days = -(-length_of(length) // DAY) if length is not None else 1
             return max(1, days) * DAY
         if end is not None:
-            return max(timedelta(0), self._wall(moment_of(end, self.zones)) - self.begin.replace(tzinfo=None))
+            return max(
+                timedelta(0),
+                self._wall(moment_of(end, self.zones)) - self.begin.replace(tzinfo=None),
+            )
         return length_of(length) if length is not None else timedelta(0)
 
     def _last_day(self, end: date, *, flagged: bool) -> date:
@@ -165,16 +186,30 @@ class Event:
         """Its beginning as its own clocks show it; midnight for whole days."""
         return self._wall(self.begin)
 
-    def happenings(self, first: date, last: date, changed: "Sequence[Event]", budget: Budget) -> Iterator[Happening]:
+    def happenings(
+        self, first: date, last: date, changed: "Sequence[Event]", budget: Budget
+    ) -> Iterator[Happening]:
         """Those that touch the days from `first` to `last`. `changed` are events that stand for single dates of a series."""
         status = self.component.first("STATUS")
         if status is not None and status.value.upper() == "CANCELLED":
             return
-        without = {self.own_time(m) for line in self.component.all("EXDATE") for m in moments_of(line, self.zones)}
+        without = {
+            self.own_time(m)
+            for line in self.component.all("EXDATE")
+            for m in moments_of(line, self.zones)
+        }
         if self.replaces is None:
             budget.spend(len(changed))
-            without |= {self.own_time(moment_of(e.replaces, e.zones)) for e in changed if e.replaces is not None}
-        earliest = max(first - self.length - 2 * DAY, date(1, 1, 1)) if self.length < 40000 * DAY else date(1, 1, 1)
+            without |= {
+                self.own_time(moment_of(e.replaces, e.zones))
+                for e in changed
+                if e.replaces is not None
+            }
+        earliest = (
+            max(first - self.length - 2 * DAY, date(1, 1, 1))
+            if self.length < 40000 * DAY
+            else date(1, 1, 1)
+        )
         for start in sorted(self._starts(earliest, last, budget)):
             budget.spend()
             if start not in without and start.date() not in without:
@@ -186,7 +221,9 @@ class Event:
         for line in self.component.all("RDATE"):
             for moment in moments_of(line, self.zones):
                 own = self.own_time(moment)
-                found.add(own if isinstance(own, datetime) else datetime.combine(own, self.wall.time()))
+                found.add(
+                    own if isinstance(own, datetime) else datetime.combine(own, self.wall.time())
+                )
         taken = set[datetime]()
         for name, into in (("RRULE", found), ("EXRULE", taken)) if self.replaces is None else ():
             for line in self.component.all(name):
@@ -203,10 +240,14 @@ class Event:
 
     def _at(self, start: datetime) -> Happening:
         end = start + self.length
-        free = self._said("TRANSP", "TRANSPARENT") or self._said("X-MICROSOFT-CDO-BUSYSTATUS", "FREE")
+        free = self._said("TRANSP", "TRANSPARENT") or self._said(
+            "X-MICROSOFT-CDO-BUSYSTATUS", "FREE"
+        )
         if isinstance(self.begin, datetime):
             zone = self.begin.tzinfo
-            return Happening(start.replace(tzinfo=zone), end.replace(tzinfo=zone), self.name, self.people, free)
+            return Happening(
+                start.replace(tzinfo=zone), end.replace(tzinfo=zone), self.name, self.people, free
+            )
         return Happening(start.date(), end.date(), self.name, self.people, free)
 
     def _said(self, name: str, value: str) -> bool:
@@ -216,12 +257,24 @@ class Event:
     @cached_property
     def people(self) -> int | None:
         """How many are invited and have not declined, whoever invites among them; None where it names none."""
-        invited = [a for a in self.component.all("ATTENDEE") if a.parameters.get("CUTYPE", "").upper() not in _NO_PEOPLE]
-        coming = {a.value.casefold() for a in invited if a.parameters.get("PARTSTAT", "").upper() != "DECLINED"}
+        invited = [
+            a
+            for a in self.component.all("ATTENDEE")
+            if a.parameters.get("CUTYPE", "").upper() not in _NO_PEOPLE
+        ]
+        coming = {
+            a.value.casefold()
+            for a in invited
+            if a.parameters.get("PARTSTAT", "").upper() != "DECLINED"
+        }
         host = self.component.first("ORGANIZER")
         known = {a.value.casefold() for a in invited}
         coming |= {host.value.casefold()} - known if host is not None else set()
-        guests = sum(int(g) for a in invited if (g := a.parameters.get("X-NUM-GUESTS", "0")).isdecimal() and len(g) < 4)
+        guests = sum(
+            int(g)
+            for a in invited
+            if (g := a.parameters.get("X-NUM-GUESTS", "0")).isdecimal() and len(g) < 4
+        )
         return len(coming) + guests if invited else None
 
 

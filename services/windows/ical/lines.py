@@ -13,11 +13,18 @@ from services.windows.ical.names import harmless
 MOST_SKIPPED = 1000  # lines
 LARGEST = 1_000_000  # bytes; a country's holidays of a century have a tenth of that
 _NAME = re.compile(r"[A-Za-z0-9-]+")
-_PARAMETER = re.compile(r';\s*([A-Za-z0-9-]+)\s*=\s*((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)')
-_MATTERS = re.compile(r"(DTSTART|DTEND|DURATION|RRULE|EXRULE|RDATE|EXDATE|RECURRENCE-ID|SUMMARY)(?![A-Za-z0-9-])", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r';\s*([A-Za-z0-9-]+)\s*=\s*((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)'
+)
+_MATTERS = re.compile(
+    r"(DTSTART|DTEND|DURATION|RRULE|EXRULE|RDATE|EXDATE|RECURRENCE-ID|SUMMARY)(?![A-Za-z0-9-])",
+    re.IGNORECASE,
+)
 _OF = frozenset({"VEVENT", "STANDARD", "DAYLIGHT"})  # what these lines matter in
 _KIND = re.compile(r"[A-Za-z][A-Za-z-]*")
-_TIMES = frozenset({"DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"})  # values without a colon, so the last one ends the parameters
+_TIMES = frozenset(
+    {"DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"}
+)  # values without a colon, so the last one ends the parameters
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,9 @@ class Component:
 def read_components(ics: bytes) -> tuple[Component, list[Skipped]]:
     """Everything in the file, below one root, and what was passed over. Refused when it is no calendar, or not a whole one."""
     if len(ics) > LARGEST:
-        raise Refused(f"a calendar (.ics) of at most {LARGEST // 1_000_000} MB is read, and this has {len(ics)} bytes")
+        raise Refused(
+            f"a calendar (.ics) of at most {LARGEST // 1_000_000} MB is read, and this has {len(ics)} bytes"
+        )
     root = Component("", 0)
     stack, skipped = [root], list[Skipped]()
     for number, text in _unfolded(_text(ics)):
@@ -91,14 +100,18 @@ def read_components(ics: bytes) -> tuple[Component, list[Skipped]]:
     if not any(c.kind == "VCALENDAR" for c in root.inside):
         raise Refused("this is not a calendar (.ics): it has no BEGIN:VCALENDAR")
     if len(stack) > 1:
-        raise Refused(f"this is not a whole calendar (.ics): {stack[-1].kind} of line {stack[-1].number} has no end")
+        raise Refused(
+            f"this is not a whole calendar (.ics): {stack[-1].kind} of line {stack[-1].number} has no end"
+        )
     return root, skipped
 
 
 def _skip(skipped: list[Skipped], number: int, why: str) -> None:
     skipped.append(Skipped(number, why))
     if len(skipped) > MOST_SKIPPED:
-        raise Refused(f"this is not a calendar (.ics): more than {MOST_SKIPPED} of its lines cannot be read")
+        raise Refused(
+            f"this is not a calendar (.ics): more than {MOST_SKIPPED} of its lines cannot be read"
+        )
 
 
 def _text(ics: bytes) -> str:
@@ -127,7 +140,11 @@ def _line(number: int, text: str) -> Line | None:
     if name in _TIMES:
         # Exchange names zones like (UTC+01:00) without quotes: the value is what follows the last colon.
         head, colon, value = text.rpartition(":")
-        return Line(number, name, _parameters(head[found.end() :]), value.strip()) if colon and head else None
+        return (
+            Line(number, name, _parameters(head[found.end() :]), value.strip())
+            if colon and head
+            else None
+        )
     at = found.end()
     while (parameter := _PARAMETER.match(text, at)) is not None:
         at = parameter.end()
@@ -146,7 +163,9 @@ def _parameters(text: str) -> dict[str, str]:
 def _begin(stack: list[Component], line: Line) -> None:
     component = Component(line.value.upper(), line.number)
     if len(stack) == 1 and component.kind != "VCALENDAR":
-        raise Refused(f"this is not a calendar (.ics): line {line.number} begins {harmless(component.kind)} outside of it")
+        raise Refused(
+            f"this is not a calendar (.ics): line {line.number} begins {harmless(component.kind)} outside of it"
+        )
     if len(stack) > 20:
         raise Refused(f"this is not a calendar (.ics): line {line.number} is nested too deeply")
     stack[-1].inside.append(component)
@@ -155,5 +174,7 @@ def _begin(stack: list[Component], line: Line) -> None:
 
 def _end(stack: list[Component], line: Line) -> None:
     if len(stack) == 1 or stack[-1].kind != line.value.upper():
-        raise Refused(f"this is not a calendar (.ics): END:{harmless(line.value)} of line {line.number} ends nothing")
+        raise Refused(
+            f"this is not a calendar (.ics): END:{harmless(line.value)} of line {line.number} ends nothing"
+        )
     stack.pop()

@@ -17,15 +17,23 @@ _MOMENT = re.compile(
     r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:[.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?",
     re.IGNORECASE,
 )
-_LENGTH = re.compile(r"([+-])?P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?", re.IGNORECASE)
-_UTC = frozenset({"utc", "gmt", "z", "etc/utc", "tzone://microsoft/utc", "coordinated universal time"})
+_LENGTH = re.compile(
+    r"([+-])?P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?",
+    re.IGNORECASE,
+)
+_UTC = frozenset(
+    {"utc", "gmt", "z", "etc/utc", "tzone://microsoft/utc", "coordinated universal time"}
+)
 
 
 def moments_of(line: Line, zones: "Zones") -> list[date]:
     """Its values, separated by commas: dates, or moments with the zone that they are in, if any. Of a period its beginning."""
     only_dates = line.parameters.get("VALUE", "").upper() == "DATE"
     zone = zones.find(line)
-    return [_moment(line, text.partition("/")[0].strip(), zone, only_dates=only_dates) for text in line.value.split(",")]
+    return [
+        _moment(line, text.partition("/")[0].strip(), zone, only_dates=only_dates)
+        for text in line.value.split(",")
+    ]
 
 
 def moment_of(line: Line, zones: "Zones") -> date:
@@ -112,7 +120,12 @@ class Zones:
         return self._as_defined(component) if component else None
 
     def _as_defined(self, component: Component) -> tzinfo | None:
-        changes = sorted(c for kind in ("STANDARD", "DAYLIGHT") for part in component.walk(kind) for c in self._changes(part))
+        changes = sorted(
+            c
+            for kind in ("STANDARD", "DAYLIGHT")
+            for part in component.walk(kind)
+            for c in self._changes(part)
+        )
         return Defined(tuple(changes)) if changes else None
 
     def _changes(self, part: Component) -> Iterator[tuple[datetime, timedelta]]:
@@ -121,14 +134,18 @@ class Zones:
         found = re.fullmatch(r"([+-])(\d{2})(\d{2})(?:\d{2})?", ahead.value) if ahead else None
         if begin is None or found is None:
             return
-        offset = timedelta(hours=int(found[2]), minutes=int(found[3])) * (-1 if found[1] == "-" else 1)
+        offset = timedelta(hours=int(found[2]), minutes=int(found[3])) * (
+            -1 if found[1] == "-" else 1
+        )
         onset = _onset(begin)
         yield onset, offset
         for line in part.all("RRULE"):
             rule = parse_rule(line.value)
             until = _onset(Line(line.number, "UNTIL", {}, rule.until)) if rule.until else None
             repeats = Repeats(rule, onset, until, self.budget)
-            yield from ((at, offset) for at in repeats.between(self.first - 400 * DAY, self.last + 2 * DAY))
+            yield from (
+                (at, offset) for at in repeats.between(self.first - 400 * DAY, self.last + 2 * DAY)
+            )
 
 
 def _onset(line: Line) -> datetime:
@@ -148,7 +165,9 @@ class Defined(tzinfo):
 
     def utcoffset(self, dt: datetime | None) -> timedelta:
         at = dt.replace(tzinfo=None) if dt is not None else datetime.max  # noqa: DTZ901 - compared with local times
-        return next((ahead for onset, ahead in reversed(self.changes) if onset <= at), self.changes[0][1])
+        return next(
+            (ahead for onset, ahead in reversed(self.changes) if onset <= at), self.changes[0][1]
+        )
 
     def dst(self, dt: datetime | None) -> None:  # noqa: ARG002 - the protocol's own signature
         return None

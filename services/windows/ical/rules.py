@@ -14,7 +14,13 @@ DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 WITHIN_A_DAY = ("HOURLY", "MINUTELY", "SECONDLY")
 STEPS = 400_000  # of work for one file: about a second
 _TIMES = ("BYHOUR", "BYMINUTE", "BYSECOND")
-_NUMBERS = {"BYMONTH": (1, 12), "BYMONTHDAY": (1, 31), "BYYEARDAY": (1, 366), "BYWEEKNO": (1, 53), "BYSETPOS": (1, 366)}
+_NUMBERS = {
+    "BYMONTH": (1, 12),
+    "BYMONTHDAY": (1, 31),
+    "BYYEARDAY": (1, 366),
+    "BYWEEKNO": (1, 53),
+    "BYSETPOS": (1, 366),
+}
 _MOST = 400  # values in one part
 
 
@@ -68,7 +74,9 @@ def parse_rule(text: str) -> Rule:
         count=_whole("COUNT", parts.pop("COUNT")) if "COUNT" in parts else None,
         until=parts.pop("UNTIL", ""),
         week_begins=_weekday(parts.pop("WKST", "MO")),
-        days=_weekdays(parts.pop("BYDAY", ""), frequency, in_month="BYMONTH" in parts or frequency == "MONTHLY"),
+        days=_weekdays(
+            parts.pop("BYDAY", ""), frequency, in_month="BYMONTH" in parts or frequency == "MONTHLY"
+        ),
         numbers={name: _numbers(name, parts.pop(name)) for name in _NUMBERS if name in parts},
         times={name: _clock(name, parts.pop(name)) for name in _TIMES if name in parts},
     )
@@ -126,7 +134,11 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
     low, high = _NUMBERS[name]
     found = []
     for value in _values(name, text):
-        if not re.fullmatch(r"[+-]?\d{1,3}", value) or not low <= abs(int(value)) <= high or (name == "BYMONTH" and int(value) < 0):
+        if (
+            not re.fullmatch(r"[+-]?\d{1,3}", value)
+            or not low <= abs(int(value)) <= high
+            or (name == "BYMONTH" and int(value) < 0)
+        ):
             raise ValueError(f"RRULE: {name}={_short(value)} has to be a number up to {high}")
         found.append(int(value))
     return tuple(found)
@@ -175,7 +187,9 @@ class Repeats:
         begin = self.begin.date()
         step, start = 0, begin
         if self.rule.count is None and first > begin:
-            step = max(0, self._periods_before(first) // self.rule.interval - 1) * self.rule.interval
+            step = (
+                max(0, self._periods_before(first) // self.rule.interval - 1) * self.rule.interval
+            )
         while True:
             self.budget.spend()
             start = self._period(step)
@@ -206,7 +220,11 @@ class Repeats:
                 case "DAILY":
                     return begin + timedelta(days=number)
                 case "WEEKLY":
-                    return begin - timedelta(days=(begin.weekday() - self.rule.week_begins) % 7) + timedelta(days=7 * number)
+                    return (
+                        begin
+                        - timedelta(days=(begin.weekday() - self.rule.week_begins) % 7)
+                        + timedelta(days=7 * number)
+                    )
                 case "MONTHLY":
                     months = begin.year * 12 + begin.month - 1 + number
                     return date(months // 12, months % 12 + 1, 1)
@@ -230,20 +248,33 @@ class Repeats:
     def _in_month(self, year: int, month: int) -> Iterator[date]:
         length = monthrange(year, month)[1]
         if numbers := self._month_days():
-            return (date(year, month, n) for n in {n if n > 0 else length + 1 + n for n in numbers} if 1 <= n <= length)
+            return (
+                date(year, month, n)
+                for n in {n if n > 0 else length + 1 + n for n in numbers}
+                if 1 <= n <= length
+            )
         return (date(year, month, n) for n in range(1, length + 1))
 
     def _in_year(self, year: int) -> Iterator[date]:
         rule = self.rule
-        if rule.part("BYYEARDAY") or rule.part("BYWEEKNO") or (rule.days and not rule.part("BYMONTH") and not self._month_days()):
-            return (date.fromordinal(n) for n in range(date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal() + 1))
+        if (
+            rule.part("BYYEARDAY")
+            or rule.part("BYWEEKNO")
+            or (rule.days and not rule.part("BYMONTH") and not self._month_days())
+        ):
+            return (
+                date.fromordinal(n)
+                for n in range(date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal() + 1)
+            )
         months = rule.part("BYMONTH") or ((self.begin.month,) if not self._by_day else range(1, 13))
         return (day for month in sorted(months) for day in self._in_month(year, month))
 
     @property
     def _by_day(self) -> bool:
         """Whether the rule itself says which days of a period are meant."""
-        return bool(self.rule.days) or any(self.rule.part(p) for p in ("BYMONTHDAY", "BYYEARDAY", "BYWEEKNO"))
+        return bool(self.rule.days) or any(
+            self.rule.part(p) for p in ("BYMONTHDAY", "BYYEARDAY", "BYWEEKNO")
+        )
 
     def _month_days(self) -> tuple[int, ...]:
         if self._by_day or self.rule.frequency not in ("MONTHLY", "YEARLY"):
@@ -256,7 +287,9 @@ class Repeats:
         rule, length = self.rule, monthrange(day.year, day.month)[1]
         if (months := rule.part("BYMONTH")) and day.month not in months:
             return False
-        if (numbers := rule.part("BYMONTHDAY")) and not {day.day, day.day - length - 1} & {*numbers}:
+        if (numbers := rule.part("BYMONTHDAY")) and not {day.day, day.day - length - 1} & {
+            *numbers
+        }:
             return False
         if (numbers := rule.part("BYYEARDAY")) and not {*_of_year(day)} & {*numbers}:
             return False
@@ -265,14 +298,21 @@ class Repeats:
         if not rule.days:
             by_week = rule.frequency == "WEEKLY" or bool(rule.part("BYWEEKNO"))
             return not by_week or day.weekday() == self.begin.weekday()
-        return any(day.weekday() == weekday and self._is_number(day, number) for weekday, number in rule.days)
+        return any(
+            day.weekday() == weekday and self._is_number(day, number)
+            for weekday, number in rule.days
+        )
 
     def _is_number(self, day: date, number: int) -> bool:
         """Whether it is the second Monday, the last Friday and so on, of its month or year."""
         if not number:
             return True
         in_month = self.rule.frequency == "MONTHLY" or bool(self.rule.part("BYMONTH"))
-        from_begin, from_end = (day.day, monthrange(day.year, day.month)[1] - day.day + 1) if in_month else _of_year_ends(day)
+        from_begin, from_end = (
+            (day.day, monthrange(day.year, day.month)[1] - day.day + 1)
+            if in_month
+            else _of_year_ends(day)
+        )
         return number in ((from_begin - 1) // 7 + 1, -((from_end - 1) // 7 + 1))
 
     def _in_week(self, day: date, number: int) -> bool:

@@ -17,7 +17,9 @@ from tests.e2e.chaos.tally import Tally
 
 def main() -> int:
     """Play it and tell what was found."""
-    asked = argparse.ArgumentParser(prog="chaos", description="three bots, a real Redis, and everything that can go wrong")
+    asked = argparse.ArgumentParser(
+        prog="chaos", description="three bots, a real Redis, and everything that can go wrong"
+    )
     asked.add_argument("--seconds", type=float, default=600.0)
     asked.add_argument("--seed", type=int, default=int(time.time()))
     asked.add_argument("--keep", action="store_true", help="keep the folder with the bots' logs")

@@ -14,7 +14,11 @@ from services.store.keys import claim_key
 from simulators.slack.model import Message
 from tests.e2e.chaos.tally import Tally
 
-PART_OF_LIFE = ("not acked", "an envelope that nobody waits for", "ratelimited")  # a bot was dead, or there is much to say
+PART_OF_LIFE = (
+    "not acked",
+    "an envelope that nobody waits for",
+    "ratelimited",
+)  # a bot was dead, or there is much to say
 
 
 async def settled(world: World, store: Store) -> str:
@@ -46,8 +50,12 @@ async def look(world: World, store: Store, tally: Tally) -> None:
         problems += _epochs(run, [e for e in await journal.events(run.id) if isinstance(e, Taken)])
         problems += _is_told(run, _said(world))
     used = [run.request for run in runs if run.request]
-    problems += [f"request {r} was carried out {used.count(r)} times" for r in set(used) if used.count(r) > 1]
-    problems += [p for p in world.slack.slack.journal.problems if not any(part in p for part in PART_OF_LIFE)]
+    problems += [
+        f"request {r} was carried out {used.count(r)} times" for r in set(used) if used.count(r) > 1
+    ]
+    problems += [
+        p for p in world.slack.slack.journal.problems if not any(part in p for part in PART_OF_LIFE)
+    ]
 
 
 def logs(world: World, tally: Tally) -> None:
@@ -65,13 +73,21 @@ def _said(world: World) -> list[Message]:
 def _names(names: list[str], world: World) -> list[str]:
     """Numbers without a gap, and every run that anybody ever read of is there."""
     numbers = [int(name.removeprefix(f"{STACK}-")) for name in names]
-    found = [] if numbers == list(range(1, len(numbers) + 1)) else [f"the runs are numbered {numbers}"]
-    shown = {int(n) for m in _said(world) if m.bot_id for n in re.findall(rf"\b{STACK}-(\d+)\b", m.text)}
+    found = (
+        [] if numbers == list(range(1, len(numbers) + 1)) else [f"the runs are numbered {numbers}"]
+    )
+    shown = {
+        int(n) for m in _said(world) if m.bot_id for n in re.findall(rf"\b{STACK}-(\d+)\b", m.text)
+    }
     return found + [f"{STACK}-{n} was shown and is lost" for n in sorted(shown - set(numbers))]
 
 
 def _one_after_another(runs: list[Run]) -> list[str]:
-    return [f"{b.id} began before {a.id} had ended" for a, b in pairwise(runs) if a.over and b.opened_at < a.ended_at]
+    return [
+        f"{b.id} began before {a.id} had ended"
+        for a, b in pairwise(runs)
+        if a.over and b.opened_at < a.ended_at
+    ]
 
 
 def _epochs(run: Run, taken: list[Taken]) -> list[str]:

@@ -25,15 +25,25 @@ class People:
 
     async def live(self) -> None:
         """Until cancelled."""
-        ana, ben, carla, dora = (self._world.slack.human(u) for u in ("UANA", "UBEN", "UCARLA", "UDORA"))
-        await asyncio.gather(self._asks(ana), self._decides(ben), self._decides(carla), self._looks(dora), self._meet())
+        ana, ben, carla, dora = (
+            self._world.slack.human(u) for u in ("UANA", "UBEN", "UCARLA", "UDORA")
+        )
+        await asyncio.gather(
+            self._asks(ana),
+            self._decides(ben),
+            self._decides(carla),
+            self._looks(dora),
+            self._meet(),
+        )
 
     async def _pause(self, least: float, most: float) -> None:
         await asyncio.sleep(self._dice.uniform(least, most))
 
     async def _types(self, human: Human, words: str) -> None:
         failed = await human.types(OPS, f"/openvidu {words}")
-        self._tally.people[f"typed {words.split(maxsplit=1)[0]}" if failed is None else "typed and nobody took it"] += 1
+        self._tally.people[
+            f"typed {words.split(maxsplit=1)[0]}" if failed is None else "typed and nobody took it"
+        ] += 1
 
     async def _asks(self, human: Human) -> None:
         while True:
@@ -44,8 +54,19 @@ class People:
         masters = self._world.estate.masters(STACK)
         if all(m.status == "off" for m in masters):
             return "startup"
-        newest = max((int(n) for m in self._world.slack.human("UANA").sees(OPS) for n in _runs_named(m)), default=1)
-        wishes = {"shutdown": 5, "scale 2": 3, "scale 4": 3, "scale 3": 2, "startup": 2, "restart media": 1, f"cancel {STACK}-{newest}": 1}
+        newest = max(
+            (int(n) for m in self._world.slack.human("UANA").sees(OPS) for n in _runs_named(m)),
+            default=1,
+        )
+        wishes = {
+            "shutdown": 5,
+            "scale 2": 3,
+            "scale 4": 3,
+            "scale 3": 2,
+            "startup": 2,
+            "restart media": 1,
+            f"cancel {STACK}-{newest}": 1,
+        }
         return self._dice.choices(list(wishes), list(wishes.values()))[0]
 
     async def _looks(self, human: Human) -> None:
@@ -67,21 +88,33 @@ class People:
                 await asyncio.gather(*(self._presses(human, message, label) for _ in range(hurry)))
 
     def _label(self, message: Message, reject: float, abandon: float) -> str:
-        buttons = {str(e["text"]["text"]): e for _, e in interactive(message.blocks) if e["type"] == "button"}
+        buttons = {
+            str(e["text"]["text"]): e
+            for _, e in interactive(message.blocks)
+            if e["type"] == "button"
+        }
         if "Approve" in buttons:
             return "Reject…" if self._dice.random() < reject else "Approve"
         if "Resume" in buttons:
             return "Abandon" if self._dice.random() < abandon else "Resume"
-        answers = [label for label, e in buttons.items() if str(e["action_id"]).startswith("answer:") and e.get("style") != "danger"]
+        answers = [
+            label
+            for label, e in buttons.items()
+            if str(e["action_id"]).startswith("answer:") and e.get("style") != "danger"
+        ]
         return self._dice.choice(answers) if answers else ""
 
     async def _presses(self, human: Human, message: Message, label: str) -> None:
         with contextlib.suppress(NotPossible):
             done = await human.presses(message, label)
             if label == "Reject…":
-                with contextlib.suppress(TimeoutError):  # where Slack or the state is away, no form comes
+                with contextlib.suppress(
+                    TimeoutError
+                ):  # where Slack or the state is away, no form comes
                     await says_why(human, timeout=5.0)
-            self._tally.people[f"pressed {label}" if done.acked else "pressed and nobody took it"] += 1
+            self._tally.people[
+                f"pressed {label}" if done.acked else "pressed and nobody took it"
+            ] += 1
 
     async def _meet(self) -> None:
         estate = self._world.estate
@@ -89,15 +122,30 @@ class People:
             await self._pause(0.5, 2.0)
             estate.settle()
             if estate.serving(STACK) and len(estate.meetings) < 200 and self._running() < 3:
-                held: Any = estate.open_meeting(self._dice.randint(1, 6), self._dice.uniform(1.0, 4.0), self._dice.randint(0, 1), STACK)
+                held: Any = estate.open_meeting(
+                    self._dice.randint(1, 6),
+                    self._dice.uniform(1.0, 4.0),
+                    self._dice.randint(0, 1),
+                    STACK,
+                )
                 self._tally.facts["meetings"] += held is not None
 
     def _running(self) -> int:
-        return len([m for m in self._world.estate.meetings.values() if m.ends_at > self._world.estate.moment])
+        return len(
+            [
+                m
+                for m in self._world.estate.meetings.values()
+                if m.ends_at > self._world.estate.moment
+            ]
+        )
 
 
 def _runs_named(message: Message) -> list[str]:
-    return [word.strip("`.,;:()").removeprefix(f"{STACK}-") for word in message.text.split() if _is_run(word.strip("`.,;:()"))]
+    return [
+        word.strip("`.,;:()").removeprefix(f"{STACK}-")
+        for word in message.text.split()
+        if _is_run(word.strip("`.,;:()"))
+    ]
 
 
 def _is_run(word: str) -> bool:

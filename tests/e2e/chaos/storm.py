@@ -57,8 +57,16 @@ class Crew:
 class Storm:
     """Strikes now and then, until cancelled; what lasts a while happens beside the next strike, never twice at one victim."""
 
-    def __init__(self, world: World, crew: Crew, redis: Server, dice: random.Random, tally: Tally) -> None:
-        self._world, self._crew, self._redis, self._dice, self._tally = world, crew, redis, dice, tally
+    def __init__(
+        self, world: World, crew: Crew, redis: Server, dice: random.Random, tally: Tally
+    ) -> None:
+        self._world, self._crew, self._redis, self._dice, self._tally = (
+            world,
+            crew,
+            redis,
+            dice,
+            tally,
+        )
         self._victims: set[object] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -164,15 +172,38 @@ class Storm:
     async def _trouble_slack(self) -> None:
         self._tally.faults["Slack in trouble"] += 1
         method = self._dice.choice(["*", "chat.update", "chat.postMessage", "users.info"])
-        fault = self._dice.choice([Fault(method, 3, status=503), Fault(method, 3, status=429), Fault(method, 2, lost=True)])
+        fault = self._dice.choice(
+            [
+                Fault(method, 3, status=503),
+                Fault(method, 3, status=429),
+                Fault(method, 2, lost=True),
+            ]
+        )
         self._world.slack.slack.faults.add(fault)
 
     async def _trouble_digitalocean(self) -> None:
         self._tally.faults["DigitalOcean in trouble"] += 1
-        kind = self._dice.choice(["429-minute", "500-before", "503-after", "reset-before", "reset-after", "html-502", "delay"])
-        self._world.town.faults.add("digitalocean", kind, times=self._dice.randint(1, 5), seconds=self._dice.uniform(1.0, 20.0))
+        kind = self._dice.choice(
+            [
+                "429-minute",
+                "500-before",
+                "503-after",
+                "reset-before",
+                "reset-after",
+                "html-502",
+                "delay",
+            ]
+        )
+        self._world.town.faults.add(
+            "digitalocean",
+            kind,
+            times=self._dice.randint(1, 5),
+            seconds=self._dice.uniform(1.0, 20.0),
+        )
 
     async def _trouble_ssh(self) -> None:
         self._tally.faults["SSH in trouble"] += 1
         kind = self._dice.choice(["refuse", "cut-before", "cut-after", "cut-middle"])
-        self._world.town.faults.add("ssh", kind, times=self._dice.randint(1, 3), commands=self._dice.randint(0, 6))
+        self._world.town.faults.add(
+            "ssh", kind, times=self._dice.randint(1, 3), commands=self._dice.randint(0, 6)
+        )

@@ -44,20 +44,38 @@ async def chaos(folder: Path, redis_server: str, tally: Tally) -> None:
 
 
 def _words(port: int) -> list[str]:
-    return ["--bind", HOST, "--port", str(port), "--dir", ".", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+    return [
+        "--bind",
+        HOST,
+        "--port",
+        str(port),
+        "--dir",
+        ".",
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+    ]
 
 
 async def _live(world: World, crew: Crew, redis: Server, dice: random.Random, tally: Tally) -> None:
     people, storm = People(world, dice, tally), Storm(world, crew, redis, dice, tally)
     until = time.monotonic() + tally.seconds
-    busy = [asyncio.create_task(people.live(), name="people"), asyncio.create_task(storm.rage(), name="storm")]
+    busy = [
+        asyncio.create_task(people.live(), name="people"),
+        asyncio.create_task(storm.rage(), name="storm"),
+    ]
     try:
         while (left := until - time.monotonic()) > 0:
             done, _ = await asyncio.wait(busy, timeout=min(left, NEWS))
             for task in done:
                 task.result()  # it should have gone on: its error is ours
-            tally.say(f"{max(0, until - time.monotonic()):.0f} s left, {sum(tally.faults.values())} faults, "
-                      f"{len(world.estate.violations)} violations")
+            tally.say(
+                f"{max(0, until - time.monotonic()):.0f} s left, {sum(tally.faults.values())} faults, "
+                f"{len(world.estate.violations)} violations"
+            )
     finally:
         for task in busy:
             task.cancel()
@@ -72,7 +90,9 @@ async def _live(world: World, crew: Crew, redis: Server, dice: random.Random, ta
         await store.aclose()
 
 
-async def _settle(world: World, crew: Crew, people: People, store: RedisStore, tally: Tally) -> None:
+async def _settle(
+    world: World, crew: Crew, people: People, store: RedisStore, tally: Tally
+) -> None:
     """People decide what waits for them, and bots bring to its end what they have begun."""
     ben, until, open_still = world.slack.human("UBEN"), time.monotonic() + SETTLES_WITHIN, ""
     while time.monotonic() < until:

@@ -21,7 +21,15 @@ class Tally:
     def told(self) -> str:
         """The summary."""
         lines = [f"chaos: seed {self.seed}, {self.seconds:.0f} s of it"]
-        for name, counted in (("went wrong", self.faults), ("people", self.people), ("runs", self.runs), ("seen", self.facts)):
-            lines.append(f"  {name}: " + (", ".join(f"{what} {n}" for what, n in counted.most_common()) or "nothing"))
+        for name, counted in (
+            ("went wrong", self.faults),
+            ("people", self.people),
+            ("runs", self.runs),
+            ("seen", self.facts),
+        ):
+            lines.append(
+                f"  {name}: "
+                + (", ".join(f"{what} {n}" for what, n in counted.most_common()) or "nothing")
+            )
         lines.append("  problems: " + ("none" if not self.problems else f"{len(self.problems)}"))
         return "\n".join([*lines, *(f"    {p}" for p in self.problems)])

@@ -14,7 +14,10 @@ from tests.e2e.steady.weights import grown, table
 
 def main() -> int:
     """Live, weigh, tell."""
-    asked = argparse.ArgumentParser(prog="steady", description="one bot, a real Redis, and ordinary days, weighed every few seconds")
+    asked = argparse.ArgumentParser(
+        prog="steady",
+        description="one bot, a real Redis, and ordinary days, weighed every few seconds",
+    )
     asked.add_argument("--seconds", type=float, default=600.0)
     asked.add_argument("--seed", type=int, default=int(time.time()))
     words = asked.parse_args()

@@ -20,22 +20,45 @@ from tests.support.sentinel import HOST, Server
 
 SPEED = 60.0
 EVERY = 5.0  # seconds between two weighings
-WORDS = ("status", "runs", "window list", "cost", "shutdown --dry-run", "scale 4", "scale 2", "nonsense", "hold 1m --reason test", "unhold")
+WORDS = (
+    "status",
+    "runs",
+    "window list",
+    "cost",
+    "shutdown --dry-run",
+    "scale 4",
+    "scale 2",
+    "nonsense",
+    "hold 1m --reason test",
+    "unhold",
+)
 PEOPLE = ("UANA", "UBEN", "UCARLA")
 HEALTH = re.compile(r"health on (http://\S+)/healthz")
 
 
-async def steady(folder: Path, seconds: float, seed: int, say: Callable[[str], None]) -> list[Weight]:
+async def steady(
+    folder: Path, seconds: float, seed: int, say: Callable[[str], None]
+) -> list[Weight]:
     """Live for so long, and say what it weighed meanwhile."""
     dice = random.Random(seed)
     with one_server(folder / "redis", ["--appendonly", "yes"]) as server:
         windows = {"state": {"path": str(folder / "state.sqlite3"), "keep_days": 1}}
-        async with world_of(folder, SPEED, redis_url=f"redis://{HOST}:{server.port}/0", **windows) as world, bot_of(world) as bot:
-            await asyncio.wait_for(world.slack.sockets.until(lambda sockets: len(sockets) == 2), 120)
+        async with (
+            world_of(
+                folder, SPEED, redis_url=f"redis://{HOST}:{server.port}/0", **windows
+            ) as world,
+            bot_of(world) as bot,
+        ):
+            await asyncio.wait_for(
+                world.slack.sockets.until(lambda sockets: len(sockets) == 2), 120
+            )
             where = await health_of(world)
             until = time.monotonic() + seconds
             async with asyncio.TaskGroup() as tasks:
-                lives = [tasks.create_task(life(world, dice, until)), tasks.create_task(luck(server, dice, until))]
+                lives = [
+                    tasks.create_task(life(world, dice, until)),
+                    tasks.create_task(luck(server, dice, until)),
+                ]
                 weights = await tasks.create_task(weighed(bot.pid, where, server, until, say))
                 for task in lives:
                     task.cancel()
@@ -51,13 +74,19 @@ async def health_of(world: World) -> str:
     raise AssertionError("it does not say where its health is")
 
 
-async def weighed(pid: int, where: str, server: Server, until: float, say: Callable[[str], None]) -> list[Weight]:
+async def weighed(
+    pid: int, where: str, server: Server, until: float, say: Callable[[str], None]
+) -> list[Weight]:
     began, found = time.monotonic(), []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         with server.client() as state:
             while time.monotonic() < until:
-                with contextlib.suppress(redis.RedisError, aiohttp.ClientError, TimeoutError):  # while it hangs it is not weighed
-                    found.append(await weigh(time.monotonic() - began, pid, f"{where}/metrics", state, http))
+                with contextlib.suppress(
+                    redis.RedisError, aiohttp.ClientError, TimeoutError
+                ):  # while it hangs it is not weighed
+                    found.append(
+                        await weigh(time.monotonic() - began, pid, f"{where}/metrics", state, http)
+                    )
                     say(str(found[-1]))
                 await asyncio.sleep(EVERY)
     return found

@@ -32,14 +32,18 @@ def of_process(pid: int) -> tuple[int, int]:
     return int(rss[1]), len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def weigh(at: float, pid: int, metrics: str, state: "redis.Redis", http: aiohttp.ClientSession) -> Weight:
+async def weigh(
+    at: float, pid: int, metrics: str, state: "redis.Redis", http: aiohttp.ClientSession
+) -> Weight:
     """A look from outside; only the number of tasks it has to say itself."""
     rss, descriptors = of_process(pid)
     async with http.get(metrics) as answer:
         tasks = re.search(r"^openvidu_bot_tasks (\S+)", await answer.text(), re.MULTILINE)
     assert tasks, "it says how many tasks it has"
     keys = [str(k) for k in state.scan_iter("{openvidu-bot}:*", count=1000)]
-    lasting = [k for k in keys if ":commit:" not in k and ":seen:" not in k and ":answered:" not in k]
+    lasting = [
+        k for k in keys if ":commit:" not in k and ":seen:" not in k and ":answered:" not in k
+    ]
     runs = len([k for k in keys if ":log:run:" in k])
     return Weight(at, rss, round(float(tasks[1])), descriptors, len(lasting), runs)
 
@@ -52,10 +56,21 @@ def grown(weights: list[Weight]) -> list[str]:
     early, late = weights[quarter : 2 * quarter], weights[-quarter:]
 
     def more(name: str) -> float:
-        return float(median(getattr(w, name) for w in late) - median(getattr(w, name) for w in early))
+        return float(
+            median(getattr(w, name) for w in late) - median(getattr(w, name) for w in early)
+        )
 
-    allowed = {"rss": MEMORY, "tasks": TASKS, "descriptors": DESCRIPTORS, "keys": KEYS_PER_RUN * (more("runs") + 2)}
-    return [f"{name} grew by {more(name):g}, and {most:g} were allowed" for name, most in allowed.items() if more(name) > most]
+    allowed = {
+        "rss": MEMORY,
+        "tasks": TASKS,
+        "descriptors": DESCRIPTORS,
+        "keys": KEYS_PER_RUN * (more("runs") + 2),
+    }
+    return [
+        f"{name} grew by {more(name):g}, and {most:g} were allowed"
+        for name, most in allowed.items()
+        if more(name) > most
+    ]
 
 
 def table(weights: list[Weight]) -> str:
