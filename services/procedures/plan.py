@@ -118,11 +118,11 @@ def _fold(cluster: Cluster, ways: Iterable[Step]) -> _Fold:
         if step.is_done(now) and not (step.checks and steps):
             continue
         effects += step.effects(now)
-        takes += step.takes(now)
+        takes += step.expected_seconds(now)
         if effects.down and outage is None:
             outage = 0.0
         elif outage is not None and not serves_again:
-            outage += step.takes(now)
+            outage += step.expected_seconds(now)
         now = step.after(now)
         serves_again = now.up and bool(now.serving)
         steps.append(step)

@@ -45,16 +45,16 @@ class Autoscaling(Step):
         )
         return replace(cluster, autoscaler=changed)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0
 
     def deadline(self, cluster: Cluster) -> float:
         return ANSWERS if self.asks else cluster.timings.pool_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return None if self.asks else cluster.timings.pool_deadline / 4
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return not self.asks and not self.is_done(cluster)
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -141,13 +141,13 @@ class RunsOver(Step):
             ),
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return RUN_SECONDS + 60.0
 
     def deadline(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2 * (RUN_SECONDS + TURN_SECONDS) + 300.0
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return False
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -182,17 +182,17 @@ class Arrived(MediaServing):
         )
         return replace(cluster, media=media + born)
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         missing = self.number - len(self._serving(cluster))
         return 5.0 if missing <= 0 else TURN_SECONDS * missing + 240.0
 
     def deadline(self, cluster: Cluster) -> float:  # noqa: ARG002
         return TURN_SECONDS * self.number + 1200.0
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
+    def retry_after(self, cluster: Cluster) -> float | None:  # noqa: ARG002
         return None
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return False
 
     def lost(self, cluster: Cluster) -> str:  # noqa: ARG002

@@ -74,13 +74,13 @@ class Left(Step):
         gone = {n.id for n in self._left(cluster)}
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return WATCHER + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.drain_deadline if self.limit is None else self.limit
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 6
 
     def _held_by_deaf_agents(self, cluster: Cluster) -> list[MediaNode]:
@@ -90,7 +90,7 @@ class Left(Step):
             n for n in going if isinstance(n.look, NodeLook) and n.look.start and n.look.running
         ]
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return bool(self._untold(cluster) or self._held_by_deaf_agents(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -212,7 +212,7 @@ class Left(Step):
         capacity = " with new media nodes"
         if serving:
             capacity = f" with {count(serving, 'media node')} in service"
-            later = duration(first.takes(cluster))
+            later = duration(first.expected_seconds(cluster))
             capacity += f", {number} of them within about {later}" if serving < number else ""
         return Choice(
             "up",
@@ -243,13 +243,13 @@ class Uncounted(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_media({n.id: replace(n, counted=False) for n in self._left(cluster)})
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -288,13 +288,13 @@ class Deleted(Step):
         gone = {n.id for n in self._left(cluster)}
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return 10.0 + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -327,19 +327,19 @@ class FleetGone(MediaGone):
     def title(self) -> str:
         return "See that no media droplet is left and the autoscaler is paused"
 
-    def apart(self, cluster: Cluster) -> float:
+    def confirm_after(self, cluster: Cluster) -> float:
         return max(60.0, cluster.timings.second_look)
 
     def is_done(self, cluster: Cluster) -> bool:
         return super().is_done(cluster) and not _runs(cluster.autoscaler)
 
-    def takes(self, cluster: Cluster) -> float:
-        return self.apart(cluster)
+    def expected_seconds(self, cluster: Cluster) -> float:
+        return self.confirm_after(cluster)
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 6 if self.harsh else None
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return self.harsh and bool(cluster.media)
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002

@@ -56,16 +56,16 @@ class Snapshots(Step):
         )
         return replace(cluster, snapshots=(cluster.snapshots or ()) + made)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 240.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.snapshot_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
+    def retry_after(self, cluster: Cluster) -> float | None:  # noqa: ARG002
         return 60.0
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         # While one is locked its snapshot may be on the way: only when all are quiet is it known which are really missing.
         missing = self._missing(cluster)
         return bool(missing) and not any(m.locked for m in missing)
@@ -124,7 +124,7 @@ class KeepSecrets(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return replace(cluster, copies=(*(cluster.copies or ()), self._label()))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
 
     def deadline(self, cluster: Cluster) -> float:
@@ -177,13 +177,13 @@ class DropBackups(Step):
             copies=copies,
         )
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return 5.0 + len(self.snapshots) + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline * 3
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
+    def retry_after(self, cluster: Cluster) -> float | None:  # noqa: ARG002
         return 30.0
 
     def objection(self, cluster: Cluster) -> str:

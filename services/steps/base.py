@@ -186,7 +186,7 @@ class Step(ABC):
         True  # a cancel may leave it half way; otherwise it is first brought to its end
     )
 
-    def apart(self, cluster: Cluster) -> float:
+    def confirm_after(self, cluster: Cluster) -> float:
         """Seconds between the two looks of a step that must be seen twice."""
         return cluster.timings.second_look
 
@@ -212,18 +212,18 @@ class Step(ABC):
         """The cluster once the goal is reached."""
 
     @abstractmethod
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         """Seconds it usually needs, people's meetings not counted."""
 
     @abstractmethod
     def deadline(self, cluster: Cluster) -> float:
         """Seconds after which it is no longer waited for without asking or stopping."""
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002 - part of the promise
+    def retry_after(self, cluster: Cluster) -> float | None:  # noqa: ARG002 - part of the promise
         """Seconds after which to ask again; None: asked once."""
         return None
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         """Whether asking now would ask for anything."""
         return not self.is_done(cluster)
 

@@ -49,13 +49,13 @@ class NodesOff(Step):
         keeps = (self.keep_ids or self.ids) if self.remember else ()
         return replace(cluster.with_media(off), remembered_ids=keeps or cluster.remembered_ids)
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return 35.0 + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.power_off_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.shutdown_nudge
 
     def unproved(self, cluster: Cluster) -> str:
@@ -143,16 +143,16 @@ class NodesOn(Step):
         }
         return cluster.with_media(on)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 35.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.power_on_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.shutdown_nudge
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return any(n.droplet.off for n in self._left(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
@@ -195,19 +195,19 @@ class NodesServe(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_media({n.id: in_service(n) for n in self._left(cluster)})
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return 5.0 if self.is_done(cluster) else 60.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.serving_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
+    def retry_after(self, cluster: Cluster) -> float | None:  # noqa: ARG002
         return BOOT_NUDGE
 
     def _stuck(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in self._left(cluster) if n.restartable and n.droplet.active]
 
-    def wants(self, cluster: Cluster, again: int) -> bool:
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
         # Its unit starts at boot, if it is enabled; a restart before that time is up would begin the waiting anew.
         return again == 1 and bool(self._stuck(cluster))
 
@@ -262,17 +262,17 @@ class NodeSize(Step):
             )
         return cluster.with_media({self.id: replace(node, droplet=droplet)})
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 120.0
 
     def deadline(self, cluster: Cluster) -> float:
         node = self._node(cluster)
         return max(cluster.timings.resize_deadline, 60.0 * (node.droplet.disk if node else 0))
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
+    def retry_after(self, cluster: Cluster) -> float | None:  # noqa: ARG002
         return 60.0
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         node = self._node(cluster)
         return node is not None and not self.is_done(cluster) and not node.droplet.locked
 

@@ -71,13 +71,13 @@ class PowerOff(Step):
             }
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 25.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.power_off_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.shutdown_nudge
 
     def effects(self, cluster: Cluster) -> Effects:
@@ -112,7 +112,7 @@ class PowerOff(Step):
             return "the autoscaler is on: it would bring media nodes all the time that the masters are off"
         return ""
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return not self.is_done(cluster) and not self._held_by(cluster)
 
     def _held_by(self, cluster: Cluster) -> str:
@@ -168,16 +168,16 @@ class PowerOn(Step):
             {self.name: replace(cluster.master(self.name), status="active", locked=False)}
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 35.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.power_on_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.shutdown_nudge
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         master = cluster.master(self.name)
         return master.off
 
@@ -217,16 +217,16 @@ class Healthy(Step):
             {m.name: replace(m, healthy=True) for m in _masters(cluster, self.names)}
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 120.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.masters_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.masters_nudge
 
-    def wants(self, cluster: Cluster, again: int) -> bool:
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
         # The first ask is patience itself; the one nudge restarts OpenVidu where it does not answer.
         return self.restarts and again == 1 and bool(self._sick(cluster))
 
@@ -302,13 +302,13 @@ class RestartService(Step):
             }
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 20.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.power_on_deadline
 
-    def wants(self, cluster: Cluster, again: int) -> bool:
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
         # Asked once, and only when it is seen that it has not happened: a second restart would begin the waiting anew.
         return again == 0 and cluster.master(self.name).start == self.was
 
@@ -357,7 +357,7 @@ class FrontAnswers(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return replace(cluster, front=True)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 10.0
 
     def deadline(self, cluster: Cluster) -> float:

@@ -273,7 +273,7 @@ class Drain(Step):
         media = tuple(replace(n, look=QUIET) if n.id in touched else n for n in cluster.media)
         return replace(cluster, media=media)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 3.0
 
     def deadline(self, cluster: Cluster) -> float:
@@ -284,13 +284,13 @@ class Drain(Step):
             else limit
         )
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         refused = any(
             isinstance(n.look, NodeLook) and n.look.undelivered for n in self._left(cluster)
         )
         return cluster.timings.look * (24 if refused else 6)
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return bool(self._waiting(cluster))
 
     def _waiting(self, cluster: Cluster) -> list[MediaNode]:
@@ -493,13 +493,13 @@ class StopService(Step):
             media=tuple(replace(n, look=QUIET) if n.id in self.ids else n for n in cluster.media),
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 20.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.power_on_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 6
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -539,7 +539,7 @@ class MediaGone(Step):
         stay = tuple(n for n in cluster.media if n.id in self.kept)[: self.keep]
         return replace(cluster, media=stay)
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return 65.0 + cluster.timings.second_look
 
     def deadline(self, cluster: Cluster) -> float:
@@ -596,7 +596,7 @@ class Revive(Step):
             cluster, media=tuple(in_service(n) if n.id in self.ids else n for n in cluster.media)
         )
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return (
             NEW_NODE
             if self.enough and any(not n.restartable for n in self._left(cluster))
@@ -607,14 +607,14 @@ class Revive(Step):
         # A node whose last meeting has not ended cannot be restarted; people are not sent away for it.
         return cluster.timings.serving_deadline + 4 * cluster.timings.drain_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.power_on_deadline
 
     def objection(self, cluster: Cluster) -> str:
         off = () if self.enough else tuple(n.id for n in self._left(cluster) if n.droplet.off)
         return missing(cluster, off)  # it never serves by waiting
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return any(n.restartable for n in self._left(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -671,16 +671,16 @@ class MediaServing(Step):
         )
         return replace(cluster, media=media + born)
 
-    def takes(self, cluster: Cluster) -> float:
+    def expected_seconds(self, cluster: Cluster) -> float:
         return 5.0 if self.is_done(cluster) else 240.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.serving_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.serving_nudge
 
-    def wants(self, cluster: Cluster, again: int) -> bool:
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
         # A drained survivor needs its restart at once; a newcomer that does not come up gets one, late.
         return bool(self._stuck(cluster)) and again == 1
 
@@ -757,16 +757,16 @@ class Shrunk(Step):
         gone = {n.id for n in cluster.media if n.id in self.ids or n.member_status == "deleting"}
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 65.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.members_gone_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.power_on_deadline
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return self._settled(cluster) and any(n.restartable for n in self._survivors(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -832,7 +832,7 @@ class OldGone(Step):
         gone = {n.id for n in self._left(cluster)}
         return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return (
             POOL_COOLDOWN - 240.0 + 75.0
         )  # it began when the template was changed, and the new ones were waited for meanwhile

@@ -73,13 +73,13 @@ class PoolTarget(Step):
         born = tuple(newcomer(cluster, i) for i in range(number - len(members)))
         return replace(cluster, pool=replace(cluster.pool, target=number), media=media + born)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 1.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
@@ -222,13 +222,13 @@ class TemplateSize(Step):
         born = tuple(newcomer(now, len(cluster.media) + i) for i in range(pool.target))
         return replace(now, media=cluster.media + born)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 1.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.pool_deadline / 4
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002

@@ -53,7 +53,7 @@ class Resize(Step):
             now, hourly=size.hourly, monthly=size.monthly, vcpus=size.vcpus, memory=size.memory
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 240.0
 
     def deadline(self, cluster: Cluster) -> float:
@@ -63,10 +63,10 @@ class Resize(Step):
             60.0 * max((m.disk for m in cluster.masters), default=0),
         )
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
+    def retry_after(self, cluster: Cluster) -> float | None:  # noqa: ARG002
         return 60.0
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         # While one is locked it is being resized: only when all are quiet is it known which are really left.
         wrong = self._wrong(cluster)
         return bool(wrong) and not any(m.locked for m in wrong)
@@ -132,10 +132,10 @@ class Settled(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters({m.name: replace(m, locked=False) for m in self._busy(cluster)})
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return False
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 60.0
 
     def deadline(self, cluster: Cluster) -> float:

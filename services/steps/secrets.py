@@ -51,16 +51,16 @@ class PromoteSecrets(Step):
             cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.after_digest)
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.front_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 3
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         # A master that writes the file holds lock.lock meanwhile; it is waited for.
         return (
             cluster.secrets is not None
@@ -124,7 +124,7 @@ class BreakLock(Step):
             cluster, secrets=replace(cluster.secrets or SecretsSeen(""), lock_age=None, lock="")
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0
 
     def deadline(self, cluster: Cluster) -> float:
@@ -171,16 +171,16 @@ class RestoreSecrets(Step):
             cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.before)
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 5.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.front_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.look * 3
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
         return (
             cluster.secrets is not None
             and cluster.secrets.lock_age is None
@@ -229,7 +229,7 @@ class DropStaged(Step):
             cluster, secrets=replace(seen, staged=tuple(s for s in seen.staged if s != self.staged))
         )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 2.0
 
     def deadline(self, cluster: Cluster) -> float:

@@ -37,13 +37,13 @@ class SaveWindow(Step):
         versions = {**dict(cluster.window_versions), self._name: self._version(cluster) + 1}
         return replace(cluster, windows=windows, window_versions=tuple(versions.items()))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
+    def expected_seconds(self, cluster: Cluster) -> float:  # noqa: ARG002
         return 1.0
 
     def deadline(self, cluster: Cluster) -> float:
         return cluster.timings.pool_deadline
 
-    def nudge(self, cluster: Cluster) -> float | None:
+    def retry_after(self, cluster: Cluster) -> float | None:
         return cluster.timings.look
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002

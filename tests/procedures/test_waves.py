@@ -176,7 +176,7 @@ def test_a_closing_that_may_be_given_up_says_how_many_stay() -> None:
 
 def ask_of(step: Step, cluster: Cluster) -> list[tuple[object, ...]]:
     """What it asks for first, at that look."""
-    return ask(step, cluster, 0) if step.wants(cluster, 0) else []
+    return ask(step, cluster, 0) if step.needs_ask(cluster, 0) else []
 
 
 @law
