@@ -15,7 +15,7 @@ from services.operations.desk import Status
 from services.procedures import boot_file as bootfile
 from services.procedures import fleet
 from services.procedures.backup import newest_words
-from services.steps.media_nodes import meets, not_ready
+from services.steps.node_text import meets, not_ready
 
 UNTOLD = {
     FleetKind.MIXED: "two things keep them at once.",

@@ -38,6 +38,13 @@ def count(number: int, noun: str) -> str:
     return f"{number} {'people' if noun == 'person' else noun + 's'}"
 
 
+def plural(number: int, one: str, many: str) -> str:
+    """Return the form that agrees with the number: `plural(2, "is", "are")` is `are`."""
+    if number == 1:
+        return one
+    return many
+
+
 def duration(seconds: float) -> str:
     """`40 s`, `5 min`, `1 h 12 min`, as people say it."""
     whole = max(0, round(seconds))

@@ -18,8 +18,8 @@ from services.steps.secrets import (
     DropStaged,
     PromoteSecrets,
     RestoreSecrets,
+    promote_steps,
     restart_first,
-    the_way,
 )
 
 SHOWN = 5
@@ -108,7 +108,7 @@ class Configure(Procedure):
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         applies = self._applies(cluster)
-        way = the_way(
+        way = promote_steps(
             cluster, PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies)
         )
         yield from fleet.of(cluster).unmoved(way) if applies else way

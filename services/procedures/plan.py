@@ -14,7 +14,7 @@ from services.common.serialize import encode
 from services.procedures import Procedure
 from services.procedures import boot_file as bootfile
 from services.steps import Effects, PoolTarget, Step, TemplateSize
-from services.steps.media_nodes import agents_lost
+from services.steps.node_text import agents_lost
 
 
 @dataclass(frozen=True)

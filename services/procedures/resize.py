@@ -25,7 +25,7 @@ from services.steps import (
     Snapshots,
     Step,
 )
-from services.steps.masters import said
+from services.steps.masters import master_names as said
 
 NEW_PLANS = (
     "g5-",

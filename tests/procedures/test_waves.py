@@ -14,7 +14,7 @@ from services.procedures import DrainNodes, Park, Procedure, ResizeMedia, Restar
 from services.procedures.plan import make_plan
 from services.runs.run import State
 from services.steps import Drain, Left, Step
-from services.steps.media_nodes import SERVES
+from services.steps.planned_nodes import SERVES
 from services.steps.waves import seen_empty
 from tests.laws.test_steps import ask
 from tests.procedures.test_windows import add, at, down, every_kind, play, until, up

@@ -11,7 +11,7 @@ from services.common.observed import NotSeen
 from services.common.text import count, duration, listed
 from services.procedures.fleet.base import PLAN_FIRST, Alarm, Fleet, Way, masters_must_serve
 from services.steps import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Step, Uncounted
-from services.steps.autoscaler import paused_words
+from services.steps.autoscaler import pause_text
 
 LONG = 86400.0  # a pause that lasts longer is told, once a day
 YOUNG = 1800.0  # a node that does not serve after this long never will
@@ -81,7 +81,7 @@ class AutoscalerFleet(Fleet):
     def check_round(self) -> None:
         if not self.scaler.enabled and not self.scaler.ours:
             raise Refused(
-                f"{paused_words(self.cluster)} Nothing would bring media nodes back afterwards: `/openvidu unfreeze` first, "
+                f"{pause_text(self.cluster)} Nothing would bring media nodes back afterwards: `/openvidu unfreeze` first, "
                 "or do it one master at a time where that is possible"
             )
 
@@ -98,7 +98,7 @@ class AutoscalerFleet(Fleet):
                 f"{by_terraform(self.cluster, said)} Say `/openvidu startup` without a number"
             )
         if not self.scaler.trigger:
-            raise Refused(paused_words(self.cluster))
+            raise Refused(pause_text(self.cluster))
 
     def check_opening(self, number: int) -> None:
         raise Refused(f"{by_terraform(self.cluster, number)} Leave `--number` out")
@@ -158,7 +158,7 @@ class AutoscalerFleet(Fleet):
         cluster = self.cluster
         if not self.scaler.enabled:
             raise Refused(
-                f"{paused_words(cluster)} Nothing would come in the place of the old nodes: `/openvidu unfreeze` first"
+                f"{pause_text(cluster)} Nothing would come in the place of the old nodes: `/openvidu unfreeze` first"
             )
         old = tuple(n for n in self.staying if n.droplet.size != size)
         if not old:
@@ -259,7 +259,7 @@ class AutoscalerFleet(Fleet):
 
     def freeze(self) -> Way:
         if not self.scaler.trigger:
-            raise Refused(f"{paused_words(self.cluster)} Nothing scales until then")
+            raise Refused(f"{pause_text(self.cluster)} Nothing scales until then")
         notes = (
             "*Nothing is added, drained or replaced* while it is frozen: not by load, and not when a node dies",
             "A node that was told to leave already leaves all the same; an apply that changes the autoscaler's numbers ends the freeze",
@@ -272,18 +272,18 @@ class AutoscalerFleet(Fleet):
 
     def unfreeze(self) -> Way:
         if not self.scaler.trigger:
-            raise Refused(paused_words(self.cluster))
+            raise Refused(pause_text(self.cluster))
         if not self.cluster.up:
             raise Refused(
                 f"not every master of {self.cluster.name} is on, and new nodes would wait for them: `/openvidu startup`"
             )
-        words = paused_words(self.cluster)
+        words = pause_text(self.cluster)
         return Way((Autoscaling(on=True),), (words.rstrip("."),) if words else ())
 
     # What is told
 
     def words(self) -> str:
-        state = "on" if self.scaler.enabled else paused_words(self.cluster).rstrip(".")
+        state = "on" if self.scaler.enabled else pause_text(self.cluster).rstrip(".")
         at_least = (
             f", at least {self.cluster.declared} by the settings" if self.cluster.declared else ""
         )
@@ -329,7 +329,7 @@ class AutoscalerFleet(Fleet):
         since = self.scaler.paused_at or self.scaler.last_run
         if self.scaler.enabled or self.cluster.seen_at - since < LONG:
             return None
-        head = f"*{paused_words(self.cluster).rstrip('.')}*"
+        head = f"*{pause_text(self.cluster).rstrip('.')}*"
         text = f"{head} · no node is added and none that dies is replaced · `/openvidu unfreeze` resumes it"
         return Alarm(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
 
@@ -371,7 +371,7 @@ class AutoscalerFleet(Fleet):
     def _forgotten(self) -> str:
         if self.scaler.enabled or not self.cluster.up:
             return ""
-        return f"{paused_words(self.cluster)} A node that dies is not replaced; `/openvidu unfreeze` resumes it"
+        return f"{pause_text(self.cluster)} A node that dies is not replaced; `/openvidu unfreeze` resumes it"
 
 
 def by_terraform(cluster: Cluster, number: int) -> str:
