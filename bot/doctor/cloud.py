@@ -142,7 +142,7 @@ def shape(cluster: Cluster) -> str:
     media = (
         f"media pool {cluster.pool.name} at {cluster.pool.target}"
         if cluster.pool
-        else fleet.of(cluster).words().rstrip(".")
+        else fleet.status_of(cluster).words().rstrip(".")
     )
     return (
         f"4 masters ({on} on) in {cluster.region}, {media}, {len(cluster.media)} media droplets now"

@@ -122,7 +122,7 @@ def node_state(node: MediaNode) -> str:
 
 
 def _pool_lines(cluster: Cluster) -> str:
-    media = fleet.of(cluster)
+    media = fleet.status_of(cluster)
     known = fleet.known(cluster)
     lines = [media.words() if known else _untold(cluster)]
     if known and (means := media.means()):
