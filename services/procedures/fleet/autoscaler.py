@@ -76,14 +76,10 @@ class AutoscalerFleet(Fleet):
 
     def startup_steps(self, number: int) -> Iterator[Step]:
         # A pause by someone else, or a freeze, is resumed only by people.
-        yield Autoscaling(on=True, asks=self._paused_by_others, number=number)
+        yield Autoscaling(on=True, asks=_paused_by_others(self.scaler), number=number)
         if any(n.member_status == "deleting" and n.counted for n in self.cluster.media):
             yield Uncounted()
         yield Arrived(number)
-
-    @property
-    def _paused_by_others(self) -> bool:
-        return not self.scaler.enabled and not self.scaler.ours
 
     @property
     def number_to_restore(self) -> int:
@@ -93,7 +89,7 @@ class AutoscalerFleet(Fleet):
         return self.minimum
 
     def check_round_trip(self) -> None:
-        if self._paused_by_others:
+        if _paused_by_others(self.scaler):
             raise Refused(
                 f"{pause_text(self.cluster)} Nothing would bring media nodes back afterwards: "
                 "`/openvidu unfreeze` first, or do it one master at a time where that is possible"
@@ -258,20 +254,7 @@ class AutoscalerFleet(Fleet):
             who=self.few_names(own),
             floor=self.drain_floor(own),
         )
-        return FleetChange((step,), self._drain_notes())
-
-    def _drain_notes(self) -> tuple[str, ...]:
-        if not self.scaler.enabled:
-            return (
-                "They finish, delete themselves and are billed no more; "
-                "no other comes while it is paused",
-            )
-        return (
-            "They finish, delete themselves and are billed no more; "
-            "another comes when fewer than its minimum are left, or by load",
-            "A node that the autoscaler is not to count loses its media tag, and with it its cloud "
-            "firewalls, until it is gone",
-        )
+        return FleetChange((step,), _drain_notes(self.scaler))
 
     @override
     def check_restart(self, node: MediaNode, target: str) -> None:
@@ -318,6 +301,24 @@ def set_by_terraform(cluster: Cluster, number: int) -> str:
     return (
         f"how many media nodes {cluster.name} has is its autoscaler's to say: {LIMITS} bound it "
         f"(both {number} for exactly {number}, with dead nodes replaced); {PLAN_FIRST}. {AN_APPLY}"
+    )
+
+
+def _paused_by_others(scaler: Autoscaler) -> bool:
+    return not scaler.enabled and not scaler.ours
+
+
+def _drain_notes(scaler: Autoscaler) -> tuple[str, ...]:
+    if not scaler.enabled:
+        return (
+            "They finish, delete themselves and are billed no more; "
+            "no other comes while it is paused",
+        )
+    return (
+        "They finish, delete themselves and are billed no more; "
+        "another comes when fewer than its minimum are left, or by load",
+        "A node that the autoscaler is not to count loses its media tag, and with it its cloud "
+        "firewalls, until it is gone",
     )
 
 

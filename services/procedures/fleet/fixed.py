@@ -162,18 +162,8 @@ class FixedFleet(Fleet):
     def scale(self, number: int, *, harsh: bool) -> FleetChange:
         raise Refused(
             f"{set_by_terraform(self.cluster.name, number)} "
-            f"Here, {self._instead_of_scaling(number)} (saves nothing)"
+            f"Here, {_instead_of_scaling(number, len(self.nodes), len(self.on))} (saves nothing)"
         )
-
-    def _instead_of_scaling(self, number: int) -> str:
-        off = len(self.nodes) - len(self.on)
-        if number > len(self.on) and off:
-            verb = plural(off, "is", "are")
-            return f"{count(off, 'node')} {verb} switched off: `/openvidu unpark`"
-        parking = len(self.on) - number
-        if parking > 0:
-            return f"to run fewer for now: `/openvidu park {parking}`"
-        return "to run fewer for now: `/openvidu park`"
 
     def resize(self, size: str, *, harsh: bool) -> FleetChange:
         cluster = self.cluster
@@ -305,6 +295,18 @@ def set_by_terraform(name: str, number: int) -> str:
         f"`fixedNumberOfMediaNodes = {number}`. *That apply replaces every media node*, not only "
         f"the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
     )
+
+
+def _instead_of_scaling(number: int, total: int, on: int) -> str:
+    """Return what to do instead of an apply."""
+    off = total - on
+    if number > on and off:
+        verb = plural(off, "is", "are")
+        return f"{count(off, 'node')} {verb} switched off: `/openvidu unpark`"
+    parking = on - number
+    if parking > 0:
+        return f"to run fewer for now: `/openvidu park {parking}`"
+    return "to run fewer for now: `/openvidu park`"
 
 
 def _number(node: MediaNode) -> int:
