@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT))
 from pydantic import BaseModel, SecretStr  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
-from bot.__main__ import parser  # noqa: E402
-from bot.terminal.command import VERBS  # noqa: E402
+from bot.command_line import build_parser  # noqa: E402
+from bot.terminal.arguments import VERBS  # noqa: E402
 from config.settings import CLUSTER_SECRETS, SECRET_KEYS  # noqa: E402
 from config.values import Secrets, Settings  # noqa: E402
 from handlers.commands.parser import SPOKEN  # noqa: E402
@@ -84,7 +84,7 @@ def commands() -> str:
 
 
 def _programs() -> Iterator[tuple[str, str]]:
-    actions: Any = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001 - argparse tells nobody
+    actions: Any = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001 - argparse tells nobody
     usages = {
         name: sub.format_usage().removeprefix("usage: ") for name, sub in actions.choices.items()
     }

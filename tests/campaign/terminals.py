@@ -72,7 +72,7 @@ class Terminals:
         )
 
         async def heard() -> list[Line]:
-            return [line async for line in control.heard(order, peer, 100)]
+            return [line async for line in control.answer(order, peer, 100)]
 
         lines = await self._scene.by_bot(heard()) or []
         if not pretends:

@@ -12,7 +12,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import slack_sockets as sockets
-from bot.slack_sockets import ONE_LINE, Sockets
+from bot.slack_sockets import ONE_SOCKET, Sockets
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace
@@ -20,7 +20,7 @@ from simulators.town import free_port
 from tests.support.live import bot_of, world_of
 from tests.support.scene import MANIFEST
 
-PING, LOOK = sockets.PING, sockets.LOOK
+PING, LOOK = sockets.PING, sockets.CHECK_EVERY
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +168,7 @@ def test_one_line_of_two_is_told() -> None:
 
 
 async def only_one(lines: Sockets) -> bool:
-    return await lines.cautions() == [ONE_LINE]
+    return await lines.cautions() == [ONE_SOCKET]
 
 
 def test_socket_mode_switched_off_is_told() -> None:

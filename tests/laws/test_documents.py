@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.__main__ import parser
-from bot.terminal.command import own_options
+from bot.command_line import build_parser
+from bot.terminal.arguments import take_own_options
 from config.settings import load
 from handlers.commands.parser import parse
 
@@ -100,9 +100,9 @@ def test_what_is_typed_in_a_shell_is_understood(page: Path) -> None:
         said = typed(line.removeprefix(".venv/bin/"), "openvidu-bot")
         if not said or re.search(r"[|…=]|verify|COMMAND", said):
             continue
-        asked = parser().parse_args(shlex.split(said))
+        asked = build_parser().parse_args(shlex.split(said))
         if getattr(asked, "verb", "") in ("run", "plan"):
-            words = own_options(asked)
+            words = take_own_options(asked)
             assert not words or parse(shlex.join(words)), line
 
 

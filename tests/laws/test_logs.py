@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from bot.logs import Lines, RunLogger, secrets_of
+from bot.logs import LineFormatter, RunLogger, secrets_of
 from config.settings import load
 from services.access.policy import Actor
 from services.procedures import Shutdown
@@ -28,7 +28,7 @@ def line(text: str, *, as_json: bool = False, secrets: tuple[str, ...] = ()) -> 
         record = logging.LogRecord(
             "bot.test", logging.WARNING, __file__, 1, text, (), sys.exc_info()
         )
-    return Lines(as_json=as_json, masker=Masker(secrets)).format(record)
+    return LineFormatter(as_json=as_json, masker=Masker(secrets)).format(record)
 
 
 def test_no_secret_gets_out_not_even_in_a_traceback() -> None:
