@@ -1,4 +1,4 @@
-"""Build the clusters that the settings name: their DigitalOcean account, SSH, HTTP, LiveKit, bucket.
+"""Build the clusters of the settings: their DigitalOcean account, SSH, HTTP, LiveKit, bucket.
 
 Used by the bot (bot/app.py) and by every command that works without one: `doctor`, `audit verify`,
 and the terminal commands.
@@ -90,7 +90,7 @@ def site_of(
 
 
 def http_of(name: str, cluster: Cluster, adapters: ClusterAdapters) -> Http:
-    """Return HTTP to a cluster's own addresses, trusting the certificates that its settings name."""
+    """Return HTTP to a cluster's addresses, trusting the certificates that its settings name."""
     return adapters.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
 
 

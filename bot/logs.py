@@ -1,6 +1,5 @@
-"""The log on stderr: one line per event, as text or JSON, with its run or person, without secrets."""
+"""The log on stderr: a line per event, as text or JSON, with its run or person, no secrets."""
 
-import asyncio
 import json
 import logging
 import re
@@ -12,6 +11,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, SecretStr
 
 from config.values import Settings
+from services.common.context import current_work
 from services.runs.executor import Progress
 from services.runs.request import Request
 from services.runs.run import Run
@@ -19,11 +19,6 @@ from services.secrets_env.mask import Masker
 
 log = logging.getLogger(__name__)
 MAX_REMEMBERED = 100  # runs
-
-# Tasks are named after what they are for; that name is all it takes to tell whose lines are whose.
-ABOUT = re.compile(
-    r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.+ by) (?P<actor>[UW][A-Z0-9]+)$"
-)
 
 REQUESTERS: dict[str, str] = {}  # of the runs logged last
 
@@ -164,15 +159,10 @@ def _remember(run: Run) -> None:
 
 
 def about_now() -> dict[str, str]:
-    """The run and the person that the code running now works for, when its task says so: of a run, who asked for it."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return {}
-    found = ABOUT.match(task.get_name()) if task is not None else None
-    about = {name: value for name, value in found.groupdict().items() if value} if found else {}
-    asked_by = REQUESTERS.get(about.get("run", ""))
-    return {**about, "actor": asked_by} if asked_by else about
+    """Return the run and the person that the running code works for: of a run, its requester."""
+    work = current_work()
+    actor = REQUESTERS.get(work.run) or work.actor
+    return {name: value for name, value in (("run", work.run), ("actor", actor)) if value}
 
 
 def _stamp(moment: float) -> str:

@@ -24,7 +24,7 @@ MEASURED = (  # gauges that are removed before each measurement
 
 
 class MetricsCollector:
-    """Counts requests and runs. Each change of a run is counted once, by the process that saw it."""
+    """Counts requests and runs. A change of a run is counted once, by the process that saw it."""
 
     def __init__(self, desk: Desk, now: Callable[[], float], version: str) -> None:
         self._desk = desk

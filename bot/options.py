@@ -3,7 +3,7 @@
 import argparse
 import os
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Protocol
 
 from bot.reread import SettingsFile
 from config.env_file import with_env_file
@@ -14,8 +14,11 @@ from services.common.errors import Refused
 from services.windows.approving import EXAMPLE, parse_hours
 from services.windows.time_zones import zone_named
 
-# What `add_subparsers` returns: a subcommand adds its own parser to it.
-Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+class Subcommands(Protocol):
+    """What `add_subparsers` returns: each subcommand adds its own parser to it."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser: ...
 
 
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +54,7 @@ def read_settings(
 
 
 def settings_file(options: argparse.Namespace) -> SettingsFile | None:
-    """Return the settings file, for reading it again while the bot runs; None where none is named."""
+    """Return the settings file, which a running bot reads again; None where none is named."""
     path = options.config or os.environ.get("OPENVIDU_BOT_CONFIG")
     if not path:
         return None

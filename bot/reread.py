@@ -49,7 +49,7 @@ class Reread:
         self.problem = ""  # why the current content of the file is not used
 
     async def sweep(self) -> None:
-        """Apply the channels of a changed file. An invalid file changes nothing and is logged once."""
+        """Apply the channels of a changed file. An invalid one changes nothing; logged once."""
         if self._file is None or self._clock.now() - self._checked_at < EVERY:
             return
         self._checked_at = self._clock.now()
@@ -61,8 +61,8 @@ class Reread:
             settings = await asyncio.to_thread(self._file.read)
         except (SettingsError, ValueError, OSError) as error:
             self.problem = (
-                f"{self._file.path} has changed and cannot be read, its channels stay as they were: "
-                f"{error}"
+                f"{self._file.path} has changed and cannot be read, "
+                f"its channels stay as they were: {error}"
             )
             log.warning("%s", self.problem)
             return

@@ -22,7 +22,7 @@ FirstTime = Callable[[str, float], Awaitable[bool]]
 
 
 def slack_route(app: AsyncApp, signing_secret: str, first_time: FirstTime) -> web.RouteDef:
-    """Return the route that passes each request to the app once, if signed and under five minutes old.
+    """Return the route that passes each signed request, at most five minutes old, to the app once.
 
     `first_time(name, seconds)` returns whether `name` is new, and remembers it for `seconds`.
     """

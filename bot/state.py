@@ -56,7 +56,7 @@ def _open_redis(state: State, url: str, clock: Clock) -> RedisStore:
 
 
 async def must_be_usable(settings: Settings, store: Store, clock: Clock, version: str) -> None:
-    """Raise Unusable when the store is unfit, holds a newer version's state, or must be durable and is not.
+    """Raise Unusable if the store is unfit, not durable but must be, or of a newer version.
 
     A store that does not answer now is no error unless it must be durable: reading the clusters
     works without it.

@@ -22,7 +22,7 @@ FEEDINGS = 4  # within each timeout
 
 @dataclass(frozen=True)
 class Supervisor:
-    """What supervises this process: the address and timeout of systemd, and the process's own timeout."""
+    """What supervises this process: address and timeout of systemd, and its own timeout."""
 
     address: str = ""
     systemd_seconds: float = 0.0
@@ -36,7 +36,7 @@ class Supervisor:
 
 
 def supervisor_of(environment: Mapping[str, str]) -> Supervisor:
-    """Read the supervisor from the environment. An invalid number counts as absent and is logged."""
+    """Read the supervisor from the environment. An invalid number is logged and ignored."""
     address = environment.get("NOTIFY_SOCKET", "")
     systemd = 0.0
     if address and environment.get("WATCHDOG_PID", "") in ("", str(os.getpid())):
@@ -53,7 +53,7 @@ def _seconds(environment: Mapping[str, str], name: str) -> float:
 
 
 class Watchdog:
-    """Feeds the supervisor. `stuck` returns the problems that a restart would fix; none: healthy."""
+    """Feeds the supervisor while `stuck` returns no problem that a restart would fix."""
 
     def __init__(self, supervisor: Supervisor, stuck: Callable[[], list[str]]) -> None:
         self._supervisor = supervisor

@@ -1,7 +1,5 @@
 """Options of `openvidu-bot audit verify|export`."""
 
-import argparse
-
 from bot.options import Subcommands, add_settings_options
 
 

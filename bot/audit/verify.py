@@ -104,7 +104,7 @@ async def verify_all(
 
 
 async def _anchored_heads(settings: Settings, clock: Clock, name: str) -> tuple[list[Head], str]:
-    """Return the heads in the cluster's bucket, and why they could not be read ("" if they were)."""
+    """Return the heads in the cluster's bucket, and why they could not be read ("": they could)."""
     cluster = settings.clusters[name]
     if cluster.spaces is None:
         return [], ""

@@ -1,4 +1,4 @@
-"""`openvidu-bot doctor`: checks everything that the settings name, and prints findings and remedies.
+"""`openvidu-bot doctor`: checks everything that the settings name; prints findings and remedies.
 
 It changes nothing. A new check is a module with `checks(case)`, listed in `PARTS`.
 """

@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A named, read-only check. One about many things (nodes, scopes) returns a finding for each."""
+    """A named, read-only check. One about many nodes or scopes returns a finding for each."""
 
     name: str
     look: Callable[[], Awaitable[Sequence[Finding]]]
@@ -115,7 +115,7 @@ def failed(name: str, error: BaseException) -> Finding:
 
 
 def whereabouts(error: BaseException) -> str:
-    """Return class and line of an unexpected error. Its text is left out: it may quote a secret."""
+    """Return class and line of an unexpected error. Its text may quote a secret: left out."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(
         f" in {'/'.join(frame.filename.split('/')[-2:])}, line {frame.lineno}" for frame in last
@@ -124,7 +124,7 @@ def whereabouts(error: BaseException) -> str:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """Return 0: all is fine, 1: something is wrong, 2: nothing is wrong, something was not checked."""
+    """Return 0: all fine, 1: something is wrong, 2: nothing wrong, but something not checked."""
     verdicts = {f.verdict for f in findings}
     if Verdict.WRONG in verdicts:
         return 1

@@ -26,7 +26,7 @@ PURPOSE = {
     "tag:read": "telling media droplets from others",
     "vpc:read": "editing the media pool",
 }
-NEW_TOKEN = (
+CREDENTIAL_REMEDY = (
     "put a valid token into the variable that holds it "
     "(DIGITALOCEAN_TOKEN unless the settings name another)"
 )
@@ -50,7 +50,7 @@ async def _token(account: Account, name: str) -> Sequence[Finding]:
         await account.api.may("droplet:read")
     except Forbidden as error:
         if error.status == 401:
-            return [wrong(f"{name}: token", "the token was refused (401)", NEW_TOKEN)]
+            return [wrong(f"{name}: token", "the token was refused (401)", CREDENTIAL_REMEDY)]
     except Unreachable as error:
         return [
             unknown(

@@ -87,7 +87,7 @@ class Case:
 
 
 class Pins:
-    """Host keys that the bot has pinned; the doctor pins none. `unknown`: why none could be read."""
+    """Host keys that the bot has pinned; the doctor pins none. `unknown`: why none can be read."""
 
     def __init__(self, pinned: Callable[[int], Awaitable[str | None]]) -> None:
         self._pinned = pinned

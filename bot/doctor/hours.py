@@ -20,7 +20,7 @@ def checks(case: Case) -> Iterator[Check]:
 
 
 async def windows_of(case: Case, patient: Patient) -> Sequence[Window]:
-    """Return the windows of a cluster: from its schedule, or from the settings before its first start."""
+    """Return a cluster's windows: of its schedule; before its first start, of the settings."""
     try:
         (text,) = await case.store.get(book_key(patient.name))
     except Unreachable:

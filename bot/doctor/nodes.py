@@ -42,7 +42,7 @@ def checks(case: Case) -> Iterator[Check]:
 
 @dataclass(frozen=True)
 class Node:
-    """One node, the argument of every check on a node. `name` is the check's: `acme: SSH to master-1`."""
+    """One node, as each check on a node gets it. `name`: the check's, `acme: SSH to master-1`."""
 
     name: str
     patient: Patient

@@ -21,7 +21,7 @@ def checks(case: Case) -> Iterator[Check]:
 
 
 async def _reachable(oncall: OnCall) -> Sequence[Finding]:
-    """Send a GET, which calls no one. Any answer proves it is reachable, not that the secret works."""
+    """Send a GET, which calls no one. Any answer proves only that the service is reachable."""
     url = oncall.url or ADDRESSES[oncall.kind]
     http = Http()
     try:

@@ -54,7 +54,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Probe:
-    """A question and the action that answers it; without `act` a person has to act, as `does` says."""
+    """A question and the action that answers it. Without `act` a person acts, as `does` says."""
 
     name: str
     question: str

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from bot.doctor.check import Check, Finding, fine, unknown, wrong
-from bot.doctor.context import Case, ReadOnlyFile, UnusableStore
+from bot.doctor.context import Case, ReadOnlyFile, StateReader, UnusableStore
 from services.common.errors import BadRecord
-from services.store import Store
 from services.store.keys import STATE
 from services.store.origin import NewerState, must_be_known, read_origin
 from services.store.redis import RedisStore
@@ -48,7 +47,7 @@ async def _redis(store: RedisStore) -> Sequence[Finding]:
     return findings or [fine("state: Redis", answers)]
 
 
-async def _newer(store: Store) -> str:
+async def _newer(store: StateReader) -> str:
     """Return why this version cannot use the stored state; "" if it can."""
     try:
         if (origin := read_origin((await store.get(STATE))[0])) is not None:

@@ -20,7 +20,7 @@ from services.common.errors import BotError
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return 0: files written, 1: nothing written, 2: an answer missing or wrong."""
+    """Run the command; return 0: files written, 1: nothing written, 2: an answer is wrong."""
     env_file = _env_file(options)
     for path in filter(None, (options.config, env_file)):
         if path.exists():

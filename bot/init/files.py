@@ -33,13 +33,15 @@ def settings_text(answers: Answers, standins: Standins, user: str) -> str:
     if answers["channel"]:
         lines += [
             "",
-            "channels:                  # the cluster that is meant in a channel when none is named",
+            "channels:                  "
+            "# the cluster that is meant in a channel when none is named",
         ]
         lines += [f"  {answers['channel']}: {answers['name']}"]
     if answers["me"]:
         lines += [
             "",
-            "terminal:                  # who the users of this system are in Slack: others may only read",
+            "terminal:                  "
+            "# who the users of this system are in Slack: others may only read",
             "  users:",
         ]
         lines += [f"    {_yaml(user)}: {answers['me']}"]

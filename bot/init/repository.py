@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def could_be_committed(file: Path) -> Path | None:
-    """Return the top of a git tree that holds this file and does not clearly ignore it, else None."""
+    """Return the top of a git tree that holds and does not clearly ignore this file, else None."""
     folder = file.absolute().parent
     top = next((above for above in (folder, *folder.parents) if (above / ".git").exists()), None)
     if top is None:

@@ -48,7 +48,7 @@ async def _open(settings: Settings, clock: Clock) -> Store:
 async def run_order(
     settings: Settings, clock: Clock, order: Order, width: int
 ) -> AsyncGenerator[Line]:
-    """Run the order in this process; a run that it starts is handed over when this process exits."""
+    """Run the order in this process; a run that it starts is handed over when it exits."""
     try:
         actor = actor_of(settings, Peer.this_process(os.environ))
     except Refused as why:

@@ -40,7 +40,7 @@ class OrderHandler(Protocol):
 
 
 class Control:
-    """The listening side. `actor_of` maps a process to an actor; Refused when it cannot be proved."""
+    """The listening side. `actor_of` maps a process to an actor; Refused if it cannot be proved."""
 
     def __init__(
         self, path: Path, terminal: OrderHandler, actor_of: Callable[[Peer], Actor]

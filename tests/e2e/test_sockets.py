@@ -25,9 +25,9 @@ PING, LOOK = sockets.PING, sockets.CHECK_EVERY
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "LOOK", 0.1)
+    monkeypatch.setattr(sockets, "CHECK_EVERY", 0.1)
     monkeypatch.setattr(sockets, "PING", 0.3)
-    monkeypatch.setattr(sockets, "HOLD_BACK", 1.0)
+    monkeypatch.setattr(sockets, "RETRY_AFTER", 1.0)
 
 
 @contextlib.asynccontextmanager
@@ -69,7 +69,7 @@ async def until(what: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> N
 def test_comes_back_from_failed_handshakes(
     monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
-    monkeypatch.setattr(sockets, "PATIENCE", patience)
+    monkeypatch.setattr(sockets, "RENEW_AFTER", patience)
 
     async def story() -> None:
         async with slack() as server:

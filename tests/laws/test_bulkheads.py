@@ -194,7 +194,7 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.promises = False
-            serving, tick = (made := Serving(scene.bot, AsyncWebClient())), made._tick
+            serving, tick = (made := Serving(scene.bot, AsyncWebClient())), made._ticker
             tick._last = tick._ended = asyncio.get_running_loop().time()
 
             async def rounds(seconds: int) -> None:
