@@ -17,7 +17,7 @@ from services.cluster.model import Droplet, Fact, NodeLook, Quit, short
 from services.common.clock import Clock
 from services.common.errors import Forbidden, Refused, Unreachable
 from services.common.observed import NotSeen
-from services.steps.media_nodes import not_ready
+from services.steps.node_text import not_ready
 
 SECONDS = 20.0
 NODES_AT_ONCE = 16
