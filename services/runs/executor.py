@@ -16,7 +16,7 @@ from services.memory.cluster import ClusterMemory
 from services.procedures.plan import make_plan
 from services.runs.doubts import Doubtful, Doubts, Outage, doubted, is_glitch
 from services.runs.drain_ledger import DrainLedger
-from services.runs.fenced_world import FencedWorld
+from services.runs.fence import RunFence
 from services.runs.journal import Journal
 from services.runs.locks import Lease, LeaseKeeper, Locks
 from services.runs.run import (
@@ -440,13 +440,12 @@ class _Drive:
         if self.run.unsure or not self.run.asks:
             here.given_from = self._watched()
         await self._append(Asked(self._clock.now(), self.run.position, again))
-        hands = FencedWorld(
-            self._outside, cluster, self._lease, self._x.drains, self._x.memory, since
-        )
+        fence = RunFence(cluster, self._lease, self._x.drains, self._x.memory)
+        world = self._outside.writer(cluster, fence, since)
         # Until an answer came it may have taken effect, whatever comes instead of one.
         here.redo = (again, since or (self.run.step_began if again == 0 else self.run.asked_at))
         try:
-            await step.ask(hands, cluster, again)
+            await step.ask(world, cluster, again)
         except Unreachable as error:
             here.unanswered = str(error)
             raise
