@@ -84,14 +84,14 @@ def labels(cluster: Cluster) -> list[str]:
 
 
 def test_a_name_holds_the_stack_the_time_and_the_master() -> None:
-    made = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
-    assert made == "acme-backup-20270115T080000Z-master-2-off"
-    assert made_by_bot("acme", made)
+    created = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
+    assert created == "acme-backup-20270115T080000Z-master-2-off"
+    assert made_by_bot("acme", created)
     for other in (
         "before the upgrade",
         "acme-2-backup-20270115T080000Z-master-1",
         "acme-backup-20270115T080000Z",
-        f"{made}-copy",
+        f"{created}-copy",
     ):
         assert not made_by_bot("acme", other), other
     assert made_by_bot("acme-2", "acme-2-backup-20270115T080000Z-master-1")
@@ -104,11 +104,11 @@ def test_the_newest_come_first_and_only_complete_ones_count() -> None:
         *held(4, kind="resize"),
         Snapshot("x", "before the upgrade", 1),
     )
-    made = backups(cluster)
-    assert [b.label[-16:-8] for b in made] == ["20270104", "20270103", "20270102", "20270101"]
-    assert [b.complete for b in made] == [False, True, False, True]
-    assert made[1].size == Decimal("20.80")
-    assert made[1].monthly == Decimal("1.248")
+    created = backups(cluster)
+    assert [b.label[-16:-8] for b in created] == ["20270104", "20270103", "20270102", "20270101"]
+    assert [b.complete for b in created] == [False, True, False, True]
+    assert created[1].size == Decimal("20.80")
+    assert created[1].monthly == Decimal("1.248")
 
 
 # Pruning
@@ -130,9 +130,9 @@ def test_the_last_complete_one_is_never_pruned_and_incomplete_ones_do_not_count(
 
 
 def test_snapshots_of_others_are_never_touched() -> None:
-    mine, other = held(1, 2, 3, 4), Snapshot("x", "before the upgrade", 1)
+    own, other = held(1, 2, 3, 4), Snapshot("x", "before the upgrade", 1)
     near = Snapshot("y", "acme-2-backup-20270101T080000Z-master-1", 99)
-    plan = make_plan(stocked(*mine, other, near, keep_backups=1), BackupPrune())
+    plan = make_plan(stocked(*own, other, near, keep_backups=1), BackupPrune())
     assert [s.title() for s in plan.steps] == ["Delete 3 old backups (12 snapshots)"]
     (drop,) = plan.steps
     assert isinstance(drop, DropBackups)
@@ -196,7 +196,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
             bucket = with_bucket(scene)
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.types("COPS", "/openvidu backup create --dry-run")
-            said = (await scene.whisper("UANA", "Dry run of Back up acme")).text
+            answer = (await scene.whisper("UANA", "Dry run of Back up acme")).text
             wanted = (
                 "disconnected",
                 "only crash-consistent",
@@ -205,15 +205,15 @@ def test_a_live_backup_disconnects_no_one() -> None:
                 "1. Copy secrets.env",
                 "2. Snapshot",
             )
-            for words in wanted:
-                assert words in said, f"{words!r} in {said}"
+            for expected in wanted:
+                assert expected in answer, f"{expected!r} in {answer}"
             assert images(scene) == []
             await scene.ana.types("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
-            made = images(scene)
-            assert len(made) == 4
-            text = made[0].removesuffix("-master-1")
-            assert made == [f"{text}-master-{n}" for n in range(1, 5)]
+            created = images(scene)
+            assert len(created) == 4
+            text = created[0].removesuffix("-master-1")
+            assert created == [f"{text}-master-{n}" for n in range(1, 5)]
             assert (
                 bucket.objects[f"openvidu-bot/backups/{text}/secrets.env"]
                 == bucket.objects["secrets.env"]
@@ -259,8 +259,8 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.types("COPS", "/openvidu backup list")
-            said = (await scene.whisper("UANA", "Backups of acme:")).text
-            assert said.count("incomplete: only master-1, master-3, master-4") == 2
+            answer = (await scene.whisper("UANA", "Backups of acme:")).text
+            assert answer.count("incomplete: only master-1, master-3, master-4") == 2
 
     virtual.run(story())
 
@@ -315,9 +315,9 @@ def old_backups(scene: Scene, count: int) -> None:
     for day in range(1, count + 1):
         for n, m in enumerate(scene.estate.masters("acme"), 1):
             text = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
-            made = Image(scene.estate.number(), text, m.id, m.region, m.disk, scene.clock.now())
-            scene.estate.snapshots[made.id] = made
-            m.snapshot_ids.append(made.id)
+            created = Image(scene.estate.number(), text, m.id, m.region, m.disk, scene.clock.now())
+            scene.estate.snapshots[created.id] = created
+            m.snapshot_ids.append(created.id)
     hand = Image(
         scene.estate.number(),
         "before the upgrade",
@@ -340,8 +340,8 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
                     f"openvidu-bot/backups/acme-backup-202701{day:02d}T020000Z/secrets.env"
                 ] = b""
             await scene.ana.types("COPS", "/openvidu backup list")
-            said = (await scene.whisper("UANA", "Backups of acme:")).text
-            assert "keeps the newest 2 complete ones and would delete 2" in said
+            answer = (await scene.whisper("UANA", "Backups of acme:")).text
+            assert "keeps the newest 2 complete ones and would delete 2" in answer
             await scene.ana.types("COPS", "/openvidu backup prune")
             card = await scene.card("Prune the backups of acme")
             assert (
@@ -390,7 +390,7 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             before = len(scene.estate.actions)
             text = images(scene)[0].removesuffix("-master-1")
             await scene.ana.types("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
-            said = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
+            answer = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
             for m, image in zip(
                 scene.estate.masters("acme"),
                 sorted(scene.estate.snapshots.values(), key=lambda s: s.name),
@@ -398,10 +398,10 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             ):
                 assert (
                     f"{m.name}: doctl compute droplet-action rebuild {m.id} "
-                    f"--image {image.id} --wait && " in said
+                    f"--image {image.id} --wait && " in answer
                 )
-            assert f"openvidu-bot/backups/{text}/secrets.env" in said
-            assert "the bot never does this" in said
+            assert f"openvidu-bot/backups/{text}/secrets.env" in answer
+            assert "the bot never does this" in answer
             assert len(scene.estate.actions) == before
             assert bucket.objects
             await scene.ana.types("COPS", "/openvidu backup show 20200101")

@@ -56,9 +56,9 @@ def last(scene: Scene) -> Droplet:
     return scene.estate.media("acme")[-1]
 
 
-async def pressed(scene: Scene, words: str) -> None:
+async def pressed(scene: Scene, command: str) -> None:
     """Type the command as Ana and approve it if required; answer no question."""
-    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.ana.types("COPS", f"/openvidu {command}")
     for _ in range(20):
         await scene.passes(1)
         cards = [m for m in scene.ana.sees("COPS") if "Approve" in str(m.blocks)]
@@ -72,16 +72,16 @@ async def pressed(scene: Scene, words: str) -> None:
 CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
 
 
-@pytest.mark.parametrize(("kind", "words", "fault"), CASES if FULL else CASES[::7])
+@pytest.mark.parametrize(("kind", "command", "fault"), CASES if FULL else CASES[::7])
 def test_no_one_is_disconnected_because_a_node_was_unseen(
-    kind: str, words: str, fault: str
+    kind: str, command: str, fault: str
 ) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
             meetings(scene)
             name, detail = BLIND[fault]
             scene.town.faults.ail(last(scene).name, name, **detail)
-            await pressed(scene, words)
+            await pressed(scene, command)
             await scene.passes(1.5 * HOUR)
             assert scene.estate.thrown_out == 0
             assert scene.estate.losses == []
@@ -282,16 +282,16 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")]
+    ("fault", "expected"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")]
 )
-def test_agents_that_no_one_can_see_are_on_the_card(fault: str, said: str) -> None:
+def test_agents_that_no_one_can_see_are_on_the_card(fault: str, expected: str) -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             if fault:
                 scene.town.faults.ail(last(scene).name, fault)
             await scene.ana.types("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
-            assert said in card.text
+            assert expected in card.text
             assert ("captions may stop in running meetings" in card.text) == bool(fault)
 
     virtual.run(story())

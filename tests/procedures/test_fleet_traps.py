@@ -30,8 +30,8 @@ def play(story: Story, kind: str = "autoscaler", media: int = 2, **more: Any) ->
     virtual.run(scene_of_it())
 
 
-async def refused(scene: Scene, words: str, because: str) -> None:
-    await scene.ana.types("COPS", f"/openvidu {words}")
+async def refused(scene: Scene, command: str, because: str) -> None:
+    await scene.ana.types("COPS", f"/openvidu {command}")
     await scene.whisper("UANA", because)
     assert await scene.journal.latest("acme", 5) == []
 
@@ -42,7 +42,7 @@ ACME = ResourceNames("acme")
 
 
 @pytest.mark.parametrize(
-    ("signs", "kind", "words"),
+    ("signs", "kind", "expected"),
     [
         (Evidence(1, False, 0, 0), FleetKind.POOL, ""),
         (Evidence(1, None, 0, 0), FleetKind.POOL, ""),
@@ -77,11 +77,11 @@ ACME = ResourceNames("acme")
     ],
 )
 def test_the_kind_is_detected_from_the_existing_objects(
-    signs: Evidence, kind: FleetKind, words: str
+    signs: Evidence, kind: FleetKind, expected: str
 ) -> None:
     found, problem = detect_fleet(ACME, signs)
     assert found is kind
-    assert words in problem
+    assert expected in problem
     assert bool(problem) == (kind in (FleetKind.UNKNOWN, FleetKind.MIXED))
 
 
@@ -543,9 +543,9 @@ def test_a_forgotten_freeze_is_posted_once_a_day() -> None:
         await scene.passes(20 * 3600)
         assert "no node is added" not in told(scene)
         await scene.passes(30 * 3600)
-        said = [m.text for m in scene.ana.sees("COPS") if "no node is added" in m.text]
-        assert 1 <= len(said) <= 2
-        assert "The autoscaler was frozen by acme-1" in said[0].replace("`", "")
+        messages = [m.text for m in scene.ana.sees("COPS") if "no node is added" in m.text]
+        assert 1 <= len(messages) <= 2
+        assert "The autoscaler was frozen by acme-1" in messages[0].replace("`", "")
 
     play(story, site={"channel": "COPS"}, pydo=False)
 

@@ -14,10 +14,10 @@ from tests.support.scene import Scene
 NIGHTS = "nights Mon-Fri 20:00-21:30"
 
 
-def said(scene: Scene, *words: str) -> list[tuple[float, str]]:
+def said(scene: Scene, *parts: str) -> list[tuple[float, str]]:
     """Return when the channel got a message with all of these words, and its text."""
     return [
-        (float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in words)
+        (float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in parts)
     ]
 
 
@@ -186,9 +186,9 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         await scene.ben.presses(card, "Acknowledge")
         await scene.card("<@UBEN> has acknowledged")
         assert [p.action for p in pager.pages if p.key == pager.pages[0].key][-1] == "acknowledge"
-        told = len(said(scene, "acme should be in service and is not", "waiting for"))
+        count = len(said(scene, "acme should be in service and is not", "waiting for"))
         await scene.passes(3700)
-        assert len(said(scene, "acme should be in service and is not", "waiting for")) == told
+        assert len(said(scene, "acme should be in service and is not", "waiting for")) == count
         scene.town.faults.rules.clear()
         await scene.ben.presses(scene.cards_of(run)[0], "Resume")
         await scene.run_is("acme-2", State.DONE)
@@ -206,8 +206,8 @@ def test_a_hold_that_keeps_it_from_opening_is_not_forgotten() -> None:
         await until(scene, "2026-11-25T21:29")
         assert not said(scene, "did not open at 21:30")
         await until(scene, "2026-11-25T21:50")
-        (told,) = said(scene, "acme is still on hold", "it did not open at 21:30")
-        assert "<@UANA>" in told[1]
+        (message,) = said(scene, "acme is still on hold", "it did not open at 21:30")
+        assert "<@UANA>" in message[1]
         await scene.ana.types("COPS", "/openvidu unhold")
         await scene.card("Resolved · acme is still on hold")
 

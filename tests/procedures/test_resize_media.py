@@ -76,7 +76,7 @@ def test_an_empty_pool_only_gets_the_new_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "size", "words"),
+    ("cluster", "size", "expected"),
     [
         (shop(), "c-44", "DigitalOcean has no size c-44 for this account; near it: `c-4`"),
         (
@@ -98,9 +98,9 @@ def test_an_empty_pool_only_gets_the_new_size() -> None:
     ],
 )
 def test_an_unavailable_size_is_refused_before_anything_is_drained(
-    cluster: Cluster, size: str, words: str
+    cluster: Cluster, size: str, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(Refused, match=expected):
         make_plan(cluster, ResizeMedia(size))
 
 
@@ -115,13 +115,13 @@ def test_in_slack() -> None:
             old = {d.id for d in scene.estate.media("acme")}
             await scene.ana.types("COPS", "/openvidu resize media c-8 --dry-run")
             dry = await scene.whisper("UANA", "Dry run of Resize the media nodes of acme to c-8")
-            for words in (
+            for expected in (
                 "1 meeting, 4 people, 1 recording now",
                 "for about 4 min",
                 "costs $0.36/h more",
                 "doubles the pool to 4 nodes",
             ):
-                assert words in dry.text, words
+                assert expected in dry.text, expected
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             await over(scene)
             assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]
@@ -145,9 +145,8 @@ def test_a_node_of_the_old_size_that_comes_late_serves_nobody_before_the_pool_re
     async def story() -> None:
         async with Scene(media=2, site={"drain": {"method": "script"}}) as scene:
             scene.estate.allow_template_keys.add("size")
-            scene.estate.power.destroy(
-                scene.estate.media("acme")[1].id
-            )  # another is being added when the resize begins
+            # Another is being added when the resize begins.
+            scene.estate.power.destroy(scene.estate.media("acme")[1].id)
             await scene.passes(60)
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             await scene.passes(10)

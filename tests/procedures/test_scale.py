@@ -63,7 +63,7 @@ def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "number", "words"),
+    ("cluster", "number", "expected"),
     [
         (ready(3), 0, "0 media nodes is a shutdown: `/openvidu shutdown --media-only`"),
         (ready(3), 1001, "at most 1000 droplets; 1001 is more"),
@@ -84,9 +84,9 @@ def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_alternative(
-    cluster: Cluster, number: int, words: str
+    cluster: Cluster, number: int, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=re.escape(words)):
+    with pytest.raises(Refused, match=re.escape(expected)):
         make_plan(cluster, Scale(number))
 
 
@@ -181,9 +181,8 @@ def test_other_removed_nodes_are_reported_and_the_survivor_serves_again(
     async def story() -> None:
         async with Scene(media=4, seed=3) as scene:
             scene.estate.scaling.victims = victims  # type: ignore[assignment]
-            scene.estate.allow_thrown_out = (
-                True  # not by the bot: it drained those that DigitalOcean documents to remove
-            )
+            # Not by the bot: it drained those that DigitalOcean documents to remove.
+            scene.estate.allow_thrown_out = True
             oldest, newest = scene.estate.media("acme")[0], scene.estate.media("acme")[-1]
             await asked(scene, "scale 3", "Scale acme to 3 media nodes")
             run = await over(scene)
