@@ -29,7 +29,7 @@ from tests.support.clusters import (
 about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
 
 
-class Hands:
+class Recorder:
     """Records requests, and sends none."""
 
     def __init__(self) -> None:
@@ -102,9 +102,9 @@ class Hands:
 
 
 def ask(step: Step, cluster: Cluster, again: int) -> list[tuple[object, ...]]:
-    hands = Hands()
-    asyncio.run(step.ask(hands, cluster, again))
-    return hands.asked
+    recorder = Recorder()
+    asyncio.run(step.ask(recorder, cluster, again))
+    return recorder.asked
 
 
 @law
@@ -262,13 +262,13 @@ def test_every_step_is_used_somewhere() -> None:
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
     for cluster in (fixed(2, sizes=SOLD), autoscaled(2)):
-        for said in (
+        for procedure in (
             Shutdown(),
             Shutdown(no_drain=True),
             Shutdown(gives_up=1800.0),
             ResizeMedia("s-8vcpu-16gb"),
         ):
-            collect(cluster, said)
+            collect(cluster, procedure)
     assert used == set(STEPS)
 
 

@@ -35,7 +35,7 @@ values = pytest.mark.parametrize("value", [FAILS, RUNS])
 
 
 @pytest.fixture(autouse=True)
-def nothing_told(caplog: pytest.LogCaptureFixture) -> Any:
+def no_value_logged(caplog: pytest.LogCaptureFixture) -> Any:
     """Verify that no log line holds a value of the file."""
     caplog.set_level(logging.INFO)
     yield
@@ -233,7 +233,7 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
     play(story)
 
 
-def test_masters_that_were_started_by_hand_with_a_bad_file_are_brought_back() -> None:
+def test_masters_started_by_hand_with_a_faulty_file_are_recovered() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.rolling = False
         await approved(scene, "shutdown", "acme-1")
@@ -317,7 +317,7 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
     async def story(scene: Scene) -> None:
         await scene.ben.presses(await ask(scene), "Approve")
         await scene.run_is("acme-1", State.DONE)
-        whole, before = secrets(scene), boots(scene)
+        original, before = secrets(scene), boots(scene)
         version = next(
             k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
         ).rsplit("/", 1)[-1]
@@ -332,7 +332,7 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
         assert missing(scene) == (how == "gone")
         said = await approved(scene, f"config rollback {version}", "acme-2")
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
-        assert secrets(scene).splitlines()[:11] == whole.splitlines()[:11]
+        assert secrets(scene).splitlines()[:11] == original.splitlines()[:11]
         if how in ("emptied", "gone"):
             assert "Brings back" in said
             assert "REDIS_PASSWORD" in said
@@ -558,7 +558,7 @@ def test_a_window_does_not_close_what_would_not_open_again(value: str) -> None:
     windows.play(story)
 
 
-def test_a_notice_says_that_the_window_will_not_close() -> None:
+def test_the_announcement_says_that_the_window_will_not_close() -> None:
     """Posted half an hour before, so that the file can be repaired in time."""
 
     async def story(scene: Scene) -> None:

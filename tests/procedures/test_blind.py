@@ -111,7 +111,7 @@ def test_during_a_drain_too(kind: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "node"), [("pool", "media-2"), ("fixed", "media-2"), ("autoscaler", "media-1002")]
 )
-def test_a_question_names_whom_livekit_counts_where_the_node_s_metrics_say_nobody(
+def test_a_question_shows_the_people_livekit_counts_and_metrics_do_not(
     kind: str, node: str
 ) -> None:
     """The card shows the larger of the two counts of people whom an answer disconnects."""
@@ -180,7 +180,7 @@ def test_a_node_that_refuses_the_key_affects_only_itself() -> None:
 
 
 @pytest.mark.parametrize("kind", ["pool", "fixed"])
-def test_a_node_that_was_switched_off_needs_no_look(kind: str) -> None:
+def test_a_powered_off_node_needs_no_observation(kind: str) -> None:
     """DigitalOcean says that nothing runs there: removing it does not wait for SSH."""
 
     async def story() -> None:
@@ -319,7 +319,7 @@ def test_a_window_with_a_deaf_agent_closes_and_opens_in_time() -> None:
     virtual.run(story())
 
 
-def test_a_node_whose_media_server_has_ended_is_restarted_whatever_agent_works_on() -> None:
+def test_a_node_whose_media_server_has_ended_is_restarted_despite_its_agents() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             node = last(scene)
@@ -386,7 +386,7 @@ def test_recordings_without_a_room_count_where_meetings_would_be_cut() -> None:
     virtual.run(story())
 
 
-def test_while_livekit_is_silent_no_card_says_that_no_one_meets() -> None:
+def test_while_livekit_does_not_answer_no_card_says_that_no_one_meets() -> None:
     async def story() -> None:
         async with Scene(media=2, livekit=False, pydo=False) as scene:
             meetings(scene)

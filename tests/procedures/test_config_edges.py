@@ -141,7 +141,7 @@ def test_a_value_that_would_stop_a_master_can_be_fixed_through_slack() -> None:
     play(story)
 
 
-def test_another_domain_brings_its_addresses_and_goes_back_with_them() -> None:
+def test_another_domain_changes_its_addresses_and_rolls_back_with_them() -> None:
     async def story(scene: Scene) -> None:
         before = secrets(scene)
         card = await ask(scene, "DOMAIN_NAME", "meet.example.org")
@@ -229,7 +229,7 @@ def test_a_form_survives_a_crash_of_the_bot_and_leaves_nothing_staged() -> None:
     play(story)
 
 
-def said_so(scene: Scene, text: str) -> str:
+def newest_with(scene: Scene, text: str) -> str:
     """Return the newest private message to Ana that holds this text."""
     return next(m.text for m in reversed(scene.ana.sees("COPS")) if text in m.text)
 
@@ -248,7 +248,7 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
         )
         await scene.ana.types("COPS", "/openvidu config rollback old --dry-run")
         await scene.passes(10)
-        assert "Changes OPENVIDU_RTC_ENGINE" in said_so(scene, "Dry run")
+        assert "Changes OPENVIDU_RTC_ENGINE" in newest_with(scene, "Dry run")
         assert staged(scene) == []
         assert await scene.bot.desk.waiting("acme") == []
         assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (
@@ -312,7 +312,7 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "else has changed secrets.env")
         await scene.passes(10)
-        message = said_so(scene, "Change the configuration")
+        message = newest_with(scene, "Change the configuration")
         assert (
             "cannot be done as asked. Nothing was changed; "
             "ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in message

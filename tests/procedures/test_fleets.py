@@ -589,7 +589,7 @@ def test_a_live_backup_touches_no_media_node(kind: str) -> None:
 
 
 @every_kind
-def test_a_shutdown_is_cancelled_where_it_says_and_a_startup_brings_all_back(kind: str) -> None:
+def test_a_shutdown_is_cancelled_where_the_card_says_and_a_startup_restores_all(kind: str) -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.open_meeting(people=4, minutes=30)
         await asked(scene, "shutdown", "Shut down acme")

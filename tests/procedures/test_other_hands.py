@@ -182,7 +182,7 @@ def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str
     virtual.run(story())
 
 
-def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
+def test_a_node_that_was_to_stay_was_deleted_by_hand_during_a_scale() -> None:
     """The pool replaces the node, and the new one is the newest: it would be removed undrained."""
 
     async def story() -> None:
@@ -203,7 +203,7 @@ def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
 
 
 @pytest.mark.parametrize("which", [0, 2])
-def test_a_node_was_destroyed_by_hand_during_a_shutdown(which: int) -> None:
+def test_a_node_was_deleted_by_hand_during_a_shutdown(which: int) -> None:
     """Every media node is drained, so the replacement that the pool adds is drained too."""
 
     async def story() -> None:
@@ -342,7 +342,7 @@ def test_a_fixed_node_deleted_while_it_starts_does_not_count_as_serving() -> Non
     virtual.run(story())
 
 
-def test_a_fixed_node_that_is_switched_off_while_others_start_is_started_again() -> None:
+def test_a_fixed_node_powered_off_while_others_start_is_started_again() -> None:
     async def story() -> None:
         async with Scene(media=2, kind="fixed") as scene:
             await goes_down(scene)
@@ -356,7 +356,7 @@ def test_a_fixed_node_that_is_switched_off_while_others_start_is_started_again()
 
 
 @pytest.mark.parametrize("command", ["resize masters s-8vcpu-16gb", "backup create --offline"])
-def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once(
+def test_a_master_powered_on_during_a_shutdown_is_noticed_at_once(
     command: str,
 ) -> None:
     """Its disk is not at rest any more."""
@@ -385,7 +385,7 @@ def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once
     virtual.run(story())
 
 
-def test_the_pools_number_that_is_set_while_the_masters_are_resized_is_still_noticed() -> None:
+def test_a_pool_change_while_the_masters_are_resized_is_noticed() -> None:
     """Recorded after a resize: only the sizes, not the pool's number at that moment."""
 
     async def story() -> None:
@@ -411,7 +411,7 @@ ROUNDS = {
 
 
 @pytest.mark.parametrize("command", ROUNDS.values(), ids=ROUNDS)
-def test_a_master_that_is_switched_off_on_the_way_up_again_is_not_called_done(command: str) -> None:
+def test_a_master_powered_off_during_a_start_up_is_not_called_done(command: str) -> None:
     """From there the sizes were right and the backup was taken: nothing seemed left to do."""
 
     async def story() -> None:

@@ -106,7 +106,7 @@ def test_a_rolling_resize_resumes_at_the_master_that_is_off() -> None:
 # Notes
 
 
-def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
+def test_the_plan_shows_price_outage_and_that_it_is_reversible() -> None:
     plan = make_plan(shop(ready()), ResizeMasters(BIG))
     assert plan.saves == 4 * (price(SOLD[0]) - price(SOLD[1]))
     assert plan.outage is not None

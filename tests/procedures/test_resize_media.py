@@ -38,7 +38,7 @@ def test_it_reads_like_the_vendors_page() -> None:
     ]
 
 
-def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> None:
+def test_the_plan_shows_that_the_pool_doubles_and_the_outage() -> None:
     plan = make_plan(shop(), ResizeMedia("c-4"))
     assert plan.notes == (
         "DigitalOcean doubles the pool to 6 nodes for about 10 min, "
@@ -54,7 +54,7 @@ def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> N
     assert "mediaNodeInstanceType" in plan.afterwards[0]
 
 
-def test_without_a_drain_there_is_no_outage_and_the_approval_says_who_is_cut_off() -> None:
+def test_without_a_drain_there_is_no_outage_and_the_approval_states_who_is_disconnected() -> None:
     plan = make_plan(shop(), ResizeMedia("c-4", no_drain=True))
     assert plan.outage is None
     assert not plan.effects.down
@@ -136,7 +136,7 @@ def test_in_slack() -> None:
     virtual.run(story())
 
 
-def test_a_node_of_the_old_size_that_comes_late_serves_nobody_before_the_pool_removes_it() -> None:
+def test_a_late_node_of_the_old_size_serves_no_one_before_it_is_removed() -> None:
     """The vendor's script would delete the droplets, and the pool replace them at the old size.
 
     People would meet there until the pool removes them.

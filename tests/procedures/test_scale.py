@@ -28,7 +28,7 @@ def test_more_is_a_pool_edit_and_patience() -> None:
     assert steps(ready(3), Scale(5)) == ["Media pool 3 → 5", "Wait until 5 media nodes serve"]
 
 
-def test_fewer_drains_exactly_those_that_will_go_and_looks_who_went() -> None:
+def test_fewer_drains_the_expected_nodes_and_verifies_which_were_removed() -> None:
     assert steps(ready(5), Scale(3)) == [
         "Let media-4 and media-5 finish",
         "Media pool 5 → 3",
@@ -49,7 +49,7 @@ def test_the_same_number_is_nothing_to_do_if_all_serve() -> None:
     ]
 
 
-def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
+def test_a_staying_node_serves_before_the_leaving_one_is_drained() -> None:
     one_drained = ready(2)
     one_drained = replace(
         one_drained, media=(replace(one_drained.media[0], look=IDLE), one_drained.media[1])
@@ -223,7 +223,7 @@ def test_without_a_drain_in_slack() -> None:
     virtual.run(story())
 
 
-def test_the_deadline_asks_and_force_takes_only_those_that_go() -> None:
+def test_the_deadline_asks_and_force_removes_only_leaving_nodes() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=2, minutes=600)

@@ -304,7 +304,7 @@ def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge(kind: s
     play(story, kind=kind)
 
 
-def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stopped() -> None:
+def test_a_cluster_stopped_and_started_again_is_shown_as_started() -> None:
     """Status, list and Home tab show the same."""
 
     async def story(scene: Scene) -> None:
@@ -332,7 +332,7 @@ def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stop
 
 
 @every_kind
-def test_a_hold_stops_every_change_and_says_who_and_why(kind: str) -> None:
+def test_a_hold_stops_every_change_and_shows_who_and_why(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await scene.ana.types("COPS", '/openvidu hold "exam week <@UCARLA>" until tomorrow 12:00')
@@ -832,7 +832,7 @@ def test_the_cost_of_all_clusters_with_its_chart() -> None:
     play(begun, windows=["nights Mon-Fri 20:00-07:30"], stacks=("acme", "beta"))
 
 
-def test_the_sum_is_of_what_a_person_may_see() -> None:
+def test_the_sum_covers_the_clusters_that_a_person_may_see() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-26T09:00")
         await scene.dora.types("COPS", "/openvidu cost --all")
