@@ -1,7 +1,6 @@
 """Backups: taken live or inside a shutdown, listed, pruned; restored by a person, as described."""
 
-import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from services.access.policy import Actor
 from services.cluster.backups import backups, label, made_by_bot, name, superseded
 from services.cluster.model import Cluster, Snapshot
-from services.common.errors import NotFound, Refused
+from services.common.errors import Refused
 from services.procedures import BackupCreate, BackupPrune
 from services.procedures.plan import make_plan
 from services.runs.run import State
@@ -26,37 +25,14 @@ from tests.support.stories import asked
 ANA = Actor("UANA", "T0ACME")
 
 
-@dataclass
-class Stored:
-    key: str
+def stored(scene: Scene, key: str) -> bytes | None:
+    """Return the object in the cluster's bucket; None when there is none."""
+    return scene.town.spaces.read(scene.estate.clusters["acme"].bucket, key)
 
 
-@dataclass
-class Bucket:
-    """The cluster's bucket, in memory."""
-
-    objects: dict[str, bytes] = field(
-        default_factory=lambda: {"secrets.env": b"DOMAIN_NAME=acme.example.com\n"}
-    )
-
-    async def copy(self, source: str, target: str) -> str:
-        await asyncio.sleep(0.1)
-        if source not in self.objects:
-            raise NotFound(f"copying {source}: there is none")
-        self.objects[target] = self.objects[source]
-        return "etag"
-
-    async def delete(self, key: str) -> None:
-        self.objects.pop(key, None)
-
-    async def list(self, prefix: str = "") -> list[Any]:
-        return [Stored(k) for k in self.objects if k.startswith(prefix)]
-
-
-def with_bucket(scene: Scene) -> Bucket:
-    bucket = Bucket()
-    scene.bot.desk.sites["acme"].world._bucket = bucket  # type: ignore[attr-defined]
-    return bucket
+def copy_of(label: str) -> str:
+    """Return the key of the copy of secrets.env that belongs to this backup."""
+    return f"openvidu-bot/backups/{label}/secrets.env"
 
 
 def held(*days: int, kind: str = "backup", masters: int = 4, off: str = "") -> tuple[Snapshot, ...]:
@@ -193,7 +169,6 @@ def images(scene: Scene) -> list[str]:
 def test_a_live_backup_disconnects_no_one() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            bucket = with_bucket(scene)
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.types("COPS", "/openvidu backup create --dry-run")
             answer = (await scene.whisper("UANA", "Dry run of Back up acme")).text
@@ -214,10 +189,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
             assert len(created) == 4
             text = created[0].removesuffix("-master-1")
             assert created == [f"{text}-master-{n}" for n in range(1, 5)]
-            assert (
-                bucket.objects[f"openvidu-bot/backups/{text}/secrets.env"]
-                == bucket.objects["secrets.env"]
-            )
+            assert stored(scene, copy_of(text)) == stored(scene, "secrets.env")
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.types("COPS", "/openvidu status")
             await scene.whisper("UANA", "Backups newest")
@@ -334,11 +306,9 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
     async def story() -> None:
         async with Scene(policy={"keep_backups": 2}) as scene:
             old_backups(scene, 4)
-            bucket = with_bucket(scene)
             for day in (1, 4):
-                bucket.objects[
-                    f"openvidu-bot/backups/acme-backup-202701{day:02d}T020000Z/secrets.env"
-                ] = b""
+                key = copy_of(f"acme-backup-202701{day:02d}T020000Z")
+                scene.town.spaces.write(scene.estate.clusters["acme"].bucket, key, b"")
             await scene.ana.types("COPS", "/openvidu backup list")
             answer = (await scene.whisper("UANA", "Backups of acme:")).text
             assert "keeps the newest 2 complete ones and would delete 2" in answer
@@ -355,8 +325,8 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             assert len(left) == 9
             assert "before the upgrade" in left
             assert {n[12:20] for n in left if n.startswith("acme")} == {"20270103", "20270104"}
-            assert [k for k in bucket.objects if "20270101" in k] == []
-            assert [k for k in bucket.objects if "20270104" in k]
+            assert stored(scene, copy_of("acme-backup-20270101T020000Z")) is None
+            assert stored(scene, copy_of("acme-backup-20270104T020000Z")) is not None
             await scene.ana.types("COPS", "/openvidu backup prune")
             await scene.whisper("UANA", "nothing to do")
 
@@ -384,7 +354,6 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
 def test_show_lists_the_commands_and_restores_nothing() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            bucket = with_bucket(scene)
             await scene.ana.types("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
             before = len(scene.estate.actions)
@@ -400,10 +369,10 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
                     f"{m.name}: doctl compute droplet-action rebuild {m.id} "
                     f"--image {image.id} --wait && " in answer
                 )
-            assert f"openvidu-bot/backups/{text}/secrets.env" in answer
+            assert copy_of(text) in answer
             assert "the bot never does this" in answer
             assert len(scene.estate.actions) == before
-            assert bucket.objects
+            assert stored(scene, "secrets.env")
             await scene.ana.types("COPS", "/openvidu backup show 20200101")
             await scene.whisper("UANA", f"There is no backup 20200101; there are: `{text}`")
             await scene.dora.types("COPS", "/openvidu backup create")
