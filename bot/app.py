@@ -29,6 +29,7 @@ from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.escalations import Escalations
 from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.reporter import Reporter
+from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, Decision, Impact, Rules
 from services.access.user_groups import UserGroupCache
 from services.cloud.clients.digitalocean import DigitalOcean
@@ -46,9 +47,13 @@ from services.common.bulkheads import Work
 from services.common.clock import Clock
 from services.common.command import CommandClass
 from services.common.errors import Refused
+from services.memory.closed_channels import ClosedChannels
+from services.memory.escalations import EscalationNotes
+from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import HostKeys
+from services.memory.inbox import CommandInbox
+from services.operations.assembly import SWEEP, Operations, assemble
 from services.operations.continuity import Continuity
-from services.operations.desk import SWEEP, Desk, ManagedCluster
 from services.operations.retention import DAY, Policy, Retention
 from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
@@ -81,7 +86,8 @@ class Bot:
 
     settings: Settings
     ways: Adapters
-    desk: Desk
+    operations: Operations
+    inbox: CommandInbox
     hours: WindowScheduler
     calendars: CalendarSync
     lookout: AutoscalerAlerts
@@ -108,7 +114,7 @@ class Bot:
     def is_of(self, team: str, enterprise: str = "") -> None:
         """The workspace and organisation whose people count, unless the settings name others."""
         self.voice.is_of(team, enterprise)
-        self.desk.roster.is_of(team, enterprise)
+        self.operations.user_groups.is_of(team, enterprise)
 
     @property
     def parts(self) -> Mapping[str, Work]:
@@ -118,8 +124,8 @@ class Bot:
             "settings": self.reread.sweep,
             "groups": self.groups.sweep,
             "channels": self.doors.sweep,
-            "desk": self.desk.sweep,
-            "audit": self.desk.heads.sweep,
+            "desk": self.operations.round.sweep,
+            "audit": self.operations.anchors.sweep,
             "windows of the settings": self._seed,
             "calendars": self.calendars.sweep,
             "hours": self.hours.tick,
@@ -135,13 +141,17 @@ class Bot:
 
     async def sweep(self) -> bool:
         """One round. Each part on its own, whatever it raises or however long it takes. False: it was not a whole round."""
-        whole = [await self.desk.bulkheads.keep(part, work) for part, work in self.parts.items()]
+        whole = [
+            await self.operations.bulkheads.keep(part, work) for part, work in self.parts.items()
+        ]
         return all(whole)
 
     async def _seed(self) -> None:
         """Windows of the settings file, for clusters whose book has not taken them yet."""
-        left = [n for n in self.desk.sites.ours if n in self.seeds and n not in self._seeded]
-        await self.desk.bulkheads.each("windows of the settings", left, self._seed_one)
+        left = [
+            n for n in self.operations.clusters.ours if n in self.seeds and n not in self._seeded
+        ]
+        await self.operations.bulkheads.each("windows of the settings", left, self._seed_one)
 
     async def _seed_one(self, name: str) -> None:
         await self.hours.books.seed(name)
@@ -156,17 +166,17 @@ class Bot:
     async def aclose(self) -> None:
         """No new work, answers in flight go out, runs are handed over."""
         self.counter.closing = True
-        await self.desk.bulkheads.aclose()
+        await self.operations.bulkheads.aclose()
         await self.counter.tasks.settle(2.5)
         await self.groups.aclose()
         await self.hours.aclose()
-        await self.desk.aclose()
+        await self.operations.aclose()
         await self.reporter.aclose()
         await self.home.aclose()
         for shell in self.shells:
             if isinstance(shell, Ssh):
                 await shell.aclose()
-        for site in self.desk.sites.values():
+        for site in self.operations.clusters.values():
             if isinstance(site.world, ClusterWorld):
                 await site.world.aclose()
         for account in self.accounts:
@@ -189,11 +199,15 @@ def build(
         for name, cluster in settings.clusters.items()
     }
     teams = frozenset(settings.slack.teams)
-    desk = Desk(sites, gate, ways.clock, worker, UserGroupCache(teams))
     voice = SlackClient(client, ways.clock, teams)
-    desk.accounts = voice.known
+    groups_cache = UserGroupCache(teams)
+    parts = assemble(sites, gate, ways.clock, worker, groups_cache, voice.known)
+    service, reader, clusters = parts.service, parts.reader, parts.clusters
+    cards, once = parts.cards, parts.once
+    bulkheads, subscribers = parts.bulkheads, parts.subscribers
+    inbox = CommandInbox(gate)
     hours = WindowScheduler(
-        desk,
+        parts,
         ways.clock,
         {
             n: c.people_per_node
@@ -201,34 +215,60 @@ def build(
             if c.people_per_node is not None
         },
     )
-    calendars = CalendarSync(
-        calendars_of(settings), hours.books, ways.clock, desk.bulkheads, desk.sites
-    )
+    calendars = CalendarSync(calendars_of(settings), hours.books, ways.clock, bulkheads, clusters)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     channels, meant = (
         news_channels(settings),
         dict(settings.channels),
     )  # one of each for all parts: `Reread` changes them in place
     counter = CommandDispatcher(
-        desk,
+        service,
+        inbox,
+        once,
         hours,
         voice,
         ways.clock,
         HandlerContext(settings.slack.command, meant, zones, channels),
     )
-    notices = Announcements(desk, hours, voice, ways.clock, channels)
+    notices = Announcements(
+        clusters, parts.anchors, once, bulkheads, hours, voice, ways.clock, channels
+    )
 
     def who_approves(request: Request) -> str:
-        return approvers(desk, request.plan.cluster, request.requester, everybody=request.glass)
+        return approvers(clusters, request.plan.cluster, request.requester, everybody=request.glass)
 
-    reporter = Reporter(desk, voice, ways.clock, channels, who_approves)
-    home = Home(desk, ClusterOverviews(desk, hours, ways.clock), voice, ways.clock, who_approves)
-    alarms = OperatorAlerts(desk, voice, ways.clock, channels)
-    menus = Menus(desk, voice, counter, channels)
+    reporter = Reporter(
+        reader,
+        cards,
+        once,
+        bulkheads,
+        subscribers,
+        voice,
+        ways.clock,
+        channels,
+        who_approves,
+    )
+    overviews = ClusterOverviews(reader, bulkheads, hours, ways.clock)
+    viewers = HomeViewers(gate)
+    home = Home(
+        service, viewers, bulkheads, subscribers, overviews, voice, ways.clock, who_approves
+    )
+    alarms = OperatorAlerts(bulkheads, once, voice, ways.clock, channels)
+    menus = Menus(service, voice, counter, channels)
     secret = settings.slack.signing_secret
-    escalations = Escalations(desk, hours, voice, ways.clock, channels, oncall_of(settings, ways))
-    buttons = Buttons(desk, hours, voice, counter, menus, home, reporter, escalations)
-    forms = Forms(desk, voice, counter)
+    escalations = Escalations(
+        reader,
+        EscalationNotes(gate),
+        cards,
+        bulkheads,
+        hours,
+        voice,
+        ways.clock,
+        channels,
+        oncall_of(settings, ways),
+    )
+    buttons = Buttons(service, hours, voice, counter, menus, home, reporter, escalations)
+    forms = Forms(service, voice, counter)
     app = build_app(
         client,
         secret.get_secret_value() if secret else "",
@@ -242,29 +282,30 @@ def build(
     seeds = _seeds(settings)
     hours.books.seeds, hours.books.clock = seeds, ways.clock.now
     kept = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
-    continuity = Continuity(desk, gate, ways.clock, own_version(), seeds)
+    continuity = Continuity(parts, gate, ways.clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
     continuity.listeners.append(hours.forget)
-    groups = Groups(desk, voice, ways.clock)
-    retention = Retention(desk, gate, ways.clock, kept)
-    parts = (
+    groups = Groups(clusters, groups_cache, parts.memory.groups, once, bulkheads, voice, ways.clock)
+    retention = Retention(parts, gate, ways.clock, kept)
+    assembled = (
         settings,
         ways,
-        desk,
+        parts,
+        inbox,
         hours,
         calendars,
-        AutoscalerAlerts(desk, ways.clock),
+        AutoscalerAlerts(parts, ways.clock),
         notices,
         counter,
         voice,
         groups,
         reporter,
     )
-    doors = ClosedChannelWatch(desk, voice, ways.clock, channels)
+    doors = ClosedChannelWatch(clusters, ClosedChannels(gate), once, voice, ways.clock, channels)
     reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
     shown = (doors, home, alarms, escalations)
     return Bot(
-        *parts,
+        *assembled,
         *shown,
         continuity,
         gate,
@@ -331,7 +372,7 @@ def site_of(
     accounts: dict[str, Account],
     shells: list[Shell],
 ) -> ManagedCluster:
-    """One cluster under the desk's care. Those under one token share an account; every shell that is made is added to `shells`."""
+    """One cluster that the bot operates. Those under one token share an account; every shell that is made is added to `shells`."""
     secrets = cluster.secrets
     token = secrets.digitalocean_token.get_secret_value() if secrets.digitalocean_token else ""
     if token not in accounts:

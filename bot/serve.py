@@ -41,7 +41,7 @@ from services.cloud.clients.http import Http
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
-from services.operations.desk import SWEEP
+from services.operations.assembly import SWEEP
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds that answers on their way are given when the bot is stopped
@@ -122,8 +122,8 @@ async def _live(settings: Settings, clock: Clock, file: SettingsFile | None) -> 
         except Refused as error:
             raise CannotStart(str(error)) from None
         chronicle = RunLogger()
-        bot.desk.watchers.runs.append(chronicle.run)
-        bot.desk.watchers.requests.append(chronicle.request)
+        bot.operations.subscribers.runs.append(chronicle.run)
+        bot.operations.subscribers.requests.append(chronicle.request)
         serving = Serving(bot, client)
         parts.push_async_callback(serving.close)
         await serving.start(home)
@@ -149,15 +149,17 @@ class Serving:
             if self._sockets
             else [
                 slack_route(
-                    bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time
+                    bot.app, secret.get_secret_value() if secret else "", bot.operations.once.claim
                 )
             ]
         )
         looks = (self._alive, self._ready, self._troubles, self._cautions, self._measure)
         self._health = Health(settings.health.host, settings.health.port, *looks, routes)
-        self._measures = MetricsCollector(bot.desk, bot.ways.clock.now, own_version())
+        self._measures = MetricsCollector(bot.operations, bot.ways.clock.now, own_version())
         self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
-        terminal = Terminal(bot.desk, bot.hours, bot.ways.clock, circle_of(settings), drives=False)
+        service, sweep = bot.operations.service, bot.operations.sweep
+        circle = circle_of(settings)
+        terminal = Terminal(service, sweep, bot.hours, bot.ways.clock, circle, drives=False)
         self._control = Control(settings.control_socket, terminal, self._who)
         self._tasks: list[asyncio.Task[None]] = []
         self._introduced = False
@@ -221,7 +223,7 @@ class Serving:
 
     def _who(self, peer: Peer) -> Actor:
         """Who asks from a terminal: what the kernel says, and what the settings make of it."""
-        return actor_of(self._bot.settings, peer, self._bot.desk.roster.known.homes)
+        return actor_of(self._bot.settings, peer, self._bot.operations.user_groups.known.homes)
 
     async def _speak(self, home: Home | None) -> None:
         while home is None:
@@ -247,12 +249,12 @@ class Serving:
         silent = self._tick.silent_for()
         if silent <= SILENT_TOO_LONG:
             return []
-        of = [t.words for t in self._bot.desk.bulkheads.troubles if not t.cluster]
+        of = [t.words for t in self._bot.operations.bulkheads.troubles if not t.cluster]
         return [f"no round of looking after everything has ended well for {silent:.0f} s", *of]
 
     async def _troubles(self) -> list[str]:
         """What does not work now, by part and cluster."""
-        return [t.words for t in self._bot.desk.bulkheads.troubles]
+        return [t.words for t in self._bot.operations.bulkheads.troubles]
 
     async def _ready(self) -> list[str]:
         problems = ["stopping"] if self._bot.counter.closing else []
@@ -262,7 +264,7 @@ class Serving:
         elif self._sockets is not None:
             problems += await self._sockets.problems()
         if self._bot.settings.state.require_durable:
-            problems += self._bot.desk.cautions
+            problems += self._bot.operations.service.cautions
         if self._bot.gate.why:
             problems.append(f"no change can be made: {self._bot.gate.why}")
         if not await self._state_up():
@@ -291,14 +293,21 @@ class Serving:
     async def _cautions(self) -> list[str]:
         held = await self._sockets.cautions() if self._sockets is not None else []
         changed = [self._bot.reread.problem] if self._bot.reread.problem else []
-        return [*self._bot.desk.cautions, *held, *self._bot.doors.cautions(), *changed]
+        return [
+            *self._bot.operations.service.cautions,
+            *held,
+            *self._bot.doors.cautions(),
+            *changed,
+        ]
 
     async def _look_at_the_state(self) -> None:
         bot = self._bot
-        await keep_looking(bot.ways.store, self._state_is, self._state_is_unfit, bot.desk.bulkheads)
+        await keep_looking(
+            bot.ways.store, self._state_is, self._state_is_unfit, bot.operations.bulkheads
+        )
 
     def _state_is(self, cautions: Sequence[str]) -> None:
-        self._bot.desk.cautions = tuple(cautions)
+        self._bot.operations.service.cautions = tuple(cautions)
 
     def _state_is_unfit(self, why: str) -> None:
         if why:

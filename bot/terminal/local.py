@@ -21,7 +21,7 @@ from services.cloud.world import ClusterWorld, Shell
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.memory.host_keys import HostKeys
-from services.operations.desk import Desk
+from services.operations.assembly import assemble
 from services.schedule.scheduler import WindowScheduler
 from services.store import Store
 from services.store.port import new_id
@@ -67,15 +67,18 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
         name: site_of(name, cluster, settings, ways, keys, accounts, shells)
         for name, cluster in settings.clusters.items()
     }
-    desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
-    absent = DeferredReporter(desk, news_channels(settings))
-    terminal = Terminal(desk, WindowScheduler(desk, clock), clock, circle_of(settings), drives=True)
+    worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
+    operations = assemble(sites, store, clock, worker)
+    absent = DeferredReporter(operations.cards, operations.subscribers, news_channels(settings))
+    hours = WindowScheduler(operations, clock)
+    service, sweep = operations.service, operations.sweep
+    terminal = Terminal(service, sweep, hours, clock, circle_of(settings), drives=True)
     try:
         async with contextlib.aclosing(terminal.hear(order, actor, width)) as lines:
             async for line in lines:
                 yield line
     finally:
-        await desk.aclose()
+        await operations.aclose()
         await absent.settle()
         for shell in shells:
             if isinstance(shell, Ssh):

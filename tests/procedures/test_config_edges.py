@@ -193,7 +193,7 @@ def test_what_waits_is_kept_when_the_plan_is_shown_anew() -> None:
         scene.estate.open_meeting(people=40, minutes=600, recordings=1)
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "needs its own approval")
-        (request,) = await scene.bot.desk.waiting("acme")
+        (request,) = await scene.bot.operations.reader.waiting("acme")
         assert len(staged(scene)) == 1
         asking = [
             m
@@ -247,7 +247,7 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
         await scene.passes(10)
         assert "Changes OPENVIDU_RTC_ENGINE" in said_so(scene, "Dry run")
         assert staged(scene) == []
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (
             before,
             boots,
@@ -313,7 +313,7 @@ def test_a_request_that_can_never_be_done_any_more_is_closed_and_leaves_nothing(
             in told
         )
         assert staged(scene) == []
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story)
 
