@@ -8,13 +8,13 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 
 from services.common.clock import Clock
-from services.common.errors import BadRecord, Foreign, Unreachable
+from services.common.errors import BadRecord, Foreign
+from services.store.edit import retried, too_fast
 from services.store.keys import STATE, host_key_used_key
 from services.store.port import Commit, Store, new_id
 
 SCHEMA = 2  # what this version writes: 1 is 0.1.0, which wrote no number
 NEEDS = 1  # 0.1.0 works beside this version
-TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -56,29 +56,26 @@ def must_be_known(origin: Origin) -> None:
 
 async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin, bool]:
     """Which state this is, and whether it was made just now. NewerState when this version must not touch it. An older one is migrated."""
-    for _ in range(TRIES):
+
+    async def attempt() -> tuple[Origin, bool] | None:
         (text,) = await store.get(STATE)
-        found = read_origin(text)
-        if found is not None:
-            must_be_known(found)
-            if found.schema >= SCHEMA:
-                return found, False
+        before = read_origin(text)
+        if before is not None:
+            must_be_known(before)
+            if before.schema >= SCHEMA:
+                return before, False
         now = clock.now()
-        new = replace(
-            found or Origin(new_id(), at=now),
-            schema=SCHEMA,
-            needs=max(found.needs if found else 1, NEEDS),
-            version=version,
-        )
-        await _migrate(store, found.schema if found else 1, now)
+        older = before or Origin(new_id(), at=now, needs=NEEDS)
+        needs = max(older.needs, NEEDS)
+        origin = replace(older, schema=SCHEMA, needs=needs, version=version)
+        await _migrate(store, older.schema, now)
         kept = json.loads(text) if text else {}
-        if await store.commit(
-            Commit(
-                checks={STATE: text}, puts={STATE: json.dumps(kept | asdict(new), sort_keys=True)}
-            )
-        ):
-            return new, found is None
-    raise Unreachable("the state's own card changes faster than it can be written", sent=False)
+        after = json.dumps(kept | asdict(origin), sort_keys=True)
+        if await store.commit(Commit(checks={STATE: text}, puts={STATE: after})):
+            return origin, before is None
+        return None
+
+    return await retried(attempt, too_fast("the state's own card"))
 
 
 async def _migrate(store: Store, schema: int, now: float) -> None:
