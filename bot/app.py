@@ -47,6 +47,7 @@ from services.common.bulkheads import Work
 from services.common.clock import Clock
 from services.common.command import CommandClass
 from services.common.errors import Refused
+from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
 from services.memory.escalations import EscalationNotes
 from services.memory.home_viewers import HomeViewers
@@ -173,6 +174,7 @@ class Bot:
         await self.operations.aclose()
         await self.reporter.aclose()
         await self.home.aclose()
+        await self.operations.tasks.settle(0.5)
         for shell in self.shells:
             if isinstance(shell, Ssh):
                 await shell.aclose()
@@ -201,7 +203,8 @@ def build(
     teams = frozenset(settings.slack.teams)
     voice = SlackClient(client, ways.clock, teams)
     groups_cache = UserGroupCache(teams)
-    parts = assemble(sites, gate, ways.clock, worker, groups_cache, voice.known)
+    tasks = Tasks()
+    parts = assemble(sites, gate, ways.clock, worker, groups_cache, voice.known, tasks)
     service, reader, clusters = parts.service, parts.reader, parts.clusters
     cards, once = parts.cards, parts.once
     bulkheads, subscribers = parts.bulkheads, parts.subscribers
@@ -229,6 +232,7 @@ def build(
         voice,
         ways.clock,
         HandlerContext(settings.slack.command, meant, zones, channels),
+        tasks.part(),
     )
     notices = Announcements(
         clusters, parts.anchors, once, bulkheads, hours, voice, ways.clock, channels
@@ -247,11 +251,12 @@ def build(
         ways.clock,
         channels,
         who_approves,
+        tasks.part(),
     )
     overviews = ClusterOverviews(reader, bulkheads, hours, ways.clock)
     viewers = HomeViewers(gate)
     home = Home(
-        service, viewers, bulkheads, subscribers, overviews, voice, ways.clock, who_approves
+        service, viewers, bulkheads, subscribers, overviews, voice, ways.clock, who_approves, tasks
     )
     alarms = OperatorAlerts(bulkheads, once, voice, ways.clock, channels)
     menus = Menus(service, voice, counter, channels)
@@ -285,7 +290,16 @@ def build(
     continuity = Continuity(parts, gate, ways.clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
     continuity.listeners.append(hours.forget)
-    groups = Groups(clusters, groups_cache, parts.memory.groups, once, bulkheads, voice, ways.clock)
+    groups = Groups(
+        clusters,
+        groups_cache,
+        parts.memory.groups,
+        once,
+        bulkheads,
+        voice,
+        ways.clock,
+        tasks.part(),
+    )
     retention = Retention(parts, gate, ways.clock, kept)
     assembled = (
         settings,

@@ -69,7 +69,9 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
     }
     worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
     operations = assemble(sites, store, clock, worker)
-    absent = DeferredReporter(operations.cards, operations.subscribers, news_channels(settings))
+    absent = DeferredReporter(
+        operations.cards, operations.subscribers, news_channels(settings), operations.tasks.part()
+    )
     hours = WindowScheduler(operations, clock)
     service, sweep = operations.service, operations.sweep
     terminal = Terminal(service, sweep, hours, clock, circle_of(settings), drives=True)

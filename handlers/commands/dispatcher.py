@@ -66,6 +66,7 @@ class CommandDispatcher:
         voice: SlackClient,
         clock: Clock,
         office: HandlerContext,
+        tasks: Tasks,
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
@@ -74,7 +75,7 @@ class CommandDispatcher:
         self._voice = voice
         self._clock = clock
         self._office = office
-        self.tasks = Tasks()
+        self.tasks = tasks
         self.sight = VisibleState(operations, hours)
         self.doubts = LostAnswers(self.sight, voice, clock)
         self.deciding = Decisions(operations, voice, self.doubts)

@@ -56,6 +56,7 @@ class Home:
         voice: SlackClient,
         clock: Clock,
         approvers: Callable[[Request], str],
+        tasks: Tasks,
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
@@ -68,7 +69,7 @@ class Home:
         self._shown: dict[str, _Shown] = {}
         self._changed: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
-        self.tasks = Tasks()
+        self.tasks, self._drawing = tasks.part(), tasks.part()
         subscribers.runs.append(self._run_changed)
         subscribers.requests.append(self._request_changed)
 
@@ -118,13 +119,11 @@ class Home:
         self._changed.add(cluster)
         self._glances.changed(cluster)
         if self._shown and (self._worker is None or self._worker.done()):
-            self._worker = asyncio.create_task(self._follow(), name="app homes")
-            self._worker.add_done_callback(self._followed)
+            self._worker = self._drawing.start(self._follow(), "app homes", self._failed)
 
-    def _followed(self, task: "asyncio.Task[None]") -> None:
+    def _failed(self, error: BaseException) -> None:
         """It goes on at the next change."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._bulkheads.note(DRAWING, "", error)
+        self._bulkheads.note(DRAWING, "", error)
 
     async def sweep(self) -> None:
         """Take over from bots that are gone, notice what others changed, and let nobody's Home grow old unseen."""
@@ -147,9 +146,7 @@ class Home:
     async def aclose(self) -> None:
         """Draw nothing more."""
         await self.tasks.settle(0.5)
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
+        await self._drawing.cancel()
 
     # Drawing
 

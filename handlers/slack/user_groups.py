@@ -11,6 +11,7 @@ from services.access.user_groups import UserGroupCache, groups_of
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Unreachable
+from services.common.tasks import Tasks
 from services.memory.user_groups import KnownGroups
 from services.store.once import Once
 
@@ -32,6 +33,7 @@ class Groups:
         bulkheads: Bulkheads,
         voice: SlackClient,
         clock: Clock,
+        tasks: Tasks,
     ) -> None:
         self._clusters = clusters
         self._user_groups = user_groups
@@ -40,6 +42,7 @@ class Groups:
         self._bulkheads = bulkheads
         self._voice = voice
         self._clock = clock
+        self._tasks = tasks
         self._asking: asyncio.Task[None] | None = None
 
     @property
@@ -50,7 +53,7 @@ class Groups:
     async def sweep(self) -> None:
         """Begin a round, unless one is under way. Does not wait for it."""
         if self.named and (self._asking is None or self._asking.done()):
-            self._asking = asyncio.create_task(self.refresh(), name="who is in the user groups")
+            self._asking = self._tasks.start(self.refresh(), "who is in the user groups")
 
     async def refresh(self) -> None:
         """One round: take what another bot was told, and ask for the rest."""
@@ -104,6 +107,4 @@ class Groups:
 
     async def aclose(self) -> None:
         """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._tasks.cancel()

@@ -1,12 +1,12 @@
 """In the place of the reporter, where a process has no Slack: notes which messages somebody who has it owes people."""
 
-import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
 from services.common.errors import Unreachable
+from services.common.tasks import Tasks
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.subscribers import Subscribers
 from services.runs.executor import Progress
@@ -19,12 +19,16 @@ class DeferredReporter:
     """Hears of the same changes. Any bot's reporter shows what is noted here, as soon as Slack is there again."""
 
     def __init__(
-        self, cards: MessageRefs, subscribers: Subscribers, channels: Mapping[str, str]
+        self,
+        cards: MessageRefs,
+        subscribers: Subscribers,
+        channels: Mapping[str, str],
+        tasks: Tasks,
     ) -> None:
         self._cards = cards
         self._channels = channels
         self._noted: set[str] = set()
-        self._noting: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
         subscribers.runs.append(self.run_changed)
         subscribers.requests.append(self.request_changed)
 
@@ -45,9 +49,7 @@ class DeferredReporter:
             work.close()
             return
         self._noted.add(name)
-        task = asyncio.create_task(self._safely(name, work), name=f"card of {name}")
-        self._noting.add(task)
-        task.add_done_callback(self._noting.discard)
+        self._tasks.start(self._safely(name, work), f"card of {name}")
 
     async def _safely(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -74,5 +76,4 @@ class DeferredReporter:
 
     async def settle(self) -> None:
         """Let what is being noted be noted."""
-        if self._noting:
-            await asyncio.wait(self._noting, timeout=5.0)
+        await self._tasks.settle(5.0)

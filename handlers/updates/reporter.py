@@ -16,6 +16,7 @@ from handlers.updates.direct_copies import OVER, DirectCopies
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BadRecord, BotError, Refused, Unreachable
+from services.common.tasks import Tasks
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.continuity import Loss
 from services.operations.reader import ClusterReader
@@ -68,6 +69,7 @@ class Reporter:
         clock: Clock,
         channels: Mapping[str, str],
         approvers: Callable[[Request], str],
+        tasks: Tasks,
     ) -> None:
         self._reader = reader
         self._clusters = reader.clusters
@@ -84,7 +86,7 @@ class Reporter:
         self._standing: dict[
             str, tuple[str, CardPlace]
         ] = {}  # cards that are not final, with their cluster
-        self._posting: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
         self._gone: Counter[str] = Counter()  # by run: cards that were gone, one after the other
         self._copies = DirectCopies(cards, reader.clusters, voice)
         subscribers.runs.append(self.run_changed)
@@ -94,14 +96,12 @@ class Reporter:
 
     def request_changed(self, request: Request) -> None:
         """Post a new request; edit the card of one that was closed."""
-        task = asyncio.create_task(self._request(request), name=f"card of request {request.id}")
-        self._posting.add(task)
-        task.add_done_callback(partial(self._posted, request.plan.cluster))
+        failed = partial(self._failed, request.plan.cluster)
+        self._tasks.start(self._request(request), f"card of request {request.id}", failed)
 
-    def _posted(self, cluster: str, task: "asyncio.Task[None]") -> None:
-        self._posting.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._bulkheads.note(SHOWING, cluster, error)
+    def _failed(self, cluster: str, error: BaseException) -> None:
+        """It goes on at the next news, or the next sweep."""
+        self._bulkheads.note(SHOWING, cluster, error)
 
     async def _request(self, request: Request) -> None:
         first, pause = self._clock.now() - request.made_at < FRESH, TRY_AGAIN
@@ -221,13 +221,8 @@ class Reporter:
         self._newest[name] = progress
         self._news.setdefault(name, asyncio.Event()).set()
         if name not in self._workers or self._workers[name].done():
-            self._workers[name] = asyncio.create_task(self._follow(name), name=f"card of {name}")
-            self._workers[name].add_done_callback(partial(self._followed, progress.run.cluster))
-
-    def _followed(self, cluster: str, task: "asyncio.Task[None]") -> None:
-        """It goes on at the next news, or the next sweep."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._bulkheads.note(SHOWING, cluster, error)
+            failed = partial(self._failed, progress.run.cluster)
+            self._workers[name] = self._tasks.start(self._follow(name), f"card of {name}", failed)
 
     async def _follow(self, name: str) -> None:
         shown = ""
@@ -522,11 +517,8 @@ class Reporter:
         runs = {name: progress.run for name, progress in self._newest.items()}
         for name, (cluster, place) in self._standing.items():
             card = views.lost_card(cluster, loss.why, runs.get(name))
-            task = asyncio.create_task(
-                self._say_lost(place, card), name=f"card of {name}, which is lost"
-            )
-            self._posting.add(task)
-            task.add_done_callback(partial(self._posted, cluster))
+            failed = partial(self._failed, cluster)
+            self._tasks.start(self._say_lost(place, card), f"card of {name}, which is lost", failed)
         for held in (self._newest, self._news, self._workers, self._standing):
             held.clear()
 
@@ -544,10 +536,7 @@ class Reporter:
 
     async def aclose(self) -> None:
         """Let what is being sent go out, then stop."""
-        pending = [t for t in (*self._posting, *self._workers.values()) if not t.done()]
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        await self._tasks.cancel()
 
 
 def _meaning(card: Card) -> str:

@@ -194,7 +194,7 @@ def assemble(
         usage=UsageLog(store),
         cards=cards,
         once=once,
-        anchors=HeadAnchors(clusters, store, clock, bulkheads),
+        anchors=HeadAnchors(clusters, store, clock, bulkheads, background.part()),
         bindings=bindings,
         staged=staged,
         guards=guards,

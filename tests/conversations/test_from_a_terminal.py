@@ -26,7 +26,10 @@ class Shell:
         }
         self.operations = assemble(sites, scene.store, scene.clock, "terminal:1")
         self.absent = DeferredReporter(
-            self.operations.cards, self.operations.subscribers, {"acme": "COPS"}
+            self.operations.cards,
+            self.operations.subscribers,
+            {"acme": "COPS"},
+            self.operations.tasks,
         )
         circle = TerminalContext(
             HandlerContext(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"}
