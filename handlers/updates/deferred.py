@@ -42,14 +42,15 @@ class DeferredReporter:
         self._once(
             run.id,
             self._run(run.id, run.request, self._channels.get(run.cluster, "") or run.channel),
+            run=run.id,
         )
 
-    def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _once(self, name: str, work: Coroutine[Any, Any, None], *, run: str = "") -> None:
         if name in self._noted:
             work.close()
             return
         self._noted.add(name)
-        self._tasks.start(self._safely(name, work), f"card of {name}")
+        self._tasks.start(self._safely(name, work), f"card of {name}", run=run)
 
     async def _safely(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -15,6 +15,7 @@ from handlers.slack.client import MessageGone, SlackClient
 from handlers.updates.direct_copies import OVER, DirectCopies
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
+from services.common.context import current_work
 from services.common.errors import BadRecord, BotError, Refused, Unreachable
 from services.common.tasks import Tasks
 from services.memory.message_refs import CardPlace, MessageRefs
@@ -97,7 +98,9 @@ class Reporter:
     def request_changed(self, request: Request) -> None:
         """Post a new request; edit the card of one that was closed."""
         failed = partial(self._failed, request.plan.cluster)
-        self._tasks.start(self._request(request), f"card of request {request.id}", failed)
+        showing, work = self._request(request), current_work()
+        name = f"card of request {request.id}"
+        self._tasks.start(showing, name, failed, actor=work.actor, run=work.run)
 
     def _failed(self, cluster: str, error: BaseException) -> None:
         """It goes on at the next news, or the next sweep."""
@@ -222,7 +225,8 @@ class Reporter:
         self._news.setdefault(name, asyncio.Event()).set()
         if name not in self._workers or self._workers[name].done():
             failed = partial(self._failed, progress.run.cluster)
-            self._workers[name] = self._tasks.start(self._follow(name), f"card of {name}", failed)
+            following = self._follow(name)
+            self._workers[name] = self._tasks.start(following, f"card of {name}", failed, run=name)
 
     async def _follow(self, name: str) -> None:
         shown = ""

@@ -105,7 +105,7 @@ def assemble(
         if progress.run.over:
             run = progress.run
             dropping = staged.drop(run.cluster, run.plan.procedure)
-            background.start(dropping, f"staged file of {run.id}")
+            background.start(dropping, f"staged file of {run.id}", run=run.id)
 
     token_owners = {n: site.account for n, site in sites.items() if site.account is not None}
     bindings = Bindings(store, clock, see, token_owners)
