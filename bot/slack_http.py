@@ -11,6 +11,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
 
 from services.common.errors import Unreachable
+from services.store.keys import signature_once
 
 log = logging.getLogger(__name__)
 PATH = "/slack/events"
@@ -67,7 +68,7 @@ def _is_text(body: bytes) -> bool:
 
 async def _is_new(signature: str, first_time: FirstTime) -> bool:
     """Somebody who recorded a request could send it again while its stamp is fresh. Approvals are used once whatever comes."""
-    name = f"signature:{hashlib.sha256(signature.encode()).hexdigest()}"
+    name = signature_once(hashlib.sha256(signature.encode()).hexdigest())
     try:
         async with asyncio.timeout(KNOWN_WITHIN):
             return await first_time(name, 2.0 * STAMPED_WITHIN)

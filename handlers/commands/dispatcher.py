@@ -28,6 +28,7 @@ from services.operations.desk import Desk, Started, Waiting
 from services.procedures import AddWindow, Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
+from services.store.keys import event_once, trigger_once
 from services.store.port import new_id
 from services.windows.times import parse_at
 
@@ -139,7 +140,7 @@ class CommandDispatcher:
 
     async def _is_first(self, trigger: str) -> bool:
         try:
-            return not trigger or await self._desk.first_time(f"trigger:{trigger}")
+            return not trigger or await self._desk.first_time(trigger_once(trigger))
         except Unreachable:
             return True  # reading still works; changes are written down before they are taken
 
@@ -162,7 +163,7 @@ class CommandDispatcher:
         self, event_id: str, text: str, who: Mapping[str, Any], ear: ReplyTarget
     ) -> None:
         try:
-            first = await self._desk.first_time(f"event:{event_id}")
+            first = await self._desk.first_time(event_once(event_id))
         except Unreachable:
             first = True  # reading still works; changes are written down before they are taken
         if first:

@@ -10,6 +10,7 @@ from services.access.user_groups import groups_of
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.operations.desk import Desk
+from services.store.keys import group_once
 
 log = logging.getLogger(__name__)
 FRESH = 180.0  # seconds until a group is asked for again; Slack allows twenty calls a minute, to all of an app's processes together
@@ -64,7 +65,7 @@ class Groups:
 
     async def _my_turn(self, group: str) -> bool:
         try:
-            return await self._desk.first_time(f"group:{group}", MY_TURN)
+            return await self._desk.first_time(group_once(group), MY_TURN)
         except Unreachable:
             return True  # nothing can be changed now, but it will be known when the state is back
 

@@ -16,6 +16,7 @@ from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
 from services.operations.desk import Desk
 from services.schedule.scheduler import REPORT, WindowScheduler
+from services.store.keys import announcement_once, posted_head_once
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16
@@ -52,7 +53,9 @@ class Announcements:
         _, book = await self._hours.books.read(name)
         channel = self._channels.get(name, "")
         for announcement in book.outbox:
-            if channel and await self._desk.first_time(f"telling:{name}:{announcement.name}", 30.0):
+            if channel and await self._desk.first_time(
+                announcement_once(name, announcement.name), 30.0
+            ):
                 if announcement.name.startswith(REPORT):
                     ts = await self._report(name, channel, announcement)
                 else:
@@ -85,7 +88,7 @@ class Announcements:
         """The audit's head, once a day if something was decided."""
         digest = await self._desk.heads.daily(name) if channel else None
         if digest is not None and await self._desk.first_time(
-            f"head:{name}:{digest.head.number}", 30.0
+            posted_head_once(name, digest.head.number), 30.0
         ):
             await self._voice.post(channel, digest_card(name, digest))
             await self._desk.heads.was_told(name, digest)

@@ -13,6 +13,7 @@ from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.text import listed
 from services.operations.desk import Desk
+from services.store.keys import closed_channel_once
 
 log = logging.getLogger(__name__)
 EVERY = 600.0  # seconds between two looks at a channel that is open
@@ -126,7 +127,9 @@ class ClosedChannelWatch:
                 *(self._desk.sites.rules(n).operators for n in names)
             ) - set(door.told)
             for user in sorted(operators):
-                if await self._desk.first_time(f"door:{channel}:{door.since:.0f}:{user}", MY_TURN):
+                if await self._desk.first_time(
+                    closed_channel_once(channel, door.since, user), MY_TURN
+                ):
                     await self._tell_one(user, channel, door, names)
 
     async def _tell_one(

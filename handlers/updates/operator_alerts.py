@@ -7,6 +7,7 @@ from services.common.bulkheads import Trouble
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.operations.desk import Desk
+from services.store.keys import alarm_once
 
 DAY = 86400.0
 
@@ -44,7 +45,7 @@ class OperatorAlerts:
 
     async def _is_first(self, trouble: Trouble) -> bool:
         try:
-            return await self._desk.first_time(f"alarm:{trouble.part}:{trouble.cluster}", DAY)
+            return await self._desk.first_time(alarm_once(trouble.part, trouble.cluster), DAY)
         except BotError:
             return True  # the state may be the very trouble: told twice is better than never
 

@@ -65,7 +65,14 @@ from services.runs.standing_approval import Standing, of_window, uncovered
 from services.secrets_env import SecretsFile
 from services.steps import Step
 from services.store import Commit, Store
-from services.store.keys import LATER, book_key, claim_key, number_key, usage_log_key
+from services.store.keys import (
+    LATER,
+    book_key,
+    claim_key,
+    number_key,
+    unshown_request_once,
+    usage_log_key,
+)
 from services.store.once import first_time
 from services.store.port import new_id
 from services.windows import Edge, Freeze
@@ -1076,7 +1083,7 @@ class Desk:
                 continue
             place = await self.cards.get(request.id)
             if (place is None or not place.ts) and await self.first_time(
-                f"card of {request.id}", within=2 * UNSHOWN
+                unshown_request_once(request.id), within=2 * UNSHOWN
             ):
                 self.watchers.request(request)
 
