@@ -142,7 +142,7 @@ def votes_key(run: str, question: str) -> str:
 
 
 def halt_key(run: str) -> str:
-    """Present while a run is stopped; Resume and Abandon delete it, so that only one is accepted."""
+    """Present while a run is stopped; Resume or Abandon deletes it, so that one is accepted."""
     return f"halt:{run}"
 
 
