@@ -123,7 +123,8 @@ class SqliteStore:
             self._db.close()
             raise Refused(
                 f"{path} has layout {layout}, of a newer openvidu-bot, "
-                f"and this one knows {LAYOUT}: start that version, or put back the copy from before the upgrade"
+                f"and this one knows {LAYOUT}: start that version, "
+                "or put back the copy from before the upgrade"
             )
         self._db.executescript(SCHEMA)
         if path is not None:
