@@ -72,8 +72,8 @@ class Command:
 
     @classmethod
     def summary(cls) -> str:
-        """Return the first line of its docstring."""
-        return (cls.__doc__ or "").strip().splitlines()[0]
+        """Return the first paragraph of its docstring, in one line."""
+        return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
     def words(self) -> str:
         """Return the command line that parses to this value: `startup 3`."""

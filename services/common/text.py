@@ -40,6 +40,13 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}s"
 
 
+def plural(number: int, one: str, many: str) -> str:
+    """Return the form that agrees with the number: `plural(2, "is", "are")` is `are`."""
+    if number == 1:
+        return one
+    return many
+
+
 def duration(seconds: float) -> str:
     """Return `40 s`, `5 min`, `1 h 12 min`."""
     whole = max(0, round(seconds))
