@@ -125,7 +125,9 @@ class CommandDispatcher:
         ear = _ear_of(body)
         self.doubts.moved(ear.user)
         self.tasks.start(
-            self._take(str(body.get("text") or ""), body, ear, note), f"command of {ear.user}"
+            self._take(str(body.get("text") or ""), body, ear, note),
+            f"command of {ear.user}",
+            actor=ear.user,
         )
 
     async def once(self, trigger: str, work: Coroutine[Any, Any, None]) -> None:
@@ -214,7 +216,7 @@ class CommandDispatcher:
         except (
             Unreachable
         ):  # of Slack: what was asked for is done, and only its answer is still owed
-            self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}")
+            self.tasks.start(self.doubts.say(ear, answer), f"answer to {ear.user}", actor=ear.user)
 
     async def _patiently(
         self, work: Awaitable[Card | None], ear: ReplyTarget, words: Words
@@ -312,7 +314,9 @@ class CommandDispatcher:
         if note is not None:
             note.passed_on, follows = True, replace(note)
         self.tasks.start(
-            self._doubted(ear, error, look, follows), f"what became of a change of {ear.user}"
+            self._doubted(ear, error, look, follows),
+            f"what became of a change of {ear.user}",
+            actor=ear.user,
         )
 
     async def _doubted(

@@ -95,7 +95,7 @@ class Buttons:
         self._counter.doubts.moved(ear.user)
         work = self._press(name, value, body, ear, note)
         once = work if note is not None else self._counter.once(ear.trigger, work)
-        self._counter.tasks.start(once, f"{name} by {ear.user}")
+        self._counter.tasks.start(once, f"{name} by {ear.user}", actor=ear.user)
 
     async def _press(
         self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None

@@ -147,7 +147,8 @@ class Menus:
         """The plan was seen, and what it shows is asked for: the same as typing it in the channel."""
         meant = meant or Meant.of(body["view"])
         ear = ReplyTarget(meant.channel, str(body["user"]["id"]))
-        self._start(self._counter.do(_words(meant), body, ear, note), f"form of {ear.user}")
+        work = self._counter.do(_words(meant), body, ear, note)
+        self._counter.tasks.start(work, f"form of {ear.user}", actor=ear.user)
 
     def _start(self, work: Any, name: str) -> None:
         self._counter.tasks.start(work, name)

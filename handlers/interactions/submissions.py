@@ -68,21 +68,25 @@ class Forms:
         if view["callback_id"] == WINDOW:
             words, ear = _window(body)
             self._counter.tasks.start(
-                self._counter.do(words, body, ear, note), f"window of {ear.user}"
+                self._counter.do(words, body, ear, note), f"window of {ear.user}", actor=ear.user
             )
             return
         if view["callback_id"] == REASONED:
             decision, name, channel, reason = meant_by(view)
             ear = ReplyTarget(channel, str(body["user"]["id"]))
             self._counter.tasks.start(
-                self._decided(decision, name, reason, body, ear, note), f"{decision} by {ear.user}"
+                self._decided(decision, name, reason, body, ear, note),
+                f"{decision} by {ear.user}",
+                actor=ear.user,
             )
             return
         meant = _meant(view)
         ear = ReplyTarget(meant["channel"], str(body["user"]["id"]))
         value, reason = _typed(view, VALUE), _typed(view, REASON)
         self._counter.tasks.start(
-            self._submitted(meant, value, reason, body, ear, note), f"form of {ear.user}"
+            self._submitted(meant, value, reason, body, ear, note),
+            f"form of {ear.user}",
+            actor=ear.user,
         )
 
     async def _submitted(
