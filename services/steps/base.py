@@ -13,46 +13,78 @@ from services.common.observed import NotSeen, Observed
 
 
 class World(Protocol):
-    """The second door: everything the bot changes goes out through here."""
+    """Everything a step may change. `services.cloud.writer` is the implementation.
+
+    Before each operation the run's lease is checked, and Superseded raised when another worker drives
+    the run. What the next run must know is recorded first.
+    """
 
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
-        """Ask DigitalOcean for a droplet action: power_on, shutdown, power_off, resize or snapshot."""
+        """Request a droplet action: power_on, shutdown, power_off, reboot, resize or snapshot.
+
+        Refused for a media node that the autoscaler made.
+        """
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        """Whether the newest action of that kind ended in an error. Changes nothing."""
+        ...
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot."""
 
     async def set_target(self, number: int, *, remember: int) -> None:
-        """Edit the pool's number and nothing else. `remember`: how many media nodes the next start-up brings back."""
+        """Set the pool's number and nothing else.
+
+        `remember`: how many media nodes the next start-up restores.
+        """
 
     async def set_template_size(self, size: str) -> None:
-        """Edit the droplet size in the pool's template and nothing else. The pool then replaces every member."""
+        """Set the droplet size in the pool's template and nothing else.
+
+        The pool then replaces every member.
+        """
 
     async def drain(self, droplet_id: int, *, stays: bool) -> None:
-        """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens.
+        """Send the drain signal: at most once per droplet and start of its media server.
 
         `stays`: the droplet is kept afterwards, so it must not delete itself.
         """
 
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        """Record which media droplets the next start-up powers on; none: they are on again."""
+
     async def pause_autoscaler(self, *, frozen: bool) -> None:
-        """Pause the autoscaler, noting first that this run did. `frozen`: for its own sake, so that no start-up lifts it."""
+        """Pause the autoscaler, and record that this run did. `frozen`: no start-up resumes it."""
 
     async def resume_autoscaler(self) -> None:
-        """Let the autoscaler run by its clock again."""
+        """Let the autoscaler run on its schedule again."""
 
     async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
-        """Tag a node that the autoscaler made, so that it finishes and deletes itself. `uncount`: so that another comes for it."""
+        """Tag a node of the autoscaler for draining: it drains and deletes itself.
+
+        `uncount`: then also remove it from the autoscaler's count, so that another replaces it.
+        """
 
     async def uncount(self, droplet_id: int) -> None:
-        """Take a node that leaves out of the autoscaler's count. Only while the autoscaler runs: it loses its firewalls by that."""
+        """Remove a node that leaves from the autoscaler's count, so that another replaces it.
+
+        Refused while the autoscaler is paused: the node loses its firewalls by it.
+        """
 
     async def delete_node(self, droplet_id: int) -> None:
         """Delete a media droplet that the autoscaler made."""
 
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
-        """Keep which media droplets are on, for the next start-up; none of them: that they are on again."""
+    async def restart_service(self, droplet_id: int) -> None:
+        """Run `systemctl restart openvidu` on that node."""
+
+    async def stop_service(self, droplet_id: int) -> None:
+        """Run `systemctl stop openvidu` on that node: whatever runs there ends now."""
 
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
-        """Put the staged file, of digest `after`, in the place of secrets.env, of digest `before`; the old one is kept."""
+        """Replace secrets.env (of digest `before`) by the staged file (`after`); keep the old one."""
 
     async def restore_secrets(self, staged: str, after: str) -> None:
-        """Put the file that this staged one replaced back, if secrets.env has the digest `after` still."""
+        """Restore the file that this staged one replaced, if secrets.env still has digest `after`."""
 
     async def drop_staged(self, staged: str) -> None:
         """Delete the staged file."""
@@ -60,26 +92,14 @@ class World(Protocol):
     async def break_secrets_lock(self, lock: str) -> None:
         """Delete this lock, which another writer of secrets.env left; a later one stays."""
 
-    async def save_window(self, words: str) -> None:
-        """Write the window of these words into the cluster's book of hours."""
-
-    async def restart_service(self, droplet_id: int) -> None:
-        """`systemctl restart openvidu` on that node."""
-
-    async def stop_service(self, droplet_id: int) -> None:
-        """`systemctl stop openvidu` on that node: whatever runs there ends now."""
-
-    async def failed(self, droplet_id: int, action: str) -> bool:
-        """Whether the newest action of that kind there ended in an error."""
-
-    async def delete_snapshot(self, snapshot_id: str) -> None:
-        """Delete a snapshot for good."""
-
     async def keep_secrets(self, label: str) -> None:
-        """Copy the bucket's secrets.env, private, so that it lies with the backup of that label."""
+        """Copy the bucket's secrets.env, private, to the backup of that label."""
 
     async def drop_secrets(self, label: str) -> None:
-        """Delete that copy."""
+        """Delete the copy of secrets.env of that backup."""
+
+    async def save_window(self, words: str) -> None:
+        """Write this off-hours window into the cluster's schedule."""
 
 
 @dataclass(frozen=True)
