@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.access.policy import Actor
+from services.cloud.secrets_bucket import BACKUPS, Objects
 from services.cluster.backups import backups, label, made_by_bot, name, superseded
 from services.cluster.model import Cluster, Snapshot
 from services.common.errors import NotFound, Refused
@@ -32,8 +33,9 @@ class Stored:
 
 @dataclass
 class Bucket:
-    """The cluster's bucket, in memory."""
+    """Where backups are kept, in memory; everything else is in the cluster's own bucket."""
 
+    others: Objects
     objects: dict[str, bytes] = field(
         default_factory=lambda: {"secrets.env": b"DOMAIN_NAME=acme.example.com\n"}
     )
@@ -49,12 +51,19 @@ class Bucket:
         self.objects.pop(key, None)
 
     async def list(self, prefix: str = "") -> list[Any]:
+        if not prefix.startswith(BACKUPS):
+            return list(await self.others.list(prefix))
         return [Stored(k) for k in self.objects if k.startswith(prefix)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.others, name)
 
 
 def with_bucket(scene: Scene) -> Bucket:
-    bucket = Bucket()
-    scene.bot.operations.clusters["acme"].world._bucket = bucket  # type: ignore[attr-defined]
+    vault = scene.bot.operations.clusters["acme"].world.vault
+    assert vault is not None
+    bucket = Bucket(vault._objects)
+    vault._objects = bucket
     return bucket
 
 
