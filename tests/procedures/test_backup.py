@@ -224,7 +224,7 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             await scene.card(
                 "acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
             )
-            await scene.bot.desk.abandon("acme-1", ANA)
+            await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.types("COPS", "/openvidu backup create --offline")
             await scene.ben.presses(await scene.card("Back up acme, asked by"), "Approve")
             await scene.card("acme-2 did not work and was put back as it was ·")
@@ -248,7 +248,7 @@ def test_a_failed_backup_resumes_where_it_failed() -> None:
             await scene.ana.types("COPS", "/openvidu backup create")
             await scene.card("acme-1 has stopped")
             scene.estate.outcome = lambda _kind, _droplet: "done"
-            await scene.bot.desk.resume("acme-1", ANA)
+            await scene.bot.operations.service.resume("acme-1", ANA)
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 4
             assert len({n[: n.index("-master")] for n in images(scene)}) == 1
@@ -398,7 +398,7 @@ def test_a_cancel_ends_after_the_snapshots_that_were_begun() -> None:
             await scene.ana.types("COPS", "/openvidu backup create")
             run = await scene.run_is("acme-1", State.RUNNING)
             await scene.passes(10)
-            await scene.bot.desk.cancel(run.id, ANA)
+            await scene.bot.operations.service.cancel(run.id, ANA)
             run = await scene.run_is("acme-1", State.DONE, State.CANCELLED)
             assert len(images(scene)) == 4
             assert run.state is State.DONE

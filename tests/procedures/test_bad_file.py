@@ -112,7 +112,7 @@ def test_no_plan_boots_a_master_with_a_line_that_runs_or_ends_the_boot(
             assert LINE in answer
             assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
             assert ("would run as a command, as root" in answer) == (value == RUNS)
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         assert boots(scene) == before
 
     play(story)
@@ -123,7 +123,7 @@ def test_break_glass_does_not_override_the_file_check() -> None:
         spoil(scene, RUNS)
         answer = await says(scene, 'break-glass shutdown --reason "on fire"')
         assert LINE in answer
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story, roles={"break_glass": ["UANA"]})
 
@@ -179,7 +179,7 @@ def test_a_file_damaged_between_request_and_approval() -> None:
         await scene.whisper("UBEN", LINE)
         await scene.passes(600)
         assert scene.estate.front_is_up("acme")
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
 
     play(story)
 
@@ -453,7 +453,7 @@ def test_a_cluster_is_not_stopped_while_its_file_is_unread(command: str) -> None
         answer = await says(scene, command)
         assert "secrets.env could not be read" in answer
         assert "503" in answer
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story)
 
@@ -489,7 +489,7 @@ def test_a_warning_that_was_not_on_the_card_shows_the_plan_again() -> None:
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "needs its own approval")
         assert "could not be read" in (await to_approve(scene)).text
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
 
     play(story)
 

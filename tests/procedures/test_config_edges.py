@@ -196,7 +196,7 @@ def test_the_staged_file_is_kept_when_the_plan_is_shown_again() -> None:
         scene.estate.open_meeting(people=40, minutes=600, recordings=1)
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "needs its own approval")
-        (request,) = await scene.bot.desk.waiting("acme")
+        (request,) = await scene.bot.operations.reader.waiting("acme")
         assert len(staged(scene)) == 1
         asking = [
             m
@@ -250,7 +250,7 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
         await scene.passes(10)
         assert "Changes OPENVIDU_RTC_ENGINE" in newest_with(scene, "Dry run")
         assert staged(scene) == []
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (
             before,
             boots,
@@ -318,7 +318,7 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
             "ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in message
         )
         assert staged(scene) == []
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story)
 

@@ -130,7 +130,7 @@ def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritt
 
     async def story() -> None:
         async with Scene(media=2) as scene:
-            world = scene.bot.desk.site("acme").world
+            world = scene.bot.operations.clusters.site("acme").world
             api = world.account.api  # type: ignore[attr-defined]
             read = api.pool
 

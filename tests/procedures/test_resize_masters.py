@@ -454,15 +454,15 @@ def test_a_cancel_at_each_step_ends_where_the_card_says() -> None:
 
     async def story(at: int) -> None:
         async with Scene() as scene:
-            desk = scene.bot.desk
+            operations = scene.bot.operations
             await approved(scene, f"resize masters {BIG}")
             run = await scene.run_is("acme-1", State.RUNNING)
             while run.position < at and not run.over:
                 await scene.passes(1)
-                run = await desk.journal.run("acme-1")
+                run = await operations.journal.run("acme-1")
             if run.over:
                 return
-            await desk.cancel("acme-1", ANA)
+            await operations.service.cancel("acme-1", ANA)
             run = await scene.run_is("acme-1", State.CANCELLED, State.DONE)
             card = await scene.card(
                 "acme-1 was cancelled by" if run.state is State.CANCELLED else f"at {BIG} ·"

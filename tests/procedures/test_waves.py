@@ -56,7 +56,7 @@ def test_a_closing_that_is_given_up_always_kept_a_node_in_service(kind: str) -> 
             "when the last meeting ends is unknown: no closing at 20:00 is recorded yet"
             in run.reason
         )
-        noted = (await scene.bot.desk.look("acme")).evenings
+        noted = (await scene.bot.operations.reader.look("acme")).evenings
         assert [(edge, ended) for edge, _, ended in noted] == [
             ("nights-close@2026-11-25T20:00", False)
         ]
@@ -89,7 +89,7 @@ def test_people_can_choose_to_drain_the_last_one_too() -> None:
             await until(scene, "2026-11-25T20:50")
         assert down(scene)
         assert scene.estate.thrown_out == 0
-        ((_, lasted, ended),) = (await scene.bot.desk.look("acme")).evenings
+        ((_, lasted, ended),) = (await scene.bot.operations.reader.look("acme")).evenings
         assert ended
         assert 1800 <= lasted < 2100, "40 min of meetings, which began 10 min before"
 

@@ -440,7 +440,7 @@ def test_what_was_saved_to_the_cent() -> None:
         found = re.search(r"away (\d+\.\d) node-hours", answer.text)
         assert found is not None
         assert 20 < float(found[1]) < 24
-        records = await scene.bot.desk.usage("acme", 100)
+        records = await scene.bot.operations.usage.newest("acme", 100)
         assert len(records) >= 3
 
     play(story)
