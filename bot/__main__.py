@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from bot.early import hear_signals
 from bot.version import own_version
+from handlers.slack.markup import markup
 
 DESCRIPTION = "Operate OpenVidu High Availability on DigitalOcean from Slack."
 
@@ -164,7 +165,7 @@ def _doctor(asked: argparse.Namespace) -> int:
 
 def _say(text: str, code: int) -> int:
     with contextlib.suppress(BrokenPipeError):
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{markup(text)}\n")
     return code
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, SecretStr
 
 from config.values import Settings
+from handlers.slack.markup import markup
 from services.runs.executor import Progress
 from services.runs.request import Request
 from services.runs.run import Run
@@ -84,7 +85,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = self._json(record) if self._as_json else self._text(record)
-        return self._masker(line)
+        return self._masker(markup(line))
 
     def _text(self, record: logging.LogRecord) -> str:
         about = "".join(f" [{value}]" for value in about_now().values())

@@ -27,6 +27,7 @@ from bot.doctor.report import as_json, closing, line
 from bot.logs import secrets_of
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
+from handlers.slack.markup import markup
 from services.common.clock import Clock
 from services.secrets_env.mask import Masker
 
@@ -72,7 +73,7 @@ async def doctor(
     async with open_case(settings, clock, write_probe=write_probe) as case:
         async for finding in examine(checks(case)):
             clean = replace(
-                finding, said=masker(finding.said), remedy=masker(finding.remedy)
+                finding, said=masker(markup(finding.said)), remedy=masker(markup(finding.remedy))
             )  # last, whatever a check may have repeated
             found.append(clean)
             if not json:

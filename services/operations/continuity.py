@@ -218,7 +218,7 @@ def _words(loss: Loss, name: str, driven: Progress | None) -> str:
         was = f" `{run.id}` ({run.plan.procedure.words()}) was at {at}{doing}. Nobody drives it now, and nothing was undone."
     return (
         f"*The bot lost its memory of {name}* · {loss.why}. Open runs, requests, windows and holds are gone.{was} "
-        f"{name} is on hold. Look with `/openvidu status`, end the hold with `/openvidu unhold`, then ask for what is missing."
+        f"{name} is on hold. Look with [[command status]], end the hold with [[command unhold]], then ask for what is missing."
     )
 
 

@@ -421,13 +421,13 @@ class Desk:
         if plan.empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
-            raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
+            raise Refused(f"{ONE_RUN}: [[command {procedure.words()}]]; nothing was changed")
         verdict = _in_freeze(
             raise_if_denied(authorize(plan, actor, rules)), await self._freeze(name)
         )
         if verdict.kind is Kind.ALLOWED:
             raise Refused(
-                f"this needs no approval, so no glass has to be broken: `/openvidu {procedure.words()}`"
+                f"this needs no approval, so no glass has to be broken: [[command {procedure.words()}]]"
             )
         request = self._requests.new(
             plan, actor, rules, verdict, reason.strip(), channel, glass=True
@@ -498,7 +498,7 @@ class Desk:
         if hold is not None:
             left = duration(hold.until - self._clock.now())
             raise Refused(
-                f"{name} is on hold for another {left}: {hold.by}, {harmless(hold.reason)}; `/openvidu unhold` ends it"
+                f"{name} is on hold for another {left}: {hold.by}, {harmless(hold.reason)}; [[command unhold]] ends it"
             )
         freeze = None if glass else book.exceptions.freeze(now)
         if freeze is not None:
@@ -533,7 +533,7 @@ class Desk:
             if run.step
             else "finishing"
         )
-        cancel = f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
+        cancel = f"cancel it with [[command cancel {run.id}]] if you are an operator"
         todo = "Resume or Abandon it first" if run.state is State.STOPPED else cancel
         return (
             f"{run.cluster} is busy: `{run.id}` {run.plan.procedure.words()}, started by {run.requester.mention} {age} ago{why}{approved}, "
@@ -853,7 +853,7 @@ class Desk:
         ]
         if len(found) != 1:
             raise Refused(
-                f"{'several' if found else 'no'} changes of {name} for later are called so; `/openvidu later` lists them"
+                f"{'several' if found else 'no'} changes of {name} for later are called so; [[command later]] lists them"
             )
         return found[0]
 

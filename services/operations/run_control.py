@@ -315,7 +315,7 @@ class RunControl:
         run = await self._operable(run_id, actor)
         if run.state is not State.STOPPED:
             raise Refused(
-                f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`"
+                f"{run.id} has not stopped, it is {run.state}; cancel it with [[command cancel {run.id}]]"
             )
         return run
 

@@ -67,10 +67,10 @@ class BackupCreate(Procedure):
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
-            how = "*Offline*: the masters are off while it is taken, so their disks are at rest and fit together"
+            how = "[[strong Offline]]: the masters are off while it is taken, so their disks are at rest and fit together"
         else:
             how = (
-                "*Live, so only crash-consistent*: each disk as if its master had lost power, and the four not at the same instant; "
+                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost power, and the four not at the same instant; "
                 "`--offline` is safer, and takes the cluster down for it"
             )
         secrets = (
@@ -92,7 +92,7 @@ class BackupCreate(Procedure):
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
         old = superseded(cluster)
         prune = (
-            (f"{count(len(old), 'older backup')} could go: `/openvidu backup prune`",)
+            (f"{count(len(old), 'older backup')} could go: [[command backup prune]]",)
             if old
             else ()
         )
@@ -100,7 +100,7 @@ class BackupCreate(Procedure):
         return (*prune, *down)
 
     def next_words(self, cluster: Cluster) -> str:  # noqa: ARG002
-        return "`/openvidu backup list` shows it, and `/openvidu backup show ID` how a person brings it back"
+        return "[[command backup list]] shows it, and [[command backup show ID]] how a person brings it back"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def newest_words(cluster: Cluster) -> str:
         return ""
     made = [b for b in backups(cluster) if b.complete]
     if not made:
-        return "none that is complete; `/openvidu backup create` takes one"
+        return "none that is complete; [[command backup create]] takes one"
     age = cluster.seen_at - made[0].at
     said = f"newest {duration(age)} old ({'offline' if made[0].offline else 'live'}), {count(len(made), 'complete one')} kept"
-    return f":warning: {said}" if age > OLD else said
+    return f"[[warning]] {said}" if age > OLD else said

@@ -103,4 +103,4 @@ def notes(cluster: Cluster, by: Reads) -> tuple[str, ...]:
     if not cluster.has_bucket:
         return ("The file secrets.env is not checked: no bucket is configured",)
     said = state(cluster)
-    return (f":warning: secrets.env: {said}",) if said else ()
+    return (f"[[warning]] secrets.env: {said}",) if said else ()

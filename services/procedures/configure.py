@@ -78,7 +78,7 @@ class Configure(Procedure):
         super().check(cluster)
         if not self.staged:
             raise Refused(
-                "say `/openvidu config set KEY`: the value is typed into a form, never into the channel"
+                "say [[command config set KEY]]: the value is typed into a form, never into the channel"
             )
         if cluster.secrets is None:
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
@@ -94,7 +94,7 @@ class Configure(Procedure):
     def _check_masters(self, cluster: Cluster) -> None:
         if cluster.down:
             raise Refused(
-                f"{cluster.name} is down, and a change has to be seen to work: `/openvidu startup` first"
+                f"{cluster.name} is down, and a change has to be seen to work: [[command startup]] first"
             )
         if not all(m.well for m in cluster.masters[1:]):
             raise Refused(
@@ -143,15 +143,15 @@ class Configure(Procedure):
             if k in KEYS and KEYS[k].policy is Policy.REFUSED and KEYS[k].goes_to != INFORMATION
         ]:
             said.append(
-                f":warning: Brings back {listed(brought)}; they have to be what masters and databases use now"
+                f"[[warning]] Brings back {listed(brought)}; they have to be what masters and databases use now"
             )
         said += [*impact.breaks, *impact.todo]
         said += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
         said += [
-            f":warning: Brings what is not wrong with the file now: {text}"
+            f"[[warning]] Brings what is not wrong with the file now: {text}"
             for text in self.brings[:SHOWN]
         ]
         return (*super().notes(cluster), *said)
 
     def next_words(self, cluster: Cluster) -> str:
-        return "" if self._applies(cluster) else "`/openvidu startup` starts the masters with it"
+        return "" if self._applies(cluster) else "[[command startup]] starts the masters with it"

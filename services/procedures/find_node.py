@@ -21,7 +21,7 @@ def media(cluster: Cluster, said: str) -> MediaNode:
     """The media node of that name. Refused with those there are."""
     if any(_is(cluster, m, said) for m in cluster.masters):
         raise Refused(
-            f"{said} is a master; only media nodes have meetings to finish. To restart it: `/openvidu restart {said}`"
+            f"{said} is a master; only media nodes have meetings to finish. To restart it: [[command restart {said}]]"
         )
     return _only(
         cluster,

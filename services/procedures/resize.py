@@ -206,7 +206,7 @@ class ResizeMasters(Procedure):
             else ""
         )
         have = f"{said(tuple(changed))} {'has' if len(changed) == 1 else 'have'} {self.size} now"
-        return f"{have}{rest}: `/openvidu {self.words()}` does the rest"
+        return f"{have}{rest}: [[command {self.words()}]] does the rest"
 
     # What people are told
 
@@ -215,13 +215,13 @@ class ResizeMasters(Procedure):
         told = []
         if self.rolling:
             told.append(
-                "*One master at a time*: the other three serve, and the next one goes only when all four are healthy. People who are "
+                "[[strong One master at a time]]: the other three serve, and the next one goes only when all four are healthy. People who are "
                 "connected through the one that goes may see “Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
         old = sorted({m.size for m in wrong})
         if old and not self._disk(cluster):
             told.append(
-                f"*Can be taken back*: only CPU and memory change; `/openvidu resize masters {old[0]}` goes back"
+                f"[[strong Can be taken back]]: only CPU and memory change; [[command resize masters {old[0]}]] goes back"
             )
         if not self.snapshot:
             told.append(
@@ -229,7 +229,7 @@ class ResizeMasters(Procedure):
             )
         else:
             told.append(
-                "*A snapshot of each master is taken* while it is off; it costs $0.06 for each GB and month until it is deleted"
+                "[[strong A snapshot of each master is taken]] while it is off; it costs $0.06 for each GB and month until it is deleted"
             )
         told.append(
             "DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it takes a few minutes"
@@ -255,7 +255,7 @@ class ResizeMasters(Procedure):
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
         down = (
-            (f"{cluster.name} was down and stays down; `/openvidu startup` starts it",)
+            (f"{cluster.name} was down and stays down; [[command startup]] starts it",)
             if cluster.down
             else ()
         )

@@ -55,7 +55,7 @@ class Restart(Procedure):
 
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
         if cluster.down:
-            raise Refused(f"{cluster.name} is down; `/openvidu startup` starts all of it")
+            raise Refused(f"{cluster.name} is down; [[command startup]] starts all of it")
         sick = [
             short(m.name, cluster.stack)
             for m in cluster.masters
@@ -64,11 +64,11 @@ class Restart(Procedure):
         if sick:
             raise Refused(
                 f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and two masters are never down at once; "
-                f"see `/openvidu status {sick[0]}`, and restart that one first"
+                f"see [[command status {sick[0]}]], and restart that one first"
             )
         if self.service and not master.active:
             raise Refused(
-                f"{self.node} is {master.status}: nothing runs there; `/openvidu restart {self.node}` starts its droplet"
+                f"{self.node} is {master.status}: nothing runs there; [[command restart {self.node}]] starts its droplet"
             )
         if self.service and isinstance(master.start, NotSeen):
             raise Refused(
@@ -78,12 +78,12 @@ class Restart(Procedure):
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
         if self.service:
             raise Refused(
-                f"`--service` is for masters; of a media node only OpenVidu is ever restarted: `/openvidu restart {self.node}`"
+                f"`--service` is for masters; of a media node only OpenVidu is ever restarted: [[command restart {self.node}]]"
             )
         fleet.of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
             raise Refused(f"DigitalOcean is removing {self.node} already")
-        more = f"`/openvidu status {self.node}` shows what is known"
+        more = f"[[command status {self.node}]] shows what is known"
         if not node.droplet.active:
             raise Refused(f"{self.node} is {node.droplet.status}: nothing runs there; {more}")
         if isinstance(node.look, NotSeen):
@@ -94,7 +94,7 @@ class Restart(Procedure):
             )
         if not cluster.up:
             raise Refused(
-                f"not every master is on; a media node serves only with them: `/openvidu startup` for {cluster.name}"
+                f"not every master is on; a media node serves only with them: [[command startup]] for {cluster.name}"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:

@@ -78,12 +78,12 @@ class AddWindow(Procedure):
         if not media.saves and not self._for_its_own_sake:
             raise Refused(
                 f"a window would save nothing on {cluster.name}: it has {media.name}, and droplets that are off are billed in full. "
-                f"To close it for another reason, say so: `/openvidu window add {self.window.strip()} {ANYWAY}`"
+                f"To close it for another reason, say so: [[command window add {self.window.strip()} {ANYWAY}]]"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         window = self.parsed(cluster)
-        title = f"*{window.name}* {window.times} ({window.title.partition('(')[2]}"
+        title = f"[[strong {window.name}]] {window.times} ({window.title.partition('(')[2]}"
         same = (
             dict(cluster.window_versions).get(window.name)
             if window.words() in cluster.windows
@@ -107,7 +107,7 @@ class AddWindow(Procedure):
             (e for e in coming if e.kind == "close" and e.acts and window.name in e.windows), None
         )
         return (
-            f"*{window.kind}*: {KIND_WORDS[window.kind]}",
+            f"[[strong {window.kind}]]: {KIND_WORDS[window.kind]}",
             *again,
             _meetings(window),
             *_meanwhile(window, cluster),
@@ -125,7 +125,7 @@ class AddWindow(Procedure):
         return saving_words(self.parsed(cluster), cluster)
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
-        return ("`/openvidu window forecast` shows when it closes and opens",)
+        return ("[[command window forecast]] shows when it closes and opens",)
 
 
 def _when(edge: Edge) -> str:

@@ -171,7 +171,7 @@ class ScheduleOverrides:
             ]
             if late := sorted({*begun} & {*dates}):
                 raise Refused(
-                    f"{name} has closed for {late[0]} already; `/openvidu keepup tonight` brings it up"
+                    f"{name} has closed for {late[0]} already; [[command keepup tonight]] brings it up"
                 )
             off = tuple(sorted({*b.exceptions.off, *dates}))
             words = f"*{name} stays up on {', '.join(dates)}*: no window closes it then · {actor.mention}"

@@ -696,7 +696,7 @@ class WindowScheduler:
             run_id = dict(turn.book.runs).get(window.name, "")
             standing = of_window(window, await self._adding(run_id) if run_id else None)
             if (until := ends_soon(standing, rules, turn.now)) is not None:
-                renew = f"it does not close after that; `/openvidu window add {window.words()}` renews it"
+                renew = f"it does not close after that; [[command window add {window.words()}]] renews it"
                 text = f"*The standing approval of window {window.name} of {turn.name} ends {at(until)}* · {renew}"
                 turn.tell(f"confirm/{window.name}/{until:.0f}", text)
 

@@ -77,7 +77,7 @@ class Autoscaling(Step):
                 Choice(
                     "leave",
                     "Leave it paused",
-                    ends="the autoscaler was left paused; `/openvidu unfreeze` resumes it",
+                    ends="the autoscaler was left paused; [[command unfreeze]] resumes it",
                 ),
             ),
             meanwhile=True,
@@ -96,7 +96,7 @@ class Autoscaling(Step):
         return (
             "the autoscaler running"
             if self.on
-            else "the autoscaler paused, until `/openvidu unfreeze` or the next start-up"
+            else "the autoscaler paused, until [[command unfreeze]] or the next start-up"
         )
 
 

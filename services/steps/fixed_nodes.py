@@ -217,7 +217,7 @@ class NodesServe(Step):
     def waits_for(self, cluster: Cluster) -> str:
         left = self._left(cluster)
         return (
-            f"{_names(cluster, left)} to serve (see `/openvidu status {short(left[0].name, cluster.stack)}`)"
+            f"{_names(cluster, left)} to serve (see [[command status {short(left[0].name, cluster.stack)}]])"
             if left
             else ""
         )

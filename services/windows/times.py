@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.common.errors import Refused
+from services.common.markers import without_markers
 from services.common.text import printable
 from services.windows.days import parse_dates, weekday_named
 from services.windows.exceptions import DAY
@@ -273,5 +274,5 @@ def _days(word: str, today: date) -> list[date]:
 
 def _cut(text: str) -> str:
     """As it may be said back: short, on one line, and without marks that format or mention."""
-    plain = " ".join(re.sub(r"[*_~`<>&]", " ", printable(text)).split())
+    plain = without_markers(" ".join(re.sub(r"[*_~`<>&]", " ", printable(text)).split()))
     return plain if len(plain) <= 40 else f"{plain[:39]}…"

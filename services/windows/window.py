@@ -137,7 +137,7 @@ def check(window: Window) -> Window:
         )
     if len(set(window.days)) == 7 and window.open - window.close == 1440:
         raise Refused(
-            "closed all day, every day, it never opens; use `/openvidu shutdown` for that"
+            "closed all day, every day, it never opens; use [[command shutdown]] for that"
         )
     if window.number is not None and not 1 <= window.number <= MOST_NODES:
         raise Refused(f"it opens with 1 to {MOST_NODES} media nodes; found {window.number}")

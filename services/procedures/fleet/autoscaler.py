@@ -23,7 +23,7 @@ class AutoscalerFleet(Fleet):
     """Nodes that come and go by themselves."""
 
     name = "an autoscaler"
-    fewer = "`/openvidu drain 1` lets one finish and go, and `/openvidu freeze` keeps others from coming"
+    fewer = "[[command drain 1]] lets one finish and go, and [[command freeze]] keeps others from coming"
 
     @property
     def scaler(self) -> Autoscaler:
@@ -81,7 +81,7 @@ class AutoscalerFleet(Fleet):
     def check_round(self) -> None:
         if not self.scaler.enabled and not self.scaler.ours:
             raise Refused(
-                f"{paused_words(self.cluster)} Nothing would bring media nodes back afterwards: `/openvidu unfreeze` first, "
+                f"{paused_words(self.cluster)} Nothing would bring media nodes back afterwards: [[command unfreeze]] first, "
                 "or do it one master at a time where that is possible"
             )
 
@@ -95,7 +95,7 @@ class AutoscalerFleet(Fleet):
     def check_startup(self, said: int | None) -> None:
         if said is not None:
             raise Refused(
-                f"{by_terraform(self.cluster, said)} Say `/openvidu startup` without a number"
+                f"{by_terraform(self.cluster, said)} Say [[command startup]] without a number"
             )
         if not self.scaler.trigger:
             raise Refused(paused_words(self.cluster))
@@ -117,7 +117,7 @@ class AutoscalerFleet(Fleet):
         )
 
     def down_next(self) -> str:
-        return "start again with `/openvidu startup`; the autoscaler then brings its minimum back, and is paused until then"
+        return "start again with [[command startup]]; the autoscaler then brings its minimum back, and is paused until then"
 
     def unmoved(self, steps: Iterable[Step]) -> Iterator[Step]:
         # A node that comes up in the middle would install itself with what is not known to work yet.
@@ -138,12 +138,12 @@ class AutoscalerFleet(Fleet):
     def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
         fewer = len(self.staying) - number
         instead = (
-            f"`/openvidu drain {fewer}` lets {count(fewer, 'node')} finish and go, and "
+            f"[[command drain {fewer}]] lets {count(fewer, 'node')} finish and go, and "
             if fewer > 0
             else ""
         )
         raise Refused(
-            f"{by_terraform(self.cluster, number)} Here, {instead}`/openvidu freeze` keeps the number from changing"
+            f"{by_terraform(self.cluster, number)} Here, {instead}[[command freeze]] keeps the number from changing"
         )
 
     def resize(self, size: str, *, harsh: bool) -> Way:  # noqa: ARG002
@@ -151,14 +151,14 @@ class AutoscalerFleet(Fleet):
             return Way()
         raise Refused(
             f'the autoscaler makes nodes of the size that Terraform wrote into it: `mediaNodeInstanceType = "{size}"`, and {PLAN_FIRST}. '
-            f"{AN_APPLY} Then `/openvidu roll {size}` replaces the nodes of the old size, one after the other"
+            f"{AN_APPLY} Then [[command roll {size}]] replaces the nodes of the old size, one after the other"
         )
 
     def roll(self, size: str) -> Way:
         cluster = self.cluster
         if not self.scaler.enabled:
             raise Refused(
-                f"{paused_words(cluster)} Nothing would come in the place of the old nodes: `/openvidu unfreeze` first"
+                f"{paused_words(cluster)} Nothing would come in the place of the old nodes: [[command unfreeze]] first"
             )
         old = tuple(n for n in self.staying if n.droplet.size != size)
         if not old:
@@ -184,7 +184,7 @@ class AutoscalerFleet(Fleet):
         notes = (
             f"A new node is of the size that Terraform wrote into the autoscaler, whatever is said here: if that is not {size}, apply "
             f'`mediaNodeInstanceType = "{size}"` first',
-            "*One after the other*: each finishes its meetings and deletes itself; another comes while there are fewer than the minimum",
+            "[[strong One after the other]]: each finishes its meetings and deletes itself; another comes while there are fewer than the minimum",
         )
         return Way(tuple(steps), notes)
 
@@ -207,7 +207,7 @@ class AutoscalerFleet(Fleet):
         ):
             raise Refused(
                 f"{count(stay, 'node')} would stay and the autoscaler keeps {self.cluster.declared}: it would bring others at once. "
-                f"`/openvidu freeze` first; for good, {LIMITS} ({PLAN_FIRST})"
+                f"[[command freeze]] first; for good, {LIMITS} ({PLAN_FIRST})"
             )
         self.must_leave(stay)
         return tuple(there[:number])
@@ -221,7 +221,7 @@ class AutoscalerFleet(Fleet):
             )
         if said.lower() == "all" and self.scaler.enabled:
             raise Refused(
-                "the autoscaler would bring new nodes as fast as these leave: `/openvidu shutdown --media-only` pauses it, lets all of "
+                "the autoscaler would bring new nodes as fast as these leave: [[command shutdown --media-only]] pauses it, lets all of "
                 "them finish and leaves the masters on"
             )
         mine = tuple(n for n in chosen if n.member_status is not None)
@@ -252,7 +252,7 @@ class AutoscalerFleet(Fleet):
     def check_restart(self, node: MediaNode, said: str) -> None:  # noqa: ARG002
         raise Refused(
             f"{said} was made by the autoscaler: restarted it would read as idle and be sent away in the middle of its meetings. "
-            f"`/openvidu drain {said}` lets it finish and go, and another comes"
+            f"[[command drain {said}]] lets it finish and go, and another comes"
         )
 
     # Holding it still
@@ -261,13 +261,13 @@ class AutoscalerFleet(Fleet):
         if not self.scaler.trigger:
             raise Refused(f"{paused_words(self.cluster)} Nothing scales until then")
         notes = (
-            "*Nothing is added, drained or replaced* while it is frozen: not by load, and not when a node dies",
+            "[[strong Nothing is added, drained or replaced]] while it is frozen: not by load, and not when a node dies",
             "A node that was told to leave already leaves all the same; an apply that changes the autoscaler's numbers ends the freeze",
         )
         return Way(
             (Autoscaling(on=False, frozen=True), RunsOver()),
             notes,
-            next="`/openvidu unfreeze` ends it",
+            next="[[command unfreeze]] ends it",
         )
 
     def unfreeze(self) -> Way:
@@ -275,7 +275,7 @@ class AutoscalerFleet(Fleet):
             raise Refused(paused_words(self.cluster))
         if not self.cluster.up:
             raise Refused(
-                f"not every master of {self.cluster.name} is on, and new nodes would wait for them: `/openvidu startup`"
+                f"not every master of {self.cluster.name} is on, and new nodes would wait for them: [[command startup]]"
             )
         words = paused_words(self.cluster)
         return Way((Autoscaling(on=True),), (words.rstrip("."),) if words else ())
@@ -311,8 +311,8 @@ class AutoscalerFleet(Fleet):
             for n in there
         )
         price = per_hour(summed(n.droplet.hourly for n in there))
-        head = f"*{count(len(there), 'media node')} of {self.cluster.name} {'is' if len(there) == 1 else 'are'} there while it is down*"
-        ways = "`/openvidu startup`, or `/openvidu shutdown` again to let it finish and go"
+        head = f"[[strong {count(len(there), 'media node')} of {self.cluster.name} {'is' if len(there) == 1 else 'are'} there while it is down]]"
+        ways = "[[command startup]], or [[command shutdown]] again to let it finish and go"
         return Alarm(
             f"lookout/there/{max(n.id for n in there)}",
             f"{head} · {ages} · {price}, and nobody can meet there · {ways}",
@@ -321,16 +321,16 @@ class AutoscalerFleet(Fleet):
     def _on_while_down(self) -> Alarm | None:
         if not self.scaler.enabled:
             return None
-        head = f"*The autoscaler of {self.cluster.name} is on while its masters are off*"
-        text = f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve nobody · `/openvidu freeze` pauses it"
+        head = f"[[strong The autoscaler of {self.cluster.name} is on while its masters are off]]"
+        text = f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve nobody · [[command freeze]] pauses it"
         return Alarm(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
 
     def _paused_for_long(self) -> Alarm | None:
         since = self.scaler.paused_at or self.scaler.last_run
         if self.scaler.enabled or self.cluster.seen_at - since < LONG:
             return None
-        head = f"*{paused_words(self.cluster).rstrip('.')}*"
-        text = f"{head} · no node is added and none that dies is replaced · `/openvidu unfreeze` resumes it"
+        head = f"[[strong {paused_words(self.cluster).rstrip('.')}]]"
+        text = f"{head} · no node is added and none that dies is replaced · [[command unfreeze]] resumes it"
         return Alarm(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
 
     @property
@@ -341,7 +341,7 @@ class AutoscalerFleet(Fleet):
         found = [n for n in self.cluster.media if not n.counted and n.member_status == "active"]
         said = "has neither the media tag nor the draining tag: it is counted by nobody, and outside its firewalls"
         return (
-            f"{self.short(found)} {said}; `/openvidu drain {self.short(found[:1])}` sends it away"
+            f"{self.short(found)} {said}; [[command drain {self.short(found[:1])}]] sends it away"
             if found
             else ""
         )
@@ -363,7 +363,7 @@ class AutoscalerFleet(Fleet):
         ]
         found = [n for n in blank if now - _born(n) > YOUNG]
         return (
-            f"{self.short(found)} never came up, and counts as capacity: `/openvidu status {self.short(found[:1])}`"
+            f"{self.short(found)} never came up, and counts as capacity: [[command status {self.short(found[:1])}]]"
             if found
             else ""
         )
@@ -371,7 +371,7 @@ class AutoscalerFleet(Fleet):
     def _forgotten(self) -> str:
         if self.scaler.enabled or not self.cluster.up:
             return ""
-        return f"{paused_words(self.cluster)} A node that dies is not replaced; `/openvidu unfreeze` resumes it"
+        return f"{paused_words(self.cluster)} A node that dies is not replaced; [[command unfreeze]] resumes it"
 
 
 def by_terraform(cluster: Cluster, number: int) -> str:

@@ -78,7 +78,7 @@ class Fleet(ABC):
         if number < least:
             left = f"{count(number, 'media node')} would stay in service, and `drain.min_serving` of {name} is {least}"
             raise Refused(
-                f"{left}; `/openvidu shutdown` closes {name}, and the setting says how few are enough"
+                f"{left}; [[command shutdown]] closes {name}, and the setting says how few are enough"
             )
 
     @property
@@ -194,7 +194,7 @@ class Fleet(ABC):
     def roll(self, size: str) -> Way:  # noqa: ARG002
         """Nodes of another size go one after the other, as new ones come."""
         raise Refused(
-            f"rolling is for an autoscaler; {self.cluster.name} has {self.name}: `/openvidu resize media` changes their size"
+            f"rolling is for an autoscaler; {self.cluster.name} has {self.name}: [[command resize media]] changes their size"
         )
 
     fewer = ""  # how to run fewer, said where something else was asked for
@@ -232,5 +232,5 @@ def masters_must_serve(cluster: Cluster) -> None:
     if sick:
         raise Refused(
             f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and new media nodes register with the masters: "
-            f"see `/openvidu status {sick[0]}`, then `/openvidu restart {sick[0]}` or `/openvidu startup`"
+            f"see [[command status {sick[0]}]], then [[command restart {sick[0]}]] or [[command startup]]"
         )

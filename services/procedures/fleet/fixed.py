@@ -18,7 +18,7 @@ class FixedFleet(Fleet):
     """Numbered droplets that stay."""
 
     name = "fixed media nodes"
-    fewer = "`/openvidu park` switches some off"
+    fewer = "[[command park]] switches some off"
     saves = False
     installs = False
 
@@ -131,20 +131,20 @@ class FixedFleet(Fleet):
 
     def down_next(self) -> str:
         again = f" ({count(len(self.keeps), 'media node')}, as before)" if self.keeps else ""
-        return f"start again with `/openvidu startup`{again}; nothing was saved meanwhile, droplets that are off are billed in full"
+        return f"start again with [[command startup]]{again}; nothing was saved meanwhile, droplets that are off are billed in full"
 
     # Numbers and sizes
 
     def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
         parking = len(self.on) - number
         instead = (
-            f"to run fewer for now: `/openvidu park {parking}`"
+            f"to run fewer for now: [[command park {parking}]]"
             if parking > 0
-            else "to run fewer for now: `/openvidu park`"
+            else "to run fewer for now: [[command park]]"
         )
         off = len(self.nodes) - len(self.on)
         if number > len(self.on) and off:
-            instead = f"{count(off, 'node')} {'is' if off == 1 else 'are'} switched off: `/openvidu unpark`"
+            instead = f"{count(off, 'node')} {'is' if off == 1 else 'are'} switched off: [[command unpark]]"
         raise Refused(f"{more(self.cluster.name, number)} Here, {instead} (saves nothing)")
 
     def resize(self, size: str, *, harsh: bool) -> Way:
@@ -157,8 +157,8 @@ class FixedFleet(Fleet):
         if any(n in self.on for n in wrong):
             masters_must_serve(cluster)
         notes = (
-            "*One media node at a time*: the others serve meanwhile. Its disk stays as it is, so that the size can be taken back",
-            "*Nothing is added or removed*: the droplets keep their names, addresses and numbers",
+            "[[strong One media node at a time]]: the others serve meanwhile. Its disk stays as it is, so that the size can be taken back",
+            "[[strong Nothing is added or removed]]: the droplets keep their names, addresses and numbers",
         )
         return Way(
             tuple(self._resizing(wrong, size, harsh=harsh)), notes, (reminders.fixed_size(size),)
@@ -201,9 +201,9 @@ class FixedFleet(Fleet):
                 f"{self.short(off)} {'is' if len(off) == 1 else 'are'} off: nobody meets there"
             )
         back = (
-            "`/openvidu startup`"
+            "[[command startup]]"
             if len(chosen) > 1
-            else f"`/openvidu restart {self.short(chosen)}`"
+            else f"[[command restart {self.short(chosen)}]]"
         )
         if re.fullmatch(r"\d{1,3}", said):
             self.must_leave(len(self.on) - len(chosen))
@@ -223,7 +223,7 @@ class FixedFleet(Fleet):
 
     def check_restart(self, node: MediaNode, said: str) -> None:
         if node.droplet.off:
-            raise Refused(f"{said} is switched off: `/openvidu unpark {said}` starts it")
+            raise Refused(f"{said} is switched off: [[command unpark {said}]] starts it")
 
     def park(self, said: str, *, harsh: bool) -> Way:
         chosen = tuple(n for n in self._picked(said) if not n.droplet.off)
@@ -232,7 +232,7 @@ class FixedFleet(Fleet):
         left = [n for n in self.on if n not in chosen and n.serving]
         if chosen and not left:
             raise Refused(
-                f"that would leave no media node that is seen to serve; `/openvidu shutdown` closes {self.cluster.name}"
+                f"that would leave no media node that is seen to serve; [[command shutdown]] closes {self.cluster.name}"
             )
         if not chosen:
             return Way()
@@ -243,7 +243,7 @@ class FixedFleet(Fleet):
             if harsh
             else (Drain(ids, number=len(ids), who=who, floor=self.floor_without(chosen)),)
         )
-        back = f"`/openvidu unpark {self.short(chosen) if len(chosen) == 1 else len(chosen)}`"
+        back = f"[[command unpark {self.short(chosen) if len(chosen) == 1 else len(chosen)}]]"
         note = f"{NOTHING}. They stay parked through shutdowns and start-ups, until {back}"
         following = f"bring {'it' if len(ids) == 1 else 'them'} back with {back}"
         return Way((*drain, NodesOff(ids, harsh=harsh, who=who)), (note,), next=following)
@@ -256,7 +256,7 @@ class FixedFleet(Fleet):
     def unpark(self, said: str) -> Way:
         if self.cluster.down:
             raise Refused(
-                f"{self.cluster.name} is down; `/openvidu startup {len(self.nodes)}` starts all of it"
+                f"{self.cluster.name} is down; [[command startup {len(self.nodes)}]] starts all of it"
             )
         off = tuple(n for n in self.nodes if n.droplet.off)
         if re.fullmatch(r"\d{1,3}", said):

@@ -45,7 +45,7 @@ class AbsentFleet(Fleet):
     def check_startup(self, said: int | None) -> None:
         if said:
             raise Refused(
-                f"{self.cluster.name} has {self.name}: `/openvidu startup` starts its masters, and {APPLY}"
+                f"{self.cluster.name} has {self.name}: [[command startup]] starts its masters, and {APPLY}"
             )
 
     def down_notes(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class AbsentFleet(Fleet):
         return (f"nobody can meet yet: {APPLY}",)
 
     def down_next(self) -> str:
-        return f"start the masters again with `/openvidu startup`; {APPLY}"
+        return f"start the masters again with [[command startup]]; {APPLY}"
 
     def _known(self) -> str:
         last = self.cluster.last_seen

@@ -32,7 +32,7 @@ class PoolFleet(Fleet):
     """The pool's number is the number of media nodes."""
 
     name = "an autoscale pool"
-    fewer = "`/openvidu scale` sets their number"
+    fewer = "[[command scale]] sets their number"
 
     @property
     def pool(self) -> Pool:
@@ -142,11 +142,11 @@ class PoolFleet(Fleet):
         cluster, number = self.cluster, self.startup_number(said)
         if number is None:
             raise Refused(
-                "how many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`"
+                "how many media nodes? nothing is remembered from an earlier shutdown: say [[command startup N]]"
             )
         if number < 1:
             raise Refused(
-                "a start-up needs at least 1 media node; to run none, leave it down or use `/openvidu shutdown --media-only`"
+                "a start-up needs at least 1 media node; to run none, leave it down or use [[command shutdown --media-only]]"
             )
         if number > MOST:
             raise Refused(f"DigitalOcean's pools hold at most {MOST} droplets; {number} is more")
@@ -172,7 +172,7 @@ class PoolFleet(Fleet):
 
     def down_next(self) -> str:
         again = f" ({count(self.keeps, 'media node')}, as before)" if self.keeps else ""
-        return f"start again with `/openvidu startup`{again}"
+        return f"start again with [[command startup]]{again}"
 
     # Numbers and sizes
 
@@ -182,7 +182,7 @@ class PoolFleet(Fleet):
             raise Refused(f"DigitalOcean's pools hold at most {MOST} droplets; {number} is more")
         if cluster.down:
             raise Refused(
-                f"{cluster.name} is down; `/openvidu startup {number}` starts it with {count(number, 'media node')}"
+                f"{cluster.name} is down; [[command startup {number}]] starts it with {count(number, 'media node')}"
             )
         if number < len(cluster.members) and not harsh:
             self.must_leave(number)
@@ -282,11 +282,11 @@ class PoolFleet(Fleet):
 
     def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
         everybody = said.lower() == "all"
-        back = "`/openvidu startup`" if everybody else f"`/openvidu restart {said}`"
+        back = "[[command startup]]" if everybody else f"[[command restart {said}]]"
         going = [n for n in chosen if n.member_status == "deleting"]
         if going:
             raise Refused(
-                f"DigitalOcean is removing {self.short(going)} already; `/openvidu status` shows what stays"
+                f"DigitalOcean is removing {self.short(going)} already; [[command status]] shows what stays"
             )
         floor, who = self.floor_without(chosen), self.who(chosen)
         step = Drain(

@@ -2,6 +2,7 @@
 
 import re
 
+from services.common.markers import without_markers
 from services.common.text import printable
 
 NAME = 60  # characters of a name that are kept
@@ -11,7 +12,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 def harmless(text: str) -> str:
     """On one line, short, and without a meaning of its own where it is said."""
     line = printable(text.replace("<", "‹").replace(">", "›").replace("&", "+"))
-    return " ".join(re.sub(r"[*_~`]", "", line).split())[:NAME].strip()
+    return without_markers(" ".join(re.sub(r"[*_~`]", "", line).split()))[:NAME].strip()
 
 
 def unescaped(text: str) -> str:
