@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from handlers.views.home_tab import ClusterOverview
+from handlers.views.schedule import schedule_words
 from services.billing.prices import money, so_far, summed
 from services.billing.savings import report
 from services.cluster.model import EVERYTHING, Cluster, Fact
@@ -116,10 +117,8 @@ class ClusterOverviews:
             run = await desk.open_run(name)
             waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
             _, book = await self._hours.books.read(name)
-            hours, closed = (
-                await self._hours.words(name),
-                not wakeable(name, (await self._hours.schedule(name)).due),
-            )
+            schedule = await self._hours.schedule(name)
+            hours, closed = schedule_words(schedule), not wakeable(name, schedule.due)
             rows = forecast(
                 book.windows,
                 now,

@@ -7,6 +7,7 @@ Text that people typed holds none, because `without_markers` and the escaping of
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -68,9 +69,32 @@ def rendered(text: str, render: Callable[[Marker, str], str]) -> str:
     return text
 
 
+def plain_text(text: str) -> str:
+    """The text for a reader that renders nothing: `@U1`, `2027-11-01 20:00 UTC`, commands as they are."""
+    return rendered(text, _plain)
+
+
+def _plain(kind: Marker, value: str) -> str:
+    match kind:
+        case Marker.PERSON:
+            return f"@{value}"
+        case Marker.MOMENT:
+            return f"{datetime.fromtimestamp(int(value), UTC):%Y-%m-%d %H:%M UTC}"
+        case Marker.COMMAND | Marker.STRONG:
+            return value
+        case Marker.WARNING | Marker.ALARM:
+            return "!"
+
+
 def without_markers(text: str) -> str:
     """Text from outside, in which nothing reads as a marker."""
     return _OPENING.sub("[", text)
+
+
+def person_in(name: str) -> str:
+    """A stored name of a person as a marker, where it holds a member id; else the name itself."""
+    found = _PERSON.fullmatch(name)
+    return person(found[1]) if found else name
 
 
 def member_of(name: str) -> str:

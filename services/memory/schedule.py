@@ -13,6 +13,7 @@ from services.access.policy import Actor
 from services.audit.chain import Chain
 from services.common.errors import BadRecord, Superseded
 from services.common.serialize import Classes, read, write
+from services.memory.announcements import Facts, Subject, facts_of, subject_of, summary
 from services.memory.schedule_audit import book_deeds
 from services.store import Commit, Store
 from services.store.keys import book_key
@@ -37,14 +38,45 @@ REMEMBERED = 300  # names of edges and notices; about half a year of a daily win
 
 @dataclass(frozen=True)
 class Announcement:
-    """Something to tell a cluster's people once. `buttons` (label, action, value) are of use until `until` (epoch seconds)."""
+    """Something to post once in a cluster's channel. `announcement` makes one of a subject.
+
+    `kind` and `facts` are the stored subject. `text` is what a version posts that does not know the kind; announcements of 0.1 have
+    only that, as finished mrkdwn, and `buttons` (label, action, value) with it. Times are seconds since the epoch.
+    """
 
     name: str
     text: str
     buttons: tuple[tuple[str, str, str], ...] = ()
+    # It can be answered until then. 0: it offers nothing to press.
     until: float = 0.0
-    calls: bool = False  # the people of the cluster are mentioned
-    at: float = 0.0  # the moment that it is about: how far away that is stands behind its first words, and is kept up to date
+    # It mentions the people of the cluster.
+    calls: bool = False
+    # The moment it is about: a countdown to it is shown, and kept up to date.
+    at: float = 0.0
+    kind: str = ""
+    facts: Facts = ()
+    # Why it can no longer be answered, shown below it.
+    ended: str = ""
+
+    @property
+    def subject(self) -> Subject | None:
+        """What it is about; None where only `text` says so."""
+        return subject_of(self.kind, self.facts)
+
+
+def announcement(
+    name: str, subject: Subject, *, until: float = 0.0, calls: bool = False, at: float = 0.0
+) -> Announcement:
+    """An announcement of a subject; posted once by its name."""
+    return Announcement(
+        name,
+        summary(subject),
+        until=until,
+        calls=calls,
+        at=at,
+        kind=type(subject).__name__,
+        facts=facts_of(subject),
+    )
 
 
 @dataclass(frozen=True)
@@ -125,11 +157,10 @@ class Book:
         """With the buttons of that announcement taken away now, and why said below it."""
 
         def ended(a: Announcement) -> Announcement:
-            return (
-                replace(a, until=min(a.until, now), text=f"{a.text}\n{why}" if why else a.text)
-                if a.name == name
-                else a
-            )
+            if a.name != name:
+                return a
+            text = f"{a.text}\n{why}" if why else a.text
+            return replace(a, until=min(a.until, now), text=text, ended=why or a.ended)
 
         posted = tuple(replace(p, announcement=ended(p.announcement)) for p in self.posted)
         return replace(self, outbox=tuple(ended(a) for a in self.outbox), posted=posted)

@@ -70,7 +70,8 @@ class BackupCreate(Procedure):
             how = "[[strong Offline]]: the masters are off while it is taken, so their disks are at rest and fit together"
         else:
             how = (
-                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost power, and the four not at the same instant; "
+                "[[strong Live, so only crash-consistent]]: each disk as if its master "
+                "had lost power, and the four not at the same instant; "
                 "`--offline` is safer, and takes the cluster down for it"
             )
         secrets = (

@@ -16,7 +16,8 @@ from services.access.clusters import ClusterRegistry
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused
-from services.memory.schedule import Announcement, Book, ScheduleRepository
+from services.memory.announcements import CalendarEmpty, CalendarUnread, Subject, summary
+from services.memory.schedule import Book, ScheduleRepository, announcement
 from services.windows import Exceptions, Freeze, Holiday, Meeting, holidays
 from services.windows.agenda import freezes, meetings
 from services.windows.holidays import Found
@@ -169,9 +170,10 @@ def _with(found: Sequence[Contents], name: str, now: float) -> Callable[[Book], 
             if not source.trouble:
                 exceptions = _filled(exceptions, source.kind, contents.entries)
             sources.append(source)
-            if words := _news(known, source, name):
-                mark = hashlib.sha256(words.encode()).hexdigest()[:12]
-                book = book.telling(Announcement(f"calendar/{mark}/{now:.0f}", words))
+            news = _news(known, source, name)
+            if news is not None:
+                mark = hashlib.sha256(summary(news).encode()).hexdigest()[:12]
+                book = book.telling(announcement(f"calendar/{mark}/{now:.0f}", news))
         return replace(book, exceptions=exceptions, calendars=tuple(sources))
 
     return change
@@ -195,18 +197,13 @@ def _cleared(exceptions: Exceptions, found: Sequence[Contents]) -> Exceptions:
     return exceptions
 
 
-def _news(before: Source | None, now: Source, cluster: str) -> str:
-    """What people are told of a file, once: that it cannot be read, or that it holds no day off any more."""
-    what = CALLED[now.kind]
+def _news(before: Source | None, now: Source, cluster: str) -> Subject | None:
+    """What is announced of a file, once: that it could not be read, or that it holds no entry any more."""
     if now.trouble:
         if before is not None and before.trouble == now.trouble:
-            return ""
-        stay = (
-            "Those known before stay"
-            if before is not None
-            else f"No {what} are known until it can be"
-        )
-        return f"*The {what} of {cluster} could not be read* · {now.file}: {now.trouble}. {stay}; the file is read again each hour."
+            return None
+        holds, known = CALLED[now.kind], before is not None
+        return CalendarUnread(cluster, holds, now.file, now.trouble, read_before=known)
     if now.empty and not (before is not None and before.empty):
-        return f"*{now.file} has {now.found}* · {cluster} closes on every day of its windows."
-    return ""
+        return CalendarEmpty(cluster, now.file, now.found)
+    return None

@@ -14,6 +14,7 @@ from services.billing.savings import Facts, Kept, MastersOff
 from services.cluster.model import Cluster, Droplet, Fact
 from services.common.clock import Clock
 from services.common.errors import BadRecord
+from services.common.markers import person_in
 from services.operations.desk import Desk
 
 EVERY = 60.0
@@ -166,7 +167,7 @@ def facts_of(records: Iterable[Any], now: float) -> Facts:
     for record in records:
         if isinstance(record, dict):
             since, until, by, reason = record["kept"]
-            reading.kept.append((since, until, by, reason))
+            reading.kept.append((since, until, person_in(by), reason))
         else:
             reading.take(*record)
     kept = tuple(

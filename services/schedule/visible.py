@@ -12,7 +12,8 @@ from services.memory.schedule import Book
 from services.operations.desk import Desk
 from services.runs.request import Request
 from services.runs.run import Event, Run
-from services.schedule.scheduler import Schedule, WindowScheduler
+from services.schedule.reading import Schedule
+from services.schedule.scheduler import WindowScheduler
 from services.windows import Row, forecast
 
 
@@ -95,10 +96,6 @@ class VisibleState:
         self._desk.may_read(name, actor)
         _, book = await self._hours.books.read(name)
         return book
-
-    async def hours_words(self, name: str, actor: Actor) -> str:
-        """One line about its hours; "" where there are none."""
-        return (await self.schedule(name, actor)).words
 
     async def schedule(self, name: str, actor: Actor) -> Schedule:
         """What its windows want now and why, and whether it is so."""

@@ -9,10 +9,11 @@ from dataclasses import replace
 from services.access.policy import Actor, Kind, Rules, may_use, whom_to_ask
 from services.common.command import CommandClass
 from services.common.errors import Refused
+from services.common.markers import member_of
 from services.common.text import count, duration
-from services.memory.schedule import Announcement, Book
+from services.memory.announcements import Woken
+from services.memory.schedule import Book, announcement
 from services.operations.desk import Desk
-from services.schedule.overrides import at
 from services.schedule.scheduler import WindowScheduler
 from services.windows import Due, KeepUp, closures, keep_up
 
@@ -55,16 +56,13 @@ class WakeUps:
                 exceptions=exceptions,
             )
             kept[:] = [replace(woken, woken=counts)]
-            words = f"*{name} is woken by {actor.mention}* until {at(woken.until)}{f' · {reason}' if reason else ' · no reason given'}"
-            words += (
-                f". It was closed by {' and '.join(w.name for w in book.windows)}, and closes again then."
-                if book.windows
-                else ""
+            windows = tuple(w.name for w in book.windows)
+            told = announcement(
+                f"woken/{now:.3f}/{actor.user}",
+                Woken(name, woken.until, actor.mention, reason, windows),
             )
             after = replace(exceptions, keep_ups=(*exceptions.keep_ups, *kept))
-            return replace(book, exceptions=after).telling(
-                Announcement(f"woken/{now:.3f}/{actor.user}", words)
-            )
+            return replace(book, exceptions=after).telling(told)
 
         _, before = await self._hours.books.read(name)
         await self._hours.books.edit(name, change, by=actor)
@@ -86,7 +84,7 @@ def wakeable(name: str, due: Due) -> str:
 def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: Rules, now: float) -> str:
     """Why the quota does not allow one more; "" when it does."""
     woken = [k for k in keep_ups if k.woken and k.since > now - WEEK]
-    mine = [k for k in woken if k.by == actor.mention]
+    mine = [k for k in woken if member_of(k.by) == actor.user]
     for used, most, whose in (
         (mine, rules.wakes_each, "you have"),
         (woken, rules.wakes_all, "this cluster has"),

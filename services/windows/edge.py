@@ -59,6 +59,11 @@ class Edge:
     reason: str = ""
 
     @property
+    def clock_time(self) -> str:
+        """`20:00`, local to `zone`."""
+        return self.local.partition("T")[2][:5]
+
+    @property
     def changes(self) -> bool:
         """Whether something changes at it: it acts, and it is not so already."""
         return self.acts and ALREADY not in self.marks

@@ -82,8 +82,8 @@ def test_only_operators_get_anywhere(plan: Plan) -> None:
         verdict = authorize(plan, person, RULES)
         assert verdict.reason
         assert (verdict.kind is Kind.DENIED) == (person not in (OPERATOR, BOTH))
-    assert "ask <@UBOTH> or <@UOP>" in authorize(plan, VIEWER, RULES).reason
-    assert "<@" not in authorize(plan, NOBODY, RULES).reason, (
+    assert "ask [[person UBOTH]] or [[person UOP]]" in authorize(plan, VIEWER, RULES).reason
+    assert "[[person" not in authorize(plan, NOBODY, RULES).reason, (
         "who has no role is told of nobody who has one"
     )
 
@@ -121,7 +121,7 @@ def test_nobody_approves_what_they_asked_for(requester: Actor) -> None:
             "the person counts, not the name, the workspace or the door they come through"
         )
         assert "you asked for this" in verdict.reason
-        assert f"<@{requester.user}>" not in verdict.reason, "whom to ask is somebody else"
+        assert f"[[person {requester.user}]]" not in verdict.reason, "whom to ask is somebody else"
     assert (
         may_approve(requester, requester, replace(everybody, single_operator=True)).kind
         is Kind.ALLOWED

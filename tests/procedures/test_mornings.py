@@ -5,6 +5,7 @@ The night is a short one, from 20:00 to 21:30, so that it is quickly over.
 
 from typing import Any
 
+from handlers.views.schedule import schedule_words
 from services.cloud.clients.oncall import Page
 from services.runs.run import State
 from tests.procedures.test_windows import at, every_kind, play, until, up
@@ -98,7 +99,7 @@ def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_
         await scene.run_is("acme-2", State.DONE)
         await scene.passes(60)
         assert len(said(scene, "did not open")) == 1
-        assert "should be in service" not in (await scene.bot.hours.words("acme"))
+        assert "should be in service" not in schedule_words(await scene.bot.hours.schedule("acme"))
 
     night(story, kind)
 

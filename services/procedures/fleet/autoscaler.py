@@ -184,7 +184,8 @@ class AutoscalerFleet(Fleet):
         notes = (
             f"A new node is of the size that Terraform wrote into the autoscaler, whatever is said here: if that is not {size}, apply "
             f'`mediaNodeInstanceType = "{size}"` first',
-            "[[strong One after the other]]: each finishes its meetings and deletes itself; another comes while there are fewer than the minimum",
+            "[[strong One after the other]]: each finishes its meetings and deletes itself; "
+            "another comes while there are fewer than the minimum",
         )
         return Way(tuple(steps), notes)
 
@@ -311,7 +312,9 @@ class AutoscalerFleet(Fleet):
             for n in there
         )
         price = per_hour(summed(n.droplet.hourly for n in there))
-        head = f"[[strong {count(len(there), 'media node')} of {self.cluster.name} {'is' if len(there) == 1 else 'are'} there while it is down]]"
+        verb = "is" if len(there) == 1 else "are"
+        nodes = f"{count(len(there), 'media node')} of {self.cluster.name}"
+        head = f"[[strong {nodes} {verb} there while it is down]]"
         ways = "[[command startup]], or [[command shutdown]] again to let it finish and go"
         return Alarm(
             f"lookout/there/{max(n.id for n in there)}",
