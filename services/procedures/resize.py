@@ -216,7 +216,8 @@ class ResizeMasters(Procedure):
         if self.rolling:
             told.append(
                 "[[strong One master at a time]]: the other three serve, and the next one goes only "
-                "when all four are healthy. People who are connected through the one that goes may see “Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
+                "when all four are healthy. People who are connected through the one that goes may see "
+                "“Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
         old = sorted({m.size for m in wrong})
         if old and not self._disk(cluster):

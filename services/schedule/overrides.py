@@ -1,6 +1,7 @@
 """What people may do about a cluster's schedule: keep it up, hold it, skip a day, remove a window, answer.
 
-Each is one edit of the cluster's document. All but the answer keep more up than the windows would, so an operator may do them without approval.
+Each is one edit of the cluster's document. All but the answer keep more up than the windows would,
+so an operator may do them without approval.
 """
 
 from collections.abc import Awaitable, Callable, Iterator

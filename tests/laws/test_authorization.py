@@ -123,7 +123,8 @@ SOMETHING: dict[str, tuple[Differs, Change, str]] = {
         "it takes 3 approvals by the policy of now, and 2 were given",
     ),
     "a single operator's own": (
-        Differs.PEOPLE, lambda g, n, r, t: (replace(g, approvers=(ANA,)), n, r, t), "the approval of [[person UANA]] does not count any more",
+        Differs.PEOPLE, lambda g, n, r, t: (replace(g, approvers=(ANA,)), n, r, t),
+        "the approval of [[person UANA]] does not count any more",
     ),
 }  # fmt: skip
 
