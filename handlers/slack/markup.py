@@ -9,7 +9,7 @@ EMOJI = {Marker.WARNING: ":warning:", Marker.ALARM: ":rotating_light:"}
 
 
 def markup(text: str) -> str:
-    """The text as mrkdwn: `[[person U1]]` is `<@U1>`. Text without markers, such as finished mrkdwn, stays as it is."""
+    """Return the text as mrkdwn: `[[person U1]]` becomes `<@U1>`. Other text stays as it is."""
     return rendered(text, _markup)
 
 
@@ -23,6 +23,8 @@ def _markup(kind: Marker, value: str) -> str:
     match kind:
         case Marker.PERSON:
             return f"<@{value}>"
+        case Marker.GROUP:
+            return f"<!subteam^{value}>"
         case Marker.MOMENT:
             return date_time(float(value))
         case Marker.COMMAND:

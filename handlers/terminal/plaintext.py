@@ -76,6 +76,8 @@ def _marker(kind: Marker, value: str, reader: Reader) -> str:
     match kind:
         case Marker.PERSON:
             return f"@{reader.names.get(value, value)}"
+        case Marker.GROUP:
+            return f"@{value}"
         case Marker.MOMENT:
             return _day_and_time(int(value), reader)
         case Marker.COMMAND:

@@ -14,7 +14,8 @@ Button = tuple[str, str, str]  # label, action, value
 def announcement_text(announcement: Announcement, countdown: str = "") -> str:
     """The whole text. `countdown`, as in `in 30 min`, stands behind the first words.
 
-    An announcement of an earlier version, or of a later one whose kind is unknown here, is its stored text.
+    An announcement of an earlier version, or of a later one whose kind is unknown here, is its
+    stored text.
     """
     subject = announcement.subject
     if subject is None:

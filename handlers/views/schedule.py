@@ -8,7 +8,10 @@ from services.windows import Due, Edge, Freeze, Hold, Why
 
 
 def schedule_words(schedule: Schedule) -> str:
-    """What the windows want, and since when it should be in service if it is not; "" without a window or a lock."""
+    """What the windows want, and since when it should be in service if it is not.
+
+    "" without a window or a lock.
+    """
     wanted = due_words(schedule.due)
     late = schedule.overdue
     if late is None or not late.passed(schedule.at):
@@ -18,7 +21,10 @@ def schedule_words(schedule: Schedule) -> str:
 
 
 def due_words(due: Due) -> str:
-    """What is wanted and why, and the next change; "" where there is neither a window nor a lock."""
+    """What is wanted and why, and the next change.
+
+    "" where there is neither a window nor a lock.
+    """
     if due.state == "no opinion" and due.why is None:
         return ""
     parts = (_lock_words(due.why) or due.reason, _next_change(due.next_edge))

@@ -1,7 +1,8 @@
-"""What the schedule announces in a cluster's channel, as values: what happened and its facts. Views render them.
+"""What the schedule announces in a cluster's channel, as values: what happened and its facts.
 
-Their names and facts are stored in the outbox, see `Announcement` in services/memory/schedule.py. Sentences in them (`reason`, `why`,
-`by`) may hold markers (services/common/markers.py).
+Views render them. Their names and facts are stored in the outbox, see `Announcement` in
+services/memory/schedule.py. Sentences in them (`reason`, `why`, `by`) may hold markers
+(services/common/markers.py).
 """
 
 from dataclasses import dataclass, fields
@@ -54,8 +55,9 @@ class EdgeSubject(Subject):
 class ClosesSoon(EdgeSubject):
     """A window closes the cluster soon.
 
-    `rooms`: meetings that run now; None: unknown. `meetings`: what the window does about them (`wait` until `wait_until`, `ask`,
-    `skip`); "" when none run. `fault`: what has to be repaired before it can close.
+    `rooms`: meetings that run now; None: unknown. `meetings`: what the window does about them
+    (`wait` until `wait_until`, `ask`, `skip`); "" when none run. `fault`: what has to be repaired
+    before it can close.
     """
 
     rooms: int | None
@@ -66,9 +68,10 @@ class ClosesSoon(EdgeSubject):
 
 @dataclass(frozen=True)
 class AsksToClose(EdgeSubject):
-    """A window would close the cluster now, and asks first. Without an answer until `until` the cluster stays up.
+    """A window would close the cluster now, and asks first.
 
-    `rooms` and `people` in meetings now; None: unknown.
+    Without an answer until `until` the cluster stays up. `rooms` and `people` in meetings now;
+    None: unknown.
     """
 
     rooms: int | None
@@ -116,7 +119,10 @@ class NotOpened(EdgeSubject):
 
 @dataclass(frozen=True)
 class ClosingGaveWay(Subject):
-    """An opening ended the closing that was not over. `paused`: that run had stopped and is abandoned; else it was cancelled."""
+    """An opening ended the closing that was not over.
+
+    `paused`: that run had stopped and is abandoned; else it was cancelled.
+    """
 
     by: str
     run: str
@@ -221,7 +227,10 @@ class ApprovalEnds(Subject):
 
 @dataclass(frozen=True)
 class CalendarUnread(Subject):
-    """A calendar file could not be read. `holds`: what it holds, such as `holidays`. `read_before`: its earlier entries stay."""
+    """A calendar file could not be read. `holds`: what it holds, such as `holidays`.
+
+    `read_before`: its earlier entries stay.
+    """
 
     holds: str
     file: str
@@ -246,7 +255,10 @@ class StateRewound(Subject):
 
 @dataclass(frozen=True)
 class StateLost(Subject):
-    """The state store is empty. `run`: the run that this bot was driving, "" for none, with its command, step and position."""
+    """The state store is empty.
+
+    `run`: the run that this bot was driving, with its command, step and position; "" for none.
+    """
 
     why: str
     run: str = ""
@@ -308,7 +320,10 @@ def subject_of(kind: str, facts: Facts) -> Subject | None:
 
 
 def summary(subject: Subject) -> str:
-    """One plain line, posted by a version that does not know the kind: `acme: KeptUp (until 2027-11-01 20:00 UTC, by @UANA)`."""
+    """Return one plain line, for a version that does not know the kind.
+
+    `acme: KeptUp (until 2027-11-01 20:00 UTC, by @UANA)`.
+    """
     facts = [f"{name} {_plain(value)}" for name, value in facts_of(subject)[1:] if value]
     return f"{subject.cluster}: {type(subject).__name__} ({', '.join(facts)})"
 

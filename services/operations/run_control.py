@@ -22,6 +22,7 @@ from services.access.reasons import reason_of
 from services.cluster.model import Cluster
 from services.common.clock import Clock
 from services.common.errors import Refused
+from services.common.markers import group
 from services.common.text import duration, listed
 from services.procedures.plan import Plan, plan_onward
 from services.runs.authorization import difference_words, differences, of_run, stake_grew, wanting
@@ -249,7 +250,7 @@ class RunControl:
         if not left.left:
             return voters
         more = "one more person" if left.left == 1 else f"{left.left} others"
-        of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}" if left.lacks else ""
+        of = f", of {listed(map(group, left.lacks))}" if left.lacks else ""
         raise Refused(
             f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet"
         )

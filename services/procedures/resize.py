@@ -226,7 +226,7 @@ class ResizeMasters(Procedure):
             )
         if not self.snapshot:
             told.append(
-                "*No snapshot is taken first*; DigitalOcean recommends one: `--snapshot`, $0.06 for each GB and month until it is deleted"
+                "[[strong No snapshot is taken first]]; DigitalOcean recommends one: `--snapshot`, $0.06 for each GB and month until it is deleted"
             )
         else:
             told.append(

@@ -1,4 +1,7 @@
-"""Alerts about autoscaled fleets: nodes that come while the cluster is down, or a pause that lasts too long. Each is posted once."""
+"""Alerts about autoscaled fleets.
+
+Nodes that come while the cluster is down, or a pause that lasts too long. Each is posted once.
+"""
 
 from functools import partial
 
@@ -21,7 +24,10 @@ class AutoscalerAlerts:
         self._looked: dict[str, float] = {}
 
     async def tick(self) -> None:
-        """Look at every cluster that is due. Each on its own: what goes wrong with one holds up no other."""
+        """Look at every cluster that is due.
+
+        Each on its own: what goes wrong with one holds up no other.
+        """
         now = self._clock.now()
         for name in self._desk.sites.ours:
             if now - self._looked.get(name, 0.0) < EVERY:

@@ -1,6 +1,7 @@
-"""Announces what comes of edges: notices before a closing, openings that are late or missed, approvals and holds that end.
+"""Announces what comes of edges.
 
-Everything goes into the outbox of the evaluated document and is posted once, by its name.
+Notices before a closing, openings that are late or missed, approvals and holds that end. Everything
+goes into the outbox of the evaluated document and is posted once, by its name.
 """
 
 import logging
@@ -47,7 +48,10 @@ REMIND_HOLD = 86400.0
 
 
 class EdgeAnnouncer:
-    """Adds announcements to evaluations. `obstacles`: by cluster and edge, why the last attempt to act on it failed."""
+    """Adds announcements to evaluations.
+
+    `obstacles`: by cluster and edge, why the last attempt to act on it failed.
+    """
 
     def __init__(
         self,
@@ -107,7 +111,10 @@ class EdgeAnnouncer:
         turn.announce(coming.name, subject, until=edge.start, at=edge.start)
 
     async def overdue(self, turn: Evaluation, wanted: Due) -> None:
-        """Call people when the opening time is or will be missed, until a look shows the cluster in service."""
+        """Call people when the opening time is or will be missed.
+
+        It ends when a look shows the cluster in service.
+        """
         holder = await self._reader.runs.current(turn.holder) if turn.holder else None
         terms = await self._reader.terms(turn.name)
         turn.overdue = await self._reader.overdue(turn.name, wanted, turn.book, holder, terms)
@@ -119,7 +126,7 @@ class EdgeAnnouncer:
             self._raise(turn, turn.overdue)
 
     def _warn(self, turn: Evaluation, found: Overdue, holder: Run | None) -> None:
-        """Before the opening time, about a start-up that will not make it."""
+        """Warn before the opening time of a start-up that will be late."""
         progress = self._desk.progress(found.run)
         if holder is None or progress is None or progress.cluster is None:
             return
@@ -129,7 +136,10 @@ class EdgeAnnouncer:
             turn.announce(f"{found.edge.name}/late", subject, calls=True)
 
     def _raise(self, turn: Evaluation, found: Overdue) -> None:
-        """Nothing moves, or its time is over: announced without an estimate, as there is nothing to estimate from."""
+        """Announce that no start-up is under way, or that its time is over.
+
+        Without an estimate: there is nothing to estimate from.
+        """
         edge = found.edge
         late, missed = f"{edge.name}/late", f"{edge.name}/missed"
         warned = late in turn.book.done
@@ -161,7 +171,10 @@ class EdgeAnnouncer:
         return True
 
     async def approvals(self, turn: Evaluation) -> None:
-        """Announce that a window's standing approval ends: from then on the window does not close any more."""
+        """Announce that a window's standing approval ends.
+
+        From then on the window does not close any more.
+        """
         rules = self._desk.site(turn.name).rules
         for window in turn.book.windows:
             run_id = dict(turn.book.runs).get(window.name, "")
@@ -192,7 +205,10 @@ def holds(turn: Evaluation) -> None:
 
 
 def close_notices(turn: Evaluation, wanted: Due | None) -> None:
-    """Take the buttons off notices whose edge does not come: it is kept up or skipped, or its window is gone."""
+    """Take the buttons off notices whose edge does not come.
+
+    It is kept up or skipped, or its window is gone.
+    """
     coming = ""
     if wanted is not None and wanted.next_edge is not None:
         coming = wanted.next_edge.name
@@ -230,7 +246,10 @@ def outcome(turn: Evaluation, run: Run) -> None:
 
 
 def month_report(turn: Evaluation) -> None:
-    """On the first days of a month, once: what the last one saved. The report is made when it is posted."""
+    """Announce once, on the first days of a month, what the last one saved.
+
+    The report is made when it is posted.
+    """
     today = datetime.fromtimestamp(turn.now, UTC)
     if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
         month = today.replace(day=1) - timedelta(days=1)
@@ -239,7 +258,10 @@ def month_report(turn: Evaluation) -> None:
 
 
 def _left(run: Run, cluster: Cluster, now: float) -> float:
-    """Return the seconds that its steps still need. A step that overruns is never assumed to be nearly done: else the warning is late."""
+    """Return the seconds that its steps still need.
+
+    A step that overruns is never assumed to be nearly done: else the warning is late.
+    """
     current, *further = [s.takes(cluster) for s in run.steps[run.position :]] or [0.0]
     began = run.step_began or run.opened_at
     return max(current - (now - began), min(current, SOON)) + sum(further)

@@ -1,4 +1,7 @@
-"""One evaluation of a cluster's schedule: the document as it was read, as it is to be written, and the run to open with it."""
+"""One evaluation of a cluster's schedule.
+
+The document as it was read, as it is to be written, and the run to open with it.
+"""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +17,10 @@ from services.windows import Edge
 
 @dataclass
 class Evaluation:
-    """One tick of one cluster. `text` is the stored document that `before` was read from; `holder` the id of the open run."""
+    """One tick of one cluster. `text` is the stored document that `before` was read from.
+
+    `holder` the id of the open run.
+    """
 
     name: str
     text: str | None

@@ -1,4 +1,7 @@
-"""Opens the runs of a schedule: what to run for the edge that is due, within its standing approval, or whom to ask first."""
+"""Opens the runs of a schedule.
+
+What to run for the edge that is due, within its standing approval, or whom to ask first.
+"""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -30,7 +33,8 @@ TURNING_BACK = 600.0
 class RunOpener:
     """Finds the run that an edge needs, and opens it.
 
-    `obstacles`: by cluster and edge, why the last attempt failed; `miss` announces an edge that nothing comes of.
+    `obstacles`: by cluster and edge, why the last attempt failed; `miss` announces an edge that
+    nothing comes of.
     """
 
     def __init__(
@@ -48,7 +52,8 @@ class RunOpener:
     ) -> RunToOpen | None:
         """Return the run to open, None if there is none now.
 
-        It is tried again at each tick while it still makes sense; the reason is announced once nothing can come of it.
+        It is tried again at each tick while it still makes sense; the reason is announced once
+        nothing can come of it.
         """
         try:
             return await self._run_for(turn, edge, late, seen)
@@ -60,7 +65,10 @@ class RunOpener:
         return None
 
     async def open(self, turn: Evaluation, opening: RunToOpen) -> bool:
-        """Open the run, mark the edge as done, and check that the document is the one that was read: in one commit."""
+        """Open the run and mark the edge as done, in one commit.
+
+        The commit checks that the document is the one that was read.
+        """
         edge = opening.edge
         key = book_key(turn.name)
         after = write_book(turn.book.finished(edge.name), turn.text)
@@ -118,7 +126,10 @@ class RunOpener:
         return RunToOpen(plan, edge, window_actor(edge), standings, yes, reason)
 
     async def _wait_for_holder(self, turn: Evaluation, edge: Edge) -> None:
-        """Refused while another run holds the cluster; a closing by a window makes way for an opening."""
+        """Refuse while another run holds the cluster.
+
+        A closing by a window makes way for an opening.
+        """
         if turn.holder is None:
             return
         run = await self._desk.journal.run(turn.holder)
@@ -132,7 +143,10 @@ class RunOpener:
         raise Refused(f"{run.id} ({run.plan.procedure.words()}) has {turn.name}, {stands}")
 
     async def _make_way(self, turn: Evaluation, run: Run, edge: Edge) -> Run:
-        """End a closing that is not over. More up is the safe direction: an opening does not wait for a person to do that."""
+        """End a closing that is not over.
+
+        More up is the safe direction: an opening does not wait for a person to do that.
+        """
         reason = f"{turn.name} opens at {edge.clock_time}"
         try:
             run = await self._desk.make_way(run, window_actor(edge), reason)
@@ -144,7 +158,10 @@ class RunOpener:
         return run
 
     def _answered(self, turn: Evaluation, edge: Edge) -> bool | None:
-        """Return whether someone said yes to this edge; False while they still may, None when nobody was asked."""
+        """Return whether someone said yes to this edge.
+
+        False while they still may, None when nobody was asked.
+        """
         question = f"{edge.name}/ask"
         if question in dict(turn.book.answers):
             return True
@@ -169,7 +186,11 @@ def _ask(turn: Evaluation, edge: Edge, load: Observed[Load]) -> None:
 
 
 def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:
-    """Return the plan of an edge. A closing that secrets.env forbids is dropped: it is announced at once, and the cluster stays up."""
+    """Return the plan of an edge.
+
+    A closing that secrets.env forbids is dropped: it is announced at once, and the cluster stays
+    up.
+    """
     try:
         return make_plan(cluster, procedure)
     except Unbootable as error:
@@ -181,7 +202,10 @@ def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:
 def _wanted(
     edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, now: float
 ) -> tuple[Procedure, str]:
-    """Return the procedure for an edge, as far as its standing approval goes, and why that is less than all of it; else ""."""
+    """Return the procedure for an edge, as far as its standing approval goes.
+
+    Second: why that is less than all of it; else "".
+    """
     if edge.kind == "open":
         return opening_of(edge, cluster, standings, rules, now)
     left = max(0.0, edge.until - now)

@@ -1,7 +1,8 @@
-"""What people may do about a cluster's schedule: keep it up, hold it, skip a day, remove a window, answer.
+"""What people may do about a cluster's schedule.
 
-Each is one edit of the cluster's document. All but the answer keep more up than the windows would,
-so an operator may do them without approval.
+Keep it up, hold it, skip a day, remove a window, answer. Each is one edit of the cluster's
+document. All but the answer keep more up than the windows would, so an operator may do them without
+approval.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -59,7 +60,10 @@ class ScheduleOverrides:
         return kept
 
     async def _cancel_closing(self, name: str, actor: Actor, reason: str) -> None:
-        """Cancel a window's closing that is under way; it stops at its next safe point, and what it has done is undone then."""
+        """Cancel a window's closing that is under way.
+
+        It stops at its next safe point, and what it has done is undone then.
+        """
         run = await self._desk.open_run(name)
         if (
             run is not None
@@ -167,7 +171,7 @@ class ScheduleOverrides:
 
 
 def _days_begun(book: Book, now: float) -> Iterator[str]:
-    """The days whose closed time has begun and is not over."""
+    """Yield the days whose closed time has begun and is not over."""
     for closure in closures(book.windows, now, now, book.exceptions.free)[0]:
         for occurrence in closure.occurrences:
             if occurrence.close <= now:
@@ -175,7 +179,7 @@ def _days_begun(book: Book, now: float) -> Iterator[str]:
 
 
 def _kept_times(book: Book, kept: KeepUp) -> Iterator[tuple[float, float]]:
-    """When the cluster is up because of this, and not because of its windows or an earlier override."""
+    """Yield when the cluster is up because of this, not of its windows or an earlier keep-up."""
     for closure in closures(book.windows, kept.since, kept.until, book.exceptions.free)[0]:
         begin, end = max(kept.since, closure.close), min(kept.until, closure.open)
         while begin < end and (earlier := book.exceptions.keep_up(begin)) is not None:

@@ -1,4 +1,7 @@
-"""Reads what a cluster's schedule wants now and why, and whether that is so: one answer for acting and for everything shown."""
+"""Reads what a cluster's schedule wants now and why, and whether that is so.
+
+One answer for acting and for everything shown.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +31,10 @@ NEWEST = 20  # runs that start-ups are measured by
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a cluster's windows want now, why, what changes next, and whether that is overdue. `at`: when it was read."""
+    """What a cluster's windows want now, why, what changes next, and whether that is overdue.
+
+    `at`: when it was read.
+    """
 
     due: Due
     overdue: Overdue | None = None
@@ -36,7 +42,10 @@ class Schedule:
 
 
 class PowerWatch:
-    """Since when all masters of a cluster are powered off. Believed once two looks saw it; `on_down` is then called."""
+    """Since when all masters of a cluster are powered off.
+
+    Believed once two looks saw it; `on_down` is then called.
+    """
 
     def __init__(self, on_down: Callable[[str], object]) -> None:
         self._on_down = on_down
@@ -65,7 +74,10 @@ class PowerWatch:
 
 
 class NewestRuns:
-    """A cluster's newest runs, read from the journal: what is over once, what is open only from its newest event on."""
+    """A cluster's newest runs, read from the journal.
+
+    What is over once, what is open only from its newest event on.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -101,7 +113,10 @@ class NewestRuns:
 
 
 class ScheduleReader:
-    """Reads the schedules of a desk's clusters. `obstacles`: by cluster and edge, why the last attempt to act on it failed."""
+    """Reads the schedules of a desk's clusters.
+
+    `obstacles`: by cluster and edge, why the last attempt to act on it failed.
+    """
 
     def __init__(
         self,
@@ -131,7 +146,10 @@ class ScheduleReader:
     async def overdue(
         self, name: str, wanted: Due, book: Book, holder: Run | None, terms: SchedulePolicy
     ) -> Overdue | None:
-        """Return the opening that should have put the cluster in service and did not; None when there is none."""
+        """Return the opening that should have put the cluster in service and did not.
+
+        None when there is none.
+        """
         opens = wanted.since_edge
         why = self._obstacles.get((name, opens.name), "") if opens else ""
         ended = await self.runs.ended(name)
@@ -140,7 +158,10 @@ class ScheduleReader:
         return overdue(known, self._clock.now())
 
     async def unheld(self, name: str) -> tuple[Hold | None, Edge | None]:
-        """Return the hold in force, and the first edge that it has prevented; None where there is none."""
+        """Return the hold in force, and the first edge that it has prevented.
+
+        None where there is none.
+        """
         _, book = await self._books.read(name)
         now, exceptions = self._clock.now(), await self.exceptions(name, book)
         hold = exceptions.hold(now)
@@ -151,7 +172,7 @@ class ScheduleReader:
         return hold, next((e for e in prevented if e.changes), None)
 
     async def terms(self, name: str) -> SchedulePolicy:
-        """Return how edges are kept; start-ups begin as early as this cluster's own, measured, need."""
+        """Return how edges are kept. Start-ups begin as early as the measured ones need."""
         took = await self._startup_times(name)
         needed = lead(took)
         if not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER:
@@ -164,12 +185,18 @@ class ScheduleReader:
         return [r.ended_at - r.opened_at for r in starts if watched(r)]
 
     async def exceptions(self, name: str, book: Book) -> Exceptions:
-        """Return what overrides the windows: holds, freezes and the like, and what people started and stopped."""
+        """Return what overrides the windows.
+
+        Holds, freezes and the like, and what people started and stopped.
+        """
         return with_acts(book.exceptions, await self.runs.ended(name))
 
 
 def watched(run: Run) -> bool:
-    """Whether its duration predicts the next one: it was done, one bot drove all of it, and it waited for no person."""
+    """Return whether its duration predicts the next one.
+
+    It was done, one bot drove all of it, and it waited for no person.
+    """
     return run.state is State.DONE and run.takes <= 1 and not run.asked
 
 
@@ -179,7 +206,10 @@ def with_acts(exceptions: Exceptions, runs: Iterable[Run]) -> Exceptions:
 
 
 def _manual(run: Run) -> Manual | None:
-    """A person's start or stop, which windows respect until their next edge. In doubt which came first, more stays up."""
+    """A person's start or stop, which windows respect until their next edge.
+
+    In doubt which came first, more stays up.
+    """
     if run.requester.window or run.state is not State.DONE:
         return None
     match run.plan.procedure:

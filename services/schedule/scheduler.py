@@ -1,11 +1,13 @@
-"""Keeps the schedules: at each tick, what the windows want is compared with what is, and acted on or announced.
+"""Keeps the schedules: compares at each tick what windows want with what is, and acts on it.
 
-A window requests the same procedures as a person, from the same desk, within the standing approval that was given when it was added.
-A tick works out what the cluster's schedule document should say afterwards and writes it in one commit, the opening of a run included,
-if nobody has changed the document since it was read: an edit seconds before an edge counts, and of two bots one acts. Ticks may come
-at any time.
+A window requests the same procedures as a person, from the same desk, within
+the standing approval that was given when it was added. A tick works out what the cluster's schedule
+document should say afterwards and writes it in one commit, the opening of a run included, if nobody
+has changed the document since it was read: an edit seconds before an edge counts, and of two bots
+one acts. Ticks may come at any time.
 
-reading.py says what is wanted and whether it is so, openings.py which run an edge needs, edge_announcements.py what is announced.
+reading.py says what is wanted and whether it is so, openings.py which run an edge needs,
+edge_announcements.py what is announced.
 """
 
 import asyncio
@@ -55,7 +57,10 @@ AHEAD = SWEEP * 2.5
 
 
 class WindowScheduler:
-    """Looks after the windows of every cluster of a desk. `per_node`: people that a media node is meant for, by cluster."""
+    """Looks after the windows of every cluster of a desk.
+
+    `per_node`: people that a media node is meant for, by cluster.
+    """
 
     def __init__(
         self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})
@@ -69,7 +74,8 @@ class WindowScheduler:
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # By cluster and edge: why the last attempt to act on it failed.
         self._obstacles: dict[tuple[str, str], str] = {}
-        # By cluster: the state that was evaluated without a result, and until when it needs no other evaluation.
+        # By cluster: the state that was evaluated without a result, and until when it needs no
+        # other evaluation.
         self._quiet: dict[str, tuple[tuple[str | None, ...], float]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
         # By cluster: its newest runs whose meetings' end is recorded.
@@ -133,19 +139,28 @@ class WindowScheduler:
     # Reading
 
     async def schedule(self, name: str) -> Schedule:
-        """Return what the windows want now and why, what changes next, and whether it is so: all that is shown is made of it."""
+        """Return what the windows want now and why, what changes next, and whether it is so.
+
+        All that is shown is made of it.
+        """
         return await self._reader.schedule(name)
 
     async def unheld(self, name: str) -> tuple[Hold | None, Edge | None]:
-        """Return the hold in force, and the first edge that it has prevented; None where there is none."""
+        """Return the hold in force, and the first edge that it has prevented.
+
+        None where there is none.
+        """
         return await self._reader.unheld(name)
 
     async def terms(self, name: str) -> SchedulePolicy:
-        """Return how edges are kept; start-ups begin as early as this cluster's own, measured, need."""
+        """Return how edges are kept. Start-ups begin as early as the measured ones need."""
         return await self._reader.terms(name)
 
     async def exceptions(self, name: str, book: Book) -> Exceptions:
-        """Return what overrides the windows: holds, freezes and the like, and what people started and stopped."""
+        """Return what overrides the windows.
+
+        Holds, freezes and the like, and what people started and stopped.
+        """
         return await self._reader.exceptions(name, book)
 
     # Evaluation

@@ -434,7 +434,7 @@ def test_groups_are_counted_one_by_one() -> None:
     )
     first = counted(request(needs=2, lacks=("S1", "S2")), BEN, rules)
     assert first.lacks == ("S2",)
-    assert "<!subteam^S2> is needed too" in refused(first, DORA, rules)
+    assert "[[group S2]] is needed too" in refused(first, DORA, rules)
     assert counted(first, CARLA, rules).lacks == ()
 
 

@@ -381,7 +381,7 @@ def test_one_from_each_group_and_who_is_in_both_counts_for_one() -> None:
     )
     more = adds_up(BOTH, ["UOP"], 2, ops)
     assert more.kind is Kind.DENIED
-    assert "somebody of <!subteam^S0SEC> is needed too" in more.reason
+    assert "somebody of [[group S0SEC]] is needed too" in more.reason
     assert adds_up(APPROVER, ["UOP"], 2, ops).kind is Kind.ALLOWED
     assert adds_up(BOTH, ["UOP"], 3, ops).kind is Kind.ALLOWED, "a third is needed in any case"
 

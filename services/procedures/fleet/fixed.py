@@ -293,8 +293,9 @@ class FixedFleet(Fleet):
 def more(name: str, number: int) -> str:
     """Why another number is Terraform's alone, and what that apply does."""
     return (
-        f"{name} has fixed media nodes, whose number only Terraform changes: `fixedNumberOfMediaNodes = {number}`. *That apply replaces "
-        f"every media node*, not only the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
+        f"{name} has fixed media nodes, whose number only Terraform changes: "
+        f"`fixedNumberOfMediaNodes = {number}`. [[strong That apply replaces every media node]], "
+        f"not only the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
     )
 
 
