@@ -11,9 +11,10 @@ from handlers.views.schedule import schedule_words
 from services.billing.prices import money, so_far, summed
 from services.billing.savings import report
 from services.cluster.model import EVERYTHING, Cluster, Fact
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
-from services.operations.desk import Desk
+from services.operations.reader import ClusterReader
 from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import wakeable
@@ -33,8 +34,11 @@ UNREAD = "the bot's memory could not be read"
 class ClusterOverviews:
     """The newest glance at each cluster, for everybody who has Home open."""
 
-    def __init__(self, desk: Desk, hours: WindowScheduler, clock: Clock) -> None:
-        self._desk = desk
+    def __init__(
+        self, reader: ClusterReader, bulkheads: Bulkheads, hours: WindowScheduler, clock: Clock
+    ) -> None:
+        self._reader = reader
+        self._bulkheads = bulkheads
         self._hours = hours
         self._clock = clock
         self._known: dict[str, ClusterOverview] = {}
@@ -54,14 +58,14 @@ class ClusterOverviews:
     async def differs(self, name: str) -> bool:
         """Whether the state store says something else of it than last time, whoever wrote it."""
         try:
-            stamp = (await self._desk.stamp(name), tuple(r.id for r in await self._waiting(name)))
+            stamp = (await self._reader.stamp(name), tuple(r.id for r in await self._waiting(name)))
         except BotError:
             return False
         before, self._stamps[name] = self._stamps.get(name), stamp
         return before != stamp
 
     async def _waiting(self, name: str) -> list[Request]:
-        return [*await self._desk.waiting(name), *await self._desk.scheduled(name)]
+        return [*await self._reader.waiting(name), *await self._reader.scheduled(name)]
 
     async def look(self, names: Iterable[str], at_most: float = LOOK_EVERY) -> set[str]:
         """Look at them again, unless they were a moment ago. Returns those whose newest change has not been seen yet."""
@@ -74,7 +78,7 @@ class ClusterOverviews:
 
     async def _one(self, name: str, at_most: float) -> str:
         async with self._gate:
-            with self._desk.bulkheads.within("glances", name):
+            with self._bulkheads.within("glances", name):
                 return await self._look_at(name, at_most)
             self._known[name] = replace(
                 self.known(name),
@@ -95,7 +99,7 @@ class ClusterOverviews:
         """Look at the cluster itself."""
         try:
             async with self._clock.timeout(LOOK_WITHIN):
-                cluster = await self._desk.look(glance.name, NEEDS)
+                cluster = await self._reader.look(glance.name, NEEDS)
         except TimeoutError:
             return replace(
                 glance,
@@ -111,11 +115,11 @@ class ClusterOverviews:
 
     async def _read(self, glance: ClusterOverview) -> ClusterOverview:
         """What the state store says: runs, requests, windows, holds, costs."""
-        name, desk, now = glance.name, self._desk, self._clock.now()
+        name, reader, now = glance.name, self._reader, self._clock.now()
         unread = tuple(t for t in glance.trouble if not t.startswith(UNREAD))
         try:
-            run = await desk.open_run(name)
-            waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
+            run = await reader.open_run(name)
+            waiting, later = tuple(await reader.waiting(name)), tuple(await reader.scheduled(name))
             _, book = await self._hours.books.read(name)
             schedule = await self._hours.schedule(name)
             hours, closed = schedule_words(schedule), not wakeable(name, schedule.due)
@@ -134,7 +138,7 @@ class ClusterOverviews:
         return replace(
             glance,
             run=run,
-            progress=desk.progress(run.id) if run else None,
+            progress=reader.progress(run.id) if run else None,
             waiting=waiting,
             later=later,
             closed=closed,

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
-from services.common.markers import group, person, strong
+from services.common.markers import person, strong, user_group
 from services.procedures.plan import Plan
 from services.windows import Window, closed_words
 
@@ -435,7 +435,7 @@ def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Ve
     was, now = tally(before, needs, rules), tally((*before, actor.user), needs, rules)
     if now.left < was.left:
         return Verdict(Kind.ALLOWED, "counts")
-    groups = " and ".join(map(group, was.lacks))
+    groups = " and ".join(map(user_group, was.lacks))
     return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")
 
 

@@ -39,7 +39,7 @@ def person(member: str) -> str:
     return f"[[{Marker.PERSON} {member}]]"
 
 
-def group(ident: str) -> str:
+def user_group(ident: str) -> str:
     """A user group, by its Slack id."""
     return f"[[{Marker.GROUP} {ident}]]"
 

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.store import Commit, Store
-from services.store.keys import TAKEN, answered_key, held_key, once_key, sure_key
+from services.store.keys import (
+    TAKEN,
+    TAKEN_SEEN,
+    answered_key,
+    held_key,
+    once_key,
+    sure_key,
+    trigger_once,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class CommandInbox:
     """
 
     LOG = TAKEN
-    SEEN = "intake:seen"
+    SEEN = TAKEN_SEEN
     KEPT = 3600.0  # seconds after which no one waits for an answer any more
 
     def __init__(self, store: Store) -> None:
@@ -41,7 +49,7 @@ class CommandInbox:
 
         Repeatable if the store's answer is lost.
         """
-        holder, seen = held_key(name), once_key(f"trigger:{trigger}")
+        holder, seen = held_key(name), once_key(trigger_once(trigger))
         once = {seen: "1"} if trigger else {}
         ttl = {holder: seconds} | dict.fromkeys(once, self.KEPT)
         note = json.dumps({**what, "name": name})  # its own name replaces any other

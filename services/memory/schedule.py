@@ -18,6 +18,7 @@ from services.common.serialize import Classes, read, write
 from services.memory.announcements import Facts, Subject, facts_of, subject_of, summary
 from services.memory.schedule_audit import book_deeds
 from services.store import Commit, Store
+from services.store.edit import retried, too_fast
 from services.store.keys import book_key
 from services.windows import (
     NONE,
@@ -184,8 +185,7 @@ class Book:
         return replace(self, outbox=tuple(ended(a) for a in self.outbox), posted=posted)
 
     def telling(self, announcement: Announcement) -> "Book":
-        """Return it with one more announcement in the outbox; once by its name.
-        """
+        """Return it with one more announcement in the outbox; once by its name."""
         if announcement.name in self.done:
             return self
         return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
@@ -240,8 +240,7 @@ class ScheduleRepository:
         self.clock: Callable[[], float] = lambda: 0.0
 
     async def read(self, cluster: str) -> tuple[str | None, Book]:
-        """Return the stored text, to check against, and the document with the settings' windows.
-        """
+        """Return the stored text, to check against, and the document with the settings' windows."""
         (text,) = await self._store.get(book_key(cluster))
         try:
             return text, self._with_seed(cluster, read_book(text))
@@ -282,13 +281,13 @@ class ScheduleRepository:
         `fence`: what must still be stored elsewhere, such as a lease; Superseded if it is not.
         `by`: the person who decided it, if one did.
         """
-        while True:
+
+        async def attempt() -> Book | None:
             text, book = await self.read(cluster)
-            if book != read_book(
-                text
-            ):  # the settings' windows: no decision of whoever changes the book now
+            if book != read_book(text):
+                # The settings' windows: no decision of whoever changes the schedule now.
                 await self._write(cluster, text, book)
-                continue
+                return None
             after = change(book)
             if after == book and text is not None:
                 return book
@@ -296,6 +295,9 @@ class ScheduleRepository:
                 return after
             if fence and await self._store.get(*fence) != list(fence.values()):
                 raise Superseded(f"the hours of {cluster} are somebody else's to change by now")
+            return None
+
+        return await retried(attempt, too_fast(f"the schedule of {cluster}"))
 
     async def seed(self, cluster: str) -> None:
         """Take the windows of the settings file, unless that was done.

@@ -25,7 +25,7 @@ from services.memory.announcements import (
     edge_facts,
 )
 from services.memory.schedule import Announcement
-from services.operations.desk import SWEEP, Desk
+from services.operations.assembly import SWEEP, Operations
 from services.procedures import Shutdown
 from services.procedures.boot_file import closing_fault
 from services.runs.run import Run, State
@@ -55,13 +55,14 @@ class EdgeAnnouncer:
 
     def __init__(
         self,
-        desk: Desk,
-        reader: ScheduleReader,
+        operations: Operations,
+        schedules: ScheduleReader,
         power: PowerWatch,
         obstacles: dict[tuple[str, str], str],
     ) -> None:
-        self._desk = desk
-        self._reader = reader
+        self._reader = operations.reader
+        self._clusters = operations.clusters
+        self._schedules = schedules
         self._power = power
         self._obstacles = obstacles
         self._added: dict[str, Run] = {}
@@ -99,7 +100,7 @@ class EdgeAnnouncer:
         load: Observed[Load] = NOT_LOOKED
         fault = ""
         with suppress(BotError):
-            seen = await self._desk.look(turn.name, NOTICED)
+            seen = await self._reader.look(turn.name, NOTICED)
             load, fault = seen.load, closing_fault(seen, masters=edge.closes != "media-only")
         subject = ClosesSoon(
             **edge_facts(turn.name, edge),
@@ -115,9 +116,9 @@ class EdgeAnnouncer:
 
         It ends when a look shows the cluster in service.
         """
-        holder = await self._reader.runs.current(turn.holder) if turn.holder else None
-        terms = await self._reader.terms(turn.name)
-        turn.overdue = await self._reader.overdue(turn.name, wanted, turn.book, holder, terms)
+        holder = await self._schedules.runs.current(turn.holder) if turn.holder else None
+        terms = await self._schedules.terms(turn.name)
+        turn.overdue = await self._schedules.overdue(turn.name, wanted, turn.book, holder, terms)
         if turn.overdue is None:
             return
         if turn.overdue.moves and turn.now < turn.overdue.by:
@@ -127,7 +128,7 @@ class EdgeAnnouncer:
 
     def _warn(self, turn: Evaluation, found: Overdue, holder: Run | None) -> None:
         """Warn before the opening time of a start-up that will be late."""
-        progress = self._desk.progress(found.run)
+        progress = self._reader.progress(found.run)
         if holder is None or progress is None or progress.cluster is None:
             return
         late = will_miss(turn.now, found.edge, _left(holder, progress.cluster, turn.now))
@@ -159,7 +160,7 @@ class EdgeAnnouncer:
             return False
         self._looked[turn.name] = turn.now
         try:
-            seen = await self._desk.look(turn.name)
+            seen = await self._reader.look(turn.name)
         except BotError as error:
             log.info("whether %s serves: %s", turn.name, error)
             return False
@@ -175,7 +176,7 @@ class EdgeAnnouncer:
 
         From then on the window does not close any more.
         """
-        rules = self._desk.site(turn.name).rules
+        rules = self._clusters.site(turn.name).rules
         for window in turn.book.windows:
             run_id = dict(turn.book.runs).get(window.name, "")
             standing = of_window(window, await self._adding(run_id) if run_id else None)
@@ -188,7 +189,7 @@ class EdgeAnnouncer:
     async def _adding(self, run_id: str) -> Run:
         """Return the run that added a window; it is over, and does not change."""
         if run_id not in self._added:
-            self._added[run_id] = await self._desk.journal.run(run_id)
+            self._added[run_id] = await self._reader.run(run_id)
         return self._added[run_id]
 
 
@@ -262,6 +263,6 @@ def _left(run: Run, cluster: Cluster, now: float) -> float:
 
     A step that overruns is never assumed to be nearly done: else the warning is late.
     """
-    current, *further = [s.takes(cluster) for s in run.steps[run.position :]] or [0.0]
+    current, *further = [s.expected_seconds(cluster) for s in run.steps[run.position :]] or [0.0]
     began = run.step_began or run.opened_at
     return max(current - (now - began), min(current, SOON)) + sum(further)

@@ -13,7 +13,8 @@ from services.common.errors import BotError, Refused
 from services.common.observed import Observed
 from services.memory.announcements import AsksToClose, OpensWithLess, edge_facts, running_meetings
 from services.memory.schedule import write_book
-from services.operations.desk import Desk
+from services.operations.assembly import Operations
+from services.operations.opening import Opening, StandingAuthority
 from services.procedures import Procedure, Shutdown
 from services.procedures.boot_file import Unbootable, unread
 from services.procedures.plan import Plan, make_plan
@@ -30,7 +31,7 @@ UNANSWERED = 1800.0  # seconds without an answer until the cluster stays up
 TURNING_BACK = 600.0
 
 
-class RunOpener:
+class EdgeRuns:
     """Finds the run that an edge needs, and opens it.
 
     `obstacles`: by cluster and edge, why the last attempt failed; `miss` announces an edge that
@@ -39,11 +40,13 @@ class RunOpener:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: Operations,
         obstacles: dict[tuple[str, str], str],
         miss: Callable[[Evaluation, Missed], None],
     ) -> None:
-        self._desk = desk
+        self._operations = operations.service
+        self._reader = operations.reader
+        self._clusters = operations.clusters
         self._obstacles = obstacles
         self._miss = miss
 
@@ -74,17 +77,18 @@ class RunOpener:
         after = write_book(turn.book.finished(edge.name), turn.text)
         serves_by = edge.at if edge.kind == "open" else 0.0
         try:
-            await self._desk.open_for_window(
-                opening.plan,
-                opening.requester,
+            authority = StandingAuthority(
+                edge,
                 opening.standings,
                 opening.yes,
-                opening.reason,
-                edge,
-                (serves_by, opening.opens),
+                serves_by,
+                opening.opens,
                 {key: turn.text},
                 {key: after},
             )
+            window = opening.requester
+            run = Opening(opening.plan, window, opening.reason, authority=authority)
+            await self._operations.open_at_edge(window, run)
         except Refused as error:
             log.info("%s of %s: %s", edge.name, turn.name, error)
             return False
@@ -98,14 +102,16 @@ class RunOpener:
         answered = self._answered(turn, edge)
         if answered is False:
             return None
-        cluster = seen or await self._desk.look(turn.name)
+        cluster = seen or await self._reader.look(turn.name)
         empties = edge.kind == "close" and not idle(cluster.load)
         if answered is None and empties and edge.meetings != "wait":
             _ask(turn, edge, cluster.load)
             return None
-        rules = self._desk.site(turn.name).rules
+        rules = self._clusters.site(turn.name).rules
         # An opening brings back what was there: it does not wait for Slack.
-        standings = await self._desk.standings(turn.book, edge.windows, surely=edge.kind == "close")
+        standings = await self._reader.standings(
+            turn.book, edge.windows, surely=edge.kind == "close"
+        )
         procedure, less = _wanted(edge, cluster, standings, rules, turn.now)
         plan = _planned(edge, cluster, procedure)
         if plan.empty:
@@ -132,7 +138,7 @@ class RunOpener:
         """
         if turn.holder is None:
             return
-        run = await self._desk.journal.run(turn.holder)
+        run = await self._reader.run(turn.holder)
         if edge.kind == "open" and run.edge and isinstance(run.plan.procedure, Shutdown):
             run = await self._make_way(turn, run, edge)
         if turn.holder is None:
@@ -149,7 +155,7 @@ class RunOpener:
         """
         reason = f"{turn.name} opens at {edge.clock_time}"
         try:
-            run = await self._desk.make_way(run, window_actor(edge), reason)
+            run = await self._operations.make_way(run, window_actor(edge), reason)
         except Refused as error:
             log.info("%s of %s: %s", edge.name, turn.name, error)
             return run

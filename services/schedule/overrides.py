@@ -14,7 +14,7 @@ from services.common.command import CommandClass
 from services.common.errors import Refused
 from services.memory.announcements import DaysSkipped, HoldEnded, KeptUp, PutOnHold, WindowRemoved
 from services.memory.schedule import ANSWERS, Book, announcement
-from services.operations.desk import Desk
+from services.operations.assembly import Operations
 from services.procedures import Shutdown
 from services.schedule.usage import Usage
 from services.windows import Due, Hold, KeepUp, Length, closures, due, keep_up
@@ -24,17 +24,22 @@ class ScheduleOverrides:
     """Applies overrides; `look_after` re-evaluates the cluster immediately."""
 
     def __init__(
-        self, desk: Desk, clock: Clock, usage: Usage, look_after: Callable[[str], Awaitable[None]]
+        self,
+        operations: Operations,
+        clock: Clock,
+        usage: Usage,
+        look_after: Callable[[str], Awaitable[None]],
     ) -> None:
-        self._desk = desk
+        self._operations = operations.service
+        self._reader = operations.reader
         self._clock = clock
         self._usage = usage
         self._look_after = look_after
-        self._books = desk.memory.books
+        self._books = operations.memory.books
 
     async def keep(self, name: str, length: Length, actor: Actor, reason: str = "") -> KeepUp:
         """Keep the cluster up for a while, or start it again. Ends by itself."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, before = await self._books.read(name)
         kept = keep_up(
@@ -64,7 +69,7 @@ class ScheduleOverrides:
 
         It stops at its next safe point, and what it has done is undone then.
         """
-        run = await self._desk.open_run(name)
+        run = await self._reader.open_run(name)
         if (
             run is not None
             and run.requester.window
@@ -72,13 +77,13 @@ class ScheduleOverrides:
             and run.cancel is None
         ):
             try:
-                await self._desk.cancel(run.id, actor, reason or f"{name} stays up")
+                await self._operations.cancel(run.id, actor, reason or f"{name} stays up")
             except Refused:
                 return  # it is over, or has stopped by itself: its own message says what to do
 
     async def close_now(self, name: str, edge: str, actor: Actor) -> None:
         """Answer yes to a window that asks first."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         question = f"{edge}/ask"
         now = self._clock.now()
 
@@ -97,9 +102,9 @@ class ScheduleOverrides:
 
     async def hold(self, name: str, reason: str, until: float, actor: Actor) -> Hold:
         """Block every change of this cluster until then, by windows too."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         hold = Hold(self._clock.now(), until, actor.mention, reason)
-        run = await self._desk.open_run(name)
+        run = await self._reader.open_run(name)
         subject = PutOnHold(name, until, actor.mention, reason, run.id if run is not None else "")
         told = announcement(f"hold/{hold.since:.3f}", subject)
 
@@ -112,7 +117,7 @@ class ScheduleOverrides:
 
     async def unhold(self, name: str, actor: Actor) -> Hold:
         """End the hold now, and return it."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, before = await self._books.read(name)
         hold = before.exceptions.hold(now)
@@ -132,7 +137,7 @@ class ScheduleOverrides:
 
     async def remove(self, name: str, window: str, actor: Actor) -> Due:
         """Remove a window. Returns what was wanted with it."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         told = announcement(
             f"removed/{window}/{now:.3f}", WindowRemoved(name, window, actor.mention)
@@ -151,7 +156,7 @@ class ScheduleOverrides:
 
     async def skip(self, name: str, dates: tuple[str, ...], actor: Actor) -> None:
         """Except days (ISO dates): no window of this cluster closes it on them."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         told = announcement(f"skip/{now:.3f}/{actor.user}", DaysSkipped(name, dates, actor.mention))
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from services.cluster.model import Cluster, FleetKind
 from services.common.clock import Clock
-from services.memory.schedule import Book
-from services.operations.desk import Desk
+from services.memory.schedule import Book, ScheduleRepository
+from services.operations.reader import ClusterReader
 from services.procedures import Shutdown, Startup
 from services.runs.run import Run, State
 from services.schedule.overdue import Known, Overdue, overdue
@@ -79,8 +79,8 @@ class NewestRuns:
     What is over once, what is open only from its newest event on.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, reader: ClusterReader) -> None:
+        self._reader = reader
         self._ended: dict[str, dict[str, Run]] = {}
         self._open: dict[str, Run] = {}
 
@@ -88,7 +88,7 @@ class NewestRuns:
         """Return the newest runs that are over, newest first."""
         before = self._ended.get(name, {})
         ended: dict[str, Run] = {}
-        for run_id in await self._desk.journal.latest(name, NEWEST):
+        for run_id in await self._reader.latest(name, NEWEST):
             run = before.get(run_id) or await self.current(run_id)
             if run.over:
                 ended[run_id] = run
@@ -100,9 +100,9 @@ class NewestRuns:
         """Return an open run as it is now."""
         before = self._open.get(run_id)
         if before is None:
-            run = await self._desk.journal.run(run_id)
+            run = await self._reader.run(run_id)
         else:
-            run = await self._desk.journal.refresh(before)
+            run = await self._reader.refreshed(before)
         self._open[run_id] = run
         return run
 
@@ -120,26 +120,27 @@ class ScheduleReader:
 
     def __init__(
         self,
-        desk: Desk,
+        reader: ClusterReader,
+        books: ScheduleRepository,
         clock: Clock,
         per_node: Mapping[str, int],
         power: PowerWatch,
         obstacles: Mapping[tuple[str, str], str],
     ) -> None:
-        self._desk = desk
+        self._reader = reader
         self._clock = clock
         self._per_node = per_node
         self._power = power
         self._obstacles = obstacles
-        self._books = desk.memory.books
-        self.runs = NewestRuns(desk)
+        self._books = books
+        self.runs = NewestRuns(reader)
 
     async def schedule(self, name: str) -> Schedule:
         """Return what the windows want now and why, what changes next, and whether it is so."""
         _, book = await self._books.read(name)
         terms = await self.terms(name)
         wanted = due(book.windows, self._clock.now(), await self.exceptions(name, book), terms)
-        holder = await self._desk.open_run(name)
+        holder = await self._reader.open_run(name)
         late = await self.overdue(name, wanted, book, holder, terms)
         return Schedule(wanted, late, self._clock.now())
 
@@ -175,7 +176,7 @@ class ScheduleReader:
         """Return how edges are kept. Start-ups begin as early as the measured ones need."""
         took = await self._startup_times(name)
         needed = lead(took)
-        if not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER:
+        if not took and await self._reader.last_kind(name) is FleetKind.AUTOSCALER:
             needed = BY_TURNS
         return SchedulePolicy(lead=needed, per_node=self._per_node.get(name))
 

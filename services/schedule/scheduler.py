@@ -24,12 +24,12 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.metrics import METRICS
 from services.memory.schedule import Book, ScheduleRepository, read_book, write_book
-from services.operations.desk import SWEEP, Desk
+from services.operations.assembly import SWEEP, Operations
 from services.runs.run import Run
 from services.schedule import edge_announcements
 from services.schedule.edge_announcements import EdgeAnnouncer
 from services.schedule.evaluation import Evaluation, RunToOpen
-from services.schedule.openings import RunOpener, with_next_opening
+from services.schedule.openings import EdgeRuns, with_next_opening
 from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import evening_of
 from services.schedule.reading import PowerWatch, Schedule, ScheduleReader
@@ -63,13 +63,19 @@ class WindowScheduler:
     """
 
     def __init__(
-        self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})
+        self,
+        operations: Operations,
+        clock: Clock,
+        per_node: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        self._desk = desk
+        self._reader = operations.reader
+        self._clusters = operations.clusters
+        self._memory = operations.memory
+        self._bulkheads = operations.bulkheads
         self._clock = clock
-        self.books: ScheduleRepository = desk.memory.books
-        self.usage = Usage(desk, clock)
-        self.wishes = ScheduleOverrides(desk, clock, self.usage, self.look_after)
+        self.books: ScheduleRepository = operations.memory.books
+        self.usage = Usage(operations.reader, operations.usage, clock)
+        self.wishes = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # By cluster and edge: why the last attempt to act on it failed.
@@ -83,19 +89,21 @@ class WindowScheduler:
         # Clusters that should be in service and are not, as of the last tick.
         self._late: set[str] = set()
         self._power = PowerWatch(lambda name: self._quiet.pop(name, None))
-        self._reader = ScheduleReader(desk, clock, per_node, self._power, self._obstacles)
-        self._announcer = EdgeAnnouncer(desk, self._reader, self._power, self._obstacles)
-        self._opener = RunOpener(desk, self._obstacles, self._announcer.miss)
+        self._schedules = ScheduleReader(
+            operations.reader, self.books, clock, per_node, self._power, self._obstacles
+        )
+        self._announcer = EdgeAnnouncer(operations, self._schedules, self._power, self._obstacles)
+        self._edge_runs = EdgeRuns(operations, self._obstacles, self._announcer.miss)
 
     async def tick(self) -> None:
         """Evaluate every cluster. Each on its own: what goes wrong with one holds up no other."""
-        await self._desk.bulkheads.each(PART, self._desk.sites.ours, self._tick, together=True)
+        await self._bulkheads.each(PART, self._clusters.ours, self._tick, together=True)
 
     async def _tick(self, name: str) -> None:
         async with self._gate:
             await self._look_after(name, None)
         if name not in self._ahead:  # looks are scarce in these seconds
-            await self._desk.bulkheads.keep("usage", partial(self._record, name), name)
+            await self._bulkheads.keep("usage", partial(self._record, name), name)
 
     async def look_after(self, name: str, seen: Cluster | None = None) -> None:
         """Do what is due on one cluster. `seen`: a look at it that is seconds old."""
@@ -126,7 +134,7 @@ class WindowScheduler:
         """Drop everything that was read from the state: the state is lost."""
         for cache in (self._obstacles, self._quiet, self._evenings, self._late):
             cache.clear()
-        for part in (self._reader.runs, self._power, self._announcer, self.usage):
+        for part in (self._schedules.runs, self._power, self._announcer, self.usage):
             part.forget()
 
     async def aclose(self) -> None:
@@ -143,32 +151,32 @@ class WindowScheduler:
 
         All that is shown is made of it.
         """
-        return await self._reader.schedule(name)
+        return await self._schedules.schedule(name)
 
     async def unheld(self, name: str) -> tuple[Hold | None, Edge | None]:
         """Return the hold in force, and the first edge that it has prevented.
 
         None where there is none.
         """
-        return await self._reader.unheld(name)
+        return await self._schedules.unheld(name)
 
     async def terms(self, name: str) -> SchedulePolicy:
         """Return how edges are kept. Start-ups begin as early as the measured ones need."""
-        return await self._reader.terms(name)
+        return await self._schedules.terms(name)
 
     async def exceptions(self, name: str, book: Book) -> Exceptions:
         """Return what overrides the windows.
 
         Holds, freezes and the like, and what people started and stopped.
         """
-        return await self._reader.exceptions(name, book)
+        return await self._schedules.exceptions(name, book)
 
     # Evaluation
 
     async def _turn(self, name: str, seen: Cluster | None) -> bool:
         """Return False on a concurrent write; evaluate again."""
         now = self._clock.now()
-        stamp = await self._desk.stamp(name)
+        stamp = await self._reader.stamp(name)
         text, holder, number = stamp
         quiet, until = self._quiet.get(name, ((), 0.0))
         if text is None or (quiet == stamp and now < until):
@@ -209,9 +217,9 @@ class WindowScheduler:
             self._announcer.miss(turn, missed)
         opening = None
         if decision.act is not None:
-            opening = await self._opener.act(turn, decision.act, decision.reason, seen)
+            opening = await self._edge_runs.act(turn, decision.act, decision.reason, seen)
             opening = with_next_opening(opening, decision.due.next_edge)
-        newest = await self._reader.runs.ended(turn.name)
+        newest = await self._schedules.runs.ended(turn.name)
         for run in newest:
             edge_announcements.outcome(turn, run)
         await self._remember_evenings(turn.name, newest)
@@ -232,12 +240,12 @@ class WindowScheduler:
         noted, runs = self._evenings.get(name, frozenset()), list(newest)
         for run in runs:
             if run.id not in noted and (evening := evening_of(run)) is not None:
-                await self._desk.memory.note_evening(name, evening)
+                await self._memory.note_evening(name, evening)
         self._evenings[name] = frozenset(run.id for run in runs if run.over)
 
     async def _write(self, turn: Evaluation, opening: RunToOpen | None) -> bool:
         if opening is not None:
-            if not await self._opener.open(turn, opening):
+            if not await self._edge_runs.open(turn, opening):
                 return False
         elif turn.book != turn.before and not await self.books.put(turn.name, turn.text, turn.book):
             return False
@@ -276,13 +284,13 @@ class WindowScheduler:
         if self._ahead.get(name) is task:
             del self._ahead[name]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._desk.bulkheads.note(PART, name, error)
+            self._bulkheads.note(PART, name, error)
 
     async def _wait_for(self, name: str, start: float) -> None:
         seen = None
         async with self._gate:
             with suppress(BotError):
-                seen = await self._desk.look(name)
+                seen = await self._reader.look(name)
         while (left := start - self._clock.now()) > 0:
             await self._clock.sleep(left + 0.001)
         await self.look_after(name, seen)

@@ -15,7 +15,8 @@ from services.cluster.model import Cluster, Droplet, Fact
 from services.common.clock import Clock
 from services.common.errors import BadRecord
 from services.common.markers import person_in
-from services.operations.desk import Desk
+from services.memory.usage_log import UsageLog
+from services.operations.reader import ClusterReader
 
 EVERY = 60.0
 RECORDS = 100_000
@@ -31,8 +32,9 @@ class Usage:
     off* is false, true, or UNCAPPED where they are billed for every hour.
     """
 
-    def __init__(self, desk: Desk, clock: Clock) -> None:
-        self._desk = desk
+    def __init__(self, reader: ClusterReader, log: UsageLog, clock: Clock) -> None:
+        self._reader = reader
+        self._log = log
         self._clock = clock
         self._newest: dict[str, tuple[float, str]] = {}
 
@@ -45,7 +47,7 @@ class Usage:
         at, before = self._newest.get(name, (0.0, ""))
         if now - at < EVERY:
             return None
-        cluster = await self._desk.look(name, frozenset({Fact.DROPLETS}))
+        cluster = await self._reader.look(name, frozenset({Fact.DROPLETS}))
         if not cluster.masters:
             return None  # nothing of it is visible, which does not mean that nothing exists
         if hourly(cluster).total is None:
@@ -56,7 +58,7 @@ class Usage:
             states = (json.dumps(r[1:]) for r in newest_first if isinstance(r, list))
             before = next(states, "")
         if seen != before:
-            await self._desk.note_usage(name, json.dumps([now, *json.loads(seen)]))
+            await self._log.add(name, json.dumps([now, *json.loads(seen)]))
         self._newest[name] = (now, seen)
         return cluster
 
@@ -66,7 +68,7 @@ class Usage:
 
     async def keeps(self, name: str, since: float, until: float, by: str, reason: str) -> None:
         """Record that a person keeps it up although a window would close it."""
-        await self._desk.note_usage(name, json.dumps({"kept": [since, until, by, reason]}))
+        await self._log.add(name, json.dumps({"kept": [since, until, by, reason]}))
 
     async def facts(self, name: str) -> Facts | None:
         """Return everything that was recorded; None if nothing was."""
@@ -77,7 +79,7 @@ class Usage:
 
     async def _read(self, name: str, count: int) -> list[Any]:
         try:
-            return [json.loads(text) for text in await self._desk.usage(name, count)]
+            return [json.loads(text) for text in await self._log.newest(name, count)]
         except ValueError:
             raise BadRecord(
                 f"what {name} was billed cannot be told: a record of it in the state is damaged"

@@ -12,12 +12,12 @@ from handlers.terminal.plaintext import Reader, words_of
 from services.common.markers import (
     WARNING,
     command,
-    group,
     member_of,
     moment,
     person,
     person_in,
     strong,
+    user_group,
     without_markers,
 )
 
@@ -119,7 +119,7 @@ def test_the_law_lets_through_what_is_not_slack(said: str) -> None:
 
 SENTENCES = [
     (person("UBEN"), "<@UBEN>", "@ben"),
-    (group("S0OPS"), "<!subteam^S0OPS>", "@S0OPS"),
+    (user_group("S0OPS"), "<!subteam^S0OPS>", "@S0OPS"),
     (moment(1793000000.7), "<!date^1793000000^{date_short_pretty} {time}|26 Oct 07:33 UTC>", "Mon 26 Oct 07:33"),
     (command("startup 3"), "`/openvidu startup 3`", "openvidu-bot run startup 3"),
     (command("window list"), "`/openvidu window list`", "openvidu-bot say window list"),
