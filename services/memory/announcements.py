@@ -13,7 +13,7 @@ from services.common.markers import plain_text
 from services.common.text import count
 from services.windows import Edge
 
-Facts = tuple[tuple[str, Any], ...]
+SubjectFacts = tuple[tuple[str, Any], ...]
 MEETINGS_UNKNOWN = "how many meetings are running is unknown"
 EPOCH_LIKE = 1e8  # a float fact above that is a moment
 
@@ -303,12 +303,12 @@ def running_meetings(rooms: int | None, people: int | None) -> str:
     return f"{count(rooms, 'meeting')} with {count(people, 'person')} {verb} running"
 
 
-def facts_of(subject: Subject) -> Facts:
+def facts_of(subject: Subject) -> SubjectFacts:
     """The facts by name, as they are stored."""
     return tuple((f.name, getattr(subject, f.name)) for f in fields(subject))
 
 
-def subject_of(kind: str, facts: Facts) -> Subject | None:
+def subject_of(kind: str, facts: SubjectFacts) -> Subject | None:
     """The stored subject; None where this version does not know its kind, or a fact is missing."""
     if kind not in SUBJECTS:
         return None

@@ -15,7 +15,7 @@ from services.access.policy import Actor
 from services.audit.chain import Chain
 from services.common.errors import BadRecord, Superseded
 from services.common.serialize import Classes, read, write
-from services.memory.announcements import Facts, Subject, facts_of, subject_of, summary
+from services.memory.announcements import Subject, SubjectFacts, facts_of, subject_of, summary
 from services.memory.schedule_audit import book_deeds
 from services.store import Commit, Store
 from services.store.edit import retried, too_fast
@@ -58,7 +58,7 @@ class Announcement:
     # The moment it is about: a countdown to it is shown, and kept up to date.
     at: float = 0.0
     kind: str = ""
-    facts: Facts = ()
+    facts: SubjectFacts = ()
     # Why it can no longer be answered, shown below it.
     ended: str = ""
 
