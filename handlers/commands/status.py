@@ -8,6 +8,7 @@ from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.views.node import node_card
 from handlers.views.run_details import one_run_card
+from handlers.views.schedule import schedule_words
 from services.access.policy import Kind, may_operate, whom_to_ask
 from services.common.command import CHANGING, argument
 from services.common.errors import Refused, Unreachable
@@ -65,7 +66,7 @@ class ShowStatus(InstantCommand):
             )
         status = await asked.operations.status(asked.cluster(), asked.actor)
         try:
-            hours = await asked.sight.hours_words(status.cluster.name, asked.actor)
+            hours = schedule_words(await asked.sight.schedule(status.cluster.name, asked.actor))
         except Unreachable:
             hours = ""  # reading works without the state store
         return views.status_card(status, asked.clock.now(), hours)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, context, date, day, escape, section
+from handlers.views.schedule import schedule_words
 from services.access.policy import Rules
 from services.billing.estimate import FOUR_WEEKS
 from services.common.command import CommandClass, argument, rest
@@ -49,7 +50,7 @@ class ListWindows(InstantCommand):
             )
         # Reasons carry mentions of people; what people typed in them was made harmless when it came in.
         schedule = await asked.sight.schedule(name, asked.actor)
-        lines.append(f"*Now* {schedule.words}")
+        lines.append(f"*Now* {schedule_words(schedule)}")
         lines += [f":warning: {c}" for c in schedule.due.conflicts]
         lines += [f"*Overlap* {escape(o)}" for o in _overlaps(book.windows, now)]
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]

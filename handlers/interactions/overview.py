@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from handlers.views.home_tab import ClusterOverview
+from handlers.views.schedule import schedule_words
 from services.billing.prices import money, so_far, summed
 from services.billing.savings import report
 from services.cluster.model import EVERYTHING, Cluster, Fact
@@ -120,10 +121,8 @@ class ClusterOverviews:
             run = await reader.open_run(name)
             waiting, later = tuple(await reader.waiting(name)), tuple(await reader.scheduled(name))
             _, book = await self._hours.books.read(name)
-            hours, closed = (
-                await self._hours.words(name),
-                not wakeable(name, (await self._hours.schedule(name)).due),
-            )
+            schedule = await self._hours.schedule(name)
+            hours, closed = schedule_words(schedule), not wakeable(name, schedule.due)
             rows = forecast(
                 book.windows,
                 now,

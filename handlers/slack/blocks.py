@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from handlers.slack.markup import date_time, markup
 from services.common.text import printable
 
 Block = dict[str, Any]
@@ -21,6 +22,9 @@ class Card:
     text: str
     blocks: tuple[Block, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", markup(self.text))
+
     def arguments(self) -> dict[str, Any]:
         """As the Web API takes it."""
         return {
@@ -33,13 +37,14 @@ class Card:
 
 def escape(text: str) -> str:
     """What somebody typed, so that it neither formats nor mentions anything, nor hides or turns around what stands beside it."""
-    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = printable(markup(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps the marks from pairing up.
     return "".join(f"{c}\u200b" if c in "*_~`" else c for c in safe)
 
 
 def cut(text: str, limit: int) -> str:
     """At most that many characters, with a mark where something was left out; never half a mention, date or entity."""
+    text = markup(text)
     if len(text) <= limit:
         return text
     head = text[: limit - 2]
@@ -145,7 +150,7 @@ def clock(moment: float) -> str:
 
 def day(moment: float) -> str:
     """Day and time, in each reader's own zone."""
-    return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{_utc(moment, '%d %b %H:%M UTC')}>"
+    return date_time(moment)
 
 
 def date(moment: float) -> str:

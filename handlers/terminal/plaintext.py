@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 from handlers.commands.parser import SPOKEN
 from handlers.interactions.options import kind_of
 from handlers.slack.blocks import Block, Card
+from handlers.slack.markup import COMMAND, EMOJI
 from handlers.views import ABANDON, ANSWER, APPROVE, CANCEL, REJECT, RESUME
+from services.common.markers import Marker, rendered
 from services.procedures import Procedure
 
 PROGRAM = "openvidu-bot"
@@ -33,7 +35,7 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     ANSWER: lambda choice, value: f"answer {value.partition('|')[0]} {choice}",
 }
 PROCEDURES = sorted((s.command for s in SPOKEN if issubclass(s, Procedure)), key=len, reverse=True)
-SAID = re.compile(r"/openvidu ([a-z][a-z ]*)")
+SAID = re.compile(rf"{COMMAND} ([a-z][a-z ]*)")
 CONTROL = re.compile(
     r"[\x00-\x09\x0b-\x1f\x7f-\x9f]"
 )  # what somebody typed must not steer a terminal
@@ -60,12 +62,34 @@ def text_of(card: Card, reader: Reader) -> str:
 
 
 def words_of(mrkdwn: str, reader: Reader) -> str:
-    """One text without Slack's marks: mentions, dates and links as a terminal can show them."""
-    parts = PARTS.split(LABEL.sub(r"\1: ", mrkdwn.replace(":warning:", "!")))
+    """One text without Slack's marks: people, moments, commands and links as a terminal can show them."""
+    text = rendered(mrkdwn, lambda kind, value: _marker(kind, value, reader))
+    parts = PARTS.split(LABEL.sub(r"\1: ", text.replace(EMOJI[Marker.WARNING], "!")))
     shown = [
         _mark(part, reader) if number % 2 else _bare(part) for number, part in enumerate(parts)
     ]
     return CONTROL.sub("", SAID.sub(_command, html.unescape("".join(shown)).replace("\u200b", "")))
+
+
+def _marker(kind: Marker, value: str, reader: Reader) -> str:
+    """A marker of a service's sentence, as a terminal shows it. Emphasis goes with that of the cards."""
+    match kind:
+        case Marker.PERSON:
+            return f"@{reader.names.get(value, value)}"
+        case Marker.GROUP:
+            return f"@{value}"
+        case Marker.MOMENT:
+            return _day_and_time(int(value), reader)
+        case Marker.COMMAND:
+            return _typed(value)
+        case Marker.STRONG:
+            return f"*{value}*"
+        case Marker.WARNING | Marker.ALARM:
+            return EMOJI[kind]
+
+
+def _typed(words: str) -> str:
+    return SAID.sub(_command, f"{COMMAND} {words}")
 
 
 def _bare(text: str) -> str:
@@ -98,8 +122,14 @@ def _mark(inside: str, reader: Reader) -> str:
 
 def _date(inside: str, reader: Reader) -> str:
     _, moment, form = inside.partition("|")[0].split("^")[:3]
-    at = datetime.fromtimestamp(int(moment), ZoneInfo(reader.zone))
-    return f"{at:%a} {at.day} {at:%b %H:%M}" if "date" in form else f"{at:%H:%M}"
+    if "date" in form:
+        return _day_and_time(int(moment), reader)
+    return f"{datetime.fromtimestamp(int(moment), ZoneInfo(reader.zone)):%H:%M}"
+
+
+def _day_and_time(moment: int, reader: Reader) -> str:
+    at = datetime.fromtimestamp(moment, ZoneInfo(reader.zone))
+    return f"{at:%a} {at.day} {at:%b %H:%M}"
 
 
 def _command(found: re.Match[str]) -> str:
@@ -147,7 +177,7 @@ def _buttons(block: Block) -> Iterator[str]:
                 .partition("|")[0]
             )
             if kind is not None:
-                yield f"  {offered['text']['text'].removesuffix('…')}: {SAID.sub(_command, f'/openvidu {kind.command}')}"
+                yield f"  {offered['text']['text'].removesuffix('…')}: {_typed(kind.command)}"
 
 
 def _wrapped(text: str, reader: Reader) -> str:

@@ -9,6 +9,7 @@ from handlers.commands.cost import cost_card
 from handlers.slack.blocks import Block, Card, actions, button, section
 from handlers.slack.client import MessageGone, SlackClient
 from handlers.views import digest_card, everyone, plain
+from handlers.views.announcements import announcement_buttons, announcement_text
 from handlers.views.month_chart import described, month_picture
 from services.access.clusters import ClusterRegistry
 from services.audit.anchors import HeadAnchors
@@ -17,7 +18,8 @@ from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
-from services.schedule.scheduler import REPORT, WindowScheduler
+from services.schedule.edge_announcements import REPORT
+from services.schedule.scheduler import WindowScheduler
 from services.store.keys import announcement_once, posted_head_once
 from services.store.once import Once
 
@@ -70,7 +72,7 @@ class Announcements:
                     ts = await self._voice.post(
                         channel, notice_card(announcement, self._called(name, announcement), now)
                     )
-                    if announcement.buttons:
+                    if announcement.until:
                         self._shown[ts] = countdown(announcement, now)
                 await self._hours.books.edit(
                     name,
@@ -139,29 +141,19 @@ def countdown(announcement: Announcement, now: float) -> str:
 def notice_card(announcement: Announcement, called: str, now: float) -> Card:
     """An announcement as people read it at that moment. `called`: the people whom it mentions."""
     left = countdown(announcement, now)
-    text = (
-        announcement.text.replace("* \u00b7", f" ({left})* \u00b7", 1)
-        if left
-        else announcement.text
-    )
-    text = f"{text} {called}".rstrip()
+    text = f"{announcement_text(announcement, left)} {called}".rstrip()
     blocks: list[Block] = [section(text)]
-    if announcement.buttons and now < announcement.until:
-        blocks.append(
-            actions(
-                *(button(label, action, value) for label, action, value in announcement.buttons)
-            )
-        )
+    buttons = announcement_buttons(announcement)
+    if buttons and now < announcement.until:
+        blocks.append(actions(*(button(label, action, value) for label, action, value in buttons)))
     return Card(plain(text), tuple(blocks))
 
 
 def _posted(book: Book, announcement: Announcement, channel: str, ts: str) -> Book:
     book = replace(book, outbox=tuple(a for a in book.outbox if a.name != announcement.name))
-    return (
-        replace(book, posted=(*book.posted, Posted(announcement, channel, ts)))
-        if announcement.buttons
-        else book
-    )
+    if not announcement.until:
+        return book
+    return replace(book, posted=(*book.posted, Posted(announcement, channel, ts)))
 
 
 def _settled(book: Book, posted: Posted) -> Book:

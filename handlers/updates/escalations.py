@@ -8,6 +8,7 @@ from typing import Any
 
 from handlers.slack.blocks import Card, actions, button, escape, section
 from handlers.slack.client import SlackClient
+from handlers.slack.markup import markup
 from handlers.views import mentions, plain
 from services.access.policy import Actor, Rules, may_operate, raise_if_denied
 from services.cloud.clients.oncall import Action, OnCall, Page, Severity
@@ -284,7 +285,7 @@ def matter_card(call: Call, people: str, link: str, paged: str, now: float) -> C
 
 
 def _members(mention: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"<@([A-Z0-9]+)>", mention))
+    return tuple(re.findall(r"<@([A-Z0-9]+)>", markup(mention)))
 
 
 def _read(said: Mapping[str, Any]) -> Told:

@@ -3,6 +3,7 @@
 import re
 
 from handlers.slack.blocks import Block, Card, escape, section
+from handlers.slack.markup import markup
 from handlers.views.plan import title
 from services.runs.request import Request
 
@@ -24,7 +25,7 @@ def unlike(request: Request) -> str:
 
 def escaped(text: str) -> str:
     """With the people whom it names as mentions still."""
-    return "".join(part if PERSON.fullmatch(part) else escape(part) for part in PERSON.split(text))
+    return "".join(part if PERSON.fullmatch(part) else escape(part) for part in PERSON.split(markup(text)))
 
 
 def unlike_blocks(request: Request) -> list[Block]:

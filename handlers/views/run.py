@@ -1,9 +1,11 @@
 """Runs under way: what is done, what is waited for and until when, what people can do about it."""
 
 from handlers.slack.blocks import Block, Card, actions, button, clock, context, escape, section
+from handlers.slack.markup import EMOJI, markup
 from handlers.views.ended_run import end_card
 from handlers.views.text import behind, plain, why
 from services.access.policy import Actor
+from services.common.markers import Marker
 from services.common.text import duration, listed
 from services.runs.executor import Progress
 from services.runs.run import CancelAsked, Event, Noted, Opened, Recovering, Resumed, Run, State
@@ -17,7 +19,8 @@ def run_card(progress: Progress) -> Card:
     if run.over:
         return end_card(run)
     head = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}* · {behind(run)} · run `{run.id}`"
-    head += "".join(f"\n{note}." for note in run.plan.notes if note.startswith(":warning:"))
+    notes = map(markup, run.plan.notes)
+    head += "".join(f"\n{note}." for note in notes if note.startswith(EMOJI[Marker.WARNING]))
     lines = "\n".join(_step_lines(progress))
     told = plain(_aloud(progress))
     blocks: list[Block] = [section(head), section(lines)]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Container, Iterable
 
 from handlers.slack.blocks import Card, clock, cut, day, escape, section
+from handlers.slack.markup import markup
 from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
 from services.common.observed import NotSeen, Observed
@@ -74,7 +75,7 @@ def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) ->
 
 def plain(text: str) -> str:
     """The words of a card for its `text`: without the marks of formatting; mentions and dates stay whole."""
-    parts = re.split(r"(<[^>]*>)", text.replace(":warning: ", ""))
+    parts = re.split(r"(<[^>]*>)", markup(text).replace(":warning: ", ""))
     marks = r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])"  # an underscore inside of a name is part of it, escaped or not
     return "".join(part if part.startswith("<") else re.sub(marks, "", part) for part in parts)
 
@@ -86,6 +87,7 @@ def words_card(text: str) -> Card:
 
 def sentence(text: str, names: Container[str] = ()) -> str:
     """Lower-case words of an error as a sentence. What begins with a name (one of `names`, or `s-4vcpu-8gb`) stays as it is."""
+    text = markup(text)
     word = text.split(" ", 1)[0]
     named = (
         word in names or text.startswith(("<", "`")) or any(c.isdigit() or c == "-" for c in word)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from handlers.slack.blocks import Block, modal, option, section, words
+from handlers.slack.markup import markup
 from services.common.errors import Refused
 from services.windows import KIND_WORDS, Window, check
 from services.windows.days import date_words, parse_dates
@@ -256,5 +257,5 @@ def _whole(view: Mapping[str, Any], field: str) -> int | None:
 
 def _sentence(text: str) -> str:
     """As Slack shows it below a field: without marks of formatting."""
-    plain = text.replace("`", "")
+    plain = markup(text).replace("`", "")
     return plain[:1].upper() + plain[1:]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from handlers import views
 from handlers.slack.blocks import TEXT, Card, cut, escape
+from handlers.slack.markup import markup
 from handlers.views.run_details import one_run_card
 from services.access.policy import Actor
 from services.audit.anchors import Digest
@@ -211,7 +212,7 @@ def test_runs(
         assert pressable == (set() if run.cancel else {"cancel"})
         says(card, run.plan.procedure.doing, "running for")
     for by in run.approvers:
-        says(card, by.mention)
+        says(card, markup(by.mention))
     fit_to_send(one_run_card(run, progress, told, at))
     for words in (
         views.end_notice(run),
