@@ -13,7 +13,7 @@ from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from handlers.slack.blocks import Card, cut, modal
+from handlers.slack.blocks import Card, modal, truncate
 from handlers.slack.channel_access import CLOSED, ChannelAccess, Closed, TokenRefused
 from services.access.policy import Actor
 from services.common.causes import cause_of
@@ -197,26 +197,26 @@ class SlackClient:
         except (Unreachable, MessageGone):
             return ""
 
-    async def whisper(self, ear: ReplyTarget, card: Card) -> None:
+    async def post_ephemeral(self, reply_to: ReplyTarget, card: Card) -> None:
         """For one person's eyes: by Slack's address for answers, else in the channel, else in their own conversation with the bot."""
-        if ear.view or not (ear.channel or ear.url):
-            await self._whisper_in_modal(ear, card)
-        elif not await self._respond(ear, card):
-            await self._whisper_in_channel(ear, card)
+        if reply_to.view or not (reply_to.channel or reply_to.url):
+            await self._show_in_modal(reply_to, card)
+        elif not await self._respond(reply_to, card):
+            await self._post_ephemeral_in_channel(reply_to, card)
 
-    async def _respond(self, ear: ReplyTarget, card: Card) -> bool:
+    async def _respond(self, reply_to: ReplyTarget, card: Card) -> bool:
         """By the response URL. False when it does not take this answer (any more)."""
         now = self._clock.now()
-        since, uses = self._urls.get(ear.url, (ear.since or now, 0))
-        if not ear.url or uses >= URL_USES or now - since > URL_SECONDS:
+        since, uses = self._urls.get(reply_to.url, (reply_to.since or now, 0))
+        if not reply_to.url or uses >= URL_USES or now - since > URL_SECONDS:
             return False
         if len(self._urls) > 1000:
             self._urls = {
                 url: used for url, used in self._urls.items() if now - used[0] <= URL_SECONDS
             }
-        self._urls[ear.url] = (since, uses + 1)
+        self._urls[reply_to.url] = (since, uses + 1)
         client = AsyncWebhookClient(
-            ear.url,
+            reply_to.url,
             session=self._client.session,
             timeout=10,
             logger=logging.getLogger("slack_sdk.quiet"),
@@ -225,32 +225,34 @@ class SlackClient:
         said = {"response_type": "ephemeral", "replace_original": False, **card.arguments()}
         try:
             return (
-                await client.send_dict(said | ({"thread_ts": ear.thread} if ear.thread else {}))
+                await client.send_dict(
+                    said | ({"thread_ts": reply_to.thread} if reply_to.thread else {})
+                )
             ).status_code == 200
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, SlackRequestError) as error:
             log.warning("an answer by response URL was not taken: %s", cause_of(error).said)
             return False
 
-    async def _whisper_in_channel(self, ear: ReplyTarget, card: Card) -> None:
-        more = {"thread_ts": ear.thread} if ear.thread else {}
+    async def _post_ephemeral_in_channel(self, reply_to: ReplyTarget, card: Card) -> None:
+        more = {"thread_ts": reply_to.thread} if reply_to.thread else {}
         try:
             await self._call(
                 "chat.postEphemeral",
-                {"channel": ear.channel, "user": ear.user, **card.arguments(), **more},
+                {"channel": reply_to.channel, "user": reply_to.user, **card.arguments(), **more},
             )
         except Unreachable as error:
             if not isinstance(error.__cause__, SlackApiError) or isinstance(error, TokenRefused):
                 raise
-            await self._call("chat.postMessage", {"channel": ear.user, **card.arguments()})
+            await self._call("chat.postMessage", {"channel": reply_to.user, **card.arguments()})
 
-    async def _whisper_in_modal(self, ear: ReplyTarget, card: Card) -> None:
+    async def _show_in_modal(self, reply_to: ReplyTarget, card: Card) -> None:
         try:
-            if ear.view:
-                await self.change_modal(ear.view, modal("answer", "openvidu", card.blocks))
+            if reply_to.view:
+                await self.change_modal(reply_to.view, modal("answer", "openvidu", card.blocks))
             else:
-                await self.open_modal(ear.trigger, modal("answer", "openvidu", card.blocks))
+                await self.open_modal(reply_to.trigger, modal("answer", "openvidu", card.blocks))
         except Unreachable:  # it was closed meanwhile, or the three seconds are over
-            await self._call("chat.postMessage", {"channel": ear.user, **card.arguments()})
+            await self._call("chat.postMessage", {"channel": reply_to.user, **card.arguments()})
 
     async def open_modal(self, trigger: str, view: dict[str, Any]) -> str:
         """Show a form to the person who typed or pressed; their trigger lasts three seconds. Returns what it is called from then on."""
@@ -425,7 +427,8 @@ class SlackClient:
                     raise
                 log.warning("Slack does not take a message whole, its words go alone: %s", error)
                 answer = await self._call(
-                    method, arguments | {"text": cut(str(arguments["text"]), PLAIN), "blocks": []}
+                    method,
+                    arguments | {"text": truncate(str(arguments["text"]), PLAIN), "blocks": []},
                 )
         except Closed as error:
             self.reach.closes(error, self._clock.now())

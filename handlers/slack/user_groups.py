@@ -20,9 +20,9 @@ MY_TURN = 30.0  # for so long the other bots leave a group to the one that asks 
 class Groups:
     """Asks for one group after the other, and shares the answers with the other bots, so that one of them asks."""
 
-    def __init__(self, desk: Desk, voice: SlackClient, clock: Clock) -> None:
+    def __init__(self, desk: Desk, slack: SlackClient, clock: Clock) -> None:
         self._desk = desk
-        self._voice = voice
+        self._slack = slack
         self._clock = clock
         self._asking: asyncio.Task[None] | None = None
 
@@ -74,7 +74,7 @@ class Groups:
                 PATIENCE
             ):  # of the loop's own time: Slack's does not speed up with a pretend world
                 asked_at = self._clock.now()
-                members = await self._voice.members(group)
+                members = await self._slack.members(group)
         except (Unreachable, TimeoutError) as error:
             trouble = str(error) or "Slack does not answer"
             log.warning("who is in the user group %s is not known: %s", group, trouble)

@@ -30,14 +30,14 @@ class Announcements:
     def __init__(
         self,
         desk: Desk,
-        hours: WindowScheduler,
-        voice: SlackClient,
+        scheduler: WindowScheduler,
+        slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
     ) -> None:
         self._desk = desk
-        self._hours = hours
-        self._voice = voice
+        self._scheduler = scheduler
+        self._slack = slack
         self._clock = clock
         self._channels = channels
         self._shown: dict[str, str] = {}  # by message: how far away it says that its moment is
@@ -49,7 +49,7 @@ class Announcements:
         )
 
     async def _sweep(self, name: str) -> None:
-        _, book = await self._hours.books.read(name)
+        _, book = await self._scheduler.books.read(name)
         channel = self._channels.get(name, "")
         for announcement in book.outbox:
             if channel and await self._desk.first_time(f"telling:{name}:{announcement.name}", 30.0):
@@ -57,12 +57,12 @@ class Announcements:
                     ts = await self._report(name, channel, announcement)
                 else:
                     now = self._clock.now()
-                    ts = await self._voice.post(
+                    ts = await self._slack.post(
                         channel, notice_card(announcement, self._called(name, announcement), now)
                     )
                     if announcement.buttons:
                         self._shown[ts] = countdown(announcement, now)
-                await self._hours.books.edit(
+                await self._scheduler.books.edit(
                     name,
                     lambda b, a=announcement, t=ts: _posted(b, a, channel, t),  # type: ignore[misc]
                 )
@@ -71,7 +71,7 @@ class Announcements:
             if posted.announcement.until <= self._clock.now():
                 await self._show(name, posted)
                 self._shown.pop(posted.ts, None)
-                await self._hours.books.edit(name, lambda b, p=posted: _settled(b, p))  # type: ignore[misc]
+                await self._scheduler.books.edit(name, lambda b, p=posted: _settled(b, p))  # type: ignore[misc]
             elif self._shown.get(posted.ts) != (
                 left := countdown(posted.announcement, self._clock.now())
             ):
@@ -87,20 +87,20 @@ class Announcements:
         if digest is not None and await self._desk.first_time(
             f"head:{name}:{digest.head.number}", 30.0
         ):
-            await self._voice.post(channel, digest_card(name, digest))
+            await self._slack.post(channel, digest_card(name, digest))
             await self._desk.heads.was_told(name, digest)
 
     async def _report(self, name: str, channel: str, announcement: Announcement) -> str:
         """The month that has ended, and its picture below. Nothing where nothing was recorded."""
         year, month = map(int, announcement.name.removeprefix(REPORT).split("-"))
-        facts = await self._hours.usage.facts(name)
+        facts = await self._scheduler.usage.facts(name)
         if facts is None:
             return ""
         made = report(name, year, month, facts, self._clock.now())
-        ts = await self._voice.post(channel, cost_card(made))
+        ts = await self._slack.post(channel, cost_card(made))
         try:
             title = f"{name} {made.month}: hours closed per day"
-            await self._voice.picture(
+            await self._slack.picture(
                 channel, ts, month_picture(made.days), title, described(made.days)
             )
         except BotError as error:
@@ -113,7 +113,7 @@ class Announcements:
             card = notice_card(
                 posted.announcement, self._called(name, posted.announcement), self._clock.now()
             )
-            await self._voice.edit(posted.channel, posted.ts, card)
+            await self._slack.edit(posted.channel, posted.ts, card)
         except MessageGone:
             return
 

@@ -36,10 +36,10 @@ class ClosedChannelWatch:
     """All of them, for all bots together in the state store."""
 
     def __init__(
-        self, desk: Desk, voice: SlackClient, clock: Clock, channels: Mapping[str, str]
+        self, desk: Desk, slack: SlackClient, clock: Clock, channels: Mapping[str, str]
     ) -> None:
         self._desk = desk
-        self._voice = voice
+        self._slack = slack
         self._clock = clock
         self._channels = channels  # cluster -> its own channel, as the settings name it now
         self._tried: dict[str, float] = {}  # by channel: when Slack was asked, and when it answered
@@ -68,16 +68,16 @@ class ClosedChannelWatch:
 
     async def _make_sure(self) -> None:
         """Before a closed channel is news: another bot may have found it open since this one was refused there."""
-        for channel, shut in list(self._voice.reach.closed.items()):
+        for channel, shut in list(self._slack.reach.closed.items()):
             if channel in self.known or channel not in self._channels.values():
                 continue
-            await self._voice.look_into(channel)
+            await self._slack.look_into(channel)
             if shut.unseen and self._clock.now() - shut.since > CLOSED_EVERY:
-                self._voice.reach.forget(channel)
+                self._slack.reach.forget(channel)
 
     def _after(self) -> dict[str, ClosedChannel]:
         """What is known now, by this bot's own looks and messages."""
-        shut, named = self._voice.reach.closed, set(self._channels.values())
+        shut, named = self._slack.reach.closed, set(self._channels.values())
         kept = {
             c: d
             for c, d in self.known.items()
@@ -100,7 +100,7 @@ class ClosedChannelWatch:
             if door.unseen and self._clock.now() - door.since < FORGOTTEN
             else self._looked.get(channel, 0.0)
         )
-        return max(seen, self._voice.reach.reached.get(channel, 0.0)) > door.since
+        return max(seen, self._slack.reach.reached.get(channel, 0.0)) > door.since
 
     async def _look(self) -> None:
         now = self._clock.now()
@@ -108,7 +108,7 @@ class ClosedChannelWatch:
         def due(channel: str) -> float:
             often = (
                 CLOSED_EVERY
-                if channel in self._voice.reach.closed or channel in self.known
+                if channel in self._slack.reach.closed or channel in self.known
                 else EVERY
             )
             return self._tried.get(channel, float("-inf")) + often
@@ -116,7 +116,7 @@ class ClosedChannelWatch:
         waiting = sorted((c for c in set(self._channels.values()) if c and due(c) <= now), key=due)
         for channel in waiting[:AT_A_TIME]:
             self._tried[channel] = self._clock.now()
-            if await self._voice.look_into(channel):
+            if await self._slack.look_into(channel):
                 self._looked[channel] = self._clock.now()
 
     async def _tell(self) -> None:
@@ -138,12 +138,12 @@ class ClosedChannelWatch:
             f"and its people read it here. Fix the channel, or name another one in {keys}: the bot reads it without a restart."
         )
         try:
-            await self._voice.post(user, views.words_card(words))
+            await self._slack.post(user, views.words_card(words))
         except TokenRefused:
             return
         except (Unreachable, MessageGone) as error:
             log.warning("operator %s could not be told of %s: %s", user, channel, error)
-            if not self._voice.refuses(error):
+            if not self._slack.refuses(error):
                 return
         await self._note_told(channel, user)
 
@@ -180,7 +180,7 @@ class ClosedChannelWatch:
 
     def problems(self) -> list[str]:
         """Why nobody can be served: Slack refuses the token, or no cluster's cards can be shown."""
-        reach = self._voice.reach
+        reach = self._slack.reach
         if reach.token:
             return [f"Slack refuses the bot's token since {_at(reach.token_since)}: {reach.token}"]
         closed = self.closed()

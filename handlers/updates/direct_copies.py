@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 from handlers import views
-from handlers.slack.blocks import Card, clock, context
+from handlers.slack.blocks import Card, context, time_of_day
 from handlers.slack.channel_access import Closed, TokenRefused
 from handlers.slack.client import MessageGone, SlackClient
 from services.access.policy import Actor
@@ -21,9 +21,9 @@ OVER = "over"  # begins what a copy shows once nothing more can come
 class DirectCopies:
     """A copy of the card for each of them, edited when the run comes to something new, and one message for what calls them."""
 
-    def __init__(self, desk: Desk, voice: SlackClient) -> None:
+    def __init__(self, desk: Desk, slack: SlackClient) -> None:
         self._desk = desk
-        self._voice = voice
+        self._slack = slack
 
     async def of_run(self, run: Run, card: Card, place: CardPlace, closed: Closed) -> CardPlace:
         """The run's card for its people. They are asked nothing twice: a copy that shows this already is left alone."""
@@ -54,7 +54,7 @@ class DirectCopies:
         for _, channel, ts in place.copies:
             if channel:
                 try:
-                    await self._voice.edit(
+                    await self._slack.edit(
                         channel,
                         ts,
                         views.words_card(f"`{run.id}` is shown in <#{place.channel}> again."),
@@ -75,7 +75,7 @@ class DirectCopies:
         title = views.title(request.plan)
         words = (
             f"{title}: your request can be read by no one in its channel, because {closed.why}. Approvers find it in the bot's App Home. "
-            f"It is shown in the channel once that is fixed, until {clock(request.until)}."
+            f"It is shown in the channel once that is fixed, until {time_of_day(request.until)}."
             if is_open
             else f"{title}: your request is {request.state}. It cannot be shown in its channel, because {closed.why}."
         )
@@ -93,12 +93,12 @@ class DirectCopies:
             return there
         try:
             if there is None:
-                return await self._voice.post_in(channel or user, card, mark=mark)
-            await self._voice.edit(*there, card)
+                return await self._slack.post_in(channel or user, card, mark=mark)
+            await self._slack.edit(*there, card)
         except MessageGone:
-            return await self._voice.post_in(user, card, mark=mark)
+            return await self._slack.post_in(user, card, mark=mark)
         except Unreachable as error:
-            if not self._voice.refuses(error):
+            if not self._slack.refuses(error):
                 raise
             log.warning("%s cannot be written to in private: %s", user, error)
             return "", ""

@@ -35,15 +35,15 @@ class Escalations:
     def __init__(
         self,
         desk: Desk,
-        hours: WindowScheduler,
-        voice: SlackClient,
+        scheduler: WindowScheduler,
+        slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
         oncall: OnCall | None,
     ) -> None:
         self._desk = desk
-        self._hours = hours
-        self._voice = voice
+        self._scheduler = scheduler
+        self._slack = slack
         self._clock = clock
         self._channels = channels
         self._oncall = oncall
@@ -85,7 +85,7 @@ class Escalations:
             return False
         book, holder, _ = await self._desk.stamp(name)
         held = read_book(book).exceptions.hold(now) is not None
-        if not (noted or holder or held or self._hours.may_wait(name)):
+        if not (noted or holder or held or self._scheduler.may_wait(name)):
             return False
         self._next[name] = now + LOOK_EVERY
         return True
@@ -109,7 +109,7 @@ class Escalations:
         if call.says and channel:
             link = await self._link(call.matter.run)
             card = matter_card(call, self._people(name, call), link, paged, self._clock.now())
-            await self._voice.post(channel, card)
+            await self._slack.post(channel, card)
 
     async def _page(self, action: Action, matter: Matter) -> bool:
         """Whether somebody outside was told."""
@@ -142,7 +142,7 @@ class Escalations:
         channel = self._channels.get(name, "")
         if one.times and channel and not goes_on:
             text = f"*Resolved* · {one.summary} · after {duration(self._clock.now() - one.since)}"
-            await self._voice.post(channel, Card(plain(text), (section(text),)))
+            await self._slack.post(channel, Card(plain(text), (section(text),)))
 
     async def _note(self, name: str, key: str, **more: object) -> Told | None:
         """Change what is noted of one matter. None: it is over."""
@@ -174,7 +174,7 @@ class Escalations:
             await self._page("acknowledge", Matter(key, name, told.since, told.summary))
         text = f"{actor.mention} has acknowledged: {told.summary}. It is not repeated until it is over."
         if channel := self._channels.get(name, ""):
-            await self._voice.post(channel, Card(plain(text), (section(text),)))
+            await self._slack.post(channel, Card(plain(text), (section(text),)))
         return Card(
             "Acknowledged.", (section("Acknowledged. Nothing was changed on the cluster."),)
         )
@@ -182,7 +182,7 @@ class Escalations:
     # What waits for people
 
     async def _matters(self, name: str) -> list[Matter]:
-        schedule, run = await self._hours.schedule(name), await self._desk.open_run(name)
+        schedule, run = await self._scheduler.schedule(name), await self._desk.open_run(name)
         found: list[Matter] = []
         late = schedule.overdue
         if late is not None and late.late(self._clock.now()):
@@ -204,7 +204,7 @@ class Escalations:
             and (matter := await self._of_run(run)) is not None
         ):
             found.append(matter)
-        hold, edge = await self._hours.unheld(name)
+        hold, edge = await self._scheduler.unheld(name)
         # One that keeps it from closing for a night does what it is for, and is told once; after a day it may be forgotten.
         if (
             hold is not None
@@ -247,7 +247,7 @@ class Escalations:
     async def _link(self, run: str) -> str:
         place = await self._desk.cards.get(run) if run else None
         return (
-            await self._voice.link(place.channel, place.ts)
+            await self._slack.link(place.channel, place.ts)
             if place is not None and place.ts
             else ""
         )

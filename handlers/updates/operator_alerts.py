@@ -15,10 +15,10 @@ class OperatorAlerts:
     """Reads the bulkheads of a desk, and posts what is new into the cluster's channel."""
 
     def __init__(
-        self, desk: Desk, voice: SlackClient, clock: Clock, channels: dict[str, str]
+        self, desk: Desk, slack: SlackClient, clock: Clock, channels: dict[str, str]
     ) -> None:
         self._desk = desk
-        self._voice = voice
+        self._slack = slack
         self._clock = clock
         self._channels = channels
         self._told: dict[tuple[str, str], float] = {}
@@ -33,7 +33,7 @@ class OperatorAlerts:
             if key in self._told or not channel:
                 continue
             if await self._is_first(trouble):
-                await self._voice.post(channel, alarm_card(trouble))
+                await self._slack.post(channel, alarm_card(trouble))
             self._told[key] = now
 
     def _channel(self, trouble: Trouble) -> str:

@@ -57,13 +57,13 @@ class Reporter:
     def __init__(
         self,
         desk: Desk,
-        voice: SlackClient,
+        slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
         approvers: Callable[[Request], str],
     ) -> None:
         self._desk = desk
-        self._voice = voice
+        self._slack = slack
         self._clock = clock
         self._channels = channels
         self._approvers = approvers
@@ -75,7 +75,7 @@ class Reporter:
         ] = {}  # cards that are not final, with their cluster
         self._posting: set[asyncio.Task[None]] = set()
         self._gone: Counter[str] = Counter()  # by run: cards that were gone, one after the other
-        self._copies = DirectCopies(desk, voice)
+        self._copies = DirectCopies(desk, slack)
         desk.watchers.runs.append(self.run_changed)
         desk.watchers.requests.append(self.request_changed)
 
@@ -121,12 +121,12 @@ class Reporter:
         if place is None or not place.ts or self._has_moved(request.plan.cluster, place):
             await self._show_request_anew(request, card, place, first=first)
         elif request.state is not RequestState.APPROVED or request.act is not None or request.later:
-            await self._voice.edit(place.channel, place.ts, card)
+            await self._slack.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
             if (said := views.rejected_notice(request)) and await self._desk.first_time(
                 f"rejected:{request.id}"
             ):
-                await self._voice.post(place.channel, views.words_card(said), place.ts)
+                await self._slack.post(place.channel, views.words_card(said), place.ts)
             place = replace(place, final=over, unattended=False)
             await self._desk.cards.put(request.id, place)
             self._stands(request.id, request.plan.cluster, place)
@@ -148,7 +148,7 @@ class Reporter:
             if place is not None and place.copied:
                 await self._copies.of_request(
                     request,
-                    Closed(channel, self._voice.reach.why_closed(channel) or "it was closed"),
+                    Closed(channel, self._slack.reach.why_closed(channel) or "it was closed"),
                 )
                 place = await self._desk.cards.get(request.id)
             await self._never_shown(request.id, place)
@@ -158,14 +158,14 @@ class Reporter:
     ) -> str:
         """The card in that channel: the one that a bot posted and could not remember, or a new one."""
         found = "" if first else await self._found(channel, card, marks, since)
-        return found or await self._voice.post(channel, card, mark=marks[0])
+        return found or await self._slack.post(channel, card, mark=marks[0])
 
     async def _found(self, channel: str, card: Card, marks: tuple[str, ...], since: float) -> str:
         """A card of one of these that stands in the channel already, brought up to date; "" where there is none, or nobody may look."""
         try:
-            ts = await self._voice.find(channel, marks, since - CLOCKS_APART)
+            ts = await self._slack.find(channel, marks, since - CLOCKS_APART)
             if ts:
-                await self._voice.edit(channel, ts, card)
+                await self._slack.edit(channel, ts, card)
         except (Closed, TokenRefused):
             raise
         except (Unreachable, MessageGone) as error:
@@ -178,7 +178,7 @@ class Reporter:
     def _has_moved(self, cluster: str, place: CardPlace) -> bool:
         """Whether the cluster has another channel now, and the one that the card stands in is closed."""
         return (
-            bool(self._voice.reach.why_closed(place.channel))
+            bool(self._slack.reach.why_closed(place.channel))
             and self._channel(cluster, place.channel) != place.channel
         )
 
@@ -236,7 +236,7 @@ class Reporter:
                         self._forget(name)
                         return
                     await self._clock.sleep(pause)
-                    pause = min(TRY_RARELY if self._voice.refuses(error) else TRY_SELDOM, pause * 2)
+                    pause = min(TRY_RARELY if self._slack.refuses(error) else TRY_SELDOM, pause * 2)
                     continue
                 shown, shown_at, pause = _meaning(card), now, TRY_AGAIN
                 self._desk.bulkheads.well(SHOWING, progress.run.cluster)
@@ -250,7 +250,7 @@ class Reporter:
     async def _gives_up(self, name: str, error: Exception, pause: float) -> bool:
         """Whether a run that is over need not be shown by this worker: the token is refused, so it is owed; or Slack will not have it."""
         if (
-            self._voice.refuses(error)
+            self._slack.refuses(error)
             and pause >= TRY_RARELY
             and (place := await self._desk.cards.get(name)) is not None
         ):
@@ -311,7 +311,7 @@ class Reporter:
         if place.final and not run.over:
             return None  # another bot has shown how it ended, while Slack would not take this
         try:
-            await self._voice.edit(place.channel, place.ts, card)
+            await self._slack.edit(place.channel, place.ts, card)
         except MessageGone as gone:
             self._gone[run.id] += 1
             if self._gone[run.id] > OFTEN:
@@ -319,9 +319,9 @@ class Reporter:
                     place.channel,
                     f"Slack lets the bot change no message in <#{place.channel}> ({gone})",
                 )
-                self._voice.reach.closes(closed, self._clock.now())
+                self._slack.reach.closes(closed, self._clock.now())
                 raise closed from gone
-            return replace(place, ts=await self._voice.post(place.channel, card, mark=run.id))
+            return replace(place, ts=await self._slack.post(place.channel, card, mark=run.id))
         self._gone.pop(run.id, None)
         return place
 
@@ -360,7 +360,7 @@ class Reporter:
             if said and closed:
                 await self._copies.say(place, said)
             elif said:
-                await self._voice.post(place.channel, views.words_card(said), place.ts)
+                await self._slack.post(place.channel, views.words_card(said), place.ts)
             place = replace(place, told=index + 1)
             if said:
                 await self._desk.cards.put(run.id, place)
@@ -389,7 +389,7 @@ class Reporter:
             )  # its message is about to become the run's
         if place is not None and (ts == place.ts or ts in [t for _, _, t in place.copies]):
             return
-        mark = mark or await self._voice.mark(channel, ts)
+        mark = mark or await self._slack.mark(channel, ts)
         if not mark or mark not in (name, run.id if run else name, run.request if run else name):
             return  # the card of something else, or none
         if place is None or not place.ts:
@@ -407,11 +407,11 @@ class Reporter:
             if request
             else ""
         )
-        link = await self._voice.link(place.channel, place.ts)
+        link = await self._slack.link(place.channel, place.ts)
         where = f"<{link}|its message>" if link else f"its message in <#{place.channel}>"
         words = f"This copy is out of date: {state}. See {where}."
         with suppress(MessageGone):
-            await self._voice.edit(channel, ts, views.words_card(words))
+            await self._slack.edit(channel, ts, views.words_card(words))
 
     async def _about(self, name: str) -> tuple[Run | None, Request | None]:
         """The run of that name, or the request and the run that it became."""
@@ -456,13 +456,13 @@ class Reporter:
     def _waits_for_its_channel(self, place: CardPlace) -> bool:
         """People were told all of it in private; the card itself is shown when its channel is open, or the cluster has another."""
         closed = (
-            self._voice.reach.why_closed(place.channel) and place.channel in self._channels.values()
+            self._slack.reach.why_closed(place.channel) and place.channel in self._channels.values()
         )
         return bool(closed) and place.copied.startswith(OVER)
 
     def _is_back(self, place: CardPlace) -> bool:
         """People read it in private, and the channel that its card stands in is open again: the card must say the same."""
-        return bool(place.copies) and not self._voice.reach.why_closed(place.channel)
+        return bool(place.copies) and not self._slack.reach.why_closed(place.channel)
 
     async def _catch_up(self, name: str, *, back: bool) -> None:
         """A run may have been ended by another bot that died over it, or by a press whose answer was lost: nobody here was told."""
@@ -499,7 +499,7 @@ class Reporter:
         if asked is not None and taken is not None:
             if asked.ts != taken.ts:
                 with suppress(MessageGone):
-                    await self._voice.edit(
+                    await self._slack.edit(
                         asked.channel,
                         asked.ts,
                         views.request_card(request, self._approvers(request)),
@@ -528,7 +528,7 @@ class Reporter:
     async def _say_lost(self, place: CardPlace, card: Card) -> None:
         while True:
             try:
-                await self._voice.edit(place.channel, place.ts, card)
+                await self._slack.edit(place.channel, place.ts, card)
             except MessageGone:
                 return
             except Unreachable as error:

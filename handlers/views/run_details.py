@@ -1,11 +1,9 @@
-"""One run in full: its card as it stands, and what happened when. Pure."""
+"""One run in full: its card as it stands, and its events with their times. Pure."""
 
-from collections.abc import Callable
-from typing import Any
-
-from handlers.slack.blocks import Card, day, escape, section
+from handlers.slack.blocks import Card, date_time, escape, section
 from handlers.views import run_card
 from handlers.views.text import why
+from services.access.policy import Actor
 from services.runs.executor import Progress
 from services.runs.run import (
     Answered,
@@ -25,34 +23,63 @@ from services.runs.run import (
 )
 
 NEWEST = 30
-TOLD: dict[type, Callable[[Any, Run], str]] = {
-    Opened: lambda e, _: f"opened by {e.requester.mention}",
-    Taken: lambda e, _: f"{'picked up again' if e.again else 'driven'} by {escape(e.worker)}",
-    Asked: lambda e, run: f"asked{' again' if e.again else ''}: {_title(run, e.step)}",
-    Reached: lambda e, run: f"reached: {_title(run, e.step)}",
-    Noted: lambda e, _: escape(e.text),
-    Questioned: lambda e, _: f"asked people: {escape(e.question.text)}",
-    Answered: lambda e, run: f"{e.by.mention if e.by else 'nobody answered'}: {_label(run, e)}",
-    CancelAsked: lambda e, _: f"{e.by.mention} cancelled{why(e.reason)}",
-    Recovering: lambda e, _: f"on the way back: {escape(e.reason)}",
-    Stopped: lambda e, _: f"stopped: {escape(e.reason)}",
-    Resumed: lambda e, _: f"resumed by {e.by.mention}{why(e.reason)}",
-    Ended: lambda e, _: f"{e.how}{f' by {e.by.mention}' if e.by else ''}{why(e.reason)}",
-}
+
+
+def describe_event(event: Event, run: Run) -> str:
+    """Describe one event of a run in a few words, as mrkdwn."""
+    match event:
+        case Opened():
+            return f"opened by {event.requester.mention}"
+        case Taken(again=True):
+            return f"picked up again by {escape(event.worker)}"
+        case Taken():
+            return f"driven by {escape(event.worker)}"
+        case Asked() if event.again:
+            return f"asked again: {_title(run, event.step)}"
+        case Asked():
+            return f"asked: {_title(run, event.step)}"
+        case Reached():
+            return f"reached: {_title(run, event.step)}"
+        case Noted():
+            return escape(event.text)
+        case Questioned():
+            return f"asked people: {escape(event.question.text)}"
+        case Answered():
+            return f"{_mention(event.by, 'nobody answered')}: {_label(run, event)}"
+        case CancelAsked():
+            return f"{event.by.mention} cancelled{why(event.reason)}"
+        case Recovering():
+            return f"on the way back: {escape(event.reason)}"
+        case Stopped():
+            return f"stopped: {escape(event.reason)}"
+        case Resumed():
+            return f"resumed by {event.by.mention}{why(event.reason)}"
+        case Ended(by=Actor() as by):
+            return f"{event.how} by {by.mention}{why(event.reason)}"
+        case Ended():
+            return f"{event.how}{why(event.reason)}"
 
 
 def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: float) -> Card:
-    """Its card without the buttons, and the newest events with their times."""
-    card = run_card(
-        progress if progress is not None and not run.over else Progress(run, None, "", None, "", at)
-    )
-    told = "\n".join(f"{day(e.at)} {TOLD[type(e)](e, run)}" for e in events[-NEWEST:])
+    """Return the run's card without its buttons, and its newest events. `at`: now."""
+    if progress is None or run.over:
+        progress = Progress(run, None, "", None, "", at)
+    card = run_card(progress)
+    history = "\n".join(f"{date_time(e.at)} {describe_event(e, run)}" for e in events[-NEWEST:])
     shown = [b for b in card.blocks if b["type"] != "actions"]
-    return Card(card.text, (*shown, section(f"*What happened*\n{told}")))
+    return Card(card.text, (*shown, section(f"*What happened*\n{history}")))
 
 
 def _title(run: Run, step: int) -> str:
-    return run.steps[step].title() if step < len(run.steps) else "a step that was replaced"
+    if step >= len(run.steps):
+        return "a step that was replaced"
+    return run.steps[step].title()
+
+
+def _mention(actor: Actor | None, otherwise: str) -> str:
+    if actor is None:
+        return otherwise
+    return actor.mention
 
 
 def _label(run: Run, answer: Answered) -> str:

@@ -76,8 +76,8 @@ class Command:
 
     @classmethod
     def summary(cls) -> str:
-        """The first line of its docstring."""
-        return (cls.__doc__ or "").strip().splitlines()[0]
+        """Return the first paragraph of its docstring, in one line."""
+        return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
     def words(self) -> str:
         """The command that makes this value again: `startup 3`."""

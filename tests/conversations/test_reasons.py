@@ -226,7 +226,7 @@ def test_at_a_terminal_the_reason_is_an_option() -> None:
             scene.bot.desk,
             scene.bot.hours,
             scene.clock,
-            TerminalContext(scene.bot.counter._office),
+            TerminalContext(scene.bot.counter._context),
             drives=False,
         )
 
