@@ -86,7 +86,8 @@ class CommandDispatcher:
         """Carry out a slash command in a task of its own."""
         text, reply_to = str(body.get("text") or ""), _reply_target(body)
         self.lost_answers.moved(reply_to.user)
-        self.tasks.start(self._take(text, body, reply_to, note), f"command of {reply_to.user}")
+        work = self._take(text, body, reply_to, note)
+        self.tasks.start(work, f"command of {reply_to.user}", actor=reply_to.user)
 
     def mention(self, body: Mapping[str, Any]) -> None:
         """Carry out a command that mentions the bot, also in a thread, in a task of its own."""
@@ -181,7 +182,7 @@ class CommandDispatcher:
         except Unreachable:
             # The command is carried out; only Slack has not taken its answer yet.
             answer = self.lost_answers.say(reply_to, card)
-            self.tasks.start(answer, f"answer to {reply_to.user}")
+            self.tasks.start(answer, f"answer to {reply_to.user}", actor=reply_to.user)
 
     async def _announce_when_slow(
         self, work: Awaitable[Card | None], reply_to: ReplyTarget, parsed: ParsedCommand
@@ -240,7 +241,8 @@ class CommandDispatcher:
         if note is not None:
             note.passed_on, follows = True, replace(note)
         work = self._doubted(reply_to, error, look, follows)
-        self.tasks.start(work, f"what became of a change of {reply_to.user}")
+        name = f"what became of a change of {reply_to.user}"
+        self.tasks.start(work, name, actor=reply_to.user)
 
     async def _doubted(
         self, reply_to: ReplyTarget, error: Unreachable, look: Look, note: Note | None

@@ -103,7 +103,7 @@ class Buttons:
         work = self._press(name, value, body, reply_to, note)
         if note is None:
             work = self._dispatcher.once(reply_to.trigger, work)
-        self._dispatcher.tasks.start(work, f"{name} by {reply_to.user}")
+        self._dispatcher.tasks.start(work, f"{name} by {reply_to.user}", actor=reply_to.user)
 
     async def _press(
         self,

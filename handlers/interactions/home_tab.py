@@ -74,7 +74,7 @@ class Home:
             "team_id": body.get("team_id"),
             "enterprise_id": body.get("enterprise_id"),
         }
-        self.tasks.start(self._opened(sender), f"home of {user}")
+        self.tasks.start(self._opened(sender), f"home of {user}", actor=user)
 
     async def _opened(self, sender: Mapping[str, Any]) -> None:
         try:

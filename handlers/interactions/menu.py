@@ -3,7 +3,7 @@
 They lead to the same commands, and to the same checks, as typing does.
 """
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -136,7 +136,9 @@ class Menus:
             form = config_form(state.cluster, command.key, state.channel)
             return {"response_action": "update", "view": form}
         if isinstance(command, Procedure):
-            self._start(self._plan(state, command, body), f"plan for {body['user']['id']}")
+            user = str(body["user"]["id"])
+            work = self._plan(state, command, body)
+            self._dispatcher.tasks.start(work, f"plan for {user}")
             return {"response_action": "update", "view": looking_view(state, "Planning for")}
         self.asked(body, state)
         return {}
@@ -156,10 +158,7 @@ class Menus:
         state = state or ModalState.of(body["view"])
         reply_to = ReplyTarget(state.channel, str(body["user"]["id"]))
         work = self._dispatcher.do(_parsed(state), body, reply_to, note)
-        self._start(work, f"form of {reply_to.user}")
-
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._dispatcher.tasks.start(work, name)
+        self._dispatcher.tasks.start(work, f"form of {reply_to.user}", actor=reply_to.user)
 
     async def _plan(self, state: ModalState, procedure: Procedure, body: Mapping[str, Any]) -> None:
         view = str(body["view"]["id"])

@@ -62,7 +62,7 @@ class Forms:
             work, name = self._decided(body, note), f"{decision} by {user}"
         else:
             work, name = self._submitted(body, note), f"form of {user}"
-        self._dispatcher.tasks.start(work, name)
+        self._dispatcher.tasks.start(work, name, actor=user)
 
     # The new value of a secret
 

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
+from services.common.context import task_context
 from services.common.errors import Unreachable
 from services.memory.message_refs import CardPlace
 from services.operations.desk import Desk
@@ -36,14 +37,17 @@ class DeferredReporter:
         self._once(
             run.id,
             self._run(run.id, run.request, self._channels.get(run.cluster, "") or run.channel),
+            run=run.id,
         )
 
-    def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _once(self, name: str, work: Coroutine[Any, Any, None], *, run: str = "") -> None:
         if name in self._noted:
             work.close()
             return
         self._noted.add(name)
-        task = asyncio.create_task(self._safely(name, work), name=f"card of {name}")
+        task = asyncio.create_task(
+            self._safely(name, work), name=f"card of {name}", context=task_context(run=run)
+        )
         self._noting.add(task)
         task.add_done_callback(self._noting.discard)
 

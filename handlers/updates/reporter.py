@@ -14,6 +14,7 @@ from handlers.slack.channel_access import Closed, TokenRefused
 from handlers.slack.client import MessageGone, SlackClient
 from handlers.updates.direct_copies import OVER, DirectCopies
 from services.common.clock import Clock
+from services.common.context import task_context
 from services.common.errors import BadRecord, BotError, Refused, Unreachable
 from services.memory.message_refs import CardPlace
 from services.operations.continuity import Loss
@@ -210,7 +211,9 @@ class Reporter:
         self._newest[name] = progress
         self._news.setdefault(name, asyncio.Event()).set()
         if name not in self._workers or self._workers[name].done():
-            self._workers[name] = asyncio.create_task(self._follow(name), name=f"card of {name}")
+            self._workers[name] = asyncio.create_task(
+                self._follow(name), name=f"card of {name}", context=task_context(run=name)
+            )
             self._workers[name].add_done_callback(partial(self._followed, progress.run.cluster))
 
     def _followed(self, cluster: str, task: "asyncio.Task[None]") -> None:

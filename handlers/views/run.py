@@ -184,7 +184,7 @@ def _foot(progress: Progress) -> str:
     run = progress.run
     parts = [_since(progress)]
     if progress.cluster is not None:
-        seconds = sum(s.takes(progress.cluster) for s in run.steps[run.position :])
+        seconds = sum(s.expected_seconds(progress.cluster) for s in run.steps[run.position :])
         left = f"about {duration(seconds)} left"
         if run.plan.effects.blocks and run.position == 0:
             left += " after the last meeting"

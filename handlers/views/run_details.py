@@ -1,9 +1,11 @@
 """One run in full: its card as it stands, and its events with their times. Pure."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from handlers.slack.blocks import Card, date_time, escape, section
 from handlers.views import run_card
 from handlers.views.text import why
-from services.access.policy import Actor
 from services.runs.executor import Progress
 from services.runs.run import (
     Answered,
@@ -27,37 +29,7 @@ NEWEST = 30
 
 def describe_event(event: Event, run: Run) -> str:
     """Describe one event of a run in a few words, as mrkdwn."""
-    match event:
-        case Opened():
-            return f"opened by {event.requester.mention}"
-        case Taken(again=True):
-            return f"picked up again by {escape(event.worker)}"
-        case Taken():
-            return f"driven by {escape(event.worker)}"
-        case Asked() if event.again:
-            return f"asked again: {_title(run, event.step)}"
-        case Asked():
-            return f"asked: {_title(run, event.step)}"
-        case Reached():
-            return f"reached: {_title(run, event.step)}"
-        case Noted():
-            return escape(event.text)
-        case Questioned():
-            return f"asked people: {escape(event.question.text)}"
-        case Answered():
-            return f"{_mention(event.by, 'nobody answered')}: {_label(run, event)}"
-        case CancelAsked():
-            return f"{event.by.mention} cancelled{why(event.reason)}"
-        case Recovering():
-            return f"on the way back: {escape(event.reason)}"
-        case Stopped():
-            return f"stopped: {escape(event.reason)}"
-        case Resumed():
-            return f"resumed by {event.by.mention}{why(event.reason)}"
-        case Ended(by=Actor() as by):
-            return f"{event.how} by {by.mention}{why(event.reason)}"
-        case Ended():
-            return f"{event.how}{why(event.reason)}"
+    return DESCRIPTIONS[type(event)](event, run)
 
 
 def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: float) -> Card:
@@ -76,13 +48,45 @@ def _title(run: Run, step: int) -> str:
     return run.steps[step].title()
 
 
-def _mention(actor: Actor | None, otherwise: str) -> str:
-    if actor is None:
-        return otherwise
-    return actor.mention
+def _taken(event: Taken, _: Run) -> str:
+    if event.again:
+        return f"picked up again by {escape(event.worker)}"
+    return f"driven by {escape(event.worker)}"
 
 
-def _label(run: Run, answer: Answered) -> str:
-    if not answer.choice:
-        return "it settled itself"
-    return f"“{escape(run.labels.get((answer.question, answer.choice), answer.choice))}”"
+def _asked(event: Asked, run: Run) -> str:
+    if event.again:
+        return f"asked again: {_title(run, event.step)}"
+    return f"asked: {_title(run, event.step)}"
+
+
+def _answered(event: Answered, run: Run) -> str:
+    who = "nobody answered"
+    if event.by is not None:
+        who = event.by.mention
+    if not event.choice:
+        return f"{who}: it settled itself"
+    label = run.labels.get((event.question, event.choice), event.choice)
+    return f"{who}: “{escape(label)}”"
+
+
+def _ended(event: Ended, _: Run) -> str:
+    if event.by is None:
+        return f"{event.how}{why(event.reason)}"
+    return f"{event.how} by {event.by.mention}{why(event.reason)}"
+
+
+DESCRIPTIONS: Mapping[type, Callable[[Any, Run], str]] = {
+    Opened: lambda event, _: f"opened by {event.requester.mention}",
+    Taken: _taken,
+    Asked: _asked,
+    Reached: lambda event, run: f"reached: {_title(run, event.step)}",
+    Noted: lambda event, _: escape(event.text),
+    Questioned: lambda event, _: f"asked people: {escape(event.question.text)}",
+    Answered: _answered,
+    CancelAsked: lambda event, _: f"{event.by.mention} cancelled{why(event.reason)}",
+    Recovering: lambda event, _: f"on the way back: {escape(event.reason)}",
+    Stopped: lambda event, _: f"stopped: {escape(event.reason)}",
+    Resumed: lambda event, _: f"resumed by {event.by.mention}{why(event.reason)}",
+    Ended: _ended,
+}

@@ -17,7 +17,7 @@ from services.procedures import fleet
 from services.procedures.backup import newest_words
 from services.runs.request import Request
 from services.runs.run import Run
-from services.steps.media_nodes import meets, not_ready
+from services.steps.node_text import meets, not_ready
 
 NO_POOL = {
     FleetKind.MIXED: "two things keep them at once.",
@@ -158,7 +158,7 @@ def _unseen_state(node: MediaNode, look: NotSeen) -> str:
 
 
 def _pool_lines(cluster: Cluster) -> str:
-    media = fleet.of(cluster)
+    media = fleet.status_of(cluster)
     known = fleet.known(cluster)
     lines, warnings = [_untold(cluster)], []
     if known:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from services.cloud.clients.answers import repeatable
-from services.cloud.clients.digitalocean import DigitalOcean, requests_for
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.list_pages import requests_for
 from services.cloud.confirm import Answers
 from services.cloud.parse import (
     Action,
@@ -30,6 +31,7 @@ from services.cloud.parse import (
 )
 from services.cluster.model import Size, Snapshot
 from services.common.clock import Clock
+from services.common.context import task_context
 from services.common.errors import Forbidden, Unreachable
 
 Json = dict[str, Any]
@@ -62,7 +64,9 @@ class Listing(Generic[T]):
             or (task.done() and (task.cancelled() or task.exception() is not None))
         ):
             self._begun = self._clock.now()
-            task = self._task = asyncio.create_task(self._fetch(), name="listing")
+            task = self._task = asyncio.create_task(
+                self._fetch(), name="listing", context=task_context()
+            )
             # Whoever waits hears of an error; with nobody waiting any more it must not be reported as lost.
             task.add_done_callback(lambda t: t.cancelled() or t.exception())
         found = await asyncio.shield(task)

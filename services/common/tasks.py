@@ -1,22 +1,24 @@
-"""Background work that is tracked, so that a stop can wait for it and an error is never lost."""
+"""Background tasks that are tracked, so that a shutdown can wait for them and no error is lost."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from typing import Any
+
+from services.common.context import task_context
 
 log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """All that runs beside everything else."""
+    """The background tasks of one owner."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Awaitable[None], name: str) -> None:
-        """Run it beside everything else."""
-        task = asyncio.ensure_future(work)
-        task.set_name(name)
+    def start(self, work: Coroutine[Any, Any, None], name: str, *, actor: str = "") -> None:
+        """Start a task; its log lines name `actor`, a Slack member id."""
+        task = asyncio.create_task(work, name=name, context=task_context(actor=actor))
         self._running.add(task)
         task.add_done_callback(self._done)
 
@@ -27,11 +29,11 @@ class Tasks:
 
     @property
     def busy(self) -> bool:
-        """Whether something runs."""
+        """Whether a task is running."""
         return bool(self._running)
 
     async def settle(self, seconds: float) -> None:
-        """Wait that long for what runs, then cancel the rest."""
+        """Wait up to `seconds` for the running tasks, then cancel the rest."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
         for task in list(self._running):

@@ -39,7 +39,7 @@ class AutoscalerAlerts:
         if cluster.problem:
             return
         books = self._desk.memory.books
-        for alarm in fleet.of(cluster).alarms():
+        for alarm in fleet.status_of(cluster).alarms():
             _, book = await books.read(name)
             if alarm.name not in book.done:
                 announcement = Announcement(alarm.name, alarm.text)

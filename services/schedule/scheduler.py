@@ -829,7 +829,7 @@ def _tell_the_month(turn: _Evaluation) -> None:
 
 def _left(run: Run, cluster: Cluster, now: float) -> float:
     """Seconds that its steps still need. One that takes longer than usual is never just about to be done: else nobody is told in time."""
-    now_doing, *further = [s.takes(cluster) for s in run.steps[run.position :]] or [0.0]
+    now_doing, *further = [s.expected_seconds(cluster) for s in run.steps[run.position :]] or [0.0]
     began = run.step_began or run.opened_at
     return max(now_doing - (now - began), min(now_doing, SOON)) + sum(further)
 

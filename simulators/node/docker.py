@@ -145,12 +145,12 @@ class Docker:
             )
             return 1
         if self._refuses("kill-lost", name):
-            self.estate.nodes.signal(self.droplet, name, signal)
+            self.estate.containers.signal(self.droplet, name, signal)
             streams.complain(
                 f"Error response from daemon: cannot kill container: {name}: {NO_ANSWER}"
             )
             return 1
-        if not self.estate.nodes.signal(self.droplet, name, signal):
+        if not self.estate.containers.signal(self.droplet, name, signal):
             streams.complain(
                 f"Error response from daemon: cannot kill container: {name}: container {identity(container)} is not running"
             )
@@ -162,8 +162,8 @@ class Docker:
         """`docker stop NAME`: a SIGTERM, and ten seconds later a SIGKILL."""
         _, names = _parse(words, ("-t", "--time", "--timeout"))
         for name in names:
-            self.estate.nodes.signal(self.droplet, name, "SIGTERM")
-            self.estate.nodes.signal(self.droplet, name, "SIGKILL")
+            self.estate.containers.signal(self.droplet, name, "SIGTERM")
+            self.estate.containers.signal(self.droplet, name, "SIGKILL")
             streams.say(name)
         return 0
 
@@ -180,7 +180,7 @@ class Docker:
             what = f"container {name} is not running" if container else f"No such container: {name}"
             streams.complain(f"Error response from daemon: {what}")
             return 1
-        jobs = self.estate.nodes.work(self.droplet, name) if name in ("egress", "ingress") else 0
+        jobs = self.estate.work(self.droplet, name) if name in ("egress", "ingress") else 0
         rows = [
             ("UID", "PID", "PPID", "STIME", "CMD"),
             ("root", str(container.pid), "1180", "10:00", name),
@@ -206,7 +206,7 @@ class Docker:
         if container is None:
             streams.complain(f"Error response from daemon: No such container: {' '.join(names)}")
             return 1
-        if container.draining and self.estate.nodes.work(self.droplet, container.name):
+        if container.draining and self.estate.work(self.droplet, container.name):
             streams.complain(
                 "INFO\tlivekit\tservice/server.go:258\twaiting for participants to exit"
             )

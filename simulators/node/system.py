@@ -108,7 +108,7 @@ class System:
 
     def graceful(self, shell: Shell, _fields: list[str], _streams: Streams) -> int:
         """The vendor's script. In the foreground it holds the session until the droplet vanishes under it."""
-        self.estate.nodes.graceful_shutdown(self.droplet)
+        self.estate.graceful.run(self.droplet)
         if self.droplet.id in self.estate.droplets and not shell.is_detached:
             raise Cut("it waits until everybody has left")
         return 0
@@ -167,7 +167,7 @@ class System:
         return self._livekit(path) if port == "7880" else (0, "")
 
     def _livekit(self, path: str) -> tuple[int, str]:
-        status = self.estate.nodes.answers(self.droplet)
+        status = self.estate.livekit_status(self.droplet)
         if status and "livekit-silent" in self.troubles:
             return 0, ""
         if status and "livekit-starting" in self.troubles:

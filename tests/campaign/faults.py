@@ -418,7 +418,7 @@ def whoever_says_so_is_believed(patch: Patch) -> None:
 
 def orders_are_logged(patch: Patch) -> None:
     """With their words."""
-    heard = Control.heard
+    heard = Control.answer
 
     def noted(self: Control, order: Any, peer: Peer, width: int) -> Any:
         logging.getLogger("bot.terminal").info(
@@ -426,4 +426,4 @@ def orders_are_logged(patch: Patch) -> None:
         )
         return heard(self, order, peer, width)
 
-    patch.setattr(Control, "heard", noted)
+    patch.setattr(Control, "answer", noted)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from services.cloud import node_scripts as scripts
 from services.common.clock import loop_clock
-from simulators.estate.nodes import AGENT
+from simulators.estate.containers import AGENT
 from simulators.faults import Faults
 from simulators.slack.elements import NotPossible
 from tests.campaign.cast import ELI, Cast, move_in
@@ -239,11 +239,11 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
     )
     scene.slack.faults.rates, scene.slack.faults.dice = luck.slack, dice_of(luck.seed, "slack")
     if luck.agents != "drains":
-        estate.nodes.usual_agents = {AGENT: luck.agents}
+        estate.containers.usual_agents = {AGENT: luck.agents}
         for node in [d for stack in estate.clusters for d in estate.media(stack)]:
-            estate.nodes.set_agents(node)
+            estate.containers.set_agents(node)
             node.node.agents = None
-            estate.nodes.start_agents(node)
+            estate.containers.start_agents(node)
     if luck.neighbours:
         around = dice_of(luck.seed, "page").choice(list(estate.droplets.values()))
         page = scene.town.digitalocean.page_limit = (

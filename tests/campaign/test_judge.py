@@ -12,12 +12,12 @@ from handlers.updates.reporter import Reporter
 from services.access.policy import Kind, Verdict
 from services.cloud import node_scripts as scripts
 from services.cloud.node_look import parse_look
-from services.cloud.world import ClusterWorld
+from services.cloud.pool_edit import PoolEditor
+from services.cloud.writer import ClusterWriter
 from services.cluster.model import NodeLook
 from services.common.clock import loop_clock
 from services.operations.staged_secrets import StagedSecrets
 from services.runs.drain_ledger import DrainLedger
-from services.runs.fenced_world import FencedWorld
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
 from simulators.estate import Droplet
 from tests.campaign import goals
@@ -87,7 +87,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     monkeypatch.setattr(DrainLedger, "enter", entered)
     monkeypatch.setattr(scripts, "drain", always(UNGUARDED))
     monkeypatch.setattr(Drain, "nudge", always(5.0))
-    monkeypatch.setattr("services.cloud.world.parse_look", forgetful)
+    monkeypatch.setattr("services.cloud.nodes.parse_look", forgetful)
     said = wrong(SHUTDOWN)
     assert "second-signal" in said
     assert "thrown-out" in said
@@ -104,14 +104,14 @@ def test_two_masters_down(monkeypatch: Patch) -> None:
 
 
 def test_a_pool_edit_that_loses_a_key(monkeypatch: Patch) -> None:
-    put = ClusterWorld._put_pool
+    put = PoolEditor._put
 
     async def without_tags(
-        self: ClusterWorld, seen: Any, before: Any, config: Any, changes: Any
+        self: PoolEditor, seen: Any, before: Any, config: Any, changes: Any
     ) -> None:
         await put(self, seen, before, config, {**changes, "tags": []})
 
-    monkeypatch.setattr(ClusterWorld, "_put_pool", without_tags)
+    monkeypatch.setattr(PoolEditor, "_put", without_tags)
     assert "pool-edit-lossy" in wrong(Wish("scale 3", goals.scaled(3)))
 
 
@@ -144,7 +144,7 @@ def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(StagedSecrets, "drop", not_now)
     monkeypatch.setattr(StagedSecrets, "sweep", not_now)
-    monkeypatch.setattr(FencedWorld, "drop_staged", not_now)
+    monkeypatch.setattr(ClusterWriter, "drop_staged", not_now)
     monkeypatch.setattr("services.steps.secrets.DropStaged.is_done", always(value=True))
     assert "left behind: openvidu-bot/staged/" in wrong(Wish(f"config set {KEY}", goals.configured))
 

@@ -25,7 +25,7 @@ class Town:
         self.estate = self.world.estate
         self.faults = Faults()
         self.shell = NodeShell(self.estate, self.faults)
-        self.estate.nodes.ails = self.faults.ails
+        self.estate.ails = self.faults.ails
         self.node, self.other = self.estate.media("acme")
 
     def says(self, command: str, node: Droplet | None = None) -> Output:
@@ -203,7 +203,7 @@ def test_witnesses_can_contradict_each_other(town: Town) -> None:
 def test_a_crash_loop_is_running_and_restarting_in_turns(town: Town) -> None:
     town.estate.open_meeting(people=4, on=town.node)
     begun = town.shows("docker inspect --format '{{.State.StartedAt}}' openvidu")
-    town.estate.nodes.crashes.begin(town.node, lives=3, waits=10)
+    town.estate.crashes.begin(town.node, lives=3, waits=10)
     assert town.shows(STATE) == "restarting true true 0"
     assert (
         town.shows("docker inspect --format '{{.State.Pid}} {{.State.ExitCode}}' openvidu") == "0 1"
@@ -226,7 +226,7 @@ def test_a_crash_loop_is_running_and_restarting_in_turns(town: Town) -> None:
     town.says("systemctl restart openvidu")
     town.world.wait(3)
     assert town.shows(STATE) == "restarting true true 0"
-    town.estate.nodes.crashes.end(town.node)
+    town.estate.crashes.end(town.node)
     town.world.wait(10)
     assert (town.shows(STATE), town.shows(READY)) == ("running true false 1", "200")
     town.world.wait(60)
@@ -234,7 +234,7 @@ def test_a_crash_loop_is_running_and_restarting_in_turns(town: Town) -> None:
 
 
 def test_a_container_between_two_lives_is_ended_by_a_signal(town: Town) -> None:
-    town.estate.nodes.crashes.begin(town.node)
+    town.estate.crashes.begin(town.node)
     assert town.says(f"{KILL} openvidu").exit_status == 0
     assert town.shows(STATE) == "exited false false 0"
     town.world.wait(60)
@@ -282,7 +282,7 @@ def caught(town: Town, name: str) -> int:
 
 def test_an_agent_that_does_not_hear_goes_on_for_ever(town: Town) -> None:
     assert caught(town, AGENT) & 0b100
-    town.estate.nodes.set_agents(town.node, custom="deaf")
+    town.estate.containers.set_agents(town.node, custom="deaf")
     assert (
         town.shows("docker ps --filter label=openvidu-agent=true --format '{{.Names}}'")
         == "agent-custom"
@@ -306,7 +306,7 @@ def test_an_agent_that_does_not_hear_goes_on_for_ever(town: Town) -> None:
 
 
 def test_an_agent_that_dies_at_once_cuts_captions_out_of_running_meetings(town: Town) -> None:
-    town.estate.nodes.usual_agents = {AGENT: "dies"}
+    town.estate.containers.usual_agents = {AGENT: "dies"}
     town.says("systemctl restart openvidu")
     assert not caught(town, AGENT)
     town.estate.open_meeting(people=4, minutes=5, on=town.node)

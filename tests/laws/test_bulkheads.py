@@ -16,7 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.app import Bot
-from bot.scheduler import Tick
+from bot.scheduler import Ticker
 from bot.serve import Serving
 from services.common.bulkheads import LIMIT, Bulkheads
 from services.common.clock import Clock, loop_clock
@@ -146,7 +146,7 @@ def test_the_tick_counts_whole_rounds_only_and_knows_whether_any_ended() -> None
     """/healthz goes by whole rounds; the watchdog by rounds that ended, since a part that fails would fail after a restart too."""
 
     async def story(work: Callable[[], Awaitable[bool]]) -> tuple[bool, bool]:
-        tick = Tick(work, 0.01, Clock())
+        tick = Ticker(work, 0.01, Clock())
         tick.start()
         began = asyncio.get_running_loop().time()
         for _ in range(500):
@@ -194,7 +194,7 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.promises = False
-            serving, tick = (made := Serving(scene.bot, AsyncWebClient())), made._tick
+            serving, tick = (made := Serving(scene.bot, AsyncWebClient())), made._ticker
             tick._last = tick._ended = asyncio.get_running_loop().time()
 
             async def rounds(seconds: int) -> None:

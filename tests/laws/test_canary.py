@@ -147,7 +147,9 @@ async def typed_at_a_terminal(scene: Scene) -> str:
             f"{key}={NEW}",
             f"confg set {key} {NEW}",
         ):
-            said += [line.text async for line in control.heard(Order(verb, words), Peer(1, 1), 100)]
+            said += [
+                line.text async for line in control.answer(Order(verb, words), Peer(1, 1), 100)
+            ]
     assert len(said) >= 15
     return "\n".join(said)
 

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.serve import Serving
-from bot.terminal.command import VERBS
+from bot.terminal.arguments import VERBS
 from handlers.app import EVENTS, VIEWS
 from handlers.interactions.buttons import ACTIONS, OFFERED
 from handlers.terminal.session import NOBODY

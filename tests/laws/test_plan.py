@@ -135,7 +135,9 @@ def test_numbers_are_numbers(both: tuple[Cluster, Plan]) -> None:
     cluster, plan = both
     assert plan.takes > 0
     assert math.isfinite(plan.takes)
-    assert plan.takes == pytest.approx(sum(s.takes(c) for s, c, _ in folded(cluster, plan.steps)))
+    assert plan.takes == pytest.approx(
+        sum(s.expected_seconds(c) for s, c, _ in folded(cluster, plan.steps))
+    )
     assert plan.outage is None or 0 <= plan.outage <= plan.takes
     assert plan.made_at == cluster.seen_at
     assert plan.media == len(cluster.media)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from services.cloud.listings import Account
 from services.cloud.parse import pool_of, template_digest
-from services.cloud.world import ClusterWorld, Place
-from services.cluster.model import Cluster, Pool
+from services.cloud.pool_edit import PoolEditor
+from services.cluster.model import Pool
 from services.common.clock import loop_clock
 from services.common.errors import Refused, Rejected, Unreachable, Unreadable
 from tests.support.clusters import law
@@ -102,12 +102,11 @@ def edit(pool: dict[str, Any], api: Api, *, number: int | None = None, size: str
 
     async def story() -> None:
         clock = loop_clock(0.0)
-        world = ClusterWorld(Place("acme", "acme"), Account(api, clock), None, None, None, clock)  # type: ignore[arg-type]
-        cluster = Cluster("acme", "acme", pool=seen_of(pool))
+        editor = PoolEditor(Account(api, clock), api)  # type: ignore[arg-type]
         await (
-            world.set_target(cluster, number)
+            editor.set_target(seen_of(pool), number)
             if number is not None
-            else world.set_template_size(cluster, size)
+            else editor.set_size(seen_of(pool), size)
         )
 
     asyncio.run(story())

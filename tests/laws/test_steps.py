@@ -147,7 +147,7 @@ def test_looking_changes_nothing(both: tuple[Cluster, Step]) -> None:
         (
             step.is_done(cluster),
             step.effects(cluster),
-            step.wants(cluster, n),
+            step.needs_ask(cluster, n),
             step.waits_for(cluster),
         )
         for n in (0, 1, 1, 0)
@@ -168,9 +168,9 @@ def test_words_and_times_are_fit_to_be_shown(both: tuple[Cluster, Step]) -> None
         assert "\n" not in text
     assert step.title()[0].isupper()
     assert "\n" not in step.waits_for(cluster) + step.objection(cluster)
-    assert step.takes(cluster) > 0
-    assert step.deadline(cluster) > step.takes(cluster) or step.deadline(cluster) >= 60
-    nudge = step.nudge(cluster)
+    assert step.expected_seconds(cluster) > 0
+    assert step.deadline(cluster) > step.expected_seconds(cluster) or step.deadline(cluster) >= 60
+    nudge = step.retry_after(cluster)
     assert nudge is None or 0 < nudge < step.deadline(cluster)
 
 
@@ -203,7 +203,7 @@ def test_only_what_it_is_about_is_asked_for(both: tuple[Cluster, Step], again: i
     mine = {m.id for m in cluster.masters} | {n.id for n in cluster.media}
     for who, *_ in ask(step, cluster, again):
         if isinstance(step, NodeSize) and step.id not in mine:
-            assert not step.wants(cluster, again), "a node that has gone is asked for nothing"
+            assert not step.needs_ask(cluster, again), "a node that has gone is asked for nothing"
         else:
             assert who in ("pool", "window", "bucket", "autoscaler", "memory") or who in mine
 

@@ -228,7 +228,7 @@ def _noticed_in_time(
             rests_on_it
             and not step.is_done(look)
             and type(step).ask is not Step.ask
-            and step.wants(look, 0)
+            and step.needs_ask(look, 0)
         ):
             # It writes: fine only where that is to be again what was undone.
             return all(

@@ -183,7 +183,7 @@ def test_only_proof_lets_a_drain_or_a_restart_be_called_done(
     ]
     if concerned:
         assert not step.is_done(blind)
-        assert not step.wants(blind, 0), "what is not seen is neither signalled nor restarted"
+        assert not step.needs_ask(blind, 0), "what is not seen is neither signalled nor restarted"
 
 
 # What a node is

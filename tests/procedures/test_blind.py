@@ -263,9 +263,9 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(
 ) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
-            scene.estate.nodes.usual_agents = {"agent-captions": agent}
+            scene.estate.containers.usual_agents = {"agent-captions": agent}
             for node in scene.estate.media("acme"):
-                scene.estate.nodes.set_agents(node, captions=agent)
+                scene.estate.containers.set_agents(node, captions=agent)
             meetings(scene, 20)
             await scene.ana.types("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
@@ -302,9 +302,9 @@ def test_a_closing_with_a_deaf_agent_closes_and_opens_in_time() -> None:
             "windows": ["nights daily 09:30-12:00"],
         }
         async with Scene(media=2, site=site, pydo=False) as scene:  # it is 09:00 in Madrid
-            scene.estate.nodes.usual_agents = {"agent-captions": "deaf"}
+            scene.estate.containers.usual_agents = {"agent-captions": "deaf"}
             for node in scene.estate.media("acme"):
-                scene.estate.nodes.set_agents(node, captions="deaf")
+                scene.estate.containers.set_agents(node, captions="deaf")
             meetings(scene, 50)
             await scene.passes(1.6 * HOUR)
             assert scene.estate.serving("acme") == []
@@ -320,7 +320,7 @@ def test_a_node_whose_media_server_has_ended_is_restarted_whatever_agent_works_o
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             node = last(scene)
-            scene.estate.nodes.set_agents(node, speech="drains")
+            scene.estate.containers.set_agents(node, speech="drains")
             scene.estate.open_meeting(people=4, minutes=20, on=node)
             await asked(scene, "restart media-2", "Restart media-2 of acme")
             await over(scene, timeout=HOUR)
@@ -337,7 +337,7 @@ def test_a_node_in_a_crash_loop_is_not_in_service() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             for node in scene.estate.media("acme"):
-                scene.estate.nodes.crashes.begin(node, "openvidu", lives=3, waits=10)
+                scene.estate.crashes.begin(node, "openvidu", lives=3, waits=10)
             await scene.passes(120)
             await scene.ana.types("COPS", "/openvidu status")
             status = await scene.whisper("UANA", "Media nodes")

@@ -10,7 +10,6 @@ from services.cluster.model import Cluster, FleetKind
 from services.common.errors import Refused
 from services.procedures import AddWindow, Scale, Shutdown, Startup
 from services.procedures.plan import make_plan
-from services.runs.fenced_world import FencedWorld
 from services.runs.run import State
 from simulators.estate import Estate, Terraform, Variables
 from tests.support import virtual
@@ -238,21 +237,6 @@ def test_no_node_that_the_autoscaler_made_is_ever_signalled_by_ssh_or_powered() 
         assert set(scene.estate.signals.values()) == {1}
 
     play(story)
-
-
-def test_the_hands_refuse_to_power_a_node_of_the_autoscaler() -> None:
-    async def story() -> None:
-        hands = FencedWorld(None, autoscaled(2), None, None, None, None)  # type: ignore[arg-type]
-        for action in ("shutdown", "power_off", "reboot", "resize"):
-            with pytest.raises(Refused, match="it is drained, never powered or resized"):
-                await hands.act(101, action)
-        paused = autoscaled(2)
-        assert paused.autoscaler is not None
-        paused = replace(paused, autoscaler=replace(paused.autoscaler, enabled=False))
-        with pytest.raises(Refused, match="would only lose its firewalls"):
-            await FencedWorld(None, paused, None, None, None, None).uncount(101)  # type: ignore[arg-type]
-
-    virtual.run(story())
 
 
 def test_while_it_is_paused_no_node_loses_its_firewalls() -> None:

@@ -14,7 +14,7 @@ from services.procedures import DrainNodes, Park, Procedure, ResizeMedia, Restar
 from services.procedures.plan import make_plan
 from services.runs.run import State
 from services.steps import Drain, Left, Step
-from services.steps.media_nodes import SERVES
+from services.steps.planned_nodes import SERVES
 from services.steps.waves import seen_empty
 from tests.laws.test_steps import ask
 from tests.procedures.test_windows import add, at, down, every_kind, play, until, up
@@ -176,7 +176,7 @@ def test_a_closing_that_may_be_given_up_says_how_many_stay() -> None:
 
 def ask_of(step: Step, cluster: Cluster) -> list[tuple[object, ...]]:
     """What it asks for first, at that look."""
-    return ask(step, cluster, 0) if step.wants(cluster, 0) else []
+    return ask(step, cluster, 0) if step.needs_ask(cluster, 0) else []
 
 
 @law

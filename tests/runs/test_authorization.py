@@ -1,6 +1,7 @@
 """An approval is spent on what was shown: whoever goes on later, otherwise or with more, asks again in front of everybody."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,19 +39,26 @@ async def stopped_before_the_pool(
 ) -> Callable[[], None]:
     """Approved with nobody there; DigitalOcean refuses the pool's number until what is returned is called."""
     api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
-    put = api.put_pool
+    writes = api.writes
 
     async def refuse(*_: object, **__: object) -> None:
         raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
 
-    api.put_pool = refuse
+    api.writes = partial(_with, writes, put_pool=refuse)
     await asked(scene, words, sees)
     await scene.run_is("acme-1", State.STOPPED)
 
     def mended() -> None:
-        api.put_pool = put
+        api.writes = writes
 
     return mended
+
+
+def _with(writes: Callable[[object], object], check: object, **changed: object) -> object:
+    """The requests that change something, some of them replaced."""
+    made = writes(check)
+    vars(made).update(changed)
+    return made
 
 
 async def resumes(scene: Scene) -> None:
@@ -575,18 +583,18 @@ def test_a_run_by_break_glass_says_for_ever_that_it_has_no_approval_and_by_whom(
 def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_the_glass() -> None:
     async def story(scene: Scene) -> None:
         api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
-        put = api.put_pool
+        writes = api.writes
 
         async def refuse(*_: object, **__: object) -> None:
             raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
 
-        api.put_pool = refuse
+        api.writes = partial(_with, writes, put_pool=refuse)
         await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
         await scene.ana.presses(
             await with_buttons(scene, "Break-glass, without approval"), "Run without approval"
         )
         await scene.run_is("acme-1", State.STOPPED)
-        api.put_pool = put
+        api.writes = writes
         await scene.passes(3600)
         meetings(scene, 2)
         await resumes(scene)

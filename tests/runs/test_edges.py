@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +17,7 @@ from services.common.metrics import METRICS
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Announcement
 from services.runs.drain_ledger import DrainLedger
-from services.runs.fenced_world import FencedWorld
+from services.runs.fence import RunFence
 from services.runs.locks import Locks
 from services.runs.run import Run, State
 from services.store import Commit
@@ -364,13 +363,12 @@ def test_nobody_saves_a_window_whose_lease_went_to_somebody_else() -> None:
         lease = await Locks(store, clock, "w1").take("acme-1")
         assert lease is not None
         memory, cluster = ClusterMemory(store, Chain(store, clock)), ready()
-        outside: Any = Quick("acme", clock)
-        world = FencedWorld(outside, cluster, lease, DrainLedger(store, clock), memory, None)
-        await world.save_window(NIGHTS)
+        fence = RunFence(cluster, lease, DrainLedger(store, clock), memory)
+        await fence.save_window(NIGHTS)
         assert [w.name for w in (await memory.books.read("acme"))[1].windows] == ["nights"]
         await store.commit(Commit(puts={lease.key: "2:w2"}))
         with pytest.raises(Superseded):
-            await world.save_window(NIGHTS.replace("20:00", "12:00"))
+            await fence.save_window(NIGHTS.replace("20:00", "12:00"))
         assert [w.words() for w in (await memory.books.read("acme"))[1].windows] == [NIGHTS]
 
     virtual.run(story())

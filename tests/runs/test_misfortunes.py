@@ -69,7 +69,7 @@ def test_a_node_that_still_installs_itself_is_nobody_to_keep() -> None:
     assert not gone.is_done(blank)
     assert "still there" in masters.objection(blank)
     assert not last.is_done(blank)
-    assert not last.wants(blank, 0), "there is no start of it that could be signalled"
+    assert not last.needs_ask(blank, 0), "there is no start of it that could be signalled"
     assert gone.is_done(drained)
     assert masters.objection(drained) == ""
     assert last.is_done(drained)

@@ -154,7 +154,7 @@ NOT_KEPT = (type, ModuleType, FunctionType, CodeType, FrameType, CoroutineType)
 def weight(scene: Scene) -> dict[str, int]:
     """What may not grow for ever. Work that hangs is held once for each part of a cluster, and not counted here."""
     assert isinstance(scene.store, SqliteStore)
-    held = {h.task for bot in scene.bots for h in bot.desk.bulkheads._held.values()}
+    held = {h.task for bot in scene.bots for h in bot.desk.bulkheads._running.values()}
     (keys,) = scene.store._db.execute("select count(*) from value").fetchone()
     descriptors = len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
     return {
@@ -208,8 +208,8 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
             for name in lucky:
                 await kept_its_hours(scene, name)
             assert late["tasks"] <= early["tasks"] + 3 * len(bad.unlucky), (early, late)
-            assert {cluster for _, cluster in bot.desk.bulkheads._held} <= {"", *bad.unlucky}, (
-                bot.desk.bulkheads._held
+            assert {cluster for _, cluster in bot.desk.bulkheads._running} <= {"", *bad.unlucky}, (
+                bot.desk.bulkheads._running
             )
             assert late["memory"] <= early["memory"] * 1.1 + 20_000 * CLUSTERS, (early, late)
             assert late["descriptors"] <= early["descriptors"] + 5, (early, late)

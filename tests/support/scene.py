@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bot.app import Adapters, Bot, build
+from bot.app import Bot, build
+from bot.clusters import Adapters
 from bot.reread import SettingsFile
 from config.settings import load
 from config.values import Settings
