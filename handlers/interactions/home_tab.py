@@ -10,7 +10,8 @@ from typing import Any
 
 from handlers.commands.parser import SPOKEN
 from handlers.interactions.overview import ClusterOverviews
-from handlers.slack.client import MessageGone, SlackClient
+from handlers.slack.api import MessageGone
+from handlers.slack.client import SlackClient
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.offers import offers, open_to
 from services.access.policy import Actor, Kind, may_operate, may_wake

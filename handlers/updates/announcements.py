@@ -6,8 +6,9 @@ from dataclasses import replace
 from math import ceil
 
 from handlers.commands.cost import cost_card
+from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Block, Card, actions, button, section
-from handlers.slack.client import MessageGone, SlackClient
+from handlers.slack.client import SlackClient
 from handlers.views import digest_card, everyone, plain
 from handlers.views.month_chart import described, month_picture
 from services.billing.savings import report

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from handlers import views
+from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.channel_access import TokenRefused
-from handlers.slack.client import MessageGone, SlackClient
+from handlers.slack.client import SlackClient
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.text import listed
@@ -143,7 +144,7 @@ class ClosedChannelWatch:
             return
         except (Unreachable, MessageGone) as error:
             log.warning("operator %s could not be told of %s: %s", user, channel, error)
-            if not self._slack.refuses(error):
+            if not is_permanent(error):
                 return
         await self._note_told(channel, user)
 

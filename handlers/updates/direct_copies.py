@@ -4,9 +4,10 @@ import logging
 from dataclasses import replace
 
 from handlers import views
+from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.blocks import Card, context, time_of_day
 from handlers.slack.channel_access import Closed, TokenRefused
-from handlers.slack.client import MessageGone, SlackClient
+from handlers.slack.client import SlackClient
 from services.access.policy import Actor
 from services.common.errors import Unreachable
 from services.memory.message_refs import CardPlace
@@ -98,7 +99,7 @@ class DirectCopies:
         except MessageGone:
             return await self._slack.post_in(user, card, mark=mark)
         except Unreachable as error:
-            if not self._slack.refuses(error):
+            if not is_permanent(error):
                 raise
             log.warning("%s cannot be written to in private: %s", user, error)
             return "", ""

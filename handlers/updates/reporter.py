@@ -9,9 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 from handlers import views
+from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.blocks import Card
 from handlers.slack.channel_access import Closed, TokenRefused
-from handlers.slack.client import MessageGone, SlackClient
+from handlers.slack.client import SlackClient
 from handlers.updates.direct_copies import OVER, DirectCopies
 from services.common.clock import Clock
 from services.common.context import task_context
@@ -239,7 +240,7 @@ class Reporter:
                         self._forget(name)
                         return
                     await self._clock.sleep(pause)
-                    pause = min(TRY_RARELY if self._slack.refuses(error) else TRY_SELDOM, pause * 2)
+                    pause = min(TRY_RARELY if is_permanent(error) else TRY_SELDOM, pause * 2)
                     continue
                 shown, shown_at, pause = _meaning(card), now, TRY_AGAIN
                 self._desk.bulkheads.well(SHOWING, progress.run.cluster)
@@ -253,7 +254,7 @@ class Reporter:
     async def _gives_up(self, name: str, error: Exception, pause: float) -> bool:
         """Whether a run that is over need not be shown by this worker: the token is refused, so it is owed; or Slack will not have it."""
         if (
-            self._slack.refuses(error)
+            is_permanent(error)
             and pause >= TRY_RARELY
             and (place := await self._desk.cards.get(name)) is not None
         ):
