@@ -1,4 +1,4 @@
-"""Keeps what is known of user groups up to date, in the background: nothing that somebody waits for asks Slack for it."""
+"""Keeps the members of user groups up to date in the background; no request waits for Slack."""
 
 import asyncio
 import json
@@ -12,13 +12,18 @@ from services.common.errors import Unreachable
 from services.operations.desk import Desk
 
 log = logging.getLogger(__name__)
-FRESH = 180.0  # seconds until a group is asked for again; Slack allows twenty calls a minute, to all of an app's processes together
-PATIENCE = 60.0
-MY_TURN = 30.0  # for so long the other bots leave a group to the one that asks for it
+# Seconds until a group is read again. Slack allows twenty calls a minute, to all processes of an app
+# together.
+FRESH = 180.0
+PATIENCE = 60.0  # seconds
+MY_TURN = 30.0  # seconds for which the other bots leave a group to the one that reads it
 
 
 class Groups:
-    """Asks for one group after the other, and shares the answers with the other bots, so that one of them asks."""
+    """Reads one group after the other, and shares the members with the other bots.
+
+    So only one of them reads each group.
+    """
 
     def __init__(self, desk: Desk, slack: SlackClient, clock: Clock) -> None:
         self._desk = desk
@@ -28,16 +33,16 @@ class Groups:
 
     @property
     def named(self) -> list[str]:
-        """The groups that any cluster's settings name."""
+        """The groups that the settings of any cluster name."""
         return sorted({g for site in self._desk.sites.values() for g in groups_of(site.rules)})
 
     async def sweep(self) -> None:
-        """Begin a round, unless one is under way. Does not wait for it."""
+        """Start a round in the background, unless one is under way."""
         if self.named and (self._asking is None or self._asking.done()):
             self._asking = asyncio.create_task(self.refresh(), name="who is in the user groups")
 
     async def refresh(self) -> None:
-        """One round: take what another bot was told, and ask for the rest."""
+        """Do one round: take over what other bots read, and read the rest."""
         groups = self.named
         await self._take_over(groups)
         for group in groups:
@@ -47,15 +52,17 @@ class Groups:
 
     def _age(self, group: str) -> float:
         known = self._desk.roster.known.groups.get(group)
-        return self._clock.now() - known.at if known else FRESH
+        if known is None:
+            return FRESH
+        return self._clock.now() - known.at
 
     async def _take_over(self, groups: Iterable[str]) -> None:
         try:
-            found = await self._desk.memory.groups.read(groups)
+            shared = await self._desk.memory.groups.read(groups)
         except Unreachable as error:
             log.info("what other bots know of user groups is not known: %s", error)
             return
-        for group, text in found:
+        for group, text in shared:
             with self._desk.bulkheads.within(f"what other bots know of user group {group}", ""):
                 known = json.loads(text)
                 self._desk.roster.note(
@@ -66,13 +73,13 @@ class Groups:
         try:
             return await self._desk.first_time(f"group:{group}", MY_TURN)
         except Unreachable:
-            return True  # nothing can be changed now, but it will be known when the state is back
+            # Nothing can be changed now, but the members are known when the state store is back.
+            return True
 
     async def _ask(self, group: str) -> None:
         try:
-            async with asyncio.timeout(
-                PATIENCE
-            ):  # of the loop's own time: Slack's does not speed up with a pretend world
+            # By the loop's own time: Slack does not get faster with a simulated clock.
+            async with asyncio.timeout(PATIENCE):
                 asked_at = self._clock.now()
                 members = await self._slack.members(group)
         except (Unreachable, TimeoutError) as error:
@@ -89,7 +96,7 @@ class Groups:
             log.info("the other bots have to ask for %s themselves: %s", group, error)
 
     async def aclose(self) -> None:
-        """Stop asking."""
+        """Stop reading."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
