@@ -19,7 +19,7 @@ class BackupList(InstantCommand):
     command: ClassVar[str] = "backup list"
 
     async def answer(self, ctx: CommandContext) -> Card:
-        cluster = (await ctx.desk.status(ctx.cluster(), ctx.actor)).cluster
+        cluster = (await ctx.operations.status(ctx.cluster(), ctx.actor)).cluster
         return backups_card(cluster)
 
 
@@ -33,7 +33,7 @@ class BackupShow(InstantCommand):
     backup: str = argument("the backup's label, or the last part of it")
 
     async def answer(self, ctx: CommandContext) -> Card:
-        cluster = (await ctx.desk.status(ctx.cluster(), ctx.actor)).cluster
+        cluster = (await ctx.operations.status(ctx.cluster(), ctx.actor)).cluster
         if cluster.snapshots is None:
             raise Refused(UNKNOWN)
         existing = backups(cluster)

@@ -10,7 +10,7 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import Refused, Unreachable
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
 
@@ -48,7 +48,7 @@ class CommandContext:
     `picture`: posts a card and a picture to this person alone.
     """
 
-    desk: Desk
+    operations: OperationsService
     scheduler: WindowScheduler
     actor: Actor
     channel: str
@@ -68,7 +68,7 @@ class CommandContext:
     @property
     def visible(self) -> VisibleState:
         """What this person may see."""
-        return VisibleState(self.desk, self.scheduler)
+        return VisibleState(self.operations, self.scheduler)
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,12 @@ class BreakGlass(InstantCommand):
     async def _request(self, procedure: Procedure, ctx: CommandContext) -> Outcome:
         name = ctx.cluster()
         if ctx.dry_run:
-            return await ctx.desk.request(ctx.actor, name, procedure, dry=True)
+            return await ctx.operations.request(ctx.actor, name, procedure, dry=True)
         if ctx.channel.startswith("D"):
             raise Refused(
                 "break-glass is said in a channel, where others read it; nothing was changed"
             )
         channel = await ctx.card_channel(name) or ctx.channel
-        return await ctx.desk.break_glass(
+        return await ctx.operations.break_glass(
             ctx.actor, name, procedure, reason=ctx.reason, channel=channel
         )

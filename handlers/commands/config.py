@@ -14,7 +14,7 @@ from handlers.views.secret_form import config_form
 from services.access.clusters import raise_if_denied
 from services.common.command import CommandClass, argument, rest
 from services.common.errors import Refused
-from services.operations.desk import Outcome, Planned
+from services.operations.results import Outcome, Planned
 from services.procedures import Configure
 from services.procedures.configure import classes_of
 from services.runs.run import Run, State
@@ -65,7 +65,7 @@ class ConfigList(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
         _may(ctx, name)
-        file = await ctx.desk.vault(name).read()
+        file = await ctx.operations.vault(name, ctx.actor).read()
         lines = [_key_line(key, file) for key in file.names()]
         problems = [str(p) for p in file.problems()]
         problems += [str(f) for f in findings(file) if str(f) not in problems]
@@ -106,13 +106,13 @@ class ConfigSet(InstantCommand):
         if len(words) != 1 or "=" in words[0]:
             raise Refused(NOT_HERE)
         key = words[0].upper()
-        ctx.desk.may_use(name, ctx.actor, *classes_of([key]))
+        ctx.operations.may_use(name, ctx.actor, *classes_of([key]))
         verdict = may_change(key)
         if not verdict.ok:
             raise Refused(verdict.reason)
-        ctx.desk.vault(name)
+        ctx.operations.vault(name, ctx.actor)
         if ctx.dry_run:
-            outcome = await ctx.desk.configure(
+            outcome = await ctx.operations.configure(
                 ctx.actor, name, partial(_with_sample, key), words=self.words(), dry=True
             )
             return _plan_of(outcome)
@@ -135,8 +135,8 @@ class ConfigHistory(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
         _may(ctx, name)
-        versions = await ctx.desk.vault(name).versions()
-        newest = await ctx.desk.runs(name, ctx.actor, 200)
+        versions = await ctx.operations.vault(name, ctx.actor).versions()
+        newest = await ctx.operations.runs(name, ctx.actor, 200)
         runs = {
             r.plan.procedure.staged: r for r in newest if isinstance(r.plan.procedure, Configure)
         }
@@ -181,7 +181,7 @@ class ConfigRollback(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card | None:
         name = ctx.cluster()
         _may(ctx, name)
-        vault = ctx.desk.vault(name)
+        vault = ctx.operations.vault(name, ctx.actor)
         old = await vault.version(self.version)
         refused = _never_changed(await vault.read(), old)
         if refused:
@@ -189,7 +189,7 @@ class ConfigRollback(InstantCommand):
                 f"that version would also change {', '.join(refused)}, which must never change; "
                 "set single keys instead"
             )
-        outcome = await ctx.desk.configure(
+        outcome = await ctx.operations.configure(
             ctx.actor,
             name,
             lambda _: old,
@@ -238,4 +238,4 @@ def _plan_of(outcome: Outcome) -> Card | None:
 
 
 def _may(ctx: CommandContext, name: str) -> None:
-    raise_if_denied(ctx.desk.may_say(name, ctx.actor, ConfigList))
+    raise_if_denied(ctx.operations.may_say(name, ctx.actor, ConfigList))

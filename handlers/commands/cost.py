@@ -62,13 +62,13 @@ class Cost(InstantCommand):
 
 def _one(ctx: CommandContext) -> str:
     name = ctx.cluster()
-    ctx.desk.may_read(name, ctx.actor)
+    ctx.operations.may_read(name, ctx.actor)
     return name
 
 
 def _readable(ctx: CommandContext) -> tuple[str, ...]:
     """Return the clusters that this person may see. Refused when there is none."""
-    names = ctx.desk.sites.readable(ctx.actor)
+    names = ctx.operations.clusters.readable(ctx.actor)
     if not names:
         raise Refused(NOWHERE)
     return names

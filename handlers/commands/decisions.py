@@ -11,8 +11,8 @@ from handlers.slack.blocks import Block, Card, escape, modal, plain_text, sectio
 from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.policy import Actor, Decision
 from services.access.reasons import MOST
-from services.operations.desk import Desk
 from services.operations.results import Changed, Outcome, Planned, Waiting
+from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.runs.run import Run
 
@@ -38,8 +38,11 @@ VERBS = {
 class Decisions:
     """Carries out decisions, and asks for reasons."""
 
-    def __init__(self, desk: Desk, slack: SlackClient, lost_answers: LostAnswers) -> None:
-        self._desk = desk
+    def __init__(
+        self, operations: OperationsService, slack: SlackClient, lost_answers: LostAnswers
+    ) -> None:
+        self._operations = operations
+        self._clusters = operations.clusters
         self._slack = slack
         self._lost_answers = lost_answers
 
@@ -49,15 +52,15 @@ class Decisions:
         """Carry out a decision; return the private answer, if there is one."""
         match decision:
             case Decision.APPROVE:
-                return outcome_card(await self._desk.approve(name, actor, reason))
+                return outcome_card(await self._operations.approve(name, actor, reason))
             case Decision.REJECT:
-                await self._desk.reject(name, actor, reason)
+                await self._operations.reject(name, actor, reason)
             case Decision.CANCEL:
-                await self._desk.cancel(name, actor, reason)
+                await self._operations.cancel(name, actor, reason)
             case Decision.TAKE_OVER:
-                return not_covered(await self._desk.resume(name, actor, reason))
+                return not_covered(await self._operations.resume(name, actor, reason))
             case Decision.ABANDON:
-                await self._desk.abandon(name, actor, reason)
+                await self._operations.abandon(name, actor, reason)
         return None
 
     def became(self, decision: Decision, name: str, actor: Actor, since: float) -> Look:
@@ -76,7 +79,7 @@ class Decisions:
         decision = BY_ACTION.get(action)
         if action in (views.NOTE, views.REJECT):
             return True
-        rules = [site.rules for site in self._desk.sites.values()]
+        rules = [site.rules for site in self._clusters.values()]
         return decision is not None and any(decision in r.reasons_for for r in rules)
 
     async def ask(
@@ -87,7 +90,7 @@ class Decisions:
         Returns what the form says then; None while it asks for the reason.
         """
         decision, actor = BY_ACTION[action], await self._slack.actor(body)
-        subject, needed = await self._desk.before(decision, name, actor)
+        subject, needed = await self._operations.before(decision, name, actor)
         if needed or action == views.NOTE:
             await self._slack.change_modal(
                 reply_to.view, reason_form(decision, name, subject, reply_to.channel, needed=needed)

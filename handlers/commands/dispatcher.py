@@ -22,10 +22,13 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
 from services.common.tasks import Tasks
-from services.operations.desk import Desk
+from services.memory.inbox import CommandInbox
+from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
+from services.store.keys import event_once, trigger_once
+from services.store.once import Once
 
 __all__ = ["CommandDispatcher", "HandlerContext"]
 
@@ -37,25 +40,29 @@ class CommandDispatcher:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        inbox: CommandInbox,
+        once: Once,
         scheduler: WindowScheduler,
         slack: SlackClient,
         clock: Clock,
         context: HandlerContext,
+        tasks: Tasks,
     ) -> None:
-        self._desk = desk
+        self._clusters = operations.clusters
+        self._once = once
         self._slack = slack
         self._clock = clock
         self._context = context
-        self.tasks = Tasks()
-        self.visible = VisibleState(desk, scheduler)
+        self.tasks = tasks
+        self.visible = VisibleState(operations, scheduler)
         self.lost_answers = LostAnswers(self.visible, slack, clock)
-        self.decisions = Decisions(desk, slack, self.lost_answers)
-        self.targets = CommandTargets(desk, slack, clock, context)
+        self.decisions = Decisions(operations, slack, self.lost_answers)
+        self.targets = CommandTargets(operations.clusters, slack, clock, context)
         self._runner = CommandRunner(
-            desk, scheduler, slack, clock, context, self.targets, self.lost_answers
+            operations, scheduler, slack, clock, context, self.targets, self.lost_answers
         )
-        self.intake = CommandIntake(desk, clock, self.tasks)
+        self.intake = CommandIntake(inbox, clock, self.tasks)
         self.intake.kinds["command"] = self._take_up
         self.closing = False
 
@@ -103,19 +110,20 @@ class CommandDispatcher:
             "team_id": event.get("user_team") or event.get("team") or body.get("team_id"),
             "enterprise_id": body.get("enterprise_id"),
         }
-        name = f"event:{body.get('event_id')}"
-        self.tasks.start(self._once(name, self._take(text, sender, reply_to, None)), "mention")
+        name = event_once(str(body.get("event_id")))
+        work = self._take(text, sender, reply_to, None)
+        self.tasks.start(self._do_once(name, work), "mention")
 
     async def once(self, trigger: str, work: Coroutine[Any, Any, None]) -> None:
         """Do work once per trigger id: what Slack delivers twice carries the same one."""
         if not trigger:
             await work
         else:
-            await self._once(f"trigger:{trigger}", work)
+            await self._do_once(trigger_once(trigger), work)
 
-    async def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _do_once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
-            first = await self._desk.first_time(name)
+            first = await self._once.claim(name)
         except Unreachable:
             # Reading works without the state store; changes are stored before they are taken.
             first = True
@@ -203,7 +211,7 @@ class CommandDispatcher:
 
     def answering(self, reply_to: ReplyTarget) -> ErrorAnswers:
         """Return a context manager whose errors become private answers to that person."""
-        return ErrorAnswers(self._slack, reply_to, frozenset(self._desk.sites))
+        return ErrorAnswers(self._slack, reply_to, frozenset(self._clusters))
 
     async def _answer(
         self,

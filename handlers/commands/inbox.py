@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused, Unreachable
 from services.common.tasks import Tasks
-from services.memory.inbox import Unanswered
-from services.operations.desk import Desk
+from services.memory.inbox import CommandInbox, Unanswered
 from services.store import Commit
 from services.store.port import new_id
 
@@ -66,8 +65,8 @@ class CommandIntake:
     `kinds`: the handler that takes over work of a bot that died, by the kind that was stored.
     """
 
-    def __init__(self, desk: Desk, clock: Clock, tasks: Tasks) -> None:
-        self._desk = desk
+    def __init__(self, inbox: CommandInbox, clock: Clock, tasks: Tasks) -> None:
+        self._inbox = inbox
         self._clock = clock
         self._tasks = tasks
         self._mine: set[str] = set()
@@ -84,7 +83,7 @@ class CommandIntake:
         self._mine.add(name)
         # Version 0.1.0 reads a text from each, also where nothing was typed.
         entry = {"at": self._clock.now(), "text": "", **what}
-        commit = self._desk.intake.taking(name, entry, HELD * self._clock.speed, trigger)
+        commit = self._inbox.taking(name, entry, HELD * self._clock.speed, trigger)
         note = Note(name, commit, trigger=trigger)
         if trigger in self._triggers:
             note.kept = False
@@ -101,7 +100,7 @@ class CommandIntake:
     async def _store(self, note: Note, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                note.kept = await self._desk.intake.take(note.commit)
+                note.kept = await self._inbox.take(note.commit)
         except (TimeoutError, Unreachable):
             raise Refused(NOT_TAKEN) from None
         self._spend(note.trigger)
@@ -148,7 +147,7 @@ class CommandIntake:
     async def _hold(self, name: str) -> None:
         while True:
             try:
-                await self._desk.intake.hold(name, HELD * self._clock.speed)
+                await self._inbox.hold(name, HELD * self._clock.speed)
             except Unreachable as error:
                 log.info("a command is worked on, and that is not known to others: %s", error)
             await asyncio.sleep(EVERY)
@@ -157,16 +156,16 @@ class CommandIntake:
         """Mark it answered in the store."""
         self._mine.discard(note.name)
         try:
-            await self._desk.intake.answered(note.name)
+            await self._inbox.answered(note.name)
         except Unreachable as error:
             log.warning("a command was answered and stays noted: %s", error)
 
     async def sweep(self) -> None:
         """Take over what bots died over."""
-        for left in await self._desk.intake.unanswered(self._clock.now()):
+        for left in await self._inbox.unanswered(self._clock.now()):
             if left.name in self._mine:
                 continue
-            if await self._desk.intake.claim(left.name, HELD * self._clock.speed):
+            if await self._inbox.claim(left.name, HELD * self._clock.speed):
                 self._tasks.start(self._take_up(left), "command of a bot that died")
 
     async def _take_up(self, left: Unanswered) -> None:

@@ -21,7 +21,7 @@ class Cancel(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, ctx: CommandContext) -> Card:
-        run = await ctx.desk.cancel(self.run, ctx.actor, ctx.reason)
+        run = await ctx.operations.cancel(self.run, ctx.actor, ctx.reason)
         return views.words_card(
             f"{run.id} stops at its next safe point; its message says what stays done."
         )
@@ -38,7 +38,7 @@ class Resume(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, ctx: CommandContext) -> Card:
-        resumed = await ctx.desk.resume(self.run, ctx.actor, ctx.reason)
+        resumed = await ctx.operations.resume(self.run, ctx.actor, ctx.reason)
         if isinstance(resumed, Waiting):
             return views.not_covered_card(resumed.request)
         assert isinstance(resumed, Started), "it is resumed, or waits for approval"
@@ -59,5 +59,5 @@ class Abandon(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, ctx: CommandContext) -> Card:
-        run = await ctx.desk.abandon(self.run, ctx.actor, ctx.reason)
+        run = await ctx.operations.abandon(self.run, ctx.actor, ctx.reason)
         return views.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

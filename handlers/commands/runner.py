@@ -16,7 +16,8 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import Refused
-from services.operations.desk import Desk, Started, Waiting
+from services.operations.results import Started, Waiting
+from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
@@ -27,7 +28,7 @@ class CommandRunner:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
         scheduler: WindowScheduler,
         slack: SlackClient,
         clock: Clock,
@@ -35,14 +36,14 @@ class CommandRunner:
         targets: CommandTargets,
         lost_answers: LostAnswers,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
         self._scheduler = scheduler
         self._slack = slack
         self._clock = clock
         self._context = context
         self._targets = targets
         self._lost_answers = lost_answers
-        self._visible = VisibleState(desk, scheduler)
+        self._visible = VisibleState(operations, scheduler)
 
     def changes(self, parsed: ParsedCommand, reply_to: ReplyTarget) -> bool:
         """Tell whether a command changes something, so that it has to be stored."""
@@ -73,7 +74,7 @@ class CommandRunner:
         self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, trigger: str
     ) -> CommandContext:
         return CommandContext(
-            self._desk,
+            self._operations,
             self._scheduler,
             actor,
             reply_to.channel,
@@ -96,7 +97,7 @@ class CommandRunner:
     ) -> Card | None:
         cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
         home = await self._home(cluster, parsed)
-        outcome = await self._desk.request(
+        outcome = await self._operations.request(
             actor,
             cluster,
             procedure,
@@ -125,7 +126,7 @@ class CommandRunner:
         begun = add.begun(self._context.zone(cluster))
         if begun is None:
             return None
-        self._desk.may_use(cluster, actor, *add.needs())
+        self._operations.may_use(cluster, actor, *add.needs())
         book = await self._visible.book(cluster, actor)
         existing = book.window(begun.name)
         return window_form(

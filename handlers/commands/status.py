@@ -33,13 +33,13 @@ class Help(InstantCommand):
 
 
 def _may_use(ctx: CommandContext, cluster: str, command: type[Command]) -> bool:
-    return ctx.desk.may_say(cluster, ctx.actor, command).kind is not Kind.DENIED
+    return ctx.operations.may_say(cluster, ctx.actor, command).kind is not Kind.DENIED
 
 
 def _rights(ctx: CommandContext, cluster: str) -> tuple[str, list[str]]:
     """Describe what this person may do with a cluster, and the classes of commands they may not."""
     about = f"This channel is about {cluster}."
-    verdict = may_operate(ctx.actor, ctx.desk.site(cluster).rules)
+    verdict = may_operate(ctx.actor, ctx.operations.clusters.site(cluster).rules)
     if verdict.kind is Kind.DENIED:
         return f"{about} You may read; changes: {verdict.reason}.", []
     return f"{about} You may use all of these.", _others(ctx, cluster)
@@ -47,7 +47,7 @@ def _rights(ctx: CommandContext, cluster: str) -> tuple[str, list[str]]:
 
 def _others(ctx: CommandContext, name: str) -> list[str]:
     """List the classes of commands that this person may not use, and whom to ask."""
-    rules = ctx.desk.site(name).rules
+    rules = ctx.operations.clusters.site(name).rules
     closed = [about for about in CHANGING if ctx.actor.user not in rules.users(about)]
     return [
         f"Not open to you: {about} commands; ask {whom_to_ask(rules.users(about))}."
@@ -67,9 +67,9 @@ class ShowStatus(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         if self.node is not None:
             return node_card(
-                await ctx.desk.node(ctx.cluster(), self.node, ctx.actor), ctx.clock.now()
+                await ctx.operations.node(ctx.cluster(), self.node, ctx.actor), ctx.clock.now()
             )
-        status = await ctx.desk.status(ctx.cluster(), ctx.actor)
+        status = await ctx.operations.status(ctx.cluster(), ctx.actor)
         try:
             hours = await ctx.visible.hours_words(status.cluster.name, ctx.actor)
         except Unreachable:
@@ -86,10 +86,10 @@ class Runs(InstantCommand):
     run: str | None = argument("the run's name, such as acme-17", default=None)
 
     async def answer(self, ctx: CommandContext) -> Card:
-        desk = ctx.desk
+        operations = ctx.operations
         if self.run is None:
             name = ctx.cluster()
-            return views.runs_card(name, await desk.runs(name, ctx.actor))
+            return views.runs_card(name, await operations.runs(name, ctx.actor))
         return await OneRun(self.run).answer(ctx)
 
 
@@ -102,11 +102,11 @@ class OneRun(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, ctx: CommandContext) -> Card:
-        desk = ctx.desk
-        run = await desk.run(self.run, ctx.actor)
+        operations = ctx.operations
+        run = await operations.run(self.run, ctx.actor)
         return one_run_card(
             run,
-            desk.progress(run.id),
+            operations.progress(run.id, ctx.actor),
             await ctx.visible.events(run.id, ctx.actor),
             ctx.clock.now(),
         )

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from handlers.commands.base import WhichCluster
 from handlers.commands.parser import ParsedCommand
 from handlers.slack.client import ReplyTarget, SlackClient
+from services.access.clusters import ClusterRegistry
 from services.access.policy import NOWHERE, Actor
 from services.common.clock import Clock
 from services.common.errors import Refused
-from services.operations.desk import Desk
 from services.windows.times import parse_at
 
 
@@ -35,9 +35,9 @@ class CommandTargets:
     """Resolves what a command leaves open from where and when it was given."""
 
     def __init__(
-        self, desk: Desk, slack: SlackClient, clock: Clock, context: HandlerContext
+        self, clusters: ClusterRegistry, slack: SlackClient, clock: Clock, context: HandlerContext
     ) -> None:
-        self._desk = desk
+        self._clusters = clusters
         self._slack = slack
         self._clock = clock
         self._context = context
@@ -47,14 +47,14 @@ class CommandTargets:
 
         Refused where the actor may not see it, or where none of these decides.
         """
-        sites = self._desk.sites
+        clusters = self._clusters
         if name is not None:
-            return sites.named(name, actor)
+            return clusters.named(name, actor)
         if channel in self._context.channels:
-            return sites.named(self._context.channels[channel], actor)
-        if len(sites) == 1:
-            return sites.named(next(iter(sites)), actor)
-        names = sites.readable(actor)
+            return clusters.named(self._context.channels[channel], actor)
+        if len(clusters) == 1:
+            return clusters.named(next(iter(clusters)), actor)
+        names = clusters.readable(actor)
         if not names:
             raise Refused(NOWHERE)
         raise WhichCluster(
@@ -64,7 +64,7 @@ class CommandTargets:
 
     def zone(self, parsed: ParsedCommand, channel: str) -> str:
         """Return the time zone of the cluster that is meant, without checking who asks."""
-        names, default = list(self._desk.sites), ""
+        names, default = list(self._clusters), ""
         if len(names) == 1:
             default = names[0]
         cluster = parsed.cluster or self._context.channels.get(channel, default)

@@ -23,7 +23,7 @@ class Wake(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        keep_up = await WakeUps(ctx.desk, ctx.scheduler).wake(name, ctx.actor, ctx.reason)
+        keep_up = await WakeUps(ctx.operations, ctx.scheduler).wake(name, ctx.actor, ctx.reason)
         return woken_card(name, keep_up.until)
 
 

@@ -40,9 +40,9 @@ class ListWindows(InstantCommand):
         if not book.windows:
             none = f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`"
             return views.words_card("\n".join([none, *_calendars(book, now)]))
-        rules = ctx.desk.site(name).rules
-        names = (w.name for w in book.windows)
-        standings = await ctx.desk.standings(book, names, surely=False)
+        rules = ctx.operations.clusters.site(name).rules
+        names = [w.name for w in book.windows]
+        standings = await ctx.operations.standings(name, ctx.actor, book, names)
         lines = [_window(standing, rules, now) for standing in standings]
         # Reasons in it carry mentions of people; user input was escaped when it was stored.
         schedule = await ctx.visible.schedule(name, ctx.actor)
@@ -136,7 +136,7 @@ class Forecast(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        ctx.desk.may_read(name, ctx.actor)
+        ctx.operations.may_read(name, ctx.actor)
         match = re.fullmatch(r"(\d{1,3})d?", self.days)
         if match is None or not 1 <= int(match[1]) <= 400:
             raise Refused(

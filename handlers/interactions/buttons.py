@@ -24,9 +24,10 @@ from handlers.slack.blocks import Card, date_time
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
+from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, Decision, whom_to_ask
 from services.common.errors import BotError, Refused, Unreachable
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import WakeUps
 from services.windows import Length, hours_words
@@ -65,7 +66,7 @@ class Buttons:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
         scheduler: WindowScheduler,
         slack: SlackClient,
         dispatcher: CommandDispatcher,
@@ -74,7 +75,8 @@ class Buttons:
         reporter: Reporter,
         escalations: Escalations,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
         self._scheduler = scheduler
         self._slack = slack
         self._dispatcher = dispatcher
@@ -142,7 +144,7 @@ class Buttons:
                 await self._ask_why(action, value, body, reply_to)
                 return
             actor = await self._slack.actor(body)
-            since = self._desk.now()
+            since = self._operations.now()
             try:
                 answer = await self._do(name, value, actor)
             except Unreachable as error:
@@ -189,7 +191,7 @@ class Buttons:
             reply_to, view=await self._slack.open_modal(reply_to.trigger, opening_view())
         )
         async with self._dispatcher.answering(reply_to):
-            since = self._desk.now()
+            since = self._operations.now()
             try:
                 answer = await self._decisions.ask(action, value, body, reply_to)
             except Unreachable as error:
@@ -209,7 +211,7 @@ class Buttons:
             return
         about = value.partition("|")[0]
         try:
-            await self._desk.must_see(about, await self._slack.actor(body))
+            await self._operations.must_see(about, await self._slack.actor(body))
             await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
@@ -258,9 +260,9 @@ class Buttons:
 
     async def details(self, value: str, _more: str, actor: Actor) -> Card:
         """Return the details of a request."""
-        request = await self._desk.request_of(value, actor)
-        whom = approvers(self._desk, request.plan.cluster, request.requester)
-        return views.details_card(request, whom, decides=self._desk.counts(request, actor))
+        request = await self._operations.request_of(value, actor)
+        whom = approvers(self._clusters, request.plan.cluster, request.requester)
+        return views.details_card(request, whom, decides=self._operations.counts(request, actor))
 
     async def cancel(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Cancel a run at its next safe point."""
@@ -276,7 +278,7 @@ class Buttons:
 
     async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
         """Keep a cluster up although a window would close it."""
-        name = self._desk.sites.named(value, actor)
+        name = self._clusters.named(value, actor)
         length: Length = "tonight"
         if more != "tonight":
             length = float(more)
@@ -285,19 +287,19 @@ class Buttons:
 
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
         """Start a cluster that a window closed, for a while."""
-        name = self._desk.sites.named(value, actor)
-        keep_up = await WakeUps(self._desk, self._scheduler).wake(name, actor)
+        name = self._clusters.named(value, actor)
+        keep_up = await WakeUps(self._operations, self._scheduler).wake(name, actor)
         return woken_card(name, keep_up.until)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
         """Let a window close the cluster that asked first."""
         name, _, edge = value.partition("|")
-        await self._scheduler.wishes.close_now(self._desk.sites.named(name, actor), edge, actor)
+        await self._scheduler.wishes.close_now(self._clusters.named(name, actor), edge, actor)
 
     async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Answer a run's question."""
         run, question, choice = [*value.split("|"), "", ""][:3]
-        return not_covered(await self._desk.answer(run, question, choice, actor))
+        return not_covered(await self._operations.answer(run, question, choice, actor))
 
 
 # Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
@@ -332,12 +334,14 @@ def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
     return str(action["action_id"]), value, reply_to
 
 
-def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:
+def approvers(
+    clusters: ClusterRegistry, cluster: str, requester: Actor, *, everybody: bool = False
+) -> str:
     """Describe who may approve: `operators (@ben or @carla), not @ana`.
 
     `everybody`: mention all of them instead.
     """
-    rules = desk.site(cluster).rules
+    rules = clusters.site(cluster).rules
     if everybody:
         return views.called(rules.approvers, requester)
     when = ""

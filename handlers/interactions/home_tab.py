@@ -15,11 +15,13 @@ from handlers.slack.client import SlackClient
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.offers import offers, open_to
 from services.access.policy import Actor, Kind, may_operate, may_wake
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.tasks import Tasks
-from services.memory.home_viewers import Viewer
-from services.operations.desk import Desk
+from services.memory.home_viewers import HomeViewers, Viewer
+from services.operations.service import OperationsService
+from services.operations.subscribers import Subscribers
 from services.runs.executor import Progress
 from services.runs.request import Request
 
@@ -47,13 +49,20 @@ class Home:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        viewers: HomeViewers,
+        bulkheads: Bulkheads,
+        subscribers: Subscribers,
         overviews: ClusterOverviews,
         slack: SlackClient,
         clock: Clock,
         approvers: Callable[[Request], str],
+        tasks: Tasks,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
+        self._viewers = viewers
+        self._bulkheads = bulkheads
         self._overviews = overviews
         self._slack = slack
         self._clock = clock
@@ -61,9 +70,9 @@ class Home:
         self._shown: dict[str, _Shown] = {}
         self._changed: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
-        self.tasks = Tasks()
-        desk.watchers.runs.append(self._run_changed)
-        desk.watchers.requests.append(self._request_changed)
+        self.tasks, self._drawing = tasks.part(), tasks.part()
+        subscribers.runs.append(self._run_changed)
+        subscribers.requests.append(self._request_changed)
 
     # Events
 
@@ -91,7 +100,7 @@ class Home:
         shown.viewer, shown.drawn = viewer, ""
         with suppress(BotError):
             # If this fails, the tab is drawn, but not kept up to date after a restart.
-            await self._desk.homes.opened(viewer, now)
+            await self._viewers.opened(viewer, now)
         names = self._readable(actor)
         if any(self._overviews.known(n).cluster is None for n in names):
             await self._overviews.read(names)
@@ -113,25 +122,23 @@ class Home:
         self._changed.add(cluster)
         self._overviews.changed(cluster)
         if self._shown and (self._worker is None or self._worker.done()):
-            self._worker = asyncio.create_task(self._follow(), name="app homes")
-            self._worker.add_done_callback(self._followed)
+            self._worker = self._drawing.start(self._follow(), "app homes", self._failed)
 
-    def _followed(self, task: "asyncio.Task[None]") -> None:
+    def _failed(self, error: BaseException) -> None:
         """Note the worker's failure; the next change starts another one."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._desk.bulkheads.note(DRAWING, "", error)
+        self._bulkheads.note(DRAWING, "", error)
 
     async def sweep(self) -> None:
         """Take over tabs from bots that died, notice changes by others, and redraw old tabs."""
         now = self._clock.now()
-        for viewer in await self._desk.homes.viewers(now):
+        for viewer in await self._viewers.viewers(now):
             self._shown.setdefault(viewer.user, _Shown(viewer))
         self._shown = {u: s for u, s in self._shown.items() if s.viewer.until > now}
         if not self._shown:
             return
         old = any(now - s.at >= ANYWAY for s in self._shown.values())
-        for name in self._desk.sites:
-            await self._desk.bulkheads.keep(
+        for name in self._clusters:
+            await self._bulkheads.keep(
                 "news for App Home", partial(self._notice, name, old=old), name
             )
 
@@ -142,9 +149,7 @@ class Home:
     async def aclose(self) -> None:
         """Stop drawing."""
         await self.tasks.settle(0.5)
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
+        await self._drawing.cancel()
 
     # Drawing
 
@@ -162,7 +167,7 @@ class Home:
                 log.warning("looking for app homes: %s", error)
             for shown in list(self._shown.values()):
                 await self._draw_for(shown)
-        self._desk.bulkheads.well(DRAWING, "")
+        self._bulkheads.well(DRAWING, "")
 
     async def _draw_for(self, shown: _Shown) -> None:
         viewer = shown.viewer
@@ -193,32 +198,32 @@ class Home:
         return True
 
     def _readable(self, actor: Actor) -> list[str]:
-        return list(self._desk.sites.readable(actor))
+        return list(self._clusters.readable(actor))
 
     def _hidden(self, actor: Actor, readable: Sequence[str]) -> int:
         """Return how many clusters the actor may not see; 0 for outsiders."""
         if actor.outsider:
             return 0
-        return len(list(self._desk.sites)) - len(readable)
+        return len(list(self._clusters)) - len(readable)
 
     def _for(self, overview: ClusterOverview, actor: Actor) -> tuple[ClusterOverview, UserActions]:
         """Add what this person may do with a cluster."""
-        desk, run = self._desk, overview.run
-        rules = desk.sites.rules(overview.name)
+        operations, run = self._operations, overview.run
+        rules = self._clusters.rules(overview.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
         decides_run = operates
         if run is not None:
-            decides_run = desk.may_decide(run, actor)
+            decides_run = operations.may_decide(run, actor)
         offered = offers(
             overview.cluster, run, operates=operates, held=overview.held, windows=overview.windows
         )
         allowed = open_to(
             offered,
             SPOKEN,
-            lambda kind: desk.may_say(overview.name, actor, kind).kind is not Kind.DENIED,
+            lambda kind: operations.may_say(overview.name, actor, kind).kind is not Kind.DENIED,
         )
         return overview, UserActions(
-            decides=frozenset(r.id for r in overview.waiting if desk.counts(r, actor)),
+            decides=frozenset(r.id for r in overview.waiting if operations.counts(r, actor)),
             operates=decides_run,
             offers=tuple((o.label, f"{o.action}|{overview.name}") for o in allowed),
             approvers={r.id: self._approvers(r) for r in overview.waiting},

@@ -28,7 +28,8 @@ from services.access.clusters import raise_if_denied
 from services.access.policy import Actor, Kind, authorize
 from services.common.command import Command
 from services.common.errors import BotError, Refused
-from services.operations.desk import Desk, Planned
+from services.operations.results import Planned
+from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.procedures.plan import Plan
 
@@ -41,12 +42,13 @@ class Menus:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
         slack: SlackClient,
         dispatcher: CommandDispatcher,
         channels: Mapping[str, str],
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
         self._slack = slack
         self._dispatcher = dispatcher
         self._channels = channels
@@ -89,7 +91,7 @@ class Menus:
         if reply_to.channel:
             return reply_to
         if issubclass(kind, Procedure):
-            self._desk.sites.named(state.cluster, await self._slack.actor(body))
+            self._clusters.named(state.cluster, await self._slack.actor(body))
             return replace(reply_to, channel=self._card_channel(state))
         view = await self._slack.open_modal(reply_to.trigger, looking_view(state, "Looking at"))
         return replace(reply_to, view=view)
@@ -102,12 +104,12 @@ class Menus:
             actor = await self._slack.actor(body)
             kind = kind_of(state.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
-            cluster = self._desk.sites.named(state.cluster, actor)
-            raise_if_denied(self._desk.may_say(cluster, actor, kind))
+            cluster = self._clusters.named(state.cluster, actor)
+            raise_if_denied(self._operations.may_say(cluster, actor, kind))
             state = replace(state, channel=self._card_channel(state))
             if kind is ConfigSet:
                 # Refused without a bucket.
-                self._desk.vault(state.cluster)
+                self._operations.vault(state.cluster, actor)
             look = await self._dispatcher.visible.look(state.cluster, actor)
             await self._slack.change_modal(view, command_form(kind, look, state))
 
@@ -165,8 +167,8 @@ class Menus:
         reply_to = ReplyTarget(state.channel, str(body["user"]["id"]), view=view)
         async with self._dispatcher.answering(reply_to):
             actor = await self._slack.actor(body)
-            cluster = self._desk.sites.named(state.cluster, actor)
-            outcome = await self._desk.request(actor, cluster, procedure, dry=True)
+            cluster = self._clusters.named(state.cluster, actor)
+            outcome = await self._operations.request(actor, cluster, procedure, dry=True)
             assert isinstance(outcome, Planned), "a dry run stops at the plan"
             submit, note = await self._what_next(outcome.plan, actor)
             card = views.plan_card(outcome.plan, dry=True)
@@ -176,11 +178,11 @@ class Menus:
         """Return the label of the submit button, and what it leads to; no label when refused."""
         if plan.empty:
             return "", "There is nothing to ask for."
-        verdict = authorize(plan, actor, self._desk.sites.rules(plan.cluster))
+        verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))
         if verdict.kind is Kind.DENIED:
             return "", views.sentence(verdict.reason)
         if (busy := await self._busy(plan.cluster, actor)) is not None:
-            return "", views.sentence(busy, self._desk.sites)
+            return "", views.sentence(busy, self._clusters)
         if verdict.kind is Kind.NEEDS_APPROVAL:
             needs = f"Somebody else has to approve it, because {verdict.reason}."
             return "Ask for approval", f"{needs} Nothing is changed before that."
@@ -194,7 +196,7 @@ class Menus:
             return str(error)
         if run is None:
             return None
-        return self._desk.busy(run)
+        return self._operations.busy(run, actor)
 
 
 def _parsed(state: ModalState) -> ParsedCommand:

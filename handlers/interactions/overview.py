@@ -14,9 +14,10 @@ from handlers.views.home_tab import ClusterOverview
 from services.billing.prices import money, so_far, summed
 from services.billing.savings import Report, report
 from services.cluster.model import EVERYTHING, Cluster, Fact
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
-from services.operations.desk import Desk
+from services.operations.reader import ClusterReader
 from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import wakeable
@@ -37,8 +38,15 @@ NEVER = float("-inf")
 class ClusterOverviews:
     """The newest overview of each cluster, for everyone who has the Home tab open."""
 
-    def __init__(self, desk: Desk, scheduler: WindowScheduler, clock: Clock) -> None:
-        self._desk = desk
+    def __init__(
+        self,
+        reader: ClusterReader,
+        bulkheads: Bulkheads,
+        scheduler: WindowScheduler,
+        clock: Clock,
+    ) -> None:
+        self._reader = reader
+        self._bulkheads = bulkheads
         self._scheduler = scheduler
         self._clock = clock
         self._known: dict[str, ClusterOverview] = {}
@@ -58,14 +66,14 @@ class ClusterOverviews:
     async def differs(self, name: str) -> bool:
         """Tell whether the state store differs from the last time, whoever wrote it."""
         try:
-            stamp = (await self._desk.stamp(name), tuple(r.id for r in await self._waiting(name)))
+            stamp = (await self._reader.stamp(name), tuple(r.id for r in await self._waiting(name)))
         except BotError:
             return False
         before, self._stamps[name] = self._stamps.get(name), stamp
         return before != stamp
 
     async def _waiting(self, name: str) -> list[Request]:
-        return [*await self._desk.waiting(name), *await self._desk.scheduled(name)]
+        return [*await self._reader.waiting(name), *await self._reader.scheduled(name)]
 
     async def look(self, names: Iterable[str], max_age: float = LOOK_EVERY) -> set[str]:
         """Look at clusters again, unless the last look is younger than `max_age` seconds.
@@ -81,7 +89,7 @@ class ClusterOverviews:
 
     async def _one(self, name: str, max_age: float) -> str:
         async with self._gate:
-            with self._desk.bulkheads.within("glances", name):
+            with self._bulkheads.within("glances", name):
                 return await self._look_at(name, max_age)
             trouble = "could not be looked at: an error of the bot, its log has more"
             self._known[name] = replace(self.known(name), trouble=(trouble,))
@@ -103,7 +111,7 @@ class ClusterOverviews:
         """Look at the cluster itself."""
         try:
             async with self._clock.timeout(LOOK_WITHIN):
-                cluster = await self._desk.look(overview.name, NEEDS)
+                cluster = await self._reader.look(overview.name, NEEDS)
         except TimeoutError:
             trouble = f"could not be looked at within {LOOK_WITHIN:.0f} s"
         except BotError as error:
@@ -117,12 +125,12 @@ class ClusterOverviews:
 
     async def _read(self, overview: ClusterOverview) -> ClusterOverview:
         """Add what the state store has: runs, requests, windows, holds, costs."""
-        name, desk, scheduler = overview.name, self._desk, self._scheduler
+        name, reader, scheduler = overview.name, self._reader, self._scheduler
         now = self._clock.now()
         trouble = tuple(t for t in overview.trouble if not t.startswith(UNREAD))
         try:
-            run = await desk.open_run(name)
-            waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
+            run = await reader.open_run(name)
+            waiting, later = tuple(await reader.waiting(name)), tuple(await reader.scheduled(name))
             _, book = await scheduler.books.read(name)
             hours = await scheduler.words(name)
             closed = not wakeable(name, (await scheduler.schedule(name)).due)
@@ -135,7 +143,7 @@ class ClusterOverviews:
             return replace(overview, trouble=(*trouble, unread))
         progress = None
         if run is not None:
-            progress = desk.progress(run.id)
+            progress = reader.progress(run.id)
         return replace(
             overview,
             run=run,

@@ -21,7 +21,7 @@ from handlers.views.secret_form import CONFIG, REASON, VALUE
 from handlers.views.window_form import WINDOW, meant_in, read_window
 from services.access.policy import Decision
 from services.common.errors import Unreachable
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.procedures import AddWindow
 from services.secrets_env import lint
 
@@ -29,8 +29,11 @@ from services.secrets_env import lint
 class Forms:
     """Takes sent forms, by their callback id."""
 
-    def __init__(self, desk: Desk, slack: SlackClient, dispatcher: CommandDispatcher) -> None:
-        self._desk = desk
+    def __init__(
+        self, operations: OperationsService, slack: SlackClient, dispatcher: CommandDispatcher
+    ) -> None:
+        self._operations = operations
+        self._clusters = operations.clusters
         self._slack = slack
         self._dispatcher = dispatcher
         dispatcher.intake.kinds["decision"] = self._take_up
@@ -78,11 +81,11 @@ class Forms:
         view = body["view"]
         metadata, value = _metadata(view), _typed(view, VALUE)
         key = metadata["key"]
-        actor, since = await self._slack.actor(body), self._desk.now()
-        cluster = self._desk.sites.named(metadata["cluster"], actor)
+        actor, since = await self._slack.actor(body), self._operations.now()
+        cluster = self._clusters.named(metadata["cluster"], actor)
         channel = await self._dispatcher.targets.card_channel(cluster)
         try:
-            outcome = await self._desk.configure(
+            outcome = await self._operations.configure(
                 actor,
                 cluster,
                 lambda file: set_key(file, key, value),
@@ -122,7 +125,7 @@ class Forms:
         decisions = self._dispatcher.decisions
         async with self._dispatcher.answering(reply_to):
             actor = await self._slack.actor(body)
-            since = self._desk.now()
+            since = self._operations.now()
             try:
                 card = await decisions.decide(decision, name, actor, reason)
             except Unreachable as error:

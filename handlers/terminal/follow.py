@@ -1,6 +1,6 @@
 """Follows a request or a run in a terminal, until it is over."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from handlers import views
@@ -14,7 +14,8 @@ from handlers.views.text import current_step
 from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Unreachable
-from services.operations.desk import SWEEP, Desk
+from services.operations.assembly import SWEEP
+from services.operations.service import OperationsService
 from services.runs.executor import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Asked, Event, Run, State, Taken
@@ -49,9 +50,10 @@ class TerminalContext:
         return Reader(width, self.handlers.zone(cluster), self.names)
 
 
-def request_card(desk: Desk, request: Request) -> Card:
+def request_card(operations: OperationsService, request: Request) -> Card:
     """Return a request's card, with who may approve it."""
-    return views.request_card(request, approvers(desk, request.plan.cluster, request.requester))
+    who = approvers(operations.clusters, request.plan.cluster, request.requester)
+    return views.request_card(request, who)
 
 
 class Following:
@@ -62,7 +64,8 @@ class Following:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        sweep: Callable[[], Awaitable[None]],
         visible: VisibleState,
         actor: Actor,
         clock: Clock,
@@ -71,7 +74,8 @@ class Following:
         *,
         drives: bool,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._sweep = sweep
         self._visible = visible
         self._actor = actor
         self._clock = clock
@@ -94,12 +98,12 @@ class Following:
             except Unreachable as error:
                 yield self._unreachable(error)
         if request.scheduled:
-            yield Line(text_of(request_card(self._desk, request), reader), code=0)
+            yield Line(text_of(request_card(self._operations, request), reader), code=0)
         elif request.state is RequestState.APPROVED:
             async for line in self.run(request.run):
                 yield line
         else:
-            yield Line(text_of(request_card(self._desk, request), reader), code=1)
+            yield Line(text_of(request_card(self._operations, request), reader), code=1)
 
     async def run(self, name: str) -> AsyncIterator[Line]:
         """Yield lines until a run is over or has stopped."""
@@ -117,7 +121,7 @@ class Following:
             for event in filter(_is_news, events):
                 line = f"{time_of_day(event.at)} {describe_event(event, run)}"
                 yield Line(words_of(line, reader))
-            progress = self._desk.progress(name)
+            progress = self._operations.progress(name, self._actor)
             if progress is None:
                 progress = Progress(run, None, "", None, "", self._clock.now())
             progress = replace(progress, run=run)
@@ -133,7 +137,7 @@ class Following:
         if not at_once:
             await self._clock.sleep(LOOK)
         if self._drives and self._clock.now() - self._swept >= SWEEP:
-            await self._desk.sweep()
+            await self._sweep()
             self._swept = self._clock.now()
 
     def _unreachable(self, error: Unreachable) -> Line:

@@ -4,7 +4,7 @@ The same values, refusals and cards as in Slack.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +18,8 @@ from services.access.policy import NOWHERE, Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import BotError, Refused, Unreachable
-from services.operations.desk import Desk
 from services.operations.results import Changed, Outcome, Planned, Started, Waiting
+from services.operations.service import OperationsService
 from services.procedures import Procedure
 from services.runs.executor import Progress
 from services.runs.request import Request
@@ -53,16 +53,19 @@ class Terminal:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        sweep: Callable[[], Awaitable[None]],
         scheduler: WindowScheduler,
         clock: Clock,
         context: TerminalContext,
         *,
         drives: bool,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
+        self._sweep = sweep
         self._scheduler = scheduler
-        self._visible = VisibleState(desk, scheduler)
+        self._visible = VisibleState(operations, scheduler)
         self._clock = clock
         self._context = context
         self._drives = drives
@@ -92,7 +95,14 @@ class Terminal:
         # A process of someone who may only read drives nothing.
         drives = self._drives and not actor.user.startswith(NOBODY)
         return Following(
-            self._desk, self._visible, actor, self._clock, self._context, width, drives=drives
+            self._operations,
+            self._sweep,
+            self._visible,
+            actor,
+            self._clock,
+            self._context,
+            width,
+            drives=drives,
         )
 
     async def _answer(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
@@ -153,7 +163,7 @@ class Terminal:
         if parsed.at:
             later = self._later(parsed, self._cluster(parsed, actor))
         return CommandContext(
-            self._desk,
+            self._operations,
             self._scheduler,
             actor,
             "",
@@ -178,7 +188,7 @@ class Terminal:
 
     async def _resumed(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         name = order.words.split()[0]
-        run = await self._desk.run(name, actor)
+        run = await self._operations.run(name, actor)
         if run.state is State.STOPPED:
             yield Line("", code=1)
             return
@@ -189,13 +199,13 @@ class Terminal:
             yield line
 
     def _cluster(self, parsed: ParsedCommand, actor: Actor) -> str:
-        sites = self._desk.sites
-        if parsed.cluster is None and len(sites) != 1:
-            names = sites.readable(actor)
+        clusters = self._clusters
+        if parsed.cluster is None and len(clusters) != 1:
+            names = clusters.readable(actor)
             if not names:
                 raise Refused(NOWHERE)
             raise WhichCluster(f"which cluster? add `--cluster` and one of {', '.join(names)}")
-        return sites.named(parsed.cluster or next(iter(sites)), actor)
+        return clusters.named(parsed.cluster or next(iter(clusters)), actor)
 
     def _cluster_or_none(self, parsed: ParsedCommand, actor: Actor) -> str:
         with contextlib.suppress(Refused):
@@ -219,7 +229,7 @@ class Terminal:
             name = procedure.command
             raise Refused(f"`{name}` is no procedure: say `openvidu-bot say {name}`")
         cluster = self._cluster(parsed, actor)
-        outcome = await self._desk.request(
+        outcome = await self._operations.request(
             actor,
             cluster,
             procedure,
@@ -243,7 +253,7 @@ class Terminal:
             async for line in self._ask_to_confirm(request, width, again=bool(order.shown)):
                 yield line
             return
-        outcome = await self._desk.approve(request.id, actor, reason)
+        outcome = await self._operations.approve(request.id, actor, reason)
         cluster = request.plan.cluster
         async for line in self._outcome(outcome, cluster, actor, width, follow=order.follow):
             yield line
@@ -266,7 +276,7 @@ class Terminal:
                 goes_on = f"It goes on while a bot runs, or while somebody watches: {watch}"
                 yield Line(f"{run.id} is started. {goes_on}", code=0)
             case Waiting(request=request):
-                yield Line(text_of(request_card(self._desk, request), reader))
+                yield Line(text_of(request_card(self._operations, request), reader))
                 if not follow:
                     waits = "It waits; this changes nothing until somebody else approves."
                     yield Line(waits, code=0)
@@ -275,7 +285,7 @@ class Terminal:
                     yield line
             case Changed(new=request, why=why):
                 yield Line(words_of(views.changed_words(request, why), reader))
-                yield Line(text_of(request_card(self._desk, request), reader), code=1)
+                yield Line(text_of(request_card(self._operations, request), reader), code=1)
 
     async def _ask_to_confirm(
         self, request: Request, width: int, *, again: bool
@@ -286,7 +296,7 @@ class Terminal:
             yield Line(
                 "What you agreed to is not what waits now, so nothing was approved. This is:"
             )
-        yield Line(text_of(request_card(self._desk, request), reader))
+        yield Line(text_of(request_card(self._operations, request), reader))
         approve = f"openvidu-bot approve {request.id[:SHORT]}"
         yield Line(
             f"Not approved yet: {approve} shows it and asks you", code=1, shown=_shown(request)
@@ -295,7 +305,7 @@ class Terminal:
     async def _reject(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         prefix, reason = with_reason(words)
         found = await self._find_request(prefix, actor)
-        request = await self._desk.reject(found.id, actor, reason)
+        request = await self._operations.reject(found.id, actor, reason)
         yield Line(self._request_text(request, width), code=0)
 
     async def _show(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
@@ -304,12 +314,12 @@ class Terminal:
 
     def _request_text(self, request: Request, width: int) -> str:
         reader = self._reader(request.plan.cluster, width)
-        return text_of(request_card(self._desk, request), reader)
+        return text_of(request_card(self._operations, request), reader)
 
     async def _choose(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         """Answer a run's question; an answer that loses something has to be confirmed."""
         name, answer = [*order.words.split(), "", ""][:2]
-        run = await self._desk.run(name, actor)
+        run = await self._operations.run(name, actor)
         if run.question is None:
             raise Refused(
                 f"{run.id} asks nothing now; `/openvidu runs {run.id}` tells how it stands"
@@ -325,7 +335,7 @@ class Terminal:
             loses = words_of(f"{choice.label}: {choice.loses}", reader)
             yield Line(loses, code=1, shown=run.question.id)
             return
-        outcome = await self._desk.answer(run.id, run.question.id, answer, actor)
+        outcome = await self._operations.answer(run.id, run.question.id, answer, actor)
         if isinstance(outcome, Waiting):
             cluster = run.cluster
             async for line in self._outcome(outcome, cluster, actor, width, follow=order.follow):
@@ -364,7 +374,7 @@ class Terminal:
                 raise Refused(f"nothing is under way on {cluster}; `/openvidu runs` lists what was")
             name = run.id
         # Refused when the actor may not see it.
-        await self._desk.run(name, actor)
+        await self._operations.run(name, actor)
         async for line in self._following(actor, width).run(name):
             yield line
 

@@ -12,12 +12,16 @@ from handlers.slack.blocks import Block, Card, actions, button, section
 from handlers.slack.client import SlackClient
 from handlers.views import digest_card, everyone, plain
 from handlers.views.month_chart import described, month_picture
+from services.access.clusters import ClusterRegistry
+from services.audit.anchors import HeadAnchors
 from services.billing.savings import report
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
-from services.operations.desk import Desk
 from services.schedule.scheduler import REPORT, WindowScheduler
+from services.store.keys import announcement_once, posted_head_once
+from services.store.once import Once
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16
@@ -33,13 +37,19 @@ class Announcements:
 
     def __init__(
         self,
-        desk: Desk,
+        clusters: ClusterRegistry,
+        anchors: HeadAnchors,
+        once: Once,
+        bulkheads: Bulkheads,
         scheduler: WindowScheduler,
         slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
     ) -> None:
-        self._desk = desk
+        self._clusters = clusters
+        self._anchors = anchors
+        self._once = once
+        self._bulkheads = bulkheads
         self._scheduler = scheduler
         self._slack = slack
         self._clock = clock
@@ -49,15 +59,15 @@ class Announcements:
 
     async def sweep(self) -> None:
         """Do one round over the schedule of every cluster."""
-        await self._desk.bulkheads.each(
-            "notices", self._desk.sites.ours, self._sweep, together=True, at_once=AT_ONCE
+        await self._bulkheads.each(
+            "notices", self._clusters.ours, self._sweep, together=True, at_once=AT_ONCE
         )
 
     async def _sweep(self, name: str) -> None:
         _, book = await self._scheduler.books.read(name)
         channel = self._channels.get(name, "")
         for announcement in book.outbox:
-            if channel and await self._desk.first_time(f"telling:{name}:{announcement.name}", 30.0):
+            if channel and await self._once.claim(announcement_once(name, announcement.name), 30.0):
                 ts = await self._post(name, channel, announcement)
                 await self._scheduler.books.edit(
                     name, partial(_posted, announcement=announcement, channel=channel, ts=ts)
@@ -93,18 +103,18 @@ class Announcements:
     def _called(self, name: str, announcement: Announcement) -> str:
         if not announcement.calls:
             return ""
-        return everyone(self._desk.site(name).rules)
+        return everyone(self._clusters.site(name).rules)
 
     async def _tell_head(self, name: str, channel: str) -> None:
         """Post the audit's head, once per day with decisions."""
         if not channel:
             return
-        digest = await self._desk.heads.daily(name)
+        digest = await self._anchors.daily(name)
         if digest is None:
             return
-        if await self._desk.first_time(f"head:{name}:{digest.head.number}", 30.0):
+        if await self._once.claim(posted_head_once(name, digest.head.number), 30.0):
             await self._slack.post(channel, digest_card(name, digest))
-            await self._desk.heads.was_told(name, digest)
+            await self._anchors.was_told(name, digest)
 
     async def _report(self, name: str, channel: str, announcement: Announcement) -> str:
         """Post the report of a month with its picture; "" where nothing was recorded."""

@@ -11,10 +11,13 @@ from handlers import views
 from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.channel_access import TokenRefused
 from handlers.slack.client import SlackClient
+from services.access.clusters import ClusterRegistry
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.text import listed
-from services.operations.desk import Desk
+from services.memory.closed_channels import ClosedChannels
+from services.store.keys import closed_channel_once
+from services.store.once import Once
 
 log = logging.getLogger(__name__)
 EVERY = 600.0  # seconds between two checks of a channel that is open
@@ -47,9 +50,17 @@ class ClosedChannelWatch:
     """
 
     def __init__(
-        self, desk: Desk, slack: SlackClient, clock: Clock, channels: Mapping[str, str]
+        self,
+        clusters: ClusterRegistry,
+        closed: ClosedChannels,
+        once: Once,
+        slack: SlackClient,
+        clock: Clock,
+        channels: Mapping[str, str],
     ) -> None:
-        self._desk = desk
+        self._registry = clusters
+        self._closed = closed
+        self._once = once
         self._slack = slack
         self._clock = clock
         self._channels = channels
@@ -62,11 +73,11 @@ class ClosedChannelWatch:
         """Do one round: check what is due, store what is new, notify operators."""
         await self._look()
         for _ in range(TRIES):
-            text, stored = await self._desk.doors.read()
+            text, stored = await self._closed.read()
             self.known = {channel: _read(entry) for channel, entry in stored.items()}
             await self._make_sure()
             after = self._after()
-            if after == self.known or await self._desk.doors.write(
+            if after == self.known or await self._closed.write(
                 text, json.dumps({c: asdict(d) for c, d in after.items()})
             ):
                 self.known = after
@@ -125,11 +136,11 @@ class ClosedChannelWatch:
         for channel, closed in list(self.known.items()):
             names = self._clusters(channel)
             operators = frozenset().union(
-                *(self._desk.sites.rules(n).operators for n in names)
+                *(self._registry.rules(n).operators for n in names)
             ) - set(closed.told)
             for user in sorted(operators):
-                if await self._desk.first_time(
-                    f"door:{channel}:{closed.since:.0f}:{user}", MY_TURN
+                if await self._once.claim(
+                    closed_channel_once(channel, closed.since, user), MY_TURN
                 ):
                     await self._tell_one(user, channel, closed, names)
 
@@ -155,11 +166,11 @@ class ClosedChannelWatch:
 
     async def _note_told(self, channel: str, user: str) -> None:
         for _ in range(TRIES):
-            text, known = await self._desk.doors.read()
+            text, known = await self._closed.read()
             if channel not in known:
                 return
             known[channel]["told"] = [*known[channel]["told"], user]
-            if await self._desk.doors.write(text, json.dumps(known)):
+            if await self._closed.write(text, json.dumps(known)):
                 break
         if (closed := self.known.get(channel)) is not None:
             self.known[channel] = replace(closed, told=(*closed.told, user))

@@ -1,15 +1,14 @@
 """Replaces the reporter in a process without Slack: records the messages that a bot must post."""
 
-import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.common.context import task_context
 from services.common.errors import Unreachable
-from services.memory.message_refs import CardPlace
-from services.operations.desk import Desk
+from services.common.tasks import Tasks
+from services.memory.message_refs import CardPlace, MessageRefs
+from services.operations.subscribers import Subscribers
 from services.runs.executor import Progress
 from services.runs.request import Request
 
@@ -19,13 +18,19 @@ log = logging.getLogger(__name__)
 class DeferredReporter:
     """Subscribes to the same changes; the reporter of any bot posts what is recorded here."""
 
-    def __init__(self, desk: Desk, channels: Mapping[str, str]) -> None:
-        self._desk = desk
+    def __init__(
+        self,
+        cards: MessageRefs,
+        subscribers: Subscribers,
+        channels: Mapping[str, str],
+        tasks: Tasks,
+    ) -> None:
+        self._cards = cards
+        self._tasks = tasks
         self._channels = channels
         self._noted: set[str] = set()
-        self._noting: set[asyncio.Task[None]] = set()
-        desk.watchers.runs.append(self.run_changed)
-        desk.watchers.requests.append(self.request_changed)
+        subscribers.runs.append(self.run_changed)
+        subscribers.requests.append(self.request_changed)
 
     def request_changed(self, request: Request) -> None:
         """Record that a request's message must be posted or updated."""
@@ -45,11 +50,7 @@ class DeferredReporter:
             work.close()
             return
         self._noted.add(name)
-        task = asyncio.create_task(
-            self._safely(name, work), name=f"card of {name}", context=task_context(run=run)
-        )
-        self._noting.add(task)
-        task.add_done_callback(self._noting.discard)
+        self._tasks.start(self._safely(name, work), f"card of {name}", run=run)
 
     async def _safely(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -59,30 +60,29 @@ class DeferredReporter:
             log.warning("card of %s: %s", name, error)
 
     async def _request(self, request: Request) -> None:
-        place = await self._desk.cards.get(request.id)
+        place = await self._cards.get(request.id)
         if place is None:
             place = CardPlace(self._channels.get(request.plan.cluster, "") or request.channel, "")
         if not place.final:
-            await self._desk.cards.put(request.id, replace(place, unattended=True))
+            await self._cards.put(request.id, replace(place, unattended=True))
 
     async def _run(self, run: str, request: str, channel: str) -> None:
-        place = await self._desk.cards.get(run)
+        place = await self._cards.get(run)
         if place is None:
             place = await self._place_of_request(request) or CardPlace(channel, "")
         if not place.final:
-            await self._desk.cards.put(run, replace(place, unattended=True))
+            await self._cards.put(run, replace(place, unattended=True))
 
     async def _place_of_request(self, request: str) -> CardPlace | None:
         """Take over the message of a request for its run; None when there is none."""
         if not request:
             return None
-        place = await self._desk.cards.get(request)
+        place = await self._cards.get(request)
         if place is None:
             return None
-        await self._desk.cards.put(request, replace(place, final=True))
+        await self._cards.put(request, replace(place, final=True))
         return CardPlace(place.channel, place.ts)
 
     async def settle(self) -> None:
         """Wait for what is being recorded."""
-        if self._noting:
-            await asyncio.wait(self._noting, timeout=5.0)
+        await self._tasks.settle(5.0)

@@ -8,10 +8,10 @@ from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.blocks import Card, context, time_of_day
 from handlers.slack.channel_access import Closed, TokenRefused
 from handlers.slack.client import SlackClient
+from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor
 from services.common.errors import Unreachable
-from services.memory.message_refs import CardPlace
-from services.operations.desk import Desk
+from services.memory.message_refs import CardPlace, MessageRefs
 from services.runs.request import Request, RequestState
 from services.runs.run import Run, State
 
@@ -24,8 +24,9 @@ UNREACHABLE = ("", "")  # a person who cannot be written to, and is not tried ag
 class DirectCopies:
     """Keeps one copy of a card per person, and posts what notifies them as new messages."""
 
-    def __init__(self, desk: Desk, slack: SlackClient) -> None:
-        self._desk = desk
+    def __init__(self, cards: MessageRefs, clusters: ClusterRegistry, slack: SlackClient) -> None:
+        self._cards = cards
+        self._clusters = clusters
         self._slack = slack
 
     async def of_run(self, run: Run, card: Card, place: CardPlace, closed: Closed) -> CardPlace:
@@ -43,9 +44,9 @@ class DirectCopies:
         for user in dict.fromkeys([*copies, *self._people(run)]):
             copies[user] = await self._one(user, card, copies.get(user), run.id)
             place = replace(place, copies=tuple((u, c, t) for u, (c, t) in copies.items()))
-            await self._desk.cards.put(run.id, place)
+            await self._cards.put(run.id, place)
         place = replace(place, copied=shows)
-        await self._desk.cards.put(run.id, place)
+        await self._cards.put(run.id, place)
         return place
 
     async def say(self, place: CardPlace, words: str) -> None:
@@ -71,16 +72,16 @@ class DirectCopies:
 
     async def of_request(self, request: Request, closed: Closed) -> None:
         """Tell the requester that no one reads their request in the channel; later its outcome."""
-        place = await self._desk.cards.get(request.id) or CardPlace(closed.channel, "")
+        place = await self._cards.get(request.id) or CardPlace(closed.channel, "")
         shows, text = _request_text(request, closed)
         if place.copied == shows or request.state is RequestState.APPROVED:
             return
         for user in _members(request.requester, *request.approvals):
-            if not self._desk.sites.may_read(request.plan.cluster, Actor(user)):
+            if not self._clusters.may_read(request.plan.cluster, Actor(user)):
                 # They lost the role since.
                 continue
             await self._one(user, views.words_card(text), None, "")
-        await self._desk.cards.put(request.id, replace(place, copied=shows))
+        await self._cards.put(request.id, replace(place, copied=shows))
 
     async def _one(
         self, user: str, card: Card, copy: tuple[str, str] | None, mark: str, channel: str = ""
@@ -109,11 +110,11 @@ class DirectCopies:
 
         Leaves out who lost the role since.
         """
-        operators = self._desk.sites.rules(run.cluster).operators
+        operators = self._clusters.rules(run.cluster).operators
         people = _members(run.requester, *run.approvers)
         if not operators & set(people):
             people = sorted({*people, *operators})
-        return [user for user in people if self._desk.sites.may_read(run.cluster, Actor(user))]
+        return [user for user in people if self._clusters.may_read(run.cluster, Actor(user))]
 
 
 def _request_text(request: Request, closed: Closed) -> tuple[str, str]:
