@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.slack.blocks import day
+from handlers.slack.markup import date_time
 from handlers.updates.announcements import notice_card
 from handlers.views.announcements import announcement_buttons, announcement_text, sentence_of
 from services.common.markers import person
@@ -14,7 +14,7 @@ from services.memory import announcements as told
 from services.memory.schedule import EMPTY, Announcement, announcement, read_book, write_book
 
 UNTIL = 1793000000.0
-AT = day(UNTIL)
+AT = date_time(UNTIL)
 BEN = person("UBEN")
 EDGE: dict[str, Any] = {
     "cluster": "acme",
@@ -225,7 +225,9 @@ def test_why_it_can_no_longer_be_answered_stands_below_it() -> None:
     ("kind", "facts"),
     [("OfALaterVersion", (("cluster", "acme"),)), ("KeptUp", (("cluster", "acme"),))],
 )
-def test_what_this_version_does_not_know_is_its_plain_line(kind: str, facts: told.SubjectFacts) -> None:
+def test_what_this_version_does_not_know_is_its_plain_line(
+    kind: str, facts: told.SubjectFacts
+) -> None:
     later = Announcement("x", "acme: OfALaterVersion (by @UBEN)", kind=kind, facts=facts)
     assert announcement_text(later) == "acme: OfALaterVersion (by @UBEN)"
 

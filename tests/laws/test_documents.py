@@ -22,7 +22,7 @@ GENERATED = ROOT / "docs" / "reference"
 STABLE = re.compile(
     r"https://(api\.slack\.com/apps|openvidu\.io)/?$|http://127\.0\.0\.1:\d+|https://[\w.-]*example\.com\b.*|http://….*"
 )
-# Words that stand for something: an id that people have, not one that they type.
+# ParsedCommand that stand for something: an id that people have, not one that they type.
 STANDS_FOR = {"RUN": "acme-7", "N": "3", "NODE": "media-1", "SIZE": "s-4vcpu-8gb", "ID": "acme-7", "KEY": "DASHBOARD_ADMIN_PASSWORD",
               "VERSION": "20261125", "NAME": "acme", "NUMBER": "3", "[N]": "3"}  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_what_is_said_to_slack_is_understood(page: Path) -> None:
     for line in spans(page):
         said = typed(line, "/openvidu")
         if said and said != "X" and not re.search(r"[|…]", said):
-            assert parse(said).said, line
+            assert parse(said).command, line
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if GENERATED not in p.parents], ids=str)
