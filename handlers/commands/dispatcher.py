@@ -30,6 +30,7 @@ from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
+from services.store.keys import event_once, trigger_once
 from services.store.once import Once
 from services.store.port import new_id
 from services.windows.times import parse_at
@@ -147,7 +148,7 @@ class CommandDispatcher:
 
     async def _is_first(self, trigger: str) -> bool:
         try:
-            return not trigger or await self._once.claim(f"trigger:{trigger}")
+            return not trigger or await self._once.claim(trigger_once(trigger))
         except Unreachable:
             return True  # reading still works; changes are written down before they are taken
 
@@ -170,7 +171,7 @@ class CommandDispatcher:
         self, event_id: str, text: str, who: Mapping[str, Any], ear: ReplyTarget
     ) -> None:
         try:
-            first = await self._once.claim(f"event:{event_id}")
+            first = await self._once.claim(event_once(event_id))
         except Unreachable:
             first = True  # reading still works; changes are written down before they are taken
         if first:

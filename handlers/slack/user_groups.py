@@ -13,6 +13,7 @@ from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.tasks import Tasks
 from services.memory.user_groups import KnownGroups
+from services.store.keys import group_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Groups:
 
     async def _my_turn(self, group: str) -> bool:
         try:
-            return await self._once.claim(f"group:{group}", MY_TURN)
+            return await self._once.claim(group_once(group), MY_TURN)
         except Unreachable:
             return True  # nothing can be changed now, but it will be known when the state is back
 

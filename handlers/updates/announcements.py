@@ -18,6 +18,7 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
 from services.schedule.scheduler import REPORT, WindowScheduler
+from services.store.keys import announcement_once, posted_head_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Announcements:
         _, book = await self._hours.books.read(name)
         channel = self._channels.get(name, "")
         for announcement in book.outbox:
-            if channel and await self._once.claim(f"telling:{name}:{announcement.name}", 30.0):
+            if channel and await self._once.claim(announcement_once(name, announcement.name), 30.0):
                 if announcement.name.startswith(REPORT):
                     ts = await self._report(name, channel, announcement)
                 else:
@@ -93,7 +94,9 @@ class Announcements:
     async def _tell_head(self, name: str, channel: str) -> None:
         """The audit's head, once a day if something was decided."""
         digest = await self._anchors.daily(name) if channel else None
-        if digest is not None and await self._once.claim(f"head:{name}:{digest.head.number}", 30.0):
+        if digest is not None and await self._once.claim(
+            posted_head_once(name, digest.head.number), 30.0
+        ):
             await self._voice.post(channel, digest_card(name, digest))
             await self._anchors.was_told(name, digest)
 

@@ -14,6 +14,7 @@ from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.text import listed
 from services.memory.closed_channels import ClosedChannels
+from services.store.keys import closed_channel_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class ClosedChannelWatch:
                 *(self._registry.rules(n).operators for n in names)
             ) - set(door.told)
             for user in sorted(operators):
-                if await self._once.claim(f"door:{channel}:{door.since:.0f}:{user}", MY_TURN):
+                if await self._once.claim(closed_channel_once(channel, door.since, user), MY_TURN):
                     await self._tell_one(user, channel, door, names)
 
     async def _tell_one(

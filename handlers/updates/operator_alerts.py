@@ -6,6 +6,7 @@ from handlers.views import plain
 from services.common.bulkheads import Bulkheads, Trouble
 from services.common.clock import Clock
 from services.common.errors import BotError
+from services.store.keys import alarm_once
 from services.store.once import Once
 
 DAY = 86400.0
@@ -50,7 +51,7 @@ class OperatorAlerts:
 
     async def _is_first(self, trouble: Trouble) -> bool:
         try:
-            return await self._once.claim(f"alarm:{trouble.part}:{trouble.cluster}", DAY)
+            return await self._once.claim(alarm_once(trouble.part, trouble.cluster), DAY)
         except BotError:
             return True  # the state may be the very trouble: told twice is better than never
 

@@ -35,7 +35,7 @@ from services.runs.run import (
     Stopped,
     Taken,
 )
-from services.store.keys import LATER
+from services.store.keys import LATER, rejected_once, request_once, run_news_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Reporter:
             await self._voice.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
             if (said := views.rejected_notice(request)) and await self._once.claim(
-                f"rejected:{request.id}"
+                rejected_once(request.id)
             ):
                 await self._voice.post(place.channel, views.words_card(said), place.ts)
             place = replace(place, final=over, unattended=False)
@@ -479,7 +479,7 @@ class Reporter:
         """Whether the journal knows more of a run than was shown, by any bot: a process without Slack drives it."""
         shown = self._newest.get(run.id)
         new = shown is None or shown.run.events < run.events
-        return new and await self._once.claim(f"owed:{run.id}:{run.events}", within=600.0)
+        return new and await self._once.claim(run_news_once(run.id, run.events), within=600.0)
 
     async def _sweep_request(self, name: str, *, owed: bool) -> None:
         request = await self._reader.request(name)
@@ -489,7 +489,7 @@ class Reporter:
         first = (
             owed
             and request.state is RequestState.OPEN
-            and await self._once.claim(f"owed:{name}", within=60.0)
+            and await self._once.claim(request_once(name), within=60.0)
         )
         if first or request.state is not RequestState.OPEN:
             self.request_changed(request)

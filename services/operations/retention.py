@@ -19,6 +19,11 @@ from services.runs.request import RequestState
 from services.runs.run import Run
 from services.store import Commit, Store
 from services.store.keys import (
+    DRAINS,
+    HOST_KEYS,
+    REQUESTS,
+    REQUESTS_FOR_LATER,
+    RETENTION_ONCE,
     audit_log_key,
     claim_key,
     cut_key,
@@ -86,7 +91,7 @@ class Retention:
         if now < self._next:
             return
         self._next = now + EVERY
-        if not await first_time(self._store, "retention", EVERY / 2):
+        if not await first_time(self._store, RETENTION_ONCE, EVERY / 2):
             return
         await self._bulkheads.each("old runs", self._clusters.ours, self._runs)
         await self._bulkheads.each("old decisions", self._clusters.ours, self._audit)
@@ -219,7 +224,10 @@ class Retention:
 
     async def _requests(self) -> None:
         """Those that were closed, and those that nobody could close because their cluster is not looked after any more."""
-        for key in (*await self._store.names("request:"), *await self._store.names("later:")):
+        for key in (
+            *await self._store.names(REQUESTS),
+            *await self._store.names(REQUESTS_FOR_LATER),
+        ):
             try:
                 request = await self._journal.request(key.partition(":")[2])
             except (Refused, BadRecord):
@@ -231,7 +239,7 @@ class Retention:
 
     async def _drains(self) -> None:
         """Those whose run is gone, or over for long enough: the marker on the node, where it is still there, guards it all the same."""
-        for key in await self._store.names("drain:"):
+        for key in await self._store.names(DRAINS):
             (text,) = await self._store.get(key)
             entry = read_json(text, {}, f"the entry of a drain ({key})")
             if float(entry.get("at", 0.0)) > self._before:
@@ -257,8 +265,8 @@ class Retention:
     async def _host_keys(self) -> None:
         """Of droplets that nobody has logged in to for so long. They would be pinned anew at first sight."""
         now = self._clock.now()
-        for key in await self._store.names("hostkey:"):
-            used = host_key_used_key(key.removeprefix("hostkey:"))
+        for key in await self._store.names(HOST_KEYS):
+            used = host_key_used_key(key.removeprefix(HOST_KEYS))
             (text,) = await self._store.get(used)
             if text is None:
                 await self._store.commit(Commit(checks={used: None}, puts={used: f"{now:.0f}"}))

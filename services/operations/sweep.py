@@ -21,6 +21,7 @@ from services.runs.journal import Journal
 from services.runs.locks import LeaseKeeper, Locks
 from services.runs.request import RequestState
 from services.runs.run import Run, State, Stopped
+from services.store.keys import unshown_request_once
 from services.store.once import Once
 
 UNSHOWN = 30.0  # seconds after which a request without a card is shown again
@@ -136,7 +137,7 @@ class OperationsSweep:
             place = await self._cards.get(request.id)
             if place is not None and place.ts:
                 continue
-            if await self._once.claim(f"card of {request.id}", within=2 * UNSHOWN):
+            if await self._once.claim(unshown_request_once(request.id), within=2 * UNSHOWN):
                 self._subscribers.request(request)
 
     async def _delete_staged(self, name: str) -> None:

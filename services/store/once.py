@@ -1,11 +1,14 @@
-"""Events that only one of all bots acts on."""
+"""Actions that are done once, however many bots there are."""
 
-from services.store import Commit, Store
 from services.store.keys import once_key
+from services.store.port import Commit, Store
 
 
 async def first_time(store: Store, name: str, within: float = 3600.0) -> bool:
-    """True once per name within that many seconds: Slack delivers events again, also to another bot."""
+    """Return True once per name within that many seconds, on all bots together.
+
+    Slack, for one, delivers some events twice, the second time perhaps to another bot.
+    """
     key = once_key(name)
     return await store.commit(Commit(checks={key: None}, puts={key: "1"}, ttl={key: within}))
 
@@ -17,5 +20,5 @@ class Once:
         self._store = store
 
     async def claim(self, name: str, within: float = 3600.0) -> bool:
-        """Whether an event of that name is claimed for the first time within that many seconds, by any bot."""
+        """Return True if no bot has claimed that name within that many seconds."""
         return await first_time(self._store, name, within)

@@ -21,7 +21,6 @@ from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.direct_copies import DirectCopies
 from handlers.updates.reporter import Reporter
 from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
-from services.cloud import node_scripts as scripts
 from services.cloud.clients.livekit import Livekit
 from services.memory.inbox import CommandInbox
 from services.operations.change_requests import ChangeRequests
@@ -43,15 +42,14 @@ from simulators.slack.workspace import Workspace
 
 Patch = pytest.MonkeyPatch
 Spoil = Callable[[Patch], None]
-KILLS = "for name in $(docker ps --filter label=openvidu-agent=true --format '{{.Names}}'); do docker kill $name; done"
 
 
 def silence_is_drained(patch: Patch) -> None:
     """Where docker does not answer, the bot reads that nothing runs."""
     execute = NodeShell.execute
 
-    def silent(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        said = execute(self, droplet_id, command, stdin)
+    def silent(self: NodeShell, droplet_id: int, command: str) -> Output:
+        said = execute(self, droplet_id, command)
         if "docker.sock" in said.stdout + said.stderr and "--all" in command:
             state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
             return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", said.seconds)
@@ -76,8 +74,8 @@ def any_answer_is_ready(patch: Patch) -> None:
     """LiveKit's 406 is taken for 200."""
     execute = NodeShell.execute
 
-    def ready(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        said = execute(self, droplet_id, command, stdin)
+    def ready(self: NodeShell, droplet_id: int, command: str) -> Output:
+        said = execute(self, droplet_id, command)
         return replace(
             said,
             stdout=said.stdout.replace("livekit=406", "livekit=200").replace(
@@ -102,12 +100,17 @@ def pools_do_not_wait(patch: Patch) -> None:
 
 def agents_are_killed(patch: Patch) -> None:
     """The drain ends the agents at once."""
-    drain = scripts.drain
+    execute = NodeShell.execute
 
-    def harsh(*args: Any, **more: Any) -> str:
-        return KILLS + "\n" + drain(*args, **more)
+    def harsh(self: NodeShell, droplet_id: int, command: str) -> Output:
+        output, droplet = execute(self, droplet_id, command), self.estate.droplets.get(droplet_id)
+        if "nohup setsid" in command and droplet is not None:
+            with self.estate.timeline.because("operator", f"ssh {droplet.name}"):
+                for name in droplet.node.all_agents():
+                    self.estate.containers.signal(droplet, name, "SIGKILL")
+        return output
 
-    patch.setattr(scripts, "drain", harsh)
+    patch.setattr(NodeShell, "execute", harsh)
 
 
 def nobody_is_counted(patch: Patch) -> None:

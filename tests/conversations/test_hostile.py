@@ -123,9 +123,9 @@ def heard_by_shells(scene: Scene) -> list[str]:
     heard: list[str] = []
     execute = scene.town.shell.execute
 
-    def listen(droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        heard.append(command + stdin.decode("utf-8", "replace"))
-        return execute(droplet_id, command, stdin)
+    def listen(droplet_id: int, command: str) -> Output:
+        heard.append(command)
+        return execute(droplet_id, command)
 
     scene.town.shell.execute = listen  # type: ignore[method-assign]
     return heard

@@ -1,6 +1,7 @@
 """The metrics page: whole, in Prometheus' own form, and everything that dashboards and alerts speak of is on it."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -69,10 +70,23 @@ def test_a_label_may_hold_anything() -> None:
 def test_what_is_not_listed_or_labelled_otherwise_is_a_mistake() -> None:
     with pytest.raises(KeyError):
         Metrics().add("openvidu_bot_dances_total")
-    with pytest.raises(AssertionError, match="carries"):
+    with pytest.raises(ValueError, match="label"):
         Metrics().add("openvidu_bot_missed_edges_total", cluster="acme")
+    with pytest.raises(ValueError, match="label"):
+        Metrics().add("openvidu_bot_missed_edges_total")
+    with pytest.raises(ValueError, match="label"):
+        Metrics().put("openvidu_bot_ready", 1, cluster="acme")
     with pytest.raises(AssertionError, match="is a gauge"):
         Metrics().add("openvidu_bot_ready")
+
+
+def test_a_gauge_is_unknown_until_it_is_set() -> None:
+    metrics = Metrics()
+    before = read(metrics.text())
+    assert math.isnan(before["openvidu_bot_ready"][0][1])
+    assert before["openvidu_bot_channel_closed"] == []
+    metrics.put("openvidu_bot_ready", 0)
+    assert read(metrics.text())["openvidu_bot_ready"] == [({}, 0.0)]
 
 
 def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> None:
