@@ -18,7 +18,10 @@ from services.steps import Question, Step
 
 
 class StepAsks:
-    """Asks for the steps of one worker's run. An ask has a number: 0 is the first, 1 and up are retries."""
+    """Asks for the steps of one worker's run.
+
+    An ask has a number: 0 is the first, 1 and up are retries.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,7 @@
-"""Drives runs to their end: look, ask, look again. Cancels, deadlines, questions and progress are handled here, for every step."""
+"""Drives runs to their end: look, ask, look again.
+
+Cancels, deadlines, questions and progress are handled here, for every step.
+"""
 
 import logging
 from collections.abc import Callable
@@ -54,7 +57,10 @@ class Executor:
         self._beyond = beyond
 
     async def drive(self, run_id: str) -> None:
-        """Drive a run until it ends, stops, or another worker takes it. Does nothing while another worker has its lease."""
+        """Drive a run until it ends, stops, or another worker takes it.
+
+        Does nothing while another worker has its lease.
+        """
         lease = await self._locks.take(run_id)
         if lease is None:
             return
@@ -107,7 +113,10 @@ class RunWorker:
         )
 
     async def work(self) -> None:
-        """Take step after step, until the run ends or stops. Waits for an unreachable state store while the lease lasts."""
+        """Take step after step, until the run ends or stops.
+
+        Waits for an unreachable state store while the lease lasts.
+        """
         state = self._state
         state.report()
         while not state.finished:
@@ -200,7 +209,10 @@ class RunWorker:
         await state.pause()
 
     async def _ask(self, step: Step, cluster: Cluster, number: int) -> bool:
-        """Ask for the step, as far as it was approved. False when the run does something else next."""
+        """Ask for the step, as far as it was approved.
+
+        False when the run does something else next.
+        """
         if more := self._beyond_the_card(step, cluster):
             await self._stopping.stop(f"{step.title()}: {more}", step, cluster)
             return False

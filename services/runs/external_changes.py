@@ -72,8 +72,9 @@ class ExternalChanges:
     async def ask_how_to_go_on(self, what: str, *, objected: bool = False) -> bool:
         """Put the question how to go on from the new state.
 
-        False, without a question, when something was `objected` to and no steps lead on from here. Steps that only start things are
-        taken without an answer, and posted; the second time people are asked.
+        False, without a question, when something was `objected` to and no steps lead on from here.
+        Steps that only start things are taken without an answer, and posted; the second time people
+        are asked.
         """
         run, procedure = self._state.run, self._state.run.plan.procedure
         cluster = await self._observation.observe(procedure.looks_at)

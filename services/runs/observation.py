@@ -39,7 +39,10 @@ class Observation:
         return cluster
 
     async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
-        """Look at these facts. Doubtful while a single look says that it is another cluster, or may not be looked at."""
+        """Look at these facts.
+
+        Doubtful while a single look says that it is another cluster, or may not be looked at.
+        """
         state = self._state
         state.doing = needs
         # A step that is not about snapshots does not wait for their list.

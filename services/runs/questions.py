@@ -27,7 +27,8 @@ class StepQuestions:
         """Ask the step's question; stop the run where it has none."""
         state, question = self._state, step.question(cluster)
         if question is not None and any(c.loses for c in question.choices):
-            # What a choice ends must stand on the card by both witnesses: LiveKit's count beside the nodes' own.
+            # What a choice ends must stand on the card by both witnesses: LiveKit's count beside
+            # the nodes' own.
             cluster = await self._observation.observe(step.needs | {Fact.LOAD})
             if step.is_done(cluster):
                 return

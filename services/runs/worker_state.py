@@ -123,7 +123,8 @@ class WorkerState:
     def remaining(self, step: Step, cluster: Cluster) -> float:
         """Seconds still to be watched before the step is late.
 
-        The most of what is left of its deadline, of its usual time from now, and of what people granted.
+        The most of what is left of its deadline, of its usual time from now, and of what people
+        granted.
         """
         run, watched, deadline = self.run, self.watched, step.deadline(cluster)
         counted = 0.0
