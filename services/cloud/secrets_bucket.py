@@ -1,4 +1,4 @@
-"""`secrets.env` in the bucket: what is known of it without its values, and the few operations on it."""
+"""`secrets.env` in the bucket: what is known of it without its values, and its operations."""
 
 import asyncio
 import hashlib
@@ -84,7 +84,10 @@ def raise_unless_bootable(file: SecretsFile) -> None:
 
 
 def digest(content: bytes) -> str:
-    """Return what identifies a version of the file. Of the whole file: it reveals no single value."""
+    """Return what identifies a version of the file.
+
+    Of the whole file: it reveals no single value.
+    """
     return hashlib.sha256(content).hexdigest()
 
 
@@ -161,7 +164,7 @@ class SecretsBucket:
         return SecretsFile((await self._file())[0])
 
     async def _file(self) -> tuple[bytes, str]:
-        """Return content and etag; both empty where the file is missing, so that one can be restored."""
+        """Return content and etag; both empty where the file is missing: one can be restored."""
         try:
             return await self._objects.get(FILE)
         except NotFound as error:
@@ -197,7 +200,7 @@ class SecretsBucket:
     # Staged files
 
     async def stage(self, name: str, file: SecretsFile) -> None:
-        """Put a new file beside the old one, private: the one write that happens before an approval.
+        """Put a new file beside the old one, private: the only write before an approval.
 
         Refused when a master that reads it would stay stopped.
         """

@@ -61,7 +61,10 @@ class Place:
 
 
 class ClusterWorld(ClusterGateway):
-    """One cluster at DigitalOcean, through the clients. `shell`, `people` and `bucket` may be absent."""
+    """One cluster at DigitalOcean, through the clients.
+
+    `shell`, `people` and `bucket` may be absent.
+    """
 
     def __init__(
         self,
@@ -111,9 +114,9 @@ class ClusterWorld(ClusterGateway):
     ) -> Cluster:
         """Look at the cluster now.
 
-        `since`: nothing older than that moment is accepted (a look after a request). Unreachable when
-        a needed fact is not seen. Of the facts that DigitalOcean shows, those in `tolerates` may be
-        missing: `Cluster.unseen` names them, with the reason.
+        `since`: nothing older than that moment is accepted (a look after a request). Unreachable
+        when a needed fact is not seen. Of the facts that DigitalOcean shows, those in `tolerates`
+        may be missing: `Cluster.unseen` names them, with the reason.
         """
         now = self._clock.now()
         fresh = now - self.account.together()

@@ -1,7 +1,7 @@
-"""Waits out what sshd limits: sessions of one connection (MaxSessions), logins in progress (MaxStartups).
+"""Waits out sshd's limits: sessions of one connection (MaxSessions), logins (MaxStartups).
 
-sshd's defaults are 10 of each; people who harden a node lower them. A refusal says nothing about the
-connection: other commands go on using it.
+sshd's defaults are 10 of each; people who harden a node lower them. A refusal says nothing about
+the connection: other commands go on using it.
 """
 
 import asyncio

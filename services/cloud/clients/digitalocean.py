@@ -1,6 +1,7 @@
-"""DigitalOcean's API: one request at a time within a deadline, which returns what was asked for or raises.
+"""DigitalOcean's API: one request at a time, within a deadline, with our errors.
 
-What changes something is sent by `DigitalOceanWrites`, which calls a check of its owner right before each request.
+What changes something is sent by `DigitalOceanWrites`, which calls a check of its owner right
+before each request.
 
 No text raised here holds a body, sent or received: a pool's `user_data` carries credentials.
 """
@@ -84,7 +85,7 @@ class Time(Protocol):
 
 @dataclass(frozen=True)
 class Budget:
-    """The token's requests left for the hour; None until an answer said so. `reset`: epoch seconds."""
+    """The token's requests left for the hour; None until known. `reset`: epoch seconds."""
 
     limit: int | None = None
     remaining: int | None = None
@@ -92,7 +93,7 @@ class Budget:
 
 
 class ApiRequests:
-    """Sends single requests under one token, and turns what comes back into values or our errors."""
+    """Sends single requests under one token; returns values or raises our errors."""
 
     def __init__(
         self,
@@ -232,8 +233,8 @@ class ApiRequests:
                 )
 
     def _again_in(self, answer: Answer) -> float:
-        # Only the per-minute limit sends retry-after. The hourly one ends when the oldest request is
-        # an hour old.
+        # Only the per-minute limit sends retry-after. The hourly one ends when the oldest request
+        # is an hour old.
         retry_after = seconds(answer.headers)
         if retry_after is not None:
             return retry_after
@@ -270,7 +271,10 @@ class DigitalOcean:
         await self.requests.aclose()
 
     def writes(self, check: Callable[[], None]) -> "DigitalOceanWrites":
-        """Return the requests that change something. `check` is called before each, and may raise."""
+        """Return the requests that change something.
+
+        `check` is called before each, and may raise.
+        """
         return DigitalOceanWrites(self.requests, check)
 
     async def droplets(self) -> list[Json]:
@@ -301,7 +305,7 @@ class DigitalOcean:
         )
 
     async def members(self, pool_id: str) -> list[Json]:
-        """List the members of a pool: ids and states only; names and addresses are in `droplets`."""
+        """List the members of a pool: ids and states. Names and addresses are in `droplets`."""
         what = f"listing members of autoscale pool {pool_id}"
         return await self.requests.list(
             "droplets", what, READ_DROPLETS, lambda api: api.autoscalepools.list_members, pool_id
@@ -370,7 +374,10 @@ class DigitalOcean:
         )
 
     async def may(self, scope: str) -> None:
-        """Verify that the token has a scope by reading one object that needs it. Forbidden if not."""
+        """Verify that the token has a scope by reading one object that needs it.
+
+        Forbidden if not.
+        """
         await self.requests.wait_for_rate_limit()
         pick = SCOPES_SEEN_BY_READING[scope]
         await self.requests.send(

@@ -1,7 +1,8 @@
-"""Lists of several pages: what one page holds, and whether pages read one after the other are the whole list.
+"""Lists of several pages: what a page holds, and whether the pages read are the whole list.
 
-Other clients create, delete and move entries between two answers. A list counts as read only when it can be proved that nothing is
-missing: "no media droplets" is what allows the masters to be stopped.
+Other clients create, delete and move entries between two answers. A list counts as read only when
+it can be proved that nothing is missing: "no media droplets" is what allows the masters to be
+stopped.
 """
 
 import json
@@ -47,7 +48,7 @@ def only(key: str, what: str, answer: object) -> Json:
 
 
 def entries_of(key: str, what: str, answer: object) -> list[Json]:
-    """Return the entries of a list. Unreadable when the list is missing: that is not an empty list."""
+    """Return the entries of a list. Unreadable when it is missing: that is no empty list."""
     if not isinstance(answer, dict) or key not in answer:
         raise Unreadable(what, key)
     entries = answer[key]

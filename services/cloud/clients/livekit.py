@@ -44,7 +44,8 @@ class Livekit:
     async def load(self) -> Load:
         """Count meetings with people in them, people, active recordings or streams, and ingresses.
 
-        `ingress` counts those that publish; `longest_seconds` is the age of the oldest such meeting.
+        `ingress` counts those that publish; `longest_seconds` is the age of the oldest such
+        meeting.
         """
         every_room = await self._list("RoomService/ListRooms", {}, "rooms")
         rooms = [room for room in every_room if _number(room, "num_participants")]

@@ -1,4 +1,7 @@
-"""Connections to the nodes, with asyncssh. Importing this takes 14 MB: `ssh` does with its first command."""
+"""Connections to the nodes, with asyncssh.
+
+Importing this takes 14 MB: `ssh` does with its first command.
+"""
 
 import asyncio
 import getpass
@@ -187,7 +190,7 @@ class SshPool:
             await self._pins.put(host.droplet_id, check.seen)
 
     def _unexpected_key(self, host: Host, pinned: str | None, offered: str) -> Refused:
-        """Return the alarm that another host answers than the expected one, with both fingerprints."""
+        """Return the error for an unexpected host, with both fingerprints."""
         where = f"droplet {host.droplet_id} ({host.address})"
         shows = described(offered) if offered else "none that can be read"
         if self._login.known_hosts:
